@@ -1,0 +1,214 @@
+"""The typed face of the compiled core; `pyrnn.reference` has the same operations in plain NumPy.
+
+Letters: B batch, T time, F features (C channels), H units, G gates (1 for simple_rnn), O filters, K kernel size,
+N weights. Arrays are C-contiguous and of one dtype, float32 or float64, in each call; outputs have that dtype.
+Wrong kind: TypeError; wrong shape or value: ValueError, raised before anything is written.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+class Workspace:
+    """Scratch memory and packed weights that one layer keeps from call to call; any thread may use it."""
+
+    def __init__(self) -> None: ...
+
+def rnn_forward(
+    cell: str,
+    x: Array,
+    kernel: Array,
+    recurrent_kernel: Array,
+    bias: Array | None,
+    *,
+    activation: str,
+    initial_state: Sequence[Array] | None,
+    mask: Array | None,
+    input_scale: Array | None,
+    state_scale: Array | None,
+    go_backwards: bool,
+    return_sequences: bool,
+    zero_output_for_mask: bool,
+    training: bool,
+    workspace: Workspace,
+    version: int | None,
+) -> tuple[Array, tuple[Array, ...], tuple[Array, ...]]:
+    """A recurrent layer over whole sequences.
+
+    simple_rnn: h_t = act(x_t W + b + h_{t-1} U).
+
+    Args:
+        cell: "simple_rnn".
+        x: (B, T, F). kernel: (F, G*H). recurrent_kernel: (H, G*H). bias: (G*H,) or None.
+        activation: a name of Keras's list.
+        initial_state: one array (B, H) a state, or None for zeros.
+        mask: bool (B, T), True where the step counts; a masked step keeps state and output of the step before it.
+        input_scale: (B, F), multiplies x at every step (input dropout).
+        state_scale: (B, H), multiplies h_{t-1} where it enters U (recurrent dropout).
+        go_backwards: walk time from the end; output and mask follow the walk's order as in Keras
+            (output[:, 0] belongs to x[:, T-1], and step s reads mask[:, T-1-s]).
+        zero_output_for_mask: output 0 at masked steps, also as the last output (states are still kept).
+        training: keep what backward needs.
+        workspace: scratch; version: of the weights (None: never reuse packed weights).
+
+    Returns:
+        output (B, T, H) if return_sequences else (B, H); final states, one (B, H) each; saved, () unless training.
+        saved = (states (B, T, H) in walk order,) and, for activations whose derivative is no function of the output,
+        the pre-activations (B, T, H) behind it.
+    """
+
+def rnn_backward(
+    cell: str,
+    x: Array,
+    kernel: Array,
+    recurrent_kernel: Array,
+    saved: Sequence[Array],
+    d_output: Array | None,
+    *,
+    activation: str,
+    initial_state: Sequence[Array] | None,
+    mask: Array | None,
+    input_scale: Array | None,
+    state_scale: Array | None,
+    go_backwards: bool,
+    return_sequences: bool,
+    zero_output_for_mask: bool,
+    d_final_state: Sequence[Array | None] | None,
+    d_kernel: Array,
+    d_recurrent_kernel: Array,
+    d_bias: Array | None,
+    need_dx: bool,
+    workspace: Workspace,
+    version: int | None,
+) -> tuple[Array | None, tuple[Array, ...]]:
+    """Backpropagation through time for `rnn_forward`, given the same arguments and what it saved.
+
+    Overwrites d_kernel, d_recurrent_kernel and d_bias (shapes of the weights). Returns dx (B, T, F), or None unless
+    need_dx, and the gradients of the initial states, one (B, H) each.
+    """
+
+def dense_forward(
+    x: Array,
+    kernel: Array,
+    bias: Array | None,
+    *,
+    activation: str,
+    training: bool,
+    workspace: Workspace,
+    version: int | None,
+) -> tuple[Array, tuple[Array, ...]]:
+    """act(x W + b): x (..., F), kernel (F, H), bias (H,) -> y (..., H) and saved.
+
+    saved is () unless training, then (y,) and, where the derivative is no function of y, (y, z) with z = x W + b.
+    """
+
+def dense_backward(
+    x: Array,
+    kernel: Array,
+    saved: Sequence[Array],
+    dy: Array,
+    *,
+    activation: str,
+    d_kernel: Array,
+    d_bias: Array | None,
+    need_dx: bool,
+    workspace: Workspace,
+    version: int | None,
+) -> Array | None:
+    """Gradients of `dense_forward`: overwrites d_kernel and d_bias, returns dx (..., F) or None unless need_dx."""
+
+def conv1d_forward(
+    x: Array,
+    kernel: Array,
+    bias: Array | None,
+    *,
+    strides: int,
+    padding: str,
+    dilation_rate: int,
+    activation: str,
+    training: bool,
+    workspace: Workspace,
+    version: int | None,
+) -> tuple[Array, tuple[Array, ...]]:
+    """Convolution over time: x (B, T, C), kernel (K, C, O), bias (O,) -> y (B, T', O) and saved as in `dense_forward`.
+
+    padding: "valid", "same" (TensorFlow's rule: the odd one goes right) or "causal".
+    """
+
+def conv1d_backward(
+    x: Array,
+    kernel: Array,
+    saved: Sequence[Array],
+    dy: Array,
+    *,
+    strides: int,
+    padding: str,
+    dilation_rate: int,
+    activation: str,
+    d_kernel: Array,
+    d_bias: Array | None,
+    need_dx: bool,
+    workspace: Workspace,
+    version: int | None,
+) -> Array | None:
+    """Gradients of `conv1d_forward`: overwrites d_kernel and d_bias, returns dx (B, T, C) or None unless need_dx."""
+
+def pool1d_forward(x: Array, *, mode: str, pool_size: int, strides: int, padding: str) -> Array:
+    """Pooling over time: x (B, T, C) -> (B, T', C); mode "max" or "average" (padding does not count), padding "valid" or "same"."""
+
+def pool1d_backward(x: Array, dy: Array, *, mode: str, pool_size: int, strides: int, padding: str) -> Array:
+    """Gradient dx (B, T, C) of `pool1d_forward`; of equal maxima the first gets it."""
+
+def activation_forward(x: Array, activation: str) -> Array:
+    """act(x), any shape; softmax, log_softmax and sparsemax run along the last axis, glu halves it."""
+
+def activation_backward(x: Array, y: Array, dy: Array, activation: str) -> Array:
+    """dx of `activation_forward` from its input x, output y and gradient dy (shape of y)."""
+
+def sgd_step(
+    weights: Array, gradients: Array, momentum: Array | None, *, learning_rate: float, momentum_rate: float, nesterov: bool
+) -> None:
+    """One SGD step in place on flat vectors (N,), Keras's form; momentum None means plain SGD."""
+
+def rmsprop_step(
+    weights: Array,
+    gradients: Array,
+    velocity: Array,
+    momentum: Array | None,
+    average_gradient: Array | None,
+    *,
+    learning_rate: float,
+    rho: float,
+    momentum_rate: float,
+    epsilon: float,
+) -> None:
+    """One RMSprop step in place, Keras's form; average_gradient given means centered."""
+
+def adam_step(
+    weights: Array,
+    gradients: Array,
+    momentum: Array,
+    velocity: Array,
+    velocity_hat: Array | None,
+    *,
+    learning_rate: float,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+    step: int,
+) -> None:
+    """One Adam step in place, Keras's form (epsilon hat); step counts from 1; velocity_hat given means AMSGrad."""
+
+def gather_rows(source: Array, indices: NDArray[np.int64]) -> Array:
+    """source[indices] along axis 0, for any C-contiguous float32 or float64 array; IndexError when out of range."""
+
+def set_num_threads(count: int) -> None: ...
+def get_num_threads() -> int: ...
+def isa() -> str: ...
+def available_isas() -> list[str]: ...
+def compiler() -> str: ...
+def fma_peak(dtype: str) -> float: ...

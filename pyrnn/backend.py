@@ -1,0 +1,150 @@
+"""The one door to the compiled core and to its NumPy twin.
+
+Every operation that costs time is looked up here as ``backend.rnn_forward(...)`` and the like. ``use_backend``
+rebinds those names, so calls go straight to the implementation without a hop. No other module imports
+``pyrnn._core`` or ``pyrnn.reference``; signatures and shapes stand in ``_core.pyi``.
+"""
+
+from __future__ import annotations
+
+import os
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from pyrnn.validation import unknown_name
+
+if TYPE_CHECKING:
+    from pyrnn._core import (
+        Workspace,
+        activation_backward,
+        activation_forward,
+        adam_step,
+        conv1d_backward,
+        conv1d_forward,
+        dense_backward,
+        dense_forward,
+        gather_rows,
+        pool1d_backward,
+        pool1d_forward,
+        rmsprop_step,
+        rnn_backward,
+        rnn_forward,
+        sgd_step,
+    )
+
+OPERATIONS = (
+    "Workspace",
+    "activation_backward",
+    "activation_forward",
+    "adam_step",
+    "conv1d_backward",
+    "conv1d_forward",
+    "dense_backward",
+    "dense_forward",
+    "gather_rows",
+    "pool1d_backward",
+    "pool1d_forward",
+    "rmsprop_step",
+    "rnn_backward",
+    "rnn_forward",
+    "sgd_step",
+)
+BACKENDS = ("core", "reference")
+
+__all__ = [
+    *OPERATIONS,
+    "BACKENDS",
+    "available_isas",
+    "compiler",
+    "current_backend",
+    "fma_peak",
+    "get_num_threads",
+    "isa",
+    "set_num_threads",
+    "use_backend",
+]
+
+_NOT_BUILT = (
+    "pyrnn's compiled core is missing: this looks like a source folder that was not installed; "
+    "type `pip install .` in it (or `pip install -e .` to develop) and start Python again."
+)
+
+_active = ""
+
+
+def _core() -> ModuleType:
+    """The extension module, or one sentence that says how to get it."""
+    try:
+        from pyrnn import _core
+    except ImportError as error:
+        if error.name == "pyrnn._core" or "cannot import name '_core'" in str(error):
+            raise ImportError(_NOT_BUILT) from None
+        raise
+    return _core
+
+
+def use_backend(name: str) -> None:
+    """Switch every operation to ``"core"`` (compiled) or ``"reference"`` (plain NumPy).
+
+    Models that are already built follow at their next call.
+
+    Raises:
+        ValueError: if ``name`` is neither.
+        ImportError: if the compiled core was not built.
+    """
+    global _active
+    if name == "core":
+        module = _core()
+    elif name == "reference":
+        from pyrnn import reference as module
+    else:
+        raise ValueError(unknown_name("backend", name, BACKENDS))
+    globals().update({operation: getattr(module, operation) for operation in OPERATIONS})
+    _active = name
+
+
+def current_backend() -> str:
+    """Name of the backend in use: ``"core"`` or ``"reference"``."""
+    return _active
+
+
+def set_num_threads(count: int) -> None:
+    """Let the core use ``count`` threads (1 to 256); results keep the same bits at any count.
+
+    Raises:
+        TypeError: if ``count`` is no integer.
+        ValueError: if it is out of range.
+    """
+    if isinstance(count, bool) or not hasattr(count, "__index__"):
+        raise TypeError(f"num_threads must be an integer, got {count!r}")
+    if not 1 <= count <= 256:
+        raise ValueError(f"num_threads must be between 1 and 256, got {count}")
+    _core().set_num_threads(int(count))
+
+
+def get_num_threads() -> int:
+    """Number of threads the core uses."""
+    return int(_core().get_num_threads())
+
+
+def isa() -> str:
+    """Name of the instruction set the core was told or chose to use."""
+    return str(_core().isa())
+
+
+def available_isas() -> list[str]:
+    """Names of the instruction sets this build holds and this machine runs, best first."""
+    return list(_core().available_isas())
+
+
+def compiler() -> str:
+    """Name and version of the compiler that built the core."""
+    return str(_core().compiler())
+
+
+def fma_peak(dtype: str = "float32") -> float:
+    """Measured fused multiply-add peak of one thread, in GFLOP/s (takes about 20 ms)."""
+    return float(_core().fma_peak(dtype))
+
+
+use_backend(os.environ.get("PYRNN_BACKEND", "core"))

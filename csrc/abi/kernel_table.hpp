@@ -1,0 +1,36 @@
+// The face of one ISA's kernels: a table of functions per scalar type.
+#pragma once
+
+#include "problem.hpp"
+
+namespace pyrnn {
+
+template <class T>
+struct Kernels {
+    Index lanes;  // P
+    // panels[blk][k][P] = w[k * stride_k + n * stride_n], zero-padded in n.
+    void (*pack)(T* panels, const T* w, Index k, Index n, Index stride_k, Index stride_n);
+    void (*gemm)(const Gemm<T>&);
+    void (*gemm_tn)(const GemmTn<T>&);
+    void (*activate)(Activation, const T* z, Index ldz, T* y, Index ldy, Index rows, Index n);
+    // dz = dy * act'(...); z may be null where the derivative is a function of y. dz may be dy.
+    void (*activate_backward)(Activation, const T* y, const T* z, Index ldy, const T* dy, Index lddy, T* dz, Index lddz,
+                              Index rows, Index n);
+    void (*rnn_forward)(const RnnForward<T>&);
+    void (*rnn_backward)(const RnnBackward<T>&);
+    void (*add_rows)(T* sum, const T* rows, Index ld, Index count, Index np);  // sum (np) += each row
+    void (*pool_forward)(const Pool&, const T* x, T* y);
+    void (*pool_backward)(const Pool&, const T* x, const T* dy, T* dx);
+    void (*sgd)(T* w, const T* g, T* m, Index n, T rate, T momentum, bool nesterov);
+    void (*rmsprop)(T* w, const T* g, T* v, T* m, T* avg, Index n, T rate, T rho, T momentum, T epsilon);
+    void (*adam)(T* w, const T* g, T* m, T* v, T* vhat, Index n, T alpha, T beta1, T beta2, T epsilon);
+    double (*fma_burst)(Index repeats);  // returns the floating-point operations it did
+};
+
+struct KernelTable {
+    const char* isa;
+    Kernels<float> f32;
+    Kernels<double> f64;
+};
+
+}  // namespace pyrnn

@@ -1,0 +1,42 @@
+// The one symbol a kernel object exports: the table of its ISA. Compiled once per ISA with that ISA's flags.
+#include "../cells/simple_rnn.hpp"
+#include "optim.hpp"
+#include "pool.hpp"
+
+namespace pyrnn {
+namespace PYRNN_ISA_NAMESPACE {
+namespace {
+
+// 16 independent chains of multiply-adds: enough to fill two ports of latency 4 or 5.
+template <class T>
+double fma_burst(Index repeats) {
+    constexpr int kChains = 12;
+    Vec<T> acc[kChains];
+    for (int i = 0; i < kChains; ++i) acc[i] = splat(T(i));
+    Vec<T> a = splat(T(0.999)), b = splat(T(0.001));
+    for (Index k = 0; k < repeats; ++k) {
+        __asm__ volatile("" : "+m"(a), "+m"(b));
+        const Vec<T> factor = a, term = b;
+        for (int inner = 0; inner < 64; ++inner)
+#pragma GCC unroll 16
+            for (int i = 0; i < kChains; ++i) acc[i] = acc[i] * factor + term;
+    }
+    for (int i = 0; i < kChains; ++i) __asm__ volatile("" : : "m"(acc[i]));
+    return 2.0 * static_cast<double>(repeats) * 64 * kChains * static_cast<double>(kLanes<T>);
+}
+
+template <class T>
+constexpr Kernels<T> kernels() {
+    return {kLanes<T>,     pack<T>,         gemm<T>,          gemm_tn<T>, activate<T>, activate_backward<T>,
+            rnn_forward<T>, rnn_backward<T>, add_rows<T>,      pool_forward<T>, pool_backward<T>,
+            sgd<T>,        rmsprop<T>,      adam<T>,          fma_burst<T>};
+}
+
+}  // namespace
+}  // namespace PYRNN_ISA_NAMESPACE
+
+extern const KernelTable PYRNN_TABLE;
+const KernelTable PYRNN_TABLE = {PYRNN_ISA_NAME, PYRNN_ISA_NAMESPACE::kernels<float>(),
+                                 PYRNN_ISA_NAMESPACE::kernels<double>()};
+
+}  // namespace pyrnn

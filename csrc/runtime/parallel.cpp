@@ -1,0 +1,152 @@
+#include "parallel.hpp"
+
+#include <pthread.h>
+#include <sched.h>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdlib>
+#include <fstream>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace pyrnn {
+namespace {
+
+constexpr int kMaxThreads = 256;
+// How long an idle worker spins before it sleeps: longer than the gap between two operations of a training step.
+constexpr auto kSpin = std::chrono::microseconds(50);
+
+class Pool {
+public:
+    explicit Pool(int workers) {
+        for (int i = 0; i < workers; ++i) threads_.emplace_back([this] { work(); });
+    }
+    ~Pool() {
+        {
+            std::lock_guard<std::mutex> lock(mutex_);
+            stop_ = true;
+            generation_.fetch_add(1);
+        }
+        wake_.notify_all();
+        for (auto& t : threads_) t.join();
+    }
+    void run(Index count, const std::function<void(Index)>& task) {
+        {
+            std::lock_guard<std::mutex> lock(mutex_);
+            task_ = &task;
+            count_ = count;
+            next_.store(0);
+            pending_.store(static_cast<int>(threads_.size()));
+            generation_.fetch_add(1);
+        }
+        wake_.notify_all();
+        take();
+        while (pending_.load(std::memory_order_acquire) != 0) std::this_thread::yield();
+    }
+
+private:
+    void take() {
+        for (Index i; (i = next_.fetch_add(1)) < count_;) (*task_)(i);
+    }
+    void work() {
+        unsigned seen = 0;
+        for (;;) {
+            const auto until = std::chrono::steady_clock::now() + kSpin;
+            while (generation_.load(std::memory_order_acquire) == seen && std::chrono::steady_clock::now() < until) {
+            }
+            {
+                std::unique_lock<std::mutex> lock(mutex_);
+                wake_.wait(lock, [&] { return generation_.load() != seen; });
+                seen = generation_.load();
+                if (stop_) return;
+            }
+            take();
+            pending_.fetch_sub(1, std::memory_order_release);
+        }
+    }
+
+    std::vector<std::thread> threads_;
+    std::mutex mutex_;
+    std::condition_variable wake_;
+    std::atomic<unsigned> generation_{0};
+    std::atomic<int> pending_{0};
+    std::atomic<Index> next_{0};
+    Index count_ = 0;
+    const std::function<void(Index)>* task_ = nullptr;
+    bool stop_ = false;
+};
+
+int from_environment(const char* name) {
+    const char* text = std::getenv(name);
+    if (!text) return 0;
+    char* end = nullptr;
+    const long value = std::strtol(text, &end, 10);
+    return end != text && *end == '\0' && value >= 1 && value <= kMaxThreads ? static_cast<int>(value) : 0;
+}
+
+// Cores this process may use: its affinity, cut by the cgroup (v2) quota.
+int usable_cores() {
+    int cores = static_cast<int>(std::thread::hardware_concurrency());
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0) cores = CPU_COUNT(&set);
+    std::ifstream file("/sys/fs/cgroup/cpu.max");
+    std::string quota;
+    long period = 0;
+    if (file >> quota >> period && quota != "max" && period > 0) {
+        const long allowed = (std::atol(quota.c_str()) + period - 1) / period;
+        if (allowed >= 1 && allowed < cores) cores = static_cast<int>(allowed);
+    }
+    return cores < 1 ? 1 : (cores > kMaxThreads ? kMaxThreads : cores);
+}
+
+std::mutex* guard = new std::mutex;  // replaced in a forked child, where the old one may be held by nobody
+Pool* pool = nullptr;
+std::atomic<int> threads{0};
+
+void forget_after_fork() {  // the child has none of the parent's workers: leak them, start anew at the next call
+    guard = new std::mutex;
+    pool = nullptr;
+}
+
+thread_local bool inside = false;
+
+}  // namespace
+
+int num_threads() {
+    int count = threads.load();
+    if (count == 0) {
+        count = from_environment("PYRNN_NUM_THREADS");
+        if (count == 0) count = from_environment("OMP_NUM_THREADS");
+        if (count == 0) count = usable_cores();
+        threads.store(count);
+    }
+    return count;
+}
+
+void set_num_threads(int count) {
+    std::lock_guard<std::mutex> lock(*guard);
+    delete pool;
+    pool = nullptr;
+    threads.store(count);
+}
+
+void parallel_for(Index count, const std::function<void(Index)>& task) {
+    static const int registered = pthread_atfork(nullptr, nullptr, forget_after_fork);
+    (void)registered;
+    const int wanted = num_threads();
+    std::unique_lock<std::mutex> lock(*guard, std::defer_lock);
+    if (count < 2 || wanted < 2 || inside || !lock.try_lock()) {
+        for (Index i = 0; i < count; ++i) task(i);
+        return;
+    }
+    if (!pool) pool = new Pool(wanted - 1);
+    inside = true;
+    pool->run(count, task);
+    inside = false;
+}
+
+}  // namespace pyrnn

@@ -1,0 +1,86 @@
+// Memory that a layer keeps from call to call: scratch by role, and packed weights with the version they were made from.
+#pragma once
+
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <mutex>
+#include <new>
+
+#include "../abi/problem.hpp"
+
+namespace pyrnn {
+
+constexpr Index kAlignment = 64;
+
+class Buffer {
+public:
+    Buffer() = default;
+    Buffer(const Buffer&) = delete;
+    Buffer& operator=(const Buffer&) = delete;
+    ~Buffer() { std::free(data_); }
+    void* reserve(Index bytes) {
+        if (bytes > size_ || !data_) {
+            std::free(data_);
+            data_ = nullptr;
+            size_ = 0;
+            const Index rounded = ((bytes > 0 ? bytes : 1) + kAlignment - 1) / kAlignment * kAlignment;
+            data_ = std::aligned_alloc(kAlignment, static_cast<std::size_t>(rounded));
+            if (!data_) throw std::bad_alloc();
+            size_ = rounded;
+        }
+        return data_;
+    }
+
+private:
+    void* data_ = nullptr;
+    Index size_ = 0;
+};
+
+class Workspace {
+public:
+    enum Role { kScratch, kStates, kInput, kScaledStates, kGradient, kPartials, kInputGradient, kRoles };
+    enum Pack { kW, kU, kBias, kWt, kUt, kPacks };
+    static constexpr std::int64_t kNoVersion = -1;
+
+    template <class T>
+    T* scratch(Role role, Index count) {
+        return static_cast<T*>(buffers_[role].reserve(count * static_cast<Index>(sizeof(T))));
+    }
+    // Memory for packed weights; `fresh` says whether it already holds this version.
+    template <class T>
+    T* packed(Pack pack, Index count, std::int64_t version, bool& fresh) {
+        const Index bytes = count * static_cast<Index>(sizeof(T));
+        fresh = version != kNoVersion && versions_[pack] == version && sizes_[pack] == bytes;
+        versions_[pack] = kNoVersion;  // until the caller has filled it
+        T* memory = static_cast<T*>(packs_[pack].reserve(bytes));
+        versions_[pack] = version;
+        sizes_[pack] = bytes;
+        return memory;
+    }
+    std::mutex& mutex() { return mutex_; }
+
+private:
+    Buffer buffers_[kRoles];
+    Buffer packs_[kPacks];
+    std::int64_t versions_[kPacks] = {kNoVersion, kNoVersion, kNoVersion, kNoVersion, kNoVersion};
+    Index sizes_[kPacks] = {};
+    std::mutex mutex_;
+};
+
+// The workspace for one call: the layer's own, or a new one while another thread is using that.
+class Borrowed {
+public:
+    explicit Borrowed(Workspace& own) : lock_(own.mutex(), std::try_to_lock) {
+        if (!lock_.owns_lock()) spare_ = std::make_unique<Workspace>();
+        used_ = spare_ ? spare_.get() : &own;
+    }
+    Workspace& operator*() const { return *used_; }
+
+private:
+    std::unique_lock<std::mutex> lock_;
+    std::unique_ptr<Workspace> spare_;
+    Workspace* used_;
+};
+
+}  // namespace pyrnn

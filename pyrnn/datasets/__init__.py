@@ -1,0 +1,7 @@
+"""Real data that comes with the package; nothing is downloaded."""
+
+from __future__ import annotations
+
+from pyrnn.datasets.flights import Flights, load_flights
+
+__all__ = ["Flights", "load_flights"]

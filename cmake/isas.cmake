@@ -1,0 +1,33 @@
+# The ISA list: name, vector bytes, rows of a tile, flags, probe (a C++ expression, true where this CPU runs it).
+# Order: best first. Each entry compiles csrc/kernels/table.cpp once.
+set(PYRNN_KERNEL_OBJECTS "")
+set(PYRNN_ISA_ENTRIES "")
+
+function(pyrnn_add_isa name bytes rows flags probe)
+  set(target pyrnn_kernels_${name})
+  add_library(${target} OBJECT csrc/kernels/table.cpp)
+  target_compile_definitions(${target} PRIVATE
+    PYRNN_ISA_NAMESPACE=isa_${name} PYRNN_ISA_NAME="${name}" PYRNN_TABLE=kTable_${name}
+    PYRNN_VECTOR_BYTES=${bytes} PYRNN_TILE_ROWS=${rows})
+  target_compile_options(${target} PRIVATE -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math -Wno-psabi ${flags})
+  target_link_libraries(${target} PRIVATE pyrnn_options)
+  set(PYRNN_KERNEL_OBJECTS ${PYRNN_KERNEL_OBJECTS} $<TARGET_OBJECTS:${target}> PARENT_SCOPE)
+  set(PYRNN_ISA_ENTRIES "${PYRNN_ISA_ENTRIES} X(kTable_${name}, (${probe}))" PARENT_SCOPE)
+endfunction()
+
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  set(v3_probe "__builtin_cpu_supports(\"avx2\") && __builtin_cpu_supports(\"fma\") && __builtin_cpu_supports(\"bmi2\")")
+  set(v4_probe "${v3_probe} && __builtin_cpu_supports(\"avx512f\") && __builtin_cpu_supports(\"avx512bw\") && __builtin_cpu_supports(\"avx512cd\") && __builtin_cpu_supports(\"avx512dq\") && __builtin_cpu_supports(\"avx512vl\")")
+  # Spelled out, since -march=x86-64-v3 needs GCC 11.
+  set(v2_flags -msse4.2 -mpopcnt)
+  set(v3_flags -mavx2 -mfma -mbmi -mbmi2 -mlzcnt -mf16c)
+  pyrnn_add_isa(v4 64 8 "${v3_flags};-mavx512f;-mavx512bw;-mavx512cd;-mavx512dq;-mavx512vl;-mprefer-vector-width=512" "${v4_probe}")
+  pyrnn_add_isa(v3 32 6 "${v3_flags}" "${v3_probe}")
+  pyrnn_add_isa(v2 16 6 "${v2_flags}" "__builtin_cpu_supports(\"sse4.2\")")
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+  pyrnn_add_isa(neon 16 8 "" "true")
+endif()
+pyrnn_add_isa(generic 16 4 "" "true")
+
+string(REPLACE " X(" " \\\n    X(" PYRNN_ISA_ENTRIES "${PYRNN_ISA_ENTRIES}")
+file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/generated/isa_list.hpp "#pragma once\n\n#define PYRNN_FOR_EACH_ISA(X)${PYRNN_ISA_ENTRIES}\n")

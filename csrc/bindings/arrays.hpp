@@ -1,0 +1,80 @@
+// numpy arrays to checked pointers. Every shape is checked here before any size is read; nothing is converted or copied.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "../runtime/operations.hpp"
+
+namespace pyrnn {
+
+namespace py = pybind11;
+using Shape = std::vector<Index>;
+
+inline std::string text(const Shape& shape) {
+    std::string s = "(";
+    for (std::size_t i = 0; i < shape.size(); ++i) s += (i ? ", " : "") + std::to_string(shape[i]);
+    return s + (shape.size() == 1 ? ",)" : ")");
+}
+
+inline py::array array_of(const py::handle& object, const char* name) {
+    if (!py::isinstance<py::array>(object))
+        throw py::type_error(std::string(name) + " must be a numpy array, got " +
+                             std::string(py::str(py::type::of(object).attr("__name__"))));
+    return py::reinterpret_borrow<py::array>(object);
+}
+
+inline Shape shape_of(const py::array& a) { return Shape(a.shape(), a.shape() + a.ndim()); }
+
+inline void require_rank(const py::array& a, Index rank, const char* name, const char* letters) {
+    if (a.ndim() != rank)
+        throw py::value_error(std::string(name) + " must have shape " + letters + ", got " + text(shape_of(a)));
+}
+
+inline void require_positive(Index value, const char* name) {
+    if (value < 1) throw py::value_error(std::string(name) + " must be at least 1, got " + std::to_string(value));
+}
+
+inline bool is_double(const py::array& a, const char* name) {
+    if (a.dtype().is(py::dtype::of<double>()) || a.dtype().equal(py::dtype::of<double>())) return true;
+    if (a.dtype().equal(py::dtype::of<float>())) return false;
+    throw py::type_error(std::string(name) + " must be float32 or float64, got " + std::string(py::str(a.dtype())));
+}
+
+// The data of `object`, which must be C-contiguous, of type T and of this shape; null for None where that is allowed.
+template <class T>
+T* pointer(const py::handle& object, const char* name, const Shape& shape, const char* letters, bool optional = false,
+           bool writable = false) {
+    if (optional && object.is_none()) return nullptr;
+    py::array a = array_of(object, name);
+    if (shape_of(a) != shape)
+        throw py::value_error(std::string(name) + " must have shape " + letters + " = " + text(shape) + ", got " +
+                              text(shape_of(a)));
+    if (!a.dtype().equal(py::dtype::of<T>()))
+        throw py::type_error(std::string(name) + " must be " + std::string(py::str(py::dtype::of<T>())) + " like x, got " +
+                             std::string(py::str(a.dtype())));
+    if (!(a.flags() & py::array::c_style)) throw py::value_error(std::string(name) + " must be C-contiguous");
+    if (writable && !a.writeable()) throw py::value_error(std::string(name) + " must be writable");
+    return static_cast<T*>(const_cast<void*>(a.data()));
+}
+
+template <class T>
+T* output(const py::handle& object, const char* name, const Shape& shape, const char* letters, bool optional = false) {
+    return pointer<T>(object, name, shape, letters, optional, true);
+}
+
+template <class T>
+T* data_of(py::array_t<T>& a) { return a.mutable_data(); }
+
+Activation activation_named(const std::string& name);
+std::int64_t version_of(const py::object& version);
+
+void bind_rnn(py::module_& m);
+void bind_conv(py::module_& m);
+void bind_pointwise(py::module_& m);
+
+}  // namespace pyrnn

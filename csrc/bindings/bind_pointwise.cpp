@@ -1,0 +1,201 @@
+// Activations on whole arrays, optimizer steps on flat vectors, gathering rows.
+#include <cmath>
+#include <cstring>
+
+#include "../runtime/dispatch.hpp"
+#include "arrays.hpp"
+
+namespace pyrnn {
+namespace {
+
+struct Rows { Index count, length; };
+
+Rows rows_of(const py::array& x) {
+    if (x.ndim() < 1 || x.shape(x.ndim() - 1) == 0) return {x.size(), 1};
+    const Index last = x.shape(x.ndim() - 1);
+    return {x.size() / last, last};
+}
+
+// glu halves the last axis, so it stands beside the activations of one shape: y = a * sigmoid(b).
+template <class T>
+py::object glu_forward(const py::array& x) {
+    const Rows rows = rows_of(x);
+    if (x.ndim() < 1 || rows.length % 2) throw py::value_error("glu needs an even last axis, got shape " + text(shape_of(x)));
+    const T* in = pointer<T>(x, "x", shape_of(x), "of x");
+    Shape shape = shape_of(x);
+    const Index half = shape.back() /= 2;
+    py::array_t<T> y(shape);
+    T* out = data_of(y);
+    for (Index r = 0; r < rows.count; ++r) {
+        kernels<T>().activate(Activation::kSigmoid, in + r * 2 * half + half, half, out + r * half, half, 1, half);
+        for (Index i = 0; i < half; ++i) out[r * half + i] *= in[r * 2 * half + i];
+    }
+    return y;
+}
+
+template <class T>
+py::object glu_backward(const py::array& x, const py::object& dy) {
+    const Rows rows = rows_of(x);
+    if (x.ndim() < 1 || rows.length % 2) throw py::value_error("glu needs an even last axis, got shape " + text(shape_of(x)));
+    const T* in = pointer<T>(x, "x", shape_of(x), "of x");
+    Shape shape = shape_of(x);
+    const Index half = shape.back() /= 2;
+    const T* g = pointer<T>(dy, "dy", shape, "of glu's output");
+    py::array_t<T> dx(shape_of(x));
+    T* out = data_of(dx);
+    for (Index r = 0; r < rows.count; ++r, in += 2 * half, out += 2 * half, g += half) {
+        kernels<T>().activate(Activation::kSigmoid, in + half, half, out, half, 1, half);
+        for (Index i = 0; i < half; ++i) {
+            const T gate = out[i];
+            out[half + i] = g[i] * in[i] * gate * (1 - gate);
+            out[i] = g[i] * gate;
+        }
+    }
+    return dx;
+}
+
+template <class T>
+py::object activation_forward(const py::array& x, const std::string& name) {
+    if (name == "glu") return glu_forward<T>(x);
+    const Activation kind = activation_named(name);
+    const T* in = pointer<T>(x, "x", shape_of(x), "of x");
+    py::array_t<T> y(shape_of(x));
+    const Rows rows = rows_of(x);
+    T* out = data_of(y);
+    {
+        py::gil_scoped_release release;
+        kernels<T>().activate(kind, in, rows.length, out, rows.length, rows.count, rows.length);
+    }
+    return y;
+}
+
+template <class T>
+py::object activation_backward(const py::array& x, const py::object& y, const py::object& dy, const std::string& name) {
+    if (name == "glu") return glu_backward<T>(x, dy);
+    const Activation kind = activation_named(name);
+    const Shape shape = shape_of(x);
+    const T* z = pointer<T>(x, "x", shape, "of x");
+    const T* out = pointer<T>(y, "y", shape, "of x");
+    const T* g = pointer<T>(dy, "dy", shape, "of x");
+    py::array_t<T> dx(shape);
+    T* d = data_of(dx);
+    const Rows rows = rows_of(x);
+    {
+        py::gil_scoped_release release;
+        kernels<T>().activate_backward(kind, out, z, rows.length, g, rows.length, d, rows.length, rows.count, rows.length);
+    }
+    return dx;
+}
+
+// A flat vector (N,) of the optimizer.
+template <class T>
+T* flat(const py::object& v, const char* name, Index n, bool optional = false) {
+    return output<T>(v, name, {n}, "(weights,)", optional);
+}
+
+template <class F>
+void on_weights(const py::object& weights, F f) {
+    const py::array w = array_of(weights, "weights");
+    require_rank(w, 1, "weights", "(N,)");
+    is_double(w, "weights") ? f(w, double{}) : f(w, float{});
+}
+
+template <class T>
+py::object gather(const py::array& source, const py::object& indices) {
+    const py::array ia = array_of(indices, "indices");
+    require_rank(ia, 1, "indices", "(N,)");
+    const Index count = ia.shape(0);
+    const std::int64_t* at = pointer<std::int64_t>(indices, "indices", {count}, "(N,)");
+    Shape shape = shape_of(source);
+    const T* from = pointer<T>(source, "source", shape, "of source");
+    if (shape.empty()) throw py::value_error("source must have at least one dimension");
+    const Index rows = shape[0];
+    Index length = 1;
+    for (std::size_t i = 1; i < shape.size(); ++i) length *= shape[i];
+    for (Index i = 0; i < count; ++i)
+        if (at[i] < 0 || at[i] >= rows)
+            throw py::index_error("indices must lie in 0.." + std::to_string(rows - 1) + ", got " + std::to_string(at[i]));
+    shape[0] = count;
+    py::array_t<T> out(shape);
+    T* to = data_of(out);
+    py::gil_scoped_release release;
+    for (Index i = 0; i < count; ++i)
+        std::memcpy(to + i * length, from + at[i] * length, static_cast<std::size_t>(length) * sizeof(T));
+    py::gil_scoped_acquire acquire;
+    return out;
+}
+
+}  // namespace
+
+void bind_pointwise(py::module_& m) {
+    m.def(
+        "activation_forward",
+        [](const py::object& x, const std::string& name) {
+            const py::array a = array_of(x, "x");
+            return is_double(a, "x") ? activation_forward<double>(a, name) : activation_forward<float>(a, name);
+        },
+        py::arg("x"), py::arg("activation"));
+    m.def(
+        "activation_backward",
+        [](const py::object& x, const py::object& y, const py::object& dy, const std::string& name) {
+            const py::array a = array_of(x, "x");
+            return is_double(a, "x") ? activation_backward<double>(a, y, dy, name) : activation_backward<float>(a, y, dy, name);
+        },
+        py::arg("x"), py::arg("y"), py::arg("dy"), py::arg("activation"));
+    m.def(
+        "sgd_step",
+        [](const py::object& weights, const py::object& gradients, const py::object& momentum, double learning_rate,
+           double momentum_rate, bool nesterov) {
+            on_weights(weights, [&](const py::array& w, auto zero) {
+                using T = decltype(zero);
+                const Index n = w.shape(0);
+                kernels<T>().sgd(flat<T>(weights, "weights", n), pointer<T>(gradients, "gradients", {n}, "(weights,)"),
+                                 flat<T>(momentum, "momentum", n, true), n, T(learning_rate), T(momentum_rate), nesterov);
+            });
+        },
+        py::arg("weights"), py::arg("gradients"), py::arg("momentum"), py::kw_only(), py::arg("learning_rate"),
+        py::arg("momentum_rate"), py::arg("nesterov"));
+    m.def(
+        "rmsprop_step",
+        [](const py::object& weights, const py::object& gradients, const py::object& velocity, const py::object& momentum,
+           const py::object& average_gradient, double learning_rate, double rho, double momentum_rate, double epsilon) {
+            on_weights(weights, [&](const py::array& w, auto zero) {
+                using T = decltype(zero);
+                const Index n = w.shape(0);
+                kernels<T>().rmsprop(flat<T>(weights, "weights", n), pointer<T>(gradients, "gradients", {n}, "(weights,)"),
+                                     flat<T>(velocity, "velocity", n), flat<T>(momentum, "momentum", n, true),
+                                     flat<T>(average_gradient, "average_gradient", n, true), n, T(learning_rate), T(rho),
+                                     T(momentum_rate), T(epsilon));
+            });
+        },
+        py::arg("weights"), py::arg("gradients"), py::arg("velocity"), py::arg("momentum"), py::arg("average_gradient"),
+        py::kw_only(), py::arg("learning_rate"), py::arg("rho"), py::arg("momentum_rate"), py::arg("epsilon"));
+    m.def(
+        "adam_step",
+        [](const py::object& weights, const py::object& gradients, const py::object& momentum, const py::object& velocity,
+           const py::object& velocity_hat, double learning_rate, double beta_1, double beta_2, double epsilon, Index step) {
+            require_positive(step, "step");
+            on_weights(weights, [&](const py::array& w, auto zero) {
+                using T = decltype(zero);
+                const Index n = w.shape(0);
+                const double count = static_cast<double>(step);
+                const double alpha =
+                    learning_rate * std::sqrt(1 - std::pow(beta_2, count)) / (1 - std::pow(beta_1, count));
+                kernels<T>().adam(flat<T>(weights, "weights", n), pointer<T>(gradients, "gradients", {n}, "(weights,)"),
+                                  flat<T>(momentum, "momentum", n), flat<T>(velocity, "velocity", n),
+                                  flat<T>(velocity_hat, "velocity_hat", n, true), n, T(alpha), T(beta_1), T(beta_2),
+                                  T(epsilon));
+            });
+        },
+        py::arg("weights"), py::arg("gradients"), py::arg("momentum"), py::arg("velocity"), py::arg("velocity_hat"),
+        py::kw_only(), py::arg("learning_rate"), py::arg("beta_1"), py::arg("beta_2"), py::arg("epsilon"), py::arg("step"));
+    m.def(
+        "gather_rows",
+        [](const py::object& source, const py::object& indices) {
+            const py::array a = array_of(source, "source");
+            return is_double(a, "source") ? gather<double>(a, indices) : gather<float>(a, indices);
+        },
+        py::arg("source"), py::arg("indices"));
+}
+
+}  // namespace pyrnn

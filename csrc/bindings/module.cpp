@@ -1,0 +1,70 @@
+// The extension module pyrnn._core: what it exports and the facts about this build.
+#include <algorithm>
+#include <chrono>
+
+#include "../runtime/dispatch.hpp"
+#include "../runtime/parallel.hpp"
+#include "arrays.hpp"
+
+namespace pyrnn {
+
+Activation activation_named(const std::string& name) {
+    for (int i = 0; i < static_cast<int>(Activation::kCount); ++i)
+        if (name == kActivationNames[i]) return static_cast<Activation>(i);
+    if (name == "glu") throw py::value_error("activation 'glu' halves its last axis: use it as a layer of its own, Activation('glu')");
+    throw py::value_error("activation must be a name of Keras's list, got '" + name + "'");
+}
+
+std::int64_t version_of(const py::object& version) {
+    return version.is_none() ? Workspace::kNoVersion : version.cast<std::int64_t>();
+}
+
+namespace {
+
+// Best of several bursts of about 2 ms: the peak is what the core can do, not what it does on average.
+double fma_peak(const std::string& dtype) {
+    if (dtype != "float32" && dtype != "float64")
+        throw py::value_error("dtype must be 'float32' or 'float64', got '" + dtype + "'");
+    const auto burst = dtype == "float32" ? kernels<float>().fma_burst : kernels<double>().fma_burst;
+    double best = 0;
+    for (int i = 0; i < 10; ++i) {
+        const auto start = std::chrono::steady_clock::now();
+        const double operations = burst(10000);
+        const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+        best = std::max(best, operations / seconds.count() * 1e-9);
+    }
+    return best;
+}
+
+}  // namespace
+}  // namespace pyrnn
+
+PYBIND11_MODULE(_core, m) {
+    using namespace pyrnn;
+    choose_table();
+    m.doc() = "The compiled core of pyrnn; signatures and shapes stand in _core.pyi.";
+    py::class_<Workspace>(m, "Workspace").def(py::init<>());
+    bind_rnn(m);
+    bind_conv(m);
+    bind_pointwise(m);
+    m.def("set_num_threads", [](int count) {
+        require_positive(count, "num_threads");
+        py::gil_scoped_release release;
+        set_num_threads(std::min(count, 256));
+    }, py::arg("count"));
+    m.def("get_num_threads", &num_threads);
+    m.def("isa", [] { return table().isa; });
+    m.def("available_isas", [] {
+        py::list names;
+        for (const KernelTable* t : available_tables()) names.append(t->isa);
+        return names;
+    });
+    m.def("compiler", [] {
+#if defined(__clang__)
+        return "Clang " __clang_version__;
+#else
+        return "GCC " __VERSION__;
+#endif
+    });
+    m.def("fma_peak", &fma_peak, py::arg("dtype"), py::call_guard<py::gil_scoped_release>());
+}

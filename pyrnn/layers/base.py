@@ -1,0 +1,322 @@
+"""What every layer is: names, shapes, weights, masks and configs."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import warnings
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyrnn.parameters import Weight
+from pyrnn.validation import unexpected_arguments
+
+Array = NDArray[Any]
+Shape = tuple[Any, ...]
+
+_counters: defaultdict[str, int] = defaultdict(int)
+_DTYPES = ("float32", "float64")
+_BASE_ARGUMENTS = (
+    "name",
+    "trainable",
+    "dtype",
+    "input_shape",
+    "batch_input_shape",
+    "batch_shape",
+    "input_dim",
+    "input_length",
+    "batch_size",
+    "activity_regularizer",
+)
+
+
+def auto_name(kind: str) -> str:
+    """Keras's automatic name: 'simple_rnn', then 'simple_rnn_1', counted per process."""
+    snake = re.sub(r"\W+", "", kind)
+    snake = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", snake)
+    snake = re.sub("([a-z])([A-Z])", r"\1_\2", snake).lower()
+    count = _counters[snake]
+    _counters[snake] += 1
+    return f"{snake}_{count}" if count else snake
+
+
+def dtype_name(dtype: Any) -> str:
+    """'float32' or 'float64' from None, a name, a NumPy dtype or Keras's DTypePolicy config."""
+    if dtype is None:
+        return "float32"
+    if isinstance(dtype, Mapping):
+        dtype = dtype.get("config", {}).get("name", dtype)
+    try:
+        name = str(np.dtype(dtype))
+    except TypeError:
+        name = str(dtype)
+    if name not in _DTYPES:
+        raise ValueError(f"dtype must be 'float32' or 'float64', got {dtype!r}")
+    return name
+
+
+def dtype_config(name: str) -> dict[str, Any]:
+    """Keras 3's serialized dtype policy."""
+    return {"module": "keras", "class_name": "DTypePolicy", "config": {"name": name}, "registered_name": None}
+
+
+def standard_shape(argument: str, shape: Any) -> Shape:
+    """A tuple of sizes and Nones, checked."""
+    if hasattr(shape, "__index__"):
+        raise ValueError(f"{argument} must be a tuple of sizes, got {shape!r}; write ({shape},)")
+    try:
+        sizes = tuple(shape)
+    except TypeError:
+        raise ValueError(f"{argument} must be a tuple of sizes, got {shape!r}") from None
+    for size in sizes:
+        if size is None:
+            continue
+        if isinstance(size, bool) or not hasattr(size, "__index__") or size < 0:
+            raise ValueError(f"{argument} must hold sizes of at least 0 or None, got {shape!r}")
+    return tuple(None if size is None else int(size) for size in sizes)
+
+
+def fraction(argument: str, value: Any) -> float:
+    """A dropout rate: a number from 0 to 1."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.floating, np.integer)):
+        raise ValueError(f"{argument} must be a number from 0 to 1, got {value!r}")
+    if not 0 <= value <= 1:
+        raise ValueError(f"{argument} must be a number from 0 to 1, got {value}")
+    return float(value)
+
+
+def dropout_scale(rng: np.random.Generator, shape: Sequence[int], rate: float, dtype: str) -> Array:
+    """Inverted dropout: 0 with probability `rate`, else 1 / (1 - rate)."""
+    if rate >= 1:
+        return np.zeros(shape, dtype)
+    kind = np.dtype(dtype).type
+    draw: Any = rng.random(tuple(shape), dtype=kind)
+    scale: Array = (draw >= kind(rate)) * kind(1 / (1 - rate))
+    return scale
+
+
+class Layer:
+    """Base of all layers.
+
+    `forward` and `backward` are the lean path and trust their input; calling the layer converts, builds and checks.
+    """
+
+    # Words for the axes of x, where a fixed rank is needed.
+    axes: ClassVar[tuple[str, ...] | None] = None
+    min_rank: ClassVar[int] = 1
+    supports_masking: bool = False
+
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: Any = None,
+        input_shape: Any = None,
+        batch_input_shape: Any = None,
+        batch_shape: Any = None,
+        input_dim: int | None = None,
+        input_length: int | None = None,
+        batch_size: int | None = None,
+        activity_regularizer: Any = None,
+        **unknown: Any,
+    ) -> None:
+        if unknown:
+            raise TypeError(unexpected_arguments(type(self).__name__, unknown, self._known_arguments()))
+        if activity_regularizer is not None:
+            raise ValueError(
+                f"{type(self).__name__} has no activity_regularizer: only None is supported, "
+                f"got {activity_regularizer!r}"
+            )
+        if name is not None and (not isinstance(name, str) or not name or "/" in name):
+            raise ValueError(f"name must be a non-empty string without '/', got {name!r}")
+        self.name = name if name is not None else auto_name(type(self).__name__)
+        self.dtype = dtype_name(dtype)
+        self.built = False
+        self.build_shape: Shape | None = None
+        self._weights: list[Weight] = []
+        self._trainable = bool(trainable)
+        declared = batch_shape if batch_shape is not None else batch_input_shape
+        if declared is not None:
+            declared = standard_shape("batch_shape", declared)
+        elif input_shape is not None:
+            declared = (batch_size, *standard_shape("input_shape", input_shape))
+        elif input_dim is not None:
+            sizes = (input_dim,) if self.axes is None or len(self.axes) < 3 else (input_length, input_dim)
+            if input_length is not None:
+                sizes = (input_length, input_dim)
+            declared = (batch_size, *standard_shape("input_dim", sizes))
+        elif input_length is not None:
+            raise ValueError(f"{type(self).__name__} got input_length without input_dim; give both or input_shape")
+        self.declared_shape: Shape | None = declared
+
+    @classmethod
+    def _known_arguments(cls) -> list[str]:
+        names = [
+            parameter.name
+            for kind in cls.__mro__
+            if "__init__" in vars(kind) and kind is not object
+            for parameter in inspect.signature(kind.__init__).parameters.values()  # type: ignore[misc]
+            if parameter.kind is not parameter.VAR_KEYWORD and parameter.name != "self"
+        ]
+        return list(dict.fromkeys([*names, *_BASE_ARGUMENTS]))
+
+    # Weights.
+
+    def add_weight(
+        self,
+        shape: Sequence[int],
+        name: str,
+        *,
+        initializer: Any = "glorot_uniform",
+        regularizer: Any = None,
+        constraint: Any = None,
+        trainable: bool = True,
+    ) -> Weight:
+        """Create a weight of this layer."""
+        from pyrnn import constraints, initializers, regularizers
+
+        weight = Weight(
+            shape,
+            name,
+            self.dtype,
+            initializers.get(initializer),
+            regularizers.get(regularizer),
+            constraints.get(constraint),
+            trainable,
+        )
+        weight.path = f"{self.name}/{name}"
+        self._weights.append(weight)
+        return weight
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes this layer's weights."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+
+    @property
+    def weights(self) -> list[Weight]:
+        """All weights, in Keras's order."""
+        return list(self._weights)
+
+    @property
+    def trainable_weights(self) -> list[Weight]:
+        """The weights that training changes."""
+        return [weight for weight in self._weights if weight.trainable] if self.trainable else []
+
+    @property
+    def non_trainable_weights(self) -> list[Weight]:
+        """The weights that training leaves alone."""
+        return [weight for weight in self._weights if not weight.trainable] if self.trainable else self.weights
+
+    def get_weights(self) -> list[Array]:
+        """Copies of all weights."""
+        return [weight.numpy() for weight in self.weights]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Overwrite all weights, given in the order of `get_weights`; nothing is written unless all shapes fit."""
+        own = self.weights
+        if len(weights) != len(own):
+            raise ValueError(f"layer {self.name!r} has {len(own)} weights, got a list of {len(weights)}")
+        for weight, value in zip(own, weights, strict=True):
+            if np.shape(value) != weight.shape:
+                raise ValueError(
+                    f"weight {weight.path!r} has shape {weight.shape}, got an array of shape {np.shape(value)}"
+                )
+        for weight, value in zip(own, weights, strict=True):
+            weight.assign(value)
+
+    def count_params(self) -> int:
+        """Number of values in all weights."""
+        if not self.built:
+            raise ValueError(f"layer {self.name!r} has no weights yet: build it or call it on data first")
+        return sum(weight.size for weight in self.weights)
+
+    # Shapes.
+
+    def check_input(self, shape: Shape) -> None:
+        """Refuse an x of the wrong rank or size in one sentence."""
+        if self.axes is not None:
+            fits = len(shape) == len(self.axes)
+        else:
+            fits = len(shape) >= self.min_rank
+        if fits and self.build_shape is not None and self._weights and len(shape) == len(self.build_shape):
+            fits = shape[-1] == self.build_shape[-1]
+        if fits:
+            return
+        words = f" ({', '.join(self.axes)})" if self.axes is not None else f" with at least {self.min_rank} axes"
+        known = self.declared_shape or self.build_shape
+        if known is not None and (self.axes is None or len(known) == len(self.axes)):
+            words += f" = {known}" if self.axes is not None else f", {known}"
+        raise ValueError(f"{type(self).__name__} expects x of shape{words}, got {tuple(shape)}")
+
+    def build(self, input_shape: Shape) -> None:
+        """Create the weights for inputs of `input_shape` (batch axis first, may be None)."""
+        shape = standard_shape("input_shape", input_shape)
+        self.check_input(shape)
+        if not self.built:
+            self._build(shape)
+        self.build_shape = shape
+        self.built = True
+
+    def _build(self, input_shape: Shape) -> None:
+        """Create the weights; subclasses override this."""
+
+    def compute_output_shape(self, input_shape: Shape) -> Any:
+        """Shape of the output for inputs of `input_shape`."""
+        return tuple(input_shape)
+
+    def compute_mask(self, x: Array | None, mask: Array | None = None) -> Array | None:
+        """Mask handed on to the next layer."""
+        if self.supports_masking or mask is None:
+            return mask
+        warnings.warn(
+            f"layer {self.name!r} ({type(self).__name__}) does not support masking: the mask ends here", stacklevel=2
+        )
+        return None
+
+    # Numbers.
+
+    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Any:
+        """Output for x; keeps what `backward` needs only when `training`."""
+        raise NotImplementedError
+
+    def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
+        """Gradients: writes `weight.gradient`, returns dx unless `need_dx` is False."""
+        raise NotImplementedError
+
+    def reset_state(self) -> None:
+        """Forget the state of stateful layers."""
+
+    def __call__(self, x: Any, *, training: bool = False, mask: Any = None) -> Any:
+        """Convert x, build at first use, and run the layer."""
+        array = np.ascontiguousarray(x, dtype=self.dtype)
+        if self.built:
+            self.check_input(array.shape)
+        else:
+            self.build(array.shape)
+        if mask is not None:
+            mask = np.ascontiguousarray(mask, dtype=bool)
+        return self.forward(array, training=bool(training), mask=mask)
+
+    # Configs.
+
+    def get_config(self) -> dict[str, Any]:
+        """Keras 3's config of this layer."""
+        return {"name": self.name, "trainable": self.trainable, "dtype": dtype_config(self.dtype)}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Layer:
+        """A new layer from `get_config`'s answer."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}, built={self.built}>"

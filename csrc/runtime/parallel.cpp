@@ -20,12 +20,12 @@ constexpr int kMaxThreads = 256;
 // How long an idle worker spins before it sleeps: longer than the gap between two operations of a training step.
 constexpr auto kSpin = std::chrono::microseconds(50);
 
-class Pool {
+class ThreadPool {
 public:
-    explicit Pool(int workers) {
+    explicit ThreadPool(int workers) {
         for (int i = 0; i < workers; ++i) threads_.emplace_back([this] { work(); });
     }
-    ~Pool() {
+    ~ThreadPool() {
         {
             std::lock_guard<std::mutex> lock(mutex_);
             stop_ = true;
@@ -104,7 +104,7 @@ int usable_cores() {
 }
 
 std::mutex* guard = new std::mutex;  // replaced in a forked child, where the old one may be held by nobody
-Pool* pool = nullptr;
+ThreadPool* pool = nullptr;
 std::atomic<int> threads{0};
 
 void forget_after_fork() {  // the child has none of the parent's workers: leak them, start anew at the next call
@@ -143,7 +143,7 @@ void parallel_for(Index count, const std::function<void(Index)>& task) {
         for (Index i = 0; i < count; ++i) task(i);
         return;
     }
-    if (!pool) pool = new Pool(wanted - 1);
+    if (!pool) pool = new ThreadPool(wanted - 1);
     inside = true;
     pool->run(count, task);
     inside = false;

@@ -3,7 +3,7 @@
     python benchmarks/make_flights.py                # downloads the sdist with pip
     python benchmarks/make_flights.py SDIST.tar.gz   # reads one that is already here
 
-Only the CSV files inside the sdist are read; nothing of it is installed or run. The same sdist gives the same bytes.
+Only the CSV files inside the sdist are read; nothing of it is installed or run. The same sdist gives the same values.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ WEATHER = (
     ("pressure", "pressure", 1),
     ("visibility", "visib", 2),
 )
-# The sdist has no weather for its last day but has flights; both series start on New Year's day in New York.
+# New Year's midnight in New York, in UTC.
 FIRST = datetime(2013, 1, 1, 5)
 HOURS = 365 * 24
 # Daylight saving time of New York in 2013, in UTC.

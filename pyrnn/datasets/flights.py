@@ -20,7 +20,7 @@ class Flights:
     """One row an hour, T = 8760 hours from New Year's midnight on; every step is one real hour.
 
     Attributes:
-        time: (T,) datetime64[h], the wall clock in New York; it skips 02:00 on 10 March and repeats 01:00 on 3 November.
+        time: (T,) datetime64[h], New York's wall clock; it skips 02:00 on 10 March and repeats 01:00 on 3 November.
         departures: (T, 3) int64, flights that left in the hour, one column for each of ``airports``; cancelled flights
             are not counted, delayed ones count where they left.
         weather: (T, 7) float64, the mean of the three airports, one column for each of ``weather_names``: Fahrenheit,

@@ -1,0 +1,130 @@
+"""The command ``pyrnn``: demo, info and bench. Bad input ends in one sentence and exit code 2, no traceback."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+import pyrnn
+from pyrnn import backend
+
+DEFAULT_EPOCHS = 30
+DEFAULT_SEED = 0
+
+
+def positive_int(text: str) -> int:
+    """An argument that must be an integer of at least 1."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
+    return value
+
+
+def positive_float(text: str) -> float:
+    """An argument that must be a number above 0."""
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be above 0, got {text}")
+    return value
+
+
+def demo(arguments: argparse.Namespace) -> None:
+    """Train the book's models and print the table."""
+    # The demo's layers and models would slow `pyrnn info` down.
+    from pyrnn import demo as demonstration
+
+    if (arguments.data is None) != (arguments.target is None):
+        raise ValueError("--data and --target go together: a CSV file, and the column of it to forecast")
+    if arguments.data is None:
+        series = demonstration.flight_series()
+    else:
+        series = demonstration.csv_series(arguments.data, arguments.target, arguments.season)
+    results = demonstration.run(
+        series,
+        window=arguments.window,
+        epochs=arguments.epochs,
+        batch_size=arguments.batch_size,
+        seed=arguments.seed,
+        verbose=arguments.verbose,
+    )
+    print(f"\n{demonstration.table(results)}")
+    if demonstration.plot(series, results, arguments.window, arguments.png):
+        print(f"\nforecast against truth: {arguments.png}")
+    else:
+        print("\nno picture: matplotlib is not installed")
+
+
+def info(arguments: argparse.Namespace) -> None:
+    """Print what this installation is and runs on."""
+    print(f"pyrnn     {pyrnn.__version__}")
+    print(f"python    {platform.python_version()}, NumPy {np.__version__}, {platform.system()} {platform.machine()}")
+    print(f"backend   {backend.current_backend()}")
+    try:
+        available = ", ".join(backend.available_isas())
+    except ImportError as error:
+        print(f"core      {error}")
+        return
+    print(f"isa       {backend.isa()} (available: {available})")
+    print(f"threads   {backend.get_num_threads()}")
+    print(f"compiler  {backend.compiler()}")
+
+
+def bench(arguments: argparse.Namespace) -> None:
+    """Time the core against the reference."""
+    from pyrnn import bench as benchmark
+
+    benchmark.run(
+        dtype=arguments.dtype, threads=arguments.threads, seconds=arguments.seconds, grid=not arguments.book_only
+    )
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="pyrnn", description="Recurrent networks in C++ behind the Keras API.")
+    parser.add_argument("--version", action="version", version=f"pyrnn {pyrnn.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, function: Callable[[argparse.Namespace], None], summary: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(
+            name, help=summary, description=summary, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        )
+        sub.set_defaults(function=function)
+        return sub
+
+    sub = command("demo", demo, "train the book's models on New York's departures of 2013, or on a series of your own")
+    sub.add_argument("--data", type=Path, metavar="FILE.csv", help="CSV with a header, one row a step, oldest first")
+    sub.add_argument("--target", metavar="COLUMN", help="column of the CSV to forecast one row ahead")
+    sub.add_argument("--season", type=positive_int, default=168, help="rows after which the CSV's pattern repeats")
+    sub.add_argument("--window", type=positive_int, default=100, help="rows a forecast looks back on")
+    sub.add_argument("--epochs", type=positive_int, default=DEFAULT_EPOCHS, help="passes over the training rows")
+    sub.add_argument("--batch-size", type=positive_int, default=128, help="windows in a batch")
+    sub.add_argument("--seed", type=int, default=DEFAULT_SEED, help="of weights and shuffling")
+    sub.add_argument("--png", type=Path, default=Path("pyrnn-demo.png"), help="where the picture goes")
+    sub.add_argument("--verbose", type=int, choices=(0, 1, 2), default=1, help="progress: none, bar, line an epoch")
+
+    command("info", info, "print version, instruction sets, threads and compiler")
+
+    sub = command("bench", bench, "time training steps of the compiled core against the NumPy reference")
+    sub.add_argument("--dtype", choices=("float32", "float64"), default="float32", help="of all arrays")
+    sub.add_argument("--threads", type=positive_int, default=1, help="threads of the core")
+    sub.add_argument("--seconds", type=positive_float, default=2.0, help="time for each model")
+    sub.add_argument("--book-only", action="store_true", help="leave the grid out")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line ``argv`` and return the exit code."""
+    arguments = make_parser().parse_args(argv)
+    try:
+        arguments.function(arguments)
+    except (ValueError, OSError, ImportError, ArithmeticError) as error:
+        print(f"pyrnn {arguments.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0

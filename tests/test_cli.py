@@ -1,0 +1,132 @@
+"""The command line, and what the demo forecasts from."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pyrnn import backend, cli, demo
+
+WINDOW = demo.SHORTEST_WINDOW
+
+
+@pytest.fixture
+def series_csv(tmp_path: Path) -> Path:
+    """400 hourly rows with a daily cycle, a zero, a gap and a column of text."""
+    path = tmp_path / "series.csv"
+    rng = np.random.default_rng(0)
+    start = np.datetime64("2024-01-01T00")
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["when", "sales", "heat", "shop"])
+        for i in range(400):
+            sales = f"{50 + 20 * np.sin(2 * np.pi * i / 24) + rng.normal():.2f}"
+            sales = {300: "0", 310: ""}.get(i, sales)
+            writer.writerow([str(start + np.timedelta64(i, "h")), sales, f"{rng.normal():.2f}", "north"])
+    return path
+
+
+def core_is_built() -> bool:
+    try:
+        backend.get_num_threads()
+    except ImportError:
+        return False
+    return True
+
+
+def test_info(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["info"]) == 0
+    out = capsys.readouterr().out
+    assert "pyrnn" in out and backend.current_backend() in out
+    if core_is_built():
+        assert backend.isa() in out and backend.compiler() in out
+
+
+def test_demo_on_a_user_s_series(series_csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    png = tmp_path / "out.png"
+    arguments = ["--season", "24", "--window", str(WINDOW), "--epochs", "1", "--batch-size", "16", "--verbose", "0"]
+    assert cli.main(["demo", "--data", str(series_csv), "--target", "sales", "--png", str(png), *arguments]) == 0
+    out = capsys.readouterr().out
+    for name in [*demo.MODELS, "naive: last value", "naive: value 24 rows before"]:
+        assert name in out
+    assert png.exists() == ("matplotlib is not installed" not in out)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--target", "sales"], "--data and --target go together"),
+        (["--data", "nowhere.csv", "--target", "sales"], "nowhere.csv"),
+        (["--data", "CSV", "--target", "price"], "has no column 'price'"),
+        (["--data", "CSV", "--target", "shop"], "column 'shop' of"),
+        (["--data", "CSV", "--target", "sales", "--season", "168"], "the series is too short"),
+        (["--data", "CSV", "--target", "sales", "--season", "24", "--window", "10"], "window must be at least"),
+        (["--data", "CSV", "--target", "sales", "--season", "24", "--batch-size", "999"], "batch_size must be at most"),
+    ],
+)
+def test_demo_refuses_in_one_sentence(
+    series_csv: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str
+) -> None:
+    arguments = [str(series_csv) if argument == "CSV" else argument for argument in arguments]
+    assert cli.main(["demo", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert error.count("\n") == 1
+
+
+def test_zero_and_missing_rows_are_not_forecast(series_csv: Path) -> None:
+    series = demo.csv_series(series_csv, "sales", 24)
+    task = demo.make_task(series, WINDOW)
+    ends = np.concatenate([task.train, task.validation])
+    assert not {300, 310} & set(ends.tolist())
+    assert series.columns.shape == (400, 2)
+    assert series.values[310] == series.values[309]
+
+
+def test_windows_end_before_the_row_they_forecast() -> None:
+    series = demo.flight_series()
+    task = demo.make_task(series, 100)
+    assert task.train.max() < task.validation.min()
+    hour = np.argmax(series.calendar[:, -7:], axis=1)
+    changed = demo.make_task(
+        demo.Series(**{**vars(series), "values": np.where(np.arange(8760) < 8000, series.values, 1.0)}), 100
+    )
+    x, y = task.batch(np.array([8000]))
+    x_changed, y_changed = changed.batch(np.array([8000]))
+    np.testing.assert_array_equal(x[:, :, 4:], x_changed[:, :, 4:])
+    assert y[0, 0] * task.scale == pytest.approx(series.values[8000])
+    assert y_changed[0, 0] != y[0, 0]
+    assert hour[0] == 1  # 2013 began on a Tuesday.
+
+
+def test_flights_to_forecast_are_by_day_and_never_zero() -> None:
+    series = demo.flight_series()
+    task = demo.make_task(series, 100)
+    assert series.values[np.concatenate([task.train, task.validation])].min() >= 1
+    assert len(task.train) == 4 * len(task.validation) or len(task.train) > 3 * len(task.validation)
+    assert task.inputs.shape == (8760, 29)
+
+
+def test_generator_gives_whole_batches_for_ever() -> None:
+    task = demo.make_task(demo.flight_series(), WINDOW)
+    batches = demo.generator(task, task.validation, 1000)
+    shapes = {next(batches)[0].shape for _ in range(3)}
+    assert shapes == {(1000, WINDOW, 29)}
+
+
+@pytest.mark.skipif(not core_is_built(), reason="compares the core with the reference")
+def test_bench(capsys: pytest.CaptureFixture[str]) -> None:
+    before = backend.current_backend()
+    assert cli.main(["bench", "--book-only", "--seconds", "0.01"]) == 0
+    assert "of peak" in capsys.readouterr().out
+    assert backend.current_backend() == before
+
+
+@pytest.mark.parametrize("arguments", [[], ["train"], ["bench", "--threads", "0"], ["demo", "--epochs", "-1"]])
+def test_wrong_command_line(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main(arguments)
+    assert stop.value.code == 2

@@ -109,6 +109,7 @@ class Layer:
     axes: ClassVar[tuple[str, ...] | None] = None
     min_rank: ClassVar[int] = 1
     supports_masking: bool = False
+    makes_mask: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -1,0 +1,85 @@
+"""Where a model says what comes in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pyrnn.layers.base import Array, Layer, Shape, standard_shape
+
+
+class InputLayer(Layer):
+    """Declares the input shape of a model; it is not listed in `model.layers`."""
+
+    supports_masking = True
+
+    def __init__(
+        self,
+        shape: Any = None,
+        batch_size: int | None = None,
+        dtype: Any = None,
+        sparse: bool | None = None,
+        ragged: bool | None = None,
+        batch_shape: Any = None,
+        input_tensor: Any = None,
+        optional: bool = False,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        for argument, value in (
+            ("sparse", sparse),
+            ("ragged", ragged),
+            ("input_tensor", input_tensor),
+            ("optional", optional),
+        ):
+            if value is not None and value is not False:
+                raise ValueError(f"Input has no {argument}: only None or False is supported, got {value!r}")
+        shape = kwargs.pop("input_shape", None) if shape is None else shape
+        batch_shape = kwargs.pop("batch_input_shape", None) if batch_shape is None else batch_shape
+        super().__init__(name=name, **kwargs)
+        if (shape is None) == (batch_shape is None):
+            raise ValueError("Input takes a shape or a batch_shape, and one of them")
+        if batch_shape is not None:
+            if batch_size is not None:
+                raise ValueError("Input takes a batch_size or a batch_shape, not both")
+            self.batch_shape: Shape = standard_shape("batch_shape", batch_shape)
+        else:
+            self.batch_shape = (batch_size, *standard_shape("shape", shape))
+        self.input_dtype = str(dtype) if dtype is not None else "float32"
+        self.built = True
+        self.build_shape = self.batch_shape
+
+    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
+        return x
+
+    def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
+        return dy
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "batch_shape": self.batch_shape,
+            "dtype": self.input_dtype,
+            "sparse": False,
+            "ragged": False,
+            "name": self.name,
+            "optional": False,
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> InputLayer:
+        return cls(**config)
+
+
+def Input(
+    shape: Any = None,
+    batch_size: int | None = None,
+    dtype: Any = None,
+    sparse: bool | None = None,
+    ragged: bool | None = None,
+    batch_shape: Any = None,
+    name: str | None = None,
+    tensor: Any = None,
+    optional: bool = False,
+) -> InputLayer:
+    """The first entry of a `Sequential`: the shape of one sample, without the batch axis."""
+    return InputLayer(shape, batch_size, dtype, sparse, ragged, batch_shape, tensor, optional, name)

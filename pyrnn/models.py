@@ -1,0 +1,438 @@
+"""`Sequential`: a stack of layers that trains."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyrnn import layers as layers_module
+from pyrnn.layers.base import Layer, Shape, auto_name, dtype_config, standard_shape
+from pyrnn.layers.input import InputLayer
+from pyrnn.parameters import ParameterVector, Weight
+from pyrnn.trainer import Trainer
+from pyrnn.validation import unknown_name
+
+Array = NDArray[Any]
+
+__all__ = ["Sequential", "load_model"]
+
+
+class Sequential(Trainer):
+    """Layers run one after the other.
+
+    The model is built as soon as the input shape is known: from an `Input`, from `input_shape=` of the first layer,
+    or at the first `fit`, `predict` or call.
+
+    Args:
+        layers: layers to add, in order.
+        name: 'sequential', 'sequential_1', ... unless given.
+        trainable: False freezes all layers.
+    """
+
+    def __init__(self, layers: Iterable[Any] | None = None, name: str | None = None, trainable: bool = True) -> None:
+        super().__init__()
+        self.name = name if name is not None else auto_name("Sequential")
+        self.built = False
+        self.stop_training = False
+        self._trainable = bool(trainable)
+        self._input: InputLayer | None = None
+        self._layers: list[Layer] = []
+        self._shape: Shape | None = None
+        self._shapes: list[Any] = []
+        self._deferred = False
+        self._vector: ParameterVector | None = None
+        if layers is not None:
+            if isinstance(layers, (Layer, str)) or not isinstance(layers, Iterable):
+                raise TypeError(f"layers must be a list of layers, got {layers!r}")
+            for layer in layers:
+                self.add(layer)
+        if not trainable:
+            self.trainable = False
+
+    # Structure.
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, without the input layer."""
+        return list(self._layers)
+
+    @property
+    def dtype(self) -> str:
+        """'float32' or 'float64', of all layers."""
+        return self._layers[0].dtype if self._layers else "float32"
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes this model's weights."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+        for layer in self._layers:
+            layer.trainable = bool(value)
+
+    def add(self, layer: Any) -> None:
+        """Put one more layer on top; it is built at once when the input shape is known."""
+        if isinstance(layer, type) and issubclass(layer, Layer):
+            raise TypeError(f"add() takes a layer, got the class {layer.__name__}; write {layer.__name__}(...)")
+        if not isinstance(layer, Layer):
+            raise TypeError(f"add() takes a layer of pyrnn.layers, got {layer!r}")
+        if any(layer.name == other.name for other in (*self._layers, *([self._input] if self._input else []))):
+            raise ValueError(f"all layers of a Sequential need different names, {layer.name!r} is already there")
+        if isinstance(layer, InputLayer):
+            if self._input is not None or self._layers:
+                raise ValueError("an Input can only be the first layer of a Sequential")
+            self._input = layer
+            self._shape = layer.batch_shape
+            return
+        if getattr(layer, "return_state", False):
+            raise ValueError(
+                f"layer {layer.name!r} has return_state=True: a Sequential passes on one array, call the layer itself"
+            )
+        if self._layers and layer.dtype != self.dtype:
+            raise ValueError(f"layer {layer.name!r} has dtype {layer.dtype}, the layers before it {self.dtype}")
+        if not self._layers and self._shape is None and layer.declared_shape is not None:
+            self._input = InputLayer(batch_shape=layer.declared_shape)
+            self._shape = self._input.batch_shape
+        if self._shape is not None:
+            self._build_layer(layer, self._shapes[-1] if self._shapes else self._shape)
+        self._layers.append(layer)
+        self._vector = None
+        self.built = self._shape is not None
+
+    def pop(self) -> Layer | None:
+        """Take the last layer off and return it."""
+        if not self._layers:
+            return None
+        layer = self._layers.pop()
+        self._vector = None
+        if self._shapes:
+            self._shapes.pop()
+        if not self._layers:
+            self.built = False
+            if self._deferred:
+                self._shape, self._deferred = None, False
+        return layer
+
+    def _build_layer(self, layer: Layer, shape: Shape) -> None:
+        layer.build(shape)
+        for weight in layer.weights:
+            if not weight.path.startswith(f"{self.name}/"):
+                weight.path = f"{self.name}/{weight.path}"
+        self._shapes.append(layer.compute_output_shape(shape))
+
+    def build(self, input_shape: Any = None) -> None:
+        """Create all weights for inputs of `input_shape` (batch axis first, None where any size goes)."""
+        if self.built:
+            return
+        if not self._layers:
+            raise ValueError(f"model {self.name!r} has no layers yet: add some before building it")
+        if input_shape is None:
+            raise ValueError(f"model {self.name!r} does not know its input shape: give one to build()")
+        shape = standard_shape("input_shape", input_shape)
+        self._shapes = []
+        try:
+            current: Any = shape
+            for layer in self._layers:
+                self._build_layer(layer, current)
+                current = self._shapes[-1]
+        except BaseException:
+            self._shapes = []
+            raise
+        self._shape = shape
+        self._deferred = True
+        self.built = True
+
+    @property
+    def input_shape(self) -> Shape:
+        """Shape of the input, batch axis first."""
+        if self._shape is None:
+            raise AttributeError(f"model {self.name!r} is not built yet: its input shape is not known")
+        return self._shape
+
+    @property
+    def output_shape(self) -> Shape:
+        """Shape of the output, batch axis first."""
+        shape: Shape = self._shapes[-1] if self._shapes else self.input_shape
+        return shape
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """The layer of that name or index."""
+        if (name is None) == (index is None):
+            raise ValueError("get_layer() takes a name or an index, and one of them")
+        if index is not None:
+            if not -len(self._layers) <= index < len(self._layers):
+                raise ValueError(f"the model has {len(self._layers)} layers, got index {index}")
+            return self._layers[index]
+        for layer in self._layers:
+            if layer.name == name:
+                return layer
+        raise ValueError(unknown_name("layer", name, [layer.name for layer in self._layers]))
+
+    # Weights.
+
+    @property
+    def weights(self) -> list[Weight]:
+        """All weights, layer by layer."""
+        return [weight for layer in self._layers for weight in layer.weights]
+
+    @property
+    def trainable_weights(self) -> list[Weight]:
+        """The weights that training changes."""
+        if not self._trainable:
+            return []
+        return [weight for layer in self._layers for weight in layer.trainable_weights]
+
+    @property
+    def non_trainable_weights(self) -> list[Weight]:
+        """The weights that training leaves alone."""
+        if not self._trainable:
+            return self.weights
+        return [weight for layer in self._layers for weight in layer.non_trainable_weights]
+
+    def get_weights(self) -> list[Array]:
+        """Copies of all weights, layer by layer."""
+        return [weight.numpy() for weight in self.weights]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Overwrite all weights, given in the order of `get_weights`; nothing is written unless all shapes fit."""
+        own = self.weights
+        if len(weights) != len(own):
+            raise ValueError(f"model {self.name!r} has {len(own)} weights, got a list of {len(weights)}")
+        for weight, value in zip(own, weights, strict=True):
+            if np.shape(value) != weight.shape:
+                raise ValueError(
+                    f"weight {weight.path!r} has shape {weight.shape}, got an array of shape {np.shape(value)}"
+                )
+        for weight, value in zip(own, weights, strict=True):
+            weight.assign(value)
+
+    def count_params(self) -> int:
+        """Number of values in all weights."""
+        if not self.built:
+            raise ValueError(f"model {self.name!r} has no weights yet: build it or call it on data first")
+        return sum(weight.size for weight in self.weights)
+
+    def parameters(self) -> ParameterVector:
+        """All trainable weights as one flat vector; a new one if `trainable` has changed since."""
+        weights = self.trainable_weights
+        if self._vector is None or self._vector.weights != weights:
+            self._vector = ParameterVector(weights, self.dtype)
+        return self._vector
+
+    # Numbers.
+
+    def check_input(self, shape: Shape) -> None:
+        """Refuse an x that does not fit the input shape in one sentence."""
+        declared = self._shape
+        if declared is None:
+            return
+        if len(shape) == len(declared):
+            skip = 2 if self._deferred and len(shape) > 2 else 1
+            # A first layer with a state of its own says itself what its batch size must be.
+            for size, wanted in zip(shape[skip:], declared[skip:], strict=True):
+                if wanted is not None and size != wanted:
+                    break
+            else:
+                return
+        first = self._layers[0]
+        words = f"({', '.join(first.axes)}) = " if first.axes is not None and len(first.axes) == len(declared) else ""
+        raise ValueError(f"{type(first).__name__} expects x of shape {words}{declared}, got {tuple(shape)}")
+
+    def forward_pass(self, x: Any, *, training: bool = False) -> tuple[Array, Array | None]:
+        """Output and its mask; builds the model if its input shape was not known before."""
+        dtype = self._layers[0].dtype if self._layers else "float32"
+        if type(x) is not np.ndarray or x.dtype != dtype or not x.flags.c_contiguous:
+            x = np.ascontiguousarray(x, dtype=dtype)
+        if not self.built:
+            self.build((None, *x.shape[1:]))
+        self.check_input(x.shape)
+        mask: Array | None = None
+        for layer in self._layers:
+            y = layer.forward(x, training=training, mask=mask)
+            if mask is not None or layer.makes_mask:
+                mask = layer.compute_mask(x, mask)
+            x = y
+        return x, mask
+
+    def backward_pass(self, dy: Array) -> None:
+        """Write the gradients of all trainable weights, after `forward_pass(training=True)`."""
+        layers = self._layers
+        first = 0
+        while first < len(layers) and not (layers[first].trainable and layers[first]._weights):
+            first += 1
+        for index in range(len(layers) - 1, first - 1, -1):
+            gradient = layers[index].backward(dy, need_dx=index > first)
+            if index > first:
+                assert gradient is not None
+                dy = gradient
+
+    def regularization_loss(self) -> float:
+        """Sum of all weight regularizers."""
+        return float(
+            sum(weight.regularizer(weight.array) for weight in self.weights if weight.regularizer is not None)
+        )
+
+    def add_regularization_gradients(self) -> None:
+        """Add the regularizers' gradients to the weights' gradients."""
+        for layer in self._layers:
+            if layer.trainable:
+                for weight in layer._weights:
+                    if weight.regularizer is not None and weight.trainable:
+                        weight.gradient += weight.regularizer.gradient(weight.array)
+
+    def reset_states(self) -> None:
+        """Forget the states of stateful layers."""
+        for layer in self._layers:
+            layer.reset_state()
+
+    reset_state = reset_states
+
+    def __call__(self, x: Any, training: bool = False) -> Array:
+        """Output for an array."""
+        if not self._layers:
+            raise ValueError(f"model {self.name!r} has no layers yet: add some before calling it")
+        return self.forward_pass(x, training=bool(training))[0]
+
+    # Configs and files.
+
+    def get_config(self) -> dict[str, Any]:
+        """Keras 3's config of this model."""
+        stack = [*([self._input] if self._input is not None else []), *self._layers]
+        config: dict[str, Any] = {
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": dtype_config(self.dtype),
+            "layers": [layers_module.serialize(layer) for layer in stack],
+        }
+        if self._shape is not None:
+            config["build_input_shape"] = self._shape
+        return config
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Sequential:
+        """A new model, with fresh weights, from `get_config`'s answer."""
+        stack = [layers_module.deserialize(entry, custom_objects) for entry in config["layers"]]
+        trainables = [layer.trainable for layer in stack]
+        model = cls(stack, name=config.get("name"))
+        model._trainable = bool(config.get("trainable", True))
+        for layer, trainable in zip(stack, trainables, strict=True):
+            layer.trainable = trainable
+        shape = config.get("build_input_shape")
+        if not model.built and model._layers and shape:
+            model.build(shape)
+        return model
+
+    def save(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+        """Write architecture, weights and training state to a `.keras` file (see `pyrnn.saving`)."""
+        from pyrnn import saving
+
+        _refuse_existing(filepath, overwrite)
+        saving.save_model(self, filepath)
+
+    def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+        """Write the weights to a `.weights.h5` file."""
+        from pyrnn import saving
+
+        _refuse_existing(filepath, overwrite)
+        saving.save_weights(self, filepath)
+
+    def load_weights(self, filepath: str | os.PathLike[str]) -> None:
+        """Read weights that `save_weights` (or Keras) wrote."""
+        from pyrnn import saving
+
+        saving.load_weights(self, filepath)
+
+    def summary(self, print_fn: Callable[[str], Any] | None = None, line_length: int | None = None) -> None:
+        """Print the layers, their output shapes and their numbers of weights, as Keras does."""
+        _print_summary(self, print_fn, line_length)
+
+    def __repr__(self) -> str:
+        return f"<Sequential name={self.name}, built={self.built}>"
+
+
+def load_model(
+    filepath: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None, compile: bool = True
+) -> Sequential:
+    """Read a model that `save` (or Keras) wrote."""
+    from pyrnn import saving
+
+    model: Sequential = saving.load_model(filepath, custom_objects=custom_objects, compile=compile)
+    return model
+
+
+def _refuse_existing(filepath: str | os.PathLike[str], overwrite: bool) -> None:
+    if not overwrite and os.path.exists(filepath):
+        raise FileExistsError(f"{os.fspath(filepath)!r} already exists and overwrite is False")
+
+
+def _readable(size: float) -> str:
+    """Bytes as Keras writes them: '128.00 B'."""
+    units = ("B", "KB", "MB", "GB", "TB", "PB")
+    for unit in units[:-1]:
+        if size < 1024:
+            return f"{size:.2f} {unit}"
+        size /= 1024
+    return f"{size:.2f} {units[-1]}"
+
+
+def _print_summary(model: Sequential, print_fn: Callable[[str], Any] | None, line_length: int | None) -> None:
+    import shutil
+
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Column, Table
+
+    length = line_length or min(88, shutil.get_terminal_size().columns - 4)
+    edges = [int(part * length) for part in (0.45, 0.80, 1.0)]
+    widths = [edges[0], edges[1] - edges[0], edges[2] - edges[1]]
+    if min(widths) < 4:
+        raise ValueError(f"line_length must leave at least 4 characters a column, got {length}")
+
+    def number(value: object) -> str:
+        return f"[color({45 if value is None else 34})]{value}[/]"
+
+    columns = [
+        Column(name, justify="right" if name == "Param #" else "left", width=width)
+        for name, width in zip(("Layer (type)", "Output Shape", "Param #"), widths, strict=True)
+    ]
+    table = Table(*columns, width=length, show_lines=True)
+    for index, layer in enumerate(model.layers):
+        title = f"{escape(layer.name)} ([color(33)]{escape(type(layer).__name__)}[/])"
+        shape = f"({', '.join(number(size) for size in model._shapes[index])})" if model._shapes else "?"
+        count = number(f"{layer.count_params():,}") if layer.built else f"{number(0)} (unbuilt)"
+        table.add_row(title, shape, count)
+
+    def total(title: str, count: int, size: float) -> str:
+        return f"[bold] {title}: [/]{number(f'{count:,}')} ({_readable(size)})"
+
+    def tally(weights: list[Weight]) -> tuple[int, int]:
+        return sum(w.size for w in weights), sum(w.array.nbytes for w in weights)
+
+    trainable, frozen = tally(model.trainable_weights), tally(model.non_trainable_weights)
+    optimizer = getattr(model, "optimizer", None)
+    slots = (0, 0)
+    optimizer_built = optimizer is not None and bool(getattr(optimizer, "built", False))
+    if optimizer is not None and optimizer_built:
+        arrays = [np.asarray(value) for _, value in optimizer.variables()]
+        # Keras keeps the step counter and the learning rate in 4 bytes each.
+        slots = (sum(a.size for a in arrays), sum(4 if a.ndim == 0 else a.nbytes for a in arrays))
+    if print_fn is not None:
+        console = Console(highlight=False, force_terminal=False, color_system=None)
+        console.begin_capture()
+    else:
+        console = Console(highlight=False)
+    console.print(f'[bold]Model: "{escape(model.name)}"[/]')
+    console.print(table)
+    console.print(total("Total params", *(a + b + c for a, b, c in zip(trainable, frozen, slots, strict=True))))
+    console.print(total("Trainable params", *trainable))
+    console.print(total("Non-trainable params", *frozen))
+    if optimizer_built:
+        console.print(total("Optimizer params", *slots))
+    if print_fn is not None:
+        print_fn(console.end_capture())

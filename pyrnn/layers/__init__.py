@@ -1,0 +1,64 @@
+"""Layers under Keras's names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pyrnn.layers.base import Layer
+from pyrnn.layers.convolution import Conv1D
+from pyrnn.layers.core import Activation, Dense, Rescaling
+from pyrnn.layers.input import Input, InputLayer
+from pyrnn.layers.masking import Masking
+from pyrnn.layers.pooling import AveragePooling1D, GlobalAveragePooling1D, GlobalMaxPooling1D, MaxPooling1D
+from pyrnn.layers.recurrent import Recurrent, SimpleRNN
+from pyrnn.layers.regularization import Dropout
+from pyrnn.layers.reshaping import Flatten, RepeatVector, Reshape
+from pyrnn.layers.wrappers import TimeDistributed
+from pyrnn.validation import lookup
+
+REGISTRY: dict[str, type[Layer]] = {
+    kind.__name__: kind
+    for kind in (
+        Activation,
+        AveragePooling1D,
+        Conv1D,
+        Dense,
+        Dropout,
+        Flatten,
+        GlobalAveragePooling1D,
+        GlobalMaxPooling1D,
+        InputLayer,
+        Masking,
+        MaxPooling1D,
+        RepeatVector,
+        Rescaling,
+        Reshape,
+        SimpleRNN,
+        TimeDistributed,
+    )
+}
+
+__all__ = [*REGISTRY, "REGISTRY", "Input", "Layer", "Recurrent", "deserialize", "serialize"]
+
+
+def serialize(layer: Layer) -> dict[str, Any]:
+    """Keras 3's serialized form of a layer."""
+    entry: dict[str, Any] = {
+        "module": "keras.layers",
+        "class_name": type(layer).__name__,
+        "config": layer.get_config(),
+        "registered_name": None,
+    }
+    if layer.build_shape is not None and not isinstance(layer, InputLayer):
+        entry["build_config"] = {"input_shape": layer.build_shape}
+    return entry
+
+
+def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Layer:
+    """A new layer from `serialize`'s answer."""
+    if not isinstance(config, Mapping) or "class_name" not in config:
+        raise ValueError(f"a layer's config must be a dict with 'class_name' and 'config', got {config!r}")
+    kind = lookup("layer", config["class_name"], {**REGISTRY, **(custom_objects or {})})
+    layer: Layer = kind.from_config(config.get("config", {}))
+    return layer

@@ -1,0 +1,230 @@
+"""Dense, Activation and Rescaling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pyrnn import activations, backend, constraints, initializers, regularizers
+from pyrnn.layers.base import Array, Layer, Shape
+from pyrnn.parameters import Weight
+from pyrnn.validation import positive_int
+
+
+class Affine(Layer):
+    """What Dense and Conv1D share: a kernel, a bias and an activation."""
+
+    def __init__(
+        self,
+        activation: Any,
+        use_bias: bool,
+        kernel_initializer: Any,
+        bias_initializer: Any,
+        kernel_regularizer: Any,
+        bias_regularizer: Any,
+        activity_regularizer: Any,
+        kernel_constraint: Any,
+        bias_constraint: Any,
+        unsupported: dict[str, Any],
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        for argument, value in unsupported.items():
+            if value is not None:
+                raise ValueError(f"{type(self).__name__} has no {argument}: only None is supported, got {value!r}")
+        self.activation = activations.get(activation)
+        self._activation = activations.serialize(self.activation)
+        if self._activation == "glu":
+            raise ValueError(
+                f"{type(self).__name__} cannot use the activation 'glu', which halves its input; add Activation('glu')"
+            )
+        self.use_bias = bool(use_bias)
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
+        self._workspace = backend.Workspace()
+        self._saved: tuple[Any, ...] | None = None
+        self.kernel: Weight
+        self.bias: Weight | None = None
+
+    def _add(self, kernel_shape: tuple[int, ...]) -> None:
+        self.kernel = self.add_weight(
+            kernel_shape,
+            "kernel",
+            initializer=self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+        )
+        if self.use_bias:
+            self.bias = self.add_weight(
+                (kernel_shape[-1],),
+                "bias",
+                initializer=self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
+
+    def _version(self) -> int:
+        version = self.kernel.version
+        return version if self.bias is None else max(version, self.bias.version)
+
+    def _affine_config(self) -> dict[str, Any]:
+        return {
+            "activation": activations.serialize(self.activation),
+            "use_bias": self.use_bias,
+            "kernel_initializer": initializers.serialize(self.kernel_initializer),
+            "bias_initializer": initializers.serialize(self.bias_initializer),
+            "kernel_regularizer": regularizers.serialize(self.kernel_regularizer),
+            "bias_regularizer": regularizers.serialize(self.bias_regularizer),
+            "kernel_constraint": constraints.serialize(self.kernel_constraint),
+            "bias_constraint": constraints.serialize(self.bias_constraint),
+        }
+
+
+class Dense(Affine):
+    """act(x W + b) along the last axis. Arguments and defaults are Keras's."""
+
+    supports_masking = True
+    min_rank = 2
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        lora_rank: None = None,
+        lora_alpha: None = None,
+        quantization_config: None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.units = positive_int("units", units)
+        super().__init__(
+            activation,
+            use_bias,
+            kernel_initializer,
+            bias_initializer,
+            kernel_regularizer,
+            bias_regularizer,
+            activity_regularizer,
+            kernel_constraint,
+            bias_constraint,
+            {"lora_rank": lora_rank, "lora_alpha": lora_alpha, "quantization_config": quantization_config},
+            **kwargs,
+        )
+
+    def _build(self, input_shape: Shape) -> None:
+        if input_shape[-1] is None:
+            raise ValueError(f"Dense must know the size of the last axis, got x of shape {input_shape}")
+        self._add((input_shape[-1], self.units))
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return (*input_shape[:-1], self.units)
+
+    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
+        bias = self.bias
+        version = self._version()
+        y, saved = backend.dense_forward(
+            x,
+            self.kernel.array,
+            None if bias is None else bias.array,
+            activation=self._activation,
+            training=training,
+            workspace=self._workspace,
+            version=version,
+        )
+        if training:
+            self._saved = (x, saved, version)
+        return y
+
+    def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
+        assert self._saved is not None, "backward() follows forward(training=True)"
+        x, saved, version = self._saved
+        bias = self.bias
+        return backend.dense_backward(
+            x,
+            self.kernel.array,
+            saved,
+            dy,
+            activation=self._activation,
+            d_kernel=self.kernel.gradient,
+            d_bias=None if bias is None else bias.gradient,
+            need_dx=need_dx,
+            workspace=self._workspace,
+            version=version,
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "units": self.units, **self._affine_config(), "quantization_config": None}
+
+
+class Activation(Layer):
+    """An activation function as a layer."""
+
+    supports_masking = True
+
+    def __init__(self, activation: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.activation = activations.get(activation)
+        self._activation = activations.serialize(self.activation)
+        self._saved: tuple[Array, Array] | None = None
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        if self._activation == "glu" and input_shape[-1] is not None:
+            return (*input_shape[:-1], input_shape[-1] // 2)
+        return tuple(input_shape)
+
+    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
+        y = backend.activation_forward(x, self._activation)
+        if training:
+            self._saved = (x, y)
+        return y
+
+    def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
+        if not need_dx:
+            return None
+        assert self._saved is not None, "backward() follows forward(training=True)"
+        return backend.activation_backward(*self._saved, dy, self._activation)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "activation": activations.serialize(self.activation)}
+
+
+def _plain(value: Any) -> Any:
+    """A number or nested list, from Keras's serialized array too."""
+    if isinstance(value, dict):
+        value = value.get("config", {}).get("value", value)
+    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
+
+
+class Rescaling(Layer):
+    """x * scale + offset."""
+
+    supports_masking = True
+
+    def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.scale = _plain(scale)
+        self.offset = _plain(offset)
+        self._scale = np.asarray(self.scale, self.dtype)
+        self._offset = np.asarray(self.offset, self.dtype)
+
+    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
+        y: Array = x * self._scale + self._offset
+        return y
+
+    def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
+        return dy * self._scale if need_dx else None
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "scale": self.scale, "offset": self.offset}

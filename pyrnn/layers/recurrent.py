@@ -1,0 +1,277 @@
+"""Recurrent layers: what they share, and SimpleRNN."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pyrnn import activations, backend, constraints, initializers, regularizers, seeds
+from pyrnn.layers.base import Array, Layer, Shape, dropout_scale, fraction
+from pyrnn.parameters import Weight
+from pyrnn.validation import positive_int
+
+
+class Recurrent(Layer):
+    """A cell walked over time; subclasses name the cell, its gates and its states.
+
+    `unroll` is accepted as in Keras and changes no number.
+    """
+
+    cell: ClassVar[str] = ""
+    gates: ClassVar[int] = 1
+    state_count: ClassVar[int] = 1
+    axes = ("batch", "time", "features")
+    supports_masking = True
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = "tanh",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        recurrent_constraint: Any = None,
+        bias_constraint: Any = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        seed: int | None = None,
+        zero_output_for_mask: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        self.units = positive_int("units", units)
+        self.activation = activations.get(activation)
+        self._activation = activations.serialize(self.activation)
+        if self._activation == "glu":
+            raise ValueError(f"{type(self).__name__} cannot use the activation 'glu', which halves its input")
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        self.use_bias = bool(use_bias)
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.recurrent_initializer = initializers.get(recurrent_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.recurrent_regularizer = regularizers.get(recurrent_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.recurrent_constraint = constraints.get(recurrent_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
+        self.dropout = fraction("dropout", dropout)
+        self.recurrent_dropout = fraction("recurrent_dropout", recurrent_dropout)
+        self.return_sequences = bool(return_sequences)
+        self.return_state = bool(return_state)
+        self.go_backwards = bool(go_backwards)
+        self.stateful = bool(stateful)
+        self.unroll = bool(unroll)
+        self.zero_output_for_mask = bool(zero_output_for_mask)
+        self.seed = seed
+        self.states: tuple[Array, ...] | None = None
+        self._rng = seeds.generator(seed) if self.dropout or self.recurrent_dropout else None
+        self._workspace = backend.Workspace()
+        self._saved: tuple[Any, ...] | None = None
+        self.kernel: Weight
+        self.recurrent_kernel: Weight
+        self.bias: Weight | None = None
+
+    def _build(self, input_shape: Shape) -> None:
+        features = input_shape[-1]
+        if features is None:
+            raise ValueError(f"{type(self).__name__} must know the number of features, got x of shape {input_shape}")
+        width = self.gates * self.units
+        if self.stateful and input_shape[0] is None:
+            raise ValueError(
+                f"layer {self.name!r} is stateful: its batch size must be fixed, "
+                f"write Input(batch_shape=(size, time, features)), got {input_shape}"
+            )
+        self.kernel = self.add_weight(
+            (features, width),
+            "kernel",
+            initializer=self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+        )
+        self.recurrent_kernel = self.add_weight(
+            (self.units, width),
+            "recurrent_kernel",
+            initializer=self.recurrent_initializer,
+            regularizer=self.recurrent_regularizer,
+            constraint=self.recurrent_constraint,
+        )
+        if self.use_bias:
+            self.bias = self.add_weight(
+                (width,),
+                "bias",
+                initializer=self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
+        for weight in self._weights:
+            weight.path = f"{self.name}/{self.cell}_cell/{weight.name}"
+        if self.stateful:
+            self.states = self._zero_states(input_shape[0])
+
+    def _zero_states(self, batch: int) -> tuple[Array, ...]:
+        return tuple(np.zeros((batch, self.units), self.dtype) for _ in range(self.state_count))
+
+    def reset_state(self) -> None:
+        if self.states is not None:
+            self.states = self._zero_states(self.states[0].shape[0])
+
+    reset_states = reset_state
+
+    def compute_output_shape(self, input_shape: Shape) -> Any:
+        batch, time = input_shape[0], input_shape[1]
+        output: Shape = (batch, time, self.units) if self.return_sequences else (batch, self.units)
+        return (output, *[(batch, self.units)] * self.state_count) if self.return_state else output
+
+    def compute_mask(self, x: Array | None, mask: Array | None = None) -> Any:
+        output = mask if self.return_sequences else None
+        return [output, *[None] * self.state_count] if self.return_state else output
+
+    def _version(self) -> int:
+        version = max(self.kernel.version, self.recurrent_kernel.version)
+        return version if self.bias is None else max(version, self.bias.version)
+
+    def forward(
+        self,
+        x: Array,
+        *,
+        training: bool = False,
+        mask: Array | None = None,
+        initial_state: Sequence[Array] | None = None,
+    ) -> Any:
+        if self.stateful and initial_state is None and self.states is not None:
+            expected = self.states[0].shape[0]
+            if expected != x.shape[0]:
+                raise ValueError(
+                    f"layer {self.name!r} is stateful with batch size {expected}, got a batch of {x.shape[0]}"
+                )
+            initial_state = self.states
+        input_scale = state_scale = None
+        if training and self._rng is not None:
+            if self.dropout:
+                input_scale = dropout_scale(self._rng, (x.shape[0], x.shape[2]), self.dropout, self.dtype)
+            if self.recurrent_dropout:
+                state_scale = dropout_scale(self._rng, (x.shape[0], self.units), self.recurrent_dropout, self.dtype)
+        bias = self.bias
+        version = self._version()
+        output, finals, saved = backend.rnn_forward(
+            self.cell,
+            x,
+            self.kernel.array,
+            self.recurrent_kernel.array,
+            None if bias is None else bias.array,
+            activation=self._activation,
+            initial_state=initial_state,
+            mask=mask,
+            input_scale=input_scale,
+            state_scale=state_scale,
+            go_backwards=self.go_backwards,
+            return_sequences=self.return_sequences,
+            zero_output_for_mask=self.zero_output_for_mask,
+            training=training,
+            workspace=self._workspace,
+            version=version,
+        )
+        if training:
+            self._saved = (x, saved, initial_state, mask, input_scale, state_scale, version)
+        if self.stateful:
+            self.states = tuple(np.array(state) for state in finals)
+        return (output, *finals) if self.return_state else output
+
+    def backward(
+        self, dy: Array, *, need_dx: bool = True, d_final_state: Sequence[Array | None] | None = None
+    ) -> Array | None:
+        assert self._saved is not None, "backward() follows forward(training=True)"
+        x, saved, initial_state, mask, input_scale, state_scale, version = self._saved
+        bias = self.bias
+        dx, _ = backend.rnn_backward(
+            self.cell,
+            x,
+            self.kernel.array,
+            self.recurrent_kernel.array,
+            saved,
+            dy,
+            activation=self._activation,
+            initial_state=initial_state,
+            mask=mask,
+            input_scale=input_scale,
+            state_scale=state_scale,
+            go_backwards=self.go_backwards,
+            return_sequences=self.return_sequences,
+            zero_output_for_mask=self.zero_output_for_mask,
+            d_final_state=d_final_state,
+            d_kernel=self.kernel.gradient,
+            d_recurrent_kernel=self.recurrent_kernel.gradient,
+            d_bias=None if bias is None else bias.gradient,
+            need_dx=need_dx,
+            workspace=self._workspace,
+            version=version,
+        )
+        return dx
+
+    def __call__(self, x: Any, *, initial_state: Any = None, training: bool = False, mask: Any = None) -> Any:
+        """Run the layer on an array; `initial_state` is one array (batch, units) a state, or a list of them."""
+        array = np.ascontiguousarray(x, dtype=self.dtype)
+        if self.built:
+            self.check_input(array.shape)
+        else:
+            self.build(array.shape)
+        if mask is not None:
+            mask = np.ascontiguousarray(mask, dtype=bool)
+            if mask.shape != array.shape[:2]:
+                raise ValueError(f"mask must have shape (batch, time) = {array.shape[:2]}, got {mask.shape}")
+        if initial_state is not None:
+            given = list(initial_state) if isinstance(initial_state, (list, tuple)) else [initial_state]
+            initial_state = [np.ascontiguousarray(state, dtype=self.dtype) for state in given]
+            shape = (array.shape[0], self.units)
+            if len(given) != self.state_count or any(state.shape != shape for state in initial_state):
+                raise ValueError(
+                    f"initial_state must be {self.state_count} array(s) of shape (batch, units) = {shape}, "
+                    f"got shapes {[state.shape for state in initial_state]}"
+                )
+        return self.forward(array, training=bool(training), mask=mask, initial_state=initial_state)
+
+    def get_config(self) -> dict[str, Any]:
+        config = {
+            **super().get_config(),
+            "return_sequences": self.return_sequences,
+            "return_state": self.return_state,
+            "go_backwards": self.go_backwards,
+            "stateful": self.stateful,
+            "unroll": self.unroll,
+            "zero_output_for_mask": self.zero_output_for_mask,
+            "units": self.units,
+            "activation": activations.serialize(self.activation),
+            "use_bias": self.use_bias,
+            "kernel_initializer": initializers.serialize(self.kernel_initializer),
+            "recurrent_initializer": initializers.serialize(self.recurrent_initializer),
+            "bias_initializer": initializers.serialize(self.bias_initializer),
+            "kernel_regularizer": regularizers.serialize(self.kernel_regularizer),
+            "recurrent_regularizer": regularizers.serialize(self.recurrent_regularizer),
+            "bias_regularizer": regularizers.serialize(self.bias_regularizer),
+            "activity_regularizer": None,
+            "kernel_constraint": constraints.serialize(self.kernel_constraint),
+            "recurrent_constraint": constraints.serialize(self.recurrent_constraint),
+            "bias_constraint": constraints.serialize(self.bias_constraint),
+            "dropout": self.dropout,
+            "recurrent_dropout": self.recurrent_dropout,
+        }
+        return config
+
+
+class SimpleRNN(Recurrent):
+    """Fully connected recurrence: h_t = act(x_t W + b + h_{t-1} U). Arguments and defaults are Keras's."""
+
+    cell = "simple_rnn"

@@ -1,0 +1,85 @@
+"""TimeDistributed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from pyrnn.layers.base import Array, Layer, Shape
+
+
+class TimeDistributed(Layer):
+    """The same layer at every time step, all steps in one call."""
+
+    supports_masking = True
+    min_rank = 3
+
+    def __init__(self, layer: Layer, **kwargs: Any) -> None:
+        if not isinstance(layer, Layer):
+            raise ValueError(f"TimeDistributed takes a layer, got {layer!r}")
+        if getattr(layer, "stateful", False) or getattr(layer, "return_state", False):
+            raise ValueError("TimeDistributed takes no layer with stateful=True or return_state=True")
+        if kwargs.get("dtype") is None:
+            kwargs["dtype"] = layer.dtype
+        super().__init__(**kwargs)
+        if self.dtype != layer.dtype:
+            raise ValueError(f"TimeDistributed has dtype {self.dtype}, its layer {layer.dtype}")
+        self.layer = layer
+        self._shape: Shape | None = None
+        if not self._trainable:
+            layer.trainable = False
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes the layer's weights."""
+        return self._trainable and self.layer.trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+        self.layer.trainable = bool(value)
+
+    def _build(self, input_shape: Shape) -> None:
+        self.layer.build((input_shape[0], *input_shape[2:]))
+        self._weights = self.layer._weights
+        for weight in self._weights:
+            weight.path = f"{self.name}/{weight.path}"
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        inner = self.layer.compute_output_shape((input_shape[0], *input_shape[2:]))
+        return (inner[0], input_shape[1], *inner[1:])
+
+    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
+        batch, time = x.shape[:2]
+        flat = x.reshape(batch * time, *x.shape[2:])
+        inner = None
+        if mask is not None and mask.ndim > 2:
+            inner = np.ascontiguousarray(mask).reshape(batch * time, *mask.shape[2:])
+        y = self.layer.forward(flat, training=training, mask=inner)
+        if training:
+            self._shape = x.shape
+        result: Array = y.reshape(batch, time, *y.shape[1:])
+        return result
+
+    def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
+        assert self._shape is not None, "backward() follows forward(training=True)"
+        batch, time = self._shape[:2]
+        dx = self.layer.backward(dy.reshape(batch * time, *dy.shape[2:]), need_dx=need_dx)
+        return None if dx is None else dx.reshape(self._shape)
+
+    def get_config(self) -> dict[str, Any]:
+        from pyrnn.layers import serialize
+
+        entry = serialize(self.layer)
+        entry.pop("build_config", None)
+        return {**super().get_config(), "layer": entry}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> TimeDistributed:
+        from pyrnn.layers import deserialize
+
+        settings = dict(config)
+        layer = settings.pop("layer")
+        return cls(layer if isinstance(layer, Layer) else deserialize(layer), **settings)

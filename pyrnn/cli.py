@@ -13,7 +13,7 @@ import numpy as np
 import pyrnn
 from pyrnn import backend
 
-DEFAULT_EPOCHS = 30
+DEFAULT_EPOCHS = 20
 DEFAULT_SEED = 0
 
 
@@ -40,6 +40,8 @@ def demo(arguments: argparse.Namespace) -> None:
 
     if (arguments.data is None) != (arguments.target is None):
         raise ValueError("--data and --target go together: a CSV file, and the column of it to forecast")
+    if not arguments.png.parent.is_dir():
+        raise ValueError(f"--png: there is no folder {str(arguments.png.parent)!r}")
     if arguments.data is None:
         series = demonstration.flight_series()
     else:

@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pyrnn.models import Sequential
 
 from pyrnn import seeds
 from pyrnn.datasets import load_flights
 from pyrnn.layers import Conv1D, Dense, Flatten, MaxPooling1D, SimpleRNN
+from pyrnn.models import Sequential
 
 Floats = NDArray[np.float32]
 TRAIN_SHARE = 0.8

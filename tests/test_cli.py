@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,7 @@ def test_demo_on_a_user_s_series(series_csv: Path, tmp_path: Path, capsys: pytes
     [
         (["--target", "sales"], "--data and --target go together"),
         (["--data", "nowhere.csv", "--target", "sales"], "nowhere.csv"),
+        (["--png", "nowhere/out.png"], "there is no folder 'nowhere'"),
         (["--data", "CSV", "--target", "price"], "has no column 'price'"),
         (["--data", "CSV", "--target", "shop"], "column 'shop' of"),
         (["--data", "CSV", "--target", "sales", "--season", "168"], "the series is too short"),
@@ -90,23 +92,35 @@ def test_windows_end_before_the_row_they_forecast() -> None:
     series = demo.flight_series()
     task = demo.make_task(series, 100)
     assert task.train.max() < task.validation.min()
-    hour = np.argmax(series.calendar[:, -7:], axis=1)
+    future = np.arange(len(series.values)) >= 8000
     changed = demo.make_task(
-        demo.Series(**{**vars(series), "values": np.where(np.arange(8760) < 8000, series.values, 1.0)}), 100
+        replace(
+            series,
+            values=np.where(future, 1.0, series.values),
+            columns=np.where(future[:, None], 1e6, series.columns),
+        ),
+        100,
     )
     x, y = task.batch(np.array([8000]))
     x_changed, y_changed = changed.batch(np.array([8000]))
-    np.testing.assert_array_equal(x[:, :, 4:], x_changed[:, :, 4:])
+    np.testing.assert_array_equal(x, x_changed)
     assert y[0, 0] * task.scale == pytest.approx(series.values[8000])
     assert y_changed[0, 0] != y[0, 0]
-    assert hour[0] == 1  # 2013 began on a Tuesday.
+
+
+def test_calendar_is_of_the_row_to_forecast() -> None:
+    series = demo.flight_series()
+    assert np.argmax(series.calendar[0, -7:]) == 1  # 2013 began on a Tuesday.
+    task = demo.make_task(series, 100)
+    x, _ = task.batch(np.array([8000]))
+    np.testing.assert_allclose(x[0, -1, -15:], series.calendar[8000], rtol=1e-6, atol=1e-6)
 
 
 def test_flights_to_forecast_are_by_day_and_never_zero() -> None:
     series = demo.flight_series()
     task = demo.make_task(series, 100)
     assert series.values[np.concatenate([task.train, task.validation])].min() >= 1
-    assert len(task.train) == 4 * len(task.validation) or len(task.train) > 3 * len(task.validation)
+    assert len(task.train) == pytest.approx(4 * len(task.validation), rel=0.01)
     assert task.inputs.shape == (8760, 29)
 
 

@@ -28,6 +28,7 @@ TRAIN_SHARE = 0.8
 HARMONICS = 4
 OPEN_HOURS = (6, 21)
 WEEK = 168
+PLOTTED_ROWS = 168
 # Two Conv1D(16, 5) and MaxPooling1D(5) need ((window - 4) // 5 - 4) // 5 >= 1.
 SHORTEST_WINDOW = 49
 
@@ -320,21 +321,25 @@ def table(results: list[Result]) -> str:
 
 
 def plot(series: Series, results: list[Result], window: int, path: Path) -> bool:
-    """PNG of the first two validation seasons; False if matplotlib is not installed."""
+    """PNG of the first PLOTTED_ROWS validation rows; False if matplotlib is not installed."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
         return False
     rows = make_task(series, window).validation
-    shown = rows < rows[0] + 2 * series.season
+    span = np.arange(rows[0], min(rows[0] + PLOTTED_ROWS, len(series.values)))
+    shown = rows <= span[-1]
     figure = Figure(figsize=(12, 5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    axes.plot(rows[shown], series.values[rows[shown]], color="black", linewidth=2, label="truth")
+    axes.plot(span, series.values[span], color="black", linewidth=2, label="truth")
     for result in results:
         if result.seconds is not None:
-            axes.plot(rows[shown], result.forecast[shown], linewidth=1, label=f"{result.name}: {result.loss:.1f} %")
+            # A gap where no forecast is asked for, such as at night.
+            line = np.full(len(span), np.nan)
+            line[rows[shown] - span[0]] = result.forecast[shown]
+            axes.plot(span, line, linewidth=1.2, label=f"{result.name}: {result.loss:.1f} %")
     axes.set(title=f"Forecast of {series.target}, one row ahead", xlabel="row", ylabel=series.target)
     axes.legend()
     figure.savefig(path, dpi=120)

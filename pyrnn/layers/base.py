@@ -245,10 +245,7 @@ class Layer:
 
     def check_input(self, shape: Shape) -> None:
         """Refuse an x of the wrong rank or size in one sentence."""
-        if self.axes is not None:
-            fits = len(shape) == len(self.axes)
-        else:
-            fits = len(shape) >= self.min_rank
+        fits = len(shape) == len(self.axes) if self.axes is not None else len(shape) >= self.min_rank
         if fits and self.build_shape is not None and self._weights and len(shape) == len(self.build_shape):
             fits = shape[-1] == self.build_shape[-1]
         if fits:

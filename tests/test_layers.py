@@ -1,0 +1,139 @@
+"""One contract for every layer: shapes, gradients, configs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pyrnn import layers
+
+# Class name -> list of (arguments, input shape).
+CASES: dict[str, list[tuple[dict[str, Any], tuple[int, ...]]]] = {
+    "Activation": [({"activation": "tanh"}, (2, 3, 4)), ({"activation": "softmax"}, (2, 4))],
+    "AveragePooling1D": [({"pool_size": 2}, (2, 5, 3)), ({"pool_size": 3, "strides": 2, "padding": "same"}, (2, 5, 3))],
+    "Conv1D": [
+        ({"filters": 3, "kernel_size": 2}, (2, 6, 4)),
+        ({"filters": 3, "kernel_size": 3, "strides": 2, "padding": "same", "activation": "tanh"}, (2, 6, 4)),
+        ({"filters": 2, "kernel_size": 2, "dilation_rate": 2, "padding": "causal", "use_bias": False}, (2, 6, 4)),
+    ],
+    "Dense": [({"units": 3, "activation": "tanh"}, (2, 4)), ({"units": 3, "use_bias": False}, (2, 3, 4))],
+    "Dropout": [({"rate": 0.0}, (2, 4))],
+    "Flatten": [({}, (2, 3, 4))],
+    "GlobalAveragePooling1D": [({}, (2, 3, 4)), ({"keepdims": True}, (2, 3, 4))],
+    "GlobalMaxPooling1D": [({}, (2, 3, 4)), ({"keepdims": True}, (2, 3, 4))],
+    "InputLayer": [({"shape": (3,)}, (2, 3))],
+    "Masking": [({"mask_value": 0.5}, (2, 3, 4))],
+    "MaxPooling1D": [({}, (2, 5, 3)), ({"pool_size": 3, "strides": 2, "padding": "same"}, (2, 5, 3))],
+    "RepeatVector": [({"n": 3}, (2, 4))],
+    "Rescaling": [({"scale": 2.0, "offset": 1.0}, (2, 4))],
+    "Reshape": [({"target_shape": (2, -1)}, (2, 3, 4))],
+    "SimpleRNN": [
+        ({"units": 3}, (2, 5, 4)),
+        ({"units": 3, "return_sequences": True, "go_backwards": True}, (2, 5, 4)),
+        ({"units": 3, "activation": "linear", "use_bias": False, "unroll": True}, (2, 5, 4)),
+    ],
+    "TimeDistributed": [({"layer": "dense"}, (2, 3, 4))],
+}
+
+
+def make(name: str, arguments: dict[str, Any], dtype: str) -> layers.Layer:
+    settings = dict(arguments)
+    if settings.get("layer") == "dense":
+        settings["layer"] = layers.Dense(3, activation="tanh", dtype=dtype)
+    return layers.REGISTRY[name](**settings, dtype=dtype)
+
+
+def test_every_layer_has_a_case() -> None:
+    assert set(CASES) == set(layers.REGISTRY)
+
+
+ALL = [(name, arguments, shape) for name, cases in CASES.items() for arguments, shape in cases]
+
+
+@pytest.mark.parametrize(("name", "arguments", "shape"), ALL)
+def test_contract(name: str, arguments: dict[str, Any], shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(0)
+    layer = make(name, arguments, "float64")
+    layer.build((None, *shape[1:]))
+    for weight in layer.weights:
+        weight.assign(rng.normal(size=weight.shape))
+    x = rng.normal(size=shape)
+    y = layer.forward(x, training=True)
+    assert y.shape == layer.compute_output_shape(shape)
+    np.testing.assert_array_equal(y, layer.forward(x))
+    dy = rng.normal(size=y.shape)
+    dx = layer.backward(dy)
+    assert dx is not None and dx.shape == shape
+
+    def numeric(array: np.ndarray, touch: Any) -> np.ndarray:
+        result = np.zeros_like(array)
+        for index in np.ndindex(array.shape):
+            old = array[index]
+            values = []
+            for step in (1e-5, -1e-5):
+                new = array.copy()
+                new[index] = old + step
+                values.append(float((touch(new) * dy).sum()))
+            result[index] = (values[0] - values[1]) / 2e-5
+        return result
+
+    np.testing.assert_allclose(dx, numeric(x, layer.forward), rtol=1e-6, atol=1e-8)
+    gradients = [weight.gradient.copy() for weight in layer.weights]
+    for weight, gradient in zip(layer.weights, gradients, strict=True):
+        kept = weight.numpy()
+
+        def through(value: np.ndarray, weight: Any = weight) -> np.ndarray:
+            weight.assign(value)
+            return layer.forward(x)
+
+        np.testing.assert_allclose(gradient, numeric(kept, through), rtol=1e-6, atol=1e-8)
+        weight.assign(kept)
+
+
+@pytest.mark.parametrize(("name", "arguments", "shape"), ALL)
+def test_config_round_trip(name: str, arguments: dict[str, Any], shape: tuple[int, ...]) -> None:
+    layer = make(name, arguments, "float32")
+    layer.build(shape)
+    again = layers.deserialize(layers.serialize(layer))
+    assert type(again) is type(layer)
+    assert again.get_config() == layer.get_config()
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: layers.SimpleRNN(-1), ValueError, "units must be a positive integer, got -1"),
+        (lambda: layers.Dense(3, activaton="relu"), TypeError, "did you mean 'activation'"),
+        (lambda: layers.SimpleRNN(3, activity_regularizer="l2"), ValueError, "activity_regularizer"),
+        (lambda: layers.Conv1D(3, 2, groups=2), ValueError, "groups"),
+        (lambda: layers.SimpleRNN(3, dropout=2), ValueError, "dropout must be a number from 0 to 1, got 2"),
+    ],
+)
+def test_bad_arguments(call: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        call()
+
+
+def test_masked_steps_keep_the_state() -> None:
+    layer = layers.SimpleRNN(3)
+    x = np.random.default_rng(0).normal(size=(2, 5, 4))
+    mask = np.array([[True] * 3 + [False] * 2] * 2)
+    np.testing.assert_allclose(layer(x, mask=mask), layer(x[:, :3]), rtol=1e-6)
+
+
+def test_state_in_and_out() -> None:
+    layer = layers.SimpleRNN(3, return_state=True)
+    x = np.random.default_rng(0).normal(size=(2, 6, 4))
+    whole, _ = layer(x)
+    _, state = layer(x[:, :3])
+    np.testing.assert_allclose(layer(x[:, 3:], initial_state=state)[0], whole, rtol=1e-5)
+
+
+def test_dropout_scales_in_training_only() -> None:
+    layer = layers.Dropout(0.5, noise_shape=(None, 1, None), seed=1)
+    x = np.ones((4, 5, 6), np.float32)
+    y = layer(x, training=True)
+    assert set(np.unique(y)) == {0.0, 2.0} and (y == y[:, :1]).all()
+    np.testing.assert_array_equal(layer(x), x)

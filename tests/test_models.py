@@ -1,0 +1,99 @@
+"""Sequential: building, shapes, weights, masks, gradients, configs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import pyrnn
+from pyrnn import layers
+
+
+def small(**options: object) -> pyrnn.Sequential:
+    return pyrnn.Sequential(
+        [pyrnn.Input((5, 4)), layers.SimpleRNN(3, dtype="float64", **options), layers.Dense(2, dtype="float64")]
+    )
+
+
+def test_shapes_and_weights() -> None:
+    model = small()
+    assert model.built and model.input_shape == (None, 5, 4) and model.output_shape == (None, 2)
+    assert [layer.__class__.__name__ for layer in model.layers] == ["SimpleRNN", "Dense"]
+    assert model.count_params() == 24 + 8
+    model.set_weights([np.ones_like(weight) for weight in model.get_weights()])
+    assert all((weight == 1).all() for weight in model.get_weights())
+    with pytest.raises(ValueError, match="has 5 weights, got a list of 1"):
+        model.set_weights([np.zeros(3)])
+
+
+def test_wrong_rank() -> None:
+    model = pyrnn.Sequential([layers.SimpleRNN(3, input_shape=(100, 29))])
+    with pytest.raises(ValueError, match=r"SimpleRNN expects x of shape \(batch, time, features\) = \(None, 100, 29\)"):
+        model(np.zeros((128, 29)))
+
+
+def test_deferred_build_and_conversion() -> None:
+    model = pyrnn.Sequential([layers.SimpleRNN(3), layers.Dense(2)])
+    assert not model.built
+    x = np.arange(40).reshape(2, 4, 5)
+    y = model(x.transpose(0, 2, 1))
+    assert model.built and y.shape == (2, 2) and y.dtype == np.float32
+
+
+def test_gradients_reach_the_first_trainable_layer() -> None:
+    model = small(kernel_regularizer="l2")
+    rng = np.random.default_rng(0)
+    x, dy = rng.normal(size=(2, 5, 4)), rng.normal(size=(2, 2))
+    vector = model.parameters()
+    assert model.parameters() is vector
+    model.forward_pass(x, training=True)
+    model.backward_pass(dy)
+    model.add_regularization_gradients()
+    gradient = vector.gradients.copy()
+    for index in range(0, len(vector), 5):
+        losses = []
+        for step in (1e-5, -1e-5):
+            vector.values[index] += step
+            vector.touch()
+            losses.append(float((model(x) * dy).sum()) + model.regularization_loss())
+            vector.values[index] -= step
+        vector.touch()
+        assert gradient[index] == pytest.approx((losses[0] - losses[1]) / 2e-5, rel=1e-5, abs=1e-7)
+    model.layers[0].trainable = False
+    assert len(model.parameters()) == 8
+
+
+def test_mask_flows_from_masking() -> None:
+    model = pyrnn.Sequential([layers.Masking(), layers.SimpleRNN(3, return_sequences=True), layers.SimpleRNN(2)])
+    x = np.random.default_rng(0).normal(size=(2, 6, 4))
+    x[:, 4:] = 0
+    np.testing.assert_allclose(model(x), model(x[:, :4]), rtol=1e-5)
+
+
+def test_stateful_needs_a_batch_size_and_resets() -> None:
+    with pytest.raises(ValueError, match="stateful"):
+        pyrnn.Sequential([pyrnn.Input((5, 4)), layers.SimpleRNN(3, stateful=True)])
+    model = pyrnn.Sequential([layers.SimpleRNN(3, stateful=True, batch_input_shape=(2, 5, 4))])
+    x = np.ones((2, 5, 4))
+    first = model(x)
+    assert not np.array_equal(model(x), first)
+    model.reset_states()
+    np.testing.assert_array_equal(model(x), first)
+
+
+def test_config_round_trip_and_refusals() -> None:
+    model = small()
+    again = pyrnn.Sequential.from_config(model.get_config())
+    assert again.get_config() == model.get_config()
+    with pytest.raises(ValueError, match="return_state"):
+        pyrnn.Sequential([layers.SimpleRNN(3, return_state=True)])
+    with pytest.raises(TypeError, match=r"write Dense\("):
+        model.add(layers.Dense)
+    model.pop()
+    assert model.output_shape == (None, 3)
+
+
+def test_summary() -> None:
+    lines: list[str] = []
+    small().summary(print_fn=lines.append, line_length=80)
+    assert "Layer (type)" in lines[0] and " Total params: 32 (256.00 B)" in lines[0]

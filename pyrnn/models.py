@@ -274,9 +274,7 @@ class Sequential(Trainer):
 
     def regularization_loss(self) -> float:
         """Sum of all weight regularizers."""
-        return float(
-            sum(weight.regularizer(weight.array) for weight in self.weights if weight.regularizer is not None)
-        )
+        return float(sum(weight.regularizer(weight.array) for weight in self.weights if weight.regularizer is not None))
 
     def add_regularization_gradients(self) -> None:
         """Add the regularizers' gradients to the weights' gradients."""

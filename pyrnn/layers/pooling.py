@@ -151,4 +151,5 @@ class GlobalAveragePooling1D(GlobalPooling1D):
             return None
         assert self._saved is not None, "backward() follows forward(training=True)"
         shape, share = self._saved
-        return np.ascontiguousarray(np.broadcast_to(dy.reshape(shape[0], 1, shape[2]) * share, shape))
+        dx: Array = np.ascontiguousarray(np.broadcast_to(dy.reshape(shape[0], 1, shape[2]) * share, shape))
+        return dx

@@ -34,9 +34,7 @@ class Dropout(Layer):
         if self.noise_shape is not None:
             if len(self.noise_shape) != x.ndim:
                 raise ValueError(f"noise_shape must have the {x.ndim} axes of x, got {self.noise_shape}")
-            shape = tuple(
-                have if want is None else want for have, want in zip(x.shape, self.noise_shape, strict=True)
-            )
+            shape = tuple(have if want is None else want for have, want in zip(x.shape, self.noise_shape, strict=True))
         self._scale = dropout_scale(self._rng, shape, self.rate, self.dtype)
         y: Array = x * self._scale
         return y

@@ -159,10 +159,8 @@ class Layer:
     def _known_arguments(cls) -> list[str]:
         names = [
             parameter.name
-            for kind in cls.__mro__
-            if "__init__" in vars(kind) and kind is not object
-            for parameter in inspect.signature(kind.__init__).parameters.values()  # type: ignore[misc]
-            if parameter.kind is not parameter.VAR_KEYWORD and parameter.name != "self"
+            for parameter in inspect.signature(cls).parameters.values()
+            if parameter.kind is not parameter.VAR_KEYWORD
         ]
         return list(dict.fromkeys([*names, *_BASE_ARGUMENTS]))
 

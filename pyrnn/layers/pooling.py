@@ -1,1 +1,155 @@
+"""Pooling over time."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pyrnn import backend
+from pyrnn.layers.base import Array, Layer, Shape
+from pyrnn.layers.convolution import check_data_format, check_padding, single
+
+
+class Pooling1D(Layer):
+    """What the two pooling layers share."""
+
+    mode: ClassVar[str] = ""
+    axes = ("batch", "time", "channels")
+
+    def __init__(
+        self, pool_size: Any, strides: Any = None, padding: str = "valid", data_format: str | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.pool_size = (single("pool_size", pool_size),)
+        self.strides = self.pool_size if strides is None else (single("strides", strides),)
+        self.padding = check_padding(padding, ("valid", "same"))
+        check_data_format(type(self).__name__, data_format)
+        self._x: Array | None = None
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        time = input_shape[1]
+        if time is not None:
+            left = time - self.pool_size[0] + 1 if self.padding == "valid" else time
+            if left < 1:
+                raise ValueError(
+                    f"{type(self).__name__} with padding='valid' needs at least {self.pool_size[0]} steps, got {time}"
+                )
+            time = -(-left // self.strides[0])
+        return (input_shape[0], time, input_shape[2])
+
+    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
+        if training:
+            self._x = x
+        return backend.pool1d_forward(
+            x, mode=self.mode, pool_size=self.pool_size[0], strides=self.strides[0], padding=self.padding
+        )
+
+    def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
+        if not need_dx:
+            return None
+        assert self._x is not None, "backward() follows forward(training=True)"
+        return backend.pool1d_backward(
+            self._x, dy, mode=self.mode, pool_size=self.pool_size[0], strides=self.strides[0], padding=self.padding
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "pool_size": self.pool_size,
+            "padding": self.padding,
+            "strides": self.strides,
+            "data_format": "channels_last",
+        }
+
+
+class MaxPooling1D(Pooling1D):
+    """The largest value of each window."""
+
+    mode = "max"
+
+    def __init__(
+        self,
+        pool_size: Any = 2,
+        strides: Any = None,
+        padding: str = "valid",
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(pool_size, strides, padding, data_format, **kwargs)
+
+
+class AveragePooling1D(Pooling1D):
+    """The mean of each window; padding does not count."""
+
+    mode = "average"
+
+
+class GlobalPooling1D(Layer):
+    """What the two global pooling layers share."""
+
+    axes = ("batch", "time", "channels")
+
+    def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        check_data_format(type(self).__name__, data_format)
+        self.keepdims = bool(keepdims)
+        self._saved: tuple[Any, ...] | None = None
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return (input_shape[0], 1, input_shape[2]) if self.keepdims else (input_shape[0], input_shape[2])
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "data_format": "channels_last", "keepdims": self.keepdims}
+
+
+class GlobalMaxPooling1D(GlobalPooling1D):
+    """The largest value over time."""
+
+    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
+        y: Array = x.max(axis=1, keepdims=self.keepdims)
+        if training:
+            self._saved = (x,)
+        return y
+
+    def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
+        if not need_dx:
+            return None
+        assert self._saved is not None, "backward() follows forward(training=True)"
+        (x,) = self._saved
+        dx: Array = np.zeros_like(x)
+        first = x.argmax(axis=1)[:, None, :]
+        np.put_along_axis(dx, first, dy.reshape(first.shape), axis=1)
+        return dx
+
+
+class GlobalAveragePooling1D(GlobalPooling1D):
+    """The mean over time; with a mask, over the steps that count."""
+
+    supports_masking = True
+
+    def compute_mask(self, x: Array | None, mask: Array | None = None) -> Array | None:
+        return None
+
+    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
+        if mask is None:
+            share: Any = np.full((1, 1, 1), 1 / x.shape[1], x.dtype)
+            y: Array = x.mean(axis=1, keepdims=self.keepdims)
+        else:
+            counts = mask[:, :, None].astype(x.dtype)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                total = counts.sum(axis=1, keepdims=True)
+                share = counts / total
+                y = np.where(mask[:, :, None], x, 0).sum(axis=1, keepdims=True) / total
+            y = y if self.keepdims else y[:, 0, :]
+        if training:
+            self._saved = (x.shape, share)
+        return np.ascontiguousarray(y)
+
+    def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
+        if not need_dx:
+            return None
+        assert self._saved is not None, "backward() follows forward(training=True)"
+        shape, share = self._saved
+        dx: Array = np.ascontiguousarray(np.broadcast_to(dy.reshape(shape[0], 1, shape[2]) * share, shape))
         return dx

@@ -1,0 +1,116 @@
+"""The progress bar of fit, evaluate and predict, in Keras's form."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from pyrnn.callbacks.base import Callback, Logs
+
+WIDTH = 20
+# Seconds between two redraws, so that drawing costs nothing beside training.
+INTERVAL = 0.05
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f}s"
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}:{rest:02d}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
+def _per_step(seconds: float) -> str:
+    if seconds >= 1 or seconds == 0:
+        return f"{seconds:.0f}s/step"
+    return f"{seconds * 1e3:.0f}ms/step" if seconds >= 1e-3 else f"{seconds * 1e6:.0f}us/step"
+
+
+class ProgbarLogger(Callback):
+    """verbose 1: a bar that is redrawn on a terminal, one plain line an epoch elsewhere; verbose 2: a line an epoch."""
+
+    def __init__(self, verbose: int = 1) -> None:
+        super().__init__()
+        self.verbose = verbose
+        self._live = verbose == 1 and sys.stdout.isatty()
+        self._start = self._drawn = 0.0
+        self._seen = 0
+        self._in_training = False
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self._in_training = True
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        self._in_training = False
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        print(f"Epoch {epoch + 1}/{self.params['epochs']}")
+        self._begin()
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        self._advance(batch, logs)
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        self._finish(logs)
+
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        if not self._in_training:
+            self._begin()
+
+    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        if not self._in_training:
+            self._advance(batch, logs)
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        if not self._in_training:
+            self._finish(logs)
+
+    def on_predict_begin(self, logs: Logs | None = None) -> None:
+        self._begin()
+
+    def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        self._advance(batch, {})
+
+    def on_predict_end(self, logs: Logs | None = None) -> None:
+        self._finish({})
+
+    def _begin(self) -> None:
+        self._start, self._seen, self._drawn = time.perf_counter(), 0, 0.0
+
+    def _advance(self, batch: int, logs: Logs | None) -> None:
+        self._seen = batch + 1
+        if not self._live:
+            return
+        now = time.perf_counter()
+        if now - self._drawn < INTERVAL:
+            return
+        self._drawn = now
+        steps = self.params.get("steps")
+        spent = now - self._start
+        eta = _duration(spent / self._seen * (steps - self._seen)) if steps else _duration(spent)
+        print(f"\r\x1b[K{self._bar(steps)} {eta} {self._rate(spent)}{self._numbers(logs)}", end="", flush=True)
+
+    def _finish(self, logs: Logs | None) -> None:
+        spent = time.perf_counter() - self._start
+        start = "\r\x1b[K" if self._live else ""
+        steps = self.params.get("steps") or self._seen
+        if self.verbose == 2:
+            print(f"{self._seen}/{steps} - {_duration(spent)} - {self._rate(spent)}{self._numbers(logs)}", flush=True)
+        else:
+            print(f"{start}{self._bar(steps)} {_duration(spent)} {self._rate(spent)}{self._numbers(logs)}", flush=True)
+
+    def _rate(self, spent: float) -> str:
+        return _per_step(spent / max(1, self._seen))
+
+    def _bar(self, steps: int | None) -> str:
+        if not steps:
+            return f"{self._seen}/Unknown"
+        filled = round(WIDTH * min(1.0, self._seen / steps))
+        return f"{self._seen:>{len(str(steps))}}/{steps} " + "━" * filled + "╺" * (WIDTH - filled)
+
+    @staticmethod
+    def _numbers(logs: Logs | None) -> str:
+        parts = []
+        for name, value in (logs or {}).items():
+            small = value != 0 and abs(value) < 1e-3
+            parts.append(f" - {name}: {value:.4e}" if small else f" - {name}: {value:.4f}")
+        return "".join(parts)

@@ -1,0 +1,8 @@
+"""Batches out of arrays, generators and PyDatasets."""
+
+from __future__ import annotations
+
+from pyrnn.data.batches import ArrayBatches, Batch, Batches, IteratorBatches, PyDatasetBatches, as_batches
+from pyrnn.data.pydataset import PyDataset
+
+__all__ = ["ArrayBatches", "Batch", "Batches", "IteratorBatches", "PyDataset", "PyDatasetBatches", "as_batches"]

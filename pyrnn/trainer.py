@@ -1,0 +1,529 @@
+"""The training loop: compile, fit, evaluate, predict and their old and one-batch forms. It knows no layer type."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyrnn import losses, metrics, optimizers
+from pyrnn.callbacks import Callback, CallbackList, History, ProgbarLogger
+from pyrnn.data import Batch, Batches, as_batches
+from pyrnn.data.batches import make_batch
+from pyrnn.parameters import ParameterVector
+from pyrnn.validation import positive_int
+
+Array = NDArray[Any]
+VERBOSITIES = ("auto", 0, 1, 2)
+
+
+class Compiled:
+    """What `compile` fixed: optimizer, loss and metrics, checked as a whole before the model takes it."""
+
+    def __init__(self, optimizer: Any, loss: Any, plain: Any, weighted: Any) -> None:
+        self.optimizer = optimizers.get(optimizer)
+        self.loss = losses.get(loss)
+        self.given_metrics, self.given_weighted = _as_list("metrics", plain), _as_list("weighted_metrics", weighted)
+        # Each entry: (metric or a name to be resolved by shape, whether sample weights reach it).
+        self.entries: list[tuple[metrics.Metric | str, bool]] = [
+            (given if given in metrics.BY_SHAPE else _metric(given), is_weighted)
+            for is_weighted, group in ((False, self.given_metrics), (True, self.given_weighted))
+            for given in group
+        ]
+        self.mean_loss = metrics.Mean("loss")
+
+    def resolve(self, y: Array, y_pred: Array) -> None:
+        """Turn "accuracy" and the like into the metric that the shapes of the first batch call for."""
+        for i, (metric, weighted) in enumerate(self.entries):
+            if isinstance(metric, str):
+                self.entries[i] = (metrics.resolve(metric, y.shape, y_pred.shape), weighted)
+
+    def reset(self) -> None:
+        """Forget all batches."""
+        self.mean_loss.reset_state()
+        for metric, _ in self.entries:
+            if isinstance(metric, metrics.Metric):
+                metric.reset_state()
+
+    def update(self, batch: Batch, y_pred: Array, loss: float) -> None:
+        """Take a batch into the running loss and metrics."""
+        count = len(batch.x)
+        self.mean_loss.total += loss * count
+        self.mean_loss.count += count
+        for metric, weighted in self.entries:
+            assert isinstance(metric, metrics.Metric)
+            metric.update_state(batch.y, y_pred, batch.sample_weight if weighted else None)
+
+    def logs(self, prefix: str = "") -> dict[str, float]:
+        """Running loss and metrics by name."""
+        found = {metric.name: metric.result() for metric, _ in self.entries if isinstance(metric, metrics.Metric)}
+        return {f"{prefix}{name}": value for name, value in {"loss": self.mean_loss.result(), **found}.items()}
+
+
+def _as_list(argument: str, value: Any) -> list[Any]:
+    if value is None:
+        return []
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise TypeError(f"{argument} must be a list, such as [{value!r}], got {value!r}")
+    return list(value)
+
+
+def _metric(given: Any) -> metrics.Metric:
+    metric = metrics.get(given)
+    if metric is None:
+        raise TypeError("metrics must hold names or objects, got None")
+    return metric
+
+
+class Trainer:
+    """Gives a model its training; the model brings `forward_pass`, `backward_pass` and its parameters."""
+
+    stop_training: bool
+    built: bool
+
+    def __init__(self) -> None:
+        self._compiled: Compiled | None = None
+        self.history: Any = None
+        self.stop_training = False
+
+    # What the model brings.
+
+    @property
+    def dtype(self) -> str:
+        raise NotImplementedError
+
+    def forward_pass(self, x: Any, *, training: bool = False) -> tuple[Array, Array | None]:
+        raise NotImplementedError
+
+    def backward_pass(self, dy: Array) -> None:
+        raise NotImplementedError
+
+    def regularization_loss(self) -> float:
+        raise NotImplementedError
+
+    def add_regularization_gradients(self) -> None:
+        raise NotImplementedError
+
+    def parameters(self) -> ParameterVector:
+        raise NotImplementedError
+
+    # Compiling.
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: Any = "auto",
+        auto_scale_loss: bool = True,
+    ) -> None:
+        """Fix optimizer, loss and metrics, by names or objects.
+
+        `run_eagerly`, `jit_compile`, `steps_per_execution` and `auto_scale_loss` take Keras's values: training always runs
+        the compiled kernel, batch by batch, in full precision, which is what each of them asks for here.
+
+        Raises:
+            TypeError, ValueError: for unknown names and wrong kinds; the model stays as it was.
+        """
+        if loss_weights is not None:
+            raise ValueError(f"loss_weights needs several outputs, which a Sequential has not, got {loss_weights!r}")
+        positive_int("steps_per_execution", steps_per_execution)
+        self._compiled = Compiled(optimizer, loss, metrics, weighted_metrics)
+
+    def _ready(self, what: str) -> Compiled:
+        if self._compiled is None or self._compiled.loss is None:
+            missing = "compile(optimizer=..., loss=...)" if self._compiled is None else "compile with a loss"
+            raise ValueError(f"the model must be compiled before {what}: call {missing} first")
+        return self._compiled
+
+    @property
+    def compiled(self) -> bool:
+        """Whether `compile` was called."""
+        return self._compiled is not None
+
+    @property
+    def optimizer(self) -> optimizers.Optimizer | None:
+        """The optimizer, None before `compile`."""
+        return None if self._compiled is None else self._compiled.optimizer
+
+    @property
+    def loss(self) -> Any:
+        """The loss, None before `compile`."""
+        return None if self._compiled is None else self._compiled.loss
+
+    @property
+    def metrics(self) -> list[metrics.Metric]:
+        """The running loss and the metrics."""
+        if self._compiled is None:
+            return []
+        found = [metric for metric, _ in self._compiled.entries if isinstance(metric, metrics.Metric)]
+        return [self._compiled.mean_loss, *found]
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """Names in the order in which `evaluate` returns them."""
+        return [metric.name for metric in self.metrics]
+
+    def get_compile_config(self) -> dict[str, Any] | None:
+        """Keras 3's description of what `compile` was given; None before it."""
+        compiled = self._compiled
+        if compiled is None:
+            return None
+        described = [[m if isinstance(m, str) else metrics.serialize(_metric(m)) for m in group]
+                     for group in (compiled.given_metrics, compiled.given_weighted)]  # fmt: skip
+        return {
+            "optimizer": optimizers.serialize(compiled.optimizer),
+            "loss": losses.serialize(compiled.loss),
+            "loss_weights": None,
+            "metrics": described[0] or None,
+            "weighted_metrics": described[1] or None,
+            "run_eagerly": False,
+            "steps_per_execution": 1,
+            "jit_compile": False,
+        }
+
+    # Steps.
+
+    def _check_targets(self, batch: Batch, y_pred: Array) -> None:
+        if batch.y is None:
+            raise ValueError("y is missing: the data must give (x, y)")
+        if batch.y.ndim > 1 and batch.y.ndim == y_pred.ndim and batch.y.shape[:-1] != y_pred.shape[:-1]:
+            raise ValueError(f"y must fit the model's output of shape {y_pred.shape}, got {batch.y.shape}")
+
+    def _train_step(self, batch: Batch, compiled: Compiled) -> None:
+        y_pred, mask = self.forward_pass(batch.x, training=True)
+        self._check_targets(batch, y_pred)
+        assert batch.y is not None
+        assert compiled.loss is not None
+        compiled.resolve(batch.y, y_pred)
+        loss, gradient = compiled.loss.value_and_gradient(batch.y, y_pred, batch.sample_weight, mask)
+        parameters = self.parameters()
+        compiled.optimizer.build(parameters)
+        self.backward_pass(gradient)
+        penalty = self.regularization_loss()
+        if penalty:
+            loss += penalty
+        self.add_regularization_gradients()
+        compiled.update(batch, y_pred, loss)
+        compiled.optimizer.step()
+
+    def _test_step(self, batch: Batch, compiled: Compiled) -> None:
+        y_pred, mask = self.forward_pass(batch.x, training=False)
+        self._check_targets(batch, y_pred)
+        assert batch.y is not None
+        assert compiled.loss is not None
+        compiled.resolve(batch.y, y_pred)
+        loss, _ = compiled.loss.value_and_gradient(batch.y, y_pred, batch.sample_weight, mask)
+        compiled.update(batch, y_pred, loss + self.regularization_loss())
+
+    def _results(self, compiled: Compiled, return_dict: bool) -> Any:
+        logs = compiled.logs()
+        if return_dict:
+            return logs
+        values = list(logs.values())
+        return values[0] if len(values) == 1 else values
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Mapping[int, float] | None = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """One step on one batch; returns its loss (and metrics: a list, or a dict if `return_dict`)."""
+        compiled = self._ready("training")
+        batch = make_batch((x, y, sample_weight), self.dtype, class_weight)
+        compiled.reset()
+        self._train_step(batch, compiled)
+        return self._results(compiled, return_dict)
+
+    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
+        """Loss (and metrics) of one batch, without training."""
+        compiled = self._ready("evaluating")
+        batch = make_batch((x, y, sample_weight), self.dtype)
+        compiled.reset()
+        self._test_step(batch, compiled)
+        return self._results(compiled, return_dict)
+
+    def predict_on_batch(self, x: Any) -> Array:
+        """Output for one batch."""
+        return self.forward_pass(make_batch(x if isinstance(x, np.ndarray) else np.asarray(x), self.dtype).x)[0]
+
+    # Loops.
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: Mapping[int, float] | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int | Iterable[int] = 1,
+    ) -> History:
+        """Train for `epochs` on arrays, a generator or a PyDataset.
+
+        Returns:
+            a History whose `history` holds the loss and metrics of each epoch, `val_` before those of the validation data.
+
+        Raises:
+            TypeError, ValueError: for data and arguments that do not fit, before any weight has changed.
+        """
+        compiled = self._ready("fit")
+        epochs = positive_int("epochs", epochs)
+        verbose = _verbosity(verbose)
+        if not 0 <= validation_split < 1:
+            raise ValueError(f"validation_split must lie in [0, 1), got {validation_split}")
+        if validation_split and validation_data is None:
+            (x, y, sample_weight), validation_data = _split(x, y, sample_weight, validation_split)
+        batches = as_batches(
+            x, y, sample_weight, dtype=self.dtype, batch_size=batch_size, steps=steps_per_epoch,
+            shuffle=bool(shuffle), class_weight=class_weight,
+        )  # fmt: skip
+        size = validation_batch_size or batch_size
+        validation = None if validation_data is None else self._validation(validation_data, size, validation_steps)
+        history = History()
+        self.history = history
+        loggers: list[Callback] = [ProgbarLogger(verbose)] if verbose else []
+        given = [] if callbacks is None else callbacks if isinstance(callbacks, Iterable) else [callbacks]
+        params = {"epochs": epochs, "steps": batches.steps, "verbose": verbose}
+        hooks = CallbackList([history, *given, *loggers], self, params)
+        self.stop_training = False
+        hooks("on_train_begin", {})
+        logs: dict[str, float] = {}
+        for epoch in range(initial_epoch, epochs):
+            compiled.reset()
+            hooks("on_epoch_begin", epoch, {})
+            step = -1
+            for step, batch in enumerate(batches.epoch()):
+                hooks("on_train_batch_begin", step, {})
+                self._train_step(batch, compiled)
+                hooks("on_train_batch_end", step, _LazyLogs(compiled))
+                if self.stop_training:
+                    break
+            if step < 0:
+                raise ValueError("the data gave no batch: a generator that has ended cannot train another epoch")
+            batches.epoch_ended()
+            logs = compiled.logs()
+            if batches.steps is None:
+                params["steps"] = step + 1
+            if validation is not None and _due(epoch, validation_freq):
+                self._evaluate(validation, compiled, hooks)
+                logs = {**logs, **compiled.logs("val_")}
+            hooks("on_epoch_end", epoch, logs)
+            if self.stop_training:
+                break
+        hooks("on_train_end", logs)
+        return history
+
+    def _validation(self, data: Any, batch_size: int | None, steps: int | None) -> Batches:
+        parts = data if isinstance(data, tuple | list) else (data,)
+        if not 1 <= len(parts) <= 3:
+            raise ValueError(f"validation_data must be (x, y) or (x, y, sample_weight), got {len(parts)} parts")
+        return as_batches(*parts, dtype=self.dtype, batch_size=batch_size, steps=steps)
+
+    def _evaluate(self, batches: Batches, compiled: Compiled, hooks: CallbackList) -> None:
+        compiled.reset()
+        hooks("on_test_begin", {})
+        for step, batch in enumerate(batches.epoch()):
+            hooks("on_test_batch_begin", step, {})
+            self._test_step(batch, compiled)
+            hooks("on_test_batch_end", step, _LazyLogs(compiled))
+        batches.epoch_ended()
+        hooks("on_test_end", compiled.logs())
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """Loss and metrics over arrays, a generator or a PyDataset."""
+        compiled = self._ready("evaluate")
+        verbose = _verbosity(verbose)
+        batches = as_batches(x, y, sample_weight, dtype=self.dtype, batch_size=batch_size, steps=steps)
+        hooks = self._hooks(callbacks, batches, verbose)
+        self._evaluate(batches, compiled, hooks)
+        return self._results(compiled, return_dict)
+
+    def predict(
+        self, x: Any, batch_size: int | None = None, verbose: Any = "auto", steps: int | None = None, callbacks: Any = None
+    ) -> Array:
+        """Outputs for arrays, a generator or a PyDataset, one row a sample."""
+        verbose = _verbosity(verbose)
+        batches = as_batches(x, dtype=self.dtype, batch_size=batch_size, steps=steps)
+        hooks = self._hooks(callbacks, batches, verbose)
+        hooks("on_predict_begin", {})
+        outputs = []
+        for step, batch in enumerate(batches.epoch()):
+            hooks("on_predict_batch_begin", step, {})
+            outputs.append(self.forward_pass(batch.x)[0])
+            hooks("on_predict_batch_end", step, {})
+        hooks("on_predict_end", {})
+        if not outputs:
+            raise ValueError("x gave no batch to predict")
+        return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
+
+    def _hooks(self, callbacks: Any, batches: Batches, verbose: int) -> CallbackList:
+        given = [] if callbacks is None else callbacks if isinstance(callbacks, Iterable) else [callbacks]
+        loggers = [ProgbarLogger(verbose)] if verbose else []
+        return CallbackList([*given, *loggers], self, {"steps": batches.steps, "verbose": verbose})
+
+    # What Keras 3 dropped and users still write.
+
+    def fit_generator(
+        self,
+        generator: Any,
+        steps_per_epoch: int | None = None,
+        epochs: int = 1,
+        verbose: Any = 1,
+        callbacks: Any = None,
+        validation_data: Any = None,
+        validation_steps: int | None = None,
+        validation_freq: int | Iterable[int] = 1,
+        class_weight: Mapping[int, float] | None = None,
+        max_queue_size: int = 10,
+        workers: int = 1,
+        use_multiprocessing: bool = False,
+        shuffle: bool = True,
+        initial_epoch: int = 0,
+    ) -> History:
+        """Keras 2's name for `fit` on a generator, read in the calling thread."""
+        _refuse_workers(max_queue_size, workers, use_multiprocessing)
+        return self.fit(
+            generator, epochs=epochs, verbose=verbose, callbacks=callbacks, validation_data=validation_data,
+            shuffle=shuffle, class_weight=class_weight, initial_epoch=initial_epoch, steps_per_epoch=steps_per_epoch,
+            validation_steps=validation_steps, validation_freq=validation_freq,
+        )  # fmt: skip
+
+    def evaluate_generator(
+        self,
+        generator: Any,
+        steps: int | None = None,
+        callbacks: Any = None,
+        max_queue_size: int = 10,
+        workers: int = 1,
+        use_multiprocessing: bool = False,
+        verbose: Any = 0,
+    ) -> Any:
+        """Keras 2's name for `evaluate` on a generator."""
+        _refuse_workers(max_queue_size, workers, use_multiprocessing)
+        return self.evaluate(generator, steps=steps, callbacks=callbacks, verbose=verbose)
+
+    def predict_generator(
+        self,
+        generator: Any,
+        steps: int | None = None,
+        callbacks: Any = None,
+        max_queue_size: int = 10,
+        workers: int = 1,
+        use_multiprocessing: bool = False,
+        verbose: Any = 0,
+    ) -> Array:
+        """Keras 2's name for `predict` on a generator."""
+        _refuse_workers(max_queue_size, workers, use_multiprocessing)
+        return self.predict(generator, steps=steps, callbacks=callbacks, verbose=verbose)
+
+
+class _LazyLogs(dict[str, float]):
+    """The logs of a batch, computed only if a callback looks at them."""
+
+    def __init__(self, compiled: Compiled) -> None:
+        super().__init__()
+        self._compiled: Compiled | None = compiled
+
+    def _fill(self) -> None:
+        if self._compiled is not None:
+            self.update(self._compiled.logs())
+            self._compiled = None
+
+    def __getitem__(self, name: str) -> float:
+        self._fill()
+        return super().__getitem__(name)
+
+    def __contains__(self, name: object) -> bool:
+        self._fill()
+        return super().__contains__(name)
+
+    def __iter__(self) -> Any:
+        self._fill()
+        return super().__iter__()
+
+    def __len__(self) -> int:
+        self._fill()
+        return super().__len__()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self._fill()
+        return super().get(name, default)
+
+    def items(self) -> Any:
+        self._fill()
+        return super().items()
+
+    def keys(self) -> Any:
+        self._fill()
+        return super().keys()
+
+    def values(self) -> Any:
+        self._fill()
+        return super().values()
+
+    def copy(self) -> dict[str, float]:
+        self._fill()
+        return dict(super().items())
+
+
+def _verbosity(verbose: Any) -> int:
+    if verbose is True or verbose is False:
+        return int(verbose)
+    if verbose not in VERBOSITIES:
+        raise ValueError(f"verbose must be 'auto', 0, 1 or 2, got {verbose!r}")
+    return 1 if verbose == "auto" else int(verbose)
+
+
+def _refuse_workers(max_queue_size: int, workers: int, use_multiprocessing: bool) -> None:
+    positive_int("max_queue_size", max_queue_size)
+    if workers > 1 or use_multiprocessing:
+        raise ValueError("generators are read in the calling thread here: leave workers and use_multiprocessing out")
+
+
+def _due(epoch: int, frequency: int | Iterable[int]) -> bool:
+    if isinstance(frequency, int):
+        return (epoch + 1) % frequency == 0
+    return epoch + 1 in frequency
+
+
+def _split(x: Any, y: Any, sample_weight: Any, share: float) -> tuple[Any, Any]:
+    """The last `share` of the samples apart, before any shuffling, as Keras does."""
+    if not hasattr(x, "__len__") or hasattr(x, "on_epoch_end"):
+        raise ValueError("validation_split needs arrays: give validation_data beside a generator or PyDataset")
+    arrays = [None if part is None else np.asarray(part) for part in (x, y, sample_weight)]
+    count = len(x)
+    at = int(np.floor(count * (1 - share)))
+    if at == 0 or at == count:
+        raise ValueError(f"validation_split={share} of {count} samples leaves one of the two parts empty")
+    train, held = ([None if a is None else part(a) for a in arrays] for part in (lambda a: a[:at], lambda a: a[at:]))
+    return train, list(itertools.takewhile(lambda part: part is not None, held))

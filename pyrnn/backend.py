@@ -15,21 +15,21 @@ from pyrnn.validation import unknown_name
 
 if TYPE_CHECKING:
     from pyrnn._core import (
-        Workspace,
-        activation_backward,
-        activation_forward,
-        adam_step,
-        conv1d_backward,
-        conv1d_forward,
-        dense_backward,
-        dense_forward,
-        gather_rows,
-        pool1d_backward,
-        pool1d_forward,
-        rmsprop_step,
-        rnn_backward,
-        rnn_forward,
-        sgd_step,
+        Workspace as Workspace,
+        activation_backward as activation_backward,
+        activation_forward as activation_forward,
+        adam_step as adam_step,
+        conv1d_backward as conv1d_backward,
+        conv1d_forward as conv1d_forward,
+        dense_backward as dense_backward,
+        dense_forward as dense_forward,
+        gather_rows as gather_rows,
+        pool1d_backward as pool1d_backward,
+        pool1d_forward as pool1d_forward,
+        rmsprop_step as rmsprop_step,
+        rnn_backward as rnn_backward,
+        rnn_forward as rnn_forward,
+        sgd_step as sgd_step,
     )
 
 OPERATIONS = (

@@ -1,0 +1,32 @@
+"""The compiled core's twin in plain NumPy: same names, same signatures, slow and readable. Shapes: `_core.pyi`."""
+
+from __future__ import annotations
+
+from pyrnn.reference.activations import activation_backward, activation_forward
+from pyrnn.reference.convolution import conv1d_backward, conv1d_forward, dense_backward, dense_forward
+from pyrnn.reference.optimizers import adam_step, gather_rows, rmsprop_step, sgd_step
+from pyrnn.reference.pooling import pool1d_backward, pool1d_forward
+from pyrnn.reference.recurrent import rnn_backward, rnn_forward
+
+
+class Workspace:
+    """Stands where the core keeps scratch memory; NumPy needs none."""
+
+
+__all__ = [
+    "Workspace",
+    "activation_backward",
+    "activation_forward",
+    "adam_step",
+    "conv1d_backward",
+    "conv1d_forward",
+    "dense_backward",
+    "dense_forward",
+    "gather_rows",
+    "pool1d_backward",
+    "pool1d_forward",
+    "rmsprop_step",
+    "rnn_backward",
+    "rnn_forward",
+    "sgd_step",
+]

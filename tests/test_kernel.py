@@ -1,0 +1,336 @@
+"""The compiled core against its NumPy twin in float64: every option, dtype, shape around the tile, ISA and thread count."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tolerance import assert_close
+
+from pyrnn import _core, reference
+from pyrnn.reference.activations import FORWARD
+
+ACTIVATIONS = [name for name in FORWARD if name != "glu"]
+DTYPES = ["float32", "float64"]
+# (B, T, F, H): ones, below, at and above the tiles of every ISA, and a wide one.
+SHAPES = [(1, 1, 1, 1), (3, 2, 5, 7), (8, 4, 4, 16), (9, 3, 2, 17), (16, 5, 29, 16), (17, 4, 3, 33), (70, 2, 6, 65)]
+OPTIONS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "last": {"return_sequences": False},
+    "backwards": {"go_backwards": True},
+    "initial": {"initial_state": True},
+    "mask": {"mask": True},
+    "mask-last": {"mask": True, "return_sequences": False, "initial_state": True},
+    "mask-zero": {"mask": True, "zero_output_for_mask": True},
+    "mask-zero-last": {"mask": True, "zero_output_for_mask": True, "return_sequences": False},
+    "scales": {"input_scale": True, "state_scale": True, "initial_state": True},
+    "all": {"mask": True, "input_scale": True, "state_scale": True, "initial_state": True, "go_backwards": True},
+    "no-bias": {"bias": False},
+}
+
+
+def make_rnn(shape: tuple[int, ...], option: dict[str, Any], activation: str = "tanh") -> dict[str, Any]:
+    """A problem in float64."""
+    b, t, f, h = shape
+    rng = np.random.default_rng([b, t, f, h])
+    mask = rng.random((b, t)) < 0.6
+    mask[0] = False  # a row that is masked throughout
+    return {
+        "x": rng.standard_normal((b, t, f)),
+        "kernel": rng.standard_normal((f, h)) / np.sqrt(f + h),
+        "recurrent_kernel": rng.standard_normal((h, h)) / np.sqrt(f + h),
+        "bias": rng.standard_normal(h) if option.get("bias", True) else None,
+        "initial_state": rng.standard_normal((b, h)) if option.get("initial_state") else None,
+        "mask": mask if option.get("mask") else None,
+        "input_scale": (rng.random((b, f)) < 0.7) / 0.7 if option.get("input_scale") else None,
+        "state_scale": (rng.random((b, h)) < 0.7) / 0.7 if option.get("state_scale") else None,
+        "go_backwards": option.get("go_backwards", False),
+        "return_sequences": option.get("return_sequences", True),
+        "zero_output_for_mask": option.get("zero_output_for_mask", False),
+        "activation": activation,
+        "d_output": rng.standard_normal((b, t, h)),
+        "d_final": rng.standard_normal((b, h)),
+    }
+
+
+def run_rnn(module: Any, problem: dict[str, Any], dtype: str, need_dx: bool = True) -> dict[str, Any]:
+    """Forward and backward; every result by name."""
+    p = {k: v.astype(dtype) if isinstance(v, np.ndarray) and v.dtype == np.float64 else v for k, v in problem.items()}
+    p["initial_state"] = None if p["initial_state"] is None else [p["initial_state"]]
+    bias, d_output, d_final = p.pop("bias"), p.pop("d_output"), p.pop("d_final")
+    arrays = [p.pop(name) for name in ("x", "kernel", "recurrent_kernel")]
+    if not p["return_sequences"]:
+        d_output = np.ascontiguousarray(d_output[:, -1])
+    options = {**p, "workspace": module.Workspace(), "version": 1}
+    output, states, saved = module.rnn_forward("simple_rnn", *arrays, bias, training=True, **options)
+    inference, *_ = module.rnn_forward("simple_rnn", *arrays, bias, training=False, **options)
+    assert np.array_equal(output, inference)
+    gradients = {
+        "d_kernel": np.full_like(arrays[1], np.nan),
+        "d_recurrent_kernel": np.full_like(arrays[2], np.nan),
+        "d_bias": None if bias is None else np.full_like(bias, np.nan),
+    }
+    dx, d_initial = module.rnn_backward(
+        "simple_rnn", *arrays, saved, d_output, d_final_state=[d_final], need_dx=need_dx, **gradients, **options
+    )
+    found = {"output": output, "state": states[0], "dx": dx, "d_initial": d_initial[0], **gradients}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def compare(actual: dict[str, Any], expected: dict[str, Any], terms: int) -> None:
+    assert actual.keys() == expected.keys()
+    for name, value in expected.items():
+        assert_close(actual[name], value, terms, name)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda s: "B{}T{}F{}H{}".format(*s))
+def test_rnn(shape: tuple[int, ...], option: str, dtype: str) -> None:
+    problem = make_rnn(shape, OPTIONS[option])
+    b, t, f, h = shape
+    compare(run_rnn(_core, problem, dtype), run_rnn(reference, problem, "float64"), (f + h) * t * b)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_rnn_activations(activation: str, dtype: str) -> None:
+    problem = make_rnn((9, 4, 5, 19), {"mask": True}, activation)
+    compare(run_rnn(_core, problem, dtype), run_rnn(reference, problem, "float64"), 24 * 4 * 9)
+
+
+@pytest.mark.parametrize("option", ["plain", "all", "mask-last"])
+def test_rnn_gradients_by_finite_differences(option: str) -> None:
+    problem = make_rnn((3, 4, 2, 3), OPTIONS[option])
+    gradients = run_rnn(reference, problem, "float64")
+
+    def objective() -> float:
+        found = run_rnn(reference, problem, "float64")
+        d = problem["d_output"] if problem["return_sequences"] else problem["d_output"][:, -1]
+        return float((found["output"] * d).sum() + (found["state"] * problem["d_final"]).sum())
+
+    names = {"x": "dx", "kernel": "d_kernel", "recurrent_kernel": "d_recurrent_kernel", "bias": "d_bias"}
+    for name, gradient in {**names, "initial_state": "d_initial"}.items():
+        array = problem[name]
+        if array is None:
+            continue
+        for index in np.ndindex(array.shape):
+            kept, step = array[index], 1e-6
+            array[index] = kept + step
+            above = objective()
+            array[index] = kept - step
+            slope = (above - objective()) / (2 * step)
+            array[index] = kept
+            assert abs(slope - gradients[gradient][index]) < 1e-7 * max(1, abs(slope)), (name, index)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("activation", ["linear", "tanh", "softmax", "gelu"])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (5, 7, 3), (8, 16, 16), (130, 29, 33)], ids=str)
+def test_dense(shape: tuple[int, int, int], activation: str, dtype: str) -> None:
+    rows, f, h = shape
+    rng = np.random.default_rng(rows)
+    x, w, b, dy = (rng.standard_normal(s) for s in ((rows, f), (f, h), (h,), (rows, h)))
+
+    def run(module: Any, kind: str) -> dict[str, Any]:
+        arrays = [a.astype(kind) for a in (x, w, b, dy)]
+        options = {"activation": activation, "workspace": module.Workspace(), "version": None}
+        y, saved = module.dense_forward(*arrays[:3], training=True, **options)
+        d = {"d_kernel": np.empty_like(arrays[1]), "d_bias": np.empty_like(arrays[2])}
+        dx = module.dense_backward(arrays[0], arrays[1], saved, arrays[3], need_dx=True, **d, **options)
+        return {"y": y, "dx": dx, **d}
+
+    compare(run(_core, dtype), run(reference, "float64"), f * h * rows)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("padding", ["valid", "same", "causal"])
+@pytest.mark.parametrize("stride,dilation", [(1, 1), (2, 1), (1, 2), (3, 1)])
+@pytest.mark.parametrize("channels,filters", [(3, 5), (29, 16)])
+def test_conv1d(channels: int, filters: int, stride: int, dilation: int, padding: str, dtype: str) -> None:
+    rng = np.random.default_rng(channels)
+    x, w, b = (rng.standard_normal(s) for s in ((3, 20, channels), (5, channels, filters), (filters,)))
+
+    def run(module: Any, kind: str) -> dict[str, Any]:
+        arrays = [a.astype(kind) for a in (x, w, b)]
+        options = {"strides": stride, "padding": padding, "dilation_rate": dilation, "activation": "relu"}
+        options |= {"workspace": module.Workspace(), "version": None}
+        y, saved = module.conv1d_forward(*arrays, training=True, **options)
+        dy = np.random.default_rng(1).standard_normal(y.shape).astype(kind)
+        d = {"d_kernel": np.empty_like(arrays[1]), "d_bias": np.empty_like(arrays[2])}
+        dx = module.conv1d_backward(*arrays[:2], saved, dy, need_dx=True, **d, **options)
+        return {"y": y, "dx": dx, **d}
+
+    compare(run(_core, dtype), run(reference, "float64"), 5 * channels * filters * 20)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("mode", ["max", "average"])
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize("size,stride", [(2, 2), (3, 1), (5, 5), (2, 3)])
+def test_pool1d(size: int, stride: int, padding: str, mode: str, dtype: str) -> None:
+    x = np.random.default_rng(0).standard_normal((3, 11, 5))
+    options = {"mode": mode, "pool_size": size, "strides": stride, "padding": padding}
+
+    def run(module: Any, kind: str) -> dict[str, Any]:
+        y = module.pool1d_forward(x.astype(kind), **options)
+        dy = np.random.default_rng(1).standard_normal(y.shape).astype(kind)
+        return {"y": y, "dx": module.pool1d_backward(x.astype(kind), dy, **options)}
+
+    compare(run(_core, dtype), run(reference, "float64"), size)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", [*ACTIVATIONS, "glu"])
+def test_activation(name: str, dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((5, 34)) * 3
+    y64 = reference.activation_forward(x, name)
+    dy = rng.standard_normal(y64.shape)
+    y = _core.activation_forward(x.astype(dtype), name)
+    assert_close(y, y64, x.shape[-1], "y")
+    dx = _core.activation_backward(x.astype(dtype), y, dy.astype(dtype), name)
+    assert_close(dx, reference.activation_backward(x, y64, dy, name), x.shape[-1], "dx")
+
+
+def ulp_errors(name: str, x: np.ndarray) -> np.ndarray:
+    """Distance of the core's float32 result to the true value, in units of the last place of the true value."""
+    truth = {"tanh": np.tanh, "exponential": np.exp, "sigmoid": FORWARD["sigmoid"]}[name](x.astype(np.float64))
+    limits = np.finfo(np.float32)
+    inside = np.abs(truth) <= float(limits.max)
+    place = np.spacing(np.abs(truth[inside]).astype(np.float32)).astype(np.float64)
+    return np.abs(_core.activation_forward(x, name)[inside] - truth[inside]) / place
+
+
+@pytest.mark.parametrize("name", ["tanh", "sigmoid", "exponential"])
+def test_accuracy_at_every_exponent(name: str) -> None:
+    mantissas = np.linspace(0, 2**23 - 1, 4001).astype(np.uint32)
+    with np.errstate(over="ignore", under="ignore"):
+        worst = 0.0
+        for exponent in range(255):
+            bits = (np.uint32(exponent) << np.uint32(23)) | mantissas
+            for sign in (0, 0x80000000):
+                worst = max(worst, float(ulp_errors(name, (bits | np.uint32(sign)).view(np.float32)).max(initial=0.0)))
+    assert worst <= 4, f"{name}: {worst} ULP"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["tanh", "sigmoid", "exponential"])
+def test_accuracy_of_every_float32(name: str) -> None:
+    worst = 0.0
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        for start in range(0, 2**32, 2**22):
+            x = np.arange(start, start + 2**22, dtype=np.uint64).astype(np.uint32).view(np.float32)
+            x = np.ascontiguousarray(x[np.isfinite(x)])
+            if x.size:
+                worst = max(worst, float(ulp_errors(name, x).max(initial=0.0)))
+    print(f"{name}: {worst:.3f} ULP on {_core.isa()}")
+    assert worst <= 4
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_special_values(dtype: str) -> None:
+    x = np.array([np.nan, np.inf, -np.inf], dtype)
+    for name, limits in {"tanh": (1, -1), "sigmoid": (1, 0), "exponential": (np.inf, 0), "relu": (np.inf, 0)}.items():
+        y = _core.activation_forward(x, name)
+        assert np.isnan(y[0]), name
+        assert tuple(y[1:]) == limits, name
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_optimizer_steps(dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    start = rng.standard_normal(101)
+
+    def run(module: Any, kind: str, name: str, slots: list[bool], options: dict[str, Any]) -> dict[str, Any]:
+        w, random = start.astype(kind), np.random.default_rng(1)
+        state = [np.zeros_like(w) if used else None for used in slots]
+        for step in range(1, 6):
+            extra = {"step": step} if name == "adam" else {}
+            getattr(module, f"{name}_step")(w, random.standard_normal(101).astype(kind), *state, **options, **extra)
+        return {"weights": w}
+
+    cases: list[tuple[str, list[bool], dict[str, Any]]] = [
+        ("sgd", [False], {"learning_rate": 0.1, "momentum_rate": 0.0, "nesterov": False}),
+        ("sgd", [True], {"learning_rate": 0.1, "momentum_rate": 0.9, "nesterov": False}),
+        ("sgd", [True], {"learning_rate": 0.1, "momentum_rate": 0.9, "nesterov": True}),
+        ("rmsprop", [True, False, False], {"learning_rate": 0.01, "rho": 0.9, "momentum_rate": 0.0, "epsilon": 1e-7}),
+        ("rmsprop", [True, True, True], {"learning_rate": 0.01, "rho": 0.9, "momentum_rate": 0.5, "epsilon": 1e-3}),
+        ("adam", [True, True, False], {"learning_rate": 0.01, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}),
+        ("adam", [True, True, True], {"learning_rate": 0.01, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}),
+    ]
+    for name, slots, options in cases:
+        compare(run(_core, dtype, name, slots, options), run(reference, "float64", name, slots, options), 5 * 8)
+
+
+@pytest.mark.parametrize("shape", [(128, 20, 29, 16), (70, 9, 33, 130)], ids=str)
+def test_same_bits_at_any_thread_count(shape: tuple[int, ...]) -> None:
+    problem, before = make_rnn(shape, OPTIONS["mask"]), _core.get_num_threads()
+    try:
+        results = []
+        for count in (1, 2, 3, 7):
+            _core.set_num_threads(count)
+            results.append(run_rnn(_core, problem, "float32"))
+    finally:
+        _core.set_num_threads(before)
+    for other in results[1:]:
+        for name, value in results[0].items():
+            assert value.tobytes() == other[name].tobytes(), name
+
+
+@pytest.mark.parametrize("isa", _core.available_isas())
+def test_every_isa(isa: str) -> None:
+    """The whole file again in a process that is forced to this ISA, which proves that it is the one that runs."""
+    if os.environ.get("PYRNN_ISA"):
+        assert _core.isa() == os.environ["PYRNN_ISA"]
+        return
+    if isa == _core.isa():
+        return
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(Path(__file__))]
+    result = subprocess.run(command, env={**os.environ, "PYRNN_ISA": isa}, capture_output=True, text=True, cwd="/")
+    assert result.returncode == 0, result.stdout[-3000:]
+
+
+BAD: list[tuple[str, Any, type[Exception]]] = [
+    ("x", np.zeros((2, 3)), ValueError),
+    ("x", np.zeros((0, 3, 4)), ValueError),
+    ("x", np.zeros((2, 0, 4)), ValueError),
+    ("x", [[[1.0]]], TypeError),
+    ("x", np.zeros((2, 3, 4), np.int32), TypeError),
+    ("x", np.zeros((2, 4, 3)).transpose(0, 2, 1), ValueError),
+    ("kernel", np.zeros((5, 6)), ValueError),
+    ("recurrent_kernel", np.zeros((6, 5)), ValueError),
+    ("recurrent_kernel", np.zeros((6, 6), np.float32), TypeError),
+    ("bias", np.zeros(5), ValueError),
+    ("mask", np.ones((2, 4), bool), ValueError),
+    ("mask", np.ones((2, 3)), TypeError),
+    ("activation", "tanhh", ValueError),
+]
+
+
+@pytest.mark.parametrize("name,value,error", BAD, ids=lambda v: str(v)[:20])
+def test_bad_input_is_refused(name: str, value: Any, error: type[Exception]) -> None:
+    problem = make_rnn((2, 3, 4, 6), {})
+    for unused in ("d_output", "d_final"):
+        del problem[unused]
+    problem[name] = value
+    with pytest.raises(error, match=name if name != "activation" else "activation must be"):
+        _core.rnn_forward("simple_rnn", **problem, training=False, workspace=_core.Workspace(), version=None)
+
+
+def test_read_only_gradients_are_refused() -> None:
+    x, w = np.zeros((2, 3)), np.zeros((3, 4))
+    ws = _core.Workspace()
+    _, saved = _core.dense_forward(x, w, None, activation="linear", training=True, workspace=ws, version=None)
+    d_kernel = np.zeros((3, 4))
+    d_kernel.flags.writeable = False
+    with pytest.raises(ValueError, match="d_kernel must be writable"):
+        _core.dense_backward(
+            x, w, saved, np.zeros((2, 4)), activation="linear", d_kernel=d_kernel, d_bias=None, need_dx=False,
+            workspace=ws, version=None,
+        )  # fmt: skip

@@ -143,7 +143,7 @@ def slope_times(dy: Array, y: Array, z: Array | None, activation: str) -> Array:
         dz = dy - np.exp(y) * dy.sum(axis=-1, keepdims=True)
     elif activation == "sparsemax":
         inside = y > 0
-        dz = inside * (dy - (dy * inside).sum(axis=-1, keepdims=True) / inside.sum(axis=-1, keepdims=True))
+        dz = inside * (dy - (dy * inside).sum(axis=-1, keepdims=True) / np.maximum(inside.sum(axis=-1, keepdims=True), 1))
     else:
         dz = dy * SLOPES[activation](y, y if z is None else z)
     return np.asarray(dz, dy.dtype)

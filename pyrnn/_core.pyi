@@ -158,7 +158,10 @@ def conv1d_backward(
     """Gradients of `conv1d_forward`: overwrites d_kernel and d_bias, returns dx (B, T, C) or None unless need_dx."""
 
 def pool1d_forward(x: Array, *, mode: str, pool_size: int, strides: int, padding: str) -> Array:
-    """Pooling over time: x (B, T, C) -> (B, T', C); mode "max" or "average" (padding does not count), padding "valid" or "same"."""
+    """Pooling over time: x (B, T, C) -> (B, T', C).
+
+    mode: "max" or "average" (padding does not count). padding: "valid" or "same".
+    """
 
 def pool1d_backward(x: Array, dy: Array, *, mode: str, pool_size: int, strides: int, padding: str) -> Array:
     """Gradient dx (B, T, C) of `pool1d_forward`; of equal maxima the first gets it."""
@@ -170,7 +173,13 @@ def activation_backward(x: Array, y: Array, dy: Array, activation: str) -> Array
     """dx of `activation_forward` from its input x, output y and gradient dy (shape of y)."""
 
 def sgd_step(
-    weights: Array, gradients: Array, momentum: Array | None, *, learning_rate: float, momentum_rate: float, nesterov: bool
+    weights: Array,
+    gradients: Array,
+    momentum: Array | None,
+    *,
+    learning_rate: float,
+    momentum_rate: float,
+    nesterov: bool,
 ) -> None:
     """One SGD step in place on flat vectors (N,), Keras's form; momentum None means plain SGD."""
 

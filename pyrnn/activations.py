@@ -14,11 +14,37 @@ from pyrnn.validation import lookup
 Array = NDArray[Any]
 Activation = Callable[[Array], Array]
 
-NAMES = (
-    "linear relu tanh sigmoid leaky_relu relu6 elu selu celu softplus softsign exponential hard_sigmoid hard_tanh "
-    "sparse_sigmoid softmax log_softmax sparsemax squareplus soft_shrink sparse_plus silu gelu tanh_shrink hard_silu "
-    "hard_shrink mish log_sigmoid glu"
-).split()
+NAMES = [
+    "linear",
+    "relu",
+    "tanh",
+    "sigmoid",
+    "leaky_relu",
+    "relu6",
+    "elu",
+    "selu",
+    "celu",
+    "softplus",
+    "softsign",
+    "exponential",
+    "hard_sigmoid",
+    "hard_tanh",
+    "sparse_sigmoid",
+    "softmax",
+    "log_softmax",
+    "sparsemax",
+    "squareplus",
+    "soft_shrink",
+    "sparse_plus",
+    "silu",
+    "gelu",
+    "tanh_shrink",
+    "hard_silu",
+    "hard_shrink",
+    "mish",
+    "log_sigmoid",
+    "glu",
+]
 ALIASES = {"swish": "silu", "hard_swish": "hard_silu"}
 
 

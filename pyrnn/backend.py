@@ -16,19 +16,47 @@ from pyrnn.validation import unknown_name
 if TYPE_CHECKING:
     from pyrnn._core import (
         Workspace as Workspace,
+    )
+    from pyrnn._core import (
         activation_backward as activation_backward,
+    )
+    from pyrnn._core import (
         activation_forward as activation_forward,
+    )
+    from pyrnn._core import (
         adam_step as adam_step,
+    )
+    from pyrnn._core import (
         conv1d_backward as conv1d_backward,
+    )
+    from pyrnn._core import (
         conv1d_forward as conv1d_forward,
+    )
+    from pyrnn._core import (
         dense_backward as dense_backward,
+    )
+    from pyrnn._core import (
         dense_forward as dense_forward,
+    )
+    from pyrnn._core import (
         gather_rows as gather_rows,
+    )
+    from pyrnn._core import (
         pool1d_backward as pool1d_backward,
+    )
+    from pyrnn._core import (
         pool1d_forward as pool1d_forward,
+    )
+    from pyrnn._core import (
         rmsprop_step as rmsprop_step,
+    )
+    from pyrnn._core import (
         rnn_backward as rnn_backward,
+    )
+    from pyrnn._core import (
         rnn_forward as rnn_forward,
+    )
+    from pyrnn._core import (
         sgd_step as sgd_step,
     )
 

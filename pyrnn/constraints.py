@@ -21,7 +21,7 @@ class Constraint(registry.Configurable):
 
 
 def _norms(w: Array, axis: Any) -> Array:
-    return np.sqrt(np.square(w).sum(axis=axis, keepdims=True))
+    return np.asarray(np.sqrt(np.square(w).sum(axis=axis, keepdims=True)))
 
 
 class MaxNorm(Constraint):

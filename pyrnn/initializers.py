@@ -241,8 +241,8 @@ _CLASSES: tuple[type[Initializer], ...] = (
     GlorotUniform, GlorotNormal, HeUniform, HeNormal, LecunUniform, LecunNormal, Orthogonal,
 )  # fmt: skip
 _NAMES: dict[str, type[Initializer]] = {cls.__name__: cls for cls in _CLASSES} | {
-    "zeros": Zeros, "ones": Ones, "zero": Zeros, "one": Ones, "constant": Constant, "identity": Identity, "eye": Identity,
-    "random_uniform": RandomUniform, "uniform": RandomUniform, "random_normal": RandomNormal, "normal": RandomNormal,
+    "zeros": Zeros, "ones": Ones, "zero": Zeros, "one": Ones, "constant": Constant, "identity": Identity,
+    "eye": Identity, "random_uniform": RandomUniform, "uniform": RandomUniform, "random_normal": RandomNormal, "normal": RandomNormal,
     "truncated_normal": TruncatedNormal, "variance_scaling": VarianceScaling, "glorot_uniform": GlorotUniform,
     "glorot_normal": GlorotNormal, "he_uniform": HeUniform, "he_normal": HeNormal, "lecun_uniform": LecunUniform,
     "lecun_normal": LecunNormal, "orthogonal": Orthogonal, "OrthogonalInitializer": Orthogonal,

@@ -1,6 +1,6 @@
 """Losses by Keras's names, each with its gradient.
 
-A loss gives one value per sample (and time step): the mean over the last axis of y (cross-entropies of classes: the sum).
+A loss gives one value per sample (and time step): the mean over the last axis of y, or the sum over classes.
 These are weighted and reduced as in Keras 3. Formulas: `keras/src/losses/losses.py`.
 """
 
@@ -43,7 +43,9 @@ class Loss(registry.Configurable):
 
     default_name = "loss"
 
-    def __init__(self, name: str | None = None, reduction: str | None = "sum_over_batch_size", dtype: Any = None) -> None:
+    def __init__(
+        self, name: str | None = None, reduction: str | None = "sum_over_batch_size", dtype: Any = None
+    ) -> None:
         if reduction not in REDUCTIONS:
             raise ValueError(f"reduction must be one of {REDUCTIONS}, got {reduction!r}")
         if dtype is not None:
@@ -64,7 +66,9 @@ class Loss(registry.Configurable):
             ValueError: if shapes do not fit, or reduction is "none", which has no single value.
         """
         if self.reduction in ("none", None):
-            raise ValueError("reduction='none' gives no single value to train on: choose 'sum_over_batch_size' or 'sum'")
+            raise ValueError(
+                "reduction='none' gives no single value to train on: choose 'sum_over_batch_size' or 'sum'"
+            )
         values, gradient = self.elements(np.asarray(y_true), y_pred)
         weights = _weights(values, sample_weight, mask, self.reduction)
         total = float(np.sum(values, dtype=values.dtype) if weights is None else np.vdot(values, weights))
@@ -190,7 +194,11 @@ class Huber(_Elementwise):
     default_name = "huber_loss"
 
     def __init__(
-        self, delta: float = 1.0, reduction: str | None = "sum_over_batch_size", name: str | None = None, dtype: Any = None
+        self,
+        delta: float = 1.0,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: Any = None,
     ) -> None:
         super().__init__(name, reduction, dtype)
         self.delta = delta
@@ -244,7 +252,9 @@ class BinaryCrossentropy(_CrossEntropy, _Elementwise):
 
     def pairs(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
         if self.label_smoothing:
-            y_true = y_true * np.asarray(1 - self.label_smoothing, y_true.dtype) + y_true.dtype.type(self.label_smoothing / 2)
+            y_true = y_true * np.asarray(1 - self.label_smoothing, y_true.dtype) + y_true.dtype.type(
+                self.label_smoothing / 2
+            )
         if self.from_logits:
             values = np.logaddexp(0, y_pred) - y_true * y_pred
             return values, 1 / (1 + np.exp(-np.clip(y_pred, -80, None))) - y_true

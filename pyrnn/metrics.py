@@ -84,7 +84,11 @@ class _LossMetric(Metric):
 
 
 def _loss_metric(loss: type[losses.Loss], name: str | None = None) -> type[_LossMetric]:
-    body = {"loss": loss, "default_name": name or loss.default_name, "__doc__": f"Mean of {loss.__name__} over samples."}
+    body = {
+        "loss": loss,
+        "default_name": name or loss.default_name,
+        "__doc__": f"Mean of {loss.__name__} over samples.",
+    }
     return type(loss.__name__, (_LossMetric,), body)
 
 
@@ -194,7 +198,7 @@ NAMES: dict[str, type[Metric]] = (
 BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")
 
 
-def get(identifier: Any) -> Metric | None:
+def get(identifier: Any) -> Any:
     """The metric for a name, a description, a class, an object or a function of (y_true, y_pred); None stays None."""
     if isinstance(identifier, str):
         metric = lookup("metric", identifier, {**NAMES, **dict.fromkeys(BY_SHAPE, Accuracy)})()
@@ -203,7 +207,8 @@ def get(identifier: Any) -> Metric | None:
         return metric
     if callable(identifier) and not isinstance(identifier, type | Metric):
         name = getattr(identifier, "__name__", "")
-        return NAMES[name]() if identifier is losses.FUNCTIONS.get(name) else MeanMetricWrapper(identifier)
+        known: type[Metric] | None = NAMES.get(name) if identifier is losses.FUNCTIONS.get(name) else None
+        return MeanMetricWrapper(identifier) if known is None else known()
     return registry.get("metric", identifier, NAMES, Metric)
 
 

@@ -126,8 +126,8 @@ class Trainer:
     ) -> None:
         """Fix optimizer, loss and metrics, by names or objects.
 
-        `run_eagerly`, `jit_compile`, `steps_per_execution` and `auto_scale_loss` take Keras's values: training always runs
-        the compiled kernel, batch by batch, in full precision, which is what each of them asks for here.
+        `run_eagerly`, `jit_compile`, `steps_per_execution` and `auto_scale_loss` take Keras's values: training always
+        runs the compiled kernel, batch by batch, in full precision, which is what each of them asks for here.
 
         Raises:
             TypeError, ValueError: for unknown names and wrong kinds; the model stays as it was.
@@ -281,7 +281,7 @@ class Trainer:
         """Train for `epochs` on arrays, a generator or a PyDataset.
 
         Returns:
-            a History whose `history` holds the loss and metrics of each epoch, `val_` before those of the validation data.
+            a History whose `history` holds the loss and metrics of each epoch, `val_` before those of validation.
 
         Raises:
             TypeError, ValueError: for data and arguments that do not fit, before any weight has changed.
@@ -369,7 +369,12 @@ class Trainer:
         return self._results(compiled, return_dict)
 
     def predict(
-        self, x: Any, batch_size: int | None = None, verbose: Any = "auto", steps: int | None = None, callbacks: Any = None
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
     ) -> Array:
         """Outputs for arrays, a generator or a PyDataset, one row a sample."""
         verbose = _verbosity(verbose)
@@ -525,5 +530,6 @@ def _split(x: Any, y: Any, sample_weight: Any, share: float) -> tuple[Any, Any]:
     at = int(np.floor(count * (1 - share)))
     if at == 0 or at == count:
         raise ValueError(f"validation_split={share} of {count} samples leaves one of the two parts empty")
-    train, held = ([None if a is None else part(a) for a in arrays] for part in (lambda a: a[:at], lambda a: a[at:]))
+    train = [None if a is None else a[:at] for a in arrays]
+    held = [None if a is None else a[at:] for a in arrays]
     return train, list(itertools.takewhile(lambda part: part is not None, held))

@@ -21,7 +21,17 @@ FLOORS = [
     {"validation", "seeds", "registry"},
     {"_core", "reference"},
     {"backend"},
-    {"activations", "initializers", "regularizers", "constraints", "losses", "metrics", "optimizers", "parameters", "data"},
+    {
+        "activations",
+        "initializers",
+        "regularizers",
+        "constraints",
+        "losses",
+        "metrics",
+        "optimizers",
+        "parameters",
+        "data",
+    },
     {"layers"},
     {"trainer", "callbacks", "utils"},
     {"models", "saving"},
@@ -94,7 +104,9 @@ def test_every_kernel_activation_has_a_python_name() -> None:
 
 
 def test_import_is_light() -> None:
-    code = "import sys, pyrnn; print(*[m for m in ('h5py', 'rich', 'matplotlib', 'multiprocessing') if m in sys.modules])"
+    code = (
+        "import sys, pyrnn; print(*[m for m in ('h5py', 'rich', 'matplotlib', 'multiprocessing') if m in sys.modules])"
+    )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == ""
 

@@ -1,4 +1,4 @@
-"""The compiled core against its NumPy twin in float64: every option, dtype, shape around the tile, ISA and thread count."""
+"""The compiled core against its NumPy twin in float64: options, dtypes, shapes around the tile, ISAs, threads."""
 
 from __future__ import annotations
 

@@ -72,7 +72,8 @@ class CallbackList:
     def _listens(callback: Callback, hook: str) -> bool:
         generic = hook.replace("train_batch", "batch")
         return any(
-            name in vars(callback) or getattr(type(callback), name) is not getattr(Callback, name) for name in {hook, generic}
+            name in vars(callback) or getattr(type(callback), name) is not getattr(Callback, name)
+            for name in {hook, generic}
         )
 
 

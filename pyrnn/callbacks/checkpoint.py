@@ -61,7 +61,9 @@ class ModelCheckpoint(MonitorCallback):
         try:
             path = self.filepath.format(**fields)
         except KeyError as error:
-            raise KeyError(f"filepath {self.filepath!r} names {error}, which is not among {', '.join(fields)}") from None
+            raise KeyError(
+                f"filepath {self.filepath!r} names {error}, which is not among {', '.join(fields)}"
+            ) from None
         if self.save_weights_only:
             self.model.save_weights(path)
         else:

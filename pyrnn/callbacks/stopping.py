@@ -11,8 +11,8 @@ from pyrnn.callbacks.monitor import MonitorCallback
 class EarlyStopping(MonitorCallback):
     """Stops after `patience` epochs in which `monitor` did not improve by more than `min_delta`.
 
-    With `restore_best_weights` the model ends with the weights of its best epoch; epochs before `start_from_epoch` are not
-    looked at; `baseline` must be beaten for patience to start anew.
+    With `restore_best_weights` the model ends with the weights of its best epoch; epochs before `start_from_epoch`
+    are not looked at; `baseline` must be beaten for patience to start anew.
     """
 
     def __init__(

@@ -116,7 +116,9 @@ def _gather(array: Array, rows: NDArray[np.int64]) -> Array:
 class IteratorBatches(Batches):
     """A user's generator: `steps` batches an epoch, or all of it once where that is None."""
 
-    def __init__(self, source: Any, steps: int | None, dtype: str, class_weight: Mapping[int, float] | None = None) -> None:
+    def __init__(
+        self, source: Any, steps: int | None, dtype: str, class_weight: Mapping[int, float] | None = None
+    ) -> None:
         self.steps, self._dtype, self._class_weight = steps, dtype, class_weight
         self._iterator = iter(source)
 

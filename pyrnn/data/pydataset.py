@@ -8,7 +8,7 @@ from typing import Any
 class PyDataset:
     """A set of batches: `__len__` gives their number, `__getitem__(i)` the batch i as (x, y) or (x, y, sample_weight).
 
-    Batches are read one after another in the calling thread; workers and queues other than Keras's defaults are refused.
+    Batches are read one after another in the calling thread; workers other than Keras's defaults are refused.
     """
 
     def __init__(self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10) -> None:

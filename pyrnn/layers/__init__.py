@@ -39,7 +39,30 @@ REGISTRY: dict[str, type[Layer]] = {
     )
 }
 
-__all__ = [*REGISTRY, "REGISTRY", "Input", "Layer", "Recurrent", "deserialize", "serialize"]
+__all__ = [
+    "REGISTRY",
+    "Activation",
+    "AveragePooling1D",
+    "Conv1D",
+    "Dense",
+    "Dropout",
+    "Flatten",
+    "GlobalAveragePooling1D",
+    "GlobalMaxPooling1D",
+    "Input",
+    "InputLayer",
+    "Layer",
+    "Masking",
+    "MaxPooling1D",
+    "Recurrent",
+    "RepeatVector",
+    "Rescaling",
+    "Reshape",
+    "SimpleRNN",
+    "TimeDistributed",
+    "deserialize",
+    "serialize",
+]
 
 
 def serialize(layer: Layer) -> dict[str, Any]:

@@ -13,7 +13,7 @@ Array = NDArray[Any]
 
 
 class Adam(Optimizer):
-    """Adam (Kingma and Ba 2014) with Keras's epsilon, the "epsilon hat" before section 2.1; AMSGrad: Reddi et al. 2018."""
+    """Adam (Kingma and Ba 2014) with the "epsilon hat" before its section 2.1; AMSGrad: Reddi et al. 2018."""
 
     default_name = "adam"
 

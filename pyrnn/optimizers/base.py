@@ -130,7 +130,9 @@ class Optimizer(registry.Configurable):
         if self.parameters is not None:
             for group in self.slot_groups():
                 for weight in self.parameters.weights:
-                    found += [(f"{weight.path}_{slot}", self.parameters.view(self.slots[slot], weight)) for slot in group]
+                    found += [
+                        (f"{weight.path}_{slot}", self.parameters.view(self.slots[slot], weight)) for slot in group
+                    ]
         return found
 
     def set_variables(self, values: list[Array]) -> None:

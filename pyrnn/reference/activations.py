@@ -117,7 +117,8 @@ SLOPES: dict[str, Callable[[Array, Array], Array]] = {
     "log_sigmoid": lambda y, z: sigmoid(-z),
 }
 PREACTIVATION = frozenset(
-    "squareplus soft_shrink sparse_plus silu gelu tanh_shrink hard_silu hard_shrink mish log_sigmoid".split()
+    ["squareplus", "soft_shrink", "sparse_plus", "silu", "gelu", "tanh_shrink", "hard_silu", "hard_shrink", "mish"]
+    + ["log_sigmoid"]
 )
 
 
@@ -143,7 +144,9 @@ def slope_times(dy: Array, y: Array, z: Array | None, activation: str) -> Array:
         dz = dy - np.exp(y) * dy.sum(axis=-1, keepdims=True)
     elif activation == "sparsemax":
         inside = y > 0
-        dz = inside * (dy - (dy * inside).sum(axis=-1, keepdims=True) / np.maximum(inside.sum(axis=-1, keepdims=True), 1))
+        dz = inside * (
+            dy - (dy * inside).sum(axis=-1, keepdims=True) / np.maximum(inside.sum(axis=-1, keepdims=True), 1)
+        )
     else:
         dz = dy * SLOPES[activation](y, y if z is None else z)
     return np.asarray(dz, dy.dtype)

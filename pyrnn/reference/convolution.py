@@ -41,7 +41,14 @@ def _dz(saved: Sequence[Array], dy: Array, activation: str) -> Array:
 
 
 def dense_forward(
-    x: Array, kernel: Array, bias: Array | None, *, activation: str, training: bool, workspace: object, version: int | None
+    x: Array,
+    kernel: Array,
+    bias: Array | None,
+    *,
+    activation: str,
+    training: bool,
+    workspace: object,
+    version: int | None,
 ) -> tuple[Array, tuple[Array, ...]]:
     require(activation)
     if x.size == 0 or x.shape[-1] != kernel.shape[0]:
@@ -124,5 +131,7 @@ def conv1d_backward(
     if not need_dx:
         return None
     dx = np.zeros_like(padded)
-    np.add.at(dx, (slice(None), index), np.einsum("bto,kco->btkc", dz, kernel))
+    windows = np.einsum("bto,kco->btkc", dz, kernel)
+    for t, steps in enumerate(index):
+        dx[:, steps] += windows[:, t]
     return np.ascontiguousarray(dx[:, left : left + x.shape[1]])

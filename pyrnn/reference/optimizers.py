@@ -11,7 +11,13 @@ Array = NDArray[Any]
 
 
 def sgd_step(
-    weights: Array, gradients: Array, momentum: Array | None, *, learning_rate: float, momentum_rate: float, nesterov: bool
+    weights: Array,
+    gradients: Array,
+    momentum: Array | None,
+    *,
+    learning_rate: float,
+    momentum_rate: float,
+    nesterov: bool,
 ) -> None:
     if momentum is None:
         weights -= learning_rate * gradients

@@ -1,0 +1,151 @@
+"""Weights and optimizer variables in Keras 3's HDF5 layout.
+
+layers/<class name in snake case>[_n]/[cell/|layer/]vars/0, 1, ...   and   optimizer/vars/0, 1, ...
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyrnn.layers import Layer, Recurrent, TimeDistributed
+from pyrnn.models import Sequential
+from pyrnn.parameters import Weight
+from pyrnn.saving.atomic import replace_file
+
+Array = NDArray[Any]
+ENDING = ".weights.h5"
+
+
+def snake_case(name: str) -> str:
+    """SimpleRNN -> simple_rnn, Conv1D -> conv1d, as Keras names its groups."""
+    name = re.sub(r"\W+", "", name)
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def _layer_groups(model: Sequential) -> list[tuple[str, Layer]]:
+    """(group, layer) of every layer; a name that comes again gets _1, _2, ..."""
+    seen: Counter[str] = Counter()
+    found = []
+    for layer in model.layers:
+        name = snake_case(type(layer).__name__)
+        suffix = f"_{seen[name]}" if seen[name] else ""
+        seen[name] += 1
+        found.append((f"layers/{name}{suffix}", layer))
+    return found
+
+
+def _variable_groups(group: str, layer: Layer) -> list[tuple[str, str, Sequence[Weight]]]:
+    """(group of vars, name attribute, weights) of a layer: those of a recurrent layer sit in its cell."""
+    if isinstance(layer, Recurrent):
+        cell = f"{snake_case(type(layer).__name__)}_cell"
+        return [(f"{group}/cell/vars", cell, layer.weights), (f"{group}/vars", layer.name, [])]
+    if isinstance(layer, TimeDistributed):
+        return [*_variable_groups(f"{group}/layer", layer.layer), (f"{group}/vars", layer.name, [])]
+    return [(f"{group}/vars", layer.name, layer.weights)]
+
+
+def weights_bytes(model: Sequential, with_optimizer: bool) -> bytes:
+    """The HDF5 file of a built model, in memory."""
+    import h5py
+
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        file.create_group("vars").attrs["name"] = model.name
+        file.create_group("layers")
+        for group, layer in _layer_groups(model):
+            for path, name, weights in _variable_groups(group, layer):
+                variables = file.create_group(path)
+                variables.attrs["name"] = name
+                for i, weight in enumerate(weights):
+                    variables[str(i)] = weight.array
+        optimizer = model.optimizer if with_optimizer else None
+        if optimizer is not None:
+            variables = file.create_group("optimizer/vars")
+            variables.attrs["name"] = optimizer.name
+            for i, (name, value) in enumerate(optimizer.variables()):
+                variables[str(i)] = value.astype(np.int32) if name == "iteration" else value
+    return buffer.getvalue()
+
+
+def _read(file: Any, path: str, source: str) -> list[Array]:
+    """The numbered datasets below `path`, in order; [] if there is no such group."""
+    import h5py
+
+    group = file.get(path)
+    if group is None:
+        return []
+    found = []
+    for i in range(len(group)):
+        item = group.get(str(i), getlink=True)
+        if not isinstance(item, h5py.HardLink) or not isinstance(group[str(i)], h5py.Dataset):
+            raise ValueError(f"{source} is no weights file of Keras's layout: {path}/{i} is missing or no array")
+        found.append(group[str(i)])
+    return found
+
+
+def read_weights(model: Sequential, content: bytes, source: str, with_optimizer: bool) -> None:
+    """Assign a file's values; every shape is checked before any weight changes.
+
+    Raises:
+        ValueError: if the file is damaged or does not fit the model, which is unchanged then.
+    """
+    import h5py
+
+    if not model.built:
+        raise ValueError(f"the model must be built before weights of {source} can be loaded: give it an input shape")
+    try:
+        file = h5py.File(io.BytesIO(content), "r")
+    except OSError as error:
+        raise ValueError(f"{source} is damaged or no HDF5 file: {error}") from None
+    with file:
+        pending: list[tuple[Weight, Array]] = []
+        for group, layer in _layer_groups(model):
+            for path, _, weights in _variable_groups(group, layer):
+                datasets = _read(file, path, source) if weights else []
+                if len(datasets) != len(weights):
+                    raise ValueError(f"layer {layer.name!r} has {len(weights)} weights, {source} holds {len(datasets)}")
+                for weight, dataset in zip(weights, datasets, strict=True):
+                    if dataset.shape != weight.shape:
+                        raise ValueError(
+                            f"weight {weight.path!r} of layer {layer.name!r} has shape {weight.shape}, "
+                            f"{source} holds {dataset.shape}"
+                        )
+                    pending.append((weight, dataset))
+        try:
+            values = [np.asarray(dataset[()]) for _, dataset in pending]
+            state = [np.asarray(d[()]) for d in _read(file, "optimizer/vars", source)] if with_optimizer else []
+        except OSError as error:
+            raise ValueError(f"{source} is damaged: {error}") from None
+    optimizer = model.optimizer
+    if state and optimizer is not None:
+        optimizer.build(model.parameters())
+        optimizer.set_variables(state)
+    for (weight, _), value in zip(pending, values, strict=True):
+        weight.assign(value)
+    model.parameters().touch()
+
+
+def save_weights(model: Sequential, filepath: str | os.PathLike[str]) -> None:
+    """Write the weights to a file whose name ends in `.weights.h5`."""
+    path = os.fspath(filepath)
+    if not path.endswith(ENDING):
+        raise ValueError(f"filepath must end in {ENDING!r}, got {path!r}")
+    if not model.built:
+        raise ValueError("the model must be built before its weights can be saved: give it an input shape")
+    replace_file(path, weights_bytes(model, with_optimizer=True))
+
+
+def load_weights(model: Sequential, filepath: str | os.PathLike[str]) -> None:
+    """Read weights that `save_weights` or Keras wrote."""
+    path = os.fspath(filepath)
+    with open(path, "rb") as file:
+        read_weights(model, file.read(), repr(path), with_optimizer=False)

@@ -131,9 +131,17 @@ class VarianceScaling(_Random):
     TRUNCATED_STDDEV = 0.87962566103423978
 
     def __init__(
-        self, scale: float = 1.0, mode: str = "fan_in", distribution: str = "truncated_normal", seed: int | None = None
+        self,
+        scale: float = 1.0,
+        mode: str = "fan_in",
+        distribution: str = "truncated_normal",
+        seed: int | None = None,
+        input_axes: None = None,
+        output_axes: None = None,
     ) -> None:
         super().__init__(seed)
+        if input_axes is not None or output_axes is not None:
+            raise ValueError(f"input_axes and output_axes must be None here, got {input_axes} and {output_axes}")
         if scale <= 0:
             raise ValueError(f"scale must be positive, got {scale}")
         if mode not in self.MODES:
@@ -174,8 +182,8 @@ class _Scaled(VarianceScaling):
 
     RULE: tuple[float, str, str]
 
-    def __init__(self, seed: int | None = None) -> None:
-        super().__init__(*self.RULE, seed=seed)
+    def __init__(self, seed: int | None = None, input_axes: None = None, output_axes: None = None) -> None:
+        super().__init__(*self.RULE, seed=seed, input_axes=input_axes, output_axes=output_axes)
 
     def get_config(self) -> dict[str, Any]:
         return {"seed": self.seed}
@@ -242,7 +250,8 @@ _CLASSES: tuple[type[Initializer], ...] = (
 )  # fmt: skip
 _NAMES: dict[str, type[Initializer]] = {cls.__name__: cls for cls in _CLASSES} | {
     "zeros": Zeros, "ones": Ones, "zero": Zeros, "one": Ones, "constant": Constant, "identity": Identity,
-    "eye": Identity, "random_uniform": RandomUniform, "uniform": RandomUniform, "random_normal": RandomNormal, "normal": RandomNormal,
+    "eye": Identity, "random_uniform": RandomUniform,
+    "uniform": RandomUniform, "random_normal": RandomNormal, "normal": RandomNormal,
     "truncated_normal": TruncatedNormal, "variance_scaling": VarianceScaling, "glorot_uniform": GlorotUniform,
     "glorot_normal": GlorotNormal, "he_uniform": HeUniform, "he_normal": HeNormal, "lecun_uniform": LecunUniform,
     "lecun_normal": LecunNormal, "orthogonal": Orthogonal, "OrthogonalInitializer": Orthogonal,

@@ -72,7 +72,7 @@ def _as_list(argument: str, value: Any) -> list[Any]:
 
 
 def _metric(given: Any) -> metrics.Metric:
-    metric = metrics.get(given)
+    metric: metrics.Metric | None = metrics.get(given)
     if metric is None:
         raise TypeError("metrics must hold names or objects, got None")
     return metric

@@ -107,12 +107,12 @@ def test_import_is_light() -> None:
     code = (
         "import sys, pyrnn; print(*[m for m in ('h5py', 'rich', 'matplotlib', 'multiprocessing') if m in sys.modules])"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/")
     assert result.stdout.strip() == ""
 
 
 def test_unknown_isa_is_refused_with_the_list() -> None:
     code = "import os; os.environ['PYRNN_ISA'] = 'v9'; import pyrnn.backend"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd="/")
     assert result.returncode != 0
     assert "PYRNN_ISA must be one of" in result.stderr

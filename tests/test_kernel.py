@@ -292,7 +292,7 @@ def test_every_isa(isa: str) -> None:
     if isa == _core.isa():
         return
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(Path(__file__))]
-    result = subprocess.run(command, env={**os.environ, "PYRNN_ISA": isa}, capture_output=True, text=True)
+    result = subprocess.run(command, env={**os.environ, "PYRNN_ISA": isa}, capture_output=True, text=True, cwd="/")
     assert result.returncode == 0, result.stdout[-3000:]
 
 

@@ -79,7 +79,7 @@ class Optimizer(registry.Configurable):
     def learning_rate(self, value: float) -> None:
         if isinstance(value, bool) or not isinstance(value, int | float | np.number | np.ndarray):
             raise TypeError(f"learning_rate must be a number, got {value!r}")
-        self._learning_rate = float(value)
+        self._learning_rate = float(np.float32(value))  # a float32 variable in Keras: files keep it to the bit
 
     lr = learning_rate
 
@@ -155,7 +155,7 @@ class Optimizer(registry.Configurable):
     def get_config(self) -> dict[str, Any]:
         return {
             "name": self.name,
-            "learning_rate": float(np.float32(self._learning_rate)),
+            "learning_rate": self._learning_rate,
             "weight_decay": self.weight_decay,
             "clipnorm": self.clipnorm,
             "global_clipnorm": self.global_clipnorm,

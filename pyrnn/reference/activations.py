@@ -116,10 +116,18 @@ SLOPES: dict[str, Callable[[Array, Array], Array]] = {
     "mish": lambda y, z: _mish_slope(z),
     "log_sigmoid": lambda y, z: sigmoid(-z),
 }
-PREACTIVATION = frozenset(
-    ["squareplus", "soft_shrink", "sparse_plus", "silu", "gelu", "tanh_shrink", "hard_silu", "hard_shrink", "mish"]
-    + ["log_sigmoid"]
-)
+PREACTIVATION = frozenset(SLOPES) & {
+    "squareplus",
+    "soft_shrink",
+    "sparse_plus",
+    "silu",
+    "gelu",
+    "tanh_shrink",
+    "hard_silu",
+    "hard_shrink",
+    "mish",
+    "log_sigmoid",
+}
 
 
 def require(activation: str) -> None:

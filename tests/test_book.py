@@ -10,6 +10,7 @@ import pytest
 
 from pyrnn.layers import Dense, SimpleRNN
 from pyrnn.models import Sequential
+from pyrnn.utils import set_random_seed
 
 max_len, n_features = 12, 5
 batch_size, n_train_samples, n_val_samples = 8, 32, 16
@@ -30,6 +31,7 @@ def check(history: Any, epochs: int) -> None:
 
 @pytest.mark.parametrize("loss", ["mean_absolute_percentage_error", "mape"])
 def test_simple_rnn(loss: str) -> None:
+    set_random_seed(0)
     train_gen, val_gen = endless(0), endless(1)
 
     model = Sequential()
@@ -44,6 +46,7 @@ def test_simple_rnn(loss: str) -> None:
 
 
 def test_stack() -> None:
+    set_random_seed(0)
     train_gen, val_gen = endless(0), endless(1)
 
     model = Sequential()

@@ -14,6 +14,7 @@ from tolerance import assert_close
 
 from pyrnn import _core, reference
 from pyrnn.reference.activations import FORWARD
+from pyrnn.reference.recurrent import CELLS
 
 ACTIVATIONS = [name for name in FORWARD if name != "glu"]
 DTYPES = ["float32", "float64"]
@@ -30,45 +31,63 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "mask-zero-last": {"mask": True, "zero_output_for_mask": True, "return_sequences": False},
     "scales": {"input_scale": True, "state_scale": True, "initial_state": True},
     "all": {"mask": True, "input_scale": True, "state_scale": True, "initial_state": True, "go_backwards": True},
+    "gate-scales": {"input_scale": 3, "state_scale": 3, "initial_state": True},
+    "gate-scales-all": {"mask": True, "input_scale": 3, "state_scale": 3, "go_backwards": True},
     "no-bias": {"bias": False},
 }
 
 
-def make_rnn(shape: tuple[int, ...], option: dict[str, Any], activation: str = "tanh") -> dict[str, Any]:
-    """A problem in float64."""
+def make_rnn(cell: str, shape: tuple[int, ...], option: dict[str, Any], *activations: str) -> dict[str, Any]:
+    """A problem in float64; activations: of the output and of the gates, the layers' defaults where none are given."""
     b, t, f, h = shape
+    kind = CELLS[cell]
+    width = kind.gates * h
     rng = np.random.default_rng([b, t, f, h])
     mask = rng.random((b, t)) < 0.6
     mask[0] = False  # a row that is masked throughout
+    size = 0.25 if "exponential" in activations else 1.0  # exp(exp(x)) overflows soon
+
+    def scale(name: str, n: int) -> np.ndarray | None:
+        """Dropout factors: (B, n), or (gates, B, n) where the option says 3."""
+        given = option.get(name)
+        return (rng.random((kind.gates, b, n) if given == 3 else (b, n)) < 0.7) / 0.7 if given else None
+
     return {
-        "x": rng.standard_normal((b, t, f)),
-        "kernel": rng.standard_normal((f, h)) / np.sqrt(f + h),
-        "recurrent_kernel": rng.standard_normal((h, h)) / (f + h),
-        "bias": rng.standard_normal(h) if option.get("bias", True) else None,
-        "initial_state": rng.standard_normal((b, h)) if option.get("initial_state") else None,
+        "cell": cell,
+        "x": rng.standard_normal((b, t, f)) * size,
+        "kernel": rng.standard_normal((f, width)) / np.sqrt(f + h),
+        "recurrent_kernel": rng.standard_normal((h, width)) / (f + h),
+        "bias": rng.standard_normal((2, width) if kind.bias_rows == 2 else width) * size if option.get("bias", True) else None,
+        "initial_state": list(rng.standard_normal((kind.states, b, h))) if option.get("initial_state") else None,
         "mask": mask if option.get("mask") else None,
-        "input_scale": (rng.random((b, f)) < 0.7) / 0.7 if option.get("input_scale") else None,
-        "state_scale": (rng.random((b, h)) < 0.7) / 0.7 if option.get("state_scale") else None,
+        "input_scale": scale("input_scale", f),
+        "state_scale": scale("state_scale", h),
         "go_backwards": option.get("go_backwards", False),
         "return_sequences": option.get("return_sequences", True),
         "zero_output_for_mask": option.get("zero_output_for_mask", False),
-        "activation": activation,
+        "activation": activations[0] if activations else "tanh",
+        "recurrent_activation": None if kind.gates == 1 else activations[1] if len(activations) > 1 else "sigmoid",
         "d_output": rng.standard_normal((b, t, h)),
-        "d_final": rng.standard_normal((b, h)),
+        "d_final": list(rng.standard_normal((kind.states, b, h))),
     }
+
+
+def cast(value: Any, dtype: str) -> Any:
+    if isinstance(value, list):
+        return [cast(each, dtype) for each in value]
+    return value.astype(dtype) if isinstance(value, np.ndarray) and value.dtype == np.float64 else value
 
 
 def run_rnn(module: Any, problem: dict[str, Any], dtype: str, need_dx: bool = True) -> dict[str, Any]:
     """Forward and backward; every result by name."""
-    p = {k: v.astype(dtype) if isinstance(v, np.ndarray) and v.dtype == np.float64 else v for k, v in problem.items()}
-    p["initial_state"] = None if p["initial_state"] is None else [p["initial_state"]]
-    bias, d_output, d_final = p.pop("bias"), p.pop("d_output"), p.pop("d_final")
+    p = {name: cast(value, dtype) for name, value in problem.items()}
+    cell, bias, d_output, d_final = (p.pop(name) for name in ("cell", "bias", "d_output", "d_final"))
     arrays = [p.pop(name) for name in ("x", "kernel", "recurrent_kernel")]
     if not p["return_sequences"]:
         d_output = np.ascontiguousarray(d_output[:, -1])
     options = {**p, "workspace": module.Workspace(), "version": 1}
-    output, states, saved = module.rnn_forward("simple_rnn", *arrays, bias, training=True, **options)
-    inference, *_ = module.rnn_forward("simple_rnn", *arrays, bias, training=False, **options)
+    output, states, saved = module.rnn_forward(cell, *arrays, bias, training=True, **options)
+    inference, *_ = module.rnn_forward(cell, *arrays, bias, training=False, **options)
     assert np.array_equal(output, inference)
     gradients = {
         "d_kernel": np.full_like(arrays[1], np.nan),
@@ -76,9 +95,9 @@ def run_rnn(module: Any, problem: dict[str, Any], dtype: str, need_dx: bool = Tr
         "d_bias": None if bias is None else np.full_like(bias, np.nan),
     }
     dx, d_initial = module.rnn_backward(
-        "simple_rnn", *arrays, saved, d_output, d_final_state=[d_final], need_dx=need_dx, **gradients, **options
+        cell, *arrays, saved, d_output, d_final_state=d_final, need_dx=need_dx, **gradients, **options
     )
-    found = {"output": output, "state": states[0], "dx": dx, "d_initial": d_initial[0], **gradients}
+    found = {"output": output, "state": np.stack(states), "dx": dx, "d_initial": np.stack(d_initial), **gradients}
     return {name: value for name, value in found.items() if value is not None}
 
 
@@ -91,34 +110,44 @@ def compare(actual: dict[str, Any], expected: dict[str, Any], terms: int) -> Non
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("option", OPTIONS)
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda s: "B{}T{}F{}H{}".format(*s))
-def test_rnn(shape: tuple[int, ...], option: str, dtype: str) -> None:
-    problem = make_rnn(shape, OPTIONS[option])
+@pytest.mark.parametrize("cell", CELLS)
+def test_rnn(cell: str, shape: tuple[int, ...], option: str, dtype: str) -> None:
+    problem = make_rnn(cell, shape, OPTIONS[option])
     b, t, f, h = shape
     compare(run_rnn(_core, problem, dtype), run_rnn(reference, problem, "float64"), (f + h) * t * b)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_rnn_activations(activation: str, dtype: str) -> None:
-    problem = make_rnn((9, 4, 5, 19), {"mask": True}, activation)
-    compare(run_rnn(_core, problem, dtype), run_rnn(reference, problem, "float64"), 24 * 4 * 9)
+@pytest.mark.parametrize("cell", CELLS)
+def test_rnn_activations(cell: str, activation: str, dtype: str) -> None:
+    problem = make_rnn(cell, (9, 2, 5, 19), {"mask": True}, activation)
+    compare(run_rnn(_core, problem, dtype), run_rnn(reference, problem, "float64"), 24 * 2 * 9)
 
 
-@pytest.mark.parametrize("option", ["plain", "all", "mask-last"])
-def test_rnn_gradients_by_finite_differences(option: str) -> None:
-    problem = make_rnn((3, 4, 2, 3), OPTIONS[option])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("cell", [name for name, kind in CELLS.items() if kind.gates > 1])
+def test_rnn_recurrent_activations(cell: str, activation: str, dtype: str) -> None:
+    problem = make_rnn(cell, (9, 2, 5, 19), {"state_scale": 3}, "tanh", activation)
+    compare(run_rnn(_core, problem, dtype), run_rnn(reference, problem, "float64"), 24 * 2 * 9)
+
+
+@pytest.mark.parametrize("option", ["plain", "all", "mask-last", "gate-scales"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_rnn_gradients_by_finite_differences(cell: str, option: str) -> None:
+    problem = make_rnn(cell, (3, 4, 2, 3), OPTIONS[option])
     gradients = run_rnn(reference, problem, "float64")
 
     def objective() -> float:
         found = run_rnn(reference, problem, "float64")
         d = problem["d_output"] if problem["return_sequences"] else problem["d_output"][:, -1]
-        return float((found["output"] * d).sum() + (found["state"] * problem["d_final"]).sum())
+        return float((found["output"] * d).sum() + (found["state"] * np.stack(problem["d_final"])).sum())
 
     names = {"x": "dx", "kernel": "d_kernel", "recurrent_kernel": "d_recurrent_kernel", "bias": "d_bias"}
-    for name, gradient in {**names, "initial_state": "d_initial"}.items():
-        array = problem[name]
-        if array is None:
-            continue
+    checked = [(problem[name], gradients[gradient]) for name, gradient in names.items() if problem[name] is not None]
+    checked += zip(problem["initial_state"] or [], gradients["d_initial"], strict=False)
+    for array, gradient in checked:
         for index in np.ndindex(array.shape):
             kept, step = array[index], 1e-6
             array[index] = kept + step
@@ -126,7 +155,7 @@ def test_rnn_gradients_by_finite_differences(option: str) -> None:
             array[index] = kept - step
             slope = (above - objective()) / (2 * step)
             array[index] = kept
-            assert abs(slope - gradients[gradient][index]) < 1e-7 * max(1, abs(slope)), (name, index)
+            assert abs(slope - gradient[index]) < 1e-7 * max(1, abs(slope)), index
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -269,8 +298,9 @@ def test_optimizer_steps(dtype: str) -> None:
 
 
 @pytest.mark.parametrize("shape", [(128, 20, 29, 16), (70, 9, 33, 130)], ids=str)
-def test_same_bits_at_any_thread_count(shape: tuple[int, ...]) -> None:
-    problem, before = make_rnn(shape, OPTIONS["mask"]), _core.get_num_threads()
+@pytest.mark.parametrize("cell", CELLS)
+def test_same_bits_at_any_thread_count(cell: str, shape: tuple[int, ...]) -> None:
+    problem, before = make_rnn(cell, shape, OPTIONS["mask"]), _core.get_num_threads()
     try:
         results = []
         for count in (1, 2, 3, 7):
@@ -315,12 +345,12 @@ BAD: list[tuple[str, Any, type[Exception]]] = [
 
 @pytest.mark.parametrize("name,value,error", BAD, ids=lambda v: str(v)[:20])
 def test_bad_input_is_refused(name: str, value: Any, error: type[Exception]) -> None:
-    problem = make_rnn((2, 3, 4, 6), {})
+    problem = make_rnn("simple_rnn", (2, 3, 4, 6), {})
     for unused in ("d_output", "d_final"):
         del problem[unused]
     problem[name] = value
     with pytest.raises(error, match=name if name != "activation" else "activation must be"):
-        _core.rnn_forward("simple_rnn", **problem, training=False, workspace=_core.Workspace(), version=None)
+        _core.rnn_forward(**problem, training=False, workspace=_core.Workspace(), version=None)
 
 
 def test_read_only_gradients_are_refused() -> None:

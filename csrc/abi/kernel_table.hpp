@@ -1,7 +1,7 @@
 // The face of one ISA's kernels: a table of functions per scalar type.
 #pragma once
 
-#include "problem.hpp"
+#include "cell.hpp"
 
 namespace pyrnn {
 
@@ -16,8 +16,12 @@ struct Kernels {
     // dz = dy * act'(...); z may be null where the derivative is a function of y. dz may be dy.
     void (*activate_backward)(Activation, const T* y, const T* z, Index ldy, const T* dy, Index lddy, T* dz, Index lddz,
                               Index rows, Index n);
-    void (*rnn_forward)(const RnnForward<T>&);
-    void (*rnn_backward)(const RnnBackward<T>&);
+    // `count` gates of a weight matrix w (rows, gates * units), the first being `shift`, then cyclically:
+    // panels[unit block][row][gate][lane], and transposed panels[row block][unit block][gate][unit][lane of rows].
+    void (*pack_gates)(T* panels, const T* w, Index rows, Index units, Index gates, Index shift, Index count);
+    void (*pack_gates_t)(T* panels, const T* w, Index rows, Index units, Index gates, Index shift, Index count);
+    void (*rnn_forward[kCellCount])(const RnnForward<T>&);
+    void (*rnn_backward[kCellCount])(const RnnBackward<T>&);
     void (*add_rows)(T* sum, const T* rows, Index ld, Index count, Index np);  // sum (np) += each row
     void (*pool_forward)(const Pool&, const T* x, T* y);
     void (*pool_backward)(const Pool&, const T* x, const T* dy, T* dx);

@@ -1,6 +1,6 @@
 // What the runtime hands to a kernel: plain structs, shared by baseline and per-ISA code.
 //
-// Letters: B batch, T time, F features, H units. Strides count elements, not bytes. P = number of lanes of a vector;
+// Letters: B batch, T time, F features, H units, V vectors of a cell. Strides count elements, not bytes. P = number of lanes of a vector;
 // Hp = H rounded up to a multiple of P. All memory belongs to the caller.
 #pragma once
 
@@ -48,60 +48,78 @@ struct Gemm {
     bool accumulate;
 };
 
-// C (m, np) += A^T B over `rows`: A (rows, m) stride lda, B (rows, np) stride ldb, np a multiple of P.
+// C (m, runs * run) += A^T B over `rows`: A (rows, m) stride lda; B has `runs` runs of `run` columns (a multiple of P),
+// run_offset apart, in rows of stride ldb; C's runs stand c_offset apart.
 template <class T>
 struct GemmTn {
     const T* a;
     Index lda;
     const T* b;
     Index ldb;
-    Index rows, m, np;
+    Index rows, m, runs, run, run_offset;
     T* c;
-    Index ldc;
+    Index ldc, c_offset;
 };
 
-// One block of batch rows of a SimpleRNN through all time steps. Pointers start at the block's first row.
-//   x (rows, T, F)           stride T*F a row; step s reads time s, or T-1-s if backwards
-//   states (rows, slots, H)  slots = T, or 2 where only the last state is wanted (step s writes slot s % slots)
-//   output (rows, T, H)      only where it differs from states (zeroed masked steps), else null
-//   z (rows, T, H)           pre-activations, null unless backward needs them
+// One block of batch rows of a recurrent layer through all time steps. Pointers start at the block's first row. V is the
+// cell's number of vectors (abi/cell.hpp); a row of gates is [Hp / P][V][P]. Step s, in the order of the walk, reads time
+// s, or T-1-s if backwards.
+//
+//   x (rows, T, F)            x_copy elements to the next gate's copy; 0 where all gates read the same x
+//   mask (rows, T)            or null; a masked step holds its states
+//   states (rows, slots, H)   slots = T, or 2 where only the last state is wanted: step s writes slot s % slots
+//   output (rows, T, H)       only where it differs from states (zeroed masked steps), else null
+//   carry (rows, carry_slots, Hp)  c of a cell with two states: slot 0 is the initial one, step s writes (s + 1) % slots
+//   gates (rows, T, V Hp)     kept for backward (activated), or null
+//   z (rows, T, V Hp)         pre-activations, null unless backward needs them
 template <class T>
 struct RnnForward {
     Index rows, steps, features, units;
     const T* x;
+    Index x_copy;
     bool backwards;
-    const T* w_panels;
-    const T* u_panels;
-    const T* bias;           // padded, or null
-    const T* initial_state;  // (rows, H) or null
-    const unsigned char* mask;  // (rows, T) or null
-    const T* state_scale;       // (rows, H) or null
+    const T *w_panels, *u_panels, *bias;  // bias: [Hp / P][V][P], or null
+    const T* candidate_panels;            // U of the candidate, where it reads r * h (gru_reset_before)
+    const T* initial_state;               // (rows, H) or null
+    const unsigned char* mask;
+    const T* state_scale;  // (scale_copies, rows of the whole batch, H) or null: multiplies h where it enters U
+    Index scale_copies, scale_copy;
     T* states;
     Index slots;
     T* output;
-    T* z;
-    T* scratch;  // (rows, H): the scaled h_{t-1}; unused without state_scale
-    Activation activation;
+    T* carry;
+    Index carry_slots;
+    T *gates, *z;
+    T* scratch;  // scratch_size(rows, Hp)
+    Activation activation, recurrent_activation;
 };
 
-// Its BPTT: fills da (rows, T, Hp), zero-padded, in walk order, and d_initial (rows, H).
+// Its BPTT. gates become dA, in the order of the walk; states, carry, z as forward left them.
 template <class T>
 struct RnnBackward {
     Index rows, steps, units;
     const T* states;
+    const T* initial_state;
+    const T* carry;  // (rows, T + 1, Hp)
+    T* gates;        // in: as kept; out: dA. A cell of one vector reads states instead and only writes here.
     const T* z;
     const T* d_output;  // (rows, T, H) if sequences, else (rows, H); null: zero
     bool sequences, zero_output_for_mask;
-    const T* d_final;   // (rows, H) or null
+    const T *d_final_state, *d_final_carry;  // (rows, H) or null
     const unsigned char* mask;
     bool backwards;
     const T* state_scale;
-    const T* ut_panels;  // U^T packed
-    T* da;
-    T* d_initial;  // (rows, H), the running dL/dh as well
-    T* scratch;    // 2 * (rows, H)
-    Activation activation;
+    Index scale_copies, scale_copy;
+    const T *ut_panels, *candidate_t_panels;  // U^T, its rows in the order of a row of gates
+    T* reset_states;                          // (rows, T, H): r * h_{t-1}, for the candidate's dU; or null
+    T *d_initial_state, *d_initial_carry;     // (rows, H)
+    T* scratch;                               // scratch_size(rows, Hp)
+    Activation activation, recurrent_activation;
 };
+
+// Elements of scratch that either direction may use: 10 for each state (up to 4 scaled copies of h and 4 raw gates, or the
+// running gradients, and 2 of a cell's own), and 8 rows of temporaries behind them.
+constexpr Index scratch_size(Index rows, Index hp) { return (10 * rows + 8) * hp; }
 
 struct Pool {
     Index batch, steps, channels, out_steps, size, stride, pad_left;

@@ -6,100 +6,176 @@ namespace {
 
 struct Options {
     std::string activation;
-    py::object initial_state, mask, input_scale, state_scale;
+    py::object recurrent_activation, initial_state, mask, input_scale, state_scale;
     bool go_backwards, return_sequences, zero_output_for_mask;
     py::object version;
 };
 
-py::object only_state(const py::object& states, const char* name) {
+Cell cell_named(const std::string& name) {
+    std::string names;
+    for (int i = 0; i < kCellCount; ++i) {
+        if (name == kCells[i].name) return static_cast<Cell>(i);
+        names += (i ? ", '" : "'") + std::string(kCells[i].name) + "'";
+    }
+    throw py::value_error("cell must be one of " + names + ", got '" + name + "'");
+}
+
+// One array for each state of the cell, or None for all.
+py::object state_of(const py::object& states, std::size_t which, const CellInfo& cell, const char* name) {
     if (states.is_none()) return states;
     const py::sequence sequence = states;
-    if (sequence.size() != 1)
-        throw py::value_error(std::string(name) + " must hold 1 array for simple_rnn, got " + std::to_string(sequence.size()));
-    return sequence[0];
+    if (sequence.size() != static_cast<std::size_t>(cell.states))
+        throw py::value_error(std::string(name) + " must hold " + std::to_string(cell.states) + " array(s) for " + cell.name +
+                              ", got " + std::to_string(sequence.size()));
+    if (which >= sequence.size()) return py::none();
+    return sequence[which];
+}
+
+// Dropout factors: (batch, n) for all gates or (gates, batch, n).
+template <class T>
+const T* scale_of(const py::object& scale, const char* name, Index gates, Index batch, Index n, Index& copies) {
+    copies = 1;
+    if (scale.is_none()) return nullptr;
+    if (array_of(scale, name).ndim() == 3) {
+        copies = gates;
+        return pointer<T>(scale, name, {gates, batch, n}, "(gates, batch, width)");
+    }
+    return pointer<T>(scale, name, {batch, n}, "(batch, width)");
 }
 
 template <class T>
-Rnn<T> problem(const std::string& cell, const py::array& x, const py::array& kernel, const py::handle& recurrent_kernel,
+Rnn<T> problem(const std::string& cell_name, const py::array& x, const py::array& kernel, const py::array& recurrent_kernel,
                const py::handle& bias, const Options& o) {
-    if (cell != "simple_rnn") throw py::value_error("cell must be 'simple_rnn', got '" + cell + "'");
+    Rnn<T> p{};
+    p.cell = cell_named(cell_name);
+    const CellInfo& cell = info(p.cell);
+    const Index gates = cell.gates;
     require_rank(x, 3, "x", "(B, T, F)");
-    require_rank(kernel, 2, "kernel", "(F, H)");
-    const Index b = x.shape(0), t = x.shape(1), f = x.shape(2), h = kernel.shape(1);
+    require_rank(kernel, 2, "kernel", "(F, G * H)");
+    require_rank(recurrent_kernel, 2, "recurrent_kernel", "(H, G * H)");
+    const Index b = x.shape(0), t = x.shape(1), f = x.shape(2), h = kernel.shape(1) / gates;
     require_positive(b, "the batch size of x");
     require_positive(t, "the number of time steps of x");
     require_positive(f, "the number of features of x");
     require_positive(h, "units");
-    Rnn<T> p{};
     p.batch = b, p.steps = t, p.features = f, p.units = h;
     p.x = pointer<T>(x, "x", {b, t, f}, "(B, T, F)");
-    p.kernel = pointer<T>(kernel, "kernel", {f, h}, "(features, units)");
-    p.recurrent_kernel = pointer<T>(recurrent_kernel, "recurrent_kernel", {h, h}, "(units, units)");
-    p.bias = pointer<T>(bias, "bias", {h}, "(units,)", true);
-    p.initial_state = pointer<T>(only_state(o.initial_state, "initial_state"), "initial_state", {b, h}, "(batch, units)", true);
-    p.input_scale = pointer<T>(o.input_scale, "input_scale", {b, f}, "(batch, features)", true);
-    p.state_scale = pointer<T>(o.state_scale, "state_scale", {b, h}, "(batch, units)", true);
+    const std::string times = gates == 1 ? "units)" : std::to_string(gates) + " * units)";
+    p.kernel = pointer<T>(kernel, "kernel", {f, gates * h}, ("(features, " + times).c_str());
+    p.recurrent_kernel = pointer<T>(recurrent_kernel, "recurrent_kernel", {h, gates * h}, ("(units, " + times).c_str());
+    p.bias = cell.bias_rows == 2 ? pointer<T>(bias, "bias", {2, gates * h}, ("(2, " + times).c_str(), true)
+                                 : pointer<T>(bias, "bias", {gates * h}, gates == 1 ? "(units,)" : ("(" + times).c_str(), true);
+    const char* states = "(batch, units)";
+    p.initial_state = pointer<T>(state_of(o.initial_state, 0, cell, "initial_state"), "initial_state", {b, h}, states, true);
+    p.initial_carry = pointer<T>(state_of(o.initial_state, 1, cell, "initial_state"), "initial_state", {b, h}, states, true);
+    p.input_scale = scale_of<T>(o.input_scale, "input_scale", gates, b, f, p.input_copies);
+    p.state_scale = scale_of<T>(o.state_scale, "state_scale", gates, b, h, p.state_copies);
     p.mask = reinterpret_cast<const unsigned char*>(pointer<bool>(o.mask, "mask", {b, t}, "(batch, time)", true));
     p.backwards = o.go_backwards, p.sequences = o.return_sequences, p.zero_output_for_mask = o.zero_output_for_mask;
     p.activation = activation_named(o.activation);
+    if (cell.gates > 1) {
+        if (o.recurrent_activation.is_none()) throw py::type_error("recurrent_activation must be a name for " + cell_name);
+        p.recurrent_activation = activation_named(o.recurrent_activation.cast<std::string>());
+    } else if (!o.recurrent_activation.is_none()) {
+        throw py::type_error("recurrent_activation must be None for " + cell_name);
+    }
     p.version = version_of(o.version);
     return p;
 }
 
+// The shapes of what training keeps: states, gates, carry, z; empty where the cell or the activations need none.
+struct KeptShapes {
+    Shape states, gates, carry, z;
+};
+template <class T>
+KeptShapes kept_shapes(const Rnn<T>& p) {
+    const CellInfo& cell = info(p.cell);
+    const bool keep_z = needs_preactivation(p.activation) || (cell.gates > 1 && needs_preactivation(p.recurrent_activation));
+    KeptShapes shapes{{p.batch, p.steps, p.units}, {}, {}, {}};
+    if (cell.vectors > 1) shapes.gates = {p.batch, p.steps, gates_width(p)};
+    if (cell.states == 2) shapes.carry = {p.batch, p.steps + 1, carry_width(p)};
+    if (keep_z) shapes.z = {p.batch, p.steps, gates_width(p)};
+    return shapes;
+}
+
+// The states of a cell as a tuple: (h,) or (h, c).
+py::tuple states_tuple(const py::object& state, const py::object& carry) {
+    if (carry.is_none()) return py::make_tuple(state);
+    return py::make_tuple(state, carry);
+}
+
+template <class T>
+py::object new_array(const Shape& shape, bool wanted, T*& data) {
+    if (!wanted || shape.empty()) return py::none();
+    py::array_t<T> array(shape);
+    data = data_of(array);
+    return array;
+}
+
 template <class T>
 py::tuple forward(const Rnn<T>& p, bool training, Workspace& workspace) {
-    const Shape all{p.batch, p.steps, p.units}, one{p.batch, p.units};
+    const Shape one{p.batch, p.units};
+    const CellInfo& cell = info(p.cell);
     const bool zeroed = p.mask && p.zero_output_for_mask;
-    const bool keep = training || p.sequences || zeroed, keep_z = training && needs_preactivation(p.activation);
-    py::array_t<T> states(keep ? all : Shape{0, 0, 0}), z(keep_z ? all : Shape{0, 0, 0}), output(zeroed ? all : Shape{0, 0, 0});
-    py::array_t<T> final_state(one);
-    T *states_data = keep ? data_of(states) : nullptr, *z_data = keep_z ? data_of(z) : nullptr;
-    T *output_data = zeroed ? data_of(output) : nullptr, *final_data = data_of(final_state);
+    const KeptShapes shapes = kept_shapes(p);
+    RnnKept<T> kept{};
+    T *output_data = nullptr, *final_data = nullptr, *carry_data = nullptr;
+    const py::object states = new_array(shapes.states, training || p.sequences || zeroed, kept.states);
+    const py::object gates = new_array(shapes.gates, training, kept.gates);
+    const py::object carry = new_array(shapes.carry, training, kept.carry);
+    const py::object z = new_array(shapes.z, training, kept.z);
+    const py::object output = new_array(shapes.states, zeroed, output_data);
+    const py::object final_state = new_array(one, true, final_data);
+    const py::object final_carry = new_array(one, cell.states == 2, carry_data);
     {
         py::gil_scoped_release release;
         Borrowed ws(workspace);
-        rnn_forward(p, states_data, z_data, output_data, final_data, *ws);
+        rnn_forward(p, kept, output_data, final_data, carry_data, *ws);
     }
-    const py::array_t<T>& sequence = zeroed ? output : states;
-    py::object result = final_state;
-    if (p.sequences) result = sequence;
+    py::object result;
+    if (p.sequences) result = zeroed ? output : states;
     else if (zeroed)
-        result = sequence.attr("__getitem__")(py::make_tuple(py::slice(py::none(), py::none(), py::none()), -1)).attr("copy")();
-    else if (p.batch) result = final_state.attr("copy")();
+        result = output.attr("__getitem__")(py::make_tuple(py::slice(py::none(), py::none(), py::none()), -1)).attr("copy")();
+    else result = final_state.attr("copy")();
     py::tuple saved;
-    if (training && keep_z) saved = py::make_tuple(states, z);
-    else if (training) saved = py::make_tuple(states);
-    return py::make_tuple(result, py::make_tuple(final_state), saved);
+    if (training) saved = py::make_tuple(states, gates, carry, z);
+    return py::make_tuple(result, states_tuple(final_state, final_carry), saved);
+}
+
+template <class T>
+T* kept_array(const py::sequence& saved, std::size_t which, const char* name, const Shape& shape, bool writable = false) {
+    if (shape.empty()) return nullptr;
+    return pointer<T>(saved[which], name, shape, "of what forward kept", false, writable);
 }
 
 template <class T>
 py::tuple backward(const Rnn<T>& p, const py::sequence& saved, const py::object& d_output, const py::object& d_final_state,
                    const py::object& d_kernel, const py::object& d_recurrent_kernel, const py::object& d_bias, bool need_dx,
                    Workspace& workspace) {
+    const CellInfo& cell = info(p.cell);
+    const Index width = cell.gates * p.units;
     const Shape all{p.batch, p.steps, p.units}, one{p.batch, p.units};
-    const std::size_t expected = needs_preactivation(p.activation) ? 2 : 1;
-    if (saved.size() != expected)
-        throw py::value_error("saved must hold " + std::to_string(expected) + " arrays, got " + std::to_string(saved.size()));
+    if (saved.size() != 4) throw py::value_error("saved must be what rnn_forward(training=True) returned");
+    const KeptShapes shapes = kept_shapes(p);
+    const RnnKept<T> kept{kept_array<T>(saved, 0, "saved[0]", shapes.states), kept_array<T>(saved, 1, "saved[1]", shapes.gates, true),
+                          kept_array<T>(saved, 2, "saved[2]", shapes.carry), kept_array<T>(saved, 3, "saved[3]", shapes.z)};
     RnnGradients<T> g{};
-    g.states = pointer<T>(saved[0], "saved[0]", all, "(batch, time, units)");
-    if (expected == 2) g.z = pointer<T>(saved[1], "saved[1]", all, "(batch, time, units)");
     g.d_output = p.sequences ? pointer<T>(d_output, "d_output", all, "(batch, time, units)", true)
                              : pointer<T>(d_output, "d_output", one, "(batch, units)", true);
-    g.d_final = pointer<T>(only_state(d_final_state, "d_final_state"), "d_final_state", one, "(batch, units)", true);
-    g.d_kernel = output<T>(d_kernel, "d_kernel", {p.features, p.units}, "(features, units)");
-    g.d_recurrent_kernel = output<T>(d_recurrent_kernel, "d_recurrent_kernel", {p.units, p.units}, "(units, units)");
-    g.d_bias = output<T>(d_bias, "d_bias", {p.units}, "(units,)", true);
-    py::array_t<T> dx(need_dx ? Shape{p.batch, p.steps, p.features} : Shape{0, 0, 0}), d_initial(one);
-    g.dx = need_dx ? data_of(dx) : nullptr;
-    g.d_initial = data_of(d_initial);
+    g.d_final_state = pointer<T>(state_of(d_final_state, 0, cell, "d_final_state"), "d_final_state", one, "(batch, units)", true);
+    g.d_final_carry = pointer<T>(state_of(d_final_state, 1, cell, "d_final_state"), "d_final_state", one, "(batch, units)", true);
+    g.d_kernel = output<T>(d_kernel, "d_kernel", {p.features, width}, "of kernel");
+    g.d_recurrent_kernel = output<T>(d_recurrent_kernel, "d_recurrent_kernel", {p.units, width}, "of recurrent_kernel");
+    g.d_bias = output<T>(d_bias, "d_bias", cell.bias_rows == 2 ? Shape{2, width} : Shape{width}, "of bias", true);
+    const py::object dx = new_array({p.batch, p.steps, p.features}, need_dx, g.dx);
+    const py::object d_initial = new_array(one, true, g.d_initial_state);
+    const py::object d_carry = new_array(one, cell.states == 2, g.d_initial_carry);
     {
         py::gil_scoped_release release;
         Borrowed ws(workspace);
-        rnn_backward(p, g, *ws);
+        rnn_backward(p, kept, g, *ws);
     }
-    py::object dx_or_none = py::none();
-    if (need_dx) dx_or_none = dx;
-    return py::make_tuple(dx_or_none, py::make_tuple(d_initial));
+    return py::make_tuple(dx, states_tuple(d_initial, d_carry));
 }
 
 }  // namespace
@@ -108,39 +184,41 @@ void bind_rnn(py::module_& m) {
     m.def(
         "rnn_forward",
         [](const std::string& cell, const py::object& x, const py::object& kernel, const py::object& recurrent_kernel,
-           const py::object& bias, const std::string& activation, py::object initial_state, py::object mask,
+           const py::object& bias, const std::string& activation, py::object recurrent_activation, py::object initial_state, py::object mask,
            py::object input_scale, py::object state_scale, bool go_backwards, bool return_sequences,
            bool zero_output_for_mask, bool training, Workspace& workspace, py::object version) {
             const py::array xa = array_of(x, "x"), ka = array_of(kernel, "kernel");
-            const Options o{activation, initial_state, mask, input_scale, state_scale, go_backwards, return_sequences,
+            const py::array ua = array_of(recurrent_kernel, "recurrent_kernel");
+            const Options o{activation, recurrent_activation, initial_state, mask, input_scale, state_scale, go_backwards, return_sequences,
                             zero_output_for_mask, version};
-            return is_double(xa, "x") ? forward(problem<double>(cell, xa, ka, recurrent_kernel, bias, o), training, workspace)
-                                      : forward(problem<float>(cell, xa, ka, recurrent_kernel, bias, o), training, workspace);
+            return is_double(xa, "x") ? forward(problem<double>(cell, xa, ka, ua, bias, o), training, workspace)
+                                      : forward(problem<float>(cell, xa, ka, ua, bias, o), training, workspace);
         },
         py::arg("cell"), py::arg("x"), py::arg("kernel"), py::arg("recurrent_kernel"), py::arg("bias"), py::kw_only(),
-        py::arg("activation"), py::arg("initial_state"), py::arg("mask"), py::arg("input_scale"), py::arg("state_scale"),
+        py::arg("activation"), py::arg("recurrent_activation"), py::arg("initial_state"), py::arg("mask"), py::arg("input_scale"), py::arg("state_scale"),
         py::arg("go_backwards"), py::arg("return_sequences"), py::arg("zero_output_for_mask"), py::arg("training"),
         py::arg("workspace"), py::arg("version"));
     m.def(
         "rnn_backward",
         [](const std::string& cell, const py::object& x, const py::object& kernel, const py::object& recurrent_kernel,
-           const py::sequence& saved, const py::object& d_output, const std::string& activation, py::object initial_state,
+           const py::sequence& saved, const py::object& d_output, const std::string& activation, py::object recurrent_activation, py::object initial_state,
            py::object mask, py::object input_scale, py::object state_scale, bool go_backwards, bool return_sequences,
            bool zero_output_for_mask, const py::object& d_final_state, const py::object& d_kernel,
            const py::object& d_recurrent_kernel, const py::object& d_bias, bool need_dx, Workspace& workspace,
            py::object version) {
             const py::array xa = array_of(x, "x"), ka = array_of(kernel, "kernel");
-            const Options o{activation, initial_state, mask, input_scale, state_scale, go_backwards, return_sequences,
+            const py::array ua = array_of(recurrent_kernel, "recurrent_kernel");
+            const Options o{activation, recurrent_activation, initial_state, mask, input_scale, state_scale, go_backwards, return_sequences,
                             zero_output_for_mask, version};
             const py::none no_bias;
             return is_double(xa, "x")
-                       ? backward(problem<double>(cell, xa, ka, recurrent_kernel, no_bias, o), saved, d_output, d_final_state,
+                       ? backward(problem<double>(cell, xa, ka, ua, no_bias, o), saved, d_output, d_final_state,
                                   d_kernel, d_recurrent_kernel, d_bias, need_dx, workspace)
-                       : backward(problem<float>(cell, xa, ka, recurrent_kernel, no_bias, o), saved, d_output, d_final_state,
+                       : backward(problem<float>(cell, xa, ka, ua, no_bias, o), saved, d_output, d_final_state,
                                   d_kernel, d_recurrent_kernel, d_bias, need_dx, workspace);
         },
         py::arg("cell"), py::arg("x"), py::arg("kernel"), py::arg("recurrent_kernel"), py::arg("saved"), py::arg("d_output"),
-        py::kw_only(), py::arg("activation"), py::arg("initial_state"), py::arg("mask"), py::arg("input_scale"),
+        py::kw_only(), py::arg("activation"), py::arg("recurrent_activation"), py::arg("initial_state"), py::arg("mask"), py::arg("input_scale"),
         py::arg("state_scale"), py::arg("go_backwards"), py::arg("return_sequences"), py::arg("zero_output_for_mask"),
         py::arg("d_final_state"), py::arg("d_kernel"), py::arg("d_recurrent_kernel"), py::arg("d_bias"), py::arg("need_dx"),
         py::arg("workspace"), py::arg("version"));

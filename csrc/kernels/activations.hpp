@@ -117,21 +117,43 @@ PYRNN_INLINE void activate_registers(Activation kind, Vec<T> (&acc)[kRows][kCols
         case Activation::kRelu:
 #pragma GCC unroll 16
             for (int r = 0; r < kRows; ++r)
-#pragma GCC unroll 4
+#pragma GCC unroll 8
                 for (int c = 0; c < kCols; ++c) acc[r][c] = vector_relu<T>(acc[r][c]);
             break;
         case Activation::kTanh:
 #pragma GCC unroll 16
             for (int r = 0; r < kRows; ++r)
-#pragma GCC unroll 4
+#pragma GCC unroll 8
                 for (int c = 0; c < kCols; ++c) acc[r][c] = vector_tanh<T>(acc[r][c]);
             break;
         case Activation::kSigmoid:
 #pragma GCC unroll 16
             for (int r = 0; r < kRows; ++r)
-#pragma GCC unroll 4
+#pragma GCC unroll 8
                 for (int c = 0; c < kCols; ++c) acc[r][c] = vector_sigmoid<T>(acc[r][c]);
             break;
+        default: break;
+    }
+}
+
+// d *= act'(y), y rows stride ld of which n columns exist, for the same activations.
+template <class T, int kRows, int kCols, class F>
+PYRNN_INLINE void multiply_slopes(Vec<T> (&d)[kRows][kCols], const T* y, Index ld, Index n, F slope) {
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 8
+        for (int c = 0; c < kCols; ++c) {
+            const Index left = n - c * kLanes<T>;
+            const T* from = y + r * ld + c * kLanes<T>;
+            d[r][c] *= slope(left >= kLanes<T> ? load(from) : load_partial(from, left));
+        }
+}
+template <class T, int kRows, int kCols>
+PYRNN_INLINE void differentiate_registers(Activation kind, Vec<T> (&d)[kRows][kCols], const T* y, Index ld, Index n) {
+    switch (kind) {
+        case Activation::kRelu: multiply_slopes(d, y, ld, n, [](Vec<T> v) { return v > 0 ? splat(T(1)) : Vec<T>{}; }); break;
+        case Activation::kTanh: multiply_slopes(d, y, ld, n, [](Vec<T> v) { return T(1) - v * v; }); break;
+        case Activation::kSigmoid: multiply_slopes(d, y, ld, n, [](Vec<T> v) { return v * (T(1) - v); }); break;
         default: break;
     }
 }

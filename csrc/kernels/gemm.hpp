@@ -16,26 +16,34 @@ namespace pyrnn {
 namespace PYRNN_ISA_NAMESPACE {
 namespace {
 
-// Rows of a full tile: 8 x 2 accumulators fill 32 registers, 6 x 2 fill 16.
-constexpr int kTileRows = PYRNN_TILE_ROWS;
+// Rows of a full tile of so many columns: 8 x 2 accumulators fill 32 registers, 6 x 2 fill 16.
+template <int kCols>
+constexpr int kTileRows = PYRNN_TILE_ROWS * 2 / kCols > 0 ? PYRNN_TILE_ROWS * 2 / kCols : 1;
 
 template <class T>
 PYRNN_INLINE Index blocks_of(Index n) {
     return (n + kLanes<T> - 1) / kLanes<T>;
 }
 
-template <class T, int kRows, int kCols>
-PYRNN_INLINE void accumulate(Vec<T> (&acc)[kRows][kCols], const T* a, Index lda, const T* panel, Index panel_stride,
-                             Index k_count) {
-    for (Index k = 0; k < k_count; ++k) {
-        Vec<T> w[kCols];
+// acc[r][b * kVectors + kFirst + g] += a[r][k] * panel[b][k][g] over k, for kBlocks blocks and kCount vectors g of each;
+// the vectors of k stand k_stride apart (kCount * P where the panel holds no others).
+template <int kVectors, int kFirst, int kCount, class T, int kRows, int kCols>
+PYRNN_INLINE void accumulate(Vec<T> (&acc)[kRows][kCols], const T* a, Index lda, const T* panel, Index block_stride,
+                             Index k_stride, Index k_count) {
+    constexpr int kBlocks = kCols / kVectors;
+    for (Index k = 0; k < k_count; ++k, panel += k_stride) {
+        Vec<T> w[kBlocks * kCount];
+#pragma GCC unroll 8
+        for (int b = 0; b < kBlocks; ++b)
 #pragma GCC unroll 4
-        for (int c = 0; c < kCols; ++c) w[c] = load(panel + c * panel_stride + k * kLanes<T>);
+            for (int g = 0; g < kCount; ++g) w[b * kCount + g] = load(panel + b * block_stride + g * kLanes<T>);
 #pragma GCC unroll 16
-        for (int r = 0; r < kRows; ++r) {
+        for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 8
+            for (int b = 0; b < kBlocks; ++b)
 #pragma GCC unroll 4
-            for (int c = 0; c < kCols; ++c) acc[r][c] += a[r * lda + k] * w[c];
-        }
+                for (int g = 0; g < kCount; ++g)
+                    acc[r][b * kVectors + kFirst + g] += a[r * lda + k] * w[b * kCount + g];
     }
 }
 
@@ -80,19 +88,29 @@ PYRNN_INLINE void add_existing(Vec<T> (&acc)[kRows][kCols], const T* y, Index ld
     }
 }
 
-// Calls f(row, std::integral rows) over `rows`, full tiles first, then one tile of what is left.
+// Calls f.tile<R>(row) over `rows`: full tiles of kRows, then halves of what is left.
 template <int kRows, class F>
-PYRNN_INLINE void remainder_rows(Index row, Index left, F& f) {
-    if constexpr (kRows > 0) {
-        if (left == kRows) f.template tile<kRows>(row);
-        else remainder_rows<kRows - 1>(row, left, f);
-    }
+PYRNN_INLINE void for_row_tiles(Index rows, F& f, Index row = 0) {
+    for (; row + kRows <= rows; row += kRows) f.template tile<kRows>(row);
+    if constexpr (kRows > 4) for_row_tiles<4>(rows, f, row);
+    else if constexpr (kRows > 1) for_row_tiles<kRows / 2>(rows, f, row);
 }
-template <class F>
-PYRNN_INLINE void for_row_tiles(Index rows, F& f) {
-    Index row = 0;
-    for (; row + kTileRows <= rows; row += kTileRows) f.template tile<kTileRows>(row);
-    remainder_rows<kTileRows - 1>(row, rows - row, f);
+
+// Calls f.tile<R>(row) over `rows` in tiles of nearly equal height, at most kRows: no short tile at the end.
+template <int kRows, class F>
+PYRNN_INLINE void tile_of(Index height, Index row, F& f) {
+    if constexpr (kRows > 1) {
+        if (height < kRows) return tile_of<kRows - 1>(height, row, f);
+    }
+    f.template tile<kRows>(row);
+}
+template <int kRows, class F>
+PYRNN_INLINE void for_even_row_tiles(Index rows, F& f) {
+    const Index tiles = (rows + kRows - 1) / kRows;
+    for (Index t = 0; t < tiles; ++t) {
+        const Index first = t * rows / tiles;
+        tile_of<kRows>((t + 1) * rows / tiles - first, first, f);
+    }
 }
 
 template <class T, int kCols>
@@ -107,8 +125,8 @@ struct GemmColumns {
         Vec<T> acc[kRows][kCols];
         start(acc, p.bias ? p.bias + column : nullptr);
         for (Index s = 0; s < p.seg_count; ++s)
-            accumulate(acc, p.a + row * p.lda + s * p.seg_offset, p.lda, panel + s * p.seg_len * kLanes<T>,
-                       k_all * kLanes<T>, p.seg_len);
+            accumulate<1, 0, 1>(acc, p.a + row * p.lda + s * p.seg_offset, p.lda, panel + s * p.seg_len * kLanes<T>,
+                                k_all * kLanes<T>, kLanes<T>, p.seg_len);
         T* y = p.y + row * p.ldy + column;
         if (p.accumulate) add_existing(acc, y, p.ldy, n);
         if (p.z) write(acc, p.z + row * p.ldy + column, p.ldy, n);
@@ -123,11 +141,11 @@ void gemm(const Gemm<T>& p) {
     Index block = 0;
     for (; block + 2 <= blocks; block += 2) {
         GemmColumns<T, 2> columns{p, block, k_all};
-        for_row_tiles(p.rows, columns);
+        for_row_tiles<kTileRows<2>>(p.rows, columns);
     }
     if (block < blocks) {
         GemmColumns<T, 1> columns{p, block, k_all};
-        for_row_tiles(p.rows, columns);
+        for_row_tiles<kTileRows<1>>(p.rows, columns);
     }
     if (!fused_in_registers(p.activation)) activate(p.activation, p.y, p.ldy, p.y, p.ldy, p.rows, p.n);
 }
@@ -135,48 +153,73 @@ void gemm(const Gemm<T>& p) {
 // Rank-1 updates into registers: both operands have the summed index slowest, so nothing is transposed.
 template <class T, int kCols>
 struct GemmTnColumns {
-    const GemmTn<T>& p;
-    Index column, first, last;
+    const T *a, *b;  // at the first summed row; b at the first column
+    Index lda, ldb, count, ldc;
+    T* c;
 
     template <int kRows>
     void tile(Index row) {
         Vec<T> acc[kRows][kCols];
-        T* c = p.c + row * p.ldc + column;
+        T* out = c + row * ldc;
+#pragma GCC unroll 16
         for (int r = 0; r < kRows; ++r)
-            for (int j = 0; j < kCols; ++j) acc[r][j] = load(c + r * p.ldc + j * kLanes<T>);
-        const T* a = p.a + first * p.lda + row;
-        const T* b = p.b + first * p.ldb + column;
-        for (Index k = first; k < last; ++k, a += p.lda, b += p.ldb) {
+#pragma GCC unroll 4
+            for (int j = 0; j < kCols; ++j) acc[r][j] = load(out + r * ldc + j * kLanes<T>);
+        const T *ak = a + row, *bk = b;
+        for (Index k = 0; k < count; ++k, ak += lda, bk += ldb) {
             Vec<T> v[kCols];
 #pragma GCC unroll 4
-            for (int j = 0; j < kCols; ++j) v[j] = load(b + j * kLanes<T>);
+            for (int j = 0; j < kCols; ++j) v[j] = load(bk + j * kLanes<T>);
 #pragma GCC unroll 16
             for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
-                for (int j = 0; j < kCols; ++j) acc[r][j] += a[r] * v[j];
+                for (int j = 0; j < kCols; ++j) acc[r][j] += ak[r] * v[j];
             }
         }
+#pragma GCC unroll 16
         for (int r = 0; r < kRows; ++r)
-            for (int j = 0; j < kCols; ++j) store(c + r * p.ldc + j * kLanes<T>, acc[r][j]);
+#pragma GCC unroll 4
+            for (int j = 0; j < kCols; ++j) store(out + r * ldc + j * kLanes<T>, acc[r][j]);
     }
 };
 
 // Rows of A and B summed between two visits of a tile: keeps both operands of a chunk in L1 or L2.
 constexpr Index kChunk = 128;
+// Rows of the result from which on a copy of B's columns in one piece pays: strided lines of B fight for few sets of L1.
+constexpr Index kCopyRows = 64;
+
+// A tile is as tall as the registers allow beside B's vectors and one of A.
+template <int kCols>
+constexpr int kTnRows = kCols == 1 ? PYRNN_TILE_ROWS * 2 - 1 : (kCols == 2 ? PYRNN_TILE_ROWS * 3 / 2 : PYRNN_TILE_ROWS);
+
+template <class T, int kCols>
+PYRNN_INLINE void gemm_tn_columns(const GemmTn<T>& p, Index first, Index count, Index in, Index out) {
+    const T* b = p.b + first * p.ldb + in;
+    Index ldb = p.ldb;
+    T copy[kChunk * kCols * kLanes<T>];
+    if (p.m >= kCopyRows) {
+        ldb = kCols * kLanes<T>;
+        for (Index k = 0; k < count; ++k)
+#pragma GCC unroll 4
+            for (int j = 0; j < kCols; ++j) store(copy + k * ldb + j * kLanes<T>, load(b + k * p.ldb + j * kLanes<T>));
+        b = copy;
+    }
+    GemmTnColumns<T, kCols> columns{p.a + first * p.lda, b, p.lda, ldb, count, p.ldc, p.c + out};
+    for_even_row_tiles<kTnRows<kCols>>(p.m, columns);
+}
 
 template <class T>
 void gemm_tn(const GemmTn<T>& p) {
-    const Index blocks = p.np / kLanes<T>;
+    constexpr Index kP = kLanes<T>;
     for (Index first = 0; first < p.rows; first += kChunk) {
-        const Index last = first + kChunk < p.rows ? first + kChunk : p.rows;
-        Index block = 0;
-        for (; block + 2 <= blocks; block += 2) {
-            GemmTnColumns<T, 2> columns{p, block * kLanes<T>, first, last};
-            for_row_tiles(p.m, columns);
-        }
-        if (block < blocks) {
-            GemmTnColumns<T, 1> columns{p, block * kLanes<T>, first, last};
-            for_row_tiles(p.m, columns);
+        const Index count = first + kChunk < p.rows ? kChunk : p.rows - first;
+        for (Index run = 0; run < p.runs; ++run) {
+            Index column = 0;
+            const Index in = run * p.run_offset, out = run * p.c_offset;
+            for (; column + 2 * kP <= p.run && p.run - column != 3 * kP; column += 2 * kP)
+                gemm_tn_columns<T, 2>(p, first, count, in + column, out + column);
+            if (p.run - column == 3 * kP) gemm_tn_columns<T, 3>(p, first, count, in + column, out + column);
+            else if (column < p.run) gemm_tn_columns<T, 1>(p, first, count, in + column, out + column);
         }
     }
 }
@@ -189,6 +232,33 @@ void pack(T* panels, const T* w, Index k_count, Index n, Index stride_k, Index s
                 const Index column = block * kLanes<T> + lane;
                 *panels = column < n ? w[k * stride_k + column * stride_n] : T(0);
             }
+}
+
+template <class T>
+void pack_gates(T* panels, const T* w, Index rows, Index units, Index gates, Index shift, Index count) {
+    constexpr Index kP = kLanes<T>;
+    for (Index first = 0; first < units; first += kP)
+        for (Index row = 0; row < rows; ++row)
+            for (Index g = 0; g < count; ++g, panels += kP) {
+                const T* from = w + (row * gates + (g + shift) % gates) * units + first;
+                if (first + kP <= units) store(panels, load(from));
+                else store(panels, load_partial(from, units - first));
+            }
+}
+
+template <class T>
+void pack_gates_t(T* panels, const T* w, Index rows, Index units, Index gates, Index shift, Index count) {
+    constexpr Index kP = kLanes<T>;
+    for (Index row = 0; row < rows; row += kP) {
+        const Index lanes = row + kP < rows ? kP : rows - row;
+        for (Index first = 0; first < units; first += kP)
+            for (Index g = 0; g < count; ++g, panels += kP * kP) {
+                const T* from = w + (row * gates + (g + shift) % gates) * units + first;
+                for (Index u = 0; u < kP; ++u)
+                    for (Index lane = 0; lane < kP; ++lane)
+                        panels[u * kP + lane] = lane < lanes && first + u < units ? from[lane * gates * units + u] : T(0);
+            }
+    }
 }
 
 template <class T>

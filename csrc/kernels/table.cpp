@@ -1,4 +1,6 @@
 // The one symbol a kernel object exports: the table of its ISA. Compiled once per ISA with that ISA's flags.
+#include "../cells/gru.hpp"
+#include "../cells/lstm.hpp"
 #include "../cells/simple_rnn.hpp"
 #include "optim.hpp"
 #include "pool.hpp"
@@ -27,9 +29,18 @@ double fma_burst(Index repeats) {
 
 template <class T>
 constexpr Kernels<T> kernels() {
-    return {kLanes<T>,     pack<T>,         gemm<T>,          gemm_tn<T>, activate<T>, activate_backward<T>,
-            rnn_forward<T>, rnn_backward<T>, add_rows<T>,      pool_forward<T>, pool_backward<T>,
-            sgd<T>,        rmsprop<T>,      adam<T>,          fma_burst<T>};
+    return {kLanes<T>, pack<T>, gemm<T>, gemm_tn<T>, activate<T>, activate_backward<T>, pack_gates<T>, pack_gates_t<T>,
+            {
+#define PYRNN_CELL(enumerator, type, ...) scan_forward<T, type>,
+#include "../cells/cells.def"
+#undef PYRNN_CELL
+            },
+            {
+#define PYRNN_CELL(enumerator, type, ...) scan_backward<T, type>,
+#include "../cells/cells.def"
+#undef PYRNN_CELL
+            },
+            add_rows<T>, pool_forward<T>, pool_backward<T>, sgd<T>, rmsprop<T>, adam<T>, fma_burst<T>};
 }
 
 }  // namespace

@@ -3,31 +3,48 @@
 
 #include <cstdint>
 
+#include "../abi/cell.hpp"
 #include "workspace.hpp"
 
 namespace pyrnn {
 
+// Weights in Keras's layout. initial_carry: only for a cell with two states. input_scale (input_copies, B, F) and
+// state_scale (state_copies, B, H): dropout, one copy for all gates or one a gate in Keras's order.
 template <class T>
 struct Rnn {
+    Cell cell;
     Index batch, steps, features, units;
-    const T *x, *kernel, *recurrent_kernel, *bias, *initial_state, *input_scale, *state_scale;
+    const T *x, *kernel, *recurrent_kernel, *bias, *initial_state, *initial_carry, *input_scale, *state_scale;
+    Index input_copies, state_copies;
     const unsigned char* mask;
     bool backwards, sequences, zero_output_for_mask;
-    Activation activation;
+    Activation activation, recurrent_activation;
     std::int64_t version;
 };
 
-// states (B, T, H), or null: then only final_state (B, H) is kept. output (B, T, H) or null where it equals states.
+// What a training step keeps from forward for backward (abi/problem.hpp): gates only where the cell has more than one
+// vector, carry only where it has two states, z only where an activation needs it. backward overwrites gates.
 template <class T>
-void rnn_forward(const Rnn<T>&, T* states, T* z, T* output, T* final_state, Workspace&);
+struct RnnKept {
+    T *states, *gates, *carry, *z;
+};
+template <class T>
+Index gates_width(const Rnn<T>&);  // V * Hp
+template <class T>
+Index carry_width(const Rnn<T>&);  // Hp
+
+// kept.states (B, T, H) may be null: then only the final states (B, H) are computed. output (B, T, H) or null where it
+// equals the states. final_carry null for a cell with one state.
+template <class T>
+void rnn_forward(const Rnn<T>&, const RnnKept<T>&, T* output, T* final_state, T* final_carry, Workspace&);
 
 template <class T>
 struct RnnGradients {
-    const T *states, *z, *d_output, *d_final;
-    T *d_kernel, *d_recurrent_kernel, *d_bias, *dx, *d_initial;  // dx may be null
+    const T *d_output, *d_final_state, *d_final_carry;  // each may be null
+    T *d_kernel, *d_recurrent_kernel, *d_bias, *dx, *d_initial_state, *d_initial_carry;  // d_bias and dx may be null
 };
 template <class T>
-void rnn_backward(const Rnn<T>&, const RnnGradients<T>&, Workspace&);
+void rnn_backward(const Rnn<T>&, const RnnKept<T>&, const RnnGradients<T>&, Workspace&);
 
 // A convolution over time; a dense layer is one with T = B's rows, K = 1 and batch 1.
 template <class T>

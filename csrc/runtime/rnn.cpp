@@ -8,132 +8,368 @@
 namespace pyrnn {
 namespace {
 
-// Rows of the batch that one task walks through time with: two full tiles in flight while the weights fit into L2's
-// share, more where weights must be streamed.
+template <class T>
+std::size_t bytes(Index count) {
+    return static_cast<std::size_t>(count) * sizeof(T);
+}
+
+// Sizes that follow from the problem. A partial result of the weight gradients is
+//   dW (F, Hp / P, gates, P) | dU (H, Hp / P, u_count, P) | sums of dA (Hp / P, V, P) | dU of the candidate (H, Hp)
+template <class T>
+struct Sizes {
+    explicit Sizes(const Rnn<T>& p)
+        : cell(info(p.cell)), lanes(kernels<T>().lanes), hp(padded<T>(p.units)), blocks(hp / lanes), width(cell.vectors * hp),
+          w_width(cell.gates * hp), u_width(cell.u_count * hp), candidate(p.cell == Cell::kGruResetBefore),
+          u_at(p.features * w_width), bias_at(u_at + p.units * u_width), candidate_at(bias_at + width),
+          partial(candidate_at + (candidate ? p.units * hp : 0)) {}
+    const CellInfo& cell;
+    Index lanes, hp, blocks, width, w_width, u_width;
+    bool candidate;
+    Index u_at, bias_at, candidate_at, partial;
+};
+
+// Rows of the batch that one task walks through time with: while the weights fit into a share of L2, few enough that
+// their states stay in L1; else many, since each step streams the weights.
 template <class T>
 Index block_rows(const Rnn<T>& p) {
-    constexpr Index kSmall = 16, kLarge = 64, kWeightBytes = Index{512} << 10;
-    return (p.features + p.units) * p.units * static_cast<Index>(sizeof(T)) <= kWeightBytes ? kSmall : kLarge;
+    constexpr Index kSmall = 16, kLarge = 32, kWeightBytes = Index{1} << 20;
+    const Index weights = (p.features + p.units) * info(p.cell).gates * p.units;
+    return weights * static_cast<Index>(sizeof(T)) <= kWeightBytes ? kSmall : kLarge;
 }
 
 template <class T>
-void scale_input(const Rnn<T>& p, const T* in, T* out) {
-    for (Index b = 0; b < p.batch; ++b)
-        for (Index t = 0; t < p.steps; ++t)
-            for (Index f = 0; f < p.features; ++f) {
-                const Index at = (b * p.steps + t) * p.features + f;
-                out[at] = in[at] * p.input_scale[b * p.features + f];
-            }
+struct Panels {
+    const T *w, *u, *bias, *candidate;
+};
+
+template <class T, class Pack>
+const T* packed_gates(Workspace& ws, Workspace::Pack which, Index count, std::int64_t version, Pack pack) {
+    bool fresh = false;
+    T* panels = ws.packed<T>(which, count, version, fresh);
+    if (!fresh) pack(panels);
+    return panels;
+}
+
+// [Hp / P][V][P]: the accumulators' start.
+template <class T>
+void pack_bias(T* panel, const Rnn<T>& p, const Sizes<T>& z) {
+    std::memset(panel, 0, bytes<T>(z.width));
+    const CellInfo& cell = z.cell;
+    for (Index unit = 0; unit < p.units; ++unit) {
+        T* at = panel + unit / z.lanes * cell.vectors * z.lanes + unit % z.lanes;
+        for (int j = 0; j < cell.gates; ++j) at[j * z.lanes] += p.bias[(j + cell.x_shift) % cell.gates * p.units + unit];
+        if (cell.bias_rows == 2)
+            for (int j = 0; j < cell.u_count; ++j) at[(cell.u_first + j) * z.lanes] += p.bias[(cell.gates + j) * p.units + unit];
+    }
 }
 
 template <class T>
-const T* scaled_input(const Rnn<T>& p, Workspace& ws) {
+Panels<T> forward_panels(const Rnn<T>& p, const Sizes<T>& z, Workspace& ws) {
+    const auto& k = kernels<T>();
+    const CellInfo& cell = z.cell;
+    Panels<T> panels{};
+    panels.w = packed_gates<T>(ws, Workspace::kW, p.features * z.w_width, p.version, [&](T* to) {
+        k.pack_gates(to, p.kernel, p.features, p.units, cell.gates, cell.x_shift, cell.gates);
+    });
+    panels.u = packed_gates<T>(ws, Workspace::kU, p.units * z.u_width, p.version, [&](T* to) {
+        k.pack_gates(to, p.recurrent_kernel, p.units, p.units, cell.gates, 0, cell.u_count);
+    });
+    if (p.bias) panels.bias = packed_gates<T>(ws, Workspace::kBias, z.width, p.version, [&](T* to) { pack_bias(to, p, z); });
+    if (z.candidate)
+        panels.candidate = packed_gates<T>(ws, Workspace::kCandidate, p.units * z.hp, p.version, [&](T* to) {
+            k.pack_gates(to, p.recurrent_kernel, p.units, p.units, cell.gates, cell.u_count, 1);
+        });
+    return panels;
+}
+
+// Keras's gate that the copy j of x belongs to: copies stand in the order of the vectors.
+template <class T>
+Index input_gate(const Rnn<T>& p, Index j) {
+    return p.input_copies == 1 ? 0 : (j + info(p.cell).x_shift) % info(p.cell).gates;
+}
+
+template <class T>
+void scale_steps(T* out, const T* in, const T* scale, Index batch, Index steps, Index n) {
+    for (Index b = 0; b < batch; ++b, scale += n)
+        for (Index t = 0; t < steps; ++t, in += n, out += n)
+            for (Index i = 0; i < n; ++i) out[i] = in[i] * scale[i];
+}
+
+// x as it enters W: x itself or its copies under dropout, (input_copies, B, T, F).
+template <class T>
+const T* entering_input(const Rnn<T>& p, Workspace& ws) {
     if (!p.input_scale) return p.x;
-    T* scaled = ws.scratch<T>(Workspace::kInput, p.batch * p.steps * p.features);
-    scale_input(p, p.x, scaled);
+    const Index size = p.batch * p.steps * p.features;
+    T* scaled = ws.scratch<T>(Workspace::kInput, p.input_copies * size);
+    for (Index j = 0; j < p.input_copies; ++j)
+        scale_steps(scaled + j * size, p.x, p.input_scale + input_gate(p, j) * p.batch * p.features, p.batch, p.steps, p.features);
     return scaled;
 }
 
-// dW, dU and db of the rows [first, last), added to a padded partial result (F + H + 1, Hp).
+// h_{s-1} of the rows [first, last) as it entered U at every step, (state_copies, B, T, H), where dropout changed it.
 template <class T>
-void add_weight_gradients(const Rnn<T>& p, const T* x, const T* previous, const T* da, Index first, Index last, T* partial) {
+void scale_states(const Rnn<T>& p, const T* states, T* entering, Index first, Index last) {
+    const Index h = p.units, th = p.steps * h;
+    for (Index copy = 0; copy < p.state_copies; ++copy)
+        for (Index b = first; b < last; ++b) {
+            const T* scale = p.state_scale + (copy * p.batch + b) * h;
+            T* out = entering + (copy * p.batch + b) * th;
+            for (Index i = 0; i < h; ++i) out[i] = p.initial_state ? p.initial_state[b * h + i] * scale[i] : T(0);
+            for (Index s = 1; s < p.steps; ++s)
+                for (Index i = 0; i < h; ++i) out[s * h + i] = states[b * th + (s - 1) * h + i] * scale[i];
+        }
+}
+
+// The products X^T dA of the rows [first, last), added to a partial result.
+template <class T>
+class WeightGradients {
+public:
+    WeightGradients(const Rnn<T>& p, const Sizes<T>& sizes, const T* da) : p_(p), z_(sizes), da_(da) {}
+
+    void add(const T* x, const T* states, const T* entering, const T* reset_states, Index first, Index last, T* partial) const {
+        const auto& k = kernels<T>();
+        const CellInfo& cell = z_.cell;
+        const Index f = p_.features, h = p_.units, tf = p_.steps * f, th = p_.steps * h, ld = p_.steps * z_.width;
+        k.add_rows(partial + z_.bias_at, da_ + first * ld, z_.width, (last - first) * p_.steps, z_.width);
+        for (Index j = 0; j < p_.input_copies; ++j) {
+            const T* xj = x + j * p_.batch * tf;
+            const Index gate = p_.input_copies == 1 ? kAll : j;
+            if (!p_.backwards) {
+                product(xj + first * tf, f, f, first, 0, z_.width, (last - first) * p_.steps, 0, cell.gates, gate, partial);
+            } else {
+                for (Index b = first; b < last; ++b)
+                    product(xj + b * tf + (p_.steps - 1) * f, -f, f, b, 0, z_.width, p_.steps, 0, cell.gates, gate, partial);
+            }
+        }
+        T* du = partial + z_.u_at;
+        if (entering) {
+            for (Index j = 0; j < (p_.state_copies == 1 ? 1 : cell.u_count); ++j)
+                product(entering + (j * p_.batch + first) * th, h, h, first, 0, z_.width, (last - first) * p_.steps, cell.u_first,
+                        cell.u_count, p_.state_copies == 1 ? kAll : j, du);
+        } else {
+            for (Index b = first; b < last; ++b)
+                product(states + b * th, h, h, b, 1, z_.width, p_.steps - 1, cell.u_first, cell.u_count, kAll, du);
+            if (p_.initial_state)
+                product(p_.initial_state + first * h, h, h, first, 0, ld, last - first, cell.u_first, cell.u_count, kAll, du);
+        }
+        if (reset_states)
+            product(reset_states + first * th, h, h, first, 0, z_.width, (last - first) * p_.steps, 0, 1, kAll,
+                    partial + z_.candidate_at);
+    }
+
+private:
+    static constexpr Index kAll = -1;
+    // c += a^T dA over `rows` rows of dA from (row, step) on, ldb apart; of the vectors vector .. vector+count-1 either all or
+    // only the one `gate`.
+    void product(const T* a, Index lda, Index m, Index row, Index step, Index ldb, Index rows, Index vector, Index count,
+                 Index gate, T* c) const {
+        const Index at = gate == kAll ? 0 : gate * z_.lanes, run = (gate == kAll ? count : 1) * z_.lanes;
+        const T* b = da_ + (row * p_.steps + step) * z_.width + vector * z_.lanes + at;
+        const bool one_run = run == z_.cell.vectors * z_.lanes;
+        kernels<T>().gemm_tn({a, lda, b, ldb, rows, m, one_run ? Index{1} : z_.blocks, one_run ? z_.width : run,
+                              z_.cell.vectors * z_.lanes, c + at, count * z_.hp, count * z_.lanes});
+    }
+
+    const Rnn<T>& p_;
+    const Sizes<T>& z_;
+    const T* da_;
+};
+
+// Sums the partial results in their order; vector j of (rows, Hp / P, count, P) is the gate (j + shift) % gates of out.
+template <class T>
+void reduce_gates(T* out, const T* partials, Index groups, Index partial, Index rows, const Rnn<T>& p, const Sizes<T>& z,
+                  Index count, Index shift) {
+    constexpr Index kTaskWeights = 1 << 15;
+    const Index gates = z.cell.gates, h = p.units, width = count * z.hp, task = kTaskWeights / width + 1;
+    parallel_for((rows + task - 1) / task, [&](Index part) {
+        for (Index row = part * task; row < (part + 1) * task && row < rows; ++row)
+            for (Index u = 0; u < h; u += z.lanes)
+                for (Index j = 0; j < count; ++j) {
+                    const T* from = partials + row * width + u * count + j * z.lanes;
+                    T* to = out + (row * gates + (j + shift) % gates) * h + u;
+                    const Index n = u + z.lanes < h ? z.lanes : h - u;
+                    for (Index i = 0; i < n; ++i) to[i] = from[i];
+                    for (Index g = 1; g < groups; ++g)
+                        for (Index i = 0; i < n; ++i) to[i] += from[g * partial + i];
+                }
+    });
+}
+
+template <class T>
+void reduce_bias(T* out, const T* partials, Index groups, const Rnn<T>& p, const Sizes<T>& z) {
+    const CellInfo& cell = z.cell;
+    const auto sum = [&](Index vector, Index unit) {
+        const T* at = partials + z.bias_at + (unit / z.lanes * cell.vectors + vector) * z.lanes + unit % z.lanes;
+        T total = 0;
+        for (Index g = 0; g < groups; ++g) total += at[g * z.partial];
+        return total;
+    };
+    for (Index j = 0; j < cell.gates; ++j)
+        for (Index u = 0; u < p.units; ++u) out[(j + cell.x_shift) % cell.gates * p.units + u] = sum(j, u);
+    if (cell.bias_rows == 2)
+        for (Index j = 0; j < cell.u_count; ++j)
+            for (Index u = 0; u < p.units; ++u) out[(cell.gates + j) * p.units + u] = sum(cell.u_first + j, u);
+}
+
+// dx of the rows [first, last): dA W^T; under dropout by gate, each gate's product is scaled before it is added.
+template <class T>
+void input_gradient(const Rnn<T>& p, const Sizes<T>& z, const T* da, const T* wt, T* dx, T* product, Index first, Index last) {
     const auto& k = kernels<T>();
-    const Index hp = padded<T>(p.units), tf = p.steps * p.features, th = p.steps * p.units;
-    T* du = partial + p.features * hp;
-    k.add_rows(du + p.units * hp, da + first * p.steps * hp, hp, (last - first) * p.steps, hp);
-    if (!p.backwards)
-        k.gemm_tn({x + first * tf, p.features, da + first * p.steps * hp, hp, (last - first) * p.steps, p.features, hp,
-                   partial, hp});
+    const Index f = p.features, v = z.cell.vectors * z.lanes, run = z.cell.gates * z.lanes;
+    const bool one_run = run == v, by_gate = p.input_copies > 1;
     for (Index b = first; b < last; ++b) {
-        const T* da_row = da + b * p.steps * hp;
-        if (p.backwards)
-            k.gemm_tn({x + b * tf + (p.steps - 1) * p.features, -p.features, da_row, hp, p.steps, p.features, hp, partial, hp});
-        k.gemm_tn({previous + b * th, p.units, da_row + hp, hp, p.steps - 1, p.units, hp, du, hp});
+        const T* row = da + b * p.steps * z.width;
+        T* out = dx + b * p.steps * f + (p.backwards ? (p.steps - 1) * f : 0);
+        const Index ld = p.backwards ? -f : f;
+        if (!by_gate) {
+            k.gemm({row, z.width, p.steps, one_run ? Index{1} : z.blocks, one_run ? z.width : run, v, wt, nullptr, f, out, ld,
+                    nullptr, Activation::kLinear, false});
+            if (p.input_scale)
+                scale_steps(dx + b * p.steps * f, dx + b * p.steps * f, p.input_scale + b * f, Index{1}, p.steps, f);
+            continue;
+        }
+        std::memset(dx + b * p.steps * f, 0, bytes<T>(p.steps * f));
+        for (Index j = 0; j < p.input_copies; ++j) {
+            k.gemm({row + j * z.lanes, z.width, p.steps, z.blocks, z.lanes, v, wt + j * z.hp * padded<T>(f), nullptr, f, product,
+                    f, nullptr, Activation::kLinear, false});
+            const T* scale = p.input_scale + (input_gate(p, j) * p.batch + b) * f;
+            for (Index s = 0; s < p.steps; ++s)
+                for (Index i = 0; i < f; ++i) out[s * ld + i] += product[s * f + i] * scale[i];
+        }
     }
 }
 
 }  // namespace
 
 template <class T>
-void rnn_forward(const Rnn<T>& p, T* states, T* z, T* output, T* final_state, Workspace& ws) {
-    const Index h = p.units, rows = block_rows(p);
-    const T* w = packed_matrix(ws, Workspace::kW, p.kernel, p.features, h, h, Index{1}, p.version);
-    const T* u = packed_matrix(ws, Workspace::kU, p.recurrent_kernel, h, h, h, Index{1}, p.version);
-    const T* bias = packed_bias(ws, p.bias, h, p.version);
-    const T* x = scaled_input(p, ws);
-    const Index slots = states ? p.steps : 2;
-    if (!states) states = ws.scratch<T>(Workspace::kStates, p.batch * slots * h);
-    T* scratch = p.state_scale ? ws.scratch<T>(Workspace::kScratch, p.batch * h) : nullptr;
-    parallel_for((p.batch + rows - 1) / rows, [&](Index block) {
+Index gates_width(const Rnn<T>& p) { return Sizes<T>(p).width; }
+template <class T>
+Index carry_width(const Rnn<T>& p) { return Sizes<T>(p).hp; }
+
+template <class T>
+void rnn_forward(const Rnn<T>& p, const RnnKept<T>& kept, T* output, T* final_state, T* final_carry, Workspace& ws) {
+    const Sizes<T> z(p);
+    const Index h = p.units, rows = block_rows(p), scratch_rows = scratch_size(rows, z.hp);
+    const Panels<T> panels = forward_panels(p, z, ws);
+    const T* x = entering_input(p, ws);
+    const Index blocks = (p.batch + rows - 1) / rows, slots = kept.states ? p.steps : 2;
+    T* states = kept.states ? kept.states : ws.scratch<T>(Workspace::kStates, p.batch * slots * h);
+    const Index carry_slots = kept.carry ? p.steps + 1 : 2;
+    T* carry = kept.carry;
+    if (z.cell.states == 2) {
+        if (!carry) carry = ws.scratch<T>(Workspace::kCarry, p.batch * carry_slots * z.hp);
+        for (Index b = 0; b < p.batch; ++b) {
+            T* start = carry + b * carry_slots * z.hp;
+            std::memset(start, 0, bytes<T>(z.hp));
+            if (p.initial_carry) std::memcpy(start, p.initial_carry + b * h, bytes<T>(h));
+        }
+    }
+    T* scratch = ws.scratch<T>(Workspace::kScratch, blocks * scratch_rows);
+    parallel_for(blocks, [&](Index block) {
         const Index b = block * rows, n = b + rows < p.batch ? rows : p.batch - b;
-        kernels<T>().rnn_forward({n, p.steps, p.features, h, x + b * p.steps * p.features, p.backwards, w, u, bias,
-                                  p.initial_state ? p.initial_state + b * h : nullptr,
-                                  p.mask ? p.mask + b * p.steps : nullptr, p.state_scale ? p.state_scale + b * h : nullptr,
-                                  states + b * slots * h, slots, output ? output + b * p.steps * h : nullptr,
-                                  z ? z + b * p.steps * h : nullptr, scratch ? scratch + b * h : nullptr, p.activation});
-        for (Index r = b; r < b + n; ++r)
-            std::memcpy(final_state + r * h, states + (r * slots + (p.steps - 1) % slots) * h,
-                        static_cast<std::size_t>(h) * sizeof(T));
+        RnnForward<T> q{};
+        q.rows = n, q.steps = p.steps, q.features = p.features, q.units = h;
+        q.x = x + b * p.steps * p.features, q.x_copy = p.input_copies > 1 ? p.batch * p.steps * p.features : 0;
+        q.backwards = p.backwards;
+        q.w_panels = panels.w, q.u_panels = panels.u, q.bias = panels.bias, q.candidate_panels = panels.candidate;
+        q.initial_state = p.initial_state ? p.initial_state + b * h : nullptr;
+        q.mask = p.mask ? p.mask + b * p.steps : nullptr;
+        q.state_scale = p.state_scale ? p.state_scale + b * h : nullptr;
+        q.scale_copies = p.state_copies, q.scale_copy = p.batch * h;
+        q.states = states + b * slots * h, q.slots = slots;
+        q.output = output ? output + b * p.steps * h : nullptr;
+        q.carry = carry ? carry + b * carry_slots * z.hp : nullptr, q.carry_slots = carry_slots;
+        q.gates = kept.gates ? kept.gates + b * p.steps * z.width : nullptr;
+        q.z = kept.z ? kept.z + b * p.steps * z.width : nullptr;
+        q.scratch = scratch + block * scratch_rows;
+        q.activation = p.activation, q.recurrent_activation = p.recurrent_activation;
+        kernels<T>().rnn_forward[static_cast<int>(p.cell)](q);
+        for (Index r = b; r < b + n; ++r) {
+            std::memcpy(final_state + r * h, states + (r * slots + (p.steps - 1) % slots) * h, bytes<T>(h));
+            if (carry) std::memcpy(final_carry + r * h, carry + (r * carry_slots + p.steps % carry_slots) * z.hp, bytes<T>(h));
+        }
     });
 }
 
 template <class T>
-void rnn_backward(const Rnn<T>& p, const RnnGradients<T>& g, Workspace& ws) {
+void rnn_backward(const Rnn<T>& p, const RnnKept<T>& kept, const RnnGradients<T>& g, Workspace& ws) {
     const auto& k = kernels<T>();
-    const Index h = p.units, hp = padded<T>(h), rows = block_rows(p), f = p.features, th = p.steps * h;
-    const T* ut = packed_matrix(ws, Workspace::kUt, p.recurrent_kernel, h, h, Index{1}, h, p.version);
-    const T* wt = g.dx ? packed_matrix(ws, Workspace::kWt, p.kernel, h, f, Index{1}, h, p.version) : nullptr;
-    const T* x = scaled_input(p, ws);
-    T* da = ws.scratch<T>(Workspace::kGradient, p.batch * p.steps * hp);
-    T* scratch = ws.scratch<T>(Workspace::kScratch, p.batch * 2 * h);
-    const bool scaled = p.state_scale != nullptr;
-    // h_{t-1} as it entered U: scaled where recurrent dropout is on; the first row of each sequence is not used here.
-    T* previous = scaled ? ws.scratch<T>(Workspace::kScaledStates, p.batch * th) : nullptr;
-    const Index blocks = (p.batch + rows - 1) / rows, partial_size = (f + h + 1) * hp;
-    const Index groups = group_count(blocks, partial_size * static_cast<Index>(sizeof(T)));
-    T* partials = ws.scratch<T>(Workspace::kPartials, groups * partial_size);
-    std::memset(partials, 0, static_cast<std::size_t>(groups * partial_size) * sizeof(T));
+    const Sizes<T> z(p);
+    const CellInfo& cell = z.cell;
+    const Index h = p.units, f = p.features, th = p.steps * h, rows = block_rows(p), fp = padded<T>(f);
+    const Index scratch_rows = scratch_size(rows, z.hp), blocks = (p.batch + rows - 1) / rows;
+    const T* ut = packed_gates<T>(ws, Workspace::kUt, z.u_width * z.hp, p.version, [&](T* to) {
+        k.pack_gates_t(to, p.recurrent_kernel, h, h, cell.gates, 0, cell.u_count);
+    });
+    const T* candidate_t = nullptr;
+    if (z.candidate)
+        candidate_t = packed_gates<T>(ws, Workspace::kCandidateT, z.hp * z.hp, p.version, [&](T* to) {
+            k.pack_gates_t(to, p.recurrent_kernel, h, h, cell.gates, cell.u_count, 1);
+        });
+    const T* wt = nullptr;
+    if (g.dx && p.input_copies == 1) {
+        wt = packed_gates<T>(ws, Workspace::kWt, z.w_width * fp, p.version, [&](T* to) {
+            k.pack_gates_t(to, p.kernel, f, h, cell.gates, cell.x_shift, cell.gates);
+        });
+    } else if (g.dx) {
+        T* each = ws.scratch<T>(Workspace::kGateWt, z.w_width * fp);
+        for (Index j = 0; j < cell.gates; ++j) k.pack_gates_t(each + j * z.hp * fp, p.kernel, f, h, cell.gates, input_gate(p, j), 1);
+        wt = each;
+    }
+    const T* x = entering_input(p, ws);
+    T* da = kept.gates ? kept.gates : ws.scratch<T>(Workspace::kGradient, p.batch * p.steps * z.width);
+    T* entering = p.state_scale ? ws.scratch<T>(Workspace::kScaledStates, p.state_copies * p.batch * th) : nullptr;
+    T* reset_states = z.candidate ? ws.scratch<T>(Workspace::kResetStates, p.batch * th) : nullptr;
+    T* scratch = ws.scratch<T>(Workspace::kScratch, blocks * scratch_rows);
+    const Index groups = group_count(blocks, z.partial * static_cast<Index>(sizeof(T)));
+    T* partials = ws.scratch<T>(Workspace::kPartials, groups * z.partial);
+    T* products = p.input_copies > 1 ? ws.scratch<T>(Workspace::kInputGradient, groups * p.steps * f) : nullptr;
+    const WeightGradients<T> gradients(p, z, da);
 
     parallel_for(groups, [&](Index group) {
-        T* partial = partials + group * partial_size;
+        T* partial = partials + group * z.partial;
+        std::memset(partial, 0, bytes<T>(z.partial));
         for (Index block = group * blocks / groups; block < (group + 1) * blocks / groups; ++block) {
             const Index b = block * rows, n = b + rows < p.batch ? rows : p.batch - b;
-            const T* d_output = g.d_output ? g.d_output + b * (p.sequences ? th : h) : nullptr;
-            k.rnn_backward({n, p.steps, h, g.states + b * th, g.z ? g.z + b * th : nullptr, d_output, p.sequences,
-                            p.zero_output_for_mask, g.d_final ? g.d_final + b * h : nullptr,
-                            p.mask ? p.mask + b * p.steps : nullptr, p.backwards,
-                            scaled ? p.state_scale + b * h : nullptr, ut, da + b * p.steps * hp, g.d_initial + b * h,
-                            scratch + b * 2 * h, p.activation});
-            if (scaled)
-                for (Index r = b; r < b + n; ++r)
-                    for (Index i = 0; i < th; ++i) previous[r * th + i] = g.states[r * th + i] * p.state_scale[r * h + i % h];
-            add_weight_gradients(p, x, scaled ? previous : g.states, da, b, b + n, partial);
-            if (p.initial_state)
-                for (Index r = b; r < b + n; ++r) {
-                    T* du = partial + f * hp;
-                    const T* da_first = da + r * p.steps * hp;
-                    for (Index i = 0; i < h; ++i) {
-                        const T entered = p.initial_state[r * h + i] * (scaled ? p.state_scale[r * h + i] : T(1));
-                        for (Index j = 0; j < h; ++j) du[i * hp + j] += entered * da_first[j];
-                    }
-                }
-            if (!g.dx) continue;
-            for (Index r = b; r < b + n; ++r) {
-                T* dx = g.dx + r * p.steps * f + (p.backwards ? (p.steps - 1) * f : 0);
-                k.gemm({da + r * p.steps * hp, hp, p.steps, 1, h, 0, wt, nullptr, f, dx, p.backwards ? -f : f, nullptr,
-                        Activation::kLinear, false});
-            }
+            RnnBackward<T> q{};
+            q.rows = n, q.steps = p.steps, q.units = h;
+            q.states = kept.states + b * th;
+            q.initial_state = p.initial_state ? p.initial_state + b * h : nullptr;
+            q.carry = kept.carry ? kept.carry + b * (p.steps + 1) * z.hp : nullptr;
+            q.gates = da + b * p.steps * z.width;
+            q.z = kept.z ? kept.z + b * p.steps * z.width : nullptr;
+            q.d_output = g.d_output ? g.d_output + b * (p.sequences ? th : h) : nullptr;
+            q.sequences = p.sequences, q.zero_output_for_mask = p.zero_output_for_mask;
+            q.d_final_state = g.d_final_state ? g.d_final_state + b * h : nullptr;
+            q.d_final_carry = g.d_final_carry ? g.d_final_carry + b * h : nullptr;
+            q.mask = p.mask ? p.mask + b * p.steps : nullptr;
+            q.backwards = p.backwards;
+            q.state_scale = p.state_scale ? p.state_scale + b * h : nullptr;
+            q.scale_copies = p.state_copies, q.scale_copy = p.batch * h;
+            q.ut_panels = ut, q.candidate_t_panels = candidate_t;
+            q.reset_states = reset_states ? reset_states + b * th : nullptr;
+            q.d_initial_state = g.d_initial_state + b * h;
+            q.d_initial_carry = g.d_initial_carry ? g.d_initial_carry + b * h : nullptr;
+            q.scratch = scratch + block * scratch_rows;
+            q.activation = p.activation, q.recurrent_activation = p.recurrent_activation;
+            k.rnn_backward[static_cast<int>(p.cell)](q);
+            if (entering) scale_states(p, kept.states, entering, b, b + n);
+            gradients.add(x, kept.states, entering, reset_states, b, b + n, partial);
+            if (g.dx) input_gradient(p, z, da, wt, g.dx, products ? products + group * p.steps * f : nullptr, b, b + n);
         }
     });
-    reduce(g.d_kernel, partials, groups, partial_size, f, h, hp);
-    reduce(g.d_recurrent_kernel, partials + f * hp, groups, partial_size, h, h, hp);
-    if (g.d_bias) reduce(g.d_bias, partials + (f + h) * hp, groups, partial_size, Index{1}, h, hp);
-    if (g.dx && p.input_scale) scale_input(p, g.dx, g.dx);
+    reduce_gates(g.d_kernel, partials, groups, z.partial, f, p, z, cell.gates, cell.x_shift);
+    reduce_gates(g.d_recurrent_kernel, partials + z.u_at, groups, z.partial, h, p, z, cell.u_count, Index{0});
+    if (z.candidate)
+        reduce_gates(g.d_recurrent_kernel, partials + z.candidate_at, groups, z.partial, h, p, z, Index{1}, cell.u_count);
+    if (g.d_bias) reduce_bias(g.d_bias, partials, groups, p, z);
 }
 
-#define PYRNN_INSTANTIATE(T)                                             \
-    template void rnn_forward(const Rnn<T>&, T*, T*, T*, T*, Workspace&); \
-    template void rnn_backward(const Rnn<T>&, const RnnGradients<T>&, Workspace&);
+#define PYRNN_INSTANTIATE(T)                                                                           \
+    template Index gates_width(const Rnn<T>&);                                                         \
+    template Index carry_width(const Rnn<T>&);                                                         \
+    template void rnn_forward(const Rnn<T>&, const RnnKept<T>&, T*, T*, T*, Workspace&);               \
+    template void rnn_backward(const Rnn<T>&, const RnnKept<T>&, const RnnGradients<T>&, Workspace&);
 PYRNN_INSTANTIATE(float)
 PYRNN_INSTANTIATE(double)
 #undef PYRNN_INSTANTIATE

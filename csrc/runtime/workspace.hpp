@@ -39,8 +39,11 @@ private:
 
 class Workspace {
 public:
-    enum Role { kScratch, kStates, kInput, kScaledStates, kGradient, kPartials, kInputGradient, kRoles };
-    enum Pack { kW, kU, kBias, kWt, kUt, kPacks };
+    Workspace() {
+        for (auto& version : versions_) version = kNoVersion;
+    }
+    enum Role { kScratch, kStates, kCarry, kInput, kScaledStates, kResetStates, kGradient, kPartials, kInputGradient, kGateWt, kRoles };
+    enum Pack { kW, kU, kBias, kWt, kUt, kCandidate, kCandidateT, kPacks };
     static constexpr std::int64_t kNoVersion = -1;
 
     template <class T>
@@ -63,7 +66,7 @@ public:
 private:
     Buffer buffers_[kRoles];
     Buffer packs_[kPacks];
-    std::int64_t versions_[kPacks] = {kNoVersion, kNoVersion, kNoVersion, kNoVersion, kNoVersion};
+    std::int64_t versions_[kPacks];
     Index sizes_[kPacks] = {};
     std::mutex mutex_;
 };

@@ -54,6 +54,7 @@ class Recurrent(Layer):
         self.units = positive_int("units", units)
         self.activation = activations.get(activation)
         self._activation = activations.serialize(self.activation)
+        self._recurrent_activation: str | None = None
         if self._activation == "glu":
             raise ValueError(f"{type(self).__name__} cannot use the activation 'glu', which halves its input")
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
@@ -173,6 +174,7 @@ class Recurrent(Layer):
             self.recurrent_kernel.array,
             None if bias is None else bias.array,
             activation=self._activation,
+            recurrent_activation=self._recurrent_activation,
             initial_state=initial_state,
             mask=mask,
             input_scale=input_scale,
@@ -204,6 +206,7 @@ class Recurrent(Layer):
             saved,
             dy,
             activation=self._activation,
+            recurrent_activation=self._recurrent_activation,
             initial_state=initial_state,
             mask=mask,
             input_scale=input_scale,

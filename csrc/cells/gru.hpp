@@ -1,0 +1,210 @@
+// GRU (Cho et al. 2014), rec the recurrent activation:
+//   z, r = rec(b + x W + h_{t-1} U),  h = z h_{t-1} + (1 - z) g
+//   reset after:   g = act(b_W + x W_h + r q),  q = b_U + h_{t-1} U_h   (Keras's default, and cuDNN's)
+//   reset before:  g = act(b + x W_h + (r h_{t-1}) U_h)
+//
+// Vectors: g, z, r, q, so that x W fills a run of three and h U another. Kept for backward in the place where dA will
+// stand; the dA of q is that of g times r.
+#pragma once
+
+#include "../kernels/scan.hpp"
+
+namespace pyrnn {
+namespace PYRNN_ISA_NAMESPACE {
+namespace {
+
+struct Gru {
+    static constexpr CellInfo kInfo = info(Cell::kGru);
+    static constexpr bool kDirect = true;
+    enum { kG, kZ, kR, kQ, kV };
+    static bool fused(Activation activation, Activation recurrent) {
+        return activation == Activation::kTanh && recurrent == Activation::kSigmoid;
+    }
+
+    template <class T, int kRows, int kCols>
+    PYRNN_INLINE static void forward(const RnnForward<T>& p, const ForwardStep<T>& step, Vec<T> (&acc)[kRows][kCols], Index row,
+                                     Index column) {
+        constexpr Index kP = kLanes<T>;
+        const Index ld_state = p.slots * p.units;
+#pragma GCC unroll 16
+        for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 4
+            for (int b = 0; b < kCols / kV; ++b) {
+                const Index at = column + b * kP, n = p.units - at;
+                const Vec<T> z = vector_sigmoid<T>(acc[i][b * kV + kZ]), r = vector_sigmoid<T>(acc[i][b * kV + kR]);
+                const Vec<T> q = acc[i][b * kV + kQ], g = vector_tanh<T>(acc[i][b * kV + kG] + r * q);
+                const Vec<T> h = step.held ? load_columns(step.held + (row + i) * step.ld_held + at, n) : Vec<T>{};
+                store_columns(step.state + (row + i) * ld_state + at, z * h + (T(1) - z) * g, n);
+                if (step.gates) {
+                    T* gates = step.gates + (row + i) * step.ld_gates + at * kV;
+                    store(gates + kG * kP, g), store(gates + kZ * kP, z), store(gates + kR * kP, r), store(gates + kQ * kP, q);
+                }
+            }
+        }
+    }
+
+    template <class T>
+    static void forward_rows(const RnnForward<T>& p, const ForwardStep<T>& step) {
+        constexpr Index kP = kLanes<T>;
+        const Index hp = blocks_of<T>(p.units) * kP;
+        T* temporary = p.scratch + 10 * p.rows * hp;
+        for (Index i = 0; i < p.rows; ++i) {
+            T *gates = step.gates + i * step.ld_gates, *h = step.state + i * p.slots * p.units;
+            T* pre = step.z ? step.z + i * step.ld_z : nullptr;
+            const T* held = step.held ? step.held + i * step.ld_held : nullptr;
+            activate_gate<kV>(p.recurrent_activation, gates, kZ, p.units, temporary);
+            activate_gate<kV>(p.recurrent_activation, gates, kR, p.units, temporary);
+            for (Index at = 0; at < hp; at += kP) {
+                T* row = gates + at * kV;
+                store(row + kG * kP, load(row + kG * kP) + load(row + kR * kP) * load(row + kQ * kP));
+                if (pre) store(pre + at * kV + kG * kP, load(row + kG * kP));
+            }
+            activate_gate<kV>(p.activation, gates, kG, p.units, temporary);
+            for (Index u = 0; u < p.units; ++u) {
+                const T* row = gates + u / kP * kV * kP + u % kP;
+                h[u] = row[kZ * kP] * (held ? held[u] : T(0)) + (1 - row[kZ * kP]) * row[kG * kP];
+            }
+        }
+    }
+
+    template <class T, int kRows, int kBlocks>
+    PYRNN_INLINE static void backward(const RnnBackward<T>& p, const BackwardStep<T>& step, const Running<T>& running,
+                                      Vec<T> (&dh)[kRows][kBlocks], Index row, Index column) {
+        constexpr Index kP = kLanes<T>;
+        const Index hp = blocks_of<T>(p.units) * kP;
+#pragma GCC unroll 16
+        for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 4
+            for (int b = 0; b < kBlocks; ++b) {
+                const Index at = column + b * kP;
+                T* gates = step.gates + (row + i) * step.ld_gates + at * kV;
+                const Vec<T> g = load(gates + kG * kP), z = load(gates + kZ * kP), r = load(gates + kR * kP);
+                const Vec<T> q = load(gates + kQ * kP);
+                const Vec<T> h = step.held ? load_columns(step.held + (row + i) * step.ld_held + at, p.units - at) : Vec<T>{};
+                const Vec<T> dg = dh[i][b] * (T(1) - z) * (T(1) - g * g);
+                store(gates + kG * kP, dg);
+                store(gates + kZ * kP, dh[i][b] * (h - g) * (z * (T(1) - z)));
+                store(gates + kR * kP, dg * q * (r * (T(1) - r)));
+                store(gates + kQ * kP, dg * r);
+                store(running.direct + (row + i) * hp + at, dh[i][b] * z);
+            }
+        }
+    }
+
+    template <class T>
+    static void backward_rows(const RnnBackward<T>& p, const BackwardStep<T>& step, const Running<T>& running) {
+        constexpr Index kP = kLanes<T>;
+        const Index hp = blocks_of<T>(p.units) * kP, units = p.units;
+        T *d = p.scratch + 10 * p.rows * hp, *dg = d + hp, *temporary = d + 2 * hp;
+        for_kept_rows<Gru>(p, step, running, [&](Index i) {
+            T *gates = step.gates + i * step.ld_gates, *dh = running.dh + i * hp, *direct = running.direct + i * hp;
+            const T *pre = step.z ? step.z + i * step.ld_gates : nullptr, *held = step.held ? step.held + i * step.ld_held : nullptr;
+            const auto gate = [&](int j, Index u) -> T& { return gates[(u / kP * kV + j) * kP + u % kP]; };
+            for (Index u = 0; u < units; ++u) {
+                d[u] = dh[u] * ((held ? held[u] : T(0)) - gate(kG, u));
+                dg[u] = dh[u] * (1 - gate(kZ, u));
+                direct[u] = dh[u] * gate(kZ, u);
+            }
+            differentiate_gate<kV>(p.recurrent_activation, gates, pre, kZ, units, d, temporary);
+            differentiate_gate<kV>(p.activation, gates, pre, kG, units, dg, temporary);
+            for (Index u = 0; u < units; ++u) {
+                d[u] = gate(kG, u) * gate(kQ, u);
+                gate(kQ, u) = gate(kG, u) * gate(kR, u);
+            }
+            differentiate_gate<kV>(p.recurrent_activation, gates, pre, kR, units, d, temporary);
+        });
+    }
+};
+
+// Its candidate needs r of all units first, so a step goes over the rows twice with a product in between.
+struct GruResetBefore {
+    static constexpr CellInfo kInfo = info(Cell::kGruResetBefore);
+    static constexpr bool kDirect = true;
+    enum { kG, kZ, kR, kV };
+    static bool fused(Activation, Activation) { return false; }
+
+    template <class T, int kRows, int kCols>
+    PYRNN_INLINE static void forward(const RnnForward<T>&, const ForwardStep<T>&, Vec<T> (&)[kRows][kCols], Index, Index) {}
+    template <class T, int kRows, int kBlocks>
+    PYRNN_INLINE static void backward(const RnnBackward<T>&, const BackwardStep<T>&, const Running<T>&, Vec<T> (&)[kRows][kBlocks],
+                                      Index, Index) {}
+
+    template <class T>
+    static void forward_rows(const RnnForward<T>& p, const ForwardStep<T>& step) {
+        constexpr Index kP = kLanes<T>;
+        const Index hp = blocks_of<T>(p.units) * kP, units = p.units;
+        T *reset = p.scratch + 8 * p.rows * hp, *product = p.scratch + 9 * p.rows * hp, *temporary = p.scratch + 10 * p.rows * hp;
+        const T* entering = step.entering ? step.entering + 2 * step.entering_copy : nullptr;
+        for (Index i = 0; i < p.rows; ++i) {
+            T* gates = step.gates + i * step.ld_gates;
+            activate_gate<kV>(p.recurrent_activation, gates, kZ, units, temporary);
+            activate_gate<kV>(p.recurrent_activation, gates, kR, units, temporary);
+            if (entering)
+                for (Index u = 0; u < units; ++u)
+                    reset[i * units + u] = gates[(u / kP * kV + kR) * kP + u % kP] * entering[i * step.ld_entering + u];
+        }
+        if (entering)
+            gemm<T>({reset, units, p.rows, 1, units, 0, p.candidate_panels, nullptr, units, product, hp, nullptr,
+                     Activation::kLinear, false});
+        for (Index i = 0; i < p.rows; ++i) {
+            T *gates = step.gates + i * step.ld_gates, *h = step.state + i * p.slots * units;
+            T* pre = step.z ? step.z + i * step.ld_z : nullptr;
+            const T* held = step.held ? step.held + i * step.ld_held : nullptr;
+            for (Index u = 0; u < units; ++u) {
+                T& g = gates[u / kP * kV * kP + u % kP];
+                if (entering) g += product[i * hp + u];
+                if (pre) pre[u / kP * kV * kP + u % kP] = g;
+            }
+            activate_gate<kV>(p.activation, gates, kG, units, temporary);
+            for (Index u = 0; u < units; ++u) {
+                const T* row = gates + u / kP * kV * kP + u % kP;
+                h[u] = row[kZ * kP] * (held ? held[u] : T(0)) + (1 - row[kZ * kP]) * row[kG * kP];
+            }
+        }
+    }
+
+    template <class T>
+    static void backward_rows(const RnnBackward<T>& p, const BackwardStep<T>& step, const Running<T>& running) {
+        constexpr Index kP = kLanes<T>;
+        const Index hp = blocks_of<T>(p.units) * kP, units = p.units;
+        T *da = p.scratch + 8 * p.rows * hp, *product = p.scratch + 9 * p.rows * hp;
+        T *d = p.scratch + 10 * p.rows * hp, *dg = d + hp, *temporary = d + 2 * hp;
+        std::memset(da, 0, static_cast<std::size_t>(p.rows * hp) * sizeof(T));
+        for_kept_rows<GruResetBefore>(p, step, running, [&](Index i) {
+            T *gates = step.gates + i * step.ld_gates, *dh = running.dh + i * hp, *direct = running.direct + i * hp;
+            const T *pre = step.z ? step.z + i * step.ld_gates : nullptr, *held = step.held ? step.held + i * step.ld_held : nullptr;
+            const auto gate = [&](int j, Index u) -> T& { return gates[(u / kP * kV + j) * kP + u % kP]; };
+            for (Index u = 0; u < units; ++u) {
+                d[u] = dh[u] * ((held ? held[u] : T(0)) - gate(kG, u));
+                dg[u] = dh[u] * (1 - gate(kZ, u));
+                direct[u] = dh[u] * gate(kZ, u);
+            }
+            differentiate_gate<kV>(p.recurrent_activation, gates, pre, kZ, units, d, temporary);
+            differentiate_gate<kV>(p.activation, gates, pre, kG, units, dg, temporary);
+            for (Index u = 0; u < units; ++u) da[i * hp + u] = gate(kG, u);
+        });
+        gemm<T>({da, hp, p.rows, 1, hp, 0, p.candidate_t_panels, nullptr, units, product, hp, nullptr, Activation::kLinear, false});
+        for (Index i = 0; i < p.rows; ++i) {
+            T* reset = p.reset_states + (i * p.steps + step.s) * units;
+            if (p.mask && !p.mask[i * p.steps + step.time]) {
+                for (Index u = 0; u < units; ++u) reset[u] = T(0);
+                continue;
+            }
+            T* gates = step.gates + i * step.ld_gates;
+            const T *pre = step.z ? step.z + i * step.ld_gates : nullptr, *held = step.held ? step.held + i * step.ld_held : nullptr;
+            const T* scale = p.state_scale ? p.state_scale + (p.scale_copies > 1 ? 2 : 0) * p.scale_copy + i * units : nullptr;
+            for (Index u = 0; u < units; ++u) {
+                const T r = gates[(u / kP * kV + kR) * kP + u % kP], factor = scale ? scale[u] : T(1);
+                const T entered = held ? held[u] * factor : T(0);
+                d[u] = product[i * hp + u] * entered;
+                reset[u] = r * entered;
+                running.direct[i * hp + u] += product[i * hp + u] * r * factor;
+            }
+            differentiate_gate<kV>(p.recurrent_activation, gates, pre, kR, units, d, temporary);
+        }
+    }
+};
+
+}  // namespace
+}  // namespace PYRNN_ISA_NAMESPACE
+}  // namespace pyrnn

@@ -1,0 +1,120 @@
+// LSTM (Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000), rec the recurrent activation:
+//   i, f, o = rec(b + x W + h U),  g = act(b + x W + h U),  c = f c_{t-1} + i g,  h = o act(c)
+//
+// Kept for backward: i, f, g, o in the place where dA will stand, and c.
+#pragma once
+
+#include "../kernels/scan.hpp"
+
+namespace pyrnn {
+namespace PYRNN_ISA_NAMESPACE {
+namespace {
+
+struct Lstm {
+    static constexpr CellInfo kInfo = info(Cell::kLstm);
+    static constexpr bool kDirect = false;
+    enum { kI, kF, kG, kO, kV };
+    static bool fused(Activation activation, Activation recurrent) {
+        return activation == Activation::kTanh && recurrent == Activation::kSigmoid;
+    }
+
+    template <class T, int kRows, int kCols>
+    PYRNN_INLINE static void forward(const RnnForward<T>& p, const ForwardStep<T>& step, Vec<T> (&acc)[kRows][kCols], Index row,
+                                     Index column) {
+        constexpr Index kP = kLanes<T>;
+        const Index hp = blocks_of<T>(p.units) * kP, ld_carry = p.carry_slots * hp, ld_state = p.slots * p.units;
+#pragma GCC unroll 16
+        for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+            for (int b = 0; b < kCols / kV; ++b) {
+                const Index at = column + b * kP;
+                const Vec<T> i = vector_sigmoid<T>(acc[r][b * kV + kI]), f = vector_sigmoid<T>(acc[r][b * kV + kF]);
+                const Vec<T> g = vector_tanh<T>(acc[r][b * kV + kG]), o = vector_sigmoid<T>(acc[r][b * kV + kO]);
+                const Vec<T> c = f * load(step.carry_in + (row + r) * ld_carry + at) + i * g;
+                store(step.carry_out + (row + r) * ld_carry + at, c);
+                store_columns(step.state + (row + r) * ld_state + at, o * vector_tanh<T>(c), p.units - at);
+                if (step.gates) {
+                    T* gates = step.gates + (row + r) * step.ld_gates + at * kV;
+                    store(gates + kI * kP, i), store(gates + kF * kP, f), store(gates + kG * kP, g), store(gates + kO * kP, o);
+                }
+            }
+        }
+    }
+
+    template <class T>
+    static void forward_rows(const RnnForward<T>& p, const ForwardStep<T>& step) {
+        constexpr Index kP = kLanes<T>;
+        const Index hp = blocks_of<T>(p.units) * kP;
+        T* temporary = p.scratch + 10 * p.rows * hp;
+        for (Index r = 0; r < p.rows; ++r) {
+            T *gates = step.gates + r * step.ld_gates, *h = step.state + r * p.slots * p.units;
+            const T* c_in = step.carry_in + r * p.carry_slots * hp;
+            T* c = step.carry_out + r * p.carry_slots * hp;
+            for (int j = 0; j < kV; ++j)
+                activate_gate<kV>(j == kG ? p.activation : p.recurrent_activation, gates, j, p.units, temporary);
+            for (Index at = 0; at < hp; at += kP) {
+                const T* g = gates + at * kV;
+                store(c + at, load(g + kF * kP) * load(c_in + at) + load(g + kI * kP) * load(g + kG * kP));
+            }
+            activate(p.activation, c, p.units, temporary, p.units, 1, p.units);
+            for (Index u = 0; u < p.units; ++u) h[u] = gates[(u / kP * kV + kO) * kP + u % kP] * temporary[u];
+        }
+    }
+
+    template <class T, int kRows, int kBlocks>
+    PYRNN_INLINE static void backward(const RnnBackward<T>& p, const BackwardStep<T>& step, const Running<T>& running,
+                                      Vec<T> (&dh)[kRows][kBlocks], Index row, Index column) {
+        constexpr Index kP = kLanes<T>;
+        const Index hp = blocks_of<T>(p.units) * kP, ld_carry = (p.steps + 1) * hp;
+#pragma GCC unroll 16
+        for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+            for (int b = 0; b < kBlocks; ++b) {
+                const Index at = column + b * kP;
+                T* gates = step.gates + (row + r) * step.ld_gates + at * kV;
+                T* carried = running.carry + (row + r) * hp + at;
+                const Vec<T> i = load(gates + kI * kP), f = load(gates + kF * kP), g = load(gates + kG * kP);
+                const Vec<T> o = load(gates + kO * kP), c_in = load(step.carry_in + (row + r) * ld_carry + at);
+                const Vec<T> y = vector_tanh<T>(load(step.carry_out + (row + r) * ld_carry + at));
+                const Vec<T> dc = load(carried) + dh[r][b] * o * (T(1) - y * y);
+                store(gates + kI * kP, dc * g * (i * (T(1) - i)));
+                store(gates + kF * kP, dc * c_in * (f * (T(1) - f)));
+                store(gates + kG * kP, dc * i * (T(1) - g * g));
+                store(gates + kO * kP, dh[r][b] * y * (o * (T(1) - o)));
+                store(carried, dc * f);
+            }
+        }
+    }
+
+    template <class T>
+    static void backward_rows(const RnnBackward<T>& p, const BackwardStep<T>& step, const Running<T>& running) {
+        constexpr Index kP = kLanes<T>;
+        const Index hp = blocks_of<T>(p.units) * kP, units = p.units;
+        T *y = p.scratch + 10 * p.rows * hp, *dy = y + hp, *dc = y + 2 * hp, *d = y + 3 * hp, *temporary = y + 4 * hp;
+        for_kept_rows<Lstm>(p, step, running, [&](Index r) {
+            T *gates = step.gates + r * step.ld_gates, *dh = running.dh + r * hp, *carried = running.carry + r * hp;
+            const T* z = step.z ? step.z + r * step.ld_gates : nullptr;
+            const T *c_in = step.carry_in + r * (p.steps + 1) * hp, *c = step.carry_out + r * (p.steps + 1) * hp;
+            const auto gate = [&](int j, Index u) -> T { return gates[(u / kP * kV + j) * kP + u % kP]; };
+            activate(p.activation, c, units, y, units, 1, units);
+            for (Index u = 0; u < units; ++u) dy[u] = dh[u] * gate(kO, u);
+            derivative_row(p.activation, y, c, dy, dc, units);
+            for (Index u = 0; u < units; ++u) dc[u] += carried[u];
+            for (Index u = 0; u < units; ++u) {
+                d[u] = dh[u] * y[u];
+                y[u] = dc[u] * gate(kI, u);   // of g
+                dy[u] = dc[u] * gate(kG, u);  // of i
+                carried[u] = dc[u] * gate(kF, u);
+                dc[u] *= c_in[u];  // of f
+            }
+            differentiate_gate<kV>(p.recurrent_activation, gates, z, kO, units, d, temporary);
+            differentiate_gate<kV>(p.activation, gates, z, kG, units, y, temporary);
+            differentiate_gate<kV>(p.recurrent_activation, gates, z, kI, units, dy, temporary);
+            differentiate_gate<kV>(p.recurrent_activation, gates, z, kF, units, dc, temporary);
+        });
+    }
+};
+
+}  // namespace
+}  // namespace PYRNN_ISA_NAMESPACE
+}  // namespace pyrnn

@@ -1,0 +1,363 @@
+// The time loop of every recurrent layer: tiles of rows x units through the input and recurrent products and, without
+// leaving registers, through the cell's step. The cells (cells/*.hpp) say what a step does; this file says where data lies.
+//
+// Forward, step s:   acc (V vectors a unit block) = bias + x_t W + h_{s-1} U,   then Cell::forward
+// Backward, step s:  dh = d output_s + dA_{s+1} U^T + what passed by U,         then Cell::backward, which leaves dA_s
+//
+// A cell gives, for the activations that it can do in registers (Cell::fused):
+//   forward(acc, ...)   on the accumulators of a row and unit block
+//   backward(dh, ...)
+// and for all others the same on whole rows in memory, forward_rows and backward_rows; and kDirect, whether some of dh
+// reaches h_{s-1} without passing U (then backward leaves it in running.direct).
+#pragma once
+
+#include "gemm.hpp"
+
+namespace pyrnn {
+namespace PYRNN_ISA_NAMESPACE {
+namespace {
+
+template <int kValue>
+struct Constant {
+    static constexpr int value = kValue;
+};
+
+template <class T>
+PYRNN_INLINE Vec<T> load_columns(const T* p, Index n) {
+    return n >= kLanes<T> ? load(p) : load_partial(p, n);
+}
+template <class T>
+PYRNN_INLINE void store_columns(T* p, Vec<T> v, Index n) {
+    n >= kLanes<T> ? store(p, v) : store_partial(p, v, n);
+}
+
+// Where step s of a block of rows finds its data; rows stand at the strides of the problem.
+template <class T>
+struct ForwardStep {
+    Index s, time;
+    const T* x;
+    const T *held, *entering;  // h_{s-1}, and as it enters U (copies of it where recurrent dropout differs by gate); or null
+    Index ld_held, ld_entering, entering_copy;
+    T* state;
+    const T* carry_in;
+    T* carry_out;
+    T *gates, *z;
+    Index ld_gates, ld_z;
+};
+
+// acc += a W over the kCount gates from vector kFirst on. With copy != 0 each gate reads its own copy of a.
+template <int kVectors, int kFirst, int kCount, int kGate = 0, class T, int kRows, int kCols>
+PYRNN_INLINE void accumulate_gates(Vec<T> (&acc)[kRows][kCols], const T* a, Index lda, Index copy, const T* panels, Index block,
+                                   Index k_count) {
+    constexpr Index kStep = kCount * kLanes<T>;
+    const T* panel = panels + block * k_count * kStep;
+    if (copy == 0) {
+        accumulate<kVectors, kFirst, kCount>(acc, a, lda, panel, k_count * kStep, kStep, k_count);
+        return;
+    }
+    if constexpr (kGate < kCount) {
+        accumulate<kVectors, kFirst + kGate, 1>(acc, a + kGate * copy, lda, panel + kGate * kLanes<T>, k_count * kStep, kStep,
+                                                k_count);
+        if constexpr (kGate + 1 < kCount)
+            accumulate_gates<kVectors, kFirst, kCount, kGate + 1>(acc, a, lda, copy, panels, block, k_count);
+    }
+}
+
+template <class T, class C, int kBlocks>
+struct ForwardTile {
+    const RnnForward<T>& p;
+    const ForwardStep<T>& step;
+    bool fused;
+    Index block;
+
+    template <int kRows>
+    void tile(Index row) {
+        constexpr int kV = C::kInfo.vectors;
+        constexpr Index kP = kLanes<T>;
+        const Index column = block * kP, ldx = p.steps * p.features;
+        Vec<T> acc[kRows][kBlocks * kV];
+        start(acc, p.bias ? p.bias + column * kV : nullptr);
+        accumulate_gates<kV, 0, C::kInfo.gates>(acc, step.x + row * ldx, ldx, p.x_copy, p.w_panels, block, p.features);
+        if (step.entering)
+            accumulate_gates<kV, C::kInfo.u_first, C::kInfo.u_count>(acc, step.entering + row * step.ld_entering,
+                                                                     step.ld_entering, step.entering_copy, p.u_panels, block,
+                                                                     p.units);
+        if (step.z) write(acc, step.z + row * step.ld_z + column * kV, step.ld_z, kBlocks * kV * kP);
+        if (fused) C::forward(p, step, acc, row, column);
+        else write(acc, step.gates + row * step.ld_gates + column * kV, step.ld_gates, kBlocks * kV * kP);
+    }
+};
+
+// Runs Tile<..., kBlocks> over all unit blocks: kWide blocks at a time, then one.
+template <int kWide, int kVectors, class Run>
+PYRNN_INLINE void for_blocks(Index blocks, Index rows, Run run) {
+    Index block = 0;
+    if constexpr (kWide > 1) {
+        for (; block + kWide <= blocks; block += kWide) {
+            auto tile = run(Constant<kWide>{}, block);
+            for_row_tiles<kTileRows<kWide * kVectors>>(rows, tile);
+        }
+    }
+    for (; block < blocks; ++block) {
+        auto tile = run(Constant<1>{}, block);
+        for_row_tiles<kTileRows<kVectors>>(rows, tile);
+    }
+}
+
+template <class T>
+PYRNN_INLINE void scale_row(T* out, const T* in, const T* scale, Index n) {
+    for (Index i = 0; i < n; ++i) out[i] = in[i] * scale[i];
+}
+
+// Masked rows hold h_{s-1} and c_{s-1}; `output`, where there is one, gets zeros for them.
+template <class T>
+void hold_masked_rows(const RnnForward<T>& p, const ForwardStep<T>& step) {
+    const Index ld_state = p.slots * p.units, hp = blocks_of<T>(p.units) * kLanes<T>;
+    for (Index r = 0; r < p.rows; ++r) {
+        const bool keep = p.mask[r * p.steps + step.time];
+        T* h = step.state + r * ld_state;
+        if (!keep) {
+            for (Index i = 0; i < p.units; ++i) h[i] = step.held ? step.held[r * step.ld_held + i] : T(0);
+            if (p.carry)
+                for (Index i = 0; i < hp; ++i)
+                    step.carry_out[r * p.carry_slots * hp + i] = step.carry_in[r * p.carry_slots * hp + i];
+        }
+        if (p.output)
+            for (Index i = 0; i < p.units; ++i) p.output[(r * p.steps + step.s) * p.units + i] = keep ? h[i] : T(0);
+    }
+}
+
+template <class T, class C>
+void scan_forward(const RnnForward<T>& p) {
+    constexpr int kV = C::kInfo.vectors, kWide = kV == 1 ? 2 : 1;
+    const Index blocks = blocks_of<T>(p.units), hp = blocks * kLanes<T>, ld_state = p.slots * p.units;
+    const bool fused = C::fused(p.activation, p.recurrent_activation);
+    T* scaled = p.scratch;                    // (copies, rows, H)
+    T* raw = p.scratch + 4 * p.rows * hp;     // (rows, V Hp), where gates are needed and not kept
+    for (Index s = 0; s < p.steps; ++s) {
+        ForwardStep<T> step{};
+        step.s = s;
+        step.time = p.backwards ? p.steps - 1 - s : s;
+        step.x = p.x + step.time * p.features;
+        step.held = s == 0 ? p.initial_state : p.states + ((s - 1) % p.slots) * p.units;
+        step.ld_held = s == 0 ? p.units : ld_state;
+        step.entering = step.held, step.ld_entering = step.ld_held;
+        step.state = p.states + (s % p.slots) * p.units;
+        if (p.carry) {
+            step.carry_in = p.carry + (s % p.carry_slots) * hp;
+            step.carry_out = p.carry + ((s + 1) % p.carry_slots) * hp;
+        }
+        step.gates = p.gates ? p.gates + s * kV * hp : (fused ? nullptr : raw);
+        step.z = p.z ? p.z + s * kV * hp : nullptr;
+        step.ld_z = p.steps * kV * hp;
+        step.ld_gates = p.gates ? step.ld_z : kV * hp;
+        if (step.held && p.state_scale) {
+            for (Index copy = 0; copy < p.scale_copies; ++copy)
+                for (Index r = 0; r < p.rows; ++r)
+                    scale_row(scaled + (copy * p.rows + r) * p.units, step.held + r * step.ld_held,
+                              p.state_scale + copy * p.scale_copy + r * p.units, p.units);
+            step.entering = scaled, step.ld_entering = p.units;
+            step.entering_copy = p.scale_copies > 1 ? p.rows * p.units : 0;
+        }
+        for_blocks<kWide, kV>(blocks, p.rows, [&](auto wide, Index block) {
+            return ForwardTile<T, C, decltype(wide)::value>{p, step, fused, block};
+        });
+        if (!fused) C::forward_rows(p, step);
+        if (p.mask) hold_masked_rows(p, step);
+    }
+}
+
+template <class T>
+struct BackwardStep {
+    Index s, time;
+    bool product, direct;        // whether dA_{s+1} exists; whether `direct` holds something
+    const T* d_output;
+    Index ld_output;
+    const T *held;               // h_{s-1}, or null: zero
+    Index ld_held;
+    const T *state, *carry_in, *carry_out;
+    T* gates;
+    const T* z;
+    Index ld_gates;
+};
+
+// The running gradients of a block of rows, (rows, Hp) each: of h beside what goes through U, and of c.
+template <class T>
+struct Running {
+    T *direct, *carry, *dh;
+};
+
+// dA_{s+1} U^T for the kRows x kBlocks tile, each gate scaled where recurrent dropout says so.
+template <class C, class T, int kRows, int kBlocks>
+PYRNN_INLINE void recurrent_product(const RnnBackward<T>& p, Vec<T> (&acc)[kRows][kBlocks], const T* da, Index ld_da, Index row,
+                                    Index block) {
+    constexpr Index kP = kLanes<T>, kV = C::kInfo.vectors, kU = C::kInfo.u_count;
+    const Index blocks = blocks_of<T>(p.units), k_all = blocks * kU * kP, column = block * kP;
+    const T* panel = p.ut_panels + block * k_all * kP;
+    da += row * ld_da + C::kInfo.u_first * kP;
+    if (!p.state_scale || p.scale_copies == 1) {
+        if (kU == kV) {
+            accumulate<1, 0, 1>(acc, da, ld_da, panel, k_all * kP, kP, k_all);
+        } else {
+            for (Index b = 0; b < blocks; ++b)
+                accumulate<1, 0, 1>(acc, da + b * kV * kP, ld_da, panel + b * kU * kP * kP, k_all * kP, kP, kU * kP);
+        }
+        if (!p.state_scale) return;
+    }
+    const Index n = p.units - column;
+    for (Index g = 0; g < (p.scale_copies == 1 ? 1 : kU); ++g) {
+        Vec<T> part[kRows][kBlocks];
+        if (p.scale_copies == 1) {
+            std::memcpy(&part, &acc, sizeof part);
+        } else {
+            start(part, static_cast<const T*>(nullptr));
+            for (Index b = 0; b < blocks; ++b)
+                accumulate<1, 0, 1>(part, da + (b * kV + g) * kP, ld_da, panel + (b * kU + g) * kP * kP, k_all * kP, kP, kP);
+        }
+        const T* scale = p.state_scale + g * p.scale_copy + row * p.units + column;
+        for (int r = 0; r < kRows; ++r)
+            for (int b = 0; b < kBlocks; ++b) {
+                const Vec<T> scaled = part[r][b] * load_columns(scale + r * p.units + b * kP, n - b * kP);
+                acc[r][b] = g == 0 ? scaled : acc[r][b] + scaled;
+            }
+    }
+}
+
+template <class T, class C, int kBlocks>
+struct BackwardTile {
+    const RnnBackward<T>& p;
+    const BackwardStep<T>& step;
+    const Running<T>& running;
+    bool fused;
+    Index block;
+
+    template <int kRows>
+    void tile(Index row) {
+        constexpr Index kP = kLanes<T>, kV = C::kInfo.vectors;
+        const Index column = block * kP, hp = blocks_of<T>(p.units) * kP, n = p.units - column;
+        Vec<T> dh[kRows][kBlocks];
+        start(dh, static_cast<const T*>(nullptr));
+        if (step.product) recurrent_product<C>(p, dh, step.gates + kV * hp, step.ld_gates, row, block);
+        if (step.direct) add_existing(dh, running.direct + row * hp + column, hp, kBlocks * kP);
+        if (step.d_output) {
+            const T* d = step.d_output + row * step.ld_output + column;
+            if (p.mask && p.zero_output_for_mask) {
+                for (int r = 0; r < kRows; ++r)
+                    for (int b = 0; b < kBlocks; ++b)
+                        if (p.mask[(row + r) * p.steps + step.time])
+                            dh[r][b] += load_columns(d + r * step.ld_output + b * kP, n - b * kP);
+            } else {
+                add_existing(dh, d, step.ld_output, n);
+            }
+        }
+        if (fused && !p.mask) C::backward(p, step, running, dh, row, column);
+        else write(dh, running.dh + row * hp + column, hp, kBlocks * kP);
+    }
+};
+
+// Calls step_row(row) for every row that is not masked; a masked one passes dh on and has no dA.
+template <class C, class T, class F>
+PYRNN_INLINE void for_kept_rows(const RnnBackward<T>& p, const BackwardStep<T>& step, const Running<T>& running, F step_row) {
+    const Index hp = blocks_of<T>(p.units) * kLanes<T>;
+    for (Index r = 0; r < p.rows; ++r) {
+        T* direct = running.direct + r * hp;
+        if (p.mask && !p.mask[r * p.steps + step.time]) {
+            std::memset(step.gates + r * step.ld_gates, 0, static_cast<std::size_t>(C::kInfo.vectors * hp) * sizeof(T));
+            std::memcpy(direct, running.dh + r * hp, static_cast<std::size_t>(hp) * sizeof(T));
+        } else {
+            std::memset(direct, 0, static_cast<std::size_t>(hp) * sizeof(T));
+            step_row(r);
+        }
+    }
+}
+
+// Row r's vectors of gate j stand V * P apart in a row of gates; these two run an activation or a derivative over them.
+template <int kVectors, class T>
+void activate_gate(Activation kind, T* gates, int j, Index units, T* temporary) {
+    constexpr Index kP = kLanes<T>;
+    gates += j * kP;
+    const Index blocks = blocks_of<T>(units);
+    for (Index b = 0; b < blocks; ++b) store(temporary + b * kP, load(gates + b * kVectors * kP));
+    activate(kind, temporary, units, temporary, units, 1, units);
+    for (Index b = 0; b < blocks; ++b) store(gates + b * kVectors * kP, load(temporary + b * kP));
+}
+// dz = dy * act'(y, z): dy, dz and the two temporaries are rows of Hp; y is read from gate j of `gates` before dz goes there.
+template <int kVectors, class T>
+void differentiate_gate(Activation kind, T* gates, const T* z, int j, Index units, const T* dy, T* temporary) {
+    constexpr Index kP = kLanes<T>;
+    const Index blocks = blocks_of<T>(units), hp = blocks * kP;
+    T *y = temporary, *pre = temporary + hp, *dz = temporary + 2 * hp;
+    for (Index b = 0; b < blocks; ++b) {
+        store(y + b * kP, load(gates + (b * kVectors + j) * kP));
+        if (z) store(pre + b * kP, load(z + (b * kVectors + j) * kP));
+        store(dz + b * kP, Vec<T>{});
+    }
+    derivative_row(kind, y, z ? pre : nullptr, dy, dz, units);
+    for (Index b = 0; b < blocks; ++b) store(gates + (b * kVectors + j) * kP, load(dz + b * kP));
+}
+
+// Steps under a mask whose activations could have stayed in registers.
+template <class T, class C>
+void finish_masked_rows(const RnnBackward<T>& p, const BackwardStep<T>& step, const Running<T>& running) {
+    constexpr Index kP = kLanes<T>;
+    const Index blocks = blocks_of<T>(p.units);
+    for_kept_rows<C>(p, step, running, [&](Index r) {
+        for (Index block = 0; block < blocks; ++block) {
+            Vec<T> dh[1][1] = {{load(running.dh + (r * blocks + block) * kP)}};
+            C::backward(p, step, running, dh, r, block * kP);
+        }
+    });
+}
+
+template <class T>
+PYRNN_INLINE void copy_rows(T* out, Index ld_out, const T* in, Index ld_in, Index rows, Index n) {
+    for (Index r = 0; r < rows; ++r)
+        for (Index i = 0; i < n; ++i) out[r * ld_out + i] = in[r * ld_in + i];
+}
+
+template <class T, class C>
+void scan_backward(const RnnBackward<T>& p) {
+    constexpr Index kP = kLanes<T>;
+    constexpr int kV = C::kInfo.vectors;
+    const Index blocks = blocks_of<T>(p.units), h = p.units, hp = blocks * kP, ld_states = p.steps * h;
+    const bool fused = C::fused(p.activation, p.recurrent_activation);
+    const Running<T> running{p.scratch, p.scratch + p.rows * hp, p.scratch + 2 * p.rows * hp};
+    std::memset(p.scratch, 0, static_cast<std::size_t>(2 * p.rows * hp) * sizeof(T));
+    if (p.d_final_state) copy_rows(running.direct, hp, p.d_final_state, h, p.rows, h);
+    if (p.d_final_carry) copy_rows(running.carry, hp, p.d_final_carry, h, p.rows, h);
+    const bool keeps_direct = C::kDirect || p.mask || !fused;
+    for (Index s = p.steps - 1; s >= -1; --s) {
+        BackwardStep<T> step{};
+        step.s = s;
+        step.time = p.backwards ? p.steps - 1 - s : s;
+        step.product = s + 1 < p.steps;
+        step.direct = step.product ? keeps_direct : p.d_final_state != nullptr;
+        step.gates = p.gates + s * kV * hp;
+        step.ld_gates = p.steps * kV * hp;
+        if (s >= 0) {
+            if (p.d_output && (p.sequences || s == p.steps - 1)) {
+                step.d_output = p.sequences ? p.d_output + s * h : p.d_output;
+                step.ld_output = p.sequences ? p.steps * h : h;
+            }
+            step.held = s == 0 ? p.initial_state : p.states + (s - 1) * h;
+            step.ld_held = s == 0 ? h : ld_states;
+            step.state = p.states + s * h;
+            if (p.carry) step.carry_in = p.carry + s * hp, step.carry_out = p.carry + (s + 1) * hp;
+            step.z = p.z ? p.z + s * kV * hp : nullptr;
+        }
+        const bool in_registers = fused && s >= 0;
+        const RnnBackward<T>& q = p;
+        for_blocks<2, 1>(blocks, p.rows, [&](auto wide, Index block) {
+            return BackwardTile<T, C, decltype(wide)::value>{q, step, running, in_registers, block};
+        });
+        if (s < 0) break;
+        if (!fused) C::backward_rows(p, step, running);
+        else if (p.mask) finish_masked_rows<T, C>(p, step, running);
+    }
+    copy_rows(p.d_initial_state, h, running.dh, hp, p.rows, h);
+    if (p.carry) copy_rows(p.d_initial_carry, h, running.carry, hp, p.rows, h);
+}
+
+}  // namespace
+}  // namespace PYRNN_ISA_NAMESPACE
+}  // namespace pyrnn

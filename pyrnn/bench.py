@@ -168,6 +168,7 @@ class Stack:
         """What forward and backward of a layer share."""
         return {
             "activation": "tanh",
+            "recurrent_activation": None,
             "initial_state": None,
             "mask": None,
             "input_scale": None,

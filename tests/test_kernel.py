@@ -57,7 +57,9 @@ def make_rnn(cell: str, shape: tuple[int, ...], option: dict[str, Any], *activat
         "x": rng.standard_normal((b, t, f)) * size,
         "kernel": rng.standard_normal((f, width)) / np.sqrt(f + h),
         "recurrent_kernel": rng.standard_normal((h, width)) / (f + h),
-        "bias": rng.standard_normal((2, width) if kind.bias_rows == 2 else width) * size if option.get("bias", True) else None,
+        "bias": rng.standard_normal((2, width) if kind.bias_rows == 2 else width) * size
+        if option.get("bias", True)
+        else None,
         "initial_state": list(rng.standard_normal((kind.states, b, h))) if option.get("initial_state") else None,
         "mask": mask if option.get("mask") else None,
         "input_scale": scale("input_scale", f),

@@ -13,6 +13,12 @@ from pyrnn import layers
 CASES: dict[str, list[tuple[dict[str, Any], tuple[int, ...]]]] = {
     "Activation": [({"activation": "tanh"}, (2, 3, 4)), ({"activation": "softmax"}, (2, 4))],
     "AveragePooling1D": [({"pool_size": 2}, (2, 5, 3)), ({"pool_size": 3, "strides": 2, "padding": "same"}, (2, 5, 3))],
+    "Bidirectional": [
+        ({"layer": "lstm"}, (2, 5, 4)),
+        ({"layer": "lstm", "merge_mode": "mul"}, (2, 5, 4)),
+        ({"layer": "gru", "merge_mode": "ave"}, (2, 5, 4)),
+        ({"layer": "gru", "merge_mode": "sum"}, (40, 3, 2)),
+    ],
     "Conv1D": [
         ({"filters": 3, "kernel_size": 2}, (2, 6, 4)),
         ({"filters": 3, "kernel_size": 3, "strides": 2, "padding": "same", "activation": "tanh"}, (2, 6, 4)),
@@ -21,9 +27,19 @@ CASES: dict[str, list[tuple[dict[str, Any], tuple[int, ...]]]] = {
     "Dense": [({"units": 3, "activation": "tanh"}, (2, 4)), ({"units": 3, "use_bias": False}, (2, 3, 4))],
     "Dropout": [({"rate": 0.0}, (2, 4))],
     "Flatten": [({}, (2, 3, 4))],
+    "GRU": [
+        ({"units": 3}, (2, 5, 4)),
+        ({"units": 3, "reset_after": False, "return_sequences": True}, (2, 5, 4)),
+        ({"units": 3, "activation": "relu", "recurrent_activation": "hard_sigmoid", "use_bias": False}, (2, 5, 4)),
+    ],
     "GlobalAveragePooling1D": [({}, (2, 3, 4)), ({"keepdims": True}, (2, 3, 4))],
     "GlobalMaxPooling1D": [({}, (2, 3, 4)), ({"keepdims": True}, (2, 3, 4))],
     "InputLayer": [({"shape": (3,)}, (2, 3))],
+    "LSTM": [
+        ({"units": 3}, (2, 5, 4)),
+        ({"units": 3, "unit_forget_bias": False, "return_sequences": True, "go_backwards": True}, (2, 5, 4)),
+        ({"units": 3, "activation": "softsign", "use_bias": False}, (2, 5, 4)),
+    ],
     "Masking": [({"mask_value": 0.5}, (2, 3, 4))],
     "MaxPooling1D": [({}, (2, 5, 3)), ({"pool_size": 3, "strides": 2, "padding": "same"}, (2, 5, 3))],
     "RepeatVector": [({"n": 3}, (2, 4))],
@@ -40,8 +56,13 @@ CASES: dict[str, list[tuple[dict[str, Any], tuple[int, ...]]]] = {
 
 def make(name: str, arguments: dict[str, Any], dtype: str) -> layers.Layer:
     settings = dict(arguments)
-    if settings.get("layer") == "dense":
-        settings["layer"] = layers.Dense(3, activation="tanh", dtype=dtype)
+    inner = {
+        "dense": lambda: layers.Dense(3, activation="tanh", dtype=dtype),
+        "lstm": lambda: layers.LSTM(3, return_sequences=True, dtype=dtype),
+        "gru": lambda: layers.GRU(2, dtype=dtype),
+    }
+    if "layer" in settings:
+        settings["layer"] = inner[settings["layer"]]()
     return layers.REGISTRY[name](**settings, dtype=dtype)
 
 

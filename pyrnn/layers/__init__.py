@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from pyrnn.layers.base import Layer
+from pyrnn.layers.bidirectional import Bidirectional
 from pyrnn.layers.convolution import Conv1D
 from pyrnn.layers.core import Activation, Dense, Rescaling
 from pyrnn.layers.input import Input, InputLayer
 from pyrnn.layers.masking import Masking
 from pyrnn.layers.pooling import AveragePooling1D, GlobalAveragePooling1D, GlobalMaxPooling1D, MaxPooling1D
-from pyrnn.layers.recurrent import Recurrent, SimpleRNN
+from pyrnn.layers.recurrent import GRU, LSTM, Recurrent, SimpleRNN
 from pyrnn.layers.regularization import Dropout
 from pyrnn.layers.reshaping import Flatten, RepeatVector, Reshape
 from pyrnn.layers.wrappers import TimeDistributed
@@ -22,13 +23,16 @@ REGISTRY: dict[str, type[Layer]] = {
     for kind in (
         Activation,
         AveragePooling1D,
+        Bidirectional,
         Conv1D,
         Dense,
         Dropout,
         Flatten,
+        GRU,
         GlobalAveragePooling1D,
         GlobalMaxPooling1D,
         InputLayer,
+        LSTM,
         Masking,
         MaxPooling1D,
         RepeatVector,
@@ -40,9 +44,12 @@ REGISTRY: dict[str, type[Layer]] = {
 }
 
 __all__ = [
+    "GRU",
+    "LSTM",
     "REGISTRY",
     "Activation",
     "AveragePooling1D",
+    "Bidirectional",
     "Conv1D",
     "Dense",
     "Dropout",

@@ -34,11 +34,16 @@ _BASE_ARGUMENTS = (
 )
 
 
+def snake_case(name: str) -> str:
+    """SimpleRNN -> simple_rnn, Conv1D -> conv1d, GRU -> gru, as Keras names layers and groups of a file."""
+    name = re.sub(r"\W+", "", name)
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
 def auto_name(kind: str) -> str:
     """Keras's automatic name: 'simple_rnn', then 'simple_rnn_1', counted per process."""
-    snake = re.sub(r"\W+", "", kind)
-    snake = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", snake)
-    snake = re.sub("([a-z])([A-Z])", r"\1_\2", snake).lower()
+    snake = snake_case(kind)
     count = _counters[snake]
     _counters[snake] += 1
     return f"{snake}_{count}" if count else snake

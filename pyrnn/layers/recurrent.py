@@ -1,4 +1,4 @@
-"""Recurrent layers: what they share, and SimpleRNN."""
+"""Recurrent layers: what they share, and SimpleRNN, LSTM and GRU."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pyrnn import activations, backend, constraints, initializers, regularizers, seeds
-from pyrnn.layers.base import Array, Layer, Shape, dropout_scale, fraction
+from pyrnn.layers.base import Array, Layer, Shape, dropout_scale, fraction, snake_case
 from pyrnn.parameters import Weight
 from pyrnn.validation import positive_int
 
@@ -16,10 +16,11 @@ from pyrnn.validation import positive_int
 class Recurrent(Layer):
     """A cell walked over time; subclasses name the cell, its gates and its states.
 
-    `unroll` is accepted as in Keras and changes no number.
+    `unroll` and, for LSTM and GRU, `implementation` are accepted as in Keras and change no number, but that
+    `implementation=1`, which recurrent dropout implies, draws a dropout mask for each gate.
     """
 
-    cell: ClassVar[str] = ""
+    cell: str = ""
     gates: ClassVar[int] = 1
     state_count: ClassVar[int] = 1
     axes = ("batch", "time", "features")
@@ -28,36 +29,46 @@ class Recurrent(Layer):
     def __init__(
         self,
         units: int,
-        activation: Any = "tanh",
-        use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        recurrent_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        recurrent_constraint: Any = None,
-        bias_constraint: Any = None,
-        dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
-        return_sequences: bool = False,
-        return_state: bool = False,
-        go_backwards: bool = False,
-        stateful: bool = False,
-        unroll: bool = False,
-        seed: int | None = None,
-        zero_output_for_mask: bool = False,
+        *,
+        activation: Any,
+        recurrent_activation: Any = None,
+        use_bias: bool,
+        kernel_initializer: Any,
+        recurrent_initializer: Any,
+        bias_initializer: Any,
+        kernel_regularizer: Any,
+        recurrent_regularizer: Any,
+        bias_regularizer: Any,
+        activity_regularizer: Any,
+        kernel_constraint: Any,
+        recurrent_constraint: Any,
+        bias_constraint: Any,
+        dropout: float,
+        recurrent_dropout: float,
+        seed: int | None,
+        return_sequences: bool,
+        return_state: bool,
+        go_backwards: bool,
+        stateful: bool,
+        unroll: bool,
+        zero_output_for_mask: bool,
+        use_cudnn: Any = "auto",
+        implementation: int = 2,
         **kwargs: Any,
     ) -> None:
         self.units = positive_int("units", units)
-        self.activation = activations.get(activation)
-        self._activation = activations.serialize(self.activation)
+        self.activation, self._activation = self._resolved("activation", activation)
+        self.recurrent_activation: Any = None
         self._recurrent_activation: str | None = None
-        if self._activation == "glu":
-            raise ValueError(f"{type(self).__name__} cannot use the activation 'glu', which halves its input")
+        if self.gates > 1:
+            self.recurrent_activation, self._recurrent_activation = self._resolved(
+                "recurrent_activation", recurrent_activation
+            )
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        if use_cudnn not in ("auto", False, None):
+            raise ValueError(f"use_cudnn must be 'auto' or False, since there is no GPU here, got {use_cudnn!r}")
+        if implementation not in (1, 2):
+            raise ValueError(f"implementation must be 1 or 2, got {implementation!r}")
         self.use_bias = bool(use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.recurrent_initializer = initializers.get(recurrent_initializer)
@@ -78,12 +89,24 @@ class Recurrent(Layer):
         self.zero_output_for_mask = bool(zero_output_for_mask)
         self.seed = seed
         self.states: tuple[Array, ...] | None = None
+        self._mask_by_gate = self.gates > 1 and (implementation == 1 or self.recurrent_dropout > 0)
         self._rng = seeds.generator(seed) if self.dropout or self.recurrent_dropout else None
         self._workspace = backend.Workspace()
         self._saved: tuple[Any, ...] | None = None
         self.kernel: Weight
         self.recurrent_kernel: Weight
         self.bias: Weight | None = None
+
+    def _resolved(self, argument: str, activation: Any) -> tuple[Any, str]:
+        """An activation as Keras's users see it and its name for the kernel."""
+        function = activations.get(activation)
+        name = activations.serialize(function)
+        if name == "glu":
+            raise ValueError(f"{type(self).__name__} cannot use 'glu' as {argument}: it halves its input")
+        return function, name
+
+    def _bias_shape(self) -> tuple[int, ...]:
+        return (self.gates * self.units,)
 
     def _build(self, input_shape: Shape) -> None:
         features = input_shape[-1]
@@ -111,14 +134,14 @@ class Recurrent(Layer):
         )
         if self.use_bias:
             self.bias = self.add_weight(
-                (width,),
+                self._bias_shape(),
                 "bias",
                 initializer=self.bias_initializer,
                 regularizer=self.bias_regularizer,
                 constraint=self.bias_constraint,
             )
         for weight in self._weights:
-            weight.path = f"{self.name}/{self.cell}_cell/{weight.name}"
+            weight.path = f"{self.name}/{snake_case(type(self).__name__)}_cell/{weight.name}"
         if self.stateful:
             self.states = self._zero_states(input_shape[0])
 
@@ -144,6 +167,12 @@ class Recurrent(Layer):
         version = max(self.kernel.version, self.recurrent_kernel.version)
         return version if self.bias is None else max(version, self.bias.version)
 
+    def _dropout_mask(self, rate: float, batch: int, width: int) -> Array:
+        """Factors (batch, width) for every step of a sequence, or one for each gate: (gates, batch, width)."""
+        assert self._rng is not None
+        shape = (self.gates, batch, width) if self._mask_by_gate else (batch, width)
+        return dropout_scale(self._rng, shape, rate, self.dtype)
+
     def forward(
         self,
         x: Array,
@@ -162,9 +191,9 @@ class Recurrent(Layer):
         input_scale = state_scale = None
         if training and self._rng is not None:
             if self.dropout:
-                input_scale = dropout_scale(self._rng, (x.shape[0], x.shape[2]), self.dropout, self.dtype)
+                input_scale = self._dropout_mask(self.dropout, x.shape[0], x.shape[2])
             if self.recurrent_dropout:
-                state_scale = dropout_scale(self._rng, (x.shape[0], self.units), self.recurrent_dropout, self.dtype)
+                state_scale = self._dropout_mask(self.recurrent_dropout, x.shape[0], self.units)
         bias = self.bias
         version = self._version()
         output, finals, saved = backend.rnn_forward(
@@ -224,6 +253,25 @@ class Recurrent(Layer):
         )
         return dx
 
+    def checked_mask(self, mask: Any, x: Array) -> Array:
+        """A mask (batch, time) for x."""
+        array: Array = np.ascontiguousarray(mask, dtype=bool)
+        if array.shape != x.shape[:2]:
+            raise ValueError(f"mask must have shape (batch, time) = {x.shape[:2]}, got {array.shape}")
+        return array
+
+    def checked_states(self, states: Any, x: Array) -> list[Array]:
+        """Initial states for x, one array (batch, units) each."""
+        given = list(states) if isinstance(states, (list, tuple)) else [states]
+        arrays = [np.ascontiguousarray(state, dtype=self.dtype) for state in given]
+        shape = (x.shape[0], self.units)
+        if len(arrays) != self.state_count or any(state.shape != shape for state in arrays):
+            raise ValueError(
+                f"initial_state must be {self.state_count} array(s) of shape (batch, units) = {shape}, "
+                f"got shapes {[state.shape for state in arrays]}"
+            )
+        return arrays
+
     def __call__(self, x: Any, *, initial_state: Any = None, training: bool = False, mask: Any = None) -> Any:
         """Run the layer on an array; `initial_state` is one array (batch, units) a state, or a list of them."""
         array = np.ascontiguousarray(x, dtype=self.dtype)
@@ -232,18 +280,9 @@ class Recurrent(Layer):
         else:
             self.build(array.shape)
         if mask is not None:
-            mask = np.ascontiguousarray(mask, dtype=bool)
-            if mask.shape != array.shape[:2]:
-                raise ValueError(f"mask must have shape (batch, time) = {array.shape[:2]}, got {mask.shape}")
+            mask = self.checked_mask(mask, array)
         if initial_state is not None:
-            given = list(initial_state) if isinstance(initial_state, (list, tuple)) else [initial_state]
-            initial_state = [np.ascontiguousarray(state, dtype=self.dtype) for state in given]
-            shape = (array.shape[0], self.units)
-            if len(given) != self.state_count or any(state.shape != shape for state in initial_state):
-                raise ValueError(
-                    f"initial_state must be {self.state_count} array(s) of shape (batch, units) = {shape}, "
-                    f"got shapes {[state.shape for state in initial_state]}"
-                )
+            initial_state = self.checked_states(initial_state, array)
         return self.forward(array, training=bool(training), mask=mask, initial_state=initial_state)
 
     def get_config(self) -> dict[str, Any]:
@@ -271,10 +310,234 @@ class Recurrent(Layer):
             "dropout": self.dropout,
             "recurrent_dropout": self.recurrent_dropout,
         }
+        if self.gates > 1:
+            config |= {"recurrent_activation": activations.serialize(self.recurrent_activation), "seed": self.seed}
         return config
 
 
 class SimpleRNN(Recurrent):
-    """Fully connected recurrence: h_t = act(x_t W + b + h_{t-1} U). Arguments and defaults are Keras's."""
+    """Fully connected recurrence: h_t = act(x_t W + b + h_{t-1} U). Arguments and defaults are Keras's.
+
+    x (batch, time, features) -> (batch, units), or (batch, time, units) with `return_sequences`.
+
+    Source: Elman 1990, Finding structure in time.
+    """
 
     cell = "simple_rnn"
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = "tanh",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        recurrent_constraint: Any = None,
+        bias_constraint: Any = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        seed: int | None = None,
+        zero_output_for_mask: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            units,
+            activation=activation,
+            use_bias=use_bias,
+            kernel_initializer=kernel_initializer,
+            recurrent_initializer=recurrent_initializer,
+            bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            recurrent_regularizer=recurrent_regularizer,
+            bias_regularizer=bias_regularizer,
+            activity_regularizer=activity_regularizer,
+            kernel_constraint=kernel_constraint,
+            recurrent_constraint=recurrent_constraint,
+            bias_constraint=bias_constraint,
+            dropout=dropout,
+            recurrent_dropout=recurrent_dropout,
+            seed=seed,
+            return_sequences=return_sequences,
+            return_state=return_state,
+            go_backwards=go_backwards,
+            stateful=stateful,
+            unroll=unroll,
+            zero_output_for_mask=zero_output_for_mask,
+            **kwargs,
+        )
+
+
+class LSTM(Recurrent):
+    """Long short-term memory. Arguments and defaults are Keras's, gates in its order i, f, c, o.
+
+    i, f, o = recurrent_activation(x_t W + h_{t-1} U + b),  g = activation(x_t W + h_{t-1} U + b),
+    c_t = f c_{t-1} + i g,  h_t = o activation(c_t);  states are [h, c].
+
+    Source: Hochreiter and Schmidhuber 1997; forget gate of Gers et al. 2000, its bias starting at 1 with
+    `unit_forget_bias` (Jozefowicz et al. 2015).
+    """
+
+    cell = "lstm"
+    gates = 4
+    state_count = 2
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = "tanh",
+        recurrent_activation: Any = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
+        unit_forget_bias: bool = True,
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        recurrent_constraint: Any = None,
+        bias_constraint: Any = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        seed: int | None = None,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        use_cudnn: Any = "auto",
+        zero_output_for_mask: bool = False,
+        implementation: int = 2,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            units,
+            activation=activation,
+            recurrent_activation=recurrent_activation,
+            use_cudnn=use_cudnn,
+            implementation=implementation,
+            use_bias=use_bias,
+            kernel_initializer=kernel_initializer,
+            recurrent_initializer=recurrent_initializer,
+            bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            recurrent_regularizer=recurrent_regularizer,
+            bias_regularizer=bias_regularizer,
+            activity_regularizer=activity_regularizer,
+            kernel_constraint=kernel_constraint,
+            recurrent_constraint=recurrent_constraint,
+            bias_constraint=bias_constraint,
+            dropout=dropout,
+            recurrent_dropout=recurrent_dropout,
+            seed=seed,
+            return_sequences=return_sequences,
+            return_state=return_state,
+            go_backwards=go_backwards,
+            stateful=stateful,
+            unroll=unroll,
+            zero_output_for_mask=zero_output_for_mask,
+            **kwargs,
+        )
+        self.unit_forget_bias = bool(unit_forget_bias)
+
+    def _build(self, input_shape: Shape) -> None:
+        super()._build(input_shape)
+        if self.bias is not None and self.unit_forget_bias:
+            start = self.bias.numpy()
+            start[self.units : 2 * self.units] = 1
+            self.bias.assign(start)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "unit_forget_bias": self.unit_forget_bias}
+
+
+class GRU(Recurrent):
+    """Gated recurrent unit. Arguments and defaults are Keras's, gates in its order z, r, h.
+
+    z, r = recurrent_activation(x_t W + h_{t-1} U + b),  h_t = z h_{t-1} + (1 - z) g,
+    g = activation(x_t W + b + r (h_{t-1} U + b'))   with `reset_after` (bias (2, 3 * units): b, b'), else
+    g = activation(x_t W + b + (r h_{t-1}) U).
+
+    Source: Cho et al. 2014 (reset before, version 1); version 3 of the paper and cuDNN (reset after).
+    """
+
+    gates = 3
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = "tanh",
+        recurrent_activation: Any = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        recurrent_constraint: Any = None,
+        bias_constraint: Any = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        seed: int | None = None,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        reset_after: bool = True,
+        use_cudnn: Any = "auto",
+        zero_output_for_mask: bool = False,
+        implementation: int = 2,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            units,
+            activation=activation,
+            recurrent_activation=recurrent_activation,
+            use_cudnn=use_cudnn,
+            implementation=implementation,
+            use_bias=use_bias,
+            kernel_initializer=kernel_initializer,
+            recurrent_initializer=recurrent_initializer,
+            bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            recurrent_regularizer=recurrent_regularizer,
+            bias_regularizer=bias_regularizer,
+            activity_regularizer=activity_regularizer,
+            kernel_constraint=kernel_constraint,
+            recurrent_constraint=recurrent_constraint,
+            bias_constraint=bias_constraint,
+            dropout=dropout,
+            recurrent_dropout=recurrent_dropout,
+            seed=seed,
+            return_sequences=return_sequences,
+            return_state=return_state,
+            go_backwards=go_backwards,
+            stateful=stateful,
+            unroll=unroll,
+            zero_output_for_mask=zero_output_for_mask,
+            **kwargs,
+        )
+        self.reset_after = bool(reset_after)
+        self.cell = "gru" if self.reset_after else "gru_reset_before"
+
+    def _bias_shape(self) -> tuple[int, ...]:
+        return (2, 3 * self.units) if self.reset_after else (3 * self.units,)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "reset_after": self.reset_after}

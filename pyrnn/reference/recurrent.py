@@ -1,7 +1,7 @@
 """Recurrent layers over whole sequences, one step after another, as the papers write them.
 
-Each cell is a function for one step and one for its gradient. Weights stand in Keras's layout; `x` and `h` of a step are
-one array for each gate, all the same unless dropout scales them apart.
+Each cell is a function for one step and one for its gradient. Weights stand in Keras's layout; `x` and `h` of a step
+are one array for each gate, all the same unless dropout scales them apart.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ class Gradient(NamedTuple):
 
 
 def _affine(x: Each, h: Each, w: Weights, gate: int) -> Array:
-    return x[gate] @ w.kernel[gate] + w.bias[gate] + h[gate] @ w.recurrent_kernel[gate]
+    z: Array = x[gate] @ w.kernel[gate] + w.bias[gate] + h[gate] @ w.recurrent_kernel[gate]
+    return z
 
 
 def _simple_rnn(x: Each, h: Each, states: Sequence[Array], w: Weights, act: str, rec: str) -> Step:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import os
-import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -15,20 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn.layers import Layer, Recurrent, TimeDistributed
+from pyrnn.layers import Bidirectional, Layer, Recurrent, TimeDistributed
+from pyrnn.layers.base import snake_case
 from pyrnn.models import Sequential
 from pyrnn.parameters import Weight
 from pyrnn.saving.atomic import replace_file
 
 Array = NDArray[Any]
 ENDING = ".weights.h5"
-
-
-def snake_case(name: str) -> str:
-    """SimpleRNN -> simple_rnn, Conv1D -> conv1d, as Keras names its groups."""
-    name = re.sub(r"\W+", "", name)
-    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
-    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
 def _layer_groups(model: Sequential) -> list[tuple[str, Layer]]:
@@ -50,6 +43,10 @@ def _variable_groups(group: str, layer: Layer) -> list[tuple[str, str, Sequence[
         return [(f"{group}/cell/vars", cell, layer.weights), (f"{group}/vars", layer.name, [])]
     if isinstance(layer, TimeDistributed):
         return [*_variable_groups(f"{group}/layer", layer.layer), (f"{group}/vars", layer.name, [])]
+    if isinstance(layer, Bidirectional):
+        directions = {"forward_layer": layer.forward_layer, "backward_layer": layer.backward_layer}
+        inner = [each for name, part in directions.items() for each in _variable_groups(f"{group}/{name}", part)]
+        return [*inner, (f"{group}/vars", layer.name, [])]
     return [(f"{group}/vars", layer.name, layer.weights)]
 
 

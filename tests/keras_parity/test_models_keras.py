@@ -28,6 +28,25 @@ STACKS: dict[str, Any] = {
         L.SimpleRNN(64),
         L.Dense(1),
     ],
+    "lstm": lambda L: [
+        L.Masking(),
+        L.LSTM(16, return_sequences=True),
+        L.LSTM(8, activation="relu", unit_forget_bias=False, go_backwards=True),
+        L.Dense(1),
+    ],
+    "gru": lambda L: [
+        L.GRU(16, return_sequences=True, kernel_regularizer="l2"),
+        L.GRU(9, reset_after=False, return_sequences=True, recurrent_activation="hard_sigmoid"),
+        L.GRU(7, use_bias=False),
+        L.Dense(1),
+    ],
+    "bidirectional": lambda L: [
+        L.Masking(),
+        L.Bidirectional(L.LSTM(8, return_sequences=True)),
+        L.Bidirectional(L.GRU(5, return_sequences=True), merge_mode="mul"),
+        L.Bidirectional(L.SimpleRNN(5), merge_mode="ave"),
+        L.Dense(1),
+    ],
     "conv": lambda L: [
         L.Conv1D(16, 3, activation="relu"),
         L.MaxPooling1D(3),

@@ -1,0 +1,244 @@
+"""Bidirectional: two recurrent layers over the same sequence, one from either end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from pyrnn import backend
+from pyrnn.layers.base import Array, Layer, Shape
+from pyrnn.layers.recurrent import Recurrent
+from pyrnn.validation import unknown_name
+
+MERGE_MODES = ("sum", "mul", "ave", "concat", None)
+# Up to this batch the kernel walks a sequence on one thread, so a second one can walk it from the other end.
+_SMALL_BATCH = 32
+
+_second: ThreadPoolExecutor | None = None
+
+
+def _forget_second() -> None:
+    global _second
+    _second = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_second)
+
+
+def _both(batch: int, one: Callable[[], Any], other: Callable[[], Any]) -> tuple[Any, Any]:
+    """The results of both calls, side by side where the kernel leaves a thread free."""
+    global _second
+    if batch > _SMALL_BATCH or backend.get_num_threads() < 2:
+        return one(), other()
+    if _second is None:
+        _second = ThreadPoolExecutor(1, thread_name_prefix="pyrnn-bidirectional")
+    pending = _second.submit(other)
+    try:
+        first = one()
+    finally:
+        second = pending.result()
+    return first, second
+
+
+class Bidirectional(Layer):
+    """A recurrent layer and its mirror image, which reads the sequence from the end; outputs merged by `merge_mode`.
+
+    merge_mode: "concat" (units side by side), "sum", "ave", "mul", or None for a list of both. Source: Schuster and
+    Paliwal 1997; arguments, defaults and masks (`zero_output_for_mask` with `return_sequences`) are Keras's.
+    """
+
+    axes = ("batch", "time", "features")
+    supports_masking = True
+
+    def __init__(
+        self,
+        layer: Recurrent,
+        merge_mode: str | None = "concat",
+        weights: Any = None,
+        backward_layer: Recurrent | None = None,
+        **kwargs: Any,
+    ) -> None:
+        for argument, given in (("layer", layer), ("backward_layer", backward_layer)):
+            if not isinstance(given, Recurrent) and not (given is None and argument == "backward_layer"):
+                raise ValueError(f"{argument} of Bidirectional must be a recurrent layer, got {given!r}")
+        if merge_mode not in MERGE_MODES:
+            raise ValueError(unknown_name("merge_mode", merge_mode, [str(mode) for mode in MERGE_MODES]))
+        kwargs.setdefault("dtype", layer.dtype)
+        if layer.declared_shape is not None:
+            kwargs.setdefault("batch_shape", layer.declared_shape)
+        super().__init__(**kwargs)
+        self.forward_layer = self._copy(layer, "forward_")
+        if backward_layer is None:
+            backward_layer = self._copy(layer, "backward_", go_backwards=True)
+        self.backward_layer = backward_layer
+        if self.forward_layer.go_backwards == self.backward_layer.go_backwards:
+            raise ValueError(
+                f"layer and backward_layer must differ in go_backwards, got {self.backward_layer.go_backwards} for both"
+            )
+        for option in ("stateful", "return_sequences", "return_state", "units", "dtype"):
+            values = [getattr(each, option) for each in self._directions]
+            if values[0] != values[1]:
+                raise ValueError(f"layer and backward_layer must agree in {option}, got {values[0]} and {values[1]}")
+        for each in self._directions:
+            each.zero_output_for_mask = each.return_sequences
+        self.merge_mode = merge_mode
+        self.stateful = layer.stateful
+        self.return_sequences = layer.return_sequences
+        self.return_state = layer.return_state
+        self._initial_weights = weights
+        self._merged: tuple[Array, Array] | None = None
+        if not self._trainable:
+            self.trainable = False
+
+    @staticmethod
+    def _copy(layer: Recurrent, prefix: str, **changes: Any) -> Recurrent:
+        name = prefix + layer.name.removeprefix(prefix)
+        copy = type(layer).from_config({**layer.get_config(), "name": name, **changes})
+        assert isinstance(copy, Recurrent)
+        return copy
+
+    @property
+    def _directions(self) -> tuple[Recurrent, Recurrent]:
+        return self.forward_layer, self.backward_layer
+
+    @property
+    def states(self) -> tuple[Array, ...] | None:
+        """Kept states of a stateful layer, those of the forward direction first."""
+        forward, backward = (each.states for each in self._directions)
+        return None if forward is None or backward is None else (*forward, *backward)
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes the weights."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+        for each in self._directions:
+            each.trainable = bool(value)
+
+    def _build(self, input_shape: Shape) -> None:
+        for each in self._directions:
+            each.build(input_shape)
+            for weight in each.weights:
+                weight.path = f"{self.name}/{weight.path}"
+        self._weights = [weight for each in self._directions for weight in each.weights]
+        if self._initial_weights is not None:
+            self.set_weights(self._initial_weights)
+
+    def reset_state(self) -> None:
+        for each in self._directions:
+            each.reset_state()
+
+    reset_states = reset_state
+
+    def compute_output_shape(self, input_shape: Shape) -> Any:
+        shape = self.forward_layer.compute_output_shape(input_shape)
+        output, states = (shape[0], shape[1:]) if self.return_state else (shape, ())
+        if self.merge_mode is None:
+            return (output, output, *states, *states)
+        if self.merge_mode == "concat":
+            output = (*output[:-1], 2 * output[-1])
+        return (output, *states, *states) if self.return_state else output
+
+    def compute_mask(self, x: Array | None, mask: Array | None = None) -> Any:
+        output = mask if self.return_sequences else None
+        outputs = [output, output] if self.merge_mode is None else [output]
+        if self.return_state:
+            outputs += [None] * (2 * self.forward_layer.state_count)
+        return outputs if len(outputs) > 1 else output
+
+    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None, initial_state: Any = None) -> Any:
+        half = None if initial_state is None else len(initial_state) // 2
+        starts = (None, None) if half is None else (initial_state[:half], initial_state[half:])
+
+        def run(layer: Recurrent, start: Any) -> Any:
+            return layer.forward(x, training=training, mask=mask, initial_state=start)
+
+        forward, backward = _both(
+            len(x), lambda: run(self.forward_layer, starts[0]), lambda: run(self.backward_layer, starts[1])
+        )
+        states: tuple[Array, ...] = ()
+        if self.return_state:
+            states = (*forward[1:], *backward[1:])
+            forward, backward = forward[0], backward[0]
+        if self.return_sequences:
+            backward = backward[:, ::-1]
+        if training:
+            self._merged = (forward, backward)
+        if self.merge_mode is None:
+            return (forward, np.ascontiguousarray(backward), *states)
+        if self.merge_mode == "concat":
+            output = np.concatenate([forward, backward], axis=-1)
+        elif self.merge_mode == "mul":
+            output = forward * backward
+        else:
+            output = forward + backward
+            if self.merge_mode == "ave":
+                output /= 2
+        return (output, *states) if self.return_state else output
+
+    def backward(self, dy: Any, *, need_dx: bool = True) -> Array | None:
+        assert self._merged is not None, "backward() follows forward(training=True)"
+        forward, backward = self._merged
+        units = self.forward_layer.units
+        if self.merge_mode is None:
+            parts = dy[0], dy[1]
+        elif self.merge_mode == "concat":
+            parts = dy[..., :units], dy[..., units:]
+        elif self.merge_mode == "mul":
+            parts = dy * backward, dy * forward
+        else:
+            half = dy / 2 if self.merge_mode == "ave" else dy
+            parts = half, half
+        d_forward = np.ascontiguousarray(parts[0])
+        d_backward = np.ascontiguousarray(parts[1][:, ::-1] if self.return_sequences else parts[1])
+        first, second = _both(
+            len(d_forward),
+            lambda: self.forward_layer.backward(d_forward, need_dx=need_dx),
+            lambda: self.backward_layer.backward(d_backward, need_dx=need_dx),
+        )
+        return first + second if need_dx else None
+
+    def __call__(self, x: Any, *, initial_state: Any = None, training: bool = False, mask: Any = None) -> Any:
+        """Run the layer on an array; `initial_state` lists the states of the forward direction, then the other's."""
+        array = np.ascontiguousarray(x, dtype=self.dtype)
+        if self.built:
+            self.check_input(array.shape)
+        else:
+            self.build(array.shape)
+        if mask is not None:
+            mask = self.forward_layer.checked_mask(mask, array)
+        if initial_state is not None:
+            half = self.forward_layer.state_count
+            if len(initial_state) != 2 * half:
+                raise ValueError(f"initial_state must be {2 * half} arrays, got {len(initial_state)}")
+            initial_state = [
+                *self.forward_layer.checked_states(initial_state[:half], array),
+                *self.backward_layer.checked_states(initial_state[half:], array),
+            ]
+        return self.forward(array, training=bool(training), mask=mask, initial_state=initial_state)
+
+    def get_config(self) -> dict[str, Any]:
+        from pyrnn.layers import serialize
+
+        layers = {"layer": serialize(self.forward_layer), "backward_layer": serialize(self.backward_layer)}
+        for entry in layers.values():
+            entry.pop("build_config", None)
+        return {**super().get_config(), "merge_mode": self.merge_mode, **layers}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Bidirectional:
+        from pyrnn.layers import deserialize
+
+        settings = dict(config)
+        for name in ("layer", "backward_layer"):
+            if isinstance(settings.get(name), Mapping):
+                settings[name] = deserialize(settings[name])
+        return cls(**settings)

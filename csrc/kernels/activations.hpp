@@ -1,10 +1,12 @@
 // Activations: exp, tanh and sigmoid on vectors (largest errors below, held by tests/test_kernel.py), the others a row
 // at a time, and every derivative.
 //
-// exp: x = n ln2 + r, |r| <= ln2/2, polynomial of r, scaled by 2^n in two steps so that subnormal results and overflow
-// come out right. float32 coefficients: Cephes expf (Moshier); float64: Taylor to degree 13 (remainder < 5e-18).
-// tanh: Cephes tanhf / tanh below 0.625, 1 - 2 / (exp(2|x|) + 1) above. sigmoid: through exp(-|x|), so that it keeps
-// its relative accuracy down to subnormal results. At most 4 ULP each in float32; NaN and infinities as in NumPy.
+// exp: x = n ln2 + r, |r| <= ln2 / 2, polynomial of r, times 2^n. float32 coefficients: Cephes expf (Moshier); float64:
+// Taylor to degree 13 (remainder < 5e-18).
+// tanh: with t = expm1(2x) = 2^n expm1(r) + (2^n - 1), tanh x = t / (t + 2): no cancellation, since n = 0 near 0. One
+// polynomial and one division for every x.
+// sigmoid: through exp(-|x|), so that it keeps its relative accuracy down to subnormal results.
+// At most 4 ULP each in float32; NaN and infinities as in NumPy.
 #pragma once
 
 #include "simd.hpp"
@@ -15,43 +17,40 @@ namespace {
 
 template <class T>
 PYRNN_INLINE Vec<T> vector_abs(Vec<T> x) {
-    return x < 0 ? -x : x;
+    return from_bits<T>(bits_of<T>(x) & ~bits_of<T>(splat(T(-0.0))));
 }
 
-PYRNN_INLINE Vec<float> pow2(IVec<float> n) { return (Vec<float>)((n + 127) << 23); }
-PYRNN_INLINE Vec<double> pow2(IVec<double> n) { return (Vec<double>)((n + 1023) << 52); }
+template <class T>
+struct ExpConstants;
+template <>
+struct ExpConstants<float> {
+    static constexpr float kMax = 89.0f, kMin = -104.0f;  // beyond: infinity and 0
+    static constexpr float kTanhMax = 10.0f;              // beyond: 1
+    static constexpr float kLog2e = 1.44269504088896341f;
+    static constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer, which stands in the low bits
+    static constexpr float kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
+    static constexpr int kMantissa = 23;
+};
+template <>
+struct ExpConstants<double> {
+    static constexpr double kMax = 710.0, kMin = -746.0;
+    static constexpr double kTanhMax = 20.0;
+    static constexpr double kLog2e = 1.4426950408889634074;
+    static constexpr double kRound = 6755399441055744.0;
+    static constexpr double kLn2High = 6.93145751953125e-1, kLn2Low = 1.42860682030941723212e-6;
+    static constexpr int kMantissa = 52;
+};
 
-PYRNN_INLINE Vec<float> vector_exp(Vec<float> x, float) {
-    constexpr float kMax = 89.0f, kMin = -104.0f, kLog2e = 1.44269504088896341f, kRound = 12582912.0f;
-    constexpr float kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
-    x = x > kMax ? splat(kMax) : x;
-    x = x < kMin ? splat(kMin) : x;
-    Vec<float> shifted = x * kLog2e + kRound;
-    IVec<float> n = (IVec<float>)shifted - (IVec<float>)splat(kRound);
-    Vec<float> nf = shifted - kRound;
-    Vec<float> r = x - nf * kLn2High;
-    r = r - nf * kLn2Low;
+// (exp(r) - 1 - r) / r^2 for |r| <= ln2 / 2.
+PYRNN_INLINE Vec<float> exp_tail(Vec<float> r) {
     Vec<float> p = splat(1.9875691500e-4f);
     p = p * r + 1.3981999507e-3f;
     p = p * r + 8.3334519073e-3f;
     p = p * r + 4.1665795894e-2f;
     p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    p = p * (r * r) + r + 1.0f;
-    IVec<float> half = n >> 1;
-    return p * pow2(half) * pow2(n - half);
+    return p * r + 5.0000001201e-1f;
 }
-
-PYRNN_INLINE Vec<double> vector_exp(Vec<double> x, double) {
-    constexpr double kMax = 710.0, kMin = -746.0, kLog2e = 1.4426950408889634074, kRound = 6755399441055744.0;
-    constexpr double kLn2High = 6.93145751953125e-1, kLn2Low = 1.42860682030941723212e-6;
-    x = x > kMax ? splat(kMax) : x;
-    x = x < kMin ? splat(kMin) : x;
-    Vec<double> shifted = x * kLog2e + kRound;
-    IVec<double> n = (IVec<double>)shifted - (IVec<double>)splat(kRound);
-    Vec<double> nf = shifted - kRound;
-    Vec<double> r = x - nf * kLn2High;
-    r = r - nf * kLn2Low;
+PYRNN_INLINE Vec<double> exp_tail(Vec<double> r) {
     Vec<double> p = splat(1.0 / 6227020800.0);
     p = p * r + 1.0 / 479001600.0;
     p = p * r + 1.0 / 39916800.0;
@@ -63,45 +62,41 @@ PYRNN_INLINE Vec<double> vector_exp(Vec<double> x, double) {
     p = p * r + 1.0 / 120.0;
     p = p * r + 1.0 / 24.0;
     p = p * r + 1.0 / 6.0;
-    p = p * r + 0.5;
-    p = p * (r * r) + r + 1.0;
-    IVec<double> half = n >> 1;
-    return p * pow2(half) * pow2(n - half);
+    return p * r + 0.5;
 }
 
-PYRNN_INLINE Vec<float> tanh_near_zero(Vec<float> x) {
-    Vec<float> q = x * x;
-    Vec<float> p = splat(-5.70498872745e-3f);
-    p = p * q + 2.06390887954e-2f;
-    p = p * q + -5.37397155531e-2f;
-    p = p * q + 1.33314422036e-1f;
-    p = p * q + -3.33332819422e-1f;
-    return p * q * x + x;
+// e^x for x in kMin .. kMax (or NaN).
+template <class T>
+PYRNN_INLINE Vec<T> exp_inside(Vec<T> x) {
+    using K = ExpConstants<T>;
+    const Vec<T> n = (x * K::kLog2e + K::kRound) - K::kRound;
+    Vec<T> r = x - n * K::kLn2High;
+    r = r - n * K::kLn2Low;
+    return times_pow2(exp_tail(r) * (r * r) + r + T(1), n);
 }
-PYRNN_INLINE Vec<double> tanh_near_zero(Vec<double> x) {
-    Vec<double> q = x * x;
-    Vec<double> num = splat(-9.64399179425052238628e-1);
-    num = num * q + -9.92877231001918586564e1;
-    num = num * q + -1.61468768441708447952e3;
-    Vec<double> den = q + 1.12811678491632931402e2;
-    den = den * q + 2.23548839060100448583e3;
-    den = den * q + 4.84406305325125486048e3;
-    return q * (num / den) * x + x;
+
+template <class T>
+PYRNN_INLINE Vec<T> vector_exp(Vec<T> x) {
+    using K = ExpConstants<T>;
+    return exp_inside<T>(at_least(at_most(x, K::kMax), K::kMin));
 }
 
 template <class T>
 PYRNN_INLINE Vec<T> vector_tanh(Vec<T> x) {
-    Vec<T> a = vector_abs<T>(x);
-    Vec<T> e = vector_exp(a + a, T(0));
-    Vec<T> far = T(1) - T(2) / (e + T(1));
-    far = x < 0 ? -far : far;
-    return a < T(0.625) ? tanh_near_zero(x) : far;
+    using K = ExpConstants<T>;
+    const Vec<T> inside = at_least(at_most(x, K::kTanhMax), -K::kTanhMax), twice = inside + inside;
+    const Vec<T> shifted = twice * K::kLog2e + K::kRound, n = shifted - K::kRound;
+    Vec<T> r = twice - n * K::kLn2High;
+    r = r - n * K::kLn2Low;
+    const Vec<T> power = from_bits<T>((bits_of<T>(shifted) << K::kMantissa) + bits_of<T>(splat(T(1))));  // 2^n
+    const Vec<T> t = (exp_tail(r) * (r * r) + r) * power + (power - T(1));
+    return t * reciprocal(t + T(2));
 }
 
 template <class T>
 PYRNN_INLINE Vec<T> vector_sigmoid(Vec<T> x) {
-    Vec<T> e = vector_exp(-vector_abs<T>(x), T(0));
-    Vec<T> r = T(1) / (e + T(1));
+    const Vec<T> e = exp_inside<T>(-at_most(vector_abs<T>(x), -ExpConstants<T>::kMin));
+    const Vec<T> r = reciprocal(e + T(1));
     return x < 0 ? e * r : r;
 }
 
@@ -304,7 +299,7 @@ void activate(Activation kind, const T* z, Index ldz, T* y, Index ldy, Index row
             case Activation::kRelu: map_vectors(z, y, n, [](Vec<T> v) { return vector_relu<T>(v); }); break;
             case Activation::kTanh: map_vectors(z, y, n, [](Vec<T> v) { return vector_tanh<T>(v); }); break;
             case Activation::kSigmoid: map_vectors(z, y, n, [](Vec<T> v) { return vector_sigmoid<T>(v); }); break;
-            case Activation::kExponential: map_vectors(z, y, n, [](Vec<T> v) { return vector_exp(v, T(0)); }); break;
+            case Activation::kExponential: map_vectors(z, y, n, [](Vec<T> v) { return vector_exp<T>(v); }); break;
             case Activation::kSoftmax: softmax_row(z, y, n, false); break;
             case Activation::kLogSoftmax: softmax_row(z, y, n, true); break;
             case Activation::kSparsemax: sparsemax_row(z, y, n); break;

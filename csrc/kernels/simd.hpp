@@ -58,6 +58,57 @@ PYRNN_INLINE Vec<T> splat(T x) {
     return x - Vec<T>{};  // keeps the sign of -0.0
 }
 
+// Bits of v taken as integers of the same width, and back.
+template <class T>
+PYRNN_INLINE IVec<T> bits_of(Vec<T> v) {
+    return (IVec<T>)v;
+}
+template <class T>
+PYRNN_INLINE Vec<T> from_bits(IVec<T> v) {
+    return (Vec<T>)v;
+}
+
+// What AVX-512 has an instruction for: v 2^n for any integral n, min and max that keep a NaN in v, 1 / v to 1 ULP for
+// |v| in 2^-126 .. 2^126. The builtins of GCC and Clang, since <immintrin.h> would bring weak symbols along.
+#if defined(__AVX512F__) && PYRNN_VECTOR_BYTES == 64
+constexpr int kCurrentRounding = 4;
+PYRNN_INLINE Vec<float> times_pow2(Vec<float> v, Vec<float> n) {
+    return __builtin_ia32_scalefps512_mask(v, n, v, 0xffff, kCurrentRounding);
+}
+PYRNN_INLINE Vec<double> times_pow2(Vec<double> v, Vec<double> n) {
+    return __builtin_ia32_scalefpd512_mask(v, n, v, 0xff, kCurrentRounding);
+}
+PYRNN_INLINE Vec<float> at_most(Vec<float> v, float limit) {
+    return __builtin_ia32_minps512_mask(splat(limit), v, v, 0xffff, kCurrentRounding);
+}
+PYRNN_INLINE Vec<float> at_least(Vec<float> v, float limit) {
+    return __builtin_ia32_maxps512_mask(splat(limit), v, v, 0xffff, kCurrentRounding);
+}
+PYRNN_INLINE Vec<float> reciprocal(Vec<float> v) {
+    const Vec<float> r = __builtin_ia32_rcp14ps512_mask(v, v, 0xffff);
+    return r + r * (1.0f - v * r);
+}
+#else
+PYRNN_INLINE Vec<float> pow2(IVec<float> n) { return (Vec<float>)((n + 127) << 23); }
+PYRNN_INLINE Vec<double> pow2(IVec<double> n) { return (Vec<double>)((n + 1023) << 52); }
+// In two steps, so that subnormal results and overflow come out right.
+PYRNN_INLINE Vec<float> times_pow2(Vec<float> v, Vec<float> n) {
+    const IVec<float> whole = bits_of<float>(n + 12582912.0f) - bits_of<float>(splat(12582912.0f)), half = whole >> 1;
+    return v * pow2(half) * pow2(whole - half);
+}
+PYRNN_INLINE Vec<double> times_pow2(Vec<double> v, Vec<double> n) {
+    const IVec<double> whole = bits_of<double>(n + 6755399441055744.0) - bits_of<double>(splat(6755399441055744.0));
+    const IVec<double> half = whole >> 1;
+    return v * pow2(half) * pow2(whole - half);
+}
+PYRNN_INLINE Vec<float> at_most(Vec<float> v, float limit) { return v > limit ? splat(limit) : v; }
+PYRNN_INLINE Vec<float> at_least(Vec<float> v, float limit) { return v < limit ? splat(limit) : v; }
+PYRNN_INLINE Vec<float> reciprocal(Vec<float> v) { return 1.0f / v; }
+#endif
+PYRNN_INLINE Vec<double> at_most(Vec<double> v, double limit) { return v > limit ? splat(limit) : v; }
+PYRNN_INLINE Vec<double> at_least(Vec<double> v, double limit) { return v < limit ? splat(limit) : v; }
+PYRNN_INLINE Vec<double> reciprocal(Vec<double> v) { return 1.0 / v; }
+
 }  // namespace
 }  // namespace PYRNN_ISA_NAMESPACE
 }  // namespace pyrnn

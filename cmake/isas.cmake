@@ -9,7 +9,7 @@ function(pyrnn_add_isa name bytes rows flags probe)
   target_compile_definitions(${target} PRIVATE
     PYRNN_ISA_NAMESPACE=isa_${name} PYRNN_ISA_NAME="${name}" PYRNN_TABLE=kTable_${name}
     PYRNN_VECTOR_BYTES=${bytes} PYRNN_TILE_ROWS=${rows})
-  target_compile_options(${target} PRIVATE -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math -Wno-psabi ${flags})
+  target_compile_options(${target} PRIVATE -O3 -fno-ivopts -ffp-contract=fast -fno-math-errno -fno-trapping-math -Wno-psabi ${flags})
   target_link_libraries(${target} PRIVATE pyrnn_options)
   set(PYRNN_KERNEL_OBJECTS ${PYRNN_KERNEL_OBJECTS} $<TARGET_OBJECTS:${target}> PARENT_SCOPE)
   set(PYRNN_ISA_ENTRIES "${PYRNN_ISA_ENTRIES} X(kTable_${name}, (${probe}))" PARENT_SCOPE)

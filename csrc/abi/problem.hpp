@@ -48,15 +48,16 @@ struct Gemm {
     bool accumulate;
 };
 
-// C (m, runs * run) += A^T B over `rows`: A (rows, m) stride lda; B has `runs` runs of `run` columns (a multiple of P),
-// run_offset apart, in rows of stride ldb; C's runs stand c_offset apart.
+// C (m, runs * run) += A^T B, summed over `sequences` times `rows` rows. A (rows, m) has rows of stride lda and sequences of
+// stride a_sequence; B the same with `runs` runs of `run` columns (a multiple of P), run_offset apart. C's runs stand
+// c_offset apart.
 template <class T>
 struct GemmTn {
     const T* a;
-    Index lda;
+    Index lda, a_sequence;
     const T* b;
-    Index ldb;
-    Index rows, m, runs, run, run_offset;
+    Index ldb, b_sequence;
+    Index sequences, rows, m, runs, run, run_offset;
     T* c;
     Index ldc, c_offset;
 };

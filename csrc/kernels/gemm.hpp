@@ -27,10 +27,17 @@ PYRNN_INLINE Index blocks_of(Index n) {
 
 // acc[r][b * kVectors + kFirst + g] += a[r][k] * panel[b][k][g] over k, for kBlocks blocks and kCount vectors g of each;
 // the vectors of k stand k_stride apart (kCount * P where the panel holds no others).
+//
+// The rows of a are addressed from one pointer for every four: lda, 2 lda and 3 lda fit x86's addressing modes, while a
+// register for each of 16 rows would not fit and spill into vector registers.
 template <int kVectors, int kFirst, int kCount, class T, int kRows, int kCols>
 PYRNN_INLINE void accumulate(Vec<T> (&acc)[kRows][kCols], const T* a, Index lda, const T* panel, Index block_stride,
                              Index k_stride, Index k_count) {
-    constexpr int kBlocks = kCols / kVectors;
+    constexpr int kBlocks = kCols / kVectors, kGroups = (kRows + 3) / 4;
+    const T* group[kGroups];
+#pragma GCC unroll 4
+    for (int i = 0; i < kGroups; ++i) group[i] = a + 4 * i * lda;
+    const Index lda3 = 3 * lda;
     for (Index k = 0; k < k_count; ++k, panel += k_stride) {
         Vec<T> w[kBlocks * kCount];
 #pragma GCC unroll 8
@@ -38,12 +45,16 @@ PYRNN_INLINE void accumulate(Vec<T> (&acc)[kRows][kCols], const T* a, Index lda,
 #pragma GCC unroll 4
             for (int g = 0; g < kCount; ++g) w[b * kCount + g] = load(panel + b * block_stride + g * kLanes<T>);
 #pragma GCC unroll 16
-        for (int r = 0; r < kRows; ++r)
+        for (int r = 0; r < kRows; ++r) {
+            const T* row = group[r / 4];
+            const T value = r % 4 == 0 ? row[0] : r % 4 == 1 ? row[lda] : r % 4 == 2 ? row[2 * lda] : row[lda3];
 #pragma GCC unroll 8
             for (int b = 0; b < kBlocks; ++b)
 #pragma GCC unroll 4
-                for (int g = 0; g < kCount; ++g)
-                    acc[r][b * kVectors + kFirst + g] += a[r * lda + k] * w[b * kCount + g];
+                for (int g = 0; g < kCount; ++g) acc[r][b * kVectors + kFirst + g] += value * w[b * kCount + g];
+        }
+#pragma GCC unroll 4
+        for (int i = 0; i < kGroups; ++i) ++group[i];
     }
 }
 
@@ -150,41 +161,57 @@ void gemm(const Gemm<T>& p) {
     if (!fused_in_registers(p.activation)) activate(p.activation, p.y, p.ldy, p.y, p.ldy, p.rows, p.n);
 }
 
-// Rank-1 updates into registers: both operands have the summed index slowest, so nothing is transposed.
+// Rank-1 updates into registers: both operands have the summed index slowest, so nothing is transposed. The tile's place in
+// C is asked for before the sum and added to after it, so that it may come from far away meanwhile.
 template <class T, int kCols>
 struct GemmTnColumns {
-    const T *a, *b;  // at the first summed row; b at the first column
-    Index lda, ldb, count, ldc;
+    const GemmTn<T>& p;
+    const T* b;       // the first column, or its copy where ldb is kCols * P
+    Index ldb, first, count;  // rows [first, first + count) of all
+    bool copied;
     T* c;
 
     template <int kRows>
     void tile(Index row) {
         Vec<T> acc[kRows][kCols];
-        T* out = c + row * ldc;
+        T* out = c + row * p.ldc;
 #pragma GCC unroll 16
         for (int r = 0; r < kRows; ++r)
 #pragma GCC unroll 4
-            for (int j = 0; j < kCols; ++j) acc[r][j] = load(out + r * ldc + j * kLanes<T>);
-        const T *ak = a + row, *bk = b;
-        for (Index k = 0; k < count; ++k, ak += lda, bk += ldb) {
-            Vec<T> v[kCols];
-#pragma GCC unroll 4
-            for (int j = 0; j < kCols; ++j) v[j] = load(bk + j * kLanes<T>);
-#pragma GCC unroll 16
-            for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 4
-                for (int j = 0; j < kCols; ++j) acc[r][j] += ak[r] * v[j];
+            for (int j = 0; j < kCols; ++j) {
+                acc[r][j] = Vec<T>{};
+                __builtin_prefetch(out + r * p.ldc + j * kLanes<T>, 1);
             }
+        const T* bk = b;
+        Index sequence = first / p.rows, at = first % p.rows;
+        for (Index left = count; left > 0; ++sequence, at = 0) {
+            const Index n = p.rows - at < left ? p.rows - at : left;
+            const T* ak = p.a + sequence * p.a_sequence + at * p.lda + row;
+            if (!copied) bk = b + sequence * p.b_sequence + at * p.ldb;
+            for (Index k = 0; k < n; ++k, ak += p.lda, bk += ldb) {
+                Vec<T> v[kCols];
+#pragma GCC unroll 4
+                for (int j = 0; j < kCols; ++j) v[j] = load(bk + j * kLanes<T>);
+#pragma GCC unroll 16
+                for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+                    for (int j = 0; j < kCols; ++j) acc[r][j] += ak[r] * v[j];
+                }
+            }
+            left -= n;
         }
 #pragma GCC unroll 16
         for (int r = 0; r < kRows; ++r)
 #pragma GCC unroll 4
-            for (int j = 0; j < kCols; ++j) store(out + r * ldc + j * kLanes<T>, acc[r][j]);
+            for (int j = 0; j < kCols; ++j) {
+                T* to = out + r * p.ldc + j * kLanes<T>;
+                store(to, load(to) + acc[r][j]);
+            }
     }
 };
 
-// Rows of A and B summed between two visits of a tile: keeps both operands of a chunk in L1 or L2.
-constexpr Index kChunk = 128;
+// Rows of A and B summed between two visits of a tile: a chunk of B's columns stays in L1.
+constexpr Index kChunk = 256;
 // Rows of the result from which on a copy of B's columns in one piece pays: strided lines of B fight for few sets of L1.
 constexpr Index kCopyRows = 64;
 
@@ -194,25 +221,28 @@ constexpr int kTnRows = kCols == 1 ? PYRNN_TILE_ROWS * 2 - 1 : (kCols == 2 ? PYR
 
 template <class T, int kCols>
 PYRNN_INLINE void gemm_tn_columns(const GemmTn<T>& p, Index first, Index count, Index in, Index out) {
-    const T* b = p.b + first * p.ldb + in;
-    Index ldb = p.ldb;
+    GemmTnColumns<T, kCols> columns{p, p.b + in, p.ldb, first, count, p.m >= kCopyRows, p.c + out};
     T copy[kChunk * kCols * kLanes<T>];
-    if (p.m >= kCopyRows) {
-        ldb = kCols * kLanes<T>;
-        for (Index k = 0; k < count; ++k)
+    if (columns.copied) {
+        T* to = copy;
+        Index sequence = first / p.rows, at = first % p.rows;
+        for (Index k = 0; k < count; ++k, to += kCols * kLanes<T>) {
+            const T* from = p.b + sequence * p.b_sequence + at * p.ldb + in;
 #pragma GCC unroll 4
-            for (int j = 0; j < kCols; ++j) store(copy + k * ldb + j * kLanes<T>, load(b + k * p.ldb + j * kLanes<T>));
-        b = copy;
+            for (int j = 0; j < kCols; ++j) store(to + j * kLanes<T>, load(from + j * kLanes<T>));
+            if (++at == p.rows) at = 0, ++sequence;
+        }
+        columns.b = copy, columns.ldb = kCols * kLanes<T>;
     }
-    GemmTnColumns<T, kCols> columns{p.a + first * p.lda, b, p.lda, ldb, count, p.ldc, p.c + out};
     for_even_row_tiles<kTnRows<kCols>>(p.m, columns);
 }
 
 template <class T>
 void gemm_tn(const GemmTn<T>& p) {
     constexpr Index kP = kLanes<T>;
-    for (Index first = 0; first < p.rows; first += kChunk) {
-        const Index count = first + kChunk < p.rows ? kChunk : p.rows - first;
+    const Index total = p.sequences * p.rows;
+    for (Index first = 0; first < total; first += kChunk) {
+        const Index count = first + kChunk < total ? kChunk : total - first;
         for (Index run = 0; run < p.runs; ++run) {
             Index column = 0;
             const Index in = run * p.run_offset, out = run * p.c_offset;

@@ -28,14 +28,22 @@ struct Sizes {
     Index u_at, bias_at, candidate_at, partial;
 };
 
-// Rows of the batch that one task walks through time with: while the weights fit into a share of L2, few enough that
-// their states stay in L1; else many, since each step streams the weights.
+// How the work of a problem is cut. While the weights fit into a share of L2, a task takes few rows of the batch, so that
+// their states stay in L1, and sums the weight gradients of its rows right after their backward. Larger weights are
+// streamed in each step, so a task takes all rows that its thread has, and the weight gradients come afterwards, cut by
+// units. Rows do not touch the bits of a result, and how gradients are summed depends on sizes only.
 template <class T>
-Index block_rows(const Rnn<T>& p) {
-    constexpr Index kSmall = 16, kLarge = 32, kWeightBytes = Index{1} << 20;
-    const Index weights = (p.features + p.units) * info(p.cell).gates * p.units;
-    return weights * static_cast<Index>(sizeof(T)) <= kWeightBytes ? kSmall : kLarge;
-}
+struct Cut {
+    Cut(const Rnn<T>& p, const Sizes<T>& z) {
+        constexpr Index kSmallRows = 16, kRowStep = 8, kWeightBytes = Index{1} << 20;
+        by_units = (p.features + p.units) * z.w_width * static_cast<Index>(sizeof(T)) > kWeightBytes;
+        const Index share = (p.batch + num_threads() - 1) / num_threads();
+        rows = by_units ? (share + kRowStep - 1) / kRowStep * kRowStep : kSmallRows;
+        blocks = (p.batch + rows - 1) / rows;
+    }
+    bool by_units;
+    Index rows, blocks;
+};
 
 template <class T>
 struct Panels {
@@ -120,59 +128,55 @@ void scale_states(const Rnn<T>& p, const T* states, T* entering, Index first, In
         }
 }
 
-// The products X^T dA of the rows [first, last), added to a partial result.
+// The products X^T dA of some rows of the batch and some blocks of units, added to a partial result.
 template <class T>
-class WeightGradients {
-public:
-    WeightGradients(const Rnn<T>& p, const Sizes<T>& sizes, const T* da) : p_(p), z_(sizes), da_(da) {}
+struct WeightGradients {
+    const Rnn<T>& p;
+    const Sizes<T>& z;
+    const T *da, *x, *states;
+    const T *entering, *reset_states;  // or null
 
-    void add(const T* x, const T* states, const T* entering, const T* reset_states, Index first, Index last, T* partial) const {
-        const auto& k = kernels<T>();
-        const CellInfo& cell = z_.cell;
-        const Index f = p_.features, h = p_.units, tf = p_.steps * f, th = p_.steps * h, ld = p_.steps * z_.width;
-        k.add_rows(partial + z_.bias_at, da_ + first * ld, z_.width, (last - first) * p_.steps, z_.width);
-        for (Index j = 0; j < p_.input_copies; ++j) {
-            const T* xj = x + j * p_.batch * tf;
-            const Index gate = p_.input_copies == 1 ? kAll : j;
-            if (!p_.backwards) {
-                product(xj + first * tf, f, f, first, 0, z_.width, (last - first) * p_.steps, 0, cell.gates, gate, partial);
-            } else {
-                for (Index b = first; b < last; ++b)
-                    product(xj + b * tf + (p_.steps - 1) * f, -f, f, b, 0, z_.width, p_.steps, 0, cell.gates, gate, partial);
-            }
+    struct Part {
+        Index row, rows, block, blocks;
+    };
+
+    void add(const Part& part, T* partial) const {
+        const CellInfo& cell = z.cell;
+        const Index f = p.features, h = p.units, tf = p.steps * f, th = p.steps * h, v = cell.vectors * z.lanes;
+        kernels<T>().add_rows(partial + z.bias_at + part.block * v, da + part.row * p.steps * z.width + part.block * v, z.width,
+                              part.rows * p.steps, part.blocks * v);
+        for (Index j = 0; j < p.input_copies; ++j) {
+            const T* from = x + (j * p.batch + part.row) * tf + (p.backwards ? tf - f : 0);
+            product(part, from, p.backwards ? -f : f, tf, f, 0, 0, cell.gates, p.input_copies == 1 ? kAll : j, partial);
         }
-        T* du = partial + z_.u_at;
+        T* du = partial + z.u_at;
         if (entering) {
-            for (Index j = 0; j < (p_.state_copies == 1 ? 1 : cell.u_count); ++j)
-                product(entering + (j * p_.batch + first) * th, h, h, first, 0, z_.width, (last - first) * p_.steps, cell.u_first,
-                        cell.u_count, p_.state_copies == 1 ? kAll : j, du);
+            for (Index j = 0; j < (p.state_copies == 1 ? 1 : cell.u_count); ++j)
+                product(part, entering + (j * p.batch + part.row) * th, h, th, h, 0, cell.u_first, cell.u_count,
+                        p.state_copies == 1 ? kAll : j, du);
         } else {
-            for (Index b = first; b < last; ++b)
-                product(states + b * th, h, h, b, 1, z_.width, p_.steps - 1, cell.u_first, cell.u_count, kAll, du);
-            if (p_.initial_state)
-                product(p_.initial_state + first * h, h, h, first, 0, ld, last - first, cell.u_first, cell.u_count, kAll, du);
+            product(part, states + part.row * th, h, th, h, 1, cell.u_first, cell.u_count, kAll, du);
+            if (p.initial_state)
+                product(part, p.initial_state + part.row * h, h, h, h, kFirstStep, cell.u_first, cell.u_count, kAll, du);
         }
-        if (reset_states)
-            product(reset_states + first * th, h, h, first, 0, z_.width, (last - first) * p_.steps, 0, 1, kAll,
-                    partial + z_.candidate_at);
+        if (reset_states) product(part, reset_states + part.row * th, h, th, h, 0, 0, 1, kAll, partial + z.candidate_at);
     }
 
 private:
-    static constexpr Index kAll = -1;
-    // c += a^T dA over `rows` rows of dA from (row, step) on, ldb apart; of the vectors vector .. vector+count-1 either all or
-    // only the one `gate`.
-    void product(const T* a, Index lda, Index m, Index row, Index step, Index ldb, Index rows, Index vector, Index count,
+    static constexpr Index kAll = -1, kFirstStep = -1;
+    // c += a^T dA over the steps from `step` on (or over the first alone); of the vectors vector .. vector+count-1 either all
+    // or only the one `gate`.
+    void product(const Part& part, const T* a, Index lda, Index a_sequence, Index m, Index step, Index vector, Index count,
                  Index gate, T* c) const {
-        const Index at = gate == kAll ? 0 : gate * z_.lanes, run = (gate == kAll ? count : 1) * z_.lanes;
-        const T* b = da_ + (row * p_.steps + step) * z_.width + vector * z_.lanes + at;
-        const bool one_run = run == z_.cell.vectors * z_.lanes;
-        kernels<T>().gemm_tn({a, lda, b, ldb, rows, m, one_run ? Index{1} : z_.blocks, one_run ? z_.width : run,
-                              z_.cell.vectors * z_.lanes, c + at, count * z_.hp, count * z_.lanes});
+        const bool first_step = step == kFirstStep;
+        const Index steps = first_step ? 1 : p.steps - step, v = z.cell.vectors * z.lanes;
+        const Index at = gate == kAll ? 0 : gate * z.lanes, run = (gate == kAll ? count : 1) * z.lanes;
+        const T* b = da + (part.row * p.steps + (first_step ? 0 : step)) * z.width + part.block * v + vector * z.lanes + at;
+        if (steps == 0) return;
+        kernels<T>().gemm_tn({a, lda, a_sequence, b, z.width, p.steps * z.width, part.rows, steps, m,
+                              run == v ? Index{1} : part.blocks, run == v ? part.blocks * v : run, v,
+                              c + part.block * count * z.lanes + at, count * z.hp, count * z.lanes});
     }
-
-    const Rnn<T>& p_;
-    const Sizes<T>& z_;
-    const T* da_;
 };
 
 // Sums the partial results in their order; vector j of (rows, Hp / P, count, P) is the gate (j + shift) % gates of out.
@@ -249,10 +253,11 @@ Index carry_width(const Rnn<T>& p) { return Sizes<T>(p).hp; }
 template <class T>
 void rnn_forward(const Rnn<T>& p, const RnnKept<T>& kept, T* output, T* final_state, T* final_carry, Workspace& ws) {
     const Sizes<T> z(p);
-    const Index h = p.units, rows = block_rows(p), scratch_rows = scratch_size(rows, z.hp);
+    const Cut<T> cut(p, z);
+    const Index h = p.units, rows = cut.rows, scratch_rows = scratch_size(rows, z.hp);
     const Panels<T> panels = forward_panels(p, z, ws);
     const T* x = entering_input(p, ws);
-    const Index blocks = (p.batch + rows - 1) / rows, slots = kept.states ? p.steps : 2;
+    const Index blocks = cut.blocks, slots = kept.states ? p.steps : 2;
     T* states = kept.states ? kept.states : ws.scratch<T>(Workspace::kStates, p.batch * slots * h);
     const Index carry_slots = kept.carry ? p.steps + 1 : 2;
     T* carry = kept.carry;
@@ -296,8 +301,9 @@ void rnn_backward(const Rnn<T>& p, const RnnKept<T>& kept, const RnnGradients<T>
     const auto& k = kernels<T>();
     const Sizes<T> z(p);
     const CellInfo& cell = z.cell;
-    const Index h = p.units, f = p.features, th = p.steps * h, rows = block_rows(p), fp = padded<T>(f);
-    const Index scratch_rows = scratch_size(rows, z.hp), blocks = (p.batch + rows - 1) / rows;
+    const Cut<T> cut(p, z);
+    const Index h = p.units, f = p.features, th = p.steps * h, rows = cut.rows, blocks = cut.blocks, fp = padded<T>(f);
+    const Index scratch_rows = scratch_size(rows, z.hp);
     const T* ut = packed_gates<T>(ws, Workspace::kUt, z.u_width * z.hp, p.version, [&](T* to) {
         k.pack_gates_t(to, p.recurrent_kernel, h, h, cell.gates, 0, cell.u_count);
     });
@@ -321,43 +327,54 @@ void rnn_backward(const Rnn<T>& p, const RnnKept<T>& kept, const RnnGradients<T>
     T* entering = p.state_scale ? ws.scratch<T>(Workspace::kScaledStates, p.state_copies * p.batch * th) : nullptr;
     T* reset_states = z.candidate ? ws.scratch<T>(Workspace::kResetStates, p.batch * th) : nullptr;
     T* scratch = ws.scratch<T>(Workspace::kScratch, blocks * scratch_rows);
-    const Index groups = group_count(blocks, z.partial * static_cast<Index>(sizeof(T)));
+    const Index groups = cut.by_units ? 1 : group_count(blocks, z.partial * static_cast<Index>(sizeof(T)));
     T* partials = ws.scratch<T>(Workspace::kPartials, groups * z.partial);
-    T* products = p.input_copies > 1 ? ws.scratch<T>(Workspace::kInputGradient, groups * p.steps * f) : nullptr;
-    const WeightGradients<T> gradients(p, z, da);
+    T* products = p.input_copies > 1 ? ws.scratch<T>(Workspace::kInputGradient, blocks * p.steps * f) : nullptr;
+    const WeightGradients<T> gradients{p, z, da, x, kept.states, entering, reset_states};
 
-    parallel_for(groups, [&](Index group) {
-        T* partial = partials + group * z.partial;
-        std::memset(partial, 0, bytes<T>(z.partial));
-        for (Index block = group * blocks / groups; block < (group + 1) * blocks / groups; ++block) {
-            const Index b = block * rows, n = b + rows < p.batch ? rows : p.batch - b;
-            RnnBackward<T> q{};
-            q.rows = n, q.steps = p.steps, q.units = h;
-            q.states = kept.states + b * th;
-            q.initial_state = p.initial_state ? p.initial_state + b * h : nullptr;
-            q.carry = kept.carry ? kept.carry + b * (p.steps + 1) * z.hp : nullptr;
-            q.gates = da + b * p.steps * z.width;
-            q.z = kept.z ? kept.z + b * p.steps * z.width : nullptr;
-            q.d_output = g.d_output ? g.d_output + b * (p.sequences ? th : h) : nullptr;
-            q.sequences = p.sequences, q.zero_output_for_mask = p.zero_output_for_mask;
-            q.d_final_state = g.d_final_state ? g.d_final_state + b * h : nullptr;
-            q.d_final_carry = g.d_final_carry ? g.d_final_carry + b * h : nullptr;
-            q.mask = p.mask ? p.mask + b * p.steps : nullptr;
-            q.backwards = p.backwards;
-            q.state_scale = p.state_scale ? p.state_scale + b * h : nullptr;
-            q.scale_copies = p.state_copies, q.scale_copy = p.batch * h;
-            q.ut_panels = ut, q.candidate_t_panels = candidate_t;
-            q.reset_states = reset_states ? reset_states + b * th : nullptr;
-            q.d_initial_state = g.d_initial_state + b * h;
-            q.d_initial_carry = g.d_initial_carry ? g.d_initial_carry + b * h : nullptr;
-            q.scratch = scratch + block * scratch_rows;
-            q.activation = p.activation, q.recurrent_activation = p.recurrent_activation;
-            k.rnn_backward[static_cast<int>(p.cell)](q);
-            if (entering) scale_states(p, kept.states, entering, b, b + n);
-            gradients.add(x, kept.states, entering, reset_states, b, b + n, partial);
-            if (g.dx) input_gradient(p, z, da, wt, g.dx, products ? products + group * p.steps * f : nullptr, b, b + n);
-        }
-    });
+    const auto walk_back = [&](Index block) {
+        const Index b = block * rows, n = b + rows < p.batch ? rows : p.batch - b;
+        RnnBackward<T> q{};
+        q.rows = n, q.steps = p.steps, q.units = h;
+        q.states = kept.states + b * th;
+        q.initial_state = p.initial_state ? p.initial_state + b * h : nullptr;
+        q.carry = kept.carry ? kept.carry + b * (p.steps + 1) * z.hp : nullptr;
+        q.gates = da + b * p.steps * z.width;
+        q.z = kept.z ? kept.z + b * p.steps * z.width : nullptr;
+        q.d_output = g.d_output ? g.d_output + b * (p.sequences ? th : h) : nullptr;
+        q.sequences = p.sequences, q.zero_output_for_mask = p.zero_output_for_mask;
+        q.d_final_state = g.d_final_state ? g.d_final_state + b * h : nullptr;
+        q.d_final_carry = g.d_final_carry ? g.d_final_carry + b * h : nullptr;
+        q.mask = p.mask ? p.mask + b * p.steps : nullptr;
+        q.backwards = p.backwards;
+        q.state_scale = p.state_scale ? p.state_scale + b * h : nullptr;
+        q.scale_copies = p.state_copies, q.scale_copy = p.batch * h;
+        q.ut_panels = ut, q.candidate_t_panels = candidate_t;
+        q.reset_states = reset_states ? reset_states + b * th : nullptr;
+        q.d_initial_state = g.d_initial_state + b * h;
+        q.d_initial_carry = g.d_initial_carry ? g.d_initial_carry + b * h : nullptr;
+        q.scratch = scratch + block * scratch_rows;
+        q.activation = p.activation, q.recurrent_activation = p.recurrent_activation;
+        k.rnn_backward[static_cast<int>(p.cell)](q);
+        if (entering) scale_states(p, kept.states, entering, b, b + n);
+        if (g.dx) input_gradient(p, z, da, wt, g.dx, products ? products + block * p.steps * f : nullptr, b, b + n);
+        return typename WeightGradients<T>::Part{b, n, 0, z.blocks};
+    };
+    std::memset(partials, 0, bytes<T>(groups * z.partial));
+    if (cut.by_units) {
+        constexpr Index kTaskColumns = 256;
+        parallel_for(blocks, walk_back);
+        const Index per_task = (kTaskColumns + z.cell.vectors * z.lanes - 1) / (z.cell.vectors * z.lanes);
+        parallel_for((z.blocks + per_task - 1) / per_task, [&](Index task) {
+            const Index first = task * per_task;
+            gradients.add({0, p.batch, first, first + per_task < z.blocks ? per_task : z.blocks - first}, partials);
+        });
+    } else {
+        parallel_for(groups, [&](Index group) {
+            for (Index block = group * blocks / groups; block < (group + 1) * blocks / groups; ++block)
+                gradients.add(walk_back(block), partials + group * z.partial);
+        });
+    }
     reduce_gates(g.d_kernel, partials, groups, z.partial, f, p, z, cell.gates, cell.x_shift);
     reduce_gates(g.d_recurrent_kernel, partials + z.u_at, groups, z.partial, h, p, z, cell.u_count, Index{0});
     if (z.candidate)

@@ -23,10 +23,10 @@ CASES: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {
     "mae": (T, P, np.abs(T - P).mean(-1)),
     "mape": (T, P, 100 * np.abs((T - P) / T).mean(-1)),
     "log_cosh": (T, P, np.log(np.cosh(T - P)).mean(-1)),
-    "binary_accuracy": (LABELS, PROBABILITIES, (LABELS == (PROBABILITIES > 0.5)).mean(-1)),
-    "categorical_accuracy": (np.eye(3)[CLASSES], PROBABILITIES, (CLASSES == PROBABILITIES.argmax(-1)) * 1.0),
-    "sparse_categorical_accuracy": (CLASSES, PROBABILITIES, (CLASSES == PROBABILITIES.argmax(-1)) * 1.0),
-    "accuracy": (LABELS, LABELS[::-1], (LABELS == LABELS[::-1]).mean(-1)),
+    "binary_accuracy": (LABELS, PROBABILITIES, ((PROBABILITIES > 0.5) == LABELS).mean(-1)),
+    "categorical_accuracy": (np.eye(3)[CLASSES], PROBABILITIES, (PROBABILITIES.argmax(-1) == CLASSES) * 1.0),
+    "sparse_categorical_accuracy": (CLASSES, PROBABILITIES, (PROBABILITIES.argmax(-1) == CLASSES) * 1.0),
+    "accuracy": (LABELS, LABELS[::-1], (LABELS[::-1] == LABELS).mean(-1)),
 }
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -153,8 +155,28 @@ class PyDatasetBatches(Batches):
     def epoch(self) -> Iterator[Batch]:
         self._dataset.on_epoch_begin()
         order: Any = range(len(self._dataset)) if self._random is None else self._random.permutation(len(self._dataset))
-        for step in range(self.steps or 0):
-            yield make_batch(self._dataset[int(order[step % len(order)])], self._dtype, self._class_weight)
+        wanted = [int(order[step % len(order)]) for step in range(self.steps or 0)]
+        for parts in self._read(wanted):
+            yield make_batch(parts, self._dtype, self._class_weight)
+
+    def _read(self, wanted: list[int]) -> Iterator[Any]:
+        """The batches of these numbers, in order; read ahead in threads where the dataset has workers."""
+        # A subclass need not call our __init__, as in Keras.
+        workers, ahead = getattr(self._dataset, "workers", 1), getattr(self._dataset, "max_queue_size", 10)
+        if workers < 2:
+            yield from (self._dataset[number] for number in wanted)
+            return
+        with ThreadPoolExecutor(workers, thread_name_prefix="pyrnn-data") as pool:
+            pending = deque(pool.submit(self._dataset.__getitem__, number) for number in wanted[:ahead])
+            try:
+                for number in [*wanted[ahead:], *[None] * len(pending)]:
+                    parts = pending.popleft().result()
+                    if number is not None:
+                        pending.append(pool.submit(self._dataset.__getitem__, number))
+                    yield parts
+            finally:
+                for future in pending:
+                    future.cancel()
 
     def epoch_ended(self) -> None:
         self._dataset.on_epoch_end()

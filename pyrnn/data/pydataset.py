@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from pyrnn.validation import positive_int
+
 
 class PyDataset:
     """A set of batches: `__len__` gives their number, `__getitem__(i)` the batch i as (x, y) or (x, y, sample_weight).
 
-    Batches are read one after another in the calling thread; workers other than Keras's defaults are refused.
+    With `workers` > 1 so many threads read ahead, at most `max_queue_size` batches, which still come in order.
     """
 
     def __init__(self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10) -> None:
-        if workers > 1 or use_multiprocessing:
-            raise ValueError("PyDataset reads in the calling thread here: leave workers and use_multiprocessing out")
-        self.workers, self.use_multiprocessing, self.max_queue_size = workers, use_multiprocessing, max_queue_size
+        if use_multiprocessing:
+            raise ValueError("PyDataset reads in threads here: leave use_multiprocessing out and raise workers")
+        self.workers = positive_int("workers", workers)
+        self.max_queue_size = positive_int("max_queue_size", max_queue_size)
+        self.use_multiprocessing = False
 
     def __len__(self) -> int:
         raise NotImplementedError("a PyDataset must define __len__, its number of batches")

@@ -1,0 +1,200 @@
+"""The training loop against a hand-written one; data in every form; what the user sees meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from tolerance import assert_close
+
+import pyrnn
+from pyrnn import layers
+from pyrnn.callbacks import LambdaCallback
+from pyrnn.data import PyDataset
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(22, 6, 3)).astype(np.float32)
+Y = RNG.normal(size=(22, 1)).astype(np.float32)
+WEIGHTS = RNG.uniform(size=22).astype(np.float32)
+
+
+def model(loss: str = "mse", **options: Any) -> pyrnn.Sequential:
+    pyrnn.utils.set_random_seed(3)
+    made = pyrnn.Sequential([layers.SimpleRNN(4, input_shape=(6, 3)), layers.Dense(1)])
+    made.compile("adam", loss, **options)
+    return made
+
+
+def batches(size: int = 5) -> Iterator[tuple[Any, Any]]:
+    while True:
+        for start in range(0, 20, size):
+            yield X[start : start + size], Y[start : start + size]
+
+
+class Numbered(PyDataset):
+    """22 samples in batches of 5; tells how often an epoch began and ended."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.told: list[str] = []
+
+    def __len__(self) -> int:
+        return 5
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        return X[index * 5 : index * 5 + 5], Y[index * 5 : index * 5 + 5]
+
+    def on_epoch_begin(self) -> None:
+        self.told.append("begin")
+
+    def on_epoch_end(self) -> None:
+        self.told.append("end")
+
+
+def equal(one: pyrnn.Sequential, other: pyrnn.Sequential) -> None:
+    for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_fit_is_a_loop_of_train_on_batch() -> None:
+    by_hand, fitted = model(), model()
+    history = fitted.fit(X, Y, batch_size=8, epochs=2, shuffle=False, verbose=0).history
+    for epoch in range(2):
+        losses = [by_hand.train_on_batch(X[s : s + 8], Y[s : s + 8]) for s in (0, 8, 16)]
+        # The last batch has 6 samples and weighs as much.
+        assert_close(np.float32(history["loss"][epoch]), np.average(losses, weights=[8, 8, 6]), 22)
+    equal(by_hand, fitted)
+
+
+@pytest.mark.parametrize("form", ["float64", "integers", "strided", "read-only", "lists"])
+def test_arrays_of_every_kind_simply_work(form: str) -> None:
+    whole = np.round(X * 4)
+    given = {
+        "float64": lambda: whole.astype(np.float64),
+        "integers": lambda: whole.astype(np.int64),
+        "strided": lambda: np.asfortranarray(np.repeat(whole, 2, axis=1))[:, ::2],
+        "read-only": lambda: np.frombuffer(whole.tobytes(), np.float32).reshape(whole.shape),
+        "lists": lambda: whole.tolist(),
+    }[form]()
+    plain, other = model(), model()
+    plain.fit(whole, Y, verbose=0)
+    other.fit(given, Y, verbose=0)
+    equal(plain, other)
+    assert np.array_equal(plain.predict(whole, verbose=0), other.predict(given, verbose=0))
+
+
+def test_generator_and_dataset_equal_arrays() -> None:
+    arrays, generator, dataset, old = model(), model(), model(), model()
+    source = Numbered()
+    arrays.fit(X[:20], Y[:20], batch_size=5, epochs=2, shuffle=False, verbose=0)
+    generator.fit(batches(), steps_per_epoch=4, epochs=2, verbose=0)
+    old.fit_generator(batches(), steps_per_epoch=4, epochs=2, verbose=0)
+    dataset.fit(source, steps_per_epoch=4, epochs=2, shuffle=False, verbose=0)
+    equal(arrays, generator)
+    equal(arrays, old)
+    equal(arrays, dataset)
+    assert source.told == ["begin", "end"] * 2
+    assert arrays.evaluate(X[:20], Y[:20], verbose=0) == arrays.evaluate_generator(batches(20), steps=1)
+    assert np.array_equal(arrays.predict(X, verbose=0), arrays.predict_generator(iter([X[:9], X[9:]]), steps=2))
+    assert np.array_equal(arrays.predict(X, verbose=0), arrays.predict_on_batch(X))
+
+
+def test_workers_prefetch_in_order() -> None:
+    alone, helped = model(), model()
+    alone.fit(Numbered(), epochs=2, shuffle=False, verbose=0)
+    helped.fit(Numbered(workers=3, max_queue_size=2), epochs=2, shuffle=False, verbose=0)
+    equal(alone, helped)
+
+    class Broken(Numbered):
+        def __getitem__(self, index: int) -> tuple[Any, Any]:
+            if index == 3:
+                raise RuntimeError("the disk is gone")
+            return super().__getitem__(index)
+
+    with pytest.raises(RuntimeError, match="the disk is gone"):
+        model().fit(Broken(workers=2), verbose=0)
+
+
+def test_shuffling_depends_on_the_seed_alone() -> None:
+    one, two = model(), model()
+    for each in (one, two):
+        pyrnn.utils.set_random_seed(7)
+        each.fit(X, Y, batch_size=4, epochs=3, verbose=0)
+    equal(one, two)
+    in_order = model()
+    in_order.fit(X, Y, batch_size=4, epochs=3, verbose=0, shuffle=False)
+    assert not np.array_equal(in_order.get_weights()[0], one.get_weights()[0])
+
+
+def test_validation_split_takes_the_last_samples_before_shuffling() -> None:
+    split, explicit = model(metrics=["mae"]), model(metrics=["mae"])
+    one = split.fit(X, Y, validation_split=0.25, epochs=2, shuffle=False, verbose=0).history
+    two = explicit.fit(X[:16], Y[:16], validation_data=(X[16:], Y[16:]), epochs=2, shuffle=False, verbose=0).history
+    assert one == two and list(one) == ["loss", "mae", "val_loss", "val_mae"]
+    assert_close(np.float32(one["val_mae"][-1]), np.abs(split.predict(X[16:], verbose=0) - Y[16:]).mean(), 6)
+
+
+def test_validation_frequency_and_epochs() -> None:
+    seen: list[int] = []
+    note = LambdaCallback(on_epoch_begin=lambda epoch, logs: seen.append(epoch))
+    options: dict[str, Any] = {"validation_data": (X, Y, WEIGHTS), "callbacks": [note], "verbose": 0}
+    history = model().fit(X, Y, initial_epoch=2, epochs=6, validation_freq=2, **options)
+    assert seen == history.epoch == [2, 3, 4, 5]
+    assert len(history.history["loss"]) == 4 and len(history.history["val_loss"]) == 2
+    chosen = model().fit(X, Y, epochs=4, validation_freq=[1, 4], **options)
+    assert len(chosen.history["val_loss"]) == 2
+
+
+def test_sample_and_class_weights() -> None:
+    labels = (Y > 0).astype(int)
+    by_class, by_sample = model(), model()
+    by_class.fit(X, labels, class_weight={0: 0.5, 1: 2.0}, shuffle=False, verbose=0)
+    by_sample.fit(X, labels, sample_weight=np.where(labels[:, 0], 2.0, 0.5), shuffle=False, verbose=0)
+    equal(by_class, by_sample)
+    nothing = model()
+    before = nothing.get_weights()
+    nothing.train_on_batch(X, Y, sample_weight=np.zeros(22))
+    assert all(np.array_equal(a, b) for a, b in zip(before, nothing.get_weights(), strict=True))
+
+
+def test_steps_per_epoch_over_arrays_walk_on() -> None:
+    pieces, whole = model(), model()
+    pieces.fit(X[:20], Y[:20], batch_size=5, steps_per_epoch=2, epochs=2, shuffle=False, verbose=0)
+    whole.fit(X[:20], Y[:20], batch_size=5, epochs=1, shuffle=False, verbose=0)
+    equal(pieces, whole)
+
+
+def test_results_as_list_dict_or_number() -> None:
+    plain, rich = model(), model(metrics=["mae", "rmse"])
+    assert isinstance(plain.train_on_batch(X, Y), float)
+    assert len(rich.test_on_batch(X, Y)) == 3
+    assert list(rich.evaluate(X, Y, return_dict=True, verbose=0)) == ["loss", "mae", "rmse"]
+
+
+def test_interrupted_training_leaves_a_usable_model() -> None:
+    def stop(batch: int, logs: Any) -> None:
+        raise KeyboardInterrupt
+
+    interrupted = model()
+    with pytest.raises(KeyboardInterrupt):
+        interrupted.fit(X, Y, callbacks=[LambdaCallback(on_train_batch_end=stop)], verbose=0)
+    once = model()
+    pyrnn.utils.set_random_seed(3)
+    assert np.isfinite(interrupted.fit(X, Y, verbose=0).history["loss"]).all()
+    assert np.isfinite(once.predict(X, verbose=0)).all()
+
+
+def test_progress_is_plain_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    model(metrics=["mae"]).fit(X, Y, batch_size=11, epochs=2, validation_split=0.5, verbose=1)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "Epoch 1/2" and lines[2] == "Epoch 2/2" and len(lines) == 4
+    for line in lines[1::2]:
+        for part in ("1/1 ━", "/step", " - loss: ", " - mae: ", " - val_loss: ", " - val_mae: "):
+            assert part in line
+        assert "\r" not in line and "\x1b" not in line
+    model().fit(X, Y, epochs=1, verbose=2)
+    assert capsys.readouterr().out.splitlines()[1].startswith("1/1 - ")
+    model().fit(X, Y, verbose=0)
+    assert capsys.readouterr().out == ""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import csv
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from pyrnn import seeds
 from pyrnn.datasets import load_flights
-from pyrnn.layers import Conv1D, Dense, Flatten, MaxPooling1D, SimpleRNN
+from pyrnn.layers import GRU, LSTM, Conv1D, Dense, Flatten, MaxPooling1D, Recurrent, SimpleRNN
 from pyrnn.models import Sequential
 
 Floats = NDArray[np.float32]
@@ -252,10 +252,24 @@ def recurrent_stack(max_len: int, n_features: int) -> Sequential:
     return model
 
 
+def gated(layer: type[Recurrent]) -> Callable[[int, int], Sequential]:
+    """One layer of a gated cell, as the book recommends in the end."""
+
+    def make(max_len: int, n_features: int) -> Sequential:
+        model = Sequential()
+        model.add(layer(32, input_shape=(max_len, n_features)))
+        model.add(Dense(1))
+        return model
+
+    return make
+
+
 MODELS = {
     "Conv1D(16, 5) x 2": convolutional,
     "SimpleRNN(16)": recurrent,
     "SimpleRNN 16-32-64": recurrent_stack,
+    "LSTM(32)": gated(LSTM),
+    "GRU(32)": gated(GRU),
 }
 
 

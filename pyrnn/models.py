@@ -41,6 +41,7 @@ class Sequential(Trainer):
         self._trainable = bool(trainable)
         self._input: InputLayer | None = None
         self._layers: list[Layer] = []
+        self._activities: dict[Layer, Array] = {}  # outputs of the last forward pass that are penalised
         self._shape: Shape | None = None
         self._shapes: list[Any] = []
         self._deferred = False
@@ -253,8 +254,11 @@ class Sequential(Trainer):
             self.build((None, *x.shape[1:]))
         self.check_input(x.shape)
         mask: Array | None = None
+        self._activities.clear()
         for layer in self._layers:
             y = layer.forward(x, training=training, mask=mask)
+            if layer.activity_regularizer is not None:
+                self._activities[layer] = y
             if mask is not None or layer.makes_mask:
                 mask = layer.compute_mask(x, mask)
             x = y
@@ -267,14 +271,26 @@ class Sequential(Trainer):
         while first < len(layers) and not (layers[first].trainable and layers[first]._weights):
             first += 1
         for index in range(len(layers) - 1, first - 1, -1):
+            activity = self._activities.get(layers[index])
+            if activity is not None:
+                penalty = layers[index].activity_regularizer
+                assert penalty is not None
+                dy = dy + penalty.gradient(activity) / len(activity)
             gradient = layers[index].backward(dy, need_dx=index > first)
             if index > first:
                 assert gradient is not None
                 dy = gradient
 
     def regularization_loss(self) -> float:
-        """Sum of all weight regularizers."""
-        return float(sum(weight.regularizer(weight.array) for weight in self.weights if weight.regularizer is not None))
+        """Sum of all weight regularizers and, over the last forward pass, of the layers' activity regularizers.
+
+        An activity's penalty is divided by the batch size, as in Keras.
+        """
+        penalty = sum(w.regularizer(w.array) for w in self.weights if w.regularizer is not None)
+        for layer, y in self._activities.items():
+            assert layer.activity_regularizer is not None
+            penalty += layer.activity_regularizer(y) / len(y)
+        return float(penalty)
 
     def add_regularization_gradients(self) -> None:
         """Add the regularizers' gradients to the weights' gradients."""

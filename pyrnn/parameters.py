@@ -78,6 +78,8 @@ class Weight:
         return self.array.copy()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        if copy is False:
+            return np.asarray(self.array, dtype=dtype)
         return np.array(self.array, dtype=dtype)
 
     def assign(self, value: Any) -> None:

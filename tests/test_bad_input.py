@@ -148,9 +148,9 @@ def test_files(tmp_path: Path, model: Model) -> None:
     for content in (b"", b"no zip at all", good[: len(good) // 2], good[:-30]):
         broken = tmp_path / "broken.keras"
         broken.write_bytes(content)
-        with pytest.raises(ValueError, match="broken.keras"):
+        with pytest.raises(ValueError, match=r"broken\.keras"):
             pyrnn.load_model(broken)
-    with pytest.raises((ValueError, OSError), match="absent.keras"):
+    with pytest.raises((ValueError, OSError), match=r"absent\.keras"):
         pyrnn.load_model(tmp_path / "absent.keras")
     with pytest.raises((ValueError, OSError)):
         model.save(tmp_path / "no" / "such" / "folder" / "m.keras")

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 import pyrnn
-from pyrnn import backend
+from pyrnn import backend, layers
+from pyrnn.reference.recurrent import CELLS
 
 PACKAGE = Path(pyrnn.__file__).parent
 SOURCE = Path(__file__).parent.parent
@@ -116,3 +117,10 @@ def test_unknown_isa_is_refused_with_the_list() -> None:
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd="/")
     assert result.returncode != 0
     assert "PYRNN_ISA must be one of" in result.stderr
+
+
+def test_every_cell_stands_in_the_kernel_the_reference_and_a_layer() -> None:
+    definitions = (SOURCE / "csrc/cells/cells.def").read_text(encoding="utf-8")
+    kernel = re.findall(r'^PYRNN_CELL\(\w+, \w+, "(\w+)"', definitions, re.MULTILINE)
+    made = [layers.SimpleRNN(1), layers.LSTM(1), layers.GRU(1), layers.GRU(1, reset_after=False)]
+    assert kernel == list(CELLS) == [layer.cell for layer in made]

@@ -22,6 +22,7 @@ CASES: dict[str, list[tuple[dict[str, Any], tuple[int, ...]]]] = {
     "Conv1D": [
         ({"filters": 3, "kernel_size": 2}, (2, 6, 4)),
         ({"filters": 3, "kernel_size": 3, "strides": 2, "padding": "same", "activation": "tanh"}, (2, 6, 4)),
+        ({"filters": 4, "kernel_size": 3, "groups": 2, "activation": "softmax"}, (2, 6, 4)),
         ({"filters": 2, "kernel_size": 2, "dilation_rate": 2, "padding": "causal", "use_bias": False}, (2, 6, 4)),
     ],
     "Dense": [({"units": 3, "activation": "tanh"}, (2, 4)), ({"units": 3, "use_bias": False}, (2, 3, 4))],
@@ -127,8 +128,10 @@ def test_config_round_trip(name: str, arguments: dict[str, Any], shape: tuple[in
     [
         (lambda: layers.SimpleRNN(-1), ValueError, "units must be a positive integer, got -1"),
         (lambda: layers.Dense(3, activaton="relu"), TypeError, "did you mean 'activation'"),
-        (lambda: layers.SimpleRNN(3, activity_regularizer="l2"), ValueError, "activity_regularizer"),
-        (lambda: layers.Conv1D(3, 2, groups=2), ValueError, "groups"),
+        (lambda: layers.SimpleRNN(3, activity_regularizer="l9"), ValueError, "l9"),
+        (lambda: layers.Conv1D(3, 2, groups=2), ValueError, "filters must be a multiple of groups, got 3 and 2"),
+        (lambda: layers.Conv1D(4, 2, groups=2).build((None, 5, 3)), ValueError, "the channels of x must be a multiple"),
+        (lambda: layers.Bidirectional(layers.GRU(3, activity_regularizer="l2")), ValueError, "to Bidirectional, not"),
         (lambda: layers.SimpleRNN(3, dropout=2), ValueError, "dropout must be a number from 0 to 1, got 2"),
     ],
 )

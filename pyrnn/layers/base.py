@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from pyrnn import constraints, initializers, regularizers
 from pyrnn.parameters import Weight
 from pyrnn.validation import unexpected_arguments
 
@@ -133,11 +134,6 @@ class Layer:
     ) -> None:
         if unknown:
             raise TypeError(unexpected_arguments(type(self).__name__, unknown, self._known_arguments()))
-        if activity_regularizer is not None:
-            raise ValueError(
-                f"{type(self).__name__} has no activity_regularizer: only None is supported, "
-                f"got {activity_regularizer!r}"
-            )
         if name is not None and (not isinstance(name, str) or not name or "/" in name):
             raise ValueError(f"name must be a non-empty string without '/', got {name!r}")
         self.name = name if name is not None else auto_name(type(self).__name__)
@@ -146,6 +142,7 @@ class Layer:
         self.build_shape: Shape | None = None
         self._weights: list[Weight] = []
         self._trainable = bool(trainable)
+        self.activity_regularizer = regularizers.get(activity_regularizer)
         declared = batch_shape if batch_shape is not None else batch_input_shape
         if declared is not None:
             declared = standard_shape("batch_shape", declared)
@@ -182,8 +179,6 @@ class Layer:
         trainable: bool = True,
     ) -> Weight:
         """Create a weight of this layer."""
-        from pyrnn import constraints, initializers, regularizers
-
         weight = Weight(
             shape,
             name,
@@ -312,7 +307,10 @@ class Layer:
 
     def get_config(self) -> dict[str, Any]:
         """Keras 3's config of this layer."""
-        return {"name": self.name, "trainable": self.trainable, "dtype": dtype_config(self.dtype)}
+        config = {"name": self.name, "trainable": self.trainable, "dtype": dtype_config(self.dtype)}
+        if self.activity_regularizer is not None:
+            config["activity_regularizer"] = regularizers.serialize(self.activity_regularizer)
+        return config
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Layer:

@@ -66,6 +66,8 @@ class Bidirectional(Layer):
         for argument, given in (("layer", layer), ("backward_layer", backward_layer)):
             if not isinstance(given, Recurrent) and not (given is None and argument == "backward_layer"):
                 raise ValueError(f"{argument} of Bidirectional must be a recurrent layer, got {given!r}")
+            if given is not None and given.activity_regularizer is not None:
+                raise ValueError(f"give activity_regularizer to Bidirectional, not to its {argument}")
         if merge_mode not in MERGE_MODES:
             raise ValueError(unknown_name("merge_mode", merge_mode, [str(mode) for mode in MERGE_MODES]))
         kwargs.setdefault("dtype", layer.dtype)

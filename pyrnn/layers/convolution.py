@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyrnn import backend
+import numpy as np
+
+from pyrnn import backend, regularizers
 from pyrnn.layers.base import Array, Shape
 from pyrnn.layers.core import Affine
 from pyrnn.validation import positive_int, unknown_name
@@ -32,7 +34,7 @@ def check_data_format(owner: str, data_format: Any) -> None:
 
 
 class Conv1D(Affine):
-    """Convolution over time of x (batch, time, channels). Arguments and defaults are Keras's; groups must be 1."""
+    """Convolution over time of x (batch, time, channels). Arguments and defaults are Keras's."""
 
     axes = ("batch", "time", "channels")
 
@@ -62,8 +64,9 @@ class Conv1D(Affine):
         self.padding = check_padding(padding, ("valid", "same", "causal"))
         check_data_format("Conv1D", data_format)
         self.dilation_rate = (single("dilation_rate", dilation_rate),)
-        if groups != 1:
-            raise ValueError(f"Conv1D has only groups=1, got {groups!r}")
+        self.groups = positive_int("groups", groups)
+        if self.filters % self.groups:
+            raise ValueError(f"filters must be a multiple of groups, got {filters} and {groups}")
         if self.strides[0] > 1 and self.dilation_rate[0] > 1:
             raise ValueError(
                 f"Conv1D takes strides > 1 or dilation_rate > 1, not both, got {strides!r} and {dilation_rate!r}"
@@ -86,7 +89,10 @@ class Conv1D(Affine):
         if input_shape[-1] is None:
             raise ValueError(f"Conv1D must know the number of channels, got x of shape {input_shape}")
         self.compute_output_shape(input_shape)
-        self._add((self.kernel_size[0], input_shape[-1], self.filters))
+        if input_shape[-1] % self.groups:
+            raise ValueError(f"the channels of x must be a multiple of groups={self.groups}, got {input_shape}")
+        self._add((self.kernel_size[0], input_shape[-1] // self.groups, self.filters))
+        self._workspaces = [backend.Workspace() for _ in range(self.groups)]
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         time = input_shape[1]
@@ -98,44 +104,56 @@ class Conv1D(Affine):
             time = -(-left // self.strides[0])
         return (input_shape[0], time, self.filters)
 
+    def _options(self, group: int, version: int) -> dict[str, Any]:
+        """What forward and backward of a group share; with groups the activation runs over all of them afterwards."""
+        return {
+            "strides": self.strides[0],
+            "padding": self.padding,
+            "dilation_rate": self.dilation_rate[0],
+            "activation": self._activation if self.groups == 1 else "linear",
+            "workspace": self._workspaces[group],
+            "version": version,
+        }
+
+    def _parts(self, x: Array) -> list[Array]:
+        """The channels (or filters) of each group, contiguous."""
+        return [x] if self.groups == 1 else [np.ascontiguousarray(part) for part in np.split(x, self.groups, axis=-1)]
+
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
-        bias = self.bias
         version = self._version()
-        y, saved = backend.conv1d_forward(
-            x,
-            self.kernel.array,
-            None if bias is None else bias.array,
-            strides=self.strides[0],
-            padding=self.padding,
-            dilation_rate=self.dilation_rate[0],
-            activation=self._activation,
-            training=training,
-            workspace=self._workspace,
-            version=version,
-        )
+        inputs, kernels = self._parts(x), self._parts(self.kernel.array)
+        biases = [None] * self.groups if self.bias is None else self._parts(self.bias.array)
+        found = [
+            backend.conv1d_forward(*each, training=training, **self._options(group, version))
+            for group, each in enumerate(zip(inputs, kernels, biases, strict=True))
+        ]
+        y = z = found[0][0] if self.groups == 1 else np.concatenate([part for part, _ in found], axis=-1)
+        if self.groups > 1:
+            y = backend.activation_forward(z, self._activation)
         if training:
-            self._saved = (x, saved, version)
+            self._saved = (inputs, [saved for _, saved in found], version, z, y)
         return y
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
         assert self._saved is not None, "backward() follows forward(training=True)"
-        x, saved, version = self._saved
-        bias = self.bias
-        return backend.conv1d_backward(
-            x,
-            self.kernel.array,
-            saved,
-            dy,
-            strides=self.strides[0],
-            padding=self.padding,
-            dilation_rate=self.dilation_rate[0],
-            activation=self._activation,
-            d_kernel=self.kernel.gradient,
-            d_bias=None if bias is None else bias.gradient,
-            need_dx=need_dx,
-            workspace=self._workspace,
-            version=version,
-        )
+        inputs, saved, version, z, y = self._saved
+        if self.groups > 1:
+            dy = backend.activation_backward(z, y, dy, self._activation)
+        d_kernels = self._parts(self.kernel.gradient)
+        d_biases = [None] * self.groups if self.bias is None else self._parts(self.bias.gradient)
+        parts = zip(inputs, self._parts(self.kernel.array), saved, self._parts(dy), d_kernels, d_biases, strict=True)
+        dx = [
+            backend.conv1d_backward(
+                x, kernel, kept, d, d_kernel=d_kernel, d_bias=d_bias, need_dx=need_dx, **self._options(group, version)
+            )
+            for group, (x, kernel, kept, d, d_kernel, d_bias) in enumerate(parts)
+        ]
+        if self.groups == 1:
+            return dx[0]
+        self.kernel.gradient[...] = np.concatenate(d_kernels, axis=-1)
+        if self.bias is not None:
+            self.bias.gradient[...] = np.concatenate([each for each in d_biases if each is not None])
+        return np.concatenate([each for each in dx if each is not None], axis=-1) if need_dx else None
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -146,7 +164,7 @@ class Conv1D(Affine):
             "padding": self.padding,
             "data_format": "channels_last",
             "dilation_rate": self.dilation_rate,
-            "groups": 1,
+            "groups": self.groups,
             **self._affine_config(),
-            "activity_regularizer": None,
+            "activity_regularizer": regularizers.serialize(self.activity_regularizer),
         }

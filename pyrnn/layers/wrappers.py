@@ -21,6 +21,8 @@ class TimeDistributed(Layer):
             raise ValueError(f"TimeDistributed takes a layer, got {layer!r}")
         if getattr(layer, "stateful", False) or getattr(layer, "return_state", False):
             raise ValueError("TimeDistributed takes no layer with stateful=True or return_state=True")
+        if layer.activity_regularizer is not None:
+            raise ValueError("give activity_regularizer to TimeDistributed, not to the layer in it")
         if kwargs.get("dtype") is None:
             kwargs["dtype"] = layer.dtype
         super().__init__(**kwargs)

@@ -37,7 +37,7 @@ STACKS: dict[str, Any] = {
     "gru": lambda L: [
         L.GRU(16, return_sequences=True, kernel_regularizer="l2"),
         L.GRU(9, reset_after=False, return_sequences=True, recurrent_activation="hard_sigmoid"),
-        L.GRU(7, use_bias=False),
+        L.GRU(7, use_bias=False, activity_regularizer="l1"),
         L.Dense(1),
     ],
     "bidirectional": lambda L: [
@@ -50,7 +50,7 @@ STACKS: dict[str, Any] = {
     "conv": lambda L: [
         L.Conv1D(16, 3, activation="relu"),
         L.MaxPooling1D(3),
-        L.Conv1D(8, 2, padding="causal", dilation_rate=2),
+        L.Conv1D(8, 2, padding="causal", dilation_rate=2, groups=2, activity_regularizer="l2"),
         L.Flatten(),
         L.Dense(1),
     ],

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from pyrnn import seeds
 from pyrnn.datasets import load_flights
-from pyrnn.layers import GRU, LSTM, Conv1D, Dense, Flatten, MaxPooling1D, Recurrent, SimpleRNN
+from pyrnn.layers import GRU, LSTM, Conv1D, Dense, Flatten, MaxPooling1D, SimpleRNN
 from pyrnn.models import Sequential
 
 Floats = NDArray[np.float32]
@@ -252,7 +252,7 @@ def recurrent_stack(max_len: int, n_features: int) -> Sequential:
     return model
 
 
-def gated(layer: type[Recurrent]) -> Callable[[int, int], Sequential]:
+def gated(layer: type[LSTM] | type[GRU]) -> Callable[[int, int], Sequential]:
     """One layer of a gated cell, as the book recommends in the end."""
 
     def make(max_len: int, n_features: int) -> Sequential:

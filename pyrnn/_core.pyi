@@ -40,16 +40,17 @@ def rnn_forward(
 ) -> tuple[Array, tuple[Array, ...], tuple[Array, ...]]:
     """A recurrent layer over whole sequences.
 
-    simple_rnn: h_t = act(x_t W + b + h_{t-1} U).
+    simple_rnn: h_t = act(x_t W + b + h_{t-1} U). lstm: gates i, f, c, o. gru and gru_reset_before: gates z, r, h.
+    All as Keras has them; the equations stand in `pyrnn.reference.recurrent`.
 
     Args:
-        cell: "simple_rnn".
-        x: (B, T, F). kernel: (F, G*H). recurrent_kernel: (H, G*H). bias: (G*H,) or None.
-        activation: a name of Keras's list.
-        initial_state: one array (B, H) a state, or None for zeros.
+        cell: "simple_rnn" (G = 1), "lstm" (G = 4), "gru" (G = 3, reset after the product) or "gru_reset_before".
+        x: (B, T, F). kernel: (F, G*H). recurrent_kernel: (H, G*H). bias: (G*H,), for gru (2, G*H), or None.
+        activation, recurrent_activation: names of Keras's list; the second None for simple_rnn.
+        initial_state: one array (B, H) a state (h, and c for lstm), or None for zeros.
         mask: bool (B, T), True where the step counts; a masked step keeps state and output of the step before it.
-        input_scale: (B, F), multiplies x at every step (input dropout).
-        state_scale: (B, H), multiplies h_{t-1} where it enters U (recurrent dropout).
+        input_scale: (B, F) or one for each gate (G, B, F): multiplies x at every step (input dropout).
+        state_scale: (B, H) or (G, B, H), multiplies h_{t-1} where it enters U (recurrent dropout).
         go_backwards: walk time from the end; output and mask follow the walk's order as in Keras
             (output[:, 0] belongs to x[:, T-1], and step s reads mask[:, T-1-s]).
         zero_output_for_mask: output 0 at masked steps, also as the last output (states are still kept).
@@ -57,9 +58,8 @@ def rnn_forward(
         workspace: scratch; version: of the weights (None: never reuse packed weights).
 
     Returns:
-        output (B, T, H) if return_sequences else (B, H); final states, one (B, H) each; saved, () unless training.
-        saved = (states (B, T, H) in walk order,) and, for activations whose derivative is no function of the output,
-        the pre-activations (B, T, H) behind it.
+        output (B, T, H) if return_sequences else (B, H); final states, one (B, H) each; saved, what backward needs,
+        () unless training.
     """
 
 def rnn_backward(
@@ -87,7 +87,7 @@ def rnn_backward(
     workspace: Workspace,
     version: int | None,
 ) -> tuple[Array | None, tuple[Array, ...]]:
-    """Backpropagation through time for `rnn_forward`, given the same arguments and what it saved.
+    """Backpropagation through time for `rnn_forward`, given the same arguments and what it saved, which is used up.
 
     Overwrites d_kernel, d_recurrent_kernel and d_bias (shapes of the weights). Returns dx (B, T, F), or None unless
     need_dx, and the gradients of the initial states, one (B, H) each.
@@ -216,6 +216,62 @@ def adam_step(
 
 def gather_rows(source: Array, indices: NDArray[np.int64]) -> Array:
     """source[indices] along axis 0, for any C-contiguous float32 or float64 array; IndexError when out of range."""
+
+class Stream32:
+    """A stack of layers walked one time step at a time, in float32; weights are copied when a layer is added.
+
+    Layers are added before the first step, each as wide as the one before it leaves it.
+    """
+
+    def __init__(self, batch: int, features: int) -> None: ...
+    def add_recurrent(
+        self,
+        cell: str,
+        kernel: Array,
+        recurrent_kernel: Array,
+        bias: Array | None,
+        activation: str,
+        recurrent_activation: str | None,
+    ) -> None:
+        """Weights as in `rnn_forward`; the states start at zero."""
+
+    def add_dense(self, kernel: Array, bias: Array | None, activation: str) -> None:
+        """kernel (F, H), bias (H,)."""
+
+    def add_activation(self, activation: str) -> None: ...
+    def add_layer_norm(self, gamma: Array | None, beta: Array | None, epsilon: float) -> None:
+        """gamma, beta (F,)."""
+
+    def step(self, x: Any) -> Array:
+        """x (B, F), or (F,) where B is 1 -> y (B, H), read-only and overwritten by the next step."""
+
+    def states(self) -> list[Array]:
+        """Copies, (B, H) each, in the order of the layers, h before c."""
+
+    def set_states(self, states: Sequence[Array]) -> None: ...
+    def reset(self, rows: Sequence[int]) -> None:
+        """Zero the states of these rows; IndexError when out of range."""
+
+class Stream64:
+    """`Stream32` in float64."""
+
+    def __init__(self, batch: int, features: int) -> None: ...
+    def add_recurrent(
+        self,
+        cell: str,
+        kernel: Array,
+        recurrent_kernel: Array,
+        bias: Array | None,
+        activation: str,
+        recurrent_activation: str | None,
+    ) -> None: ...
+    def add_dense(self, kernel: Array, bias: Array | None, activation: str) -> None: ...
+    def add_activation(self, activation: str) -> None: ...
+    def add_layer_norm(self, gamma: Array | None, beta: Array | None, epsilon: float) -> None: ...
+    def step(self, x: Any) -> Array: ...
+    def states(self) -> list[Array]: ...
+    def set_states(self, states: Sequence[Array]) -> None: ...
+    def reset(self, rows: Sequence[int]) -> None: ...
 
 def set_num_threads(count: int) -> None: ...
 def get_num_threads() -> int: ...

@@ -15,6 +15,12 @@ from pyrnn.validation import unknown_name
 
 if TYPE_CHECKING:
     from pyrnn._core import (
+        Stream32 as Stream32,
+    )
+    from pyrnn._core import (
+        Stream64 as Stream64,
+    )
+    from pyrnn._core import (
         Workspace as Workspace,
     )
     from pyrnn._core import (
@@ -61,6 +67,8 @@ if TYPE_CHECKING:
     )
 
 OPERATIONS = (
+    "Stream32",
+    "Stream64",
     "Workspace",
     "activation_backward",
     "activation_forward",

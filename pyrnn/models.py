@@ -13,6 +13,7 @@ from pyrnn import layers as layers_module
 from pyrnn.layers.base import Layer, Shape, auto_name, dtype_config, standard_shape
 from pyrnn.layers.input import InputLayer
 from pyrnn.parameters import ParameterVector, Weight
+from pyrnn.streaming import Stream
 from pyrnn.trainer import Trainer
 from pyrnn.validation import unknown_name
 
@@ -306,6 +307,12 @@ class Sequential(Trainer):
             layer.reset_state()
 
     reset_state = reset_states
+
+    def stream(self, batch_size: int = 1) -> Stream:
+        """This model one time step at a time, with the weights it has now; see `pyrnn.streaming.Stream`."""
+        if not self.built:
+            raise ValueError("the model must be built before it can be streamed: give it an input shape")
+        return Stream(self._layers, self.input_shape[-1], batch_size, self.dtype)
 
     def __call__(self, x: Any, training: bool = False) -> Array:
         """Output for an array."""

@@ -34,7 +34,7 @@ FLOORS = [
         "data",
     },
     {"layers"},
-    {"trainer", "callbacks", "utils"},
+    {"trainer", "callbacks", "streaming", "utils"},
     {"models", "saving"},
     {"cli", "demo", "bench", "datasets", "wrappers", "__main__", "__init__"},
 ]

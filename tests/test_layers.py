@@ -41,6 +41,7 @@ CASES: dict[str, list[tuple[dict[str, Any], tuple[int, ...]]]] = {
         ({"units": 3, "unit_forget_bias": False, "return_sequences": True, "go_backwards": True}, (2, 5, 4)),
         ({"units": 3, "activation": "softsign", "use_bias": False}, (2, 5, 4)),
     ],
+    "LayerNormalization": [({}, (2, 3, 4)), ({"center": False, "scale": False, "epsilon": 0.1}, (3, 4))],
     "Masking": [({"mask_value": 0.5}, (2, 3, 4))],
     "MaxPooling1D": [({}, (2, 5, 3)), ({"pool_size": 3, "strides": 2, "padding": "same"}, (2, 5, 3))],
     "RepeatVector": [({"n": 3}, (2, 4))],

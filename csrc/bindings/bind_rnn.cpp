@@ -2,14 +2,6 @@
 #include "arrays.hpp"
 
 namespace pyrnn {
-namespace {
-
-struct Options {
-    std::string activation;
-    py::object recurrent_activation, initial_state, mask, input_scale, state_scale;
-    bool go_backwards, return_sequences, zero_output_for_mask;
-    py::object version;
-};
 
 Cell cell_named(const std::string& name) {
     std::string names;
@@ -19,6 +11,43 @@ Cell cell_named(const std::string& name) {
     }
     throw py::value_error("cell must be one of " + names + ", got '" + name + "'");
 }
+
+template <class T>
+void set_cell(Rnn<T>& p, const std::string& name, const py::array& kernel, const py::array& recurrent_kernel,
+              const py::handle& bias, const std::string& activation, const py::object& recurrent_activation) {
+    p.cell = cell_named(name);
+    const CellInfo& cell = info(p.cell);
+    const Index gates = cell.gates;
+    require_rank(kernel, 2, "kernel", "(F, G * H)");
+    require_rank(recurrent_kernel, 2, "recurrent_kernel", "(H, G * H)");
+    const Index h = p.units = kernel.shape(1) / gates;
+    require_positive(h, "units");
+    const std::string times = gates == 1 ? "units)" : std::to_string(gates) + " * units)";
+    p.kernel = pointer<T>(kernel, "kernel", {p.features, gates * h}, ("(features, " + times).c_str());
+    p.recurrent_kernel = pointer<T>(recurrent_kernel, "recurrent_kernel", {h, gates * h}, ("(units, " + times).c_str());
+    p.bias = cell.bias_rows == 2 ? pointer<T>(bias, "bias", {2, gates * h}, ("(2, " + times).c_str(), true)
+                                 : pointer<T>(bias, "bias", {gates * h}, gates == 1 ? "(units,)" : ("(" + times).c_str(), true);
+    p.activation = activation_named(activation);
+    if (gates > 1) {
+        if (recurrent_activation.is_none()) throw py::type_error("recurrent_activation must be a name for " + name);
+        p.recurrent_activation = activation_named(recurrent_activation.cast<std::string>());
+    } else if (!recurrent_activation.is_none()) {
+        throw py::type_error("recurrent_activation must be None for " + name);
+    }
+}
+template void set_cell(Rnn<float>&, const std::string&, const py::array&, const py::array&, const py::handle&,
+                       const std::string&, const py::object&);
+template void set_cell(Rnn<double>&, const std::string&, const py::array&, const py::array&, const py::handle&,
+                       const std::string&, const py::object&);
+
+namespace {
+
+struct Options {
+    std::string activation;
+    py::object recurrent_activation, initial_state, mask, input_scale, state_scale;
+    bool go_backwards, return_sequences, zero_output_for_mask;
+    py::object version;
+};
 
 // One array for each state of the cell, or None for all.
 py::object state_of(const py::object& states, std::size_t which, const CellInfo& cell, const char* name) {
@@ -47,24 +76,16 @@ template <class T>
 Rnn<T> problem(const std::string& cell_name, const py::array& x, const py::array& kernel, const py::array& recurrent_kernel,
                const py::handle& bias, const Options& o) {
     Rnn<T> p{};
-    p.cell = cell_named(cell_name);
-    const CellInfo& cell = info(p.cell);
-    const Index gates = cell.gates;
     require_rank(x, 3, "x", "(B, T, F)");
-    require_rank(kernel, 2, "kernel", "(F, G * H)");
-    require_rank(recurrent_kernel, 2, "recurrent_kernel", "(H, G * H)");
-    const Index b = x.shape(0), t = x.shape(1), f = x.shape(2), h = kernel.shape(1) / gates;
+    const Index b = x.shape(0), t = x.shape(1), f = x.shape(2);
     require_positive(b, "the batch size of x");
     require_positive(t, "the number of time steps of x");
     require_positive(f, "the number of features of x");
-    require_positive(h, "units");
-    p.batch = b, p.steps = t, p.features = f, p.units = h;
+    p.batch = b, p.steps = t, p.features = f;
+    set_cell(p, cell_name, kernel, recurrent_kernel, bias, o.activation, o.recurrent_activation);
+    const CellInfo& cell = info(p.cell);
+    const Index gates = cell.gates, h = p.units;
     p.x = pointer<T>(x, "x", {b, t, f}, "(B, T, F)");
-    const std::string times = gates == 1 ? "units)" : std::to_string(gates) + " * units)";
-    p.kernel = pointer<T>(kernel, "kernel", {f, gates * h}, ("(features, " + times).c_str());
-    p.recurrent_kernel = pointer<T>(recurrent_kernel, "recurrent_kernel", {h, gates * h}, ("(units, " + times).c_str());
-    p.bias = cell.bias_rows == 2 ? pointer<T>(bias, "bias", {2, gates * h}, ("(2, " + times).c_str(), true)
-                                 : pointer<T>(bias, "bias", {gates * h}, gates == 1 ? "(units,)" : ("(" + times).c_str(), true);
     const char* states = "(batch, units)";
     p.initial_state = pointer<T>(state_of(o.initial_state, 0, cell, "initial_state"), "initial_state", {b, h}, states, true);
     p.initial_carry = pointer<T>(state_of(o.initial_state, 1, cell, "initial_state"), "initial_state", {b, h}, states, true);
@@ -72,13 +93,6 @@ Rnn<T> problem(const std::string& cell_name, const py::array& x, const py::array
     p.state_scale = scale_of<T>(o.state_scale, "state_scale", gates, b, h, p.state_copies);
     p.mask = reinterpret_cast<const unsigned char*>(pointer<bool>(o.mask, "mask", {b, t}, "(batch, time)", true));
     p.backwards = o.go_backwards, p.sequences = o.return_sequences, p.zero_output_for_mask = o.zero_output_for_mask;
-    p.activation = activation_named(o.activation);
-    if (cell.gates > 1) {
-        if (o.recurrent_activation.is_none()) throw py::type_error("recurrent_activation must be a name for " + cell_name);
-        p.recurrent_activation = activation_named(o.recurrent_activation.cast<std::string>());
-    } else if (!o.recurrent_activation.is_none()) {
-        throw py::type_error("recurrent_activation must be None for " + cell_name);
-    }
     p.version = version_of(o.version);
     return p;
 }

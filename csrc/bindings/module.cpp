@@ -47,6 +47,7 @@ PYBIND11_MODULE(_core, m) {
     bind_rnn(m);
     bind_conv(m);
     bind_pointwise(m);
+    bind_stream(m);
     m.def("set_num_threads", [](int count) {
         require_positive(count, "num_threads");
         py::gil_scoped_release release;

@@ -46,6 +46,11 @@ struct RnnGradients {
 template <class T>
 void rnn_backward(const Rnn<T>&, const RnnKept<T>&, const RnnGradients<T>&, Workspace&);
 
+// The kernel's problem for one step of all rows, for ever: weights packed into ws, zero states in it (initial_state, and the
+// first slot of carry); the caller sets x and states and moves the new states to the place of the old ones.
+template <class T>
+RnnForward<T> rnn_step(const Rnn<T>&, Workspace&);
+
 // A convolution over time; a dense layer is one with T = B's rows, K = 1 and batch 1.
 template <class T>
 struct Conv {

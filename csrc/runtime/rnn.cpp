@@ -297,6 +297,26 @@ void rnn_forward(const Rnn<T>& p, const RnnKept<T>& kept, T* output, T* final_st
 }
 
 template <class T>
+RnnForward<T> rnn_step(const Rnn<T>& p, Workspace& ws) {
+    const Sizes<T> z(p);
+    const Panels<T> panels = forward_panels(p, z, ws);
+    T* held = ws.scratch<T>(Workspace::kStates, p.batch * p.units);
+    std::memset(held, 0, bytes<T>(p.batch * p.units));
+    RnnForward<T> q{};
+    q.rows = p.batch, q.steps = 1, q.features = p.features, q.units = p.units;
+    q.w_panels = panels.w, q.u_panels = panels.u, q.bias = panels.bias, q.candidate_panels = panels.candidate;
+    q.initial_state = held;
+    q.slots = 1;
+    if (z.cell.states == 2) {
+        q.carry = ws.scratch<T>(Workspace::kCarry, p.batch * 2 * z.hp), q.carry_slots = 2;
+        std::memset(q.carry, 0, bytes<T>(p.batch * 2 * z.hp));
+    }
+    q.scratch = ws.scratch<T>(Workspace::kScratch, scratch_size(p.batch, z.hp));
+    q.activation = p.activation, q.recurrent_activation = p.recurrent_activation;
+    return q;
+}
+
+template <class T>
 void rnn_backward(const Rnn<T>& p, const RnnKept<T>& kept, const RnnGradients<T>& g, Workspace& ws) {
     const auto& k = kernels<T>();
     const Sizes<T> z(p);
@@ -386,6 +406,7 @@ void rnn_backward(const Rnn<T>& p, const RnnKept<T>& kept, const RnnGradients<T>
     template Index gates_width(const Rnn<T>&);                                                         \
     template Index carry_width(const Rnn<T>&);                                                         \
     template void rnn_forward(const Rnn<T>&, const RnnKept<T>&, T*, T*, T*, Workspace&);               \
+    template RnnForward<T> rnn_step(const Rnn<T>&, Workspace&);                                        \
     template void rnn_backward(const Rnn<T>&, const RnnKept<T>&, const RnnGradients<T>&, Workspace&);
 PYRNN_INSTANTIATE(float)
 PYRNN_INSTANTIATE(double)

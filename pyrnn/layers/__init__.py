@@ -11,6 +11,7 @@ from pyrnn.layers.convolution import Conv1D
 from pyrnn.layers.core import Activation, Dense, Rescaling
 from pyrnn.layers.input import Input, InputLayer
 from pyrnn.layers.masking import Masking
+from pyrnn.layers.normalization import LayerNormalization
 from pyrnn.layers.pooling import AveragePooling1D, GlobalAveragePooling1D, GlobalMaxPooling1D, MaxPooling1D
 from pyrnn.layers.recurrent import GRU, LSTM, Recurrent, SimpleRNN
 from pyrnn.layers.regularization import Dropout
@@ -33,6 +34,7 @@ REGISTRY: dict[str, type[Layer]] = {
         GlobalMaxPooling1D,
         InputLayer,
         LSTM,
+        LayerNormalization,
         Masking,
         MaxPooling1D,
         RepeatVector,
@@ -59,6 +61,7 @@ __all__ = [
     "Input",
     "InputLayer",
     "Layer",
+    "LayerNormalization",
     "Masking",
     "MaxPooling1D",
     "Recurrent",

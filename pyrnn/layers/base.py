@@ -289,6 +289,14 @@ class Layer:
         """Gradients: writes `weight.gradient`, returns dx unless `need_dx` is False."""
         raise NotImplementedError
 
+    def stream_into(self, stream: Any) -> None:
+        """Add what this layer does at one time step to a stream (`pyrnn.streaming`).
+
+        Raises:
+            ValueError: if it needs more than the present step.
+        """
+        raise ValueError(f"layer {self.name!r} ({type(self).__name__}) cannot run one time step at a time")
+
     def reset_state(self) -> None:
         """Forget the state of stateful layers."""
 

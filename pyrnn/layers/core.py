@@ -123,6 +123,9 @@ class Dense(Affine):
             **kwargs,
         )
 
+    def stream_into(self, stream: Any) -> None:
+        stream.add_dense(self.kernel.array, None if self.bias is None else self.bias.array, self._activation)
+
     def _build(self, input_shape: Shape) -> None:
         if input_shape[-1] is None:
             raise ValueError(f"Dense must know the size of the last axis, got x of shape {input_shape}")
@@ -195,6 +198,9 @@ class Activation(Layer):
             return None
         assert self._saved is not None, "backward() follows forward(training=True)"
         return backend.activation_backward(*self._saved, dy, self._activation)
+
+    def stream_into(self, stream: Any) -> None:
+        stream.add_activation(self._activation)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "activation": activations.serialize(self.activation)}

@@ -253,6 +253,19 @@ class Recurrent(Layer):
         )
         return dx
 
+    def stream_into(self, stream: Any) -> None:
+        if self.go_backwards:
+            raise ValueError(f"layer {self.name!r} goes backwards: it cannot run one time step at a time")
+        bias = None if self.bias is None else self.bias.array
+        stream.add_recurrent(
+            self.cell,
+            self.kernel.array,
+            self.recurrent_kernel.array,
+            bias,
+            self._activation,
+            self._recurrent_activation,
+        )
+
     def checked_mask(self, mask: Any, x: Array) -> Array:
         """A mask (batch, time) for x."""
         array: Array = np.ascontiguousarray(mask, dtype=bool)

@@ -44,5 +44,8 @@ class Dropout(Layer):
             return None
         return dy if self._scale is None else dy * self._scale
 
+    def stream_into(self, stream: Any) -> None:
+        """Nothing to do outside of training."""
+
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "rate": self.rate, "seed": self.seed, "noise_shape": self.noise_shape}

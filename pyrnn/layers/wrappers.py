@@ -71,6 +71,9 @@ class TimeDistributed(Layer):
         dx = self.layer.backward(dy.reshape(batch * time, *dy.shape[2:]), need_dx=need_dx)
         return None if dx is None else dx.reshape(self._shape)
 
+    def stream_into(self, stream: Any) -> None:
+        self.layer.stream_into(stream)
+
     def get_config(self) -> dict[str, Any]:
         from pyrnn.layers import serialize
 

@@ -7,6 +7,7 @@ from pyrnn.reference.convolution import conv1d_backward, conv1d_forward, dense_b
 from pyrnn.reference.optimizers import adam_step, gather_rows, rmsprop_step, sgd_step
 from pyrnn.reference.pooling import pool1d_backward, pool1d_forward
 from pyrnn.reference.recurrent import rnn_backward, rnn_forward
+from pyrnn.reference.streaming import Stream32, Stream64
 
 
 class Workspace:
@@ -14,6 +15,8 @@ class Workspace:
 
 
 __all__ = [
+    "Stream32",
+    "Stream64",
     "Workspace",
     "activation_backward",
     "activation_forward",

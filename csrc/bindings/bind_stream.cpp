@@ -1,0 +1,149 @@
+// Stream: a stack of layers, one time step a call.
+#include "arrays.hpp"
+
+#include "../runtime/stream.hpp"
+
+namespace pyrnn {
+namespace {
+
+// From so many rows on a step takes long enough to let other Python threads run meanwhile.
+constexpr Index kLongRows = 64;
+
+template <class T>
+class StreamOf {
+public:
+    StreamOf(Index batch, Index features) : stream_(batch, features), features_(features) {
+        require_positive(batch, "batch");
+        require_positive(features, "features");
+    }
+
+    void add_recurrent(const std::string& cell, const py::object& kernel, const py::object& recurrent_kernel,
+                       const py::object& bias, const std::string& activation, const py::object& recurrent_activation) {
+        require_not_started();
+        Rnn<T> p{};
+        p.batch = stream_.batch(), p.steps = 1, p.features = stream_.width();
+        p.version = Workspace::kNoVersion;
+        set_cell(p, cell, array_of(kernel, "kernel"), array_of(recurrent_kernel, "recurrent_kernel"), bias, activation,
+                 recurrent_activation);
+        stream_.add_recurrent(p);
+    }
+
+    void add_dense(const py::object& kernel, const py::object& bias, const std::string& activation) {
+        require_not_started();
+        const py::array k = array_of(kernel, "kernel");
+        require_rank(k, 2, "kernel", "(F, H)");
+        const Index units = k.shape(1);
+        stream_.add_dense(pointer<T>(k, "kernel", {stream_.width(), units}, "(features, units)"),
+                          pointer<T>(bias, "bias", {units}, "(units,)", true), units, activation_named(activation));
+    }
+
+    void add_activation(const std::string& activation) {
+        require_not_started();
+        stream_.add_activation(activation_named(activation));
+    }
+
+    void add_layer_norm(const py::object& gamma, const py::object& beta, double epsilon) {
+        require_not_started();
+        const Shape shape{stream_.width()};
+        stream_.add_layer_norm(pointer<T>(gamma, "gamma", shape, "(features,)", true),
+                               pointer<T>(beta, "beta", shape, "(features,)", true), static_cast<T>(epsilon));
+    }
+
+    py::object step(const py::object& x) {
+        if (!output_) start();
+        py::array held;  // keeps what was converted
+        const T* in = input(x, held);
+        if (stream_.batch() >= kLongRows) {
+            py::gil_scoped_release release;
+            stream_.step(in);
+        } else {
+            stream_.step(in);
+        }
+        return output_;
+    }
+
+    py::list states() const {
+        py::list found;
+        for (Index i = 0; i < stream_.state_count(); ++i) {
+            py::array_t<T> state(Shape{stream_.batch(), stream_.state_units(i)});
+            stream_.read_state(i, data_of(state));
+            found.append(state);
+        }
+        return found;
+    }
+
+    void set_states(const py::sequence& given) {
+        if (static_cast<Index>(given.size()) != stream_.state_count())
+            throw py::value_error("state must hold " + std::to_string(stream_.state_count()) + " array(s), got " +
+                                  std::to_string(given.size()));
+        std::vector<const T*> data;
+        for (Index i = 0; i < stream_.state_count(); ++i)
+            data.push_back(pointer<T>(given[static_cast<std::size_t>(i)], "state", {stream_.batch(), stream_.state_units(i)},
+                                      "(batch, units)"));
+        for (Index i = 0; i < stream_.state_count(); ++i) stream_.write_state(i, data[static_cast<std::size_t>(i)]);
+    }
+
+    void reset(const py::sequence& given) {
+        std::vector<Index> rows;
+        for (const py::handle row : given) rows.push_back(row.cast<Index>());
+        for (const Index row : rows)
+            if (row < 0 || row >= stream_.batch())
+                throw py::index_error("rows must lie in 0.." + std::to_string(stream_.batch() - 1) + ", got " + std::to_string(row));
+        for (const Index row : rows) stream_.clear_row(row);
+    }
+
+private:
+    // The bytes of a C-contiguous x of the right type, or of a copy that is.
+    const T* input(const py::object& x, py::array& held) {
+        if (py::isinstance<py::array>(x)) held = py::reinterpret_borrow<py::array>(x);
+        if (!held || held.dtype().num() != py::dtype::of<T>().num() || !(held.flags() & py::array::c_style)) {
+            held = py::array_t<T, py::array::c_style | py::array::forcecast>::ensure(x);
+            if (!held) throw py::error_already_set();
+        }
+        const bool row = held.ndim() == 1 && stream_.batch() == 1 && held.shape(0) == features_;
+        if (!row && !(held.ndim() == 2 && held.shape(0) == stream_.batch() && held.shape(1) == features_))
+            throw py::value_error("x must have shape (batch, features) = " + text({stream_.batch(), features_}) + ", got " +
+                                  text(shape_of(held)));
+        return static_cast<const T*>(held.data());
+    }
+
+    // The output array owns its memory, so that it outlives the stream.
+    void start() {
+        if (stream_.empty()) throw py::value_error("the stream has no layers");
+        py::array_t<T> y(Shape{stream_.batch(), stream_.width()});
+        stream_.set_output(data_of(y));
+        y.attr("setflags")(py::arg("write") = false);
+        output_ = y;
+    }
+    void require_not_started() const {
+        if (output_) throw py::value_error("layers must be added before the first step");
+    }
+
+    Stream<T> stream_;
+    Index features_;
+    py::object output_;
+};
+
+template <class T>
+void bind(py::module_& m, const char* name) {
+    py::class_<StreamOf<T>>(m, name)
+        .def(py::init<Index, Index>(), py::arg("batch"), py::arg("features"))
+        .def("add_recurrent", &StreamOf<T>::add_recurrent, py::arg("cell"), py::arg("kernel"), py::arg("recurrent_kernel"),
+             py::arg("bias"), py::arg("activation"), py::arg("recurrent_activation"))
+        .def("add_dense", &StreamOf<T>::add_dense, py::arg("kernel"), py::arg("bias"), py::arg("activation"))
+        .def("add_activation", &StreamOf<T>::add_activation, py::arg("activation"))
+        .def("add_layer_norm", &StreamOf<T>::add_layer_norm, py::arg("gamma"), py::arg("beta"), py::arg("epsilon"))
+        .def("step", &StreamOf<T>::step, py::arg("x"))
+        .def("states", &StreamOf<T>::states)
+        .def("set_states", &StreamOf<T>::set_states, py::arg("states"))
+        .def("reset", &StreamOf<T>::reset, py::arg("rows"));
+}
+
+}  // namespace
+
+void bind_stream(py::module_& m) {
+    bind<float>(m, "Stream32");
+    bind<double>(m, "Stream64");
+}
+
+}  // namespace pyrnn

@@ -1,0 +1,135 @@
+#include "stream.hpp"
+
+#include <cmath>
+#include <cstring>
+
+#include "packs.hpp"
+
+namespace pyrnn {
+namespace {
+
+template <class T>
+void copy_rows(T* out, Index ld_out, const T* in, Index ld_in, Index rows, Index n) {
+    for (Index r = 0; r < rows; ++r) std::memcpy(out + r * ld_out, in + r * ld_in, static_cast<std::size_t>(n) * sizeof(T));
+}
+
+// A copy of `count` weights in the stage's own memory.
+template <class T>
+const T* keep(Workspace& memory, Workspace::Role role, const T* weights, Index count) {
+    if (!weights) return nullptr;
+    T* own = memory.scratch<T>(role, count);
+    std::memcpy(own, weights, static_cast<std::size_t>(count) * sizeof(T));
+    return own;
+}
+
+}  // namespace
+
+template <class T>
+typename Stream<T>::Stage& Stream<T>::add(Kind kind, Index width) {
+    Stage stage{};
+    stage.kind = kind, stage.width_in = width_, stage.width = width;
+    stage.memory = std::make_unique<Workspace>();
+    stage.output = stage.memory->template scratch<T>(Workspace::kInputGradient, batch_ * width);
+    stages_.push_back(std::move(stage));
+    width_ = width;
+    return stages_.back();
+}
+
+template <class T>
+void Stream<T>::add_recurrent(const Rnn<T>& p) {
+    Stage& stage = add(Kind::kRecurrent, p.units);
+    stage.cell = static_cast<int>(p.cell);
+    stage.recurrent = rnn_step(p, *stage.memory);
+    stage.recurrent.states = stage.output;
+    states_.push_back({const_cast<T*>(stage.recurrent.initial_state), p.units, p.units});
+    if (stage.recurrent.carry) states_.push_back({stage.recurrent.carry, p.units, 2 * padded<T>(p.units)});
+}
+
+template <class T>
+void Stream<T>::add_dense(const T* kernel, const T* bias, Index units, Activation activation) {
+    const Index features = width_;
+    Stage& stage = add(Kind::kDense, units);
+    Workspace& memory = *stage.memory;
+    const T* w = packed_matrix(memory, Workspace::kW, kernel, features, units, units, Index{1}, Workspace::kNoVersion);
+    const T* b = packed_bias(memory, bias, units, Workspace::kNoVersion);
+    stage.dense = {nullptr, features, batch_, 1, features, 0, w, b, units, stage.output, units, nullptr, activation, false};
+}
+
+template <class T>
+void Stream<T>::add_activation(Activation activation) {
+    add(Kind::kActivation, width_).activation = activation;
+}
+
+template <class T>
+void Stream<T>::add_layer_norm(const T* gamma, const T* beta, T epsilon) {
+    Stage& stage = add(Kind::kLayerNorm, width_);
+    stage.gamma = keep(*stage.memory, Workspace::kScratch, gamma, width_);
+    stage.beta = keep(*stage.memory, Workspace::kInput, beta, width_);
+    stage.epsilon = epsilon;
+}
+
+template <class T>
+void Stream<T>::set_output(T* y) {
+    Stage& last = stages_.back();
+    last.output = last.recurrent.states = last.dense.y = y;
+}
+
+template <class T>
+void Stream<T>::step(const T* x) {
+    const auto& k = kernels<T>();
+    for (Stage& stage : stages_) {
+        const Index n = stage.width;
+        switch (stage.kind) {
+            case Kind::kRecurrent: {
+                RnnForward<T>& q = stage.recurrent;
+                q.x = x;
+                k.rnn_forward[stage.cell](q);
+                std::memcpy(const_cast<T*>(q.initial_state), stage.output, static_cast<std::size_t>(batch_ * n) * sizeof(T));
+                const Index hp = padded<T>(n);
+                if (q.carry) copy_rows(q.carry, 2 * hp, q.carry + hp, 2 * hp, batch_, n);
+                break;
+            }
+            case Kind::kDense: {
+                stage.dense.a = x;
+                k.gemm(stage.dense);
+                break;
+            }
+            case Kind::kActivation: k.activate(stage.activation, x, n, stage.output, n, batch_, n); break;
+            case Kind::kLayerNorm:
+                for (Index r = 0; r < batch_; ++r) {
+                    const T* in = x + r * n;
+                    T mean = 0, variance = 0;
+                    for (Index i = 0; i < n; ++i) mean += in[i];
+                    mean /= static_cast<T>(n);
+                    for (Index i = 0; i < n; ++i) variance += (in[i] - mean) * (in[i] - mean);
+                    const T scale = 1 / std::sqrt(variance / static_cast<T>(n) + stage.epsilon);
+                    for (Index i = 0; i < n; ++i)
+                        stage.output[r * n + i] = (in[i] - mean) * scale * (stage.gamma ? stage.gamma[i] : T(1)) +
+                                                  (stage.beta ? stage.beta[i] : T(0));
+                }
+                break;
+        }
+        x = stage.output;
+    }
+}
+
+template <class T>
+void Stream<T>::read_state(Index i, T* out) const {
+    const State& state = states_[static_cast<std::size_t>(i)];
+    copy_rows<T>(out, state.units, state.data, state.stride, batch_, state.units);
+}
+template <class T>
+void Stream<T>::write_state(Index i, const T* in) {
+    const State& state = states_[static_cast<std::size_t>(i)];
+    copy_rows<T>(state.data, state.stride, in, state.units, batch_, state.units);
+}
+template <class T>
+void Stream<T>::clear_row(Index row) {
+    for (const State& state : states_)
+        std::memset(state.data + row * state.stride, 0, static_cast<std::size_t>(state.units) * sizeof(T));
+}
+
+template class Stream<float>;
+template class Stream<double>;
+
+}  // namespace pyrnn

@@ -1,0 +1,70 @@
+"""A model one time step at a time: what arrives is answered at once, and the states stay inside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyrnn import backend
+from pyrnn.layers import Layer
+from pyrnn.validation import positive_int
+
+Array = NDArray[Any]
+
+
+class Stream:
+    """A stack of layers with the weights that it has now; made by `model.stream(batch_size)`.
+
+    `step(x)` takes the next time step of every row, x (batch, features), or (features,) where batch is 1, and returns
+    the model's output for it, (batch, units), which equals `predict` on all steps so far, to rounding. The array
+    returned is the stream's own: it is read-only and the next step overwrites it.
+
+    Raises:
+        ValueError: if a layer needs more than the present step (Conv1D, pooling, Bidirectional, go_backwards, masks).
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import Sequential, layers
+        >>> model = Sequential([layers.LSTM(4, input_shape=(5, 3)), layers.Dense(1)])
+        >>> x = np.ones((1, 5, 3), "float32")
+        >>> stream = model.stream()
+        >>> steps = [float(stream.step(x[:, t])[0, 0]) for t in range(5)]
+        >>> bool(np.isclose(steps[-1], model.predict(x, verbose=0)[0, 0], rtol=1e-5))
+        True
+    """
+
+    step: Callable[[Any], Array]
+
+    def __init__(self, layers: Iterable[Layer], features: int, batch_size: int, dtype: str) -> None:
+        self.batch_size = positive_int("batch_size", batch_size)
+        self.dtype = dtype
+        kind = backend.Stream32 if dtype == "float32" else backend.Stream64
+        self._core = kind(self.batch_size, features)
+        for layer in layers:
+            layer.stream_into(self._core)
+        self.step = self._core.step
+
+    def reset(self, rows: Any = None) -> None:
+        """Zero the states of all rows, or of the rows of these numbers (a number or several).
+
+        Raises:
+            IndexError: if a row is none of the batch.
+        """
+        if rows is None:
+            rows = range(self.batch_size)
+        self._core.reset([int(row) for row in np.atleast_1d(np.asarray(rows))])
+
+    @property
+    def state(self) -> list[Array]:
+        """Copies of the states, (batch, units) each, in the order of the layers: h, and c after it for an LSTM.
+
+        Assigning a list of the same shapes sets them.
+        """
+        return list(self._core.states())
+
+    @state.setter
+    def state(self, states: Iterable[Any]) -> None:
+        self._core.set_states([np.ascontiguousarray(state, dtype=self.dtype) for state in states])

@@ -1,0 +1,127 @@
+"""Streams: step by step what predict gives at once, on both backends; states in and out; what cannot be streamed."""
+
+from __future__ import annotations
+
+import doctest
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from tolerance import assert_close
+
+import pyrnn
+import pyrnn.streaming
+from pyrnn import backend, layers
+
+STACKS: dict[str, Callable[[str], list[Any]]] = {
+    "simple_rnn": lambda d: [layers.SimpleRNN(7, dtype=d, return_sequences=True, activation="relu")],
+    "lstm": lambda d: [layers.LSTM(64, dtype=d, return_sequences=True)],
+    "lstm-odd": lambda d: [layers.LSTM(5, dtype=d, return_sequences=True, recurrent_activation="hard_sigmoid")],
+    "gru": lambda d: [layers.GRU(19, dtype=d, return_sequences=True)],
+    "gru-before": lambda d: [layers.GRU(6, dtype=d, return_sequences=True, reset_after=False, use_bias=False)],
+    "stack": lambda d: [
+        layers.GRU(16, dtype=d, return_sequences=True),
+        layers.Dropout(0.5, dtype=d),
+        layers.LayerNormalization(dtype=d),
+        layers.LSTM(8, dtype=d, return_sequences=True, recurrent_dropout=0.2),
+        layers.TimeDistributed(layers.Dense(5, dtype=d, activation="softmax")),
+        layers.LayerNormalization(dtype=d, center=False, scale=False),
+        layers.Dense(3, dtype=d),
+        layers.Activation("tanh", dtype=d),
+    ],
+}
+
+
+def make(stack: str, dtype: str) -> pyrnn.Sequential:
+    pyrnn.utils.set_random_seed(0)
+    model = pyrnn.Sequential([pyrnn.Input((None, 4), dtype=dtype), *STACKS[stack](dtype)])
+    for layer in model.layers:
+        if isinstance(layer, layers.LayerNormalization) and layer.weights:
+            layer.set_weights([np.linspace(0.5, 1.5, 16), np.linspace(-1, 1, 16)])
+    return model
+
+
+@pytest.mark.parametrize("name", backend.BACKENDS)
+@pytest.mark.parametrize("batch", [1, 3, 70])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("stack", STACKS)
+def test_equals_predict(stack: str, dtype: str, batch: int, name: str) -> None:
+    before = backend.current_backend()
+    model = make(stack, dtype)
+    x = np.random.default_rng(0).normal(size=(batch, 9, 4)).astype(dtype)
+    expected = model.predict(x, verbose=0)
+    try:
+        backend.use_backend(name)
+        stream = model.stream(batch)
+    finally:
+        backend.use_backend(before)
+    for _ in range(2):
+        for t in range(9):
+            assert_close(stream.step(x[:, t]), expected[:, t], 9 * 64, f"step {t}")
+        stream.reset()
+
+
+def test_the_example_runs() -> None:
+    assert doctest.testmod(pyrnn.streaming) == (0, 6)
+
+
+def test_rows_and_states() -> None:
+    model = make("stack", "float32")
+    x = np.random.default_rng(1).normal(size=(3, 4, 4)).astype("float32")
+    stream, other = model.stream(3), model.stream(3)
+    for t in range(2):
+        stream.step(x[:, t])
+    assert [state.shape for state in stream.state] == [(3, 16), (3, 8), (3, 8)]
+    other.state = stream.state
+    assert np.array_equal(stream.step(x[:, 2]), other.step(x[:, 2]))
+    kept = stream.step(x[:, 3]).copy()
+    stream.reset([0, 2])
+    assert all((state[[0, 2]] == 0).all() and (state[1] != 0).any() for state in stream.state)
+    fresh = stream.step(x[:, 0])
+    first = model.predict(x[:, :1], verbose=0)[:, 0]
+    assert_close(fresh[[0, 2]], first[[0, 2]], 64)
+    assert not np.allclose(fresh[1], first[1]) and not np.allclose(kept, fresh)
+
+
+def test_inputs_of_every_kind_and_an_output_that_outlives_the_stream() -> None:
+    model = make("lstm", "float32")
+    x = np.array([1, 2, 3, 4])
+    given = [x.astype("float32"), x, x.tolist(), np.repeat(x, 2)[::2][None]]
+    steps = [model.stream().step(each) for each in given]
+    for step in steps[1:]:
+        assert np.array_equal(step, steps[0])
+    with pytest.raises(ValueError, match="read-only"):
+        steps[0][0, 0] = 1
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda m: m.stream(0), ValueError, "batch_size must be a positive integer"),
+        (lambda m: m.stream(2).step(np.ones(4)), ValueError, r"x must have shape \(batch, features\) = \(2, 4\)"),
+        (lambda m: m.stream().step(np.ones((1, 5))), ValueError, r"got \(1, 5\)"),
+        (lambda m: m.stream().reset(1), IndexError, r"rows must lie in 0..0, got 1"),
+        (lambda m: setattr(m.stream(), "state", [np.ones((1, 64))]), ValueError, "state must hold 2 array"),
+        (lambda m: setattr(m.stream(), "state", [np.ones((1, 3))] * 2), ValueError, "state must have shape"),
+        (lambda m: pyrnn.Sequential([layers.LSTM(2)]).stream(), ValueError, "must be built"),
+        (
+            lambda m: pyrnn.Sequential([layers.LSTM(2, go_backwards=True, input_shape=(3, 2))]).stream(),
+            ValueError,
+            "goes backwards",
+        ),
+        (
+            lambda m: pyrnn.Sequential([layers.Conv1D(2, 2, input_shape=(3, 2))]).stream(),
+            ValueError,
+            r"\(Conv1D\) cannot run one time step at a time",
+        ),
+        (
+            lambda m: pyrnn.Sequential([layers.Bidirectional(layers.GRU(2), input_shape=(3, 2))]).stream(),
+            ValueError,
+            r"\(Bidirectional\) cannot run",
+        ),
+    ],
+)
+def test_bad_input(call: Callable[[Any], Any], error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        call(make("lstm", "float32"))

@@ -63,7 +63,7 @@ def test_equals_predict(stack: str, dtype: str, batch: int, name: str) -> None:
 
 
 def test_the_example_runs() -> None:
-    assert doctest.testmod(pyrnn.streaming) == (0, 6)
+    assert doctest.testmod(pyrnn.streaming) == (0, 7)
 
 
 def test_rows_and_states() -> None:

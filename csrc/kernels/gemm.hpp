@@ -16,9 +16,12 @@ namespace pyrnn {
 namespace PYRNN_ISA_NAMESPACE {
 namespace {
 
-// Rows of a full tile of so many columns: 8 x 2 accumulators fill 32 registers, 6 x 2 fill 16.
+// Rows of a full tile of so many columns: with 32 registers 16 x 1, 8 x 2, 6 x 4 beside the columns of weights and a
+// broadcast; with 16 registers 12 x 1, 6 x 2, 3 x 4. Larger ones spill.
 template <int kCols>
-constexpr int kTileRows = PYRNN_TILE_ROWS * 2 / kCols > 0 ? PYRNN_TILE_ROWS * 2 / kCols : 1;
+constexpr int kTileRows = kCols == 4 && PYRNN_TILE_ROWS == 8 ? 6
+                          : PYRNN_TILE_ROWS * 2 / kCols > 0  ? PYRNN_TILE_ROWS * 2 / kCols
+                                                             : 1;
 
 template <class T>
 PYRNN_INLINE Index blocks_of(Index n) {

@@ -1,0 +1,110 @@
+"""What is measured: models, shapes, the same weights and data for every side, and the float64 truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+GATES = {"simple_rnn": 1, "lstm": 4, "gru": 3}
+SHORT = {"simple_rnn": "SimpleRNN", "lstm": "LSTM", "gru": "GRU"}
+LEARNING_RATE, BETA_1, BETA_2, EPSILON = 1e-3, 0.9, 0.999, 1e-7
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A stack of recurrent layers of one cell and Dense(1): mean squared error and Adam, or prediction alone."""
+
+    cell: str
+    batch: int
+    steps: int
+    features: int
+    units: tuple[int, ...]
+    train: bool
+
+    @property
+    def name(self) -> str:
+        """SimpleRNN 16 train B128 T100 F29."""
+        layers = "-".join(map(str, self.units))
+        kind = "train" if self.train else "predict"
+        return f"{SHORT[self.cell]} {layers} {kind} B{self.batch} T{self.steps} F{self.features}"
+
+    @property
+    def flops(self) -> float:
+        """Multiplications and additions of the matrix products: forward, and backward without the dX of the input."""
+        total, wide = 0.0, self.features
+        rows = 2.0 * self.batch * self.steps
+        for layer, units in enumerate(self.units):
+            width = GATES[self.cell] * units
+            forward = rows * (wide + units) * width
+            backward = forward + rows * (units + (wide if layer else 0)) * width
+            total += forward + (backward if self.train else 0)
+            wide = units
+        return total
+
+    def weights(self) -> list[Array]:
+        """Kernel, recurrent kernel and bias of each layer in Keras's layout, then those of Dense(1); float64."""
+        rng = np.random.default_rng(0)
+        found, wide = [], self.features
+        for units in self.units:
+            width = GATES[self.cell] * units
+            bias = (2, width) if self.cell == "gru" else (width,)
+            found += [
+                rng.normal(size=(wide, width)) / np.sqrt(wide + units),
+                rng.normal(size=(units, width)) / np.sqrt(wide + units),
+                rng.normal(size=bias) * 0.1,
+            ]
+            wide = units
+        return [*found, rng.normal(size=(wide, 1)) / np.sqrt(wide), np.zeros(1)]
+
+    def data(self) -> tuple[Array, Array]:
+        """x (B, T, F) and y (B, 1), float32."""
+        rng = np.random.default_rng(1)
+        x = rng.normal(size=(self.batch, self.steps, self.features))
+        return x.astype(np.float32), rng.normal(size=(self.batch, 1)).astype(np.float32)
+
+    def truth(self) -> Array:
+        """Output (B, 1) in float64, by pyrnn's NumPy reference."""
+        from pyrnn import reference
+
+        h: Array = self.data()[0].astype(np.float64)
+        weights = self.weights()
+        for layer in range(len(self.units)):
+            h, _, _ = reference.rnn_forward(
+                self.cell,
+                h,
+                *weights[3 * layer : 3 * layer + 3],
+                activation="tanh",
+                recurrent_activation=None if self.cell == "simple_rnn" else "sigmoid",
+                initial_state=None,
+                mask=None,
+                input_scale=None,
+                state_scale=None,
+                go_backwards=False,
+                return_sequences=layer + 1 < len(self.units),
+                zero_output_for_mask=False,
+                training=False,
+                workspace=None,
+                version=None,
+            )
+        return h @ weights[-2] + weights[-1]
+
+
+def _cells(batch: int, steps: int, features: int, units: int, train: bool) -> list[Workload]:
+    return [Workload(cell, batch, steps, features, (units,), train) for cell in GATES]
+
+
+WORKLOADS: dict[str, list[Workload]] = {
+    "book": [
+        Workload("simple_rnn", 128, 100, 29, (16,), True),
+        Workload("simple_rnn", 128, 100, 29, (16, 32, 64), True),
+    ],
+    "small": _cells(32, 50, 16, 32, True),
+    "mid": _cells(64, 50, 64, 128, True) + _cells(64, 50, 64, 128, False),
+    "large": _cells(64, 100, 256, 512, True) + _cells(64, 100, 256, 512, False),
+    "huge": _cells(128, 32, 1024, 1024, True),
+    "single": _cells(1, 100, 64, 256, False),
+}

@@ -1,7 +1,8 @@
 """pyrnn beside its rivals: `python benchmarks/compare.py [--threads N] [--groups book,small,...] [--rounds N]`.
 
-Each side runs in a process of its own, pinned to as many cores as it may use threads. All get the same weights and data;
-outputs are checked against float64 first. Rounds are interleaved, so that noise meets every side; figures are medians.
+Each side runs in a process of its own, pinned to as many cores as it may use threads. All get the same weights and
+data; outputs are checked against float64 first. Rounds are interleaved, so that noise meets every side; figures are
+medians.
 Needs pyrnn installed and, of the rivals, whatever is to be compared: `pip install ".[bench]"` takes them all.
 """
 

@@ -118,12 +118,25 @@ py::tuple states_tuple(const py::object& state, const py::object& carry) {
     return py::make_tuple(state, carry);
 }
 
+// A block of memory on loan to an array.
+struct Loan {
+    std::shared_ptr<Recycler> owner;
+    Recycler::Block block;
+};
+
 template <class T>
-py::object new_array(const Shape& shape, bool wanted, T*& data) {
+py::object new_array(const Shape& shape, bool wanted, T*& data, const Workspace& workspace) {
     if (!wanted || shape.empty()) return py::none();
-    py::array_t<T> array(shape);
-    data = data_of(array);
-    return array;
+    Index count = 1;
+    for (const Index n : shape) count *= n;
+    const auto& owner = workspace.recycler();
+    auto loan = std::make_unique<Loan>(Loan{owner, owner->take(count * static_cast<Index>(sizeof(T)))});
+    data = static_cast<T*>(loan->block.data);
+    const py::capsule back(loan.release(), [](void* p) {
+        const std::unique_ptr<Loan> done(static_cast<Loan*>(p));
+        done->owner->give(done->block);
+    });
+    return py::array_t<T>(shape, data, back);
 }
 
 template <class T>
@@ -134,13 +147,13 @@ py::tuple forward(const Rnn<T>& p, bool training, Workspace& workspace) {
     const KeptShapes shapes = kept_shapes(p);
     RnnKept<T> kept{};
     T *output_data = nullptr, *final_data = nullptr, *carry_data = nullptr;
-    const py::object states = new_array(shapes.states, training || p.sequences || zeroed, kept.states);
-    const py::object gates = new_array(shapes.gates, training, kept.gates);
-    const py::object carry = new_array(shapes.carry, training, kept.carry);
-    const py::object z = new_array(shapes.z, training, kept.z);
-    const py::object output = new_array(shapes.states, zeroed, output_data);
-    const py::object final_state = new_array(one, true, final_data);
-    const py::object final_carry = new_array(one, cell.states == 2, carry_data);
+    const py::object states = new_array(shapes.states, training || p.sequences || zeroed, kept.states, workspace);
+    const py::object gates = new_array(shapes.gates, training, kept.gates, workspace);
+    const py::object carry = new_array(shapes.carry, training, kept.carry, workspace);
+    const py::object z = new_array(shapes.z, training, kept.z, workspace);
+    const py::object output = new_array(shapes.states, zeroed, output_data, workspace);
+    const py::object final_state = new_array(one, true, final_data, workspace);
+    const py::object final_carry = new_array(one, cell.states == 2, carry_data, workspace);
     {
         py::gil_scoped_release release;
         Borrowed ws(workspace);
@@ -181,9 +194,9 @@ py::tuple backward(const Rnn<T>& p, const py::sequence& saved, const py::object&
     g.d_kernel = output<T>(d_kernel, "d_kernel", {p.features, width}, "of kernel");
     g.d_recurrent_kernel = output<T>(d_recurrent_kernel, "d_recurrent_kernel", {p.units, width}, "of recurrent_kernel");
     g.d_bias = output<T>(d_bias, "d_bias", cell.bias_rows == 2 ? Shape{2, width} : Shape{width}, "of bias", true);
-    const py::object dx = new_array({p.batch, p.steps, p.features}, need_dx, g.dx);
-    const py::object d_initial = new_array(one, true, g.d_initial_state);
-    const py::object d_carry = new_array(one, cell.states == 2, g.d_initial_carry);
+    const py::object dx = new_array({p.batch, p.steps, p.features}, need_dx, g.dx, workspace);
+    const py::object d_initial = new_array(one, true, g.d_initial_state, workspace);
+    const py::object d_carry = new_array(one, cell.states == 2, g.d_initial_carry, workspace);
     {
         py::gil_scoped_release release;
         Borrowed ws(workspace);

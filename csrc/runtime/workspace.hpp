@@ -5,13 +5,10 @@
 #include <cstdlib>
 #include <memory>
 #include <mutex>
-#include <new>
 
-#include "../abi/problem.hpp"
+#include "recycler.hpp"
 
 namespace pyrnn {
-
-constexpr Index kAlignment = 64;
 
 class Buffer {
 public:
@@ -24,10 +21,8 @@ public:
             std::free(data_);
             data_ = nullptr;
             size_ = 0;
-            const Index rounded = ((bytes > 0 ? bytes : 1) + kAlignment - 1) / kAlignment * kAlignment;
-            data_ = std::aligned_alloc(kAlignment, static_cast<std::size_t>(rounded));
-            if (!data_) throw std::bad_alloc();
-            size_ = rounded;
+            data_ = aligned_bytes(bytes);
+            size_ = bytes;
         }
         return data_;
     }
@@ -62,6 +57,8 @@ public:
         return memory;
     }
     std::mutex& mutex() { return mutex_; }
+    // For the arrays that a call returns; they may outlive the workspace.
+    const std::shared_ptr<Recycler>& recycler() const { return recycler_; }
 
 private:
     Buffer buffers_[kRoles];
@@ -69,6 +66,7 @@ private:
     std::int64_t versions_[kPacks];
     Index sizes_[kPacks] = {};
     std::mutex mutex_;
+    std::shared_ptr<Recycler> recycler_ = std::make_shared<Recycler>();
 };
 
 // The workspace for one call: the layer's own, or a new one while another thread is using that.

@@ -226,6 +226,7 @@ class Recurrent(Layer):
     ) -> Array | None:
         assert self._saved is not None, "backward() follows forward(training=True)"
         x, saved, initial_state, mask, input_scale, state_scale, version = self._saved
+        self._saved = None  # backward uses it up, and the next forward may take the memory
         bias = self.bias
         dx, _ = backend.rnn_backward(
             self.cell,

@@ -1,0 +1,64 @@
+// Memory of arrays that are handed out and come back: a training step takes the same sizes again and again, and fresh
+// pages from the system cost more than many a product. Aligned, so that no vector straddles two cache lines.
+#pragma once
+
+#include <cstdlib>
+#include <mutex>
+#include <new>
+#include <vector>
+
+#include "../abi/problem.hpp"
+
+namespace pyrnn {
+
+constexpr Index kAlignment = 64;
+
+inline void* aligned_bytes(Index bytes) {
+    const Index rounded = ((bytes > 0 ? bytes : 1) + kAlignment - 1) / kAlignment * kAlignment;
+    void* memory = std::aligned_alloc(kAlignment, static_cast<std::size_t>(rounded));
+    if (!memory) throw std::bad_alloc();
+    return memory;
+}
+
+class Recycler {
+public:
+    struct Block {
+        void* data;
+        Index bytes;
+    };
+    Recycler() = default;
+    Recycler(const Recycler&) = delete;
+    Recycler& operator=(const Recycler&) = delete;
+    ~Recycler() {
+        for (const Block& block : spare_) std::free(block.data);
+    }
+    Block take(Index bytes) {
+        {
+            std::lock_guard<std::mutex> lock(mutex_);
+            for (Block& block : spare_)
+                if (block.bytes == bytes) {
+                    const Block found = block;
+                    block = spare_.back();
+                    spare_.pop_back();
+                    return found;
+                }
+        }
+        return {aligned_bytes(bytes), bytes};
+    }
+    // Keeps the block for the next call, and of the others the latest.
+    void give(const Block& block) {
+        constexpr std::size_t kMost = 8;
+        std::lock_guard<std::mutex> lock(mutex_);
+        if (spare_.size() == kMost) {
+            std::free(spare_.front().data);
+            spare_.erase(spare_.begin());
+        }
+        spare_.push_back(block);
+    }
+
+private:
+    std::mutex mutex_;
+    std::vector<Block> spare_;
+};
+
+}  // namespace pyrnn

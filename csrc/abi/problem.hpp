@@ -60,7 +60,11 @@ struct GemmTn {
     Index sequences, rows, m, runs, run, run_offset;
     T* c;
     Index ldc, c_offset;
+    T* scratch;  // gemm_tn_scratch(m)
 };
+// Rows summed between two visits of a place in C.
+constexpr Index kGemmTnChunk = 256;
+constexpr Index gemm_tn_scratch(Index m) { return kGemmTnChunk * m + 64; }  // and a vector written beyond the end
 
 // One block of batch rows of a recurrent layer through all time steps. Pointers start at the block's first row. V is the
 // cell's number of vectors (abi/cell.hpp); a row of gates is [Hp / P][V][P]. Step s, in the order of the walk, reads time

@@ -166,13 +166,29 @@ void gemm(const Gemm<T>& p) {
 
 // Rank-1 updates into registers: both operands have the summed index slowest, so nothing is transposed. The tile's place in
 // C is asked for before the sum and added to after it, so that it may come from far away meanwhile.
+//
+// Where C has many rows, a chunk of A is first copied into strips as wide as a tile is tall, and B's columns into one piece:
+// the rows of both stand a power of two apart too often, and then fight for few sets of L1.
 template <class T, int kCols>
 struct GemmTnColumns {
     const GemmTn<T>& p;
-    const T* b;       // the first column, or its copy where ldb is kCols * P
-    Index ldb, first, count;  // rows [first, first + count) of all
-    bool copied;
+    Index first, count;  // rows [first, first + count) of all
+    Index in;            // B's first column
+    const T *strips, *copy;  // or null
     T* c;
+
+    template <int kRows>
+    PYRNN_INLINE static void sum(Vec<T> (&acc)[kRows][kCols], const T* a, Index lda, const T* b, Index ldb, Index n) {
+        for (Index k = 0; k < n; ++k, a += lda, b += ldb) {
+            Vec<T> v[kCols];
+#pragma GCC unroll 4
+            for (int j = 0; j < kCols; ++j) v[j] = load(b + j * kLanes<T>);
+#pragma GCC unroll 16
+            for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 4
+                for (int j = 0; j < kCols; ++j) acc[r][j] += a[r] * v[j];
+        }
+    }
 
     template <int kRows>
     void tile(Index row) {
@@ -185,23 +201,16 @@ struct GemmTnColumns {
                 acc[r][j] = Vec<T>{};
                 __builtin_prefetch(out + r * p.ldc + j * kLanes<T>, 1);
             }
-        const T* bk = b;
-        Index sequence = first / p.rows, at = first % p.rows;
-        for (Index left = count; left > 0; ++sequence, at = 0) {
-            const Index n = p.rows - at < left ? p.rows - at : left;
-            const T* ak = p.a + sequence * p.a_sequence + at * p.lda + row;
-            if (!copied) bk = b + sequence * p.b_sequence + at * p.ldb;
-            for (Index k = 0; k < n; ++k, ak += p.lda, bk += ldb) {
-                Vec<T> v[kCols];
-#pragma GCC unroll 4
-                for (int j = 0; j < kCols; ++j) v[j] = load(bk + j * kLanes<T>);
-#pragma GCC unroll 16
-                for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 4
-                    for (int j = 0; j < kCols; ++j) acc[r][j] += ak[r] * v[j];
-                }
+        if (strips) {
+            sum(acc, strips + row * count, kRows, copy, kCols * kLanes<T>, count);
+        } else {
+            Index sequence = first / p.rows, at = first % p.rows;
+            for (Index left = count; left > 0; ++sequence, at = 0) {
+                const Index n = p.rows - at < left ? p.rows - at : left;
+                sum(acc, p.a + sequence * p.a_sequence + at * p.lda + row, p.lda,
+                    p.b + in + sequence * p.b_sequence + at * p.ldb, p.ldb, n);
+                left -= n;
             }
-            left -= n;
         }
 #pragma GCC unroll 16
         for (int r = 0; r < kRows; ++r)
@@ -213,30 +222,54 @@ struct GemmTnColumns {
     }
 };
 
-// Rows of A and B summed between two visits of a tile: a chunk of B's columns stays in L1.
-constexpr Index kChunk = 256;
-// Rows of the result from which on a copy of B's columns in one piece pays: strided lines of B fight for few sets of L1.
-constexpr Index kCopyRows = 64;
+// Rows and vectors of columns of C from which on the copies pay.
+constexpr Index kCopyRows = 64, kCopyVectors = 16;
 
 // A tile is as tall as the registers allow beside B's vectors and one of A.
 template <int kCols>
 constexpr int kTnRows = kCols == 1 ? PYRNN_TILE_ROWS * 2 - 1 : (kCols == 2 ? PYRNN_TILE_ROWS * 3 / 2 : PYRNN_TILE_ROWS);
 
-template <class T, int kCols>
-PYRNN_INLINE void gemm_tn_columns(const GemmTn<T>& p, Index first, Index count, Index in, Index out) {
-    GemmTnColumns<T, kCols> columns{p, p.b + in, p.ldb, first, count, p.m >= kCopyRows, p.c + out};
-    T copy[kChunk * kCols * kLanes<T>];
-    if (columns.copied) {
-        T* to = copy;
-        Index sequence = first / p.rows, at = first % p.rows;
-        for (Index k = 0; k < count; ++k, to += kCols * kLanes<T>) {
-            const T* from = p.b + sequence * p.b_sequence + at * p.ldb + in;
-#pragma GCC unroll 4
-            for (int j = 0; j < kCols; ++j) store(to + j * kLanes<T>, load(from + j * kLanes<T>));
-            if (++at == p.rows) at = 0, ++sequence;
-        }
-        columns.b = copy, columns.ldb = kCols * kLanes<T>;
+// Calls f(row of the chunk, its address in the operand).
+template <class T, class F>
+PYRNN_INLINE void for_rows(const T* from, Index ld, Index sequence_stride, Index rows, Index first, Index count, F f) {
+    Index sequence = first / rows, at = first % rows;
+    for (Index k = 0; k < count; ++k) {
+        f(k, from + sequence * sequence_stride + at * ld);
+        if (++at == rows) at = 0, ++sequence;
     }
+}
+
+// The strips of A for tiles of at most kRows: the strip of rows [row, row + height) of C starts at row * count.
+template <class T, int kRows>
+struct Strips {
+    const GemmTn<T>& p;
+    Index first, count;
+    template <int kHeight>
+    void tile(Index row) {
+        constexpr int kVectors = (kHeight + kLanes<T> - 1) / kLanes<T>;
+        T* to = p.scratch + row * count;
+        if (row + kVectors * kLanes<T> <= p.m) {  // whole vectors: what is too much, the next row or strip overwrites
+            for_rows(p.a + row, p.lda, p.a_sequence, p.rows, first, count, [&](Index k, const T* from) {
+#pragma GCC unroll 16
+                for (int v = 0; v < kVectors; ++v) store(to + k * kHeight + v * kLanes<T>, load(from + v * kLanes<T>));
+            });
+        } else {
+            for_rows(p.a + row, p.lda, p.a_sequence, p.rows, first, count, [&](Index k, const T* from) {
+                for (int r = 0; r < kHeight; ++r) to[k * kHeight + r] = from[r];
+            });
+        }
+    }
+};
+
+template <class T, int kCols>
+PYRNN_INLINE void gemm_tn_columns(const GemmTn<T>& p, Index first, Index count, Index in, Index out, bool copied) {
+    T copy[kGemmTnChunk * kCols * kLanes<T>];
+    if (copied)
+        for_rows(p.b + in, p.ldb, p.b_sequence, p.rows, first, count, [&](Index k, const T* from) {
+#pragma GCC unroll 4
+            for (int j = 0; j < kCols; ++j) store(copy + (k * kCols + j) * kLanes<T>, load(from + j * kLanes<T>));
+        });
+    GemmTnColumns<T, kCols> columns{p, first, count, in, copied ? p.scratch : nullptr, copy, p.c + out};
     for_even_row_tiles<kTnRows<kCols>>(p.m, columns);
 }
 
@@ -244,15 +277,26 @@ template <class T>
 void gemm_tn(const GemmTn<T>& p) {
     constexpr Index kP = kLanes<T>;
     const Index total = p.sequences * p.rows;
-    for (Index first = 0; first < total; first += kChunk) {
-        const Index count = first + kChunk < total ? kChunk : total - first;
+    const bool copied = p.m >= kCopyRows && p.runs * p.run >= kCopyVectors * kP, threes = p.run == 3 * kP;
+    for (Index first = 0; first < total; first += kGemmTnChunk) {
+        const Index count = first + kGemmTnChunk < total ? kGemmTnChunk : total - first;
+        if (copied && threes) {
+            Strips<T, kTnRows<3>> strips{p, first, count};
+            for_even_row_tiles<kTnRows<3>>(p.m, strips);
+        } else if (copied) {
+            Strips<T, kTnRows<2>> strips{p, first, count};
+            for_even_row_tiles<kTnRows<2>>(p.m, strips);
+        }
         for (Index run = 0; run < p.runs; ++run) {
-            Index column = 0;
             const Index in = run * p.run_offset, out = run * p.c_offset;
-            for (; column + 2 * kP <= p.run && p.run - column != 3 * kP; column += 2 * kP)
-                gemm_tn_columns<T, 2>(p, first, count, in + column, out + column);
-            if (p.run - column == 3 * kP) gemm_tn_columns<T, 3>(p, first, count, in + column, out + column);
-            else if (column < p.run) gemm_tn_columns<T, 1>(p, first, count, in + column, out + column);
+            if (threes) {
+                gemm_tn_columns<T, 3>(p, first, count, in, out, copied);
+                continue;
+            }
+            Index column = 0;
+            for (; column + 2 * kP <= p.run; column += 2 * kP)
+                gemm_tn_columns<T, 2>(p, first, count, in + column, out + column, copied);
+            if (column < p.run) gemm_tn_columns<T, 1>(p, first, count, in + column, out + column, false);
         }
     }
 }

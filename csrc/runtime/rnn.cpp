@@ -175,7 +175,8 @@ private:
         if (steps == 0) return;
         kernels<T>().gemm_tn({a, lda, a_sequence, b, z.width, p.steps * z.width, part.rows, steps, m,
                               run == v ? Index{1} : part.blocks, run == v ? part.blocks * v : run, v,
-                              c + part.block * count * z.lanes + at, count * z.hp, count * z.lanes});
+                              c + part.block * count * z.lanes + at, count * z.hp, count * z.lanes,
+                              thread_scratch<T>(gemm_tn_scratch(m))});
     }
 };
 
@@ -382,9 +383,11 @@ void rnn_backward(const Rnn<T>& p, const RnnKept<T>& kept, const RnnGradients<T>
     };
     std::memset(partials, 0, bytes<T>(groups * z.partial));
     if (cut.by_units) {
-        constexpr Index kTaskColumns = 256;
+        // Columns of C that stay in L2 beside a chunk of A. Each sum runs in one piece, so the cut touches no bits.
+        constexpr Index kTaskColumns = 512;
         parallel_for(blocks, walk_back);
-        const Index per_task = (kTaskColumns + z.cell.vectors * z.lanes - 1) / (z.cell.vectors * z.lanes);
+        const Index fitting = kTaskColumns / (z.cell.vectors * z.lanes), share = (z.blocks + num_threads() - 1) / num_threads();
+        const Index per_task = fitting < share ? fitting : share;
         parallel_for((z.blocks + per_task - 1) / per_task, [&](Index task) {
             const Index first = task * per_task;
             gradients.add({0, p.batch, first, first + per_task < z.blocks ? per_task : z.blocks - first}, partials);

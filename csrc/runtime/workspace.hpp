@@ -32,6 +32,13 @@ private:
     Index size_ = 0;
 };
 
+// Scratch of the calling thread, good until its next call of this function.
+template <class T>
+T* thread_scratch(Index count) {
+    thread_local Buffer buffer;
+    return static_cast<T*>(buffer.reserve(count * static_cast<Index>(sizeof(T))));
+}
+
 class Workspace {
 public:
     Workspace() {

@@ -227,7 +227,7 @@ constexpr Index kCopyRows = 64, kCopyVectors = 16;
 
 // A tile is as tall as the registers allow beside B's vectors and one of A.
 template <int kCols>
-constexpr int kTnRows = kCols == 1 ? PYRNN_TILE_ROWS * 2 - 1 : (kCols == 2 ? PYRNN_TILE_ROWS * 3 / 2 : PYRNN_TILE_ROWS);
+constexpr int kTnRows = kCols == 1 ? PYRNN_TILE_ROWS * 2 : (kCols == 2 ? PYRNN_TILE_ROWS * 3 / 2 : PYRNN_TILE_ROWS);
 
 // Calls f(row of the chunk, its address in the operand).
 template <class T, class F>
@@ -338,10 +338,33 @@ void pack_gates_t(T* panels, const T* w, Index rows, Index units, Index gates, I
     }
 }
 
+// Adds `count` rows to kCols vectors of sums, in kChains sums that are joined at the end.
+template <int kCols, int kChains, class T>
+PYRNN_INLINE void add_columns(T* sum, const T* rows, Index ld, Index count) {
+    Vec<T> acc[kChains][kCols] = {};
+    Index r = 0;
+    for (; r + kChains <= count; r += kChains)
+#pragma GCC unroll 8
+        for (int chain = 0; chain < kChains; ++chain)
+#pragma GCC unroll 8
+            for (int c = 0; c < kCols; ++c) acc[chain][c] += load(rows + (r + chain) * ld + c * kLanes<T>);
+    for (; r < count; ++r)
+#pragma GCC unroll 8
+        for (int c = 0; c < kCols; ++c) acc[0][c] += load(rows + r * ld + c * kLanes<T>);
+#pragma GCC unroll 8
+    for (int c = 0; c < kCols; ++c) {
+        Vec<T> total = acc[0][c];
+#pragma GCC unroll 8
+        for (int chain = 1; chain < kChains; ++chain) total += acc[chain][c];
+        store(sum + c * kLanes<T>, load(sum + c * kLanes<T>) + total);
+    }
+}
+
 template <class T>
 void add_rows(T* sum, const T* rows, Index ld, Index count, Index np) {
-    for (Index r = 0; r < count; ++r, rows += ld)
-        for (Index i = 0; i < np; i += kLanes<T>) store(sum + i, load(sum + i) + load(rows + i));
+    Index i = 0;
+    for (; i + 8 * kLanes<T> <= np; i += 8 * kLanes<T>) add_columns<8, 1>(sum + i, rows + i, ld, count);
+    for (; i < np; i += kLanes<T>) add_columns<1, 8>(sum + i, rows + i, ld, count);
 }
 
 }  // namespace

@@ -315,6 +315,21 @@ def test_same_bits_at_any_thread_count(cell: str, shape: tuple[int, ...]) -> Non
             assert value.tobytes() == other[name].tobytes(), name
 
 
+@pytest.mark.parametrize("cell", CELLS)
+def test_gradients_that_vanish_are_0_and_never_subnormal(cell: str) -> None:
+    problem = make_rnn(cell, (40, 30, 3, 16), {"return_sequences": False})
+    problem["recurrent_kernel"] *= 1e-2
+    problem["d_final"] = [np.zeros_like(each) for each in problem["d_final"]]
+    found = run_rnn(_core, problem, "float32")
+    smallest = np.finfo(np.float32).smallest_normal
+    for name, value in found.items():
+        assert ((value == 0) | (np.abs(value) >= smallest)).all(), name
+    if cell == "simple_rnn":
+        assert (found["dx"][:, 0] == 0).all() and (found["dx"][:, -1] != 0).any()
+    subnormal = np.full(3, 1e-40, np.float32)
+    assert (subnormal * np.float32(0.5) != 0).all(), "the caller's own mode must be left alone"
+
+
 @pytest.mark.parametrize("isa", _core.available_isas())
 def test_every_isa(isa: str) -> None:
     """The whole file again in a process that is forced to this ISA, which proves that it is the one that runs."""

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "../runtime/denormals.hpp"
 #include "../runtime/dispatch.hpp"
 #include "arrays.hpp"
 
@@ -97,6 +98,7 @@ template <class F>
 void on_weights(const py::object& weights, F f) {
     const py::array w = array_of(weights, "weights");
     require_rank(w, 1, "weights", "(N,)");
+    const FlushSubnormals flush;
     is_double(w, "weights") ? f(w, double{}) : f(w, float{});
 }
 

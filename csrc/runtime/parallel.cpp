@@ -1,5 +1,7 @@
 #include "parallel.hpp"
 
+#include "denormals.hpp"
+
 #include <pthread.h>
 #include <sched.h>
 
@@ -50,6 +52,7 @@ public:
 
 private:
     void take() {
+        const FlushSubnormals flush;
         for (Index i; (i = next_.fetch_add(1)) < count_;) (*task_)(i);
     }
     void work() {
@@ -140,6 +143,7 @@ void parallel_for(Index count, const std::function<void(Index)>& task) {
     const int wanted = num_threads();
     std::unique_lock<std::mutex> lock(*guard, std::defer_lock);
     if (count < 2 || wanted < 2 || inside || !lock.try_lock()) {
+        const FlushSubnormals flush;
         for (Index i = 0; i < count; ++i) task(i);
         return;
     }

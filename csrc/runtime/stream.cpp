@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "denormals.hpp"
 #include "packs.hpp"
 
 namespace pyrnn {
@@ -77,6 +78,7 @@ void Stream<T>::set_output(T* y) {
 template <class T>
 void Stream<T>::step(const T* x) {
     const auto& k = kernels<T>();
+    const FlushSubnormals flush;
     for (Stage& stage : stages_) {
         const Index n = stage.width;
         switch (stage.kind) {

@@ -88,20 +88,16 @@ struct ForwardTile {
     }
 };
 
-// Runs Tile<..., kBlocks> over all unit blocks: kWide blocks at a time, then one.
-template <int kWide, int kVectors, class Run>
-PYRNN_INLINE void for_blocks(Index blocks, Index rows, Run run) {
-    Index block = 0;
-    if constexpr (kWide > 1) {
-        for (; block + kWide <= blocks; block += kWide) {
-            auto tile = run(Constant<kWide>{}, block);
-            for_row_tiles<kTileRows<kWide * kVectors>>(rows, tile);
-        }
+// Runs the tile that run(Constant<kWide>, block) makes over all unit blocks: kWide at a time, then half as many, and so on.
+// Tiles are as tall as the registers allow, at most kMostRows.
+template <int kWide, int kVectors, int kMostRows = 16, class Run>
+PYRNN_INLINE void for_blocks(Index blocks, Index rows, const Run& run, Index block = 0) {
+    constexpr int kFit = kTileRows<kWide * kVectors>, kRows = kFit < kMostRows ? kFit : kMostRows;
+    for (; block + kWide <= blocks; block += kWide) {
+        auto tile = run(Constant<kWide>{}, block);
+        for_row_tiles<kRows>(rows, tile);
     }
-    for (; block < blocks; ++block) {
-        auto tile = run(Constant<1>{}, block);
-        for_row_tiles<kTileRows<kVectors>>(rows, tile);
-    }
+    if constexpr (kWide > 1) for_blocks<kWide / 2, kVectors, kMostRows>(blocks, rows, run, block);
 }
 
 template <class T>
@@ -130,6 +126,8 @@ void hold_masked_rows(const RnnForward<T>& p, const ForwardStep<T>& step) {
 template <class T, class C>
 void scan_forward(const RnnForward<T>& p) {
     constexpr int kV = C::kInfo.vectors, kWide = kV == 1 ? 2 : 1;
+    // With few rows many blocks of units keep enough sums in flight instead.
+    constexpr int kFewRows = 2, kWideFewRows = 8 / kV;
     const Index blocks = blocks_of<T>(p.units), hp = blocks * kLanes<T>, ld_state = p.slots * p.units;
     const bool fused = C::fused(p.activation, p.recurrent_activation);
     T* scaled = p.scratch;                    // (copies, rows, H)
@@ -159,9 +157,11 @@ void scan_forward(const RnnForward<T>& p) {
             step.entering = scaled, step.ld_entering = p.units;
             step.entering_copy = p.scale_copies > 1 ? p.rows * p.units : 0;
         }
-        for_blocks<kWide, kV>(blocks, p.rows, [&](auto wide, Index block) {
+        const auto tile = [&](auto wide, Index block) {
             return ForwardTile<T, C, decltype(wide)::value>{p, step, fused, block};
-        });
+        };
+        if (p.rows <= kFewRows) for_blocks<kWideFewRows, kV, kFewRows>(blocks, p.rows, tile);
+        else for_blocks<kWide, kV>(blocks, p.rows, tile);
         if (!fused) C::forward_rows(p, step);
         if (p.mask) hold_masked_rows(p, step);
     }

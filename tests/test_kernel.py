@@ -299,10 +299,30 @@ def test_optimizer_steps(dtype: str) -> None:
         compare(run(_core, dtype, name, slots, options), run(reference, "float64", name, slots, options), 5 * 8)
 
 
-@pytest.mark.parametrize("shape", [(128, 20, 29, 16), (70, 9, 33, 130)], ids=str)
+# Weights beyond 1 MB, whose gradients are cut by units.
+LARGE = {
+    "simple_rnn": (20, 3, 10, 520),
+    "lstm": (20, 3, 70, 260),
+    "gru": (20, 3, 70, 300),
+    "gru_reset_before": (20, 3, 70, 300),
+}
+
+
+@pytest.mark.parametrize("option", ["plain", "last", "all", "gate-scales-all", "initial"])
 @pytest.mark.parametrize("cell", CELLS)
-def test_same_bits_at_any_thread_count(cell: str, shape: tuple[int, ...]) -> None:
-    problem, before = make_rnn(cell, shape, OPTIONS["mask"]), _core.get_num_threads()
+def test_large_layers(cell: str, option: str) -> None:
+    problem = make_rnn(cell, LARGE[cell], OPTIONS[option])
+    b, t, f, h = LARGE[cell]
+    compare(run_rnn(_core, problem, "float32"), run_rnn(reference, problem, "float64"), (f + h) * t * b)
+
+
+@pytest.mark.parametrize("shape", [(128, 20, 29, 16), (70, 9, 33, 130), "large"], ids=str)
+@pytest.mark.parametrize("cell", CELLS)
+def test_same_bits_at_any_thread_count(cell: str, shape: Any) -> None:
+    problem, before = (
+        make_rnn(cell, LARGE[cell] if shape == "large" else shape, OPTIONS["mask"]),
+        _core.get_num_threads(),
+    )
     try:
         results = []
         for count in (1, 2, 3, 7):

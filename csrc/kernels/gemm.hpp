@@ -338,9 +338,11 @@ void pack_gates_t(T* panels, const T* w, Index rows, Index units, Index gates, I
     }
 }
 
-// Adds `count` rows to kCols vectors of sums, in kChains sums that are joined at the end.
-template <int kCols, int kChains, class T>
+// Adds `count` rows to kCols vectors of sums, in chains that are joined at the end. As many chains for every kCols, so that
+// the bits do not depend on how columns are cut.
+template <int kCols, class T>
 PYRNN_INLINE void add_columns(T* sum, const T* rows, Index ld, Index count) {
+    constexpr int kChains = 8;
     Vec<T> acc[kChains][kCols] = {};
     Index r = 0;
     for (; r + kChains <= count; r += kChains)
@@ -363,8 +365,8 @@ PYRNN_INLINE void add_columns(T* sum, const T* rows, Index ld, Index count) {
 template <class T>
 void add_rows(T* sum, const T* rows, Index ld, Index count, Index np) {
     Index i = 0;
-    for (; i + 8 * kLanes<T> <= np; i += 8 * kLanes<T>) add_columns<8, 1>(sum + i, rows + i, ld, count);
-    for (; i < np; i += kLanes<T>) add_columns<1, 8>(sum + i, rows + i, ld, count);
+    for (; i + 2 * kLanes<T> <= np; i += 2 * kLanes<T>) add_columns<2>(sum + i, rows + i, ld, count);
+    for (; i < np; i += kLanes<T>) add_columns<1>(sum + i, rows + i, ld, count);
 }
 
 }  // namespace

@@ -33,7 +33,7 @@ def main() -> None:
     axes.set_yticks(range(len(results)), [result["name"] for result in results], fontsize=8)
     axes.invert_yaxis()
     axes.set_xlabel(f"times slower than pyrnn, {found['machine']['threads']} thread(s); left: pyrnn's own time")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=4, fontsize=8, frameon=False)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.05), ncols=4, fontsize=8, frameon=False)
     figure.tight_layout()
     figure.savefig(target, dpi=130)
 

@@ -34,7 +34,7 @@ struct Gru {
                 const Vec<T> z = vector_sigmoid<T>(acc[i][b * kV + kZ]), r = vector_sigmoid<T>(acc[i][b * kV + kR]);
                 const Vec<T> q = acc[i][b * kV + kQ], g = vector_tanh<T>(acc[i][b * kV + kG] + r * q);
                 const Vec<T> h = step.held ? load_columns(step.held + (row + i) * step.ld_held + at, n) : Vec<T>{};
-                store_columns(step.state + (row + i) * ld_state + at, z * h + (T(1) - z) * g, n);
+                store_columns(step.state + (row + i) * ld_state + at, g + z * (h - g), n);
                 if (step.gates) {
                     T* gates = step.gates + (row + i) * step.ld_gates + at * kV;
                     store(gates + kG * kP, g), store(gates + kZ * kP, z), store(gates + kR * kP, r), store(gates + kQ * kP, q);
@@ -62,7 +62,7 @@ struct Gru {
             activate_gate<kV>(p.activation, gates, kG, p.units, temporary);
             for (Index u = 0; u < p.units; ++u) {
                 const T* row = gates + u / kP * kV * kP + u % kP;
-                h[u] = row[kZ * kP] * (held ? held[u] : T(0)) + (1 - row[kZ * kP]) * row[kG * kP];
+                h[u] = row[kG * kP] + row[kZ * kP] * ((held ? held[u] : T(0)) - row[kG * kP]);
             }
         }
     }
@@ -158,7 +158,7 @@ struct GruResetBefore {
             activate_gate<kV>(p.activation, gates, kG, units, temporary);
             for (Index u = 0; u < units; ++u) {
                 const T* row = gates + u / kP * kV * kP + u % kP;
-                h[u] = row[kZ * kP] * (held ? held[u] : T(0)) + (1 - row[kZ * kP]) * row[kG * kP];
+                h[u] = row[kG * kP] + row[kZ * kP] * ((held ? held[u] : T(0)) - row[kG * kP]);
             }
         }
     }

@@ -30,7 +30,7 @@ struct Lstm {
                 const Index at = column + b * kP;
                 const Vec<T> i = vector_sigmoid<T>(acc[r][b * kV + kI]), f = vector_sigmoid<T>(acc[r][b * kV + kF]);
                 const Vec<T> g = vector_tanh<T>(acc[r][b * kV + kG]), o = vector_sigmoid<T>(acc[r][b * kV + kO]);
-                const Vec<T> c = f * load(step.carry_in + (row + r) * ld_carry + at) + i * g;
+                const Vec<T> c = f * load(step.carry_in + (row + r) * ld_carry + at) + rounded<T>(i * g);
                 store(step.carry_out + (row + r) * ld_carry + at, c);
                 store_columns(step.state + (row + r) * ld_state + at, o * vector_tanh<T>(c), p.units - at);
                 if (step.gates) {
@@ -54,7 +54,7 @@ struct Lstm {
                 activate_gate<kV>(j == kG ? p.activation : p.recurrent_activation, gates, j, p.units, temporary);
             for (Index at = 0; at < hp; at += kP) {
                 const T* g = gates + at * kV;
-                store(c + at, load(g + kF * kP) * load(c_in + at) + load(g + kI * kP) * load(g + kG * kP));
+                store(c + at, load(g + kF * kP) * load(c_in + at) + rounded<T>(load(g + kI * kP) * load(g + kG * kP)));
             }
             activate(p.activation, c, p.units, temporary, p.units, 1, p.units);
             for (Index u = 0; u < p.units; ++u) h[u] = gates[(u / kP * kV + kO) * kP + u % kP] * temporary[u];

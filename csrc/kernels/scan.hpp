@@ -217,7 +217,7 @@ PYRNN_INLINE void recurrent_product(const RnnBackward<T>& p, Vec<T> (&acc)[kRows
         const T* scale = p.state_scale + g * p.scale_copy + row * p.units + column;
         for (int r = 0; r < kRows; ++r)
             for (int b = 0; b < kBlocks; ++b) {
-                const Vec<T> scaled = part[r][b] * load_columns(scale + r * p.units + b * kP, n - b * kP);
+                const Vec<T> scaled = rounded<T>(part[r][b] * load_columns(scale + r * p.units + b * kP, n - b * kP));
                 acc[r][b] = g == 0 ? scaled : acc[r][b] + scaled;
             }
     }

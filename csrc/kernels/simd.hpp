@@ -58,6 +58,18 @@ PYRNN_INLINE Vec<T> splat(T x) {
     return x - Vec<T>{};  // keeps the sign of -0.0
 }
 
+// v, rounded before it is used: keeps a product out of a fused multiply-add. Of a b + c d the compiler may fuse either
+// product, and not the same in every tile; results would then depend on how rows are cut.
+template <class T>
+PYRNN_INLINE Vec<T> rounded(Vec<T> v) {
+#if defined(__x86_64__)
+    __asm__("" : "+v"(v));
+#elif defined(__aarch64__)
+    __asm__("" : "+w"(v));
+#endif
+    return v;
+}
+
 // Bits of v taken as integers of the same width, and back.
 template <class T>
 PYRNN_INLINE IVec<T> bits_of(Vec<T> v) {

@@ -1,6 +1,7 @@
 // What the runtime hands to a kernel: plain structs, shared by baseline and per-ISA code.
 //
-// Letters: B batch, T time, F features, H units, V vectors of a cell. Strides count elements, not bytes. P = number of lanes of a vector;
+// Letters: B batch, T time, F features, H units, V vectors of a cell. Strides count elements, not bytes.
+// P = number of lanes of a vector;
 // Hp = H rounded up to a multiple of P. All memory belongs to the caller.
 #pragma once
 

@@ -98,6 +98,7 @@ struct RnnForward {
     T *gates, *z;
     T* scratch;  // scratch_size(rows, Hp)
     Activation activation, recurrent_activation;
+    bool streamed;  // the weights do not stay in L2 from step to step
 };
 
 // Its BPTT. gates become dA, in the order of the walk; states, carry, z as forward left them.
@@ -121,6 +122,7 @@ struct RnnBackward {
     T *d_initial_state, *d_initial_carry;     // (rows, H)
     T* scratch;                               // scratch_size(rows, Hp)
     Activation activation, recurrent_activation;
+    bool streamed;  // as in forward
 };
 
 // Elements of scratch that either direction may use: 10 for each state (up to 4 scaled copies of h and 4 raw gates, or the

@@ -31,17 +31,23 @@ PYRNN_INLINE Index blocks_of(Index n) {
 // acc[r][b * kVectors + kFirst + g] += a[r][k] * panel[b][k][g] over k, for kBlocks blocks and kCount vectors g of each;
 // the vectors of k stand k_stride apart (kCount * P where the panel holds no others).
 //
+// With kAhead each k asks L2 for one vector from `ahead` on: the weights of a later tile.
+//
 // The rows of a are addressed from one pointer for every four: lda, 2 lda and 3 lda fit x86's addressing modes, while a
 // register for each of 16 rows would not fit and spill into vector registers.
-template <int kVectors, int kFirst, int kCount, class T, int kRows, int kCols>
+template <int kVectors, int kFirst, int kCount, bool kAhead = false, class T, int kRows, int kCols>
 PYRNN_INLINE void accumulate(Vec<T> (&acc)[kRows][kCols], const T* a, Index lda, const T* panel, Index block_stride,
-                             Index k_stride, Index k_count) {
+                             Index k_stride, Index k_count, const T* ahead = nullptr) {
     constexpr int kBlocks = kCols / kVectors, kGroups = (kRows + 3) / 4;
     const T* group[kGroups];
 #pragma GCC unroll 4
     for (int i = 0; i < kGroups; ++i) group[i] = a + 4 * i * lda;
     const Index lda3 = 3 * lda;
     for (Index k = 0; k < k_count; ++k, panel += k_stride) {
+        if constexpr (kAhead) {
+            __builtin_prefetch(ahead, 0, 2);
+            ahead += kLanes<T>;
+        }
         Vec<T> w[kBlocks * kCount];
 #pragma GCC unroll 8
         for (int b = 0; b < kBlocks; ++b)

@@ -45,21 +45,31 @@ struct ForwardStep {
     Index ld_gates, ld_z;
 };
 
+// The weights that a tile of a panel of kVectors vectors a k asks for while it works: its share of the next panel, or of the
+// first, which the next step begins with. Null where the weights stay in L2 from step to step.
+template <int kVectors, int kRows, int kWide, class T>
+PYRNN_INLINE const T* ahead_of(const T* panels, Index block, Index blocks, Index k_count, Index row, bool streamed) {
+    if (!streamed) return nullptr;
+    const Index next = block + 2 * kWide <= blocks ? block + kWide : 0, k_size = kVectors / kWide * kLanes<T>;
+    return panels + next * k_count * k_size + row / kRows % kVectors * k_count * kLanes<T>;
+}
+
 // acc += a W over the kCount gates from vector kFirst on. With copy != 0 each gate reads its own copy of a.
 template <int kVectors, int kFirst, int kCount, int kGate = 0, class T, int kRows, int kCols>
 PYRNN_INLINE void accumulate_gates(Vec<T> (&acc)[kRows][kCols], const T* a, Index lda, Index copy, const T* panels, Index block,
-                                   Index k_count) {
+                                   Index k_count, const T* ahead) {
     constexpr Index kStep = kCount * kLanes<T>;
     const T* panel = panels + block * k_count * kStep;
     if (copy == 0) {
-        accumulate<kVectors, kFirst, kCount>(acc, a, lda, panel, k_count * kStep, kStep, k_count);
+        if (ahead) accumulate<kVectors, kFirst, kCount, true>(acc, a, lda, panel, k_count * kStep, kStep, k_count, ahead);
+        else accumulate<kVectors, kFirst, kCount>(acc, a, lda, panel, k_count * kStep, kStep, k_count);
         return;
     }
     if constexpr (kGate < kCount) {
         accumulate<kVectors, kFirst + kGate, 1>(acc, a + kGate * copy, lda, panel + kGate * kLanes<T>, k_count * kStep, kStep,
                                                 k_count);
         if constexpr (kGate + 1 < kCount)
-            accumulate_gates<kVectors, kFirst, kCount, kGate + 1>(acc, a, lda, copy, panels, block, k_count);
+            accumulate_gates<kVectors, kFirst, kCount, kGate + 1>(acc, a, lda, copy, panels, block, k_count, ahead);
     }
 }
 
@@ -77,11 +87,15 @@ struct ForwardTile {
         const Index column = block * kP, ldx = p.steps * p.features;
         Vec<T> acc[kRows][kBlocks * kV];
         start(acc, p.bias ? p.bias + column * kV : nullptr);
-        accumulate_gates<kV, 0, C::kInfo.gates>(acc, step.x + row * ldx, ldx, p.x_copy, p.w_panels, block, p.features);
+        constexpr int kGates = C::kInfo.gates, kU = C::kInfo.u_count;
+        const Index blocks = blocks_of<T>(p.units);
+        accumulate_gates<kV, 0, kGates>(
+            acc, step.x + row * ldx, ldx, p.x_copy, p.w_panels, block, p.features,
+            ahead_of<kBlocks * kGates, kRows, kBlocks>(p.w_panels, block, blocks, p.features, row, p.streamed));
         if (step.entering)
-            accumulate_gates<kV, C::kInfo.u_first, C::kInfo.u_count>(acc, step.entering + row * step.ld_entering,
-                                                                     step.ld_entering, step.entering_copy, p.u_panels, block,
-                                                                     p.units);
+            accumulate_gates<kV, C::kInfo.u_first, kU>(
+                acc, step.entering + row * step.ld_entering, step.ld_entering, step.entering_copy, p.u_panels, block, p.units,
+                ahead_of<kBlocks * kU, kRows, kBlocks>(p.u_panels, block, blocks, p.units, row, p.streamed));
         if (step.z) write(acc, step.z + row * step.ld_z + column * kV, step.ld_z, kBlocks * kV * kP);
         if (fused) C::forward(p, step, acc, row, column);
         else write(acc, step.gates + row * step.ld_gates + column * kV, step.ld_gates, kBlocks * kV * kP);
@@ -195,12 +209,13 @@ PYRNN_INLINE void recurrent_product(const RnnBackward<T>& p, Vec<T> (&acc)[kRows
     const Index blocks = blocks_of<T>(p.units), k_all = blocks * kU * kP, column = block * kP;
     const T* panel = p.ut_panels + block * k_all * kP;
     da += row * ld_da + C::kInfo.u_first * kP;
+    const T* ahead = ahead_of<kBlocks, kRows, kBlocks>(p.ut_panels, block, blocks, k_all, row, p.streamed);
     if (!p.state_scale || p.scale_copies == 1) {
-        if (kU == kV) {
-            accumulate<1, 0, 1>(acc, da, ld_da, panel, k_all * kP, kP, k_all);
-        } else {
-            for (Index b = 0; b < blocks; ++b)
-                accumulate<1, 0, 1>(acc, da + b * kV * kP, ld_da, panel + b * kU * kP * kP, k_all * kP, kP, kU * kP);
+        const Index runs = kU == kV ? 1 : blocks, run = k_all / runs;
+        for (Index b = 0; b < runs; ++b) {
+            const T *from = da + b * kV * kP, *weights = panel + b * run * kP;
+            if (ahead) accumulate<1, 0, 1, true>(acc, from, ld_da, weights, k_all * kP, kP, run, ahead + b * run * kP);
+            else accumulate<1, 0, 1>(acc, from, ld_da, weights, k_all * kP, kP, run);
         }
         if (!p.state_scale) return;
     }

@@ -54,6 +54,15 @@ PYRNN_INLINE const T* ahead_of(const T* panels, Index block, Index blocks, Index
     return panels + next * k_count * k_size + row / kRows % kVectors * k_count * kLanes<T>;
 }
 
+// Asks for what the end of a tile will read and write: the gates of its rows, each of them far from the others.
+template <int kRows, int kCount, class T>
+PYRNN_INLINE void prefetch_rows(const T* gates, Index ld) {
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 8
+        for (int c = 0; c < kCount; ++c) __builtin_prefetch(gates + r * ld + c * kLanes<T>, 1);
+}
+
 // acc += a W over the kCount gates from vector kFirst on. With copy != 0 each gate reads its own copy of a.
 template <int kVectors, int kFirst, int kCount, int kGate = 0, class T, int kRows, int kCols>
 PYRNN_INLINE void accumulate_gates(Vec<T> (&acc)[kRows][kCols], const T* a, Index lda, Index copy, const T* panels, Index block,
@@ -86,6 +95,7 @@ struct ForwardTile {
         constexpr Index kP = kLanes<T>;
         const Index column = block * kP, ldx = p.steps * p.features;
         Vec<T> acc[kRows][kBlocks * kV];
+        if (p.streamed && step.gates) prefetch_rows<kRows, kBlocks * kV>(step.gates + row * step.ld_gates + column * kV, step.ld_gates);
         start(acc, p.bias ? p.bias + column * kV : nullptr);
         constexpr int kGates = C::kInfo.gates, kU = C::kInfo.u_count;
         const Index blocks = blocks_of<T>(p.units);
@@ -250,6 +260,8 @@ struct BackwardTile {
     void tile(Index row) {
         constexpr Index kP = kLanes<T>, kV = C::kInfo.vectors;
         const Index column = block * kP, hp = blocks_of<T>(p.units) * kP, n = p.units - column;
+        if (p.streamed && step.s >= 0)
+            prefetch_rows<kRows, kBlocks * kV>(step.gates + row * step.ld_gates + column * kV, step.ld_gates);
         Vec<T> dh[kRows][kBlocks];
         start(dh, static_cast<const T*>(nullptr));
         if (step.product) recurrent_product<C>(p, dh, step.gates + kV * hp, step.ld_gates, row, block);

@@ -31,13 +31,14 @@ PYRNN_INLINE Index blocks_of(Index n) {
 // acc[r][b * kVectors + kFirst + g] += a[r][k] * panel[b][k][g] over k, for kBlocks blocks and kCount vectors g of each;
 // the vectors of k stand k_stride apart (kCount * P where the panel holds no others).
 //
-// With kAhead each k asks L2 for one vector from `ahead` on: the weights of a later tile.
+// With kAhead each k asks L2 for a vector of a later tile's weights, one after the other from `ahead` elements behind the
+// panel on.
 //
 // The rows of a are addressed from one pointer for every four: lda, 2 lda and 3 lda fit x86's addressing modes, while a
 // register for each of 16 rows would not fit and spill into vector registers.
 template <int kVectors, int kFirst, int kCount, bool kAhead = false, class T, int kRows, int kCols>
 PYRNN_INLINE void accumulate(Vec<T> (&acc)[kRows][kCols], const T* a, Index lda, const T* panel, Index block_stride,
-                             Index k_stride, Index k_count, const T* ahead = nullptr) {
+                             Index k_stride, Index k_count, Index ahead = 0) {
     constexpr int kBlocks = kCols / kVectors, kGroups = (kRows + 3) / 4;
     const T* group[kGroups];
 #pragma GCC unroll 4
@@ -45,8 +46,8 @@ PYRNN_INLINE void accumulate(Vec<T> (&acc)[kRows][kCols], const T* a, Index lda,
     const Index lda3 = 3 * lda;
     for (Index k = 0; k < k_count; ++k, panel += k_stride) {
         if constexpr (kAhead) {
-            __builtin_prefetch(ahead, 0, 2);
-            ahead += kLanes<T>;
+            __builtin_prefetch(panel + ahead, 0, 2);
+            ahead += kLanes<T> - k_stride;
         }
         Vec<T> w[kBlocks * kCount];
 #pragma GCC unroll 8
@@ -170,6 +171,16 @@ void gemm(const Gemm<T>& p) {
     if (!fused_in_registers(p.activation)) activate(p.activation, p.y, p.ldy, p.y, p.ldy, p.rows, p.n);
 }
 
+// Calls f(row of the chunk, its address in the operand).
+template <class T, class F>
+PYRNN_INLINE void for_rows(const T* from, Index ld, Index sequence_stride, Index rows, Index first, Index count, F f) {
+    Index sequence = first / rows, at = first % rows;
+    for (Index k = 0; k < count; ++k) {
+        f(k, from + sequence * sequence_stride + at * ld);
+        if (++at == rows) at = 0, ++sequence;
+    }
+}
+
 // Rank-1 updates into registers: both operands have the summed index slowest, so nothing is transposed. The tile's place in
 // C is asked for before the sum and added to after it, so that it may come from far away meanwhile.
 //
@@ -196,6 +207,14 @@ struct GemmTnColumns {
         }
     }
 
+    // Of the columns that are copied next, each tile asks for its share of rows.
+    PYRNN_INLINE void ask_for_next(Index from, Index to) const {
+        for_rows(p.b + in + kCols * kLanes<T>, p.ldb, p.b_sequence, p.rows, first + from, to - from, [](Index, const T* row) {
+#pragma GCC unroll 4
+            for (int j = 0; j < kCols; ++j) __builtin_prefetch(row + j * kLanes<T>, 0, 2);
+        });
+    }
+
     template <int kRows>
     void tile(Index row) {
         Vec<T> acc[kRows][kCols];
@@ -208,6 +227,7 @@ struct GemmTnColumns {
                 __builtin_prefetch(out + r * p.ldc + j * kLanes<T>, 1);
             }
         if (strips) {
+            ask_for_next(row * count / p.m, (row + kRows) * count / p.m);
             sum(acc, strips + row * count, kRows, copy, kCols * kLanes<T>, count);
         } else {
             Index sequence = first / p.rows, at = first % p.rows;
@@ -234,16 +254,6 @@ constexpr Index kCopyRows = 64, kCopyVectors = 16;
 // A tile is as tall as the registers allow beside B's vectors and one of A.
 template <int kCols>
 constexpr int kTnRows = kCols == 1 ? PYRNN_TILE_ROWS * 2 : (kCols == 2 ? PYRNN_TILE_ROWS * 3 / 2 : PYRNN_TILE_ROWS);
-
-// Calls f(row of the chunk, its address in the operand).
-template <class T, class F>
-PYRNN_INLINE void for_rows(const T* from, Index ld, Index sequence_stride, Index rows, Index first, Index count, F f) {
-    Index sequence = first / rows, at = first % rows;
-    for (Index k = 0; k < count; ++k) {
-        f(k, from + sequence * sequence_stride + at * ld);
-        if (++at == rows) at = 0, ++sequence;
-    }
-}
 
 // The strips of A for tiles of at most kRows: the strip of rows [row, row + height) of C starts at row * count.
 template <class T, int kRows>

@@ -45,13 +45,13 @@ struct ForwardStep {
     Index ld_gates, ld_z;
 };
 
-// The weights that a tile of a panel of kVectors vectors a k asks for while it works: its share of the next panel, or of the
-// first, which the next step begins with. Null where the weights stay in L2 from step to step.
-template <int kVectors, int kRows, int kWide, class T>
-PYRNN_INLINE const T* ahead_of(const T* panels, Index block, Index blocks, Index k_count, Index row, bool streamed) {
-    if (!streamed) return nullptr;
-    const Index next = block + 2 * kWide <= blocks ? block + kWide : 0, k_size = kVectors / kWide * kLanes<T>;
-    return panels + next * k_count * k_size + row / kRows % kVectors * k_count * kLanes<T>;
+// How far behind its own panel a tile of `block` asks for weights: in the next panel, or the first, which the next step begins
+// with; each tile of rows for another share of it, k_count vectors. 0 where the weights stay in L2.
+template <int kRows, int kWide, int kVectors, class T>
+PYRNN_INLINE Index ahead_of(bool streamed, Index block, Index blocks, Index k_count, Index row) {
+    if (!streamed) return 0;
+    const Index next = block + 2 * kWide <= blocks ? block + kWide : 0, share = row / kRows % (kWide * kVectors);
+    return ((next - block) * kVectors + share) * k_count * kLanes<T>;
 }
 
 // Asks for what the end of a tile will read and write: the gates of its rows, each of them far from the others.
@@ -66,7 +66,7 @@ PYRNN_INLINE void prefetch_rows(const T* gates, Index ld) {
 // acc += a W over the kCount gates from vector kFirst on. With copy != 0 each gate reads its own copy of a.
 template <int kVectors, int kFirst, int kCount, int kGate = 0, class T, int kRows, int kCols>
 PYRNN_INLINE void accumulate_gates(Vec<T> (&acc)[kRows][kCols], const T* a, Index lda, Index copy, const T* panels, Index block,
-                                   Index k_count, const T* ahead) {
+                                   Index k_count, Index ahead) {
     constexpr Index kStep = kCount * kLanes<T>;
     const T* panel = panels + block * k_count * kStep;
     if (copy == 0) {
@@ -99,13 +99,12 @@ struct ForwardTile {
         start(acc, p.bias ? p.bias + column * kV : nullptr);
         constexpr int kGates = C::kInfo.gates, kU = C::kInfo.u_count;
         const Index blocks = blocks_of<T>(p.units);
-        accumulate_gates<kV, 0, kGates>(
-            acc, step.x + row * ldx, ldx, p.x_copy, p.w_panels, block, p.features,
-            ahead_of<kBlocks * kGates, kRows, kBlocks>(p.w_panels, block, blocks, p.features, row, p.streamed));
+        accumulate_gates<kV, 0, kGates>(acc, step.x + row * ldx, ldx, p.x_copy, p.w_panels, block, p.features,
+                                        ahead_of<kRows, kBlocks, kGates, T>(p.streamed, block, blocks, p.features, row));
         if (step.entering)
-            accumulate_gates<kV, C::kInfo.u_first, kU>(
-                acc, step.entering + row * step.ld_entering, step.ld_entering, step.entering_copy, p.u_panels, block, p.units,
-                ahead_of<kBlocks * kU, kRows, kBlocks>(p.u_panels, block, blocks, p.units, row, p.streamed));
+            accumulate_gates<kV, C::kInfo.u_first, kU>(acc, step.entering + row * step.ld_entering, step.ld_entering,
+                                                       step.entering_copy, p.u_panels, block, p.units,
+                                                       ahead_of<kRows, kBlocks, kU, T>(p.streamed, block, blocks, p.units, row));
         if (step.z) write(acc, step.z + row * step.ld_z + column * kV, step.ld_z, kBlocks * kV * kP);
         if (fused) C::forward(p, step, acc, row, column);
         else write(acc, step.gates + row * step.ld_gates + column * kV, step.ld_gates, kBlocks * kV * kP);
@@ -219,12 +218,12 @@ PYRNN_INLINE void recurrent_product(const RnnBackward<T>& p, Vec<T> (&acc)[kRows
     const Index blocks = blocks_of<T>(p.units), k_all = blocks * kU * kP, column = block * kP;
     const T* panel = p.ut_panels + block * k_all * kP;
     da += row * ld_da + C::kInfo.u_first * kP;
-    const T* ahead = ahead_of<kBlocks, kRows, kBlocks>(p.ut_panels, block, blocks, k_all, row, p.streamed);
+    const Index ahead = ahead_of<kRows, kBlocks, 1, T>(p.streamed, block, blocks, k_all, row);
     if (!p.state_scale || p.scale_copies == 1) {
         const Index runs = kU == kV ? 1 : blocks, run = k_all / runs;
         for (Index b = 0; b < runs; ++b) {
             const T *from = da + b * kV * kP, *weights = panel + b * run * kP;
-            if (ahead) accumulate<1, 0, 1, true>(acc, from, ld_da, weights, k_all * kP, kP, run, ahead + b * run * kP);
+            if (ahead) accumulate<1, 0, 1, true>(acc, from, ld_da, weights, k_all * kP, kP, run, ahead);
             else accumulate<1, 0, 1>(acc, from, ld_da, weights, k_all * kP, kP, run);
         }
         if (!p.state_scale) return;

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -316,23 +318,63 @@ def test_large_layers(cell: str, option: str) -> None:
     compare(run_rnn(_core, problem, "float32"), run_rnn(reference, problem, "float64"), (f + h) * t * b)
 
 
+@pytest.fixture
+def any_thread_count() -> Iterator[None]:
+    before = _core.get_num_threads()
+    yield
+    _core.set_num_threads(before)
+
+
+def assert_same_bits(expected: dict[str, Any], actual: dict[str, Any]) -> None:
+    for name, value in expected.items():
+        assert value.tobytes() == actual[name].tobytes(), name
+
+
+@pytest.mark.threads
+@pytest.mark.usefixtures("any_thread_count")
+@pytest.mark.parametrize("option", ["mask", "gate-scales"])
 @pytest.mark.parametrize("shape", [(128, 20, 29, 16), (70, 9, 33, 130), "large"], ids=str)
 @pytest.mark.parametrize("cell", CELLS)
-def test_same_bits_at_any_thread_count(cell: str, shape: Any) -> None:
-    problem, before = (
-        make_rnn(cell, LARGE[cell] if shape == "large" else shape, OPTIONS["mask"]),
-        _core.get_num_threads(),
-    )
-    try:
-        results = []
-        for count in (1, 2, 3, 7):
-            _core.set_num_threads(count)
-            results.append(run_rnn(_core, problem, "float32"))
-    finally:
-        _core.set_num_threads(before)
+def test_same_bits_at_any_thread_count(cell: str, shape: Any, option: str) -> None:
+    problem = make_rnn(cell, LARGE[cell] if shape == "large" else shape, OPTIONS[option])
+    results = []
+    for count in (1, 2, 3, 7):
+        _core.set_num_threads(count)
+        results.append(run_rnn(_core, problem, "float32"))
     for other in results[1:]:
-        for name, value in results[0].items():
-            assert value.tobytes() == other[name].tobytes(), name
+        assert_same_bits(results[0], other)
+
+
+@pytest.mark.threads
+@pytest.mark.usefixtures("any_thread_count")
+def test_python_threads_at_once() -> None:
+    """Of threads that call at once one gets the workers, the others work alone; a shared workspace is safe."""
+    _core.set_num_threads(2)
+    problem = make_rnn("lstm", (40, 10, 8, 16), {})
+    call = {name: cast(value, "float32") for name, value in problem.items() if name not in ("d_output", "d_final")}
+    shared = _core.Workspace()
+    expected = run_rnn(_core, problem, "float32")
+
+    def work(_: int) -> dict[str, Any]:
+        output, *_states = _core.rnn_forward(**call, training=False, workspace=shared, version=1)
+        assert np.array_equal(output, expected["output"])
+        return run_rnn(_core, problem, "float32")
+
+    with ThreadPoolExecutor(4) as pool:
+        for result in pool.map(work, range(40)):
+            assert_same_bits(expected, result)
+
+
+@pytest.mark.threads
+@pytest.mark.usefixtures("any_thread_count")
+def test_gather_rows() -> None:
+    source = np.arange(200 * 3 * 400, dtype=np.float32).reshape(200, 3, 400)
+    rows = np.random.default_rng(0).integers(0, 200, 150)
+    for count in (1, 3):
+        _core.set_num_threads(count)
+        assert np.array_equal(_core.gather_rows(source, rows), source[rows])
+    with pytest.raises(IndexError, match="200"):
+        _core.gather_rows(source, np.array([0, 200]))
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -350,16 +392,27 @@ def test_gradients_that_vanish_are_0_and_never_subnormal(cell: str) -> None:
     assert (subnormal * np.float32(0.5) != 0).all(), "the caller's own mode must be left alone"
 
 
+@pytest.fixture(scope="module")
+def other_isas() -> Iterator[dict[str, Future[subprocess.CompletedProcess[str]]]]:
+    """This file in a process for each ISA that is not the one here, as many at a time as there are cores."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(Path(__file__))]
+
+    def run(isa: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command, env={**os.environ, "PYRNN_ISA": isa}, capture_output=True, text=True, cwd="/")
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield {isa: pool.submit(run, isa) for isa in _core.available_isas() if isa != _core.isa()}
+
+
 @pytest.mark.parametrize("isa", _core.available_isas())
-def test_every_isa(isa: str) -> None:
+def test_every_isa(isa: str, request: pytest.FixtureRequest) -> None:
     """The whole file again in a process that is forced to this ISA, which proves that it is the one that runs."""
     if os.environ.get("PYRNN_ISA"):
         assert _core.isa() == os.environ["PYRNN_ISA"]
         return
     if isa == _core.isa():
         return
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(Path(__file__))]
-    result = subprocess.run(command, env={**os.environ, "PYRNN_ISA": isa}, capture_output=True, text=True, cwd="/")
+    result = request.getfixturevalue("other_isas")[isa].result()
     assert result.returncode == 0, result.stdout[-3000:]
 
 

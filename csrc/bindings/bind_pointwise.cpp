@@ -4,6 +4,7 @@
 
 #include "../runtime/denormals.hpp"
 #include "../runtime/dispatch.hpp"
+#include "../runtime/parallel.hpp"
 #include "arrays.hpp"
 
 namespace pyrnn {
@@ -120,10 +121,15 @@ py::object gather(const py::array& source, const py::object& indices) {
     shape[0] = count;
     py::array_t<T> out(shape);
     T* to = data_of(out);
-    py::gil_scoped_release release;
-    for (Index i = 0; i < count; ++i)
-        std::memcpy(to + i * length, from + at[i] * length, static_cast<std::size_t>(length) * sizeof(T));
-    py::gil_scoped_acquire acquire;
+    {
+        py::gil_scoped_release release;
+        constexpr Index kTaskBytes = Index{1} << 17;
+        const Index task = kTaskBytes / (length * static_cast<Index>(sizeof(T)) + 1) + 1;
+        parallel_for((count + task - 1) / task, [&](Index part) {
+            for (Index i = part * task; i < (part + 1) * task && i < count; ++i)
+                std::memcpy(to + i * length, from + at[i] * length, static_cast<std::size_t>(length) * sizeof(T));
+        });
+    }
     return out;
 }
 

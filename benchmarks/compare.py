@@ -35,6 +35,7 @@ def serve(name: str, threads: int) -> None:
     os.dup2(2, 1)  # what the rivals print is no answer
     side: Any = None
     run: Any = None
+    work: Any = None
     for line in sys.stdin:
         request = json.loads(line)
         try:
@@ -42,22 +43,40 @@ def serve(name: str, threads: int) -> None:
                 group, index = request["work"]
                 work = WORKLOADS[group][index]
                 side, (x, y) = RIVALS[name](work, threads), work.data()
-                error = float(np.abs(side.predict(x) - work.truth()).max()) if request["check"] else 0.0
+                run = _pass_over(side, work, x, y)
+                error = float(np.abs((side.predict(x) if work.kind == "train" else run()) - work.truth()).max())
                 if not error < TOLERANCE:
                     raise ArithmeticError(f"output off by {error:.2g}")
-                run = (lambda s=side, x=x, y=y: s.train(x, y)) if work.train else (lambda s=side, x=x: s.predict(x))
                 for _ in range(3):
                     run()
                 answer: dict[str, Any] = {"error": error}
             else:
-                answer = {"times": _times(run, request["slice"])}
+                answer = {"times": [seconds / work.calls for seconds in _times(run, request["slice"])]}
                 if name == "pyrnn":
                     from pyrnn import backend
 
                     answer["peak"] = backend.fma_peak("float32")
+                    answer["bandwidth"] = backend.read_bandwidth(work.weight_bytes)
         except Exception as failure:  # one side that fails must not end the comparison
             answer = {"failure": f"{type(failure).__name__}: {failure}"[:300]}
         print(json.dumps(answer), file=answers, flush=True)
+
+
+def _pass_over(side: Any, work: Workload, x: Any, y: Any) -> Any:
+    """What is timed: a function that trains on the batch, predicts it, or steps through it."""
+    if work.kind == "train":
+        return lambda: side.train(x, y)
+    if work.kind == "predict":
+        return lambda: side.predict(x)
+    times = [np.ascontiguousarray(x[:, t]) for t in range(work.steps)]
+
+    def walk() -> Any:
+        found = None
+        for each in times:
+            found = side.step(each)
+        return found
+
+    return walk
 
 
 def _times(run: Any, seconds: float) -> list[float]:
@@ -101,35 +120,44 @@ def compare(group: str, index: int, workers: list[Worker], rounds: int) -> dict[
     work = WORKLOADS[group][index]
     able, failures = [], {}
     for worker in workers:
-        if work.train and not hasattr(RIVALS[worker.name], "train"):
+        if not hasattr(RIVALS[worker.name], work.kind):
             continue
-        answer = worker.ask(work=[group, index], check=True)
+        answer = worker.ask(work=[group, index])
         if "failure" in answer:
             failures[worker.name] = answer["failure"]
         else:
             able.append(worker)
     times: dict[str, list[float]] = {worker.name: [] for worker in able}
-    peaks = []
+    peaks, bandwidths = [], []
     for _ in range(rounds):
         for worker in able:
             answer = worker.ask(slice=SLICE_SECONDS)
             times[worker.name] += answer["times"]
             peaks += [answer["peak"]] if "peak" in answer else []
+            bandwidths += [answer["bandwidth"]] if "bandwidth" in answer else []
     medians = {name: statistics.median(values) for name, values in times.items()}
+    ours, one_row = medians["pyrnn"] * work.calls, work.batch == 1
     return {
-        "group": group, "name": work.name, "flops": work.flops, "medians": medians, "peak": statistics.median(peaks),
-        "failures": failures,
+        "group": group, "name": work.name, "medians": medians, "failures": failures,
+        "of_peak": work.flops / ours / 1e9 / statistics.median(peaks),
+        "of_bandwidth": work.weight_bytes * work.steps / ours / statistics.median(bandwidths) if one_row else None,
     }  # fmt: skip
 
 
-def describe(work: Workload, result: dict[str, Any], threads: int) -> str:
-    """One paragraph: our time and share of the peak, the best rival, all the others."""
+def limit(result: dict[str, Any], threads: int) -> str:
+    """Our share of what the machine can do: its multiply-adds, or with one row the reading of weights from cache."""
+    if result["of_bandwidth"] is not None:
+        return f"{result['of_bandwidth'] / threads:.0%} of the bandwidth"
+    return f"{result['of_peak'] / threads:.0%} of the FMA peak"
+
+
+def describe(result: dict[str, Any], threads: int) -> str:
+    """One paragraph: our time and share of the limit, the best rival, all the others."""
     ours = result["medians"]["pyrnn"]
-    share = work.flops / ours / 1e9 / (result["peak"] * threads)
     rivals = sorted((seconds, name) for name, seconds in result["medians"].items() if name != "pyrnn")
-    others = ", ".join(f"{name} {seconds * 1e3:.3f} ({seconds / ours:.1f}x)" for seconds, name in rivals)
+    others = ", ".join(f"{name} {seconds * 1e3:.4g} ({seconds / ours:.1f}x)" for seconds, name in rivals)
     failed = "".join(f"\n    {name}: {why}" for name, why in result["failures"].items())
-    return f"{work.name}: pyrnn {ours * 1e3:.3f} ms, {share:.0%} of the FMA peak; {others}{failed}"
+    return f"{result['name']}: pyrnn {ours * 1e3:.4g} ms, {limit(result, threads)}; {others}{failed}"
 
 
 def main() -> None:
@@ -160,9 +188,9 @@ def main() -> None:
     workers = [Worker(name, given.threads) for name in there]
     results = []
     for group in given.groups.split(","):
-        for index, work in enumerate(WORKLOADS[group]):
+        for index in range(len(WORKLOADS[group])):
             results.append(compare(group, index, workers, given.rounds))
-            print(describe(work, results[-1], given.threads), flush=True)
+            print(describe(results[-1], given.threads), flush=True)
     if given.out:
         given.out.write_text(json.dumps({"machine": machine, "results": results}, indent=1) + "\n")
 

@@ -6,6 +6,8 @@ import json
 import sys
 from pathlib import Path
 
+from compare import limit
+
 
 def main() -> None:
     import matplotlib
@@ -23,8 +25,8 @@ def main() -> None:
         for name, seconds in result["medians"].items():
             if name != "pyrnn":
                 axes.plot(seconds / ours, row, "o", color=f"C{names.index(name)}", markersize=7, alpha=0.85)
-        share = result["flops"] / ours / 1e9 / (result["peak"] * found["machine"]["threads"])
-        axes.text(0.98, row, f"{ours * 1e3:.3g} ms, {share:.0%} of peak ", ha="right", va="center", fontsize=8)
+        share = limit(result, found["machine"]["threads"])
+        axes.text(0.98, row, f"{ours * 1e3:.3g} ms, {share} ", ha="right", va="center", fontsize=8)
     for index, name in enumerate(names):
         axes.plot([], [], "o", color=f"C{index}", label=name)
     axes.axvline(1, color="black", linewidth=1)

@@ -1,4 +1,5 @@
-"""Every side of the comparison behind one face: make a model with given weights, train on a batch, predict a batch.
+"""Every side of the comparison behind one face: make a model with given weights; train on a batch, predict a batch, or
+step through time with the states kept.
 
 Each runs in a process of its own (`compare.py`), so imports stay inside the classes.
 """
@@ -6,6 +7,7 @@ Each runs in a process of its own (`compare.py`), so imports stay inside the cla
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,7 @@ class Pyrnn:
         self.model = pyrnn.Sequential([pyrnn.Input((work.steps, work.features)), *stack, pyrnn.layers.Dense(1)])
         self.model.compile(pyrnn.optimizers.Adam(LEARNING_RATE), "mse")
         self.model.set_weights(work.weights())
+        self.batch = work.batch
 
     def train(self, x: Array, y: Array) -> float:
         return float(self.model.train_on_batch(x, y))
@@ -35,9 +38,13 @@ class Pyrnn:
     def predict(self, x: Array) -> Array:
         return self.model.predict_on_batch(x)
 
+    @cached_property
+    def step(self) -> Any:
+        return self.model.stream(self.batch).step
+
 
 class Keras:
-    """Keras 3 on the backend that KERAS_BACKEND names."""
+    """Keras 3 on the backend that KERAS_BACKEND names; a stateful model of one time step where it is to step."""
 
     def __init__(self, work: Workload, threads: int) -> None:
         if os.environ["KERAS_BACKEND"] == "tensorflow":
@@ -53,8 +60,10 @@ class Keras:
 
         kind = getattr(keras.layers, SHORT[work.cell])
         last = len(work.units) - 1
-        stack = [kind(units, return_sequences=i < last) for i, units in enumerate(work.units)]
-        self.model = keras.Sequential([keras.Input((work.steps, work.features)), *stack, keras.layers.Dense(1)])
+        steps, stateful = (1, True) if work.kind == "step" else (work.steps, False)
+        stack = [kind(units, return_sequences=i < last, stateful=stateful) for i, units in enumerate(work.units)]
+        first = keras.Input(batch_shape=(work.batch, steps, work.features))
+        self.model = keras.Sequential([first, *stack, keras.layers.Dense(1)])
         self.model.compile(keras.optimizers.Adam(LEARNING_RATE), "mse")
         self.model.set_weights(work.weights())
 
@@ -63,6 +72,9 @@ class Keras:
 
     def predict(self, x: Array) -> Array:
         return np.asarray(self.model.predict_on_batch(x))
+
+    def step(self, x: Array) -> Array:
+        return self.predict(x[:, None])
 
 
 class Torch:
@@ -89,6 +101,7 @@ class Torch:
                 own.data = torch.tensor(np.ascontiguousarray(value), dtype=torch.float32)
             self.layers.append(layer)
             wide = units
+        self.states: list[Any] = [None] * len(self.layers)
         self.dense = torch.nn.Linear(wide, 1)
         self.dense.weight.data = torch.tensor(weights[-2].T.copy(), dtype=torch.float32)
         self.dense.bias.data = torch.tensor(weights[-1], dtype=torch.float32)
@@ -111,6 +124,13 @@ class Torch:
     def predict(self, x: Array) -> Array:
         with self.torch.inference_mode():
             return self._forward(self.torch.from_numpy(x)).numpy()
+
+    def step(self, x: Array) -> Array:
+        with self.torch.inference_mode():
+            y = self.torch.from_numpy(x[:, None])
+            for i, layer in enumerate(self.layers):
+                y, self.states[i] = layer(y, self.states[i])
+            return self.dense(y[:, -1]).numpy()
 
 
 class Jax:
@@ -160,7 +180,20 @@ class Jax:
             weights = [w - alpha * a / (jnp.sqrt(s) + EPSILON) for w, a, s in zip(weights, m, v, strict=True)]
             return loss, weights, m, v
 
+        def next_step(weights: list[Any], states: list[Any], x: Any) -> Any:
+            after = []
+            for i, state in enumerate(states):
+                w, u, b = weights[3 * i : 3 * i + 3]
+                state, x = cell(
+                    state, x @ w + (b[0] if work.cell == "gru" else b), u, b[1] if work.cell == "gru" else None
+                )
+                after.append(state)
+            return x @ weights[-2] + weights[-1], after
+
+        zeros = [jnp.zeros((work.batch, units)) for units in work.units]
+        self.states = [(zero, zero) if work.cell == "lstm" else zero for zero in zeros]
         self._predict, self._step = jax.jit(forward), jax.jit(step, donate_argnums=(0, 1, 2))
+        self._next = jax.jit(next_step)
 
     def train(self, x: Array, y: Array) -> float:
         self.count += 1
@@ -169,6 +202,10 @@ class Jax:
 
     def predict(self, x: Array) -> Array:
         return np.asarray(self._predict(self.weights, x))
+
+    def step(self, x: Array) -> Array:
+        y, self.states = self._next(self.weights, self.states, x)
+        return np.asarray(y)
 
 
 def _sigmoid(x: Array) -> Array:
@@ -192,6 +229,8 @@ class NumPy:
         self.w, self.d = (
             [flat[s].reshape(w.shape) for s, w in zip(cut, weights, strict=True)] for flat in (self.flat, self.gradient)
         )
+
+        self.states = [np.zeros((2, work.batch, units), np.float32) for units in work.units]
 
     def _layer(self, x: Array, i: int) -> tuple[Array, Any]:
         """States (T + 1, B, H), the first zero, and what backward needs, for x (T, B, F)."""
@@ -305,15 +344,48 @@ class NumPy:
     def predict(self, x: Array) -> Array:
         return self._forward(x)[-1]
 
+    def step(self, x: Array) -> Array:
+        for i, state in enumerate(self.states):
+            w, u, b = self.w[3 * i : 3 * i + 3]
+            h, units = state[0], u.shape[0]
+            if self.work.cell == "gru":
+                z, inner = x @ w + b[0], h @ u + b[1]
+                z[:, : 2 * units] += inner[:, : 2 * units]
+                _sigmoid(z[:, : 2 * units])
+                z[:, 2 * units :] += z[:, units : 2 * units] * inner[:, 2 * units :]
+                np.tanh(z[:, 2 * units :], out=z[:, 2 * units :])
+                h -= z[:, 2 * units :]
+                h *= z[:, :units]
+                h += z[:, 2 * units :]
+            else:
+                z = x @ w
+                z += h @ u
+                z += b
+                if self.work.cell == "lstm":
+                    g = np.tanh(z[:, 2 * units : 3 * units])
+                    _sigmoid(z)
+                    state[1] *= z[:, units : 2 * units]
+                    state[1] += z[:, :units] * g
+                    np.multiply(z[:, 3 * units :], np.tanh(state[1]), out=h)
+                else:
+                    np.tanh(z, out=h)
+            x = h
+        return x @ self.w[-2] + self.w[-1]
+
 
 class _Onnx:
-    """The model as an ONNX graph: RNN, LSTM or GRU nodes (time-major, gates in ONNX's order) and a matrix product."""
+    """The model as an ONNX graph: RNN, LSTM or GRU nodes (time-major, gates in ONNX's order) and a matrix product.
+
+    Where it is to step, one time step with the states as inputs h0, c0, ... and as outputs after y.
+    """
 
     def __init__(self, work: Workload) -> None:
         from onnx import TensorProto, helper, numpy_helper
 
         weights, nodes, constants = work.weights(), [], []
         orders = {"simple_rnn": [0], "lstm": [0, 3, 1, 2], "gru": [0, 1, 2]}  # of Keras's gates: i o f c; z r h
+        self.states: dict[str, Array] = {}
+        after: list[str] = []
         nodes.append(helper.make_node("Transpose", ["x"], ["x0"], perm=[1, 0, 2]))
         for i, units in enumerate(work.units):
 
@@ -332,10 +404,14 @@ class _Onnx:
                 constants.append(numpy_helper.from_array(array, name))
             kind = {"simple_rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}[work.cell]
             extra = {"linear_before_reset": 1} if work.cell == "gru" else {}
-            outputs = [f"y{i}", f"h{i}"]
-            nodes.append(
-                helper.make_node(kind, [f"x{i}", f"W{i}", f"R{i}", f"B{i}"], outputs, hidden_size=units, **extra)
-            )
+            inputs, outputs = [f"x{i}", f"W{i}", f"R{i}", f"B{i}"], [f"y{i}", f"h{i}"]
+            if work.kind == "step":
+                names = [f"h{i}", f"c{i}"][: 2 if work.cell == "lstm" else 1]
+                inputs += ["", *(f"{name}_in" for name in names)]
+                outputs = [f"y{i}", *names]
+                after += names
+                self.states |= {f"{name}_in": np.zeros((1, work.batch, units), np.float32) for name in names}
+            nodes.append(helper.make_node(kind, inputs, outputs, hidden_size=units, **extra))
             nodes.append(helper.make_node("Squeeze", [f"y{i}", f"axis{i}"], [f"x{i + 1}"]))
         constants += [
             numpy_helper.from_array(weights[-2].astype(np.float32), "Wd"),
@@ -345,44 +421,59 @@ class _Onnx:
         last = len(work.units) - 1
         nodes.append(helper.make_node("Squeeze", [f"h{last}", "axis"], ["last"]))
         nodes.append(helper.make_node("Gemm", ["last", "Wd", "Bd"], ["y"]))
-        shape = [work.batch, work.steps, work.features]
-        graph = helper.make_graph(
-            nodes,
-            "model",
-            [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
-            [helper.make_tensor_value_info("y", TensorProto.FLOAT, [work.batch, 1])],
-            constants,
-        )
+        inner = list(self.states.values())
+
+        def value(name: str, shape: Any) -> Any:
+            return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+
+        shape = [work.batch, 1 if work.kind == "step" else work.steps, work.features]
+        given = [value("x", shape), *(value(name, state.shape) for name, state in self.states.items())]
+        results = [value("y", [work.batch, 1]), *(value(name, s.shape) for name, s in zip(after, inner, strict=True))]
+        graph = helper.make_graph(nodes, "model", given, results, constants)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8)
         self.bytes = model.SerializeToString()
 
 
 class OnnxRuntime:
-    """ONNX Runtime, prediction alone."""
+    """ONNX Runtime, without training."""
 
     def __init__(self, work: Workload, threads: int) -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        self.session = onnxruntime.InferenceSession(_Onnx(work).bytes, options, providers=["CPUExecutionProvider"])
+        graph = _Onnx(work)
+        self.states = graph.states
+        self.session = onnxruntime.InferenceSession(graph.bytes, options, providers=["CPUExecutionProvider"])
 
     def predict(self, x: Array) -> Array:
         return self.session.run(None, {"x": x})[0]
 
+    def step(self, x: Array) -> Array:
+        y, *after = self.session.run(None, {"x": x[:, None], **self.states})
+        self.states = dict(zip(self.states, after, strict=True))
+        return y
+
 
 class OpenVino:
-    """OpenVINO, prediction alone, in float32."""
+    """OpenVINO, without training, in float32."""
 
     def __init__(self, work: Workload, threads: int) -> None:
         import openvino
 
         core = openvino.Core()
         settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
-        self.request = core.compile_model(core.read_model(_Onnx(work).bytes), "CPU", settings).create_infer_request()
+        graph = _Onnx(work)
+        self.states = graph.states
+        self.request = core.compile_model(core.read_model(graph.bytes), "CPU", settings).create_infer_request()
 
     def predict(self, x: Array) -> Array:
         return self.request.infer({"x": x})["y"]
+
+    def step(self, x: Array) -> Array:
+        result = self.request.infer({"x": x[:, None], **self.states})
+        self.states = {name: result[name.removesuffix("_in")].copy() for name in self.states}
+        return result["y"]
 
 
 RIVALS: dict[str, Any] = {

@@ -16,21 +16,23 @@ LEARNING_RATE, BETA_1, BETA_2, EPSILON = 1e-3, 0.9, 0.999, 1e-7
 
 @dataclass(frozen=True)
 class Workload:
-    """A stack of recurrent layers of one cell and Dense(1): mean squared error and Adam, or prediction alone."""
+    """A stack of recurrent layers of one cell and Dense(1).
+
+    kind: "train" (mean squared error and Adam), "predict", or "step": time steps one at a time, the states kept.
+    """
 
     cell: str
     batch: int
     steps: int
     features: int
     units: tuple[int, ...]
-    train: bool
+    kind: str
 
     @property
     def name(self) -> str:
         """SimpleRNN 16 train B128 T100 F29."""
         layers = "-".join(map(str, self.units))
-        kind = "train" if self.train else "predict"
-        return f"{SHORT[self.cell]} {layers} {kind} B{self.batch} T{self.steps} F{self.features}"
+        return f"{SHORT[self.cell]} {layers} {self.kind} B{self.batch} T{self.steps} F{self.features}"
 
     @property
     def flops(self) -> float:
@@ -41,9 +43,20 @@ class Workload:
             width = GATES[self.cell] * units
             forward = rows * (wide + units) * width
             backward = forward + rows * (units + (wide if layer else 0)) * width
-            total += forward + (backward if self.train else 0)
+            total += forward + (backward if self.kind == "train" else 0)
             wide = units
         return total
+
+    @property
+    def calls(self) -> int:
+        """Calls that the figures of one pass over the data are divided by: each time step of "step", else 1."""
+        return self.steps if self.kind == "step" else 1
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of float32 weights that a time step reads."""
+        widths = [self.features, *self.units]
+        return sum(4 * (a + b) * GATES[self.cell] * b for a, b in zip(widths, self.units, strict=False))
 
     def weights(self) -> list[Array]:
         """Kernel, recurrent kernel and bias of each layer in Keras's layout, then those of Dense(1); float64."""
@@ -93,18 +106,19 @@ class Workload:
         return h @ weights[-2] + weights[-1]
 
 
-def _cells(batch: int, steps: int, features: int, units: int, train: bool) -> list[Workload]:
-    return [Workload(cell, batch, steps, features, (units,), train) for cell in GATES]
+def _cells(batch: int, steps: int, features: int, units: int, kind: str) -> list[Workload]:
+    return [Workload(cell, batch, steps, features, (units,), kind) for cell in GATES]
 
 
 WORKLOADS: dict[str, list[Workload]] = {
     "book": [
-        Workload("simple_rnn", 128, 100, 29, (16,), True),
-        Workload("simple_rnn", 128, 100, 29, (16, 32, 64), True),
+        Workload("simple_rnn", 128, 100, 29, (16,), "train"),
+        Workload("simple_rnn", 128, 100, 29, (16, 32, 64), "train"),
     ],
-    "small": _cells(32, 50, 16, 32, True),
-    "mid": _cells(64, 50, 64, 128, True) + _cells(64, 50, 64, 128, False),
-    "large": _cells(64, 100, 256, 512, True) + _cells(64, 100, 256, 512, False),
-    "huge": _cells(128, 32, 1024, 1024, True),
-    "single": _cells(1, 100, 64, 256, False),
+    "small": _cells(32, 50, 16, 32, "train"),
+    "mid": _cells(64, 50, 64, 128, "train") + _cells(64, 50, 64, 128, "predict"),
+    "large": _cells(64, 100, 256, 512, "train") + _cells(64, 100, 256, 512, "predict"),
+    "huge": _cells(128, 32, 1024, 1024, "train"),
+    "stream": _cells(1, 50, 16, 64, "step"),
+    "single": _cells(1, 100, 64, 256, "predict"),
 }

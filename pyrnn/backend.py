@@ -96,6 +96,7 @@ __all__ = [
     "fma_peak",
     "get_num_threads",
     "isa",
+    "read_bandwidth",
     "set_num_threads",
     "use_backend",
 ]
@@ -181,6 +182,14 @@ def compiler() -> str:
 def fma_peak(dtype: str = "float32") -> float:
     """Measured fused multiply-add peak of one thread, in GFLOP/s (takes about 20 ms)."""
     return float(_core().fma_peak(dtype))
+
+
+def read_bandwidth(size: int) -> float:
+    """Measured speed of one thread reading `size` bytes again and again, in bytes a second (takes about 50 ms).
+
+    It is the bandwidth of the cache that holds so many bytes.
+    """
+    return float(_core().read_bandwidth(size))
 
 
 use_backend(os.environ.get("PYRNN_BACKEND", "core"))

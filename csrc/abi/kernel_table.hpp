@@ -29,6 +29,7 @@ struct Kernels {
     void (*rmsprop)(T* w, const T* g, T* v, T* m, T* avg, Index n, T rate, T rho, T momentum, T epsilon);
     void (*adam)(T* w, const T* g, T* m, T* v, T* vhat, Index n, T alpha, T beta1, T beta2, T epsilon);
     double (*fma_burst)(Index repeats);  // returns the floating-point operations it did
+    void (*read_burst)(const T* from, Index n, Index repeats);  // reads n elements, a multiple of 8 P, again and again
 };
 
 struct KernelTable {

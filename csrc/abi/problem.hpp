@@ -98,7 +98,7 @@ struct RnnForward {
     T *gates, *z;
     T* scratch;  // scratch_size(rows, Hp)
     Activation activation, recurrent_activation;
-    bool streamed;  // the weights do not stay in L2 from step to step
+    bool streamed;  // the weights do not stay in L2 from step to step: tiles ask for them ahead
 };
 
 // Its BPTT. gates become dA, in the order of the walk; states, carry, z as forward left them.

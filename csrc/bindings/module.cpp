@@ -1,9 +1,13 @@
 // The extension module pyrnn._core: what it exports and the facts about this build.
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
 
 #include "../runtime/dispatch.hpp"
 #include "../runtime/parallel.hpp"
+#include "../runtime/recycler.hpp"
 #include "arrays.hpp"
 
 namespace pyrnn {
@@ -32,6 +36,24 @@ double fma_peak(const std::string& dtype) {
         const double operations = burst(10000);
         const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
         best = std::max(best, operations / seconds.count() * 1e-9);
+    }
+    return best;
+}
+
+// Bytes a second at which one thread reads `bytes` of memory over and over: the bandwidth of the cache that holds them.
+double read_bandwidth(Index bytes) {
+    if (bytes < 1) throw py::value_error("bytes must be positive, got " + std::to_string(bytes));
+    constexpr Index kMovedBytes = Index{1} << 26;
+    const Index step = 8 * kernels<float>().lanes, count = (bytes / static_cast<Index>(sizeof(float)) + step - 1) / step * step;
+    const Index size = count * static_cast<Index>(sizeof(float)), repeats = kMovedBytes / size + 1;
+    const std::unique_ptr<void, decltype(&std::free)> memory(aligned_bytes(size), &std::free);
+    std::memset(memory.get(), 0, static_cast<std::size_t>(size));
+    double best = 0;
+    for (int i = 0; i < 10; ++i) {
+        const auto start = std::chrono::steady_clock::now();
+        kernels<float>().read_burst(static_cast<const float*>(memory.get()), count, repeats);
+        const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+        best = std::max(best, static_cast<double>(size) * static_cast<double>(repeats) / seconds.count());
     }
     return best;
 }
@@ -67,5 +89,6 @@ PYBIND11_MODULE(_core, m) {
         return "GCC " __VERSION__;
 #endif
     });
+    m.def("read_bandwidth", &read_bandwidth, py::arg("bytes"), py::call_guard<py::gil_scoped_release>());
     m.def("fma_peak", &fma_peak, py::arg("dtype"), py::call_guard<py::gil_scoped_release>());
 }

@@ -9,7 +9,18 @@ namespace pyrnn {
 namespace PYRNN_ISA_NAMESPACE {
 namespace {
 
-// 16 independent chains of multiply-adds: enough to fill two ports of latency 4 or 5.
+template <class T>
+void read_burst(const T* from, Index n, Index repeats) {
+    constexpr int kChains = 8;
+    Vec<T> acc[kChains] = {};
+    for (Index k = 0; k < repeats; ++k)
+        for (Index i = 0; i < n; i += kChains * kLanes<T>)
+#pragma GCC unroll 8
+            for (int c = 0; c < kChains; ++c) acc[c] += load(from + i + c * kLanes<T>);
+    for (int c = 0; c < kChains; ++c) __asm__ volatile("" : : "m"(acc[c]));
+}
+
+// Independent chains of multiply-adds: enough to fill two ports of latency 4 or 5.
 template <class T>
 double fma_burst(Index repeats) {
     constexpr int kChains = 12;
@@ -40,7 +51,8 @@ constexpr Kernels<T> kernels() {
 #include "../cells/cells.def"
 #undef PYRNN_CELL
             },
-            add_rows<T>, pool_forward<T>, pool_backward<T>, sgd<T>, rmsprop<T>, adam<T>, fma_burst<T>};
+            add_rows<T>, pool_forward<T>, pool_backward<T>, sgd<T>, rmsprop<T>, adam<T>, fma_burst<T>,
+            read_burst<T>};
 }
 
 }  // namespace

@@ -41,6 +41,8 @@ struct Cut {
         rows = by_units ? (share + kRowStep - 1) / kRowStep * kRowStep : kSmallRows;
         blocks = (p.batch + rows - 1) / rows;
     }
+    // Whether tiles ask ahead for weights; those of a few rows would not ask for all.
+    bool asks(Index block_rows) const { return by_units && block_rows >= 8; }
     bool by_units;
     Index rows, blocks;
 };
@@ -289,7 +291,7 @@ void rnn_forward(const Rnn<T>& p, const RnnKept<T>& kept, T* output, T* final_st
         q.z = kept.z ? kept.z + b * p.steps * z.width : nullptr;
         q.scratch = scratch + block * scratch_rows;
         q.activation = p.activation, q.recurrent_activation = p.recurrent_activation;
-        q.streamed = cut.by_units;
+        q.streamed = cut.asks(n);
         kernels<T>().rnn_forward[static_cast<int>(p.cell)](q);
         for (Index r = b; r < b + n; ++r) {
             std::memcpy(final_state + r * h, states + (r * slots + (p.steps - 1) % slots) * h, bytes<T>(h));
@@ -377,7 +379,7 @@ void rnn_backward(const Rnn<T>& p, const RnnKept<T>& kept, const RnnGradients<T>
         q.d_initial_carry = g.d_initial_carry ? g.d_initial_carry + b * h : nullptr;
         q.scratch = scratch + block * scratch_rows;
         q.activation = p.activation, q.recurrent_activation = p.recurrent_activation;
-        q.streamed = cut.by_units;
+        q.streamed = cut.asks(n);
         k.rnn_backward[static_cast<int>(p.cell)](q);
         if (entering) scale_states(p, kept.states, entering, b, b + n);
         if (g.dx) input_gradient(p, z, da, wt, g.dx, products ? products + block * p.steps * f : nullptr, b, b + n);

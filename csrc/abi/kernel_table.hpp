@@ -22,7 +22,8 @@ struct Kernels {
     void (*pack_gates_t)(T* panels, const T* w, Index rows, Index units, Index gates, Index shift, Index count);
     void (*rnn_forward[kCellCount])(const RnnForward<T>&);
     void (*rnn_backward[kCellCount])(const RnnBackward<T>&);
-    void (*add_rows)(T* sum, const T* rows, Index ld, Index count, Index np);  // sum (np) += each row
+    // sum (np) += each of `count` rows of each of `sequences`, which stand `sequence` apart.
+    void (*add_rows)(T* sum, const T* rows, Index ld, Index count, Index sequence, Index sequences, Index np);
     void (*pool_forward)(const Pool&, const T* x, T* y);
     void (*pool_backward)(const Pool&, const T* x, const T* dy, T* dx);
     void (*sgd)(T* w, const T* g, T* m, Index n, T rate, T momentum, bool nesterov);

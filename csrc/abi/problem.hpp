@@ -63,21 +63,28 @@ struct GemmTn {
     Index ldc, c_offset;
     T* scratch;  // gemm_tn_scratch(m)
 };
-// Rows summed between two visits of a place in C.
-constexpr Index kGemmTnChunk = 256;
-constexpr Index gemm_tn_scratch(Index m) { return kGemmTnChunk * m + 64; }  // and a vector written beyond the end
+// Rows summed between two visits of a place in C, and rows left free behind each strip of them.
+constexpr Index kGemmTnChunk = 256, kGemmTnGap = 3;
+constexpr Index gemm_tn_scratch(Index m) { return (kGemmTnChunk + kGemmTnGap) * m + 64; }  // and a vector beyond the end
 
 // One block of batch rows of a recurrent layer through all time steps. Pointers start at the block's first row. V is the
-// cell's number of vectors (abi/cell.hpp); a row of gates is [Hp / P][V][P]. Step s, in the order of the walk, reads time
-// s, or T-1-s if backwards.
+// cell's number of vectors (abi/cell.hpp). Step s, in the order of the walk, reads time s, or T-1-s if backwards.
+//
+// What training keeps for a row of the batch, a step and a unit block is V vectors of gates and of z, one of carry. The runtime
+// says at which strides: by rows, [row][step][unit block], where a layer is small; by tiles, [step][unit block][row], where what
+// a tile reads and writes should lie side by side.
 //
 //   x (rows, T, F)            x_copy elements to the next gate's copy; 0 where all gates read the same x
 //   mask (rows, T)            or null; a masked step holds its states
 //   states (rows, slots, H)   slots = T, or 2 where only the last state is wanted: step s writes slot s % slots
 //   output (rows, T, H)       only where it differs from states (zeroed masked steps), else null
-//   carry (rows, carry_slots, Hp)  c of a cell with two states: slot 0 is the initial one, step s writes (s + 1) % slots
-//   gates (rows, T, V Hp)     kept for backward (activated), or null
-//   z (rows, T, V Hp)         pre-activations, null unless backward needs them
+//   carry                     c of a cell with two states: slot 0 is the initial one, step s writes (s + 1) % carry_slots,
+//                             which may be the slot it reads
+//   gates                     kept for backward (activated), or null
+//   z                         pre-activations, null unless backward needs them
+struct Strides {
+    Index row, step, block;
+};
 template <class T>
 struct RnnForward {
     Index rows, steps, features, units;
@@ -95,21 +102,25 @@ struct RnnForward {
     T* output;
     T* carry;
     Index carry_slots;
+    Strides carry_at;  // of slots instead of steps
     T *gates, *z;
-    T* scratch;  // scratch_size(rows, Hp)
+    Strides gates_at;  // of z too
+    T* scratch;        // scratch_size(rows, Hp)
     Activation activation, recurrent_activation;
     bool streamed;  // the weights do not stay in L2 from step to step: tiles ask for them ahead
 };
 
-// Its BPTT. gates become dA, in the order of the walk; states, carry, z as forward left them.
+// Its BPTT. gates become dA; states, carry, z and the strides are as in forward.
 template <class T>
 struct RnnBackward {
     Index rows, steps, units;
     const T* states;
     const T* initial_state;
-    const T* carry;  // (rows, T + 1, Hp)
-    T* gates;        // in: as kept; out: dA. A cell of one vector reads states instead and only writes here.
+    const T* carry;  // T + 1 slots
+    Strides carry_at;
+    T* gates;  // in: as kept; out: dA. A cell of one vector reads states instead and only writes here.
     const T* z;
+    Strides gates_at;
     const T* d_output;  // (rows, T, H) if sequences, else (rows, H); null: zero
     bool sequences, zero_output_for_mask;
     const T *d_final_state, *d_final_carry;  // (rows, H) or null

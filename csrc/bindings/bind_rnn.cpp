@@ -106,9 +106,9 @@ KeptShapes kept_shapes(const Rnn<T>& p) {
     const CellInfo& cell = info(p.cell);
     const bool keep_z = needs_preactivation(p.activation) || (cell.gates > 1 && needs_preactivation(p.recurrent_activation));
     KeptShapes shapes{{p.batch, p.steps, p.units}, {}, {}, {}};
-    if (cell.vectors > 1) shapes.gates = {p.batch, p.steps, gates_width(p)};
-    if (cell.states == 2) shapes.carry = {p.batch, p.steps + 1, carry_width(p)};
-    if (keep_z) shapes.z = {p.batch, p.steps, gates_width(p)};
+    if (cell.vectors > 1) shapes.gates = {gates_size(p)};
+    if (cell.states == 2) shapes.carry = {carry_size(p)};
+    if (keep_z) shapes.z = {gates_size(p)};
     return shapes;
 }
 

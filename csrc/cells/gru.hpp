@@ -23,20 +23,20 @@ struct Gru {
 
     template <class T, int kRows, int kCols>
     PYRNN_INLINE static void forward(const RnnForward<T>& p, const ForwardStep<T>& step, Vec<T> (&acc)[kRows][kCols], Index row,
-                                     Index column) {
+                                     Index block) {
         constexpr Index kP = kLanes<T>;
         const Index ld_state = p.slots * p.units;
 #pragma GCC unroll 16
         for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 4
             for (int b = 0; b < kCols / kV; ++b) {
-                const Index at = column + b * kP, n = p.units - at;
+                const Index at = (block + b) * kP, n = p.units - at;
                 const Vec<T> z = vector_sigmoid<T>(acc[i][b * kV + kZ]), r = vector_sigmoid<T>(acc[i][b * kV + kR]);
                 const Vec<T> q = acc[i][b * kV + kQ], g = vector_tanh<T>(acc[i][b * kV + kG] + r * q);
                 const Vec<T> h = step.held ? load_columns(step.held + (row + i) * step.ld_held + at, n) : Vec<T>{};
                 store_columns(step.state + (row + i) * ld_state + at, g + z * (h - g), n);
                 if (step.gates) {
-                    T* gates = step.gates + (row + i) * step.ld_gates + at * kV;
+                    T* gates = step.gates + (row + i) * step.gates_at.row + (block + b) * step.gates_at.block;
                     store(gates + kG * kP, g), store(gates + kZ * kP, z), store(gates + kR * kP, r), store(gates + kQ * kP, q);
                 }
             }
@@ -49,35 +49,34 @@ struct Gru {
         const Index hp = blocks_of<T>(p.units) * kP;
         T* temporary = p.scratch + 10 * p.rows * hp;
         for (Index i = 0; i < p.rows; ++i) {
-            T *gates = step.gates + i * step.ld_gates, *h = step.state + i * p.slots * p.units;
-            T* pre = step.z ? step.z + i * step.ld_z : nullptr;
+            const GateRow<kV, T> gates(step.gates, step.gates_at, i);
+            const GateRow<kV, T> pre(step.z, p.gates_at, i);
+            T* h = step.state + i * p.slots * p.units;
             const T* held = step.held ? step.held + i * step.ld_held : nullptr;
             activate_gate<kV>(p.recurrent_activation, gates, kZ, p.units, temporary);
             activate_gate<kV>(p.recurrent_activation, gates, kR, p.units, temporary);
-            for (Index at = 0; at < hp; at += kP) {
-                T* row = gates + at * kV;
-                store(row + kG * kP, load(row + kG * kP) + load(row + kR * kP) * load(row + kQ * kP));
-                if (pre) store(pre + at * kV + kG * kP, load(row + kG * kP));
+            for (Index b = 0; b < blocks_of<T>(p.units); ++b) {
+                const Vec<T> g = load(gates.vector(b, kG)) + load(gates.vector(b, kR)) * load(gates.vector(b, kQ));
+                store(gates.vector(b, kG), g);
+                if (pre.first) store(pre.vector(b, kG), g);
             }
             activate_gate<kV>(p.activation, gates, kG, p.units, temporary);
-            for (Index u = 0; u < p.units; ++u) {
-                const T* row = gates + u / kP * kV * kP + u % kP;
-                h[u] = row[kG * kP] + row[kZ * kP] * ((held ? held[u] : T(0)) - row[kG * kP]);
-            }
+            for (Index u = 0; u < p.units; ++u)
+                h[u] = gates(kG, u) + gates(kZ, u) * ((held ? held[u] : T(0)) - gates(kG, u));
         }
     }
 
     template <class T, int kRows, int kBlocks>
     PYRNN_INLINE static void backward(const RnnBackward<T>& p, const BackwardStep<T>& step, const Running<T>& running,
-                                      Vec<T> (&dh)[kRows][kBlocks], Index row, Index column) {
+                                      Vec<T> (&dh)[kRows][kBlocks], Index row, Index block) {
         constexpr Index kP = kLanes<T>;
         const Index hp = blocks_of<T>(p.units) * kP;
 #pragma GCC unroll 16
         for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 4
             for (int b = 0; b < kBlocks; ++b) {
-                const Index at = column + b * kP;
-                T* gates = step.gates + (row + i) * step.ld_gates + at * kV;
+                const Index at = (block + b) * kP;
+                T* gates = step.gates + (row + i) * p.gates_at.row + (block + b) * p.gates_at.block;
                 const Vec<T> g = load(gates + kG * kP), z = load(gates + kZ * kP), r = load(gates + kR * kP);
                 const Vec<T> q = load(gates + kQ * kP);
                 const Vec<T> h = step.held ? load_columns(step.held + (row + i) * step.ld_held + at, p.units - at) : Vec<T>{};
@@ -97,21 +96,22 @@ struct Gru {
         const Index hp = blocks_of<T>(p.units) * kP, units = p.units;
         T *d = p.scratch + 10 * p.rows * hp, *dg = d + hp, *temporary = d + 2 * hp;
         for_kept_rows<Gru>(p, step, running, [&](Index i) {
-            T *gates = step.gates + i * step.ld_gates, *dh = running.dh + i * hp, *direct = running.direct + i * hp;
-            const T *pre = step.z ? step.z + i * step.ld_gates : nullptr, *held = step.held ? step.held + i * step.ld_held : nullptr;
-            const auto gate = [&](int j, Index u) -> T& { return gates[(u / kP * kV + j) * kP + u % kP]; };
+            const GateRow<kV, T> gate(step.gates, p.gates_at, i);
+            const GateRow<kV, const T> pre(step.z, p.gates_at, i);
+            T *dh = running.dh + i * hp, *direct = running.direct + i * hp;
+            const T* held = step.held ? step.held + i * step.ld_held : nullptr;
             for (Index u = 0; u < units; ++u) {
                 d[u] = dh[u] * ((held ? held[u] : T(0)) - gate(kG, u));
                 dg[u] = dh[u] * (1 - gate(kZ, u));
                 direct[u] = dh[u] * gate(kZ, u);
             }
-            differentiate_gate<kV>(p.recurrent_activation, gates, pre, kZ, units, d, temporary);
-            differentiate_gate<kV>(p.activation, gates, pre, kG, units, dg, temporary);
+            differentiate_gate<kV>(p.recurrent_activation, gate, pre, kZ, units, d, temporary);
+            differentiate_gate<kV>(p.activation, gate, pre, kG, units, dg, temporary);
             for (Index u = 0; u < units; ++u) {
                 d[u] = gate(kG, u) * gate(kQ, u);
                 gate(kQ, u) = gate(kG, u) * gate(kR, u);
             }
-            differentiate_gate<kV>(p.recurrent_activation, gates, pre, kR, units, d, temporary);
+            differentiate_gate<kV>(p.recurrent_activation, gate, pre, kR, units, d, temporary);
         });
     }
 };
@@ -136,30 +136,29 @@ struct GruResetBefore {
         T *reset = p.scratch + 8 * p.rows * hp, *product = p.scratch + 9 * p.rows * hp, *temporary = p.scratch + 10 * p.rows * hp;
         const T* entering = step.entering ? step.entering + 2 * step.entering_copy : nullptr;
         for (Index i = 0; i < p.rows; ++i) {
-            T* gates = step.gates + i * step.ld_gates;
+            const GateRow<kV, T> gates(step.gates, step.gates_at, i);
             activate_gate<kV>(p.recurrent_activation, gates, kZ, units, temporary);
             activate_gate<kV>(p.recurrent_activation, gates, kR, units, temporary);
             if (entering)
                 for (Index u = 0; u < units; ++u)
-                    reset[i * units + u] = gates[(u / kP * kV + kR) * kP + u % kP] * entering[i * step.ld_entering + u];
+                    reset[i * units + u] = gates(kR, u) * entering[i * step.ld_entering + u];
         }
         if (entering)
             gemm<T>({reset, units, p.rows, 1, units, 0, p.candidate_panels, nullptr, units, product, hp, nullptr,
                      Activation::kLinear, false});
         for (Index i = 0; i < p.rows; ++i) {
-            T *gates = step.gates + i * step.ld_gates, *h = step.state + i * p.slots * units;
-            T* pre = step.z ? step.z + i * step.ld_z : nullptr;
+            const GateRow<kV, T> gates(step.gates, step.gates_at, i);
+            const GateRow<kV, T> pre(step.z, p.gates_at, i);
+            T* h = step.state + i * p.slots * units;
             const T* held = step.held ? step.held + i * step.ld_held : nullptr;
             for (Index u = 0; u < units; ++u) {
-                T& g = gates[u / kP * kV * kP + u % kP];
+                T& g = gates(kG, u);
                 if (entering) g += product[i * hp + u];
-                if (pre) pre[u / kP * kV * kP + u % kP] = g;
+                if (pre.first) pre(kG, u) = g;
             }
             activate_gate<kV>(p.activation, gates, kG, units, temporary);
-            for (Index u = 0; u < units; ++u) {
-                const T* row = gates + u / kP * kV * kP + u % kP;
-                h[u] = row[kG * kP] + row[kZ * kP] * ((held ? held[u] : T(0)) - row[kG * kP]);
-            }
+            for (Index u = 0; u < units; ++u)
+                h[u] = gates(kG, u) + gates(kZ, u) * ((held ? held[u] : T(0)) - gates(kG, u));
         }
     }
 
@@ -171,16 +170,17 @@ struct GruResetBefore {
         T *d = p.scratch + 10 * p.rows * hp, *dg = d + hp, *temporary = d + 2 * hp;
         std::memset(da, 0, static_cast<std::size_t>(p.rows * hp) * sizeof(T));
         for_kept_rows<GruResetBefore>(p, step, running, [&](Index i) {
-            T *gates = step.gates + i * step.ld_gates, *dh = running.dh + i * hp, *direct = running.direct + i * hp;
-            const T *pre = step.z ? step.z + i * step.ld_gates : nullptr, *held = step.held ? step.held + i * step.ld_held : nullptr;
-            const auto gate = [&](int j, Index u) -> T& { return gates[(u / kP * kV + j) * kP + u % kP]; };
+            const GateRow<kV, T> gate(step.gates, p.gates_at, i);
+            const GateRow<kV, const T> pre(step.z, p.gates_at, i);
+            T *dh = running.dh + i * hp, *direct = running.direct + i * hp;
+            const T* held = step.held ? step.held + i * step.ld_held : nullptr;
             for (Index u = 0; u < units; ++u) {
                 d[u] = dh[u] * ((held ? held[u] : T(0)) - gate(kG, u));
                 dg[u] = dh[u] * (1 - gate(kZ, u));
                 direct[u] = dh[u] * gate(kZ, u);
             }
-            differentiate_gate<kV>(p.recurrent_activation, gates, pre, kZ, units, d, temporary);
-            differentiate_gate<kV>(p.activation, gates, pre, kG, units, dg, temporary);
+            differentiate_gate<kV>(p.recurrent_activation, gate, pre, kZ, units, d, temporary);
+            differentiate_gate<kV>(p.activation, gate, pre, kG, units, dg, temporary);
             for (Index u = 0; u < units; ++u) da[i * hp + u] = gate(kG, u);
         });
         gemm<T>({da, hp, p.rows, 1, hp, 0, p.candidate_t_panels, nullptr, units, product, hp, nullptr, Activation::kLinear, false});
@@ -190,17 +190,18 @@ struct GruResetBefore {
                 for (Index u = 0; u < units; ++u) reset[u] = T(0);
                 continue;
             }
-            T* gates = step.gates + i * step.ld_gates;
-            const T *pre = step.z ? step.z + i * step.ld_gates : nullptr, *held = step.held ? step.held + i * step.ld_held : nullptr;
+            const GateRow<kV, T> gate(step.gates, p.gates_at, i);
+            const GateRow<kV, const T> pre(step.z, p.gates_at, i);
+            const T* held = step.held ? step.held + i * step.ld_held : nullptr;
             const T* scale = p.state_scale ? p.state_scale + (p.scale_copies > 1 ? 2 : 0) * p.scale_copy + i * units : nullptr;
             for (Index u = 0; u < units; ++u) {
-                const T r = gates[(u / kP * kV + kR) * kP + u % kP], factor = scale ? scale[u] : T(1);
+                const T r = gate(kR, u), factor = scale ? scale[u] : T(1);
                 const T entered = held ? held[u] * factor : T(0);
                 d[u] = product[i * hp + u] * entered;
                 reset[u] = r * entered;
                 running.direct[i * hp + u] += product[i * hp + u] * r * factor;
             }
-            differentiate_gate<kV>(p.recurrent_activation, gates, pre, kR, units, d, temporary);
+            differentiate_gate<kV>(p.recurrent_activation, gate, pre, kR, units, d, temporary);
         }
     }
 };

@@ -20,21 +20,21 @@ struct Lstm {
 
     template <class T, int kRows, int kCols>
     PYRNN_INLINE static void forward(const RnnForward<T>& p, const ForwardStep<T>& step, Vec<T> (&acc)[kRows][kCols], Index row,
-                                     Index column) {
+                                     Index block) {
         constexpr Index kP = kLanes<T>;
-        const Index hp = blocks_of<T>(p.units) * kP, ld_carry = p.carry_slots * hp, ld_state = p.slots * p.units;
+        const Index ld_state = p.slots * p.units;
 #pragma GCC unroll 16
         for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
             for (int b = 0; b < kCols / kV; ++b) {
-                const Index at = column + b * kP;
+                const Index at = (block + b) * kP, carry = (row + r) * p.carry_at.row + (block + b) * p.carry_at.block;
                 const Vec<T> i = vector_sigmoid<T>(acc[r][b * kV + kI]), f = vector_sigmoid<T>(acc[r][b * kV + kF]);
                 const Vec<T> g = vector_tanh<T>(acc[r][b * kV + kG]), o = vector_sigmoid<T>(acc[r][b * kV + kO]);
-                const Vec<T> c = f * load(step.carry_in + (row + r) * ld_carry + at) + rounded<T>(i * g);
-                store(step.carry_out + (row + r) * ld_carry + at, c);
+                const Vec<T> c = f * load(step.carry_in + carry) + rounded<T>(i * g);
+                store(step.carry_out + carry, c);
                 store_columns(step.state + (row + r) * ld_state + at, o * vector_tanh<T>(c), p.units - at);
                 if (step.gates) {
-                    T* gates = step.gates + (row + r) * step.ld_gates + at * kV;
+                    T* gates = step.gates + (row + r) * step.gates_at.row + (block + b) * step.gates_at.block;
                     store(gates + kI * kP, i), store(gates + kF * kP, f), store(gates + kG * kP, g), store(gates + kO * kP, o);
                 }
             }
@@ -47,35 +47,36 @@ struct Lstm {
         const Index hp = blocks_of<T>(p.units) * kP;
         T* temporary = p.scratch + 10 * p.rows * hp;
         for (Index r = 0; r < p.rows; ++r) {
-            T *gates = step.gates + r * step.ld_gates, *h = step.state + r * p.slots * p.units;
-            const T* c_in = step.carry_in + r * p.carry_slots * hp;
-            T* c = step.carry_out + r * p.carry_slots * hp;
+            const GateRow<kV, T> gates(step.gates, step.gates_at, r);
+            T* h = step.state + r * p.slots * p.units;
             for (int j = 0; j < kV; ++j)
                 activate_gate<kV>(j == kG ? p.activation : p.recurrent_activation, gates, j, p.units, temporary);
-            for (Index at = 0; at < hp; at += kP) {
-                const T* g = gates + at * kV;
-                store(c + at, load(g + kF * kP) * load(c_in + at) + rounded<T>(load(g + kI * kP) * load(g + kG * kP)));
+            for (Index b = 0; b < blocks_of<T>(p.units); ++b) {
+                const Index carry = r * p.carry_at.row + b * p.carry_at.block;
+                const Vec<T> held = load(gates.vector(b, kF)) * load(step.carry_in + carry);
+                const Vec<T> c = held + rounded<T>(load(gates.vector(b, kI)) * load(gates.vector(b, kG)));
+                store(step.carry_out + carry, c), store(temporary + b * kP, c);
             }
-            activate(p.activation, c, p.units, temporary, p.units, 1, p.units);
-            for (Index u = 0; u < p.units; ++u) h[u] = gates[(u / kP * kV + kO) * kP + u % kP] * temporary[u];
+            activate(p.activation, temporary, p.units, temporary, p.units, 1, p.units);
+            for (Index u = 0; u < p.units; ++u) h[u] = gates(kO, u) * temporary[u];
         }
     }
 
     template <class T, int kRows, int kBlocks>
     PYRNN_INLINE static void backward(const RnnBackward<T>& p, const BackwardStep<T>& step, const Running<T>& running,
-                                      Vec<T> (&dh)[kRows][kBlocks], Index row, Index column) {
+                                      Vec<T> (&dh)[kRows][kBlocks], Index row, Index block) {
         constexpr Index kP = kLanes<T>;
-        const Index hp = blocks_of<T>(p.units) * kP, ld_carry = (p.steps + 1) * hp;
+        const Index hp = blocks_of<T>(p.units) * kP;
 #pragma GCC unroll 16
         for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
             for (int b = 0; b < kBlocks; ++b) {
-                const Index at = column + b * kP;
-                T* gates = step.gates + (row + r) * step.ld_gates + at * kV;
-                T* carried = running.carry + (row + r) * hp + at;
+                const Index carry = (row + r) * p.carry_at.row + (block + b) * p.carry_at.block;
+                T* gates = step.gates + (row + r) * p.gates_at.row + (block + b) * p.gates_at.block;
+                T* carried = running.carry + (row + r) * hp + (block + b) * kP;
                 const Vec<T> i = load(gates + kI * kP), f = load(gates + kF * kP), g = load(gates + kG * kP);
-                const Vec<T> o = load(gates + kO * kP), c_in = load(step.carry_in + (row + r) * ld_carry + at);
-                const Vec<T> y = vector_tanh<T>(load(step.carry_out + (row + r) * ld_carry + at));
+                const Vec<T> o = load(gates + kO * kP), c_in = load(step.carry_in + carry);
+                const Vec<T> y = vector_tanh<T>(load(step.carry_out + carry));
                 const Vec<T> dc = load(carried) + dh[r][b] * o * (T(1) - y * y);
                 store(gates + kI * kP, dc * g * (i * (T(1) - i)));
                 store(gates + kF * kP, dc * c_in * (f * (T(1) - f)));
@@ -90,22 +91,23 @@ struct Lstm {
     static void backward_rows(const RnnBackward<T>& p, const BackwardStep<T>& step, const Running<T>& running) {
         constexpr Index kP = kLanes<T>;
         const Index hp = blocks_of<T>(p.units) * kP, units = p.units;
-        T *y = p.scratch + 10 * p.rows * hp, *dy = y + hp, *dc = y + 2 * hp, *d = y + 3 * hp, *temporary = y + 4 * hp;
+        T *y = p.scratch + 10 * p.rows * hp, *dy = y + hp, *dc = y + 2 * hp, *d = y + 3 * hp, *c = y + 4 * hp, *temporary = y + 5 * hp;
         for_kept_rows<Lstm>(p, step, running, [&](Index r) {
-            T *gates = step.gates + r * step.ld_gates, *dh = running.dh + r * hp, *carried = running.carry + r * hp;
-            const T* z = step.z ? step.z + r * step.ld_gates : nullptr;
-            const T *c_in = step.carry_in + r * (p.steps + 1) * hp, *c = step.carry_out + r * (p.steps + 1) * hp;
-            const auto gate = [&](int j, Index u) -> T { return gates[(u / kP * kV + j) * kP + u % kP]; };
+            const GateRow<kV, T> gates(step.gates, p.gates_at, r);
+            const GateRow<kV, const T> z(step.z, p.gates_at, r);
+            T *dh = running.dh + r * hp, *carried = running.carry + r * hp;
+            const auto kept_carry = [&](const T* slot, Index u) { return slot[r * p.carry_at.row + u / kP * p.carry_at.block + u % kP]; };
+            for (Index u = 0; u < units; ++u) c[u] = kept_carry(step.carry_out, u);
             activate(p.activation, c, units, y, units, 1, units);
-            for (Index u = 0; u < units; ++u) dy[u] = dh[u] * gate(kO, u);
+            for (Index u = 0; u < units; ++u) dy[u] = dh[u] * gates(kO, u);
             derivative_row(p.activation, y, c, dy, dc, units);
             for (Index u = 0; u < units; ++u) dc[u] += carried[u];
             for (Index u = 0; u < units; ++u) {
                 d[u] = dh[u] * y[u];
-                y[u] = dc[u] * gate(kI, u);   // of g
-                dy[u] = dc[u] * gate(kG, u);  // of i
-                carried[u] = dc[u] * gate(kF, u);
-                dc[u] *= c_in[u];  // of f
+                y[u] = dc[u] * gates(kI, u);   // of g
+                dy[u] = dc[u] * gates(kG, u);  // of i
+                carried[u] = dc[u] * gates(kF, u);
+                dc[u] *= kept_carry(step.carry_in, u);  // of f
             }
             differentiate_gate<kV>(p.recurrent_activation, gates, z, kO, units, d, temporary);
             differentiate_gate<kV>(p.activation, gates, z, kG, units, y, temporary);

@@ -16,38 +16,46 @@ struct SimpleRnn {
 
     template <class T, int kRows, int kBlocks>
     PYRNN_INLINE static void forward(const RnnForward<T>& p, const ForwardStep<T>& step, Vec<T> (&acc)[kRows][kBlocks], Index row,
-                                     Index column) {
-        const Index ld_state = p.slots * p.units;
+                                     Index block) {
+        const Index ld_state = p.slots * p.units, column = block * kLanes<T>;
         activate_registers<T>(p.activation, acc);
         write(acc, step.state + row * ld_state + column, ld_state, p.units - column);
     }
 
     template <class T>
     static void forward_rows(const RnnForward<T>& p, const ForwardStep<T>& step) {
-        activate(p.activation, step.gates, step.ld_gates, step.state, p.slots * p.units, p.rows, p.units);
+        const Index hp = blocks_of<T>(p.units) * kLanes<T>;
+        T* temporary = p.scratch + 10 * p.rows * hp;
+        for (Index r = 0; r < p.rows; ++r) {
+            const GateRow<1, T> gates(step.gates, step.gates_at, r);
+            for (Index b = 0; b * kLanes<T> < p.units; ++b) store(temporary + b * kLanes<T>, load(gates.vector(b, 0)));
+            activate(p.activation, temporary, p.units, step.state + r * p.slots * p.units, p.units, 1, p.units);
+        }
     }
 
     template <class T, int kRows, int kBlocks>
     PYRNN_INLINE static void backward(const RnnBackward<T>& p, const BackwardStep<T>& step, const Running<T>&,
-                                      Vec<T> (&dh)[kRows][kBlocks], Index row, Index column) {
+                                      Vec<T> (&dh)[kRows][kBlocks], Index row, Index block) {
         constexpr Index kP = kLanes<T>;
-        const Index ld = p.steps * p.units, n = p.units - column;
+        const Index ld = p.steps * p.units, column = block * kP, n = p.units - column;
         const T* h = step.state + row * ld + column;
         differentiate_registers<T>(p.activation, dh, h, ld, n);
-#pragma GCC unroll 16
-        for (int r = 0; r < kRows; ++r)
-#pragma GCC unroll 4
-            for (int b = 0; b < kBlocks; ++b) store(step.gates + (row + r) * step.ld_gates + column + b * kP, dh[r][b]);
+        write_gates<1>(dh, step.gates + row * p.gates_at.row + block * p.gates_at.block, p.gates_at);
     }
 
     template <class T>
     static void backward_rows(const RnnBackward<T>& p, const BackwardStep<T>& step, const Running<T>& running) {
-        const Index hp = blocks_of<T>(p.units) * kLanes<T>;
+        constexpr Index kP = kLanes<T>;
+        const Index blocks = blocks_of<T>(p.units), hp = blocks * kP;
+        T *da = p.scratch + 10 * p.rows * hp, *z = da + hp;
         for_kept_rows<SimpleRnn>(p, step, running, [&](Index r) {
-            T* da = step.gates + r * step.ld_gates;
-            derivative_row(p.activation, step.state + r * p.steps * p.units, step.z ? step.z + r * step.ld_gates : nullptr,
-                           running.dh + r * hp, da, p.units);
-            for (Index i = p.units; i < hp; ++i) da[i] = T(0);
+            const GateRow<1, T> gates(step.gates, p.gates_at, r);
+            const GateRow<1, const T> pre(step.z, p.gates_at, r);
+            if (step.z)
+                for (Index b = 0; b < blocks; ++b) store(z + b * kP, load(pre.vector(b, 0)));
+            store(da + hp - kP, Vec<T>{});
+            derivative_row(p.activation, step.state + r * p.steps * p.units, step.z ? z : nullptr, running.dh + r * hp, da, p.units);
+            for (Index b = 0; b < blocks; ++b) store(gates.vector(b, 0), load(da + b * kP));
         });
     }
 };

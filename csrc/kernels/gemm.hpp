@@ -16,12 +16,15 @@ namespace pyrnn {
 namespace PYRNN_ISA_NAMESPACE {
 namespace {
 
-// Rows of a full tile of so many columns: with 32 registers 16 x 1, 8 x 2, 6 x 4 beside the columns of weights and a
-// broadcast; with 16 registers 12 x 1, 6 x 2, 3 x 4. Larger ones spill.
+// Rows of the tallest tile of so many columns. With 32 registers: 14 x 2, 8 x 3, 6 x 4 beside the columns of weights and a
+// broadcast, and 16 x 1, whose broadcasts fill both load ports. With 16 registers: 12 x 1, 6 x 2, 3 x 4. Larger ones spill.
 template <int kCols>
-constexpr int kTileRows = kCols == 4 && PYRNN_TILE_ROWS == 8 ? 6
-                          : PYRNN_TILE_ROWS * 2 / kCols > 0  ? PYRNN_TILE_ROWS * 2 / kCols
-                                                             : 1;
+constexpr int kTileRows = PYRNN_TILE_ROWS == 8 ? (kCols == 1   ? 16
+                                                  : kCols == 2 ? 14
+                                                  : kCols == 3 ? 8
+                                                  : kCols == 4 ? 6
+                                                               : 16 / kCols)
+                                               : (PYRNN_TILE_ROWS * 2 / kCols > 0 ? PYRNN_TILE_ROWS * 2 / kCols : 1);
 
 template <class T>
 PYRNN_INLINE Index blocks_of(Index n) {
@@ -109,29 +112,37 @@ PYRNN_INLINE void add_existing(Vec<T> (&acc)[kRows][kCols], const T* y, Index ld
     }
 }
 
-// Calls f.tile<R>(row) over `rows`: full tiles of kRows, then halves of what is left.
-template <int kRows, class F>
-PYRNN_INLINE void for_row_tiles(Index rows, F& f, Index row = 0) {
-    for (; row + kRows <= rows; row += kRows) f.template tile<kRows>(row);
-    if constexpr (kRows > 4) for_row_tiles<4>(rows, f, row);
-    else if constexpr (kRows > 1) for_row_tiles<kRows / 2>(rows, f, row);
-}
-
-// Calls f.tile<R>(row) over `rows` in tiles of nearly equal height, at most kRows: no short tile at the end.
-template <int kRows, class F>
+// Calls f.tile<R>(row) over `rows` in tiles of nearly equal height, at most kRows: no short tile at the end, since a tile
+// costs some 60 cycles beside its sums. kStep > 1: heights are multiples of it but for the last rows, which keeps code small.
+template <int kRows, int kStep, class F>
 PYRNN_INLINE void tile_of(Index height, Index row, F& f) {
-    if constexpr (kRows > 1) {
-        if (height < kRows) return tile_of<kRows - 1>(height, row, f);
+    if constexpr (kRows > kStep) {
+        if (height < kRows) return tile_of<kRows - kStep, kStep>(height, row, f);
     }
     f.template tile<kRows>(row);
+    if constexpr (kStep > 1)
+        for (row += kRows, height -= kRows; height > 0; --height, ++row) f.template tile<1>(row);
 }
-template <int kRows, class F>
-PYRNN_INLINE void for_even_row_tiles(Index rows, F& f) {
-    const Index tiles = (rows + kRows - 1) / kRows;
-    for (Index t = 0; t < tiles; ++t) {
-        const Index first = t * rows / tiles;
-        tile_of<kRows>((t + 1) * rows / tiles - first, first, f);
+template <int kRows, int kStep = 1, class F>
+PYRNN_INLINE void for_row_tiles(Index rows, F& f) {
+    if constexpr (kStep > 1) {
+        if (rows < kStep) {
+            for (Index row = 0; row < rows; ++row) f.template tile<1>(row);
+            return;
+        }
     }
+    const Index tiles = (rows + kRows - 1) / kRows;
+    Index first = 0;
+    for (Index t = 1; t <= tiles; ++t) {
+        const Index end = t == tiles ? rows : (t * rows / tiles + kStep - 1) / kStep * kStep;
+        tile_of<kRows, kStep>(end - first, first, f);
+        first = end;
+    }
+}
+// Tiles of at most kRows rows, of even height where they are not short anyway.
+template <int kRows, class F>
+PYRNN_INLINE void for_even_tiles(Index rows, F& f) {
+    for_row_tiles<kRows, (kRows % 2 == 0 ? 2 : 1)>(rows, f);
 }
 
 template <class T, int kCols>
@@ -162,11 +173,11 @@ void gemm(const Gemm<T>& p) {
     Index block = 0;
     for (; block + 2 <= blocks; block += 2) {
         GemmColumns<T, 2> columns{p, block, k_all};
-        for_row_tiles<kTileRows<2>>(p.rows, columns);
+        for_even_tiles<kTileRows<2>>(p.rows, columns);
     }
     if (block < blocks) {
         GemmColumns<T, 1> columns{p, block, k_all};
-        for_row_tiles<kTileRows<1>>(p.rows, columns);
+        for_even_tiles<kTileRows<1>>(p.rows, columns);
     }
     if (!fused_in_registers(p.activation)) activate(p.activation, p.y, p.ldy, p.y, p.ldy, p.rows, p.n);
 }
@@ -184,22 +195,30 @@ PYRNN_INLINE void for_rows(const T* from, Index ld, Index sequence_stride, Index
 // Rank-1 updates into registers: both operands have the summed index slowest, so nothing is transposed. The tile's place in
 // C is asked for before the sum and added to after it, so that it may come from far away meanwhile.
 //
-// Where C has many rows, a chunk of A is first copied into strips as wide as a tile is tall, and B's columns into one piece:
-// the rows of both stand a power of two apart too often, and then fight for few sets of L1.
+// The kCols vectors of a tile stand b_step apart in a row of B and c_step in C. Where C has many rows, a chunk of A is first
+// copied into strips as wide as a tile is tall, and B's columns, if its rows are wide, into one piece: rows a power of two
+// apart fight for few sets of L1.
+// The strip for the tile of C's rows [row, row + height) starts at row * strip_pitch(count), its rows `height` apart. The gap
+// behind it takes what vectors write beyond the last row, and keeps strips from standing a power of two apart.
+constexpr Index strip_pitch(Index count) { return count + kGemmTnGap; }
+
 template <class T, int kCols>
 struct GemmTnColumns {
     const GemmTn<T>& p;
     Index first, count;  // rows [first, first + count) of all
-    Index in;            // B's first column
+    const T* b;          // the tile's first vector in B's first row
+    Index b_step;
     const T *strips, *copy;  // or null
     T* c;
+    Index c_step;
+    const T* next;  // the first vector of the columns that follow, or null
 
     template <int kRows>
-    PYRNN_INLINE static void sum(Vec<T> (&acc)[kRows][kCols], const T* a, Index lda, const T* b, Index ldb, Index n) {
+    PYRNN_INLINE static void sum(Vec<T> (&acc)[kRows][kCols], const T* a, Index lda, const T* b, Index ldb, Index b_step, Index n) {
         for (Index k = 0; k < n; ++k, a += lda, b += ldb) {
             Vec<T> v[kCols];
 #pragma GCC unroll 4
-            for (int j = 0; j < kCols; ++j) v[j] = load(b + j * kLanes<T>);
+            for (int j = 0; j < kCols; ++j) v[j] = load(b + j * b_step);
 #pragma GCC unroll 16
             for (int r = 0; r < kRows; ++r)
 #pragma GCC unroll 4
@@ -207,11 +226,11 @@ struct GemmTnColumns {
         }
     }
 
-    // Of the columns that are copied next, each tile asks for its share of rows.
+    // Of the columns that follow, each tile asks for its share of rows.
     PYRNN_INLINE void ask_for_next(Index from, Index to) const {
-        for_rows(p.b + in + kCols * kLanes<T>, p.ldb, p.b_sequence, p.rows, first + from, to - from, [](Index, const T* row) {
+        for_rows(next, p.ldb, p.b_sequence, p.rows, first + from, to - from, [&](Index, const T* row) {
 #pragma GCC unroll 4
-            for (int j = 0; j < kCols; ++j) __builtin_prefetch(row + j * kLanes<T>, 0, 2);
+            for (int j = 0; j < kCols; ++j) __builtin_prefetch(row + j * b_step, 0, 2);
         });
     }
 
@@ -224,25 +243,25 @@ struct GemmTnColumns {
 #pragma GCC unroll 4
             for (int j = 0; j < kCols; ++j) {
                 acc[r][j] = Vec<T>{};
-                __builtin_prefetch(out + r * p.ldc + j * kLanes<T>, 1);
+                __builtin_prefetch(out + r * p.ldc + j * c_step, 1);
             }
-        if (strips) {
-            ask_for_next(row * count / p.m, (row + kRows) * count / p.m);
-            sum(acc, strips + row * count, kRows, copy, kCols * kLanes<T>, count);
+        if (next) ask_for_next(row * count / p.m, (row + kRows) * count / p.m);
+        if (copy) {
+            sum(acc, strips + row * strip_pitch(count), kRows, copy, kCols * kLanes<T>, kLanes<T>, count);
         } else {
             Index sequence = first / p.rows, at = first % p.rows;
-            for (Index left = count; left > 0; ++sequence, at = 0) {
-                const Index n = p.rows - at < left ? p.rows - at : left;
-                sum(acc, p.a + sequence * p.a_sequence + at * p.lda + row, p.lda,
-                    p.b + in + sequence * p.b_sequence + at * p.ldb, p.ldb, n);
-                left -= n;
+            for (Index done = 0; done < count; ++sequence, at = 0) {
+                const Index n = p.rows - at < count - done ? p.rows - at : count - done;
+                const T* from = strips ? strips + row * strip_pitch(count) + done * kRows : p.a + sequence * p.a_sequence + at * p.lda + row;
+                sum(acc, from, strips ? kRows : p.lda, b + sequence * p.b_sequence + at * p.ldb, p.ldb, b_step, n);
+                done += n;
             }
         }
 #pragma GCC unroll 16
         for (int r = 0; r < kRows; ++r)
 #pragma GCC unroll 4
             for (int j = 0; j < kCols; ++j) {
-                T* to = out + r * p.ldc + j * kLanes<T>;
+                T* to = out + r * p.ldc + j * c_step;
                 store(to, load(to) + acc[r][j]);
             }
     }
@@ -253,66 +272,75 @@ constexpr Index kCopyRows = 64, kCopyVectors = 16;
 
 // A tile is as tall as the registers allow beside B's vectors and one of A.
 template <int kCols>
-constexpr int kTnRows = kCols == 1 ? PYRNN_TILE_ROWS * 2 : (kCols == 2 ? PYRNN_TILE_ROWS * 3 / 2 : PYRNN_TILE_ROWS);
+constexpr int kTnRows = kCols == 1 ? PYRNN_TILE_ROWS * 2 : (kCols == 2 ? (PYRNN_TILE_ROWS == 8 ? 14 : PYRNN_TILE_ROWS * 3 / 2) : PYRNN_TILE_ROWS);
 
-// The strips of A for tiles of at most kRows: the strip of rows [row, row + height) of C starts at row * count.
+// Copies one row of A, its pieces to all strips.
 template <class T, int kRows>
 struct Strips {
     const GemmTn<T>& p;
-    Index first, count;
+    Index pitch, k;
+    const T* from;
     template <int kHeight>
     void tile(Index row) {
         constexpr int kVectors = (kHeight + kLanes<T> - 1) / kLanes<T>;
-        T* to = p.scratch + row * count;
-        if (row + kVectors * kLanes<T> <= p.m) {  // whole vectors: what is too much, the next row or strip overwrites
-            for_rows(p.a + row, p.lda, p.a_sequence, p.rows, first, count, [&](Index k, const T* from) {
+        T* to = p.scratch + row * pitch + k * kHeight;
+        if (row + kVectors * kLanes<T> <= p.m) {  // whole vectors: what is too much, the next row overwrites
 #pragma GCC unroll 16
-                for (int v = 0; v < kVectors; ++v) store(to + k * kHeight + v * kLanes<T>, load(from + v * kLanes<T>));
-            });
+            for (int v = 0; v < kVectors; ++v) store(to + v * kLanes<T>, load(from + row + v * kLanes<T>));
         } else {
-            for_rows(p.a + row, p.lda, p.a_sequence, p.rows, first, count, [&](Index k, const T* from) {
-                for (int r = 0; r < kHeight; ++r) to[k * kHeight + r] = from[r];
-            });
+            for (int r = 0; r < kHeight; ++r) to[r] = from[row + r];
         }
     }
 };
+template <int kRows, class T>
+PYRNN_INLINE void copy_strips(const GemmTn<T>& p, Index first, Index count) {
+    constexpr Index kRowsAhead = 4;
+    for_rows(p.a, p.lda, p.a_sequence, p.rows, first, count, [&](Index k, const T* from) {
+        for (Index i = 0; i < p.m; i += kLanes<T>) __builtin_prefetch(from + kRowsAhead * p.lda + i);
+        Strips<T, kRows> strips{p, strip_pitch(count), k, from};
+        for_row_tiles<kRows>(p.m, strips);
+    });
+}
 
 template <class T, int kCols>
-PYRNN_INLINE void gemm_tn_columns(const GemmTn<T>& p, Index first, Index count, Index in, Index out, bool copied) {
+PYRNN_INLINE void gemm_tn_columns(const GemmTn<T>& p, Index first, Index count, bool strips, Index in, Index b_step, Index next, Index out,
+                                  Index c_step) {
+    constexpr Index kNarrow = 4;
+    const bool copied = strips && p.ldb > kNarrow * kLanes<T>;
     T copy[kGemmTnChunk * kCols * kLanes<T>];
     if (copied)
         for_rows(p.b + in, p.ldb, p.b_sequence, p.rows, first, count, [&](Index k, const T* from) {
 #pragma GCC unroll 4
-            for (int j = 0; j < kCols; ++j) store(copy + (k * kCols + j) * kLanes<T>, load(from + j * kLanes<T>));
+            for (int j = 0; j < kCols; ++j) store(copy + (k * kCols + j) * kLanes<T>, load(from + j * b_step));
         });
-    GemmTnColumns<T, kCols> columns{p, first, count, in, copied ? p.scratch : nullptr, copy, p.c + out};
-    for_even_row_tiles<kTnRows<kCols>>(p.m, columns);
+    GemmTnColumns<T, kCols> columns{p, first, count, p.b + in, b_step, strips ? p.scratch : nullptr, copied ? copy : nullptr, p.c + out,
+                                    c_step, strips ? p.b + next : nullptr};
+    for_row_tiles<kTnRows<kCols>>(p.m, columns);
 }
 
 template <class T>
 void gemm_tn(const GemmTn<T>& p) {
     constexpr Index kP = kLanes<T>;
     const Index total = p.sequences * p.rows;
-    const bool copied = p.m >= kCopyRows && p.runs * p.run >= kCopyVectors * kP, threes = p.run == 3 * kP;
+    const bool strips = p.m >= kCopyRows && p.runs * p.run >= kCopyVectors * kP, threes = p.run == 3 * kP, ones = p.run == kP;
     for (Index first = 0; first < total; first += kGemmTnChunk) {
         const Index count = first + kGemmTnChunk < total ? kGemmTnChunk : total - first;
-        if (copied && threes) {
-            Strips<T, kTnRows<3>> strips{p, first, count};
-            for_even_row_tiles<kTnRows<3>>(p.m, strips);
-        } else if (copied) {
-            Strips<T, kTnRows<2>> strips{p, first, count};
-            for_even_row_tiles<kTnRows<2>>(p.m, strips);
-        }
-        for (Index run = 0; run < p.runs; ++run) {
+        if (strips && threes) copy_strips<kTnRows<3>>(p, first, count);
+        else if (strips) copy_strips<kTnRows<2>>(p, first, count);
+        Index run = 0;
+        if (ones)  // two runs make a tile
+            for (; run + 2 <= p.runs; run += 2)
+                gemm_tn_columns<T, 2>(p, first, count, strips, run * p.run_offset, p.run_offset, (run + 2) * p.run_offset, run * p.c_offset, p.c_offset);
+        for (; run < p.runs; ++run) {
             const Index in = run * p.run_offset, out = run * p.c_offset;
             if (threes) {
-                gemm_tn_columns<T, 3>(p, first, count, in, out, copied);
+                gemm_tn_columns<T, 3>(p, first, count, strips, in, kP, in + p.run_offset, out, kP);
                 continue;
             }
             Index column = 0;
             for (; column + 2 * kP <= p.run; column += 2 * kP)
-                gemm_tn_columns<T, 2>(p, first, count, in + column, out + column, copied);
-            if (column < p.run) gemm_tn_columns<T, 1>(p, first, count, in + column, out + column, false);
+                gemm_tn_columns<T, 2>(p, first, count, strips, in + column, kP, column + 4 * kP <= p.run ? in + column + 2 * kP : in + p.run_offset, out + column, kP);
+            if (column < p.run) gemm_tn_columns<T, 1>(p, first, count, false, in + column, kP, 0, out + column, kP);
         }
     }
 }
@@ -354,21 +382,23 @@ void pack_gates_t(T* panels, const T* w, Index rows, Index units, Index gates, I
     }
 }
 
-// Adds `count` rows to kCols vectors of sums, in chains that are joined at the end. As many chains for every kCols, so that
-// the bits do not depend on how columns are cut.
+// Adds rows to kCols vectors of sums, in chains that are joined at the end. As many chains for every kCols, so that the bits
+// do not depend on how columns are cut.
 template <int kCols, class T>
-PYRNN_INLINE void add_columns(T* sum, const T* rows, Index ld, Index count) {
+PYRNN_INLINE void add_columns(T* sum, const T* rows, Index ld, Index count, Index sequence, Index sequences) {
     constexpr int kChains = 8;
     Vec<T> acc[kChains][kCols] = {};
-    Index r = 0;
-    for (; r + kChains <= count; r += kChains)
+    for (Index s = 0; s < sequences; ++s, rows += sequence) {
+        Index r = 0;
+        for (; r + kChains <= count; r += kChains)
 #pragma GCC unroll 8
-        for (int chain = 0; chain < kChains; ++chain)
+            for (int chain = 0; chain < kChains; ++chain)
 #pragma GCC unroll 8
-            for (int c = 0; c < kCols; ++c) acc[chain][c] += load(rows + (r + chain) * ld + c * kLanes<T>);
-    for (; r < count; ++r)
+                for (int c = 0; c < kCols; ++c) acc[chain][c] += load(rows + (r + chain) * ld + c * kLanes<T>);
+        for (; r < count; ++r)
 #pragma GCC unroll 8
-        for (int c = 0; c < kCols; ++c) acc[0][c] += load(rows + r * ld + c * kLanes<T>);
+            for (int c = 0; c < kCols; ++c) acc[0][c] += load(rows + r * ld + c * kLanes<T>);
+    }
 #pragma GCC unroll 8
     for (int c = 0; c < kCols; ++c) {
         Vec<T> total = acc[0][c];
@@ -379,10 +409,10 @@ PYRNN_INLINE void add_columns(T* sum, const T* rows, Index ld, Index count) {
 }
 
 template <class T>
-void add_rows(T* sum, const T* rows, Index ld, Index count, Index np) {
+void add_rows(T* sum, const T* rows, Index ld, Index count, Index sequence, Index sequences, Index np) {
     Index i = 0;
-    for (; i + 2 * kLanes<T> <= np; i += 2 * kLanes<T>) add_columns<2>(sum + i, rows + i, ld, count);
-    for (; i < np; i += kLanes<T>) add_columns<1>(sum + i, rows + i, ld, count);
+    for (; i + 2 * kLanes<T> <= np; i += 2 * kLanes<T>) add_columns<2>(sum + i, rows + i, ld, count, sequence, sequences);
+    for (; i < np; i += kLanes<T>) add_columns<1>(sum + i, rows + i, ld, count, sequence, sequences);
 }
 
 }  // namespace

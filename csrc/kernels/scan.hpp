@@ -42,7 +42,7 @@ struct ForwardStep {
     const T* carry_in;
     T* carry_out;
     T *gates, *z;
-    Index ld_gates, ld_z;
+    Strides gates_at;  // those of z are the problem's
 };
 
 // How far behind its own panel a tile of `block` asks for weights: in the next panel, or the first, which the next step begins
@@ -54,13 +54,23 @@ PYRNN_INLINE Index ahead_of(bool streamed, Index block, Index blocks, Index k_co
     return ((next - block) * kVectors + share) * k_count * kLanes<T>;
 }
 
-// Asks for what the end of a tile will read and write: the gates of its rows, each of them far from the others.
-template <int kRows, int kCount, class T>
-PYRNN_INLINE void prefetch_rows(const T* gates, Index ld) {
+// Asks for what the end of a tile will read and write: kCount vectors in each of kBlocks unit blocks of a row.
+template <int kBlocks, int kCount, class T>
+PYRNN_INLINE void prefetch_row(const T* row, const Strides& at) {
+#pragma GCC unroll 4
+    for (int b = 0; b < kBlocks; ++b)
+#pragma GCC unroll 4
+        for (int c = 0; c < kCount; ++c) __builtin_prefetch(row + b * at.block + c * kLanes<T>, 1);
+}
+
+// Writes kVectors accumulators for each row and unit block.
+template <int kVectors, class T, int kRows, int kCols>
+PYRNN_INLINE void write_gates(const Vec<T> (&acc)[kRows][kCols], T* gates, const Strides& at) {
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r)
-#pragma GCC unroll 8
-        for (int c = 0; c < kCount; ++c) __builtin_prefetch(gates + r * ld + c * kLanes<T>, 1);
+#pragma GCC unroll 16
+        for (int c = 0; c < kCols; ++c)
+            store(gates + r * at.row + c / kVectors * at.block + c % kVectors * kLanes<T>, acc[r][c]);
 }
 
 // acc += a W over the kCount gates from vector kFirst on. With copy != 0 each gate reads its own copy of a.
@@ -93,10 +103,12 @@ struct ForwardTile {
     void tile(Index row) {
         constexpr int kV = C::kInfo.vectors;
         constexpr Index kP = kLanes<T>;
-        const Index column = block * kP, ldx = p.steps * p.features;
+        const Index ldx = p.steps * p.features;
         Vec<T> acc[kRows][kBlocks * kV];
-        if (p.streamed && step.gates) prefetch_rows<kRows, kBlocks * kV>(step.gates + row * step.ld_gates + column * kV, step.ld_gates);
-        start(acc, p.bias ? p.bias + column * kV : nullptr);
+        T* gates = step.gates ? step.gates + block * step.gates_at.block + row * step.gates_at.row : nullptr;
+        if (p.streamed && gates)
+            for (int r = 0; r < kRows; ++r) prefetch_row<kBlocks, kV>(gates + r * step.gates_at.row, step.gates_at);
+        start(acc, p.bias ? p.bias + block * kV * kP : nullptr);
         constexpr int kGates = C::kInfo.gates, kU = C::kInfo.u_count;
         const Index blocks = blocks_of<T>(p.units);
         accumulate_gates<kV, 0, kGates>(acc, step.x + row * ldx, ldx, p.x_copy, p.w_panels, block, p.features,
@@ -105,9 +117,9 @@ struct ForwardTile {
             accumulate_gates<kV, C::kInfo.u_first, kU>(acc, step.entering + row * step.ld_entering, step.ld_entering,
                                                        step.entering_copy, p.u_panels, block, p.units,
                                                        ahead_of<kRows, kBlocks, kU, T>(p.streamed, block, blocks, p.units, row));
-        if (step.z) write(acc, step.z + row * step.ld_z + column * kV, step.ld_z, kBlocks * kV * kP);
-        if (fused) C::forward(p, step, acc, row, column);
-        else write(acc, step.gates + row * step.ld_gates + column * kV, step.ld_gates, kBlocks * kV * kP);
+        if (step.z) write_gates<kV>(acc, step.z + block * p.gates_at.block + row * p.gates_at.row, p.gates_at);
+        if (fused) C::forward(p, step, acc, row, block);
+        else write_gates<kV>(acc, gates, step.gates_at);
     }
 };
 
@@ -118,7 +130,7 @@ PYRNN_INLINE void for_blocks(Index blocks, Index rows, const Run& run, Index blo
     constexpr int kFit = kTileRows<kWide * kVectors>, kRows = kFit < kMostRows ? kFit : kMostRows;
     for (; block + kWide <= blocks; block += kWide) {
         auto tile = run(Constant<kWide>{}, block);
-        for_row_tiles<kRows>(rows, tile);
+        for_even_tiles<kRows>(rows, tile);
     }
     if constexpr (kWide > 1) for_blocks<kWide / 2, kVectors, kMostRows>(blocks, rows, run, block);
 }
@@ -131,15 +143,17 @@ PYRNN_INLINE void scale_row(T* out, const T* in, const T* scale, Index n) {
 // Masked rows hold h_{s-1} and c_{s-1}; `output`, where there is one, gets zeros for them.
 template <class T>
 void hold_masked_rows(const RnnForward<T>& p, const ForwardStep<T>& step) {
-    const Index ld_state = p.slots * p.units, hp = blocks_of<T>(p.units) * kLanes<T>;
+    const Index ld_state = p.slots * p.units;
     for (Index r = 0; r < p.rows; ++r) {
         const bool keep = p.mask[r * p.steps + step.time];
         T* h = step.state + r * ld_state;
         if (!keep) {
             for (Index i = 0; i < p.units; ++i) h[i] = step.held ? step.held[r * step.ld_held + i] : T(0);
             if (p.carry)
-                for (Index i = 0; i < hp; ++i)
-                    step.carry_out[r * p.carry_slots * hp + i] = step.carry_in[r * p.carry_slots * hp + i];
+                for (Index block = 0; block < blocks_of<T>(p.units); ++block) {
+                    const Index at = block * p.carry_at.block + r * p.carry_at.row;
+                    store(step.carry_out + at, load(step.carry_in + at));
+                }
         }
         if (p.output)
             for (Index i = 0; i < p.units; ++i) p.output[(r * p.steps + step.s) * p.units + i] = keep ? h[i] : T(0);
@@ -165,13 +179,12 @@ void scan_forward(const RnnForward<T>& p) {
         step.entering = step.held, step.ld_entering = step.ld_held;
         step.state = p.states + (s % p.slots) * p.units;
         if (p.carry) {
-            step.carry_in = p.carry + (s % p.carry_slots) * hp;
-            step.carry_out = p.carry + ((s + 1) % p.carry_slots) * hp;
+            step.carry_in = p.carry + (s % p.carry_slots) * p.carry_at.step;
+            step.carry_out = p.carry + ((s + 1) % p.carry_slots) * p.carry_at.step;
         }
-        step.gates = p.gates ? p.gates + s * kV * hp : (fused ? nullptr : raw);
-        step.z = p.z ? p.z + s * kV * hp : nullptr;
-        step.ld_z = p.steps * kV * hp;
-        step.ld_gates = p.gates ? step.ld_z : kV * hp;
+        step.gates = p.gates ? p.gates + s * p.gates_at.step : (fused ? nullptr : raw);
+        step.gates_at = p.gates ? p.gates_at : Strides{kV * hp, 0, kV * kLanes<T>};
+        step.z = p.z ? p.z + s * p.gates_at.step : nullptr;
         if (step.held && p.state_scale) {
             for (Index copy = 0; copy < p.scale_copies; ++copy)
                 for (Index r = 0; r < p.rows; ++r)
@@ -201,7 +214,6 @@ struct BackwardStep {
     const T *state, *carry_in, *carry_out;
     T* gates;
     const T* z;
-    Index ld_gates;
 };
 
 // The running gradients of a block of rows, (rows, Hp) each: of h beside what goes through U, and of c.
@@ -210,19 +222,23 @@ struct Running {
     T *direct, *carry, *dh;
 };
 
-// dA_{s+1} U^T for the kRows x kBlocks tile, each gate scaled where recurrent dropout says so.
+// dA_{s+1} U^T for the kRows x kBlocks tile, each gate scaled where recurrent dropout says so. `next`, where it is not null: the
+// gates that the tile will turn into dA_s, asked for a few at a time so that they do not hold up the weights.
 template <class C, class T, int kRows, int kBlocks>
-PYRNN_INLINE void recurrent_product(const RnnBackward<T>& p, Vec<T> (&acc)[kRows][kBlocks], const T* da, Index ld_da, Index row,
-                                    Index block) {
-    constexpr Index kP = kLanes<T>, kV = C::kInfo.vectors, kU = C::kInfo.u_count;
-    const Index blocks = blocks_of<T>(p.units), k_all = blocks * kU * kP, column = block * kP;
+PYRNN_INLINE void recurrent_product(const RnnBackward<T>& p, Vec<T> (&acc)[kRows][kBlocks], const T* da, Index row, Index block,
+                                    const T* next) {
+    constexpr Index kP = kLanes<T>, kV = C::kInfo.vectors, kU = C::kInfo.u_count, kRun = kU * kP;
+    const Index blocks = blocks_of<T>(p.units), k_all = blocks * kRun, column = block * kP;
     const T* panel = p.ut_panels + block * k_all * kP;
+    const Index ld_da = p.gates_at.row;
     da += row * ld_da + C::kInfo.u_first * kP;
     const Index ahead = ahead_of<kRows, kBlocks, 1, T>(p.streamed, block, blocks, k_all, row);
     if (!p.state_scale || p.scale_copies == 1) {
-        const Index runs = kU == kV ? 1 : blocks, run = k_all / runs;
+        const Index runs = kU == kV && p.gates_at.block == kV * kP ? 1 : blocks, run = k_all / runs;
         for (Index b = 0; b < runs; ++b) {
-            const T *from = da + b * kV * kP, *weights = panel + b * run * kP;
+            const T *from = da + b * p.gates_at.block, *weights = panel + b * run * kP;
+            if (next)
+                for (Index r = b; r < kRows; r += runs) prefetch_row<kBlocks, kV>(next + r * ld_da, p.gates_at);
             if (ahead) accumulate<1, 0, 1, true>(acc, from, ld_da, weights, k_all * kP, kP, run, ahead);
             else accumulate<1, 0, 1>(acc, from, ld_da, weights, k_all * kP, kP, run);
         }
@@ -236,7 +252,7 @@ PYRNN_INLINE void recurrent_product(const RnnBackward<T>& p, Vec<T> (&acc)[kRows
         } else {
             start(part, static_cast<const T*>(nullptr));
             for (Index b = 0; b < blocks; ++b)
-                accumulate<1, 0, 1>(part, da + (b * kV + g) * kP, ld_da, panel + (b * kU + g) * kP * kP, k_all * kP, kP, kP);
+                accumulate<1, 0, 1>(part, da + b * p.gates_at.block + g * kP, ld_da, panel + (b * kU + g) * kP * kP, k_all * kP, kP, kP);
         }
         const T* scale = p.state_scale + g * p.scale_copy + row * p.units + column;
         for (int r = 0; r < kRows; ++r)
@@ -257,13 +273,14 @@ struct BackwardTile {
 
     template <int kRows>
     void tile(Index row) {
-        constexpr Index kP = kLanes<T>, kV = C::kInfo.vectors;
+        constexpr Index kP = kLanes<T>;
         const Index column = block * kP, hp = blocks_of<T>(p.units) * kP, n = p.units - column;
-        if (p.streamed && step.s >= 0)
-            prefetch_rows<kRows, kBlocks * kV>(step.gates + row * step.ld_gates + column * kV, step.ld_gates);
         Vec<T> dh[kRows][kBlocks];
         start(dh, static_cast<const T*>(nullptr));
-        if (step.product) recurrent_product<C>(p, dh, step.gates + kV * hp, step.ld_gates, row, block);
+        if (step.product) {
+            const T* gates = p.streamed && step.s >= 0 ? step.gates + block * p.gates_at.block + row * p.gates_at.row : nullptr;
+            recurrent_product<C>(p, dh, step.gates + p.gates_at.step, row, block, gates);
+        }
         if (step.direct) add_existing(dh, running.direct + row * hp + column, hp, kBlocks * kP);
         if (step.d_output) {
             const T* d = step.d_output + row * step.ld_output + column;
@@ -276,7 +293,7 @@ struct BackwardTile {
                 add_existing(dh, d, step.ld_output, n);
             }
         }
-        if (fused && !p.mask) C::backward(p, step, running, dh, row, column);
+        if (fused && !p.mask) C::backward(p, step, running, dh, row, block);
         else write(dh, running.dh + row * hp + column, hp, kBlocks * kP);
     }
 };
@@ -284,11 +301,13 @@ struct BackwardTile {
 // Calls step_row(row) for every row that is not masked; a masked one passes dh on and has no dA.
 template <class C, class T, class F>
 PYRNN_INLINE void for_kept_rows(const RnnBackward<T>& p, const BackwardStep<T>& step, const Running<T>& running, F step_row) {
-    const Index hp = blocks_of<T>(p.units) * kLanes<T>;
+    constexpr Index kWidth = C::kInfo.vectors * kLanes<T>;
+    const Index blocks = blocks_of<T>(p.units), hp = blocks * kLanes<T>;
     for (Index r = 0; r < p.rows; ++r) {
         T* direct = running.direct + r * hp;
         if (p.mask && !p.mask[r * p.steps + step.time]) {
-            std::memset(step.gates + r * step.ld_gates, 0, static_cast<std::size_t>(C::kInfo.vectors * hp) * sizeof(T));
+            for (Index block = 0; block < blocks; ++block)
+                std::memset(step.gates + block * p.gates_at.block + r * p.gates_at.row, 0, kWidth * sizeof(T));
             std::memcpy(direct, running.dh + r * hp, static_cast<std::size_t>(hp) * sizeof(T));
         } else {
             std::memset(direct, 0, static_cast<std::size_t>(hp) * sizeof(T));
@@ -297,29 +316,39 @@ PYRNN_INLINE void for_kept_rows(const RnnBackward<T>& p, const BackwardStep<T>& 
     }
 }
 
-// Row r's vectors of gate j stand V * P apart in a row of gates; these two run an activation or a derivative over them.
+// One row of kept gates, or of their pre-activations, across the unit blocks.
 template <int kVectors, class T>
-void activate_gate(Activation kind, T* gates, int j, Index units, T* temporary) {
+struct GateRow {
+    GateRow(T* gates, const Strides& at, Index row) : first(gates ? gates + row * at.row : nullptr), block_stride(at.block) {}
+    T* first;  // or null
+    Index block_stride;
+    PYRNN_INLINE T* vector(Index block, int j) const { return first + block * block_stride + j * kLanes<T>; }
+    PYRNN_INLINE T& operator()(int j, Index unit) const { return vector(unit / kLanes<T>, j)[unit % kLanes<T>]; }
+};
+
+// An activation over gate j of a row.
+template <int kVectors, class T>
+void activate_gate(Activation kind, const GateRow<kVectors, T>& gates, int j, Index units, T* temporary) {
     constexpr Index kP = kLanes<T>;
-    gates += j * kP;
     const Index blocks = blocks_of<T>(units);
-    for (Index b = 0; b < blocks; ++b) store(temporary + b * kP, load(gates + b * kVectors * kP));
+    for (Index b = 0; b < blocks; ++b) store(temporary + b * kP, load(gates.vector(b, j)));
     activate(kind, temporary, units, temporary, units, 1, units);
-    for (Index b = 0; b < blocks; ++b) store(gates + b * kVectors * kP, load(temporary + b * kP));
+    for (Index b = 0; b < blocks; ++b) store(gates.vector(b, j), load(temporary + b * kP));
 }
 // dz = dy * act'(y, z): dy, dz and the two temporaries are rows of Hp; y is read from gate j of `gates` before dz goes there.
 template <int kVectors, class T>
-void differentiate_gate(Activation kind, T* gates, const T* z, int j, Index units, const T* dy, T* temporary) {
+void differentiate_gate(Activation kind, const GateRow<kVectors, T>& gates, const GateRow<kVectors, const T>& z, int j, Index units,
+                        const T* dy, T* temporary) {
     constexpr Index kP = kLanes<T>;
     const Index blocks = blocks_of<T>(units), hp = blocks * kP;
     T *y = temporary, *pre = temporary + hp, *dz = temporary + 2 * hp;
     for (Index b = 0; b < blocks; ++b) {
-        store(y + b * kP, load(gates + (b * kVectors + j) * kP));
-        if (z) store(pre + b * kP, load(z + (b * kVectors + j) * kP));
+        store(y + b * kP, load(gates.vector(b, j)));
+        if (z.first) store(pre + b * kP, load(z.vector(b, j)));
         store(dz + b * kP, Vec<T>{});
     }
-    derivative_row(kind, y, z ? pre : nullptr, dy, dz, units);
-    for (Index b = 0; b < blocks; ++b) store(gates + (b * kVectors + j) * kP, load(dz + b * kP));
+    derivative_row(kind, y, z.first ? pre : nullptr, dy, dz, units);
+    for (Index b = 0; b < blocks; ++b) store(gates.vector(b, j), load(dz + b * kP));
 }
 
 // Steps under a mask whose activations could have stayed in registers.
@@ -330,7 +359,7 @@ void finish_masked_rows(const RnnBackward<T>& p, const BackwardStep<T>& step, co
     for_kept_rows<C>(p, step, running, [&](Index r) {
         for (Index block = 0; block < blocks; ++block) {
             Vec<T> dh[1][1] = {{load(running.dh + (r * blocks + block) * kP)}};
-            C::backward(p, step, running, dh, r, block * kP);
+            C::backward(p, step, running, dh, r, block);
         }
     });
 }
@@ -344,7 +373,6 @@ PYRNN_INLINE void copy_rows(T* out, Index ld_out, const T* in, Index ld_in, Inde
 template <class T, class C>
 void scan_backward(const RnnBackward<T>& p) {
     constexpr Index kP = kLanes<T>;
-    constexpr int kV = C::kInfo.vectors;
     const Index blocks = blocks_of<T>(p.units), h = p.units, hp = blocks * kP, ld_states = p.steps * h;
     const bool fused = C::fused(p.activation, p.recurrent_activation);
     const Running<T> running{p.scratch, p.scratch + p.rows * hp, p.scratch + 2 * p.rows * hp};
@@ -358,8 +386,7 @@ void scan_backward(const RnnBackward<T>& p) {
         step.time = p.backwards ? p.steps - 1 - s : s;
         step.product = s + 1 < p.steps;
         step.direct = step.product ? keeps_direct : p.d_final_state != nullptr;
-        step.gates = p.gates + s * kV * hp;
-        step.ld_gates = p.steps * kV * hp;
+        step.gates = p.gates + s * p.gates_at.step;
         if (s >= 0) {
             if (p.d_output && (p.sequences || s == p.steps - 1)) {
                 step.d_output = p.sequences ? p.d_output + s * h : p.d_output;
@@ -368,8 +395,8 @@ void scan_backward(const RnnBackward<T>& p) {
             step.held = s == 0 ? p.initial_state : p.states + (s - 1) * h;
             step.ld_held = s == 0 ? h : ld_states;
             step.state = p.states + s * h;
-            if (p.carry) step.carry_in = p.carry + s * hp, step.carry_out = p.carry + (s + 1) * hp;
-            step.z = p.z ? p.z + s * kV * hp : nullptr;
+            if (p.carry) step.carry_in = p.carry + s * p.carry_at.step, step.carry_out = p.carry + (s + 1) * p.carry_at.step;
+            step.z = p.z ? p.z + s * p.gates_at.step : nullptr;
         }
         const bool in_registers = fused && s >= 0;
         const RnnBackward<T>& q = p;

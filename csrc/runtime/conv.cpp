@@ -83,7 +83,7 @@ void conv_backward(const Conv<T>& p, const T* y, const T* z, const T* dy, T* d_k
                     k.gemm_tn({from + tap * p.dilation * c, p.stride * c, 0, dz + row * op, op, 0, 1, rows, c, 1, op, 0,
                                partial + tap * c * op, op, 0, thread_scratch<T>(gemm_tn_scratch(c))});
             }
-            k.add_rows(partial + k_all * op, dz + row * op, op, rows, op);
+            k.add_rows(partial + k_all * op, dz + row * op, op, rows, 0, 1, op);
         }
     });
     reduce(d_kernel, partials, groups, partial_size, k_all, o, op);

@@ -29,9 +29,9 @@ struct RnnKept {
     T *states, *gates, *carry, *z;
 };
 template <class T>
-Index gates_width(const Rnn<T>&);  // V * Hp
+Index gates_size(const Rnn<T>&);  // elements of gates, and of z
 template <class T>
-Index carry_width(const Rnn<T>&);  // Hp
+Index carry_size(const Rnn<T>&);
 
 // kept.states (B, T, H) may be null: then only the final states (B, H) are computed. output (B, T, H) or null where it
 // equals the states. final_carry null for a cell with one state.
@@ -47,7 +47,7 @@ template <class T>
 void rnn_backward(const Rnn<T>&, const RnnKept<T>&, const RnnGradients<T>&, Workspace&);
 
 // The kernel's problem for one step of all rows, for ever: weights packed into ws, zero states in it (initial_state, and the
-// first slot of carry); the caller sets x and states and moves the new states to the place of the old ones.
+// one slot of carry, which a step updates in place); the caller sets x and states and moves the new h to initial_state.
 template <class T>
 RnnForward<T> rnn_step(const Rnn<T>&, Workspace&);
 

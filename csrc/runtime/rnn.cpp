@@ -1,4 +1,5 @@
 // A recurrent layer over whole sequences: packs, cuts the batch into blocks, runs the cell, sums the gradients.
+#include <algorithm>
 #include <cstring>
 
 #include "operations.hpp"
@@ -15,37 +16,64 @@ std::size_t bytes(Index count) {
 
 // Sizes that follow from the problem. A partial result of the weight gradients is
 //   dW (F, Hp / P, gates, P) | dU (H, Hp / P, u_count, P) | sums of dA (Hp / P, V, P) | dU of the candidate (H, Hp)
+// and where the layer is large, the rows stand behind the unit blocks.
 template <class T>
 struct Sizes {
     explicit Sizes(const Rnn<T>& p)
         : cell(info(p.cell)), lanes(kernels<T>().lanes), hp(padded<T>(p.units)), blocks(hp / lanes), width(cell.vectors * hp),
           w_width(cell.gates * hp), u_width(cell.u_count * hp), candidate(p.cell == Cell::kGruResetBefore),
           u_at(p.features * w_width), bias_at(u_at + p.units * u_width), candidate_at(bias_at + width),
-          partial(candidate_at + (candidate ? p.units * hp : 0)) {}
+          partial(candidate_at + (candidate ? p.units * hp : 0)),
+          large((p.features + p.units) * w_width * static_cast<Index>(sizeof(T)) > kSmallWeightBytes),
+          gates(kept(p.batch, p.steps, cell.vectors * lanes)), carry(kept(p.batch, p.steps + 1, lanes)) {}
+
+    // How training keeps `vectors` elements for each row, step and unit block (abi/problem.hpp).
+    struct Kept {
+        Strides at;
+        Index size;
+    };
+    Kept kept(Index batch, Index steps, Index vectors) const {
+        // Between two steps: at a power of two apart they would fight for the same sets of a cache.
+        constexpr Index kSetPadding = 17;
+        if (!large) return {{steps * blocks * vectors, blocks * vectors, vectors}, batch * steps * blocks * vectors};
+        const Index step = batch * blocks * vectors + kSetPadding * lanes;
+        return {{vectors, step, batch * vectors}, steps * step};
+    }
+
+    // And a partial result of `rows` rows of weights, `count` gates each: rows of Hp / P unit blocks, or the other way round.
+    Strides sums(Index rows, Index count) const {
+        const Index v = count * lanes;
+        return large ? Strides{v, 0, rows * v} : Strides{blocks * v, 0, v};
+    }
+
+    static constexpr Index kSmallWeightBytes = Index{1} << 20;  // a share of L2
     const CellInfo& cell;
     Index lanes, hp, blocks, width, w_width, u_width;
     bool candidate;
     Index u_at, bias_at, candidate_at, partial;
+    bool large;  // the weights do not stay in L2 from step to step
+    Kept gates, carry;
 };
 
-// How the work of a problem is cut. While the weights fit into a share of L2, a task takes few rows of the batch, so that
-// their states stay in L1, and sums the weight gradients of its rows right after their backward. Larger weights are
-// streamed in each step, so a task takes all rows that its thread has, and the weight gradients come afterwards, cut by
-// units. Rows do not touch the bits of a result, and how gradients are summed depends on sizes only.
+// How the work of a problem is cut. While the weights stay in L2, a task takes few rows of the batch, so that their states
+// stay in L1, and sums the weight gradients of its rows right after their backward. Larger weights are streamed in each step,
+// so a task takes all rows that its thread has, and the weight gradients come afterwards, cut by units. Rows do not touch the
+// bits of a result, and how gradients are summed depends on sizes only.
 template <class T>
 struct Cut {
     Cut(const Rnn<T>& p, const Sizes<T>& z) {
-        constexpr Index kSmallRows = 16, kRowStep = 8, kWeightBytes = Index{1} << 20;
-        by_units = (p.features + p.units) * z.w_width * static_cast<Index>(sizeof(T)) > kWeightBytes;
+        constexpr Index kSmallRows = 16, kRowStep = 8;
         const Index share = (p.batch + num_threads() - 1) / num_threads();
-        rows = by_units ? (share + kRowStep - 1) / kRowStep * kRowStep : kSmallRows;
+        rows = z.large ? (share + kRowStep - 1) / kRowStep * kRowStep : kSmallRows;
         blocks = (p.batch + rows - 1) / rows;
     }
-    // Whether tiles ask ahead for weights; those of a few rows would not ask for all.
-    bool asks(Index block_rows) const { return by_units && block_rows >= 8; }
-    bool by_units;
     Index rows, blocks;
 };
+// Whether tiles ask ahead for weights; those of a few rows would not ask for all.
+template <class T>
+bool asks_ahead(const Sizes<T>& z, Index rows) {
+    return z.large && rows >= 8;
+}
 
 template <class T>
 struct Panels {
@@ -144,41 +172,54 @@ struct WeightGradients {
 
     void add(const Part& part, T* partial) const {
         const CellInfo& cell = z.cell;
+        const Strides& at = z.gates.at;
         const Index f = p.features, h = p.units, tf = p.steps * f, th = p.steps * h, v = cell.vectors * z.lanes;
-        kernels<T>().add_rows(partial + z.bias_at + part.block * v, da + part.row * p.steps * z.width + part.block * v, z.width,
-                              part.rows * p.steps, part.blocks * v);
+        const Index wide = at.block == v ? part.blocks : 1;  // unit blocks side by side
+        for (Index block = part.block; block < part.block + part.blocks; block += wide) {
+            const T* from = da + part.row * at.row + block * at.block;
+            if (z.large) kernels<T>().add_rows(partial + z.bias_at + block * v, from, at.row, part.rows, at.step, p.steps, wide * v);
+            else kernels<T>().add_rows(partial + z.bias_at + block * v, from, at.step, p.steps, at.row, part.rows, wide * v);
+        }
         for (Index j = 0; j < p.input_copies; ++j) {
             const T* from = x + (j * p.batch + part.row) * tf + (p.backwards ? tf - f : 0);
-            product(part, from, p.backwards ? -f : f, tf, f, 0, 0, cell.gates, p.input_copies == 1 ? kAll : j, partial);
+            product(part, from, tf, p.backwards ? -f : f, f, 0, p.steps, 0, cell.gates, p.input_copies == 1 ? kAll : j, partial);
         }
         T* du = partial + z.u_at;
         if (entering) {
             for (Index j = 0; j < (p.state_copies == 1 ? 1 : cell.u_count); ++j)
-                product(part, entering + (j * p.batch + part.row) * th, h, th, h, 0, cell.u_first, cell.u_count,
+                product(part, entering + (j * p.batch + part.row) * th, th, h, h, 0, p.steps, cell.u_first, cell.u_count,
                         p.state_copies == 1 ? kAll : j, du);
         } else {
-            product(part, states + part.row * th, h, th, h, 1, cell.u_first, cell.u_count, kAll, du);
+            product(part, states + part.row * th, th, h, h, 1, p.steps - 1, cell.u_first, cell.u_count, kAll, du);
             if (p.initial_state)
-                product(part, p.initial_state + part.row * h, h, h, h, kFirstStep, cell.u_first, cell.u_count, kAll, du);
+                product(part, p.initial_state + part.row * h, h, 0, h, 0, 1, cell.u_first, cell.u_count, kAll, du);
         }
-        if (reset_states) product(part, reset_states + part.row * th, h, th, h, 0, 0, 1, kAll, partial + z.candidate_at);
+        if (reset_states)
+            product(part, reset_states + part.row * th, th, h, h, 0, p.steps, 0, 1, kAll, partial + z.candidate_at);
     }
 
 private:
-    static constexpr Index kAll = -1, kFirstStep = -1;
-    // c += a^T dA over the steps from `step` on (or over the first alone); of the vectors vector .. vector+count-1 either all
-    // or only the one `gate`.
-    void product(const Part& part, const T* a, Index lda, Index a_sequence, Index m, Index step, Index vector, Index count,
+    static constexpr Index kAll = -1;
+    // c += a^T dA over `steps` steps, the first dA being that of `step`; of the vectors vector .. vector+count-1 either all or
+    // only the one `gate`.
+    void product(const Part& part, const T* a, Index a_row, Index a_step, Index m, Index step, Index steps, Index vector, Index count,
                  Index gate, T* c) const {
-        const bool first_step = step == kFirstStep;
-        const Index steps = first_step ? 1 : p.steps - step, v = z.cell.vectors * z.lanes;
-        const Index at = gate == kAll ? 0 : gate * z.lanes, run = (gate == kAll ? count : 1) * z.lanes;
-        const T* b = da + (part.row * p.steps + (first_step ? 0 : step)) * z.width + part.block * v + vector * z.lanes + at;
         if (steps == 0) return;
-        kernels<T>().gemm_tn({a, lda, a_sequence, b, z.width, p.steps * z.width, part.rows, steps, m,
-                              run == v ? Index{1} : part.blocks, run == v ? part.blocks * v : run, v,
-                              c + part.block * count * z.lanes + at, count * z.hp, count * z.lanes,
-                              thread_scratch<T>(gemm_tn_scratch(m))});
+        const Strides& at = z.gates.at;
+        const Index lane = gate == kAll ? 0 : gate * z.lanes, run = (gate == kAll ? count : 1) * z.lanes;
+        const bool one_run = run == at.block;
+        GemmTn<T> q{};
+        q.a = a, q.b = da + part.row * at.row + step * at.step + part.block * at.block + vector * z.lanes + lane;
+        if (z.large) {
+            q.lda = a_row, q.a_sequence = a_step, q.ldb = at.row, q.b_sequence = at.step, q.sequences = steps, q.rows = part.rows;
+        } else {
+            q.lda = a_step, q.a_sequence = a_row, q.ldb = at.step, q.b_sequence = at.row, q.sequences = part.rows, q.rows = steps;
+        }
+        q.m = m, q.runs = one_run ? 1 : part.blocks, q.run = one_run ? part.blocks * run : run, q.run_offset = at.block;
+        const Strides sums = z.sums(m, count);
+        q.c = c + part.block * sums.block + lane, q.ldc = sums.row, q.c_offset = sums.block;
+        q.scratch = thread_scratch<T>(gemm_tn_scratch(m));
+        kernels<T>().gemm_tn(q);
     }
 };
 
@@ -187,12 +228,13 @@ template <class T>
 void reduce_gates(T* out, const T* partials, Index groups, Index partial, Index rows, const Rnn<T>& p, const Sizes<T>& z,
                   Index count, Index shift) {
     constexpr Index kTaskWeights = 1 << 15;
-    const Index gates = z.cell.gates, h = p.units, width = count * z.hp, task = kTaskWeights / width + 1;
+    const Index gates = z.cell.gates, h = p.units, task = kTaskWeights / (count * z.hp) + 1;
+    const Strides sums = z.sums(rows, count);
     parallel_for((rows + task - 1) / task, [&](Index part) {
         for (Index row = part * task; row < (part + 1) * task && row < rows; ++row)
             for (Index u = 0; u < h; u += z.lanes)
                 for (Index j = 0; j < count; ++j) {
-                    const T* from = partials + row * width + u * count + j * z.lanes;
+                    const T* from = partials + row * sums.row + u / z.lanes * sums.block + j * z.lanes;
                     T* to = out + (row * gates + (j + shift) % gates) * h + u;
                     const Index n = u + z.lanes < h ? z.lanes : h - u;
                     for (Index i = 0; i < n; ++i) to[i] = from[i];
@@ -218,40 +260,43 @@ void reduce_bias(T* out, const T* partials, Index groups, const Rnn<T>& p, const
             for (Index u = 0; u < p.units; ++u) out[(cell.gates + j) * p.units + u] = sum(cell.u_first + j, u);
 }
 
-// dx of the rows [first, last): dA W^T; under dropout by gate, each gate's product is scaled before it is added.
+// dx of the rows [first, last): dA W^T; under dropout by gate, each gate's product is scaled before it is added. A product
+// takes all these rows at one step, or all steps of one row, whichever lie closer.
 template <class T>
 void input_gradient(const Rnn<T>& p, const Sizes<T>& z, const T* da, const T* wt, T* dx, T* product, Index first, Index last) {
     const auto& k = kernels<T>();
-    const Index f = p.features, v = z.cell.vectors * z.lanes, run = z.cell.gates * z.lanes;
-    const bool one_run = run == v, by_gate = p.input_copies > 1;
-    for (Index b = first; b < last; ++b) {
-        const T* row = da + b * p.steps * z.width;
-        T* out = dx + b * p.steps * f + (p.backwards ? (p.steps - 1) * f : 0);
-        const Index ld = p.backwards ? -f : f;
-        if (!by_gate) {
-            k.gemm({row, z.width, p.steps, one_run ? Index{1} : z.blocks, one_run ? z.width : run, v, wt, nullptr, f, out, ld,
+    const Strides& at = z.gates.at;
+    const Index f = p.features, tf = p.steps * f, rows = last - first, dx_step = p.backwards ? -f : f;
+    const Index count = z.large ? rows : p.steps, products = z.large ? p.steps : rows, run = z.cell.gates * z.lanes;
+    const Index ld = z.large ? at.row : at.step, ld_out = z.large ? tf : dx_step;
+    const bool one_run = run == at.block;
+    dx += first * tf;
+    if (p.input_copies > 1) std::memset(dx, 0, bytes<T>(rows * tf));
+    for (Index i = 0; i < products; ++i) {
+        const T* row = da + first * at.row + i * (z.large ? at.step : at.row);
+        T* out = dx + (p.backwards ? tf - f : 0) + i * (z.large ? dx_step : tf);
+        if (p.input_copies == 1) {
+            k.gemm({row, ld, count, one_run ? Index{1} : z.blocks, one_run ? z.width : run, at.block, wt, nullptr, f, out, ld_out,
                     nullptr, Activation::kLinear, false});
-            if (p.input_scale)
-                scale_steps(dx + b * p.steps * f, dx + b * p.steps * f, p.input_scale + b * f, Index{1}, p.steps, f);
             continue;
         }
-        std::memset(dx + b * p.steps * f, 0, bytes<T>(p.steps * f));
         for (Index j = 0; j < p.input_copies; ++j) {
-            k.gemm({row + j * z.lanes, z.width, p.steps, z.blocks, z.lanes, v, wt + j * z.hp * padded<T>(f), nullptr, f, product,
-                    f, nullptr, Activation::kLinear, false});
-            const T* scale = p.input_scale + (input_gate(p, j) * p.batch + b) * f;
-            for (Index s = 0; s < p.steps; ++s)
-                for (Index i = 0; i < f; ++i) out[s * ld + i] += product[s * f + i] * scale[i];
+            k.gemm({row + j * z.lanes, ld, count, z.blocks, z.lanes, at.block, wt + j * z.hp * padded<T>(f), nullptr, f, product, f,
+                    nullptr, Activation::kLinear, false});
+            const T* scale = p.input_scale + (input_gate(p, j) * p.batch + first) * f;
+            for (Index c = 0; c < count; ++c)
+                for (Index e = 0; e < f; ++e) out[c * ld_out + e] += product[c * f + e] * scale[(z.large ? c : i) * f + e];
         }
     }
+    if (p.input_scale && p.input_copies == 1) scale_steps(dx, dx, p.input_scale + first * f, rows, p.steps, f);
 }
 
 }  // namespace
 
 template <class T>
-Index gates_width(const Rnn<T>& p) { return Sizes<T>(p).width; }
+Index gates_size(const Rnn<T>& p) { return Sizes<T>(p).gates.size; }
 template <class T>
-Index carry_width(const Rnn<T>& p) { return Sizes<T>(p).hp; }
+Index carry_size(const Rnn<T>& p) { return Sizes<T>(p).carry.size; }
 
 template <class T>
 void rnn_forward(const Rnn<T>& p, const RnnKept<T>& kept, T* output, T* final_state, T* final_carry, Workspace& ws) {
@@ -264,14 +309,15 @@ void rnn_forward(const Rnn<T>& p, const RnnKept<T>& kept, T* output, T* final_st
     T* states = kept.states ? kept.states : ws.scratch<T>(Workspace::kStates, p.batch * slots * h);
     const Index carry_slots = kept.carry ? p.steps + 1 : 2;
     T* carry = kept.carry;
-    if (z.cell.states == 2) {
-        if (!carry) carry = ws.scratch<T>(Workspace::kCarry, p.batch * carry_slots * z.hp);
-        for (Index b = 0; b < p.batch; ++b) {
-            T* start = carry + b * carry_slots * z.hp;
-            std::memset(start, 0, bytes<T>(z.hp));
-            if (p.initial_carry) std::memcpy(start, p.initial_carry + b * h, bytes<T>(h));
-        }
-    }
+    const auto carry_kept = kept.carry ? z.carry : z.kept(p.batch, carry_slots, z.lanes);
+    const Strides& carry_at = carry_kept.at;
+    if (z.cell.states == 2 && !carry) carry = ws.scratch<T>(Workspace::kCarry, carry_kept.size);
+    // Calls f(carry at the slot, its first unit, units) for each unit block of the row b.
+    const auto for_carry = [&](Index b, Index slot, auto f) {
+        for (Index block = 0; carry && block < z.blocks; ++block)
+            f(carry + b * carry_at.row + slot * carry_at.step + block * carry_at.block, block * z.lanes,
+              bytes<T>(std::min(z.lanes, h - block * z.lanes)));
+    };
     T* scratch = ws.scratch<T>(Workspace::kScratch, blocks * scratch_rows);
     parallel_for(blocks, [&](Index block) {
         const Index b = block * rows, n = b + rows < p.batch ? rows : p.batch - b;
@@ -286,16 +332,24 @@ void rnn_forward(const Rnn<T>& p, const RnnKept<T>& kept, T* output, T* final_st
         q.scale_copies = p.state_copies, q.scale_copy = p.batch * h;
         q.states = states + b * slots * h, q.slots = slots;
         q.output = output ? output + b * p.steps * h : nullptr;
-        q.carry = carry ? carry + b * carry_slots * z.hp : nullptr, q.carry_slots = carry_slots;
-        q.gates = kept.gates ? kept.gates + b * p.steps * z.width : nullptr;
-        q.z = kept.z ? kept.z + b * p.steps * z.width : nullptr;
+        q.carry = carry ? carry + b * carry_at.row : nullptr;
+        q.carry_slots = carry_slots, q.carry_at = carry_at;
+        q.gates = kept.gates ? kept.gates + b * z.gates.at.row : nullptr;
+        q.z = kept.z ? kept.z + b * z.gates.at.row : nullptr;
+        q.gates_at = z.gates.at;
         q.scratch = scratch + block * scratch_rows;
         q.activation = p.activation, q.recurrent_activation = p.recurrent_activation;
-        q.streamed = cut.asks(n);
+        q.streamed = asks_ahead(z, n);
+        for (Index r = b; r < b + n; ++r)
+            for_carry(r, 0, [&](T* at, Index unit, std::size_t size) {
+                std::memset(at, 0, bytes<T>(z.lanes));
+                if (p.initial_carry) std::memcpy(at, p.initial_carry + r * h + unit, size);
+            });
         kernels<T>().rnn_forward[static_cast<int>(p.cell)](q);
         for (Index r = b; r < b + n; ++r) {
             std::memcpy(final_state + r * h, states + (r * slots + (p.steps - 1) % slots) * h, bytes<T>(h));
-            if (carry) std::memcpy(final_carry + r * h, carry + (r * carry_slots + p.steps % carry_slots) * z.hp, bytes<T>(h));
+            for_carry(r, p.steps % carry_slots,
+                      [&](const T* at, Index unit, std::size_t size) { std::memcpy(final_carry + r * h + unit, at, size); });
         }
     });
 }
@@ -312,8 +366,9 @@ RnnForward<T> rnn_step(const Rnn<T>& p, Workspace& ws) {
     q.initial_state = held;
     q.slots = 1;
     if (z.cell.states == 2) {
-        q.carry = ws.scratch<T>(Workspace::kCarry, p.batch * 2 * z.hp), q.carry_slots = 2;
-        std::memset(q.carry, 0, bytes<T>(p.batch * 2 * z.hp));
+        q.carry = ws.scratch<T>(Workspace::kCarry, p.batch * z.hp);
+        q.carry_slots = 1, q.carry_at = {z.hp, 0, z.lanes};
+        std::memset(q.carry, 0, bytes<T>(p.batch * z.hp));
     }
     q.scratch = ws.scratch<T>(Workspace::kScratch, scratch_size(p.batch, z.hp));
     q.activation = p.activation, q.recurrent_activation = p.recurrent_activation;
@@ -347,13 +402,13 @@ void rnn_backward(const Rnn<T>& p, const RnnKept<T>& kept, const RnnGradients<T>
         wt = each;
     }
     const T* x = entering_input(p, ws);
-    T* da = kept.gates ? kept.gates : ws.scratch<T>(Workspace::kGradient, p.batch * p.steps * z.width);
+    T* da = kept.gates ? kept.gates : ws.scratch<T>(Workspace::kGradient, z.gates.size);
     T* entering = p.state_scale ? ws.scratch<T>(Workspace::kScaledStates, p.state_copies * p.batch * th) : nullptr;
     T* reset_states = z.candidate ? ws.scratch<T>(Workspace::kResetStates, p.batch * th) : nullptr;
     T* scratch = ws.scratch<T>(Workspace::kScratch, blocks * scratch_rows);
-    const Index groups = cut.by_units ? 1 : group_count(blocks, z.partial * static_cast<Index>(sizeof(T)));
+    const Index groups = z.large ? 1 : group_count(blocks, z.partial * static_cast<Index>(sizeof(T)));
     T* partials = ws.scratch<T>(Workspace::kPartials, groups * z.partial);
-    T* products = p.input_copies > 1 ? ws.scratch<T>(Workspace::kInputGradient, blocks * p.steps * f) : nullptr;
+    T* products = p.input_copies > 1 ? ws.scratch<T>(Workspace::kInputGradient, blocks * std::max(rows, p.steps) * f) : nullptr;
     const WeightGradients<T> gradients{p, z, da, x, kept.states, entering, reset_states};
 
     const auto walk_back = [&](Index block) {
@@ -362,9 +417,11 @@ void rnn_backward(const Rnn<T>& p, const RnnKept<T>& kept, const RnnGradients<T>
         q.rows = n, q.steps = p.steps, q.units = h;
         q.states = kept.states + b * th;
         q.initial_state = p.initial_state ? p.initial_state + b * h : nullptr;
-        q.carry = kept.carry ? kept.carry + b * (p.steps + 1) * z.hp : nullptr;
-        q.gates = da + b * p.steps * z.width;
-        q.z = kept.z ? kept.z + b * p.steps * z.width : nullptr;
+        q.carry = kept.carry ? kept.carry + b * z.carry.at.row : nullptr;
+        q.carry_at = z.carry.at;
+        q.gates = da + b * z.gates.at.row;
+        q.z = kept.z ? kept.z + b * z.gates.at.row : nullptr;
+        q.gates_at = z.gates.at;
         q.d_output = g.d_output ? g.d_output + b * (p.sequences ? th : h) : nullptr;
         q.sequences = p.sequences, q.zero_output_for_mask = p.zero_output_for_mask;
         q.d_final_state = g.d_final_state ? g.d_final_state + b * h : nullptr;
@@ -379,19 +436,16 @@ void rnn_backward(const Rnn<T>& p, const RnnKept<T>& kept, const RnnGradients<T>
         q.d_initial_carry = g.d_initial_carry ? g.d_initial_carry + b * h : nullptr;
         q.scratch = scratch + block * scratch_rows;
         q.activation = p.activation, q.recurrent_activation = p.recurrent_activation;
-        q.streamed = cut.asks(n);
+        q.streamed = asks_ahead(z, n);
         k.rnn_backward[static_cast<int>(p.cell)](q);
         if (entering) scale_states(p, kept.states, entering, b, b + n);
-        if (g.dx) input_gradient(p, z, da, wt, g.dx, products ? products + block * p.steps * f : nullptr, b, b + n);
+        if (g.dx) input_gradient(p, z, da, wt, g.dx, products ? products + block * std::max(rows, p.steps) * f : nullptr, b, b + n);
         return typename WeightGradients<T>::Part{b, n, 0, z.blocks};
     };
     std::memset(partials, 0, bytes<T>(groups * z.partial));
-    if (cut.by_units) {
-        // Columns of C that stay in L2 beside a chunk of A. Each sum runs in one piece, so the cut touches no bits.
-        constexpr Index kTaskColumns = 512;
+    if (z.large) {
         parallel_for(blocks, walk_back);
-        const Index fitting = kTaskColumns / (z.cell.vectors * z.lanes), share = (z.blocks + num_threads() - 1) / num_threads();
-        const Index per_task = fitting < share ? fitting : share;
+        const Index per_task = (z.blocks + num_threads() - 1) / num_threads();  // each sum runs in one piece: no bits depend on it
         parallel_for((z.blocks + per_task - 1) / per_task, [&](Index task) {
             const Index first = task * per_task;
             gradients.add({0, p.batch, first, first + per_task < z.blocks ? per_task : z.blocks - first}, partials);
@@ -410,8 +464,8 @@ void rnn_backward(const Rnn<T>& p, const RnnKept<T>& kept, const RnnGradients<T>
 }
 
 #define PYRNN_INSTANTIATE(T)                                                                           \
-    template Index gates_width(const Rnn<T>&);                                                         \
-    template Index carry_width(const Rnn<T>&);                                                         \
+    template Index gates_size(const Rnn<T>&);                                                          \
+    template Index carry_size(const Rnn<T>&);                                                          \
     template void rnn_forward(const Rnn<T>&, const RnnKept<T>&, T*, T*, T*, Workspace&);               \
     template RnnForward<T> rnn_step(const Rnn<T>&, Workspace&);                                        \
     template void rnn_backward(const Rnn<T>&, const RnnKept<T>&, const RnnGradients<T>&, Workspace&);

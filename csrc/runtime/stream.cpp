@@ -42,8 +42,9 @@ void Stream<T>::add_recurrent(const Rnn<T>& p) {
     stage.cell = static_cast<int>(p.cell);
     stage.recurrent = rnn_step(p, *stage.memory);
     stage.recurrent.states = stage.output;
-    states_.push_back({const_cast<T*>(stage.recurrent.initial_state), p.units, p.units});
-    if (stage.recurrent.carry) states_.push_back({stage.recurrent.carry, p.units, 2 * padded<T>(p.units)});
+    const RnnForward<T>& q = stage.recurrent;
+    states_.push_back({const_cast<T*>(q.initial_state), p.units, p.units});
+    if (q.carry) states_.push_back({q.carry, p.units, q.carry_at.row});
 }
 
 template <class T>
@@ -87,8 +88,6 @@ void Stream<T>::step(const T* x) {
                 q.x = x;
                 k.rnn_forward[stage.cell](q);
                 std::memcpy(const_cast<T*>(q.initial_state), stage.output, static_cast<std::size_t>(batch_ * n) * sizeof(T));
-                const Index hp = padded<T>(n);
-                if (q.carry) copy_rows(q.carry, 2 * hp, q.carry + hp, 2 * hp, batch_, n);
                 break;
             }
             case Kind::kDense: {

@@ -21,6 +21,11 @@ struct Gru {
         return activation == Activation::kTanh && recurrent == Activation::kSigmoid;
     }
 
+    template <class T>
+    static const T* reads(const BackwardStep<T>& step) {
+        return step.s > 0 ? step.held : nullptr;  // the initial state has a stride of its own
+    }
+
     template <class T, int kRows, int kCols>
     PYRNN_INLINE static void forward(const RnnForward<T>& p, const ForwardStep<T>& step, Vec<T> (&acc)[kRows][kCols], Index row,
                                      Index block) {
@@ -122,6 +127,11 @@ struct GruResetBefore {
     static constexpr bool kDirect = true;
     enum { kG, kZ, kR, kV };
     static bool fused(Activation, Activation) { return false; }
+
+    template <class T>
+    static const T* reads(const BackwardStep<T>& step) {
+        return step.s > 0 ? step.held : nullptr;  // the initial state has a stride of its own
+    }
 
     template <class T, int kRows, int kCols>
     PYRNN_INLINE static void forward(const RnnForward<T>&, const ForwardStep<T>&, Vec<T> (&)[kRows][kCols], Index, Index) {}

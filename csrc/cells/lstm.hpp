@@ -18,6 +18,11 @@ struct Lstm {
         return activation == Activation::kTanh && recurrent == Activation::kSigmoid;
     }
 
+    template <class T>
+    static const T* reads(const BackwardStep<T>&) {
+        return nullptr;
+    }
+
     template <class T, int kRows, int kCols>
     PYRNN_INLINE static void forward(const RnnForward<T>& p, const ForwardStep<T>& step, Vec<T> (&acc)[kRows][kCols], Index row,
                                      Index block) {

@@ -13,6 +13,10 @@ struct SimpleRnn {
     static constexpr CellInfo kInfo = info(Cell::kSimpleRnn);
     static constexpr bool kDirect = false;
     static bool fused(Activation activation, Activation) { return fused_in_registers(activation); }
+    template <class T>
+    static const T* reads(const BackwardStep<T>& step) {
+        return step.state;
+    }
 
     template <class T, int kRows, int kBlocks>
     PYRNN_INLINE static void forward(const RnnForward<T>& p, const ForwardStep<T>& step, Vec<T> (&acc)[kRows][kBlocks], Index row,

@@ -31,17 +31,22 @@ PYRNN_INLINE Index blocks_of(Index n) {
     return (n + kLanes<T> - 1) / kLanes<T>;
 }
 
+template <class T>
+struct Ahead {
+    const T* at;
+    Index step;
+};
+
 // acc[r][b * kVectors + kFirst + g] += a[r][k] * panel[b][k][g] over k, for kBlocks blocks and kCount vectors g of each;
 // the vectors of k stand k_stride apart (kCount * P where the panel holds no others).
 //
-// With kAhead each k asks L2 for a vector of a later tile's weights, one after the other from `ahead` elements behind the
-// panel on.
+// With kAhead each k asks L2 for weights of a later tile and moves on by ahead.step elements.
 //
 // The rows of a are addressed from one pointer for every four: lda, 2 lda and 3 lda fit x86's addressing modes, while a
 // register for each of 16 rows would not fit and spill into vector registers.
 template <int kVectors, int kFirst, int kCount, bool kAhead = false, class T, int kRows, int kCols>
 PYRNN_INLINE void accumulate(Vec<T> (&acc)[kRows][kCols], const T* a, Index lda, const T* panel, Index block_stride,
-                             Index k_stride, Index k_count, Index ahead = 0) {
+                             Index k_stride, Index k_count, Ahead<T> ahead = {}) {
     constexpr int kBlocks = kCols / kVectors, kGroups = (kRows + 3) / 4;
     const T* group[kGroups];
 #pragma GCC unroll 4
@@ -49,8 +54,8 @@ PYRNN_INLINE void accumulate(Vec<T> (&acc)[kRows][kCols], const T* a, Index lda,
     const Index lda3 = 3 * lda;
     for (Index k = 0; k < k_count; ++k, panel += k_stride) {
         if constexpr (kAhead) {
-            __builtin_prefetch(panel + ahead, 0, 2);
-            ahead += kLanes<T> - k_stride;
+            __builtin_prefetch(ahead.at, 0, 2);
+            ahead.at += ahead.step;
         }
         Vec<T> w[kBlocks * kCount];
 #pragma GCC unroll 8

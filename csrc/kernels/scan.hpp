@@ -7,8 +7,8 @@
 // A cell gives, for the activations that it can do in registers (Cell::fused):
 //   forward(acc, ...)   on the accumulators of a row and unit block
 //   backward(dh, ...)
-// and for all others the same on whole rows in memory, forward_rows and backward_rows; and kDirect, whether some of dh
-// reaches h_{s-1} without passing U (then backward leaves it in running.direct).
+// and for all others the same on whole rows in memory, forward_rows and backward_rows; kDirect, whether some of dh reaches
+// h_{s-1} without passing U (then backward leaves it in running.direct); and reads(step), the h that backward reads, or null.
 #pragma once
 
 #include "gemm.hpp"
@@ -45,13 +45,15 @@ struct ForwardStep {
     Strides gates_at;  // those of z are the problem's
 };
 
-// How far behind its own panel a tile of `block` asks for weights: in the next panel, or the first, which the next step begins
-// with; each tile of rows for another share of it, k_count vectors. 0 where the weights stay in L2.
+// The weights that a tile of `block` asks for: its share, by rows, of the next panels, or of the first, which the next step
+// begins with. Spread evenly over its sums: more at a time would hold up the loads of the tile itself. Null where the weights
+// stay in L2.
 template <int kRows, int kWide, int kVectors, class T>
-PYRNN_INLINE Index ahead_of(bool streamed, Index block, Index blocks, Index k_count, Index row) {
-    if (!streamed) return 0;
-    const Index next = block + 2 * kWide <= blocks ? block + kWide : 0, share = row / kRows % (kWide * kVectors);
-    return ((next - block) * kVectors + share) * k_count * kLanes<T>;
+PYRNN_INLINE Ahead<T> ahead_of(bool streamed, const T* panels, Index block, Index blocks, Index k_count, Index row, Index rows) {
+    constexpr Index kWidth = kVectors * kLanes<T>;
+    if (!streamed) return {nullptr, 0};
+    const Index next = block + 2 * kWide <= blocks ? block + kWide : 0;
+    return {panels + next * k_count * kWidth + k_count * kWide * kWidth * row / rows, (kWide * kWidth * kRows + rows - 1) / rows};
 }
 
 // Asks for what the end of a tile will read and write: kCount vectors in each of kBlocks unit blocks of a row.
@@ -76,11 +78,11 @@ PYRNN_INLINE void write_gates(const Vec<T> (&acc)[kRows][kCols], T* gates, const
 // acc += a W over the kCount gates from vector kFirst on. With copy != 0 each gate reads its own copy of a.
 template <int kVectors, int kFirst, int kCount, int kGate = 0, class T, int kRows, int kCols>
 PYRNN_INLINE void accumulate_gates(Vec<T> (&acc)[kRows][kCols], const T* a, Index lda, Index copy, const T* panels, Index block,
-                                   Index k_count, Index ahead) {
+                                   Index k_count, Ahead<T> ahead) {
     constexpr Index kStep = kCount * kLanes<T>;
     const T* panel = panels + block * k_count * kStep;
     if (copy == 0) {
-        if (ahead) accumulate<kVectors, kFirst, kCount, true>(acc, a, lda, panel, k_count * kStep, kStep, k_count, ahead);
+        if (ahead.at) accumulate<kVectors, kFirst, kCount, true>(acc, a, lda, panel, k_count * kStep, kStep, k_count, ahead);
         else accumulate<kVectors, kFirst, kCount>(acc, a, lda, panel, k_count * kStep, kStep, k_count);
         return;
     }
@@ -112,11 +114,11 @@ struct ForwardTile {
         constexpr int kGates = C::kInfo.gates, kU = C::kInfo.u_count;
         const Index blocks = blocks_of<T>(p.units);
         accumulate_gates<kV, 0, kGates>(acc, step.x + row * ldx, ldx, p.x_copy, p.w_panels, block, p.features,
-                                        ahead_of<kRows, kBlocks, kGates, T>(p.streamed, block, blocks, p.features, row));
+                                        ahead_of<kRows, kBlocks, kGates>(p.streamed, p.w_panels, block, blocks, p.features, row, p.rows));
         if (step.entering)
             accumulate_gates<kV, C::kInfo.u_first, kU>(acc, step.entering + row * step.ld_entering, step.ld_entering,
                                                        step.entering_copy, p.u_panels, block, p.units,
-                                                       ahead_of<kRows, kBlocks, kU, T>(p.streamed, block, blocks, p.units, row));
+                                                       ahead_of<kRows, kBlocks, kU>(p.streamed, p.u_panels, block, blocks, p.units, row, p.rows));
         if (step.z) write_gates<kV>(acc, step.z + block * p.gates_at.block + row * p.gates_at.row, p.gates_at);
         if (fused) C::forward(p, step, acc, row, block);
         else write_gates<kV>(acc, gates, step.gates_at);
@@ -222,25 +224,25 @@ struct Running {
     T *direct, *carry, *dh;
 };
 
-// dA_{s+1} U^T for the kRows x kBlocks tile, each gate scaled where recurrent dropout says so. `next`, where it is not null: the
-// gates that the tile will turn into dA_s, asked for a few at a time so that they do not hold up the weights.
-template <class C, class T, int kRows, int kBlocks>
+// dA_{s+1} U^T for the kRows x kBlocks tile, each gate scaled where recurrent dropout says so. On the way ask(r) is called once
+// for each row of the tile.
+template <class C, class T, int kRows, int kBlocks, class Ask>
 PYRNN_INLINE void recurrent_product(const RnnBackward<T>& p, Vec<T> (&acc)[kRows][kBlocks], const T* da, Index row, Index block,
-                                    const T* next) {
+                                    const Ask& ask) {
     constexpr Index kP = kLanes<T>, kV = C::kInfo.vectors, kU = C::kInfo.u_count, kRun = kU * kP;
     const Index blocks = blocks_of<T>(p.units), k_all = blocks * kRun, column = block * kP;
     const T* panel = p.ut_panels + block * k_all * kP;
     const Index ld_da = p.gates_at.row;
     da += row * ld_da + C::kInfo.u_first * kP;
-    const Index ahead = ahead_of<kRows, kBlocks, 1, T>(p.streamed, block, blocks, k_all, row);
+    Ahead<T> ahead = ahead_of<kRows, kBlocks, 1>(p.streamed, p.ut_panels, block, blocks, k_all, row, p.rows);
     if (!p.state_scale || p.scale_copies == 1) {
         const Index runs = kU == kV && p.gates_at.block == kV * kP ? 1 : blocks, run = k_all / runs;
         for (Index b = 0; b < runs; ++b) {
             const T *from = da + b * p.gates_at.block, *weights = panel + b * run * kP;
-            if (next)
-                for (Index r = b; r < kRows; r += runs) prefetch_row<kBlocks, kV>(next + r * ld_da, p.gates_at);
-            if (ahead) accumulate<1, 0, 1, true>(acc, from, ld_da, weights, k_all * kP, kP, run, ahead);
+            for (Index r = b; r < kRows; r += runs) ask(r);
+            if (ahead.at) accumulate<1, 0, 1, true>(acc, from, ld_da, weights, k_all * kP, kP, run, ahead);
             else accumulate<1, 0, 1>(acc, from, ld_da, weights, k_all * kP, kP, run);
+            ahead.at += run * ahead.step;
         }
         if (!p.state_scale) return;
     }
@@ -277,10 +279,16 @@ struct BackwardTile {
         const Index column = block * kP, hp = blocks_of<T>(p.units) * kP, n = p.units - column;
         Vec<T> dh[kRows][kBlocks];
         start(dh, static_cast<const T*>(nullptr));
-        if (step.product) {
-            const T* gates = p.streamed && step.s >= 0 ? step.gates + block * p.gates_at.block + row * p.gates_at.row : nullptr;
-            recurrent_product<C>(p, dh, step.gates + p.gates_at.step, row, block, gates);
-        }
+        // What the step will read and write comes from far away in large layers: asked for row by row during the product, so that
+        // it does not hold up the weights.
+        const auto ask = [&](Index r) {
+            if (!p.streamed || step.s < 0) return;
+            prefetch_row<kBlocks, C::kInfo.vectors>(step.gates + (row + r) * p.gates_at.row + block * p.gates_at.block, p.gates_at);
+            if (const T* h = C::reads(step)) prefetch_row<kBlocks, 1>(h + (row + r) * p.steps * p.units + column, Strides{0, 0, kP});
+            if (p.carry) prefetch_row<kBlocks, 1>(step.carry_in + (row + r) * p.carry_at.row + block * p.carry_at.block, p.carry_at);
+            if (step.d_output) prefetch_row<kBlocks, 1>(step.d_output + (row + r) * step.ld_output + column, Strides{0, 0, kP});
+        };
+        if (step.product) recurrent_product<C>(p, dh, step.gates + p.gates_at.step, row, block, ask);
         if (step.direct) add_existing(dh, running.direct + row * hp + column, hp, kBlocks * kP);
         if (step.d_output) {
             const T* d = step.d_output + row * step.ld_output + column;

@@ -71,11 +71,11 @@ class Loss(registry.Configurable):
             )
         values, gradient = self.elements(np.asarray(y_true), y_pred)
         weights = _weights(values, sample_weight, mask, self.reduction)
-        total = float(np.sum(values, dtype=values.dtype) if weights is None else np.vdot(values, weights))
+        total = float(values.sum() if weights is None else np.vdot(values, weights))
         scale = self._scale(values, weights)
         if weights is not None:
             gradient = gradient * weights.reshape(weights.shape + (1,) * (gradient.ndim - weights.ndim))
-        gradient = gradient * np.asarray(scale, gradient.dtype)
+        gradient = gradient * gradient.dtype.type(scale)
         return total * scale, np.ascontiguousarray(gradient, y_pred.dtype)
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
@@ -142,7 +142,7 @@ class _Elementwise(Loss):
         n = values.shape[-1]
         if n == 1:
             return values[..., 0], slopes
-        return values.mean(axis=-1), slopes * np.asarray(1 / n, slopes.dtype)
+        return values.mean(axis=-1), slopes * slopes.dtype.type(1 / n)
 
 
 class MeanSquaredError(_Elementwise):

@@ -188,7 +188,7 @@ class Sequential(Trainer):
         """The weights that training changes."""
         if not self._trainable:
             return []
-        return [weight for layer in self._layers for weight in layer.trainable_weights]
+        return [w for layer in self._layers if layer.trainable for w in layer._weights if w.trainable]
 
     @property
     def non_trainable_weights(self) -> list[Weight]:
@@ -287,11 +287,15 @@ class Sequential(Trainer):
 
         An activity's penalty is divided by the batch size, as in Keras.
         """
-        penalty = sum(w.regularizer(w.array) for w in self.weights if w.regularizer is not None)
+        penalty = 0.0
+        for layer in self._layers:
+            for weight in layer._weights:
+                if weight.regularizer is not None:
+                    penalty += weight.regularizer(weight.array)
         for layer, y in self._activities.items():
             assert layer.activity_regularizer is not None
             penalty += layer.activity_regularizer(y) / len(y)
-        return float(penalty)
+        return penalty
 
     def add_regularization_gradients(self) -> None:
         """Add the regularizers' gradients to the weights' gradients."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -47,6 +48,8 @@ def as_float(name: str, value: Any, dtype: str, *, allow_integers: bool = False)
         TypeError: if it holds no numbers.
         ValueError: if it is ragged.
     """
+    if type(value) is np.ndarray and value.dtype == dtype and value.flags.c_contiguous:
+        return value
     try:
         array = np.asarray(value)
     except ValueError:
@@ -84,7 +87,7 @@ def make_batch(parts: Any, dtype: str, class_weight: Mapping[int, float] | None 
     for name, array in (("y", y), ("sample_weight", weight)):
         if array is not None and (array.ndim == 0 or len(array) != len(x)):
             raise ValueError(f"{name} must have one row for each of the {len(x)} samples of x, got shape {array.shape}")
-    if y is not None and y.dtype.kind == "f" and np.isnan(np.sum(y)) and np.isnan(y).any():
+    if y is not None and y.dtype.kind == "f" and math.isnan(y.sum()) and np.isnan(y).any():
         raise ValueError("y holds NaN: remove or fill these samples first")
     if class_weight is not None and y is not None:
         by_class = class_weights(y, class_weight, dtype)

@@ -2,6 +2,8 @@
 // pages from the system cost more than many a product. Aligned, so that no vector straddles two cache lines.
 #pragma once
 
+#include <sys/mman.h>
+
 #include <cstdlib>
 #include <mutex>
 #include <new>
@@ -13,10 +15,17 @@ namespace pyrnn {
 
 constexpr Index kAlignment = 64;
 
+// Large blocks ask the system for huge pages: those lie in one piece, so that weights which fit into L2 do not fight for its
+// sets by the accident of where their pages lie.
 inline void* aligned_bytes(Index bytes) {
-    const Index rounded = ((bytes > 0 ? bytes : 1) + kAlignment - 1) / kAlignment * kAlignment;
-    void* memory = std::aligned_alloc(kAlignment, static_cast<std::size_t>(rounded));
+    constexpr Index kHugePage = Index{1} << 21;
+    const Index alignment = bytes >= kHugePage / 2 ? kHugePage : kAlignment;
+    const Index rounded = ((bytes > 0 ? bytes : 1) + alignment - 1) / alignment * alignment;
+    void* memory = std::aligned_alloc(static_cast<std::size_t>(alignment), static_cast<std::size_t>(rounded));
     if (!memory) throw std::bad_alloc();
+#if defined(MADV_HUGEPAGE)
+    if (alignment == kHugePage) madvise(memory, static_cast<std::size_t>(rounded), MADV_HUGEPAGE);
+#endif
     return memory;
 }
 

@@ -80,8 +80,8 @@ PYRNN_INLINE Vec<T> from_bits(IVec<T> v) {
     return (Vec<T>)v;
 }
 
-// What AVX-512 has an instruction for: v 2^n for any integral n, min and max that keep a NaN in v, 1 / v to 1 ULP for
-// |v| in 2^-126 .. 2^126. The builtins of GCC and Clang, since <immintrin.h> would bring weak symbols along.
+// What AVX-512 has an instruction for: v 2^n for any integral n, min and max that keep a NaN in v, a / b to 1 ULP for
+// |b| in 2^-126 .. 2^126. The builtins of GCC and Clang, since <immintrin.h> would bring weak symbols along.
 #if defined(__AVX512F__) && PYRNN_VECTOR_BYTES == 64
 constexpr int kCurrentRounding = 4;
 PYRNN_INLINE Vec<float> times_pow2(Vec<float> v, Vec<float> n) {
@@ -96,9 +96,9 @@ PYRNN_INLINE Vec<float> at_most(Vec<float> v, float limit) {
 PYRNN_INLINE Vec<float> at_least(Vec<float> v, float limit) {
     return __builtin_ia32_maxps512_mask(splat(limit), v, v, 0xffff, kCurrentRounding);
 }
-PYRNN_INLINE Vec<float> reciprocal(Vec<float> v) {
-    const Vec<float> r = __builtin_ia32_rcp14ps512_mask(v, v, 0xffff);
-    return r + r * (1.0f - v * r);
+PYRNN_INLINE Vec<float> quotient(Vec<float> a, Vec<float> b) {
+    const Vec<float> r = __builtin_ia32_rcp14ps512_mask(b, b, 0xffff), q = a * r;
+    return q + r * (a - b * q);
 }
 #else
 PYRNN_INLINE Vec<float> pow2(IVec<float> n) { return (Vec<float>)((n + 127) << 23); }
@@ -115,11 +115,11 @@ PYRNN_INLINE Vec<double> times_pow2(Vec<double> v, Vec<double> n) {
 }
 PYRNN_INLINE Vec<float> at_most(Vec<float> v, float limit) { return v > limit ? splat(limit) : v; }
 PYRNN_INLINE Vec<float> at_least(Vec<float> v, float limit) { return v < limit ? splat(limit) : v; }
-PYRNN_INLINE Vec<float> reciprocal(Vec<float> v) { return 1.0f / v; }
+PYRNN_INLINE Vec<float> quotient(Vec<float> a, Vec<float> b) { return a / b; }
 #endif
 PYRNN_INLINE Vec<double> at_most(Vec<double> v, double limit) { return v > limit ? splat(limit) : v; }
 PYRNN_INLINE Vec<double> at_least(Vec<double> v, double limit) { return v < limit ? splat(limit) : v; }
-PYRNN_INLINE Vec<double> reciprocal(Vec<double> v) { return 1.0 / v; }
+PYRNN_INLINE Vec<double> quotient(Vec<double> a, Vec<double> b) { return a / b; }
 
 }  // namespace
 }  // namespace PYRNN_ISA_NAMESPACE

@@ -70,9 +70,9 @@ constexpr Index gemm_tn_scratch(Index m) { return (kGemmTnChunk + kGemmTnGap) * 
 // One block of batch rows of a recurrent layer through all time steps. Pointers start at the block's first row. V is the
 // cell's number of vectors (abi/cell.hpp). Step s, in the order of the walk, reads time s, or T-1-s if backwards.
 //
-// What training keeps for a row of the batch, a step and a unit block is V vectors of gates and of z, one of carry. The runtime
-// says at which strides: by rows, [row][step][unit block], where a layer is small; by tiles, [step][unit block][row], where what
-// a tile reads and writes should lie side by side.
+// What training keeps for a row of the batch, a step and a unit block is V vectors of gates and of z, and two of carry: c and
+// act(c) (c alone where nothing is kept). The runtime says at which strides: by rows, [row][step][unit block], where a layer is
+// small; by tiles, [step][unit block][row], where what a tile reads and writes should lie side by side.
 //
 //   x (rows, T, F)            x_copy elements to the next gate's copy; 0 where all gates read the same x
 //   mask (rows, T)            or null; a masked step holds its states

@@ -1,7 +1,7 @@
 // LSTM (Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000), rec the recurrent activation:
 //   i, f, o = rec(b + x W + h U),  g = act(b + x W + h U),  c = f c_{t-1} + i g,  h = o act(c)
 //
-// Kept for backward: i, f, g, o in the place where dA will stand, and c.
+// Kept for backward: i, f, g, o in the place where dA will stand, and in the slots of carry c and behind it act(c).
 #pragma once
 
 #include "../kernels/scan.hpp"
@@ -36,8 +36,10 @@ struct Lstm {
                 const Vec<T> i = vector_sigmoid<T>(acc[r][b * kV + kI]), f = vector_sigmoid<T>(acc[r][b * kV + kF]);
                 const Vec<T> g = vector_tanh<T>(acc[r][b * kV + kG]), o = vector_sigmoid<T>(acc[r][b * kV + kO]);
                 const Vec<T> c = f * load(step.carry_in + carry) + rounded<T>(i * g);
+                const Vec<T> y = vector_tanh<T>(c);
                 store(step.carry_out + carry, c);
-                store_columns(step.state + (row + r) * ld_state + at, o * vector_tanh<T>(c), p.units - at);
+                if (p.gates) store(step.carry_out + carry + kP, y);
+                store_columns(step.state + (row + r) * ld_state + at, o * y, p.units - at);
                 if (step.gates) {
                     T* gates = step.gates + (row + r) * step.gates_at.row + (block + b) * step.gates_at.block;
                     store(gates + kI * kP, i), store(gates + kF * kP, f), store(gates + kG * kP, g), store(gates + kO * kP, o);
@@ -63,6 +65,8 @@ struct Lstm {
                 store(step.carry_out + carry, c), store(temporary + b * kP, c);
             }
             activate(p.activation, temporary, p.units, temporary, p.units, 1, p.units);
+            for (Index b = 0; p.gates && b < blocks_of<T>(p.units); ++b)
+                store(step.carry_out + r * p.carry_at.row + b * p.carry_at.block + kP, load(temporary + b * kP));
             for (Index u = 0; u < p.units; ++u) h[u] = gates(kO, u) * temporary[u];
         }
     }
@@ -81,7 +85,7 @@ struct Lstm {
                 T* carried = running.carry + (row + r) * hp + (block + b) * kP;
                 const Vec<T> i = load(gates + kI * kP), f = load(gates + kF * kP), g = load(gates + kG * kP);
                 const Vec<T> o = load(gates + kO * kP), c_in = load(step.carry_in + carry);
-                const Vec<T> y = vector_tanh<T>(load(step.carry_out + carry));
+                const Vec<T> y = load(step.carry_out + carry + kP);
                 const Vec<T> dc = load(carried) + dh[r][b] * o * (T(1) - y * y);
                 store(gates + kI * kP, dc * g * (i * (T(1) - i)));
                 store(gates + kF * kP, dc * c_in * (f * (T(1) - f)));
@@ -102,8 +106,7 @@ struct Lstm {
             const GateRow<kV, const T> z(step.z, p.gates_at, r);
             T *dh = running.dh + r * hp, *carried = running.carry + r * hp;
             const auto kept_carry = [&](const T* slot, Index u) { return slot[r * p.carry_at.row + u / kP * p.carry_at.block + u % kP]; };
-            for (Index u = 0; u < units; ++u) c[u] = kept_carry(step.carry_out, u);
-            activate(p.activation, c, units, y, units, 1, units);
+            for (Index u = 0; u < units; ++u) c[u] = kept_carry(step.carry_out, u), y[u] = kept_carry(step.carry_out + kP, u);
             for (Index u = 0; u < units; ++u) dy[u] = dh[u] * gates(kO, u);
             derivative_row(p.activation, y, c, dy, dc, units);
             for (Index u = 0; u < units; ++u) dc[u] += carried[u];

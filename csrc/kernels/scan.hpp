@@ -285,7 +285,7 @@ struct BackwardTile {
             if (!p.streamed || step.s < 0) return;
             prefetch_row<kBlocks, C::kInfo.vectors>(step.gates + (row + r) * p.gates_at.row + block * p.gates_at.block, p.gates_at);
             if (const T* h = C::reads(step)) prefetch_row<kBlocks, 1>(h + (row + r) * p.steps * p.units + column, Strides{0, 0, kP});
-            if (p.carry) prefetch_row<kBlocks, 1>(step.carry_in + (row + r) * p.carry_at.row + block * p.carry_at.block, p.carry_at);
+            if (p.carry) prefetch_row<kBlocks, 2>(step.carry_in + (row + r) * p.carry_at.row + block * p.carry_at.block, p.carry_at);
             if (step.d_output) prefetch_row<kBlocks, 1>(step.d_output + (row + r) * step.ld_output + column, Strides{0, 0, kP});
         };
         if (step.product) recurrent_product<C>(p, dh, step.gates + p.gates_at.step, row, block, ask);

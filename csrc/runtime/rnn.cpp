@@ -25,7 +25,7 @@ struct Sizes {
           u_at(p.features * w_width), bias_at(u_at + p.units * u_width), candidate_at(bias_at + width),
           partial(candidate_at + (candidate ? p.units * hp : 0)),
           large((p.features + p.units) * w_width * static_cast<Index>(sizeof(T)) > kSmallWeightBytes),
-          gates(kept(p.batch, p.steps, cell.vectors * lanes)), carry(kept(p.batch, p.steps + 1, lanes)) {}
+          gates(kept(p.batch, p.steps, cell.vectors * lanes)), carry(kept(p.batch, p.steps + 1, 2 * lanes)) {}
 
     // How training keeps `vectors` elements for each row, step and unit block (abi/problem.hpp).
     struct Kept {

@@ -31,19 +31,27 @@ struct Gru {
                                      Index block) {
         constexpr Index kP = kLanes<T>;
         const Index ld_state = p.slots * p.units;
+        constexpr int kCount = kRows * kCols / kV;  // of rows and unit blocks, side by side
+        const auto row_of = [&](int n) { return row + n / (kCols / kV); };
+        const auto block_of = [&](int n) { return block + n % (kCols / kV); };
+        const auto gate = [&](int j) {
+            Several<T, kCount> a;
 #pragma GCC unroll 16
-        for (int i = 0; i < kRows; ++i) {
-#pragma GCC unroll 4
-            for (int b = 0; b < kCols / kV; ++b) {
-                const Index at = (block + b) * kP, n = p.units - at;
-                const Vec<T> z = vector_sigmoid<T>(acc[i][b * kV + kZ]), r = vector_sigmoid<T>(acc[i][b * kV + kR]);
-                const Vec<T> q = acc[i][b * kV + kQ], g = vector_tanh<T>(acc[i][b * kV + kG] + r * q);
-                const Vec<T> h = step.held ? load_columns(step.held + (row + i) * step.ld_held + at, n) : Vec<T>{};
-                store_columns(step.state + (row + i) * ld_state + at, g + z * (h - g), n);
-                if (step.gates) {
-                    T* gates = step.gates + (row + i) * step.gates_at.row + (block + b) * step.gates_at.block;
-                    store(gates + kG * kP, g), store(gates + kZ * kP, z), store(gates + kR * kP, r), store(gates + kQ * kP, q);
-                }
+            for (int n = 0; n < kCount; ++n) a.v[n] = acc[n / (kCols / kV)][n % (kCols / kV) * kV + j];
+            return a;
+        };
+        const auto r = vector_sigmoid(gate(kR)), q = gate(kQ), g = vector_tanh(gate(kG) + r * q), z = vector_sigmoid(gate(kZ));
+#pragma GCC unroll 16
+        for (int n = 0; n < kCount; ++n) {
+            const Index at = block_of(n) * kP, left = p.units - at;
+            const Vec<T> h = step.held ? load_columns(step.held + row_of(n) * step.ld_held + at, left) : Vec<T>{};
+            store_columns(step.state + row_of(n) * ld_state + at, g.v[n] + z.v[n] * (h - g.v[n]), left);
+        }
+        if (step.gates) {
+#pragma GCC unroll 16
+            for (int n = 0; n < kCount; ++n) {
+                T* kept = step.gates + row_of(n) * step.gates_at.row + block_of(n) * step.gates_at.block;
+                store(kept + kG * kP, g.v[n]), store(kept + kZ * kP, z.v[n]), store(kept + kR * kP, r.v[n]), store(kept + kQ * kP, q.v[n]);
             }
         }
     }

@@ -28,22 +28,35 @@ struct Lstm {
                                      Index block) {
         constexpr Index kP = kLanes<T>;
         const Index ld_state = p.slots * p.units;
+        constexpr int kCount = kRows * kCols / kV;  // of rows and unit blocks, side by side
+        const auto row_of = [&](int n) { return row + n / (kCols / kV); };
+        const auto block_of = [&](int n) { return block + n % (kCols / kV); };
+        const auto carry_of = [&](int n) { return row_of(n) * p.carry_at.row + block_of(n) * p.carry_at.block; };
+        const auto gate = [&](int j) {
+            Several<T, kCount> z;
 #pragma GCC unroll 16
-        for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 4
-            for (int b = 0; b < kCols / kV; ++b) {
-                const Index at = (block + b) * kP, carry = (row + r) * p.carry_at.row + (block + b) * p.carry_at.block;
-                const Vec<T> i = vector_sigmoid<T>(acc[r][b * kV + kI]), f = vector_sigmoid<T>(acc[r][b * kV + kF]);
-                const Vec<T> g = vector_tanh<T>(acc[r][b * kV + kG]), o = vector_sigmoid<T>(acc[r][b * kV + kO]);
-                const Vec<T> c = f * load(step.carry_in + carry) + rounded<T>(i * g);
-                const Vec<T> y = vector_tanh<T>(c);
-                store(step.carry_out + carry, c);
-                if (p.gates) store(step.carry_out + carry + kP, y);
-                store_columns(step.state + (row + r) * ld_state + at, o * y, p.units - at);
-                if (step.gates) {
-                    T* gates = step.gates + (row + r) * step.gates_at.row + (block + b) * step.gates_at.block;
-                    store(gates + kI * kP, i), store(gates + kF * kP, f), store(gates + kG * kP, g), store(gates + kO * kP, o);
-                }
+            for (int n = 0; n < kCount; ++n) z.v[n] = acc[n / (kCols / kV)][n % (kCols / kV) * kV + j];
+            return z;
+        };
+        const auto i = vector_sigmoid(gate(kI)), f = vector_sigmoid(gate(kF)), g = vector_tanh(gate(kG));
+        Several<T, kCount> c;
+#pragma GCC unroll 16
+        for (int n = 0; n < kCount; ++n) {
+            c.v[n] = f.v[n] * load(step.carry_in + carry_of(n)) + rounded<T>(i.v[n] * g.v[n]);
+            store(step.carry_out + carry_of(n), c.v[n]);
+        }
+        const auto o = vector_sigmoid(gate(kO)), y = vector_tanh(c);
+#pragma GCC unroll 16
+        for (int n = 0; n < kCount; ++n) {
+            const Index at = block_of(n) * kP;
+            store_columns(step.state + row_of(n) * ld_state + at, o.v[n] * y.v[n], p.units - at);
+        }
+        if (step.gates) {
+#pragma GCC unroll 16
+            for (int n = 0; n < kCount; ++n) {
+                T* kept = step.gates + row_of(n) * step.gates_at.row + block_of(n) * step.gates_at.block;
+                store(kept + kI * kP, i.v[n]), store(kept + kF * kP, f.v[n]), store(kept + kG * kP, g.v[n]), store(kept + kO * kP, o.v[n]);
+                store(step.carry_out + carry_of(n) + kP, y.v[n]);
             }
         }
     }

@@ -49,92 +49,96 @@ struct ExpConstants<double> {
 };
 
 // kTimes x log2(e) = n + r; the low bits of `shifted` hold the integer n.
-template <class T>
+template <class V>
 struct Power {
-    Vec<T> shifted, n, r;
+    V shifted, n, r;
 };
-template <int kTimes, class T>
-PYRNN_INLINE Power<T> power_of_two(Vec<T> x) {
+template <int kTimes, class T, int N>
+PYRNN_INLINE Power<Several<T, N>> power_of_two(const Several<T, N>& x) {
     using K = ExpConstants<T>;
-    Power<T> p;
+    Power<Several<T, N>> p;
     p.shifted = x * (kTimes * K::kLog2e) + K::kRound;
     p.n = p.shifted - K::kRound;
 #if defined(__FMA__) || defined(__aarch64__)
     p.r = x * (kTimes * K::kLog2e) - p.n;  // exact but for its last rounding
     p.r = x * (kTimes * K::kLog2eLow) + p.r;
 #else
-    p.r = ((kTimes * x - p.n * K::kLn2High) - p.n * K::kLn2Low) * K::kLog2e;
+    p.r = ((x * T(kTimes) - p.n * K::kLn2High) - p.n * K::kLn2Low) * K::kLog2e;
 #endif
     return p;
 }
+// 2^n for n that leave it a normal number.
+template <class T, int N>
+PYRNN_INLINE Several<T, N> normal_power(const Power<Several<T, N>>& p) {
+#if defined(__AVX512F__) && PYRNN_VECTOR_BYTES == 64
+    return each([](Vec<T> n) { return times_pow2(splat(T(1)), n); }, p.n);
+#else
+    return each([](Vec<T> v) {
+        return from_bits<T>((bits_of<T>(v) << ExpConstants<T>::kMantissa) + bits_of<T>(splat(T(1))));
+    }, p.shifted);
+#endif
+}
 
 // r q(r) = 2^r - 1.
-template <class T>
-PYRNN_INLINE Vec<T> power_minus_1(Vec<T> r) {
+template <class T, int N>
+PYRNN_INLINE Several<T, N> power_minus_1(const Several<T, N>& r) {
     using K = ExpConstants<T>;
-    Vec<T> q = splat(K::kPolynomial[0]);
+    Several<T, N> q = r * K::kPolynomial[0] + K::kPolynomial[1];
 #pragma GCC unroll 16
-    for (const T& c : K::kPolynomial)
-        if (&c != K::kPolynomial) q = q * r + c;
+    for (std::size_t i = 2; i < sizeof(K::kPolynomial) / sizeof(T); ++i) q = q * r + K::kPolynomial[i];
     return q * r;
 }
 
 // e^(kTimes x) for kTimes x in kMin .. kMax (or NaN).
-template <int kTimes, class T>
-PYRNN_INLINE Vec<T> exp_inside(Vec<T> x) {
-    const Power<T> p = power_of_two<kTimes, T>(x);
-    return times_pow2(power_minus_1<T>(p.r) + T(1), p.n);
+template <int kTimes, class T, int N>
+PYRNN_INLINE Several<T, N> exp_inside(const Several<T, N>& x) {
+    const Power<Several<T, N>> p = power_of_two<kTimes>(x);
+    return each([](Vec<T> v, Vec<T> n) { return times_pow2(v, n); }, power_minus_1(p.r) + T(1), p.n);
 }
 
-template <class T>
-PYRNN_INLINE Vec<T> vector_exp(Vec<T> x) {
+template <class T, int N>
+PYRNN_INLINE Several<T, N> vector_exp(const Several<T, N>& x) {
     using K = ExpConstants<T>;
-    return exp_inside<1, T>(at_least(at_most(x, K::kMax), K::kMin));
+    return exp_inside<1>(each([](Vec<T> v) { return at_least(at_most(v, K::kMax), K::kMin); }, x));
 }
 
-template <class T>
-PYRNN_INLINE Vec<T> vector_tanh(Vec<T> x) {
+template <class T, int N>
+PYRNN_INLINE Several<T, N> vector_tanh(const Several<T, N>& x) {
     using K = ExpConstants<T>;
-    const Power<T> p = power_of_two<2, T>(at_least(at_most(x, K::kTanhMax), -K::kTanhMax));
-    const Vec<T> power = from_bits<T>((bits_of<T>(p.shifted) << K::kMantissa) + bits_of<T>(splat(T(1))));  // 2^n
-    const Vec<T> t = power_minus_1<T>(p.r) * power + (power - T(1));
+    const auto p = power_of_two<2>(each([](Vec<T> v) { return at_least(at_most(v, K::kTanhMax), -K::kTanhMax); }, x));
+    const Several<T, N> power = normal_power(p), t = power_minus_1(p.r) * power + (power - T(1));
     return quotient(t, t + T(2));
 }
 
-template <class T>
-PYRNN_INLINE Vec<T> vector_sigmoid(Vec<T> x) {
-    const Vec<T> e = exp_inside<-1, T>(at_most(vector_abs<T>(x), -ExpConstants<T>::kMin));
-    const Vec<T> r = quotient(splat(T(1)), e + T(1));
-    return x < 0 ? e * r : r;
+template <class T, int N>
+PYRNN_INLINE Several<T, N> vector_sigmoid(const Several<T, N>& x) {
+    using K = ExpConstants<T>;
+    const Several<T, N> e = exp_inside<-1>(each([](Vec<T> v) { return at_most(vector_abs<T>(v), -K::kMin); }, x));
+    const Several<T, N> one = each([](Vec<T>) { return splat(T(1)); }, x), r = quotient(one, e + T(1));
+    return each([](Vec<T> v, Vec<T> small, Vec<T> large) { return v < 0 ? small * large : large; }, x, e, r);
 }
 
-template <class T>
-PYRNN_INLINE Vec<T> vector_relu(Vec<T> x) {
-    return x < 0 ? Vec<T>{} : x;  // NaN stays NaN
+template <class T, int N>
+PYRNN_INLINE Several<T, N> vector_relu(const Several<T, N>& x) {
+    return each([](Vec<T> v) { return v < 0 ? Vec<T>{} : v; }, x);  // NaN stays NaN
+}
+
+// acc = f(acc), a vector at a time: here the compiler finds the order itself, and side by side they would spill.
+template <class T, int kRows, int kCols, class F>
+PYRNN_INLINE void map_registers(Vec<T> (&acc)[kRows][kCols], F f) {
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 8
+        for (int c = 0; c < kCols; ++c) acc[r][c] = f(Several<T, 1>{{acc[r][c]}}).v[0];
 }
 
 // The activations that accumulators pass through in registers.
 template <class T, int kRows, int kCols>
 PYRNN_INLINE void activate_registers(Activation kind, Vec<T> (&acc)[kRows][kCols]) {
     switch (kind) {
-        case Activation::kRelu:
-#pragma GCC unroll 16
-            for (int r = 0; r < kRows; ++r)
-#pragma GCC unroll 8
-                for (int c = 0; c < kCols; ++c) acc[r][c] = vector_relu<T>(acc[r][c]);
-            break;
-        case Activation::kTanh:
-#pragma GCC unroll 16
-            for (int r = 0; r < kRows; ++r)
-#pragma GCC unroll 8
-                for (int c = 0; c < kCols; ++c) acc[r][c] = vector_tanh<T>(acc[r][c]);
-            break;
-        case Activation::kSigmoid:
-#pragma GCC unroll 16
-            for (int r = 0; r < kRows; ++r)
-#pragma GCC unroll 8
-                for (int c = 0; c < kCols; ++c) acc[r][c] = vector_sigmoid<T>(acc[r][c]);
-            break;
+        case Activation::kRelu: map_registers<T>(acc, [](const auto& x) { return vector_relu(x); }); break;
+        case Activation::kTanh: map_registers<T>(acc, [](const auto& x) { return vector_tanh(x); }); break;
+        case Activation::kSigmoid: map_registers<T>(acc, [](const auto& x) { return vector_sigmoid(x); }); break;
         default: break;
     }
 }
@@ -292,11 +296,23 @@ inline void sparsemax_row(const T* z, T* y, Index n) {
     for (Index i = 0; i < n; ++i) y[i] = z[i] <= tau ? T(0) : z[i] - tau;
 }
 
+template <int kCount, class T, class F>
+PYRNN_INLINE Index map_several(const T* z, T* y, Index first, Index n, F f) {
+    constexpr Index kP = kLanes<T>;
+    for (; first + kCount * kP <= n; first += kCount * kP) {
+        Several<T, kCount> x;
+#pragma GCC unroll 16
+        for (int i = 0; i < kCount; ++i) x.v[i] = load(z + first + i * kP);
+        x = f(x);
+#pragma GCC unroll 16
+        for (int i = 0; i < kCount; ++i) store(y + first + i * kP, x.v[i]);
+    }
+    return first;
+}
 template <class T, class F>
 PYRNN_INLINE void map_vectors(const T* z, T* y, Index n, F f) {
-    Index i = 0;
-    for (; i + kLanes<T> <= n; i += kLanes<T>) store(y + i, f(load(z + i)));
-    if (i < n) store_partial(y + i, f(load_partial(z + i, n - i)), n - i);
+    const Index i = map_several<1>(z, y, map_several<4>(z, y, Index{0}, n, f), n, f);
+    if (i < n) store_partial(y + i, f(Several<T, 1>{{load_partial(z + i, n - i)}}).v[0], n - i);
 }
 
 template <class T>
@@ -304,10 +320,10 @@ void activate(Activation kind, const T* z, Index ldz, T* y, Index ldy, Index row
     for (Index r = 0; r < rows; ++r, z += ldz, y += ldy) {
         switch (kind) {
             case Activation::kLinear: if (y != z) std::memcpy(y, z, n * sizeof(T)); break;
-            case Activation::kRelu: map_vectors(z, y, n, [](Vec<T> v) { return vector_relu<T>(v); }); break;
-            case Activation::kTanh: map_vectors(z, y, n, [](Vec<T> v) { return vector_tanh<T>(v); }); break;
-            case Activation::kSigmoid: map_vectors(z, y, n, [](Vec<T> v) { return vector_sigmoid<T>(v); }); break;
-            case Activation::kExponential: map_vectors(z, y, n, [](Vec<T> v) { return vector_exp<T>(v); }); break;
+            case Activation::kRelu: map_vectors(z, y, n, [](const auto& x) { return vector_relu(x); }); break;
+            case Activation::kTanh: map_vectors(z, y, n, [](const auto& x) { return vector_tanh(x); }); break;
+            case Activation::kSigmoid: map_vectors(z, y, n, [](const auto& x) { return vector_sigmoid(x); }); break;
+            case Activation::kExponential: map_vectors(z, y, n, [](const auto& x) { return vector_exp(x); }); break;
             case Activation::kSoftmax: softmax_row(z, y, n, false); break;
             case Activation::kLogSoftmax: softmax_row(z, y, n, true); break;
             case Activation::kSparsemax: sparsemax_row(z, y, n); break;

@@ -103,6 +103,18 @@ void on_weights(const py::object& weights, F f) {
     is_double(w, "weights") ? f(w, double{}) : f(w, float{});
 }
 
+// Calls step(first, count) for all of n weights, in pieces whose size does not depend on the number of threads.
+template <class F>
+void in_pieces(Index n, F step) {
+    constexpr Index kPiece = Index{1} << 15;
+    parallel_for((n + kPiece - 1) / kPiece, [&](Index i) { step(i * kPiece, n - i * kPiece < kPiece ? n - i * kPiece : kPiece); });
+}
+// Where the piece at `first` stands in a vector that may be absent.
+template <class T>
+T* piece(T* vector, Index first) {
+    return vector ? vector + first : nullptr;
+}
+
 template <class T>
 py::object gather(const py::array& source, const py::object& indices) {
     const py::array ia = array_of(indices, "indices");
@@ -157,8 +169,12 @@ void bind_pointwise(py::module_& m) {
             on_weights(weights, [&](const py::array& w, auto zero) {
                 using T = decltype(zero);
                 const Index n = w.shape(0);
-                kernels<T>().sgd(flat<T>(weights, "weights", n), pointer<T>(gradients, "gradients", {n}, "(weights,)"),
-                                 flat<T>(momentum, "momentum", n, true), n, T(learning_rate), T(momentum_rate), nesterov);
+                T* const values = flat<T>(weights, "weights", n);
+                const T* const slopes = pointer<T>(gradients, "gradients", {n}, "(weights,)");
+                T* const m = flat<T>(momentum, "momentum", n, true);
+                in_pieces(n, [&](Index i, Index count) {
+                    kernels<T>().sgd(values + i, slopes + i, piece(m, i), count, T(learning_rate), T(momentum_rate), nesterov);
+                });
             });
         },
         py::arg("weights"), py::arg("gradients"), py::arg("momentum"), py::kw_only(), py::arg("learning_rate"),
@@ -170,10 +186,14 @@ void bind_pointwise(py::module_& m) {
             on_weights(weights, [&](const py::array& w, auto zero) {
                 using T = decltype(zero);
                 const Index n = w.shape(0);
-                kernels<T>().rmsprop(flat<T>(weights, "weights", n), pointer<T>(gradients, "gradients", {n}, "(weights,)"),
-                                     flat<T>(velocity, "velocity", n), flat<T>(momentum, "momentum", n, true),
-                                     flat<T>(average_gradient, "average_gradient", n, true), n, T(learning_rate), T(rho),
-                                     T(momentum_rate), T(epsilon));
+                T* const values = flat<T>(weights, "weights", n);
+                const T* const slopes = pointer<T>(gradients, "gradients", {n}, "(weights,)");
+                T* const v = flat<T>(velocity, "velocity", n);
+                T *const m = flat<T>(momentum, "momentum", n, true), *const average = flat<T>(average_gradient, "average_gradient", n, true);
+                in_pieces(n, [&](Index i, Index count) {
+                    kernels<T>().rmsprop(values + i, slopes + i, v + i, piece(m, i), piece(average, i), count, T(learning_rate), T(rho),
+                                         T(momentum_rate), T(epsilon));
+                });
             });
         },
         py::arg("weights"), py::arg("gradients"), py::arg("velocity"), py::arg("momentum"), py::arg("average_gradient"),
@@ -189,10 +209,14 @@ void bind_pointwise(py::module_& m) {
                 const double count = static_cast<double>(step);
                 const double alpha =
                     learning_rate * std::sqrt(1 - std::pow(beta_2, count)) / (1 - std::pow(beta_1, count));
-                kernels<T>().adam(flat<T>(weights, "weights", n), pointer<T>(gradients, "gradients", {n}, "(weights,)"),
-                                  flat<T>(momentum, "momentum", n), flat<T>(velocity, "velocity", n),
-                                  flat<T>(velocity_hat, "velocity_hat", n, true), n, T(alpha), T(beta_1), T(beta_2),
-                                  T(epsilon));
+                T* const values = flat<T>(weights, "weights", n);
+                const T* const slopes = pointer<T>(gradients, "gradients", {n}, "(weights,)");
+                T *const m = flat<T>(momentum, "momentum", n), *const v = flat<T>(velocity, "velocity", n);
+                T* const largest = flat<T>(velocity_hat, "velocity_hat", n, true);
+                in_pieces(n, [&](Index i, Index count) {
+                    kernels<T>().adam(values + i, slopes + i, m + i, v + i, piece(largest, i), count, T(alpha), T(beta_1), T(beta_2),
+                                      T(epsilon));
+                });
             });
         },
         py::arg("weights"), py::arg("gradients"), py::arg("momentum"), py::arg("velocity"), py::arg("velocity_hat"),

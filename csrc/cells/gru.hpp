@@ -13,6 +13,27 @@ namespace pyrnn {
 namespace PYRNN_ISA_NAMESPACE {
 namespace {
 
+// h = z h_{t-1} + (1 - z) g over a row.
+template <int kVectors, int kG, int kZ, class T>
+void mix(const GateRow<kVectors, T>& gates, const T* held, T* h, Index units) {
+    constexpr Index kP = kLanes<T>;
+    for (Index b = 0; b * kP < units; ++b) {
+        const Index left = units - b * kP;
+        const Vec<T> g = load(gates.vector(b, kG)), before = held ? load_columns(held + b * kP, left) : Vec<T>{};
+        store_columns(h + b * kP, g + load(gates.vector(b, kZ)) * (before - g), left);
+    }
+}
+// What dh is to z and g, before their activations, into dz and dg; and what of it reaches h_{t-1} without passing U.
+template <int kVectors, int kG, int kZ, class T>
+void split_dh(const GateRow<kVectors, T>& gates, const T* held, const T* dh, T* dz, T* dg, T* direct, Index units) {
+    constexpr Index kP = kLanes<T>;
+    for (Index b = 0, at = 0; at < units; ++b, at += kP) {
+        const Vec<T> d = load(dh + at), g = load(gates.vector(b, kG)), z = load(gates.vector(b, kZ));
+        const Vec<T> before = held ? load_columns(held + at, units - at) : Vec<T>{};
+        store(dz + at, d * (before - g)), store(dg + at, d * (T(1) - z)), store(direct + at, d * z);
+    }
+}
+
 struct Gru {
     static constexpr CellInfo kInfo = info(Cell::kGru);
     static constexpr bool kDirect = true;
@@ -74,8 +95,7 @@ struct Gru {
                 if (pre.first) store(pre.vector(b, kG), g);
             }
             activate_gate<kV>(p.activation, gates, kG, p.units, temporary);
-            for (Index u = 0; u < p.units; ++u)
-                h[u] = gates(kG, u) + gates(kZ, u) * ((held ? held[u] : T(0)) - gates(kG, u));
+            mix<kV, kG, kZ>(gates, held, h, p.units);
         }
     }
 
@@ -113,16 +133,12 @@ struct Gru {
             const GateRow<kV, const T> pre(step.z, p.gates_at, i);
             T *dh = running.dh + i * hp, *direct = running.direct + i * hp;
             const T* held = step.held ? step.held + i * step.ld_held : nullptr;
-            for (Index u = 0; u < units; ++u) {
-                d[u] = dh[u] * ((held ? held[u] : T(0)) - gate(kG, u));
-                dg[u] = dh[u] * (1 - gate(kZ, u));
-                direct[u] = dh[u] * gate(kZ, u);
-            }
+            split_dh<kV, kG, kZ>(gate, held, dh, d, dg, direct, units);
             differentiate_gate<kV>(p.recurrent_activation, gate, pre, kZ, units, d, temporary);
             differentiate_gate<kV>(p.activation, gate, pre, kG, units, dg, temporary);
-            for (Index u = 0; u < units; ++u) {
-                d[u] = gate(kG, u) * gate(kQ, u);
-                gate(kQ, u) = gate(kG, u) * gate(kR, u);
+            for (Index b = 0, at = 0; at < hp; ++b, at += kP) {
+                const Vec<T> da = load(gate.vector(b, kG));
+                store(d + at, da * load(gate.vector(b, kQ))), store(gate.vector(b, kQ), da * load(gate.vector(b, kR)));
             }
             differentiate_gate<kV>(p.recurrent_activation, gate, pre, kR, units, d, temporary);
         });
@@ -175,8 +191,7 @@ struct GruResetBefore {
                 if (pre.first) pre(kG, u) = g;
             }
             activate_gate<kV>(p.activation, gates, kG, units, temporary);
-            for (Index u = 0; u < units; ++u)
-                h[u] = gates(kG, u) + gates(kZ, u) * ((held ? held[u] : T(0)) - gates(kG, u));
+            mix<kV, kG, kZ>(gates, held, h, units);
         }
     }
 
@@ -192,11 +207,7 @@ struct GruResetBefore {
             const GateRow<kV, const T> pre(step.z, p.gates_at, i);
             T *dh = running.dh + i * hp, *direct = running.direct + i * hp;
             const T* held = step.held ? step.held + i * step.ld_held : nullptr;
-            for (Index u = 0; u < units; ++u) {
-                d[u] = dh[u] * ((held ? held[u] : T(0)) - gate(kG, u));
-                dg[u] = dh[u] * (1 - gate(kZ, u));
-                direct[u] = dh[u] * gate(kZ, u);
-            }
+            split_dh<kV, kG, kZ>(gate, held, dh, d, dg, direct, units);
             differentiate_gate<kV>(p.recurrent_activation, gate, pre, kZ, units, d, temporary);
             differentiate_gate<kV>(p.activation, gate, pre, kG, units, dg, temporary);
             for (Index u = 0; u < units; ++u) da[i * hp + u] = gate(kG, u);

@@ -80,7 +80,8 @@ struct Lstm {
             activate(p.activation, temporary, p.units, temporary, p.units, 1, p.units);
             for (Index b = 0; p.gates && b < blocks_of<T>(p.units); ++b)
                 store(step.carry_out + r * p.carry_at.row + b * p.carry_at.block + kP, load(temporary + b * kP));
-            for (Index u = 0; u < p.units; ++u) h[u] = gates(kO, u) * temporary[u];
+            for (Index b = 0; b < blocks_of<T>(p.units); ++b)
+                store_columns(h + b * kP, load(gates.vector(b, kO)) * load(temporary + b * kP), p.units - b * kP);
         }
     }
 
@@ -118,17 +119,21 @@ struct Lstm {
             const GateRow<kV, T> gates(step.gates, p.gates_at, r);
             const GateRow<kV, const T> z(step.z, p.gates_at, r);
             T *dh = running.dh + r * hp, *carried = running.carry + r * hp;
-            const auto kept_carry = [&](const T* slot, Index u) { return slot[r * p.carry_at.row + u / kP * p.carry_at.block + u % kP]; };
-            for (Index u = 0; u < units; ++u) c[u] = kept_carry(step.carry_out, u), y[u] = kept_carry(step.carry_out + kP, u);
-            for (Index u = 0; u < units; ++u) dy[u] = dh[u] * gates(kO, u);
+            const Index kept = r * p.carry_at.row;
+            for (Index b = 0, at = 0; at < hp; ++b, at += kP) {
+                const T* slot = step.carry_out + kept + b * p.carry_at.block;
+                store(c + at, load(slot)), store(y + at, load(slot + kP));
+                store(dy + at, load(dh + at) * load(gates.vector(b, kO)));
+                store(dc + at, Vec<T>{});
+            }
             derivative_row(p.activation, y, c, dy, dc, units);
-            for (Index u = 0; u < units; ++u) dc[u] += carried[u];
-            for (Index u = 0; u < units; ++u) {
-                d[u] = dh[u] * y[u];
-                y[u] = dc[u] * gates(kI, u);   // of g
-                dy[u] = dc[u] * gates(kG, u);  // of i
-                carried[u] = dc[u] * gates(kF, u);
-                dc[u] *= kept_carry(step.carry_in, u);  // of f
+            for (Index b = 0, at = 0; at < hp; ++b, at += kP) {
+                const Vec<T> dc_all = load(dc + at) + load(carried + at);
+                store(d + at, load(dh + at) * load(y + at));
+                store(y + at, dc_all * load(gates.vector(b, kI)));   // of g
+                store(dy + at, dc_all * load(gates.vector(b, kG)));  // of i
+                store(carried + at, dc_all * load(gates.vector(b, kF)));
+                store(dc + at, dc_all * load(step.carry_in + kept + b * p.carry_at.block));  // of f
             }
             differentiate_gate<kV>(p.recurrent_activation, gates, z, kO, units, d, temporary);
             differentiate_gate<kV>(p.activation, gates, z, kG, units, y, temporary);

@@ -224,25 +224,32 @@ struct Running {
     T *direct, *carry, *dh;
 };
 
-// dA_{s+1} U^T for the kRows x kBlocks tile, each gate scaled where recurrent dropout says so. On the way ask(r) is called once
-// for each row of the tile.
+// A part of the sum dA_{s+1} U^T: over the unit blocks [first, end) of dA.
+struct Span {
+    Index first, end;
+};
+
+// acc += that part for the kRows x kBlocks tile, each gate scaled where recurrent dropout says so (then the span is whole). On
+// the way ask(r) is called once for each row of the tile.
 template <class C, class T, int kRows, int kBlocks, class Ask>
 PYRNN_INLINE void recurrent_product(const RnnBackward<T>& p, Vec<T> (&acc)[kRows][kBlocks], const T* da, Index row, Index block,
-                                    const Ask& ask) {
+                                    const Span& span, const Ask& ask) {
     constexpr Index kP = kLanes<T>, kV = C::kInfo.vectors, kU = C::kInfo.u_count, kRun = kU * kP;
     const Index blocks = blocks_of<T>(p.units), k_all = blocks * kRun, column = block * kP;
     const T* panel = p.ut_panels + block * k_all * kP;
     const Index ld_da = p.gates_at.row;
     da += row * ld_da + C::kInfo.u_first * kP;
-    Ahead<T> ahead = ahead_of<kRows, kBlocks, 1>(p.streamed, p.ut_panels, block, blocks, k_all, row, p.rows);
     if (!p.state_scale || p.scale_copies == 1) {
-        const Index runs = kU == kV && p.gates_at.block == kV * kP ? 1 : blocks, run = k_all / runs;
-        for (Index b = 0; b < runs; ++b) {
-            const T *from = da + b * p.gates_at.block, *weights = panel + b * run * kP;
-            for (Index r = b; r < kRows; r += runs) ask(r);
+        Ahead<T> ahead = ahead_of<kRows, kBlocks, 1>(p.streamed, p.ut_panels, block, blocks, k_all, row, p.rows);
+        if (ahead.at) ahead.at += span.first * kRun * ahead.step;
+        const Index width = span.end - span.first, runs = kU == kV && p.gates_at.block == kV * kP ? 1 : width;
+        const Index run = width / runs * kRun;
+        const T *from = da + span.first * p.gates_at.block, *weights = panel + span.first * kRun * kP;
+        for (Index i = 0; i < runs; ++i, from += p.gates_at.block, weights += run * kP) {
+            for (Index r = i; r < kRows; r += runs) ask(r);
             if (ahead.at) accumulate<1, 0, 1, true>(acc, from, ld_da, weights, k_all * kP, kP, run, ahead);
             else accumulate<1, 0, 1>(acc, from, ld_da, weights, k_all * kP, kP, run);
-            ahead.at += run * ahead.step;
+            if (ahead.at) ahead.at += run * ahead.step;
         }
         if (!p.state_scale) return;
     }
@@ -271,24 +278,28 @@ struct BackwardTile {
     const BackwardStep<T>& step;
     const Running<T>& running;
     bool fused;
+    Span span;
     Index block;
 
     template <int kRows>
     void tile(Index row) {
         constexpr Index kP = kLanes<T>;
-        const Index column = block * kP, hp = blocks_of<T>(p.units) * kP, n = p.units - column;
+        const Index column = block * kP, blocks = blocks_of<T>(p.units), hp = blocks * kP, n = p.units - column;
+        T* const sum = running.dh + row * hp + column;
         Vec<T> dh[kRows][kBlocks];
         start(dh, static_cast<const T*>(nullptr));
+        if (span.first > 0) add_existing(dh, sum, hp, kBlocks * kP);
         // What the step will read and write comes from far away in large layers: asked for row by row during the product, so that
         // it does not hold up the weights.
         const auto ask = [&](Index r) {
-            if (!p.streamed || step.s < 0) return;
+            if (!p.streamed || step.s < 0 || span.end < blocks) return;
             prefetch_row<kBlocks, C::kInfo.vectors>(step.gates + (row + r) * p.gates_at.row + block * p.gates_at.block, p.gates_at);
             if (const T* h = C::reads(step)) prefetch_row<kBlocks, 1>(h + (row + r) * p.steps * p.units + column, Strides{0, 0, kP});
             if (p.carry) prefetch_row<kBlocks, 2>(step.carry_in + (row + r) * p.carry_at.row + block * p.carry_at.block, p.carry_at);
             if (step.d_output) prefetch_row<kBlocks, 1>(step.d_output + (row + r) * step.ld_output + column, Strides{0, 0, kP});
         };
-        if (step.product) recurrent_product<C>(p, dh, step.gates + p.gates_at.step, row, block, ask);
+        if (step.product) recurrent_product<C>(p, dh, step.gates + p.gates_at.step, row, block, span, ask);
+        if (span.end < blocks) return write(dh, sum, hp, kBlocks * kP);
         if (step.direct) add_existing(dh, running.direct + row * hp + column, hp, kBlocks * kP);
         if (step.d_output) {
             const T* d = step.d_output + row * step.ld_output + column;
@@ -302,7 +313,7 @@ struct BackwardTile {
             }
         }
         if (fused && !p.mask) C::backward(p, step, running, dh, row, block);
-        else write(dh, running.dh + row * hp + column, hp, kBlocks * kP);
+        else write(dh, sum, hp, kBlocks * kP);
     }
 };
 
@@ -380,7 +391,7 @@ PYRNN_INLINE void copy_rows(T* out, Index ld_out, const T* in, Index ld_in, Inde
 
 template <class T, class C>
 void scan_backward(const RnnBackward<T>& p) {
-    constexpr Index kP = kLanes<T>;
+    constexpr Index kP = kLanes<T>, kV = C::kInfo.vectors;
     const Index blocks = blocks_of<T>(p.units), h = p.units, hp = blocks * kP, ld_states = p.steps * h;
     const bool fused = C::fused(p.activation, p.recurrent_activation);
     const Running<T> running{p.scratch, p.scratch + p.rows * hp, p.scratch + 2 * p.rows * hp};
@@ -388,6 +399,10 @@ void scan_backward(const RnnBackward<T>& p) {
     if (p.d_final_state) copy_rows(running.direct, hp, p.d_final_state, h, p.rows, h);
     if (p.d_final_carry) copy_rows(running.carry, hp, p.d_final_carry, h, p.rows, h);
     const bool keeps_direct = C::kDirect || p.mask || !fused;
+    // dA_{s+1} is read again for every pair of unit blocks: of a large layer so much at a time as stays in L2 beside the weights.
+    constexpr Index kSpanBytes = Index{1} << 19;
+    const Index block_bytes = p.rows * kV * kP * static_cast<Index>(sizeof(T)), fitting = kSpanBytes / block_bytes + 1;
+    const Index width = p.streamed && !p.state_scale && fitting < blocks ? fitting : blocks;
     for (Index s = p.steps - 1; s >= -1; --s) {
         BackwardStep<T> step{};
         step.s = s;
@@ -408,9 +423,12 @@ void scan_backward(const RnnBackward<T>& p) {
         }
         const bool in_registers = fused && s >= 0;
         const RnnBackward<T>& q = p;
-        for_blocks<2, 1>(blocks, p.rows, [&](auto wide, Index block) {
-            return BackwardTile<T, C, decltype(wide)::value>{q, step, running, in_registers, block};
-        });
+        for (Index first = step.product ? 0 : blocks - width; first < blocks; first += width) {
+            const Span span{first, first + width < blocks ? first + width : blocks};
+            for_blocks<2, 1>(blocks, p.rows, [&](auto wide, Index block) {
+                return BackwardTile<T, C, decltype(wide)::value>{q, step, running, in_registers, span, block};
+            });
+        }
         if (s < 0) break;
         if (!fused) C::backward_rows(p, step, running);
         else if (p.mask) finish_masked_rows<T, C>(p, step, running);

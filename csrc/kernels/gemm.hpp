@@ -144,10 +144,11 @@ PYRNN_INLINE void for_row_tiles(Index rows, F& f) {
         first = end;
     }
 }
-// Tiles of at most kRows rows, of even height where they are not short anyway.
+// Tiles of at most kRows rows, of even height where they are not short anyway (tall ones share rows so that none is left with
+// less than two).
 template <int kRows, class F>
 PYRNN_INLINE void for_even_tiles(Index rows, F& f) {
-    for_row_tiles<kRows, (kRows % 2 == 0 ? 2 : 1)>(rows, f);
+    for_row_tiles<kRows, (kRows % 2 == 0 && kRows > 2 ? 2 : 1)>(rows, f);
 }
 
 template <class T, int kCols>

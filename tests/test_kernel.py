@@ -310,12 +310,24 @@ LARGE = {
 }
 
 
+# So many rows that one thread takes dA in pieces.
+TALL = {cell: (340, 2, *shape[2:]) for cell, shape in LARGE.items()}
+
+
 @pytest.mark.parametrize("option", ["plain", "last", "all", "gate-scales-all", "initial"])
 @pytest.mark.parametrize("cell", CELLS)
 def test_large_layers(cell: str, option: str) -> None:
     problem = make_rnn(cell, LARGE[cell], OPTIONS[option])
     b, t, f, h = LARGE[cell]
     compare(run_rnn(_core, problem, "float32"), run_rnn(reference, problem, "float64"), (f + h) * t * b)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 9])
+@pytest.mark.parametrize("cell", CELLS)
+def test_large_layers_of_few_rows(cell: str, batch: int) -> None:
+    _, t, f, h = LARGE[cell]
+    problem = make_rnn(cell, (batch, t, f, h), OPTIONS["plain"])
+    compare(run_rnn(_core, problem, "float32"), run_rnn(reference, problem, "float64"), (f + h) * t * batch)
 
 
 @pytest.fixture
@@ -333,16 +345,25 @@ def assert_same_bits(expected: dict[str, Any], actual: dict[str, Any]) -> None:
 @pytest.mark.threads
 @pytest.mark.usefixtures("any_thread_count")
 @pytest.mark.parametrize("option", ["mask", "gate-scales"])
-@pytest.mark.parametrize("shape", [(128, 20, 29, 16), (70, 9, 33, 130), "large"], ids=str)
+@pytest.mark.parametrize("shape", [(128, 20, 29, 16), (70, 9, 33, 130), "large", "tall"], ids=str)
 @pytest.mark.parametrize("cell", CELLS)
 def test_same_bits_at_any_thread_count(cell: str, shape: Any, option: str) -> None:
-    problem = make_rnn(cell, LARGE[cell] if shape == "large" else shape, OPTIONS[option])
+    problem = make_rnn(cell, {"large": LARGE[cell], "tall": TALL[cell]}.get(shape, shape), OPTIONS[option])
     results = []
     for count in (1, 2, 3, 7):
         _core.set_num_threads(count)
         results.append(run_rnn(_core, problem, "float32"))
     for other in results[1:]:
         assert_same_bits(results[0], other)
+
+
+@pytest.mark.usefixtures("any_thread_count")
+@pytest.mark.parametrize("cell", CELLS)
+def test_tall_layers(cell: str) -> None:
+    _core.set_num_threads(1)
+    b, t, f, h = TALL[cell]
+    problem = make_rnn(cell, TALL[cell], OPTIONS["plain"])
+    compare(run_rnn(_core, problem, "float32"), run_rnn(reference, problem, "float64"), (f + h) * t * b)
 
 
 @pytest.mark.threads

@@ -204,6 +204,7 @@ PYRNN_INLINE void for_rows(const T* from, Index ld, Index sequence_stride, Index
 // The kCols vectors of a tile stand b_step apart in a row of B and c_step in C. Where C has many rows, a chunk of A is first
 // copied into strips as wide as a tile is tall, and B's columns, if its rows are wide, into one piece: rows a power of two
 // apart fight for few sets of L1.
+//
 // The strip for the tile of C's rows [row, row + height) starts at row * strip_pitch(count), its rows `height` apart. The gap
 // behind it takes what vectors write beyond the last row, and keeps strips from standing a power of two apart.
 constexpr Index strip_pitch(Index count) { return count + kGemmTnGap; }
@@ -258,7 +259,8 @@ struct GemmTnColumns {
             Index sequence = first / p.rows, at = first % p.rows;
             for (Index done = 0; done < count; ++sequence, at = 0) {
                 const Index n = p.rows - at < count - done ? p.rows - at : count - done;
-                const T* from = strips ? strips + row * strip_pitch(count) + done * kRows : p.a + sequence * p.a_sequence + at * p.lda + row;
+                const T* from = p.a + sequence * p.a_sequence + at * p.lda + row;
+                if (strips) from = strips + row * strip_pitch(count) + done * kRows;
                 sum(acc, from, strips ? kRows : p.lda, b + sequence * p.b_sequence + at * p.ldb, p.ldb, b_step, n);
                 done += n;
             }
@@ -278,7 +280,10 @@ constexpr Index kCopyRows = 64, kCopyVectors = 16;
 
 // A tile is as tall as the registers allow beside B's vectors and one of A.
 template <int kCols>
-constexpr int kTnRows = kCols == 1 ? PYRNN_TILE_ROWS * 2 : (kCols == 2 ? (PYRNN_TILE_ROWS == 8 ? 14 : PYRNN_TILE_ROWS * 3 / 2) : PYRNN_TILE_ROWS);
+constexpr int kTnRows = kCols == 1                           ? PYRNN_TILE_ROWS * 2
+                        : kCols == 2 && PYRNN_TILE_ROWS == 8 ? 14
+                        : kCols == 2                         ? PYRNN_TILE_ROWS * 3 / 2
+                                                             : PYRNN_TILE_ROWS;
 
 // Copies one row of A, its pieces to all strips.
 template <class T, int kRows>
@@ -336,7 +341,8 @@ void gemm_tn(const GemmTn<T>& p) {
         Index run = 0;
         if (ones)  // two runs make a tile
             for (; run + 2 <= p.runs; run += 2)
-                gemm_tn_columns<T, 2>(p, first, count, strips, run * p.run_offset, p.run_offset, (run + 2) * p.run_offset, run * p.c_offset, p.c_offset);
+                gemm_tn_columns<T, 2>(p, first, count, strips, run * p.run_offset, p.run_offset, (run + 2) * p.run_offset,
+                                      run * p.c_offset, p.c_offset);
         for (; run < p.runs; ++run) {
             const Index in = run * p.run_offset, out = run * p.c_offset;
             if (threes) {
@@ -344,8 +350,10 @@ void gemm_tn(const GemmTn<T>& p) {
                 continue;
             }
             Index column = 0;
-            for (; column + 2 * kP <= p.run; column += 2 * kP)
-                gemm_tn_columns<T, 2>(p, first, count, strips, in + column, kP, column + 4 * kP <= p.run ? in + column + 2 * kP : in + p.run_offset, out + column, kP);
+            for (; column + 2 * kP <= p.run; column += 2 * kP) {
+                const Index next = column + 4 * kP <= p.run ? in + column + 2 * kP : in + p.run_offset;
+                gemm_tn_columns<T, 2>(p, first, count, strips, in + column, kP, next, out + column, kP);
+            }
             if (column < p.run) gemm_tn_columns<T, 1>(p, first, count, false, in + column, kP, 0, out + column, kP);
         }
     }

@@ -125,16 +125,20 @@ struct ForwardTile {
     }
 };
 
-// Runs the tile that run(Constant<kWide>, block) makes over all unit blocks: kWide at a time, then half as many, and so on.
-// Tiles are as tall as the registers allow, at most kMostRows.
+// Runs the tile that run(Constant<kWide>, block) makes over all unit blocks: kWide at a time, then half as many, and so on;
+// from the last to the first if `reversed`. Tiles are as tall as the registers allow, at most kMostRows.
 template <int kWide, int kVectors, int kMostRows = 16, class Run>
-PYRNN_INLINE void for_blocks(Index blocks, Index rows, const Run& run, Index block = 0) {
+PYRNN_INLINE void for_blocks(Index blocks, Index rows, const Run& run, bool reversed = false, Index block = 0) {
     constexpr int kFit = kTileRows<kWide * kVectors>, kRows = kFit < kMostRows ? kFit : kMostRows;
-    for (; block + kWide <= blocks; block += kWide) {
-        auto tile = run(Constant<kWide>{}, block);
+    const Index count = (blocks - block) / kWide, rest = block + count * kWide;
+    if constexpr (kWide > 1)
+        if (reversed) for_blocks<kWide / 2, kVectors, kMostRows>(blocks, rows, run, reversed, rest);
+    for (Index i = 0; i < count; ++i) {
+        auto tile = run(Constant<kWide>{}, block + (reversed ? count - 1 - i : i) * kWide);
         for_even_tiles<kRows>(rows, tile);
     }
-    if constexpr (kWide > 1) for_blocks<kWide / 2, kVectors, kMostRows>(blocks, rows, run, block);
+    if constexpr (kWide > 1)
+        if (!reversed) for_blocks<kWide / 2, kVectors, kMostRows>(blocks, rows, run, reversed, rest);
 }
 
 template <class T>
@@ -198,7 +202,8 @@ void scan_forward(const RnnForward<T>& p) {
         const auto tile = [&](auto wide, Index block) {
             return ForwardTile<T, C, decltype(wide)::value>{p, step, fused, block};
         };
-        if (p.rows <= kFewRows) for_blocks<kWideFewRows, kV, kFewRows>(blocks, p.rows, tile);
+        // A few rows are bound by the reading of weights: walked to and fro, what the caches hold of them is of use again.
+        if (p.rows <= kFewRows) for_blocks<kWideFewRows, kV, kFewRows>(blocks, p.rows, tile, s % 2 == 1);
         else for_blocks<kWide, kV>(blocks, p.rows, tile);
         if (!fused) C::forward_rows(p, step);
         if (p.mask) hold_masked_rows(p, step);
@@ -288,7 +293,7 @@ struct BackwardTile {
         T* const sum = running.dh + row * hp + column;
         Vec<T> dh[kRows][kBlocks];
         start(dh, static_cast<const T*>(nullptr));
-        if (span.first > 0) add_existing(dh, sum, hp, kBlocks * kP);
+        if (step.product && span.first > 0) add_existing(dh, sum, hp, kBlocks * kP);
         // What the step will read and write comes from far away in large layers: asked for row by row during the product, so that
         // it does not hold up the weights.
         const auto ask = [&](Index r) {

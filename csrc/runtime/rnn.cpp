@@ -207,7 +207,7 @@ private:
         if (steps == 0) return;
         const Strides& at = z.gates.at;
         const Index lane = gate == kAll ? 0 : gate * z.lanes, run = (gate == kAll ? count : 1) * z.lanes;
-        const bool one_run = run == at.block;
+        const bool one_run = !z.large && run == at.block;
         GemmTn<T> q{};
         q.a = a, q.b = da + part.row * at.row + step * at.step + part.block * at.block + vector * z.lanes + lane;
         if (z.large) {

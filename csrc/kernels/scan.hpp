@@ -293,7 +293,7 @@ struct BackwardTile {
         T* const sum = running.dh + row * hp + column;
         Vec<T> dh[kRows][kBlocks];
         start(dh, static_cast<const T*>(nullptr));
-        if (step.product && span.first > 0) add_existing(dh, sum, hp, kBlocks * kP);
+        if (span.first > 0) add_existing(dh, sum, hp, kBlocks * kP);
         // What the step will read and write comes from far away in large layers: asked for row by row during the product, so that
         // it does not hold up the weights.
         const auto ask = [&](Index r) {
@@ -428,8 +428,9 @@ void scan_backward(const RnnBackward<T>& p) {
         }
         const bool in_registers = fused && s >= 0;
         const RnnBackward<T>& q = p;
-        for (Index first = step.product ? 0 : blocks - width; first < blocks; first += width) {
-            const Span span{first, first + width < blocks ? first + width : blocks};
+        const Index piece = step.product ? width : blocks;
+        for (Index first = 0; first < blocks; first += piece) {
+            const Span span{first, first + piece < blocks ? first + piece : blocks};
             for_blocks<2, 1>(blocks, p.rows, [&](auto wide, Index block) {
                 return BackwardTile<T, C, decltype(wide)::value>{q, step, running, in_registers, span, block};
             });

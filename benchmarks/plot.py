@@ -19,22 +19,24 @@ def main() -> None:
     found = json.loads(source.read_text())
     results = found["results"]
     names = list(dict.fromkeys(name for result in results for name in result["medians"] if name != "pyrnn"))
-    figure, axes = plt.subplots(figsize=(10, 0.55 * len(results) + 1.6))
+    figure, axes = plt.subplots(figsize=(10, 0.45 * len(results) + 1.6))
+    labels = []
     for row, result in enumerate(results):
         ours = result["medians"]["pyrnn"]
         for name, seconds in result["medians"].items():
             if name != "pyrnn":
                 axes.plot(seconds / ours, row, "o", color=f"C{names.index(name)}", markersize=7, alpha=0.85)
-        share = limit(result, found["machine"]["threads"])
-        axes.text(0.98, row, f"{ours * 1e3:.3g} ms, {share} ", ha="right", va="center", fontsize=8)
+        time = f"{ours * 1e6:.3g} µs" if ours < 1e-4 else f"{ours * 1e3:.4g} ms"
+        labels.append(f"{result['name']}\npyrnn {time}, {limit(result, found['machine']['threads'])}")
     for index, name in enumerate(names):
         axes.plot([], [], "o", color=f"C{index}", label=name)
     axes.axvline(1, color="black", linewidth=1)
     axes.set_xscale("log")
-    axes.set_xlim(left=0.25)
-    axes.set_yticks(range(len(results)), [result["name"] for result in results], fontsize=8)
-    axes.invert_yaxis()
-    axes.set_xlabel(f"times slower than pyrnn, {found['machine']['threads']} thread(s); left: pyrnn's own time")
+    axes.set_xlim(left=0.8)
+    axes.set_yticks(range(len(results)), labels, fontsize=7)
+    axes.set_ylim(len(results) - 0.5, -0.5)
+    axes.grid(axis="x", which="major", alpha=0.3)
+    axes.set_xlabel(f"times as long as pyrnn, {found['machine']['threads']} thread(s)")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.05), ncols=4, fontsize=8, frameon=False)
     figure.tight_layout()
     figure.savefig(target, dpi=130)

@@ -3,13 +3,22 @@
 set(PYRNN_KERNEL_OBJECTS "")
 set(PYRNN_ISA_ENTRIES "")
 
+# Unrolled tiles under a sanitizer take the optimizer many minutes; -O1 is enough there, and one ISA (PYRNN_ISAS) at a time.
+set(PYRNN_KERNEL_OPTIMIZATION -O3)
+if(PYRNN_SANITIZE)
+  set(PYRNN_KERNEL_OPTIMIZATION -O1)
+endif()
+
 function(pyrnn_add_isa name bytes rows flags probe)
+  if(PYRNN_ISAS AND NOT name IN_LIST PYRNN_ISAS)
+    return()
+  endif()
   set(target pyrnn_kernels_${name})
   add_library(${target} OBJECT csrc/kernels/table.cpp)
   target_compile_definitions(${target} PRIVATE
     PYRNN_ISA_NAMESPACE=isa_${name} PYRNN_ISA_NAME="${name}" PYRNN_TABLE=kTable_${name}
     PYRNN_VECTOR_BYTES=${bytes} PYRNN_TILE_ROWS=${rows})
-  target_compile_options(${target} PRIVATE -O3 -fno-ivopts -ffp-contract=fast -fno-math-errno -fno-trapping-math -Wno-psabi ${flags})
+  target_compile_options(${target} PRIVATE ${PYRNN_KERNEL_OPTIMIZATION} -fno-ivopts -ffp-contract=fast -fno-math-errno -fno-trapping-math -Wno-psabi ${flags})
   target_link_libraries(${target} PRIVATE pyrnn_options)
   set(PYRNN_KERNEL_OBJECTS ${PYRNN_KERNEL_OBJECTS} $<TARGET_OBJECTS:${target}> PARENT_SCOPE)
   set(PYRNN_ISA_ENTRIES "${PYRNN_ISA_ENTRIES} X(kTable_${name}, (${probe}))" PARENT_SCOPE)

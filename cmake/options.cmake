@@ -1,5 +1,6 @@
 # Warnings and sanitizers, off in users' builds; presets switch them on.
 option(PYRNN_WERROR "treat warnings as errors" OFF)
+set(PYRNN_ISAS "" CACHE STRING "the ISAs to build, of those in isas.cmake; empty: all")
 set(PYRNN_SANITIZE "" CACHE STRING "sanitizers, as -fsanitize= takes them (address,undefined or thread)")
 
 add_library(pyrnn_options INTERFACE)
@@ -9,6 +10,6 @@ if(PYRNN_WERROR)
   target_compile_options(pyrnn_options INTERFACE -Werror)
 endif()
 if(PYRNN_SANITIZE)
-  target_compile_options(pyrnn_options INTERFACE -fsanitize=${PYRNN_SANITIZE} -fno-sanitize-recover=all -g)
+  target_compile_options(pyrnn_options INTERFACE -fsanitize=${PYRNN_SANITIZE} -fno-sanitize-recover=all -g1 -fno-var-tracking)
   target_link_options(pyrnn_options INTERFACE -fsanitize=${PYRNN_SANITIZE})
 endif()

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 from tolerance import assert_close
 
 import pyrnn
-
-os.environ.setdefault("KERAS_BACKEND", "jax")
-keras = pytest.importorskip("keras", reason="real Keras is not installed (extra `keras`)")
-pytestmark = pytest.mark.filterwarnings("default")
 
 SAMPLES, TIME, FEATURES, EPOCHS = 24, 12, 5, 4
 # Terms summed on the way from a weight to its value after the last step: samples, steps, units, epochs.

@@ -33,6 +33,7 @@ CASES: dict[str, list[tuple[dict[str, Any], tuple[int, ...]]]] = {
         ({"units": 3, "reset_after": False, "return_sequences": True}, (2, 5, 4)),
         ({"units": 3, "activation": "relu", "recurrent_activation": "hard_sigmoid", "use_bias": False}, (2, 5, 4)),
     ],
+    "GRUCell": [({"units": 3}, (2, 4)), ({"units": 3, "reset_after": False}, (2, 4))],
     "GlobalAveragePooling1D": [({}, (2, 3, 4)), ({"keepdims": True}, (2, 3, 4))],
     "GlobalMaxPooling1D": [({}, (2, 3, 4)), ({"keepdims": True}, (2, 3, 4))],
     "InputLayer": [({"shape": (3,)}, (2, 3))],
@@ -41,9 +42,15 @@ CASES: dict[str, list[tuple[dict[str, Any], tuple[int, ...]]]] = {
         ({"units": 3, "unit_forget_bias": False, "return_sequences": True, "go_backwards": True}, (2, 5, 4)),
         ({"units": 3, "activation": "softsign", "use_bias": False}, (2, 5, 4)),
     ],
+    "LSTMCell": [({"units": 3}, (2, 4))],
     "LayerNormalization": [({}, (2, 3, 4)), ({"center": False, "scale": False, "epsilon": 0.1}, (3, 4))],
     "Masking": [({"mask_value": 0.5}, (2, 3, 4))],
     "MaxPooling1D": [({}, (2, 5, 3)), ({"pool_size": 3, "strides": 2, "padding": "same"}, (2, 5, 3))],
+    "RNN": [
+        ({"cell": "lstm"}, (2, 5, 4)),
+        ({"cell": "stack"}, (2, 5, 4)),
+        ({"cell": "stack", "return_sequences": True, "go_backwards": True}, (2, 5, 4)),
+    ],
     "RepeatVector": [({"n": 3}, (2, 4))],
     "Rescaling": [({"scale": 2.0, "offset": 1.0}, (2, 4))],
     "Reshape": [({"target_shape": (2, -1)}, (2, 3, 4))],
@@ -52,6 +59,8 @@ CASES: dict[str, list[tuple[dict[str, Any], tuple[int, ...]]]] = {
         ({"units": 3, "return_sequences": True, "go_backwards": True}, (2, 5, 4)),
         ({"units": 3, "activation": "linear", "use_bias": False, "unroll": True}, (2, 5, 4)),
     ],
+    "SimpleRNNCell": [({"units": 3}, (2, 4))],
+    "StackedRNNCells": [({"cells": "stack"}, (2, 4))],
     "TimeDistributed": [({"layer": "dense"}, (2, 3, 4))],
 }
 
@@ -63,6 +72,13 @@ def make(name: str, arguments: dict[str, Any], dtype: str) -> layers.Layer:
         "lstm": lambda: layers.LSTM(3, return_sequences=True, dtype=dtype),
         "gru": lambda: layers.GRU(2, dtype=dtype),
     }
+    cells = {
+        "lstm": lambda: layers.LSTMCell(3, dtype=dtype),
+        "stack": lambda: [layers.GRUCell(3, dtype=dtype), layers.LSTMCell(2, dtype=dtype)],
+    }
+    for argument in ("cell", "cells"):
+        if argument in settings:
+            settings[argument] = cells[settings[argument]]()
     if "layer" in settings:
         settings["layer"] = inner[settings["layer"]]()
     return layers.REGISTRY[name](**settings, dtype=dtype)

@@ -7,6 +7,7 @@ from typing import Any
 
 from pyrnn.layers.base import Layer
 from pyrnn.layers.bidirectional import Bidirectional
+from pyrnn.layers.cells import RNN, GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
 from pyrnn.layers.convolution import Conv1D
 from pyrnn.layers.core import Activation, Dense, Rescaling
 from pyrnn.layers.input import Input, InputLayer
@@ -30,17 +31,22 @@ REGISTRY: dict[str, type[Layer]] = {
         Dropout,
         Flatten,
         GRU,
+        GRUCell,
         GlobalAveragePooling1D,
         GlobalMaxPooling1D,
         InputLayer,
         LSTM,
+        LSTMCell,
         LayerNormalization,
         Masking,
         MaxPooling1D,
+        RNN,
         RepeatVector,
         Rescaling,
         Reshape,
         SimpleRNN,
+        SimpleRNNCell,
+        StackedRNNCells,
         TimeDistributed,
     )
 }
@@ -49,6 +55,7 @@ __all__ = [
     "GRU",
     "LSTM",
     "REGISTRY",
+    "RNN",
     "Activation",
     "AveragePooling1D",
     "Bidirectional",
@@ -56,10 +63,12 @@ __all__ = [
     "Dense",
     "Dropout",
     "Flatten",
+    "GRUCell",
     "GlobalAveragePooling1D",
     "GlobalMaxPooling1D",
     "Input",
     "InputLayer",
+    "LSTMCell",
     "Layer",
     "LayerNormalization",
     "Masking",
@@ -69,6 +78,8 @@ __all__ = [
     "Rescaling",
     "Reshape",
     "SimpleRNN",
+    "SimpleRNNCell",
+    "StackedRNNCells",
     "TimeDistributed",
     "deserialize",
     "serialize",

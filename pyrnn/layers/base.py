@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 import warnings
@@ -106,9 +107,27 @@ def dropout_scale(rng: np.random.Generator, shape: Sequence[int], rate: float, d
 
 
 class Layer:
-    """Base of all layers.
+    """Base of all layers, a user's own too.
 
-    `forward` and `backward` are the lean path and trust their input; calling the layer converts, builds and checks.
+    A layer of your own defines `build(input_shape)` (its weights, by `add_weight`), `forward` and `backward`, in NumPy;
+    `compute_output_shape` where the shape changes, and `get_config` where it has arguments. `forward` and `backward`
+    are the lean path and trust their input; calling the layer converts, builds and checks.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> class Scale(layers.Layer):
+        ...     def build(self, input_shape):
+        ...         self.scale = self.add_weight(shape=(input_shape[-1],), initializer="ones", name="scale")
+        ...     def forward(self, x, *, training=False, mask=None):
+        ...         if training:
+        ...             self.x = x
+        ...         return x * self.scale.array
+        ...     def backward(self, dy, *, need_dx=True):
+        ...         self.scale.gradient[...] = (dy * self.x).sum(axis=tuple(range(dy.ndim - 1)))
+        ...         return dy * self.scale.array if need_dx else None
+        >>> Scale()(np.ones((2, 3))).shape
+        (2, 3)
     """
 
     # Words for the axes of x, where a fixed rank is needed.
@@ -166,23 +185,43 @@ class Layer:
         ]
         return list(dict.fromkeys([*names, *_BASE_ARGUMENTS]))
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """A `build` of one's own leaves the layer built, as in Keras, whether or not it calls ours."""
+        super().__init_subclass__(**kwargs)
+        own = vars(cls).get("build")
+        if own is None:
+            return
+
+        @functools.wraps(own)
+        def build(self: Layer, input_shape: Shape) -> None:
+            shape = standard_shape("input_shape", input_shape)
+            own(self, shape)
+            self.build_shape, self.built = shape, True
+
+        cls.build = build  # type: ignore[method-assign]  # the same signature
+
     # Weights.
 
     def add_weight(
         self,
-        shape: Sequence[int],
-        name: str,
+        shape: Sequence[int] | None = None,
+        name: str | None = None,
         *,
         initializer: Any = "glorot_uniform",
         regularizer: Any = None,
         constraint: Any = None,
         trainable: bool = True,
+        dtype: Any = None,
     ) -> Weight:
-        """Create a weight of this layer."""
+        """Create a weight of this layer; shape None is one number. Its gradient goes to `weight.gradient`."""
+        shape = () if shape is None else shape
+        name = f"variable_{len(self._weights)}" if name is None else name
+        if isinstance(shape, str) or not isinstance(name, str):
+            raise TypeError(f"write add_weight(shape=..., name=...): a shape and a name, got {shape!r} and {name!r}")
         weight = Weight(
-            shape,
+            standard_shape("shape", shape),
             name,
-            self.dtype,
+            self.dtype if dtype is None else dtype_name(dtype),
             initializers.get(initializer),
             regularizers.get(regularizer),
             constraints.get(constraint),
@@ -283,11 +322,14 @@ class Layer:
 
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Any:
         """Output for x; keeps what `backward` needs only when `training`."""
-        raise NotImplementedError
+        raise NotImplementedError(
+            f"{type(self).__name__} must define forward(x, training, mask) and backward(dy, need_dx): "
+            "there is no automatic differentiation here, so call() is not enough"
+        )
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
         """Gradients: writes `weight.gradient`, returns dx unless `need_dx` is False."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define backward(dy, need_dx) before it can be trained")
 
     def stream_into(self, stream: Any) -> None:
         """Add what this layer does at one time step to a stream (`pyrnn.streaming`).
@@ -311,7 +353,11 @@ class Layer:
             mask = np.ascontiguousarray(mask, dtype=bool)
         return self.forward(array, training=bool(training), mask=mask)
 
-    # Configs.
+    # Configs and files.
+
+    def variable_groups(self) -> list[tuple[str, str, list[Weight]]]:
+        """Where the weights stand in a file: (group below the layer's, its name attribute, weights), as in Keras."""
+        return [("vars", self.name, self._weights)]
 
     def get_config(self) -> dict[str, Any]:
         """Keras 3's config of this layer."""

@@ -11,7 +11,9 @@ import numpy as np
 
 from pyrnn import backend
 from pyrnn.layers.base import Array, Layer, Shape
+from pyrnn.layers.cells import RNN
 from pyrnn.layers.recurrent import Recurrent
+from pyrnn.parameters import Weight
 from pyrnn.validation import unknown_name
 
 MERGE_MODES = ("sum", "mul", "ave", "concat", None)
@@ -57,14 +59,14 @@ class Bidirectional(Layer):
 
     def __init__(
         self,
-        layer: Recurrent,
+        layer: Recurrent | RNN,
         merge_mode: str | None = "concat",
         weights: Any = None,
-        backward_layer: Recurrent | None = None,
+        backward_layer: Recurrent | RNN | None = None,
         **kwargs: Any,
     ) -> None:
         for argument, given in (("layer", layer), ("backward_layer", backward_layer)):
-            if not isinstance(given, Recurrent) and not (given is None and argument == "backward_layer"):
+            if not isinstance(given, Recurrent | RNN) and not (given is None and argument == "backward_layer"):
                 raise ValueError(f"{argument} of Bidirectional must be a recurrent layer, got {given!r}")
             if given is not None and given.activity_regularizer is not None:
                 raise ValueError(f"give activity_regularizer to Bidirectional, not to its {argument}")
@@ -98,14 +100,14 @@ class Bidirectional(Layer):
             self.trainable = False
 
     @staticmethod
-    def _copy(layer: Recurrent, prefix: str, **changes: Any) -> Recurrent:
+    def _copy(layer: Recurrent | RNN, prefix: str, **changes: Any) -> Recurrent | RNN:
         name = prefix + layer.name.removeprefix(prefix)
         copy = type(layer).from_config({**layer.get_config(), "name": name, **changes})
-        assert isinstance(copy, Recurrent)
+        assert isinstance(copy, Recurrent | RNN)
         return copy
 
     @property
-    def _directions(self) -> tuple[Recurrent, Recurrent]:
+    def _directions(self) -> tuple[Recurrent | RNN, Recurrent | RNN]:
         return self.forward_layer, self.backward_layer
 
     @property
@@ -160,7 +162,7 @@ class Bidirectional(Layer):
         half = None if initial_state is None else len(initial_state) // 2
         starts = (None, None) if half is None else (initial_state[:half], initial_state[half:])
 
-        def run(layer: Recurrent, start: Any) -> Any:
+        def run(layer: Recurrent | RNN, start: Any) -> Any:
             return layer.forward(x, training=training, mask=mask, initial_state=start)
 
         forward, backward = _both(
@@ -226,6 +228,14 @@ class Bidirectional(Layer):
                 *self.backward_layer.checked_states(initial_state[half:], array),
             ]
         return self.forward(array, training=bool(training), mask=mask, initial_state=initial_state)
+
+    def variable_groups(self) -> list[tuple[str, str, list[Weight]]]:
+        inner = [
+            (f"{direction}/{path}", name, weights)
+            for direction, layer in zip(("forward_layer", "backward_layer"), self._directions, strict=True)
+            for path, name, weights in layer.variable_groups()
+        ]
+        return [*inner, ("vars", self.name, [])]
 
     def get_config(self) -> dict[str, Any]:
         from pyrnn.layers import serialize

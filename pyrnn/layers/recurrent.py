@@ -299,6 +299,9 @@ class Recurrent(Layer):
             initial_state = self.checked_states(initial_state, array)
         return self.forward(array, training=bool(training), mask=mask, initial_state=initial_state)
 
+    def variable_groups(self) -> list[tuple[str, str, list[Weight]]]:
+        return [("cell/vars", f"{snake_case(type(self).__name__)}_cell", self._weights), ("vars", self.name, [])]
+
     def get_config(self) -> dict[str, Any]:
         config = {
             **super().get_config(),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pyrnn.layers.base import Array, Layer, Shape
+from pyrnn.parameters import Weight
 
 
 class TimeDistributed(Layer):
@@ -73,6 +74,10 @@ class TimeDistributed(Layer):
 
     def stream_into(self, stream: Any) -> None:
         self.layer.stream_into(stream)
+
+    def variable_groups(self) -> list[tuple[str, str, list[Weight]]]:
+        inner = [(f"layer/{path}", name, weights) for path, name, weights in self.layer.variable_groups()]
+        return [*inner, ("vars", self.name, [])]
 
     def get_config(self) -> dict[str, Any]:
         from pyrnn.layers import serialize

@@ -8,13 +8,12 @@ from __future__ import annotations
 import io
 import os
 from collections import Counter
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn.layers import Bidirectional, Layer, Recurrent, TimeDistributed
+from pyrnn.layers import Layer
 from pyrnn.layers.base import snake_case
 from pyrnn.models import Sequential
 from pyrnn.parameters import Weight
@@ -36,20 +35,6 @@ def _layer_groups(model: Sequential) -> list[tuple[str, Layer]]:
     return found
 
 
-def _variable_groups(group: str, layer: Layer) -> list[tuple[str, str, Sequence[Weight]]]:
-    """(group of vars, name attribute, weights) of a layer: those of a recurrent layer sit in its cell."""
-    if isinstance(layer, Recurrent):
-        cell = f"{snake_case(type(layer).__name__)}_cell"
-        return [(f"{group}/cell/vars", cell, layer.weights), (f"{group}/vars", layer.name, [])]
-    if isinstance(layer, TimeDistributed):
-        return [*_variable_groups(f"{group}/layer", layer.layer), (f"{group}/vars", layer.name, [])]
-    if isinstance(layer, Bidirectional):
-        directions = {"forward_layer": layer.forward_layer, "backward_layer": layer.backward_layer}
-        inner = [each for name, part in directions.items() for each in _variable_groups(f"{group}/{name}", part)]
-        return [*inner, (f"{group}/vars", layer.name, [])]
-    return [(f"{group}/vars", layer.name, layer.weights)]
-
-
 def weights_bytes(model: Sequential, with_optimizer: bool) -> bytes:
     """The HDF5 file of a built model, in memory."""
     import h5py
@@ -59,8 +44,8 @@ def weights_bytes(model: Sequential, with_optimizer: bool) -> bytes:
         file.create_group("vars").attrs["name"] = model.name
         file.create_group("layers")
         for group, layer in _layer_groups(model):
-            for path, name, weights in _variable_groups(group, layer):
-                variables = file.create_group(path)
+            for path, name, weights in layer.variable_groups():
+                variables = file.create_group(f"{group}/{path}")
                 variables.attrs["name"] = name
                 for i, weight in enumerate(weights):
                     variables[str(i)] = weight.array
@@ -106,8 +91,8 @@ def read_weights(model: Sequential, content: bytes, source: str, with_optimizer:
     with file:
         pending: list[tuple[Weight, Array]] = []
         for group, layer in _layer_groups(model):
-            for path, _, weights in _variable_groups(group, layer):
-                datasets = _read(file, path, source) if weights else []
+            for path, _, weights in layer.variable_groups():
+                datasets = _read(file, f"{group}/{path}", source) if weights else []
                 if len(datasets) != len(weights):
                     raise ValueError(f"layer {layer.name!r} has {len(weights)} weights, {source} holds {len(datasets)}")
                 for weight, dataset in zip(weights, datasets, strict=True):

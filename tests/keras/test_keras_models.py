@@ -43,6 +43,13 @@ STACKS: dict[str, Any] = {
         L.Bidirectional(L.SimpleRNN(5), merge_mode="ave"),
         L.Dense(1),
     ],
+    "cells": lambda L: [
+        L.Masking(),
+        L.RNN(L.LSTMCell(6), return_sequences=True),
+        L.RNN([L.GRUCell(5), L.SimpleRNNCell(7), L.LSTMCell(4)], return_sequences=True, go_backwards=True),
+        L.Bidirectional(L.RNN(L.GRUCell(3, reset_after=False))),
+        L.Dense(1),
+    ],
     "conv": lambda L: [
         L.Conv1D(16, 3, activation="relu"),
         L.MaxPooling1D(3),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn import layers as layers_module
+from pyrnn import registry
 from pyrnn.layers.base import Layer, Shape, auto_name, dtype_config, standard_shape
 from pyrnn.layers.input import InputLayer
 from pyrnn.parameters import ParameterVector, Weight
@@ -19,7 +21,7 @@ from pyrnn.validation import unknown_name
 
 Array = NDArray[Any]
 
-__all__ = ["Sequential", "load_model"]
+__all__ = ["Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
 
 
 class Sequential(Trainer):
@@ -342,7 +344,9 @@ class Sequential(Trainer):
     @classmethod
     def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Sequential:
         """A new model, with fresh weights, from `get_config`'s answer."""
-        stack = [layers_module.deserialize(entry, custom_objects) for entry in config["layers"]]
+        entries = config["layers"] if isinstance(config, Mapping) else config  # Keras 2.0 wrote a bare list
+        config = config if isinstance(config, Mapping) else {}
+        stack = [layers_module.deserialize(entry, custom_objects) for entry in entries]
         trainables = [layer.trainable for layer in stack]
         model = cls(stack, name=config.get("name"))
         model._trainable = bool(config.get("trainable", True))
@@ -353,12 +357,43 @@ class Sequential(Trainer):
             model.build(shape)
         return model
 
-    def save(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
-        """Write architecture, weights and training state to a `.keras` file (see `pyrnn.saving`)."""
+    def get_build_config(self) -> dict[str, Any]:
+        """The input shape this model was built for."""
+        return {"input_shape": self.input_shape}
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Shape of the output for inputs of `input_shape`, batch axis first."""
+        shape: Any = standard_shape("input_shape", input_shape)
+        for layer in self._layers:
+            shape = layer.compute_output_shape(shape)
+        return shape
+
+    def to_json(self, **options: Any) -> str:
+        """The architecture and what `compile` was given, as JSON; `options` go to `json.dumps`."""
+        return json.dumps(self.describe(), **options)
+
+    def describe(self) -> dict[str, Any]:
+        """Keras 3's description of this model, as it stands in a `.keras` file."""
+        entry: dict[str, Any] = {
+            "module": "keras",
+            "class_name": "Sequential",
+            "config": self.get_config(),
+            "registered_name": None,
+        }
+        if self.built:
+            entry["build_config"] = self.get_build_config()
+        if (compiled := self.get_compile_config()) is not None:
+            entry["compile_config"] = compiled
+        return entry
+
+    def save(
+        self, filepath: str | os.PathLike[str], overwrite: bool = True, include_optimizer: bool = True
+    ) -> None:
+        """Write architecture, weights and training state to a `.keras` file, or a legacy `.h5` (see `pyrnn.saving`)."""
         from pyrnn import saving
 
         _refuse_existing(filepath, overwrite)
-        saving.save_model(self, filepath)
+        saving.save_model(self, filepath, include_optimizer=include_optimizer)
 
     def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
         """Write the weights to a `.weights.h5` file."""
@@ -367,97 +402,79 @@ class Sequential(Trainer):
         _refuse_existing(filepath, overwrite)
         saving.save_weights(self, filepath)
 
-    def load_weights(self, filepath: str | os.PathLike[str]) -> None:
-        """Read weights that `save_weights` (or Keras) wrote."""
+    def load_weights(
+        self, filepath: str | os.PathLike[str], skip_mismatch: bool = False, by_name: bool = False
+    ) -> None:
+        """Read weights that `save_weights` (or Keras) wrote: `.weights.h5`, `.keras`, or legacy `.h5`.
+
+        `skip_mismatch` passes over layers that do not fit; `by_name` (legacy files) matches layers by their names.
+        """
         from pyrnn import saving
 
-        saving.load_weights(self, filepath)
+        saving.load_weights(self, filepath, skip_mismatch=skip_mismatch, by_name=by_name)
 
-    def summary(self, print_fn: Callable[[str], Any] | None = None, line_length: int | None = None) -> None:
-        """Print the layers, their output shapes and their numbers of weights, as Keras does."""
-        _print_summary(self, print_fn, line_length)
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: Sequence[float] | None = None,
+        print_fn: Callable[[str], Any] | None = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range: Sequence[str] | None = None,
+    ) -> None:
+        """Print the layers, their output shapes and their numbers of weights, as Keras does.
+
+        `layer_range` holds the names (or patterns) of the first and last layer to print; `expand_nested` changes
+        nothing, since models do not nest here.
+        """
+        from pyrnn.summary import print_summary
+
+        print_summary(self, line_length, positions, print_fn, show_trainable, layer_range)
 
     def __repr__(self) -> str:
         return f"<Sequential name={self.name}, built={self.built}>"
 
 
 def load_model(
-    filepath: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None, compile: bool = True
+    filepath: str | os.PathLike[str],
+    custom_objects: Mapping[str, Any] | None = None,
+    compile: bool = True,
+    safe_mode: bool = True,
 ) -> Sequential:
-    """Read a model that `save` (or Keras) wrote."""
+    """Read a model that `save` (or Keras) wrote, `.keras` or legacy `.h5`.
+
+    Code in a file never runs, so `safe_mode` has nothing to switch off.
+    """
     from pyrnn import saving
 
     model: Sequential = saving.load_model(filepath, custom_objects=custom_objects, compile=compile)
     return model
 
 
+def save_model(model: Sequential, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+    """`model.save(filepath)`."""
+    model.save(filepath, overwrite=overwrite)
+
+
+def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None = None) -> Sequential:
+    """A new model, with fresh weights, from `to_json`'s answer (Keras's too, versions 2 and 3)."""
+    description = json.loads(json_string)
+    if not isinstance(description, dict) or description.get("class_name") != "Sequential":
+        raise ValueError(f"json_string must describe a Sequential model, got {json_string[:80]!r}")
+    with registry.custom_object_scope(custom_objects):
+        model = Sequential.from_config(description["config"])
+        if not model.built and description.get("build_config"):
+            model.build(description["build_config"]["input_shape"])
+        if description.get("compile_config"):
+            model.compile_from_config(description["compile_config"])
+    return model
+
+
+def clone_model(model: Sequential) -> Sequential:
+    """The same architecture with fresh weights."""
+    return Sequential.from_config(model.get_config())
+
+
 def _refuse_existing(filepath: str | os.PathLike[str], overwrite: bool) -> None:
     if not overwrite and os.path.exists(filepath):
         raise FileExistsError(f"{os.fspath(filepath)!r} already exists and overwrite is False")
-
-
-def _readable(size: float) -> str:
-    """Bytes as Keras writes them: '128.00 B'."""
-    units = ("B", "KB", "MB", "GB", "TB", "PB")
-    for unit in units[:-1]:
-        if size < 1024:
-            return f"{size:.2f} {unit}"
-        size /= 1024
-    return f"{size:.2f} {units[-1]}"
-
-
-def _print_summary(model: Sequential, print_fn: Callable[[str], Any] | None, line_length: int | None) -> None:
-    import shutil
-
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Column, Table
-
-    length = line_length or min(88, shutil.get_terminal_size().columns - 4)
-    edges = [int(part * length) for part in (0.45, 0.80, 1.0)]
-    widths = [edges[0], edges[1] - edges[0], edges[2] - edges[1]]
-    if min(widths) < 4:
-        raise ValueError(f"line_length must leave at least 4 characters a column, got {length}")
-
-    def number(value: object) -> str:
-        return f"[color({45 if value is None else 34})]{value}[/]"
-
-    columns = [
-        Column(name, justify="right" if name == "Param #" else "left", width=width)
-        for name, width in zip(("Layer (type)", "Output Shape", "Param #"), widths, strict=True)
-    ]
-    table = Table(*columns, width=length, show_lines=True)
-    for index, layer in enumerate(model.layers):
-        title = f"{escape(layer.name)} ([color(33)]{escape(type(layer).__name__)}[/])"
-        shape = f"({', '.join(number(size) for size in model._shapes[index])})" if model._shapes else "?"
-        count = number(f"{layer.count_params():,}") if layer.built else f"{number(0)} (unbuilt)"
-        table.add_row(title, shape, count)
-
-    def total(title: str, count: int, size: float) -> str:
-        return f"[bold] {title}: [/]{number(f'{count:,}')} ({_readable(size)})"
-
-    def tally(weights: list[Weight]) -> tuple[int, int]:
-        return sum(w.size for w in weights), sum(w.array.nbytes for w in weights)
-
-    trainable, frozen = tally(model.trainable_weights), tally(model.non_trainable_weights)
-    optimizer = getattr(model, "optimizer", None)
-    slots = (0, 0)
-    optimizer_built = optimizer is not None and bool(getattr(optimizer, "built", False))
-    if optimizer is not None and optimizer_built:
-        arrays = [np.asarray(value) for _, value in optimizer.variables()]
-        # Keras keeps the step counter and the learning rate in 4 bytes each.
-        slots = (sum(a.size for a in arrays), sum(4 if a.ndim == 0 else a.nbytes for a in arrays))
-    if print_fn is not None:
-        console = Console(highlight=False, force_terminal=False, color_system=None)
-        console.begin_capture()
-    else:
-        console = Console(highlight=False)
-    console.print(f'[bold]Model: "{escape(model.name)}"[/]')
-    console.print(table)
-    console.print(total("Total params", *(a + b + c for a, b, c in zip(trainable, frozen, slots, strict=True))))
-    console.print(total("Trainable params", *trainable))
-    console.print(total("Non-trainable params", *frozen))
-    if optimizer_built:
-        console.print(total("Optimizer params", *slots))
-    if print_fn is not None:
-        print_fn(console.end_capture())

@@ -2,12 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from pyrnn.validation import lookup
 
 T = TypeVar("T")
+
+# Users' classes: by their registered name "package>name", and by whatever name a scope or a loader gave.
+_registered: dict[str, Any] = {}
+
+
+def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[T], T]:
+    """A decorator that lets files name this class as "package>name" and find it again."""
+
+    def decorator(cls: T) -> T:
+        if not hasattr(cls, "get_config"):
+            raise ValueError(f"a registered class must have get_config, got {cls!r}")
+        _registered[f"{package}>{name or getattr(cls, '__name__', cls)}"] = cls
+        return cls
+
+    return decorator
+
+
+def get_custom_objects() -> dict[str, Any]:
+    """The live dict of users' classes by name."""
+    return _registered
+
+
+@contextmanager
+def custom_object_scope(objects: Mapping[str, Any] | None) -> Iterator[None]:
+    """Within it these classes are found by these names too."""
+    before = dict(_registered)
+    _registered.update(objects or {})
+    try:
+        yield
+    finally:
+        _registered.clear()
+        _registered.update(before)
+
+
+CustomObjectScope = custom_object_scope
+
+
+def get_registered_name(cls: Any) -> str:
+    """"package>name" of a registered class, else its own name."""
+    for name, known in _registered.items():
+        if known is cls and ">" in name:
+            return name
+    return str(cls.__name__)
+
+
+def get_registered_object(
+    name: str, custom_objects: Mapping[str, Any] | None = None, module_objects: Mapping[str, Any] | None = None
+) -> Any:
+    """The class of that name, or None."""
+    for known in (_registered, custom_objects or {}, module_objects or {}):
+        if name in known:
+            return known[name]
+    return None
+
+
+def described_class(kind: str, description: Mapping[str, Any], names: Mapping[str, type[T]]) -> type[T]:
+    """The class that a description names: a registered one first, then ours."""
+    registered: type[T] | None = _registered.get(str(description.get("registered_name")))
+    if registered is not None:
+        return registered
+    known: dict[str, type[T]] = {**names, **_registered}
+    return lookup(kind, description.get("class_name"), known)
 
 
 class Configurable:
@@ -23,11 +88,39 @@ class Configurable:
         return cls(**config)
 
 
+def from_description(cls: Any, config: Mapping[str, Any], known: Iterable[str] | None = None) -> Any:
+    """The object of a description, which may come from a version of Keras that has arguments we have not.
+
+    These are left out, with a warning where they say anything. `known` are the arguments of `cls`, from its signature
+    unless given.
+    """
+    if known is None:
+        parameters = inspect.signature(cls).parameters.values()
+        if any(each.kind is each.VAR_KEYWORD for each in parameters):
+            return cls.from_config(dict(config))
+        known = [each.name for each in parameters]
+    unknown = {name: value for name, value in config.items() if name not in known}
+    for name, value in unknown.items():
+        if value not in (None, False, [], {}):
+            warnings.warn(f"{cls.__name__} has no {name} here: {name}={value!r} of the file is left out", stacklevel=2)
+    return cls.from_config({name: value for name, value in config.items() if name not in unknown})
+
+
+def describe(obj: Any, module: str) -> dict[str, Any]:
+    """Keras 3's description of an object; `module` is Keras's for our own classes."""
+    cls = type(obj)
+    ours = cls.__module__.split(".")[0] == "pyrnn"
+    return {
+        "module": module if ours else cls.__module__,
+        "class_name": cls.__name__,
+        "config": obj.get_config(),
+        "registered_name": None if ours else get_registered_name(cls),
+    }
+
+
 def serialize(obj: Any, module: str) -> dict[str, Any] | None:
     """Keras 3's description of `obj`; None stays None."""
-    if obj is None:
-        return None
-    return {"module": module, "class_name": type(obj).__name__, "config": obj.get_config(), "registered_name": None}
+    return None if obj is None else describe(obj, module)
 
 
 def get(kind: str, identifier: Any, names: Mapping[str, type[T]], base: type[T]) -> T | None:
@@ -40,8 +133,10 @@ def get(kind: str, identifier: Any, names: Mapping[str, type[T]], base: type[T])
     if identifier is None or isinstance(identifier, base):
         return identifier
     if isinstance(identifier, dict):
-        cls: Any = lookup(kind, identifier.get("class_name"), names)
-        return cls.from_config(dict(identifier.get("config") or {}))  # type: ignore[no-any-return]  # cls is Any
+        cls: Any = described_class(kind, identifier, names)
+        made: T = from_description(cls, identifier.get("config") or {})
+        return made
     if isinstance(identifier, type) and issubclass(identifier, base):
         return identifier()
-    return lookup(kind, identifier, names)()
+    known: dict[str, type[T]] = {**names, **_registered}
+    return lookup(kind, identifier, known)()

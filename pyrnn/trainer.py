@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -14,7 +15,7 @@ from pyrnn.callbacks import Callback, CallbackList, History, ProgbarLogger
 from pyrnn.data import Batch, Batches, as_batches
 from pyrnn.data.batches import make_batch
 from pyrnn.parameters import ParameterVector
-from pyrnn.validation import positive_int
+from pyrnn.validation import positive_int, unexpected_arguments
 
 Array = NDArray[Any]
 VERBOSITIES = ("auto", 0, 1, 2)
@@ -23,9 +24,13 @@ VERBOSITIES = ("auto", 0, 1, 2)
 class Compiled:
     """What `compile` fixed: optimizer, loss and metrics, checked as a whole before the model takes it."""
 
-    def __init__(self, optimizer: Any, loss: Any, plain: Any, weighted: Any) -> None:
+    def __init__(
+        self, optimizer: Any, loss: Any, plain: Any, weighted: Any, loss_weights: Any, execution: dict[str, Any]
+    ) -> None:
         self.optimizer = optimizers.get(optimizer)
-        self.loss = losses.get(loss)
+        self.loss = losses.get(loss[0] if isinstance(loss, list) and len(loss) == 1 else loss)
+        self.given_loss_weights, self.loss_weight = loss_weights, _loss_weight(loss_weights)
+        self.execution = execution
         self.given_metrics, self.given_weighted = _as_list("metrics", plain), _as_list("weighted_metrics", weighted)
         # Each entry: (metric or a name to be resolved by shape, whether sample weights reach it).
         self.entries: list[tuple[metrics.Metric | str, bool]] = [
@@ -61,6 +66,16 @@ class Compiled:
         """Running loss and metrics by name."""
         found = {metric.name: metric.result() for metric, _ in self.entries if isinstance(metric, metrics.Metric)}
         return {f"{prefix}{name}": value for name, value in {"loss": self.mean_loss.result(), **found}.items()}
+
+
+def _loss_weight(given: Any) -> float:
+    """The factor of the one loss, from a number or a list of one."""
+    value = given[0] if isinstance(given, list | tuple) and len(given) == 1 else given
+    if value is None:
+        return 1.0
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        raise TypeError(f"loss_weights must be a number or a list of one, since there is one output, got {given!r}")
+    return float(value)
 
 
 def _as_list(argument: str, value: Any) -> list[Any]:
@@ -123,19 +138,32 @@ class Trainer:
         steps_per_execution: int = 1,
         jit_compile: Any = "auto",
         auto_scale_loss: bool = True,
+        **unknown: Any,
     ) -> None:
         """Fix optimizer, loss and metrics, by names or objects.
 
-        `run_eagerly`, `jit_compile`, `steps_per_execution` and `auto_scale_loss` take Keras's values: training always
-        runs the compiled kernel, batch by batch, in full precision, which is what each of them asks for here.
+        `loss_weights` is one number (or a list of one), the factor of the loss. `run_eagerly`, `jit_compile`,
+        `steps_per_execution` and `auto_scale_loss` take Keras's values: training always runs the compiled kernel,
+        batch by batch, in full precision, which is what each of them asks for here.
 
         Raises:
             TypeError, ValueError: for unknown names and wrong kinds; the model stays as it was.
         """
-        if loss_weights is not None:
-            raise ValueError(f"loss_weights needs several outputs, which a Sequential has not, got {loss_weights!r}")
-        positive_int("steps_per_execution", steps_per_execution)
-        self._compiled = Compiled(optimizer, loss, metrics, weighted_metrics)
+        _refuse_unknown("compile", unknown)
+        execution = {
+            "run_eagerly": bool(run_eagerly),
+            "steps_per_execution": positive_int("steps_per_execution", steps_per_execution),
+            "jit_compile": False if jit_compile == "auto" else bool(jit_compile),
+        }
+        self._compiled = Compiled(optimizer, loss, metrics, weighted_metrics, loss_weights, execution)
+
+    def compile_from_config(self, config: Mapping[str, Any]) -> None:
+        """`compile` from `get_compile_config`'s answer; a description without optimizer leaves the model as it is."""
+        if not config.get("optimizer"):
+            return
+        names = ("optimizer", "loss", "loss_weights", "metrics", "weighted_metrics", "run_eagerly",
+                 "steps_per_execution", "jit_compile")  # fmt: skip
+        self.compile(**{name: config[name] for name in names if config.get(name) is not None})
 
     def _ready(self, what: str) -> Compiled:
         if self._compiled is None or self._compiled.loss is None:
@@ -181,12 +209,10 @@ class Trainer:
         return {
             "optimizer": optimizers.serialize(compiled.optimizer),
             "loss": losses.serialize(compiled.loss),
-            "loss_weights": None,
+            "loss_weights": compiled.given_loss_weights,
             "metrics": described[0] or None,
             "weighted_metrics": described[1] or None,
-            "run_eagerly": False,
-            "steps_per_execution": 1,
-            "jit_compile": False,
+            **compiled.execution,
         }
 
     # Steps.
@@ -204,6 +230,9 @@ class Trainer:
         assert compiled.loss is not None
         compiled.resolve(batch.y, y_pred)
         loss, gradient = compiled.loss.value_and_gradient(batch.y, y_pred, batch.sample_weight, mask)
+        if compiled.loss_weight != 1:
+            loss *= compiled.loss_weight
+            gradient = gradient * gradient.dtype.type(compiled.loss_weight)
         parameters = self.parameters()
         compiled.optimizer.build(parameters)
         self.backward_pass(gradient)
@@ -221,7 +250,7 @@ class Trainer:
         assert compiled.loss is not None
         compiled.resolve(batch.y, y_pred)
         loss, _ = compiled.loss.value_and_gradient(batch.y, y_pred, batch.sample_weight, mask)
-        compiled.update(batch, y_pred, loss + self.regularization_loss())
+        compiled.update(batch, y_pred, loss * compiled.loss_weight + self.regularization_loss())
 
     def _results(self, compiled: Compiled, return_dict: bool) -> Any:
         logs = compiled.logs()
@@ -277,6 +306,7 @@ class Trainer:
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
         validation_freq: int | Iterable[int] = 1,
+        **unknown: Any,
     ) -> History:
         """Train for `epochs` on arrays, a generator or a PyDataset.
 
@@ -286,6 +316,7 @@ class Trainer:
         Raises:
             TypeError, ValueError: for data and arguments that do not fit, before any weight has changed.
         """
+        _refuse_unknown("fit", unknown)
         compiled = self._ready("fit")
         epochs = positive_int("epochs", epochs)
         verbose = _verbosity(verbose)
@@ -414,8 +445,10 @@ class Trainer:
         use_multiprocessing: bool = False,
         shuffle: bool = True,
         initial_epoch: int = 0,
+        **unknown: Any,
     ) -> History:
         """Keras 2's name for `fit` on a generator, read in the calling thread."""
+        _refuse_unknown("fit_generator", unknown)
         _refuse_workers(max_queue_size, workers, use_multiprocessing)
         return self.fit(
             generator, epochs=epochs, verbose=verbose, callbacks=callbacks, validation_data=validation_data,
@@ -450,6 +483,18 @@ class Trainer:
         """Keras 2's name for `predict` on a generator."""
         _refuse_workers(max_queue_size, workers, use_multiprocessing)
         return self.predict(generator, steps=steps, callbacks=callbacks, verbose=verbose)
+
+
+    def predict_classes(self, *arguments: Any, **options: Any) -> Any:
+        """Gone from Keras since 2.6; the message says what to write."""
+        raise AttributeError(
+            "predict_classes was removed from Keras: write model.predict(x).argmax(axis=-1) for softmax outputs, "
+            "(model.predict(x) > 0.5).astype('int32') for a sigmoid output"
+        )
+
+    def predict_proba(self, *arguments: Any, **options: Any) -> Any:
+        """Gone from Keras since 2.6; the message says what to write."""
+        raise AttributeError("predict_proba was removed from Keras: write model.predict(x)")
 
 
 class _LazyLogs(dict[str, float]):
@@ -507,6 +552,11 @@ def _verbosity(verbose: Any) -> int:
     if verbose not in VERBOSITIES:
         raise ValueError(f"verbose must be 'auto', 0, 1 or 2, got {verbose!r}")
     return 1 if verbose == "auto" else int(verbose)
+
+
+def _refuse_unknown(method: str, unknown: Mapping[str, Any]) -> None:
+    if unknown:
+        raise TypeError(unexpected_arguments(method, unknown, inspect.signature(getattr(Trainer, method)).parameters))
 
 
 def _refuse_workers(max_queue_size: int, workers: int, use_multiprocessing: bool) -> None:

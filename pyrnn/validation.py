@@ -8,6 +8,20 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+# What arguments were called in Keras 1 and 2.
+RENAMED = {
+    "b_constraint": "bias_constraint", "b_regularizer": "bias_regularizer", "bias": "use_bias",
+    "border_mode": "padding", "class_mode": "loss", "consume_less": "implementation", "decay": "weight_decay",
+    "dropout_U": "recurrent_dropout", "dropout_W": "dropout", "filter_length": "kernel_size",
+    "forget_bias_init": "unit_forget_bias", "init": "kernel_initializer", "inner_activation": "recurrent_activation",
+    "inner_init": "recurrent_initializer", "lr": "learning_rate", "nb_epoch": "epochs", "nb_filter": "filters",
+    "nb_val_samples": "validation_steps", "nb_worker": "workers", "output_dim": "units", "p": "rate",
+    "pool_length": "pool_size", "samples_per_epoch": "steps_per_epoch", "sample_weight_mode": "sample_weight",
+    "show_accuracy": "metrics=['accuracy'] of compile", "stride": "strides", "subsample_length": "strides",
+    "U_constraint": "recurrent_constraint", "U_regularizer": "recurrent_regularizer", "W_constraint":
+    "kernel_constraint", "W_regularizer": "kernel_regularizer",
+}  # fmt: skip
+
 
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> str:
     """One sentence for a name that is not registered, with the closest known names."""
@@ -46,6 +60,8 @@ def positive_int(argument: str, value: Any) -> int:
 
 
 def unexpected_arguments(owner: str, arguments: Mapping[str, Any], known: Iterable[str]) -> str:
-    """One sentence for keyword arguments that ``owner`` does not take."""
+    """One sentence for arguments that ``owner`` does not take; Keras's older names are answered with the new."""
     first = next(iter(arguments))
+    if first in RENAMED:
+        return f"{owner} got {first!r}, a name that Keras has given up: write {RENAMED[first]}"
     return f"{owner} got an unexpected keyword argument: {unknown_name('argument', first, known)}"

@@ -36,6 +36,7 @@ FLOORS = [
     {"layers"},
     {"trainer", "callbacks", "streaming", "utils"},
     {"models", "saving"},
+    {"summary"},
     {"cli", "demo", "bench", "datasets", "wrappers", "__main__", "__init__"},
 ]
 FLOOR_OF = {name: level for level, names in enumerate(FLOORS) for name in names}

@@ -84,7 +84,7 @@ def test_wrong_shapes_are_refused_and_change_nothing(tmp_path: Path) -> None:
 
 def test_names_and_unbuilt_models_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"must end in '\.keras'"):
-        make_model().save(tmp_path / "m.h5")
+        make_model().save(tmp_path / "m.txt")
     with pytest.raises(ValueError, match="built before"):
         pyrnn.Sequential([Dense(1)]).save(tmp_path / "m.keras")
     assert list(tmp_path.iterdir()) == []

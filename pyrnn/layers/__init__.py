@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pyrnn import registry
 from pyrnn.layers.base import Layer
 from pyrnn.layers.bidirectional import Bidirectional
 from pyrnn.layers.cells import RNN, GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
@@ -18,7 +19,6 @@ from pyrnn.layers.recurrent import GRU, LSTM, Recurrent, SimpleRNN
 from pyrnn.layers.regularization import Dropout
 from pyrnn.layers.reshaping import Flatten, RepeatVector, Reshape
 from pyrnn.layers.wrappers import TimeDistributed
-from pyrnn.validation import lookup
 
 REGISTRY: dict[str, type[Layer]] = {
     kind.__name__: kind
@@ -88,21 +88,19 @@ __all__ = [
 
 def serialize(layer: Layer) -> dict[str, Any]:
     """Keras 3's serialized form of a layer."""
-    entry: dict[str, Any] = {
-        "module": "keras.layers",
-        "class_name": type(layer).__name__,
-        "config": layer.get_config(),
-        "registered_name": None,
-    }
+    entry = registry.describe(layer, "keras.layers")
     if layer.build_shape is not None and not isinstance(layer, InputLayer):
         entry["build_config"] = {"input_shape": layer.build_shape}
     return entry
 
 
 def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Layer:
-    """A new layer from `serialize`'s answer."""
+    """A new layer from `serialize`'s answer; `custom_objects` holds classes of your own by name."""
     if not isinstance(config, Mapping) or "class_name" not in config:
         raise ValueError(f"a layer's config must be a dict with 'class_name' and 'config', got {config!r}")
-    kind = lookup("layer", config["class_name"], {**REGISTRY, **(custom_objects or {})})
-    layer: Layer = kind.from_config(config.get("config", {}))
-    return layer
+    with registry.custom_object_scope(custom_objects):
+        kind = registry.described_class("layer", config, REGISTRY)
+        settings = config.get("config", {})
+        known = kind._known_arguments() if kind.__name__ in REGISTRY else settings.keys()
+        layer: Layer = registry.from_description(kind, settings, known)
+        return layer

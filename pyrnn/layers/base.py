@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pyrnn import constraints, initializers, regularizers
 from pyrnn.parameters import Weight
-from pyrnn.validation import unexpected_arguments
+from pyrnn.validation import RENAMED, unexpected_arguments
 
 Array = NDArray[Any]
 Shape = tuple[Any, ...]
@@ -135,6 +135,15 @@ class Layer:
     min_rank: ClassVar[int] = 1
     supports_masking: bool = False
     makes_mask: ClassVar[bool] = False
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Keras's older names are refused before a missing new one could be."""
+        if not RENAMED.keys().isdisjoint(kwargs):
+            known = cls._known_arguments()
+            old = {name: value for name, value in kwargs.items() if name in RENAMED and name not in known}
+            if old:
+                raise TypeError(unexpected_arguments(cls.__name__, old, known))
+        return super().__new__(cls)
 
     def __init__(
         self,

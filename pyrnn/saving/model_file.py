@@ -10,7 +10,9 @@ import zipfile
 from collections.abc import Mapping
 from typing import Any
 
+from pyrnn import registry
 from pyrnn.models import Sequential
+from pyrnn.saving import legacy_h5
 from pyrnn.saving.atomic import replace_file
 from pyrnn.saving.weights_file import read_weights, weights_bytes
 
@@ -21,28 +23,25 @@ FORMAT_VERSION = "3.15.1"
 LARGEST_JSON, LARGEST_WEIGHTS = 1 << 26, 1 << 34
 
 
-def save_model(model: Sequential, filepath: str | os.PathLike[str]) -> None:
-    """Write architecture, compile state, weights and optimizer state to a file whose name ends in `.keras`."""
+def save_model(model: Sequential, filepath: str | os.PathLike[str], include_optimizer: bool = True) -> None:
+    """Write architecture, compile state, weights and optimizer state to a `.keras` file, or a legacy `.h5` file."""
     path = os.fspath(filepath)
-    if not path.endswith(ENDING):
-        raise ValueError(f"filepath must end in {ENDING!r}, got {path!r}")
     if not model.built:
         raise ValueError("the model must be built before it can be saved: give it an input shape or train it")
-    config: dict[str, Any] = {
-        "module": "keras",
-        "class_name": "Sequential",
-        "config": model.get_config(),
-        "registered_name": None,
-        "build_config": {"input_shape": model.input_shape},
-    }
-    if (compiled := model.get_compile_config()) is not None:
-        config["compile_config"] = compiled
+    if path.endswith(legacy_h5.ENDINGS):
+        replace_file(path, legacy_h5.model_bytes(model, include_optimizer))
+        return
+    if not path.endswith(ENDING):
+        raise ValueError(f"filepath must end in {ENDING!r} (or '.h5', '.hdf5': Keras 2's format), got {path!r}")
+    config = model.describe()
+    if not include_optimizer:
+        config.pop("compile_config", None)
     saved = datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S")
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("metadata.json", json.dumps({"keras_version": FORMAT_VERSION, "date_saved": saved}))
         archive.writestr("config.json", json.dumps(config))
-        archive.writestr("model.weights.h5", weights_bytes(model, with_optimizer=True))
+        archive.writestr("model.weights.h5", weights_bytes(model, with_optimizer=include_optimizer))
     replace_file(path, buffer.getvalue())
 
 
@@ -56,13 +55,16 @@ def _entry(archive: zipfile.ZipFile, name: str, largest: int) -> bytes:
 def load_model(
     filepath: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None, compile: bool = True
 ) -> Sequential:
-    """Read a `.keras` file that `save_model` or Keras wrote; no code in it is ever run.
+    """Read a `.keras` or legacy `.h5` file that `save_model` or Keras wrote; no code in it is ever run.
 
     Raises:
         ValueError: if the file is damaged or holds what pyrnn has not.
     """
     path = os.fspath(filepath)
     source = repr(path)
+    if path.endswith(legacy_h5.ENDINGS):
+        with registry.custom_object_scope(custom_objects):
+            return legacy_h5.load_model(path, compile)
     try:
         with zipfile.ZipFile(path) as archive:
             config = json.loads(_entry(archive, "config.json", LARGEST_JSON))
@@ -76,16 +78,12 @@ def load_model(
     ):
         found = config.get("class_name") if isinstance(config, dict) else config
         raise ValueError(f"{source} must hold a Sequential model, got {found!r}")
-    model = Sequential.from_config(config["config"], custom_objects)
-    if not model.built and config.get("build_config"):
-        model.build(config["build_config"]["input_shape"])
     described = config.get("compile_config") if compile else None
-    if described:
-        model.compile(
-            optimizer=described["optimizer"],
-            loss=described.get("loss"),
-            metrics=described.get("metrics"),
-            weighted_metrics=described.get("weighted_metrics"),
-        )
+    with registry.custom_object_scope(custom_objects):
+        model = Sequential.from_config(config["config"])
+        if not model.built and config.get("build_config"):
+            model.build(config["build_config"]["input_shape"])
+        if described:
+            model.compile_from_config(described)
     read_weights(model, weights, source, with_optimizer=bool(described))
     return model

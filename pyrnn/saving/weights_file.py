@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import io
 import os
+import warnings
+import zipfile
 from collections import Counter
 from typing import Any
 
@@ -17,6 +19,7 @@ from pyrnn.layers import Layer
 from pyrnn.layers.base import snake_case
 from pyrnn.models import Sequential
 from pyrnn.parameters import Weight
+from pyrnn.saving import legacy_h5
 from pyrnn.saving.atomic import replace_file
 
 Array = NDArray[Any]
@@ -74,8 +77,36 @@ def _read(file: Any, path: str, source: str) -> list[Array]:
     return found
 
 
-def read_weights(model: Sequential, content: bytes, source: str, with_optimizer: bool) -> None:
+def matched(
+    layer: str, weights: list[Weight], datasets: list[Any], source: str, skip_mismatch: bool
+) -> list[tuple[Weight, Any]]:
+    """Each weight of a layer with its array of the file.
+
+    Raises:
+        ValueError: if number or shapes differ, which is a warning and an empty list with `skip_mismatch`.
+    """
+    words = ""
+    if len(datasets) != len(weights):
+        words = f"layer {layer!r} has {len(weights)} weights, {source} holds {len(datasets)}"
+    for weight, dataset in zip(weights, datasets, strict=False):
+        if not words and dataset.shape != weight.shape:
+            words = (
+                f"weight {weight.path!r} of layer {layer!r} has shape {weight.shape}, {source} holds {dataset.shape}"
+            )
+    if not words:
+        return list(zip(weights, datasets, strict=True))
+    if not skip_mismatch:
+        raise ValueError(words)
+    warnings.warn(f"{words}: the layer keeps its weights", stacklevel=5)
+    return []
+
+
+def read_weights(
+    model: Sequential, content: bytes, source: str, with_optimizer: bool, skip_mismatch: bool = False
+) -> None:
     """Assign a file's values; every shape is checked before any weight changes.
+
+    With `skip_mismatch` layers that do not fit keep their weights, with a warning.
 
     Raises:
         ValueError: if the file is damaged or does not fit the model, which is unchanged then.
@@ -89,19 +120,11 @@ def read_weights(model: Sequential, content: bytes, source: str, with_optimizer:
     except OSError as error:
         raise ValueError(f"{source} is damaged or no HDF5 file: {error}") from None
     with file:
-        pending: list[tuple[Weight, Array]] = []
+        pending: list[tuple[Weight, Any]] = []
         for group, layer in _layer_groups(model):
             for path, _, weights in layer.variable_groups():
                 datasets = _read(file, f"{group}/{path}", source) if weights else []
-                if len(datasets) != len(weights):
-                    raise ValueError(f"layer {layer.name!r} has {len(weights)} weights, {source} holds {len(datasets)}")
-                for weight, dataset in zip(weights, datasets, strict=True):
-                    if dataset.shape != weight.shape:
-                        raise ValueError(
-                            f"weight {weight.path!r} of layer {layer.name!r} has shape {weight.shape}, "
-                            f"{source} holds {dataset.shape}"
-                        )
-                    pending.append((weight, dataset))
+                pending += matched(layer.name, weights, datasets, source, skip_mismatch)
         try:
             values = [np.asarray(dataset[()]) for _, dataset in pending]
             state = [np.asarray(d[()]) for d in _read(file, "optimizer/vars", source)] if with_optimizer else []
@@ -119,15 +142,32 @@ def read_weights(model: Sequential, content: bytes, source: str, with_optimizer:
 def save_weights(model: Sequential, filepath: str | os.PathLike[str]) -> None:
     """Write the weights to a file whose name ends in `.weights.h5`."""
     path = os.fspath(filepath)
-    if not path.endswith(ENDING):
-        raise ValueError(f"filepath must end in {ENDING!r}, got {path!r}")
+    if not path.endswith((ENDING, *legacy_h5.ENDINGS)):
+        raise ValueError(f"filepath must end in {ENDING!r} (or '.h5', '.hdf5': Keras 2's format), got {path!r}")
     if not model.built:
         raise ValueError("the model must be built before its weights can be saved: give it an input shape")
+    if not path.endswith(ENDING):
+        replace_file(path, legacy_h5.weights_bytes(model))
+        return
     replace_file(path, weights_bytes(model, with_optimizer=True))
 
 
-def load_weights(model: Sequential, filepath: str | os.PathLike[str]) -> None:
-    """Read weights that `save_weights` or Keras wrote."""
+def load_weights(
+    model: Sequential, filepath: str | os.PathLike[str], skip_mismatch: bool = False, by_name: bool = False
+) -> None:
+    """Read weights that `save_weights` or Keras wrote: `.weights.h5`, those of a `.keras` model, legacy `.h5`."""
     path = os.fspath(filepath)
     with open(path, "rb") as file:
-        read_weights(model, file.read(), repr(path), with_optimizer=False)
+        content = file.read()
+    if path.endswith(".keras"):
+        try:
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                content = archive.read("model.weights.h5")
+        except (zipfile.BadZipFile, KeyError, EOFError) as error:
+            raise ValueError(f"{path!r} is damaged or no .keras file: {error}") from None
+    elif not path.endswith(ENDING):
+        legacy_h5.load_weights(model, content, repr(path), skip_mismatch, by_name)
+        return
+    if by_name:
+        raise ValueError("by_name reads legacy .h5 files only: leave it out for .weights.h5, which goes by order")
+    read_weights(model, content, repr(path), with_optimizer=False, skip_mismatch=skip_mismatch)

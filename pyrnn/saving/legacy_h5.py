@@ -1,0 +1,208 @@
+"""Keras 2's HDF5 files, `.h5` and `.hdf5`, which Keras 3 still reads and writes: whole models and weights alone.
+
+attributes model_config, training_config (JSON); model_weights/<layer>/<weight path>, each layer's paths listed in its
+attribute weight_names; optimizer_weights likewise. A file of weights alone has the layers at its root.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from pyrnn import optimizers
+from pyrnn.layers import Layer
+from pyrnn.models import Sequential
+from pyrnn.parameters import Weight
+
+ENDINGS = (".h5", ".hdf5")
+VERSION, BACKEND = "3.15.1", "numpy"
+# HDF5 keeps no more than this in one attribute; longer lists of names are cut into several.
+_LARGEST_ATTRIBUTE = 64512
+
+
+def _weights(layer: Layer) -> list[Weight]:
+    """In the old order: those that train first."""
+    return [*layer.trainable_weights, *layer.non_trainable_weights]
+
+
+def _set_names(group: Any, name: str, values: list[str]) -> None:
+    encoded = [value.encode() for value in values]
+    count = 1
+    while any(np.asarray(part).nbytes > _LARGEST_ATTRIBUTE for part in np.array_split(np.asarray(encoded), count)):
+        count += 1
+    if count == 1:
+        group.attrs[name] = encoded
+        return
+    for i, part in enumerate(np.array_split(np.asarray(encoded), count)):
+        group.attrs[f"{name}{i}"] = part
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _names(group: Any, name: str) -> list[str]:
+    if name in group.attrs:
+        return [_text(value) for value in group.attrs[name]]
+    found: list[str] = []
+    part = 0
+    while f"{name}{part}" in group.attrs:
+        found += [_text(value) for value in group.attrs[f"{name}{part}"]]
+        part += 1
+    return found
+
+
+def _write_subset(group: Any, names: list[str], values: list[Any]) -> None:
+    _set_names(group, "weight_names", names)
+    for name, value in zip(names, values, strict=True):
+        group.create_dataset(name, data=value)
+
+
+def _write_weights(group: Any, model: Sequential) -> None:
+    _set_names(group, "layer_names", [layer.name for layer in model.layers])
+    group.attrs["backend"], group.attrs["keras_version"] = BACKEND.encode(), VERSION.encode()
+    for layer in model.layers:
+        weights = _weights(layer)
+        _write_subset(group.create_group(layer.name), [w.path for w in weights], [w.array for w in weights])
+    _write_subset(group.create_group("top_level_model_weights"), [], [])
+
+
+def weights_bytes(model: Sequential) -> bytes:
+    """The file of the weights alone."""
+    import h5py
+
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        _write_weights(file, model)
+    return buffer.getvalue()
+
+
+def model_bytes(model: Sequential, include_optimizer: bool) -> bytes:
+    """The file of a whole model, in memory."""
+    import h5py
+
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        config = {"class_name": "Sequential", "config": model.get_config()}
+        file.attrs["model_config"] = json.dumps(config).encode()
+        file.attrs["backend"], file.attrs["keras_version"] = BACKEND, VERSION
+        _write_weights(file.create_group("model_weights"), model)
+        optimizer, training = model.optimizer, model.get_compile_config()
+        if include_optimizer and optimizer is not None and training is not None:
+            described = training.pop("optimizer")
+            training["optimizer_config"] = {key: described[key] for key in ("class_name", "config")}
+            file.attrs["training_config"] = json.dumps(training).encode()
+            variables = optimizer.variables()
+            names = [name if "/" in name else f"{optimizer.name}/{name}" for name, _ in variables]
+            values = [value.astype(np.int32) if name == "iteration" else value for name, value in variables]
+            _write_subset(file.create_group("optimizer_weights"), names, values)
+    return buffer.getvalue()
+
+
+def _open(content: bytes, source: str) -> Any:
+    import h5py
+
+    try:
+        return h5py.File(io.BytesIO(content), "r")
+    except OSError as error:
+        raise ValueError(f"{source} is damaged or no HDF5 file: {error}") from None
+
+
+def _datasets(group: Any, source: str) -> list[Any]:
+    """The arrays that `weight_names` lists; soft and external links are refused."""
+    import h5py
+
+    found = []
+    for name in _names(group, "weight_names"):
+        node = group
+        for part in name.split("/"):
+            link = node.get(part, getlink=True) if isinstance(node, h5py.Group) else None
+            node = node[part] if isinstance(link, h5py.HardLink) else None
+        if not isinstance(node, h5py.Dataset):
+            raise ValueError(f"{source} is no weights file of Keras's layout: {name} is missing or no array")
+        found.append(node)
+    return found
+
+
+def load_weights(model: Sequential, content: bytes, source: str, skip_mismatch: bool, by_name: bool) -> None:
+    """Assign the weights of a legacy file, by the order of its layers or by their names.
+
+    Raises:
+        ValueError: if the file is damaged or does not fit the model, which is unchanged then.
+    """
+    if not model.built:
+        raise ValueError(f"the model must be built before weights of {source} can be loaded: give it an input shape")
+    with _open(content, source) as file:
+        _assign(model, file.get("model_weights", file), source, skip_mismatch, by_name)
+
+
+def _assign(model: Sequential, group: Any, source: str, skip_mismatch: bool, by_name: bool) -> None:
+    from pyrnn.saving.weights_file import matched
+
+    saved = {name: _datasets(group[name], source) for name in _names(group, "layer_names") if name in group}
+    if by_name:
+        pairs = [(layer, saved[layer.name]) for layer in model.layers if layer.name in saved]
+    else:
+        layers, full = [layer for layer in model.layers if layer.weights], [found for found in saved.values() if found]
+        if len(layers) != len(full):
+            raise ValueError(f"the model has {len(layers)} layers with weights, {source} holds {len(full)}")
+        pairs = list(zip(layers, full, strict=True))
+    pending = [
+        pair for layer, found in pairs for pair in matched(layer.name, _weights(layer), found, source, skip_mismatch)
+    ]
+    try:
+        values = [np.asarray(dataset[()]) for _, dataset in pending]
+    except OSError as error:
+        raise ValueError(f"{source} is damaged: {error}") from None
+    for (weight, _), value in zip(pending, values, strict=True):
+        weight.assign(value)
+    model.parameters().touch()
+
+
+def load_model(path: str, compile: bool) -> Sequential:
+    """Read a whole model, Keras 2's too.
+
+    Raises:
+        ValueError: if the file is damaged, has weights only, or holds what pyrnn has not.
+    """
+    source = repr(path)
+    with open(path, "rb") as handle:
+        content = handle.read()
+    with _open(content, source) as file:
+        if "model_config" not in file.attrs:
+            raise ValueError(f"{source} holds no model but weights alone: build the model and call load_weights")
+        try:
+            config = json.loads(_text(file.attrs["model_config"]))
+            training = json.loads(_text(file.attrs.get("training_config", "null")))
+        except ValueError as error:
+            raise ValueError(f"{source} is damaged: {error}") from None
+        if not isinstance(config, Mapping) or config.get("class_name") != "Sequential":
+            found = config.get("class_name") if isinstance(config, Mapping) else config
+            raise ValueError(f"{source} must hold a Sequential model, got {found!r}")
+        model = Sequential.from_config(config["config"])
+        if not model.built:
+            raise ValueError(f"{source} does not name the model's input shape")
+        _assign(model, file["model_weights"], source, skip_mismatch=False, by_name=False)
+        if compile and training:
+            described = training.pop("optimizer_config")
+            training["optimizer"] = {**described, "class_name": described["class_name"].split(">")[-1]}
+            model.compile_from_config(training)
+            _restore_optimizer(model, file, source)
+    return model
+
+
+def _restore_optimizer(model: Sequential, file: Any, source: str) -> None:
+    optimizer = model.optimizer
+    if "optimizer_weights" not in file or optimizer is None:
+        return
+    state = [np.asarray(dataset[()]) for dataset in _datasets(file["optimizer_weights"], source)]
+    if len(state) > 2 or isinstance(optimizer, optimizers.SGD):
+        optimizer.build(model.parameters())
+    if len(state) == len(
+        optimizer.variables()
+    ):  # Keras 2 kept other variables: its optimizers start anew, as in Keras 3
+        optimizer.set_variables(state)

@@ -1,0 +1,185 @@
+"""`model.summary()` and `plot_model`: what a model looks like, in Keras's form."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import shutil
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from pyrnn.models import Sequential
+from pyrnn.parameters import Weight
+
+POSITIONS = (0.45, 0.80, 1.0)
+LINE_LENGTH = 88
+TRAINABLE_WIDTH = 12
+
+
+def _readable(size: float) -> str:
+    """Bytes as Keras writes them: '128.00 B'."""
+    units = ("B", "KB", "MB", "GB", "TB", "PB")
+    for unit in units[:-1]:
+        if size < 1024:
+            return f"{size:.2f} {unit}"
+        size /= 1024
+    return f"{size:.2f} {units[-1]}"
+
+
+def _number(value: object) -> str:
+    return f"[color({45 if value is None else 34})]{value}[/]"
+
+
+def _shape(shape: Any) -> str:
+    if shape and isinstance(shape[0], tuple):
+        return f"[{', '.join(_shape(each) for each in shape)}]"
+    return f"({', '.join(_number(size) for size in shape)})"
+
+
+def _bounds(names: list[str], layer_range: Sequence[str] | None) -> tuple[int, int]:
+    """First and one past the last index of the layers that `layer_range` names."""
+    if layer_range is None:
+        return 0, len(names)
+    if len(layer_range) != 2 or not all(isinstance(name, str) for name in layer_range):
+        raise ValueError(f"layer_range must hold two names of layers, got {layer_range!r}")
+    found = [[i for i, name in enumerate(names) if re.match(pattern, name)] for pattern in layer_range]
+    if not all(found):
+        raise ValueError(f"layer_range must name layers of {', '.join(names)}, got {layer_range!r}")
+    first, last = min(found[0]), max(found[1])
+    return min(first, last), max(first, last) + 1
+
+
+def print_summary(
+    model: Sequential,
+    line_length: int | None,
+    positions: Sequence[float] | None,
+    print_fn: Callable[[str], Any] | None,
+    show_trainable: bool,
+    layer_range: Sequence[str] | None,
+) -> None:
+    """Print a table of the layers and the totals below it, on the console or through `print_fn`."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Column, Table
+
+    parts, length = list(positions or POSITIONS), LINE_LENGTH
+    names, sides = ["Layer (type)", "Output Shape", "Param #"], ["left", "left", "right"]
+    if show_trainable:
+        parts, length = [*(part * 0.9 for part in parts), 1.0], length + TRAINABLE_WIDTH
+        names, sides = [*names, "Trainable"], [*sides, "center"]
+    length = line_length or min(length, shutil.get_terminal_size().columns - 4)
+    edges = [0, *(int(part * length) for part in parts)]
+    widths = [after - before for before, after in itertools.pairwise(edges)]
+    if min(widths) < 4:
+        raise ValueError(f"line_length must leave at least 4 characters a column, got {length}")
+    columns = [
+        Column(name, justify=side, width=width)  # type: ignore[arg-type]  # sides are rich's words
+        for name, side, width in zip(names, sides, widths, strict=False)
+    ]
+    table = Table(*columns, width=length, show_lines=True)
+    first, last = _bounds([layer.name for layer in model.layers], layer_range)
+    for index in range(first, last):
+        layer = model.layers[index]
+        row = [
+            f"{escape(layer.name)} ([color(33)]{escape(type(layer).__name__)}[/])",
+            _shape(model._shapes[index]) if model._shapes else "?",
+            _number(f"{layer.count_params():,}") if layer.built else f"{_number(0)} (unbuilt)",
+        ]
+        if show_trainable:
+            mark = "[bold]-[/]"
+            if layer.weights:
+                mark = "[bold color(34)]Y[/]" if layer.trainable else "[bold color(9)]N[/]"
+            row.append(mark)
+        table.add_row(*row)
+
+    def total(title: str, count: int, size: float) -> str:
+        return f"[bold] {title}: [/]{_number(f'{count:,}')} ({_readable(size)})"
+
+    def tally(weights: list[Weight]) -> tuple[int, int]:
+        return sum(w.size for w in weights), sum(w.array.nbytes for w in weights)
+
+    trainable, frozen = tally(model.trainable_weights), tally(model.non_trainable_weights)
+    optimizer = model.optimizer
+    slots = (0, 0)
+    optimizer_built = optimizer is not None and optimizer.parameters is not None
+    if optimizer is not None and optimizer_built:
+        arrays = [np.asarray(value) for _, value in optimizer.variables()]
+        # Keras keeps the step counter and the learning rate in 4 bytes each.
+        slots = (sum(a.size for a in arrays), sum(4 if a.ndim == 0 else a.nbytes for a in arrays))
+    if print_fn is not None:
+        console = Console(highlight=False, force_terminal=False, color_system=None)
+        console.begin_capture()
+    else:
+        console = Console(highlight=False)
+    console.print(f'[bold]Model: "{escape(model.name)}"[/]')
+    console.print(table)
+    console.print(total("Total params", *(a + b + c for a, b, c in zip(trainable, frozen, slots, strict=True))))
+    console.print(total("Trainable params", *trainable))
+    console.print(total("Non-trainable params", *frozen))
+    if optimizer_built:
+        console.print(total("Optimizer params", *slots))
+    if print_fn is not None:
+        print_fn(console.end_capture())
+
+
+def plot_model(
+    model: Sequential,
+    to_file: str | os.PathLike[str] = "model.png",
+    show_shapes: bool = False,
+    show_dtype: bool = False,
+    show_layer_names: bool = False,
+    rankdir: str = "TB",
+    expand_nested: bool = False,
+    dpi: int | None = 200,
+    show_layer_activations: bool = False,
+    show_trainable: bool = False,
+) -> None:
+    """Draw the layers as boxes, one below the other ("TB") or side by side ("LR"), into a picture (extra `plot`).
+
+    The file's ending chooses the format (png, svg, pdf). `expand_nested` changes nothing: models do not nest here.
+
+    Raises:
+        ImportError: without matplotlib. ValueError: if the model is not built or `rankdir` is neither.
+    """
+    if rankdir not in ("TB", "LR"):
+        raise ValueError(f"rankdir must be 'TB' or 'LR', got {rankdir!r}")
+    if not model.built:
+        raise ValueError("the model must be built before it can be drawn: give it an input shape")
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ImportError("plot_model needs matplotlib: pip install 'pyrnn-core[plot]'") from None
+    shapes = [model.input_shape, *model._shapes]
+    texts = []
+    for index, layer in enumerate(model.layers):
+        lines = [f"{layer.name} ({type(layer).__name__})" if show_layer_names else type(layer).__name__]
+        if show_layer_activations and hasattr(layer, "activation"):
+            lines.append(f"activation: {layer.activation.__name__}")
+        if show_shapes:
+            lines.append(f"{shapes[index]} -> {shapes[index + 1]}")
+        if show_dtype:
+            lines.append(f"dtype: {layer.dtype}")
+        if show_trainable and layer.weights:
+            lines.append("trainable" if layer.trainable else "not trainable")
+        texts.append("\n".join(lines))
+    count, down = len(texts), rankdir == "TB"
+    tall = 0.4 + 0.2 * max(text.count("\n") + 1 for text in texts)
+    wide = 0.5 + 0.09 * max(len(line) for text in texts for line in text.splitlines())
+    figure = Figure((wide, count * tall) if down else (count * wide, tall))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1)
+    places = [(0.5, 1 - (i + 0.5) / count) if down else ((i + 0.5) / count, 0.5) for i in range(count)]
+    box = {"boxstyle": "square,pad=0.4", "facecolor": "white", "edgecolor": "black"}
+    drawn = [
+        axes.text(x, y, text, ha="center", va="center", bbox=box, size=8).get_bbox_patch()
+        for (x, y), text in zip(places, texts, strict=True)
+    ]
+    for i in range(count - 1):
+        arrow = {"arrowstyle": "->", "patchA": drawn[i], "patchB": drawn[i + 1]}
+        axes.annotate("", xy=places[i + 1], xytext=places[i], zorder=0, arrowprops=arrow)
+    figure.savefig(os.fspath(to_file), dpi=dpi or "figure")

@@ -237,7 +237,7 @@ class Sequential(Trainer):
         if declared is None:
             return
         if len(shape) == len(declared):
-            skip = 2 if self._deferred and len(shape) > 2 else 1
+            skip = 2 if self._deferred and (len(shape) > 2 or self._layers[0].reads_ids) else 1
             # A first layer with a state of its own says itself what its batch size must be.
             for size, wanted in zip(shape[skip:], declared[skip:], strict=True):
                 if wanted is not None and size != wanted:

@@ -20,7 +20,7 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
     """A decorator that lets files name this class as "package>name" and find it again."""
 
     def decorator(cls: T) -> T:
-        if not hasattr(cls, "get_config"):
+        if isinstance(cls, type) and not hasattr(cls, "get_config"):
             raise ValueError(f"a registered class must have get_config, got {cls!r}")
         _registered[f"{package}>{name or getattr(cls, '__name__', cls)}"] = cls
         return cls

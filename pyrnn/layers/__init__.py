@@ -6,81 +6,125 @@ from collections.abc import Mapping
 from typing import Any
 
 from pyrnn import registry
+from pyrnn.layers.activation_layers import ELU, LeakyReLU, PReLU, ReLU, Softmax
 from pyrnn.layers.base import Layer
+from pyrnn.layers.batch_normalization import BatchNormalization
 from pyrnn.layers.bidirectional import Bidirectional
 from pyrnn.layers.cells import RNN, GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
 from pyrnn.layers.convolution import Conv1D
-from pyrnn.layers.core import Activation, Dense, Rescaling
+from pyrnn.layers.core import Activation, Dense, Identity, Rescaling
+from pyrnn.layers.embedding import Embedding
+from pyrnn.layers.feature_normalization import Normalization
 from pyrnn.layers.input import Input, InputLayer
+from pyrnn.layers.lambda_layer import Lambda
 from pyrnn.layers.masking import Masking
+from pyrnn.layers.noise import AlphaDropout, GaussianDropout, GaussianNoise
 from pyrnn.layers.normalization import LayerNormalization
 from pyrnn.layers.pooling import AveragePooling1D, GlobalAveragePooling1D, GlobalMaxPooling1D, MaxPooling1D
 from pyrnn.layers.recurrent import GRU, LSTM, Recurrent, SimpleRNN
-from pyrnn.layers.regularization import Dropout
-from pyrnn.layers.reshaping import Flatten, RepeatVector, Reshape
+from pyrnn.layers.regularization import ActivityRegularization, Dropout, SpatialDropout1D
+from pyrnn.layers.reshaping import Cropping1D, Flatten, Permute, RepeatVector, Reshape, UpSampling1D, ZeroPadding1D
 from pyrnn.layers.wrappers import TimeDistributed
 
 REGISTRY: dict[str, type[Layer]] = {
     kind.__name__: kind
     for kind in (
         Activation,
+        ActivityRegularization,
+        AlphaDropout,
         AveragePooling1D,
+        BatchNormalization,
         Bidirectional,
         Conv1D,
+        Cropping1D,
         Dense,
         Dropout,
+        ELU,
+        Embedding,
         Flatten,
         GRU,
         GRUCell,
+        GaussianDropout,
+        GaussianNoise,
         GlobalAveragePooling1D,
         GlobalMaxPooling1D,
+        Identity,
         InputLayer,
         LSTM,
         LSTMCell,
+        Lambda,
         LayerNormalization,
+        LeakyReLU,
         Masking,
         MaxPooling1D,
+        Normalization,
+        PReLU,
+        Permute,
         RNN,
+        ReLU,
         RepeatVector,
         Rescaling,
         Reshape,
         SimpleRNN,
         SimpleRNNCell,
+        Softmax,
+        SpatialDropout1D,
         StackedRNNCells,
         TimeDistributed,
+        UpSampling1D,
+        ZeroPadding1D,
     )
 }
 
 __all__ = [
+    "ELU",
     "GRU",
     "LSTM",
     "REGISTRY",
     "RNN",
     "Activation",
+    "ActivityRegularization",
+    "AlphaDropout",
     "AveragePooling1D",
+    "BatchNormalization",
     "Bidirectional",
     "Conv1D",
+    "Cropping1D",
     "Dense",
     "Dropout",
+    "Embedding",
     "Flatten",
     "GRUCell",
+    "GaussianDropout",
+    "GaussianNoise",
     "GlobalAveragePooling1D",
     "GlobalMaxPooling1D",
+    "Identity",
     "Input",
     "InputLayer",
     "LSTMCell",
+    "Lambda",
     "Layer",
     "LayerNormalization",
+    "LeakyReLU",
     "Masking",
     "MaxPooling1D",
+    "Normalization",
+    "PReLU",
+    "Permute",
+    "ReLU",
     "Recurrent",
     "RepeatVector",
     "Rescaling",
     "Reshape",
     "SimpleRNN",
     "SimpleRNNCell",
+    "Softmax",
+    "SpatialDropout1D",
     "StackedRNNCells",
     "TimeDistributed",
+    "UpSampling1D",
+    "ZeroPadding1D",
     "deserialize",
     "serialize",
 ]

@@ -51,6 +51,11 @@ def auto_name(kind: str) -> str:
     return f"{snake}_{count}" if count else snake
 
 
+def reset_names() -> None:
+    """Count automatic names from the start again."""
+    _counters.clear()
+
+
 def dtype_name(dtype: Any) -> str:
     """'float32' or 'float64' from None, a name, a NumPy dtype or Keras's DTypePolicy config."""
     if dtype is None:
@@ -106,6 +111,19 @@ def dropout_scale(rng: np.random.Generator, shape: Sequence[int], rate: float, d
     return scale
 
 
+def noise_sizes(noise_shape: Shape | None, shape: Shape) -> Shape:
+    """Sizes of a noise array for x of `shape`: those of `noise_shape`, x's own where that is None.
+
+    Raises:
+        ValueError: if the numbers of axes differ.
+    """
+    if noise_shape is None:
+        return shape
+    if len(noise_shape) != len(shape):
+        raise ValueError(f"noise_shape must have the {len(shape)} axes of x, got {noise_shape}")
+    return tuple(have if want is None else want for have, want in zip(shape, noise_shape, strict=True))
+
+
 class Layer:
     """Base of all layers, a user's own too.
 
@@ -134,7 +152,9 @@ class Layer:
     axes: ClassVar[tuple[str, ...] | None] = None
     min_rank: ClassVar[int] = 1
     supports_masking: bool = False
-    makes_mask: ClassVar[bool] = False
+    makes_mask: bool = False
+    # Whether x is word numbers (batch, time), without a features axis.
+    reads_ids: ClassVar[bool] = False
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """Keras's older names are refused before a missing new one could be."""

@@ -68,7 +68,7 @@ class Cell(Layer):
 
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
         output: Array = self.layer.forward(x[:, None], training=training)[0]
-        return output
+        return output.reshape(len(x), self.units)
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
         dx = self.layer.backward(dy, need_dx=need_dx)
@@ -80,7 +80,7 @@ class Cell(Layer):
         if not self.built:
             self.build(x.shape)
         output, *states = self.layer(x[:, None], initial_state=states, training=training)
-        return output, states
+        return output.reshape(len(x), self.units), states
 
     def get_config(self) -> dict[str, Any]:
         config = {key: value for key, value in self.layer.get_config().items() if key not in _OF_THE_SEQUENCE}

@@ -1,4 +1,4 @@
-"""Dense, Activation and Rescaling."""
+"""Dense, Activation, Rescaling and Identity."""
 
 from __future__ import annotations
 
@@ -234,3 +234,18 @@ class Rescaling(Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "scale": self.scale, "offset": self.offset}
+
+
+class Identity(Layer):
+    """x as it is."""
+
+    supports_masking = True
+
+    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
+        return x
+
+    def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
+        return dy if need_dx else None
+
+    def stream_into(self, stream: Any) -> None:
+        """Nothing to do."""

@@ -215,6 +215,8 @@ class Recurrent(Layer):
             workspace=self._workspace,
             version=version,
         )
+        if mask is not None and initial_state is not None:
+            output = np.where(self._unstarted(mask), output.dtype.type(0), output)
         if training:
             self._saved = (x, saved, initial_state, mask, input_scale, state_scale, version)
         if self.stateful:
@@ -226,6 +228,8 @@ class Recurrent(Layer):
     ) -> Array | None:
         assert self._saved is not None, "backward() follows forward(training=True)"
         x, saved, initial_state, mask, input_scale, state_scale, version = self._saved
+        if mask is not None and initial_state is not None:
+            dy = np.where(self._unstarted(mask), dy.dtype.type(0), dy)
         self._saved = None  # backward uses it up, and the next forward may take the memory
         bias = self.bias
         dx, _ = backend.rnn_backward(
@@ -253,6 +257,14 @@ class Recurrent(Layer):
             version=version,
         )
         return dx
+
+    def _unstarted(self, mask: Array) -> Array:
+        """Where no step has counted yet, to broadcast with the output: Keras gives 0 there, not the initial state."""
+        if not self.return_sequences:
+            return np.logical_not(mask.any(axis=1, keepdims=True))
+        walked = mask[:, ::-1] if self.go_backwards else mask
+        unstarted: Array = ~np.logical_or.accumulate(walked, axis=1)[..., None]
+        return unstarted
 
     def stream_into(self, stream: Any) -> None:
         if self.go_backwards:

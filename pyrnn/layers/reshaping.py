@@ -1,4 +1,4 @@
-"""Flatten, Reshape and RepeatVector."""
+"""Other shapes, the same values: Flatten, Reshape, RepeatVector, Permute, and steps added, cut off or repeated."""
 
 from __future__ import annotations
 
@@ -88,3 +88,116 @@ class RepeatVector(Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "n": self.n}
+
+
+class Permute(Layer):
+    """The axes after the batch in another order: dims (2, 1) swaps the first two."""
+
+    def __init__(self, dims: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dims = tuple(int(axis) for axis in dims)
+        if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
+            raise ValueError(f"dims must hold each axis from 1 to {len(self.dims)} once, got {dims!r}")
+
+    def check_input(self, shape: Shape) -> None:
+        if len(shape) != len(self.dims) + 1:
+            raise ValueError(f"Permute{self.dims} expects x with {len(self.dims) + 1} axes, got shape {tuple(shape)}")
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return (input_shape[0], *(input_shape[axis] for axis in self.dims))
+
+    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
+        return np.ascontiguousarray(x.transpose(0, *self.dims))
+
+    def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
+        return np.ascontiguousarray(dy.transpose(np.argsort((0, *self.dims)))) if need_dx else None
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "dims": self.dims}
+
+
+def _pair(argument: str, value: Any) -> tuple[int, int]:
+    """Two whole numbers of at least 0, from two or from one that stands for both."""
+    pair = tuple(value) if isinstance(value, list | tuple) else (value, value)
+    if len(pair) != 2 or any(isinstance(size, bool) or not isinstance(size, int) or size < 0 for size in pair):
+        raise ValueError(f"{argument} must be a whole number of at least 0 or two of them, got {value!r}")
+    return pair
+
+
+class ZeroPadding1D(Layer):
+    """Zeros before and after the steps of x (batch, time, features)."""
+
+    axes = ("batch", "time", "features")
+
+    def __init__(self, padding: Any = 1, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        check_data_format("ZeroPadding1D", data_format)
+        self.padding = _pair("padding", padding)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        time = input_shape[1]
+        return (input_shape[0], None if time is None else time + sum(self.padding), input_shape[2])
+
+    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
+        return np.pad(x, ((0, 0), self.padding, (0, 0)))
+
+    def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
+        before, after = self.padding
+        return np.ascontiguousarray(dy[:, before : dy.shape[1] - after]) if need_dx else None
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "padding": self.padding, "data_format": "channels_last"}
+
+
+class Cropping1D(Layer):
+    """x (batch, time, features) without its first and last steps."""
+
+    axes = ("batch", "time", "features")
+
+    def __init__(self, cropping: Any = (1, 1), **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.cropping = _pair("cropping", cropping)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        time = input_shape[1]
+        if time is not None and time <= sum(self.cropping):
+            raise ValueError(f"cropping {self.cropping} leaves no step of x of shape {tuple(input_shape)}")
+        return (input_shape[0], None if time is None else time - sum(self.cropping), input_shape[2])
+
+    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
+        self.compute_output_shape(x.shape)
+        before, after = self.cropping
+        return np.ascontiguousarray(x[:, before : x.shape[1] - after])
+
+    def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
+        return np.pad(dy, ((0, 0), self.cropping, (0, 0))) if need_dx else None
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "cropping": self.cropping}
+
+
+class UpSampling1D(Layer):
+    """Each step of x (batch, time, features) `size` times."""
+
+    axes = ("batch", "time", "features")
+
+    def __init__(self, size: int = 2, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.size = positive_int("size", size)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        time = input_shape[1]
+        return (input_shape[0], None if time is None else time * self.size, input_shape[2])
+
+    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
+        return np.repeat(x, self.size, axis=1)
+
+    def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
+        if not need_dx:
+            return None
+        batch, time, features = dy.shape
+        dx: Array = dy.reshape(batch, time // self.size, self.size, features).sum(axis=2)
+        return dx
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "size": self.size}

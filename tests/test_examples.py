@@ -1,0 +1,107 @@
+"""The examples run, briefly, and learn what they say."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+@pytest.fixture(autouse=True)
+def on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+
+
+def test_addition_learns() -> None:
+    import addition
+
+    assert addition.main(count=4000, digits=2, epochs=12, units=64) > 0.6
+
+
+def test_a_lasting_state_is_what_is_needed() -> None:
+    import stateful_lstm
+
+    stateful, stateless = stateful_lstm.main(epochs=6)
+    assert stateful < 0.3 < stateless
+
+
+def test_bidirectional_learns() -> None:
+    import bidirectional
+
+    assert bidirectional.main(count=3000, epochs=8) > 0.85
+
+
+def test_masks_make_padding_vanish() -> None:
+    import masking_and_padding
+
+    found = masking_and_padding.main()
+    assert found["mask"].sum() == 14
+    np.testing.assert_array_equal(found["mask"], found["same"])
+    np.testing.assert_allclose(found["short"], found["long"], rtol=1e-6)
+    np.testing.assert_allclose(found["by_hand"], found["alone"], rtol=1e-5, atol=1e-6)
+
+
+def test_guide() -> None:
+    import rnn_guide
+
+    found = rnn_guide.main(epochs=4)
+    assert found["first"].shape == found["stack"].shape == (4, 10)
+    assert found["decoded"].shape == (20, 64) and found["bidirectional"].shape == (20, 10)
+    np.testing.assert_allclose(found["pieces"], found["whole"], rtol=1e-5, atol=1e-6)
+    assert min(found["accuracies"]) > 0.9
+
+
+SCRIPT = """
+import sys
+import tensorflow as tf
+from tensorflow import keras
+from tensorflow.keras import layers
+from tensorflow.keras.layers import LSTM, Dense
+from keras.models import Sequential, load_model
+from keras.callbacks import EarlyStopping
+import numpy as np
+tf.random.set_seed(1)
+keras.backend.clear_session()
+model = keras.Sequential([keras.Input((5, 3)), LSTM(4), layers.Dense(1)])
+model.compile(optimizer=keras.optimizers.Adam(learning_rate=0.01), loss="mse")
+model.fit(np.ones((8, 5, 3)), np.ones((8, 1)), epochs=2, verbose=0, callbacks=[EarlyStopping("loss")])
+print(type(model).__module__, model.layers[0].name, tf.__version__.split(".")[0], sys.argv[1:])
+"""
+
+
+def run_shim(script: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pyrnn.keras_shim", str(script), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=script.parent, check=False)
+
+
+def test_a_keras_script_runs_untouched(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    result = run_shim(script, "--size", "3")
+    assert result.stdout.strip() == "pyrnn.models lstm 2 ['--size', '3']", result.stderr
+    assert len(result.stderr.splitlines()) == 1 and "tensorflow.keras = pyrnn" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("from keras.applications import ResNet50", "keras.applications has no counterpart in pyrnn"),
+        ("import tensorflow as tf; tf.reduce_mean([1])", "tensorflow.reduce_mean has no counterpart in pyrnn"),
+        ("import keras; keras.Model", "keras.Model has no counterpart in pyrnn"),
+    ],
+)
+def test_what_is_not_here_is_named(tmp_path: Path, line: str, words: str) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(line)
+    result = run_shim(script)
+    assert result.returncode == 1 and words in result.stderr.splitlines()[-1]
+
+
+def test_no_script_is_refused() -> None:
+    result = subprocess.run([sys.executable, "-m", "pyrnn.keras_shim"], capture_output=True, text=True, check=False)
+    assert result.returncode == 2 and result.stderr.startswith("usage:")

@@ -156,3 +156,76 @@ def test_names_and_configs(name: str) -> None:
 def test_bad_input(call: Callable[[], Any], error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         call()
+
+
+NEW: dict[str, tuple[losses.Loss, np.ndarray, np.ndarray]] = {
+    "zero-safe": (losses.ZeroSafeMAPE(), np.where(LABELS > 0, NUMBERS, 0), NUMBERS[::-1]),
+    "smape": (losses.SymmetricMAPE(), NUMBERS, NUMBERS[::-1]),
+    "quantile": (losses.Quantile(0.9), NUMBERS, NUMBERS[::-1]),
+    "quantiles": (losses.Quantile([0.1, 0.5, 0.9]), NUMBERS[:, 0], NUMBERS[::-1]),
+    "mase": (losses.MASE(scale=2.5), NUMBERS, NUMBERS[::-1]),
+    "nll": (losses.GaussianNLL(full=True), NUMBERS, RNG.normal(size=(6, 6))),
+    "circle": (losses.Circle(gamma=3.0), CLASSES, NUMBERS / np.linalg.norm(NUMBERS, axis=1, keepdims=True) * 0.9),
+}
+
+
+@pytest.mark.parametrize("case", NEW)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_gradients_of_the_others(case: str, weighted: bool) -> None:
+    loss, y_true, y_pred = NEW[case]
+    weight = np.linspace(0.5, 2, 6) if weighted else None
+    gradient = loss.value_and_gradient(y_true, y_pred, weight)[1]
+    for index in np.ndindex(y_pred.shape):
+        values = []
+        for step in (1e-6, -1e-6):
+            moved = y_pred.copy()
+            moved[index] += step
+            values.append(loss(y_true, moved, weight))
+        np.testing.assert_allclose(gradient[index], (values[0] - values[1]) / 2e-6, rtol=1e-5, atol=1e-7)
+    again = losses.deserialize(losses.serialize(loss))
+    assert again is not None and again.get_config() == loss.get_config()
+
+
+def test_forecasters_losses_by_hand() -> None:
+    true, pred = np.array([[100.0], [0.0], [50.0]]), np.array([[110.0], [7.0], [40.0]])
+    assert losses.ZeroSafeMAPE()(true, pred) == pytest.approx((10 + 20) / 2)
+    assert losses.SymmetricMAPE()(true, pred) == pytest.approx((200 * 10 / 210 + 200 + 200 * 10 / 90) / 3)
+    assert losses.Quantile(0.9)(true, pred) == pytest.approx((0.1 * 10 + 0.1 * 7 + 0.9 * 10) / 3)
+    scale = losses.naive_scale([1, 3, 2, 6, 5], seasonality=2)
+    assert scale == pytest.approx((1 + 3 + 3) / 3)
+    assert losses.MASE(scale=scale)(true, pred) == pytest.approx(9 / scale)
+    both = np.concatenate([pred, np.log([[4.0], [1.0], [9.0]])], axis=1)
+    expected = np.mean([(np.log(4) + 25) / 2, 49 / 2, (np.log(9) + 100 / 9) / 2])
+    assert losses.GaussianNLL()(true, both) == pytest.approx(expected)
+
+
+def pairs_mse(y_true: Any, y_pred: Any) -> Any:
+    error = y_pred - y_true
+    return (error**2).mean(axis=-1), 2 * error / error.shape[-1]
+
+
+def traced_mse(y_true: Any, y_pred: Any) -> Any:
+    return np.mean(np.square(y_pred - y_true), axis=-1)
+
+
+class OwnLoss(losses.Loss):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        return np.mean(np.abs(y_pred - y_true) ** 2, axis=-1)
+
+
+@pytest.mark.parametrize("own", [pairs_mse, traced_mse, OwnLoss()], ids=["pairs", "autograd", "call"])
+def test_a_users_loss(own: Any) -> None:
+    loss, mse = losses.get(own), losses.MeanSquaredError()
+    assert loss is not None
+    for weight in (None, np.linspace(1, 2, 6)):
+        actual = loss.value_and_gradient(NUMBERS, NUMBERS[::-1], weight)
+        expected = mse.value_and_gradient(NUMBERS, NUMBERS[::-1], weight)
+        assert actual[0] == pytest.approx(expected[0])
+        np.testing.assert_allclose(actual[1], expected[1], rtol=1e-12)
+
+
+def test_a_users_loss_that_is_wrong() -> None:
+    with pytest.raises(ValueError, match=r"must return \(value, gradient of shape \(6, 3\)\)"):
+        losses.get(lambda t, p: (1.0, 2.0)).value_and_gradient(NUMBERS, NUMBERS)  # type: ignore[union-attr]
+    with pytest.raises(ValueError, match="autograd cannot differentiate"):
+        losses.get(lambda t, p: np.median(p)).value_and_gradient(NUMBERS, NUMBERS)  # type: ignore[union-attr]

@@ -1,0 +1,146 @@
+"""Losses by Keras's names, and those of forecasters, each with its gradient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pyrnn import registry
+from pyrnn.losses.base import EPSILON, REDUCTIONS, Array, Elementwise, Loss, match_ranks
+from pyrnn.losses.classification import (
+    BinaryCrossentropy,
+    BinaryFocalCrossentropy,
+    CategoricalCrossentropy,
+    CategoricalFocalCrossentropy,
+    CategoricalGeneralizedCrossEntropy,
+    CategoricalHinge,
+    Circle,
+    Dice,
+    Hinge,
+    KLDivergence,
+    SparseCategoricalCrossentropy,
+    SquaredHinge,
+    Tversky,
+)
+from pyrnn.losses.custom import FunctionLoss
+from pyrnn.losses.forecasting import MASE, GaussianNLL, Quantile, SymmetricMAPE, ZeroSafeMAPE, naive_scale
+from pyrnn.losses.regression import (
+    CosineSimilarity,
+    Huber,
+    LogCosh,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredError,
+    MeanSquaredLogarithmicError,
+    Poisson,
+)
+from pyrnn.validation import lookup
+
+CLASSES: tuple[type[Loss], ...] = (
+    MeanSquaredError, MeanAbsoluteError, MeanAbsolutePercentageError, MeanSquaredLogarithmicError, Huber, LogCosh,
+    Poisson, CosineSimilarity, BinaryCrossentropy, BinaryFocalCrossentropy, CategoricalCrossentropy,
+    CategoricalFocalCrossentropy, CategoricalGeneralizedCrossEntropy, SparseCategoricalCrossentropy, KLDivergence,
+    Hinge, SquaredHinge, CategoricalHinge, Tversky, Dice, Circle, ZeroSafeMAPE, SymmetricMAPE, Quantile, MASE,
+    GaussianNLL,
+)  # fmt: skip
+NAMES: dict[str, type[Loss]] = (
+    {cls.__name__: cls for cls in CLASSES}
+    | {cls.default_name: cls for cls in CLASSES}
+    | {
+        "mse": MeanSquaredError, "MSE": MeanSquaredError, "mae": MeanAbsoluteError, "MAE": MeanAbsoluteError,
+        "mape": MeanAbsolutePercentageError, "MAPE": MeanAbsolutePercentageError, "msle": MeanSquaredLogarithmicError,
+        "MSLE": MeanSquaredLogarithmicError, "huber": Huber, "logcosh": LogCosh, "bce": BinaryCrossentropy,
+        "BCE": BinaryCrossentropy, "kld": KLDivergence, "KLD": KLDivergence,
+        "kullback_leibler_divergence": KLDivergence, "smape": SymmetricMAPE,
+    }
+)  # fmt: skip
+
+
+def _function(name: str) -> Any:
+    """Keras's function form: the value of each sample; further arguments are those of the class."""
+
+    def loss(y_true: Any, y_pred: Any, **options: Any) -> Array:
+        return np.asarray(NAMES[name](**options, reduction="none")(y_true, y_pred))
+
+    loss.__name__ = loss.__qualname__ = name
+    loss.__doc__ = f"The value of each sample of `{NAMES[name].__name__}`."
+    return loss
+
+
+FUNCTIONS: dict[str, Any] = {
+    name: _function(name)
+    for name in [*(cls.default_name for cls in CLASSES if cls is not Huber), "huber", "kullback_leibler_divergence"]
+}
+FUNCTIONS["huber_loss"] = FUNCTIONS["huber"]
+globals().update(FUNCTIONS)
+
+__all__ = [
+    "CLASSES",
+    "EPSILON",
+    "FUNCTIONS",
+    "MASE",
+    "NAMES",
+    "REDUCTIONS",
+    "BinaryCrossentropy",
+    "BinaryFocalCrossentropy",
+    "CategoricalCrossentropy",
+    "CategoricalFocalCrossentropy",
+    "CategoricalGeneralizedCrossEntropy",
+    "CategoricalHinge",
+    "Circle",
+    "CosineSimilarity",
+    "Dice",
+    "Elementwise",
+    "FunctionLoss",
+    "GaussianNLL",
+    "Hinge",
+    "Huber",
+    "KLDivergence",
+    "LogCosh",
+    "Loss",
+    "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
+    "MeanSquaredError",
+    "MeanSquaredLogarithmicError",
+    "Poisson",
+    "Quantile",
+    "SparseCategoricalCrossentropy",
+    "SquaredHinge",
+    "SymmetricMAPE",
+    "Tversky",
+    "ZeroSafeMAPE",
+    "deserialize",
+    "get",
+    "match_ranks",
+    "naive_scale",
+    "serialize",
+]
+
+
+def get(identifier: Any) -> Loss | None:
+    """The loss for a name, a description, a class, an object or a function; None stays None.
+
+    A function of your own returns (value, gradient), or a value in NumPy: see `FunctionLoss`.
+    """
+    if isinstance(identifier, dict) and (identifier.get("class_name") == "function" or "class_name" not in identifier):
+        name = str(identifier.get("config"))
+        own = registry.get_registered_object(name)
+        identifier = name if own is None else own
+    if isinstance(identifier, str):
+        own = registry.get_registered_object(identifier)
+        if own is None or isinstance(own, type):
+            return registry.get("loss", identifier, NAMES, Loss)
+        identifier = own
+    if callable(identifier) and not isinstance(identifier, type | Loss):
+        name = getattr(identifier, "__name__", "")
+        return lookup("loss", name, NAMES)() if identifier is FUNCTIONS.get(name) else FunctionLoss(identifier)
+    return registry.get("loss", identifier, NAMES, Loss)
+
+
+deserialize = get
+
+
+def serialize(loss: Loss | None) -> dict[str, Any] | None:
+    """Keras 3's description of a loss."""
+    return loss.describe() if isinstance(loss, FunctionLoss) else registry.serialize(loss, "keras.losses")

@@ -1,0 +1,176 @@
+"""What every loss is: values of samples with their gradient, weighted and reduced as in Keras 3.
+
+A loss gives one value per sample (and time step): the mean over the last axis of y, or the sum over classes.
+Formulas: `keras/src/losses/losses.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyrnn import registry
+
+Array = NDArray[Any]
+EPSILON = 1e-7
+REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none", None)
+
+
+def match_ranks(y_true: Array, y_pred: Array) -> Array:
+    """y_true in the shape of y_pred, where one of them lacks a last axis of length 1 that the other has.
+
+    Raises:
+        ValueError: if the shapes do not fit.
+    """
+    if y_true.shape == y_pred.shape:
+        return y_true
+    if y_true.ndim + 1 == y_pred.ndim and y_pred.shape[-1] == 1:
+        y_true = y_true[..., None]
+    elif y_true.ndim == y_pred.ndim + 1 and y_true.shape[-1] == 1:
+        y_true = y_true[..., 0]
+    try:
+        return np.broadcast_to(y_true, y_pred.shape)
+    except ValueError:
+        raise ValueError(f"y_true must have the shape of y_pred, {y_pred.shape}, got {y_true.shape}") from None
+
+
+class Loss(registry.Configurable):
+    """Base of all: `elements` gives the value of each sample and its derivative by y_pred."""
+
+    default_name = "loss"
+
+    def __init__(
+        self, name: str | None = None, reduction: str | None = "sum_over_batch_size", dtype: Any = None
+    ) -> None:
+        if reduction not in REDUCTIONS:
+            raise ValueError(f"reduction must be one of {REDUCTIONS}, got {reduction!r}")
+        if dtype not in (None, "float32"):
+            raise ValueError(f"dtype of a loss follows y_pred here: leave it out, got {dtype!r}")
+        self.name = name or self.default_name
+        self.reduction = reduction
+
+    def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        """(values, gradient): one value a sample; the gradient of the sum of values, in the shape of y_pred.
+
+        A subclass that defines Keras's `call(y_true, y_pred)`, in NumPy, is differentiated by the package autograd.
+        """
+        call = getattr(self, "call", None)
+        if call is None:
+            raise NotImplementedError(f"{type(self).__name__} must define call(y_true, y_pred) or elements")
+        from pyrnn.losses.custom import differentiate
+
+        return differentiate(call, y_true, y_pred)
+
+    def counted(self, y_true: Array, values: Array) -> Array | None:
+        """Which values count in the mean, where the loss itself leaves some out; None: all."""
+        return None
+
+    def weigh(self, gradient: Array, weights: Array) -> Array:
+        """The gradient of sum(weights * values): each sample's part times its weight."""
+        axis = getattr(self, "axis", None)
+        if isinstance(axis, int) and gradient.ndim == weights.ndim + 1:
+            return gradient * np.expand_dims(weights, axis)
+        weighed: Array = gradient * weights.reshape(weights.shape + (1,) * (gradient.ndim - weights.ndim))
+        return weighed
+
+    def value_and_gradient(
+        self, y_true: Any, y_pred: Array, sample_weight: Any = None, mask: Array | None = None
+    ) -> tuple[float, Array]:
+        """The reduced loss and its gradient by y_pred.
+
+        Raises:
+            ValueError: if shapes do not fit, or reduction is "none", which has no single value.
+        """
+        if self.reduction in ("none", None):
+            raise ValueError(
+                "reduction='none' gives no single value to train on: choose 'sum_over_batch_size' or 'sum'"
+            )
+        y_true = np.asarray(y_true)
+        values, gradient = self.elements(y_true, y_pred)
+        weights = _weights(values, sample_weight, _both(mask, self.counted(y_true, values)), self.reduction)
+        total = float(values.sum() if weights is None else np.vdot(values, weights))
+        scale = self._scale(values, weights)
+        if weights is not None:
+            gradient = self.weigh(gradient, weights)
+        gradient = gradient * gradient.dtype.type(scale)
+        return total * scale, np.ascontiguousarray(gradient, y_pred.dtype)
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """The reduced loss; the weighted values of the samples if reduction is "none"."""
+        y_pred = np.asarray(y_pred)
+        if y_pred.dtype.kind != "f":
+            y_pred = y_pred.astype(np.float32)
+        y_true = np.asarray(y_true)
+        values, _ = self.elements(y_true, y_pred)
+        weights = _weights(values, sample_weight, self.counted(y_true, values), self.reduction)
+        weighted = values if weights is None else values * weights
+        if self.reduction in ("none", None):
+            return weighted
+        return float(weighted.sum()) * self._scale(values, weights)
+
+    def _scale(self, values: Array, weights: Array | None) -> float:
+        if self.reduction == "sum" or values.ndim == 0:
+            return 1.0
+        if self.reduction == "mean_with_sample_weight" and weights is not None:
+            total = float(weights.sum())
+            return 1.0 / total if total else 0.0
+        return 1.0 / max(1, values.size)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"name": self.name, "reduction": self.reduction}
+
+
+def _both(mask: Array | None, counted: Array | None) -> Array | None:
+    if mask is None or counted is None:
+        return counted if mask is None else mask
+    return np.logical_and(mask.reshape(mask.shape + (1,) * (counted.ndim - mask.ndim)), counted)
+
+
+def _weights(values: Array, sample_weight: Any, mask: Array | None, reduction: str | None) -> Array | None:
+    """Weights in the shape of `values`; masked values weigh 0 and do not count in a mean."""
+    weights: Array | None = None
+    if sample_weight is not None:
+        given = np.asarray(sample_weight, values.dtype)
+        if given.ndim == values.ndim + 1 and given.shape[-1] == 1:
+            given = given[..., 0]
+        given = given.reshape(given.shape + (1,) * (values.ndim - given.ndim))
+        try:
+            weights = np.broadcast_to(given, values.shape)
+        except ValueError:
+            raise ValueError(
+                f"sample_weight must broadcast to the samples, shape {values.shape}, got {np.shape(sample_weight)}"
+            ) from None
+    if mask is not None and mask.ndim <= values.ndim:
+        keep = np.broadcast_to(mask.reshape(mask.shape + (1,) * (values.ndim - mask.ndim)), values.shape)
+        kept = keep.astype(values.dtype)
+        if reduction in ("sum_over_batch_size", "mean"):
+            kept = kept * np.asarray(kept.size / max(float(kept.sum()), EPSILON), values.dtype)
+        weights = kept if weights is None else weights * kept
+    return weights
+
+
+class Elementwise(Loss):
+    """A loss that is the mean over the last axis of a function of each pair."""
+
+    def __init__(
+        self, reduction: str | None = "sum_over_batch_size", name: str | None = None, dtype: Any = None
+    ) -> None:
+        super().__init__(name, reduction, dtype)
+
+    def pairs(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        """(value, derivative by y_pred) of each element."""
+        raise NotImplementedError
+
+    def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        y_true = match_ranks(y_true, y_pred)
+        if y_true.dtype != y_pred.dtype:
+            y_true = y_true.astype(y_pred.dtype)
+        values, slopes = self.pairs(y_true, y_pred)
+        if values.ndim == 0:
+            return values, slopes
+        n = values.shape[-1]
+        if n == 1:
+            return values[..., 0], slopes
+        return values.mean(axis=-1), slopes * slopes.dtype.type(1 / n)

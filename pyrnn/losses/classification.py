@@ -1,0 +1,452 @@
+"""Losses of classes and probabilities."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pyrnn.losses.base import EPSILON, Array, Elementwise, Loss, match_ranks
+
+
+def _last(axis: int, *arrays: Array) -> tuple[Array, ...]:
+    """The arrays with that axis moved to the end."""
+    return arrays if axis == -1 else tuple(np.moveaxis(array, axis, -1) for array in arrays)
+
+
+class _CrossEntropy(Loss):
+    """What the cross entropies share; classes stand along `axis`."""
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        Loss.__init__(self, name, reduction, dtype)
+        if not 0 <= label_smoothing <= 1:
+            raise ValueError(f"label_smoothing must lie in [0, 1], got {label_smoothing}")
+        self.from_logits, self.label_smoothing, self.axis = from_logits, label_smoothing, axis
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"from_logits": self.from_logits, "label_smoothing": self.label_smoothing, "axis": self.axis}
+        return {**super().get_config(), **own}
+
+
+class BinaryCrossentropy(_CrossEntropy, Elementwise):
+    """-mean(y log p + (1 - y) log(1 - p)), p cut to [1e-7, 1 - 1e-7], or from logits."""
+
+    default_name = "binary_crossentropy"
+
+    def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        true, pred = _last(self.axis, match_ranks(y_true, y_pred), y_pred)
+        values, gradient = super().elements(true, pred)
+        return values, gradient if self.axis == -1 else np.moveaxis(gradient, -1, self.axis)
+
+    def pairs(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        if self.label_smoothing:
+            y_true = y_true * np.asarray(1 - self.label_smoothing, y_true.dtype) + y_true.dtype.type(
+                self.label_smoothing / 2
+            )
+        if self.from_logits:
+            values = np.logaddexp(0, y_pred) - y_true * y_pred
+            return values, 1 / (1 + np.exp(-np.clip(y_pred, -80, None))) - y_true
+        low, high = y_pred.dtype.type(EPSILON), y_pred.dtype.type(1 - EPSILON)
+        p = np.clip(y_pred, low, high)
+        values = -(y_true * np.log(p) + (1 - y_true) * np.log(1 - p))
+        return values, (p - y_true) / (p * (1 - p)) * ((y_pred >= low) & (y_pred <= high))
+
+
+def _log_probabilities(y_pred: Array, from_logits: bool) -> tuple[Array, Array, Array]:
+    """(log p, p, where p was not cut) of classes along the last axis."""
+    if from_logits:
+        shifted = y_pred - y_pred.max(axis=-1, keepdims=True)
+        log_p = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+        return log_p, np.exp(log_p), np.ones(y_pred.shape, bool)
+    p = y_pred / y_pred.sum(axis=-1, keepdims=True)
+    low, high = y_pred.dtype.type(EPSILON), y_pred.dtype.type(1 - EPSILON)
+    cut = np.clip(p, low, high)
+    return np.log(cut), cut, (p >= low) & (p <= high)
+
+
+def _class_gradient(target: Array, y_pred: Array, p: Array, inside: Array, from_logits: bool) -> Array:
+    """Derivative of -sum(target * log p) by y_pred."""
+    if from_logits:
+        return np.asarray(p * target.sum(axis=-1, keepdims=True) - target)
+    total = y_pred.sum(axis=-1, keepdims=True)
+    by_p = np.where(inside, -target / p, 0)
+    return np.asarray((by_p - (by_p * (y_pred / total)).sum(axis=-1, keepdims=True)) / total)
+
+
+class CategoricalCrossentropy(_CrossEntropy):
+    """-sum(y log p) over classes, y one-hot."""
+
+    default_name = "categorical_crossentropy"
+
+    def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        target, y_pred = _last(self.axis, match_ranks(y_true, y_pred).astype(y_pred.dtype), y_pred)
+        if self.label_smoothing:
+            target = target * y_pred.dtype.type(1 - self.label_smoothing)
+            target = target + y_pred.dtype.type(self.label_smoothing / y_pred.shape[-1])
+        values, gradient = self.of_classes(target, y_pred)
+        return values, gradient if self.axis == -1 else np.moveaxis(gradient, -1, self.axis)
+
+    def of_classes(self, target: Array, y_pred: Array) -> tuple[Array, Array]:
+        """Values and gradient where the classes stand along the last axis."""
+        log_p, p, inside = _log_probabilities(y_pred, self.from_logits)
+        return -(target * log_p).sum(axis=-1), _class_gradient(target, y_pred, p, inside, self.from_logits)
+
+
+class SparseCategoricalCrossentropy(Loss):
+    """-log p of the true class, y integers from 0 to classes - 1."""
+
+    default_name = "sparse_categorical_crossentropy"
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        ignore_class: int | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        axis: int = -1,
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name, reduction, dtype)
+        self.from_logits, self.axis, self.ignore_class = from_logits, axis, ignore_class
+
+    def _labels(self, y_true: Array, rank: int) -> Array:
+        if y_true.ndim == rank and y_true.shape[self.axis] == 1:
+            y_true = y_true.squeeze(axis=self.axis)
+        return y_true.astype(np.int64)
+
+    def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        labels = self._labels(y_true, y_pred.ndim)
+        (y_pred,) = _last(self.axis, y_pred)
+        classes = y_pred.shape[-1]
+        if labels.shape != y_pred.shape[:-1]:
+            raise ValueError(f"y_true must have shape {y_pred.shape[:-1]} of class numbers, got {y_true.shape}")
+        kept = None if self.ignore_class is None else labels != self.ignore_class
+        if kept is not None:
+            labels = np.where(kept, labels, 0)
+        if labels.size and (labels.min() < 0 or labels.max() >= classes):
+            raise ValueError(f"y_true must lie in 0..{classes - 1}, got {labels.min()}..{labels.max()}")
+        target = (labels[..., None] == np.arange(classes)).astype(y_pred.dtype)
+        if kept is not None:
+            target *= kept[..., None]
+        log_p, p, inside = _log_probabilities(y_pred, self.from_logits)
+        values, gradient = -(target * log_p).sum(axis=-1), _class_gradient(target, y_pred, p, inside, self.from_logits)
+        return values, gradient if self.axis == -1 else np.moveaxis(gradient, -1, self.axis)
+
+    def counted(self, y_true: Array, values: Array) -> Array | None:
+        return None if self.ignore_class is None else self._labels(y_true, values.ndim + 1) != self.ignore_class
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"from_logits": self.from_logits, "ignore_class": self.ignore_class, "axis": self.axis}
+        return {**super().get_config(), **own}
+
+
+class BinaryFocalCrossentropy(Elementwise):
+    """Cross entropy times (1 - p of the truth)**gamma, so that what is easy counts less. Source: Lin et al. 2018."""
+
+    default_name = "binary_focal_crossentropy"
+
+    def __init__(
+        self,
+        apply_class_balancing: bool = False,
+        alpha: float = 0.25,
+        gamma: float = 2.0,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(reduction, name, dtype)
+        self.apply_class_balancing, self.alpha, self.gamma = bool(apply_class_balancing), alpha, gamma
+        self.from_logits, self.label_smoothing, self.axis = bool(from_logits), label_smoothing, axis
+
+    def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        true, pred = _last(self.axis, match_ranks(y_true, y_pred), y_pred)
+        values, gradient = super().elements(true, pred)
+        return values, gradient if self.axis == -1 else np.moveaxis(gradient, -1, self.axis)
+
+    def pairs(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        kind = y_pred.dtype.type
+        if self.label_smoothing:
+            y_true = y_true * kind(1 - self.label_smoothing) + kind(self.label_smoothing / 2)
+        p = 1 / (1 + np.exp(-y_pred)) if self.from_logits else y_pred
+        low, high = kind(EPSILON), kind(1 - EPSILON)
+        cut = np.clip(p, low, high)
+        entropy = -(y_true * np.log(cut) + (1 - y_true) * np.log(1 - cut))
+        entropy_slope = (cut - y_true) / (cut * (1 - cut)) * ((p >= low) & (p <= high))
+        far = 1 - (y_true * p + (1 - y_true) * (1 - p))  # how far from the truth
+        factor = far ** kind(self.gamma)
+        factor_slope = kind(self.gamma) * far ** kind(self.gamma - 1) * (1 - 2 * y_true)
+        values, slopes = factor * entropy, factor * entropy_slope + factor_slope * entropy
+        if self.apply_class_balancing:
+            weight = y_true * kind(self.alpha) + (1 - y_true) * kind(1 - self.alpha)
+            values, slopes = values * weight, slopes * weight
+        return values, slopes * p * (1 - p) if self.from_logits else slopes
+
+    def get_config(self) -> dict[str, Any]:
+        names = ("apply_class_balancing", "alpha", "gamma", "from_logits", "label_smoothing", "axis")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+class CategoricalFocalCrossentropy(CategoricalCrossentropy):
+    """-sum(alpha (1 - p)**gamma y log p) over classes. Source: Lin et al. 2018."""
+
+    default_name = "categorical_focal_crossentropy"
+
+    def __init__(
+        self,
+        alpha: float = 0.25,
+        gamma: float = 2.0,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(from_logits, label_smoothing, axis, reduction, name, dtype)
+        self.alpha, self.gamma = alpha, gamma
+
+    def of_classes(self, target: Array, y_pred: Array) -> tuple[Array, Array]:
+        kind = y_pred.dtype.type
+        given = _softmax(y_pred) if self.from_logits else y_pred
+        log_p, p, inside = _log_probabilities(given, False)
+        rest = 1 - p
+        factor = kind(self.alpha) * rest ** kind(self.gamma)
+        factor_slope = -kind(self.alpha * self.gamma) * rest ** kind(self.gamma - 1)
+        by_p = np.where(inside, -target * (factor / p + factor_slope * log_p), 0)
+        total = given.sum(axis=-1, keepdims=True)
+        gradient = (by_p - (by_p * (given / total)).sum(axis=-1, keepdims=True)) / total
+        if self.from_logits:
+            gradient = given * (gradient - (gradient * given).sum(axis=-1, keepdims=True))
+        return -(target * factor * log_p).sum(axis=-1), gradient
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "alpha": self.alpha, "gamma": self.gamma}
+
+
+def _softmax(x: Array) -> Array:
+    y: Array = np.exp(x - x.max(axis=-1, keepdims=True))
+    y /= y.sum(axis=-1, keepdims=True)
+    return y
+
+
+class CategoricalGeneralizedCrossEntropy(Loss):
+    """(1 - p**q) / q for the p of the true class number; robust to wrong labels. Source: Zhang and Sabuncu 2018."""
+
+    default_name = "categorical_generalized_cross_entropy"
+
+    def __init__(
+        self,
+        q: float = 0.5,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name, reduction, dtype)
+        if not 0 < q < 1:
+            raise ValueError(f"q must lie between 0 and 1, got {q}")
+        self.q = q
+
+    def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        if y_true.ndim == y_pred.ndim and y_true.shape[-1] == 1:
+            y_true = y_true[..., 0]
+        target = (y_true.astype(np.int64)[..., None] == np.arange(y_pred.shape[-1])).astype(y_pred.dtype)
+        p, q = (target * y_pred).sum(axis=-1), y_pred.dtype.type(self.q)
+        return (1 - p**q) / q, -target * (p ** (q - 1))[..., None]
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "q": self.q}
+
+
+class KLDivergence(Loss):
+    """sum(y_true * log(y_true / y_pred)), both cut to [1e-7, 1]."""
+
+    default_name = "kl_divergence"
+
+    def __init__(
+        self, reduction: str | None = "sum_over_batch_size", name: str | None = None, dtype: Any = None
+    ) -> None:
+        super().__init__(name, reduction, dtype)
+
+    def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        low = y_pred.dtype.type(EPSILON)
+        true = np.clip(match_ranks(y_true, y_pred).astype(y_pred.dtype), low, 1)
+        pred = np.clip(y_pred, low, 1)
+        return (true * np.log(true / pred)).sum(axis=-1), -true / pred * ((y_pred >= low) & (y_pred <= 1))
+
+
+def _signs(y_true: Array, dtype: Any) -> Array:
+    """Labels -1 and 1, made of 0 and 1 where there are no others."""
+    y_true = y_true.astype(dtype)
+    return 2 * y_true - 1 if ((y_true == 0) | (y_true == 1)).all() else y_true
+
+
+class Hinge(Elementwise):
+    """mean(max(1 - y_true * y_pred, 0)), y_true -1 or 1 (0 and 1 are turned into them)."""
+
+    default_name = "hinge"
+
+    def pairs(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        true = _signs(y_true, y_pred.dtype)
+        values = np.maximum(1 - true * y_pred, 0)
+        return values, -true * (values > 0)
+
+
+class SquaredHinge(Elementwise):
+    """mean(max(1 - y_true * y_pred, 0)**2)."""
+
+    default_name = "squared_hinge"
+
+    def pairs(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        true = _signs(y_true, y_pred.dtype)
+        values = np.maximum(1 - true * y_pred, 0)
+        return values * values, -2 * true * values
+
+
+class CategoricalHinge(KLDivergence):
+    """max(1 + max((1 - y) * p) - sum(y * p), 0), y one-hot."""
+
+    default_name = "categorical_hinge"
+
+    def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        true = match_ranks(y_true, y_pred).astype(y_pred.dtype)
+        others = (1 - true) * y_pred
+        highest = others.max(axis=-1, keepdims=True)
+        values = np.maximum(highest[..., 0] - (true * y_pred).sum(axis=-1) + 1, 0)
+        at = others == highest
+        share = at / at.sum(axis=-1, keepdims=True)
+        return values, ((share * (1 - true) - true) * (values > 0)[..., None]).astype(y_pred.dtype)
+
+
+class Tversky(Loss):
+    """1 - TP / (TP + alpha FP + beta FN), over `axis` (None: the whole batch). Source: Salehi et al. 2017."""
+
+    default_name = "tversky"
+
+    def __init__(
+        self,
+        alpha: float = 0.5,
+        beta: float = 0.5,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        axis: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name, reduction, dtype)
+        self.alpha, self.beta = alpha, beta
+        self.axis = tuple(axis) if isinstance(axis, list) else axis
+
+    def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        true, axis = match_ranks(y_true, y_pred).astype(y_pred.dtype), self.axis
+        alpha, beta = y_pred.dtype.type(self.alpha), y_pred.dtype.type(self.beta)
+        both = (true * y_pred).sum(axis=axis, keepdims=True)
+        # Keras's names: what is true and not predicted weighs alpha.
+        below = both + alpha * ((1 - y_pred) * true).sum(axis=axis, keepdims=True)
+        below = below + beta * (y_pred * (1 - true)).sum(axis=axis, keepdims=True) + y_pred.dtype.type(EPSILON)
+        slope = true + beta * (1 - true) - alpha * true
+        gradient = -(true * below - both * slope) / (below * below)
+        return (1 - both / below).squeeze(axis=axis), gradient
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "alpha": self.alpha, "beta": self.beta, "axis": self.axis}
+
+
+class Dice(Loss):
+    """1 - 2 sum(y p) / (sum(y) + sum(p)), over `axis` (None: the whole batch)."""
+
+    default_name = "dice"
+
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        axis: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name, reduction, dtype)
+        self.axis = tuple(axis) if isinstance(axis, list) else axis
+
+    def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        true, axis = match_ranks(y_true, y_pred).astype(y_pred.dtype), self.axis
+        both = 2 * (true * y_pred).sum(axis=axis, keepdims=True)
+        below = (true + y_pred).sum(axis=axis, keepdims=True) + y_pred.dtype.type(EPSILON)
+        return (1 - both / below).squeeze(axis=axis), (both / below - 2 * true) / below
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "axis": self.axis}
+
+
+class Circle(Loss):
+    """Draws unit vectors y_pred (batch, features) of one class number together and others apart.
+
+    log(1 + sum exp(pairs of one class) * sum exp(other pairs)), each pair weighted by how far it is from its margin.
+    Samples whose loss is 0 do not count in the mean. Source: Sun et al. 2020.
+    """
+
+    default_name = "circle"
+
+    def __init__(
+        self,
+        gamma: float = 80.0,
+        margin: float = 0.4,
+        remove_diagonal: bool = True,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name, reduction, dtype)
+        self.gamma, self.margin, self.remove_diagonal = gamma, margin, bool(remove_diagonal)
+
+    def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        labels, kind = y_true.reshape(-1).astype(np.int64), y_pred.dtype.type
+        same = labels[:, None] == labels[None]
+        other = ~same
+        if self.remove_diagonal:
+            np.fill_diagonal(same, False)
+        raw = 1 - y_pred @ y_pred.T
+        distance = np.maximum(raw, 0)
+        gamma, margin = kind(self.gamma), kind(self.margin)
+        near = np.maximum(1 + margin - distance, 0)
+        with_same = np.where(same, -gamma * (margin + distance) * (margin - distance), -np.inf)
+        with_other = np.where(other, gamma * near * (1 - margin - distance), -np.inf)
+        logs, shares = zip(*(_log_sum(each) for each in (with_same, with_other)), strict=True)
+        total = logs[0] + logs[1]
+        slope = 1 / (1 + np.exp(-total))
+        by_distance = shares[0] * 2 * gamma * distance - shares[1] * gamma * (
+            (1 - margin - distance) * (near > 0) + near
+        )
+        self._pairs = -by_distance * slope[:, None] * (raw > 0), y_pred
+        return np.logaddexp(0, total), self.weigh(y_pred, np.ones(len(y_pred), y_pred.dtype))
+
+    def weigh(self, gradient: Array, weights: Array) -> Array:
+        """A sample's loss moves the others too, so weights belong on the pairs."""
+        by_product, y_pred = self._pairs
+        by_product = by_product * weights[:, None]
+        return np.asarray((by_product + by_product.T) @ y_pred, y_pred.dtype)
+
+    def counted(self, y_true: Array, values: Array) -> Array | None:
+        return values > 0
+
+    def get_config(self) -> dict[str, Any]:
+        names = ("gamma", "margin", "remove_diagonal")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def _log_sum(x: Array) -> tuple[Array, Array]:
+    """log(sum(exp(x))) of each row and the share of each element in it; -inf and 0 for rows of -inf."""
+    highest = np.maximum(x.max(axis=1, keepdims=True), np.finfo(x.dtype).min)
+    powers = np.exp(x - highest)
+    total = powers.sum(axis=1, keepdims=True)
+    with np.errstate(divide="ignore"):
+        logs = (np.log(total) + highest)[:, 0]
+    return logs, powers / np.maximum(total, np.finfo(x.dtype).tiny)

@@ -1,0 +1,129 @@
+"""Losses of numbers."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from pyrnn.losses.base import EPSILON, Array, Elementwise, Loss, match_ranks
+
+
+class MeanSquaredError(Elementwise):
+    """mean((y_true - y_pred)**2)."""
+
+    default_name = "mean_squared_error"
+
+    def pairs(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        error = y_pred - y_true
+        return error * error, error + error
+
+
+class MeanAbsoluteError(Elementwise):
+    """mean(|y_true - y_pred|)."""
+
+    default_name = "mean_absolute_error"
+
+    def pairs(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        error = y_pred - y_true
+        return np.abs(error), np.sign(error)
+
+
+class MeanAbsolutePercentageError(Elementwise):
+    """100 * mean(|y_true - y_pred| / max(|y_true|, 1e-7))."""
+
+    default_name = "mean_absolute_percentage_error"
+
+    def pairs(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        error = y_pred - y_true
+        per_unit = 100 / np.maximum(np.abs(y_true), np.asarray(EPSILON, y_true.dtype))
+        return np.abs(error) * per_unit, np.sign(error) * per_unit
+
+
+class MeanSquaredLogarithmicError(Elementwise):
+    """mean((log(y_true + 1) - log(y_pred + 1))**2), both cut to at least 1e-7."""
+
+    default_name = "mean_squared_logarithmic_error"
+
+    def pairs(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        low = np.asarray(EPSILON, y_pred.dtype)
+        cut = np.maximum(y_pred, low)
+        error = np.log(cut + 1) - np.log(np.maximum(y_true, low) + 1)
+        return error * error, 2 * error / (cut + 1) * (y_pred > low)
+
+
+class Huber(Elementwise):
+    """Half the squared error up to `delta`, linear beyond."""
+
+    default_name = "huber_loss"
+
+    def __init__(
+        self,
+        delta: float = 1.0,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(reduction, name, dtype)
+        self.delta = delta
+
+    def pairs(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        error = y_pred - y_true
+        size, delta = np.abs(error), np.asarray(self.delta, error.dtype)
+        values = np.where(size <= delta, error * error / 2, delta * size - delta * delta / 2)
+        return values, np.clip(error, -delta, delta)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "delta": self.delta}
+
+
+class LogCosh(Elementwise):
+    """mean(log(cosh(y_pred - y_true)))."""
+
+    default_name = "log_cosh"
+
+    def pairs(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        error = y_pred - y_true
+        return np.logaddexp(error, -error) - np.asarray(math.log(2), error.dtype), np.tanh(error)
+
+
+class Poisson(Elementwise):
+    """mean(y_pred - y_true * log(y_pred + 1e-7))."""
+
+    default_name = "poisson"
+
+    def pairs(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        shifted = y_pred + y_pred.dtype.type(EPSILON)
+        return y_pred - y_true * np.log(shifted), 1 - y_true / shifted
+
+
+class CosineSimilarity(Loss):
+    """-cos of the angle between y_true and y_pred along `axis`: -1 where they point the same way."""
+
+    default_name = "cosine_similarity"
+
+    def __init__(
+        self,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name, reduction, dtype)
+        self.axis = axis
+
+    def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        y_true = match_ranks(y_true, y_pred).astype(y_pred.dtype)
+        true, _ = self._unit(y_true)
+        pred, length = self._unit(y_pred)
+        values = -(true * pred).sum(axis=self.axis)
+        return values, -(true + pred * np.expand_dims(values, self.axis)) / length
+
+    def _unit(self, y: Array) -> tuple[Array, Array]:
+        """y over its length along the axis, and that length; lengths near 0 are cut as in Keras."""
+        length = np.sqrt(np.maximum(np.square(y).sum(axis=self.axis, keepdims=True), y.dtype.type(EPSILON**2)))
+        return y / length, length
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "axis": self.axis}

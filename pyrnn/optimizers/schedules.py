@@ -259,5 +259,7 @@ def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | N
     Raises:
         ValueError: for an unknown name; close matches are suggested.
     """
-    kind: type[LearningRateSchedule] = lookup("learning rate schedule", config.get("class_name"), {**NAMES, **(custom_objects or {})})
+    kind: type[LearningRateSchedule] = lookup(
+        "learning rate schedule", config.get("class_name"), {**NAMES, **(custom_objects or {})}
+    )
     return kind.from_config(dict(config.get("config") or {}))

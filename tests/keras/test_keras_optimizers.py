@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,9 @@ OPTIMIZERS: dict[str, Any] = {
     ),
     "schedule-free": lambda M, **k: M.ScheduleFreeAdamW(0.02, warmup_steps=3, **k),
 }
+# Keras's backends disagree on the steps of this one: those that assign in place (PyTorch, TensorFlow) mix the weights
+# with the new z where the formula, JAX and NumPy take the old one. tests/test_optimizers.py checks it by the formula.
+TRAINED = [name for name in OPTIMIZERS if name != "schedule-free"]
 OPTIONS: dict[str, dict[str, Any]] = {
     "plain": {},
     "clipnorm": {"clipnorm": 0.1},
@@ -99,10 +103,9 @@ def data() -> tuple[Any, Any]:
 def make_pair(make: Any, **layer: Any) -> tuple[Any, Any]:
     """The same model in Keras and here, with Keras's weights and names."""
     pair = []
-    for module, names in ((keras, {}), (pyrnn, {})):
+    for module in (keras, pyrnn):
         layers = module.layers
-        names = {k: getattr(module.constraints, v)() for k, v in layer.items()}
-        stack = [layers.SimpleRNN(UNITS, name="rnn", **names), layers.Dense(1, name="dense")]
+        stack = [layers.SimpleRNN(UNITS, name="rnn", **layer), layers.Dense(1, name="dense")]
         model = module.Sequential([module.Input((TIME, FEATURES)), *stack], name="model")
         model.compile(make(module.optimizers), "mse")
         pair.append(model)
@@ -115,11 +118,16 @@ def make_pair(make: Any, **layer: Any) -> tuple[Any, Any]:
     return theirs, ours
 
 
+def plain(name: str) -> str:
+    """Without the model's name, which Keras leaves out after reading a file, and the number of a nameless variable."""
+    return re.sub(r"^variable_\d+$", "variable", name.removeprefix("model_"))
+
+
 def compare(theirs: Any, ours: Any) -> None:
     for weight, value in zip(ours.weights, theirs.get_weights(), strict=True):
         assert_close(weight.numpy(), value, TERMS, weight.path)
     actual = ours.optimizer.variables()
-    assert [name for name, _ in actual] == [variable.name for variable in theirs.optimizer.variables]
+    assert [plain(name) for name, _ in actual] == [plain(variable.name) for variable in theirs.optimizer.variables]
     for (name, array), variable in zip(actual, theirs.optimizer.variables, strict=True):
         value = keras.ops.convert_to_numpy(variable)
         assert array.shape == value.shape, name
@@ -137,7 +145,7 @@ def train(theirs: Any, ours: Any, data: tuple[Any, Any], steps: int) -> None:
 
 
 @pytest.mark.parametrize("option", OPTIONS)
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", TRAINED)
 def test_steps(name: str, option: str, data: tuple[Any, Any]) -> None:
     theirs, ours = make_pair(lambda M: OPTIMIZERS[name](M, **OPTIONS[option]))
     before = ours.get_weights()
@@ -165,12 +173,13 @@ def test_configs_both_ways(name: str) -> None:
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_files_both_ways(name: str, option: str, tmp_path: Path, data: tuple[Any, Any]) -> None:
     theirs, ours = make_pair(lambda M: OPTIMIZERS[name](M, **OPTIONS[option]))
-    train(theirs, ours, data, 3)
+    train(theirs, ours, data, 3 if name in TRAINED else 1)
     ours.save(tmp_path / "ours.keras")
     theirs.save(tmp_path / "theirs.keras")
     read_by_keras = keras.models.load_model(tmp_path / "ours.keras")
     read_by_us = pyrnn.load_model(tmp_path / "theirs.keras")
-    train(read_by_keras, read_by_us, data, 3)
+    compare(read_by_keras, read_by_us)
+    train(read_by_keras, read_by_us, data, 3 if name in TRAINED else 0)
     compare(read_by_keras, read_by_us)
 
 

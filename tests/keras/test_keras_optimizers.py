@@ -152,7 +152,7 @@ def test_steps(name: str, option: str, data: tuple[Any, Any]) -> None:
     train(theirs, ours, data, STEPS)
     compare(theirs, ours)
     assert int(theirs.optimizer.iterations) == ours.optimizer.iterations
-    assert all(np.abs(a - b).max() > 1e-3 for a, b in zip(before, ours.get_weights(), strict=True))
+    assert all(np.abs(a - b).max() > 1e-4 for a, b in zip(before, ours.get_weights(), strict=True))
     theirs.optimizer.finalize_variable_values(theirs.trainable_variables)
     ours.optimizer.finalize_variable_values()
     compare(theirs, ours)
@@ -165,7 +165,7 @@ def test_configs_both_ways(name: str) -> None:
     assert expected.keys() == actual.keys()
     assert {**expected, "name": ""} == {**actual, "name": ""}
     assert pyrnn.optimizers.get(keras.optimizers.serialize(theirs)).get_config() == expected
-    assert keras.optimizers.deserialize(pyrnn.optimizers.serialize(ours)).get_config() == actual
+    assert keras.saving.deserialize_keras_object(pyrnn.optimizers.serialize(ours)).get_config() == actual
     assert type(pyrnn.optimizers.get(type(ours).__name__.upper())) is type(ours)
 
 
@@ -184,7 +184,9 @@ def test_files_both_ways(name: str, option: str, tmp_path: Path, data: tuple[Any
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw", "nadam", "muon"])
-@pytest.mark.parametrize("rule", [{"var_names": ["bias"]}, {"var_list": [1, 3]}, {"var_names": ["^ker", "bi"]}], ids=str)
+@pytest.mark.parametrize(
+    "rule", [{"var_names": ["bias"]}, {"var_list": [1, 3]}, {"var_names": ["^ker", "bi"]}], ids=str
+)
 def test_exclusions_from_weight_decay(name: str, rule: dict[str, Any], data: tuple[Any, Any]) -> None:
     theirs, ours = make_pair(lambda M: OPTIMIZERS[name](M, weight_decay=0.5))
     for model in (theirs, ours):
@@ -215,7 +217,7 @@ def test_schedules(name: str) -> None:
     assert actual.dtype == np.float32
     assert np.ptp(actual) > 0.01
     assert_close(actual, np.float32(expected), 1)
-    assert (ours(np.array(steps)) == actual).all()
+    assert_close(ours(np.array(steps)), actual, 1)
     assert theirs.get_config() == ours.get_config()
     assert keras.optimizers.schedules.serialize(theirs) == pyrnn.optimizers.schedules.serialize(ours)
     again = pyrnn.optimizers.schedules.deserialize(keras.optimizers.schedules.serialize(theirs))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,14 +15,15 @@ EPSILON = 1e-7
 
 
 class Constraint(registry.Configurable):
-    """Base of all: `constraint(w)` returns the projected weight."""
+    """Base of all: `constraint(w)` returns the projected weight; this one leaves it as it is."""
 
     def __call__(self, w: Array) -> Array:
-        raise NotImplementedError
+        return w
 
 
 def _norms(w: Array, axis: Any) -> Array:
-    return np.asarray(np.sqrt(np.square(w).sum(axis=axis, keepdims=True)))
+    axes = tuple(axis) if isinstance(axis, list) else axis
+    return np.asarray(np.sqrt(np.square(w).sum(axis=axes, keepdims=True)))
 
 
 class MaxNorm(Constraint):
@@ -57,7 +59,7 @@ class NonNeg(Constraint):
     """Negative values become 0."""
 
     def __call__(self, w: Array) -> Array:
-        return np.asarray(w * (w >= 0), w.dtype)
+        return np.asarray(np.maximum(w, 0), w.dtype)
 
 
 class UnitNorm(Constraint):
@@ -73,20 +75,35 @@ class UnitNorm(Constraint):
         return {"axis": self.axis}
 
 
+# Keras's names in snake case, to be called like the classes.
+max_norm, min_max_norm, non_neg, unit_norm = MaxNorm, MinMaxNorm, NonNeg, UnitNorm
+
 _NAMES: dict[str, type[Constraint]] = {
-    "MaxNorm": MaxNorm, "MinMaxNorm": MinMaxNorm, "NonNeg": NonNeg, "UnitNorm": UnitNorm,
-    "max_norm": MaxNorm, "min_max_norm": MinMaxNorm, "non_neg": NonNeg, "unit_norm": UnitNorm,
+    "MaxNorm": MaxNorm, "MinMaxNorm": MinMaxNorm, "NonNeg": NonNeg, "UnitNorm": UnitNorm, "Constraint": Constraint,
+    "max_norm": MaxNorm, "min_max_norm": MinMaxNorm, "non_neg": NonNeg, "unit_norm": UnitNorm, "constraint": Constraint,
 }  # fmt: skip
 
 
-def get(identifier: object) -> Constraint | None:
-    """The constraint for a name, a description, a class or an object; None stays None."""
+def get(identifier: object) -> Callable[[Array], Array] | None:
+    """The constraint for a name, a description, a class, an object or a function of a weight; None stays None.
+
+    Raises:
+        TypeError: for anything else.
+        ValueError: for an unknown name (close matches are suggested), or the description of a function.
+    """
+    if callable(identifier) and not isinstance(identifier, type):
+        return identifier
+    if isinstance(identifier, dict) and identifier.get("class_name") == "function":
+        raise ValueError(f"constraint is the function {identifier.get('config')!r}, of which only the name was saved")
     return registry.get("constraint", identifier, _NAMES, Constraint)
 
 
 deserialize = get
 
 
-def serialize(constraint: Constraint | None) -> dict[str, Any] | None:
-    """Keras 3's description of a constraint."""
-    return registry.serialize(constraint, "keras.constraints")
+def serialize(constraint: Callable[[Array], Array] | None) -> dict[str, Any] | None:
+    """Keras 3's description of a constraint; of a function it has the name only."""
+    if constraint is None or isinstance(constraint, Constraint):
+        return registry.serialize(constraint, "keras.constraints")
+    name = getattr(constraint, "__name__", type(constraint).__name__)
+    return {"module": "builtins", "class_name": "function", "config": name, "registered_name": "function"}

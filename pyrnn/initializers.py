@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,28 +12,34 @@ from numpy.typing import NDArray
 from pyrnn import registry, seeds
 
 Array = NDArray[Any]
-Shape = tuple[int, ...]
+Shape = Sequence[int]
+Axes = Sequence[int] | None
+FLOAT = "float32"
 
 
 class Initializer(registry.Configurable):
-    """Base of all: `initializer(shape, dtype) -> ndarray`."""
+    """Base of all: `initializer(shape, dtype=None) -> ndarray`, float32 unless told otherwise."""
 
-    def __call__(self, shape: Shape, dtype: str = "float32") -> Array:
+    def __call__(self, shape: Shape, dtype: str | None = None) -> Array:
         raise NotImplementedError
+
+    def clone(self) -> Initializer:
+        """Another one made from the same configuration."""
+        return type(self).from_config(self.get_config())
 
 
 class Zeros(Initializer):
     """All zeros."""
 
-    def __call__(self, shape: Shape, dtype: str = "float32") -> Array:
-        return np.zeros(shape, dtype)
+    def __call__(self, shape: Shape, dtype: str | None = None) -> Array:
+        return np.zeros(shape, dtype or FLOAT)
 
 
 class Ones(Initializer):
     """All ones."""
 
-    def __call__(self, shape: Shape, dtype: str = "float32") -> Array:
-        return np.ones(shape, dtype)
+    def __call__(self, shape: Shape, dtype: str | None = None) -> Array:
+        return np.ones(shape, dtype or FLOAT)
 
 
 class Constant(Initializer):
@@ -41,8 +48,8 @@ class Constant(Initializer):
     def __init__(self, value: float = 0.0) -> None:
         self.value = value
 
-    def __call__(self, shape: Shape, dtype: str = "float32") -> Array:
-        return np.full(shape, self.value, dtype)
+    def __call__(self, shape: Shape, dtype: str | None = None) -> Array:
+        return np.full(shape, self.value, dtype or FLOAT)
 
     def get_config(self) -> dict[str, Any]:
         return {"value": self.value}
@@ -54,10 +61,10 @@ class Identity(Initializer):
     def __init__(self, gain: float = 1.0) -> None:
         self.gain = gain
 
-    def __call__(self, shape: Shape, dtype: str = "float32") -> Array:
+    def __call__(self, shape: Shape, dtype: str | None = None) -> Array:
         if len(shape) != 2:
             raise ValueError(f"Identity makes matrices only, got shape {shape}")
-        return np.asarray(self.gain * np.eye(*shape), dtype)
+        return np.asarray(self.gain * np.eye(shape[0], shape[1]), dtype or FLOAT)
 
     def get_config(self) -> dict[str, Any]:
         return {"gain": self.gain}
@@ -67,6 +74,8 @@ class _Random(Initializer):
     """Draws from a generator of `seed`: the same values at each call if it is given, as in Keras."""
 
     def __init__(self, seed: int | None = None) -> None:
+        if seed is not None and (isinstance(seed, bool) or not hasattr(seed, "__index__")):
+            raise TypeError(f"seed must be an integer or None, got {seed!r}")
         self.seed = seed
 
     def _generator(self) -> np.random.Generator:
@@ -83,8 +92,8 @@ class RandomUniform(_Random):
         super().__init__(seed)
         self.minval, self.maxval = minval, maxval
 
-    def __call__(self, shape: Shape, dtype: str = "float32") -> Array:
-        return self._generator().uniform(self.minval, self.maxval, shape).astype(dtype)
+    def __call__(self, shape: Shape, dtype: str | None = None) -> Array:
+        return self._generator().uniform(self.minval, self.maxval, shape).astype(dtype or FLOAT)
 
     def get_config(self) -> dict[str, Any]:
         return {"minval": self.minval, "maxval": self.maxval, "seed": self.seed}
@@ -97,8 +106,8 @@ class RandomNormal(_Random):
         super().__init__(seed)
         self.mean, self.stddev = mean, stddev
 
-    def __call__(self, shape: Shape, dtype: str = "float32") -> Array:
-        return self._generator().normal(self.mean, self.stddev, shape).astype(dtype)
+    def __call__(self, shape: Shape, dtype: str | None = None) -> Array:
+        return self._generator().normal(self.mean, self.stddev, shape).astype(dtype or FLOAT)
 
     def get_config(self) -> dict[str, Any]:
         return {"mean": self.mean, "stddev": self.stddev, "seed": self.seed}
@@ -115,12 +124,15 @@ def _truncated_normal(generator: np.random.Generator, shape: Shape) -> Array:
 class TruncatedNormal(RandomNormal):
     """Normal, values further than two standard deviations from the mean drawn again."""
 
-    def __call__(self, shape: Shape, dtype: str = "float32") -> Array:
-        return (self.mean + self.stddev * _truncated_normal(self._generator(), shape)).astype(dtype)
+    def __call__(self, shape: Shape, dtype: str | None = None) -> Array:
+        return (self.mean + self.stddev * _truncated_normal(self._generator(), shape)).astype(dtype or FLOAT)
 
 
 class VarianceScaling(_Random):
     """Scales the variance to scale / n, n the fan of the weight's shape by `mode`.
+
+    The fans are the products of the sizes along `input_axes` and `output_axes`; without them the last axis counts
+    outputs, the one before it inputs, and all others the window of a convolution.
 
     Source: Glorot and Bengio 2010, He et al. 2015, LeCun et al. 1998 are instances of it.
     """
@@ -136,36 +148,47 @@ class VarianceScaling(_Random):
         mode: str = "fan_in",
         distribution: str = "truncated_normal",
         seed: int | None = None,
-        input_axes: None = None,
-        output_axes: None = None,
+        input_axes: Axes = None,
+        output_axes: Axes = None,
     ) -> None:
         super().__init__(seed)
-        if input_axes is not None or output_axes is not None:
-            raise ValueError(f"input_axes and output_axes must be None here, got {input_axes} and {output_axes}")
+        if (input_axes is None) != (output_axes is None):
+            raise ValueError(f"input_axes and output_axes must be given together, got {input_axes} and {output_axes}")
         if scale <= 0:
             raise ValueError(f"scale must be positive, got {scale}")
         if mode not in self.MODES:
             raise ValueError(f"mode must be one of {', '.join(self.MODES)}, got {mode!r}")
+        distribution = distribution.lower()
         if distribution == "normal":
             distribution = "truncated_normal"
         if distribution not in self.DISTRIBUTIONS:
             raise ValueError(f"distribution must be one of {', '.join(self.DISTRIBUTIONS)}, got {distribution!r}")
         self.scale, self.mode, self.distribution = scale, mode, distribution
+        self.input_axes, self.output_axes = input_axes, output_axes
 
-    def __call__(self, shape: Shape, dtype: str = "float32") -> Array:
-        fan_in, fan_out = _fans(shape)
+    def __call__(self, shape: Shape, dtype: str | None = None) -> Array:
+        fan_in, fan_out = _fans(shape) if self.input_axes is None else self._fans_of_axes(shape)
         fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]
         variance = self.scale / max(1.0, fan)
         generator = self._generator()
         if self.distribution == "uniform":
             limit = math.sqrt(3 * variance)
-            return generator.uniform(-limit, limit, shape).astype(dtype)
+            return generator.uniform(-limit, limit, shape).astype(dtype or FLOAT)
         if self.distribution == "untruncated_normal":
-            return (math.sqrt(variance) * generator.standard_normal(shape)).astype(dtype)
-        return (math.sqrt(variance) / self.TRUNCATED_STDDEV * _truncated_normal(generator, shape)).astype(dtype)
+            return (math.sqrt(variance) * generator.standard_normal(shape)).astype(dtype or FLOAT)
+        return (math.sqrt(variance) / self.TRUNCATED_STDDEV * _truncated_normal(generator, shape)).astype(
+            dtype or FLOAT
+        )
+
+    def _fans_of_axes(self, shape: Shape) -> tuple[float, float]:
+        fan_in, fan_out = (
+            math.prod(shape[axis] for axis in axes or ()) for axes in (self.input_axes, self.output_axes)
+        )
+        return float(fan_in), float(fan_out)
 
     def get_config(self) -> dict[str, Any]:
-        return {"scale": self.scale, "mode": self.mode, "distribution": self.distribution, "seed": self.seed}
+        own = {"scale": self.scale, "mode": self.mode, "distribution": self.distribution}
+        return {**super().get_config(), **own, "input_axes": self.input_axes, "output_axes": self.output_axes}
 
 
 def _fans(shape: Shape) -> tuple[float, float]:
@@ -178,15 +201,15 @@ def _fans(shape: Shape) -> tuple[float, float]:
 
 
 class _Scaled(VarianceScaling):
-    """A named instance of VarianceScaling: its only argument is the seed."""
+    """A named instance of VarianceScaling."""
 
     RULE: tuple[float, str, str]
 
-    def __init__(self, seed: int | None = None, input_axes: None = None, output_axes: None = None) -> None:
+    def __init__(self, seed: int | None = None, input_axes: Axes = None, output_axes: Axes = None) -> None:
         super().__init__(*self.RULE, seed=seed, input_axes=input_axes, output_axes=output_axes)
 
     def get_config(self) -> dict[str, Any]:
-        return {"seed": self.seed}
+        return {"seed": self.seed, "input_axes": self.input_axes, "output_axes": self.output_axes}
 
 
 class GlorotUniform(_Scaled):
@@ -232,17 +255,24 @@ class Orthogonal(_Random):
         super().__init__(seed)
         self.gain = gain
 
-    def __call__(self, shape: Shape, dtype: str = "float32") -> Array:
+    def __call__(self, shape: Shape, dtype: str | None = None) -> Array:
         if len(shape) < 2:
             raise ValueError(f"Orthogonal needs a shape of at least 2 dimensions, got {shape}")
         rows, columns = math.prod(shape[:-1]), shape[-1]
         q, r = np.linalg.qr(self._generator().standard_normal((max(rows, columns), min(rows, columns))))
         q = q * np.sign(np.diag(r))
-        return (self.gain * (q if rows >= columns else q.T)).reshape(shape).astype(dtype)
+        return (self.gain * (q if rows >= columns else q.T)).reshape(shape).astype(dtype or FLOAT)
 
     def get_config(self) -> dict[str, Any]:
         return {"gain": self.gain, "seed": self.seed}
 
+
+# Keras's names in snake case, to be called like the classes.
+zeros, ones, constant, identity, orthogonal = Zeros, Ones, Constant, Identity, Orthogonal
+random_uniform, random_normal, truncated_normal = RandomUniform, RandomNormal, TruncatedNormal
+variance_scaling, glorot_uniform, glorot_normal = VarianceScaling, GlorotUniform, GlorotNormal
+he_uniform, he_normal, lecun_uniform, lecun_normal = HeUniform, HeNormal, LecunUniform, LecunNormal
+IdentityInitializer, OrthogonalInitializer = Identity, Orthogonal
 
 _CLASSES: tuple[type[Initializer], ...] = (
     Zeros, Ones, Constant, Identity, RandomUniform, RandomNormal, TruncatedNormal, VarianceScaling,
@@ -259,14 +289,39 @@ _NAMES: dict[str, type[Initializer]] = {cls.__name__: cls for cls in _CLASSES} |
 }  # fmt: skip
 
 
-def get(identifier: object) -> Initializer | None:
-    """The initializer for a name, a description, a class or an object; None stays None."""
+def get(identifier: object) -> Callable[..., Any] | None:
+    """The initializer for a name, a description, a class, an object, an array or a function `f(shape, dtype=None)`.
+
+    None stays None. An array is the value itself: it fits a weight of its shape only.
+
+    Raises:
+        TypeError: for anything else.
+        ValueError: for an unknown name (close matches are suggested), or the description of a function.
+    """
+    if isinstance(identifier, np.ndarray | np.generic):
+        return _constant_array(np.asarray(identifier))
+    if callable(identifier) and not isinstance(identifier, type):
+        return identifier
+    if isinstance(identifier, dict) and identifier.get("class_name") == "function":
+        raise ValueError(f"initializer is the function {identifier.get('config')!r}, of which only the name was saved")
     return registry.get("initializer", identifier, _NAMES, Initializer)
 
 
 deserialize = get
 
 
-def serialize(initializer: Initializer | None) -> dict[str, Any] | None:
-    """Keras 3's description of an initializer."""
-    return registry.serialize(initializer, "keras.initializers")
+def _constant_array(value: Array) -> Callable[..., Array]:
+    def array(shape: Shape, dtype: str | None = None) -> Array:
+        if tuple(shape) != value.shape:
+            raise ValueError(f"the initializer is an array of shape {value.shape}, the weight has shape {tuple(shape)}")
+        return value.astype(dtype or FLOAT)
+
+    return array
+
+
+def serialize(initializer: Callable[..., Any] | None) -> dict[str, Any] | None:
+    """Keras 3's description of an initializer; of a function it has the name only."""
+    if initializer is None or isinstance(initializer, Initializer):
+        return registry.serialize(initializer, "keras.initializers")
+    name = getattr(initializer, "__name__", type(initializer).__name__)
+    return {"module": "builtins", "class_name": "function", "config": name, "registered_name": "function"}

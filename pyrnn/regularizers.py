@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from pyrnn import registry
 
 Array = NDArray[Any]
+EPSILON = 1e-7
 
 
 class Regularizer(registry.Configurable):
@@ -23,18 +25,30 @@ class Regularizer(registry.Configurable):
         raise NotImplementedError
 
 
+def _factor(argument: str, value: Any, default: float) -> float:
+    """A penalty's factor as a float; None stands for the default."""
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        raise TypeError(f"{argument} must be a number, got {value!r}")
+    if not (math.isfinite(value) and value >= 0):
+        raise ValueError(f"{argument} must be finite and at least 0, got {value}")
+    return float(value)
+
+
 class L1L2(Regularizer):
     """l1 * sum(|w|) + l2 * sum(w**2)."""
 
-    def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:
-        self.l1, self.l2 = float(l1 or 0.0), float(l2 or 0.0)
-        if not np.isfinite([self.l1, self.l2]).all() or min(self.l1, self.l2) < 0:
-            raise ValueError(f"l1 and l2 must be finite and at least 0, got {l1} and {l2}")
+    def __init__(self, l1: float | None = 0.0, l2: float | None = 0.0) -> None:
+        self.l1, self.l2 = _factor("l1", l1, 0.0), _factor("l2", l2, 0.0)
 
     def __call__(self, w: Array) -> float:
-        return float(self.l1 * np.abs(w).sum() + self.l2 * np.square(w).sum())
+        penalty = self.l1 * float(np.abs(w).sum()) if self.l1 else 0.0
+        return penalty + self.l2 * float(np.square(w).sum()) if self.l2 else penalty
 
     def gradient(self, w: Array) -> Array:
+        if not self.l1:
+            return np.asarray(2 * self.l2 * w, w.dtype)
         return np.asarray(self.l1 * np.sign(w) + 2 * self.l2 * w, w.dtype)
 
     def get_config(self) -> dict[str, Any]:
@@ -44,8 +58,8 @@ class L1L2(Regularizer):
 class L1(L1L2):
     """l1 * sum(|w|)."""
 
-    def __init__(self, l1: float = 0.01) -> None:
-        super().__init__(l1=l1)
+    def __init__(self, l1: float | None = 0.01) -> None:
+        super().__init__(l1=_factor("l1", l1, 0.01))
 
     def get_config(self) -> dict[str, Any]:
         return {"l1": self.l1}
@@ -54,26 +68,86 @@ class L1(L1L2):
 class L2(L1L2):
     """l2 * sum(w**2)."""
 
-    def __init__(self, l2: float = 0.01) -> None:
-        super().__init__(l2=l2)
+    def __init__(self, l2: float | None = 0.01) -> None:
+        super().__init__(l2=_factor("l2", l2, 0.01))
 
     def get_config(self) -> dict[str, Any]:
         return {"l2": self.l2}
 
 
+class OrthogonalRegularizer(Regularizer):
+    """factor times the mean of |n_i . n_j| over all pairs of rows (or columns) of w (n, m), n_i = w_i / |w_i|.
+
+    A matrix of a single row has no pairs: its penalty is 0 (Keras's is NaN).
+
+    Raises:
+        ValueError: if w is no matrix, or for an unknown mode.
+    """
+
+    MODES = ("rows", "columns")
+
+    def __init__(self, factor: float = 0.01, mode: str = "rows") -> None:
+        if factor is None:
+            raise TypeError("factor must be a number, got None")
+        if mode not in self.MODES:
+            raise ValueError(f"mode must be 'rows' or 'columns', got {mode!r}")
+        self.factor, self.mode = _factor("factor", factor, 0.01), mode
+
+    def __call__(self, w: Array) -> float:
+        rows, _ = self._normalized(w)
+        return self._per_pair(len(rows)) * float(np.abs(self._products(rows)).sum()) / 2
+
+    def gradient(self, w: Array) -> Array:
+        rows, inverse = self._normalized(w)
+        by_rows = self._per_pair(len(rows)) * (np.sign(self._products(rows)) @ rows)
+        # A row's length does not matter, so only what stands across it counts; a row shorter than EPSILON is not
+        # brought to length 1, and there it does.
+        across = by_rows - rows * ((by_rows * rows).sum(axis=1, keepdims=True) * (inverse < 1 / EPSILON))
+        gradient = across * inverse
+        return np.ascontiguousarray(gradient if self.mode == "rows" else gradient.T, w.dtype)
+
+    def _normalized(self, w: Array) -> tuple[Array, Array]:
+        """(rows of length 1, what each was multiplied by)."""
+        if w.ndim != 2:
+            raise ValueError(f"OrthogonalRegularizer needs a matrix, got shape {w.shape}")
+        rows = w if self.mode == "rows" else w.T
+        norms = np.sqrt(np.square(rows).sum(axis=1, keepdims=True))
+        inverse = 1 / np.maximum(norms, norms.dtype.type(EPSILON))
+        return rows * inverse, inverse
+
+    def _products(self, rows: Array) -> Array:
+        products = rows @ rows.T
+        np.fill_diagonal(products, 0)
+        return products
+
+    def _per_pair(self, size: int) -> float:
+        return self.factor / max(1.0, size * (size - 1) / 2)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"factor": self.factor, "mode": self.mode}
+
+
+# Keras's names in lower case, to be called like the classes.
+l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer
+
 _NAMES: dict[str, type[Regularizer]] = {
-    "L1": L1,
-    "L2": L2,
-    "L1L2": L1L2,
-    "l1": L1,
-    "l2": L2,
-    "l1_l2": L1L2,
-    "l1l2": L1L2,
-}
+    "L1": L1, "L2": L2, "L1L2": L1L2, "OrthogonalRegularizer": OrthogonalRegularizer,
+    "l1": L1, "l2": L2, "l1_l2": L1L2, "l1l2": L1L2, "orthogonal_regularizer": OrthogonalRegularizer,
+}  # fmt: skip
 
 
 def get(identifier: object) -> Regularizer | None:
-    """The regularizer for a name, a description, a class or an object; None stays None."""
+    """The regularizer for a name, a description, a class or an object; None stays None.
+
+    Raises:
+        TypeError: for anything else; a mere function is refused, since training needs its gradient too.
+        ValueError: for an unknown name; close matches are suggested.
+    """
+    if callable(identifier) and not isinstance(identifier, type | Regularizer):
+        raise TypeError(
+            f"regularizer {identifier!r} has no gradient: make it a subclass of pyrnn.regularizers.Regularizer "
+            "with __call__(w) and gradient(w)"
+        )
     return registry.get("regularizer", identifier, _NAMES, Regularizer)
 
 

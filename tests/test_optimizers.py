@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from tolerance import assert_close
 
-from pyrnn import optimizers
+from pyrnn import initializers, optimizers
 from pyrnn.constraints import NonNeg
+from pyrnn.optimizers import schedules
 from pyrnn.parameters import ParameterVector, Weight
+from pyrnn.regularizers import OrthogonalRegularizer
 
 STEPS, SHAPES = 5, ((3, 4), (4,))
 Step = Callable[[int, np.ndarray, np.ndarray, dict[str, np.ndarray]], np.ndarray]
@@ -48,6 +50,76 @@ def adam(amsgrad: bool, decay: float = 0.0) -> Step:
     return step
 
 
+def adamax(t: int, w: np.ndarray, g: np.ndarray, s: dict[str, np.ndarray]) -> np.ndarray:
+    m = s["m"] = 0.9 * s.get("m", 0) + 0.1 * g
+    u = s["u"] = np.maximum(0.999 * s.get("u", 0), np.abs(g))
+    return w - 0.1 / (1 - 0.9**t) * m / (u + 1e-7)
+
+
+def nadam(t: int, w: np.ndarray, g: np.ndarray, s: dict[str, np.ndarray]) -> np.ndarray:
+    m = s["m"] = 0.9 * s.get("m", 0) + 0.1 * g
+    v = s["v"] = 0.999 * s.get("v", 0) + 0.001 * g**2
+    u = 0.9 * (1 - 0.96 ** np.arange(1, t + 2) / 2)
+    m_hat = u[t] * m / (1 - u.prod()) + (1 - u[t - 1]) * g / (1 - u[:t].prod())
+    return w - 0.1 * m_hat / (np.sqrt(v / (1 - 0.999**t)) + 1e-7)
+
+
+def adagrad(t: int, w: np.ndarray, g: np.ndarray, s: dict[str, np.ndarray]) -> np.ndarray:
+    a = s["a"] = s.get("a", 0.1) + g**2
+    return w - 0.1 * g / np.sqrt(a + 1e-7)
+
+
+def adadelta(t: int, w: np.ndarray, g: np.ndarray, s: dict[str, np.ndarray]) -> np.ndarray:
+    a = s["a"] = 0.95 * s.get("a", 0) + 0.05 * g**2
+    d = -np.sqrt(s.get("b", 0) + 1e-7) / np.sqrt(a + 1e-7) * g
+    s["b"] = 0.95 * s.get("b", 0) + 0.05 * d**2
+    return w + 0.1 * d
+
+
+def ftrl(t: int, w: np.ndarray, g: np.ndarray, s: dict[str, np.ndarray]) -> np.ndarray:
+    before = s.get("n", 0.1)
+    n = s["n"] = before + g**2
+    z = s["z"] = s.get("z", 0) + g - (np.sqrt(n) - np.sqrt(before)) / 0.1 * w
+    return np.where(np.abs(z) < 0.2, 0, (np.sign(z) * 0.2 - z) / (np.sqrt(n) / 0.1 + 2 * 0.3))
+
+
+def lion(t: int, w: np.ndarray, g: np.ndarray, s: dict[str, np.ndarray]) -> np.ndarray:
+    m = s.get("m", 0)
+    s["m"] = 0.99 * m + 0.01 * g
+    return w - 0.1 * np.sign(0.9 * m + 0.1 * g)
+
+
+def lamb(t: int, w: np.ndarray, g: np.ndarray, s: dict[str, np.ndarray]) -> np.ndarray:
+    m = s["m"] = 0.9 * s.get("m", 0) + 0.1 * g
+    v = s["v"] = 0.999 * s.get("v", 0) + 0.001 * g**2
+    u = m / (1 - 0.9**t) / (np.sqrt(v / (1 - 0.999**t)) + 1e-7)
+    parts = [slice(0, 12), slice(12, 16)]
+    ratio = [np.full(len(w[part]), np.linalg.norm(w[part]) / np.linalg.norm(u[part])) for part in parts]
+    return w - 0.1 * np.concatenate(ratio) * u
+
+
+def schedule_free(t: int, w: np.ndarray, g: np.ndarray, s: dict[str, np.ndarray]) -> np.ndarray:
+    rate = 0.1 * min(1, t / 3)
+    z, x = s.get("z", w), s.get("x", w)
+    v = s["v"] = 0.999 * s.get("v", 0) + 0.001 * g**2
+    s["z"] = z = z - rate * g / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+    s["x"] = x = (1 - 1 / t) * x + z / t
+    return 0.1 * z + 0.9 * x
+
+
+def adafactor(t: int, w: np.ndarray, g: np.ndarray, s: dict[str, np.ndarray]) -> np.ndarray:
+    share, changed = t**-0.8, []
+    for i, part in enumerate((np.s_[:12], np.s_[12:])):
+        weight, q = w[part].reshape(SHAPES[i]), g[part].reshape(SHAPES[i]) ** 2 + 1e-30
+        v = s[f"v{i}"] = (1 - share) * s.get(f"v{i}", 0) + share * q
+        if i == 0:  # the mean of outer products' factors is the factor of the means: both are linear in q
+            v = v.mean(1)[:, None] * v.mean(0) / v.mean()
+        u = g[part].reshape(SHAPES[i]) / np.sqrt(v)
+        u = u / max(1, np.sqrt(np.mean(u**2)))
+        changed.append(weight - max(1e-3, np.sqrt(np.mean(weight**2))) * min(0.1, t**-0.5) * u)
+    return np.concatenate([part.ravel() for part in changed])
+
+
 CASES: dict[str, tuple[Callable[[], Any], Step]] = {
     "sgd": (lambda: optimizers.SGD(0.1), sgd(0, False)),
     "momentum": (lambda: optimizers.SGD(0.1, momentum=0.9), sgd(0.9, False)),
@@ -58,6 +130,18 @@ CASES: dict[str, tuple[Callable[[], Any], Step]] = {
     "amsgrad": (lambda: optimizers.Adam(0.1, amsgrad=True), adam(True)),
     "adam-decay": (lambda: optimizers.Adam(0.1, weight_decay=0.01), adam(False, 0.01)),
     "adamw": (lambda: optimizers.AdamW(0.1), adam(False, 0.004)),
+    "adamax": (lambda: optimizers.Adamax(0.1), adamax),
+    "nadam": (lambda: optimizers.Nadam(0.1), nadam),
+    "adagrad": (lambda: optimizers.Adagrad(0.1), adagrad),
+    "adadelta": (lambda: optimizers.Adadelta(0.1), adadelta),
+    "adafactor": (lambda: optimizers.Adafactor(0.1), adafactor),
+    "ftrl": (
+        lambda: optimizers.Ftrl(0.1, l1_regularization_strength=0.2, l2_regularization_strength=0.3),
+        ftrl,
+    ),
+    "lion": (lambda: optimizers.Lion(0.1), lion),
+    "lamb": (lambda: optimizers.Lamb(0.1), lamb),
+    "schedule-free": (lambda: optimizers.ScheduleFreeAdamW(0.1, warmup_steps=3), schedule_free),
 }
 
 
@@ -123,16 +207,164 @@ def test_learning_rate_can_change_and_constraints_hold() -> None:
     assert (vector.values == [0.25, 0.5, 1.0]).all()
 
 
+@pytest.mark.parametrize("shape", [(4, 4), (3, 7), (7, 3)], ids=str)
+def test_muon_makes_singular_values_alike(shape: tuple[int, int]) -> None:
+    vector = ParameterVector([Weight(shape, "w", "float64")])
+    optimizer = optimizers.Muon(1.0, weight_decay=None, adam_weight_decay=None, rms_rate=None)
+    optimizer.build(vector)
+    gradient = np.random.default_rng(0).normal(size=shape)
+    vector.gradients[:] = gradient.ravel()
+    optimizer.step()
+    u, _, v = np.linalg.svd(gradient, full_matrices=False)
+    # In the singular vectors' frame the step is diagonal, and near to 1: the polynomial leaves 0.68 to 1.14.
+    frame = u.T @ -vector.weights[0].array @ v.T
+    assert_close(frame - np.diag(np.diag(frame)), np.zeros_like(frame), 1000)
+    assert (np.abs(np.diag(frame) - 0.9) < 0.3).all()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_state_round_trip(name: str) -> None:
+    """A second optimizer with the first one's variables goes on alike."""
+    pair = [(CASES[name][0](), parameters()) for _ in range(2)]
+    rng = np.random.default_rng(1)
+    steps = rng.normal(size=(STEPS, len(pair[0][1])))
+    for optimizer, vector in pair:
+        optimizer.build(vector)
+    (first, vector), (second, other) = pair
+    for gradients in steps[:3]:
+        vector.gradients[:] = gradients
+        first.step()
+    second.set_variables([value for _, value in first.variables()])
+    other.values[:] = vector.values
+    for gradients in steps[3:]:
+        for optimizer, each in pair:
+            each.gradients[:] = gradients
+            optimizer.step()
+    assert (vector.values == other.values).all()
+    with pytest.raises(ValueError, match="variables, got 1"):
+        second.set_variables([np.zeros(())])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_state_of_a_weight_survives_freezing_of_others(name: str) -> None:
+    optimizer, vector = CASES[name][0](), parameters()
+    optimizer.build(vector)
+    vector.gradients[:] = np.random.default_rng(1).normal(size=len(vector))
+    optimizer.step()
+    bias = vector.weights[1]
+    before = [array.copy() for weight, _, array in optimizer.state() if weight is bias]
+    optimizer.build(ParameterVector([bias]))
+    after = [array for weight, _, array in optimizer.state() if weight is bias]
+    assert all((a == b).all() for a, b in zip(before, after, strict=True)) and optimizer.iterations == 1
+    optimizer.step()
+
+
+def test_averages_take_the_weights_place() -> None:
+    vector, optimizer = parameters(), optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5)
+    assert not optimizer.built
+    optimizer.finalize_variable_values()
+    optimizer.build(vector)
+    assert optimizer.built
+    seen = []
+    for _ in range(3):
+        vector.gradients[:] = 1.0
+        optimizer.step()
+        seen.append(vector.values.copy())
+    version = vector.weights[0].version
+    optimizer.finalize_variable_values(vector.weights)
+    assert_close(vector.values, seen[0] / 4 + seen[1] / 4 + seen[2] / 2, STEPS)
+    assert vector.weights[0].version > version
+    with pytest.raises(ValueError, match="2 weights, got 1"):
+        optimizer.finalize_variable_values(vector.weights[:1])
+
+
+class Halving(optimizers.schedules.LearningRateSchedule):
+    def __call__(self, step: int) -> float:
+        return 0.5**step
+
+    def get_config(self) -> dict[str, Any]:
+        return {}
+
+
+def test_schedules_of_ones_own() -> None:
+    optimizer = optimizers.SGD(Halving())
+    vector = parameters()
+    optimizer.build(vector)
+    start = vector.values.copy()
+    for _ in range(3):
+        vector.gradients[:] = 1.0
+        optimizer.step()
+    assert_close(vector.values, start - 1.75, STEPS)
+    assert optimizer.learning_rate == optimizer.lr == 0.125
+    assert [name for name, _ in optimizer.variables()] == ["iteration"]
+    described = optimizers.serialize(optimizer)
+    again = optimizers.deserialize(described, {"Halving": Halving})
+    assert isinstance(again._learning_rate, Halving)
+    with pytest.raises(ValueError, match="unknown learning rate schedule 'Halving'"):
+        optimizers.get(described)
+    with pytest.raises(TypeError, match="follows a Halving"):
+        optimizer.learning_rate = 0.1
+    optimizer.learning_rate = lambda: 0.25
+    assert optimizer.lr == 0.25
+    with pytest.raises(ValueError, match="is a function"):
+        optimizer.get_config()
+    with pytest.raises(NotImplementedError, match="__call__"):
+        optimizers.schedules.LearningRateSchedule()(1)
+
+
+def test_infinite_gradients_spoil_all_under_a_global_norm() -> None:
+    vector, optimizer = parameters(), optimizers.SGD(0.1, global_clipnorm=1.0)
+    optimizer.build(vector)
+    vector.gradients[:] = 1e200
+    optimizer.step()
+    assert np.isnan(vector.values).all()
+
+
+@pytest.mark.parametrize("mode", ["rows", "columns"])
+def test_orthogonal_regularizer_by_finite_differences(mode: str) -> None:
+    penalty, w = OrthogonalRegularizer(0.5, mode), np.random.default_rng(0).normal(size=(4, 5))
+    h, expected = 1e-6, np.zeros((4, 5))
+    for index in np.ndindex(w.shape):
+        up, down = w.copy(), w.copy()
+        up[index] += h
+        down[index] -= h
+        expected[index] = (penalty(up) - penalty(down)) / (2 * h)
+    # Differences lose eps / h to rounding and h**2 to curvature.
+    assert_close(penalty.gradient(w), expected, int(1 / h**2))
+
+
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
-        (lambda: optimizers.get("adma"), ValueError, "did you mean 'adam'"),
+        (lambda: schedules.ExponentialDecay(0.1, 0, 0.9), ValueError, "decay_steps must be positive"),
+        (lambda: schedules.CosineDecayRestarts(0.1, -1), ValueError, "first_decay_steps must be positive"),
+        (lambda: schedules.PiecewiseConstantDecay([1], [1.0]), ValueError, "one element more"),
+        (lambda: schedules.PiecewiseConstantDecay([2, 1], [1.0, 2.0, 3.0]), ValueError, "grow strictly"),
+        (lambda: OrthogonalRegularizer(mode="row"), ValueError, "mode must be"),
+        (lambda: OrthogonalRegularizer(-1.0), ValueError, "factor must be finite"),
+        (lambda: OrthogonalRegularizer()(np.ones(3)), ValueError, "needs a matrix"),
+        (lambda: initializers.GlorotUniform(seed="a"), TypeError, "seed must be an integer"),
+        (lambda: initializers.HeNormal(input_axes=[0]), ValueError, "given together"),
+        (lambda: optimizers.get("adma"), ValueError, "did you mean .*'adam'"),
         (lambda: optimizers.Adam(learning_rate="fast"), TypeError, "learning_rate must be a number"),
         (lambda: optimizers.SGD(clipnorm=1.0, clipvalue=1.0), ValueError, "only one of clipnorm"),
         (lambda: optimizers.SGD(clipnorm=-1.0), ValueError, "clipnorm must be positive"),
         (lambda: optimizers.SGD(momentum=2.0), ValueError, "momentum"),
-        (lambda: optimizers.Adam(use_ema=True), ValueError, "use_ema is not supported"),
-        (lambda: optimizers.Adam(beta1=0.9), TypeError, "beta1"),
+        (lambda: optimizers.Adam(use_ema=True, ema_momentum=1.5), ValueError, "ema_momentum must lie in"),
+        (lambda: optimizers.Adam(use_ema=True, ema_overwrite_frequency=-1), ValueError, "ema_overwrite_frequency"),
+        (lambda: optimizers.Adam(gradient_accumulation_steps=1), ValueError, "must be at least 2, got 1"),
+        (lambda: optimizers.Adam(gradient_accumulation_steps=2.5), TypeError, "must be an integer"),
+        (lambda: optimizers.Adam(loss_scale_factor=0.0), ValueError, "loss_scale_factor must be positive"),
+        (lambda: optimizers.Adam(beta1=0.9), TypeError, "did you mean 'beta_1'"),
+        (lambda: optimizers.SGD(lr=0.1), TypeError, "use learning_rate"),
+        (lambda: optimizers.SGD(0.1, decay=1e-3), TypeError, "decay.*schedule"),
+        (lambda: optimizers.Ftrl(learning_rate_power=1.0), ValueError, "learning_rate_power must be at most 0"),
+        (lambda: optimizers.Ftrl(l1_regularization_strength=-1.0), ValueError, "l1_regularization_strength"),
+        (lambda: optimizers.Lion(beta_1=0.0), ValueError, "beta_1 must lie in"),
+        (lambda: optimizers.Adagrad(initial_accumulator_value=-1.0), ValueError, "initial_accumulator_value"),
+        (lambda: optimizers.SGD().exclude_from_weight_decay(var_names="bias"), TypeError, "list of strings"),
+        (lambda: optimizers.SGD().exclude_from_weight_decay(var_list=["w"]), TypeError, "weights of a model"),
+        (lambda: optimizers.SGD().step(), ValueError, "call build"),
     ],
 )
 def test_bad_input(call: Callable[[], Any], error: type[Exception], words: str) -> None:

@@ -2,36 +2,81 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pyrnn import registry
+from pyrnn.optimizers import schedules
+from pyrnn.optimizers.adafactor import Adafactor
+from pyrnn.optimizers.adagrad import Adadelta, Adagrad
 from pyrnn.optimizers.adam import Adam, AdamW
+from pyrnn.optimizers.adamax import Adamax, Nadam
 from pyrnn.optimizers.base import Optimizer
+from pyrnn.optimizers.ftrl import Ftrl
+from pyrnn.optimizers.lamb import Lamb
+from pyrnn.optimizers.lion import Lion
+from pyrnn.optimizers.muon import Muon
 from pyrnn.optimizers.rmsprop import RMSprop
+from pyrnn.optimizers.schedule_free import ScheduleFreeAdamW
 from pyrnn.optimizers.sgd import SGD
+from pyrnn.validation import lookup
 
-__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "deserialize", "get", "serialize"]
+__all__ = [
+    "SGD",
+    "Adadelta",
+    "Adafactor",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Ftrl",
+    "Lamb",
+    "Lion",
+    "Muon",
+    "Nadam",
+    "Optimizer",
+    "RMSprop",
+    "ScheduleFreeAdamW",
+    "deserialize",
+    "get",
+    "schedules",
+    "serialize",
+]
 
-NAMES: dict[str, type[Optimizer]] = {
-    "SGD": SGD, "sgd": SGD, "RMSprop": RMSprop, "rmsprop": RMSprop, "Adam": Adam, "adam": Adam, "AdamW": AdamW,
-    "adamw": AdamW,
-}  # fmt: skip
+CLASSES: tuple[type[Optimizer], ...] = (
+    SGD, RMSprop, Adam, AdamW, Adamax, Nadam, Adagrad, Adadelta, Adafactor, Ftrl, Lion, Lamb, Muon, ScheduleFreeAdamW,
+)  # fmt: skip
+NAMES: dict[str, type[Optimizer]] = {name: cls for cls in CLASSES for name in (cls.__name__, cls.__name__.lower())}
 
 
 def get(identifier: Any) -> Optimizer:
-    """The optimizer for a name, a description, a class or an object.
+    """The optimizer for a name (in any case), a description, a class or an object.
 
     Raises:
         TypeError: for anything else, None included.
         ValueError: for an unknown name; close matches are suggested.
     """
+    if isinstance(identifier, dict):
+        return deserialize(identifier)
+    if isinstance(identifier, str) and identifier.lower() in NAMES:
+        identifier = identifier.lower()
     optimizer = registry.get("optimizer", identifier, NAMES, Optimizer)
     if optimizer is None:
         raise TypeError("optimizer must be a name or an object, got None")
     return optimizer
 
 
-deserialize = get
+def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Optimizer:
+    """The optimizer that `serialize` described; classes of one's own are found in `custom_objects` by name.
+
+    Raises:
+        ValueError: for an unknown name; close matches are suggested.
+    """
+    name, known = config.get("class_name"), {**NAMES, **(custom_objects or {})}
+    if isinstance(name, str) and name not in known and name.lower() in known:
+        name = name.lower()
+    cls: type[Optimizer] = lookup("optimizer", name, known)
+    return cls.from_config(dict(config.get("config") or {}), custom_objects)
 
 
 def serialize(optimizer: Optimizer) -> dict[str, Any]:

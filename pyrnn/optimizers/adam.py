@@ -7,7 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from pyrnn import backend
-from pyrnn.optimizers.base import Optimizer
+from pyrnn.optimizers.base import Optimizer, Rate
 
 Array = NDArray[Any]
 
@@ -19,7 +19,7 @@ class Adam(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float = 0.001,
+        learning_rate: Rate = 0.001,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
@@ -45,18 +45,18 @@ class Adam(Optimizer):
         pairs: tuple[tuple[str, ...], ...] = (("momentum", "velocity"),)
         return (*pairs, ("velocity_hat",)) if self.amsgrad else pairs
 
-    def update(self, values: Array, gradients: Array) -> None:
+    def update(self, values: Array, gradients: Array, learning_rate: float) -> None:
         backend.adam_step(
             values,
             gradients,
             self.slots["momentum"],
             self.slots["velocity"],
             self.slots.get("velocity_hat"),
-            learning_rate=self._learning_rate,
+            learning_rate=learning_rate,
             beta_1=self.beta_1,
             beta_2=self.beta_2,
             epsilon=self.epsilon,
-            step=self.iterations,
+            step=self.iterations + 1,
         )
 
     def get_config(self) -> dict[str, Any]:
@@ -67,11 +67,11 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019)."""
 
-    default_name = "adamw"
+    default_name = "adam_w"
 
     def __init__(
         self,
-        learning_rate: float = 0.001,
+        learning_rate: Rate = 0.001,
         weight_decay: float | None = 0.004,
         beta_1: float = 0.9,
         beta_2: float = 0.999,

@@ -1,37 +1,63 @@
-"""What every optimizer shares: clipping, decoupled weight decay, constraints, the order of its variables."""
+"""What every optimizer shares: rates, clipping, decay, gathering of gradients, averages, the order of its variables."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+import inspect
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn import registry
-from pyrnn.parameters import ParameterVector
+from pyrnn.optimizers import schedules
+from pyrnn.optimizers.schedules import LearningRateSchedule
+from pyrnn.parameters import ParameterVector, Weight
+from pyrnn.validation import unexpected_arguments
 
 Array = NDArray[Any]
+Rate = float | LearningRateSchedule | Callable[[], Any]
+State = list[tuple[Weight | None, str, Array]]
+T = TypeVar("T", bound="Optimizer")
+# Arguments of older versions of Keras, and what stands in their place.
+OLD_ARGUMENTS = {
+    "lr": "use learning_rate",
+    "decay": "use learning_rate with a schedule of pyrnn.optimizers.schedules, such as InverseTimeDecay",
+}
 
 
 class Optimizer(registry.Configurable):
     """Base of all optimizers: works in place on a model's flat vector of weights.
 
     Args:
-        learning_rate: step size, a number.
+        learning_rate: step size: a number, a schedule of `pyrnn.optimizers.schedules`, or a function without arguments.
         weight_decay: weights shrink by this share times the learning rate before each step.
         clipnorm: largest norm of each weight's gradient; clipvalue: largest size of each element; global_clipnorm:
             largest norm of all gradients together. At most one of the three.
-        use_ema, ema_momentum, ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps: Keras's
-            defaults only; anything else is refused.
+        use_ema: keep an average of the weights, a = ema_momentum * a + (1 - ema_momentum) * w after each step. The
+            weights become the average every `ema_overwrite_frequency` steps, and at the end of `fit`. The two other
+            arguments have a meaning with `use_ema` only.
+        loss_scale_factor: written to files for Keras, which multiplies the loss by it and divides the gradients again;
+            the two cancel. Here gradients are of the loss itself, in float32 or float64: nothing is scaled.
+        gradient_accumulation_steps: at least 2: weights change every so many calls of `step`, by the mean gradient.
+        name: by default the class's name as Keras writes it.
+
+    Raises:
+        TypeError: for arguments that do not exist (old names are told) and a learning rate of a wrong kind.
+        ValueError: for values out of range.
     """
 
     default_name = "optimizer"
-    # Groups of slots in Keras's order: names in one group alternate weight by weight.
-    SLOTS: ClassVar[tuple[tuple[str, ...], ...]] = ()
+
+    def __new__(cls: type[T], *args: Any, **arguments: Any) -> T:
+        _check_arguments(cls, arguments)
+        return super().__new__(cls)
 
     def __init__(
         self,
-        learning_rate: float,
+        learning_rate: Rate,
         weight_decay: float | None = None,
         clipnorm: float | None = None,
         clipvalue: float | None = None,
@@ -48,92 +74,250 @@ class Optimizer(registry.Configurable):
                 "only one of clipnorm, clipvalue and global_clipnorm can be set, "
                 f"got {clipnorm}, {clipvalue} and {global_clipnorm}"
             )
-        for argument, value in (("clipnorm", clipnorm), ("clipvalue", clipvalue), ("global_clipnorm", global_clipnorm)):
-            if value is not None and value <= 0:
+        for argument, value in (
+            ("clipnorm", clipnorm), ("clipvalue", clipvalue), ("global_clipnorm", global_clipnorm),
+            ("loss_scale_factor", loss_scale_factor),
+        ):  # fmt: skip
+            if value is not None and not value > 0:
                 raise ValueError(f"{argument} must be positive, got {value}")
-        unsupported = {
-            "use_ema": use_ema,
-            "ema_overwrite_frequency": ema_overwrite_frequency,
-            "loss_scale_factor": loss_scale_factor,
-            "gradient_accumulation_steps": gradient_accumulation_steps,
-        }
-        for argument, value in unsupported.items():
-            if value:
-                raise ValueError(f"{argument} is not supported yet: leave it out, got {value!r}")
-        if ema_momentum != 0.99:
-            raise ValueError(f"ema_momentum needs use_ema, which is not supported yet, got {ema_momentum!r}")
+        if use_ema and not 0 <= ema_momentum <= 1:
+            raise ValueError(f"ema_momentum must lie in [0, 1], got {ema_momentum}")
+        if use_ema and ema_overwrite_frequency:
+            _check_count("ema_overwrite_frequency", ema_overwrite_frequency, 1)
+        if gradient_accumulation_steps:
+            _check_count("gradient_accumulation_steps", gradient_accumulation_steps, 2)
         self.name = name or self.default_name
+        self._learning_rate: Rate = 0.0
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.clipnorm, self.clipvalue, self.global_clipnorm = clipnorm, clipvalue, global_clipnorm
-        self.iterations = 0
-        self.slots: dict[str, Array] = {}
+        self.use_ema, self.ema_momentum, self.ema_overwrite_frequency = use_ema, ema_momentum, ema_overwrite_frequency
+        self.loss_scale_factor = loss_scale_factor
+        self.gradient_accumulation_steps = gradient_accumulation_steps
+        self._iterations = 0
+        self._undecayed: set[int] = set()
+        self._undecayed_names: re.Pattern[str] | None = None
         self.parameters: ParameterVector | None = None
+        self.slots: dict[str, Array] = {}
+        self._scratch: list[Array] = []
 
     @property
-    def learning_rate(self) -> float:
-        """The step size; `lr` is the same."""
-        return self._learning_rate
+    def iterations(self) -> int:
+        """Number of times the weights have changed (calls of `step`, if no gradients are gathered)."""
+        return self._iterations // (self.gradient_accumulation_steps or 1)
+
+    @property
+    def learning_rate(self) -> Any:
+        """The present step size, a number; `lr` is the same. Set it to a number, a schedule or a function.
+
+        Raises:
+            TypeError: if it is set to a number while a schedule rules it, or to something else.
+        """
+        rate = self._learning_rate
+        if isinstance(rate, LearningRateSchedule):
+            rate = rate(self._iterations)
+        elif callable(rate):
+            rate = rate()
+        return float(np.float32(rate))
 
     @learning_rate.setter
-    def learning_rate(self, value: float) -> None:
+    def learning_rate(self, value: Any) -> None:
+        if isinstance(value, LearningRateSchedule) or (callable(value) and not isinstance(value, type)):
+            self._learning_rate = value
+            return
         if isinstance(value, bool) or not isinstance(value, int | float | np.number | np.ndarray):
-            raise TypeError(f"learning_rate must be a number, got {value!r}")
+            raise TypeError(f"learning_rate must be a number, a schedule or a function, got {value!r}")
+        if isinstance(self._learning_rate, LearningRateSchedule):
+            raise TypeError(
+                f"learning_rate follows a {type(self._learning_rate).__name__} and cannot be set to {value!r}: "
+                "make the optimizer with a number to set it later"
+            )
         self._learning_rate = float(np.float32(value))  # a float32 variable in Keras: files keep it to the bit
 
     lr = learning_rate
 
+    # State.
+
     def slot_groups(self) -> tuple[tuple[str, ...], ...]:
-        """The slots this optimizer keeps, in Keras's order of creation."""
-        return self.SLOTS
+        """Slots as long as the weights, in Keras's order of creation: names in one group alternate weight by weight."""
+        return ()
+
+    def initial_value(self, slot: str) -> float:
+        """What a slot is filled with at first."""
+        return 0.0
+
+    def make_state(self, parameters: ParameterVector) -> None:
+        """Make what is kept beside the slots; `state` lists it."""
+
+    def state(self) -> State:
+        """(weight, slot, array) of all that is kept between steps, in Keras's order; the weight is None for scalars."""
+        parameters = self.parameters
+        if parameters is None:
+            return []
+        return [
+            (weight, slot, parameters.view(self.slots[slot], weight))
+            for group in self._groups()
+            for weight in parameters.weights
+            for slot in group
+        ]
+
+    def variable_name(self, weight: Weight | None, slot: str) -> str:
+        """Keras's name of a variable."""
+        return slot if weight is None else f"{weight.path.replace('/', '_')}_{slot}"
+
+    def _groups(self) -> tuple[tuple[str, ...], ...]:
+        average = (("average",),) if self.use_ema else ()
+        gathered = (("gradient_accumulator",),) if self.gradient_accumulation_steps else ()
+        return (*average, *gathered, *self.slot_groups())
+
+    @property
+    def built(self) -> bool:
+        """Whether the optimizer has weights to work on."""
+        return self.parameters is not None
 
     def build(self, parameters: ParameterVector) -> None:
-        """Make zeroed slots for these weights; slots of the same weights are kept."""
+        """Make slots for these weights; what is kept for weights it had before stays."""
         if parameters is self.parameters:
             return
-        self.slots = {name: parameters.slot() for group in self.slot_groups() for name in group}
-        self.parameters = parameters
+        before = {(id(weight), slot): array for weight, slot, array in self.state()}
+        self.parameters, self.slots, self._scratch = parameters, {}, []
+        for group in self._groups():
+            for slot in group:
+                self.slots[slot] = parameters.slot()
+                self.slots[slot].fill(self.initial_value(slot))
+        self.make_state(parameters)
+        for weight, slot, array in self.state():
+            if (kept := before.get((id(weight), slot))) is not None:
+                array[...] = kept
+
+    def scratch(self, index: int = 0) -> Array:
+        """A vector (N,) for values in between, of any content; the same one at each call."""
+        assert self.parameters is not None
+        while len(self._scratch) <= index:
+            self._scratch.append(self.parameters.slot())
+        return self._scratch[index]
+
+    # Steps.
 
     def step(self) -> None:
         """Take one step from the gradients in the parameter vector."""
         parameters = self.parameters
         if parameters is None:
             raise ValueError("the optimizer has no weights yet: call build(parameters) first")
+        if self._gather(parameters.gradients):
+            learning_rate = self.learning_rate
+            self._clip(parameters)
+            self._decay(parameters, learning_rate)
+            self.update(parameters.values, parameters.gradients, learning_rate)
+        if self.use_ema:
+            self._average(parameters)
+        for weight in parameters.weights:
+            if weight.constraint is not None:
+                weight.array[...] = weight.constraint(weight.array)
+        self._iterations += 1
+        parameters.touch()
+
+    def update(self, values: Array, gradients: Array, learning_rate: float) -> None:
+        """The rule itself, in place on flat vectors (N,); the number of this step is `iterations + 1`."""
+        raise NotImplementedError
+
+    def _gather(self, gradients: Array) -> bool:
+        """Whether it is time to change the weights; `gradients` holds the mean of those gathered then."""
+        steps = self.gradient_accumulation_steps
+        if not steps:
+            return True
+        gathered = self.slots["gradient_accumulator"]
+        if (self._iterations + 1) % steps:
+            gathered += gradients
+            return False
+        gradients += gathered
+        gradients /= steps
+        gathered.fill(0)
+        return True
+
+    def _clip(self, parameters: ParameterVector) -> None:
         gradients = parameters.gradients
         if self.clipnorm is not None:
             for weight in parameters.weights:
                 _clip_norm(weight.gradient, self.clipnorm)
         elif self.global_clipnorm is not None:
-            _clip_norm(gradients, self.global_clipnorm)
+            if not math.isfinite(_clip_norm(gradients, self.global_clipnorm)):
+                gradients.fill(np.nan)  # Keras too lets one infinite gradient spoil all, so that it is seen
         elif self.clipvalue is not None:
             np.clip(gradients, -self.clipvalue, self.clipvalue, out=gradients)
-        if self.weight_decay:
-            values = parameters.values
-            values -= values * values.dtype.type(self.weight_decay * self._learning_rate)
-        self.iterations += 1
-        self.update(parameters.values, gradients)
-        for weight in parameters.weights:
-            if weight.constraint is not None:
-                weight.array[...] = weight.constraint(weight.array)
-        parameters.touch()
 
-    def update(self, values: Array, gradients: Array) -> None:
-        """The rule itself, in place on flat vectors (N,)."""
-        raise NotImplementedError
+    # Decay.
+
+    def exclude_from_weight_decay(
+        self, var_list: Iterable[Weight] | None = None, var_names: Sequence[str] | None = None
+    ) -> None:
+        """Spare weights the decay: those listed, and those in whose `name` one of the patterns is found.
+
+        A second call replaces the first.
+        """
+        weights = list(var_list or ())
+        for weight in weights:
+            if not isinstance(weight, Weight):
+                raise TypeError(f"var_list must hold weights of a model, got {weight!r}")
+        if isinstance(var_names, str):
+            raise TypeError(f"var_names must be a list of strings, got {var_names!r}")
+        self._undecayed = {id(weight) for weight in weights}
+        self._undecayed_names = re.compile("|".join(var_names)) if var_names else None
+
+    def decay_of(self, weight: Weight) -> float | None:
+        """The share by which this weight shrinks, before exclusions."""
+        return self.weight_decay
+
+    def decays(self) -> bool:
+        """Whether any weight may shrink."""
+        return self.weight_decay is not None
+
+    def _share(self, weight: Weight) -> float:
+        names = self._undecayed_names
+        if id(weight) in self._undecayed or (names is not None and names.search(weight.name)):
+            return 0.0
+        return self.decay_of(weight) or 0.0
+
+    def _decay(self, parameters: ParameterVector, learning_rate: float) -> None:
+        if not self.decays():
+            return
+        shares = [self._share(weight) for weight in parameters.weights]
+        parts = [(weight.array, share) for weight, share in zip(parameters.weights, shares, strict=True)]
+        for array, share in [(parameters.values, shares[0])] if len(set(shares)) == 1 else parts:
+            if share:
+                array -= array * (share * learning_rate)
+
+    # Averages.
+
+    def _average(self, parameters: ParameterVector) -> None:
+        momentum = self.ema_momentum if self.iterations else 0.0
+        average, values, scratch = self.slots["average"], parameters.values, self.scratch()
+        average *= momentum
+        np.multiply(values, 1 - momentum, out=scratch)
+        average += scratch
+        if self.ema_overwrite_frequency and (self.iterations + 1) % self.ema_overwrite_frequency == 0:
+            values[...] = average
+
+    def finalize_variable_values(self, var_list: Sequence[Weight] | None = None) -> None:
+        """Put the averages in the weights' place if `use_ema`; `fit` calls it at its end."""
+        if not self.use_ema or self.parameters is None:
+            return
+        own = self.parameters.weights
+        weights = own if var_list is None else list(var_list)
+        if len(weights) != len(own):
+            raise ValueError(f"var_list must hold the optimizer's {len(own)} weights, got {len(weights)}")
+        for weight, source in zip(weights, own, strict=True):
+            weight.array[...] = self.parameters.view(self.slots["average"], source)
+        self.parameters.touch()
+
+    # Files.
 
     def variables(self) -> list[tuple[str, Array]]:
-        """(name, value) in Keras's order: iteration, learning rate, then the slots."""
-        found: list[tuple[str, Array]] = [
-            ("iteration", np.asarray(self.iterations, np.int64)),
-            ("learning_rate", np.asarray(self._learning_rate, np.float32)),
-        ]
-        if self.parameters is not None:
-            for group in self.slot_groups():
-                for weight in self.parameters.weights:
-                    found += [
-                        (f"{weight.path}_{slot}", self.parameters.view(self.slots[slot], weight)) for slot in group
-                    ]
-        return found
+        """(name, value) in Keras's order: iteration, learning rate if it is a number, then averages and slots."""
+        found: list[tuple[str, Array]] = [("iteration", np.asarray(self._iterations, np.int64))]
+        if isinstance(self._learning_rate, float):
+            found.append(("learning_rate", np.asarray(self._learning_rate, np.float32)))
+        return found + [(self.variable_name(weight, slot), array) for weight, slot, array in self.state()]
 
     def set_variables(self, values: list[Array]) -> None:
         """Overwrite what `variables` lists.
@@ -147,29 +331,65 @@ class Optimizer(registry.Configurable):
         for (name, array), value in zip(own, values, strict=True):
             if np.shape(value) != array.shape:
                 raise ValueError(f"optimizer variable {name!r} has shape {array.shape}, got {np.shape(value)}")
-        self.iterations = int(values[0])
-        self.learning_rate = float(values[1])
-        for (_, array), value in zip(own[2:], values[2:], strict=True):
+        kept = self.state()
+        self._iterations = int(values[0])
+        if isinstance(self._learning_rate, float):
+            self.learning_rate = float(values[1])
+        for (_, _, array), value in zip(kept, values[len(own) - len(kept) :], strict=True):
             array[...] = value
 
     def get_config(self) -> dict[str, Any]:
+        rate = self._learning_rate
+        if not isinstance(rate, float | LearningRateSchedule):
+            raise ValueError(
+                f"an optimizer whose learning_rate is a function ({rate!r}) cannot be described: "
+                "make it a subclass of LearningRateSchedule"
+            )
         return {
             "name": self.name,
-            "learning_rate": self._learning_rate,
+            "learning_rate": schedules.serialize(rate) if isinstance(rate, LearningRateSchedule) else rate,
             "weight_decay": self.weight_decay,
             "clipnorm": self.clipnorm,
             "global_clipnorm": self.global_clipnorm,
             "clipvalue": self.clipvalue,
-            "use_ema": False,
-            "ema_momentum": 0.99,
-            "ema_overwrite_frequency": None,
-            "loss_scale_factor": None,
-            "gradient_accumulation_steps": None,
+            "use_ema": self.use_ema,
+            "ema_momentum": self.ema_momentum,
+            "ema_overwrite_frequency": self.ema_overwrite_frequency,
+            "loss_scale_factor": self.loss_scale_factor,
+            "gradient_accumulation_steps": self.gradient_accumulation_steps,
         }
 
+    @classmethod
+    def from_config(cls: type[T], config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> T:
+        """The optimizer that `get_config` described; schedules of one's own are found in `custom_objects`."""
+        rate = config.get("learning_rate")
+        if isinstance(rate, dict):
+            config = {**config, "learning_rate": schedules.deserialize(rate, custom_objects)}
+        return cls(**config)
 
-def _clip_norm(gradient: Array, largest: float) -> None:
-    """Scale in place so that the norm is at most `largest`."""
-    norm = float(np.sqrt(np.vdot(gradient, gradient)))
+
+def _check_arguments(cls: type[Optimizer], arguments: Mapping[str, Any]) -> None:
+    """Refuse keyword arguments that the class does not take."""
+    known = inspect.signature(cls.__init__).parameters
+    unknown = {name: value for name, value in arguments.items() if name not in known}
+    if not unknown or any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
+        return
+    for name, instead in OLD_ARGUMENTS.items():
+        if name in unknown:
+            raise TypeError(f"{cls.__name__} has no argument {name!r} any more: {instead}")
+    raise TypeError(unexpected_arguments(cls.__name__, unknown, (name for name in known if name != "self")))
+
+
+def _check_count(argument: str, value: Any, least: int) -> None:
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{argument} must be an integer, got {value!r}")
+    if value < least:
+        raise ValueError(f"{argument} must be at least {least}, got {value}")
+
+
+def _clip_norm(gradient: Array, largest: float) -> float:
+    """Scale in place so that the norm is at most `largest`; return what it was."""
+    norm = math.sqrt(np.vdot(gradient, gradient))
     if norm > largest:
         gradient *= gradient.dtype.type(largest / norm)
+    return norm

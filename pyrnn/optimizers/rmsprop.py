@@ -7,7 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from pyrnn import backend
-from pyrnn.optimizers.base import Optimizer
+from pyrnn.optimizers.base import Optimizer, Rate
 
 Array = NDArray[Any]
 
@@ -15,11 +15,11 @@ Array = NDArray[Any]
 class RMSprop(Optimizer):
     """Divides the gradient by a running root mean square (Tieleman and Hinton 2012); epsilon stands inside the root."""
 
-    default_name = "rmsprop"
+    default_name = "rm_sprop"
 
     def __init__(
         self,
-        learning_rate: float = 0.001,
+        learning_rate: Rate = 0.001,
         rho: float = 0.9,
         momentum: float = 0.0,
         epsilon: float = 1e-7,
@@ -49,14 +49,14 @@ class RMSprop(Optimizer):
             slots.append(("average_gradient",))
         return tuple(slots)
 
-    def update(self, values: Array, gradients: Array) -> None:
+    def update(self, values: Array, gradients: Array, learning_rate: float) -> None:
         backend.rmsprop_step(
             values,
             gradients,
             self.slots["velocity"],
             self.slots.get("momentum"),
             self.slots.get("average_gradient"),
-            learning_rate=self._learning_rate,
+            learning_rate=learning_rate,
             rho=self.rho,
             momentum_rate=self.momentum,
             epsilon=self.epsilon,

@@ -7,7 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from pyrnn import backend
-from pyrnn.optimizers.base import Optimizer
+from pyrnn.optimizers.base import Optimizer, Rate
 
 Array = NDArray[Any]
 
@@ -15,11 +15,11 @@ Array = NDArray[Any]
 class SGD(Optimizer):
     """w -= rate * g, or with momentum m = momentum * m - rate * g, w += m (Nesterov: w += momentum * m - rate * g)."""
 
-    default_name = "SGD"
+    default_name = "sgd"
 
     def __init__(
         self,
-        learning_rate: float = 0.01,
+        learning_rate: Rate = 0.01,
         momentum: float = 0.0,
         nesterov: bool = False,
         weight_decay: float | None = None,
@@ -44,12 +44,12 @@ class SGD(Optimizer):
     def slot_groups(self) -> tuple[tuple[str, ...], ...]:
         return (("momentum",),) if self.momentum else ()
 
-    def update(self, values: Array, gradients: Array) -> None:
+    def update(self, values: Array, gradients: Array, learning_rate: float) -> None:
         backend.sgd_step(
             values,
             gradients,
             self.slots.get("momentum"),
-            learning_rate=self._learning_rate,
+            learning_rate=learning_rate,
             momentum_rate=self.momentum,
             nesterov=self.nesterov,
         )

@@ -1,0 +1,115 @@
+"""Adafactor."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyrnn.optimizers.base import Optimizer, Rate, State
+from pyrnn.parameters import ParameterVector, Weight
+
+Array = NDArray[Any]
+
+
+class Adafactor(Optimizer):
+    """Scales gradients by a rank-one estimate of their mean squares: a row r (..., n) and a column c (..., m).
+
+    For a weight of shape (..., n, m), q = g**2 + epsilon_1, beta = 1 - t**beta_2_decay:
+    r = beta * r + (1 - beta) * mean(q, -1), c = beta * c + (1 - beta) * mean(q, -2), v = r / mean(r, -1) * c;
+    of a vector v itself is the running mean. u = g / sqrt(v), cut to a root mean square of `clip_threshold`;
+    w -= max(epsilon_2, rms(w)) * min(rate, 1 / sqrt(t)) * u.
+
+    `relative_step` names the last minimum, which Keras takes in any case: the argument changes nothing there nor here,
+    and is kept for files.  Source: Shazeer and Stern 2018.
+    """
+
+    default_name = "adafactor"
+
+    def __init__(
+        self,
+        learning_rate: Rate = 0.001,
+        beta_2_decay: float = -0.8,
+        epsilon_1: float = 1e-30,
+        epsilon_2: float = 1e-3,
+        clip_threshold: float = 1.0,
+        relative_step: bool = True,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(
+            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema, ema_momentum,
+            ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps, name,
+        )  # fmt: skip
+        self.beta_2_decay, self.epsilon_1, self.epsilon_2 = beta_2_decay, epsilon_1, epsilon_2
+        self.clip_threshold, self.relative_step = clip_threshold, relative_step
+
+    def make_state(self, parameters: ParameterVector) -> None:
+        # Keras keeps an integer 0 in place of the row and column of a vector.
+        empty = ((), np.int32)
+        self.rows, self.columns = [], []
+        for weight in parameters.weights:
+            shape, matrix = weight.shape, len(weight.shape) > 1
+            self.rows.append(np.zeros(*((shape[:-1], weight.dtype) if matrix else empty)))
+            self.columns.append(np.zeros(*((shape[:-2] + shape[-1:], weight.dtype) if matrix else empty)))
+        self.velocities = [np.zeros(weight.shape, weight.dtype) for weight in parameters.weights]
+
+    def state(self) -> State:
+        found = super().state()
+        if self.parameters is not None:
+            for weight, row, column, v in zip(
+                self.parameters.weights, self.rows, self.columns, self.velocities, strict=True
+            ):
+                found += [(weight, "row", row), (weight, "column", column), (weight, "velocity", v)]
+        return found
+
+    def variable_name(self, weight: Weight | None, slot: str) -> str:
+        return weight.name if weight is not None and slot in ("row", "column") else super().variable_name(weight, slot)
+
+    def update(self, values: Array, gradients: Array, learning_rate: float) -> None:
+        assert self.parameters is not None
+        t = self.iterations + 1
+        rate, share = min(learning_rate, 1 / math.sqrt(t)), float(t) ** self.beta_2_decay
+        for weight, row, column, v in zip(
+            self.parameters.weights, self.rows, self.columns, self.velocities, strict=True
+        ):
+            gradient = self.parameters.view(gradients, weight)
+            squares = np.square(gradient)
+            squares += self.epsilon_1
+            if gradient.ndim > 1:
+                row += (squares.mean(axis=-1) - row) * share
+                column += (squares.mean(axis=-2) - column) * share
+                scaled = row / row.mean(axis=-1, keepdims=True)
+                np.multiply(scaled[..., None], column[..., None, :], out=v)
+            else:
+                squares -= v
+                squares *= share
+                v += squares
+            change = np.sqrt(v, out=squares)
+            np.divide(gradient, change, out=change)
+            change *= max(self.epsilon_2, _rms(weight.array)) * rate / max(1.0, _rms(change) / self.clip_threshold)
+            weight.array[...] -= change
+
+    def get_config(self) -> dict[str, Any]:
+        own = {
+            "beta_2_decay": self.beta_2_decay,
+            "epsilon_1": self.epsilon_1,
+            "epsilon_2": self.epsilon_2,
+            "clip_threshold": self.clip_threshold,
+            "relative_step": self.relative_step,
+        }
+        return {**super().get_config(), **own}
+
+
+def _rms(array: Array) -> float:
+    return math.sqrt(np.vdot(array, array) / max(1, array.size))

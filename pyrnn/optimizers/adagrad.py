@@ -1,0 +1,122 @@
+"""Adagrad and Adadelta: steps by the squares of all past gradients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyrnn.optimizers.base import Optimizer, Rate
+
+Array = NDArray[Any]
+
+
+class Adagrad(Optimizer):
+    """a += g**2, w -= rate * g / sqrt(a + epsilon); a starts at `initial_accumulator_value`.
+
+    Source: Duchi et al. 2011.
+    """
+
+    default_name = "adagrad"
+
+    def __init__(
+        self,
+        learning_rate: Rate = 0.001,
+        initial_accumulator_value: float = 0.1,
+        epsilon: float = 1e-7,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(
+            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema, ema_momentum,
+            ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps, name,
+        )  # fmt: skip
+        if initial_accumulator_value < 0:
+            raise ValueError(f"initial_accumulator_value must be at least 0, got {initial_accumulator_value}")
+        self.initial_accumulator_value, self.epsilon = initial_accumulator_value, epsilon
+
+    def slot_groups(self) -> tuple[tuple[str, ...], ...]:
+        return (("accumulator",),)
+
+    def initial_value(self, slot: str) -> float:
+        return self.initial_accumulator_value if slot == "accumulator" else 0.0
+
+    def update(self, values: Array, gradients: Array, learning_rate: float) -> None:
+        accumulator, change = self.slots["accumulator"], self.scratch()
+        np.square(gradients, out=change)
+        accumulator += change
+        np.add(accumulator, self.epsilon, out=change)
+        np.sqrt(change, out=change)
+        np.divide(gradients, change, out=change)
+        change *= learning_rate
+        values -= change
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"initial_accumulator_value": self.initial_accumulator_value, "epsilon": self.epsilon}
+        return {**super().get_config(), **own}
+
+
+class Adadelta(Optimizer):
+    """a = rho * a + (1 - rho) * g**2, d = -g * sqrt(b + epsilon) / sqrt(a + epsilon), b = rho * b + (1 - rho) * d**2.
+
+    w += rate * d. Source: Zeiler 2012 (where the rate is 1).
+    """
+
+    default_name = "adadelta"
+
+    def __init__(
+        self,
+        learning_rate: Rate = 0.001,
+        rho: float = 0.95,
+        epsilon: float = 1e-7,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(
+            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema, ema_momentum,
+            ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps, name,
+        )  # fmt: skip
+        self.rho, self.epsilon = rho, epsilon
+
+    def slot_groups(self) -> tuple[tuple[str, ...], ...]:
+        return (("accumulated_grad", "accumulated_delta_var"),)
+
+    def update(self, values: Array, gradients: Array, learning_rate: float) -> None:
+        squares, changes = self.slots["accumulated_grad"], self.slots["accumulated_delta_var"]
+        change, other = self.scratch(0), self.scratch(1)
+        self._blend(squares, gradients, other)
+        np.add(changes, self.epsilon, out=change)
+        np.add(squares, self.epsilon, out=other)
+        change /= other
+        np.sqrt(change, out=change)
+        change *= gradients
+        self._blend(changes, change, other)
+        change *= learning_rate
+        values -= change
+
+    def _blend(self, mean: Array, new: Array, scratch: Array) -> None:
+        """mean = rho * mean + (1 - rho) * new**2."""
+        np.square(new, out=scratch)
+        scratch *= 1 - self.rho
+        mean *= self.rho
+        mean += scratch
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "rho": self.rho, "epsilon": self.epsilon}

@@ -1,0 +1,137 @@
+"""Adamax and Nadam: Adam by the largest gradient, and with Nesterov's momentum."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyrnn.optimizers.base import Optimizer, Rate, State
+from pyrnn.parameters import ParameterVector
+
+Array = NDArray[Any]
+
+
+class Adamax(Optimizer):
+    """Adam with the largest gradient in place of its root mean square.
+
+    m += (1 - beta_1) * (g - m), u = max(beta_2 * u, |g|), w -= rate / (1 - beta_1**t) * m / (u + epsilon).
+    Source: Kingma and Ba 2014, section 7.1.
+    """
+
+    default_name = "adamax"
+
+    def __init__(
+        self,
+        learning_rate: Rate = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(
+            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema, ema_momentum,
+            ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps, name,
+        )  # fmt: skip
+        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+
+    def slot_groups(self) -> tuple[tuple[str, ...], ...]:
+        return (("momentum", "norm"),)
+
+    def update(self, values: Array, gradients: Array, learning_rate: float) -> None:
+        momentum, norm, change = self.slots["momentum"], self.slots["norm"], self.scratch()
+        np.subtract(gradients, momentum, out=change)
+        change *= 1 - self.beta_1
+        momentum += change
+        np.abs(gradients, out=change)
+        norm *= self.beta_2
+        np.maximum(norm, change, out=norm)
+        np.add(norm, self.epsilon, out=change)
+        np.divide(momentum, change, out=change)
+        change *= learning_rate / (1 - self.beta_1 ** (self.iterations + 1))
+        values -= change
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
+        return {**super().get_config(), **own}
+
+
+class Nadam(Optimizer):
+    """Adam with Nesterov's momentum on Dozat's schedule u_t = beta_1 * (1 - 0.96**t / 2), U_t = u_1 * ... * u_t.
+
+    m and v as in Adam; m_hat = u_(t+1) * m / (1 - U_(t+1)) + (1 - u_t) * g / (1 - U_t), v_hat = v / (1 - beta_2**t),
+    w -= rate * m_hat / (sqrt(v_hat) + epsilon).  Source: Dozat 2015.
+    """
+
+    default_name = "nadam"
+    DECAY = 0.96
+
+    def __init__(
+        self,
+        learning_rate: Rate = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(
+            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema, ema_momentum,
+            ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps, name,
+        )  # fmt: skip
+        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+
+    def slot_groups(self) -> tuple[tuple[str, ...], ...]:
+        return (("momentum", "velocity"),)
+
+    def make_state(self, parameters: ParameterVector) -> None:
+        self.product = np.ones((), parameters.dtype)
+
+    def state(self) -> State:
+        # Keras gives the product no name of its own.
+        return [*super().state(), (None, "variable", self.product)] if self.built else []
+
+    def update(self, values: Array, gradients: Array, learning_rate: float) -> None:
+        t = self.iterations + 1
+        now, then = (self.beta_1 * (1 - 0.5 * self.DECAY**step) for step in (t, t + 1))
+        self.product *= now
+        product = float(self.product)
+        momentum, velocity = self.slots["momentum"], self.slots["velocity"]
+        change, other = self.scratch(0), self.scratch(1)
+        np.subtract(gradients, momentum, out=change)
+        change *= 1 - self.beta_1
+        momentum += change
+        np.square(gradients, out=change)
+        change -= velocity
+        change *= 1 - self.beta_2
+        velocity += change
+        np.multiply(momentum, learning_rate * then / (1 - product * then), out=change)
+        np.multiply(gradients, learning_rate * (1 - now) / (1 - product), out=other)
+        change += other
+        np.divide(velocity, 1 - self.beta_2**t, out=other)
+        np.sqrt(other, out=other)
+        other += self.epsilon
+        change /= other
+        values -= change
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
+        return {**super().get_config(), **own}

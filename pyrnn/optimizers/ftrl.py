@@ -1,0 +1,100 @@
+"""FTRL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyrnn.optimizers.base import Optimizer, Rate
+
+Array = NDArray[Any]
+
+
+class Ftrl(Optimizer):
+    """Follow the regularized leader: n' = n + g**2, p = -learning_rate_power, a = rate.
+
+    z += g + 2 * shrinkage * w - (n'**p - n**p) / a * w,
+    w = (clip(z, -l1, l1) - z) / (n'**p / a + 2 * (l2 + beta / (2 * a))).
+    Source: McMahan et al. 2013; the shrinkage is Keras's.
+    """
+
+    default_name = "ftrl"
+
+    def __init__(
+        self,
+        learning_rate: Rate = 0.001,
+        learning_rate_power: float = -0.5,
+        initial_accumulator_value: float = 0.1,
+        l1_regularization_strength: float = 0.0,
+        l2_regularization_strength: float = 0.0,
+        l2_shrinkage_regularization_strength: float = 0.0,
+        beta: float = 0.0,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(
+            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema, ema_momentum,
+            ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps, name,
+        )  # fmt: skip
+        if learning_rate_power > 0:
+            raise ValueError(f"learning_rate_power must be at most 0, got {learning_rate_power}")
+        for argument, value in (
+            ("initial_accumulator_value", initial_accumulator_value),
+            ("l1_regularization_strength", l1_regularization_strength),
+            ("l2_regularization_strength", l2_regularization_strength),
+            ("l2_shrinkage_regularization_strength", l2_shrinkage_regularization_strength),
+        ):
+            if value < 0:
+                raise ValueError(f"{argument} must be at least 0, got {value}")
+        self.learning_rate_power = learning_rate_power
+        self.initial_accumulator_value = initial_accumulator_value
+        self.l1_regularization_strength = l1_regularization_strength
+        self.l2_regularization_strength = l2_regularization_strength
+        self.l2_shrinkage_regularization_strength = l2_shrinkage_regularization_strength
+        self.beta = beta
+
+    def slot_groups(self) -> tuple[tuple[str, ...], ...]:
+        return (("accumulator", "linear"),)
+
+    def initial_value(self, slot: str) -> float:
+        return self.initial_accumulator_value if slot == "accumulator" else 0.0
+
+    def update(self, values: Array, gradients: Array, learning_rate: float) -> None:
+        accumulator, linear = self.slots["accumulator"], self.slots["linear"]
+        change, power = self.scratch(0), self.scratch(1)
+        np.power(accumulator, -self.learning_rate_power, out=change)
+        np.square(gradients, out=power)
+        accumulator += power
+        np.power(accumulator, -self.learning_rate_power, out=power)
+        np.subtract(power, change, out=change)
+        change /= -learning_rate
+        change += 2 * self.l2_shrinkage_regularization_strength
+        change *= values
+        linear += gradients
+        linear += change
+        power /= learning_rate
+        power += 2 * self.l2_regularization_strength + self.beta / learning_rate
+        np.clip(linear, -self.l1_regularization_strength, self.l1_regularization_strength, out=change)
+        change -= linear
+        np.divide(change, power, out=values)
+
+    def get_config(self) -> dict[str, Any]:
+        own = {
+            "learning_rate_power": self.learning_rate_power,
+            "initial_accumulator_value": self.initial_accumulator_value,
+            "l1_regularization_strength": self.l1_regularization_strength,
+            "l2_regularization_strength": self.l2_regularization_strength,
+            "l2_shrinkage_regularization_strength": self.l2_shrinkage_regularization_strength,
+            "beta": self.beta,
+        }
+        return {**super().get_config(), **own}

@@ -1,0 +1,63 @@
+"""Lion."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyrnn.optimizers.base import Optimizer, Rate
+
+Array = NDArray[Any]
+
+
+class Lion(Optimizer):
+    """w -= rate * sign(beta_1 * m + (1 - beta_1) * g), then m = beta_2 * m + (1 - beta_2) * g.
+
+    Source: Chen et al. 2023.
+    """
+
+    default_name = "lion"
+
+    def __init__(
+        self,
+        learning_rate: Rate = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.99,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(
+            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema, ema_momentum,
+            ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps, name,
+        )  # fmt: skip
+        if not 0 < beta_1 <= 1:
+            raise ValueError(f"beta_1 must lie in (0, 1], got {beta_1}")
+        self.beta_1, self.beta_2 = beta_1, beta_2
+
+    def slot_groups(self) -> tuple[tuple[str, ...], ...]:
+        return (("momentum",),)
+
+    def update(self, values: Array, gradients: Array, learning_rate: float) -> None:
+        momentum, change, other = self.slots["momentum"], self.scratch(0), self.scratch(1)
+        np.multiply(momentum, self.beta_1, out=change)
+        np.multiply(gradients, 1 - self.beta_1, out=other)
+        change += other
+        np.sign(change, out=change)
+        change *= learning_rate
+        values -= change
+        np.multiply(gradients, 1 - self.beta_2, out=other)
+        momentum *= self.beta_2
+        momentum += other
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "beta_1": self.beta_1, "beta_2": self.beta_2}

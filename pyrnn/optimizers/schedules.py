@@ -1,0 +1,265 @@
+"""Learning rates that follow the number of steps, by Keras's names; computed in float32 as there.
+
+A schedule is called with a step (or an array of steps) and gives the rate; hand one to an optimizer as `learning_rate`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pyrnn import registry
+from pyrnn.validation import lookup
+
+Float = np.float32
+ONE, HALF, PI = Float(1), Float(0.5), Float(math.pi)
+MODULE = "keras.optimizers.schedules"
+
+
+class LearningRateSchedule(registry.Configurable):
+    """Base of all: a subclass gives `__call__(step) -> rate`, and `get_config()` if it is to be saved."""
+
+    def __call__(self, step: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} must have a method __call__(self, step)")
+
+    def get_config(self) -> dict[str, Any]:
+        raise NotImplementedError(f"{type(self).__name__} must have a method get_config(self) to be saved")
+
+
+def _float(value: Any) -> Any:
+    """A float32 scalar, or an array for an array of steps."""
+    return np.asarray(value, Float)[()]
+
+
+def _require_positive(argument: str, value: Any) -> None:
+    if value <= 0:
+        raise ValueError(f"{argument} must be positive, got {value}")
+
+
+class _Decay(LearningRateSchedule):
+    """Shared by the two rules with a rate and a staircase."""
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: float,
+        decay_rate: float,
+        staircase: bool = False,
+        name: str | None = None,
+    ) -> None:
+        _require_positive("decay_steps", decay_steps)
+        self.initial_learning_rate, self.decay_steps, self.decay_rate = initial_learning_rate, decay_steps, decay_rate
+        self.staircase, self.name = staircase, name or type(self).__name__
+
+    def progress(self, step: Any) -> Any:
+        """step / decay_steps, cut to an integer on a staircase."""
+        progress = _float(step) / Float(self.decay_steps)
+        return np.floor(progress) if self.staircase else progress
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "initial_learning_rate": self.initial_learning_rate,
+            "decay_steps": self.decay_steps,
+            "decay_rate": self.decay_rate,
+            "staircase": self.staircase,
+            "name": self.name,
+        }
+
+
+class ExponentialDecay(_Decay):
+    """initial_learning_rate * decay_rate ** (step / decay_steps); on a staircase the quotient is cut to an integer."""
+
+    def __call__(self, step: Any) -> Any:
+        return Float(self.initial_learning_rate) * np.power(Float(self.decay_rate), self.progress(step))
+
+
+class InverseTimeDecay(_Decay):
+    """initial_learning_rate / (1 + decay_rate * step / decay_steps); on a staircase the quotient is cut."""
+
+    def __call__(self, step: Any) -> Any:
+        return Float(self.initial_learning_rate) / (ONE + Float(self.decay_rate) * self.progress(step))
+
+
+class PiecewiseConstantDecay(LearningRateSchedule):
+    """values[i], i the number of boundaries below the step: a step on a boundary still has the value before it.
+
+    Raises:
+        ValueError: if there is not one value more than boundaries, or the boundaries do not grow.
+    """
+
+    def __init__(self, boundaries: Sequence[float], values: Sequence[float], name: str = "PiecewiseConstant") -> None:
+        if len(boundaries) != len(values) - 1:
+            raise ValueError(
+                "values must have one element more than boundaries, "
+                f"got {len(values)} values and {len(boundaries)} boundaries"
+            )
+        if any(low >= high for low, high in itertools.pairwise(boundaries)):
+            raise ValueError(f"boundaries must grow strictly, got {list(boundaries)}")
+        self.boundaries, self.values, self.name = boundaries, values, name
+
+    def __call__(self, step: Any) -> Any:
+        return np.asarray(self.values, Float)[np.searchsorted(np.asarray(self.boundaries), np.asarray(step))]
+
+    def get_config(self) -> dict[str, Any]:
+        return {"boundaries": list(self.boundaries), "values": list(self.values), "name": self.name}
+
+
+class PolynomialDecay(LearningRateSchedule):
+    """(initial_learning_rate - end_learning_rate) * (1 - step / decay_steps) ** power + end_learning_rate.
+
+    The step stops at decay_steps; with `cycle` decay_steps is multiplied until it reaches the step.
+    """
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: float,
+        end_learning_rate: float = 0.0001,
+        power: float = 1.0,
+        cycle: bool = False,
+        name: str = "PolynomialDecay",
+    ) -> None:
+        _require_positive("decay_steps", decay_steps)
+        self.initial_learning_rate, self.decay_steps = initial_learning_rate, decay_steps
+        self.end_learning_rate, self.power, self.cycle, self.name = end_learning_rate, power, cycle, name
+
+    def __call__(self, step: Any) -> Any:
+        step, steps, end = _float(step), Float(self.decay_steps), Float(self.end_learning_rate)
+        if self.cycle:
+            steps = steps * np.maximum(np.ceil(step / steps), ONE)
+        else:
+            step = np.minimum(step, steps)
+        return (Float(self.initial_learning_rate) - end) * np.power(ONE - step / steps, Float(self.power)) + end
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "initial_learning_rate": self.initial_learning_rate,
+            "decay_steps": self.decay_steps,
+            "end_learning_rate": self.end_learning_rate,
+            "power": self.power,
+            "cycle": self.cycle,
+            "name": self.name,
+        }
+
+
+class CosineDecay(LearningRateSchedule):
+    """Half a cosine wave from the initial rate to `alpha` times it over decay_steps.
+
+    With `warmup_target` the rate first grows linearly from the initial one to the target over warmup_steps, and the
+    wave starts there. Source: Loshchilov and Hutter 2017 (SGDR); warm-up: Goyal et al. 2017.
+    """
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: float,
+        alpha: float = 0.0,
+        name: str = "CosineDecay",
+        warmup_target: float | None = None,
+        warmup_steps: int = 0,
+    ) -> None:
+        _require_positive("decay_steps", decay_steps)
+        self.initial_learning_rate, self.decay_steps, self.alpha, self.name = (
+            initial_learning_rate, decay_steps, alpha, name,
+        )  # fmt: skip
+        self.warmup_target, self.warmup_steps = warmup_target, warmup_steps
+
+    def __call__(self, step: Any) -> Any:
+        step, initial = _float(step), Float(self.initial_learning_rate)
+        if self.warmup_target is None:
+            return self._wave(step, initial)
+        target, warmup = Float(self.warmup_target), Float(self.warmup_steps)
+        rising = (target - initial) * (step / (warmup or ONE)) + initial
+        return np.where(step < warmup, rising, self._wave(step - warmup, target))[()]
+
+    def _wave(self, step: Any, start: Any) -> Any:
+        steps = Float(self.decay_steps)
+        wave = HALF * (ONE + np.cos(PI * (np.minimum(step, steps) / steps)))
+        return start * (Float(1 - self.alpha) * wave + Float(self.alpha))
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "initial_learning_rate": self.initial_learning_rate,
+            "decay_steps": self.decay_steps,
+            "alpha": self.alpha,
+            "name": self.name,
+            "warmup_target": self.warmup_target,
+            "warmup_steps": self.warmup_steps,
+        }
+
+
+class CosineDecayRestarts(LearningRateSchedule):
+    """Half cosine waves one after the other, each `t_mul` times as long and `m_mul` times as high as the one before.
+
+    Source: Loshchilov and Hutter 2017 (SGDR).
+    """
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        first_decay_steps: float,
+        t_mul: float = 2.0,
+        m_mul: float = 1.0,
+        alpha: float = 0.0,
+        name: str = "SGDRDecay",
+    ) -> None:
+        _require_positive("first_decay_steps", first_decay_steps)
+        self.initial_learning_rate, self.first_decay_steps = initial_learning_rate, first_decay_steps
+        self.t_mul, self.m_mul, self.alpha, self.name = t_mul, m_mul, alpha, name
+
+    def __call__(self, step: Any) -> Any:
+        progress, longer, alpha = _float(step) / Float(self.first_decay_steps), Float(self.t_mul), Float(self.alpha)
+        if longer == ONE:
+            restarts = np.floor(progress)
+            part = progress - restarts
+        else:
+            # A geometric series: after i waves (1 - longer**i) / (1 - longer) first waves have passed.
+            restarts = np.floor(np.log(ONE - progress * (ONE - longer)) / np.log(longer))
+            length = np.power(longer, restarts)
+            part = (progress - (ONE - length) / (ONE - longer)) / length
+        wave = HALF * np.power(Float(self.m_mul), restarts) * (ONE + np.cos(PI * part))
+        return Float(self.initial_learning_rate) * ((ONE - alpha) * wave + alpha)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "initial_learning_rate": self.initial_learning_rate,
+            "first_decay_steps": self.first_decay_steps,
+            "t_mul": self.t_mul,
+            "m_mul": self.m_mul,
+            "alpha": self.alpha,
+            "name": self.name,
+        }
+
+
+_CLASSES: tuple[type[LearningRateSchedule], ...] = (
+    CosineDecay, CosineDecayRestarts, ExponentialDecay, InverseTimeDecay, PiecewiseConstantDecay, PolynomialDecay,
+)  # fmt: skip
+NAMES: dict[str, type[LearningRateSchedule]] = {cls.__name__: cls for cls in _CLASSES}
+
+
+def serialize(learning_rate_schedule: LearningRateSchedule) -> dict[str, Any]:
+    """Keras 3's description of a schedule."""
+    kind = type(learning_rate_schedule)
+    own = NAMES.get(kind.__name__) is kind
+    return {
+        "module": MODULE if own else kind.__module__,
+        "class_name": kind.__name__,
+        "config": learning_rate_schedule.get_config(),
+        "registered_name": None if own else kind.__name__,
+    }
+
+
+def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> LearningRateSchedule:
+    """The schedule that `serialize` described; classes of one's own are found in `custom_objects` by name.
+
+    Raises:
+        ValueError: for an unknown name; close matches are suggested.
+    """
+    kind: type[LearningRateSchedule] = lookup(
+        "learning rate schedule", config.get("class_name"), {**NAMES, **(custom_objects or {})}
+    )
+    return kind.from_config(dict(config.get("config") or {}))

@@ -361,6 +361,7 @@ class Trainer:
             hooks("on_epoch_end", epoch, logs)
             if self.stop_training:
                 break
+        compiled.optimizer.finalize_variable_values()
         hooks("on_train_end", logs)
         return history
 

@@ -71,7 +71,7 @@ class Loss(registry.Configurable):
         """The gradient of sum(weights * values): each sample's part times its weight."""
         axis = getattr(self, "axis", None)
         if isinstance(axis, int) and gradient.ndim == weights.ndim + 1:
-            return gradient * np.expand_dims(weights, axis)
+            return np.asarray(gradient * np.expand_dims(weights, axis))
         weighed: Array = gradient * weights.reshape(weights.shape + (1,) * (gradient.ndim - weights.ndim))
         return weighed
 

@@ -70,7 +70,7 @@ def _backend_module(name: str) -> _Alias:
 
     def clear_session(free_memory: bool = True) -> None:
         """Count layer names from the start."""
-        from pyrnn.layers.base import reset_names
+        from pyrnn.naming import reset_names
 
         reset_names()
 

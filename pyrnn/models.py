@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from pyrnn import layers as layers_module
 from pyrnn import registry
-from pyrnn.layers.base import Layer, Shape, auto_name, dtype_config, standard_shape
+from pyrnn.layers.base import Layer, Shape, dtype_config, standard_shape
 from pyrnn.layers.input import InputLayer
+from pyrnn.naming import auto_name
 from pyrnn.parameters import ParameterVector, Weight
 from pyrnn.streaming import Stream
 from pyrnn.trainer import Trainer
@@ -386,9 +387,7 @@ class Sequential(Trainer):
             entry["compile_config"] = compiled
         return entry
 
-    def save(
-        self, filepath: str | os.PathLike[str], overwrite: bool = True, include_optimizer: bool = True
-    ) -> None:
+    def save(self, filepath: str | os.PathLike[str], overwrite: bool = True, include_optimizer: bool = True) -> None:
         """Write architecture, weights and training state to a `.keras` file, or a legacy `.h5` (see `pyrnn.saving`)."""
         from pyrnn import saving
 

@@ -78,8 +78,44 @@ def test_empty_mean_users_function_and_names() -> None:
         metrics.get("mean_squared_eror")
 
 
-@pytest.mark.parametrize("name", sorted(metrics.NAMES))
-def test_configs(name: str) -> None:
-    metric = metrics.get(name)
+NEEDED = {"IoU": (3, [0]), "MeanIoU": (3,), "OneHotIoU": (3, [0]), "OneHotMeanIoU": (3,)} | dict.fromkeys(
+    ("PrecisionAtRecall", "RecallAtPrecision", "SensitivityAtSpecificity", "SpecificityAtSensitivity"), (0.5,)
+)
+
+
+@pytest.mark.parametrize("kind", metrics.CLASSES, ids=lambda kind: kind.__name__)
+def test_configs(kind: type[metrics.Metric]) -> None:
+    metric = kind(*NEEDED.get(kind.__name__, ()))
     again = metrics.deserialize(metrics.serialize(metric))
     assert type(again) is type(metric) and again.get_config() == metric.get_config()
+
+
+def test_errors_of_forecasts() -> None:
+    true, pred = np.array([[100.0], [0.0], [50.0]]), np.array([[110.0], [7.0], [40.0]])
+    assert metrics.WAPE()(true, pred) == pytest.approx(100 * 27 / 150)
+    assert metrics.SMAPE()(true, pred) == pytest.approx((200 * 10 / 210 + 200 + 200 * 10 / 90) / 3)
+    assert metrics.MASE(scale=3.0)(true, pred) == pytest.approx(3.0)
+
+
+class Largest(metrics.Metric):
+    """A user's own metric."""
+
+    def __init__(self, name: str | None = None, dtype: Any = None) -> None:
+        super().__init__(name, dtype)
+        self.largest = self.add_variable(shape=(), initializer="zeros", name="largest")
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        self.largest.assign(np.maximum(self.largest, np.abs(y_true - y_pred).max()))
+
+    def result(self) -> float:
+        return float(self.largest)
+
+
+def test_a_metric_of_ones_own() -> None:
+    metric = Largest()
+    metric.update_state(np.zeros(3), np.array([1.0, -4.0, 2.0]))
+    metric.update_state(np.zeros(3), np.ones(3))
+    assert metric.result() == 4 and metric.name == "largest"
+    metric.reset_state()
+    assert metric.result() == 0
+    assert float(metric.largest + 1) == 1 and [variable.name for variable in metric.variables] == ["largest"]

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-import re
 import warnings
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -14,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn import constraints, initializers, regularizers
+from pyrnn.naming import auto_name
 from pyrnn.parameters import Weight
 from pyrnn.validation import RENAMED, unexpected_arguments
 
 Array = NDArray[Any]
 Shape = tuple[Any, ...]
 
-_counters: defaultdict[str, int] = defaultdict(int)
 _DTYPES = ("float32", "float64")
 _BASE_ARGUMENTS = (
     "name",
@@ -34,26 +32,6 @@ _BASE_ARGUMENTS = (
     "batch_size",
     "activity_regularizer",
 )
-
-
-def snake_case(name: str) -> str:
-    """SimpleRNN -> simple_rnn, Conv1D -> conv1d, GRU -> gru, as Keras names layers and groups of a file."""
-    name = re.sub(r"\W+", "", name)
-    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
-    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
-
-
-def auto_name(kind: str) -> str:
-    """Keras's automatic name: 'simple_rnn', then 'simple_rnn_1', counted per process."""
-    snake = snake_case(kind)
-    count = _counters[snake]
-    _counters[snake] += 1
-    return f"{snake}_{count}" if count else snake
-
-
-def reset_names() -> None:
-    """Count automatic names from the start again."""
-    _counters.clear()
 
 
 def dtype_name(dtype: Any) -> str:

@@ -12,8 +12,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pyrnn.layers.base import Array, Layer, Shape, snake_case
+from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.recurrent import GRU, LSTM, Recurrent, SimpleRNN
+from pyrnn.naming import snake_case
 from pyrnn.parameters import Weight
 
 # What a sequence has and a cell has not.

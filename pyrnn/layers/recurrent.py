@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pyrnn import activations, backend, constraints, initializers, regularizers, seeds
-from pyrnn.layers.base import Array, Layer, Shape, dropout_scale, fraction, snake_case
+from pyrnn.layers.base import Array, Layer, Shape, dropout_scale, fraction
+from pyrnn.naming import snake_case
 from pyrnn.parameters import Weight
 from pyrnn.validation import positive_int
 

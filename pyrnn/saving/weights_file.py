@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn.layers import Layer
-from pyrnn.layers.base import snake_case
 from pyrnn.models import Sequential
+from pyrnn.naming import snake_case
 from pyrnn.parameters import Weight
 from pyrnn.saving import legacy_h5
 from pyrnn.saving.atomic import replace_file

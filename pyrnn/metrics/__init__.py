@@ -1,0 +1,220 @@
+"""Metrics by Keras's names, and those of forecasters: kept over the batches seen since the last reset."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyrnn import losses, registry
+from pyrnn.metrics.accuracy import (
+    Accuracy,
+    BinaryAccuracy,
+    CategoricalAccuracy,
+    SparseCategoricalAccuracy,
+    SparseTopKCategoricalAccuracy,
+    TopKCategoricalAccuracy,
+)
+from pyrnn.metrics.base import Mean, MeanMetric, MeanMetricWrapper, Metric, Sum
+from pyrnn.metrics.confusion import (
+    AUC,
+    FalseNegatives,
+    FalsePositives,
+    Precision,
+    PrecisionAtRecall,
+    Recall,
+    RecallAtPrecision,
+    SensitivityAtSpecificity,
+    SpecificityAtSensitivity,
+    TrueNegatives,
+    TruePositives,
+)
+from pyrnn.metrics.errors import (
+    MASE,
+    SMAPE,
+    WAPE,
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    CategoricalHinge,
+    ConcordanceCorrelation,
+    CosineSimilarity,
+    Hinge,
+    Huber,
+    KLDivergence,
+    LogCoshError,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredError,
+    MeanSquaredLogarithmicError,
+    PearsonCorrelation,
+    Poisson,
+    R2Score,
+    RootMeanSquaredError,
+    SparseCategoricalCrossentropy,
+    SquaredHinge,
+    ZeroSafeMAPE,
+)
+from pyrnn.metrics.scores import BinaryIoU, F1Score, FBetaScore, IoU, MeanIoU, OneHotIoU, OneHotMeanIoU
+from pyrnn.naming import snake_case
+from pyrnn.validation import lookup
+
+CLASSES: tuple[type[Metric], ...] = (
+    Accuracy,
+    BinaryAccuracy,
+    CategoricalAccuracy,
+    SparseCategoricalAccuracy,
+    SparseTopKCategoricalAccuracy,
+    TopKCategoricalAccuracy,
+    Mean,
+    Sum,
+    AUC,
+    FalseNegatives,
+    FalsePositives,
+    Precision,
+    PrecisionAtRecall,
+    Recall,
+    RecallAtPrecision,
+    SensitivityAtSpecificity,
+    SpecificityAtSensitivity,
+    TrueNegatives,
+    TruePositives,
+    MASE,
+    SMAPE,
+    WAPE,
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    CategoricalHinge,
+    ConcordanceCorrelation,
+    CosineSimilarity,
+    Hinge,
+    Huber,
+    KLDivergence,
+    LogCoshError,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredError,
+    MeanSquaredLogarithmicError,
+    PearsonCorrelation,
+    Poisson,
+    R2Score,
+    RootMeanSquaredError,
+    SparseCategoricalCrossentropy,
+    SquaredHinge,
+    ZeroSafeMAPE,
+    BinaryIoU,
+    F1Score,
+    FBetaScore,
+    IoU,
+    MeanIoU,
+    OneHotIoU,
+    OneHotMeanIoU,
+)
+NAMES: dict[str, type[Metric]] = (
+    {cls.__name__: cls for cls in CLASSES}
+    | {cls.default_name or snake_case(cls.__name__): cls for cls in CLASSES}
+    | {snake_case(cls.__name__): cls for cls in CLASSES}
+    | {
+        "mse": MeanSquaredError, "MSE": MeanSquaredError, "mae": MeanAbsoluteError, "MAE": MeanAbsoluteError,
+        "mape": MeanAbsolutePercentageError, "MAPE": MeanAbsolutePercentageError, "msle": MeanSquaredLogarithmicError,
+        "MSLE": MeanSquaredLogarithmicError, "rmse": RootMeanSquaredError, "RMSE": RootMeanSquaredError,
+        "log_cosh": LogCoshError, "bce": BinaryCrossentropy, "BCE": BinaryCrossentropy, "kld": KLDivergence,
+        "KLD": KLDivergence, "mase": MASE, "smape": SMAPE, "wape": WAPE,
+    }
+)  # fmt: skip
+
+__all__ = [
+    "AUC",
+    "BY_SHAPE",
+    "CLASSES",
+    "MASE",
+    "NAMES",
+    "SMAPE",
+    "WAPE",
+    "Accuracy",
+    "BinaryAccuracy",
+    "BinaryCrossentropy",
+    "BinaryIoU",
+    "CategoricalAccuracy",
+    "CategoricalCrossentropy",
+    "CategoricalHinge",
+    "ConcordanceCorrelation",
+    "CosineSimilarity",
+    "F1Score",
+    "FBetaScore",
+    "FalseNegatives",
+    "FalsePositives",
+    "Hinge",
+    "Huber",
+    "IoU",
+    "KLDivergence",
+    "LogCoshError",
+    "Mean",
+    "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
+    "MeanIoU",
+    "MeanMetric",
+    "MeanMetricWrapper",
+    "MeanSquaredError",
+    "MeanSquaredLogarithmicError",
+    "Metric",
+    "OneHotIoU",
+    "OneHotMeanIoU",
+    "PearsonCorrelation",
+    "Poisson",
+    "Precision",
+    "PrecisionAtRecall",
+    "R2Score",
+    "Recall",
+    "RecallAtPrecision",
+    "RootMeanSquaredError",
+    "SensitivityAtSpecificity",
+    "SparseCategoricalAccuracy",
+    "SparseCategoricalCrossentropy",
+    "SparseTopKCategoricalAccuracy",
+    "SpecificityAtSensitivity",
+    "SquaredHinge",
+    "Sum",
+    "TopKCategoricalAccuracy",
+    "TrueNegatives",
+    "TruePositives",
+    "ZeroSafeMAPE",
+    "deserialize",
+    "get",
+    "resolve",
+    "serialize",
+]
+# Resolved by the shapes of the first batch.
+BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")
+
+
+def get(identifier: Any) -> Any:
+    """The metric for a name, a description, a class, an object or a function of (y_true, y_pred); None stays None."""
+    if isinstance(identifier, str) and registry.get_registered_object(identifier) is None:
+        metric = lookup("metric", identifier, {**NAMES, **dict.fromkeys(BY_SHAPE, Accuracy)})()
+        if identifier not in (type(metric).__name__, snake_case(type(metric).__name__)):
+            metric.name = identifier
+        return metric
+    if callable(identifier) and not isinstance(identifier, type | Metric):
+        name = getattr(identifier, "__name__", "")
+        known: type[Metric] | None = NAMES.get(name) if identifier is losses.FUNCTIONS.get(name) else None
+        return MeanMetricWrapper(identifier) if known is None else known()
+    return registry.get("metric", identifier, NAMES, Metric)
+
+
+def resolve(name: str, y_true_shape: tuple[int, ...], y_pred_shape: tuple[int, ...]) -> Metric:
+    """The metric that "accuracy", "acc", "crossentropy" or "ce" means for these shapes, by Keras's rule."""
+    if y_pred_shape[-1:] == (1,):
+        kind = "binary"
+    elif len(y_true_shape) < len(y_pred_shape) or (y_true_shape[-1:] == (1,) and y_pred_shape[-1] > 1):
+        kind = "sparse_categorical"
+    else:
+        kind = "categorical"
+    metric = NAMES[f"{kind}_{'accuracy' if name in ('accuracy', 'acc') else 'crossentropy'}"]()
+    metric.name = name
+    return metric
+
+
+deserialize = get
+
+
+def serialize(metric: Metric | None) -> dict[str, Any] | None:
+    """Keras 3's description of a metric."""
+    return registry.serialize(metric, "keras.metrics")

@@ -1,0 +1,98 @@
+"""Shares of right predictions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pyrnn.losses import match_ranks
+from pyrnn.metrics.base import Array, MeanMetric, mean_last
+from pyrnn.validation import positive_int
+
+
+class Accuracy(MeanMetric):
+    """Share of elements that are equal."""
+
+    default_name = "accuracy"
+
+    def values(self, y_true: Array, y_pred: Array) -> Array:
+        return mean_last(match_ranks(y_true, y_pred) == y_pred)
+
+
+class BinaryAccuracy(MeanMetric):
+    """Share of elements on the true side of `threshold`."""
+
+    default_name = "binary_accuracy"
+
+    def __init__(self, name: str | None = None, dtype: Any = None, threshold: float = 0.5) -> None:
+        super().__init__(name, dtype)
+        if not 0 < threshold < 1:
+            raise ValueError(f"threshold must lie between 0 and 1, got {threshold}")
+        self.threshold = threshold
+
+    def values(self, y_true: Array, y_pred: Array) -> Array:
+        return mean_last(match_ranks(y_true, y_pred) == (y_pred > self.threshold))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "threshold": self.threshold}
+
+
+class CategoricalAccuracy(MeanMetric):
+    """Share of samples whose largest prediction is the one-hot class."""
+
+    default_name = "categorical_accuracy"
+
+    def values(self, y_true: Array, y_pred: Array) -> Array:
+        return np.asarray(y_true.argmax(axis=-1) == y_pred.argmax(axis=-1), np.float64)
+
+
+class SparseCategoricalAccuracy(MeanMetric):
+    """Share of samples whose largest prediction is the class number."""
+
+    default_name = "sparse_categorical_accuracy"
+
+    def values(self, y_true: Array, y_pred: Array) -> Array:
+        if y_true.ndim == y_pred.ndim and y_true.shape[-1] == 1:
+            y_true = y_true[..., 0]
+        return np.asarray(y_true == y_pred.argmax(axis=-1), np.float64)
+
+
+class TopKCategoricalAccuracy(MeanMetric):
+    """Share of samples whose one-hot class is among the k largest predictions."""
+
+    default_name = "top_k_categorical_accuracy"
+
+    def __init__(self, k: int = 5, name: str | None = None, dtype: Any = None) -> None:
+        super().__init__(name, dtype)
+        self.k = positive_int("k", k)
+
+    def values(self, y_true: Array, y_pred: Array) -> Array:
+        return self._of_labels(y_true.argmax(axis=-1), y_pred)
+
+    def _of_labels(self, labels: Array, y_pred: Array) -> Array:
+        own = np.take_along_axis(y_pred, labels.astype(np.int64)[..., None], axis=-1)
+        return np.asarray((y_pred > own).sum(axis=-1) < self.k, np.float64)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "k": self.k}
+
+
+class SparseTopKCategoricalAccuracy(TopKCategoricalAccuracy):
+    """Share of samples whose class number is among the k largest predictions."""
+
+    default_name = "sparse_top_k_categorical_accuracy"
+
+    def __init__(self, k: int = 5, name: str | None = None, dtype: Any = None, from_sorted_ids: bool = False) -> None:
+        super().__init__(k, name, dtype)
+        self.from_sorted_ids = bool(from_sorted_ids)
+
+    def values(self, y_true: Array, y_pred: Array) -> Array:
+        if y_true.ndim == y_pred.ndim and y_true.shape[-1] == 1:
+            y_true = y_true[..., 0]
+        if self.from_sorted_ids:
+            return np.asarray((y_pred[..., : self.k] == y_true[..., None]).any(axis=-1), np.float64)
+        return self._of_labels(y_true, y_pred)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "from_sorted_ids": self.from_sorted_ids}

@@ -1,0 +1,181 @@
+"""What every metric is: state over batches, and means of values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+from numpy.typing import NDArray
+
+from pyrnn import registry
+from pyrnn.naming import auto_name
+
+Array = NDArray[Any]
+EPSILON = 1e-7
+
+
+class Variable(NDArrayOperatorsMixin):
+    """A number or array of a metric's state, which counts and adds like an array."""
+
+    def __init__(self, value: Array, name: str) -> None:
+        self.value, self.name = value, name
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the value."""
+        return self.value.shape
+
+    def assign(self, value: Any) -> None:
+        """Overwrite the value."""
+        self.value = np.broadcast_to(np.asarray(value, self.value.dtype), self.value.shape).copy()
+
+    def assign_add(self, value: Any) -> None:
+        """Add to the value."""
+        self.assign(self.value + np.asarray(value))
+
+    def numpy(self) -> Array:
+        """A copy of the value."""
+        return self.value.copy()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return np.array(self.value, dtype=dtype)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        plain = [each.value if isinstance(each, Variable) else each for each in inputs]
+        return getattr(ufunc, method)(*plain, **options)
+
+    def __float__(self) -> float:
+        return float(self.value)
+
+
+class Metric(registry.Configurable):
+    """Base of all: `update_state` for each batch, `result` at any time, `reset_state` between epochs.
+
+    A metric of your own makes its state by `add_variable` and defines `update_state` and `result`, as in Keras.
+    """
+
+    default_name: str | None = None
+
+    def __init__(self, name: str | None = None, dtype: Any = None) -> None:
+        self.name = name or self.default_name or auto_name(type(self).__name__)
+        self.dtype = dtype or "float32"
+        self._variables: list[Variable] = []
+        self._starts: list[Array] = []
+        self.reset_state()
+
+    def add_variable(
+        self, shape: Any = (), initializer: Any = "zeros", dtype: Any = None, name: str | None = None
+    ) -> Variable:
+        """A new part of the state, which `reset_state` brings back to its start ("zeros", "ones" or a function)."""
+        if callable(initializer):
+            start = np.asarray(initializer(tuple(shape)))
+        elif initializer in ("zeros", "ones"):
+            start = np.full(tuple(shape), float(initializer == "ones"))
+        else:
+            raise ValueError(f"initializer must be 'zeros', 'ones' or a function of the shape, got {initializer!r}")
+        kind = np.dtype("int64" if dtype == "int" else dtype or np.float64)
+        self._starts.append(start.astype(kind))
+        self._variables.append(Variable(start.astype(kind), name or f"variable_{len(self._variables)}"))
+        return self._variables[-1]
+
+    add_weight = add_variable
+
+    @property
+    def variables(self) -> list[Variable]:
+        """What `add_variable` made."""
+        return list(self._variables)
+
+    def reset_state(self) -> None:
+        """Forget all batches."""
+        for variable, start in zip(self._variables, self._starts, strict=True):
+            variable.assign(start)
+
+    reset_states = reset_state
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Take a batch in."""
+        raise NotImplementedError(f"{type(self).__name__} must define update_state(y_true, y_pred, sample_weight)")
+
+    def result(self) -> Any:
+        """The metric over all batches since the last reset."""
+        raise NotImplementedError(f"{type(self).__name__} must define result()")
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        self.update_state(y_true, y_pred, sample_weight)
+        return self.result()
+
+    def get_config(self) -> dict[str, Any]:
+        return {"name": self.name, "dtype": self.dtype}
+
+
+class MeanMetric(Metric):
+    """A weighted mean of one value a sample."""
+
+    def reset_state(self) -> None:
+        super().reset_state()
+        self.total = 0.0
+        self.count = 0.0
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        self.add(self.values(np.asarray(y_true), np.asarray(y_pred)), sample_weight)
+
+    def values(self, y_true: Array, y_pred: Array) -> Array:
+        """One value a sample."""
+        raise NotImplementedError
+
+    def result(self) -> float:
+        return self.total / self.count if self.count else 0.0
+
+    def add(self, values: Array, sample_weight: Any) -> None:
+        """Take values and their weights in."""
+        if sample_weight is None:
+            self.total += float(values.sum())
+            self.count += values.size
+            return
+        weight = np.asarray(sample_weight, np.float64)
+        if weight.ndim == values.ndim + 1 and weight.shape[-1] == 1:
+            weight = weight[..., 0]
+        weight = np.broadcast_to(weight.reshape(weight.shape + (1,) * (values.ndim - weight.ndim)), values.shape)
+        self.total += float((values * weight).sum())
+        self.count += float(weight.sum())
+
+
+class Mean(MeanMetric):
+    """Weighted mean of the values given."""
+
+    default_name = "mean"
+
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:  # type: ignore[override]  # as in Keras
+        self.add(np.atleast_1d(np.asarray(values, np.float64)), sample_weight)
+
+    def __call__(self, values: Any, sample_weight: Any = None) -> float:  # type: ignore[override]  # as in Keras
+        self.update_state(values, sample_weight)
+        return self.result()
+
+
+class Sum(Mean):
+    """Weighted sum of the values given."""
+
+    default_name = "sum"
+
+    def result(self) -> float:
+        return self.total
+
+
+class MeanMetricWrapper(MeanMetric):
+    """The mean of a user's function of (y_true, y_pred) and of the keyword arguments given."""
+
+    def __init__(self, fn: Callable[..., Any], name: str | None = None, dtype: Any = None, **options: Any) -> None:
+        super().__init__(name or getattr(fn, "__name__", "metric"), dtype)
+        self.fn, self.options = fn, options
+
+    def values(self, y_true: Array, y_pred: Array) -> Array:
+        return np.atleast_1d(np.asarray(self.fn(y_true, y_pred, **self.options), np.float64))
+
+
+def mean_last(equal: Any) -> Array:
+    """The mean over the last axis, where there is more than one."""
+    values = np.asarray(equal, np.float64)
+    return values.mean(axis=-1) if values.ndim > 1 else values

@@ -1,0 +1,372 @@
+"""Right and wrong predictions above thresholds, and what is made of their counts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pyrnn.losses import match_ranks
+from pyrnn.metrics.base import EPSILON, Array, Metric
+
+CURVES = {"roc": "ROC", "pr": "PR", "prgain": "PRGAIN"}
+SUMMATIONS = {
+    "interpolation": "interpolation", "minoring": "minoring", "majoring": "majoring",
+}  # fmt: skip
+_NEVER = -1e10  # below every prediction
+
+
+def _thresholds(given: Any, default: float) -> list[float]:
+    values = [default] if given is None else [float(each) for each in np.atleast_1d(given)]
+    if given is not None and any(not 0 <= value <= 1 for value in values):
+        raise ValueError(f"thresholds must lie in [0, 1], got {given!r}")
+    return values
+
+
+def _divided(top: Array, below: Array) -> Array:
+    """top / below, 0 where there is nothing below."""
+    return np.divide(top, below, out=np.zeros(np.shape(top)), where=below != 0)
+
+
+class ConfusionMetric(Metric):
+    """Counts of true and false positives and negatives, one for each threshold (and label)."""
+
+    def __init__(self, thresholds: list[float], name: str | None, dtype: Any, labels: int | None = None) -> None:
+        self._levels = np.asarray(thresholds, np.float32)
+        self._labels = labels
+        super().__init__(name, dtype)
+
+    def reset_state(self) -> None:
+        super().reset_state()
+        shape = self._levels.shape if self._labels is None else (*self._levels.shape, self._labels)
+        self.true_positives, self.false_positives = np.zeros(shape), np.zeros(shape)
+        self.true_negatives, self.false_negatives = np.zeros(shape), np.zeros(shape)
+
+    def count(
+        self, y_true: Any, y_pred: Any, sample_weight: Any, class_id: int | None = None, top_k: int | None = None
+    ) -> None:
+        """Take a batch in; y_true is right where it is not 0."""
+        pred: Array = np.asarray(y_pred, np.float32)
+        true: Array = np.asarray(match_ranks(np.asarray(y_true), pred))
+        weight: Array = np.ones((), np.float64) if sample_weight is None else np.asarray(sample_weight, np.float64)
+        if weight.ndim == pred.ndim + 1 and weight.shape[-1] == 1:
+            weight = weight[..., 0]
+        weight = np.broadcast_to(weight.reshape(weight.shape + (1,) * (pred.ndim - weight.ndim)), pred.shape)
+        if top_k is not None:
+            order = np.argsort(-pred, axis=-1, kind="stable")[..., :top_k]
+            kept = np.zeros(pred.shape, bool)
+            np.put_along_axis(kept, order, True, axis=-1)
+            pred = np.where(kept, pred, np.float32(_NEVER))
+        if class_id is not None:
+            if pred.ndim < 2:
+                raise ValueError(f"class_id needs y_pred of shape (batch, classes), got {pred.shape}")
+            pred, true, weight = (each[..., class_id] for each in (pred, true, weight))
+        labels = 1 if self._labels is None else self._labels
+        # How many thresholds lie below a prediction: it is above threshold k if it passed more than k.
+        order = np.argsort(self._levels, kind="stable")
+        passed = np.searchsorted(self._levels[order], pred, side="left").reshape(-1, labels)
+        true, weight = (true != 0).reshape(-1, labels), weight.reshape(-1, labels)
+        for column in range(labels):
+            for right, above, below in (
+                (true[:, column], self.true_positives, self.false_negatives),
+                (~true[:, column], self.false_positives, self.true_negatives),
+            ):
+                weights = weight[right, column]
+                counts = np.bincount(passed[right, column], weights, minlength=len(order) + 1)
+                over = counts[::-1].cumsum()[::-1][1:]
+                at: Any = order if self._labels is None else (order, column)
+                above[at] += over
+                below[at] += counts.sum() - over
+
+    def plain(self, values: Array) -> Any:
+        """One number where there is one threshold."""
+        return float(values[0]) if len(values) == 1 else values
+
+
+class _Count(ConfusionMetric):
+    """One of the four counts."""
+
+    counted = ""
+
+    def __init__(self, thresholds: Any = None, name: str | None = None, dtype: Any = None) -> None:
+        self.thresholds = thresholds
+        super().__init__(_thresholds(thresholds, 0.5), name, dtype)
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        self.count(y_true, y_pred, sample_weight)
+
+    def result(self) -> Any:
+        return self.plain(getattr(self, self.counted))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "thresholds": self.thresholds}
+
+
+class TruePositives(_Count):
+    """Number (weight) of right predictions above the threshold (0.5, or those given)."""
+
+    counted = "true_positives"
+
+
+class FalsePositives(_Count):
+    """Number (weight) of wrong predictions above the threshold."""
+
+    counted = "false_positives"
+
+
+class TrueNegatives(_Count):
+    """Number (weight) of right predictions not above the threshold."""
+
+    counted = "true_negatives"
+
+
+class FalseNegatives(_Count):
+    """Number (weight) of wrong predictions not above the threshold."""
+
+    counted = "false_negatives"
+
+
+class Precision(ConfusionMetric):
+    """True positives / all positives predicted, at the thresholds given, of the top_k predictions, of one class_id."""
+
+    missed = "false_positives"
+
+    def __init__(
+        self,
+        thresholds: Any = None,
+        top_k: int | None = None,
+        class_id: int | None = None,
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        self.thresholds, self.top_k, self.class_id = thresholds, top_k, class_id
+        super().__init__(_thresholds(thresholds, 0.5 if top_k is None else _NEVER), name, dtype)
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        self.count(y_true, y_pred, sample_weight, self.class_id, self.top_k)
+
+    def result(self) -> Any:
+        return self.plain(_divided(self.true_positives, self.true_positives + getattr(self, self.missed)))
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"thresholds": self.thresholds, "top_k": self.top_k, "class_id": self.class_id}
+        return {**super().get_config(), **own}
+
+
+class Recall(Precision):
+    """True positives / all that are positive."""
+
+    missed = "false_negatives"
+
+
+class _AtConstraint(ConfusionMetric):
+    """The best of one rate over the thresholds where another reaches a value."""
+
+    constraint = ""
+
+    def __init__(self, value: float, num_thresholds: int, class_id: int | None, name: str | None, dtype: Any) -> None:
+        if not 0 <= value <= 1:
+            raise ValueError(f"{self.constraint} must lie in [0, 1], got {value}")
+        if num_thresholds <= 0:
+            raise ValueError(f"num_thresholds must be positive, got {num_thresholds}")
+        self.value, self.num_thresholds, self.class_id = value, num_thresholds, class_id
+        steps = num_thresholds - 1
+        levels = [0.5] if num_thresholds == 1 else [0.0, *((i + 1) / steps for i in range(steps - 1)), 1.0]
+        super().__init__(levels, name, dtype)
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        self.count(y_true, y_pred, sample_weight, self.class_id)
+
+    def _best(self, constrained: Array, wanted: Array) -> float:
+        return float(np.where(constrained >= self.value, wanted, 0).max(initial=0))
+
+    def _recall(self) -> Array:
+        return _divided(self.true_positives, self.true_positives + self.false_negatives)
+
+    def _precision(self) -> Array:
+        return _divided(self.true_positives, self.true_positives + self.false_positives)
+
+    def _specificity(self) -> Array:
+        return _divided(self.true_negatives, self.true_negatives + self.false_positives)
+
+    def get_config(self) -> dict[str, Any]:
+        own = {self.constraint: self.value, "num_thresholds": self.num_thresholds, "class_id": self.class_id}
+        return {**super().get_config(), **own}
+
+
+class SensitivityAtSpecificity(_AtConstraint):
+    """The best sensitivity (recall) where the specificity is at least the one given."""
+
+    constraint = "specificity"
+
+    def __init__(
+        self,
+        specificity: float,
+        num_thresholds: int = 200,
+        class_id: int | None = None,
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(specificity, num_thresholds, class_id, name, dtype)
+
+    def result(self) -> float:
+        return self._best(self._specificity(), self._recall())
+
+
+class SpecificityAtSensitivity(_AtConstraint):
+    """The best specificity where the sensitivity (recall) is at least the one given."""
+
+    constraint = "sensitivity"
+
+    def __init__(
+        self,
+        sensitivity: float,
+        num_thresholds: int = 200,
+        class_id: int | None = None,
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(sensitivity, num_thresholds, class_id, name, dtype)
+
+    def result(self) -> float:
+        return self._best(self._recall(), self._specificity())
+
+
+class PrecisionAtRecall(_AtConstraint):
+    """The best precision where the recall is at least the one given."""
+
+    constraint = "recall"
+
+    def __init__(
+        self,
+        recall: float,
+        num_thresholds: int = 200,
+        class_id: int | None = None,
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(recall, num_thresholds, class_id, name, dtype)
+
+    def result(self) -> float:
+        return self._best(self._recall(), self._precision())
+
+
+class RecallAtPrecision(_AtConstraint):
+    """The best recall where the precision is at least the one given."""
+
+    constraint = "precision"
+
+    def __init__(
+        self,
+        precision: float,
+        num_thresholds: int = 200,
+        class_id: int | None = None,
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(precision, num_thresholds, class_id, name, dtype)
+
+    def result(self) -> float:
+        return self._best(self._precision(), self._recall())
+
+
+class AUC(ConfusionMetric):
+    """Area under the ROC, PR or PRGAIN curve, summed over thresholds. Arguments and defaults are Keras's."""
+
+    def __init__(
+        self,
+        num_thresholds: int = 200,
+        curve: str = "ROC",
+        summation_method: str = "interpolation",
+        name: str | None = None,
+        dtype: Any = None,
+        thresholds: Any = None,
+        multi_label: bool = False,
+        num_labels: int | None = None,
+        label_weights: Any = None,
+        from_logits: bool = False,
+    ) -> None:
+        for argument, value, known in (
+            ("curve", curve, CURVES),
+            ("summation_method", summation_method, SUMMATIONS),
+        ):
+            if str(value).lower() not in known:
+                raise ValueError(f"{argument} must be one of {', '.join(known.values())}, got {value!r}")
+        if thresholds is None and num_thresholds <= 1:
+            raise ValueError(f"num_thresholds must be at least 2, got {num_thresholds}")
+        if num_labels and not multi_label:
+            raise ValueError(f"num_labels is for multi_label=True only, got {num_labels}")
+        self.curve, self.summation_method = CURVES[curve.lower()], SUMMATIONS[summation_method.lower()]
+        self.thresholds = thresholds
+        steps = num_thresholds - 1
+        inner = sorted(thresholds) if thresholds is not None else [(i + 1) / steps for i in range(steps - 1)]
+        self.num_thresholds = len(inner) + 2
+        self.multi_label, self.num_labels, self.from_logits = bool(multi_label), num_labels, bool(from_logits)
+        if isinstance(label_weights, dict):  # as Keras writes an array down
+            label_weights = label_weights["config"]["value"]
+        self.label_weights = None if label_weights is None else np.asarray(label_weights, np.float64)
+        super().__init__([-EPSILON, *inner, 1 + EPSILON], name, dtype, num_labels)
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        pred: Array = np.asarray(y_pred, np.float32)
+        if self.multi_label and self._labels is None:
+            self._labels = pred.shape[-1]
+            self.reset_state()
+        if self.from_logits:
+            pred = 1 / (1 + np.exp(-pred))
+        weight = None if sample_weight is None else np.asarray(sample_weight, np.float64)
+        if self.label_weights is not None and not self.multi_label:
+            weight = np.ones(len(pred)) if weight is None else weight
+            weight = weight.reshape(weight.shape + (1,) * (pred.ndim - weight.ndim)) * self.label_weights
+        self.count(y_true, pred, weight)
+
+    def _averaged(self, areas: Array) -> float:
+        """The sum over thresholds, its mean over labels."""
+        by_label = areas.sum(axis=0)
+        if not self.multi_label:
+            return float(by_label)
+        if self.label_weights is None:
+            return float(by_label.mean())
+        return float((by_label * self.label_weights).sum() / self.label_weights.sum())
+
+    def result(self) -> float:
+        tp, fp, tn, fn = self.true_positives, self.false_positives, self.true_negatives, self.false_negatives
+        if self.curve == "PR" and self.summation_method == "interpolation":
+            return self._averaged(self._between(tp, tp + fp, tp + fn))
+        recall = _divided(tp, tp + fn)
+        if self.curve == "ROC":
+            x, y = _divided(fp, fp + tn), recall
+        elif self.curve == "PR":
+            x, y = recall, _divided(tp, tp + fp)
+        else:
+            scale = _divided(tp + fn, tn + fp)
+            x = np.maximum(np.where(tp == 0, 0, 1 - scale * _divided(fn, tp)), 0)
+            y = np.where(tp == 0, 1, 1 - scale * _divided(fp, tp))
+        heights = {"interpolation": (y[:-1] + y[1:]) / 2, "minoring": np.minimum(y[:-1], y[1:])}.get(
+            self.summation_method, np.maximum(y[:-1], y[1:])
+        )
+        return self._averaged((x[:-1] - x[1:]) * heights)
+
+    @staticmethod
+    def _between(tp: Array, positive: Array, true: Array) -> Array:
+        """Areas under the PR curve with true positives linear between thresholds (Davis and Goadrich 2006)."""
+        step = tp[:-1] - tp[1:]
+        slope = _divided(step, np.maximum(positive[:-1] - positive[1:], 0))
+        intercept = tp[1:] - slope * positive[1:]
+        both = (positive[:-1] > 0) & (positive[1:] > 0)
+        ratio = np.where(both, _divided(positive[:-1], np.maximum(positive[1:], 0)), 1)
+        return _divided(slope * (step + intercept * np.log(ratio)), np.maximum(true[1:], 0))
+
+    def get_config(self) -> dict[str, Any]:
+        weights = None if self.label_weights is None else self.label_weights.tolist()
+        return {
+            **super().get_config(),
+            "num_thresholds": self.num_thresholds,
+            "curve": self.curve,
+            "summation_method": self.summation_method,
+            "multi_label": self.multi_label,
+            "num_labels": self.num_labels,
+            "label_weights": weights,
+            "from_logits": self.from_logits,
+            "thresholds": None if self.thresholds is None else sorted(self.thresholds),
+        }

@@ -1,0 +1,220 @@
+"""Means of losses, and errors of forecasts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pyrnn import losses
+from pyrnn.metrics.base import Array, MeanMetric, Metric
+
+
+class LossMetric(MeanMetric):
+    """The mean of a loss's values over samples; takes the loss's own arguments beside name and dtype."""
+
+    loss: type[losses.Loss]
+    # Arguments of the loss that Keras's metric has not.
+    not_named: tuple[str, ...] = ()
+
+    def __init__(self, name: str | None = None, dtype: Any = None, **options: Any) -> None:
+        super().__init__(name, dtype)
+        self._loss = self.loss(**options)
+        self.options = options
+
+    def values(self, y_true: Array, y_pred: Array) -> Array:
+        return self._loss.elements(y_true, y_pred if y_pred.dtype.kind == "f" else y_pred.astype(np.float32))[0]
+
+    def get_config(self) -> dict[str, Any]:
+        own = self._loss.get_config()
+        named = own.keys() - {"name", "reduction", *self.not_named}
+        return {**super().get_config(), **{name: own[name] for name in named}}
+
+
+def _of(
+    loss: type[losses.Loss],
+    class_name: str | None = None,
+    name: str | None = None,
+    not_named: tuple[str, ...] = (),
+) -> type[LossMetric]:
+    body = {
+        "loss": loss,
+        "not_named": not_named,
+        "default_name": name or loss.default_name,
+        "__doc__": f"Mean of {loss.__name__} over samples, with its arguments.",
+        "__module__": __name__,
+    }
+    return type(class_name or loss.__name__, (LossMetric,), body)
+
+
+MeanSquaredError = _of(losses.MeanSquaredError)
+MeanAbsoluteError = _of(losses.MeanAbsoluteError)
+MeanAbsolutePercentageError = _of(losses.MeanAbsolutePercentageError)
+MeanSquaredLogarithmicError = _of(losses.MeanSquaredLogarithmicError)
+Huber = _of(losses.Huber, name="huber")
+LogCoshError = _of(losses.LogCosh, "LogCoshError", "logcosh")
+BinaryCrossentropy = _of(losses.BinaryCrossentropy, not_named=("axis",))
+CategoricalCrossentropy = _of(losses.CategoricalCrossentropy)
+SparseCategoricalCrossentropy = _of(losses.SparseCategoricalCrossentropy)
+Hinge = _of(losses.Hinge)
+SquaredHinge = _of(losses.SquaredHinge)
+CategoricalHinge = _of(losses.CategoricalHinge)
+KLDivergence = _of(losses.KLDivergence)
+Poisson = _of(losses.Poisson)
+SMAPE = _of(losses.SymmetricMAPE, "SMAPE", "smape")
+MASE = _of(losses.MASE, "MASE", "mase")
+ZeroSafeMAPE = _of(losses.ZeroSafeMAPE)
+
+
+class RootMeanSquaredError(MeanMetric):
+    """sqrt of the mean squared error of all elements."""
+
+    default_name = "root_mean_squared_error"
+
+    def values(self, y_true: Array, y_pred: Array) -> Array:
+        return np.square(np.asarray(losses.match_ranks(y_true, y_pred), np.float64) - y_pred)
+
+    def result(self) -> float:
+        return float(np.sqrt(super().result()))
+
+
+class CosineSimilarity(MeanMetric):
+    """Mean cosine of the angle between y_true and y_pred along `axis`."""
+
+    default_name = "cosine_similarity"
+
+    def __init__(self, name: str | None = None, dtype: Any = None, axis: int = -1) -> None:
+        super().__init__(name, dtype)
+        self.axis = axis
+
+    def values(self, y_true: Array, y_pred: Array) -> Array:
+        return -losses.CosineSimilarity(axis=self.axis).elements(y_true, y_pred)[0]
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "axis": self.axis}
+
+
+class WAPE(Metric):
+    """100 * sum(|y_true - y_pred|) / sum(|y_true|): the error of all, relative to the size of all."""
+
+    default_name = "wape"
+
+    def reset_state(self) -> None:
+        super().reset_state()
+        self.error = self.size = 0.0
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        y_pred = np.asarray(y_pred, np.float64)
+        true = np.asarray(losses.match_ranks(np.asarray(y_true), y_pred), np.float64)
+        weight = np.ones(len(true)) if sample_weight is None else np.asarray(sample_weight, np.float64)
+        weight = weight.reshape(weight.shape + (1,) * (true.ndim - weight.ndim))
+        self.error += float((np.abs(true - y_pred) * weight).sum())
+        self.size += float((np.abs(true) * weight).sum())
+
+    def result(self) -> float:
+        return 100 * self.error / self.size if self.size else 0.0
+
+
+class _Correlation(MeanMetric):
+    """A correlation along `axis`, its mean over the other axes and batches."""
+
+    def __init__(self, name: str | None = None, dtype: Any = None, axis: Any = -1) -> None:
+        super().__init__(name, dtype)
+        self.axis = tuple(axis) if isinstance(axis, list) else axis
+
+    def values(self, y_true: Array, y_pred: Array) -> Array:
+        y_pred = np.asarray(y_pred, np.float64)
+        true = np.asarray(losses.match_ranks(y_true, y_pred), np.float64)
+        return np.atleast_1d(self.correlation(true, y_pred))
+
+    def correlation(self, true: Array, pred: Array) -> Array:
+        """The correlation itself."""
+        raise NotImplementedError
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "axis": self.axis}
+
+
+class PearsonCorrelation(_Correlation):
+    """Mean of the products of what is left of both without mean and scale."""
+
+    default_name = "pearson_correlation"
+
+    def correlation(self, true: Array, pred: Array) -> Array:
+        normal = [(each - each.mean(axis=self.axis, keepdims=True)) for each in (true, pred)]
+        normal = [each / each.std(axis=self.axis, keepdims=True) for each in normal]
+        return np.asarray((normal[0] * normal[1]).mean(axis=self.axis))
+
+
+class ConcordanceCorrelation(_Correlation):
+    """How far both agree, in scale and mean too; Keras's form (Lin 1989)."""
+
+    default_name = "concordance_correlation"
+
+    def correlation(self, true: Array, pred: Array) -> Array:
+        means = [each.mean(axis=self.axis, keepdims=True) for each in (true, pred)]
+        spreads = [each.var(axis=self.axis, keepdims=True) for each in (true, pred)]
+        together = (true - means[1]) * (pred - means[1])
+        norm = spreads[0] + spreads[1] + np.square(means[0] - means[1])
+        return np.asarray((2 * together / (norm + 1e-7)).mean(axis=self.axis))
+
+
+class R2Score(Metric):
+    """1 - squared error / variance, a column of y each; averaged by `class_aggregation`.
+
+    Args:
+        class_aggregation: "uniform_average", "variance_weighted_average" or None (one score a column).
+        num_regressors: number of predictors, for the adjusted score; 0 gives the plain one.
+    """
+
+    default_name = "r2_score"
+
+    def __init__(
+        self,
+        class_aggregation: str | None = "uniform_average",
+        num_regressors: int = 0,
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        known = (None, "uniform_average", "variance_weighted_average")
+        if class_aggregation not in known:
+            raise ValueError(f"class_aggregation must be one of {known}, got {class_aggregation!r}")
+        if num_regressors < 0:
+            raise ValueError(f"num_regressors must be at least 0, got {num_regressors}")
+        super().__init__(name, dtype)
+        self.class_aggregation, self.num_regressors = class_aggregation, num_regressors
+
+    def reset_state(self) -> None:
+        super().reset_state()
+        self._sums: Array = np.zeros((4, 1))  # of weights, y, y**2 and squared errors, a column each
+        self._samples = 0
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        pred = np.asarray(y_pred, np.float64)
+        true = np.asarray(losses.match_ranks(np.asarray(y_true), pred), np.float64)
+        if true.ndim != 2:
+            raise ValueError(f"R2Score expects y of shape (batch, outputs), got {true.shape}")
+        weight = np.ones(1) if sample_weight is None else np.asarray(sample_weight, np.float64)
+        weight = np.broadcast_to(weight[:, None] if weight.ndim == 1 else weight, true.shape)
+        parts = (weight, weight * true, weight * true * true, weight * np.square(true - pred))
+        self._sums = self._sums + np.stack([part.sum(axis=0) for part in parts])
+        self._samples += true.size
+
+    def result(self) -> Any:
+        count, total, squares, errors = self._sums
+        with np.errstate(divide="ignore", invalid="ignore"):
+            variance = squares - total * (total / count)
+            scores = 1 - errors / variance
+        scores = np.where(np.isinf(scores), 0, scores)
+        if self.class_aggregation == "uniform_average":
+            scores = scores.mean()
+        elif self.class_aggregation is not None:
+            scores = (variance * scores).sum() / variance.sum()
+        rest = self._samples - self.num_regressors - 1
+        if self.num_regressors and rest > 0:
+            scores = 1 - (1 - scores) * (self._samples - 1) / rest
+        return float(scores) if np.ndim(scores) == 0 else scores
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"class_aggregation": self.class_aggregation, "num_regressors": self.num_regressors}
+        return {**super().get_config(), **own}

@@ -1,0 +1,231 @@
+"""F scores and intersections over unions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pyrnn.metrics.base import EPSILON, Array, Metric
+
+AVERAGES = (None, "micro", "macro", "weighted")
+_NEARLY_ZERO = 1e-9
+
+
+class FBetaScore(Metric):
+    """(1 + beta**2) precision recall / (beta**2 precision + recall), of one-hot or multi-label classes.
+
+    Args:
+        average: None (one score a class), "micro", "macro" or "weighted". beta: weight of recall.
+        threshold: predictions above it are positive; None: the largest one is.
+    """
+
+    default_name = "fbeta_score"
+
+    def __init__(
+        self,
+        average: str | None = None,
+        beta: float = 1.0,
+        threshold: float | None = None,
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        if average not in AVERAGES:
+            raise ValueError(f"average must be one of {AVERAGES}, got {average!r}")
+        if not isinstance(beta, float) or beta <= 0:
+            raise ValueError(f"beta must be a positive float, got {beta!r}")
+        if threshold is not None and (not isinstance(threshold, float) or not 0 < threshold <= 1):
+            raise ValueError(f"threshold must be a float in (0, 1], got {threshold!r}")
+        super().__init__(name, dtype)
+        self.average, self.beta, self.threshold = average, beta, threshold
+
+    def reset_state(self) -> None:
+        super().reset_state()
+        self._counts: Array = np.zeros((4, 1))  # true and false positives, false negatives, all that is true
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        true, pred = np.asarray(y_true, np.float64), np.asarray(y_pred, np.float64)
+        if true.ndim != 2 or pred.ndim != 2:
+            raise ValueError(
+                f"{type(self).__name__} expects y of shape (batch, classes), got {true.shape} and {pred.shape}"
+            )
+        if self.threshold is None:
+            chosen = (pred >= pred.max(axis=-1, keepdims=True)) & (np.abs(pred) > _NEARLY_ZERO)
+        else:
+            chosen = pred > self.threshold
+        parts = np.stack([chosen * true, chosen * (1 - true), ~chosen * true, true])
+        if sample_weight is not None:
+            parts = parts * np.asarray(sample_weight, np.float64).reshape(-1, 1)
+        self._counts = self._counts + parts.sum(axis=1)
+
+    def result(self) -> Any:
+        counts = self._counts.sum(axis=1, keepdims=True) if self.average == "micro" else self._counts
+        tp, fp, fn, true = counts
+        precision, recall = tp / (tp + fp + EPSILON), tp / (tp + fn + EPSILON)
+        scores = (1 + self.beta**2) * precision * recall / (self.beta**2 * precision + recall + EPSILON)
+        if self.average is None:
+            return scores
+        if self.average == "weighted":
+            return float((scores * true / (true.sum() + EPSILON)).sum())
+        return float(scores.mean())
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"average": self.average, "beta": self.beta, "threshold": self.threshold}
+        return {**super().get_config(), **own}
+
+
+class F1Score(FBetaScore):
+    """The harmonic mean of precision and recall: FBetaScore with beta 1."""
+
+    default_name = "f1_score"
+
+    def __init__(
+        self,
+        average: str | None = None,
+        threshold: float | None = None,
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(average, 1.0, threshold, name, dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        del config["beta"]
+        return config
+
+
+class IoU(Metric):
+    """True positives / (true positives + false positives + false negatives), its mean over `target_class_ids`.
+
+    y holds class numbers, or one value a class along `axis` where `sparse_y_true` or `sparse_y_pred` is False.
+    With an integer dtype (the default) sample weights are cut to whole numbers, as in Keras.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        target_class_ids: Any,
+        name: str | None = None,
+        dtype: Any = None,
+        ignore_class: int | None = None,
+        sparse_y_true: bool = True,
+        sparse_y_pred: bool = True,
+        axis: int = -1,
+    ) -> None:
+        self.target_class_ids = list(target_class_ids)
+        if max(self.target_class_ids) >= num_classes:
+            raise ValueError(f"target_class_ids must lie below num_classes = {num_classes}, got {target_class_ids!r}")
+        self.num_classes, self.ignore_class = num_classes, ignore_class
+        self.sparse_y_true, self.sparse_y_pred, self.axis = bool(sparse_y_true), bool(sparse_y_pred), axis
+        super().__init__(name, dtype or "int")
+
+    def reset_state(self) -> None:
+        super().reset_state()
+        self._matrix: Array = np.zeros((self.num_classes, self.num_classes))
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        true, pred = np.asarray(y_true), np.asarray(y_pred)
+        true = (true if self.sparse_y_true else true.argmax(axis=self.axis)).astype(np.int64).reshape(-1)
+        pred = (pred if self.sparse_y_pred else pred.argmax(axis=self.axis)).astype(np.int64).reshape(-1)
+        weight = np.ones(1) if sample_weight is None else np.asarray(sample_weight, np.float64).reshape(-1)
+        weight = np.broadcast_to(np.trunc(weight) if self.dtype.startswith("int") else weight, true.shape)
+        inside = (true >= 0) & (true < self.num_classes) & (pred >= 0) & (pred < self.num_classes)
+        if self.ignore_class is not None:
+            inside &= true != self.ignore_class
+        cells = true[inside] * self.num_classes + pred[inside]
+        counts = np.bincount(cells, weight[inside], minlength=self.num_classes**2)
+        self._matrix = self._matrix + counts.reshape(self._matrix.shape)
+
+    def result(self) -> float:
+        right = self._matrix.diagonal()
+        below = (self._matrix.sum(axis=0) + self._matrix.sum(axis=1) - right)[self.target_class_ids]
+        seen = below > _NEARLY_ZERO
+        scores = np.where(seen, right[self.target_class_ids] / (below + EPSILON), 0)
+        return float(scores.sum() / (seen.sum() + EPSILON))
+
+    def get_config(self) -> dict[str, Any]:
+        names = ("num_classes", "target_class_ids", "ignore_class", "sparse_y_true", "sparse_y_pred", "axis")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+class BinaryIoU(IoU):
+    """IoU of the classes 0 and 1, predictions from `threshold` on being 1."""
+
+    def __init__(
+        self,
+        target_class_ids: Any = (0, 1),
+        threshold: float = 0.5,
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(2, target_class_ids, name, dtype)
+        self.threshold = threshold
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        super().update_state(y_true, np.asarray(y_pred, np.float32) >= self.threshold, sample_weight)
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"target_class_ids": self.target_class_ids, "threshold": self.threshold}
+        return {"name": self.name, "dtype": self.dtype, **own}
+
+
+class MeanIoU(IoU):
+    """IoU of all classes."""
+
+    def __init__(
+        self,
+        num_classes: int,
+        name: str | None = None,
+        dtype: Any = None,
+        ignore_class: int | None = None,
+        sparse_y_true: bool = True,
+        sparse_y_pred: bool = True,
+        axis: int = -1,
+    ) -> None:
+        super().__init__(num_classes, range(num_classes), name, dtype, ignore_class, sparse_y_true, sparse_y_pred, axis)
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        del config["target_class_ids"]
+        return config
+
+
+class OneHotIoU(IoU):
+    """IoU of one-hot y_true."""
+
+    def __init__(
+        self,
+        num_classes: int,
+        target_class_ids: Any,
+        name: str | None = None,
+        dtype: Any = None,
+        ignore_class: int | None = None,
+        sparse_y_pred: bool = False,
+        axis: int = -1,
+    ) -> None:
+        super().__init__(num_classes, target_class_ids, name, dtype, ignore_class, False, sparse_y_pred, axis)
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        del config["sparse_y_true"]
+        return config
+
+
+class OneHotMeanIoU(OneHotIoU):
+    """IoU of all classes of one-hot y_true."""
+
+    def __init__(
+        self,
+        num_classes: int,
+        name: str | None = None,
+        dtype: Any = None,
+        ignore_class: int | None = None,
+        sparse_y_pred: bool = False,
+        axis: int = -1,
+    ) -> None:
+        super().__init__(num_classes, range(num_classes), name, dtype, ignore_class, sparse_y_pred, axis)
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        del config["target_class_ids"]
+        return config

@@ -1,0 +1,170 @@
+"""Every metric of Keras and its options, over several batches, with and without sample weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from tolerance import assert_close
+
+from pyrnn import metrics
+
+BATCHES, ROWS, CLASSES = 3, 16, 4
+TERMS = BATCHES * ROWS * CLASSES * 64
+RNG = np.random.default_rng(21)
+Batch = tuple[np.ndarray, np.ndarray]
+
+
+def softmax(x: np.ndarray) -> np.ndarray:
+    y = np.exp(x)
+    return y / y.sum(axis=-1, keepdims=True)
+
+
+def batches(true: Any, pred: Any) -> list[Batch]:
+    return [(true(), pred()) for _ in range(BATCHES)]
+
+
+NUMBERS = batches(lambda: RNG.normal(size=(ROWS, 3)), lambda: RNG.normal(size=(ROWS, 3)))
+POSITIVE = batches(lambda: RNG.random((ROWS, 3)) + 0.1, lambda: RNG.random((ROWS, 3)) + 0.1)
+BINARY = batches(lambda: RNG.integers(0, 2, (ROWS, 1)), lambda: RNG.random((ROWS, 1)))
+LOGITS = batches(lambda: RNG.integers(0, 2, (ROWS, 1)), lambda: RNG.normal(size=(ROWS, 1)))
+MULTI = batches(lambda: RNG.integers(0, 2, (ROWS, CLASSES)), lambda: RNG.random((ROWS, CLASSES)))
+ONE_HOT = batches(
+    lambda: np.eye(CLASSES)[RNG.integers(0, CLASSES, ROWS)], lambda: softmax(RNG.normal(size=(ROWS, CLASSES)))
+)
+SPARSE = batches(lambda: RNG.integers(0, CLASSES, ROWS), lambda: softmax(RNG.normal(size=(ROWS, CLASSES))))
+NUMBERED = batches(lambda: RNG.integers(0, CLASSES, ROWS), lambda: RNG.integers(0, CLASSES, ROWS))
+STEPS = batches(lambda: RNG.integers(0, CLASSES, (ROWS, 5)), lambda: softmax(RNG.normal(size=(ROWS, 5, CLASSES))))
+
+CASES: dict[str, tuple[dict[str, Any], list[Batch]]] = {
+    "MeanSquaredError": ({}, NUMBERS),
+    "RootMeanSquaredError": ({}, NUMBERS),
+    "MeanAbsoluteError": ({}, NUMBERS),
+    "MeanAbsolutePercentageError": ({}, POSITIVE),
+    "MeanSquaredLogarithmicError": ({}, POSITIVE),
+    "CosineSimilarity": ({}, NUMBERS),
+    "LogCoshError": ({}, NUMBERS),
+    "R2Score": ({}, NUMBERS),
+    "R2Score:weighted": ({"class_aggregation": "variance_weighted_average"}, NUMBERS),
+    "R2Score:columns": ({"class_aggregation": None}, NUMBERS),
+    "R2Score:adjusted": ({"num_regressors": 3}, NUMBERS),
+    "PearsonCorrelation": ({}, NUMBERS),
+    "ConcordanceCorrelation": ({}, NUMBERS),
+    "Hinge": ({}, LOGITS),
+    "SquaredHinge": ({}, LOGITS),
+    "CategoricalHinge": ({}, ONE_HOT),
+    "KLDivergence": ({}, POSITIVE),
+    "Poisson": ({}, POSITIVE),
+    "BinaryCrossentropy": ({}, BINARY),
+    "BinaryCrossentropy:logits": ({"from_logits": True, "label_smoothing": 0.1}, LOGITS),
+    "CategoricalCrossentropy": ({"label_smoothing": 0.1}, ONE_HOT),
+    "SparseCategoricalCrossentropy": ({}, SPARSE),
+    "SparseCategoricalCrossentropy:steps": ({}, STEPS),
+    "Accuracy": ({}, NUMBERED),
+    "BinaryAccuracy": ({}, BINARY),
+    "BinaryAccuracy:threshold": ({"threshold": 0.3}, BINARY),
+    "CategoricalAccuracy": ({}, ONE_HOT),
+    "SparseCategoricalAccuracy": ({}, SPARSE),
+    "SparseCategoricalAccuracy:steps": ({}, STEPS),
+    "TopKCategoricalAccuracy": ({"k": 2}, ONE_HOT),
+    "SparseTopKCategoricalAccuracy": ({"k": 3}, SPARSE),
+    **{kind: ({}, BINARY) for kind in ("TruePositives", "FalsePositives", "TrueNegatives", "FalseNegatives")},
+    **{
+        f"{kind}:thresholds": ({"thresholds": [0.2, 0.7]}, BINARY)
+        for kind in ("TruePositives", "FalsePositives", "TrueNegatives", "FalseNegatives")
+    },
+    **{
+        f"{kind}:{name}": (options, data)
+        for kind in ("Precision", "Recall")
+        for name, options, data in (
+            ("plain", {}, BINARY),
+            ("thresholds", {"thresholds": [0.1, 0.5, 0.9]}, BINARY),
+            ("top", {"top_k": 2}, MULTI),
+            ("class", {"class_id": 1}, MULTI),
+            ("multi", {}, MULTI),
+        )
+    },
+    "SensitivityAtSpecificity": ({"specificity": 0.6}, BINARY),
+    "SpecificityAtSensitivity": ({"sensitivity": 0.6}, BINARY),
+    "PrecisionAtRecall": ({"recall": 0.6, "num_thresholds": 50}, BINARY),
+    "RecallAtPrecision": ({"precision": 0.55}, BINARY),
+    **{
+        f"AUC:{curve}-{method}": ({"curve": curve, "summation_method": method, "num_thresholds": 50}, BINARY)
+        for curve in ("ROC", "PR", "PRGAIN")
+        for method in ("interpolation", "minoring", "majoring")
+    },
+    "AUC:plain": ({}, BINARY),
+    "AUC:thresholds": ({"thresholds": [0.1, 0.2, 0.7]}, BINARY),
+    "AUC:logits": ({"from_logits": True}, LOGITS),
+    "AUC:labels": ({"multi_label": True}, MULTI),
+    "AUC:label-weights": (
+        {"multi_label": True, "num_labels": CLASSES, "label_weights": [0.1, 0.2, 0.3, 0.4]},
+        MULTI,
+    ),
+    **{
+        f"{kind}:{average}": ({"average": average, **more}, data)
+        for kind, more in (("F1Score", {}), ("FBetaScore", {"beta": 2.0}))
+        for average in (None, "micro", "macro", "weighted")
+        for data in (ONE_HOT,)
+    },
+    "F1Score:threshold": ({"threshold": 0.5}, MULTI),
+    "IoU": ({"num_classes": CLASSES, "target_class_ids": [0, 2]}, NUMBERED),
+    "IoU:ignore": ({"num_classes": CLASSES, "target_class_ids": [0, 2], "ignore_class": 1}, NUMBERED),
+    "BinaryIoU": ({"threshold": 0.4}, BINARY),
+    "MeanIoU": ({"num_classes": CLASSES}, NUMBERED),
+    "OneHotIoU": ({"num_classes": CLASSES, "target_class_ids": [1, 3]}, ONE_HOT),
+    "OneHotMeanIoU": ({"num_classes": CLASSES}, ONE_HOT),
+}
+
+
+def make(library: Any, case: str) -> Any:
+    return getattr(library, case.split(":")[0])(**CASES[case][0])
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("case", CASES)
+def test_over_batches(case: str, weighted: bool) -> None:
+    theirs, ours = make(keras.metrics, case), make(metrics, case)
+    for _ in range(2):  # again after a reset
+        for number, (y_true, y_pred) in enumerate(CASES[case][1]):
+            y_true = y_true if y_true.dtype.kind == "i" else y_true.astype("float32")
+            y_pred = y_pred if y_pred.dtype.kind == "i" else y_pred.astype("float32")
+            weight = np.linspace(1, 3, ROWS).astype("float32") + number if weighted else None
+            if weight is not None and "IoU" in case:
+                weight = weight.astype("int32")
+            theirs.update_state(y_true, y_pred, weight)
+            ours.update_state(y_true, y_pred, weight)
+            assert_close(
+                np.asarray(ours.result(), "float32"), np.asarray(theirs.result(), "float32"), TERMS, f"batch {number}"
+            )
+        theirs.reset_state()
+        ours.reset_state()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_configs_both_ways(case: str) -> None:
+    theirs, ours = make(keras.metrics, case), make(metrics, case)
+    by_us = metrics.deserialize(keras.metrics.serialize(theirs))
+    by_keras = keras.metrics.deserialize(metrics.serialize(ours))
+    y_true, y_pred = CASES[case][1][0]
+    y_true = y_true if y_true.dtype.kind == "i" else y_true.astype("float32")
+    y_pred = y_pred if y_pred.dtype.kind == "i" else y_pred.astype("float32")
+    expected = np.asarray(theirs(y_true, y_pred), "float32")
+    for metric in (ours, by_us, by_keras):
+        assert_close(np.asarray(metric(y_true, y_pred), "float32"), expected, TERMS)
+
+
+@pytest.mark.parametrize("name", ["Mean", "Sum"])
+def test_of_values(name: str) -> None:
+    theirs, ours = getattr(keras.metrics, name)(), getattr(metrics, name)()
+    for metric in (theirs, ours):
+        metric.update_state([1.0, 2.0, 5.0])
+        metric.update_state(np.float32([3.0, 4.0]), [0.5, 2.0])
+    assert float(ours.result()) == pytest.approx(float(theirs.result()))
+
+
+def test_every_metric_is_compared() -> None:
+    compared = {case.split(":")[0] for case in CASES} | {"Mean", "Sum", "Metric", "MeanMetricWrapper"}
+    assert {n for n in dir(keras.metrics) if isinstance(getattr(keras.metrics, n), type)} <= compared

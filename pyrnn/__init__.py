@@ -32,8 +32,10 @@ _SUBMODULES = (
     "metrics",
     "models",
     "optimizers",
+    "preprocessing",
     "regularizers",
     "saving",
+    "summary",
     "utils",
 )
 

@@ -102,6 +102,7 @@ class Trainer:
     def __init__(self) -> None:
         self._compiled: Compiled | None = None
         self.history: Any = None
+        self._first_epoch = 0
         self.stop_training = False
 
     # What the model brings.
@@ -335,11 +336,12 @@ class Trainer:
         loggers: list[Callback] = [ProgbarLogger(verbose)] if verbose else []
         given = [] if callbacks is None else callbacks if isinstance(callbacks, Iterable) else [callbacks]
         params = {"epochs": epochs, "steps": batches.steps, "verbose": verbose}
-        hooks = CallbackList([history, *given, *loggers], self, params)
+        hooks = CallbackList([*given, *loggers, history], self, params)
         self.stop_training = False
+        self._first_epoch = initial_epoch
         hooks("on_train_begin", {})
         logs: dict[str, float] = {}
-        for epoch in range(initial_epoch, epochs):
+        for epoch in range(self._first_epoch, epochs):
             compiled.reset()
             hooks("on_epoch_begin", epoch, {})
             step = -1
@@ -364,6 +366,10 @@ class Trainer:
         compiled.optimizer.finalize_variable_values()
         hooks("on_train_end", logs)
         return history
+
+    def resume_at(self, epoch: int) -> None:
+        """Let the `fit` that has just begun start with this epoch; for callbacks that restore a training."""
+        self._first_epoch = epoch
 
     def _validation(self, data: Any, batch_size: int | None, steps: int | None) -> Batches:
         parts = data if isinstance(data, tuple | list) else (data,)

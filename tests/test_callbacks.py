@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import http.server
+import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +12,7 @@ import numpy as np
 import pytest
 
 import pyrnn
-from pyrnn import layers
+from pyrnn import callbacks, layers
 from pyrnn.callbacks import Callback, EarlyStopping, History, LambdaCallback, ModelCheckpoint
 
 X, Y = np.ones((4, 3, 2), np.float32), np.ones((4, 1), np.float32)
@@ -155,3 +158,79 @@ def test_a_callback_can_stop_training() -> None:
 
     history = model().fit(X, Y, epochs=5, callbacks=[Stop()], verbose=0)
     assert isinstance(history, History) and history.epoch == [0]
+
+
+def make_training(folder: Path, stop_after: int | None) -> tuple[Any, Any]:
+    """A model, a callback that backs its training up, and maybe one that breaks it off in mid-epoch."""
+    pyrnn.utils.set_random_seed(7)
+    model = pyrnn.Sequential([layers.SimpleRNN(4, input_shape=(5, 3)), layers.Dense(1)])
+    model.compile(pyrnn.optimizers.Adam(0.01), "mse")
+    steps = iter(range(1000))
+
+    class Break(callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            if next(steps) == stop_after:
+                raise KeyboardInterrupt
+
+    return model, [callbacks.BackupAndRestore(folder), Break()]
+
+
+def test_training_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(16, 5, 3)).astype("float32")
+    options: dict[str, Any] = {"epochs": 5, "batch_size": 4, "shuffle": False, "verbose": 0}
+    whole, hooks = make_training(tmp_path / "whole", None)
+    whole.fit(x, x[:, 0, :1], callbacks=hooks, **options)
+    broken, hooks = make_training(tmp_path / "broken", 13)  # in the fourth epoch
+    with pytest.raises(KeyboardInterrupt):
+        broken.fit(x, x[:, 0, :1], callbacks=hooks, **options)
+    again, hooks = make_training(tmp_path / "broken", None)
+    history = again.fit(x, x[:, 0, :1], callbacks=hooks, **options)
+    assert history.epoch == [3, 4]
+    assert again.optimizer.iterations == whole.optimizer.iterations == 20
+    for one, other in zip(again.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert not (tmp_path / "broken").exists()
+
+
+def test_remote_monitor(tmp_path: Path) -> None:
+    received: list[bytes] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *arguments: Any) -> None: ...
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monitor = callbacks.RemoteMonitor(f"http://127.0.0.1:{server.server_port}", send_as_json=True)
+    model, _ = make_training(tmp_path, None)
+    model.fit(np.ones((4, 5, 3)), np.ones((4, 1)), epochs=2, verbose=0, callbacks=[monitor])
+    server.shutdown()
+    server.server_close()
+    assert [json.loads(body)["epoch"] for body in received] == [0, 1] and b"loss" in received[0]
+    with pytest.warns(UserWarning, match="could not reach"):
+        model.fit(np.ones((4, 5, 3)), np.ones((4, 1)), verbose=0, callbacks=[monitor])
+
+
+def test_tensorboard(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    model, _ = make_training(tmp_path / "backup", None)
+    x, y = np.ones((8, 5, 3)), np.ones((8, 1))
+    board = callbacks.TensorBoard(tmp_path / "logs", histogram_freq=1, update_freq="batch")
+    history = model.fit(x, y, batch_size=4, epochs=3, validation_data=(x, y), verbose=0, callbacks=[board]).history
+    found = {}
+    for part in ("train", "validation"):
+        events = EventAccumulator(str(tmp_path / "logs" / part))
+        events.Reload()
+        found[part] = events
+    for part, name in (("train", "loss"), ("validation", "val_loss")):
+        values = [event.value for event in found[part].Scalars("epoch_loss")]
+        np.testing.assert_allclose(values, history[name], rtol=1e-6)
+    assert len(found["train"].Scalars("batch_loss")) == 6
+    assert found["train"].Scalars("epoch_learning_rate")[0].value == pytest.approx(0.01)
+    assert len(found["train"].Tags()["histograms"]) == 5

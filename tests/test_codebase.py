@@ -33,7 +33,7 @@ FLOORS = [
         "parameters",
         "data",
     },
-    {"layers"},
+    {"layers", "preprocessing"},
     {"trainer", "callbacks", "streaming", "utils"},
     {"models", "saving"},
     {"summary"},

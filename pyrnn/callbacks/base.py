@@ -106,6 +106,7 @@ class LambdaCallback(Callback):
         on_train_end: Callable[..., Any] | None = None,
         on_train_batch_begin: Callable[..., Any] | None = None,
         on_train_batch_end: Callable[..., Any] | None = None,
+        **hooks: Callable[..., Any],
     ) -> None:
         super().__init__()
         given = {
@@ -116,6 +117,9 @@ class LambdaCallback(Callback):
             "on_train_batch_begin": on_train_batch_begin,
             "on_train_batch_end": on_train_batch_end,
         }
-        for hook, function in given.items():
+        for hook in hooks:
+            if not hook.startswith("on_") or not hasattr(Callback, hook):
+                raise TypeError(f"LambdaCallback has no hook {hook!r}")
+        for hook, function in {**given, **hooks}.items():
             if function is not None:
                 setattr(self, hook, function)

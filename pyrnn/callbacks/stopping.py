@@ -1,10 +1,11 @@
-"""Stopping when a number no longer improves."""
+"""Stopping when a number no longer improves, or is none any more."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from pyrnn.callbacks.base import Logs
+from pyrnn.callbacks.base import Callback, Logs
 from pyrnn.callbacks.monitor import MonitorCallback
 
 
@@ -62,3 +63,13 @@ class EarlyStopping(MonitorCallback):
             if self.verbose:
                 print(f"Restoring model weights from the end of the best epoch: {self.best_epoch + 1}.")
             self.model.set_weights(self.best_weights)
+
+
+class TerminateOnNaN(Callback):
+    """Stops training when the loss of a batch is NaN or infinite."""
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        loss = (logs or {}).get("loss")
+        if loss is not None and not math.isfinite(loss):
+            print(f"Batch {batch}: Invalid loss, terminating training")
+            self.model.stop_training = True

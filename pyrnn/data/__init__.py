@@ -4,5 +4,16 @@ from __future__ import annotations
 
 from pyrnn.data.batches import ArrayBatches, Batch, Batches, IteratorBatches, PyDatasetBatches, as_batches
 from pyrnn.data.pydataset import PyDataset
+from pyrnn.data.windows import WindowDataset, timeseries_dataset_from_array
 
-__all__ = ["ArrayBatches", "Batch", "Batches", "IteratorBatches", "PyDataset", "PyDatasetBatches", "as_batches"]
+__all__ = [
+    "ArrayBatches",
+    "Batch",
+    "Batches",
+    "IteratorBatches",
+    "PyDataset",
+    "PyDatasetBatches",
+    "WindowDataset",
+    "as_batches",
+    "timeseries_dataset_from_array",
+]

@@ -119,28 +119,44 @@ def _gather(array: Array, rows: NDArray[np.int64]) -> Array:
 
 
 class IteratorBatches(Batches):
-    """A user's generator: `steps` batches an epoch, or all of it once where that is None."""
+    """Anything that yields batches: `steps` of them an epoch, or all where that is None.
+
+    What can be walked again (a DataLoader, a list of batches, windows of a series) starts anew when it has ended, and
+    at each epoch where no steps are given; a generator cannot.
+    """
 
     def __init__(
         self, source: Any, steps: int | None, dtype: str, class_weight: Mapping[int, float] | None = None
     ) -> None:
-        self.steps, self._dtype, self._class_weight = steps, dtype, class_weight
+        self._source, self._dtype, self._class_weight = source, dtype, class_weight
         self._iterator = iter(source)
+        self._again = self._iterator is not source
+        self._whole = steps is None
+        self.steps = len(source) if steps is None and self._again and hasattr(source, "__len__") else steps
 
     def epoch(self) -> Iterator[Batch]:
+        if self._again and self._whole:
+            self._iterator = iter(self._source)
         taken = 0
-        while self.steps is None or taken < self.steps:
+        while self._whole or taken < (self.steps or 0):
             try:
                 parts = next(self._iterator)
             except StopIteration:
-                if self.steps is not None:
-                    raise ValueError(
-                        f"the generator ended after {taken} of {self.steps} batches: make it yield for ever, "
-                        "or give fewer steps or epochs"
-                    ) from None
-                return
+                if self._whole:
+                    return
+                parts = self._first_again(taken)
             yield make_batch(parts, self._dtype, self._class_weight)
             taken += 1
+
+    def _first_again(self, taken: int) -> Any:
+        if self._again:
+            self._iterator = iter(self._source)
+            for parts in self._iterator:
+                return parts
+        raise ValueError(
+            f"the generator ended after {taken} of {self.steps} batches: make it yield for ever, "
+            "or give fewer steps or epochs"
+        )
 
 
 class PyDatasetBatches(Batches):
@@ -185,6 +201,13 @@ class PyDatasetBatches(Batches):
         self._dataset.on_epoch_end()
 
 
+def _yields_batches(x: Any) -> bool:
+    """Whether x is walked for its batches, and is no array or list of numbers itself."""
+    if hasattr(x, "__array__") or isinstance(x, list | tuple) or not hasattr(x, "__iter__"):
+        return False
+    return hasattr(x, "__next__") or not hasattr(x, "__len__") or not hasattr(x, "shape")
+
+
 def as_batches(
     x: Any,
     y: Any = None,
@@ -204,7 +227,7 @@ def as_batches(
     if steps is not None:
         steps = positive_int("steps", steps)
     is_dataset = isinstance(x, PyDataset)
-    if is_dataset or hasattr(x, "__next__") or (hasattr(x, "__iter__") and not hasattr(x, "__len__")):
+    if is_dataset or _yields_batches(x):
         for name, value in (("y", y), ("sample_weight", sample_weight)):
             if value is not None:
                 raise ValueError(f"{name} must not be given when x is a generator or PyDataset: it yields its own")

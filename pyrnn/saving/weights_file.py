@@ -171,3 +171,10 @@ def load_weights(
     if by_name:
         raise ValueError("by_name reads legacy .h5 files only: leave it out for .weights.h5, which goes by order")
     read_weights(model, content, repr(path), with_optimizer=False, skip_mismatch=skip_mismatch)
+
+
+def load_training_state(model: Sequential, filepath: str | os.PathLike[str]) -> None:
+    """Weights and optimizer state of a compiled model, from a `.weights.h5` file that `save_weights` wrote."""
+    path = os.fspath(filepath)
+    with open(path, "rb") as file:
+        read_weights(model, file.read(), repr(path), with_optimizer=True)

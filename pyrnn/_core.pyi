@@ -168,6 +168,26 @@ def pool1d_forward(x: Array, *, mode: str, pool_size: int, strides: int, padding
 def pool1d_backward(x: Array, dy: Array, *, mode: str, pool_size: int, strides: int, padding: str) -> Array:
     """Gradient dx (B, T, C) of `pool1d_forward`; of equal maxima the first gets it."""
 
+def layer_norm_forward(
+    x: Array, gamma: Array | None, beta: Array | None, *, epsilon: float, training: bool
+) -> tuple[Array, tuple[Array, ...]]:
+    """gamma (x - mean) / sqrt(variance + epsilon) + beta along the last axis; x (..., F), gamma and beta (F,).
+
+    Returns y and saved, what backward needs, () unless training: (x - mean) / sqrt(variance + epsilon) in the shape of
+    x, and 1 / sqrt(variance + epsilon), one number a row.
+    """
+
+def layer_norm_backward(
+    dy: Array,
+    saved: tuple[Array, ...],
+    gamma: Array | None,
+    *,
+    d_gamma: Array | None,
+    d_beta: Array | None,
+    need_dx: bool,
+) -> Array | None:
+    """Gradients of `layer_norm_forward`: overwrites d_gamma and d_beta (F,), returns dx or None unless need_dx."""
+
 def activation_forward(x: Array, activation: str) -> Array:
     """act(x), any shape; softmax, log_softmax and sparsemax run along the last axis, glu halves it."""
 

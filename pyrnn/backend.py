@@ -48,6 +48,12 @@ if TYPE_CHECKING:
         gather_rows as gather_rows,
     )
     from pyrnn._core import (
+        layer_norm_backward as layer_norm_backward,
+    )
+    from pyrnn._core import (
+        layer_norm_forward as layer_norm_forward,
+    )
+    from pyrnn._core import (
         pool1d_backward as pool1d_backward,
     )
     from pyrnn._core import (
@@ -78,6 +84,8 @@ OPERATIONS = (
     "dense_backward",
     "dense_forward",
     "gather_rows",
+    "layer_norm_backward",
+    "layer_norm_forward",
     "pool1d_backward",
     "pool1d_forward",
     "rmsprop_step",

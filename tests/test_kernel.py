@@ -219,6 +219,47 @@ def test_pool1d(size: int, stride: int, padding: str, mode: str, dtype: str) -> 
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("rows", [1, 255, 600])
+@pytest.mark.parametrize("features", [1, 3, 8, 16, 33])
+@pytest.mark.parametrize("scaled", [True, False])
+def test_layer_norm(scaled: bool, features: int, rows: int, dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    x, dy = rng.standard_normal((2, rows, features)) * 3 + 1
+    weights = rng.standard_normal((2, features)) if scaled else (None, None)
+
+    def run(module: Any, kind: str) -> dict[str, Any]:
+        gamma, beta = (None if each is None else each.astype(kind) for each in weights)
+        plain, nothing = module.layer_norm_forward(x.astype(kind), gamma, beta, epsilon=0.1, training=False)
+        y, saved = module.layer_norm_forward(x.astype(kind), gamma, beta, epsilon=0.1, training=True)
+        assert nothing == () and np.array_equal(plain, y)
+        d = {name: np.full(features, np.nan, kind) if scaled else None for name in ("d_gamma", "d_beta")}
+        dx = module.layer_norm_backward(dy.astype(kind), saved, gamma, need_dx=True, **d)
+        again = module.layer_norm_backward(dy.astype(kind), saved, gamma, need_dx=False, **d)
+        assert again is None
+        return {"y": y, "dx": dx, **{name: value for name, value in d.items() if value is not None}}
+
+    compare(run(_core, dtype), run(reference, "float64"), rows * features)
+
+
+@pytest.mark.threads
+def test_layer_norm_has_the_same_bits_at_any_thread_count() -> None:
+    rng = np.random.default_rng(0)
+    x, dy = rng.standard_normal((2, 3000, 24)).astype("float32")
+    found = []
+    kept = _core.get_num_threads()
+    try:
+        for threads in (1, 2, 3, 7):
+            _core.set_num_threads(threads)
+            y, saved = _core.layer_norm_forward(x, x[0].copy(), x[1].copy(), epsilon=1e-3, training=True)
+            d = {"d_gamma": np.empty(24, "float32"), "d_beta": np.empty(24, "float32")}
+            dx = _core.layer_norm_backward(dy, saved, x[0].copy(), need_dx=True, **d)
+            found.append(b"".join(each.tobytes() for each in (y, dx, *d.values())))
+    finally:
+        _core.set_num_threads(kept)
+    assert len(set(found)) == 1
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", [*ACTIVATIONS, "glu"])
 def test_activation(name: str, dtype: str) -> None:
     rng = np.random.default_rng(0)

@@ -26,9 +26,14 @@ struct Kernels {
     void (*add_rows)(T* sum, const T* rows, Index ld, Index count, Index sequence, Index sequences, Index np);
     void (*pool_forward)(const Pool&, const T* x, T* y);
     void (*pool_backward)(const Pool&, const T* x, const T* dy, T* dx);
+    void (*layer_norm)(const T* x, const T* gamma, const T* beta, T* y, T* normal, T* factor, Index rows, Index n,
+                       T epsilon);
+    void (*layer_norm_backward)(const T* dy, const T* normal, const T* factor, const T* gamma, T* dx, T* d_gamma,
+                                T* d_beta, Index rows, Index n);
     void (*sgd)(T* w, const T* g, T* m, Index n, T rate, T momentum, bool nesterov);
-    void (*rmsprop)(T* w, const T* g, T* v, T* m, T* avg, Index n, T rate, T rho, T momentum, T epsilon);
-    void (*adam)(T* w, const T* g, T* m, T* v, T* vhat, Index n, T alpha, T beta1, T beta2, T epsilon);
+    void (*rmsprop)(T* w, const T* g, T* v, T* m, T* avg, Index n, T rate, T rho, T gain, T momentum,
+                    T epsilon);
+    void (*adam)(T* w, const T* g, T* m, T* v, T* vhat, Index n, T alpha, T gain1, T gain2, T epsilon);
     double (*fma_burst)(Index repeats);  // returns the floating-point operations it did
     void (*read_burst)(const T* from, Index n, Index repeats);  // reads n elements, a multiple of 8 P, again and again
 };

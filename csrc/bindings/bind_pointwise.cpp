@@ -192,7 +192,7 @@ void bind_pointwise(py::module_& m) {
                 T *const m = flat<T>(momentum, "momentum", n, true), *const average = flat<T>(average_gradient, "average_gradient", n, true);
                 in_pieces(n, [&](Index i, Index count) {
                     kernels<T>().rmsprop(values + i, slopes + i, v + i, piece(m, i), piece(average, i), count, T(learning_rate), T(rho),
-                                         T(momentum_rate), T(epsilon));
+                                         T(1 - rho), T(momentum_rate), T(epsilon));
                 });
             });
         },
@@ -214,7 +214,7 @@ void bind_pointwise(py::module_& m) {
                 T *const m = flat<T>(momentum, "momentum", n), *const v = flat<T>(velocity, "velocity", n);
                 T* const largest = flat<T>(velocity_hat, "velocity_hat", n, true);
                 in_pieces(n, [&](Index i, Index count) {
-                    kernels<T>().adam(values + i, slopes + i, m + i, v + i, piece(largest, i), count, T(alpha), T(beta_1), T(beta_2),
+                    kernels<T>().adam(values + i, slopes + i, m + i, v + i, piece(largest, i), count, T(alpha), T(1 - beta_1), T(1 - beta_2),
                                       T(epsilon));
                 });
             });

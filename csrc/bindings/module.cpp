@@ -68,6 +68,7 @@ PYBIND11_MODULE(_core, m) {
     py::class_<Workspace>(m, "Workspace").def(py::init<>());
     bind_rnn(m);
     bind_conv(m);
+    bind_layer_norm(m);
     bind_pointwise(m);
     bind_stream(m);
     m.def("set_num_threads", [](int count) {

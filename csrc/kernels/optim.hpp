@@ -1,4 +1,5 @@
-// One pass over the flat vectors of weights, gradients and slots; the formulas are Keras 3's.
+// One pass over the flat vectors of weights, gradients and slots; the formulas are Keras 3's. A gain is 1 - beta (or
+// 1 - rho), rounded once: 1 - T(0.999) would be off by 5e-5.
 #pragma once
 
 #include "activations.hpp"
@@ -20,12 +21,12 @@ void sgd(T* w, const T* g, T* m, Index n, T rate, T momentum, bool nesterov) {
 }
 
 template <class T>
-void rmsprop(T* w, const T* g, T* v, T* m, T* avg, Index n, T rate, T rho, T momentum, T epsilon) {
+void rmsprop(T* w, const T* g, T* v, T* m, T* avg, Index n, T rate, T rho, T gain, T momentum, T epsilon) {
     for (Index i = 0; i < n; ++i) {
-        v[i] = rho * v[i] + (1 - rho) * g[i] * g[i];
+        v[i] = rho * v[i] + gain * g[i] * g[i];
         T denominator = v[i] + epsilon;
         if (avg) {
-            avg[i] = rho * avg[i] + (1 - rho) * g[i];
+            avg[i] = rho * avg[i] + gain * g[i];
             denominator -= avg[i] * avg[i];
         }
         const T step = rate * g[i] / libm_sqrt(denominator);
@@ -35,10 +36,10 @@ void rmsprop(T* w, const T* g, T* v, T* m, T* avg, Index n, T rate, T rho, T mom
 }
 
 template <class T>
-void adam(T* w, const T* g, T* m, T* v, T* vhat, Index n, T alpha, T beta1, T beta2, T epsilon) {
+void adam(T* w, const T* g, T* m, T* v, T* vhat, Index n, T alpha, T gain1, T gain2, T epsilon) {
     for (Index i = 0; i < n; ++i) {
-        m[i] += (g[i] - m[i]) * (1 - beta1);
-        v[i] += (g[i] * g[i] - v[i]) * (1 - beta2);
+        m[i] += (g[i] - m[i]) * gain1;
+        v[i] += (g[i] * g[i] - v[i]) * gain2;
         T second = v[i];
         if (vhat) second = vhat[i] = vhat[i] > v[i] ? vhat[i] : v[i];
         w[i] -= m[i] * alpha / (libm_sqrt(second) + epsilon);

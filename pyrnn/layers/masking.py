@@ -9,6 +9,15 @@ import numpy as np
 from pyrnn.layers.base import Array, Layer
 
 
+def differs_somewhere(x: Array, value: float) -> Array:
+    """any(x != value) along the last axis: eight comparisons at a time where they fill whole words."""
+    differs = x != value
+    if x.shape[-1] % 8 == 0 and x.size:
+        differs = differs.view(np.uint64) != 0
+    found: Array = differs.any(axis=-1)
+    return found
+
+
 class Masking(Layer):
     """Steps whose features all equal `mask_value` do not count in the layers behind."""
 
@@ -19,24 +28,32 @@ class Masking(Layer):
     def __init__(self, mask_value: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.mask_value = mask_value
-        self._keep: Array | None = None
+        self._last: tuple[Array, Array] | None = None  # x of the last training step and what it keeps of it
+
+    def _kept(self, x: Array) -> Array:
+        """Whether a step counts, (batch, ..., time)."""
+        last = self._last
+        return last[1] if last is not None and last[0] is x else differs_somewhere(x, self.mask_value)
 
     def compute_mask(self, x: Array | None, mask: Array | None = None) -> Array | None:
         assert x is not None
-        kept: Array = np.any(x != self.mask_value, axis=-1)
-        return kept
+        return self._kept(x)
 
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
-        keep = np.any(x != self.mask_value, axis=-1, keepdims=True)
+        keep = None
         if training:
-            self._keep = keep
-        return np.where(keep, x, x.dtype.type(0))
+            keep = differs_somewhere(x, self.mask_value)
+            self._last = (x, keep)
+        if self.mask_value == 0:
+            return x  # what does not count is 0 already
+        keep = self._kept(x) if keep is None else keep
+        return np.where(keep[..., None], x, x.dtype.type(0))
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
         if not need_dx:
             return None
-        assert self._keep is not None, "backward() follows forward(training=True)"
-        dx: Array = dy * self._keep
+        assert self._last is not None, "backward() follows forward(training=True)"
+        dx: Array = dy * self._last[1][..., None]
         return dx
 
     def get_config(self) -> dict[str, Any]:

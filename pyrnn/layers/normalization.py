@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pyrnn import constraints, initializers, regularizers
+from pyrnn import backend, constraints, initializers, regularizers
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.parameters import Weight
 
@@ -50,7 +50,7 @@ class LayerNormalization(Layer):
         self.gamma_constraint = constraints.get(gamma_constraint)
         self.gamma: Weight | None = None
         self.beta: Weight | None = None
-        self._saved: tuple[Array, Array] | None = None
+        self._saved: tuple[Array, ...] | None = None
 
     def _build(self, input_shape: Shape) -> None:
         last = len(input_shape) - 1
@@ -79,28 +79,23 @@ class LayerNormalization(Layer):
             )
 
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
-        centred = x - x.mean(axis=-1, keepdims=True)
-        factor = 1 / np.sqrt(np.square(centred).mean(axis=-1, keepdims=True) + x.dtype.type(self.epsilon))
-        normal: Array = centred * factor
+        y, saved = backend.layer_norm_forward(x, *self._arrays("array"), epsilon=self.epsilon, training=training)
         if training:
-            self._saved = (normal, factor)
-        y = normal if self.gamma is None else normal * self.gamma.array
-        return y if self.beta is None else y + self.beta.array
+            self._saved = saved
+        return y
+
+    def _arrays(self, name: str) -> tuple[Array | None, Array | None]:
+        """`array` or `gradient` of gamma and beta, None where there is none."""
+        gamma, beta = (None if weight is None else getattr(weight, name) for weight in (self.gamma, self.beta))
+        return gamma, beta
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
         assert self._saved is not None, "backward() follows forward(training=True)"
-        normal, factor = self._saved
-        before = tuple(range(dy.ndim - 1))
-        if self.beta is not None:
-            self.beta.gradient[...] = dy.sum(axis=before)
-        if self.gamma is not None:
-            self.gamma.gradient[...] = (dy * normal).sum(axis=before)
-            dy = dy * self.gamma.array
-        if not need_dx:
-            return None
-        inner = dy - dy.mean(axis=-1, keepdims=True) - normal * (dy * normal).mean(axis=-1, keepdims=True)
-        dx: Array = inner * factor
-        return dx
+        d_gamma, d_beta = self._arrays("gradient")
+        return backend.layer_norm_backward(
+            np.ascontiguousarray(dy), self._saved, self._arrays("array")[0], d_gamma=d_gamma, d_beta=d_beta,
+            need_dx=need_dx,
+        )  # fmt: skip
 
     def stream_into(self, stream: Any) -> None:
         gamma, beta = (None if weight is None else weight.array for weight in (self.gamma, self.beta))

@@ -272,7 +272,7 @@ class Sequential(Trainer):
         """Write the gradients of all trainable weights, after `forward_pass(training=True)`."""
         layers = self._layers
         first = 0
-        while first < len(layers) and not (layers[first].trainable and layers[first]._weights):
+        while first < len(layers) and not layers[first].trainable_weights:
             first += 1
         for index in range(len(layers) - 1, first - 1, -1):
             activity = self._activities.get(layers[index])

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pyrnn import registry
-from pyrnn.layers.activation_layers import ELU, LeakyReLU, PReLU, ReLU, Softmax
+from pyrnn.layers.activations import ELU, LeakyReLU, PReLU, ReLU, Softmax
 from pyrnn.layers.base import Layer
 from pyrnn.layers.batch_normalization import BatchNormalization
 from pyrnn.layers.bidirectional import Bidirectional
@@ -14,13 +14,13 @@ from pyrnn.layers.cells import RNN, GRUCell, LSTMCell, SimpleRNNCell, StackedRNN
 from pyrnn.layers.convolution import Conv1D
 from pyrnn.layers.core import Activation, Dense, Identity, Rescaling
 from pyrnn.layers.embedding import Embedding
-from pyrnn.layers.feature_normalization import Normalization
 from pyrnn.layers.input import Input, InputLayer
 from pyrnn.layers.lambda_layer import Lambda
 from pyrnn.layers.masking import Masking
 from pyrnn.layers.noise import AlphaDropout, GaussianDropout, GaussianNoise
-from pyrnn.layers.normalization import LayerNormalization
+from pyrnn.layers.normalization import GroupNormalization, LayerNormalization, RMSNormalization, UnitNormalization
 from pyrnn.layers.pooling import AveragePooling1D, GlobalAveragePooling1D, GlobalMaxPooling1D, MaxPooling1D
+from pyrnn.layers.preprocessing import Normalization
 from pyrnn.layers.recurrent import GRU, LSTM, Recurrent, SimpleRNN
 from pyrnn.layers.regularization import ActivityRegularization, Dropout, SpatialDropout1D
 from pyrnn.layers.reshaping import Cropping1D, Flatten, Permute, RepeatVector, Reshape, UpSampling1D, ZeroPadding1D
@@ -48,6 +48,7 @@ REGISTRY: dict[str, type[Layer]] = {
         GaussianNoise,
         GlobalAveragePooling1D,
         GlobalMaxPooling1D,
+        GroupNormalization,
         Identity,
         InputLayer,
         LSTM,
@@ -60,6 +61,7 @@ REGISTRY: dict[str, type[Layer]] = {
         Normalization,
         PReLU,
         Permute,
+        RMSNormalization,
         RNN,
         ReLU,
         RepeatVector,
@@ -71,10 +73,16 @@ REGISTRY: dict[str, type[Layer]] = {
         SpatialDropout1D,
         StackedRNNCells,
         TimeDistributed,
+        UnitNormalization,
         UpSampling1D,
         ZeroPadding1D,
     )
 }
+
+# Keras's second names; files always hold the first.
+AvgPool1D, MaxPool1D = AveragePooling1D, MaxPooling1D
+GlobalAvgPool1D, GlobalMaxPool1D = GlobalAveragePooling1D, GlobalMaxPooling1D
+Convolution1D = Conv1D
 
 __all__ = [
     "ELU",
@@ -86,9 +94,11 @@ __all__ = [
     "ActivityRegularization",
     "AlphaDropout",
     "AveragePooling1D",
+    "AvgPool1D",
     "BatchNormalization",
     "Bidirectional",
     "Conv1D",
+    "Convolution1D",
     "Cropping1D",
     "Dense",
     "Dropout",
@@ -98,7 +108,10 @@ __all__ = [
     "GaussianDropout",
     "GaussianNoise",
     "GlobalAveragePooling1D",
+    "GlobalAvgPool1D",
+    "GlobalMaxPool1D",
     "GlobalMaxPooling1D",
+    "GroupNormalization",
     "Identity",
     "Input",
     "InputLayer",
@@ -108,10 +121,12 @@ __all__ = [
     "LayerNormalization",
     "LeakyReLU",
     "Masking",
+    "MaxPool1D",
     "MaxPooling1D",
     "Normalization",
     "PReLU",
     "Permute",
+    "RMSNormalization",
     "ReLU",
     "Recurrent",
     "RepeatVector",
@@ -123,6 +138,7 @@ __all__ = [
     "SpatialDropout1D",
     "StackedRNNCells",
     "TimeDistributed",
+    "UnitNormalization",
     "UpSampling1D",
     "ZeroPadding1D",
     "deserialize",

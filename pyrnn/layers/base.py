@@ -89,19 +89,6 @@ def dropout_scale(rng: np.random.Generator, shape: Sequence[int], rate: float, d
     return scale
 
 
-def noise_sizes(noise_shape: Shape | None, shape: Shape) -> Shape:
-    """Sizes of a noise array for x of `shape`: those of `noise_shape`, x's own where that is None.
-
-    Raises:
-        ValueError: if the numbers of axes differ.
-    """
-    if noise_shape is None:
-        return shape
-    if len(noise_shape) != len(shape):
-        raise ValueError(f"noise_shape must have the {len(shape)} axes of x, got {noise_shape}")
-    return tuple(have if want is None else want for have, want in zip(shape, noise_shape, strict=True))
-
-
 class Layer:
     """Base of all layers, a user's own too.
 

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from pyrnn import constraints, initializers, regularizers
-from pyrnn.layers.base import Array, Layer, Shape
+from pyrnn import initializers
+from pyrnn.layers.base import Array, Shape
+from pyrnn.layers.normalization import ScaledLayer
 from pyrnn.parameters import Weight
 
-# Keeps the mean of a batch that is wholly masked finite, as in Keras.
-_TINY = 1e-7
+# Keras's small number in the moments of masked steps.
+_MASK_EPSILON = 1e-7
 
 
-class BatchNormalization(Layer):
-    """Each feature to mean 0 and variance 1 over the batch (and time), then gamma times it plus beta.
+class BatchNormalization(ScaledLayer):
+    """Each feature (`axis`) to mean 0 and variance 1 over the batch and its steps, then gamma times it plus beta.
 
-    In training by the batch's own statistics, which moving averages follow; outside of it, and while `trainable` is
-    False, by those averages. Masked steps do not count in the statistics. Weights: gamma, beta, moving_mean,
-    moving_variance. Arguments and defaults are Keras's. Source: Ioffe and Szegedy 2015.
+    y = gamma (x - mean) / sqrt(variance + epsilon) + beta, with the moments of the batch in training, which also move
+    `moving_mean` and `moving_variance` by m <- momentum m + (1 - momentum) new, and with these otherwise. With
+    `trainable=False` the moving ones serve in training too and stay as they are. Masked steps are normalized but do
+    not count in the moments. `renorm` (Ioffe 2017) makes training use the moving moments up to `renorm_clipping`.
+    Arguments, defaults and the order of the weights are Keras's. Source: Ioffe and Szegedy 2015.
     """
 
-    supports_masking = True
-    min_rank = 2
+    moving_mean: Weight
+    moving_variance: Weight
+    moving_stddev: Weight
+    renorm_mean: Weight
+    renorm_stddev: Weight
 
     def __init__(
         self,
@@ -41,136 +48,173 @@ class BatchNormalization(Layer):
         beta_constraint: Any = None,
         gamma_constraint: Any = None,
         renorm: bool = False,
-        renorm_clipping: Any = None,
+        renorm_clipping: Mapping[str, float] | None = None,
         renorm_momentum: float = 0.99,
         synchronized: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        if renorm or renorm_clipping is not None or synchronized:
-            raise ValueError("BatchNormalization has no renorm and no synchronized here: leave them out")
-        axis = axis[0] if isinstance(axis, list | tuple) and len(axis) == 1 else axis  # Keras 2's files hold a list
-        self.axis, self.momentum, self.epsilon = int(axis), float(momentum), float(epsilon)
-        self.center, self.scale = bool(center), bool(scale)
-        self.beta_initializer = initializers.get(beta_initializer)
-        self.gamma_initializer = initializers.get(gamma_initializer)
+        super().__init__(
+            epsilon,
+            center,
+            scale,
+            beta_initializer,
+            gamma_initializer,
+            beta_regularizer,
+            gamma_regularizer,
+            beta_constraint,
+            gamma_constraint,
+            **kwargs,
+        )
+        if synchronized:
+            raise ValueError("synchronized needs several devices, which there are not here: only False is supported")
+        self.axis = int(axis)
+        self.momentum = float(momentum)
         self.moving_mean_initializer = initializers.get(moving_mean_initializer)
         self.moving_variance_initializer = initializers.get(moving_variance_initializer)
-        self.beta_regularizer = regularizers.get(beta_regularizer)
-        self.gamma_regularizer = regularizers.get(gamma_regularizer)
-        self.beta_constraint = constraints.get(beta_constraint)
-        self.gamma_constraint = constraints.get(gamma_constraint)
-        self.renorm_momentum = renorm_momentum
-        self.gamma: Weight | None = None
-        self.beta: Weight | None = None
-        self.moving_mean: Weight
-        self.moving_variance: Weight
-        # (normal, factor, weights of the steps and their sum, or None where the averages were used)
-        self._saved: tuple[Array, Array, tuple[Any, float] | None] | None = None
-
-    def check_input(self, shape: Shape) -> None:
-        super().check_input(shape)
-        if not -len(shape) <= self.axis < len(shape) or self.axis % len(shape) == 0:
-            raise ValueError(f"axis must be one of x of shape {shape} other than the first, got {self.axis}")
+        self.renorm = bool(renorm)
+        self.renorm_momentum = float(renorm_momentum)
+        self.renorm_clipping = dict(renorm_clipping or {}) if self.renorm else renorm_clipping
+        if self.renorm:
+            limits = self.renorm_clipping or {}
+            if set(limits) - {"rmax", "rmin", "dmax"}:
+                raise ValueError(f"renorm_clipping must have keys among rmax, rmin and dmax, got {renorm_clipping!r}")
+            if limits.get("rmax", np.inf) < limits.get("rmin", 0):
+                raise ValueError(f"rmax of renorm_clipping must be at least rmin, got {renorm_clipping!r}")
+            if limits.get("dmax", 0) < 0:
+                raise ValueError(f"dmax of renorm_clipping must be at least 0, got {renorm_clipping!r}")
 
     def _build(self, input_shape: Shape) -> None:
-        features = input_shape[self.axis]
-        if features is None:
-            raise ValueError(f"BatchNormalization must know the size of axis {self.axis}, got x of shape {input_shape}")
-        if self.scale:
-            self.gamma = self.add_weight(
-                (features,),
-                "gamma",
-                initializer=self.gamma_initializer,
-                regularizer=self.gamma_regularizer,
-                constraint=self.gamma_constraint,
-            )
-        if self.center:
-            self.beta = self.add_weight(
-                (features,),
-                "beta",
-                initializer=self.beta_initializer,
-                regularizer=self.beta_regularizer,
-                constraint=self.beta_constraint,
-            )
-        self.moving_mean = self.add_weight(
-            (features,), "moving_mean", initializer=self.moving_mean_initializer, trainable=False
-        )
-        self.moving_variance = self.add_weight(
-            (features,), "moving_variance", initializer=self.moving_variance_initializer, trainable=False
-        )
+        shape = self._fix([self.axis], input_shape)
+        self._add_scale(shape)
 
-    def _along(self, x: Array, values: Array) -> Array:
-        """Values (features,) in a shape that broadcasts along `axis` of x."""
-        shape = [1] * x.ndim
-        shape[self.axis] = -1
-        return values.reshape(shape)
+        def moving(name: str, initializer: Any) -> Weight:
+            return self.add_weight(shape, name, initializer=initializer, trainable=False)
 
-    def _others(self, x: Array) -> tuple[int, ...]:
-        return tuple(axis for axis in range(x.ndim) if axis != self.axis % x.ndim)
+        self.moving_mean = moving("moving_mean", self.moving_mean_initializer)
+        self.moving_variance = moving("moving_variance", self.moving_variance_initializer)
+        if self.renorm:
+            self.moving_stddev = moving("moving_stddev", "zeros")
+            self.renorm_mean = moving("renorm_mean", self.moving_mean_initializer)
+            self.renorm_stddev = moving("renorm_stddev", "zeros")
+            for weight in (self.moving_stddev, self.renorm_stddev):
+                weight.assign(np.sqrt(self.moving_variance.array))
+
+    def _wide(self, values: Any, rank: int) -> Array:
+        """One value a feature, shaped to go with x."""
+        sizes = [1] * rank
+        sizes[self._positions[0]] = -1
+        return np.asarray(values).reshape(sizes)
+
+    def _move(self, weight: Weight, value: Array, momentum: float) -> None:
+        kind = weight.array.dtype.type
+        weight.assign(weight.array * kind(momentum) + value * kind(1 - momentum))
+
+    def _renormed(self, mean: Array, variance: Array) -> tuple[Array, Array]:
+        """r and d of the correction, constant in the gradient; moves the renorm statistics."""
+        kind = mean.dtype.type
+        limits = self.renorm_clipping or {}
+        stddev = np.sqrt(variance + kind(self.epsilon))
+        below = np.maximum(self.renorm_stddev.array, np.sqrt(kind(self.epsilon)))
+        r, d = stddev / below, (mean - self.renorm_mean.array) / below
+        if limits.get("rmin") is not None or limits.get("rmax") is not None:
+            r = np.clip(r, limits.get("rmin"), limits.get("rmax"))
+        if limits.get("dmax") is not None:
+            d = np.clip(d, -limits["dmax"], limits["dmax"])
+        self._move(self.renorm_mean, mean, self.renorm_momentum)
+        self._move(self.renorm_stddev, stddev, self.renorm_momentum)
+        self._move(self.moving_mean, mean, self.momentum)
+        self._move(self.moving_stddev, stddev, self.momentum)
+        square = np.square(self.moving_stddev.array)
+        self.moving_variance.assign(np.maximum(square - kind(self.epsilon), 0))
+        return r.astype(mean.dtype), d.astype(mean.dtype)
+
+    def _counted(self, x: Array, mask: Array | None) -> tuple[Array | None, Any]:
+        """The mask shaped to go with x, and 1 over the number of values a feature has."""
+        if mask is None:
+            return None, x.dtype.type(x.shape[self._positions[0]] / x.size)
+        if mask.ndim != x.ndim - 1:
+            raise ValueError(f"mask must have one axis less than x of shape {x.shape}, got shape {mask.shape}")
+        wide = np.broadcast_to(mask[..., None], x.shape)
+        count = wide.sum(axis=self._others(x.ndim), keepdims=True, dtype=x.dtype)
+        return wide, 1 / (count + x.dtype.type(_MASK_EPSILON))
+
+    def _others(self, rank: int) -> tuple[int, ...]:
+        return tuple(each for each in range(rank) if each != self._positions[0])
 
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
-        learning = training and self.trainable
-        if not learning:
-            mean, variance = self.moving_mean.array, self.moving_variance.array
-        else:
-            others = self._others(x)
-            if mask is None:
-                weights, count = None, float(x.size // x.shape[self.axis])
-                mean = x.mean(axis=others)
-                variance = np.square(x - self._along(x, mean)).mean(axis=others)
+        kind, rank = x.dtype.type, x.ndim
+        of_batch = training and self.trainable
+        gamma: Any = None if self.gamma is None else self._wide(self.gamma.array, rank)
+        wide: Array | None = None
+        share: Any = None
+        r = d = None
+        if of_batch:
+            others = self._others(rank)
+            wide, share = self._counted(x, mask)
+            mean = (x if wide is None else np.where(wide, x, kind(0))).sum(axis=others, keepdims=True) * share
+            centred = x - mean
+            counted = centred if wide is None else np.where(wide, centred, kind(0))
+            variance = np.square(counted).sum(axis=others, keepdims=True) * share
+            if self.renorm:
+                r, d = (self._wide(each, rank) for each in self._renormed(mean.ravel(), variance.ravel()))
             else:
-                weights = np.broadcast_to(mask[..., None], x.shape).astype(x.dtype)
-                count = float(mask.sum()) + _TINY
-                mean = (x * weights).sum(axis=others) / x.dtype.type(count)
-                variance = (np.square(x - self._along(x, mean)) * weights).sum(axis=others) / x.dtype.type(count)
-            keep = x.dtype.type(self.momentum)
-            for moving, seen in ((self.moving_mean, mean), (self.moving_variance, variance)):
-                moving.assign(moving.array * keep + seen * (1 - keep))
-        factor = 1 / np.sqrt(variance + x.dtype.type(self.epsilon))
-        normal: Array = (x - self._along(x, mean)) * self._along(x, factor)
+                self._move(self.moving_mean, mean.ravel(), self.momentum)
+                self._move(self.moving_variance, variance.ravel(), self.momentum)
+        else:
+            centred = x - self._wide(self.moving_mean.array, rank)
+            variance = self._wide(self.moving_variance.array, rank)
+        factor = 1 / np.sqrt(variance + kind(self.epsilon))
+        normal = centred * factor
+        corrected: Array = normal if r is None else normal * r + d
         if training:
-            self._saved = (normal, factor, (weights, count) if learning else None)
-        y = normal if self.gamma is None else normal * self._along(x, self.gamma.array)
-        return y if self.beta is None else y + self._along(x, self.beta.array)
+            self._saved = (normal, corrected, factor, of_batch, wide, share, r)
+        y = corrected if gamma is None else corrected * gamma
+        return y if self.beta is None else y + self._wide(self.beta.array, rank)
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
         assert self._saved is not None, "backward() follows forward(training=True)"
-        normal, factor, batch = self._saved
-        others = self._others(dy)
-        total, along_normal = dy.sum(axis=others), (dy * normal).sum(axis=others)
+        normal, corrected, factor, of_batch, wide, share, r = self._saved
+        others = self._others(dy.ndim)
         if self.beta is not None:
-            self.beta.gradient[...] = total
+            self.beta.gradient[...] = dy.sum(axis=others)
         if self.gamma is not None:
-            self.gamma.gradient[...] = along_normal
-            factor = factor * self.gamma.array
+            self.gamma.gradient[...] = (dy * corrected).sum(axis=others)
+            dy = dy * self._wide(self.gamma.array, dy.ndim)
         if not need_dx:
             return None
-        if batch is not None:
-            weights, count = batch
-            share = dy.dtype.type(1 / count)
-            pull = self._along(dy, total * share) + normal * self._along(dy, along_normal * share)
-            dy = dy - (pull if weights is None else pull * weights)
-        return dy * self._along(dy, factor)
+        if r is not None:
+            dy = dy * r
+        direct: Array = dy * factor
+        if not of_batch:
+            return direct
+        counted = normal if wide is None else np.where(wide, normal, normal.dtype.type(0))
+        # With Keras's small number in the masked count, the centred values that count do not quite sum to 0.
+        rest = counted.sum(axis=others, keepdims=True) * share
+        by_variance = (dy * normal).sum(axis=others, keepdims=True) * share
+        by_mean = dy.sum(axis=others, keepdims=True) * share - by_variance * rest
+        through = (by_mean + by_variance * normal) * factor
+        dx: Array = direct - (through if wide is None else np.where(wide, through, through.dtype.type(0)))
+        return dx
+
+    def stream_into(self, stream: Any) -> None:
+        assert self.build_shape is not None
+        if self._positions != (len(self.build_shape) - 1,):
+            raise ValueError(f"layer {self.name!r} normalizes along axis {self.axis}: only the last can be streamed")
+        factor = 1 / np.sqrt(self.moving_variance.array + np.dtype(self.dtype).type(self.epsilon))
+        factor = factor if self.gamma is None else factor * self.gamma.array
+        bias = -self.moving_mean.array * factor
+        bias = bias if self.beta is None else bias + self.beta.array
+        stream.add_dense(np.diag(factor).copy(), bias, "linear")
 
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "axis": self.axis,
             "momentum": self.momentum,
-            "epsilon": self.epsilon,
-            "center": self.center,
-            "scale": self.scale,
-            "beta_initializer": initializers.serialize(self.beta_initializer),
-            "gamma_initializer": initializers.serialize(self.gamma_initializer),
             "moving_mean_initializer": initializers.serialize(self.moving_mean_initializer),
             "moving_variance_initializer": initializers.serialize(self.moving_variance_initializer),
-            "beta_regularizer": regularizers.serialize(self.beta_regularizer),
-            "gamma_regularizer": regularizers.serialize(self.gamma_regularizer),
-            "beta_constraint": constraints.serialize(self.beta_constraint),
-            "gamma_constraint": constraints.serialize(self.gamma_constraint),
-            "renorm": False,
-            "renorm_clipping": None,
-            "renorm_momentum": self.renorm_momentum,
             "synchronized": False,
+            "renorm": self.renorm,
+            "renorm_clipping": self.renorm_clipping,
+            "renorm_momentum": self.renorm_momentum,
         }

@@ -206,7 +206,7 @@ class Activation(Layer):
         return {**super().get_config(), "activation": activations.serialize(self.activation)}
 
 
-def _plain(value: Any) -> Any:
+def plain_numbers(value: Any) -> Any:
     """A number or nested list, from Keras's serialized array too."""
     if isinstance(value, dict):
         value = value.get("config", {}).get("value", value)
@@ -220,8 +220,8 @@ class Rescaling(Layer):
 
     def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.scale = _plain(scale)
-        self.offset = _plain(offset)
+        self.scale = plain_numbers(scale)
+        self.offset = plain_numbers(offset)
         self._scale = np.asarray(self.scale, self.dtype)
         self._offset = np.asarray(self.offset, self.dtype)
 
@@ -237,7 +237,7 @@ class Rescaling(Layer):
 
 
 class Identity(Layer):
-    """x as it is."""
+    """x itself."""
 
     supports_masking = True
 

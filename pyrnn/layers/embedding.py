@@ -1,4 +1,4 @@
-"""Embedding: a vector for each word number."""
+"""Embedding: whole numbers to rows of a table."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ from pyrnn.validation import positive_int
 
 
 class Embedding(Layer):
-    """Row x of a trained table: x (batch, time) of whole numbers from 0 to input_dim - 1 -> (batch, time, output_dim).
+    """Row x of a trained table: ids (batch, ...) from 0 to input_dim - 1 -> (batch, ..., output_dim).
 
-    With `mask_zero` the number 0 is padding: such steps do not count in the layers behind. x may come as integers or
-    as floats that are whole. Arguments and defaults are Keras's.
+    Ids may come as integers or as floating-point whole numbers; an id outside of the table is refused. With
+    `mask_zero` the id 0 is padding that does not count in the layers behind. `input_length`, which Keras 3 only warns
+    about, declares the input shape (batch, input_length) here, as it once did there.
     """
 
     reads_ids = True
+    makes_mask = True  # if mask_zero
+    embeddings: Weight
 
     def __init__(
         self,
@@ -33,32 +36,35 @@ class Embedding(Layer):
         lora_rank: None = None,
         lora_alpha: None = None,
         quantization_config: None = None,
+        input_length: int | None = None,
         **kwargs: Any,
     ) -> None:
         self.input_dim = positive_int("input_dim", input_dim)
         self.output_dim = positive_int("output_dim", output_dim)
-        for argument, value in (("lora_rank", lora_rank), ("lora_alpha", lora_alpha)):
+        for argument, value in (
+            ("lora_rank", lora_rank),
+            ("lora_alpha", lora_alpha),
+            ("quantization_config", quantization_config),
+        ):
             if value is not None:
                 raise ValueError(f"Embedding has no {argument}: only None is supported, got {value!r}")
-        if quantization_config is not None:
-            raise ValueError(f"Embedding has no quantization_config: only None is supported, got {quantization_config}")
-        length = kwargs.pop("input_length", None)  # Keras 1 and 2: the time of x
-        if length is not None and not {"input_shape", "batch_input_shape", "batch_shape"} & kwargs.keys():
-            kwargs["input_shape"] = (length,)
+        if input_length is not None:
+            kwargs.setdefault("input_shape", (positive_int("input_length", input_length),))
         super().__init__(**kwargs)
         self.embeddings_initializer = initializers.get(embeddings_initializer)
         self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
         self.embeddings_constraint = constraints.get(embeddings_constraint)
-        self.mask_zero = self.supports_masking = self.makes_mask = bool(mask_zero)
-        self.embeddings: Weight
+        self.mask_zero = bool(mask_zero)
+        self.supports_masking = self.mask_zero
         self._ids: Array | None = None
         if weights is not None:
-            self.build((None, None))
+            self._build(())
             self.set_weights(weights if isinstance(weights, list) and len(weights) == 1 else [weights])
+            self.built = True
 
     def check_input(self, shape: Shape) -> None:
         if not shape:
-            raise ValueError(f"Embedding expects x of shape (batch, ...), got {shape}")
+            raise ValueError("Embedding expects x with a batch axis, got a single number")
 
     def _build(self, input_shape: Shape) -> None:
         self.embeddings = self.add_weight(
@@ -73,27 +79,56 @@ class Embedding(Layer):
         return (*input_shape, self.output_dim)
 
     def compute_mask(self, x: Array | None, mask: Array | None = None) -> Array | None:
-        return np.asarray(x) != 0 if self.mask_zero else super().compute_mask(x, mask)
+        return np.not_equal(x, 0) if self.mask_zero and x is not None else None
+
+    def _checked_ids(self, x: Array) -> Array:
+        """x as integers that are rows of the table."""
+        if x.size == 0:
+            return x.astype(np.intp)
+        smallest, largest = x.min(), x.max()
+        if not (smallest >= 0 and largest < self.input_dim):  # also where there is a NaN
+            wrong = smallest if not smallest >= 0 else largest
+            raise ValueError(
+                f"x of Embedding must hold ids from 0 to {self.input_dim - 1} (input_dim - 1), got {wrong}"
+            )
+        if x.dtype.kind != "f":
+            return x.astype(np.intp, copy=False)
+        if largest >= 2 ** (np.finfo(x.dtype).nmant + 1):
+            raise ValueError(f"{x.dtype} cannot tell ids as large as {largest} apart: call the layer on integers")
+        ids = x.astype(np.intp)
+        if (ids != x).any():
+            raise ValueError(f"x of Embedding must hold whole numbers, got {x[ids != x].flat[0]}")
+        return ids
 
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
-        ids = x.astype(np.int64)
-        if ids.size and not 0 <= ids.min() <= ids.max() < self.input_dim:
-            bad = ids.min() if ids.min() < 0 else ids.max()
-            raise ValueError(f"Embedding expects numbers from 0 to input_dim - 1 = {self.input_dim - 1}, got {bad}")
+        ids = self._checked_ids(x)
         if training:
             self._ids = ids
-        return self.embeddings.array[ids]
+        y: Array = np.take(self.embeddings.array, ids, axis=0)
+        return y
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
+        """Adds each row of dy to its row of the table's gradient; dx is 0, since ids jump from one to the next."""
         assert self._ids is not None, "backward() follows forward(training=True)"
-        ids = self._ids.reshape(-1)
-        order = np.argsort(ids, kind="stable")
-        found, starts = np.unique(ids[order], return_index=True)
         gradient = self.embeddings.gradient
         gradient[...] = 0
-        if found.size:
-            gradient[found] = np.add.reduceat(dy.reshape(-1, self.output_dim)[order], starts, axis=0)
-        return np.zeros(self._ids.shape, dy.dtype) if need_dx else None  # whole numbers have no direction to move in
+        ids = self._ids.ravel()
+        if ids.size:
+            order = np.argsort(ids, kind="stable")
+            rows, starts = np.unique(ids[order], return_index=True)
+            gradient[rows] = np.add.reduceat(dy.reshape(ids.size, self.output_dim)[order], starts, axis=0)
+        return np.zeros(self._ids.shape, dy.dtype) if need_dx else None
+
+    def __call__(self, x: Any, *, training: bool = False, mask: Any = None) -> Array:
+        """The rows for an array of ids, which stay integers if they are."""
+        array = np.asarray(x)
+        if array.dtype.kind not in "iuf":
+            raise TypeError(f"x of Embedding must hold whole numbers, got dtype {array.dtype}")
+        if self.built:
+            self.check_input(array.shape)
+        else:
+            self.build(array.shape)
+        return self.forward(array, training=bool(training))
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -102,8 +137,8 @@ class Embedding(Layer):
             "output_dim": self.output_dim,
             "embeddings_initializer": initializers.serialize(self.embeddings_initializer),
             "embeddings_regularizer": regularizers.serialize(self.embeddings_regularizer),
-            "embeddings_constraint": constraints.serialize(self.embeddings_constraint),
             "activity_regularizer": regularizers.serialize(self.activity_regularizer),
+            "embeddings_constraint": constraints.serialize(self.embeddings_constraint),
             "mask_zero": self.mask_zero,
             "quantization_config": None,
         }

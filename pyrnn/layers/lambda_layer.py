@@ -1,4 +1,4 @@
-"""Lambda: a user's NumPy function as a layer."""
+"""Lambda: a NumPy function as a layer."""
 
 from __future__ import annotations
 
@@ -9,40 +9,49 @@ from typing import Any
 import numpy as np
 
 from pyrnn import registry
-from pyrnn.layers.base import Array, Layer, Shape
-from pyrnn.validation import lookup
+from pyrnn.layers.base import Array, Layer, Shape, standard_shape
+
+# Stand-ins for an unknown size; what differs between the two outputs depends on it.
+_TRIALS = (2, 3)
 
 
-def _described(argument: str, function: Callable[..., Any]) -> dict[str, Any]:
-    """Keras's description of a named function that is registered or importable by name."""
-    name = registry.get_registered_name(function)
+def _takes(function: Callable[..., Any], argument: str) -> bool:
+    try:
+        return argument in inspect.signature(function).parameters
+    except (TypeError, ValueError):  # compiled functions may have no signature
+        return False
+
+
+def _described(argument: str, function: Any) -> dict[str, Any]:
+    """Keras 3's description of a named function."""
+    name = getattr(function, "__name__", "<lambda>")
     if name == "<lambda>":
-        raise ValueError(f"{argument} of Lambda is a lambda, which no file can hold safely: give a named function")
+        raise ValueError(f"{argument} of Lambda can only be saved if it is a function with a name, got {function!r}")
     return {"module": "builtins", "class_name": "function", "config": name, "registered_name": "function"}
 
 
-def _found(argument: str, value: Any) -> Any:
-    if not isinstance(value, Mapping):
-        return value
-    if value.get("class_name") != "function":
-        raise ValueError(f"{argument} of Lambda is code in this file, which is never run: name it in custom_objects")
-    return lookup("function", value["config"], registry.get_custom_objects())
+def _found(argument: str, description: Any, custom_objects: Mapping[str, Any]) -> Any:
+    """The function that `_described` or Keras wrote down; other values as they are."""
+    if not isinstance(description, Mapping):
+        return description
+    if description.get("class_name") == "__lambda__":
+        raise ValueError(f"{argument} of this Lambda was saved as Python code, which is never run: rebuild the layer")
+    name = str(description.get("config"))
+    if name not in custom_objects:
+        raise ValueError(f"{argument} of this Lambda is the function {name!r}: give it in custom_objects")
+    return custom_objects[name]
 
 
 class Lambda(Layer):
-    """function(x) as a layer without weights, written in NumPy.
+    """function(x, **arguments), NumPy arrays in and out, without weights.
 
-    Args:
-        function: of x, and of `training` and `mask` where it names them.
-        output_shape: of one sample, or a function of the input shape; found by trying unless given.
-        mask: the mask handed on, or a function of (x, mask).
-        arguments: further keyword arguments of `function`.
-        gradient: gradient(x, y, dy) -> dx, which training through this layer needs, since nothing is differentiated
-            automatically.
-
-    Raises:
-        ValueError: at the backward pass, if a gradient is needed and none was given.
+    The function also gets `mask` and `training` if it names such arguments. Where layers before this one are trained,
+    `gradient(x, y, dy, **arguments)` must give dx; a function's own attribute `gradient` serves if none is given, and
+    comes back with it from a file. `output_shape` (without the batch axis, or a function of the input shape) is found
+    by a trial run if not given. `mask`, an array or a function of (x, mask), is handed on as the output's mask.
     """
+
+    makes_mask = True  # if mask is given
 
     def __init__(
         self,
@@ -50,43 +59,59 @@ class Lambda(Layer):
         output_shape: Any = None,
         mask: Any = None,
         arguments: Mapping[str, Any] | None = None,
-        gradient: Callable[[Array, Array, Array], Any] | None = None,
+        gradient: Callable[..., Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if not callable(function):
-            raise TypeError(f"function of Lambda must be callable, got {function!r}")
-        self.function, self.output_shape, self.mask, self.gradient = function, output_shape, mask, gradient
+            raise TypeError(f"function must be a function of an array, got {function!r}")
+        if gradient is not None and not callable(gradient):
+            raise TypeError(f"gradient must be a function of (x, y, dy), got {gradient!r}")
+        self.function = function
         self.arguments = dict(arguments or {})
+        self.gradient = getattr(function, "gradient", None) if gradient is None else gradient
+        self.mask = mask
         self.supports_masking = mask is not None
-        self._wants = [name for name in ("training", "mask") if name in inspect.signature(function).parameters]
+        self.output_shape = (
+            output_shape if output_shape is None or callable(output_shape)
+            else standard_shape("output_shape", output_shape)
+        )  # fmt: skip
+        self._expected = [name for name in ("mask", "training") if _takes(function, name)]
         self._saved: tuple[Array, Array] | None = None
+
+    def _run(self, x: Array, mask: Array | None, training: bool) -> Array:
+        extra = {name: value for name, value in (("mask", mask), ("training", training)) if name in self._expected}
+        return np.ascontiguousarray(self.function(x, **self.arguments, **extra), dtype=self.dtype)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         if callable(self.output_shape):
-            return tuple(self.output_shape(input_shape))
+            return tuple(self.output_shape(tuple(input_shape)))
         if self.output_shape is not None:
             return (input_shape[0], *self.output_shape)
-        # Sizes that are not known are tried twice: where the results differ, the size follows the input's.
-        tried = []
-        for size in (2, 3):
-            x = np.ones([size if known is None else known for known in input_shape], self.dtype)
-            tried.append(np.shape(self._run(x, False, None)))
-        return tuple(one if one == other else None for one, other in zip(*tried, strict=True))
+        try:
+            first, second = (
+                self._run(
+                    np.zeros([n if size is None else size for size in input_shape], self.dtype), None, False
+                ).shape
+                for n in _TRIALS
+            )
+        except Exception as error:
+            raise ValueError(
+                f"function of layer {self.name!r} fails on zeros of shape {tuple(input_shape)} ({error}): "
+                "give Lambda an output_shape"
+            ) from error
+        return tuple(one if one == other else None for one, other in zip(first, second, strict=True))
 
     def compute_mask(self, x: Array | None, mask: Array | None = None) -> Array | None:
         if self.mask is None:
             return super().compute_mask(x, mask)
-        found: Array | None = self.mask(x, mask) if callable(self.mask) else self.mask
-        return found
-
-    def _run(self, x: Array, training: bool, mask: Array | None) -> Array:
-        given = {"training": training, "mask": mask}
-        result = self.function(x, **self.arguments, **{name: given[name] for name in self._wants})
-        return np.ascontiguousarray(result, self.dtype)
+        found = self.mask(x, mask) if callable(self.mask) else self.mask
+        return None if found is None else np.ascontiguousarray(found, dtype=bool)
 
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
-        y = self._run(x, training, mask)
+        y = self._run(x, mask, training)
+        if y.shape[:1] != x.shape[:1]:
+            raise ValueError(f"function of layer {self.name!r} must keep the batch of {len(x)}, it gave {y.shape}")
         if training:
             self._saved = (x, y)
         return y
@@ -96,24 +121,35 @@ class Lambda(Layer):
             return None
         if self.gradient is None:
             raise ValueError(
-                f"layer {self.name!r} (Lambda) needs gradient=, a function of (x, y, dy) that returns dx, "
-                "to train the layers below it"
+                f"layer {self.name!r} stands behind layers that are trained: give Lambda a gradient(x, y, dy)"
             )
         assert self._saved is not None, "backward() follows forward(training=True)"
-        return np.ascontiguousarray(self.gradient(*self._saved, dy), dy.dtype)
+        x, y = self._saved
+        dx = np.ascontiguousarray(self.gradient(x, y, dy, **self.arguments), dtype=self.dtype)
+        if dx.shape != x.shape:
+            raise ValueError(f"gradient of layer {self.name!r} must have the shape of x, {x.shape}, got {dx.shape}")
+        return dx
 
     def get_config(self) -> dict[str, Any]:
         config = {**super().get_config(), "function": _described("function", self.function)}
-        for name in ("output_shape", "mask", "gradient"):
-            value = getattr(self, name)
-            if value is not None:
-                config[name] = _described(name, value) if callable(value) else value
+        if self.output_shape is not None:
+            shape = self.output_shape
+            config["output_shape"] = _described("output_shape", shape) if callable(shape) else shape
+        if self.mask is not None:
+            config["mask"] = _described("mask", self.mask) if callable(self.mask) else np.asarray(self.mask).tolist()
         return {**config, "arguments": self.arguments}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Lambda:
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Lambda:
+        """A new layer; its functions are looked up by name in `custom_objects`.
+
+        Raises:
+            ValueError: if one is missing there, or was saved as code.
+        """
         settings = dict(config)
-        for name in ("function", "output_shape", "mask", "gradient"):
-            if name in settings:
-                settings[name] = _found(name, settings[name])
+        for argument in ("function", "output_shape", "mask"):
+            if argument in settings:
+                settings[argument] = _found(
+                    argument, settings[argument], {**registry.get_custom_objects(), **(custom_objects or {})}
+                )
         return cls(**settings)

@@ -1,4 +1,4 @@
-"""Noise in training, nothing outside of it: GaussianNoise, GaussianDropout and AlphaDropout."""
+"""Noise in training: GaussianNoise, GaussianDropout and AlphaDropout."""
 
 from __future__ import annotations
 
@@ -6,102 +6,107 @@ import math
 from typing import Any
 
 from pyrnn import seeds
-from pyrnn.layers.base import Array, Layer, fraction, noise_sizes, standard_shape
+from pyrnn.layers.base import Array, Layer, fraction, standard_shape
+from pyrnn.layers.regularization import noise_sizes
 
-# SELU's constants: what AlphaDropout keeps at mean 0 and variance 1 (Klambauer et al. 2017).
-_ALPHA, _SCALE = 1.6732632423543772, 1.0507009873554805
+# Of the SELU activation: Klambauer et al. 2017, equation 2.
+_SELU_ALPHA = 1.6732632423543772
+_SELU_SCALE = 1.0507009873554805
 
 
-class _Noise(Layer):
-    """A layer that multiplies x by something random; what it is backward needs is kept."""
+class Noisy(Layer):
+    """A layer that draws factors for x in training: y = x * factor + offset; otherwise y = x."""
 
     supports_masking = True
 
-    def __init__(self, seed: int | None, **kwargs: Any) -> None:
+    def __init__(self, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.seed = seed
         self._rng = seeds.generator(seed)
-        self._slope: Array | None = None
-
-    def noisy(self, x: Array) -> tuple[Array, Array | None]:
-        """(y, dy/dx or None where it is 1)."""
-        raise NotImplementedError
-
-    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
-        if not training:
-            return x
-        y, self._slope = self.noisy(x)
-        return y
-
-    def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
-        if not need_dx:
-            return None
-        return dy if self._slope is None else dy * self._slope
+        self._factor: Array | None = None
 
     def stream_into(self, stream: Any) -> None:
         """Nothing to do outside of training."""
 
-    def _normal(self, x: Array) -> Array:
-        kind: Any = x.dtype.type
-        return self._rng.standard_normal(x.shape, dtype=kind)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "seed": self.seed}
+    def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
+        if not need_dx:
+            return None
+        return dy if self._factor is None else dy * self._factor
 
 
-class GaussianNoise(_Noise):
-    """x + normal noise of mean 0 and deviation `stddev` (0 to 1)."""
+class GaussianNoise(Noisy):
+    """x plus normal noise of standard deviation `stddev` in training."""
 
     def __init__(self, stddev: float, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
         self.stddev = fraction("stddev", stddev)
 
-    def noisy(self, x: Array) -> tuple[Array, Array | None]:
-        return x + self._normal(x) * x.dtype.type(self.stddev) if self.stddev else x, None
+    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
+        if not training or not self.stddev:
+            return x
+        noise: Any = self._rng.standard_normal(x.shape, dtype=x.dtype.type)
+        y: Array = x + x.dtype.type(self.stddev) * noise
+        return y
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "stddev": self.stddev}
+        return {**super().get_config(), "stddev": self.stddev, "seed": self.seed}
 
 
-class GaussianDropout(_Noise):
-    """x times normal noise of mean 1 and variance rate / (1 - rate). Source: Srivastava et al. 2014."""
+class GaussianDropout(Noisy):
+    """x times normal factors of mean 1 and variance rate / (1 - rate) in training. Source: Srivastava et al. 2014."""
 
     def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
-        self.rate = fraction("rate", rate)
-        if self.rate == 1:
-            raise ValueError("rate of GaussianDropout must be below 1, where its variance is infinite, got 1")
+        self.rate = _below_one(rate)
 
-    def noisy(self, x: Array) -> tuple[Array, Array | None]:
+    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
+        if not training:
+            return x
+        self._factor = None
         if not self.rate:
-            return x, None
-        scale = 1 + self._normal(x) * x.dtype.type(math.sqrt(self.rate / (1 - self.rate)))
-        return x * scale, scale
+            return x
+        kind = x.dtype.type
+        draw: Any = self._rng.standard_normal(x.shape, dtype=kind)
+        self._factor = kind(1) + kind(math.sqrt(self.rate / (1 - self.rate))) * draw
+        return x * self._factor
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "rate": self.rate}
+        return {**super().get_config(), "rate": self.rate, "seed": self.seed}
 
 
-class AlphaDropout(_Noise):
-    """Dropout that keeps mean and variance of SELU's outputs: dropped values become its negative limit.
+class AlphaDropout(Noisy):
+    """Dropout behind SELU: a share `rate` of x is set to its limit, then all is scaled to keep mean 0 and variance 1.
 
-    Source: Klambauer et al. 2017. `noise_shape` as in Dropout.
+    y = a (x k + alpha' (1 - k)) + b, k being 0 with probability `rate`; `noise_shape` as in Dropout. Source:
+    Klambauer et al. 2017, section 2.
     """
 
     def __init__(self, rate: float, noise_shape: Any = None, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
-        self.rate = fraction("rate", rate)
+        self.rate = _below_one(rate)
         self.noise_shape = None if noise_shape is None else standard_shape("noise_shape", noise_shape)
 
-    def noisy(self, x: Array) -> tuple[Array, Array | None]:
+    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
+        if not training:
+            return x
+        self._factor = None
         if not self.rate:
-            return x, None
-        kind: Any = x.dtype.type
-        low = -_ALPHA * _SCALE
-        factor = ((1 - self.rate) * (1 + self.rate * low**2)) ** -0.5 if self.rate < 1 else 0.0
-        kept = self._rng.random(noise_sizes(self.noise_shape, x.shape), dtype=kind) >= kind(self.rate)
-        slope = kept * kind(factor)
-        return x * slope + (~kept * kind(factor * low) - kind(factor * low * self.rate)), slope
+            return x
+        kind = x.dtype.type
+        draw: Any = self._rng.random(noise_sizes(self.noise_shape, x.shape), dtype=kind)
+        kept = (draw >= kind(self.rate)).astype(kind)
+        limit = -_SELU_ALPHA * _SELU_SCALE
+        a = ((1 - self.rate) * (1 + self.rate * limit**2)) ** -0.5
+        self._factor = kept * kind(a)
+        y: Array = x * self._factor + (kind(a * limit) * (1 - kept) - kind(a * limit * self.rate))
+        return y
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "rate": self.rate, "noise_shape": self.noise_shape}
+        return {**super().get_config(), "rate": self.rate, "seed": self.seed, "noise_shape": self.noise_shape}
+
+
+def _below_one(rate: Any) -> float:
+    """A rate that leaves something."""
+    if fraction("rate", rate) == 1:
+        raise ValueError("rate must be less than 1, for nothing would be left, got 1")
+    return float(rate)

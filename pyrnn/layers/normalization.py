@@ -1,7 +1,8 @@
-"""LayerNormalization."""
+"""LayerNormalization, GroupNormalization, RMSNormalization and UnitNormalization: each sample by itself."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,36 +11,69 @@ from pyrnn import backend, constraints, initializers, regularizers
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.parameters import Weight
 
+# The smallest length that UnitNormalization divides by, as in Keras.
+_SMALLEST_NORM = 1e-12
 
-class LayerNormalization(Layer):
-    """Each sample and step apart to mean 0 and variance 1 over its features, then gamma times it plus beta.
 
-    y = gamma (x - mean) / sqrt(variance + epsilon) + beta, over the last axis of x (batch, ..., features). Arguments
-    and defaults are Keras's. Source: Ba, Kiros and Hinton 2016.
-    """
+def axis_list(axis: Any) -> list[int]:
+    """The axes of an integer or a list of them."""
+    axes = list(axis) if isinstance(axis, (list, tuple)) else [axis]
+    if not axes or any(isinstance(each, bool) or not hasattr(each, "__index__") for each in axes):
+        raise TypeError(f"axis must be an integer or a list of integers, got {axis!r}")
+    return [int(each) for each in axes]
+
+
+def positions(axes: Sequence[int], shape: Shape) -> tuple[int, ...]:
+    """`axes` counted from 0, for x of `shape`."""
+    found = tuple(each % len(shape) for each in axes if -len(shape) <= each < len(shape))
+    if len(set(found)) != len(axes):
+        raise ValueError(f"axis must name different axes of x of shape {tuple(shape)}, got {list(axes)}")
+    return found
+
+
+class AxisLayer(Layer):
+    """A layer with weights along some axes of x; the sizes of these axes, and the rank, stay those it was built for."""
+
+    min_rank = 2
+    _positions: tuple[int, ...] = ()
+
+    def _fix(self, axes: Sequence[int], shape: Shape) -> tuple[int, ...]:
+        """Sizes of `axes`, which from now on must not change."""
+        self._positions = positions(axes, shape)
+        sizes = tuple(shape[each] for each in self._positions)
+        if None in sizes:
+            raise ValueError(
+                f"{type(self).__name__} must know the size of x along axis {list(axes)}, got x of shape {tuple(shape)}"
+            )
+        return sizes
+
+    def check_input(self, shape: Shape) -> None:
+        built = self.build_shape
+        if built is None:
+            super().check_input(shape)
+        elif len(shape) != len(built) or any(shape[each] != built[each] for each in self._positions):
+            raise ValueError(f"{type(self).__name__} expects x of a shape like {built}, got {tuple(shape)}")
+
+
+class ScaledLayer(AxisLayer):
+    """What the normalizing layers share: gamma and beta."""
 
     supports_masking = True
-    min_rank = 2
 
     def __init__(
         self,
-        axis: Any = -1,
-        epsilon: float = 1e-3,
-        center: bool = True,
-        scale: bool = True,
-        beta_initializer: Any = "zeros",
-        gamma_initializer: Any = "ones",
-        beta_regularizer: Any = None,
-        gamma_regularizer: Any = None,
-        beta_constraint: Any = None,
-        gamma_constraint: Any = None,
-        rms_scaling: bool = False,
+        epsilon: float,
+        center: bool,
+        scale: bool,
+        beta_initializer: Any,
+        gamma_initializer: Any,
+        beta_regularizer: Any,
+        gamma_regularizer: Any,
+        beta_constraint: Any,
+        gamma_constraint: Any,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if rms_scaling:
-            raise ValueError("LayerNormalization has no rms_scaling here, which Keras deprecates: leave it out")
-        self.axis = list(axis) if isinstance(axis, (list, tuple)) else axis
         self.epsilon = float(epsilon)
         self.center, self.scale = bool(center), bool(scale)
         self.beta_initializer = initializers.get(beta_initializer)
@@ -50,17 +84,9 @@ class LayerNormalization(Layer):
         self.gamma_constraint = constraints.get(gamma_constraint)
         self.gamma: Weight | None = None
         self.beta: Weight | None = None
-        self._saved: tuple[Array, ...] | None = None
+        self._saved: tuple[Any, ...] | None = None
 
-    def _build(self, input_shape: Shape) -> None:
-        last = len(input_shape) - 1
-        axes = self.axis if isinstance(self.axis, list) else [self.axis]
-        if [axis % len(input_shape) if isinstance(axis, int) else axis for axis in axes] != [last]:
-            raise ValueError(f"axis must be -1, the last axis of x of shape {input_shape}, got {self.axis}")
-        self.axis = axes
-        if input_shape[-1] is None:
-            raise ValueError(f"LayerNormalization must know the number of features, got x of shape {input_shape}")
-        shape = (input_shape[-1],)
+    def _add_scale(self, shape: tuple[int, ...]) -> None:
         if self.scale:
             self.gamma = self.add_weight(
                 shape,
@@ -78,37 +104,12 @@ class LayerNormalization(Layer):
                 constraint=self.beta_constraint,
             )
 
-    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
-        y, saved = backend.layer_norm_forward(x, *self._arrays("array"), epsilon=self.epsilon, training=training)
-        if training:
-            self._saved = saved
-        return y
-
-    def _arrays(self, name: str) -> tuple[Array | None, Array | None]:
-        """`array` or `gradient` of gamma and beta, None where there is none."""
-        gamma, beta = (None if weight is None else getattr(weight, name) for weight in (self.gamma, self.beta))
-        return gamma, beta
-
-    def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
-        assert self._saved is not None, "backward() follows forward(training=True)"
-        d_gamma, d_beta = self._arrays("gradient")
-        return backend.layer_norm_backward(
-            np.ascontiguousarray(dy), self._saved, self._arrays("array")[0], d_gamma=d_gamma, d_beta=d_beta,
-            need_dx=need_dx,
-        )  # fmt: skip
-
-    def stream_into(self, stream: Any) -> None:
-        gamma, beta = (None if weight is None else weight.array for weight in (self.gamma, self.beta))
-        stream.add_layer_norm(gamma, beta, self.epsilon)
-
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
-            "axis": self.axis,
             "epsilon": self.epsilon,
             "center": self.center,
             "scale": self.scale,
-            "rms_scaling": False,
             "beta_initializer": initializers.serialize(self.beta_initializer),
             "gamma_initializer": initializers.serialize(self.gamma_initializer),
             "beta_regularizer": regularizers.serialize(self.beta_regularizer),
@@ -116,3 +117,276 @@ class LayerNormalization(Layer):
             "beta_constraint": constraints.serialize(self.beta_constraint),
             "gamma_constraint": constraints.serialize(self.gamma_constraint),
         }
+
+
+def _centred_gradient(dy: Array, normal: Array, factor: Array, axes: tuple[int, ...]) -> Array:
+    """dx of normal = (x - mean) * factor, factor = 1 / sqrt(variance + epsilon), moments over `axes`."""
+    along = normal * (dy * normal).mean(axis=axes, keepdims=True)
+    dx: Array = (dy - dy.mean(axis=axes, keepdims=True) - along) * factor
+    return dx
+
+
+class LayerNormalization(ScaledLayer):
+    """Each sample and step apart to mean 0 and variance 1 over `axis`, then gamma times it plus beta.
+
+    y = gamma (x - mean) / sqrt(variance + epsilon) + beta; gamma and beta have the sizes of `axis`. Arguments and
+    defaults are Keras's. Source: Ba, Kiros and Hinton 2016.
+    """
+
+    def __init__(
+        self,
+        axis: Any = -1,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
+        rms_scaling: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            epsilon,
+            center,
+            scale,
+            beta_initializer,
+            gamma_initializer,
+            beta_regularizer,
+            gamma_regularizer,
+            beta_constraint,
+            gamma_constraint,
+            **kwargs,
+        )
+        if rms_scaling:
+            raise ValueError("LayerNormalization has no rms_scaling here, which Keras deprecates: use RMSNormalization")
+        axes = axis_list(axis)
+        self.axis = axes if isinstance(axis, (list, tuple)) else axes[0]
+        self._broadcast: Shape = ()
+        self._in_kernel: tuple[Array, ...] | None = None  # what the kernel keeps, where the axis is the last
+
+    def _arrays(self, name: str) -> tuple[Array | None, Array | None]:
+        """`array` or `gradient` of gamma and beta, None where there is none."""
+        gamma, beta = (None if weight is None else getattr(weight, name) for weight in (self.gamma, self.beta))
+        return gamma, beta
+
+    def _build(self, input_shape: Shape) -> None:
+        self.axis = sorted(axis_list(self.axis))
+        sizes = self._fix(self.axis, input_shape)
+        fixed = self._positions
+        self._broadcast = tuple(size if each in fixed else 1 for each, size in enumerate(input_shape))
+        self._add_scale(sizes)
+
+    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
+        axes = self._positions
+        if axes == (x.ndim - 1,):
+            y, kept = backend.layer_norm_forward(x, *self._arrays("array"), epsilon=self.epsilon, training=training)
+            if training:
+                self._in_kernel = kept
+            return y
+        centred = x - x.mean(axis=axes, keepdims=True)
+        factor = 1 / np.sqrt(np.square(centred).mean(axis=axes, keepdims=True) + x.dtype.type(self.epsilon))
+        normal: Array = centred * factor
+        if training:
+            self._saved = (normal, factor)
+        y = normal if self.gamma is None else normal * self.gamma.array.reshape(self._broadcast)
+        return y if self.beta is None else y + self.beta.array.reshape(self._broadcast)
+
+    def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
+        if self._positions == (dy.ndim - 1,):
+            assert self._in_kernel is not None, "backward() follows forward(training=True)"
+            d_gamma, d_beta = self._arrays("gradient")
+            return backend.layer_norm_backward(
+                np.ascontiguousarray(dy), self._in_kernel, self._arrays("array")[0], d_gamma=d_gamma, d_beta=d_beta,
+                need_dx=need_dx,
+            )  # fmt: skip
+        assert self._saved is not None, "backward() follows forward(training=True)"
+        normal, factor = self._saved
+        others = tuple(each for each in range(dy.ndim) if each not in self._positions)
+        if self.beta is not None:
+            self.beta.gradient[...] = dy.sum(axis=others).reshape(self.beta.shape)
+        if self.gamma is not None:
+            self.gamma.gradient[...] = (dy * normal).sum(axis=others).reshape(self.gamma.shape)
+            dy = dy * self.gamma.array.reshape(self._broadcast)
+        return _centred_gradient(dy, normal, factor, self._positions) if need_dx else None
+
+    def stream_into(self, stream: Any) -> None:
+        assert self.build_shape is not None
+        if self._positions != (len(self.build_shape) - 1,):
+            raise ValueError(f"layer {self.name!r} normalizes over axis {self.axis}: only the last can be streamed")
+        gamma, beta = (None if weight is None else weight.array for weight in (self.gamma, self.beta))
+        stream.add_layer_norm(gamma, beta, self.epsilon)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "axis": self.axis, "rms_scaling": False}
+
+
+class GroupNormalization(ScaledLayer):
+    """The channels (`axis`) in `groups` of neighbours; each group of a sample to mean 0 and variance 1.
+
+    The moments run over the channels of a group and all steps; `groups` of -1 means one channel a group. Arguments
+    and defaults are Keras's. Source: Wu and He 2018.
+    """
+
+    def __init__(
+        self,
+        groups: int = 32,
+        axis: int = -1,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            epsilon,
+            center,
+            scale,
+            beta_initializer,
+            gamma_initializer,
+            beta_regularizer,
+            gamma_regularizer,
+            beta_constraint,
+            gamma_constraint,
+            **kwargs,
+        )
+        if isinstance(groups, bool) or not isinstance(groups, int) or (groups < 1 and groups != -1):
+            raise ValueError(f"groups must be a positive integer or -1, got {groups!r}")
+        self.groups = groups
+        (self.axis,) = axis_list([axis])
+
+    def _build(self, input_shape: Shape) -> None:
+        (channels,) = self._fix([self.axis], input_shape)
+        if self._positions == (0,):
+            raise ValueError("axis of GroupNormalization must not be the batch axis, got 0")
+        self.groups = channels if self.groups == -1 else self.groups
+        if channels % self.groups:
+            raise ValueError(f"the channels of x must be a multiple of groups={self.groups}, got {channels}")
+        self._add_scale((channels,))
+
+    def _channels_first(self, x: Array) -> Array:
+        return np.ascontiguousarray(np.moveaxis(x, self._positions[0], 1))
+
+    def _back(self, x: Array) -> Array:
+        return np.ascontiguousarray(np.moveaxis(x, 1, self._positions[0]))
+
+    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
+        first = self._channels_first(x)
+        grouped = first.reshape(len(x), self.groups, -1)
+        centred = grouped - grouped.mean(axis=-1, keepdims=True)
+        factor = 1 / np.sqrt(np.square(centred).mean(axis=-1, keepdims=True) + x.dtype.type(self.epsilon))
+        normal: Array = centred * factor
+        if training:
+            self._saved = (normal, factor)
+        y = normal.reshape(first.shape)
+        sizes = (-1,) + (1,) * (x.ndim - 2)
+        if self.gamma is not None:
+            y = y * self.gamma.array.reshape(sizes)
+        if self.beta is not None:
+            y = y + self.beta.array.reshape(sizes)
+        return self._back(y)
+
+    def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
+        assert self._saved is not None, "backward() follows forward(training=True)"
+        normal, factor = self._saved
+        first = self._channels_first(dy)
+        others = (0, *range(2, dy.ndim))
+        if self.beta is not None:
+            self.beta.gradient[...] = first.sum(axis=others)
+        if self.gamma is not None:
+            self.gamma.gradient[...] = (first * normal.reshape(first.shape)).sum(axis=others)
+            first = first * self.gamma.array.reshape((-1,) + (1,) * (dy.ndim - 2))
+        if not need_dx:
+            return None
+        dx = _centred_gradient(first.reshape(normal.shape), normal, factor, (-1,))
+        return self._back(dx.reshape(first.shape))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "groups": self.groups, "axis": self.axis}
+
+
+class RMSNormalization(AxisLayer):
+    """y = scale x / sqrt(mean(x**2) + epsilon) over `axis`. Source: Zhang and Sennrich 2019."""
+
+    def __init__(self, axis: Any = -1, epsilon: float = 1e-6, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        axes = axis_list(axis)
+        self.axis = axes if isinstance(axis, (list, tuple)) else axes[0]
+        self.epsilon = float(epsilon)
+        self.scale: Weight
+        self._broadcast: Shape = ()
+        self._saved: tuple[Array, Array] | None = None
+
+    def _build(self, input_shape: Shape) -> None:
+        self.axis = sorted(axis_list(self.axis))
+        sizes = self._fix(self.axis, input_shape)
+        fixed = self._positions
+        self._broadcast = tuple(size if each in fixed else 1 for each, size in enumerate(input_shape))
+        self.scale = self.add_weight(sizes, "scale", initializer="ones")
+
+    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
+        square = np.square(x).mean(axis=self._positions, keepdims=True)
+        factor = 1 / np.sqrt(square + x.dtype.type(self.epsilon))
+        normal: Array = x * factor
+        if training:
+            self._saved = (normal, factor)
+        return normal * self.scale.array.reshape(self._broadcast)
+
+    def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
+        assert self._saved is not None, "backward() follows forward(training=True)"
+        normal, factor = self._saved
+        others = tuple(each for each in range(dy.ndim) if each not in self._positions)
+        self.scale.gradient[...] = (dy * normal).sum(axis=others).reshape(self.scale.shape)
+        if not need_dx:
+            return None
+        dy = dy * self.scale.array.reshape(self._broadcast)
+        dx: Array = (dy - normal * (dy * normal).mean(axis=self._positions, keepdims=True)) * factor
+        return dx
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "axis": self.axis, "epsilon": self.epsilon}
+
+
+class UnitNormalization(Layer):
+    """x over its Euclidean length along `axis`, so that the length becomes 1; zeros stay zeros."""
+
+    supports_masking = True
+
+    def __init__(self, axis: Any = -1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        axes = axis_list(axis)
+        self.axis = axes if isinstance(axis, (list, tuple)) else axes[0]
+        self._saved: tuple[Array, Array] | None = None
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        positions(axis_list(self.axis), input_shape)
+        return tuple(input_shape)
+
+    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
+        axes = positions(axis_list(self.axis), x.shape)
+        length = np.sqrt(np.square(x).sum(axis=axes, keepdims=True))
+        factor: Array = 1 / np.maximum(length, x.dtype.type(_SMALLEST_NORM))
+        y: Array = x * factor
+        if training:
+            self._saved = (y, factor)
+        return y
+
+    def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
+        if not need_dx:
+            return None
+        assert self._saved is not None, "backward() follows forward(training=True)"
+        y, factor = self._saved
+        axes = positions(axis_list(self.axis), y.shape)
+        along = y * (dy * y).sum(axis=axes, keepdims=True)
+        dx: Array = np.where(factor < 1 / _SMALLEST_NORM, dy - along, dy) * factor
+        return dx
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "axis": self.axis}

@@ -104,22 +104,23 @@ class GlobalPooling1D(Layer):
 
 
 class GlobalMaxPooling1D(GlobalPooling1D):
-    """The largest value over time."""
+    """The largest value over time; steps that share it share its gradient."""
 
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
-        y: Array = x.max(axis=1, keepdims=self.keepdims)
+        largest: Array = x.max(axis=1, keepdims=True)
         if training:
-            self._saved = (x,)
-        return y
+            self._saved = (x, largest)
+        return largest if self.keepdims else largest[:, 0]
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
         if not need_dx:
             return None
         assert self._saved is not None, "backward() follows forward(training=True)"
-        (x,) = self._saved
-        dx: Array = np.zeros_like(x)
-        first = x.argmax(axis=1)[:, None, :]
-        np.put_along_axis(dx, first, dy.reshape(first.shape), axis=1)
+        x, largest = self._saved
+        reached = x == largest
+        with np.errstate(divide="ignore", invalid="ignore"):  # a NaN reaches nothing
+            share = dy.reshape(largest.shape) / reached.sum(axis=1, keepdims=True, dtype=x.dtype)
+            dx: Array = reached * share
         return dx
 
 

@@ -1,11 +1,21 @@
-"""Dropout, whole features of it (SpatialDropout1D), and ActivityRegularization."""
+"""Dropout, SpatialDropout1D and ActivityRegularization."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from pyrnn import regularizers, seeds
-from pyrnn.layers.base import Array, Layer, dropout_scale, fraction, noise_sizes, standard_shape
+from pyrnn.layers.base import Array, Layer, Shape, dropout_scale, fraction, standard_shape
+from pyrnn.layers.core import Identity
+
+
+def noise_sizes(noise_shape: Shape | None, shape: Shape) -> Shape:
+    """`noise_shape` for x of `shape`: None means the size of x."""
+    if noise_shape is None:
+        return shape
+    if len(noise_shape) != len(shape):
+        raise ValueError(f"noise_shape must have the {len(shape)} axes of x, got {noise_shape}")
+    return tuple(have if want is None else want for have, want in zip(shape, noise_shape, strict=True))
 
 
 class Dropout(Layer):
@@ -47,41 +57,27 @@ class Dropout(Layer):
 
 
 class SpatialDropout1D(Dropout):
-    """Dropout of whole features: a feature of x (batch, time, features) is dropped at all steps or at none.
+    """Dropout of whole channels: x (batch, time, channels) shares its fate along time. Source: Tompson et al. 2014."""
 
-    Source: Tompson et al. 2015.
-    """
+    axes = ("batch", "time", "channels")
 
-    axes = ("batch", "time", "features")
+    def __init__(
+        self, rate: float, seed: int | None = None, name: str | None = None, dtype: Any = None, **kwargs: Any
+    ) -> None:
+        super().__init__(rate, (None, 1, None), seed, name=name, dtype=dtype, **kwargs)
 
-    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
-        super().__init__(rate, noise_shape=(None, 1, None), seed=seed, **kwargs)
+    def get_config(self) -> dict[str, Any]:
+        return {"rate": self.rate, "seed": self.seed, "name": self.name, "dtype": self.dtype}
+
+
+class ActivityRegularization(Identity):
+    """x itself; adds l1 * sum(|x|) + l2 * sum(x**2), over the batch size, to the loss."""
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(activity_regularizer=regularizers.L1L2(l1=l1, l2=l2), **kwargs)
+        self.l1, self.l2 = l1, l2
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
-        del config["noise_shape"], config["trainable"]  # Keras's has neither and takes no more
-        return config
-
-
-class ActivityRegularization(Layer):
-    """x as it is, with the penalty l1 * sum(|x|) + l2 * sum(x**2) over the batch size."""
-
-    supports_masking = True
-
-    def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Any) -> None:
-        super().__init__(activity_regularizer=regularizers.L1L2(l1, l2), **kwargs)
-        self.l1, self.l2 = float(l1), float(l2)
-
-    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
-        return x
-
-    def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
-        return dy if need_dx else None
-
-    def stream_into(self, stream: Any) -> None:
-        """Nothing to do outside of training."""
-
-    def get_config(self) -> dict[str, Any]:
-        config = {**super().get_config(), "l1": self.l1, "l2": self.l2}
         del config["activity_regularizer"]
-        return config
+        return {**config, "l1": self.l1, "l2": self.l2}

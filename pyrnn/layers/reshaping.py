@@ -1,4 +1,4 @@
-"""Other shapes, the same values: Flatten, Reshape, RepeatVector, Permute, and steps added, cut off or repeated."""
+"""Another shape, no other number: Flatten, Reshape, Permute, RepeatVector, ZeroPadding1D, Cropping1D, UpSampling1D."""
 
 from __future__ import annotations
 
@@ -91,48 +91,49 @@ class RepeatVector(Layer):
 
 
 class Permute(Layer):
-    """The axes after the batch in another order: dims (2, 1) swaps the first two."""
+    """The axes of a sample in the order `dims`, 1 being the first axis behind the batch."""
 
     def __init__(self, dims: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.dims = tuple(int(axis) for axis in dims)
+        self.dims = tuple(dims)
         if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
-            raise ValueError(f"dims must hold each axis from 1 to {len(self.dims)} once, got {dims!r}")
+            raise ValueError(f"dims must hold each of 1 to {len(self.dims)} once, got {dims!r}")
+        self._order = (0, *self.dims)
 
     def check_input(self, shape: Shape) -> None:
-        if len(shape) != len(self.dims) + 1:
-            raise ValueError(f"Permute{self.dims} expects x with {len(self.dims) + 1} axes, got shape {tuple(shape)}")
+        if len(shape) != len(self._order):
+            raise ValueError(f"Permute({self.dims}) expects x with {len(self._order)} axes, got shape {tuple(shape)}")
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        return (input_shape[0], *(input_shape[axis] for axis in self.dims))
+        return tuple(input_shape[axis] for axis in self._order)
 
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
-        return np.ascontiguousarray(x.transpose(0, *self.dims))
+        return np.ascontiguousarray(x.transpose(self._order))
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
-        return np.ascontiguousarray(dy.transpose(np.argsort((0, *self.dims)))) if need_dx else None
+        return np.ascontiguousarray(dy.transpose(np.argsort(self._order))) if need_dx else None
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "dims": self.dims}
 
 
-def _pair(argument: str, value: Any) -> tuple[int, int]:
-    """Two whole numbers of at least 0, from two or from one that stands for both."""
-    pair = tuple(value) if isinstance(value, list | tuple) else (value, value)
-    if len(pair) != 2 or any(isinstance(size, bool) or not isinstance(size, int) or size < 0 for size in pair):
-        raise ValueError(f"{argument} must be a whole number of at least 0 or two of them, got {value!r}")
-    return pair
+def _two_counts(argument: str, value: Any) -> tuple[int, int]:
+    """Counts at the start and at the end, from one number or two."""
+    pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    if len(pair) != 2 or any(isinstance(n, bool) or not hasattr(n, "__index__") or n < 0 for n in pair):
+        raise ValueError(f"{argument} must be an integer of at least 0 or two of them, got {value!r}")
+    return int(pair[0]), int(pair[1])
 
 
 class ZeroPadding1D(Layer):
-    """Zeros before and after the steps of x (batch, time, features)."""
+    """`padding` steps of zeros before and behind x (batch, time, channels)."""
 
-    axes = ("batch", "time", "features")
+    axes = ("batch", "time", "channels")
 
     def __init__(self, padding: Any = 1, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         check_data_format("ZeroPadding1D", data_format)
-        self.padding = _pair("padding", padding)
+        self.padding = _two_counts("padding", padding)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         time = input_shape[1]
@@ -142,32 +143,32 @@ class ZeroPadding1D(Layer):
         return np.pad(x, ((0, 0), self.padding, (0, 0)))
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
-        before, after = self.padding
-        return np.ascontiguousarray(dy[:, before : dy.shape[1] - after]) if need_dx else None
+        first, last = self.padding
+        return np.ascontiguousarray(dy[:, first : dy.shape[1] - last]) if need_dx else None
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "padding": self.padding, "data_format": "channels_last"}
 
 
 class Cropping1D(Layer):
-    """x (batch, time, features) without its first and last steps."""
+    """x (batch, time, channels) without its first and last `cropping` steps."""
 
-    axes = ("batch", "time", "features")
+    axes = ("batch", "time", "channels")
 
     def __init__(self, cropping: Any = (1, 1), **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.cropping = _pair("cropping", cropping)
+        self.cropping = _two_counts("cropping", cropping)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         time = input_shape[1]
         if time is not None and time <= sum(self.cropping):
-            raise ValueError(f"cropping {self.cropping} leaves no step of x of shape {tuple(input_shape)}")
+            raise ValueError(f"cropping must leave at least one of the {time} steps of x, got {self.cropping}")
         return (input_shape[0], None if time is None else time - sum(self.cropping), input_shape[2])
 
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
         self.compute_output_shape(x.shape)
-        before, after = self.cropping
-        return np.ascontiguousarray(x[:, before : x.shape[1] - after])
+        first, last = self.cropping
+        return np.ascontiguousarray(x[:, first : x.shape[1] - last])
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
         return np.pad(dy, ((0, 0), self.cropping, (0, 0))) if need_dx else None
@@ -177,9 +178,9 @@ class Cropping1D(Layer):
 
 
 class UpSampling1D(Layer):
-    """Each step of x (batch, time, features) `size` times."""
+    """Each step of x (batch, time, channels), `size` times."""
 
-    axes = ("batch", "time", "features")
+    axes = ("batch", "time", "channels")
 
     def __init__(self, size: int = 2, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -195,8 +196,8 @@ class UpSampling1D(Layer):
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
         if not need_dx:
             return None
-        batch, time, features = dy.shape
-        dx: Array = dy.reshape(batch, time // self.size, self.size, features).sum(axis=2)
+        batch, time, channels = dy.shape
+        dx: Array = dy.reshape(batch, time // self.size, self.size, channels).sum(axis=2)
         return dx
 
     def get_config(self) -> dict[str, Any]:

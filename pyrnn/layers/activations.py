@@ -1,0 +1,268 @@
+"""Activations with parameters of their own: LeakyReLU, PReLU, ELU, ReLU and Softmax."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from pyrnn import backend, constraints, initializers, regularizers
+from pyrnn.layers.base import Array, Layer, Shape
+from pyrnn.layers.normalization import AxisLayer, axis_list, positions
+from pyrnn.parameters import Weight
+
+# What stands in for masked values before a softmax, as in Keras.
+_LOWEST = -1e9
+
+
+def _slope(argument: str, value: Any) -> float:
+    """A number of at least 0."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not value >= 0:
+        raise ValueError(f"{argument} must be a number of at least 0, got {value!r}")
+    return value  # type: ignore[return-value]  # an int stays one, for the config
+
+
+class Elementwise(Layer):
+    """A function of each value; by the core where it has the function with these parameters."""
+
+    supports_masking = True
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._core: str | None = None
+        self._saved: tuple[Array, Array] | None = None
+
+    def _function(self, x: Array) -> Array:
+        raise NotImplementedError
+
+    def _derivative(self, x: Array, y: Array) -> Array:
+        raise NotImplementedError
+
+    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
+        y = self._function(x) if self._core is None else backend.activation_forward(x, self._core)
+        if training:
+            self._saved = (x, y)
+        return y
+
+    def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
+        if not need_dx:
+            return None
+        assert self._saved is not None, "backward() follows forward(training=True)"
+        x, y = self._saved
+        if self._core is not None:
+            return backend.activation_backward(x, y, dy, self._core)
+        return dy * self._derivative(x, y)
+
+    def stream_into(self, stream: Any) -> None:
+        if self._core is None:
+            super().stream_into(stream)
+        stream.add_activation(self._core)
+
+
+class ReLU(Elementwise):
+    """x above `threshold` (at most `max_value`), negative_slope * (x - threshold) below it."""
+
+    def __init__(
+        self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.max_value = None if max_value is None else _slope("max_value", max_value)
+        self.negative_slope = _slope("negative_slope", negative_slope)
+        self.threshold = _slope("threshold", threshold)
+        if not self.negative_slope and not self.threshold and self.max_value in (None, 6):
+            self._core = "relu" if self.max_value is None else "relu6"
+
+    def _function(self, x: Array) -> Array:
+        kind = x.dtype.type
+        y: Array = np.where(x > self.threshold, x, kind(0))
+        if self.max_value is not None:
+            y = np.minimum(y, kind(self.max_value))
+        if self.negative_slope:
+            y = y + kind(self.negative_slope) * np.minimum(x - kind(self.threshold), kind(0))
+        return y
+
+    def _derivative(self, x: Array, y: Array) -> Array:
+        """Keras's at the kinks too: 0 at the threshold, 1 at max_value; a mere slope holds at 0, relu6 ends at 6."""
+        above = x > self.threshold
+        below = x < self.threshold if self.threshold or self.max_value is not None else ~above
+        if self.max_value is not None:
+            above &= x < self.max_value if self.max_value == 6 and not self.threshold else x <= self.max_value
+        kind = x.dtype.type
+        slope: Array = np.where(above, kind(1), np.where(below, kind(self.negative_slope), kind(0)))
+        return slope
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "max_value": self.max_value,
+            "negative_slope": self.negative_slope,
+            "threshold": self.threshold,
+        }
+
+
+class LeakyReLU(Elementwise):
+    """x, or negative_slope * x where x is negative. `alpha` is the slope's old name."""
+
+    def __init__(self, negative_slope: float = 0.3, *, alpha: float | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.negative_slope = _slope("negative_slope", negative_slope if alpha is None else alpha)
+        if self.negative_slope == 0.2:
+            self._core = "leaky_relu"
+
+    def _function(self, x: Array) -> Array:
+        return np.where(x < 0, x * x.dtype.type(self.negative_slope), x)
+
+    def _derivative(self, x: Array, y: Array) -> Array:
+        slope: Array = np.where(x > 0, x.dtype.type(1), x.dtype.type(self.negative_slope))
+        return slope
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "negative_slope": self.negative_slope}
+
+
+class ELU(Elementwise):
+    """x, or alpha * (exp(x) - 1) where x is negative. Source: Clevert, Unterthiner and Hochreiter 2015."""
+
+    def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if isinstance(alpha, bool) or not isinstance(alpha, (int, float, np.number)):
+            raise TypeError(f"alpha must be a number, got {alpha!r}")
+        self.alpha = alpha
+        if self.alpha == 1:
+            self._core = "elu"
+
+    def _function(self, x: Array) -> Array:
+        kind = x.dtype.type
+        return np.where(x > 0, x, kind(self.alpha) * np.expm1(np.minimum(x, kind(0))))
+
+    def _derivative(self, x: Array, y: Array) -> Array:
+        kind = x.dtype.type
+        slope: Array = np.where(x > 0, kind(1), y + kind(self.alpha))
+        return slope
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "alpha": self.alpha}
+
+
+class PReLU(AxisLayer):
+    """x, or alpha * x where x is negative, with a trained alpha for each value of a sample.
+
+    alpha is the same along `shared_axes` (1 is the first axis behind the batch). Source: He et al. 2015.
+    """
+
+    supports_masking = True
+
+    def __init__(
+        self,
+        alpha_initializer: Any = "Zeros",
+        alpha_regularizer: Any = None,
+        alpha_constraint: Any = None,
+        shared_axes: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.alpha_initializer = initializers.get(alpha_initializer)
+        self.alpha_regularizer = regularizers.get(alpha_regularizer)
+        self.alpha_constraint = constraints.get(alpha_constraint)
+        self.shared_axes = None if shared_axes is None else axis_list(shared_axes)
+        self.alpha: Weight
+        self._x: Array | None = None
+
+    def _build(self, input_shape: Shape) -> None:
+        shared = () if self.shared_axes is None else positions(self.shared_axes, input_shape)
+        if 0 in shared:
+            raise ValueError(f"shared_axes must not hold the batch axis, got {self.shared_axes}")
+        own = [each for each in range(1, len(input_shape)) if each not in shared]
+        self._fix(own, input_shape)
+        self.alpha = self.add_weight(
+            tuple(input_shape[each] if each in own else 1 for each in range(1, len(input_shape))),
+            "alpha",
+            initializer=self.alpha_initializer,
+            regularizer=self.alpha_regularizer,
+            constraint=self.alpha_constraint,
+        )
+
+    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
+        if training:
+            self._x = x
+        return np.where(x > 0, x, self.alpha.array * x)
+
+    def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
+        assert self._x is not None, "backward() follows forward(training=True)"
+        x = self._x
+        shared = (0, *(each for each in range(1, x.ndim) if each not in self._positions))
+        below = (dy * np.minimum(x, x.dtype.type(0))).sum(axis=shared)
+        self.alpha.gradient[...] = below.reshape(self.alpha.shape)
+        if not need_dx:
+            return None
+        # 0 at 0, as in Keras, for which this is relu(x) - alpha * relu(-x).
+        return np.where(x > 0, dy, dy * self.alpha.array * (x < 0))
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "alpha_initializer": initializers.serialize(self.alpha_initializer),
+            "alpha_regularizer": regularizers.serialize(self.alpha_regularizer),
+            "alpha_constraint": constraints.serialize(self.alpha_constraint),
+            "shared_axes": self.shared_axes,
+        }
+
+
+class Softmax(Layer):
+    """exp(x) over its sum along `axis`, one or several axes; values whose mask is False get 0 and do not count.
+
+    The mask must fit x as NumPy broadcasts arrays.
+    """
+
+    supports_masking = True
+
+    def __init__(self, axis: Any = -1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        axes = axis_list(axis)
+        self.axis = axes if isinstance(axis, (list, tuple)) else axes[0]
+        self._saved: tuple[Any, ...] | None = None
+
+    def _rows(self, x: Array) -> tuple[Array, Shape, tuple[int, ...]]:
+        """x with `axis` as its last axis, the shape before these became one, and their places."""
+        places = positions(axis_list(self.axis), x.shape)
+        moved = np.moveaxis(x, places, range(x.ndim - len(places), x.ndim))
+        last = math.prod(moved.shape[x.ndim - len(places) :])
+        return np.ascontiguousarray(moved).reshape(-1, last), moved.shape, places
+
+    def _back(self, rows: Array, shape: Shape, places: tuple[int, ...]) -> Array:
+        wide = rows.reshape(shape)
+        return np.ascontiguousarray(np.moveaxis(wide, range(wide.ndim - len(places), wide.ndim), places))
+
+    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
+        if mask is not None:
+            try:
+                mask = np.broadcast_to(mask, x.shape)
+            except ValueError:
+                raise ValueError(f"mask of Softmax must fit x of shape {x.shape}, got shape {mask.shape}") from None
+            x = np.where(mask, x, x.dtype.type(_LOWEST))
+        rows, shape, places = self._rows(x)
+        y = backend.activation_forward(rows, "softmax")
+        if training:
+            self._saved = (rows, y, mask)
+        wide = self._back(y, shape, places)
+        return wide if mask is None else np.where(mask, wide, x.dtype.type(0))
+
+    def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
+        if not need_dx:
+            return None
+        assert self._saved is not None, "backward() follows forward(training=True)"
+        rows, y, mask = self._saved
+        if mask is not None:
+            dy = np.where(mask, dy, dy.dtype.type(0))
+        d_rows, shape, places = self._rows(dy)
+        dx = self._back(backend.activation_backward(rows, y, d_rows, "softmax"), shape, places)
+        return dx if mask is None else np.where(mask, dx, dx.dtype.type(0))
+
+    def stream_into(self, stream: Any) -> None:
+        if self.axis not in (-1, [-1]):
+            super().stream_into(stream)
+        stream.add_activation("softmax")
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "axis": self.axis}

@@ -1,0 +1,138 @@
+"""Normalization: features by the moments of a data set."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from pyrnn.layers.base import Array, Shape
+from pyrnn.layers.core import plain_numbers
+from pyrnn.layers.normalization import AxisLayer, axis_list
+from pyrnn.parameters import Weight
+
+# The smallest standard deviation that is divided by, as in Keras.
+_SMALLEST_STDDEV = 1e-7
+
+
+class Normalization(AxisLayer):
+    """(x - mean) / sqrt(variance), for each position along `axis` (None: one mean for all).
+
+    The moments are either given as `mean` and `variance` or found by `adapt(data)`; training does not change them.
+    `invert` undoes it: x * sqrt(variance) + mean. Until `adapt` was called the moments are 0 and 1.
+    """
+
+    supports_masking = True
+    min_rank = 1
+
+    def __init__(
+        self, axis: Any = -1, mean: Any = None, variance: Any = None, invert: bool = False, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.axis = () if axis is None or axis == () or axis == [] else tuple(axis_list(axis))
+        self.invert = bool(invert)
+        self.input_mean, self.input_variance = plain_numbers(mean), plain_numbers(variance)
+        if (mean is None) != (variance is None):
+            raise ValueError(f"mean and variance must be given together, got {mean!r} and {variance!r}")
+        if np.shape(self.input_mean) != np.shape(self.input_variance):
+            raise ValueError(
+                f"mean and variance must have one shape, got {np.shape(self.input_mean)} "
+                f"and {np.shape(self.input_variance)}"
+            )
+        if mean is not None and np.ndim(self.input_mean) > len(self.axis):
+            raise ValueError(
+                f"mean must have no more axes than axis names, {len(self.axis)}, got shape {np.shape(self.input_mean)}"
+            )
+        self.adapt_mean: Weight
+        self.adapt_variance: Weight
+        self.count: Weight
+        self._broadcast: Shape = ()
+        self._given: tuple[Array, Array] | None = None
+
+    def _build(self, input_shape: Shape) -> None:
+        self._fix(self.axis, input_shape)
+        self._positions = tuple(sorted(self._positions))
+        sizes = tuple(input_shape[each] for each in self._positions)
+        kept = self._positions
+        self._broadcast = tuple(size if each in kept else 1 for each, size in enumerate(input_shape))
+        if self.input_mean is None:
+            self.adapt_mean = self.add_weight(sizes, "mean", initializer="zeros", trainable=False)
+            self.adapt_variance = self.add_weight(sizes, "variance", initializer="ones", trainable=False)
+            # Keras keeps it, an integer, for the sake of old files.
+            self.count = Weight((), "count", "int32", trainable=False)
+            self.count.path = f"{self.name}/count"
+            self._weights.append(self.count)
+            return
+        given = []
+        for value in (self.input_mean, self.input_variance):
+            array = np.asarray(value, self.dtype)
+            try:
+                array = np.broadcast_to(array, sizes).reshape(self._broadcast)
+            except ValueError:
+                raise ValueError(f"mean must fit the sizes {sizes} of x along axis, got shape {array.shape}") from None
+            given.append(array)
+        self._given = (given[0], given[1])
+
+    def adapt(self, data: Any) -> None:
+        """Set the moments to those of `data`: an array, or an iterable of batches (of tuples, their first part).
+
+        Raises:
+            ValueError: if the moments were given, or `data` is empty or of another shape than before.
+        """
+        if self.input_mean is not None:
+            raise ValueError("adapt() finds mean and variance, but they were given to this layer")
+        if not isinstance(data, np.ndarray) and not isinstance(data, Iterable):
+            raise TypeError(f"data must be an array or an iterable of batches, got {data!r}")
+        count, mean, variance = 0, np.zeros(()), np.zeros(())
+        for part in [data] if isinstance(data, np.ndarray) else data:
+            batch = np.asarray(part[0] if isinstance(part, tuple) else part, np.float64)
+            if self.built:
+                self.check_input(batch.shape)
+            else:
+                self.build(batch.shape)
+            others = tuple(each for each in range(batch.ndim) if each not in self._positions)
+            new = math.prod(batch.shape[each] for each in others)
+            if not new:
+                continue
+            share = new / (count + new)
+            batch_mean, batch_variance = batch.mean(axis=others), batch.var(axis=others)
+            # Chan, Golub and LeVeque 1979: the variance of two parts from the moments of each.
+            between = np.square(batch_mean - mean) * share * (1 - share)
+            variance = variance * (1 - share) + batch_variance * share + between
+            mean = mean * (1 - share) + batch_mean * share
+            count += new
+        if not count:
+            raise ValueError("data must hold at least one sample, got none")
+        self.adapt_mean.assign(mean)
+        self.adapt_variance.assign(variance)
+
+    def _moments(self) -> tuple[Array, Array]:
+        """Mean and standard deviation, shaped to go with x."""
+        if self._given is not None:
+            mean, variance = self._given
+        else:
+            mean, variance = (w.array.reshape(self._broadcast) for w in (self.adapt_mean, self.adapt_variance))
+        return mean, np.maximum(np.sqrt(variance), variance.dtype.type(_SMALLEST_STDDEV))
+
+    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
+        mean, stddev = self._moments()
+        y: Array = mean + x * stddev if self.invert else (x - mean) / stddev
+        return y
+
+    def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
+        if not need_dx:
+            return None
+        _, stddev = self._moments()
+        dx: Array = dy * stddev if self.invert else dy / stddev
+        return dx
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "axis": self.axis,
+            "invert": self.invert,
+            "mean": self.input_mean,
+            "variance": self.input_variance,
+        }

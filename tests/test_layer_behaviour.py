@@ -1,0 +1,237 @@
+"""What the layers' contract does not say: ids, moving statistics, functions of the user's, masks, streams, words."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tolerance import assert_close
+
+import pyrnn
+from pyrnn import layers
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(3, 6, 4)).astype("float32")
+
+
+def square(x: Any) -> Any:
+    return x * x
+
+
+def doubled(x: Any, y: Any, dy: Any) -> Any:
+    return 2 * x * dy
+
+
+def mask_of(x: Any, mask: Any) -> Any:
+    return x[..., 0] > 0
+
+
+@pytest.mark.parametrize("kind", ["int32", "int64", "uint8", "float32", "float64"])
+def test_embedding_takes_ids_of_any_kind(kind: str) -> None:
+    layer = layers.Embedding(5, 3, mask_zero=True)
+    ids = np.array([[0, 4, 1], [2, 2, 0]])
+    y = layer(ids.astype(kind))
+    np.testing.assert_array_equal(y, layer.embeddings.numpy()[ids])
+    np.testing.assert_array_equal(layer.compute_mask(ids.astype(kind)), ids != 0)
+
+
+def test_embedding_adds_up_the_rows_of_one_id() -> None:
+    layer = layers.Embedding(5, 3)
+    ids = np.array([[0, 4, 1], [4, 4, 0]])
+    y = layer(ids, training=True)
+    dy = RNG.normal(size=y.shape).astype("float32")
+    layer.backward(dy, need_dx=False)
+    expected = np.zeros((5, 3))
+    np.add.at(expected, ids, dy)
+    assert_close(layer.embeddings.gradient, expected, ids.size, "gradient")
+
+
+def test_embedding_with_weights() -> None:
+    table = RNG.normal(size=(5, 3)).astype("float32")
+    for given in (table, [table]):
+        layer = layers.Embedding(5, 3, weights=given)
+        np.testing.assert_array_equal(layer.get_weights()[0], table)
+    model = pyrnn.Sequential([layers.Embedding(5, 3, weights=table, input_length=4), layers.Flatten()])
+    assert model.output_shape == (None, 12)
+    np.testing.assert_array_equal(model.predict(np.full((1, 4), 2), verbose=0)[0, :3], table[2])
+
+
+def test_moving_statistics() -> None:
+    layer = layers.BatchNormalization(momentum=0.75)
+    layer(X, training=True)
+    assert_close(layer.moving_mean.numpy(), 0.25 * X.mean((0, 1)), X.size, "mean")
+    assert_close(layer.moving_variance.numpy(), 0.75 + 0.25 * X.var((0, 1)), X.size, "variance")
+    kept = layer.get_weights()
+    layer(X)
+    layer.trainable = False
+    y = layer(X, training=True)
+    np.testing.assert_array_equal(y, layer(X))
+    for before, after in zip(kept, layer.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)
+    layer.trainable = True
+    assert [w.name for w in layer.trainable_weights] == ["gamma", "beta"]
+
+
+def test_masked_steps_do_not_count_in_moments() -> None:
+    mask = np.array([[True] * 4 + [False] * 2] * 3)
+    whole, part = layers.BatchNormalization(), layers.BatchNormalization()
+    y, z = whole(X, training=True, mask=mask), part(np.ascontiguousarray(X[:, :4]), training=True)
+    assert_close(y[:, :4], z, X.size, "output")
+    assert_close(whole.moving_variance.numpy(), part.moving_variance.numpy(), X.size, "variance")
+
+
+def test_softmax_leaves_masked_values_out() -> None:
+    layer = layers.Softmax()
+    mask = np.array([True, True, False, True])
+    y = layer(X, mask=mask, training=True)
+    assert (y[..., 2] == 0).all()
+    assert_close(y[..., mask], layers.Softmax()(X[..., mask]), X.size, "output")
+    dx = layer.backward(np.ones_like(X) * X)
+    assert dx is not None and (dx[..., 2] == 0).all()
+
+
+def test_functions_are_saved_by_name(tmp_path: Path) -> None:
+    def stack() -> list[Any]:
+        return [layers.Dense(4, input_shape=(6, 4)), layers.Lambda(square, gradient=doubled), layers.LSTM(2)]
+
+    model = pyrnn.Sequential(stack())
+    model.compile("sgd", "mse")
+    model.fit(X, np.ones((3, 2)), verbose=0)
+    model.save(tmp_path / "model.keras")
+    again = pyrnn.load_model(tmp_path / "model.keras", custom_objects={"square": square})
+    np.testing.assert_array_equal(again.predict(X, verbose=0), model.predict(X, verbose=0))
+    with pytest.raises(ValueError, match="'square': give it in custom_objects"):
+        pyrnn.load_model(tmp_path / "model.keras")
+    unnamed = pyrnn.Sequential([layers.Lambda(lambda x: x, input_shape=(4,)), layers.Dense(1)])
+    with pytest.raises(ValueError, match="can only be saved if it is a function with a name"):
+        unnamed.save(tmp_path / "unnamed.keras")
+    assert not (tmp_path / "unnamed.keras").exists()
+
+
+def test_a_function_needs_a_gradient_only_behind_trained_layers() -> None:
+    first = pyrnn.Sequential([layers.Lambda(square, input_shape=(4,)), layers.Dense(1)])
+    behind = pyrnn.Sequential([layers.Dense(4, input_shape=(4,)), layers.Lambda(square), layers.Dense(1)])
+    for model in (first, behind):
+        model.compile("sgd", "mse")
+    first.fit(X[:, 0], np.ones(3), verbose=0)
+    assert behind.predict(X[:, 0], verbose=0).shape == (3, 1)
+    with pytest.raises(ValueError, match=re.escape("give Lambda a gradient(x, y, dy)")):
+        behind.fit(X[:, 0], np.ones(3), verbose=0)
+
+
+def test_shapes_and_masks_of_functions() -> None:
+    layer = layers.Lambda(lambda x: np.concatenate([x, x[..., :1]], axis=-1), mask=mask_of)
+    assert layer.compute_output_shape((None, None, 4)) == (None, None, 5)
+    assert layers.Lambda(square, output_shape=lambda shape: (*shape, 7)).compute_output_shape((None, 2)) == (None, 2, 7)
+    np.testing.assert_array_equal(layer.compute_mask(X), X[..., 0] > 0)
+
+    def described(x: Any, mask: Any, training: bool, factor: float) -> Any:
+        return x * (factor if training and mask is None else 0)
+
+    scaled = layers.Lambda(described, arguments={"factor": 3.0})
+    np.testing.assert_array_equal(scaled(X, training=True), 3 * X)
+    np.testing.assert_array_equal(scaled(X), 0 * X)
+
+
+def test_adapt_sees_batches_as_one_data_set() -> None:
+    data = RNG.normal(50, 3, (40, 4))
+    whole, parts, back = layers.Normalization(), layers.Normalization(), layers.Normalization(invert=True)
+    for layer in (whole, back):
+        layer.adapt(data)
+    parts.adapt((batch, None) for batch in np.split(data, [7, 20]))
+    for one, other in zip(whole.get_weights(), parts.get_weights(), strict=True):
+        assert_close(one.astype("float32"), other, data.size, "moments")
+    x = data.astype("float32")
+    y = whole(x)
+    assert abs(y.mean()) < 1e-5 and abs(y.std() - 1) < 1e-5
+    assert_close(back(y), x, data.size, "inverse")
+
+
+STREAMED: dict[str, Any] = {
+    "batch": lambda: [layers.BatchNormalization(), layers.SimpleRNN(3)],
+    "bare": lambda: [layers.BatchNormalization(center=False, scale=False), layers.LeakyReLU(0.2), layers.GRU(3)],
+    "noise": lambda: [
+        layers.GaussianNoise(0.3),
+        layers.AlphaDropout(0.2),
+        layers.SpatialDropout1D(0.2),
+        layers.ActivityRegularization(l2=0.1),
+        layers.LSTM(3),
+        layers.ELU(),
+        layers.ReLU(),
+        layers.Identity(),
+        layers.Softmax(),
+    ],
+}
+
+
+@pytest.mark.parametrize("stack", STREAMED)
+def test_streams(stack: str) -> None:
+    model = pyrnn.Sequential([pyrnn.Input((6, 4)), *STREAMED[stack]()])
+    model.set_weights([0.5 + RNG.random(w.shape) for w in model.weights])
+    stream = model.stream(3)
+    for t in range(6):
+        y = np.array(stream.step(np.ascontiguousarray(X[:, t])))
+    assert_close(y, model.predict(X, verbose=0), 6 * 16, "output")
+
+
+REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
+    "too large": (lambda: layers.Embedding(5, 3)([[5]]), ValueError, "ids from 0 to 4 .*, got 5"),
+    "negative": (lambda: layers.Embedding(5, 3)([[-1]]), ValueError, "got -1"),
+    "nan": (lambda: layers.Embedding(5, 3)([[np.nan]]), ValueError, "got nan"),
+    "fraction": (lambda: layers.Embedding(5, 3)([[0.5]]), ValueError, "whole numbers, got 0.5"),
+    "words": (lambda: layers.Embedding(5, 3)([["a"]]), TypeError, "must hold whole numbers, got dtype"),
+    "rounded": (
+        lambda: layers.Embedding(2**25, 1)(np.array([2**24], np.float32)), ValueError, "cannot tell ids as large",
+    ),
+    "input_dim": (lambda: layers.Embedding(0, 3), ValueError, "input_dim must be a positive integer"),
+    "lora": (lambda: layers.Embedding(2, 3, lora_rank=2), ValueError, "no lora_rank"),
+    "axis": (lambda: layers.LayerNormalization(axis=3).build((2, 3)), ValueError, "axis must name different axes"),
+    "twice": (lambda: layers.LayerNormalization(axis=[1, -1]).build((2, 3)), ValueError, "different axes"),
+    "float axis": (lambda: layers.LayerNormalization(axis=0.5), TypeError, "axis must be an integer or a list"),
+    "unknown size": (lambda: layers.BatchNormalization().build((2, None)), ValueError, "must know the size of x"),
+    "other size": (lambda: both(layers.BatchNormalization(), (2, 3), (2, 4)), ValueError, "of a shape like"),
+    "other rank": (lambda: both(layers.PReLU(), (2, 3), (2, 3, 3)), ValueError, "of a shape like"),
+    "mask": (
+        lambda: layers.BatchNormalization()(X, mask=np.ones(3), training=True), ValueError, "one axis less than x",
+    ),
+    "synchronized": (lambda: layers.BatchNormalization(synchronized=True), ValueError, "synchronized"),
+    "renorm": (lambda: layers.BatchNormalization(renorm=True, renorm_clipping={"a": 1}), ValueError, "among rmax"),
+    "groups": (lambda: layers.GroupNormalization(3).build((2, 4)), ValueError, "multiple of groups=3, got 4"),
+    "rms": (lambda: layers.LayerNormalization(rms_scaling=True), ValueError, "use RMSNormalization"),
+    "slope": (lambda: layers.LeakyReLU(-1), ValueError, "negative_slope must be a number of at least 0, got -1"),
+    "max_value": (lambda: layers.ReLU(-1), ValueError, "max_value must be a number of at least 0"),
+    "shared_axes": (lambda: layers.PReLU(shared_axes=0).build((2, 3)), ValueError, "not hold the batch axis"),
+    "softmax mask": (lambda: layers.Softmax()(X, mask=np.ones(5)), ValueError, "mask of Softmax must fit x"),
+    "all dropped": (lambda: layers.GaussianDropout(1), ValueError, "rate must be less than 1"),
+    "noise_shape": (lambda: layers.AlphaDropout(0.5, noise_shape=(1,))(X, training=True), ValueError, "3 axes of x"),
+    "stddev": (lambda: layers.GaussianNoise(2), ValueError, "stddev must be a number from 0 to 1"),
+    "dims": (lambda: layers.Permute((1, 3)), ValueError, "dims must hold each of 1 to 2 once"),
+    "permute": (lambda: layers.Permute((2, 1))(X[0]), ValueError, "expects x with 3 axes"),
+    "padding": (lambda: layers.ZeroPadding1D((1, 2, 3)), ValueError, "padding must be an integer of at least 0 or two"),
+    "cropping": (lambda: layers.Cropping1D((3, 3))(X), ValueError, "leave at least one of the 6 steps"),
+    "mean alone": (lambda: layers.Normalization(mean=1.0), ValueError, "mean and variance must be given together"),
+    "given": (lambda: layers.Normalization(mean=1.0, variance=1.0).adapt(X), ValueError, "they were given"),
+    "no data": (lambda: layers.Normalization().adapt([]), ValueError, "at least one sample"),
+    "function": (lambda: layers.Lambda(3), TypeError, "function must be a function"),
+    "batch": (lambda: layers.Lambda(lambda x: x[:1])(X), ValueError, "must keep the batch of 3"),
+    "bytecode": (
+        lambda: layers.Lambda.from_config({"function": {"class_name": "__lambda__", "config": {}}}),
+        ValueError,
+        "saved as Python code, which is never run",
+    ),
+}  # fmt: skip
+
+
+def both(layer: layers.Layer, *shapes: tuple[int, ...]) -> None:
+    for shape in shapes:
+        layer(np.ones(shape))
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_words_of_refusal(name: str) -> None:
+    call, error, words = REFUSED[name]
+    with pytest.raises(error, match=words):
+        call()

@@ -23,7 +23,8 @@ from pyrnn import layers
 
 # Keras has no such layer, or its twin has a test of its own below.
 ELSEWHERE = {"InputLayer", "Lambda"}
-ELSEWHERE |= {"GRUCell", "LSTMCell", "RNN", "SimpleRNNCell", "StackedRNNCells"}  # test_keras_layer_options.py, _models.py
+# test_keras_layer_options.py and test_keras_models.py
+ELSEWHERE |= {"GRUCell", "LSTMCell", "RNN", "SimpleRNNCell", "StackedRNNCells"}
 # What a config need not hold: an inner layer's shape, and what an initializer has unless told so.
 LEFT_OUT = {"build_config", "input_axes", "output_axes"}
 ALL = [(name, case) for name, cases in CASES.items() for case in cases]

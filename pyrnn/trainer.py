@@ -375,7 +375,9 @@ class Trainer:
         parts = data if isinstance(data, tuple | list) else (data,)
         if not 1 <= len(parts) <= 3:
             raise ValueError(f"validation_data must be (x, y) or (x, y, sample_weight), got {len(parts)} parts")
-        return as_batches(*parts, dtype=self.dtype, batch_size=batch_size, steps=steps)
+        batches = as_batches(*parts, dtype=self.dtype, batch_size=batch_size, steps=steps)
+        batches.starts_anew = True
+        return batches
 
     def _evaluate(self, batches: Batches, compiled: Compiled, hooks: CallbackList) -> None:
         compiled.reset()

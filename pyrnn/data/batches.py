@@ -32,6 +32,8 @@ class Batches:
     """Data that can be walked once an epoch; `steps` is None where the length is unknown."""
 
     steps: int | None = None
+    # Whether each epoch of a given number of steps begins with the first batch again, as a validation does.
+    starts_anew = False
 
     def epoch(self) -> Iterator[Batch]:
         """The batches of one epoch."""
@@ -135,7 +137,7 @@ class IteratorBatches(Batches):
         self.steps = len(source) if steps is None and self._again and hasattr(source, "__len__") else steps
 
     def epoch(self) -> Iterator[Batch]:
-        if self._again and self._whole:
+        if self._again and (self._whole or self.starts_anew):
             self._iterator = iter(self._source)
         taken = 0
         while self._whole or taken < (self.steps or 0):
@@ -244,7 +246,7 @@ class _Repeated(Batches):
     """Array batches cut into epochs of `steps`, walking on where the last epoch ended."""
 
     def __init__(self, batches: ArrayBatches, steps: int) -> None:
-        self.steps = steps
+        self.steps, self._batches = steps, batches
         self._source = self._for_ever(batches)
 
     @staticmethod
@@ -253,5 +255,7 @@ class _Repeated(Batches):
             yield from batches.epoch()
 
     def epoch(self) -> Iterator[Batch]:
+        if self.starts_anew:
+            self._source = self._for_ever(self._batches)
         for _ in range(self.steps or 0):
             yield next(self._source)

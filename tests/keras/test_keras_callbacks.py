@@ -99,6 +99,12 @@ def test_training(case: str) -> None:
         assert_close(mine, value, TERMS, "weights")
 
 
+def test_a_validation_of_a_few_steps_starts_anew() -> None:
+    theirs, ours = pair()
+    options = {"validation_steps": 2, "validation_batch_size": 3}
+    compare(fit(theirs, [], epochs=4, **options), fit(ours, [], epochs=4, **options))
+
+
 def test_nan_ends_the_training() -> None:
     lengths = []
     for model, library in zip(pair(lambda o: o.SGD(1e20)), (keras, pyrnn), strict=True):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pyrnn.callbacks.base import Callback, CallbackList, History, LambdaCallback
+from pyrnn.callbacks.base import Callback, History, LambdaCallback
 from pyrnn.callbacks.checkpoint import ModelCheckpoint
+from pyrnn.callbacks.container import CallbackList
 from pyrnn.callbacks.progress import ProgbarLogger
 from pyrnn.callbacks.stopping import EarlyStopping
 

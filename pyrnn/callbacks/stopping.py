@@ -1,10 +1,11 @@
-"""Stopping when a number no longer improves."""
+"""Stopping when a number no longer improves, or is none."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from pyrnn.callbacks.base import Logs
+from pyrnn.callbacks.base import Callback, Logs
 from pyrnn.callbacks.monitor import MonitorCallback
 
 
@@ -38,6 +39,7 @@ class EarlyStopping(MonitorCallback):
         self.forget_best()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        self.rises()
         value = self.value(logs)
         if value is None or epoch < self.start_from_epoch:
             return
@@ -62,3 +64,24 @@ class EarlyStopping(MonitorCallback):
             if self.verbose:
                 print(f"Restoring model weights from the end of the best epoch: {self.best_epoch + 1}.")
             self.model.set_weights(self.best_weights)
+
+
+class TerminateOnNaN(Callback):
+    """Stops training at the first batch whose running loss is NaN or infinite; raises there if `raise_error`.
+
+    Raises:
+        RuntimeError: at such a batch, if `raise_error`; `on_train_end` of callbacks is not called then.
+    """
+
+    def __init__(self, raise_error: bool = False) -> None:
+        super().__init__()
+        self.raise_error = raise_error
+
+    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        loss = None if logs is None else logs.get("loss")
+        if loss is None or math.isfinite(loss):
+            return
+        if self.raise_error:
+            raise RuntimeError(f"the loss is {loss} at batch {batch}: training ends here")
+        print(f"Batch {batch}: Invalid loss, terminating training")
+        self.model.stop_training = True

@@ -32,6 +32,7 @@ FLOORS = [
         "optimizers",
         "parameters",
         "data",
+        "preprocessing",
     },
     {"layers"},
     {"trainer", "callbacks", "streaming", "utils"},

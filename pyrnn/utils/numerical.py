@@ -1,19 +1,14 @@
-"""Small helpers under Keras's names."""
+"""Labels and norms."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn.seeds import set_random_seed
+from pyrnn.data import as_array
 from pyrnn.validation import positive_int
-
-if TYPE_CHECKING:
-    from pyrnn.data import PyDataset
-
-__all__ = ["PyDataset", "set_random_seed", "to_categorical"]
 
 
 def to_categorical(x: Any, num_classes: int | None = None) -> NDArray[np.float64]:
@@ -39,9 +34,8 @@ def to_categorical(x: Any, num_classes: int | None = None) -> NDArray[np.float64
     return rows.reshape((*shape, count))
 
 
-def __getattr__(name: str) -> Any:
-    if name == "PyDataset":
-        from pyrnn.data import PyDataset
-
-        return PyDataset
-    raise AttributeError(f"module 'pyrnn.utils' has no attribute {name!r}")
+def normalize(x: Any, axis: int | None = -1, order: float | None = 2) -> NDArray[Any]:
+    """`x` divided by its norm of that order along `axis` (over all of it if None); where the norm is 0, x stays."""
+    array = as_array("x", x)
+    norm = np.asarray(np.linalg.norm(array, order, axis, keepdims=True))
+    return np.asarray(array / np.where(norm == 0, norm.dtype.type(1), norm))

@@ -1,0 +1,238 @@
+"""Texts as sequences of word numbers, as Keras 2 made them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FILTERS = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'
+MODES = ("binary", "count", "tfidf", "freq")
+Analyzer = Callable[[str], Sequence[str]]
+
+
+def text_to_word_sequence(input_text: str, filters: str = FILTERS, lower: bool = True, split: str = " ") -> list[str]:
+    """The words of a text: each character of `filters` counts as `split`."""
+    if lower:
+        input_text = input_text.lower()
+    words = input_text.translate({ord(character): split for character in filters}).split(split)
+    return [word for word in words if word]
+
+
+def one_hot(
+    input_text: str,
+    n: int,
+    filters: str = FILTERS,
+    lower: bool = True,
+    split: str = " ",
+    analyzer: Analyzer | None = None,
+) -> list[int]:
+    """A number of 1..n - 1 for each word, by Python's `hash`: another one in each process (see PYTHONHASHSEED)."""
+    return hashing_trick(input_text, n, hash, filters, lower, split, analyzer)
+
+
+def hashing_trick(
+    text: str,
+    n: int,
+    hash_function: Callable[[str], int] | str | None = None,
+    filters: str = FILTERS,
+    lower: bool = True,
+    split: str = " ",
+    analyzer: Analyzer | None = None,
+) -> list[int]:
+    """A number of 1..n - 1 for each word; different words may share one.
+
+    Args:
+        hash_function: None for Python's `hash`, "md5" for one that stays the same, or a function of a word.
+        analyzer: a function that gives the words of a text, instead of filters, lower and split.
+    """
+    if n < 2:
+        raise ValueError(f"n must be at least 2, got {n}")
+    if hash_function == "md5":
+        hash_function = _md5
+    elif hash_function is None:
+        hash_function = hash
+    if not callable(hash_function):
+        raise ValueError(f"hash_function must be None, 'md5' or a function, got {hash_function!r}")
+    words = text_to_word_sequence(text, filters, lower, split) if analyzer is None else analyzer(text)
+    return [hash_function(word) % (n - 1) + 1 for word in words]
+
+
+def _md5(word: str) -> int:
+    return int(hashlib.md5(word.encode(), usedforsecurity=False).hexdigest(), 16)
+
+
+class Tokenizer:
+    """Numbers words by how often they come: the most frequent one is 1; 0 is no word.
+
+    Args:
+        num_words: only the num_words - 1 most frequent words get through.
+        filters, lower, split: see `text_to_word_sequence`. char_level: characters instead of words.
+        oov_token: stands for unknown words, with the number 1; without it they are left out.
+        analyzer: a function that gives the words of a text.
+        document_count: texts seen so far.
+
+    `word_counts`, `word_docs` (texts with a word), `word_index`, `index_word`, `index_docs` are what was learnt.
+    """
+
+    def __init__(
+        self,
+        num_words: int | None = None,
+        filters: str = FILTERS,
+        lower: bool = True,
+        split: str = " ",
+        char_level: bool = False,
+        oov_token: str | None = None,
+        analyzer: Analyzer | None = None,
+        document_count: int = 0,
+    ) -> None:
+        self.num_words, self.filters, self.lower, self.split = num_words, filters, lower, split
+        self.char_level, self.oov_token, self.analyzer = char_level, oov_token, analyzer
+        self.document_count = document_count
+        self.word_counts: OrderedDict[str, int] = OrderedDict()
+        self.word_docs: defaultdict[str, int] = defaultdict(int)
+        self.index_docs: defaultdict[int, int] = defaultdict(int)
+        self.word_index: dict[str, int] = {}
+        self.index_word: dict[int, str] = {}
+
+    def fit_on_texts(self, texts: Iterable[Any]) -> None:
+        """Learn the words of texts, each a string or a list of words; what was learnt before stays."""
+        for text in texts:
+            self.document_count += 1
+            words = self._words(text)
+            for word in words:
+                self.word_counts[word] = self.word_counts.get(word, 0) + 1
+            for word in set(words):
+                self.word_docs[word] += 1
+        by_count = sorted(self.word_counts, key=lambda word: self.word_counts[word], reverse=True)
+        known = by_count if self.oov_token is None else [self.oov_token, *by_count]
+        # A word that is also the oov_token takes the later number, as in Keras.
+        self.word_index = {word: number for number, word in enumerate(known, 1)}
+        self.index_word = {number: word for word, number in self.word_index.items()}
+        for word, count in self.word_docs.items():
+            self.index_docs[self.word_index[word]] = count
+
+    def fit_on_sequences(self, sequences: Sequence[Iterable[int]]) -> None:
+        """Count in how many sequences each number comes, for `sequences_to_matrix`."""
+        self.document_count += len(sequences)
+        for sequence in sequences:
+            for number in set(sequence):
+                self.index_docs[number] += 1
+
+    def texts_to_sequences(self, texts: Iterable[Any]) -> list[list[int]]:
+        """The numbers of the known words of each text."""
+        return list(self.texts_to_sequences_generator(texts))
+
+    def texts_to_sequences_generator(self, texts: Iterable[Any]) -> Iterator[list[int]]:
+        """One sequence at a time."""
+        unknown = self._unknown()
+        for text in texts:
+            numbers = (self._through(self.word_index.get(word), unknown) for word in self._words(text))
+            yield [number for number in numbers if number is not None]
+
+    def sequences_to_texts(self, sequences: Iterable[Iterable[int]]) -> list[str]:
+        """The words of the numbers, with a space between."""
+        return list(self.sequences_to_texts_generator(sequences))
+
+    def sequences_to_texts_generator(self, sequences: Iterable[Iterable[int]]) -> Iterator[str]:
+        """One text at a time."""
+        unknown = self._unknown()
+        for sequence in sequences:
+            numbers = (self._through(n if n in self.index_word else None, unknown) for n in sequence)
+            yield " ".join(self.index_word[number] for number in numbers if number is not None)
+
+    def texts_to_matrix(self, texts: Iterable[Any], mode: str = "binary") -> NDArray[np.float64]:
+        """See `sequences_to_matrix`."""
+        return self.sequences_to_matrix(self.texts_to_sequences(texts), mode)
+
+    def sequences_to_matrix(self, sequences: Sequence[Sequence[int]], mode: str = "binary") -> NDArray[np.float64]:
+        """A row a sequence, a column a number.
+
+        Args:
+            mode: "binary": 1 where the number comes; "count": how often, c; "freq": c / length;
+                "tfidf": (1 + log c) * log(1 + texts / (1 + texts with the number)).
+
+        Raises:
+            ValueError: for another mode, or if nothing was learnt that the mode needs.
+        """
+        if mode not in MODES:
+            raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
+        columns = self.num_words or (len(self.word_index) + 1 if self.word_index else 0)
+        if not columns:
+            raise ValueError("the Tokenizer needs num_words or texts to learn from (fit_on_texts) before a matrix")
+        if mode == "tfidf" and not self.document_count:
+            raise ValueError("the Tokenizer must learn from texts (fit_on_texts) before mode 'tfidf'")
+        matrix = np.zeros((len(sequences), columns))
+        for row, sequence in zip(matrix, sequences, strict=True):
+            for number, count in Counter(n for n in sequence if n < columns).items():
+                row[number] = self._entry(mode, number, count, len(sequence))
+        return matrix
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments and what was learnt, as JSON text; an analyzer is not kept."""
+        return {
+            "num_words": self.num_words,
+            "filters": self.filters,
+            "lower": self.lower,
+            "split": self.split,
+            "char_level": self.char_level,
+            "oov_token": self.oov_token,
+            "document_count": self.document_count,
+            "word_counts": json.dumps(self.word_counts),
+            "word_docs": json.dumps(self.word_docs),
+            "index_docs": json.dumps(self.index_docs),
+            "index_word": json.dumps(self.index_word),
+            "word_index": json.dumps(self.word_index),
+        }
+
+    def to_json(self, **options: Any) -> str:
+        """`get_config` as JSON text; options are those of `json.dumps`."""
+        return json.dumps({"class_name": type(self).__name__, "config": self.get_config()}, **options)
+
+    def _words(self, text: Any) -> Sequence[str]:
+        if isinstance(text, list):
+            return [word.lower() for word in text] if self.lower else text
+        if self.char_level:
+            return str(text.lower() if self.lower else text)
+        if self.analyzer is not None:
+            return self.analyzer(text)
+        return text_to_word_sequence(text, self.filters, self.lower, self.split)
+
+    def _unknown(self) -> int | None:
+        """The number of the oov_token."""
+        return None if self.oov_token is None else self.word_index.get(self.oov_token)
+
+    def _through(self, number: int | None, unknown: int | None) -> int | None:
+        """A number that may pass: itself, or that of the oov_token, or None."""
+        return unknown if number is None or (self.num_words and number >= self.num_words) else number
+
+    def _entry(self, mode: str, number: int, count: int, length: int) -> float:
+        if mode == "count":
+            return count
+        if mode == "freq":
+            return count / length
+        if mode == "binary":
+            return 1.0
+        return (1 + math.log(count)) * math.log(1 + self.document_count / (1 + self.index_docs.get(number, 0)))
+
+
+def tokenizer_from_json(json_string: str) -> Tokenizer:
+    """The Tokenizer that `to_json` described, here or in Keras."""
+    config = json.loads(json_string)["config"]
+    learnt = {
+        name: json.loads(config.pop(name))
+        for name in ("word_counts", "word_docs", "index_docs", "index_word", "word_index")
+    }
+    tokenizer = Tokenizer(**config)
+    tokenizer.word_counts = OrderedDict(learnt["word_counts"])
+    tokenizer.word_docs = defaultdict(int, learnt["word_docs"])
+    tokenizer.index_docs = defaultdict(int, {int(number): count for number, count in learnt["index_docs"].items()})
+    tokenizer.index_word = {int(number): word for number, word in learnt["index_word"].items()}
+    tokenizer.word_index = learnt["word_index"]
+    return tokenizer

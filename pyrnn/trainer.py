@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pyrnn import losses, metrics, optimizers
 from pyrnn.callbacks import CallbackList, History
-from pyrnn.data import Batch, Batches, as_batches
+from pyrnn.data import Batch, Batches, as_array, as_batches, is_array
 from pyrnn.data.batches import make_batch
 from pyrnn.parameters import ParameterVector
 from pyrnn.validation import positive_int
@@ -258,7 +258,7 @@ class Trainer:
 
     def predict_on_batch(self, x: Any) -> Array:
         """Output for one batch."""
-        return self.forward_pass(make_batch(x if isinstance(x, np.ndarray) else np.asarray(x), self.dtype).x)[0]
+        return self.forward_pass(make_batch((x,), self.dtype).x)[0]
 
     # Loops.
 
@@ -341,6 +341,7 @@ class Trainer:
 
     def _evaluate(self, batches: Batches, compiled: Compiled, hooks: CallbackList) -> None:
         compiled.reset()
+        batches.restart()
         self.stop_evaluating = False
         hooks("on_test_begin", {})
         for step, batch in enumerate(batches.epoch()):
@@ -530,9 +531,10 @@ def _due(epoch: int, frequency: int | Iterable[int]) -> bool:
 
 def _split(x: Any, y: Any, sample_weight: Any, share: float) -> tuple[Any, Any]:
     """The last `share` of the samples apart, before any shuffling, as Keras does."""
-    if not hasattr(x, "__len__") or hasattr(x, "on_epoch_end"):
+    if not is_array(x):
         raise ValueError("validation_split needs arrays: give validation_data beside a generator or PyDataset")
-    arrays = [None if part is None else np.asarray(part) for part in (x, y, sample_weight)]
+    named = {"x": x, "y": y, "sample_weight": sample_weight}
+    arrays = [None if part is None else as_array(name, part) for name, part in named.items()]
     count = len(x)
     at = int(np.floor(count * (1 - share)))
     if at == 0 or at == count:

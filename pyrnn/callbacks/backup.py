@@ -73,10 +73,9 @@ class BackupAndRestore(Callback):
     def on_train_end(self, logs: Logs | None = None) -> None:
         if not self.delete_checkpoint or not os.path.isdir(self.backup_dir):
             return
-        for path in (self._weights, self._metadata):
-            for name in (path, path + PREVIOUS):
-                if os.path.exists(name):
-                    os.unlink(name)
+        for name in os.listdir(self.backup_dir):
+            if WEIGHTS in name or METADATA in name:  # also what a broken write left
+                os.unlink(os.path.join(self.backup_dir, name))
         if not os.listdir(self.backup_dir):  # a user's other files stay
             os.rmdir(self.backup_dir)
 

@@ -102,7 +102,9 @@ for _hook in HOOKS:
 def _flatten(callbacks: Any) -> Iterator[Any]:
     if callbacks is None:
         return
-    if isinstance(callbacks, list | tuple):
+    if isinstance(callbacks, CallbackList):
+        yield from callbacks.callbacks
+    elif isinstance(callbacks, list | tuple):
         for callback in callbacks:
             yield from _flatten(callback)
     elif isinstance(callbacks, Callback) or not hasattr(callbacks, "__iter__"):

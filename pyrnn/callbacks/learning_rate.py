@@ -78,7 +78,7 @@ class ReduceLROnPlateau(MonitorCallback):
         super().__init__(monitor, mode, min_delta)
         if factor >= 1:
             raise ValueError(f"factor must be less than 1, got {factor}")
-        self.factor, self.patience, self.verbose, self.min_delta = factor, patience, verbose, min_delta
+        self.factor, self.patience, self.verbose = factor, patience, verbose
         self.cooldown, self.min_lr = cooldown, min_lr
         self.cooldown_counter = self.wait = 0
 

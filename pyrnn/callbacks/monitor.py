@@ -13,7 +13,7 @@ MODES = ("auto", "min", "max")
 # Where a metric does not say itself which way it improves, the end of its name does.
 RISING = (
     "acc", "accuracy", "auc", "precision", "recall", "f1", "f1_score", "fbeta_score", "r2_score", "cosine_similarity",
-    "iou", "sensitivity", "specificity", "true_positives", "true_negatives", "correlation",
+    "iou", "io_u", "sensitivity", "specificity", "true_positives", "true_negatives", "correlation",
 )  # fmt: skip
 FALLING = (
     "loss", "error", "mse", "rmse", "mae", "mape", "msle", "crossentropy", "hinge", "poisson", "kl_divergence",
@@ -34,7 +34,7 @@ class MonitorCallback(Callback):
             raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
         self.monitor, self.mode = monitor, mode
         self._rises = None if mode == "auto" else mode == "max"
-        self._min_delta = abs(min_delta)
+        self.min_delta = abs(min_delta)
         self.best: float | None = best
 
     def forget_best(self) -> None:
@@ -56,7 +56,7 @@ class MonitorCallback(Callback):
         """Whether `value` is better than another by more than min_delta; NaN never is."""
         if than is None:
             return not math.isnan(value)
-        return value - self._min_delta > than if self.rises() else value + self._min_delta < than
+        return value - self.min_delta > than if self.rises() else value + self.min_delta < than
 
     def value(self, logs: Logs | None) -> float | None:
         """The monitored number, or None with a warning that lists what there is."""

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import time
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -73,8 +74,12 @@ class TensorBoard(Callback):
         super().set_model(model)
         self._close()
         if self.write_graph:
-            described = {"class_name": type(model).__name__, "config": model.get_config()}
-            self._writer("train").graph("keras", json.dumps(described))
+            try:
+                text = json.dumps({"class_name": type(model).__name__, "config": model.get_config()})
+            except (TypeError, ValueError, NotImplementedError) as error:
+                warnings.warn(f"TensorBoard leaves out the graph, which has no JSON form: {error}", stacklevel=2)
+            else:
+                self._writer("train").graph("keras", text)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._batches = 0

@@ -196,6 +196,44 @@ def test_scripted_training(case: str, capsys: pytest.CaptureFixture[str]) -> Non
     assert actual == expected and len(actual[0]) >= 2
 
 
+# One of these makes any metric of Keras.
+ARGUMENTS: list[dict[str, Any]] = [
+    {},
+    {"num_classes": 2},
+    {"num_classes": 2, "target_class_ids": [0]},
+    {"target_class_ids": [0]},
+    *({name: 0.5} for name in ("precision", "recall", "sensitivity", "specificity")),
+]
+
+
+def directions() -> dict[str, bool]:
+    """Whether each of Keras's metrics rises, by its name."""
+    found = {}
+    for cls in vars(keras.metrics).values():
+        if not isinstance(cls, type) or not issubclass(cls, keras.metrics.Metric):
+            continue
+        for arguments in ARGUMENTS:
+            try:
+                metric = cls(**arguments)
+            except TypeError:
+                continue
+            if getattr(metric, "_direction", None):
+                found[metric.name] = metric._direction == "up"
+            break
+    return found
+
+
+def test_names_tell_which_way_metrics_improve() -> None:
+    expected = {**directions(), "loss": False, "acc": True, "mse": False}
+    assert len(expected) > 30
+    actual = {}
+    for name in expected:
+        callback = pyrnn.callbacks.EarlyStopping(monitor=f"val_{name}")
+        callback.set_model(Model(pyrnn))
+        actual[name] = callback.rises()
+    assert actual == expected
+
+
 CSV: dict[str, Any] = {
     "plain": ({}, [{"loss": 1.5, "accuracy": 0.25}, {"loss": 0.5, "accuracy": 1.0, "val_loss": 3.0}]),
     "validation": ({"separator": ";"}, [{"val_loss": 2.0, "loss": 1.0}, {"loss": 3.0}]),

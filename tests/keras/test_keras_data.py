@@ -252,3 +252,23 @@ def test_tensors() -> None:
     expected = theirs.fit(x.detach(), y, shuffle=False, verbose=0).history["loss"]
     assert_close(np.float32(ours.fit(x, y, shuffle=False, verbose=0).history["loss"]), np.float32(expected), 24 * 24)
     assert_close(ours.predict_on_batch(x), theirs.predict(x.detach(), verbose=0), 24)
+
+
+def test_tensorflows_datasets_and_tensors() -> None:
+    tf = pytest.importorskip("tensorflow")
+    theirs, ours = _pair()
+    x = SERIES[:48].reshape(24, 3, 2)
+    y = x.sum(axis=(1, 2))[:, None]
+    data = tf.data.Dataset.from_tensor_slices((x, y)).batch(5)
+    options: dict[str, Any] = {"epochs": 2, "shuffle": False, "verbose": 0}
+    expected = theirs.fit(data, validation_data=data, **options).history
+    actual = ours.fit(data, validation_data=data, **options).history
+    for name in expected:
+        assert_close(np.float32(actual[name]), np.float32(expected[name]), 24 * 24, name)
+    endless = data.repeat()
+    assert_close(
+        np.float32(ours.fit(endless, steps_per_epoch=5, **options).history["loss"]),
+        np.float32(theirs.fit(endless, steps_per_epoch=5, **options).history["loss"]),
+        24 * 24,
+    )
+    assert np.array_equal(ours.predict(tf.constant(x), verbose=0), ours.predict(x, verbose=0))

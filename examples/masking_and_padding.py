@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from pyrnn.preprocessing.sequence import pad_sequences
 
 import pyrnn
 from pyrnn import layers
+from pyrnn.preprocessing.sequence import pad_sequences
 
 SENTENCES = [[711, 632, 71], [73, 8, 3215, 55, 927], [83, 91, 1, 645, 1253, 927]]
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn import losses, metrics, optimizers
-from pyrnn.callbacks import Callback, CallbackList, History, ProgbarLogger
-from pyrnn.data import Batch, Batches, as_batches
+from pyrnn.callbacks import CallbackList, History
+from pyrnn.data import Batch, Batches, as_array, as_batches, is_array
 from pyrnn.data.batches import make_batch
 from pyrnn.parameters import ParameterVector
 from pyrnn.validation import positive_int, unexpected_arguments
@@ -97,13 +97,15 @@ class Trainer:
     """Gives a model its training; the model brings `forward_pass`, `backward_pass` and its parameters."""
 
     stop_training: bool
+    stop_evaluating: bool
+    stop_predicting: bool
     built: bool
 
     def __init__(self) -> None:
         self._compiled: Compiled | None = None
         self.history: Any = None
-        self._first_epoch = 0
-        self.stop_training = False
+        self.stop_training = self.stop_evaluating = self.stop_predicting = False
+        self._initial_epoch: int | None = None
 
     # What the model brings.
 
@@ -285,7 +287,7 @@ class Trainer:
 
     def predict_on_batch(self, x: Any) -> Array:
         """Output for one batch."""
-        return self.forward_pass(make_batch(x if isinstance(x, np.ndarray) else np.asarray(x), self.dtype).x)[0]
+        return self.forward_pass(make_batch((x,), self.dtype).x)[0]
 
     # Loops.
 
@@ -331,17 +333,12 @@ class Trainer:
         )  # fmt: skip
         size = validation_batch_size or batch_size
         validation = None if validation_data is None else self._validation(validation_data, size, validation_steps)
-        history = History()
-        self.history = history
-        loggers: list[Callback] = [ProgbarLogger(verbose)] if verbose else []
-        given = [] if callbacks is None else callbacks if isinstance(callbacks, Iterable) else [callbacks]
-        params = {"epochs": epochs, "steps": batches.steps, "verbose": verbose}
-        hooks = CallbackList([*given, *loggers, history], self, params)
-        self.stop_training = False
-        self._first_epoch = initial_epoch
+        hooks = self._hooks(callbacks, batches, verbose, epochs, add_history=True)
+        self.stop_training, self._initial_epoch = False, None
         hooks("on_train_begin", {})
+        initial_epoch = self._initial_epoch or initial_epoch
         logs: dict[str, float] = {}
-        for epoch in range(self._first_epoch, epochs):
+        for epoch in range(initial_epoch, epochs):
             compiled.reset()
             hooks("on_epoch_begin", epoch, {})
             step = -1
@@ -356,7 +353,7 @@ class Trainer:
             batches.epoch_ended()
             logs = compiled.logs()
             if batches.steps is None:
-                params["steps"] = step + 1
+                hooks.params["steps"] = step + 1
             if validation is not None and _due(epoch, validation_freq):
                 self._evaluate(validation, compiled, hooks)
                 logs = {**logs, **compiled.logs("val_")}
@@ -365,27 +362,27 @@ class Trainer:
                 break
         compiled.optimizer.finalize_variable_values()
         hooks("on_train_end", logs)
-        return history
-
-    def resume_at(self, epoch: int) -> None:
-        """Let the `fit` that has just begun start with this epoch; for callbacks that restore a training."""
-        self._first_epoch = epoch
+        assert hooks.history is not None
+        return hooks.history
 
     def _validation(self, data: Any, batch_size: int | None, steps: int | None) -> Batches:
         parts = data if isinstance(data, tuple | list) else (data,)
         if not 1 <= len(parts) <= 3:
             raise ValueError(f"validation_data must be (x, y) or (x, y, sample_weight), got {len(parts)} parts")
         batches = as_batches(*parts, dtype=self.dtype, batch_size=batch_size, steps=steps)
-        batches.starts_anew = True
         return batches
 
     def _evaluate(self, batches: Batches, compiled: Compiled, hooks: CallbackList) -> None:
         compiled.reset()
+        batches.restart()
+        self.stop_evaluating = False
         hooks("on_test_begin", {})
         for step, batch in enumerate(batches.epoch()):
             hooks("on_test_batch_begin", step, {})
             self._test_step(batch, compiled)
             hooks("on_test_batch_end", step, _LazyLogs(compiled))
+            if self.stop_evaluating:
+                break
         batches.epoch_ended()
         hooks("on_test_end", compiled.logs())
 
@@ -420,21 +417,25 @@ class Trainer:
         verbose = _verbosity(verbose)
         batches = as_batches(x, dtype=self.dtype, batch_size=batch_size, steps=steps)
         hooks = self._hooks(callbacks, batches, verbose)
+        self.stop_predicting = False
         hooks("on_predict_begin", {})
         outputs = []
         for step, batch in enumerate(batches.epoch()):
             hooks("on_predict_batch_begin", step, {})
             outputs.append(self.forward_pass(batch.x)[0])
-            hooks("on_predict_batch_end", step, {})
+            hooks("on_predict_batch_end", step, {"outputs": outputs[-1]})
+            if self.stop_predicting:
+                break
         hooks("on_predict_end", {})
         if not outputs:
             raise ValueError("x gave no batch to predict")
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
-    def _hooks(self, callbacks: Any, batches: Batches, verbose: int) -> CallbackList:
-        given = [] if callbacks is None else callbacks if isinstance(callbacks, Iterable) else [callbacks]
-        loggers = [ProgbarLogger(verbose)] if verbose else []
-        return CallbackList([*given, *loggers], self, {"steps": batches.steps, "verbose": verbose})
+    def _hooks(
+        self, callbacks: Any, batches: Batches, verbose: int, epochs: int = 1, *, add_history: bool = False
+    ) -> CallbackList:
+        params = {"verbose": verbose, "epochs": epochs, "steps": batches.steps}
+        return CallbackList(callbacks, add_history=add_history, add_progbar=verbose != 0, model=self, **params)
 
     # What Keras 3 dropped and users still write.
 
@@ -515,7 +516,7 @@ class _LazyLogs(dict[str, float]):
 
     def _fill(self) -> None:
         if self._compiled is not None:
-            self.update(self._compiled.logs())
+            self.update(sorted(self._compiled.logs().items()))
             self._compiled = None
 
     def __getitem__(self, name: str) -> float:
@@ -582,9 +583,10 @@ def _due(epoch: int, frequency: int | Iterable[int]) -> bool:
 
 def _split(x: Any, y: Any, sample_weight: Any, share: float) -> tuple[Any, Any]:
     """The last `share` of the samples apart, before any shuffling, as Keras does."""
-    if not hasattr(x, "__len__") or hasattr(x, "on_epoch_end"):
+    if not is_array(x):
         raise ValueError("validation_split needs arrays: give validation_data beside a generator or PyDataset")
-    arrays = [None if part is None else np.asarray(part) for part in (x, y, sample_weight)]
+    named = {"x": x, "y": y, "sample_weight": sample_weight}
+    arrays = [None if part is None else as_array(name, part) for name, part in named.items()]
     count = len(x)
     at = int(np.floor(count * (1 - share)))
     if at == 0 or at == count:

@@ -1,10 +1,14 @@
-"""Callbacks: order of the hooks, early stopping, checkpoints."""
+"""Callbacks: order of the hooks, early stopping, checkpoints, backups, reports."""
 
 from __future__ import annotations
 
-import http.server
 import json
+import math
+import sys
 import threading
+import urllib.parse
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +16,23 @@ import numpy as np
 import pytest
 
 import pyrnn
-from pyrnn import callbacks, layers
-from pyrnn.callbacks import Callback, EarlyStopping, History, LambdaCallback, ModelCheckpoint
+from pyrnn import layers
+from pyrnn.callbacks import (
+    BackupAndRestore,
+    Callback,
+    CSVLogger,
+    EarlyStopping,
+    History,
+    LambdaCallback,
+    LearningRateScheduler,
+    ModelCheckpoint,
+    ReduceLROnPlateau,
+    RemoteMonitor,
+    SwapEMAWeights,
+    TensorBoard,
+    TerminateOnNaN,
+)
+from pyrnn.optimizers import SGD
 
 X, Y = np.ones((4, 3, 2), np.float32), np.ones((4, 1), np.float32)
 
@@ -137,6 +156,12 @@ def test_checkpoints_of_weights_every_few_batches(tmp_path: Path) -> None:
     assert sorted(file.name for file in tmp_path.iterdir()) == ["b2.weights.h5", "b3.weights.h5"]
 
 
+def fit(callback: Callback, made: Any = None) -> Any:
+    made = made or model()
+    made.compile("sgd", "mse")
+    return made.fit(X, Y, epochs=2, callbacks=[callback], verbose=0)
+
+
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
@@ -144,6 +169,20 @@ def test_checkpoints_of_weights_every_few_batches(tmp_path: Path) -> None:
         (lambda: ModelCheckpoint("m.keras", save_freq=0), ValueError, "save_freq"),
         (lambda: EarlyStopping(mode="low"), ValueError, "mode must be one of"),
         (lambda: model().fit(X, Y, callbacks=[3], verbose=0), TypeError, "callbacks must be Callback objects, got 3"),
+        (lambda: ModelCheckpoint("m.keras", save_freq=True), ValueError, "save_freq"),
+        (lambda: LambdaCallback(on_epoch_stop=print), TypeError, "did you mean"),
+        (lambda: LearningRateScheduler(0.1), TypeError, "schedule must be a function"),
+        (lambda: fit(LearningRateScheduler(lambda epoch: 1)), TypeError, "schedule must return a float, got 1"),
+        (lambda: ReduceLROnPlateau(factor=1.0), ValueError, "factor must be less than 1"),
+        (lambda: fit(EarlyStopping(monitor="harmony")), ValueError, "cannot tell whether 'harmony' should rise"),
+        (lambda: BackupAndRestore(""), ValueError, "backup_dir must name a folder"),
+        (lambda: BackupAndRestore("b", save_freq=False), ValueError, "save_freq"),
+        (lambda: fit(BackupAndRestore("b"), pyrnn.Sequential([layers.Dense(1)])), ValueError, "needs a built model"),
+        (lambda: RemoteMonitor("file:///etc"), ValueError, "root must begin with http"),
+        (lambda: fit(SwapEMAWeights(True)), ValueError, "needs an optimizer with use_ema=True, got SGD"),
+        (lambda: TensorBoard(profile_batch=2), ValueError, "profile_batch must be left out"),
+        (lambda: TensorBoard(embeddings_freq=1), ValueError, "embeddings_freq must be left out"),
+        (lambda: TensorBoard(update_freq=0), ValueError, "update_freq must be a positive integer"),
     ],
 )
 def test_bad_input(call: Any, error: type[Exception], words: str) -> None:
@@ -160,77 +199,209 @@ def test_a_callback_can_stop_training() -> None:
     assert isinstance(history, History) and history.epoch == [0]
 
 
-def make_training(folder: Path, stop_after: int | None) -> tuple[Any, Any]:
-    """A model, a callback that backs its training up, and maybe one that breaks it off in mid-epoch."""
-    pyrnn.utils.set_random_seed(7)
-    model = pyrnn.Sequential([layers.SimpleRNN(4, input_shape=(5, 3)), layers.Dense(1)])
-    model.compile(pyrnn.optimizers.Adam(0.01), "mse")
-    steps = iter(range(1000))
+class Rising(Callback):
+    """Breaks training off at the begin of an epoch."""
 
-    class Break(callbacks.Callback):
-        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            if next(steps) == stop_after:
-                raise KeyboardInterrupt
+    def __init__(self, epoch: int) -> None:
+        super().__init__()
+        self.epoch = epoch
 
-    return model, [callbacks.BackupAndRestore(folder), Break()]
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if epoch == self.epoch:
+            raise InterruptedError
 
 
-def test_training_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:
-    x = np.random.default_rng(0).normal(size=(16, 5, 3)).astype("float32")
-    options: dict[str, Any] = {"epochs": 5, "batch_size": 4, "shuffle": False, "verbose": 0}
-    whole, hooks = make_training(tmp_path / "whole", None)
-    whole.fit(x, x[:, 0, :1], callbacks=hooks, **options)
-    broken, hooks = make_training(tmp_path / "broken", 13)  # in the fourth epoch
-    with pytest.raises(KeyboardInterrupt):
-        broken.fit(x, x[:, 0, :1], callbacks=hooks, **options)
-    again, hooks = make_training(tmp_path / "broken", None)
-    history = again.fit(x, x[:, 0, :1], callbacks=hooks, **options)
-    assert history.epoch == [3, 4]
-    assert again.optimizer.iterations == whole.optimizer.iterations == 20
-    for one, other in zip(again.get_weights(), whole.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)
-    assert not (tmp_path / "broken").exists()
+def interrupted(folder: Path, **options: Any) -> list[list[Any]]:
+    """Weights after the epochs of a training broken off at its third."""
+    weights: list[list[Any]] = []
+    made = model()
+    keep = LambdaCallback(on_epoch_end=lambda epoch, logs: weights.append(made.get_weights()))
+    with pytest.raises(InterruptedError):
+        made.fit(X, Y, epochs=5, callbacks=[keep, BackupAndRestore(folder, **options), Rising(3)], verbose=0)
+    return weights
 
 
-def test_remote_monitor(tmp_path: Path) -> None:
-    received: list[bytes] = []
+def test_a_damaged_backup_is_replaced_by_the_one_before(tmp_path: Path) -> None:
+    weights = interrupted(tmp_path / "b", double_checkpoint=True)
+    for damage in (lambda path: path.write_bytes(b"no file"), lambda path: path.unlink()):
+        damage(tmp_path / "b" / "latest.weights.h5")
+        seen: list[int] = []
+        again = model()
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            received.append(self.rfile.read(int(self.headers["Content-Length"])))
-            self.send_response(200)
-            self.end_headers()
+        def begin(epoch: int, logs: Any, seen: list[int] = seen, again: Any = again) -> None:
+            seen.append(epoch)
+            assert all(np.array_equal(a, b) for a, b in zip(again.get_weights(), weights[1], strict=True))
+            raise InterruptedError
 
-        def log_message(self, *arguments: Any) -> None: ...
-
-    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monitor = callbacks.RemoteMonitor(f"http://127.0.0.1:{server.server_port}", send_as_json=True)
-    model, _ = make_training(tmp_path, None)
-    model.fit(np.ones((4, 5, 3)), np.ones((4, 1)), epochs=2, verbose=0, callbacks=[monitor])
-    server.shutdown()
-    server.server_close()
-    assert [json.loads(body)["epoch"] for body in received] == [0, 1] and b"loss" in received[0]
-    with pytest.warns(UserWarning, match="could not reach"):
-        model.fit(np.ones((4, 5, 3)), np.ones((4, 1)), verbose=0, callbacks=[monitor])
+        callbacks = [BackupAndRestore(tmp_path / "b"), LambdaCallback(on_epoch_begin=begin)]
+        with pytest.raises(InterruptedError):
+            again.fit(X, Y, epochs=5, callbacks=callbacks, verbose=0)
+        assert seen == [2]
 
 
-def test_tensorboard(tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard")
+def test_a_damaged_backup_without_another_is_told(tmp_path: Path) -> None:
+    interrupted(tmp_path / "b")
+    (tmp_path / "b" / "latest.weights.h5").write_bytes(b"no file")
+    with pytest.raises(ValueError, match="damaged or no HDF5 file"):
+        model().fit(X, Y, callbacks=[BackupAndRestore(tmp_path / "b")], verbose=0)
+
+
+def test_a_backup_leaves_no_trace_and_no_start_behind(tmp_path: Path) -> None:
+    interrupted(tmp_path / "b")
+    (tmp_path / "b" / "notes.txt").write_text("mine")
+    made = model()
+    assert made.fit(X, Y, epochs=5, callbacks=[BackupAndRestore(tmp_path / "b")], verbose=0).epoch == [3, 4]
+    assert [path.name for path in (tmp_path / "b").iterdir()] == ["notes.txt"]
+    assert made.fit(X, Y, epochs=2, verbose=0).epoch == [0, 1]
+
+
+def test_csv_logger_over_a_training(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    made = model()
+    for append in (False, True):
+        made.fit(X, Y, epochs=2, validation_data=(X, Y), callbacks=[CSVLogger(path, append=append)], verbose=0)
+    lines = path.read_text().splitlines()
+    assert lines[0] == "epoch,loss,val_loss" and [line[0] for line in lines[1:]] == ["0", "1", "0", "1"]
+
+
+class Server(BaseHTTPRequestHandler):
+    """Notes what is posted."""
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        self.server.notes.append((self.path, self.headers, body))  # type: ignore[attr-defined]
+        self.send_response(self.server.answer)  # type: ignore[attr-defined]
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[Any]:
+    made: Any = HTTPServer(("127.0.0.1", 0), Server)
+    made.notes, made.answer = [], 200
+    thread = threading.Thread(target=made.serve_forever, daemon=True)
+    thread.start()
+    yield made
+    made.shutdown()
+    thread.join()
+    made.server_close()
+
+
+@pytest.mark.parametrize("answer", [200, 500])
+@pytest.mark.parametrize("as_json", [False, True])
+def test_remote_monitor(as_json: bool, answer: int, server: Any) -> None:
+    server.answer = answer
+    root = f"http://127.0.0.1:{server.server_port}"
+    monitor = RemoteMonitor(root, path="/here/", headers={"X-Run": "7"}, send_as_json=as_json)
+    history = model().fit(X, Y, epochs=2, callbacks=[monitor], verbose=0).history
+    for epoch, (path, headers, body) in enumerate(server.notes):
+        text = body if as_json else urllib.parse.parse_qs(body)["data"][0]
+        assert json.loads(text) == {"epoch": epoch, "loss": history["loss"][epoch]}
+        assert path == "/here/" and headers["X-Run"] == "7"
+        assert headers["Content-Type"] == f"application/{'json' if as_json else 'x-www-form-urlencoded'}"
+    assert len(server.notes) == 2
+
+
+def test_remote_monitor_out_of_reach_only_warns() -> None:
+    with pytest.warns(UserWarning, match="cannot reach http://127.0.0.1:9"):
+        model().fit(X, Y, callbacks=[RemoteMonitor("http://127.0.0.1:9")], verbose=0)
+
+
+class Averaging(SGD):
+    """An optimizer that keeps averages: here, of zeros."""
+
+    use_ema = True
+    averages: list[Any] | None = None
+
+    def ema_weights(self) -> list[Any]:
+        assert self.parameters is not None
+        if self.averages is None:
+            self.averages = [np.zeros(weight.shape, weight.dtype) for weight in self.parameters.weights]
+        return self.averages
+
+    def finalize_variable_values(self, var_list: Any = None) -> None:
+        """The end of fit leaves the weights as the callback did."""
+
+
+def zero(made: Any) -> bool:
+    return not any(weight.any() for weight in made.get_weights())
+
+
+@pytest.mark.parametrize("on_epoch", [False, True])
+def test_averages_stand_in_for_the_weights(on_epoch: bool) -> None:
+    made = model()
+    optimizer = Averaging(0.01)
+    optimizer.use_ema = True
+    made.compile(optimizer, "mse")
+    seen: list[tuple[str, bool]] = []
+    hooks = ("on_train_batch_end", "on_test_batch_end", "on_epoch_end", "on_predict_batch_end")
+    look = LambdaCallback(
+        **{hook: lambda *_, hook=hook, **__: seen.append((hook, zero(made))) for hook in hooks}  # type: ignore[misc]
+    )
+    callbacks = [SwapEMAWeights(swap_on_epoch=on_epoch), look]
+    made.fit(X, Y, epochs=2, validation_data=(X, Y), callbacks=callbacks, verbose=0)
+    epoch = [("on_train_batch_end", False), ("on_test_batch_end", True), ("on_epoch_end", on_epoch)]
+    assert seen == [*epoch, *epoch] and zero(made) == on_epoch
+    # With swaps at the last epoch's end the averages became the weights' own.
+    assert not any(a.any() for a in optimizer.ema_weights()) if on_epoch else not zero(made)
+    before = made.get_weights()
+    assert not made.predict(X, callbacks=callbacks[:1], verbose=0).any()
+    assert all(np.array_equal(a, b) for a, b in zip(made.get_weights(), before, strict=True))
+
+
+def test_a_loss_that_is_no_number_ends_training(capsys: pytest.CaptureFixture[str]) -> None:
+    x = np.full_like(X, np.nan)
+    history = model().fit(x, Y, batch_size=2, epochs=3, callbacks=[TerminateOnNaN()], verbose=0)
+    assert history.epoch == [0] and not math.isfinite(history.history["loss"][0])
+    assert capsys.readouterr().out == "Batch 0: Invalid loss, terminating training\n"
+    with pytest.raises(RuntimeError, match="at batch 0: training ends here"):
+        model().fit(x, Y, callbacks=[TerminateOnNaN(raise_error=True)], verbose=0)
+
+
+def test_evaluation_and_prediction_can_be_stopped() -> None:
+    made = model()
+
+    def stop_evaluating(*_: Any) -> None:
+        made.stop_evaluating = True
+
+    def stop_predicting(*_: Any) -> None:
+        made.stop_predicting = True
+
+    stop = LambdaCallback(on_test_batch_end=stop_evaluating, on_predict_batch_end=stop_predicting)
+    assert made.predict(X, batch_size=1, callbacks=stop, verbose=0).shape == (1, 1)
+    assert made.evaluate(X, Y, batch_size=1, callbacks=stop, verbose=0) == made.evaluate(X[:1], Y[:1], verbose=0)
+
+
+def test_tensorboard_writes_what_its_package_reads(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard.summary")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.plugins.graph.keras_util import keras_model_to_graph_def
+    from tensorboard.util.tensor_util import make_ndarray
 
-    model, _ = make_training(tmp_path / "backup", None)
-    x, y = np.ones((8, 5, 3)), np.ones((8, 1))
-    board = callbacks.TensorBoard(tmp_path / "logs", histogram_freq=1, update_freq="batch")
-    history = model.fit(x, y, batch_size=4, epochs=3, validation_data=(x, y), verbose=0, callbacks=[board]).history
-    found = {}
-    for part in ("train", "validation"):
-        events = EventAccumulator(str(tmp_path / "logs" / part))
-        events.Reload()
-        found[part] = events
-    for part, name in (("train", "loss"), ("validation", "val_loss")):
-        values = [event.value for event in found[part].Scalars("epoch_loss")]
-        np.testing.assert_allclose(values, history[name], rtol=1e-6)
-    assert len(found["train"].Scalars("batch_loss")) == 6
-    assert found["train"].Scalars("epoch_learning_rate")[0].value == pytest.approx(0.01)
-    assert len(found["train"].Tags()["histograms"]) == 5
+    made = model()
+    board = TensorBoard(tmp_path, histogram_freq=1, write_images=True)
+    history = made.fit(X, Y, epochs=3, validation_data=(X, Y), callbacks=[board], verbose=0).history
+    for folder, tag, values in (
+        ("train", "epoch_loss", history["loss"]),
+        ("validation", "epoch_loss", history["val_loss"]),
+        ("train", "epoch_learning_rate", [np.float32(0.01)] * 3),
+    ):
+        read = EventAccumulator(str(tmp_path / folder)).Reload()
+        assert [(e.step, make_ndarray(e.tensor_proto)) for e in read.Tensors(tag)] == list(
+            enumerate(np.float32(values))
+        )
+    read = EventAccumulator(str(tmp_path / "train")).Reload()
+    for weight in made.weights:
+        assert len(read.Tensors(f"{weight.path}/histogram")) == 3
+        if weight.size > 1:
+            assert read.Tensors(f"{weight.path}/image")[0].tensor_proto.string_val[2].startswith(b"\x89PNG")
+    graph = keras_model_to_graph_def(json.loads(read.Tensors("keras")[0].tensor_proto.string_val[0]))
+    assert len(graph.node) == 3
+
+
+def test_tensorboard_without_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorboard.summary.writer.event_file_writer", None)
+    with pytest.raises(ImportError, match=r"pip install 'pyrnn-core\[tensorboard\]'"):
+        fit(TensorBoard(tmp_path))

@@ -1,136 +1,309 @@
-"""What data may be, and the tools that prepare it."""
+"""Data in every form; windows, padding, texts, splits."""
 
 from __future__ import annotations
 
+import json
+import random
+import threading
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
 import pyrnn
-from pyrnn import utils
+from pyrnn import layers, utils
+from pyrnn.data import as_batches
+from pyrnn.data.batches import as_float
 from pyrnn.preprocessing import sequence, text
 
-X = np.random.default_rng(0).normal(size=(12, 5, 3)).astype("float32")
-Y = X[:, 0, :1]
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(12, 3, 2)).astype(np.float32)
+Y = RNG.normal(size=(12, 1)).astype(np.float32)
 
 
-def make_model() -> pyrnn.Sequential:
-    model = pyrnn.Sequential([pyrnn.Input((5, 3)), pyrnn.layers.SimpleRNN(4), pyrnn.layers.Dense(1)])
-    model.compile("sgd", "mse")
-    return model
+class ArrayLike:
+    """What TensorFlow's and JAX's tensors are to NumPy."""
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
+        self.shape = array.shape
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        return np.asarray(self.array, dtype)
 
 
-class Again:
-    """Batches that can be walked again, as a DataLoader's."""
+class Tensor(ArrayLike):
+    """A tensor that must be taken off its graph and its device first, as PyTorch's."""
 
-    def __init__(self, counted: bool) -> None:
-        if counted:
-            self.__class__ = type("Counted", (Again,), {"__len__": lambda self: 3})
+    ready = False
 
-    def __iter__(self) -> Any:
-        return iter([(X[i : i + 4], Y[i : i + 4]) for i in range(0, 12, 4)])
+    def detach(self) -> Tensor:
+        return self
 
+    def cpu(self) -> Tensor:
+        made = Tensor(self.array)
+        made.ready = True
+        return made
 
-@pytest.mark.parametrize("counted", [True, False])
-def test_what_can_be_walked_again_starts_anew(counted: bool) -> None:
-    start = make_model().get_weights()
-    models = [make_model(), make_model()]
-    for model in models:
-        model.set_weights(start)
-    histories = [
-        models[0].fit(Again(counted), epochs=3, verbose=0).history,
-        models[1].fit(X, Y, batch_size=4, epochs=3, shuffle=False, verbose=0).history,
-    ]
-    np.testing.assert_allclose(histories[0]["loss"], histories[1]["loss"], rtol=1e-6)
-    assert len(models[0].fit(Again(counted), steps_per_epoch=2, epochs=4, verbose=0).epoch) == 4
-    assert models[0].predict(Again(counted), verbose=0).shape == (12, 1)
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        if not self.ready:
+            raise RuntimeError("call detach first")
+        return np.asarray(self.array, dtype)
 
 
-def test_frames() -> None:
+class Loader:
+    """Batches of 4 again and again, as a DataLoader: neither shape nor dtype."""
+
+    def __init__(self, passes: list[int] | None = None, wrap: Any = np.asarray) -> None:
+        self.passes, self.wrap = [] if passes is None else passes, wrap
+
+    def __len__(self) -> int:
+        return 3
+
+    def __iter__(self) -> Iterator[Any]:
+        self.passes.append(1)
+        for start in (0, 4, 8):
+            yield [self.wrap(X[start : start + 4]), self.wrap(Y[start : start + 4])]
+
+
+class Plain:
+    """An iterable without a length."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(Loader())
+
+
+def model() -> pyrnn.Sequential:
+    utils.set_random_seed(1)
+    made = pyrnn.Sequential([layers.SimpleRNN(2, input_shape=(3, 2)), layers.Dense(1)])
+    made.compile("adam", "mse")
+    return made
+
+
+def fitted(x: Any, y: Any = None, **options: Any) -> list[Any]:
+    made = model()
+    made.fit(x, y, epochs=2, shuffle=False, verbose=0, **options)
+    return made.get_weights()
+
+
+def same(one: list[Any], other: list[Any]) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+FORMS: dict[str, Any] = {
+    "array-like": lambda: (ArrayLike(X), ArrayLike(Y)),
+    "tensor": lambda: (Tensor(X), Tensor(Y)),
+    "loader": lambda: (Loader(), None),
+    "loader-of-tensors": lambda: (Loader(wrap=Tensor), None),
+    "iterable": lambda: (Plain(), None),
+    "dataset": lambda: (Dataset(), None),
+}
+
+
+class Dataset(utils.PyDataset):
+    """The same batches by number."""
+
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, index: int) -> Any:
+        return X[4 * index : 4 * index + 4], Y[4 * index : 4 * index + 4]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_data_trains_as_arrays_do(form: str) -> None:
+    x, y = FORMS[form]()
+    assert same(fitted(x, y, batch_size=4), fitted(X, Y, batch_size=4))
+    made = model()
+    assert np.array_equal(made.predict(x, batch_size=4, verbose=0), made.predict(X, batch_size=4, verbose=0))
+    assert made.evaluate(x, y, batch_size=4, verbose=0) == made.evaluate(X, Y, batch_size=4, verbose=0)
+
+
+def test_a_loader_starts_anew_each_epoch_and_validates_each_time() -> None:
+    passes: list[int] = []
+    history = model().fit(Loader(passes), validation_data=Loader(), epochs=3, verbose=0).history
+    assert len(passes) == 3 and len(history["val_loss"]) == 3
+    assert same(fitted(Plain(), steps_per_epoch=2), fitted(X, Y, batch_size=4, steps_per_epoch=2))
+
+
+def test_validation_of_a_few_steps_looks_at_the_same_batches_each_time() -> None:
+    made = model()
+    made.optimizer.learning_rate = 0.0
+    for data in ((X, Y), Loader()):
+        history = made.fit(X, Y, validation_data=data, validation_steps=2, batch_size=4, epochs=2, verbose=0).history
+        assert history["val_loss"][0] == history["val_loss"][1]
+
+
+def test_validation_split_of_tensors_and_not_of_loaders() -> None:
+    options: dict[str, Any] = {"validation_split": 0.25, "batch_size": 3}
+    assert same(fitted(Tensor(X), Tensor(Y), **options), fitted(X, Y, **options))
+    with pytest.raises(ValueError, match="validation_split needs arrays"):
+        fitted(Loader(), **options)
+
+
+def test_tables() -> None:
     pandas = pytest.importorskip("pandas")
-    frame = pandas.DataFrame(X[:, 0], columns=["a", "b", "c"])
-    model = pyrnn.Sequential([pyrnn.Input((3,)), pyrnn.layers.Dense(1)])
-    model.compile("sgd", "mse")
-    history = model.fit(frame, frame["a"], verbose=0, epochs=2).history
-    assert np.isfinite(history["loss"]).all()
-    np.testing.assert_allclose(model.predict(frame, verbose=0), model.predict(X[:, 0], verbose=0))
+    flat = X.reshape(12, 6)
+    frame = pandas.DataFrame(flat, columns=list("abcdef"))
+
+    def train(x: Any, y: Any) -> list[Any]:
+        utils.set_random_seed(1)
+        made = pyrnn.Sequential([layers.Dense(2, input_shape=(6,)), layers.Dense(1)])
+        made.compile("adam", "mse")
+        made.fit(x, y, epochs=2, shuffle=False, verbose=0)
+        return made.get_weights()
+
+    assert same(train(frame, pandas.Series(Y[:, 0])), train(flat, Y))
+    mixed = frame.assign(a=frame["a"] > 0, b=pandas.array([1, None, *range(10)], dtype="Int64"))
+    array = as_float("x", mixed, "float32")
+    assert array.dtype == np.float32 and np.isnan(array[1, 1]) and set(array[:, 0]) <= {0, 1}
+    with pytest.raises(TypeError, match="x must hold numbers"):
+        as_float("x", frame.assign(a="text"), "float32")
 
 
-def test_torch_loaders() -> None:
-    torch = pytest.importorskip("torch")
-    data = torch.utils.data.TensorDataset(torch.tensor(X), torch.tensor(Y))
-    loader = torch.utils.data.DataLoader(data, batch_size=4)
-    model = make_model()
-    assert len(model.fit(loader, epochs=3, verbose=0).epoch) == 3
-    assert model.evaluate(loader, verbose=0) == pytest.approx(model.evaluate(X, Y, batch_size=4, verbose=0), rel=1e-5)
-    assert model.predict(torch.tensor(X), verbose=0).shape == (12, 1)
+def test_integers_stay_where_they_may() -> None:
+    whole = np.arange(6, dtype=np.int32).reshape(2, 3)
+    assert as_float("x", whole[:, ::-1], "float32", allow_integers=True).dtype == np.int32
+    assert as_float("x", whole, "float32").dtype == np.float32
+    assert as_float("x", whole > 2, "float32", allow_integers=True).dtype == np.float32
+
+
+def test_the_queue_of_a_dataset_is_bounded() -> None:
+    lock, open_batches, most = threading.Lock(), [0], [0]
+
+    class Counted(Dataset):
+        def __len__(self) -> int:
+            return 20
+
+        def __getitem__(self, index: int) -> Any:
+            with lock:
+                open_batches[0] += 1
+                most[0] = max(most[0], open_batches[0])
+            return X, Y
+
+    for _ in as_batches(Counted(workers=4, max_queue_size=3), dtype="float32").epoch():
+        time.sleep(0.002)
+        with lock:
+            open_batches[0] -= 1
+    assert 1 < most[0] <= 4  # three in the queue and the one in the consumer's hands
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_dataset_without_end(workers: int) -> None:
+    class Endless(Dataset):
+        num_batches = None
+
+        def __getitem__(self, index: int) -> Any:
+            return super().__getitem__(index % 3)
+
+    assert same(fitted(Endless(workers=workers), steps_per_epoch=2), fitted(X, Y, batch_size=4, steps_per_epoch=2))
+    with pytest.raises(ValueError, match="steps_per_epoch"):
+        fitted(Endless())
+    assert len(list(Dataset())) == 3
 
 
 def test_windows_train() -> None:
-    series = np.sin(np.arange(200) / 5)[:, None]
-    windows = utils.timeseries_dataset_from_array(series[:-10], series[10:], 10, batch_size=16, shuffle=True, seed=1)
-    model = pyrnn.Sequential([pyrnn.Input((10, 1)), pyrnn.layers.LSTM(8), pyrnn.layers.Dense(1)])
-    model.compile("adam", "mse")
-    losses = model.fit(windows, epochs=40, verbose=0).history["loss"]
-    assert losses[-1] < losses[0] / 2
-    first, again = (next(iter(windows))[0] for _ in range(2))
-    assert not np.array_equal(first, again)
-    with pytest.raises(ValueError, match="no window of 300 steps"):
-        utils.timeseries_dataset_from_array(series, None, 300)
+    series = np.arange(40, dtype=np.float32)[:, None] * [1, 2]
+    windows = utils.timeseries_dataset_from_array(series[:-3], series[3:, :1], 3, batch_size=8)
+    assert len(windows) == 5 and [len(x) for x, _ in windows] == [8, 8, 8, 8, 3]
+    x, y = (np.concatenate(parts) for parts in zip(*windows, strict=True))
+    assert np.array_equal(x[4], series[4:7]) and y[4] == series[7, 0]
+    assert same(fitted(windows, validation_data=windows), fitted(x, y, batch_size=8))
+    alone = utils.timeseries_dataset_from_array(series, None, 3)
+    assert model().predict(alone, verbose=0).shape == (38, 1)
 
 
-def test_timeseries_generator() -> None:
-    data, targets = np.arange(20), np.arange(20) * 10
-    generator = sequence.TimeseriesGenerator(data, targets, length=5, sampling_rate=2, batch_size=4)
-    assert len(generator) == 4
-    x, y = generator[0]
-    np.testing.assert_array_equal(x, [[0, 2, 4], [1, 3, 5], [2, 4, 6], [3, 5, 7]])
-    np.testing.assert_array_equal(y, [50, 60, 70, 80])
-    assert [len(generator[i][0]) for i in range(4)] == [4, 4, 4, 3]
-    backwards = sequence.TimeseriesGenerator(data, targets, 5, stride=3, start_index=2, end_index=15, reverse=True)
-    np.testing.assert_array_equal(backwards[0][1], [70, 100, 130])
-    np.testing.assert_array_equal(backwards[0][0][0], [6, 5, 4, 3, 2])
-    with pytest.raises(ValueError, match="too short for one window"):
-        sequence.TimeseriesGenerator(data, targets, length=20)
-    series = np.sin(np.arange(60) / 5)[:, None]
-    model = pyrnn.Sequential([pyrnn.Input((5, 1)), pyrnn.layers.SimpleRNN(4), pyrnn.layers.Dense(1)])
-    model.compile("adam", "mse")
-    assert model.fit_generator(sequence.TimeseriesGenerator(series, series, 5, batch_size=8), epochs=2, verbose=0)
+def test_windows_in_another_order_at_each_pass() -> None:
+    made = [utils.timeseries_dataset_from_array(np.arange(30), None, 2, shuffle=True, seed=3) for _ in "ab"]
+    first, second = np.concatenate(list(made[0])), np.concatenate(list(made[0]))
+    assert not np.array_equal(first, second) and np.array_equal(np.sort(first, axis=0), np.sort(second, axis=0))
+    assert np.array_equal(first, np.concatenate(list(made[1])))
 
 
-def test_tokenizer() -> None:
-    texts = ["The cat sat on the mat.", "The dog, the cat!", "A bird"]
-    tokenizer = text.Tokenizer(num_words=4, oov_token="?")
-    tokenizer.fit_on_texts(texts)
-    assert list(tokenizer.word_index)[:3] == ["?", "the", "cat"]
-    assert tokenizer.texts_to_sequences(["the cat flew"]) == [[2, 3, 1]]
-    assert tokenizer.sequences_to_texts([[2, 3]]) == ["the cat"]
-    np.testing.assert_array_equal(tokenizer.texts_to_matrix(["the the cat"], "count"), [[0, 0, 2, 1]])
-    again = text.tokenizer_from_json(tokenizer.to_json())
-    assert again.texts_to_sequences(texts) == tokenizer.texts_to_sequences(texts)
-    assert text.text_to_word_sequence("Hello, World") == ["hello", "world"]
-    assert all(1 <= number < 10 for number in text.hashing_trick("a b c d", 10, "md5"))
+def test_timeseries_generator_round_trip_and_training() -> None:
+    series = np.arange(40.0).reshape(20, 2)
+    made = sequence.TimeseriesGenerator(series, series[:, :1], 3, start_index=2, stride=2, batch_size=4, reverse=True)
+    again = sequence.timeseries_generator_from_json(made.to_json(indent=1))
+    for one, other in zip(made, again, strict=True):
+        assert np.array_equal(one[0], other[0]) and np.array_equal(one[1], other[1])
+    assert len(fitted(made)) == 5
+    shuffled = sequence.TimeseriesGenerator(series, series[:, :1], 3, shuffle=True, batch_size=4)
+    x, y = shuffled[0]
+    assert x.shape == (4, 3, 2) and np.array_equal(x[:, -1, 0] + 2, y[:, 0])
 
 
-def test_split() -> None:
-    left, right = utils.split_dataset(np.arange(10), left_size=0.7)
-    np.testing.assert_array_equal(left, np.arange(7))
-    np.testing.assert_array_equal(right, [7, 8, 9])
-    (x, y), _ = utils.split_dataset((X, Y), right_size=4, shuffle=True, seed=3)
-    assert len(x) == len(y) == 8 and np.array_equal(x[:, 0, :1], y)
-    with pytest.raises(ValueError, match="ask for 8 and 5 of 10 samples"):
-        utils.split_dataset(np.arange(10), left_size=8, right_size=5)
+def test_tokenizer_round_trip() -> None:
+    made = text.Tokenizer(num_words=4, oov_token="?")
+    made.fit_on_texts(["the cat sat", "the dog, the cat"])
+    again = text.tokenizer_from_json(made.to_json())
+    assert made.texts_to_sequences(["a cat sat"]) == again.texts_to_sequences(["a cat sat"]) == [[1, 3, 1]]
+    assert json.loads(again.to_json()) == json.loads(made.to_json())
+    assert again.sequences_to_texts([[1, 2, 3, 4]]) == ["? the cat ?"]
 
 
-@pytest.mark.parametrize(
-    ("call", "words"),
-    [
-        (lambda: sequence.pad_sequences([[1]], padding="left"), "padding must be 'pre' or 'post', got 'left'"),
-        (lambda: sequence.pad_sequences([[[1, 2]], [[1]]]), r"steps of shape \(2,\), got \(1,\)"),
-        (lambda: sequence.pad_sequences([[1], [2]], value="x"), "cannot hold the value 'x'"),
-    ],
-)
-def test_bad_padding(call: Any, words: str) -> None:
-    with pytest.raises(ValueError, match=words):
+def test_split_of_datasets_and_arrays() -> None:
+    left, right = utils.split_dataset(Dataset(), left_size=2)
+    assert len(left) == 2 and len(right) == 1 and np.array_equal(right[0][0], X[8:])
+    (x, y), (rest, _) = utils.split_dataset((X, Y), right_size=0.25, shuffle=True, seed=0)
+    assert x.shape == (9, 3, 2) and y.shape == (9, 1) and len(rest) == 3
+    assert np.array_equal(np.sort(np.concatenate([x, rest]), axis=0), np.sort(X, axis=0))
+
+
+def test_one_seed_for_the_script() -> None:
+    draws = []
+    for _ in range(2):
+        utils.set_random_seed(5)
+        draws.append((random.random(), np.random.rand(), model().get_weights()[0][0, 0]))
+    assert draws[0] == draws[1]
+
+
+BAD: dict[str, tuple[Any, type[Exception], str]] = {
+    "loader-and-y": (lambda: fitted(Loader(), Y), ValueError, "y must not be given when x is a generator, loader"),
+    "empty-loader": (lambda: fitted(iter([])), ValueError, "gave no batch"),
+    "mapping": (lambda: fitted({"a": X}, Y), TypeError, "x must hold numbers"),
+    "pad-numbers": (lambda: sequence.pad_sequences([1, 2]), TypeError, "sequences must hold sequences, got 1"),
+    "pad-side": (lambda: sequence.pad_sequences([[1]], padding="left"), ValueError, "padding must be 'pre' or 'post'"),
+    "pad-shapes": (lambda: sequence.pad_sequences([[[1, 2]], [[1]]]), ValueError, "items of one shape"),
+    "pad-text": (lambda: sequence.pad_sequences([[1]], value="a"), ValueError, "needs dtype=object"),
+    "windows-end": (
+        lambda: utils.timeseries_dataset_from_array(X, None, 2, end_index=12),
+        ValueError,
+        "end_index must lie in 1..11",
+    ),
+    "windows-start": (
+        lambda: utils.timeseries_dataset_from_array(X, None, 2, start_index=-1),
+        ValueError,
+        "start_index must lie in 0..11",
+    ),
+    "windows-format": (
+        lambda: utils.timeseries_dataset_from_array(X, None, 2, format="np"),
+        ValueError,
+        "format must be one of tf, grain",
+    ),
+    "generator-short": (lambda: sequence.TimeseriesGenerator(X, Y, 12), ValueError, "no window fits"),
+    "generator-lengths": (lambda: sequence.TimeseriesGenerator(X, Y[1:], 2), ValueError, "one length, got 12 and 11"),
+    "split-nothing": (lambda: utils.split_dataset(X), ValueError, "left_size or right_size must be given"),
+    "split-share": (lambda: utils.split_dataset(X, 1.5), ValueError, "left_size must lie between 0 and 1"),
+    "split-sum": (lambda: utils.split_dataset(X, 8, 8), ValueError, "must not be more than all 12 samples"),
+    "split-kind": (lambda: utils.split_dataset("data", 1), TypeError, "dataset must be an array"),
+    "split-backend": (
+        lambda: utils.split_dataset(X, 1, preferred_backend="torch"),
+        ValueError,
+        "preferred_backend must be None",
+    ),
+    "matrix-mode": (lambda: text.Tokenizer(5).sequences_to_matrix([[1]], "sum"), ValueError, "mode must be one of"),
+    "matrix-unfit": (lambda: text.Tokenizer().sequences_to_matrix([[1]]), ValueError, "needs num_words or texts"),
+    "hash": (lambda: text.hashing_trick("a", 9, "sha1"), ValueError, "hash_function must be None, 'md5'"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input(case: str) -> None:
+    call, error, words = BAD[case]
+    with pytest.raises(error, match=words):
         call()

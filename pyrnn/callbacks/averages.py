@@ -1,57 +1,67 @@
-"""The optimizer's averages in the weights' place while the model is validated."""
+"""Evaluating with the averages of the weights."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from pyrnn.callbacks.base import Callback, Logs
 
 
 class SwapEMAWeights(Callback):
-    """Validates (and predicts) with the averages that an optimizer with `use_ema=True` keeps.
+    """Puts the optimizer's moving averages in the weights' place while the model is evaluated or predicts.
 
-    With `swap_on_epoch` they stay until the next epoch begins, so that later callbacks save them.
+    With `swap_on_epoch` also from the end of an epoch to the begin of the next, so that callbacks which come later in
+    the list (a `ModelCheckpoint`) see the averages. (B. Polyak, A. Juditsky: Acceleration of stochastic approximation
+    by averaging, 1992.)
+
+    Raises:
+        ValueError: at the first swap, if the optimizer keeps no averages.
     """
 
     def __init__(self, swap_on_epoch: bool = False) -> None:
         super().__init__()
-        self.swap_on_epoch = bool(swap_on_epoch)
-        self._averages_in_model = False
-
-    def _swap(self, inside: bool) -> None:
-        """Exchange weights and averages, unless that is done."""
-        if inside == self._averages_in_model:
-            return
-        optimizer = self.model.optimizer
-        if not getattr(optimizer, "use_ema", False):
-            raise ValueError("SwapEMAWeights needs an optimizer with use_ema=True")
-        parameters = optimizer.parameters
-        if parameters is None:
-            return
-        kept = parameters.values.copy()
-        parameters.values[...] = optimizer.slots["average"]
-        optimizer.slots["average"][...] = kept
-        parameters.touch()
-        self._averages_in_model = inside
+        self.swap_on_epoch = swap_on_epoch
+        self._swapped = False
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         if self.swap_on_epoch:
-            self._swap(False)
+            self._put(averages=False)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        if self.swap_on_epoch:
-            self._swap(True)
-            if epoch == self.params["epochs"] - 1:  # the end of fit puts the averages in once more
-                optimizer = self.model.optimizer
-                optimizer.slots["average"][...] = optimizer.parameters.values
+        if not self.swap_on_epoch:
+            return
+        self._put(averages=True)
+        if epoch == self.params["epochs"] - 1 or self.model.stop_training:
+            # `fit` ends by copying the averages into the weights: what the swap left in their place must not win.
+            for weight, average in self._pairs():
+                average[...] = weight.array
+            self._swapped = False
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
-        self._swap(True)
+        self._put(averages=True)
 
     def on_test_end(self, logs: Logs | None = None) -> None:
-        self._swap(False)
+        self._put(averages=False)
 
     def on_predict_begin(self, logs: Logs | None = None) -> None:
-        self._swap(True)
+        self._put(averages=True)
 
     def on_predict_end(self, logs: Logs | None = None) -> None:
-        if not self.swap_on_epoch:
-            self._swap(False)
+        self._put(averages=False)
+
+    def _put(self, *, averages: bool) -> None:
+        if averages == self._swapped:
+            return
+        for weight, average in self._pairs():
+            value = weight.numpy()
+            weight.assign(average)
+            average[...] = value
+        self._swapped = averages
+
+    def _pairs(self) -> list[tuple[Any, Any]]:
+        """(weight, its average), live."""
+        optimizer = self.model.optimizer
+        if not getattr(optimizer, "use_ema", False) or not hasattr(optimizer, "ema_weights"):
+            raise ValueError(f"SwapEMAWeights needs an optimizer with use_ema=True, got {type(optimizer).__name__}")
+        optimizer.build(self.model.parameters())
+        return list(zip(self.model.trainable_weights, optimizer.ema_weights(), strict=True))

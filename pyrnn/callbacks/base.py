@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
+from pyrnn.validation import unexpected_arguments
+
 Logs = dict[str, Any]
+Hook = Callable[..., Any]
 
 
 class Callback:
@@ -46,35 +49,7 @@ class Callback:
     def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None: ...
 
 
-class CallbackList:
-    """Calls each hook of each callback in order; hooks that nobody overrides cost nothing."""
-
-    def __init__(self, callbacks: Iterable[Callback], model: Any, params: dict[str, Any]) -> None:
-        self.callbacks = list(callbacks)
-        for callback in self.callbacks:
-            if not isinstance(callback, Callback):
-                raise TypeError(f"callbacks must be Callback objects, got {callback!r}")
-        for callback in self.callbacks:
-            callback.set_params(params)
-            callback.set_model(model)
-        self._hooks: dict[str, list[Callable[..., None]]] = {}
-
-    def __call__(self, hook: str, *arguments: Any) -> None:
-        """Call `hook` ("on_epoch_end", ...) of every callback."""
-        listeners = self._hooks.get(hook)
-        if listeners is None:
-            listeners = [getattr(c, hook) for c in self.callbacks if self._listens(c, hook)]
-            self._hooks[hook] = listeners
-        for listener in listeners:
-            listener(*arguments)
-
-    @staticmethod
-    def _listens(callback: Callback, hook: str) -> bool:
-        generic = hook.replace("train_batch", "batch")
-        return any(
-            name in vars(callback) or getattr(type(callback), name) is not getattr(Callback, name)
-            for name in {hook, generic}
-        )
+HOOKS = tuple(name for name in vars(Callback) if name.startswith("on_"))
 
 
 class History(Callback):
@@ -96,19 +71,26 @@ class History(Callback):
 
 
 class LambdaCallback(Callback):
-    """Hooks given as functions."""
+    """Hooks given as functions: the six of training by position, any other hook of `Callback` by its name.
+
+    Raises:
+        TypeError: for a name that is no hook.
+    """
 
     def __init__(
         self,
-        on_epoch_begin: Callable[..., Any] | None = None,
-        on_epoch_end: Callable[..., Any] | None = None,
-        on_train_begin: Callable[..., Any] | None = None,
-        on_train_end: Callable[..., Any] | None = None,
-        on_train_batch_begin: Callable[..., Any] | None = None,
-        on_train_batch_end: Callable[..., Any] | None = None,
-        **hooks: Callable[..., Any],
+        on_epoch_begin: Hook | None = None,
+        on_epoch_end: Hook | None = None,
+        on_train_begin: Hook | None = None,
+        on_train_end: Hook | None = None,
+        on_train_batch_begin: Hook | None = None,
+        on_train_batch_end: Hook | None = None,
+        **hooks: Hook | None,
     ) -> None:
         super().__init__()
+        unknown = {name: hook for name, hook in hooks.items() if name not in HOOKS}
+        if unknown:
+            raise TypeError(unexpected_arguments("LambdaCallback", unknown, HOOKS))
         given = {
             "on_epoch_begin": on_epoch_begin,
             "on_epoch_end": on_epoch_end,
@@ -116,10 +98,8 @@ class LambdaCallback(Callback):
             "on_train_end": on_train_end,
             "on_train_batch_begin": on_train_batch_begin,
             "on_train_batch_end": on_train_batch_end,
+            **hooks,
         }
-        for hook in hooks:
-            if not hook.startswith("on_") or not hasattr(Callback, hook):
-                raise TypeError(f"LambdaCallback has no hook {hook!r}")
-        for hook, function in {**given, **hooks}.items():
+        for hook, function in given.items():
             if function is not None:
                 setattr(self, hook, function)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 
 from pyrnn.callbacks.base import Logs
 from pyrnn.callbacks.monitor import MonitorCallback
@@ -11,8 +12,12 @@ from pyrnn.callbacks.monitor import MonitorCallback
 class ModelCheckpoint(MonitorCallback):
     """Saves the model (or its weights) after each epoch, or after every `save_freq` batches.
 
-    `filepath` may hold fields of the logs and of the epoch, counted from 1: "m-{epoch:02d}-{val_loss:.2f}.keras".
-    With `save_best_only` a file is written only when `monitor` improved.
+    `filepath` may hold fields of the logs and of the epoch, counted from 1: "m-{epoch:02d}-{val_loss:.2f}.keras"; its
+    folder is made. With `save_best_only` a file is written only when `monitor` improved, at first on
+    `initial_value_threshold`, or when it is missing.
+
+    Raises:
+        KeyError: when saving, if `filepath` names what the logs have not.
     """
 
     def __init__(
@@ -31,10 +36,8 @@ class ModelCheckpoint(MonitorCallback):
         ending = ".weights.h5" if save_weights_only else ".keras"
         if not self.filepath.endswith(ending):
             raise ValueError(f"filepath must end in {ending!r}, got {self.filepath!r}")
-        if save_freq != "epoch" and not (isinstance(save_freq, int) and save_freq > 0):
-            raise ValueError(f"save_freq must be 'epoch' or a positive number of batches, got {save_freq!r}")
         self.verbose, self.save_best_only, self.save_weights_only = verbose, save_best_only, save_weights_only
-        self.save_freq = save_freq
+        self.save_freq = save_frequency(save_freq)
         self._epoch = self._batches = 0
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
@@ -48,15 +51,11 @@ class ModelCheckpoint(MonitorCallback):
             self._save(logs, batch)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        self.rises()
         if self.save_freq == "epoch":
             self._save(logs, None)
 
     def _save(self, logs: Logs | None, batch: int | None) -> None:
-        if self.save_best_only:
-            value = self.value(logs)
-            if value is None or not self.improved(value, self.best):
-                return
-            self.best = value
         fields = {"epoch": self._epoch + 1, **(logs or {})} | ({} if batch is None else {"batch": batch + 1})
         try:
             path = self.filepath.format(**fields)
@@ -64,9 +63,42 @@ class ModelCheckpoint(MonitorCallback):
             raise KeyError(
                 f"filepath {self.filepath!r} names {error}, which is not among {', '.join(fields)}"
             ) from None
+        if not self._wanted(logs, path):
+            return
+        if folder := os.path.dirname(path):
+            os.makedirs(folder, exist_ok=True)
         if self.save_weights_only:
             self.model.save_weights(path)
         else:
             self.model.save(path)
-        if self.verbose:
-            print(f"\nEpoch {self._epoch + 1}: saving model to {path}")
+        self._say(f"finished saving model to {path}")
+
+    def _wanted(self, logs: Logs | None, path: str) -> bool:
+        if not self.save_best_only:
+            self._say(f"saving model to {path}")
+            return True
+        if not logs or self.monitor not in logs:
+            warnings.warn(
+                f"ModelCheckpoint saves without comparing: {self.monitor!r} is not among "
+                f"{', '.join(logs or ()) or 'the logs'}",
+                stacklevel=5,
+            )
+            return True
+        value, best = float(logs[self.monitor]), "None" if self.best is None else f"{self.best:.5f}"
+        if not self.improved(value, self.best):
+            self._say(f"{self.monitor} did not improve from {best}")
+            return False
+        self._say(f"{self.monitor} improved from {best} to {value:.5f}, saving model to {path}")
+        self.best = value
+        return True
+
+    def _say(self, what: str) -> None:
+        if self.verbose > 0:
+            print(f"\nEpoch {self._epoch + 1}: {what}")
+
+
+def save_frequency(value: str | int) -> str | int:
+    """`save_freq`, checked: "epoch" or a number of batches."""
+    if value != "epoch" and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise ValueError(f"save_freq must be 'epoch' or a positive number of batches, got {value!r}")
+    return value

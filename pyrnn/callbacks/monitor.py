@@ -4,34 +4,59 @@ from __future__ import annotations
 
 import math
 import warnings
+from typing import Any
 
+from pyrnn import losses
 from pyrnn.callbacks.base import Callback, Logs
 
 MODES = ("auto", "min", "max")
+# Where a metric does not say itself which way it improves, the end of its name does.
+RISING = (
+    "acc", "accuracy", "auc", "precision", "recall", "f1", "f1_score", "fbeta_score", "r2_score", "cosine_similarity",
+    "iou", "io_u", "sensitivity", "specificity", "true_positives", "true_negatives", "correlation",
+)  # fmt: skip
+FALLING = (
+    "loss", "error", "mse", "rmse", "mae", "mape", "msle", "crossentropy", "hinge", "poisson", "kl_divergence",
+    "logcosh", "false_positives", "false_negatives",
+)  # fmt: skip
 
 
 class MonitorCallback(Callback):
-    """Knows which way `monitor` improves: `mode` "min" or "max", or "auto": "max" for names that speak of accuracy."""
+    """Knows which way `monitor` improves: `mode` "min" or "max", or "auto": as its metric or its name says.
+
+    Raises:
+        ValueError: at the first epoch's end, if "auto" finds neither.
+    """
 
     def __init__(self, monitor: str, mode: str, min_delta: float = 0.0, best: float | None = None) -> None:
         super().__init__()
         if mode not in MODES:
             raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
-        rises = mode == "max" or (mode == "auto" and (monitor.endswith(("acc", "accuracy", "auc")) or "f1" in monitor))
         self.monitor, self.mode = monitor, mode
-        self._sign = 1.0 if rises else -1.0
-        self._min_delta = abs(min_delta)
+        self._rises = None if mode == "auto" else mode == "max"
+        self.min_delta = abs(min_delta)
         self.best: float | None = best
 
     def forget_best(self) -> None:
         """Start anew."""
         self.best = None
 
+    def rises(self) -> bool:
+        """Whether larger is better."""
+        if self._rises is None:
+            self._rises = _rises(self.monitor.removeprefix("val_"), self.model)
+            if self._rises is None:
+                raise ValueError(
+                    f"{type(self).__name__} cannot tell whether {self.monitor!r} should rise or fall: "
+                    "give mode='max' or mode='min'"
+                )
+        return self._rises
+
     def improved(self, value: float, than: float | None) -> bool:
-        """Whether `value` is better than another by more than min_delta."""
+        """Whether `value` is better than another by more than min_delta; NaN never is."""
         if than is None:
             return not math.isnan(value)
-        return self._sign * (value - than) > self._min_delta
+        return value - self.min_delta > than if self.rises() else value + self.min_delta < than
 
     def value(self, logs: Logs | None) -> float | None:
         """The monitored number, or None with a warning that lists what there is."""
@@ -43,3 +68,15 @@ class MonitorCallback(Callback):
             )
             return None
         return float(logs[self.monitor])
+
+
+def _rises(name: str, model: Any) -> bool | None:
+    if name == "loss":
+        return False
+    for metric in getattr(model, "metrics", None) or ():
+        direction = getattr(metric, "_direction", None)
+        if getattr(metric, "name", None) == name and direction is not None:
+            return bool(direction == "up")
+    if name.endswith(RISING):
+        return True
+    return False if name in losses.NAMES or name.endswith(FALLING) else None

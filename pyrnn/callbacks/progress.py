@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from typing import Any
 
 from pyrnn.callbacks.base import Callback, Logs
 
@@ -28,13 +29,18 @@ def _per_step(seconds: float) -> str:
 class ProgbarLogger(Callback):
     """verbose 1: a bar that is redrawn on a terminal, one plain line an epoch elsewhere; verbose 2: a line an epoch."""
 
-    def __init__(self, verbose: int = 1) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.verbose = verbose
-        self._live = verbose == 1 and sys.stdout.isatty()
+        self.verbose, self._live = 1, False
         self._start = self._drawn = 0.0
         self._seen = 0
         self._in_training = False
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        super().set_params(params)
+        verbose = params.get("verbose", 1)
+        self.verbose = 1 if verbose == "auto" else int(verbose)
+        self._live = self.verbose == 1 and sys.stdout.isatty()
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._in_training = True
@@ -43,7 +49,8 @@ class ProgbarLogger(Callback):
         self._in_training = False
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        print(f"Epoch {epoch + 1}/{self.params['epochs']}")
+        if self.verbose:
+            print(f"Epoch {epoch + 1}/{self.params['epochs']}")
         self._begin()
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
@@ -90,6 +97,8 @@ class ProgbarLogger(Callback):
         print(f"\r\x1b[K{self._bar(steps)} {eta} {self._rate(spent)}{self._numbers(logs)}", end="", flush=True)
 
     def _finish(self, logs: Logs | None) -> None:
+        if not self.verbose:
+            return
         spent = time.perf_counter() - self._start
         start = "\r\x1b[K" if self._live else ""
         steps = self.params.get("steps") or self._seen

@@ -1,4 +1,4 @@
-"""Stopping when a number no longer improves, or is none any more."""
+"""Stopping when a number no longer improves, or is none."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ class EarlyStopping(MonitorCallback):
         self.forget_best()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        self.rises()
         value = self.value(logs)
         if value is None or epoch < self.start_from_epoch:
             return
@@ -66,10 +67,21 @@ class EarlyStopping(MonitorCallback):
 
 
 class TerminateOnNaN(Callback):
-    """Stops training when the loss of a batch is NaN or infinite."""
+    """Stops training at the first batch whose running loss is NaN or infinite; raises there if `raise_error`.
 
-    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        loss = (logs or {}).get("loss")
-        if loss is not None and not math.isfinite(loss):
-            print(f"Batch {batch}: Invalid loss, terminating training")
-            self.model.stop_training = True
+    Raises:
+        RuntimeError: at such a batch, if `raise_error`; `on_train_end` of callbacks is not called then.
+    """
+
+    def __init__(self, raise_error: bool = False) -> None:
+        super().__init__()
+        self.raise_error = raise_error
+
+    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        loss = None if logs is None else logs.get("loss")
+        if loss is None or math.isfinite(loss):
+            return
+        if self.raise_error:
+            raise RuntimeError(f"the loss is {loss} at batch {batch}: training ends here")
+        print(f"Batch {batch}: Invalid loss, terminating training")
+        self.model.stop_training = True

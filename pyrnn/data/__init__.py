@@ -1,19 +1,26 @@
-"""Batches out of arrays, generators and PyDatasets."""
+"""Batches out of arrays, tables, generators, loaders and PyDatasets."""
 
 from __future__ import annotations
 
-from pyrnn.data.batches import ArrayBatches, Batch, Batches, IteratorBatches, PyDatasetBatches, as_batches
+from pyrnn.data.batches import ArrayBatches, Batch, Batches, RepeatedBatches, as_array, is_array
 from pyrnn.data.pydataset import PyDataset
-from pyrnn.data.windows import WindowDataset, timeseries_dataset_from_array
+from pyrnn.data.sources import IteratorBatches, LoaderBatches, PyDatasetBatches, as_batches
+from pyrnn.data.splitting import split_dataset
+from pyrnn.data.timeseries import TimeseriesDataset, timeseries_dataset_from_array
 
 __all__ = [
     "ArrayBatches",
     "Batch",
     "Batches",
     "IteratorBatches",
+    "LoaderBatches",
     "PyDataset",
     "PyDatasetBatches",
-    "WindowDataset",
+    "RepeatedBatches",
+    "TimeseriesDataset",
+    "as_array",
     "as_batches",
+    "is_array",
+    "split_dataset",
     "timeseries_dataset_from_array",
 ]

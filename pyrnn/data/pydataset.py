@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 from pyrnn.validation import positive_int
 
 
 class PyDataset:
-    """A set of batches: `__len__` gives their number, `__getitem__(i)` the batch i as (x, y) or (x, y, sample_weight).
+    """A set of batches: `__getitem__(i)` gives the batch i as (x, y) or (x, y, sample_weight), `__len__` their number.
 
-    With `workers` > 1 so many threads read ahead, at most `max_queue_size` batches, which still come in order.
+    Instead of `__len__` the property `num_batches` may be defined; None there means that there is no end. With
+    `workers` > 1 so many threads read ahead, at most `max_queue_size` batches, which still come in order.
     """
 
     def __init__(self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10) -> None:
@@ -20,11 +23,21 @@ class PyDataset:
         self.max_queue_size = positive_int("max_queue_size", max_queue_size)
         self.use_multiprocessing = False
 
-    def __len__(self) -> int:
-        raise NotImplementedError("a PyDataset must define __len__, its number of batches")
+    @property
+    def num_batches(self) -> int | None:
+        """The number of batches, or None if there is no end."""
+        if hasattr(self, "__len__"):
+            return len(self)
+        raise NotImplementedError("a PyDataset must define __len__ or the property num_batches, its number of batches")
 
     def __getitem__(self, index: int) -> Any:
         raise NotImplementedError("a PyDataset must define __getitem__(index), its batch of that number")
+
+    def __iter__(self) -> Iterator[Any]:
+        """All batches in order, read by the caller's thread."""
+        count = self.num_batches
+        for index in itertools.count() if count is None else range(count):
+            yield self[index]
 
     def on_epoch_begin(self) -> None:
         """Called before each epoch."""

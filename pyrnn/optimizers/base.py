@@ -298,6 +298,12 @@ class Optimizer(registry.Configurable):
         if self.ema_overwrite_frequency and (self.iterations + 1) % self.ema_overwrite_frequency == 0:
             values[...] = average
 
+    def ema_weights(self) -> list[Array]:
+        """The averages, one array a weight, in their order; they are the live ones."""
+        if not self.use_ema or self.parameters is None:
+            return []
+        return [self.parameters.view(self.slots["average"], weight) for weight in self.parameters.weights]
+
     def finalize_variable_values(self, var_list: Sequence[Weight] | None = None) -> None:
         """Put the averages in the weights' place if `use_ema`; `fit` calls it at its end."""
         if not self.use_ema or self.parameters is None:

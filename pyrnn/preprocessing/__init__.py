@@ -1,7 +1,8 @@
-"""Keras 2's `preprocessing`: sequences and text made into arrays."""
+"""Keras 2's preprocessing of sequences and texts."""
 
 from __future__ import annotations
 
+from pyrnn.data import timeseries_dataset_from_array
 from pyrnn.preprocessing import sequence, text
 
-__all__ = ["sequence", "text"]
+__all__ = ["sequence", "text", "timeseries_dataset_from_array"]

@@ -1,4 +1,4 @@
-"""Sequences of different lengths as one array, and windows of a series as batches."""
+"""Sequences of unequal length made equal; windows over a series as Keras 2 made them."""
 
 from __future__ import annotations
 
@@ -18,50 +18,62 @@ SIDES = ("pre", "post")
 
 
 def pad_sequences(
-    sequences: Sequence[Any],
+    sequences: Any,
     maxlen: int | None = None,
     dtype: Any = "int32",
     padding: str = "pre",
     truncating: str = "pre",
-    value: Any = 0.0,
+    value: float | str = 0.0,
 ) -> Array:
-    """Sequences of one length, (samples, maxlen, ...): filled with `value`, or cut, at their begin or end.
+    """One array (number of sequences, maxlen, ...) of sequences of any length.
 
     Args:
-        sequences: lists or arrays, the first axis of each its time. maxlen: None takes the longest.
-        padding, truncating: "pre" (the begin, Keras's default) or "post".
+        maxlen: by default the longest length; longer sequences lose their begin (`truncating` "pre") or end ("post").
+        padding: whether `value` is put before ("pre") or after ("post") shorter sequences.
 
     Raises:
-        TypeError: if an entry is no sequence. ValueError: if their further axes differ, or a side is neither.
+        TypeError: if sequences is no list of lists or arrays.
+        ValueError: if the items of the sequences have different shapes, or value is a string and dtype is not.
     """
-    for argument, side in (("padding", padding), ("truncating", truncating)):
+    for name, side in (("padding", padding), ("truncating", truncating)):
         if side not in SIDES:
-            raise ValueError(f"{argument} must be 'pre' or 'post', got {side!r}")
+            raise ValueError(f"{name} must be 'pre' or 'post', got {side!r}")
     if not hasattr(sequences, "__len__"):
         raise TypeError(f"sequences must be a list of sequences, got {sequences!r}")
-    for each in sequences:
-        if not hasattr(each, "__len__"):
-            raise TypeError(f"sequences must hold lists or arrays, got the entry {each!r}")
-    length = max((len(each) for each in sequences), default=0) if maxlen is None else positive_int("maxlen", maxlen)
-    further = next((np.shape(each)[1:] for each in sequences if len(each)), ())
-    if isinstance(value, str) and not (np.dtype(dtype) == object or np.issubdtype(np.dtype(dtype), np.str_)):
-        raise ValueError(f"dtype {dtype!r} cannot hold the value {value!r}: choose dtype=object")
-    padded = np.full((len(sequences), length, *further), value, dtype)
-    for row, each in zip(padded, sequences, strict=True):
-        if not len(each):
+    for sequence in sequences:
+        if not hasattr(sequence, "__len__"):
+            raise TypeError(f"sequences must hold sequences, got {sequence!r}")
+    holds_text = dtype is object or np.dtype(dtype).kind in "OSU"
+    if isinstance(value, str) and not holds_text:
+        raise ValueError(f"value {value!r} needs dtype=object or a dtype of strings, got {dtype!r}")
+    if maxlen is None:
+        maxlen = max((len(sequence) for sequence in sequences), default=0)
+    item = next((np.asarray(sequence).shape[1:] for sequence in sequences if len(sequence)), ())
+    padded = np.full((len(sequences), maxlen, *item), value, dtype)
+    for index, sequence in enumerate(sequences):
+        length = min(len(sequence), maxlen)
+        if not length:
             continue
-        if np.shape(each)[1:] != further:
-            raise ValueError(f"each sequence must have steps of shape {further}, got {np.shape(each)[1:]}")
-        kept = np.asarray(each[-length:] if truncating == "pre" else each[:length], dtype)
-        row[slice(len(kept)) if padding == "post" else slice(length - len(kept), None)] = kept
+        kept = np.asarray(sequence[-length:] if truncating == "pre" else sequence[:length], dtype)
+        if kept.shape[1:] != item:
+            raise ValueError(f"sequences must hold items of one shape, {item}, got {kept.shape[1:]} at {index}")
+        padded[index, slice(maxlen - length, None) if padding == "pre" else slice(length)] = kept
     return padded
 
 
 class TimeseriesGenerator(PyDataset):
-    """Batches of windows of a series and what follows them, as Keras 2 has them.
+    """Batches (windows (B, length / sampling_rate, ...), targets (B, ...)), as Keras 2 made them.
 
-    Sample i holds data[i - length : i : sampling_rate], its target is targets[i]. `stride` apart, from `start_index`
-    to `end_index`; random ones with `shuffle`, backwards in time with `reverse`.
+    The window of target i holds data[i - length], data[i - length + sampling_rate], ... up to data[i - 1].
+
+    Args:
+        data: (N, ...), an array or list, one row a time step; targets: as many.
+        stride: steps between windows. start_index, end_index: first and last row that is used.
+        shuffle: draw the windows of each batch at random, with repetition. reverse: the latest step first.
+        workers, max_queue_size: see `PyDataset`.
+
+    Raises:
+        ValueError: if the lengths differ, or no window fits between start_index and end_index.
     """
 
     def __init__(
@@ -76,47 +88,50 @@ class TimeseriesGenerator(PyDataset):
         shuffle: bool = False,
         reverse: bool = False,
         batch_size: int = 128,
+        workers: int = 1,
+        use_multiprocessing: bool = False,
+        max_queue_size: int = 10,
     ) -> None:
-        super().__init__()
+        super().__init__(workers, use_multiprocessing, max_queue_size)
         if len(data) != len(targets):
-            raise ValueError(f"data and targets must be equally long, got {len(data)} and {len(targets)}")
-        self.data, self.targets = np.asarray(data), np.asarray(targets)
-        self.length = positive_int("length", length)
-        self.sampling_rate = positive_int("sampling_rate", sampling_rate)
+            raise ValueError(f"data and targets must have one length, got {len(data)} and {len(targets)}")
+        self.data, self.targets = data, targets
+        self.length, self.sampling_rate = positive_int("length", length), positive_int("sampling_rate", sampling_rate)
         self.stride, self.batch_size = positive_int("stride", stride), positive_int("batch_size", batch_size)
-        self.start_index = start_index + length
-        self.end_index = len(data) - 1 if end_index is None else end_index
-        self.shuffle, self.reverse = bool(shuffle), bool(reverse)
-        self._random = generator()
+        self.start_index, self.end_index = start_index + length, len(data) - 1 if end_index is None else end_index
+        self.shuffle, self.reverse = shuffle, reverse
         if self.start_index > self.end_index:
             raise ValueError(
-                f"start_index + length = {self.start_index} must not exceed end_index = {self.end_index}: "
-                "the series is too short for one window"
+                f"start_index + length = {self.start_index} must not be more than end_index = {self.end_index}: "
+                "no window fits"
             )
+        self._data, self._targets = np.asarray(data), np.asarray(targets)
+        self._steps = np.arange(-length, 0, sampling_rate)
+        self._random = generator() if shuffle else None
 
     def __len__(self) -> int:
-        span = self.batch_size * self.stride
-        return (self.end_index - self.start_index + span) // span
+        rows = self.batch_size * self.stride
+        return (self.end_index - self.start_index + rows) // rows
 
     def __getitem__(self, index: int) -> tuple[Array, Array]:
-        if self.shuffle:
-            rows = self._random.integers(self.start_index, self.end_index + 1, self.batch_size)
+        if self._random is not None:
+            rows = self._random.integers(self.start_index, self.end_index + 1, size=self.batch_size)
         else:
             first = self.start_index + self.batch_size * self.stride * index
-            last = min(first + self.batch_size * self.stride, self.end_index + 1)
-            rows = np.arange(first, last, self.stride)
-        samples = np.stack([self.data[row - self.length : row : self.sampling_rate] for row in rows])
-        return (samples[:, ::-1] if self.reverse else samples), self.targets[rows]
+            rows = np.arange(first, min(first + self.batch_size * self.stride, self.end_index + 1), self.stride)
+        windows = self._data[rows[:, None] + self._steps]
+        return windows[:, ::-1] if self.reverse else windows, self._targets[rows]
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments, data and targets as lists."""
+        """The constructor's arguments, data and targets as JSON text."""
         return {
-            "data": self.data.tolist(),
-            "targets": self.targets.tolist(),
+            "data": _as_json("data", self.data),
+            "targets": _as_json("targets", self.targets),
             "length": self.length,
             "sampling_rate": self.sampling_rate,
             "stride": self.stride,
-            "start_index": self.start_index,
+            # Keras 2 wrote start_index + length here, and so moved the start at each reading.
+            "start_index": self.start_index - self.length,
             "end_index": self.end_index,
             "shuffle": self.shuffle,
             "reverse": self.reverse,
@@ -124,5 +139,20 @@ class TimeseriesGenerator(PyDataset):
         }
 
     def to_json(self, **options: Any) -> str:
-        """The class name and config as JSON; `options` go to `json.dumps`."""
+        """`get_config` as JSON text; options are those of `json.dumps`."""
         return json.dumps({"class_name": type(self).__name__, "config": self.get_config()}, **options)
+
+
+def timeseries_generator_from_json(json_string: str) -> TimeseriesGenerator:
+    """The generator that `to_json` described."""
+    config = json.loads(json_string)["config"]
+    data, targets = (np.asarray(json.loads(config.pop(name))) for name in ("data", "targets"))
+    return TimeseriesGenerator(data, targets, **config)
+
+
+def _as_json(name: str, value: Any) -> str:
+    plain: Sequence[Any] = value.tolist() if isinstance(value, np.ndarray) else value
+    try:
+        return json.dumps(plain)
+    except TypeError:
+        raise TypeError(f"{name} must be an array or a list of numbers to be written as JSON") from None

@@ -1,29 +1,40 @@
-"""Keras 2's text tools: words, their numbers, and rows of counts."""
+"""Texts as sequences of word numbers, as Keras 2 made them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn.validation import positive_int
-
 FILTERS = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'
 MODES = ("binary", "count", "tfidf", "freq")
+Analyzer = Callable[[str], Sequence[str]]
 
 
 def text_to_word_sequence(input_text: str, filters: str = FILTERS, lower: bool = True, split: str = " ") -> list[str]:
-    """The words of a text, in lower case and without the characters of `filters`."""
-    text = input_text.lower() if lower else input_text
-    for character in filters:
-        text = text.replace(character, split)
-    return [word for word in text.split(split) if word]
+    """The words of a text: each character of `filters` counts as `split`."""
+    if lower:
+        input_text = input_text.lower()
+    words = input_text.translate({ord(character): split for character in filters}).split(split)
+    return [word for word in words if word]
+
+
+def one_hot(
+    input_text: str,
+    n: int,
+    filters: str = FILTERS,
+    lower: bool = True,
+    split: str = " ",
+    analyzer: Analyzer | None = None,
+) -> list[int]:
+    """A number of 1..n - 1 for each word, by Python's `hash`: another one in each process (see PYTHONHASHSEED)."""
+    return hashing_trick(input_text, n, hash, filters, lower, split, analyzer)
 
 
 def hashing_trick(
@@ -33,28 +44,41 @@ def hashing_trick(
     filters: str = FILTERS,
     lower: bool = True,
     split: str = " ",
+    analyzer: Analyzer | None = None,
 ) -> list[int]:
-    """A number from 1 to n - 1 for each word, by a hash: Python's own (another one in each process) or "md5"."""
-    function: Callable[[str], int] = hash if hash_function is None else hash_function  # type: ignore[assignment]
+    """A number of 1..n - 1 for each word; different words may share one.
+
+    Args:
+        hash_function: None for Python's `hash`, "md5" for one that stays the same, or a function of a word.
+        analyzer: a function that gives the words of a text, instead of filters, lower and split.
+    """
+    if n < 2:
+        raise ValueError(f"n must be at least 2, got {n}")
     if hash_function == "md5":
+        hash_function = _md5
+    elif hash_function is None:
+        hash_function = hash
+    if not callable(hash_function):
+        raise ValueError(f"hash_function must be None, 'md5' or a function, got {hash_function!r}")
+    words = text_to_word_sequence(text, filters, lower, split) if analyzer is None else analyzer(text)
+    return [hash_function(word) % (n - 1) + 1 for word in words]
 
-        def function(word: str) -> int:
-            return int(hashlib.md5(word.encode(), usedforsecurity=False).hexdigest(), 16)
 
-    return [function(word) % (n - 1) + 1 for word in text_to_word_sequence(text, filters, lower, split)]
-
-
-def one_hot(input_text: str, n: int, filters: str = FILTERS, lower: bool = True, split: str = " ") -> list[int]:
-    """`hashing_trick` with Python's hash; no one-hot rows, in spite of its name in Keras."""
-    return hashing_trick(input_text, n, None, filters, lower, split)
+def _md5(word: str) -> int:
+    return int(hashlib.md5(word.encode(), usedforsecurity=False).hexdigest(), 16)
 
 
 class Tokenizer:
-    """Numbers words by how often they came: 1 the most frequent, 0 left for padding.
+    """Numbers words by how often they come: the most frequent one is 1; 0 is no word.
 
     Args:
-        num_words: only numbers below it are given out. oov_token: stands for words never seen, number 1.
-        char_level: every character is a word. analyzer: a function of a text that gives its words.
+        num_words: only the num_words - 1 most frequent words get through.
+        filters, lower, split: see `text_to_word_sequence`. char_level: characters instead of words.
+        oov_token: stands for unknown words, with the number 1; without it they are left out.
+        analyzer: a function that gives the words of a text.
+        document_count: texts seen so far.
+
+    `word_counts`, `word_docs` (texts with a word), `word_index`, `index_word`, `index_docs` are what was learnt.
     """
 
     def __init__(
@@ -65,91 +89,93 @@ class Tokenizer:
         split: str = " ",
         char_level: bool = False,
         oov_token: str | None = None,
-        analyzer: Callable[[str], list[str]] | None = None,
+        analyzer: Analyzer | None = None,
         document_count: int = 0,
     ) -> None:
-        self.num_words = None if num_words is None else positive_int("num_words", num_words)
-        self.filters, self.lower, self.split, self.char_level = filters, bool(lower), split, bool(char_level)
-        self.oov_token, self.analyzer, self.document_count = oov_token, analyzer, document_count
-        self.word_counts: Counter[str] = Counter()
-        self.word_docs: Counter[str] = Counter()
+        self.num_words, self.filters, self.lower, self.split = num_words, filters, lower, split
+        self.char_level, self.oov_token, self.analyzer = char_level, oov_token, analyzer
+        self.document_count = document_count
+        self.word_counts: OrderedDict[str, int] = OrderedDict()
+        self.word_docs: defaultdict[str, int] = defaultdict(int)
+        self.index_docs: defaultdict[int, int] = defaultdict(int)
         self.word_index: dict[str, int] = {}
         self.index_word: dict[int, str] = {}
-        self.index_docs: dict[int, int] = {}
-
-    def _words(self, text: Any) -> list[str]:
-        if isinstance(text, list) or self.char_level:
-            return [word.lower() for word in text] if self.lower else list(text)
-        if self.analyzer is not None:
-            return self.analyzer(text)
-        return text_to_word_sequence(text, self.filters, self.lower, self.split)
 
     def fit_on_texts(self, texts: Iterable[Any]) -> None:
-        """Count and number the words of texts (strings, or lists of words)."""
+        """Learn the words of texts, each a string or a list of words; what was learnt before stays."""
         for text in texts:
-            words = self._words(text)
             self.document_count += 1
-            self.word_counts.update(words)
-            self.word_docs.update(set(words))
-        ranked = sorted(self.word_counts, key=lambda word: -self.word_counts[word])
-        names = ranked if self.oov_token is None else [self.oov_token, *(w for w in ranked if w != self.oov_token)]
-        self.word_index = {word: number for number, word in enumerate(names, 1)}
+            words = self._words(text)
+            for word in words:
+                self.word_counts[word] = self.word_counts.get(word, 0) + 1
+            for word in set(words):
+                self.word_docs[word] += 1
+        by_count = sorted(self.word_counts, key=lambda word: self.word_counts[word], reverse=True)
+        known = by_count if self.oov_token is None else [self.oov_token, *by_count]
+        # A word that is also the oov_token takes the later number, as in Keras.
+        self.word_index = {word: number for number, word in enumerate(known, 1)}
         self.index_word = {number: word for word, number in self.word_index.items()}
-        self.index_docs = {self.word_index[word]: count for word, count in self.word_docs.items()}
+        for word, count in self.word_docs.items():
+            self.index_docs[self.word_index[word]] = count
+
+    def fit_on_sequences(self, sequences: Sequence[Iterable[int]]) -> None:
+        """Count in how many sequences each number comes, for `sequences_to_matrix`."""
+        self.document_count += len(sequences)
+        for sequence in sequences:
+            for number in set(sequence):
+                self.index_docs[number] += 1
 
     def texts_to_sequences(self, texts: Iterable[Any]) -> list[list[int]]:
-        """The numbers of the words of each text; unknown ones are left out, or get the oov_token's."""
+        """The numbers of the known words of each text."""
         return list(self.texts_to_sequences_generator(texts))
 
     def texts_to_sequences_generator(self, texts: Iterable[Any]) -> Iterator[list[int]]:
-        """`texts_to_sequences`, one text at a time."""
-        unknown = None if self.oov_token is None else self.word_index.get(self.oov_token)
+        """One sequence at a time."""
+        unknown = self._unknown()
         for text in texts:
-            numbers = []
-            for word in self._words(text):
-                number = self.word_index.get(word, unknown)
-                if number is not None and self.num_words and number >= self.num_words:
-                    number = unknown
-                if number is not None:
-                    numbers.append(number)
-            yield numbers
+            numbers = (self._through(self.word_index.get(word), unknown) for word in self._words(text))
+            yield [number for number in numbers if number is not None]
 
     def sequences_to_texts(self, sequences: Iterable[Iterable[int]]) -> list[str]:
-        """The words of the numbers, with spaces between them."""
-        unknown = self.oov_token
-        found = []
-        for numbers in sequences:
-            words = [
-                self.index_word.get(number, unknown) if not self.num_words or number < self.num_words else unknown
-                for number in numbers
-            ]
-            found.append(" ".join(word for word in words if word is not None))
-        return found
+        """The words of the numbers, with a space between."""
+        return list(self.sequences_to_texts_generator(sequences))
+
+    def sequences_to_texts_generator(self, sequences: Iterable[Iterable[int]]) -> Iterator[str]:
+        """One text at a time."""
+        unknown = self._unknown()
+        for sequence in sequences:
+            numbers = (self._through(n if n in self.index_word else None, unknown) for n in sequence)
+            yield " ".join(self.index_word[number] for number in numbers if number is not None)
 
     def texts_to_matrix(self, texts: Iterable[Any], mode: str = "binary") -> NDArray[np.float64]:
-        """`sequences_to_matrix` of the texts' numbers."""
+        """See `sequences_to_matrix`."""
         return self.sequences_to_matrix(self.texts_to_sequences(texts), mode)
 
-    def sequences_to_matrix(self, sequences: Iterable[list[int]], mode: str = "binary") -> NDArray[np.float64]:
-        """A row (num_words,) a text: which words it has ("binary"), how often ("count", "freq") or "tfidf"."""
+    def sequences_to_matrix(self, sequences: Sequence[Sequence[int]], mode: str = "binary") -> NDArray[np.float64]:
+        """A row a sequence, a column a number.
+
+        Args:
+            mode: "binary": 1 where the number comes; "count": how often, c; "freq": c / length;
+                "tfidf": (1 + log c) * log(1 + texts / (1 + texts with the number)).
+
+        Raises:
+            ValueError: for another mode, or if nothing was learnt that the mode needs.
+        """
         if mode not in MODES:
             raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
-        if not self.num_words and not self.word_index:
-            raise ValueError("num_words is not known: give it to the Tokenizer or call fit_on_texts first")
-        width = self.num_words or len(self.word_index) + 1
-        rows = [list(numbers) for numbers in sequences]
-        matrix = np.zeros((len(rows), width))
-        for row, numbers in zip(matrix, rows, strict=True):
-            for number, count in Counter(number for number in numbers if number < width).items():
-                if mode == "tfidf":
-                    rarity = math.log(1 + self.document_count / (1 + self.index_docs.get(number, 0)))
-                    row[number] = (1 + math.log(count)) * rarity
-                else:
-                    row[number] = {"binary": 1, "count": count, "freq": count / len(numbers)}[mode]
+        columns = self.num_words or (len(self.word_index) + 1 if self.word_index else 0)
+        if not columns:
+            raise ValueError("the Tokenizer needs num_words or texts to learn from (fit_on_texts) before a matrix")
+        if mode == "tfidf" and not self.document_count:
+            raise ValueError("the Tokenizer must learn from texts (fit_on_texts) before mode 'tfidf'")
+        matrix = np.zeros((len(sequences), columns))
+        for row, sequence in zip(matrix, sequences, strict=True):
+            for number, count in Counter(n for n in sequence if n < columns).items():
+                row[number] = self._entry(mode, number, count, len(sequence))
         return matrix
 
     def get_config(self) -> dict[str, Any]:
-        """Arguments and what was counted, Keras 2's form."""
+        """The constructor's arguments and what was learnt, as JSON text; an analyzer is not kept."""
         return {
             "num_words": self.num_words,
             "filters": self.filters,
@@ -166,20 +192,47 @@ class Tokenizer:
         }
 
     def to_json(self, **options: Any) -> str:
-        """The class name and config as JSON."""
-        return json.dumps({"class_name": "Tokenizer", "config": self.get_config()}, **options)
+        """`get_config` as JSON text; options are those of `json.dumps`."""
+        return json.dumps({"class_name": type(self).__name__, "config": self.get_config()}, **options)
+
+    def _words(self, text: Any) -> Sequence[str]:
+        if isinstance(text, list):
+            return [word.lower() for word in text] if self.lower else text
+        if self.char_level:
+            return str(text.lower() if self.lower else text)
+        if self.analyzer is not None:
+            return self.analyzer(text)
+        return text_to_word_sequence(text, self.filters, self.lower, self.split)
+
+    def _unknown(self) -> int | None:
+        """The number of the oov_token."""
+        return None if self.oov_token is None else self.word_index.get(self.oov_token)
+
+    def _through(self, number: int | None, unknown: int | None) -> int | None:
+        """A number that may pass: itself, or that of the oov_token, or None."""
+        return unknown if number is None or (self.num_words and number >= self.num_words) else number
+
+    def _entry(self, mode: str, number: int, count: int, length: int) -> float:
+        if mode == "count":
+            return count
+        if mode == "freq":
+            return count / length
+        if mode == "binary":
+            return 1.0
+        return (1 + math.log(count)) * math.log(1 + self.document_count / (1 + self.index_docs.get(number, 0)))
 
 
 def tokenizer_from_json(json_string: str) -> Tokenizer:
-    """The Tokenizer that `to_json` wrote."""
+    """The Tokenizer that `to_json` described, here or in Keras."""
     config = json.loads(json_string)["config"]
-    counted = {
+    learnt = {
         name: json.loads(config.pop(name))
         for name in ("word_counts", "word_docs", "index_docs", "index_word", "word_index")
     }
     tokenizer = Tokenizer(**config)
-    tokenizer.word_counts, tokenizer.word_docs = Counter(counted["word_counts"]), Counter(counted["word_docs"])
-    tokenizer.word_index = counted["word_index"]
-    tokenizer.index_docs = {int(number): count for number, count in counted["index_docs"].items()}
-    tokenizer.index_word = {int(number): word for number, word in counted["index_word"].items()}
+    tokenizer.word_counts = OrderedDict(learnt["word_counts"])
+    tokenizer.word_docs = defaultdict(int, learnt["word_docs"])
+    tokenizer.index_docs = defaultdict(int, {int(number): count for number, count in learnt["index_docs"].items()})
+    tokenizer.index_word = {int(number): word for number, word in learnt["index_word"].items()}
+    tokenizer.word_index = learnt["word_index"]
     return tokenizer

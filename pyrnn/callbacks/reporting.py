@@ -1,0 +1,108 @@
+"""Logs written to a file or sent to a server."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import Any, TextIO
+
+import numpy as np
+
+from pyrnn.callbacks.base import Callback, Logs
+
+# Seconds after which a server that does not answer counts as out of reach, so that training goes on.
+TIMEOUT = 10
+
+
+class CSVLogger(Callback):
+    """Writes a row an epoch: `epoch` and the logs in alphabetical order, "NA" for those that an epoch lacks.
+
+    Columns are those of the first epoch, and its `val_` ones even if only later epochs validate. With `append` rows
+    are added to a file that exists, without a second header.
+    """
+
+    def __init__(self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False) -> None:
+        super().__init__()
+        self.filename, self.sep, self.append = os.fspath(filename), separator, append
+        self.keys: list[str] | None = None
+        self.append_header = True
+        self.writer: csv.DictWriter[str] | None = None
+        self.csv_file: TextIO | None = None
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        if self.append and os.path.exists(self.filename):
+            self.append_header = os.path.getsize(self.filename) == 0
+        self._close()
+        self.csv_file = open(self.filename, "a" if self.append else "w", encoding="utf-8")  # noqa: SIM115
+        self.keys = None
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        logs = logs or {}
+        assert self.csv_file is not None
+        if self.keys is None:
+            self.keys = sorted(logs)
+            if not any(key.startswith("val_") for key in self.keys):
+                self.keys += [f"val_{key}" for key in self.keys]
+        if self.writer is None:
+            self.writer = csv.DictWriter(self.csv_file, ["epoch", *self.keys], delimiter=self.sep)
+            if self.append_header:
+                self.writer.writeheader()
+        self.writer.writerow({"epoch": epoch} | {key: _cell(logs.get(key, "NA")) for key in self.keys})
+        self.csv_file.flush()
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self.csv_file is not None and not self.csv_file.closed:
+            self.csv_file.close()
+        self.writer = None
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, str) or not isinstance(value, Iterable) or (isinstance(value, np.ndarray) and not value.ndim):
+        return value
+    return f'"[{", ".join(map(str, value))}]"'
+
+
+class RemoteMonitor(Callback):
+    """Posts epoch number and logs to `root` + `path` after each epoch.
+
+    As JSON if `send_as_json`, else as a form whose `field` holds the JSON. A server out of reach only brings a warning;
+    what it answers is not looked at.
+    """
+
+    def __init__(
+        self,
+        root: str = "http://localhost:9000",
+        path: str = "/publish/epoch/end/",
+        field: str = "data",
+        headers: Mapping[str, str] | None = None,
+        send_as_json: bool = False,
+    ) -> None:
+        super().__init__()
+        if not root.startswith(("http://", "https://")):
+            raise ValueError(f"root must begin with http:// or https://, got {root!r}")
+        self.root, self.path, self.field, self.headers, self.send_as_json = root, path, field, headers, send_as_json
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        import urllib.error  # imported here: they take longer to load than pyrnn
+        import urllib.parse
+        import urllib.request
+
+        values = {name: v.item() if isinstance(v, np.ndarray | np.generic) else v for name, v in (logs or {}).items()}
+        text = json.dumps({"epoch": epoch, **values})
+        kind = "application/json" if self.send_as_json else "application/x-www-form-urlencoded"
+        body = text if self.send_as_json else urllib.parse.urlencode({self.field: text})
+        headers = {"Content-Type": kind, **(self.headers or {})}
+        request = urllib.request.Request(self.root + self.path, body.encode(), headers, method="POST")
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT):
+                pass
+        except urllib.error.HTTPError as error:
+            error.close()
+        except OSError as error:
+            warnings.warn(f"RemoteMonitor cannot reach {self.root}: {error}", stacklevel=2)

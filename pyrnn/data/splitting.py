@@ -1,0 +1,110 @@
+"""Data cut in two."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+
+from pyrnn.data.batches import as_array
+from pyrnn.data.pydataset import PyDataset
+from pyrnn.seeds import next_seed
+
+
+class Subset(PyDataset):
+    """Some batches of a PyDataset, in the order of `numbers`."""
+
+    def __init__(self, dataset: PyDataset, numbers: list[int]) -> None:
+        super().__init__(getattr(dataset, "workers", 1), False, getattr(dataset, "max_queue_size", 10))
+        self.dataset, self.numbers = dataset, numbers
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.dataset[self.numbers[index]]
+
+
+def split_dataset(
+    dataset: Any,
+    left_size: float | None = None,
+    right_size: float | None = None,
+    shuffle: bool = False,
+    seed: int | None = None,
+    preferred_backend: str | None = None,
+) -> tuple[Any, Any]:
+    """The first `left_size` and the last `right_size` samples.
+
+    Args:
+        dataset: an array; a list or tuple of arrays of one length, which gives two tuples; or a PyDataset, which gives
+            two, and whose sizes count batches.
+        left_size, right_size: numbers of samples (int) or shares of them (float); one that is missing is the rest.
+        shuffle: in another order, which `seed` fixes (the order that Keras with TensorFlow gives).
+        preferred_backend: None; the parts are made of NumPy arrays.
+
+    Raises:
+        TypeError: for another kind of dataset or of size.
+        ValueError: for sizes out of range, or a part that would be empty.
+    """
+    if preferred_backend is not None:
+        raise ValueError(f"preferred_backend must be None: the parts are NumPy arrays, got {preferred_backend!r}")
+    arrays: list[Any] = []
+    if isinstance(dataset, PyDataset):
+        total = dataset.num_batches
+        if total is None:
+            raise ValueError("dataset must have an end: its num_batches is None")
+    elif isinstance(dataset, list | tuple):
+        if not dataset:
+            raise ValueError("dataset must hold at least one array, got an empty list")
+        arrays = [as_array(f"dataset[{i}]", part) for i, part in enumerate(dataset)]
+        total = len(arrays[0])
+        if any(len(array) != total for array in arrays):
+            raise ValueError(f"dataset must hold arrays of one length, got {[len(array) for array in arrays]}")
+    elif hasattr(dataset, "__array__"):
+        arrays = [as_array("dataset", dataset)]
+        total = len(arrays[0])
+    else:
+        raise TypeError(f"dataset must be an array, a list of arrays or a PyDataset, got {type(dataset).__name__}")
+    left, right = _sizes(left_size, right_size, total)
+    order = list(range(total))
+    if shuffle:
+        random.Random(next_seed() if seed is None else seed).shuffle(order)
+    parts = []
+    for rows in (order[:left], order[total - right :]):
+        if isinstance(dataset, PyDataset):
+            parts.append(Subset(dataset, rows))
+        else:
+            cut = tuple(np.ascontiguousarray(array[rows]) for array in arrays)
+            parts.append(cut if isinstance(dataset, list | tuple) else cut[0])  # type: ignore[arg-type]
+    return parts[0], parts[1]
+
+
+def _sizes(left: float | None, right: float | None, total: int) -> tuple[int, int]:
+    """Both sizes in samples."""
+    if left is None and right is None:
+        raise ValueError("left_size or right_size must be given")
+    counts: list[int | None] = []
+    for name, size in (("left_size", left), ("right_size", right)):
+        if size is None:
+            counts.append(None)
+        elif isinstance(size, float):
+            if not 0 < size < 1:
+                raise ValueError(f"{name} must lie between 0 and 1 as a share, got {size}")
+            counts.append(round(size * total))
+        elif isinstance(size, int) and not isinstance(size, bool):
+            if not 0 < size < total:
+                raise ValueError(f"{name} must lie in 1..{total - 1} of the {total} samples, got {size}")
+            counts.append(size)
+        else:
+            raise TypeError(f"{name} must be an int or a float, got {size!r}")
+    first, last = counts
+    if first is None:
+        first = total - (last or 0)
+    if last is None:
+        last = total - first
+    if first + last > total:
+        raise ValueError(f"left_size and right_size must not be more than all {total} samples, got {first} + {last}")
+    if not first or not last:
+        raise ValueError(f"both parts must have samples: {total} samples would give {first} and {last}")
+    return first, last

@@ -1,0 +1,126 @@
+"""Descriptions and files of other versions of Keras: keys that came or went, names that changed."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pyrnn
+
+# As Keras 2.x wrote a model down.
+KERAS_2: dict[str, Any] = {
+    "class_name": "Sequential",
+    "config": {
+        "name": "sequential",
+        "layers": [
+            {
+                "class_name": "InputLayer",
+                "config": {
+                    "batch_input_shape": [None, 6, 3], "dtype": "float32", "sparse": False, "ragged": False,
+                    "name": "lstm_input",
+                },
+            },
+            {
+                "class_name": "LSTM",
+                "config": {
+                    "name": "lstm", "trainable": True, "batch_input_shape": [None, 6, 3], "dtype": "float32",
+                    "return_sequences": False, "return_state": False, "go_backwards": False, "stateful": False,
+                    "unroll": False, "time_major": False, "units": 4, "activation": "tanh",
+                    "recurrent_activation": "sigmoid", "use_bias": True,
+                    "kernel_initializer": {"class_name": "GlorotUniform", "config": {"seed": None}},
+                    "recurrent_initializer": {"class_name": "Orthogonal", "config": {"gain": 1.0, "seed": None}},
+                    "bias_initializer": {"class_name": "Zeros", "config": {}}, "unit_forget_bias": True,
+                    "kernel_regularizer": {"class_name": "L2", "config": {"l2": 0.01}},
+                    "recurrent_regularizer": None, "bias_regularizer": None, "activity_regularizer": None,
+                    "kernel_constraint": None, "recurrent_constraint": None, "bias_constraint": None,
+                    "dropout": 0.0, "recurrent_dropout": 0.0, "implementation": 2,
+                },
+            },
+            {
+                "class_name": "Dense",
+                "config": {
+                    "name": "dense", "trainable": True, "dtype": "float32", "units": 1, "activation": "linear",
+                    "use_bias": True,
+                },
+            },
+        ],
+    },
+    "keras_version": "2.12.0",
+    "backend": "tensorflow",
+}  # fmt: skip
+
+
+def test_a_model_of_keras_2() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = pyrnn.models.model_from_json(json.dumps(KERAS_2))
+    assert model.input_shape == (None, 6, 3) and model.weights[0].shape == (3, 16)
+    assert model.layers[0].kernel_regularizer.l2 == 0.01
+    assert model.predict(np.ones((2, 6, 3)), verbose=0).shape == (2, 1)
+
+
+def saved(tmp_path: Path) -> tuple[pyrnn.Sequential, dict[str, Any]]:
+    model = pyrnn.Sequential([pyrnn.Input((6, 3)), pyrnn.layers.GRU(4), pyrnn.layers.Dense(1)])
+    model.compile("adam", "mse")
+    return model, json.loads(model.to_json())
+
+
+def test_a_key_that_says_nothing_is_left_out(tmp_path: Path) -> None:
+    _, description = saved(tmp_path)
+    description["config"]["layers"][1]["config"]["new_option"] = None
+    assert pyrnn.models.model_from_json(json.dumps(description)).count_params() > 0
+
+
+def test_a_key_that_says_something_is_named(tmp_path: Path) -> None:
+    _, description = saved(tmp_path)
+    description["config"]["layers"][1]["config"]["new_option"] = 3
+    with pytest.warns(UserWarning, match="GRU has no new_option here: new_option=3 of the file is left out"):
+        pyrnn.models.model_from_json(json.dumps(description))
+
+
+def test_keys_that_are_missing_have_their_defaults(tmp_path: Path) -> None:
+    _, description = saved(tmp_path)
+    for key in ("seed", "zero_output_for_mask", "recurrent_initializer", "reset_after"):
+        del description["config"]["layers"][1]["config"][key]
+    for key in ("weighted_metrics", "jit_compile", "loss_weights"):
+        del description["compile_config"][key]
+    model = pyrnn.models.model_from_json(json.dumps(description))
+    assert model.layers[0].reset_after and model.compiled
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: pyrnn.layers.LSTM(output_dim=3), "LSTM got 'output_dim', a name that Keras has given up: write units"),
+        (lambda: pyrnn.layers.Dense(3, init="zero"), "'init', a name that Keras has given up: write kernel_init"),
+        (lambda: pyrnn.layers.GRU(3, inner_activation="tanh"), "write recurrent_activation"),
+        (lambda: pyrnn.layers.Conv1D(3, 2, border_mode="same"), "write padding"),
+        (lambda: pyrnn.Sequential().fit(nb_epoch=3), "fit got 'nb_epoch', .* write epochs"),
+        (lambda: pyrnn.Sequential().compile(class_mode="binary"), "compile got 'class_mode'"),
+    ],
+)
+def test_names_that_keras_gave_up(call: Any, words: str) -> None:
+    with pytest.raises(TypeError, match=words):
+        call()
+
+
+@pytest.mark.parametrize("name", ["predict_classes", "predict_proba"])
+def test_methods_that_keras_gave_up(name: str) -> None:
+    with pytest.raises(AttributeError, match=rf"{name} was removed from Keras: write model\.predict"):
+        getattr(pyrnn.Sequential(), name)(np.ones((1, 2)))
+
+
+@pytest.mark.parametrize("rankdir", ["TB", "LR"])
+def test_a_picture(rankdir: str, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    model, _ = saved(tmp_path)
+    options = dict.fromkeys(
+        ("show_shapes", "show_dtype", "show_layer_names", "show_layer_activations", "show_trainable"), True
+    )
+    pyrnn.utils.plot_model(model, tmp_path / "m.png", rankdir=rankdir, dpi=60, **options)
+    assert (tmp_path / "m.png").read_bytes().startswith(b"\x89PNG")

@@ -75,6 +75,7 @@ def test_adapt(axis: Any, batches: bool) -> None:
     size = 4 if isinstance(axis, tuple) and 0 in axis else 6
     data = (rng.normal(size=(12, 3, 5)) * 7 + 30).astype("float32")
     parts = np.split(data, 12 // size)
+    parts = parts[:1] if size == 4 else parts
     given = parts if batches else parts[0] if size == 4 else data
     ours, theirs = layers.Normalization(axis=axis), keras.layers.Normalization(axis=axis)
     ours.adapt(given)

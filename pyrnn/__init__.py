@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pyrnn.backend import get_num_threads, set_num_threads
-    from pyrnn.layers import Input
+    from pyrnn.initializers import Initializer
+    from pyrnn.layers import Input, Layer
+    from pyrnn.losses import Loss
+    from pyrnn.metrics import Metric
     from pyrnn.models import Sequential, load_model
+    from pyrnn.optimizers import Optimizer
+    from pyrnn.regularizers import Regularizer
 
 __version__ = "0.1.0"
 
@@ -16,6 +21,12 @@ _NAMES = {
     "Sequential": "pyrnn.models",
     "load_model": "pyrnn.models",
     "Input": "pyrnn.layers",
+    "Initializer": "pyrnn.initializers",
+    "Layer": "pyrnn.layers",
+    "Loss": "pyrnn.losses",
+    "Metric": "pyrnn.metrics",
+    "Optimizer": "pyrnn.optimizers",
+    "Regularizer": "pyrnn.regularizers",
     "set_num_threads": "pyrnn.backend",
     "get_num_threads": "pyrnn.backend",
 }
@@ -39,7 +50,20 @@ _SUBMODULES = (
     "utils",
 )
 
-__all__ = ["Input", "Sequential", "__version__", "get_num_threads", "load_model", "set_num_threads"]
+__all__ = [
+    "Initializer",
+    "Input",
+    "Layer",
+    "Loss",
+    "Metric",
+    "Optimizer",
+    "Regularizer",
+    "Sequential",
+    "__version__",
+    "get_num_threads",
+    "load_model",
+    "set_num_threads",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -67,12 +67,7 @@ class _Refusing:
 
 def _backend_module(name: str) -> _Alias:
     """What scripts use of `keras.backend`: settings that are true here."""
-
-    def clear_session(free_memory: bool = True) -> None:
-        """Count layer names from the start."""
-        from pyrnn.naming import reset_names
-
-        reset_names()
+    from pyrnn.naming import clear_session
 
     def floatx() -> str:
         return "float32"

@@ -23,6 +23,6 @@ def auto_name(kind: str) -> str:
     return f"{snake}_{count}" if count else snake
 
 
-def reset_names() -> None:
-    """Count automatic names from the start again."""
+def clear_session(free_memory: bool = True) -> None:
+    """Count automatic names from the start again; Keras's name of it. There is no other state to clear."""
     _counters.clear()

@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from pyrnn.data import PyDataset, split_dataset, timeseries_dataset_from_array
+from pyrnn.naming import clear_session
 from pyrnn.preprocessing.sequence import pad_sequences
 from pyrnn.registry import (
     CustomObjectScope,
@@ -27,6 +28,7 @@ __all__ = [
     "CustomObjectScope",
     "PyDataset",
     "Sequence",
+    "clear_session",
     "custom_object_scope",
     "get_custom_objects",
     "get_registered_name",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,16 +17,14 @@ from pyrnn.losses.classification import (
     CategoricalFocalCrossentropy,
     CategoricalGeneralizedCrossEntropy,
     CategoricalHinge,
-    Circle,
-    Dice,
     Hinge,
     KLDivergence,
     SparseCategoricalCrossentropy,
     SquaredHinge,
-    Tversky,
 )
 from pyrnn.losses.custom import FunctionLoss
 from pyrnn.losses.forecasting import MASE, GaussianNLL, Quantile, SymmetricMAPE, ZeroSafeMAPE, naive_scale
+from pyrnn.losses.overlap import Circle, Dice, Tversky
 from pyrnn.losses.regression import (
     CosineSimilarity,
     Huber,
@@ -58,11 +58,21 @@ NAMES: dict[str, type[Loss]] = (
 
 
 def _function(name: str) -> Any:
-    """Keras's function form: the value of each sample; further arguments are those of the class."""
+    """Keras's function form: the value of each sample; further arguments are those of the class, in Keras's order."""
+    cls = NAMES[name]
+    pair = [inspect.Parameter(each, inspect.Parameter.POSITIONAL_OR_KEYWORD) for each in ("y_true", "y_pred")]
+    every = inspect.signature(cls).parameters.values()
+    own = [each for each in every if each.name not in ("reduction", "name", "dtype")]
+    if cls is Circle:  # Keras's function has two more arguments before these
+        own = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
+    signature = inspect.Signature([*pair, *own])
 
-    def loss(y_true: Any, y_pred: Any, **options: Any) -> Array:
-        return np.asarray(NAMES[name](**options, reduction="none")(y_true, y_pred))
+    def loss(*arguments: Any, **named: Any) -> Array:
+        options = signature.bind(*arguments, **named).arguments
+        y_true, y_pred = options.pop("y_true"), options.pop("y_pred")
+        return np.asarray(cls(**options, reduction="none")(y_true, y_pred))
 
+    loss.__signature__ = signature  # type: ignore[attr-defined]
     loss.__name__ = loss.__qualname__ = name
     loss.__doc__ = f"The value of each sample of `{NAMES[name].__name__}`."
     return loss
@@ -138,7 +148,10 @@ def get(identifier: Any) -> Loss | None:
     return registry.get("loss", identifier, NAMES, Loss)
 
 
-deserialize = get
+def deserialize(name: Any, custom_objects: Mapping[str, Any] | None = None) -> Loss | None:
+    """The loss for a name or description; `custom_objects` are classes and functions of yours by name."""
+    with registry.custom_object_scope(custom_objects):
+        return get(name)
 
 
 def serialize(loss: Loss | None) -> dict[str, Any] | None:

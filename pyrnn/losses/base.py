@@ -90,9 +90,15 @@ class Loss(registry.Configurable):
         y_true = np.asarray(y_true)
         values, gradient = self.elements(y_true, y_pred)
         weights = _weights(values, sample_weight, _both(mask, self.counted(y_true, values)), self.reduction)
-        total = float(values.sum() if weights is None else np.vdot(values, weights))
         scale = self._scale(values, weights)
-        if weights is not None:
+        if weights is None:
+            total = float(values.sum())
+        elif values.ndim == 0:
+            total = float(values)
+            scale *= float(weights.sum())
+        else:
+            weights = np.broadcast_to(weights, values.shape)
+            total = float(np.vdot(values, weights))
             gradient = self.weigh(gradient, weights)
         gradient = gradient * gradient.dtype.type(scale)
         return total * scale, np.ascontiguousarray(gradient, y_pred.dtype)
@@ -107,16 +113,19 @@ class Loss(registry.Configurable):
         weights = _weights(values, sample_weight, self.counted(y_true, values), self.reduction)
         weighted = values if weights is None else values * weights
         if self.reduction in ("none", None):
-            return weighted
+            # Keras gives values of shape (batch,) the last axis of weights (batch, 1).
+            return weighted[:, None] if values.ndim == 1 and np.ndim(sample_weight) == 2 else weighted
         return float(weighted.sum()) * self._scale(values, weights)
 
     def _scale(self, values: Array, weights: Array | None) -> float:
-        if self.reduction == "sum" or values.ndim == 0:
+        """The factor of the weighted sum; weights count as given, before they broadcast, as in Keras."""
+        one_value = values.ndim == 0 and (weights is None or weights.ndim == 0)
+        if self.reduction == "sum" or one_value:
             return 1.0
         if self.reduction == "mean_with_sample_weight" and weights is not None:
             total = float(weights.sum())
             return 1.0 / total if total else 0.0
-        return 1.0 / max(1, values.size)
+        return 1.0 / max(1, values.size if values.ndim or weights is None else weights.size)
 
     def get_config(self) -> dict[str, Any]:
         return {"name": self.name, "reduction": self.reduction}
@@ -128,26 +137,35 @@ def _both(mask: Array | None, counted: Array | None) -> Array | None:
     return np.logical_and(mask.reshape(mask.shape + (1,) * (counted.ndim - mask.ndim)), counted)
 
 
+def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
+    return all(length in (1, wanted) for length, wanted in zip(shape, to, strict=True))
+
+
+def _fitted(given: Array, values: Array, what: str) -> Array:
+    """A weight or mask of leading axes in the rank of `values`; as it is where there is one value for all samples."""
+    if values.ndim == 0:
+        return given
+    fitted = given[..., 0] if given.ndim == values.ndim + 1 and given.shape[-1] == 1 else given
+    fitted = fitted.reshape(fitted.shape + (1,) * (values.ndim - fitted.ndim))
+    if fitted.ndim > values.ndim or not _broadcasts(fitted.shape, values.shape):
+        raise ValueError(f"{what} must broadcast to the samples, shape {values.shape}, got {given.shape}")
+    return fitted
+
+
 def _weights(values: Array, sample_weight: Any, mask: Array | None, reduction: str | None) -> Array | None:
-    """Weights in the shape of `values`; masked values weigh 0 and do not count in a mean."""
+    """Weights that broadcast to `values`; masked values weigh 0 and do not count in a mean."""
     weights: Array | None = None
     if sample_weight is not None:
-        given = np.asarray(sample_weight, values.dtype)
-        if given.ndim == values.ndim + 1 and given.shape[-1] == 1:
-            given = given[..., 0]
-        given = given.reshape(given.shape + (1,) * (values.ndim - given.ndim))
-        try:
-            weights = np.broadcast_to(given, values.shape)
-        except ValueError:
-            raise ValueError(
-                f"sample_weight must broadcast to the samples, shape {values.shape}, got {np.shape(sample_weight)}"
-            ) from None
-    if mask is not None and mask.ndim <= values.ndim:
-        keep = np.broadcast_to(mask.reshape(mask.shape + (1,) * (values.ndim - mask.ndim)), values.shape)
-        kept = keep.astype(values.dtype)
+        weights = _fitted(np.asarray(sample_weight, values.dtype), values, "sample_weight")
+    if mask is not None:
+        kept = _fitted(mask, values, "mask").astype(values.dtype)
         if reduction in ("sum_over_batch_size", "mean"):
             kept = kept * np.asarray(kept.size / max(float(kept.sum()), EPSILON), values.dtype)
-        weights = kept if weights is None else weights * kept
+        if weights is None:
+            return kept
+        rank = max(weights.ndim, kept.ndim)
+        weights, kept = (each.reshape(each.shape + (1,) * (rank - each.ndim)) for each in (weights, kept))
+        weights = weights * kept
     return weights
 
 

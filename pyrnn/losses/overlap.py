@@ -1,0 +1,133 @@
+"""Losses of whole batches: the overlap of sets, and distances between all pairs of samples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pyrnn.losses.base import EPSILON, Array, Loss, match_ranks
+
+
+class Tversky(Loss):
+    """1 - TP / (TP + alpha FP + beta FN), over `axis` (None: the whole batch). Source: Salehi et al. 2017."""
+
+    default_name = "tversky"
+
+    def __init__(
+        self,
+        alpha: float = 0.5,
+        beta: float = 0.5,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        axis: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name, reduction, dtype)
+        self.alpha, self.beta = alpha, beta
+        self.axis = tuple(axis) if isinstance(axis, list) else axis
+
+    def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        true, axis = match_ranks(y_true, y_pred).astype(y_pred.dtype), self.axis
+        alpha, beta = y_pred.dtype.type(self.alpha), y_pred.dtype.type(self.beta)
+        both = (true * y_pred).sum(axis=axis, keepdims=True)
+        # Keras's names: what is true and not predicted weighs alpha.
+        below = both + alpha * ((1 - y_pred) * true).sum(axis=axis, keepdims=True)
+        below = below + beta * (y_pred * (1 - true)).sum(axis=axis, keepdims=True) + y_pred.dtype.type(EPSILON)
+        slope = true + beta * (1 - true) - alpha * true
+        gradient = -(true * below - both * slope) / (below * below)
+        return (1 - both / below).squeeze(axis=axis), gradient
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "alpha": self.alpha, "beta": self.beta, "axis": self.axis}
+
+
+class Dice(Loss):
+    """1 - 2 sum(y p) / (sum(y) + sum(p)), over `axis` (None: the whole batch)."""
+
+    default_name = "dice"
+
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        axis: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name, reduction, dtype)
+        self.axis = tuple(axis) if isinstance(axis, list) else axis
+
+    def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        true, axis = match_ranks(y_true, y_pred).astype(y_pred.dtype), self.axis
+        both = 2 * (true * y_pred).sum(axis=axis, keepdims=True)
+        below = (true + y_pred).sum(axis=axis, keepdims=True) + y_pred.dtype.type(EPSILON)
+        return (1 - both / below).squeeze(axis=axis), (both / below - 2 * true) / below
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "axis": self.axis}
+
+
+class Circle(Loss):
+    """Draws unit vectors y_pred (batch, features) of one class number together and others apart.
+
+    log(1 + sum exp(pairs of one class) * sum exp(other pairs)), each pair weighted by how far it is from its margin.
+    Samples whose loss is 0 do not count in the mean. Source: Sun et al. 2020.
+    """
+
+    default_name = "circle"
+
+    def __init__(
+        self,
+        gamma: float = 80.0,
+        margin: float = 0.4,
+        remove_diagonal: bool = True,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name, reduction, dtype)
+        self.gamma, self.margin, self.remove_diagonal = gamma, margin, bool(remove_diagonal)
+
+    def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        labels, kind = y_true.reshape(-1).astype(np.int64), y_pred.dtype.type
+        same = labels[:, None] == labels[None]
+        other = ~same
+        if self.remove_diagonal:
+            np.fill_diagonal(same, False)
+        raw = 1 - y_pred @ y_pred.T
+        distance = np.maximum(raw, 0)
+        gamma, margin = kind(self.gamma), kind(self.margin)
+        near = np.maximum(1 + margin - distance, 0)
+        with_same = np.where(same, -gamma * (margin + distance) * (margin - distance), -np.inf)
+        with_other = np.where(other, gamma * near * (1 - margin - distance), -np.inf)
+        logs, shares = zip(*(_log_sum(each) for each in (with_same, with_other)), strict=True)
+        total = logs[0] + logs[1]
+        slope = 1 / (1 + np.exp(-total))
+        by_distance = shares[0] * 2 * gamma * distance - shares[1] * gamma * (
+            (1 - margin - distance) * (near > 0) + near
+        )
+        self._pairs = -by_distance * slope[:, None] * (raw > 0), y_pred
+        return np.logaddexp(0, total), self.weigh(y_pred, np.ones(len(y_pred), y_pred.dtype))
+
+    def weigh(self, gradient: Array, weights: Array) -> Array:
+        """A sample's loss moves the others too, so weights belong on the pairs."""
+        by_product, y_pred = self._pairs
+        by_product = by_product * weights[:, None]
+        return np.asarray((by_product + by_product.T) @ y_pred, y_pred.dtype)
+
+    def counted(self, y_true: Array, values: Array) -> Array | None:
+        return values > 0
+
+    def get_config(self) -> dict[str, Any]:
+        names = ("gamma", "margin", "remove_diagonal")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def _log_sum(x: Array) -> tuple[Array, Array]:
+    """log(sum(exp(x))) of each row and the share of each element in it; -inf and 0 for rows of -inf."""
+    highest = np.maximum(x.max(axis=1, keepdims=True), np.finfo(x.dtype).min)
+    powers = np.exp(x - highest)
+    total = powers.sum(axis=1, keepdims=True)
+    with np.errstate(divide="ignore"):
+        logs = (np.log(total) + highest)[:, 0]
+    return logs, powers / np.maximum(total, np.finfo(x.dtype).tiny)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -229,3 +230,51 @@ def test_a_users_loss_that_is_wrong() -> None:
         losses.get(lambda t, p: (1.0, 2.0)).value_and_gradient(NUMBERS, NUMBERS)  # type: ignore[union-attr]
     with pytest.raises(ValueError, match="autograd cannot differentiate"):
         losses.get(lambda t, p: np.median(p)).value_and_gradient(NUMBERS, NUMBERS)  # type: ignore[union-attr]
+
+
+REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
+    "mask": (
+        lambda: losses.Dice(axis=(1, 2)).value_and_gradient(
+            np.ones((2, 3, 1)), np.full((2, 3, 1), 0.5), None, np.ones((2, 3), bool)
+        ),
+        ValueError,
+        r"mask must broadcast to the samples, shape \(2,\), got \(2, 3\)",
+    ),
+    "argument": (lambda: losses.mean_squared_error(NUMBERS, NUMBERS, delta=1), TypeError, "delta"),
+    "reduction": (lambda: losses.huber(NUMBERS, NUMBERS, reduction="sum"), TypeError, "reduction"),
+    "place": (lambda: losses.mean_squared_error(NUMBERS, NUMBERS, 1.0), TypeError, "too many positional"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_work_is_refused(case: str) -> None:
+    call, error, words = REFUSED[case]
+    with pytest.raises(error, match=words):
+        call()
+
+
+def test_without_autograd(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "autograd", None)
+    loss = losses.get(traced_mse)
+    assert loss is not None
+    with pytest.raises(ImportError, match=r"pip install 'pyrnn-core\[autograd\]'"):
+        loss.value_and_gradient(NUMBERS, NUMBERS[::-1])
+
+
+def test_custom_objects() -> None:
+    found = losses.deserialize(
+        {"class_name": "OwnLoss", "config": {}, "registered_name": "OwnLoss"}, custom_objects={"OwnLoss": OwnLoss}
+    )
+    assert type(found) is OwnLoss
+    assert isinstance(losses.deserialize("pairs_mse", {"pairs_mse": pairs_mse}), losses.FunctionLoss)
+
+
+def test_one_value_a_batch_with_weights() -> None:
+    def whole(y_true: Any, y_pred: Any) -> Any:
+        return np.square(y_pred - y_true).mean(), 2 * (y_pred - y_true) / y_pred.size
+
+    loss, weight = losses.get(whole), np.linspace(0, 2, 6)
+    assert loss is not None
+    plain, weighed = (loss.value_and_gradient(NUMBERS, NUMBERS[::-1], given) for given in (None, weight))
+    assert weighed[0] == pytest.approx(plain[0] * weight.mean())
+    np.testing.assert_allclose(weighed[1], plain[1] * weight.mean(), rtol=1e-12)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tolerance import assert_close
 
-from pyrnn import metrics
+from pyrnn import losses, metrics
 
 RNG = np.random.default_rng(1)
 T, P = RNG.normal(size=(7, 3)) + 2, RNG.normal(size=(7, 3)) + 2
@@ -101,7 +101,7 @@ class Largest(metrics.Metric):
     """A user's own metric."""
 
     def __init__(self, name: str | None = None, dtype: Any = None) -> None:
-        super().__init__(name, dtype)
+        super().__init__(name=name, dtype=dtype)
         self.largest = self.add_variable(shape=(), initializer="zeros", name="largest")
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
@@ -119,3 +119,49 @@ def test_a_metric_of_ones_own() -> None:
     metric.reset_state()
     assert metric.result() == 0
     assert float(metric.largest + 1) == 1 and [variable.name for variable in metric.variables] == ["largest"]
+
+
+@pytest.mark.parametrize("shape", [(3, 1), (3, 2)])
+def test_targets_of_zero_count_neither_in_loss_nor_metric(shape: tuple[int, int]) -> None:
+    true, pred = np.zeros(shape), np.full(shape, 3.0)
+    true[0], true[2, 0] = 2.0, 4.0
+    for weight in (None, np.array([0.5, 1.0, 1.0])):
+        loss = losses.ZeroSafeMAPE(reduction="mean_with_sample_weight")
+        kept = np.array([1.0, 0.0, 1.0]) * (1 if weight is None else weight)
+        expected = (kept[0] * 50 + kept[2] * 25) / kept.sum()
+        metric = metrics.ZeroSafeMAPE()
+        for rows in (slice(0, 2), slice(2, 3)):
+            metric.update_state(true[rows], pred[rows], None if weight is None else weight[rows])
+        assert metric.result() == pytest.approx(expected)
+        assert loss(true, pred, kept) == pytest.approx(expected)
+
+
+def test_labels_that_are_no_class_are_wrong() -> None:
+    metric = metrics.SparseTopKCategoricalAccuracy(k=2)
+    assert metric(np.array([7, -1, 1]), np.array([[0.2, 0.3, 0.5]] * 3)) == pytest.approx(1 / 3)
+
+
+SHAPES = {
+    "IoU": lambda: metrics.IoU(3, [0])(np.zeros(4), np.zeros(3)),
+    "F1Score": lambda: metrics.F1Score()(np.zeros((4, 2)), np.zeros((4, 3))),
+    "Precision": lambda: metrics.Precision()(np.zeros((4, 2)), np.zeros((4, 3))),
+    "R2Score": lambda: metrics.R2Score()(np.zeros((4, 2)), np.zeros((4, 3))),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_shapes_that_do_not_fit(name: str) -> None:
+    with pytest.raises(ValueError, match="got"):
+        SHAPES[name]()
+
+
+def test_custom_objects() -> None:
+    description = {"class_name": "Largest", "config": {}, "registered_name": "Largest"}
+    assert type(metrics.deserialize(description, custom_objects={"Largest": Largest})) is Largest
+
+
+def test_the_first_of_equal_predictions_are_the_top() -> None:
+    true, pred = np.array([[1, 0, 1, 0], [0, 1, 0, 1]]), np.array([[0.5] * 4, [0.2, 0.9, 0.5, 0.5]])
+    assert metrics.Precision(top_k=2)(true, pred) == pytest.approx((1 + 1) / 4)
+    assert metrics.Recall(top_k=2, class_id=2)(true, pred) == 0
+    assert metrics.Precision(top_k=9)(true, pred) == pytest.approx(4 / 8)

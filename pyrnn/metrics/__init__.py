@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pyrnn import losses, registry
@@ -212,7 +213,10 @@ def resolve(name: str, y_true_shape: tuple[int, ...], y_pred_shape: tuple[int, .
     return metric
 
 
-deserialize = get
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The metric for a name or description; `custom_objects` are classes and functions of yours by name."""
+    with registry.custom_object_scope(custom_objects):
+        return get(config)
 
 
 def serialize(metric: Metric | None) -> dict[str, Any] | None:

@@ -21,14 +21,12 @@ class Accuracy(MeanMetric):
 
 
 class BinaryAccuracy(MeanMetric):
-    """Share of elements on the true side of `threshold`."""
+    """Share of elements on the true side of `threshold` (0 for logits)."""
 
     default_name = "binary_accuracy"
 
     def __init__(self, name: str | None = None, dtype: Any = None, threshold: float = 0.5) -> None:
         super().__init__(name, dtype)
-        if not 0 < threshold < 1:
-            raise ValueError(f"threshold must lie between 0 and 1, got {threshold}")
         self.threshold = threshold
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
@@ -71,8 +69,12 @@ class TopKCategoricalAccuracy(MeanMetric):
         return self._of_labels(y_true.argmax(axis=-1), y_pred)
 
     def _of_labels(self, labels: Array, y_pred: Array) -> Array:
-        own = np.take_along_axis(y_pred, labels.astype(np.int64)[..., None], axis=-1)
-        return np.asarray((y_pred > own).sum(axis=-1) < self.k, np.float64)
+        numbers, classes = labels.astype(np.int64), y_pred.shape[-1]
+        known = (numbers >= 0) & (numbers < classes)
+        own = np.take_along_axis(y_pred, np.where(known, numbers, 0)[..., None], axis=-1)
+        # Not "larger": what is no number stands before every number, and is never among the best itself.
+        before = np.count_nonzero(~(y_pred <= own), axis=-1)
+        return np.asarray(known & (before < self.k) & ~np.isnan(own[..., 0]), np.float64)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "k": self.k}

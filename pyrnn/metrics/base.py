@@ -50,6 +50,22 @@ class Variable(NDArrayOperatorsMixin):
         return float(self.value)
 
 
+class FieldVariable(Variable):
+    """A field of a metric that is a number or array, as a variable: reading and writing it are those of the field."""
+
+    def __init__(self, owner: Metric, name: str) -> None:
+        self.owner, self.name = owner, name
+
+    @property
+    def value(self) -> Array:
+        """The field as an array."""
+        return np.asarray(getattr(self.owner, self.name), np.float64)
+
+    @value.setter
+    def value(self, value: Array) -> None:
+        setattr(self.owner, self.name, value if value.ndim else float(value))
+
+
 class Metric(registry.Configurable):
     """Base of all: `update_state` for each batch, `result` at any time, `reset_state` between epochs.
 
@@ -57,8 +73,10 @@ class Metric(registry.Configurable):
     """
 
     default_name: str | None = None
+    # Fields that are state beside what `add_variable` makes.
+    state: tuple[str, ...] = ()
 
-    def __init__(self, name: str | None = None, dtype: Any = None) -> None:
+    def __init__(self, dtype: Any = None, name: str | None = None) -> None:
         self.name = name or self.default_name or auto_name(type(self).__name__)
         self.dtype = dtype or "float32"
         self._variables: list[Variable] = []
@@ -84,8 +102,8 @@ class Metric(registry.Configurable):
 
     @property
     def variables(self) -> list[Variable]:
-        """What `add_variable` made."""
-        return list(self._variables)
+        """What `add_variable` made, and the fields named in `state`."""
+        return [*self._variables, *(FieldVariable(self, name) for name in self.state)]
 
     def reset_state(self) -> None:
         """Forget all batches."""
@@ -112,6 +130,11 @@ class Metric(registry.Configurable):
 
 class MeanMetric(Metric):
     """A weighted mean of one value a sample."""
+
+    state: tuple[str, ...] = ("total", "count")
+
+    def __init__(self, name: str | None = None, dtype: Any = None) -> None:
+        super().__init__(dtype, name)
 
     def reset_state(self) -> None:
         super().reset_state()
@@ -159,6 +182,7 @@ class Sum(Mean):
     """Weighted sum of the values given."""
 
     default_name = "sum"
+    state = ("total",)
 
     def result(self) -> float:
         return self.total

@@ -28,13 +28,32 @@ def _divided(top: Array, below: Array) -> Array:
     return np.divide(top, below, out=np.zeros(np.shape(top)), where=below != 0)
 
 
+def _largest(pred: Array, count: int) -> Array:
+    """Which are among the `count` largest of the last axis, the first of equal ones before the others."""
+    if count >= pred.shape[-1]:
+        return np.ones(pred.shape, bool)
+    least = -np.partition(-pred, count - 1, axis=-1)[..., count - 1 : count]
+    above, equal = pred > least, pred == least
+    room = count - above.sum(axis=-1, keepdims=True)
+    return np.asarray(above | (equal & (equal.cumsum(axis=-1) <= room)))
+
+
+def _even(levels: Array) -> bool:
+    """Whether thresholds stand at equal distances from 0 to 1, but for the epsilon of AUC's ends: Keras's rule."""
+    count = len(levels)
+    return count > 2 and bool(np.allclose(levels, np.arange(count, dtype=np.float32) / (count - 1), atol=EPSILON))
+
+
 class ConfusionMetric(Metric):
     """Counts of true and false positives and negatives, one for each threshold (and label)."""
 
+    state = ("true_positives", "false_positives", "true_negatives", "false_negatives")
+
     def __init__(self, thresholds: list[float], name: str | None, dtype: Any, labels: int | None = None) -> None:
         self._levels = np.asarray(thresholds, np.float32)
-        self._labels = labels
-        super().__init__(name, dtype)
+        self._order = np.argsort(self._levels, kind="stable")
+        self._is_even, self._labels = _even(self._levels), labels
+        super().__init__(dtype, name)
 
     def reset_state(self) -> None:
         super().reset_state()
@@ -53,30 +72,40 @@ class ConfusionMetric(Metric):
             weight = weight[..., 0]
         weight = np.broadcast_to(weight.reshape(weight.shape + (1,) * (pred.ndim - weight.ndim)), pred.shape)
         if top_k is not None:
-            order = np.argsort(-pred, axis=-1, kind="stable")[..., :top_k]
-            kept = np.zeros(pred.shape, bool)
-            np.put_along_axis(kept, order, True, axis=-1)
-            pred = np.where(kept, pred, np.float32(_NEVER))
+            pred = np.where(_largest(pred, top_k), pred, np.float32(_NEVER))
         if class_id is not None:
             if pred.ndim < 2:
                 raise ValueError(f"class_id needs y_pred of shape (batch, classes), got {pred.shape}")
             pred, true, weight = (each[..., class_id] for each in (pred, true, weight))
-        labels = 1 if self._labels is None else self._labels
-        # How many thresholds lie below a prediction: it is above threshold k if it passed more than k.
-        order = np.argsort(self._levels, kind="stable")
-        passed = np.searchsorted(self._levels[order], pred, side="left").reshape(-1, labels)
-        true, weight = (true != 0).reshape(-1, labels), weight.reshape(-1, labels)
-        for column in range(labels):
-            for right, above, below in (
-                (true[:, column], self.true_positives, self.false_negatives),
-                (~true[:, column], self.false_positives, self.true_negatives),
-            ):
-                weights = weight[right, column]
-                counts = np.bincount(passed[right, column], weights, minlength=len(order) + 1)
-                over = counts[::-1].cumsum()[::-1][1:]
-                at: Any = order if self._labels is None else (order, column)
-                above[at] += over
-                below[at] += counts.sum() - over
+        labels, places = self._labels or 1, len(self._levels) + 1
+        # Four histograms a label, of right and wrong predictions, by how many thresholds lie below them.
+        cell = self._passed(pred).reshape(-1, labels) + places * np.arange(labels)
+        cell += np.where((true != 0).reshape(-1, labels), 0, labels * places)
+        counts = np.bincount(cell.reshape(-1), weight.reshape(-1), minlength=2 * labels * places)
+        counts = counts.reshape(2, labels, places)
+        over = counts[..., ::-1].cumsum(axis=-1)[..., -2::-1]  # above threshold k: those that passed more than k
+        under = counts.sum(axis=-1, keepdims=True) - over
+        at: Any = self._order
+        if self._labels is None:
+            over, under = over[:, 0], under[:, 0]
+        else:
+            over, under = over.transpose(0, 2, 1), under.transpose(0, 2, 1)
+        self.true_positives[at] += over[0]
+        self.false_positives[at] += over[1]
+        self.false_negatives[at] += under[0]
+        self.true_negatives[at] += under[1]
+
+    def _passed(self, pred: Array) -> Array:
+        """How many thresholds lie below each prediction; none below what is no number."""
+        missing = np.isnan(pred)
+        if self._is_even:
+            steps = np.float32(len(self._levels) - 1)
+            # As Keras counts: cut to [0, 1], and 0 is above a first threshold below it.
+            numbers = np.ceil(np.clip(np.where(missing, 0, pred), 0, 1) * steps).astype(np.int64)
+            numbers = np.maximum(numbers, int(self._levels[0] < 0))
+        else:
+            numbers = np.searchsorted(self._levels[self._order], pred, side="left")
+        return np.where(missing, 0, numbers)
 
     def plain(self, values: Array) -> Any:
         """One number where there is one threshold."""

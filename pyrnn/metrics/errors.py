@@ -8,38 +8,62 @@ import numpy as np
 
 from pyrnn import losses
 from pyrnn.metrics.base import Array, MeanMetric, Metric
+from pyrnn.validation import unexpected_arguments
 
 
 class LossMetric(MeanMetric):
-    """The mean of a loss's values over samples; takes the loss's own arguments beside name and dtype."""
+    """The mean of a loss's values over samples; takes the loss's own arguments after name and dtype."""
 
     loss: type[losses.Loss]
-    # Arguments of the loss that Keras's metric has not.
-    not_named: tuple[str, ...] = ()
+    # Arguments of the loss that the metric takes, in Keras's order.
+    takes: tuple[str, ...] = ()
+    # Whether what the loss leaves out is left out without weights too: Keras's metrics do so with weights only.
+    always_leaves_out = False
 
-    def __init__(self, name: str | None = None, dtype: Any = None, **options: Any) -> None:
+    def __init__(self, name: str | None = None, dtype: Any = None, *values: Any, **named: Any) -> None:
         super().__init__(name, dtype)
-        self._loss = self.loss(**options)
-        self.options = options
+        own, known = type(self).__name__, self.takes
+        if len(values) > len(known):
+            raise TypeError(f"{own} takes name, dtype{''.join(f', {each}' for each in known)}, got {len(values)} more")
+        given = dict(zip(known, values, strict=False))
+        twice = given.keys() & named.keys()
+        if twice:
+            raise TypeError(f"{own} got {min(twice)} twice, by place and by name")
+        if named.keys() - set(known):
+            raise TypeError(unexpected_arguments(own, {n: v for n, v in named.items() if n not in known}, known))
+        self._loss = self.loss(**given, **named)
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
+        values = self.values(y_true, y_pred)
+        if sample_weight is not None or self.always_leaves_out:
+            counted = self._loss.counted(y_true, values)
+            if counted is not None:
+                weight = np.ones(()) if sample_weight is None else np.asarray(sample_weight, np.float64)
+                if weight.ndim == counted.ndim + 1 and weight.shape[-1] == 1:
+                    weight = weight[..., 0]
+                sample_weight = weight.reshape(weight.shape + (1,) * (counted.ndim - weight.ndim)) * counted
+        self.add(values, sample_weight)
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
         return self._loss.elements(y_true, y_pred if y_pred.dtype.kind == "f" else y_pred.astype(np.float32))[0]
 
     def get_config(self) -> dict[str, Any]:
         own = self._loss.get_config()
-        named = own.keys() - {"name", "reduction", *self.not_named}
-        return {**super().get_config(), **{name: own[name] for name in named}}
+        return {**super().get_config(), **{name: own[name] for name in self.takes}}
 
 
 def _of(
     loss: type[losses.Loss],
     class_name: str | None = None,
     name: str | None = None,
-    not_named: tuple[str, ...] = (),
+    takes: tuple[str, ...] = (),
+    always_leaves_out: bool = False,
 ) -> type[LossMetric]:
     body = {
         "loss": loss,
-        "not_named": not_named,
+        "takes": takes,
+        "always_leaves_out": always_leaves_out,
         "default_name": name or loss.default_name,
         "__doc__": f"Mean of {loss.__name__} over samples, with its arguments.",
         "__module__": __name__,
@@ -51,19 +75,19 @@ MeanSquaredError = _of(losses.MeanSquaredError)
 MeanAbsoluteError = _of(losses.MeanAbsoluteError)
 MeanAbsolutePercentageError = _of(losses.MeanAbsolutePercentageError)
 MeanSquaredLogarithmicError = _of(losses.MeanSquaredLogarithmicError)
-Huber = _of(losses.Huber, name="huber")
+Huber = _of(losses.Huber, name="huber", takes=("delta",))
 LogCoshError = _of(losses.LogCosh, "LogCoshError", "logcosh")
-BinaryCrossentropy = _of(losses.BinaryCrossentropy, not_named=("axis",))
-CategoricalCrossentropy = _of(losses.CategoricalCrossentropy)
-SparseCategoricalCrossentropy = _of(losses.SparseCategoricalCrossentropy)
+BinaryCrossentropy = _of(losses.BinaryCrossentropy, takes=("from_logits", "label_smoothing"))
+CategoricalCrossentropy = _of(losses.CategoricalCrossentropy, takes=("from_logits", "label_smoothing", "axis"))
+SparseCategoricalCrossentropy = _of(losses.SparseCategoricalCrossentropy, takes=("from_logits", "ignore_class", "axis"))
 Hinge = _of(losses.Hinge)
 SquaredHinge = _of(losses.SquaredHinge)
 CategoricalHinge = _of(losses.CategoricalHinge)
 KLDivergence = _of(losses.KLDivergence)
 Poisson = _of(losses.Poisson)
 SMAPE = _of(losses.SymmetricMAPE, "SMAPE", "smape")
-MASE = _of(losses.MASE, "MASE", "mase")
-ZeroSafeMAPE = _of(losses.ZeroSafeMAPE)
+MASE = _of(losses.MASE, "MASE", "mase", takes=("scale",))
+ZeroSafeMAPE = _of(losses.ZeroSafeMAPE, always_leaves_out=True)
 
 
 class RootMeanSquaredError(MeanMetric):
@@ -98,6 +122,10 @@ class WAPE(Metric):
     """100 * sum(|y_true - y_pred|) / sum(|y_true|): the error of all, relative to the size of all."""
 
     default_name = "wape"
+    state = ("error", "size")
+
+    def __init__(self, name: str | None = None, dtype: Any = None) -> None:
+        super().__init__(dtype, name)
 
     def reset_state(self) -> None:
         super().reset_state()
@@ -181,7 +209,7 @@ class R2Score(Metric):
             raise ValueError(f"class_aggregation must be one of {known}, got {class_aggregation!r}")
         if num_regressors < 0:
             raise ValueError(f"num_regressors must be at least 0, got {num_regressors}")
-        super().__init__(name, dtype)
+        super().__init__(dtype, name)
         self.class_aggregation, self.num_regressors = class_aggregation, num_regressors
 
     def reset_state(self) -> None:

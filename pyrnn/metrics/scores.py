@@ -36,7 +36,7 @@ class FBetaScore(Metric):
             raise ValueError(f"beta must be a positive float, got {beta!r}")
         if threshold is not None and (not isinstance(threshold, float) or not 0 < threshold <= 1):
             raise ValueError(f"threshold must be a float in (0, 1], got {threshold!r}")
-        super().__init__(name, dtype)
+        super().__init__(dtype, name)
         self.average, self.beta, self.threshold = average, beta, threshold
 
     def reset_state(self) -> None:
@@ -45,7 +45,7 @@ class FBetaScore(Metric):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         true, pred = np.asarray(y_true, np.float64), np.asarray(y_pred, np.float64)
-        if true.ndim != 2 or pred.ndim != 2:
+        if true.ndim != 2 or pred.shape != true.shape:
             raise ValueError(
                 f"{type(self).__name__} expects y of shape (batch, classes), got {true.shape} and {pred.shape}"
             )
@@ -117,7 +117,7 @@ class IoU(Metric):
             raise ValueError(f"target_class_ids must lie below num_classes = {num_classes}, got {target_class_ids!r}")
         self.num_classes, self.ignore_class = num_classes, ignore_class
         self.sparse_y_true, self.sparse_y_pred, self.axis = bool(sparse_y_true), bool(sparse_y_pred), axis
-        super().__init__(name, dtype or "int")
+        super().__init__(dtype or "int", name)
 
     def reset_state(self) -> None:
         super().reset_state()
@@ -127,6 +127,8 @@ class IoU(Metric):
         true, pred = np.asarray(y_true), np.asarray(y_pred)
         true = (true if self.sparse_y_true else true.argmax(axis=self.axis)).astype(np.int64).reshape(-1)
         pred = (pred if self.sparse_y_pred else pred.argmax(axis=self.axis)).astype(np.int64).reshape(-1)
+        if true.shape != pred.shape:
+            raise ValueError(f"y_true and y_pred must hold as many classes, got {true.size} and {pred.size}")
         weight = np.ones(1) if sample_weight is None else np.asarray(sample_weight, np.float64).reshape(-1)
         weight = np.broadcast_to(np.trunc(weight) if self.dtype.startswith("int") else weight, true.shape)
         inside = (true >= 0) & (true < self.num_classes) & (pred >= 0) & (pred < self.num_classes)

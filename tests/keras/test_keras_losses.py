@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import keras
@@ -161,3 +162,102 @@ def test_every_loss_is_compared() -> None:
     compared = {case.split(":")[0] for case in CASES}
     theirs = {n for n in dir(keras.losses) if isinstance(getattr(keras.losses, n), type)} - {"Loss", "CTC"}
     assert theirs <= compared
+
+
+STEPS = (4, 3)
+MASK = np.array([[True, False, True], [True, True, True], [False, False, True], [True, True, False]])
+_truth, _share = RNG.integers(0, 2, (*STEPS, 5)), RNG.random((*STEPS, 5)) * 0.9 + 0.05
+_one_hot = np.eye(5)[RNG.integers(0, 5, STEPS)]
+# case -> (loss, options, y_true, sample_weight, mask); y_pred is `_share`
+WEIGHED: dict[str, tuple[str, dict[str, Any], np.ndarray, Any, Any]] = {
+    "one weight a row of steps": ("MeanSquaredError", {}, _truth, RNG.random((4, 1)), None),
+    "mask": ("MeanAbsoluteError", {}, _truth, None, MASK),
+    "mask and weights": ("BinaryCrossentropy", {}, _truth, RNG.random(STEPS), MASK),
+    "all masked": ("Huber", {}, _truth, None, np.zeros(STEPS, bool)),
+    "no weight": ("Poisson", {}, _truth, np.zeros((4, 1)), None),
+    "one value, weights": ("Dice", {}, _truth, RNG.random(4), None),
+    "one value, columns of weights": ("Dice", {}, _truth, RNG.random((4, 1)), None),
+    "one value, mask": ("Tversky", {"axis": (0, 1, 2)}, _truth, None, MASK),
+    "a value a sample, columns of weights": ("Dice", {"axis": (1, 2)}, _truth, RNG.random((4, 1)), None),
+    "smoothed along another axis": (
+        "CategoricalCrossentropy",
+        {"axis": 1, "label_smoothing": 0.2},
+        _one_hot,
+        RNG.random((4, 5)),
+        None,
+    ),
+    "ignored class, mask": ("SparseCategoricalCrossentropy", {"ignore_class": 1}, _one_hot.argmax(-1), None, MASK),
+}
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("case", WEIGHED)
+def test_weights_and_masks(case: str, reduction: str) -> None:
+    name, options, y_true, weight, mask = WEIGHED[case]
+    y_pred = _share.astype("float32")
+    y_true = y_true if y_true.ndim == 2 else y_true.astype("float32")
+    weight = None if weight is None else weight.astype("float32")
+    prediction = torch.tensor(y_pred, requires_grad=True)
+    if mask is not None:
+        keras.src.backend.set_keras_mask(prediction, torch.tensor(mask))
+    theirs = getattr(keras.losses, name)(**options, reduction=reduction)
+    expected = theirs(torch.tensor(y_true), prediction, None if weight is None else torch.tensor(weight))
+    ours = getattr(losses, name)(**options, reduction=reduction)
+    if reduction == "none":
+        if mask is None:
+            assert_close(np.asarray(ours(y_true, y_pred, weight), "float32"), expected.detach().numpy(), TERMS)
+        else:
+            with pytest.raises(ValueError, match="no single value"):
+                ours.value_and_gradient(y_true, y_pred, weight, mask)
+        return
+    expected.backward()
+    assert prediction.grad is not None
+    value, gradient = ours.value_and_gradient(y_true, y_pred, weight, mask)
+    assert_close(np.float32(value), expected.detach().numpy(), TERMS)
+    assert_close(gradient, prediction.grad.numpy(), TERMS)
+
+
+def arguments(function: Any) -> list[str]:
+    return list(inspect.signature(function).parameters)
+
+
+KERAS_FUNCTIONS = sorted(
+    name for name in dir(keras.losses) if inspect.isfunction(getattr(keras.losses, name)) and name in losses.FUNCTIONS
+)
+
+
+@pytest.mark.parametrize("name", KERAS_FUNCTIONS)
+def test_arguments_of_functions(name: str) -> None:
+    theirs = [each for each in arguments(getattr(keras.losses, name)) if not each.startswith("ref_")]
+    ours = arguments(getattr(losses, name))
+    # What stands after two arguments that are not here is taken by name only.
+    assert (sorted(ours) == sorted(theirs)) if name == "circle" else (ours == theirs)
+
+
+@pytest.mark.parametrize("name", sorted({case.split(":")[0] for case in CASES}))
+def test_arguments_of_classes(name: str) -> None:
+    assert arguments(getattr(losses, name)) == arguments(getattr(keras.losses, name))
+
+
+POSITIONAL: dict[str, tuple[Any, ...]] = {
+    "huber": (0.3,),
+    "binary_crossentropy": (True, 0.1),
+    "binary_focal_crossentropy": (True, 0.4, 3.0),
+    "tversky": (0.3, 0.8, (1,)),
+    "cosine_similarity": (0,),
+}
+
+
+@pytest.mark.parametrize("name", POSITIONAL)
+def test_functions_by_place(name: str) -> None:
+    y_true, y_pred = arrays("BinaryCrossentropy")
+    y_true = y_true.astype("float32")
+    expected = getattr(keras.losses, name)(y_true, y_pred, *POSITIONAL[name]).numpy()
+    assert_close(getattr(losses, name)(y_true, y_pred, *POSITIONAL[name]), expected, TERMS)
+
+
+def test_every_name_of_keras() -> None:
+    from keras.src.losses import ALL_OBJECTS_DICT
+
+    for name in ALL_OBJECTS_DICT.keys() - {"Loss", "LossFunctionWrapper", "CTC", "ctc"}:
+        assert losses.get(name) is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import keras
@@ -168,3 +169,106 @@ def test_of_values(name: str) -> None:
 def test_every_metric_is_compared() -> None:
     compared = {case.split(":")[0] for case in CASES} | {"Mean", "Sum", "Metric", "MeanMetricWrapper"}
     assert {n for n in dir(keras.metrics) if isinstance(getattr(keras.metrics, n), type)} <= compared
+
+
+def column(*values: float) -> np.ndarray:
+    return np.array(values, "float32")[:, None]
+
+
+GRID = (RNG.integers(0, 2, (200, 1)), np.linspace(0, 1, 200, dtype="float32")[:, None])
+NAN = float("nan")
+# case -> (metric, options, y_true, y_pred, sample_weight)
+EDGES: dict[str, tuple[str, dict[str, Any], np.ndarray, np.ndarray, Any]] = {
+    "accuracy of logits": ("BinaryAccuracy", {"threshold": 0.0}, column(1, 0, 1), column(2, -1, -3), None),
+    "ignored class": ("SparseCategoricalCrossentropy", {"ignore_class": 1}, *SPARSE[0], None),
+    "ignored class, weights": (
+        "SparseCategoricalCrossentropy",
+        {"ignore_class": 1},
+        *SPARSE[0],
+        RNG.random(ROWS).astype("float32"),
+    ),
+    "steps of an ignored class, weights": (
+        "SparseCategoricalCrossentropy",
+        {"ignore_class": 2},
+        *STEPS[0],
+        RNG.random((ROWS, 5)).astype("float32"),
+    ),
+    "top k is no number": (
+        "SparseTopKCategoricalAccuracy",
+        {"k": 2},
+        np.array([0, 1]),
+        np.array([[NAN, 0.3, 0.3], [0.1, 0.5, 0.1]], "float32"),
+        None,
+    ),
+    "no number is not above": ("Precision", {}, column(1, 0, 1), column(NAN, NAN, 0.9), None),
+    "outside of 0 to 1": ("AUC", {}, column(1, 0), column(1.5, -0.2), None),
+    "on thresholds": ("AUC", {}, *GRID, None),
+    "on few thresholds": ("AUC", {"num_thresholds": 5, "curve": "PR"}, *GRID, None),
+    "on even thresholds": ("Recall", {"thresholds": [0.0, 0.25, 0.5, 0.75, 1.0]}, *GRID, None),
+    "on a constraint's thresholds": ("PrecisionAtRecall", {"recall": 0.5, "num_thresholds": 11}, *GRID, None),
+    "on uneven thresholds": ("TruePositives", {"thresholds": [0.9, 0.0, 0.5]}, *GRID, None),
+}
+
+
+@pytest.mark.parametrize("case", EDGES)
+def test_edges(case: str) -> None:
+    name, options, y_true, y_pred, weight = EDGES[case]
+    y_pred = y_pred.astype("float32")
+    theirs, ours = getattr(keras.metrics, name)(**options), getattr(metrics, name)(**options)
+    theirs.update_state(y_true, y_pred, weight)
+    ours.update_state(y_true, y_pred, weight)
+    assert_close(np.asarray(ours.result(), "float32"), np.asarray(theirs.result(), "float32"), TERMS)
+
+
+def required(kind: Any) -> list[inspect.Parameter]:
+    return list(inspect.signature(kind).parameters.values())
+
+
+@pytest.mark.parametrize("name", sorted({case.split(":")[0] for case in CASES} | {"Mean", "Sum", "Metric"}))
+def test_arguments_by_place(name: str) -> None:
+    """Keras's arguments in Keras's order make the same description."""
+    if name == "Metric":
+        ours, theirs = (required(library.Metric) for library in (metrics, keras.metrics))
+        assert [each.name for each in ours] == [each.name for each in theirs]
+        return
+    example = next((case for case in CASES if case.split(":")[0] == name), None)
+    options = {} if example is None else CASES[example][0]
+    placed = [options.get(each.name, each.default) for each in required(getattr(keras.metrics, name))]
+    theirs, ours = getattr(keras.metrics, name)(*placed), getattr(metrics, name)(*placed)
+    expected, actual = theirs.get_config(), ours.get_config()
+    # Keras's descriptions leave some arguments out, and number the names of nameless ones.
+    for key in expected.keys() - {"name", "thresholds", "dtype"}:
+        assert actual[key] == expected[key] or list(actual[key]) == list(expected[key]), key
+
+
+UNKNOWN = {"MeanSquaredError": "reduction", "BinaryCrossentropy": "axis", "KLDivergence": "from_logits"}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_arguments_that_do_nothing_are_refused(name: str) -> None:
+    for library in (keras.metrics, metrics):
+        with pytest.raises(TypeError, match=UNKNOWN[name]):
+            getattr(library, name)(**{UNKNOWN[name]: 1})
+
+
+@pytest.mark.parametrize("name", ["Mean", "Sum", "MeanSquaredError", "BinaryAccuracy", "CategoricalAccuracy"])
+def test_variables(name: str) -> None:
+    theirs, ours = getattr(keras.metrics, name)(), getattr(metrics, name)()
+    assert [each.name for each in ours.variables] == [each.name for each in theirs.variables]
+    data = ([1.0, 2.0],) if name in ("Mean", "Sum") else ONE_HOT[0]
+    for metric in (theirs, ours):
+        metric.update_state(*data)
+    for our, their in zip(ours.variables, theirs.variables, strict=True):
+        assert_close(np.float32(our.numpy()), np.asarray(their.numpy()), TERMS)
+    ours.variables[0].assign(0)
+    assert ours.result() == 0
+
+
+def test_every_name_of_keras() -> None:
+    from keras.src.metrics import ALL_OBJECTS_DICT
+
+    for name in ALL_OBJECTS_DICT.keys() - {"Metric", "metric", "MeanMetricWrapper", "mean_metric_wrapper"}:
+        try:
+            assert isinstance(metrics.get(name), metrics.Metric)
+        except TypeError as error:  # those with arguments that must be given
+            assert "required positional argument" in str(error)

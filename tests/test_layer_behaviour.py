@@ -235,3 +235,14 @@ def test_words_of_refusal(name: str) -> None:
     call, error, words = REFUSED[name]
     with pytest.raises(error, match=words):
         call()
+
+
+def test_a_mask_follows_a_buffer_that_is_filled_anew() -> None:
+    """A generator may yield one array again and again: what was masked in the step before must not be masked now."""
+    buffer = np.zeros((2, 4, 8), np.float32)
+    buffer[:, 0] = 1
+    model = pyrnn.Sequential([pyrnn.Input((4, 8)), layers.Masking(), layers.SimpleRNN(3), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.train_on_batch(buffer, np.ones((2, 1)))
+    buffer[:] = np.random.default_rng(0).normal(size=buffer.shape)
+    np.testing.assert_array_equal(model.predict_on_batch(buffer), model.predict_on_batch(buffer.copy()))

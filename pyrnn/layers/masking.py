@@ -28,32 +28,28 @@ class Masking(Layer):
     def __init__(self, mask_value: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.mask_value = mask_value
-        self._last: tuple[Array, Array] | None = None  # x of the last training step and what it keeps of it
-
-    def _kept(self, x: Array) -> Array:
-        """Whether a step counts, (batch, ..., time)."""
-        last = self._last
-        return last[1] if last is not None and last[0] is x else differs_somewhere(x, self.mask_value)
+        self._keep: Array | None = None  # of the last training step
+        # The same beside its x, from a training step's forward to its compute_mask and no longer: x may be filled anew.
+        self._fresh: tuple[Array, Array] | None = None
 
     def compute_mask(self, x: Array | None, mask: Array | None = None) -> Array | None:
         assert x is not None
-        return self._kept(x)
+        fresh, self._fresh = self._fresh, None
+        return fresh[1] if fresh is not None and fresh[0] is x else differs_somewhere(x, self.mask_value)
 
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
-        keep = None
-        if training:
-            keep = differs_somewhere(x, self.mask_value)
-            self._last = (x, keep)
-        if self.mask_value == 0:
+        if self.mask_value == 0 and not training:
             return x  # what does not count is 0 already
-        keep = self._kept(x) if keep is None else keep
-        return np.where(keep[..., None], x, x.dtype.type(0))
+        keep = differs_somewhere(x, self.mask_value)
+        if training:
+            self._keep, self._fresh = keep, (x, keep)
+        return x if self.mask_value == 0 else np.where(keep[..., None], x, x.dtype.type(0))
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
         if not need_dx:
             return None
-        assert self._last is not None, "backward() follows forward(training=True)"
-        dx: Array = dy * self._last[1][..., None]
+        assert self._keep is not None, "backward() follows forward(training=True)"
+        dx: Array = dy * self._keep[..., None]
         return dx
 
     def get_config(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pyrnn.registry import (
     register_keras_serializable,
 )
 from pyrnn.saving.model_file import load_model, save_model
-from pyrnn.saving.weights_file import load_training_state, load_weights, save_weights
+from pyrnn.saving.weights_file import load_weights, save_weights
 
 __all__ = [
     "CustomObjectScope",
@@ -20,7 +20,6 @@ __all__ = [
     "get_registered_name",
     "get_registered_object",
     "load_model",
-    "load_training_state",
     "load_weights",
     "register_keras_serializable",
     "save_model",

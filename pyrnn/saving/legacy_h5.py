@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from pyrnn import optimizers
 from pyrnn.layers import Layer
 from pyrnn.models import Sequential
 from pyrnn.parameters import Weight
+from pyrnn.saving.hdf5 import array_at, assign, matched, opened, read_arrays, require_built
 
 ENDINGS = (".h5", ".hdf5")
 VERSION, BACKEND = "3.15.1", "numpy"
@@ -103,29 +103,9 @@ def model_bytes(model: Sequential, include_optimizer: bool) -> bytes:
     return buffer.getvalue()
 
 
-def _open(content: bytes, source: str) -> Any:
-    import h5py
-
-    try:
-        return h5py.File(io.BytesIO(content), "r")
-    except OSError as error:
-        raise ValueError(f"{source} is damaged or no HDF5 file: {error}") from None
-
-
 def _datasets(group: Any, source: str) -> list[Any]:
-    """The arrays that `weight_names` lists; soft and external links are refused."""
-    import h5py
-
-    found = []
-    for name in _names(group, "weight_names"):
-        node = group
-        for part in name.split("/"):
-            link = node.get(part, getlink=True) if isinstance(node, h5py.Group) else None
-            node = node[part] if isinstance(link, h5py.HardLink) else None
-        if not isinstance(node, h5py.Dataset):
-            raise ValueError(f"{source} is no weights file of Keras's layout: {name} is missing or no array")
-        found.append(node)
-    return found
+    """The arrays that `weight_names` lists."""
+    return [array_at(group, name, source) for name in _names(group, "weight_names")]
 
 
 def load_weights(model: Sequential, content: bytes, source: str, skip_mismatch: bool, by_name: bool) -> None:
@@ -134,15 +114,12 @@ def load_weights(model: Sequential, content: bytes, source: str, skip_mismatch: 
     Raises:
         ValueError: if the file is damaged or does not fit the model, which is unchanged then.
     """
-    if not model.built:
-        raise ValueError(f"the model must be built before weights of {source} can be loaded: give it an input shape")
-    with _open(content, source) as file:
+    require_built(model, source)
+    with opened(content, source) as file:
         _assign(model, file.get("model_weights", file), source, skip_mismatch, by_name)
 
 
 def _assign(model: Sequential, group: Any, source: str, skip_mismatch: bool, by_name: bool) -> None:
-    from pyrnn.saving.weights_file import matched
-
     saved = {name: _datasets(group[name], source) for name in _names(group, "layer_names") if name in group}
     if by_name:
         pairs = [(layer, saved[layer.name]) for layer in model.layers if layer.name in saved]
@@ -154,13 +131,7 @@ def _assign(model: Sequential, group: Any, source: str, skip_mismatch: bool, by_
     pending = [
         pair for layer, found in pairs for pair in matched(layer.name, _weights(layer), found, source, skip_mismatch)
     ]
-    try:
-        values = [np.asarray(dataset[()]) for _, dataset in pending]
-    except OSError as error:
-        raise ValueError(f"{source} is damaged: {error}") from None
-    for (weight, _), value in zip(pending, values, strict=True):
-        weight.assign(value)
-    model.parameters().touch()
+    assign(model, [weight for weight, _ in pending], read_arrays([dataset for _, dataset in pending], source))
 
 
 def load_model(path: str, compile: bool) -> Sequential:
@@ -172,7 +143,7 @@ def load_model(path: str, compile: bool) -> Sequential:
     source = repr(path)
     with open(path, "rb") as handle:
         content = handle.read()
-    with _open(content, source) as file:
+    with opened(content, source) as file:
         if "model_config" not in file.attrs:
             raise ValueError(f"{source} holds no model but weights alone: build the model and call load_weights")
         try:
@@ -199,10 +170,8 @@ def _restore_optimizer(model: Sequential, file: Any, source: str) -> None:
     optimizer = model.optimizer
     if "optimizer_weights" not in file or optimizer is None:
         return
-    state = [np.asarray(dataset[()]) for dataset in _datasets(file["optimizer_weights"], source)]
-    if len(state) > 2 or isinstance(optimizer, optimizers.SGD):
-        optimizer.build(model.parameters())
-    if len(state) == len(
-        optimizer.variables()
-    ):  # Keras 2 kept other variables: its optimizers start anew, as in Keras 3
+    state = read_arrays(_datasets(file["optimizer_weights"], source), source)
+    optimizer.build(model.parameters())
+    # Keras 2 kept other variables, and an untrained optimizer none: it starts anew then, as in Keras 3.
+    if len(state) == len(optimizer.variables()):
         optimizer.set_variables(state)

@@ -12,15 +12,13 @@ from typing import Any
 
 from pyrnn import registry
 from pyrnn.models import Sequential
-from pyrnn.saving import legacy_h5
+from pyrnn.saving import archive, legacy_h5
 from pyrnn.saving.atomic import replace_file
 from pyrnn.saving.weights_file import read_weights, weights_bytes
 
 ENDING = ".keras"
 # The version of Keras whose format is written.
 FORMAT_VERSION = "3.15.1"
-# Larger entries are refused before anything is unpacked.
-LARGEST_JSON, LARGEST_WEIGHTS = 1 << 26, 1 << 34
 
 
 def save_model(model: Sequential, filepath: str | os.PathLike[str], include_optimizer: bool = True) -> None:
@@ -38,18 +36,11 @@ def save_model(model: Sequential, filepath: str | os.PathLike[str], include_opti
         config.pop("compile_config", None)
     saved = datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S")
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("metadata.json", json.dumps({"keras_version": FORMAT_VERSION, "date_saved": saved}))
-        archive.writestr("config.json", json.dumps(config))
-        archive.writestr("model.weights.h5", weights_bytes(model, with_optimizer=include_optimizer))
+    with zipfile.ZipFile(buffer, "w") as written:
+        written.writestr("metadata.json", json.dumps({"keras_version": FORMAT_VERSION, "date_saved": saved}))
+        written.writestr(archive.CONFIG, json.dumps(config))
+        written.writestr(archive.WEIGHTS, weights_bytes(model, with_optimizer=include_optimizer))
     replace_file(path, buffer.getvalue())
-
-
-def _entry(archive: zipfile.ZipFile, name: str, largest: int) -> bytes:
-    size = archive.getinfo(name).file_size
-    if size > largest:
-        raise ValueError(f"{name} claims {size} bytes, more than the {largest} allowed")
-    return archive.read(name)
 
 
 def load_model(
@@ -65,11 +56,10 @@ def load_model(
     if path.endswith(legacy_h5.ENDINGS):
         with registry.custom_object_scope(custom_objects):
             return legacy_h5.load_model(path, compile)
+    text, weights = archive.read_entries(path, archive.CONFIG, archive.WEIGHTS)
     try:
-        with zipfile.ZipFile(path) as archive:
-            config = json.loads(_entry(archive, "config.json", LARGEST_JSON))
-            weights = _entry(archive, "model.weights.h5", LARGEST_WEIGHTS)
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError, NotImplementedError) as error:
+        config = json.loads(text)
+    except ValueError as error:
         raise ValueError(f"{source} is damaged or no .keras file: {error}") from None
     if (
         not isinstance(config, dict)

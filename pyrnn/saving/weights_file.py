@@ -7,22 +7,19 @@ from __future__ import annotations
 
 import io
 import os
-import warnings
-import zipfile
 from collections import Counter
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pyrnn.layers import Layer
 from pyrnn.models import Sequential
 from pyrnn.naming import snake_case
 from pyrnn.parameters import Weight
-from pyrnn.saving import legacy_h5
+from pyrnn.saving import archive, legacy_h5
 from pyrnn.saving.atomic import replace_file
+from pyrnn.saving.hdf5 import array_at, assign, matched, opened, read_arrays, require_built
 
-Array = NDArray[Any]
 ENDING = ".weights.h5"
 
 
@@ -61,44 +58,10 @@ def weights_bytes(model: Sequential, with_optimizer: bool) -> bytes:
     return buffer.getvalue()
 
 
-def _read(file: Any, path: str, source: str) -> list[Array]:
-    """The numbered datasets below `path`, in order; [] if there is no such group."""
-    import h5py
-
+def _numbered(file: Any, path: str, source: str) -> list[Any]:
+    """The arrays 0, 1, ... below `path`; [] if there is no such group."""
     group = file.get(path)
-    if group is None:
-        return []
-    found = []
-    for i in range(len(group)):
-        item = group.get(str(i), getlink=True)
-        if not isinstance(item, h5py.HardLink) or not isinstance(group[str(i)], h5py.Dataset):
-            raise ValueError(f"{source} is no weights file of Keras's layout: {path}/{i} is missing or no array")
-        found.append(group[str(i)])
-    return found
-
-
-def matched(
-    layer: str, weights: list[Weight], datasets: list[Any], source: str, skip_mismatch: bool
-) -> list[tuple[Weight, Any]]:
-    """Each weight of a layer with its array of the file.
-
-    Raises:
-        ValueError: if number or shapes differ, which is a warning and an empty list with `skip_mismatch`.
-    """
-    words = ""
-    if len(datasets) != len(weights):
-        words = f"layer {layer!r} has {len(weights)} weights, {source} holds {len(datasets)}"
-    for weight, dataset in zip(weights, datasets, strict=False):
-        if not words and dataset.shape != weight.shape:
-            words = (
-                f"weight {weight.path!r} of layer {layer!r} has shape {weight.shape}, {source} holds {dataset.shape}"
-            )
-    if not words:
-        return list(zip(weights, datasets, strict=True))
-    if not skip_mismatch:
-        raise ValueError(words)
-    warnings.warn(f"{words}: the layer keeps its weights", stacklevel=5)
-    return []
+    return [] if group is None else [array_at(group, str(i), source) for i in range(len(group))]
 
 
 def read_weights(
@@ -111,32 +74,20 @@ def read_weights(
     Raises:
         ValueError: if the file is damaged or does not fit the model, which is unchanged then.
     """
-    import h5py
-
-    if not model.built:
-        raise ValueError(f"the model must be built before weights of {source} can be loaded: give it an input shape")
-    try:
-        file = h5py.File(io.BytesIO(content), "r")
-    except OSError as error:
-        raise ValueError(f"{source} is damaged or no HDF5 file: {error}") from None
-    with file:
+    require_built(model, source)
+    with opened(content, source) as file:
         pending: list[tuple[Weight, Any]] = []
         for group, layer in _layer_groups(model):
             for path, _, weights in layer.variable_groups():
-                datasets = _read(file, f"{group}/{path}", source) if weights else []
+                datasets = _numbered(file, f"{group}/{path}", source) if weights else []
                 pending += matched(layer.name, weights, datasets, source, skip_mismatch)
-        try:
-            values = [np.asarray(dataset[()]) for _, dataset in pending]
-            state = [np.asarray(d[()]) for d in _read(file, "optimizer/vars", source)] if with_optimizer else []
-        except OSError as error:
-            raise ValueError(f"{source} is damaged: {error}") from None
+        values = read_arrays([dataset for _, dataset in pending], source)
+        state = read_arrays(_numbered(file, "optimizer/vars", source), source) if with_optimizer else []
     optimizer = model.optimizer
     if state and optimizer is not None:
         optimizer.build(model.parameters())
         optimizer.set_variables(state)
-    for (weight, _), value in zip(pending, values, strict=True):
-        weight.assign(value)
-    model.parameters().touch()
+    assign(model, [weight for weight, _ in pending], values)
 
 
 def save_weights(model: Sequential, filepath: str | os.PathLike[str]) -> None:
@@ -157,24 +108,14 @@ def load_weights(
 ) -> None:
     """Read weights that `save_weights` or Keras wrote: `.weights.h5`, those of a `.keras` model, legacy `.h5`."""
     path = os.fspath(filepath)
-    with open(path, "rb") as file:
-        content = file.read()
     if path.endswith(".keras"):
-        try:
-            with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                content = archive.read("model.weights.h5")
-        except (zipfile.BadZipFile, KeyError, EOFError) as error:
-            raise ValueError(f"{path!r} is damaged or no .keras file: {error}") from None
-    elif not path.endswith(ENDING):
-        legacy_h5.load_weights(model, content, repr(path), skip_mismatch, by_name)
-        return
+        (content,) = archive.read_entries(path, archive.WEIGHTS)
+    else:
+        with open(path, "rb") as file:
+            content = file.read()
+        if not path.endswith(ENDING):
+            legacy_h5.load_weights(model, content, repr(path), skip_mismatch, by_name)
+            return
     if by_name:
         raise ValueError("by_name reads legacy .h5 files only: leave it out for .weights.h5, which goes by order")
     read_weights(model, content, repr(path), with_optimizer=False, skip_mismatch=skip_mismatch)
-
-
-def load_training_state(model: Sequential, filepath: str | os.PathLike[str]) -> None:
-    """Weights and optimizer state of a compiled model, from a `.weights.h5` file that `save_weights` wrote."""
-    path = os.fspath(filepath)
-    with open(path, "rb") as file:
-        read_weights(model, file.read(), repr(path), with_optimizer=True)

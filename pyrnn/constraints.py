@@ -89,12 +89,13 @@ def get(identifier: object) -> Callable[[Array], Array] | None:
 
     Raises:
         TypeError: for anything else.
-        ValueError: for an unknown name (close matches are suggested), or the description of a function.
+        ValueError: for an unknown name (close matches are suggested), or of a function that is not registered.
     """
     if callable(identifier) and not isinstance(identifier, type):
         return identifier
-    if isinstance(identifier, dict) and identifier.get("class_name") == "function":
-        raise ValueError(f"constraint is the function {identifier.get('config')!r}, of which only the name was saved")
+    if isinstance(identifier, dict) and registry.is_function(identifier):
+        found: Callable[..., Any] = registry.described_function("constraint", identifier)
+        return found
     return registry.get("constraint", identifier, _NAMES, Constraint)
 
 
@@ -105,5 +106,4 @@ def serialize(constraint: Callable[[Array], Array] | None) -> dict[str, Any] | N
     """Keras 3's description of a constraint; of a function it has the name only."""
     if constraint is None or isinstance(constraint, Constraint):
         return registry.serialize(constraint, "keras.constraints")
-    name = getattr(constraint, "__name__", type(constraint).__name__)
-    return {"module": "builtins", "class_name": "function", "config": name, "registered_name": "function"}
+    return registry.describe_function(constraint)

@@ -296,14 +296,15 @@ def get(identifier: object) -> Callable[..., Any] | None:
 
     Raises:
         TypeError: for anything else.
-        ValueError: for an unknown name (close matches are suggested), or the description of a function.
+        ValueError: for an unknown name (close matches are suggested), or of a function that is not registered.
     """
     if isinstance(identifier, np.ndarray | np.generic):
         return _constant_array(np.asarray(identifier))
     if callable(identifier) and not isinstance(identifier, type):
         return identifier
-    if isinstance(identifier, dict) and identifier.get("class_name") == "function":
-        raise ValueError(f"initializer is the function {identifier.get('config')!r}, of which only the name was saved")
+    if isinstance(identifier, dict) and registry.is_function(identifier):
+        found: Callable[..., Any] = registry.described_function("initializer", identifier)
+        return found
     return registry.get("initializer", identifier, _NAMES, Initializer)
 
 
@@ -323,5 +324,4 @@ def serialize(initializer: Callable[..., Any] | None) -> dict[str, Any] | None:
     """Keras 3's description of an initializer; of a function it has the name only."""
     if initializer is None or isinstance(initializer, Initializer):
         return registry.serialize(initializer, "keras.initializers")
-    name = getattr(initializer, "__name__", type(initializer).__name__)
-    return {"module": "builtins", "class_name": "function", "config": name, "registered_name": "function"}
+    return registry.describe_function(initializer)

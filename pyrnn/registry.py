@@ -53,7 +53,7 @@ def get_registered_name(cls: Any) -> str:
     for name, known in _registered.items():
         if known is cls and ">" in name:
             return name
-    return str(cls.__name__)
+    return str(getattr(cls, "__name__", type(cls).__name__))
 
 
 def get_registered_object(
@@ -73,6 +73,33 @@ def described_class(kind: str, description: Mapping[str, Any], names: Mapping[st
         return registered
     known: dict[str, type[T]] = {**names, **_registered}
     return lookup(kind, description.get("class_name"), known)
+
+
+def describe_function(function: Any) -> dict[str, Any]:
+    """Keras 3's description of a function: its name, by which it must be registered where the file is read."""
+    return {
+        "module": "builtins",
+        "class_name": "function",
+        "config": get_registered_name(function),
+        "registered_name": "function",
+    }
+
+
+def is_function(description: Any) -> bool:
+    """Whether a description is one of a function."""
+    return isinstance(description, Mapping) and description.get("class_name") == "function"
+
+
+def described_function(kind: str, description: Mapping[str, Any]) -> Any:
+    """The registered function that a description names.
+
+    Raises:
+        ValueError: if there is none of that name.
+    """
+    name = str(description.get("config"))
+    if name not in _registered:
+        raise ValueError(f"{kind} is the function {name!r}: give it in custom_objects, only its name was saved")
+    return _registered[name]
 
 
 class Configurable:

@@ -11,15 +11,15 @@ T = TypeVar("T")
 # What arguments were called in Keras 1 and 2.
 RENAMED = {
     "b_constraint": "bias_constraint", "b_regularizer": "bias_regularizer", "bias": "use_bias",
-    "border_mode": "padding", "class_mode": "loss", "consume_less": "implementation", "decay": "weight_decay",
+    "border_mode": "padding", "class_mode": "loss", "consume_less": "implementation",
     "dropout_U": "recurrent_dropout", "dropout_W": "dropout", "filter_length": "kernel_size",
-    "forget_bias_init": "unit_forget_bias", "init": "kernel_initializer", "inner_activation": "recurrent_activation",
-    "inner_init": "recurrent_initializer", "lr": "learning_rate", "nb_epoch": "epochs", "nb_filter": "filters",
-    "nb_val_samples": "validation_steps", "nb_worker": "workers", "output_dim": "units", "p": "rate",
-    "pool_length": "pool_size", "samples_per_epoch": "steps_per_epoch", "sample_weight_mode": "sample_weight",
-    "show_accuracy": "metrics=['accuracy'] of compile", "stride": "strides", "subsample_length": "strides",
-    "U_constraint": "recurrent_constraint", "U_regularizer": "recurrent_regularizer", "W_constraint":
-    "kernel_constraint", "W_regularizer": "kernel_regularizer",
+    "forget_bias_init": "unit_forget_bias", "init": "kernel_initializer",
+    "inner_activation": "recurrent_activation", "inner_init": "recurrent_initializer", "nb_epoch": "epochs",
+    "nb_filter": "filters", "nb_val_samples": "validation_steps", "nb_worker": "workers", "output_dim": "units",
+    "p": "rate", "pool_length": "pool_size", "sample_weight_mode": "sample_weight",
+    "samples_per_epoch": "steps_per_epoch", "show_accuracy": "metrics=['accuracy'] of compile", "stride": "strides",
+    "subsample_length": "strides", "U_constraint": "recurrent_constraint", "U_regularizer": "recurrent_regularizer",
+    "W_constraint": "kernel_constraint", "W_regularizer": "kernel_regularizer",
 }  # fmt: skip
 
 

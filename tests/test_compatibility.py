@@ -124,3 +124,34 @@ def test_a_picture(rankdir: str, tmp_path: Path) -> None:
     )
     pyrnn.utils.plot_model(model, tmp_path / "m.png", rankdir=rankdir, dpi=60, **options)
     assert (tmp_path / "m.png").read_bytes().startswith(b"\x89PNG")
+
+
+class Halving(pyrnn.optimizers.schedules.LearningRateSchedule):
+    """A user's own schedule."""
+
+    def __init__(self, start: float, name: str | None = None) -> None:
+        self.start, self.name = start, name
+
+    def __call__(self, step: Any) -> Any:
+        return np.float32(self.start * 0.5 ** float(step))
+
+    def get_config(self) -> dict[str, Any]:
+        return {"start": self.start, "name": self.name}
+
+
+def test_classes_of_ones_own_come_back_wherever_they_stand(tmp_path: Path) -> None:
+    model, _ = saved(tmp_path)
+    model.compile(pyrnn.optimizers.SGD(Halving(0.1)), "mse")
+    model.train_on_batch(np.ones((2, 6, 3)), np.ones((2, 1)))
+    for ending in ("keras", "h5"):
+        model.save(tmp_path / f"m.{ending}")
+        again = pyrnn.load_model(tmp_path / f"m.{ending}", custom_objects={"Halving": Halving})
+        assert again.optimizer.learning_rate == model.optimizer.learning_rate == np.float32(0.05)
+        with pytest.raises(ValueError, match="unknown learning rate schedule 'Halving'"):
+            pyrnn.load_model(tmp_path / f"m.{ending}")
+
+
+def test_an_optimizer_of_a_later_version(tmp_path: Path) -> None:
+    _, description = saved(tmp_path)
+    description["compile_config"]["optimizer"]["config"]["new_option"] = None
+    assert pyrnn.models.model_from_json(json.dumps(description)).compiled

@@ -24,22 +24,18 @@ def _takes(function: Callable[..., Any], argument: str) -> bool:
 
 def _described(argument: str, function: Any) -> dict[str, Any]:
     """Keras 3's description of a named function."""
-    name = getattr(function, "__name__", "<lambda>")
-    if name == "<lambda>":
+    if getattr(function, "__name__", "<lambda>") == "<lambda>":
         raise ValueError(f"{argument} of Lambda can only be saved if it is a function with a name, got {function!r}")
-    return {"module": "builtins", "class_name": "function", "config": name, "registered_name": "function"}
+    return registry.describe_function(function)
 
 
-def _found(argument: str, description: Any, custom_objects: Mapping[str, Any]) -> Any:
+def _found(argument: str, description: Any) -> Any:
     """The function that `_described` or Keras wrote down; other values as they are."""
     if not isinstance(description, Mapping):
         return description
     if description.get("class_name") == "__lambda__":
         raise ValueError(f"{argument} of this Lambda was saved as Python code, which is never run: rebuild the layer")
-    name = str(description.get("config"))
-    if name not in custom_objects:
-        raise ValueError(f"{argument} of this Lambda is the function {name!r}: give it in custom_objects")
-    return custom_objects[name]
+    return registry.described_function(f"{argument} of this Lambda", description)
 
 
 class Lambda(Layer):
@@ -147,9 +143,8 @@ class Lambda(Layer):
             ValueError: if one is missing there, or was saved as code.
         """
         settings = dict(config)
-        for argument in ("function", "output_shape", "mask"):
-            if argument in settings:
-                settings[argument] = _found(
-                    argument, settings[argument], {**registry.get_custom_objects(), **(custom_objects or {})}
-                )
+        with registry.custom_object_scope(custom_objects):
+            for argument in ("function", "output_shape", "mask"):
+                if argument in settings:
+                    settings[argument] = _found(argument, settings[argument])
         return cls(**settings)

@@ -72,5 +72,4 @@ class FunctionLoss(Loss):
 
     def describe(self) -> dict[str, Any]:
         """Keras's description of a function, which a file names and `custom_objects` gives back."""
-        name = registry.get_registered_name(self.fn)
-        return {"module": "builtins", "class_name": "function", "config": name, "registered_name": "function"}
+        return registry.describe_function(self.fn)

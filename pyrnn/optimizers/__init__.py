@@ -19,7 +19,6 @@ from pyrnn.optimizers.muon import Muon
 from pyrnn.optimizers.rmsprop import RMSprop
 from pyrnn.optimizers.schedule_free import ScheduleFreeAdamW
 from pyrnn.optimizers.sgd import SGD
-from pyrnn.validation import lookup
 
 __all__ = [
     "SGD",
@@ -67,16 +66,18 @@ def get(identifier: Any) -> Optimizer:
 
 
 def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Optimizer:
-    """The optimizer that `serialize` described; classes of one's own are found in `custom_objects` by name.
+    """The optimizer that `serialize` described; classes of one's own are registered, or given in `custom_objects`.
 
     Raises:
         ValueError: for an unknown name; close matches are suggested.
     """
-    name, known = config.get("class_name"), {**NAMES, **(custom_objects or {})}
-    if isinstance(name, str) and name not in known and name.lower() in known:
-        name = name.lower()
-    cls: type[Optimizer] = lookup("optimizer", name, known)
-    return cls.from_config(dict(config.get("config") or {}), custom_objects)
+    name = config.get("class_name")
+    with registry.custom_object_scope(custom_objects):
+        if isinstance(name, str) and registry.get_registered_object(name, NAMES) is None:
+            config = {**config, "class_name": name.lower() if name.lower() in NAMES else name}
+        optimizer: Optimizer | None = registry.get("optimizer", dict(config), NAMES, Optimizer)
+    assert optimizer is not None
+    return optimizer
 
 
 def serialize(optimizer: Optimizer) -> dict[str, Any]:

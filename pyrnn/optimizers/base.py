@@ -118,6 +118,8 @@ class Optimizer(registry.Configurable):
             rate = rate(self._iterations)
         elif callable(rate):
             rate = rate()
+        else:
+            return rate  # rounded when it was set
         return float(np.float32(rate))
 
     @learning_rate.setter
@@ -367,7 +369,7 @@ class Optimizer(registry.Configurable):
 
     @classmethod
     def from_config(cls: type[T], config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> T:
-        """The optimizer that `get_config` described; schedules of one's own are found in `custom_objects`."""
+        """The optimizer that `get_config` described; schedules of one's own are registered or in `custom_objects`."""
         rate = config.get("learning_rate")
         if isinstance(rate, dict):
             config = {**config, "learning_rate": schedules.deserialize(rate, custom_objects)}

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from pyrnn import registry
-from pyrnn.validation import lookup
 
 Float = np.float32
 ONE, HALF, PI = Float(1), Float(0.5), Float(math.pi)
@@ -243,23 +242,16 @@ NAMES: dict[str, type[LearningRateSchedule]] = {cls.__name__: cls for cls in _CL
 
 def serialize(learning_rate_schedule: LearningRateSchedule) -> dict[str, Any]:
     """Keras 3's description of a schedule."""
-    kind = type(learning_rate_schedule)
-    own = NAMES.get(kind.__name__) is kind
-    return {
-        "module": MODULE if own else kind.__module__,
-        "class_name": kind.__name__,
-        "config": learning_rate_schedule.get_config(),
-        "registered_name": None if own else kind.__name__,
-    }
+    return registry.describe(learning_rate_schedule, MODULE)
 
 
 def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> LearningRateSchedule:
-    """The schedule that `serialize` described; classes of one's own are found in `custom_objects` by name.
+    """The schedule that `serialize` described; classes of one's own are registered, or given in `custom_objects`.
 
     Raises:
         ValueError: for an unknown name; close matches are suggested.
     """
-    kind: type[LearningRateSchedule] = lookup(
-        "learning rate schedule", config.get("class_name"), {**NAMES, **(custom_objects or {})}
-    )
-    return kind.from_config(dict(config.get("config") or {}))
+    with registry.custom_object_scope(custom_objects):
+        schedule = registry.get("learning rate schedule", dict(config), NAMES, LearningRateSchedule)
+    assert schedule is not None
+    return schedule

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn import losses, metrics, optimizers
+from pyrnn import metrics, optimizers
 from pyrnn.callbacks import CallbackList, History
+from pyrnn.compiled import Compiled, LazyLogs
 from pyrnn.data import Batch, Batches, as_array, as_batches, is_array
 from pyrnn.data.batches import make_batch
 from pyrnn.parameters import ParameterVector
@@ -19,78 +20,6 @@ from pyrnn.validation import positive_int, unexpected_arguments
 
 Array = NDArray[Any]
 VERBOSITIES = ("auto", 0, 1, 2)
-
-
-class Compiled:
-    """What `compile` fixed: optimizer, loss and metrics, checked as a whole before the model takes it."""
-
-    def __init__(
-        self, optimizer: Any, loss: Any, plain: Any, weighted: Any, loss_weights: Any, execution: dict[str, Any]
-    ) -> None:
-        self.optimizer = optimizers.get(optimizer)
-        self.loss = losses.get(loss[0] if isinstance(loss, list) and len(loss) == 1 else loss)
-        self.given_loss_weights, self.loss_weight = loss_weights, _loss_weight(loss_weights)
-        self.execution = execution
-        self.given_metrics, self.given_weighted = _as_list("metrics", plain), _as_list("weighted_metrics", weighted)
-        # Each entry: (metric or a name to be resolved by shape, whether sample weights reach it).
-        self.entries: list[tuple[metrics.Metric | str, bool]] = [
-            (given if given in metrics.BY_SHAPE else _metric(given), is_weighted)
-            for is_weighted, group in ((False, self.given_metrics), (True, self.given_weighted))
-            for given in group
-        ]
-        self.mean_loss = metrics.Mean("loss")
-
-    def resolve(self, y: Array, y_pred: Array) -> None:
-        """Turn "accuracy" and the like into the metric that the shapes of the first batch call for."""
-        for i, (metric, weighted) in enumerate(self.entries):
-            if isinstance(metric, str):
-                self.entries[i] = (metrics.resolve(metric, y.shape, y_pred.shape), weighted)
-
-    def reset(self) -> None:
-        """Forget all batches."""
-        self.mean_loss.reset_state()
-        for metric, _ in self.entries:
-            if isinstance(metric, metrics.Metric):
-                metric.reset_state()
-
-    def update(self, batch: Batch, y_pred: Array, loss: float) -> None:
-        """Take a batch into the running loss and metrics."""
-        count = len(batch.x)
-        self.mean_loss.total += loss * count
-        self.mean_loss.count += count
-        for metric, weighted in self.entries:
-            assert isinstance(metric, metrics.Metric)
-            metric.update_state(batch.y, y_pred, batch.sample_weight if weighted else None)
-
-    def logs(self, prefix: str = "") -> dict[str, float]:
-        """Running loss and metrics by name."""
-        found = {metric.name: metric.result() for metric, _ in self.entries if isinstance(metric, metrics.Metric)}
-        return {f"{prefix}{name}": value for name, value in {"loss": self.mean_loss.result(), **found}.items()}
-
-
-def _loss_weight(given: Any) -> float:
-    """The factor of the one loss, from a number or a list of one."""
-    value = given[0] if isinstance(given, list | tuple) and len(given) == 1 else given
-    if value is None:
-        return 1.0
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-        raise TypeError(f"loss_weights must be a number or a list of one, since there is one output, got {given!r}")
-    return float(value)
-
-
-def _as_list(argument: str, value: Any) -> list[Any]:
-    if value is None:
-        return []
-    if isinstance(value, str) or not isinstance(value, Sequence):
-        raise TypeError(f"{argument} must be a list, such as [{value!r}], got {value!r}")
-    return list(value)
-
-
-def _metric(given: Any) -> metrics.Metric:
-    metric: metrics.Metric | None = metrics.get(given)
-    if metric is None:
-        raise TypeError("metrics must hold names or objects, got None")
-    return metric
 
 
 class Trainer:
@@ -204,19 +133,7 @@ class Trainer:
 
     def get_compile_config(self) -> dict[str, Any] | None:
         """Keras 3's description of what `compile` was given; None before it."""
-        compiled = self._compiled
-        if compiled is None:
-            return None
-        described = [[m if isinstance(m, str) else metrics.serialize(_metric(m)) for m in group]
-                     for group in (compiled.given_metrics, compiled.given_weighted)]  # fmt: skip
-        return {
-            "optimizer": optimizers.serialize(compiled.optimizer),
-            "loss": losses.serialize(compiled.loss),
-            "loss_weights": compiled.given_loss_weights,
-            "metrics": described[0] or None,
-            "weighted_metrics": described[1] or None,
-            **compiled.execution,
-        }
+        return None if self._compiled is None else self._compiled.describe()
 
     # Steps.
 
@@ -345,7 +262,7 @@ class Trainer:
             for step, batch in enumerate(batches.epoch()):
                 hooks("on_train_batch_begin", step, {})
                 self._train_step(batch, compiled)
-                hooks("on_train_batch_end", step, _LazyLogs(compiled))
+                hooks("on_train_batch_end", step, LazyLogs(compiled))
                 if self.stop_training:
                     break
             if step < 0:
@@ -369,8 +286,7 @@ class Trainer:
         parts = data if isinstance(data, tuple | list) else (data,)
         if not 1 <= len(parts) <= 3:
             raise ValueError(f"validation_data must be (x, y) or (x, y, sample_weight), got {len(parts)} parts")
-        batches = as_batches(*parts, dtype=self.dtype, batch_size=batch_size, steps=steps)
-        return batches
+        return as_batches(*parts, dtype=self.dtype, batch_size=batch_size, steps=steps)
 
     def _evaluate(self, batches: Batches, compiled: Compiled, hooks: CallbackList) -> None:
         compiled.reset()
@@ -380,7 +296,7 @@ class Trainer:
         for step, batch in enumerate(batches.epoch()):
             hooks("on_test_batch_begin", step, {})
             self._test_step(batch, compiled)
-            hooks("on_test_batch_end", step, _LazyLogs(compiled))
+            hooks("on_test_batch_end", step, LazyLogs(compiled))
             if self.stop_evaluating:
                 break
         batches.epoch_ended()
@@ -494,7 +410,6 @@ class Trainer:
         _refuse_workers(max_queue_size, workers, use_multiprocessing)
         return self.predict(generator, steps=steps, callbacks=callbacks, verbose=verbose)
 
-
     def predict_classes(self, *arguments: Any, **options: Any) -> Any:
         """Gone from Keras since 2.6; the message says what to write."""
         raise AttributeError(
@@ -505,55 +420,6 @@ class Trainer:
     def predict_proba(self, *arguments: Any, **options: Any) -> Any:
         """Gone from Keras since 2.6; the message says what to write."""
         raise AttributeError("predict_proba was removed from Keras: write model.predict(x)")
-
-
-class _LazyLogs(dict[str, float]):
-    """The logs of a batch, computed only if a callback looks at them."""
-
-    def __init__(self, compiled: Compiled) -> None:
-        super().__init__()
-        self._compiled: Compiled | None = compiled
-
-    def _fill(self) -> None:
-        if self._compiled is not None:
-            self.update(sorted(self._compiled.logs().items()))
-            self._compiled = None
-
-    def __getitem__(self, name: str) -> float:
-        self._fill()
-        return super().__getitem__(name)
-
-    def __contains__(self, name: object) -> bool:
-        self._fill()
-        return super().__contains__(name)
-
-    def __iter__(self) -> Any:
-        self._fill()
-        return super().__iter__()
-
-    def __len__(self) -> int:
-        self._fill()
-        return super().__len__()
-
-    def get(self, name: str, default: Any = None) -> Any:
-        self._fill()
-        return super().get(name, default)
-
-    def items(self) -> Any:
-        self._fill()
-        return super().items()
-
-    def keys(self) -> Any:
-        self._fill()
-        return super().keys()
-
-    def values(self) -> Any:
-        self._fill()
-        return super().values()
-
-    def copy(self) -> dict[str, float]:
-        self._fill()
-        return dict(super().items())
 
 
 def _verbosity(verbose: Any) -> int:

@@ -1,0 +1,148 @@
+"""What `compile` fixed, with its running loss and metrics, and the logs that are made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyrnn import losses, metrics, optimizers
+from pyrnn.data import Batch
+
+Array = NDArray[Any]
+
+
+class Compiled:
+    """What `compile` fixed: optimizer, loss and metrics, checked as a whole before the model takes it."""
+
+    def __init__(
+        self, optimizer: Any, loss: Any, plain: Any, weighted: Any, loss_weights: Any, execution: dict[str, Any]
+    ) -> None:
+        self.optimizer = optimizers.get(optimizer)
+        self.loss = losses.get(loss[0] if isinstance(loss, list) and len(loss) == 1 else loss)
+        self.given_loss_weights, self.loss_weight = loss_weights, _loss_weight(loss_weights)
+        self.execution = execution
+        self.given_metrics, self.given_weighted = _as_list("metrics", plain), _as_list("weighted_metrics", weighted)
+        # Each entry: (metric or a name to be resolved by shape, whether sample weights reach it).
+        self.entries: list[tuple[metrics.Metric | str, bool]] = [
+            (given if given in metrics.BY_SHAPE else _metric(given), is_weighted)
+            for is_weighted, group in ((False, self.given_metrics), (True, self.given_weighted))
+            for given in group
+        ]
+        self.mean_loss = metrics.Mean("loss")
+
+    def resolve(self, y: Array, y_pred: Array) -> None:
+        """Turn "accuracy" and the like into the metric that the shapes of the first batch call for."""
+        for i, (metric, weighted) in enumerate(self.entries):
+            if isinstance(metric, str):
+                self.entries[i] = (metrics.resolve(metric, y.shape, y_pred.shape), weighted)
+
+    def reset(self) -> None:
+        """Forget all batches."""
+        self.mean_loss.reset_state()
+        for metric, _ in self.entries:
+            if isinstance(metric, metrics.Metric):
+                metric.reset_state()
+
+    def update(self, batch: Batch, y_pred: Array, loss: float) -> None:
+        """Take a batch into the running loss and metrics."""
+        count = len(batch.x)
+        self.mean_loss.total += loss * count
+        self.mean_loss.count += count
+        for metric, weighted in self.entries:
+            assert isinstance(metric, metrics.Metric)
+            metric.update_state(batch.y, y_pred, batch.sample_weight if weighted else None)
+
+    def logs(self, prefix: str = "") -> dict[str, float]:
+        """Running loss and metrics by name."""
+        found = {metric.name: metric.result() for metric, _ in self.entries if isinstance(metric, metrics.Metric)}
+        return {f"{prefix}{name}": value for name, value in {"loss": self.mean_loss.result(), **found}.items()}
+
+    def describe(self) -> dict[str, Any]:
+        """Keras 3's description of what `compile` was given."""
+        described = [[m if isinstance(m, str) else metrics.serialize(_metric(m)) for m in group]
+                     for group in (self.given_metrics, self.given_weighted)]  # fmt: skip
+        return {
+            "optimizer": optimizers.serialize(self.optimizer),
+            "loss": losses.serialize(self.loss),
+            "loss_weights": self.given_loss_weights,
+            "metrics": described[0] or None,
+            "weighted_metrics": described[1] or None,
+            **self.execution,
+        }
+
+
+def _loss_weight(given: Any) -> float:
+    """The factor of the one loss, from a number or a list of one."""
+    value = given[0] if isinstance(given, list | tuple) and len(given) == 1 else given
+    if value is None:
+        return 1.0
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        raise TypeError(f"loss_weights must be a number or a list of one, since there is one output, got {given!r}")
+    return float(value)
+
+
+def _as_list(argument: str, value: Any) -> list[Any]:
+    if value is None:
+        return []
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise TypeError(f"{argument} must be a list, such as [{value!r}], got {value!r}")
+    return list(value)
+
+
+def _metric(given: Any) -> metrics.Metric:
+    metric: metrics.Metric | None = metrics.get(given)
+    if metric is None:
+        raise TypeError("metrics must hold names or objects, got None")
+    return metric
+
+
+class LazyLogs(dict[str, float]):
+    """The logs of a batch, computed only if a callback looks at them."""
+
+    def __init__(self, compiled: Compiled) -> None:
+        super().__init__()
+        self._compiled: Compiled | None = compiled
+
+    def _fill(self) -> None:
+        if self._compiled is not None:
+            self.update(sorted(self._compiled.logs().items()))
+            self._compiled = None
+
+    def __getitem__(self, name: str) -> float:
+        self._fill()
+        return super().__getitem__(name)
+
+    def __contains__(self, name: object) -> bool:
+        self._fill()
+        return super().__contains__(name)
+
+    def __iter__(self) -> Any:
+        self._fill()
+        return super().__iter__()
+
+    def __len__(self) -> int:
+        self._fill()
+        return super().__len__()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self._fill()
+        return super().get(name, default)
+
+    def items(self) -> Any:
+        self._fill()
+        return super().items()
+
+    def keys(self) -> Any:
+        self._fill()
+        return super().keys()
+
+    def values(self) -> Any:
+        self._fill()
+        return super().values()
+
+    def copy(self) -> dict[str, float]:
+        self._fill()
+        return dict(super().items())

@@ -155,3 +155,20 @@ def test_an_optimizer_of_a_later_version(tmp_path: Path) -> None:
     _, description = saved(tmp_path)
     description["compile_config"]["optimizer"]["config"]["new_option"] = None
     assert pyrnn.models.model_from_json(json.dumps(description)).compiled
+
+
+def largest_error(y_true: Any, y_pred: Any) -> Any:
+    return np.abs(y_true - y_pred).max(axis=-1)
+
+
+@pytest.mark.parametrize("ending", ["keras", "h5"])
+def test_functions_of_ones_own_come_back(ending: str, tmp_path: Path) -> None:
+    model, _ = saved(tmp_path)
+    x, y = np.ones((2, 6, 3)), np.zeros((2, 1))
+    model.compile("adam", "mse", metrics=[largest_error])
+    expected = model.evaluate(x, y, verbose=0)
+    model.save(tmp_path / f"m.{ending}")
+    again = pyrnn.load_model(tmp_path / f"m.{ending}", custom_objects={"largest_error": largest_error})
+    assert again.evaluate(x, y, verbose=0) == expected and again.metrics_names == model.metrics_names
+    with pytest.raises(ValueError, match="metric is the function 'largest_error': give it in custom_objects"):
+        pyrnn.load_model(tmp_path / f"m.{ending}")

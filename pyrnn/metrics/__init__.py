@@ -197,7 +197,7 @@ def get(identifier: Any) -> Any:
         name = getattr(identifier, "__name__", "")
         known: type[Metric] | None = NAMES.get(name) if identifier is losses.FUNCTIONS.get(name) else None
         return MeanMetricWrapper(identifier) if known is None else known()
-    return registry.get("metric", identifier, NAMES, Metric)
+    return registry.get("metric", identifier, {**NAMES, "MeanMetricWrapper": MeanMetricWrapper}, Metric)
 
 
 def resolve(name: str, y_true_shape: tuple[int, ...], y_pred_shape: tuple[int, ...]) -> Metric:

@@ -198,6 +198,15 @@ class MeanMetricWrapper(MeanMetric):
     def values(self, y_true: Array, y_pred: Array) -> Array:
         return np.atleast_1d(np.asarray(self.fn(y_true, y_pred, **self.options), np.float64))
 
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "fn": registry.describe_function(self.fn), **self.options}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> MeanMetricWrapper:
+        """The metric that `get_config` described; its function must be registered or in `custom_objects`."""
+        fn = config["fn"]
+        return cls(**{**config, "fn": registry.described_function("metric", fn) if registry.is_function(fn) else fn})
+
 
 def mean_last(equal: Any) -> Array:
     """The mean over the last axis, where there is more than one."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pyrnn.models import Sequential
+from pyrnn.optimizers import Optimizer
 from pyrnn.parameters import Weight
 
 
@@ -80,6 +81,15 @@ def assign(model: Sequential, weights: list[Weight], values: list[Any]) -> None:
     for weight, value in zip(weights, values, strict=True):
         weight.assign(value)
     model.parameters().touch()
+
+
+def built_for(model: Sequential, state: list[Any]) -> Optimizer:
+    """The model's optimizer with slots, unless `state` is that of one that has not trained yet and so has none."""
+    optimizer = model.optimizer
+    assert optimizer is not None
+    if len(state) != len(optimizer.variables()):
+        optimizer.build(model.parameters())
+    return optimizer
 
 
 def require_built(model: Sequential, source: str) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from pyrnn.layers import Layer
 from pyrnn.models import Sequential
 from pyrnn.parameters import Weight
-from pyrnn.saving.hdf5 import array_at, assign, matched, opened, read_arrays, require_built
+from pyrnn.saving.hdf5 import array_at, assign, built_for, matched, opened, read_arrays, require_built
 
 ENDINGS = (".h5", ".hdf5")
 VERSION, BACKEND = "3.15.1", "numpy"
@@ -167,11 +167,9 @@ def load_model(path: str, compile: bool) -> Sequential:
 
 
 def _restore_optimizer(model: Sequential, file: Any, source: str) -> None:
-    optimizer = model.optimizer
-    if "optimizer_weights" not in file or optimizer is None:
+    if "optimizer_weights" not in file or model.optimizer is None:
         return
     state = read_arrays(_datasets(file["optimizer_weights"], source), source)
-    optimizer.build(model.parameters())
-    # Keras 2 kept other variables, and an untrained optimizer none: it starts anew then, as in Keras 3.
-    if len(state) == len(optimizer.variables()):
+    optimizer = built_for(model, state)
+    if len(state) == len(optimizer.variables()):  # Keras 2 kept others: its optimizers start anew, as in Keras 3
         optimizer.set_variables(state)

@@ -18,7 +18,7 @@ from pyrnn.naming import snake_case
 from pyrnn.parameters import Weight
 from pyrnn.saving import archive, legacy_h5
 from pyrnn.saving.atomic import replace_file
-from pyrnn.saving.hdf5 import array_at, assign, matched, opened, read_arrays, require_built
+from pyrnn.saving.hdf5 import array_at, assign, built_for, matched, opened, read_arrays, require_built
 
 ENDING = ".weights.h5"
 
@@ -83,10 +83,8 @@ def read_weights(
                 pending += matched(layer.name, weights, datasets, source, skip_mismatch)
         values = read_arrays([dataset for _, dataset in pending], source)
         state = read_arrays(_numbered(file, "optimizer/vars", source), source) if with_optimizer else []
-    optimizer = model.optimizer
-    if state and optimizer is not None:
-        optimizer.build(model.parameters())
-        optimizer.set_variables(state)
+    if state and model.optimizer is not None:
+        built_for(model, state).set_variables(state)
     assign(model, [weight for weight, _ in pending], values)
 
 

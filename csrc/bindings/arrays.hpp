@@ -70,6 +70,14 @@ T* output(const py::handle& object, const char* name, const Shape& shape, const 
 template <class T>
 T* data_of(py::array_t<T>& a) { return a.mutable_data(); }
 
+// An array as rows along its last axis; without one, or with an empty one, every number is a row.
+struct Rows { Index count, length; };
+inline Rows rows_of(const py::array& x) {
+    if (x.ndim() < 1 || x.shape(x.ndim() - 1) == 0) return {x.size(), 1};
+    const Index last = x.shape(x.ndim() - 1);
+    return {x.size() / last, last};
+}
+
 Activation activation_named(const std::string& name);
 Cell cell_named(const std::string& name);
 // Weights and activations of a recurrent layer into `p`, whose sizes must be set but for units, which kernel gives.

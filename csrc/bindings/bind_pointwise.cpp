@@ -10,14 +10,6 @@
 namespace pyrnn {
 namespace {
 
-struct Rows { Index count, length; };
-
-Rows rows_of(const py::array& x) {
-    if (x.ndim() < 1 || x.shape(x.ndim() - 1) == 0) return {x.size(), 1};
-    const Index last = x.shape(x.ndim() - 1);
-    return {x.size() / last, last};
-}
-
 // glu halves the last axis, so it stands beside the activations of one shape: y = a * sigmoid(b).
 template <class T>
 py::object glu_forward(const py::array& x) {

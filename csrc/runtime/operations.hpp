@@ -64,4 +64,18 @@ void conv_forward(const Conv<T>&, T* y, T* z, Workspace&);
 template <class T>
 void conv_backward(const Conv<T>&, const T* y, const T* z, const T* dy, T* d_kernel, T* d_bias, T* dx, Workspace&);
 
+// Layer normalization of rows (kernels/layer_norm.hpp); gamma and beta (features) may be null.
+template <class T>
+struct LayerNorm {
+    Index rows, features;
+    const T *gamma, *beta;
+    T epsilon;
+};
+// normal (rows, features) and factor (rows), what backward needs, may be null.
+template <class T>
+void layer_norm_forward(const LayerNorm<T>&, const T* x, T* y, T* normal, T* factor);
+// dx, d_gamma and d_beta are overwritten; each may be null.
+template <class T>
+void layer_norm_backward(const LayerNorm<T>&, const T* dy, const T* normal, const T* factor, T* dx, T* d_gamma, T* d_beta);
+
 }  // namespace pyrnn

@@ -1,4 +1,4 @@
-// Activations: exp, tanh and sigmoid on vectors (largest errors below, held by tests/test_kernel.py), the others a row
+// Activations: exp, tanh and sigmoid on vectors (largest errors below, held by tests/test_operations.py), the others a row
 // at a time, and every derivative.
 //
 // exp: x log2(e) = n + r, |r| <= 1/2, e^x = 2^n (1 + r q(r)), where q is (2^r - 1) / r by a polynomial through Chebyshev's

@@ -14,12 +14,14 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from workloads import SHORT, Workload
 
 import pyrnn
 from pyrnn import layers
 
 SHAPES = {"B32 T50 F16 H32": (32, 50, 16, 32), "B64 T50 F64 H128": (64, 50, 64, 128)}
 CELLS = {"SimpleRNN": layers.SimpleRNN, "LSTM": layers.LSTM, "GRU": layers.GRU}
+KINDS = {layer: kind for kind, layer in SHORT.items()}
 
 Stack = list[layers.Layer]
 
@@ -51,6 +53,7 @@ def options(cell: Any, units: int) -> dict[str, Callable[[], Stack]]:
 
 
 PLAIN = "plain"
+# What options are measured against, where that is not the plain layer.
 BESIDE = {
     "LayerNormalization": "plain sequences",
     "BatchNormalization": "plain sequences",
@@ -88,17 +91,24 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=40)
     arguments = parser.parse_args()
     pyrnn.set_num_threads(arguments.threads)
+    peaks = [pyrnn.backend.fma_peak()]
     print(f"isa {pyrnn.backend.isa()}, {arguments.threads} thread(s), train_on_batch, times the plain layer\n")
     for title, shape in SHAPES.items():
         found = {name: measure(cell, shape, arguments.rounds) for name, cell in CELLS.items()}
         print(f"| {title} | {' | '.join(CELLS)} |\n|---|{'---|' * len(CELLS)}")
+        peaks.append(pyrnn.backend.fma_peak())
         print(f"| plain, ms | {' | '.join(f'{times[PLAIN]:.3f}' for times in found.values())} |")
+        peak = statistics.median(peaks) * 1e6  # operations a millisecond
+        work = [Workload(KINDS[cell], *shape[:3], (shape[3],), "train").flops for cell in found]
+        shares = [flops / peak / times[PLAIN] for flops, times in zip(work, found.values(), strict=True)]
+        print(f"| its share of the FMA peak of one thread | {' | '.join(f'{share:.0%}' for share in shares)} |")
         for option in options(layers.SimpleRNN, 1):
             if option.startswith(("plain", "two")):
                 continue
-            ratios = [times[option] / times[BESIDE.get(option, "plain")] for times in found.values()]
+            ratios = [times[option] / times[BESIDE.get(option, PLAIN)] for times in found.values()]
             print(f"| {option} | {' | '.join(f'{ratio:.2f}' for ratio in ratios)} |")
         print()
+    print(f"FMA peak of one thread, before and after each table: {', '.join(f'{peak:.0f}' for peak in peaks)} GFLOP/s")
 
 
 if __name__ == "__main__":

@@ -269,8 +269,8 @@ class Server(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        self.server.notes.append((self.path, self.headers, body))  # type: ignore[attr-defined]
-        self.send_response(self.server.answer)  # type: ignore[attr-defined]
+        self.server.notes.append((self.path, self.headers, body))
+        self.send_response(self.server.answer)
         self.end_headers()
 
     def log_message(self, *_: Any) -> None:
@@ -338,7 +338,7 @@ def test_averages_stand_in_for_the_weights(on_epoch: bool) -> None:
     seen: list[tuple[str, bool]] = []
     hooks = ("on_train_batch_end", "on_test_batch_end", "on_epoch_end", "on_predict_batch_end")
     look = LambdaCallback(
-        **{hook: lambda *_, hook=hook, **__: seen.append((hook, zero(made))) for hook in hooks}  # type: ignore[misc]
+        **{hook: lambda *_, hook=hook, **__: seen.append((hook, zero(made))) for hook in hooks}
     )
     callbacks = [SwapEMAWeights(swap_on_epoch=on_epoch), look]
     made.fit(X, Y, epochs=2, validation_data=(X, Y), callbacks=callbacks, verbose=0)

@@ -118,7 +118,7 @@ def cube(x: Any, scale: float = 1.0) -> Any:
     return scale * x**3
 
 
-cube.gradient = lambda x, y, dy: 3 * x**2 * dy  # type: ignore[attr-defined]
+cube.gradient = lambda x, y, dy: 3 * x**2 * dy
 
 
 def first(x: Any) -> Any:
@@ -129,7 +129,7 @@ def first_gradient(x: Any, y: Any, dy: Any) -> Any:
     return np.stack([dy, *[0 * dy] * (x.shape[1] - 1)], axis=1)
 
 
-first.gradient = first_gradient  # type: ignore[attr-defined]
+first.gradient = first_gradient
 FUNCTIONS = {"cube": cube, "first": first}
 
 
@@ -296,7 +296,9 @@ def test_a_layer_of_ones_own_trains_and_is_saved(tmp_path: Any) -> None:
 
 
 def test_states_of_stacked_cells() -> None:
-    make_stack = lambda: [layers.GRUCell(3), layers.LSTMCell(2)]  # noqa: E731
+    def make_stack() -> list[layers.Layer]:
+        return [layers.GRUCell(3), layers.LSTMCell(2)]
+
     layer = layers.RNN(make_stack(), return_state=True)
     x = np.random.default_rng(0).normal(size=(2, 6, 4))
     whole, *states = layer(x)

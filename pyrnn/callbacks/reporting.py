@@ -36,7 +36,7 @@ class CSVLogger(Callback):
         if self.append and os.path.exists(self.filename):
             self.append_header = os.path.getsize(self.filename) == 0
         self._close()
-        self.csv_file = open(self.filename, "a" if self.append else "w", encoding="utf-8")  # noqa: SIM115
+        self.csv_file = open(self.filename, "a" if self.append else "w", encoding="utf-8")  # noqa: SIM115  # on_train_end closes it
         self.keys = None
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:

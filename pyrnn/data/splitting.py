@@ -70,13 +70,13 @@ def split_dataset(
     order = list(range(total))
     if shuffle:
         random.Random(next_seed() if seed is None else seed).shuffle(order)
-    parts = []
+    parts: list[Any] = []
     for rows in (order[:left], order[total - right :]):
         if isinstance(dataset, PyDataset):
             parts.append(Subset(dataset, rows))
         else:
             cut = tuple(np.ascontiguousarray(array[rows]) for array in arrays)
-            parts.append(cut if isinstance(dataset, list | tuple) else cut[0])  # type: ignore[arg-type]
+            parts.append(cut if isinstance(dataset, list | tuple) else cut[0])
     return parts[0], parts[1]
 
 

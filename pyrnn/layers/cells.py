@@ -75,7 +75,7 @@ class Cell(Layer):
         dx = self.layer.backward(dy, need_dx=need_dx)
         return None if dx is None else dx[:, 0]
 
-    def __call__(self, x: Any, states: Any = None, training: bool = False) -> Any:  # type: ignore[override]  # Keras's
+    def __call__(self, x: Any, states: Any = None, training: bool = False) -> Any:  # type: ignore[override]  # a cell is called with its states, as in Keras
         """(output (batch, units), [states]) after one step; `states` None starts from zeros."""
         x = np.ascontiguousarray(x, dtype=self.dtype)
         if not self.built:
@@ -255,7 +255,7 @@ class StackedRNNCells(Layer):
             gradient = cell.backward(gradient, need_dx=need_dx or cell is not self.cells[0])
         return gradient
 
-    def __call__(self, x: Any, states: Any = None, training: bool = False) -> Any:  # type: ignore[override]  # Keras's
+    def __call__(self, x: Any, states: Any = None, training: bool = False) -> Any:  # type: ignore[override]  # a cell is called with its states, as in Keras
         """(output (batch, units), states) after one step, one entry of `states` a cell."""
         after = []
         for i, cell in enumerate(self.cells):

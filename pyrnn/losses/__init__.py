@@ -72,7 +72,7 @@ def _function(name: str) -> Any:
         y_true, y_pred = options.pop("y_true"), options.pop("y_pred")
         return np.asarray(cls(**options, reduction="none")(y_true, y_pred))
 
-    loss.__signature__ = signature  # type: ignore[attr-defined]
+    loss.__signature__ = signature  # type: ignore[attr-defined]  # what inspect reads
     loss.__name__ = loss.__qualname__ = name
     loss.__doc__ = f"The value of each sample of `{NAMES[name].__name__}`."
     return loss

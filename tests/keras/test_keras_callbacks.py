@@ -37,7 +37,7 @@ def models(optimizer: str = "SGD", **options: Any) -> list[Any]:
 def recorder(library: Any) -> Any:
     """A callback that notes (hook, number, names in the logs) and the logs' values."""
 
-    class Recorder(library.callbacks.Callback):  # type: ignore[misc, name-defined]
+    class Recorder(library.callbacks.Callback):
         def __init__(self) -> None:
             super().__init__()
             self.seen: list[Any] = []
@@ -270,11 +270,11 @@ def test_history_holds_what_callbacks_add() -> None:
 
 def interrupt(library: Any, hook: str, at: int) -> Any:
     def stop(number: int, logs: Any) -> None:
-        stop.count += 1  # type: ignore[attr-defined]
-        if stop.count == at:  # type: ignore[attr-defined]
+        stop.count += 1
+        if stop.count == at:
             raise InterruptedError
 
-    stop.count = 0  # type: ignore[attr-defined]
+    stop.count = 0
     return library.callbacks.LambdaCallback(**{hook: stop})
 
 

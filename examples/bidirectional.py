@@ -1,4 +1,4 @@
-"""Reading from both ends: is a sequence of words a palindrome of meaning, or: which way does the answer lie?
+"""Reading from both ends: what follows a mark is the past of one direction and the future of the other.
 
 Each sequence holds one marked token; the label is the class of the token that stands right after it. A forward LSTM
 meets the answer after the mark, a backward one before it; both together see each step with its past and its future.

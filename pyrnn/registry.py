@@ -49,7 +49,7 @@ CustomObjectScope = custom_object_scope
 
 
 def get_registered_name(cls: Any) -> str:
-    """"package>name" of a registered class, else its own name."""
+    """ "package>name" of a registered class, else its own name."""
     for name, known in _registered.items():
         if known is cls and ">" in name:
             return name

@@ -337,9 +337,7 @@ def test_averages_stand_in_for_the_weights(on_epoch: bool) -> None:
     made.compile(optimizer, "mse")
     seen: list[tuple[str, bool]] = []
     hooks = ("on_train_batch_end", "on_test_batch_end", "on_epoch_end", "on_predict_batch_end")
-    look = LambdaCallback(
-        **{hook: lambda *_, hook=hook, **__: seen.append((hook, zero(made))) for hook in hooks}
-    )
+    look = LambdaCallback(**{hook: lambda *_, hook=hook, **__: seen.append((hook, zero(made))) for hook in hooks})
     callbacks = [SwapEMAWeights(swap_on_epoch=on_epoch), look]
     made.fit(X, Y, epochs=2, validation_data=(X, Y), callbacks=callbacks, verbose=0)
     epoch = [("on_train_batch_end", False), ("on_test_batch_end", True), ("on_epoch_end", on_epoch)]

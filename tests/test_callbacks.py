@@ -373,7 +373,7 @@ def test_evaluation_and_prediction_can_be_stopped() -> None:
 
 
 def test_tensorboard_writes_what_its_package_reads(tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard.summary")
+    pytest.importorskip("tensorboard.summary", reason="TensorBoard writes through an optional package")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboard.plugins.graph.keras_util import keras_model_to_graph_def
     from tensorboard.util.tensor_util import make_ndarray

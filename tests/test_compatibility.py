@@ -117,7 +117,7 @@ def test_methods_that_keras_gave_up(name: str) -> None:
 
 @pytest.mark.parametrize("rankdir", ["TB", "LR"])
 def test_a_picture(rankdir: str, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason="plot_model draws with an optional package")
     model, _ = saved(tmp_path)
     options = dict.fromkeys(
         ("show_shapes", "show_dtype", "show_layer_names", "show_layer_activations", "show_trainable"), True

@@ -147,7 +147,7 @@ def test_validation_split_of_tensors_and_not_of_loaders() -> None:
 
 
 def test_tables() -> None:
-    pandas = pytest.importorskip("pandas")
+    pandas = pytest.importorskip("pandas", reason="reads tables of an optional package")
     flat = X.reshape(12, 6)
     frame = pandas.DataFrame(flat, columns=list("abcdef"))
 

@@ -340,8 +340,8 @@ BOARDS: dict[str, Any] = {
 
 @pytest.mark.parametrize("case", BOARDS)
 def test_tensorboard(case: str, tmp_path: Path) -> None:
-    pytest.importorskip("tensorflow")
-    pytest.importorskip("tensorboard.summary")
+    pytest.importorskip("tensorflow", reason="Keras writes its boards through TensorFlow")
+    pytest.importorskip("tensorboard.summary", reason="ours are written through this package")
     written = []
     for (name, library), model in zip(LIBRARIES.items(), models(), strict=True):
         board = library.callbacks.TensorBoard(str(tmp_path / name), **BOARDS[case])

@@ -126,7 +126,7 @@ def _arrays(item: Any) -> list[Any]:
 @pytest.mark.parametrize("with_targets", [False, True])
 @pytest.mark.parametrize("case", WINDOWS)
 def test_windows(case: str, with_targets: bool) -> None:
-    pytest.importorskip("tensorflow")
+    pytest.importorskip("tensorflow", reason="Keras cuts its windows with TensorFlow")
     targets = np.arange(46) if with_targets else None
     made = [library.utils.timeseries_dataset_from_array(SERIES, targets, **WINDOWS[case]) for library in (keras, pyrnn)]
     expected, actual = ([_arrays(item) for item in dataset] for dataset in made)
@@ -153,7 +153,7 @@ def test_timeseries_generator(case: str) -> None:
 @pytest.mark.parametrize("case", SPLITS)
 @pytest.mark.parametrize("form", ["array", "tuple"])
 def test_split_dataset(form: str, case: str) -> None:
-    pytest.importorskip("tensorflow")
+    pytest.importorskip("tensorflow", reason="Keras splits through TensorFlow")
     data = SERIES if form == "array" else (SERIES, np.arange(50))
     theirs = keras.utils.split_dataset(data, preferred_backend="tensorflow", **SPLITS[case])
     for expected, actual in zip(theirs, utils.split_dataset(data, **SPLITS[case]), strict=True):
@@ -255,7 +255,7 @@ def test_tensors() -> None:
 
 
 def test_tensorflows_datasets_and_tensors() -> None:
-    tf = pytest.importorskip("tensorflow")
+    tf = pytest.importorskip("tensorflow", reason="reads its datasets and tensors")
     theirs, ours = _pair()
     x = SERIES[:48].reshape(24, 3, 2)
     y = x.sum(axis=(1, 2))[:, None]

@@ -136,7 +136,7 @@ def test_regularizers_in_training(name: str) -> None:
 @pytest.mark.parametrize("name", INITIALIZERS)
 def test_initializers(name: str, shape: tuple[int, ...]) -> None:
     if name == "identity" and len(shape) > 2:
-        pytest.skip("matrices only")
+        pytest.skip("Identity makes matrices only")
     theirs, ours = (INITIALIZERS[name](module.initializers) for module in (keras, pyrnn))
     expected, actual = keras.ops.convert_to_numpy(theirs(shape)), ours(shape)
     assert actual.dtype == np.float32 and actual.shape == expected.shape

@@ -10,8 +10,9 @@ from pyrnn import activations
 class Case(NamedTuple):
     """Arguments of the layer (an inner layer as (class name, arguments)) and what x looks like.
 
-    `mask`: None, "ends" (rows of different lengths) or "holes"; `ids`: x holds integers below it; `state`: the call
-    gets initial states; `scale`: how far x reaches; `grid`: x is rounded to multiples of it, so that it meets kinks.
+    `mask`: None, "ends" (rows of different lengths), "holes" or "row" (one row without a step); `ids`: x holds
+    integers below it; `state`: the call gets initial states; `scale`: how far x reaches; `grid`: x is rounded to
+    multiples of it, so that it meets kinks.
     """
 
     kwargs: dict[str, Any]
@@ -33,6 +34,9 @@ ENDS, HOLES = at(3, 6, 4, mask="ends"), at(3, 6, 4, mask="holes")
 KINKS = at(3, 60, 4, scale=2.0, grid=0.25)
 TIES = at(3, 30, 4, grid=1.0)
 STATE, IDS = at(3, 6, 4, state=True), at(3, 6, ids=7)
+EMPTY_ROW = at(3, 6, 4, mask="row")
+INNER = ("SimpleRNN", "LSTM", "GRU")
+FUNCTIONS = ("relu", "linear", "softsign", "elu", "gelu", "hard_sigmoid")
 
 
 def recurrent(*more: Case) -> list[Case]:
@@ -57,8 +61,22 @@ def recurrent(*more: Case) -> list[Case]:
         HOLES(units=3, return_sequences=True, return_state=True),
         STATE(units=3),
         STATE(units=3, return_sequences=True, go_backwards=True),
+        at(3, 6, 4, state=True, mask="row")(units=3, return_state=True),
+        *[make(units=3, activation=name) for name in FUNCTIONS for make in (SEQUENCE, EMPTY_ROW)],
+        EMPTY_ROW(units=3),
+        EMPTY_ROW(units=3, return_sequences=True),
+        EMPTY_ROW(units=3, return_sequences=True, go_backwards=True),
+        EMPTY_ROW(units=3, return_sequences=True, zero_output_for_mask=True),
+        EMPTY_ROW(units=3, use_bias=False),
+        EMPTY_ROW(units=3, unroll=True),
         *more,
     ]
+
+
+def gated(*options: dict[str, Any]) -> list[Case]:
+    """The options that only layers with gates have."""
+    gates = [{"recurrent_activation": name} for name in ("hard_sigmoid", "tanh", "softplus", "relu")]
+    return [make(units=3, **each) for each in (*gates, *options) for make in (SEQUENCE, EMPTY_ROW)]
 
 
 CASES: dict[str, list[Case]] = {
@@ -70,7 +88,7 @@ CASES: dict[str, list[Case]] = {
         ENDS(activation="relu"),
     ],
     "ActivityRegularization": [SEQUENCE(l1=0.1), SEQUENCE(l1=0.1, l2=0.3), HOLES(l2=1.0)],
-    "AlphaDropout": [ROW(rate=0.0), ENDS(rate=0.0, seed=3)],
+    "AlphaDropout": [ROW(rate=0.0), ENDS(rate=0.0, seed=3), SEQUENCE(rate=0.0, noise_shape=(3, 1, 4))],
     "AveragePooling1D": [
         SEQUENCE(pool_size=2),
         SEQUENCE(pool_size=3, strides=1, padding="same"),
@@ -91,6 +109,7 @@ CASES: dict[str, list[Case]] = {
         ENDS(),
         HOLES(momentum=0.9),
         HOLES(trainable=False),
+        EMPTY_ROW(momentum=0.8, epsilon=0.01),
         SEQUENCE(gamma_initializer="random_normal", moving_mean_initializer="ones", beta_regularizer="l2"),
         SEQUENCE(renorm=True),
         SEQUENCE(renorm=True, renorm_clipping={"rmax": 1.1, "rmin": 0.9, "dmax": 0.1}, renorm_momentum=0.9),
@@ -98,12 +117,15 @@ CASES: dict[str, list[Case]] = {
     ],
     "Bidirectional": [
         SEQUENCE(layer=("SimpleRNN", {"units": 3})),
-        SEQUENCE(layer=("LSTM", {"units": 3, "return_sequences": True})),
         *[
-            SEQUENCE(layer=("GRU", {"units": 3, "return_sequences": True}), merge_mode=mode)
-            for mode in ("sum", "mul", "ave", "concat", None)
+            make(layer=(inner, {"units": 3, "return_sequences": sequences}), merge_mode=mode)
+            for inner in INNER
+            for mode in ("concat", "sum", "mul", "ave")
+            for sequences in (False, True)
+            for make in (SEQUENCE, EMPTY_ROW)
         ],
-        *[SEQUENCE(layer=("LSTM", {"units": 3}), merge_mode=mode) for mode in ("sum", "mul", "ave", None)],
+        SEQUENCE(layer=("GRU", {"units": 3, "return_sequences": True}), merge_mode=None),
+        SEQUENCE(layer=("LSTM", {"units": 3}), merge_mode=None),
         SEQUENCE(layer=("LSTM", {"units": 3, "return_state": True})),
         ENDS(layer=("LSTM", {"units": 3})),
         HOLES(layer=("GRU", {"units": 3})),
@@ -148,7 +170,7 @@ CASES: dict[str, list[Case]] = {
     ],
     "Flatten": [SEQUENCE(), ROW(), at(3)(), CUBE(data_format="channels_last"), ENDS()],
     "GRU": recurrent(
-        SEQUENCE(units=3, reset_after=False),
+        *gated({"reset_after": False}, {"reset_after": False, "use_bias": False}),
         SEQUENCE(units=3, reset_after=False, use_bias=False, return_sequences=True),
         HOLES(units=3, reset_after=False, return_state=True),
         STATE(units=3, reset_after=False),
@@ -170,7 +192,7 @@ CASES: dict[str, list[Case]] = {
     ],
     "Identity": [ROW(), HOLES()],
     "LSTM": recurrent(
-        SEQUENCE(units=3, unit_forget_bias=False),
+        *gated({"unit_forget_bias": False}),
         SEQUENCE(units=3, activation="softsign", recurrent_activation="hard_sigmoid"),
         SEQUENCE(units=3, activation=None, recurrent_activation="tanh", seed=4),
         HOLES(units=3, return_state=True, go_backwards=True),
@@ -218,6 +240,16 @@ CASES: dict[str, list[Case]] = {
     ],
     "Permute": [SEQUENCE(dims=(2, 1)), CUBE(dims=(3, 1, 2)), ROW(dims=(1,)), ENDS(dims=[2, 1])],
     "RMSNormalization": [ROW(), SEQUENCE(axis=2, epsilon=0.1), CUBE(axis=[-1, -2]), HOLES()],
+    "RNN": [
+        make(**options)
+        for options in (
+            {"cell": ("LSTMCell", {"units": 4}), "return_sequences": True},
+            {"cell": ("GRUCell", {"units": 4, "reset_after": False}), "go_backwards": True},
+            {"cell": ("SimpleRNNCell", {"units": 4, "activation": "relu"}), "unroll": True},
+            {"cell": ("LSTMCell", {"units": 4}), "return_sequences": True, "zero_output_for_mask": True},
+        )
+        for make in (SEQUENCE, EMPTY_ROW)
+    ],
     "ReLU": [
         ROW(),
         SEQUENCE(max_value=6, negative_slope=0.0),

@@ -124,14 +124,18 @@ def make(library: Any, case: str) -> Any:
     return getattr(library, case.split(":")[0])(**CASES[case][0])
 
 
+def single(*arrays: np.ndarray) -> list[np.ndarray]:
+    """Numbers as float32, classes as they are."""
+    return [a if a.dtype.kind == "i" else a.astype("float32") for a in arrays]
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("case", CASES)
 def test_over_batches(case: str, weighted: bool) -> None:
     theirs, ours = make(keras.metrics, case), make(metrics, case)
     for _ in range(2):  # again after a reset
-        for number, (y_true, y_pred) in enumerate(CASES[case][1]):
-            y_true = y_true if y_true.dtype.kind == "i" else y_true.astype("float32")
-            y_pred = y_pred if y_pred.dtype.kind == "i" else y_pred.astype("float32")
+        for number, batch in enumerate(CASES[case][1]):
+            y_true, y_pred = single(*batch)
             weight = np.linspace(1, 3, ROWS).astype("float32") + number if weighted else None
             if weight is not None and "IoU" in case:
                 weight = weight.astype("int32")
@@ -149,9 +153,7 @@ def test_configs_both_ways(case: str) -> None:
     theirs, ours = make(keras.metrics, case), make(metrics, case)
     by_us = metrics.deserialize(keras.metrics.serialize(theirs))
     by_keras = keras.metrics.deserialize(metrics.serialize(ours))
-    y_true, y_pred = CASES[case][1][0]
-    y_true = y_true if y_true.dtype.kind == "i" else y_true.astype("float32")
-    y_pred = y_pred if y_pred.dtype.kind == "i" else y_pred.astype("float32")
+    y_true, y_pred = single(*CASES[case][1][0])
     expected = np.asarray(theirs(y_true, y_pred), "float32")
     for metric in (ours, by_us, by_keras):
         assert_close(np.asarray(metric(y_true, y_pred), "float32"), expected, TERMS)
@@ -220,7 +222,7 @@ def test_edges(case: str) -> None:
     assert_close(np.asarray(ours.result(), "float32"), np.asarray(theirs.result(), "float32"), TERMS)
 
 
-def required(kind: Any) -> list[inspect.Parameter]:
+def parameters(kind: Any) -> list[inspect.Parameter]:
     return list(inspect.signature(kind).parameters.values())
 
 
@@ -228,12 +230,12 @@ def required(kind: Any) -> list[inspect.Parameter]:
 def test_arguments_by_place(name: str) -> None:
     """Keras's arguments in Keras's order make the same description."""
     if name == "Metric":
-        ours, theirs = (required(library.Metric) for library in (metrics, keras.metrics))
+        ours, theirs = (parameters(library.Metric) for library in (metrics, keras.metrics))
         assert [each.name for each in ours] == [each.name for each in theirs]
         return
     example = next((case for case in CASES if case.split(":")[0] == name), None)
     options = {} if example is None else CASES[example][0]
-    placed = [options.get(each.name, each.default) for each in required(getattr(keras.metrics, name))]
+    placed = [options.get(each.name, each.default) for each in parameters(getattr(keras.metrics, name))]
     theirs, ours = getattr(keras.metrics, name)(*placed), getattr(metrics, name)(*placed)
     expected, actual = theirs.get_config(), ours.get_config()
     # Keras's descriptions leave some arguments out, and number the names of nameless ones.

@@ -52,29 +52,31 @@ struct Gru {
                                      Index block) {
         constexpr Index kP = kLanes<T>;
         const Index ld_state = p.slots * p.units;
-        constexpr int kCount = kRows * kCols / kV;  // of rows and unit blocks, side by side
-        const auto row_of = [&](int n) { return row + n / (kCols / kV); };
-        const auto block_of = [&](int n) { return block + n % (kCols / kV); };
-        const auto gate = [&](int j) {
-            Several<T, kCount> a;
+        constexpr int kBlocks = kCols / kV;
+        side_by_side<kRows * kBlocks>([&](auto first, auto count) __attribute__((always_inline)) {
+            constexpr int kFirst = decltype(first)::value, kCount = decltype(count)::value;
+            const auto row_of = [&](int n) { return row + (kFirst + n) / kBlocks; };
+            const auto block_of = [&](int n) { return block + (kFirst + n) % kBlocks; };
+            const auto gate = [&](int j) {
+                Several<T, kCount> a;
 #pragma GCC unroll 16
-            for (int n = 0; n < kCount; ++n) a.v[n] = acc[n / (kCols / kV)][n % (kCols / kV) * kV + j];
-            return a;
-        };
-        const auto r = vector_sigmoid(gate(kR)), q = gate(kQ), g = vector_tanh(gate(kG) + r * q), z = vector_sigmoid(gate(kZ));
+                for (int n = 0; n < kCount; ++n) a.v[n] = acc[(kFirst + n) / kBlocks][(kFirst + n) % kBlocks * kV + j];
+                return a;
+            };
+            const auto r = vector_sigmoid(gate(kR)), q = gate(kQ), g = vector_tanh(gate(kG) + r * q), z = vector_sigmoid(gate(kZ));
 #pragma GCC unroll 16
-        for (int n = 0; n < kCount; ++n) {
-            const Index at = block_of(n) * kP, left = p.units - at;
-            const Vec<T> h = step.held ? load_columns(step.held + row_of(n) * step.ld_held + at, left) : Vec<T>{};
-            store_columns(step.state + row_of(n) * ld_state + at, g.v[n] + z.v[n] * (h - g.v[n]), left);
-        }
-        if (step.gates) {
+            for (int n = 0; n < kCount; ++n) {
+                const Index at = block_of(n) * kP, left = p.units - at;
+                const Vec<T> h = step.held ? load_columns(step.held + row_of(n) * step.ld_held + at, left) : Vec<T>{};
+                store_columns(step.state + row_of(n) * ld_state + at, g.v[n] + z.v[n] * (h - g.v[n]), left);
+            }
+            if (!step.gates) return;
 #pragma GCC unroll 16
             for (int n = 0; n < kCount; ++n) {
                 T* kept = step.gates + row_of(n) * step.gates_at.row + block_of(n) * step.gates_at.block;
                 store(kept + kG * kP, g.v[n]), store(kept + kZ * kP, z.v[n]), store(kept + kR * kP, r.v[n]), store(kept + kQ * kP, q.v[n]);
             }
-        }
+        });
     }
 
     template <class T>

@@ -28,37 +28,39 @@ struct Lstm {
                                      Index block) {
         constexpr Index kP = kLanes<T>;
         const Index ld_state = p.slots * p.units;
-        constexpr int kCount = kRows * kCols / kV;  // of rows and unit blocks, side by side
-        const auto row_of = [&](int n) { return row + n / (kCols / kV); };
-        const auto block_of = [&](int n) { return block + n % (kCols / kV); };
-        const auto carry_of = [&](int n) { return row_of(n) * p.carry_at.row + block_of(n) * p.carry_at.block; };
-        const auto gate = [&](int j) {
-            Several<T, kCount> z;
+        constexpr int kBlocks = kCols / kV;
+        side_by_side<kRows * kBlocks>([&](auto first, auto count) __attribute__((always_inline)) {
+            constexpr int kFirst = decltype(first)::value, kCount = decltype(count)::value;
+            const auto row_of = [&](int n) { return row + (kFirst + n) / kBlocks; };
+            const auto block_of = [&](int n) { return block + (kFirst + n) % kBlocks; };
+            const auto carry_of = [&](int n) { return row_of(n) * p.carry_at.row + block_of(n) * p.carry_at.block; };
+            const auto gate = [&](int j) {
+                Several<T, kCount> z;
 #pragma GCC unroll 16
-            for (int n = 0; n < kCount; ++n) z.v[n] = acc[n / (kCols / kV)][n % (kCols / kV) * kV + j];
-            return z;
-        };
-        const auto i = vector_sigmoid(gate(kI)), f = vector_sigmoid(gate(kF)), g = vector_tanh(gate(kG));
-        Several<T, kCount> c;
+                for (int n = 0; n < kCount; ++n) z.v[n] = acc[(kFirst + n) / kBlocks][(kFirst + n) % kBlocks * kV + j];
+                return z;
+            };
+            const auto i = vector_sigmoid(gate(kI)), f = vector_sigmoid(gate(kF)), g = vector_tanh(gate(kG));
+            Several<T, kCount> c;
 #pragma GCC unroll 16
-        for (int n = 0; n < kCount; ++n) {
-            c.v[n] = f.v[n] * load(step.carry_in + carry_of(n)) + rounded<T>(i.v[n] * g.v[n]);
-            store(step.carry_out + carry_of(n), c.v[n]);
-        }
-        const auto o = vector_sigmoid(gate(kO)), y = vector_tanh(c);
+            for (int n = 0; n < kCount; ++n) {
+                c.v[n] = f.v[n] * load(step.carry_in + carry_of(n)) + rounded<T>(i.v[n] * g.v[n]);
+                store(step.carry_out + carry_of(n), c.v[n]);
+            }
+            const auto o = vector_sigmoid(gate(kO)), y = vector_tanh(c);
 #pragma GCC unroll 16
-        for (int n = 0; n < kCount; ++n) {
-            const Index at = block_of(n) * kP;
-            store_columns(step.state + row_of(n) * ld_state + at, o.v[n] * y.v[n], p.units - at);
-        }
-        if (step.gates) {
+            for (int n = 0; n < kCount; ++n) {
+                const Index at = block_of(n) * kP;
+                store_columns(step.state + row_of(n) * ld_state + at, o.v[n] * y.v[n], p.units - at);
+            }
+            if (!step.gates) return;
 #pragma GCC unroll 16
             for (int n = 0; n < kCount; ++n) {
                 T* kept = step.gates + row_of(n) * step.gates_at.row + block_of(n) * step.gates_at.block;
                 store(kept + kI * kP, i.v[n]), store(kept + kF * kP, f.v[n]), store(kept + kG * kP, g.v[n]), store(kept + kO * kP, o.v[n]);
                 store(step.carry_out + carry_of(n) + kP, y.v[n]);
             }
-        }
+        });
     }
 
     template <class T>

@@ -26,6 +26,7 @@ template <>
 struct ExpConstants<float> {
     static constexpr float kMax = 89.0f, kMin = -104.0f;  // beyond: infinity and 0
     static constexpr float kTanhMax = 10.0f;              // beyond: 1
+    static constexpr float kSigmoidMax = 88.3f;           // e^x and its inverse are numbers up to here
     static constexpr float kLog2e = 1.44269502f, kLog2eLow = 1.92596299e-8f;
     static constexpr float kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
     static constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer, which stands in the low bits
@@ -37,6 +38,7 @@ template <>
 struct ExpConstants<double> {
     static constexpr double kMax = 710.0, kMin = -746.0;
     static constexpr double kTanhMax = 20.0;
+    static constexpr double kSigmoidMax = 709.4;
     static constexpr double kLog2e = 1.4426950408889634, kLog2eLow = 2.0355273740931033e-17;
     static constexpr double kLn2High = 6.93145751953125e-1, kLn2Low = 1.42860682030941723212e-6;
     static constexpr double kRound = 6755399441055744.0;
@@ -53,7 +55,8 @@ template <class V>
 struct Power {
     V shifted, n, r;
 };
-template <int kTimes, class T, int N>
+// Without kExact r is off by up to x times the last bits of log2(e), which tanh does not feel.
+template <int kTimes, bool kExact = true, class T, int N>
 PYRNN_INLINE Power<Several<T, N>> power_of_two(const Several<T, N>& x) {
     using K = ExpConstants<T>;
     Power<Several<T, N>> p;
@@ -61,61 +64,66 @@ PYRNN_INLINE Power<Several<T, N>> power_of_two(const Several<T, N>& x) {
     p.n = p.shifted - K::kRound;
 #if defined(__FMA__) || defined(__aarch64__)
     p.r = x * (kTimes * K::kLog2e) - p.n;  // exact but for its last rounding
-    p.r = x * (kTimes * K::kLog2eLow) + p.r;
+    if constexpr (kExact || sizeof(T) > sizeof(float)) p.r = x * (kTimes * K::kLog2eLow) + p.r;
 #else
     p.r = ((x * T(kTimes) - p.n * K::kLn2High) - p.n * K::kLn2Low) * K::kLog2e;
 #endif
     return p;
 }
-// 2^n for n that leave it a normal number.
+// 2^n for n that leave it a normal number, by integers: on Zen 4 a scaling takes two turns of the multiply-adds' ports. A NaN
+// leaves some number, so what is made of it must hold r too.
 template <class T, int N>
 PYRNN_INLINE Several<T, N> normal_power(const Power<Several<T, N>>& p) {
-#if defined(__AVX512F__) && PYRNN_VECTOR_BYTES == 64
-    return each([](Vec<T> n) { return times_pow2(splat(T(1)), n); }, p.n);
-#else
     return each([](Vec<T> v) {
         return from_bits<T>((bits_of<T>(v) << ExpConstants<T>::kMantissa) + bits_of<T>(splat(T(1))));
     }, p.shifted);
-#endif
 }
 
-// r q(r) = 2^r - 1.
+// q(r) = (2^r - 1) / r.
 template <class T, int N>
-PYRNN_INLINE Several<T, N> power_minus_1(const Several<T, N>& r) {
+PYRNN_INLINE Several<T, N> power_slope(const Several<T, N>& r) {
     using K = ExpConstants<T>;
     Several<T, N> q = r * K::kPolynomial[0] + K::kPolynomial[1];
 #pragma GCC unroll 16
     for (std::size_t i = 2; i < sizeof(K::kPolynomial) / sizeof(T); ++i) q = q * r + K::kPolynomial[i];
-    return q * r;
+    return q;
 }
 
-// e^(kTimes x) for kTimes x in kMin .. kMax (or NaN).
-template <int kTimes, class T, int N>
-PYRNN_INLINE Several<T, N> exp_inside(const Several<T, N>& x) {
-    const Power<Several<T, N>> p = power_of_two<kTimes>(x);
-    return each([](Vec<T> v, Vec<T> n) { return times_pow2(v, n); }, power_minus_1(p.r) + T(1), p.n);
+template <class T, int N>
+PYRNN_INLINE Several<T, N> clamp(const Several<T, N>& x, T low, T high) {
+    return each([=](Vec<T> v) { return at_least(at_most(v, high), low); }, x);
 }
 
 template <class T, int N>
 PYRNN_INLINE Several<T, N> vector_exp(const Several<T, N>& x) {
     using K = ExpConstants<T>;
-    return exp_inside<1>(each([](Vec<T> v) { return at_least(at_most(v, K::kMax), K::kMin); }, x));
+    const auto p = power_of_two<1>(clamp(x, K::kMin, K::kMax));
+    return each([](Vec<T> v, Vec<T> n) { return times_pow2(v, n); }, power_slope(p.r) * p.r + T(1), p.n);
 }
 
 template <class T, int N>
 PYRNN_INLINE Several<T, N> vector_tanh(const Several<T, N>& x) {
     using K = ExpConstants<T>;
-    const auto p = power_of_two<2>(each([](Vec<T> v) { return at_least(at_most(v, K::kTanhMax), -K::kTanhMax); }, x));
-    const Several<T, N> power = normal_power(p), t = power_minus_1(p.r) * power + (power - T(1));
+    const auto p = power_of_two<2, false>(clamp(x, -K::kTanhMax, K::kTanhMax));
+    const Several<T, N> power = normal_power(p), t = power_slope(p.r) * (p.r * power) + (power - T(1));
     return quotient(t, t + T(2));
 }
 
+// Relative accuracy at both ends, since e^-x keeps its own: no case for the sign. Results that would be subnormal come out as
+// 1 / e^kSigmoidMax, a subnormal number, which is 0 where subnormal numbers count as 0 (docs/decisions/0001).
 template <class T, int N>
 PYRNN_INLINE Several<T, N> vector_sigmoid(const Several<T, N>& x) {
     using K = ExpConstants<T>;
-    const Several<T, N> e = exp_inside<-1>(each([](Vec<T> v) { return at_most(vector_abs<T>(v), -K::kMin); }, x));
-    const Several<T, N> one = each([](Vec<T>) { return splat(T(1)); }, x), r = quotient(one, e + T(1));
-    return each([](Vec<T> v, Vec<T> small, Vec<T> large) { return v < 0 ? small * large : large; }, x, e, r);
+    const auto p = power_of_two<-1>(clamp(x, -K::kSigmoidMax, K::kSigmoidMax));
+    const Several<T, N> power = normal_power(p);
+    return reciprocal(power_slope(p.r) * (p.r * power) + (power + T(1)));
+}
+
+// The same down to the last subnormal number, where sigmoid x is e^x.
+template <class T, int N>
+PYRNN_INLINE Several<T, N> vector_sigmoid_subnormal(const Several<T, N>& x) {
+    return each([](Vec<T> v, Vec<T> small, Vec<T> y) { return v < 2 - ExpConstants<T>::kSigmoidMax ? small : y; }, x, vector_exp(x),
+                vector_sigmoid(x));
 }
 
 template <class T, int N>
@@ -322,7 +330,7 @@ void activate(Activation kind, const T* z, Index ldz, T* y, Index ldy, Index row
             case Activation::kLinear: if (y != z) std::memcpy(y, z, n * sizeof(T)); break;
             case Activation::kRelu: map_vectors(z, y, n, [](const auto& x) { return vector_relu(x); }); break;
             case Activation::kTanh: map_vectors(z, y, n, [](const auto& x) { return vector_tanh(x); }); break;
-            case Activation::kSigmoid: map_vectors(z, y, n, [](const auto& x) { return vector_sigmoid(x); }); break;
+            case Activation::kSigmoid: map_vectors(z, y, n, [](const auto& x) { return vector_sigmoid_subnormal(x); }); break;
             case Activation::kExponential: map_vectors(z, y, n, [](const auto& x) { return vector_exp(x); }); break;
             case Activation::kSoftmax: softmax_row(z, y, n, false); break;
             case Activation::kLogSoftmax: softmax_row(z, y, n, true); break;

@@ -94,11 +94,10 @@ PYRNN_INLINE void write(const Vec<T> (&acc)[kRows][kCols], T* y, Index ldy, Inde
             for (int c = 0; c < kCols; ++c) store(y + r * ldy + c * kLanes<T>, acc[r][c]);
         return;
     }
-    for (int r = 0; r < kRows; ++r) {
-        T row[kCols * kLanes<T>];
-        for (int c = 0; c < kCols; ++c) store(row + c * kLanes<T>, acc[r][c]);
-        for (Index i = 0; i < n; ++i) y[r * ldy + i] = row[i];
-    }
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 4
+        for (int c = 0; c < kCols; ++c) store_partial(y + r * ldy + c * kLanes<T>, acc[r][c], n - c * kLanes<T>);
 }
 
 template <class T, int kRows, int kCols>
@@ -110,11 +109,10 @@ PYRNN_INLINE void add_existing(Vec<T> (&acc)[kRows][kCols], const T* y, Index ld
             for (int c = 0; c < kCols; ++c) acc[r][c] += load(y + r * ldy + c * kLanes<T>);
         return;
     }
-    for (int r = 0; r < kRows; ++r) {
-        T row[kCols * kLanes<T>] = {};
-        for (Index i = 0; i < n; ++i) row[i] = y[r * ldy + i];
-        for (int c = 0; c < kCols; ++c) acc[r][c] += load(row + c * kLanes<T>);
-    }
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 4
+        for (int c = 0; c < kCols; ++c) acc[r][c] += load_partial(y + r * ldy + c * kLanes<T>, n - c * kLanes<T>);
 }
 
 // Calls f.tile<R>(row) over `rows` in tiles of nearly equal height, at most kRows: no short tile at the end, since a tile

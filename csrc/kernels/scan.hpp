@@ -17,10 +17,21 @@ namespace pyrnn {
 namespace PYRNN_ISA_NAMESPACE {
 namespace {
 
+constexpr int kSide = PYRNN_TILE_ROWS == 8 ? 3 : 2;
+
 template <int kValue>
 struct Constant {
     static constexpr int value = kValue;
 };
+
+// Calls f(Constant<first>, Constant<count>) over kCount vectors of a tile, at most kSide side by side (Several): more than fit
+// into registers beside the rest of the tile would go through memory.
+template <int kCount, int kFirst = 0, class F>
+PYRNN_INLINE void side_by_side(const F& f) {
+    constexpr int kLeft = kCount - kFirst, kGroups = (kLeft + kSide - 1) / kSide, kTaken = (kLeft + kGroups - 1) / kGroups;
+    f(Constant<kFirst>{}, Constant<kTaken>{});
+    if constexpr (kTaken < kLeft) side_by_side<kCount, kFirst + kTaken>(f);
+}
 
 template <class T>
 PYRNN_INLINE Vec<T> load_columns(const T* p, Index n) {
@@ -56,7 +67,8 @@ PYRNN_INLINE Ahead<T> ahead_of(bool streamed, const T* panels, Index block, Inde
     return {panels + next * k_count * kWidth + k_count * kWide * kWidth * row / rows, (kWide * kWidth * kRows + rows - 1) / rows};
 }
 
-// Asks for what the end of a tile will read and write: kCount vectors in each of kBlocks unit blocks of a row.
+// Asks for what the end of a tile will read and write, kCount vectors in each of kBlocks unit blocks of a row: what training
+// keeps is more than L2 holds but for the smallest layers, and a store that misses waits for L3.
 template <int kBlocks, int kCount, class T>
 PYRNN_INLINE void prefetch_row(const T* row, const Strides& at) {
 #pragma GCC unroll 4
@@ -108,8 +120,12 @@ struct ForwardTile {
         const Index ldx = p.steps * p.features;
         Vec<T> acc[kRows][kBlocks * kV];
         T* gates = step.gates ? step.gates + block * step.gates_at.block + row * step.gates_at.row : nullptr;
-        if (p.streamed && gates)
-            for (int r = 0; r < kRows; ++r) prefetch_row<kBlocks, kV>(gates + r * step.gates_at.row, step.gates_at);
+        if (gates)
+            for (Index r = row; r < row + kRows; ++r) {
+                prefetch_row<kBlocks, kV>(gates + (r - row) * step.gates_at.row, step.gates_at);
+                if (p.carry) prefetch_row<kBlocks, 2>(step.carry_out + r * p.carry_at.row + block * p.carry_at.block, p.carry_at);
+                prefetch_row<kBlocks, 1>(step.state + r * p.slots * p.units + block * kP, Strides{0, 0, kP});
+            }
         start(acc, p.bias ? p.bias + block * kV * kP : nullptr);
         constexpr int kGates = C::kInfo.gates, kU = C::kInfo.u_count;
         const Index blocks = blocks_of<T>(p.units);
@@ -262,14 +278,19 @@ PYRNN_INLINE void recurrent_product(const RnnBackward<T>& p, Vec<T> (&acc)[kRows
     for (Index g = 0; g < (p.scale_copies == 1 ? 1 : kU); ++g) {
         Vec<T> part[kRows][kBlocks];
         if (p.scale_copies == 1) {
-            std::memcpy(&part, &acc, sizeof part);
+#pragma GCC unroll 16
+            for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 4
+                for (int b = 0; b < kBlocks; ++b) part[r][b] = acc[r][b];
         } else {
             start(part, static_cast<const T*>(nullptr));
             for (Index b = 0; b < blocks; ++b)
                 accumulate<1, 0, 1>(part, da + b * p.gates_at.block + g * kP, ld_da, panel + (b * kU + g) * kP * kP, k_all * kP, kP, kP);
         }
         const T* scale = p.state_scale + g * p.scale_copy + row * p.units + column;
+#pragma GCC unroll 16
         for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 4
             for (int b = 0; b < kBlocks; ++b) {
                 const Vec<T> scaled = rounded<T>(part[r][b] * load_columns(scale + r * p.units + b * kP, n - b * kP));
                 acc[r][b] = g == 0 ? scaled : acc[r][b] + scaled;
@@ -294,10 +315,9 @@ struct BackwardTile {
         Vec<T> dh[kRows][kBlocks];
         start(dh, static_cast<const T*>(nullptr));
         if (span.first > 0) add_existing(dh, sum, hp, kBlocks * kP);
-        // What the step will read and write comes from far away in large layers: asked for row by row during the product, so that
-        // it does not hold up the weights.
+        // What the step will read and write: asked for row by row during the product, so that it does not hold up the weights.
         const auto ask = [&](Index r) {
-            if (!p.streamed || step.s < 0 || span.end < blocks) return;
+            if (step.s < 0 || span.end < blocks) return;
             prefetch_row<kBlocks, C::kInfo.vectors>(step.gates + (row + r) * p.gates_at.row + block * p.gates_at.block, p.gates_at);
             if (const T* h = C::reads(step)) prefetch_row<kBlocks, 1>(h + (row + r) * p.steps * p.units + column, Strides{0, 0, kP});
             if (p.carry) prefetch_row<kBlocks, 2>(step.carry_in + (row + r) * p.carry_at.row + block * p.carry_at.block, p.carry_at);
@@ -309,7 +329,9 @@ struct BackwardTile {
         if (step.d_output) {
             const T* d = step.d_output + row * step.ld_output + column;
             if (p.mask && p.zero_output_for_mask) {
+#pragma GCC unroll 16
                 for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 4
                     for (int b = 0; b < kBlocks; ++b)
                         if (p.mask[(row + r) * p.steps + step.time])
                             dh[r][b] += load_columns(d + r * step.ld_output + b * kP, n - b * kP);

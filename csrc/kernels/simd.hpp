@@ -42,17 +42,39 @@ template <class T>
 PYRNN_INLINE void store(T* p, Vec<T> v) {
     std::memcpy(p, &v, sizeof v);
 }
-// The first n lanes (0 < n < P).
+// The first n lanes, all of them if n > P and none if n <= 0; what is not loaded is 0. They stand at the end of every tile, and
+// a tile is held in registers only if all that touches it is unrolled, so their code must be short: the empty asm keeps loops
+// from being vectorized.
+#if defined(__AVX512F__) && PYRNN_VECTOR_BYTES == 64
+PYRNN_INLINE unsigned first_lanes(Index n) { return __builtin_ia32_bzhi_si(0xffff, n < 0 ? 0u : n > 16 ? 16u : static_cast<unsigned>(n)); }
+PYRNN_INLINE void store_partial(float* p, Vec<float> v, Index n) { __builtin_ia32_storeups512_mask(p, v, static_cast<unsigned short>(first_lanes(n))); }
+PYRNN_INLINE void store_partial(double* p, Vec<double> v, Index n) { __builtin_ia32_storeupd512_mask(p, v, static_cast<unsigned char>(first_lanes(n))); }
+PYRNN_INLINE Vec<float> load_partial(const float* p, Index n) {
+    return __builtin_ia32_loadups512_mask(p, Vec<float>{}, static_cast<unsigned short>(first_lanes(n)));
+}
+PYRNN_INLINE Vec<double> load_partial(const double* p, Index n) {
+    return __builtin_ia32_loadupd512_mask(p, Vec<double>{}, static_cast<unsigned char>(first_lanes(n)));
+}
+#else
 template <class T>
 PYRNN_INLINE void store_partial(T* p, Vec<T> v, Index n) {
-    for (Index i = 0; i < n; ++i) p[i] = v[i];
+    T lanes[kLanes<T>];
+    store(lanes, v);
+    for (Index i = 0; i < n && i < kLanes<T>; ++i) {
+        p[i] = lanes[i];
+        __asm__ volatile("");
+    }
 }
 template <class T>
 PYRNN_INLINE Vec<T> load_partial(const T* p, Index n) {
-    Vec<T> v = {};
-    for (Index i = 0; i < n; ++i) v[i] = p[i];
-    return v;
+    T lanes[kLanes<T>] = {};
+    for (Index i = 0; i < n && i < kLanes<T>; ++i) {
+        lanes[i] = p[i];
+        __asm__ volatile("");
+    }
+    return load(lanes);
 }
+#endif
 template <class T>
 PYRNN_INLINE Vec<T> splat(T x) {
     return x - Vec<T>{};  // keeps the sign of -0.0
@@ -155,16 +177,33 @@ PYRNN_INLINE Several<T, N> operator*(const Several<T, N>& a, T b) {
     return each([=](Vec<T> x) { return x * b; }, a);
 }
 
-// a / b to 1 ULP for |b| in 2^-126 .. 2^126.
+// a / b and 1 / b to 1 ULP for |b| in 2^-126 .. 2^126; beyond, 1 / b may be 0. Intel's cores divide 16 floats in 16 cycles, Zen 4
+// in 6, two of which it takes from the multiply-adds, where an estimate with its correction takes four.
+#if defined(__AVX512F__) && PYRNN_VECTOR_BYTES == 64 && !defined(PYRNN_FAST_DIVISION)
+template <class T>
+constexpr bool kEstimates = sizeof(T) == sizeof(float);
+#else
+template <class T>
+constexpr bool kEstimates = false;
+#endif
 template <class T, int N>
 PYRNN_INLINE Several<T, N> quotient(const Several<T, N>& a, const Several<T, N>& b) {
-#if defined(__AVX512F__) && PYRNN_VECTOR_BYTES == 64
-    if constexpr (sizeof(T) == sizeof(float)) {
+    if constexpr (kEstimates<T>) {
         const Several<T, N> r = each([](Vec<T> x) { return reciprocal_estimate(x); }, b), q = a * r;
         return q + r * (a - b * q);
+    } else {
+        return each([](Vec<T> x, Vec<T> y) { return x / y; }, a, b);
     }
-#endif
-    return each([](Vec<T> x, Vec<T> y) { return x / y; }, a, b);
+}
+template <class T, int N>
+PYRNN_INLINE Several<T, N> reciprocal(const Several<T, N>& b) {
+    const Several<T, N> one = each([](Vec<T>) { return splat(T(1)); }, b);
+    if constexpr (kEstimates<T>) {
+        const Several<T, N> r = each([](Vec<T> x) { return reciprocal_estimate(x); }, b);
+        return r + r * (one - b * r);
+    } else {
+        return quotient(one, b);
+    }
 }
 
 }  // namespace

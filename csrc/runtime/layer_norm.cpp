@@ -37,7 +37,7 @@ template <class T>
 void layer_norm_backward(const LayerNorm<T>& p, const T* dy, const T* normal, const T* factor, T* dx, T* d_gamma, T* d_beta) {
     const Index n = p.features, pieces = (p.rows + kPieceRows - 1) / kPieceRows;
     // d_gamma and d_beta of each piece, side by side.
-    T* const sums = thread_scratch<T>(2 * pieces * n);
+    T* const sums = thread_scratch<T, ThreadUse::kSums>(2 * pieces * n);
     std::memset(sums, 0, static_cast<std::size_t>(2 * pieces * n) * sizeof(T));
     in_pieces(p.rows, [&](Index piece, Index first, Index rows) {
         const Index at = first * n;

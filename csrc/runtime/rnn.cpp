@@ -163,10 +163,11 @@ template <class T>
 struct WeightGradients {
     const Rnn<T>& p;
     const Sizes<T>& z;
-    const T *da, *x, *states;
+    const T *x, *states;
     const T *entering, *reset_states;  // or null
 
     struct Part {
+        const T* da;  // of the first row
         Index row, rows, block, blocks;
     };
 
@@ -176,7 +177,7 @@ struct WeightGradients {
         const Index f = p.features, h = p.units, tf = p.steps * f, th = p.steps * h, v = cell.vectors * z.lanes;
         const Index wide = at.block == v ? part.blocks : 1;  // unit blocks side by side
         for (Index block = part.block; block < part.block + part.blocks; block += wide) {
-            const T* from = da + part.row * at.row + block * at.block;
+            const T* from = part.da + block * at.block;
             if (z.large) kernels<T>().add_rows(partial + z.bias_at + block * v, from, at.row, part.rows, at.step, p.steps, wide * v);
             else kernels<T>().add_rows(partial + z.bias_at + block * v, from, at.step, p.steps, at.row, part.rows, wide * v);
         }
@@ -209,7 +210,7 @@ private:
         const Index lane = gate == kAll ? 0 : gate * z.lanes, run = (gate == kAll ? count : 1) * z.lanes;
         const bool one_run = !z.large && run == at.block;
         GemmTn<T> q{};
-        q.a = a, q.b = da + part.row * at.row + step * at.step + part.block * at.block + vector * z.lanes + lane;
+        q.a = a, q.b = part.da + step * at.step + part.block * at.block + vector * z.lanes + lane;
         if (z.large) {
             q.lda = a_row, q.a_sequence = a_step, q.ldb = at.row, q.b_sequence = at.step, q.sequences = steps, q.rows = part.rows;
         } else {
@@ -218,7 +219,7 @@ private:
         q.m = m, q.runs = one_run ? 1 : part.blocks, q.run = one_run ? part.blocks * run : run, q.run_offset = at.block;
         const Strides sums = z.sums(m, count);
         q.c = c + part.block * sums.block + lane, q.ldc = sums.row, q.c_offset = sums.block;
-        q.scratch = thread_scratch<T>(gemm_tn_scratch(m));
+        q.scratch = thread_scratch<T, ThreadUse::kStrips>(gemm_tn_scratch(m));
         kernels<T>().gemm_tn(q);
     }
 };
@@ -260,8 +261,8 @@ void reduce_bias(T* out, const T* partials, Index groups, const Rnn<T>& p, const
             for (Index u = 0; u < p.units; ++u) out[(cell.gates + j) * p.units + u] = sum(cell.u_first + j, u);
 }
 
-// dx of the rows [first, last): dA W^T; under dropout by gate, each gate's product is scaled before it is added. A product
-// takes all these rows at one step, or all steps of one row, whichever lie closer.
+// dx of the rows [first, last), whose dA starts at `da`: dA W^T; under dropout by gate, each gate's product is scaled before it
+// is added. A product takes all these rows at one step, or all steps of one row, whichever lie closer.
 template <class T>
 void input_gradient(const Rnn<T>& p, const Sizes<T>& z, const T* da, const T* wt, T* dx, T* product, Index first, Index last) {
     const auto& k = kernels<T>();
@@ -273,7 +274,7 @@ void input_gradient(const Rnn<T>& p, const Sizes<T>& z, const T* da, const T* wt
     dx += first * tf;
     if (p.input_copies > 1) std::memset(dx, 0, bytes<T>(rows * tf));
     for (Index i = 0; i < products; ++i) {
-        const T* row = da + first * at.row + i * (z.large ? at.step : at.row);
+        const T* row = da + i * (z.large ? at.step : at.row);
         T* out = dx + (p.backwards ? tf - f : 0) + i * (z.large ? dx_step : tf);
         if (p.input_copies == 1) {
             k.gemm({row, ld, count, one_run ? Index{1} : z.blocks, one_run ? z.width : run, at.block, wt, nullptr, f, out, ld_out,
@@ -402,24 +403,28 @@ void rnn_backward(const Rnn<T>& p, const RnnKept<T>& kept, const RnnGradients<T>
         wt = each;
     }
     const T* x = entering_input(p, ws);
-    T* da = kept.gates ? kept.gates : ws.scratch<T>(Workspace::kGradient, z.gates.size);
+    // Where no gates were kept, a small layer's dA is used up by the task that makes it and can stay in that thread's L2.
+    constexpr Index kPassingBytes = Index{4} << 20;
+    const bool passing = !kept.gates && !z.large && static_cast<Index>(bytes<T>(rows * z.gates.at.row)) <= kPassingBytes;
+    T* all_da = passing ? nullptr : kept.gates ? kept.gates : ws.scratch<T>(Workspace::kGradient, z.gates.size);
     T* entering = p.state_scale ? ws.scratch<T>(Workspace::kScaledStates, p.state_copies * p.batch * th) : nullptr;
     T* reset_states = z.candidate ? ws.scratch<T>(Workspace::kResetStates, p.batch * th) : nullptr;
     T* scratch = ws.scratch<T>(Workspace::kScratch, blocks * scratch_rows);
     const Index groups = z.large ? 1 : group_count(blocks, z.partial * static_cast<Index>(sizeof(T)));
     T* partials = ws.scratch<T>(Workspace::kPartials, groups * z.partial);
     T* products = p.input_copies > 1 ? ws.scratch<T>(Workspace::kInputGradient, blocks * std::max(rows, p.steps) * f) : nullptr;
-    const WeightGradients<T> gradients{p, z, da, x, kept.states, entering, reset_states};
+    const WeightGradients<T> gradients{p, z, x, kept.states, entering, reset_states};
 
     const auto walk_back = [&](Index block) {
         const Index b = block * rows, n = b + rows < p.batch ? rows : p.batch - b;
+        T* da = passing ? thread_scratch<T, ThreadUse::kGradient>(rows * z.gates.at.row) : all_da + b * z.gates.at.row;
         RnnBackward<T> q{};
         q.rows = n, q.steps = p.steps, q.units = h;
         q.states = kept.states + b * th;
         q.initial_state = p.initial_state ? p.initial_state + b * h : nullptr;
         q.carry = kept.carry ? kept.carry + b * z.carry.at.row : nullptr;
         q.carry_at = z.carry.at;
-        q.gates = da + b * z.gates.at.row;
+        q.gates = da;
         q.z = kept.z ? kept.z + b * z.gates.at.row : nullptr;
         q.gates_at = z.gates.at;
         q.d_output = g.d_output ? g.d_output + b * (p.sequences ? th : h) : nullptr;
@@ -440,7 +445,7 @@ void rnn_backward(const Rnn<T>& p, const RnnKept<T>& kept, const RnnGradients<T>
         k.rnn_backward[static_cast<int>(p.cell)](q);
         if (entering) scale_states(p, kept.states, entering, b, b + n);
         if (g.dx) input_gradient(p, z, da, wt, g.dx, products ? products + block * std::max(rows, p.steps) * f : nullptr, b, b + n);
-        return typename WeightGradients<T>::Part{b, n, 0, z.blocks};
+        return typename WeightGradients<T>::Part{da, b, n, 0, z.blocks};
     };
     std::memset(partials, 0, bytes<T>(groups * z.partial));
     if (z.large) {
@@ -448,7 +453,7 @@ void rnn_backward(const Rnn<T>& p, const RnnKept<T>& kept, const RnnGradients<T>
         const Index per_task = (z.blocks + num_threads() - 1) / num_threads();  // each sum runs in one piece: no bits depend on it
         parallel_for((z.blocks + per_task - 1) / per_task, [&](Index task) {
             const Index first = task * per_task;
-            gradients.add({0, p.batch, first, first + per_task < z.blocks ? per_task : z.blocks - first}, partials);
+            gradients.add({all_da, 0, p.batch, first, first + per_task < z.blocks ? per_task : z.blocks - first}, partials);
         });
     } else {
         parallel_for(groups, [&](Index group) {

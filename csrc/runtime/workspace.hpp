@@ -32,8 +32,9 @@ private:
     Index size_ = 0;
 };
 
-// Scratch of the calling thread, good until its next call of this function.
-template <class T>
+// Scratch of the calling thread, one piece for each use, good until the thread's next call for that use.
+enum class ThreadUse { kStrips, kGradient, kSums };
+template <class T, ThreadUse kUse>
 T* thread_scratch(Index count) {
     thread_local Buffer buffer;
     return static_cast<T*>(buffer.reserve(count * static_cast<Index>(sizeof(T))));

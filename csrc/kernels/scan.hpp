@@ -74,7 +74,7 @@ PYRNN_INLINE void prefetch_row(const T* row, const Strides& at) {
 #pragma GCC unroll 4
     for (int b = 0; b < kBlocks; ++b)
 #pragma GCC unroll 4
-        for (int c = 0; c < kCount; ++c) __builtin_prefetch(row + b * at.block + c * kLanes<T>, 1);
+        for (int c = 0; c < kCount; ++c) __builtin_prefetch(row + b * at.block + c * kLanes<T>, 0, 2);
 }
 
 // Writes kVectors accumulators for each row and unit block.
@@ -315,13 +315,14 @@ struct BackwardTile {
         Vec<T> dh[kRows][kBlocks];
         start(dh, static_cast<const T*>(nullptr));
         if (span.first > 0) add_existing(dh, sum, hp, kBlocks * kP);
-        // What the step will read and write: asked for row by row during the product, so that it does not hold up the weights.
-        const auto ask = [&](Index r) {
-            if (step.s < 0 || span.end < blocks) return;
-            prefetch_row<kBlocks, C::kInfo.vectors>(step.gates + (row + r) * p.gates_at.row + block * p.gates_at.block, p.gates_at);
-            if (const T* h = C::reads(step)) prefetch_row<kBlocks, 1>(h + (row + r) * p.steps * p.units + column, Strides{0, 0, kP});
-            if (p.carry) prefetch_row<kBlocks, 2>(step.carry_in + (row + r) * p.carry_at.row + block * p.carry_at.block, p.carry_at);
-            if (step.d_output) prefetch_row<kBlocks, 1>(step.d_output + (row + r) * step.ld_output + column, Strides{0, 0, kP});
+        // What the next step will read and write: asked for row by row during the product, so that it does not hold up the weights.
+        const auto ask = [&](Index r) __attribute__((always_inline)) {
+            if (step.s < 2 || span.end < blocks) return;
+            const Index at = row + r, units = p.units;
+            prefetch_row<kBlocks, C::kInfo.vectors>(step.gates + at * p.gates_at.row + block * p.gates_at.block - p.gates_at.step, p.gates_at);
+            if (const T* h = C::reads(step)) prefetch_row<kBlocks, 1>(h + at * p.steps * units + column - units, Strides{0, 0, kP});
+            if (p.carry) prefetch_row<kBlocks, 2>(step.carry_in + at * p.carry_at.row + block * p.carry_at.block - p.carry_at.step, p.carry_at);
+            if (p.sequences && step.d_output) prefetch_row<kBlocks, 1>(step.d_output + at * step.ld_output + column - units, Strides{0, 0, kP});
         };
         if (step.product) recurrent_product<C>(p, dh, step.gates + p.gates_at.step, row, block, span, ask);
         if (span.end < blocks) return write(dh, sum, hp, kBlocks * kP);

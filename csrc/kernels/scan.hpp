@@ -42,11 +42,18 @@ PYRNN_INLINE void store_columns(T* p, Vec<T> v, Index n) {
     n >= kLanes<T> ? store(p, v) : store_partial(p, v, n);
 }
 
+template <class T>
+PYRNN_INLINE void copy_rows(T* out, Index ld_out, const T* in, Index ld_in, Index rows, Index n) {
+    for (Index r = 0; r < rows; ++r)
+        for (Index i = 0; i < n; ++i) out[r * ld_out + i] = in[r * ld_in + i];
+}
+
 // Where step s of a block of rows finds its data; rows stand at the strides of the problem.
 template <class T>
 struct ForwardStep {
     Index s, time;
     const T* x;
+    Index ld_x;
     const T *held, *entering;  // h_{s-1}, and as it enters U (copies of it where recurrent dropout differs by gate); or null
     Index ld_held, ld_entering, entering_copy;
     T* state;
@@ -117,7 +124,6 @@ struct ForwardTile {
     void tile(Index row) {
         constexpr int kV = C::kInfo.vectors;
         constexpr Index kP = kLanes<T>;
-        const Index ldx = p.steps * p.features;
         Vec<T> acc[kRows][kBlocks * kV];
         T* gates = step.gates ? step.gates + block * step.gates_at.block + row * step.gates_at.row : nullptr;
         if (gates)
@@ -129,7 +135,7 @@ struct ForwardTile {
         start(acc, p.bias ? p.bias + block * kV * kP : nullptr);
         constexpr int kGates = C::kInfo.gates, kU = C::kInfo.u_count;
         const Index blocks = blocks_of<T>(p.units);
-        accumulate_gates<kV, 0, kGates>(acc, step.x + row * ldx, ldx, p.x_copy, p.w_panels, block, p.features,
+        accumulate_gates<kV, 0, kGates>(acc, step.x + row * step.ld_x, step.ld_x, p.x_copy, p.w_panels, block, p.features,
                                         ahead_of<kRows, kBlocks, kGates>(p.streamed, p.w_panels, block, blocks, p.features, row, p.rows));
         if (step.entering)
             accumulate_gates<kV, C::kInfo.u_first, kU>(acc, step.entering + row * step.ld_entering, step.ld_entering,
@@ -155,6 +161,20 @@ PYRNN_INLINE void for_blocks(Index blocks, Index rows, const Run& run, bool reve
     }
     if constexpr (kWide > 1)
         if (!reversed) for_blocks<kWide / 2, kVectors, kMostRows>(blocks, rows, run, reversed, rest);
+}
+
+// Copies x_t and h_{s-1} to where rows stand an odd number of cache lines apart. In a large layer they often stand a multiple
+// of 4096 bytes apart, and the rows of a tile would fight for one set of L1.
+template <class T>
+void gather(const RnnForward<T>& p, ForwardStep<T>& step) {
+    const auto copy = [&](const T*& from, Index& ld, Index n, T* to) {
+        const Index ld_to = gathered_width(n, kLanes<T>);
+        copy_rows(to, ld_to, from, ld, p.rows, n);
+        from = to, ld = ld_to;
+    };
+    if (p.x_copy == 0) copy(step.x, step.ld_x, p.features, p.gathered);
+    if (step.entering && step.entering_copy == 0)
+        copy(step.entering, step.ld_entering, p.units, p.gathered + p.rows * gathered_width(p.features, kLanes<T>));
 }
 
 template <class T>
@@ -195,7 +215,7 @@ void scan_forward(const RnnForward<T>& p) {
         ForwardStep<T> step{};
         step.s = s;
         step.time = p.backwards ? p.steps - 1 - s : s;
-        step.x = p.x + step.time * p.features;
+        step.x = p.x + step.time * p.features, step.ld_x = p.steps * p.features;
         step.held = s == 0 ? p.initial_state : p.states + ((s - 1) % p.slots) * p.units;
         step.ld_held = s == 0 ? p.units : ld_state;
         step.entering = step.held, step.ld_entering = step.ld_held;
@@ -215,6 +235,7 @@ void scan_forward(const RnnForward<T>& p) {
             step.entering = scaled, step.ld_entering = p.units;
             step.entering_copy = p.scale_copies > 1 ? p.rows * p.units : 0;
         }
+        if (p.gathered) gather(p, step);
         const auto tile = [&](auto wide, Index block) {
             return ForwardTile<T, C, decltype(wide)::value>{p, step, fused, block};
         };
@@ -409,12 +430,6 @@ void finish_masked_rows(const RnnBackward<T>& p, const BackwardStep<T>& step, co
             C::backward(p, step, running, dh, r, block);
         }
     });
-}
-
-template <class T>
-PYRNN_INLINE void copy_rows(T* out, Index ld_out, const T* in, Index ld_in, Index rows, Index n) {
-    for (Index r = 0; r < rows; ++r)
-        for (Index i = 0; i < n; ++i) out[r * ld_out + i] = in[r * ld_in + i];
 }
 
 template <class T, class C>

@@ -320,6 +320,8 @@ void rnn_forward(const Rnn<T>& p, const RnnKept<T>& kept, T* output, T* final_st
               bytes<T>(std::min(z.lanes, h - block * z.lanes)));
     };
     T* scratch = ws.scratch<T>(Workspace::kScratch, blocks * scratch_rows);
+    const Index gathered_rows = gathered_size(rows, p.features, h, z.lanes);
+    T* gathered = asks_ahead(z, rows) ? ws.scratch<T>(Workspace::kGathered, blocks * gathered_rows) : nullptr;
     parallel_for(blocks, [&](Index block) {
         const Index b = block * rows, n = b + rows < p.batch ? rows : p.batch - b;
         RnnForward<T> q{};
@@ -339,6 +341,7 @@ void rnn_forward(const Rnn<T>& p, const RnnKept<T>& kept, T* output, T* final_st
         q.z = kept.z ? kept.z + b * z.gates.at.row : nullptr;
         q.gates_at = z.gates.at;
         q.scratch = scratch + block * scratch_rows;
+        q.gathered = gathered ? gathered + block * gathered_rows : nullptr;
         q.activation = p.activation, q.recurrent_activation = p.recurrent_activation;
         q.streamed = asks_ahead(z, n);
         for (Index r = b; r < b + n; ++r)

@@ -54,8 +54,8 @@ class Workload:
 
     @property
     def weight_bytes(self) -> int:
-        """Bytes of float32 weights that a time step reads."""
-        widths = [self.features, *self.units]
+        """Bytes of float32 weights that a time step must read: U alone where x W can be made for many steps at once."""
+        widths = [0] * len(self.units) if self.kind == "predict" else [self.features, *self.units]
         return sum(4 * (a + b) * GATES[self.cell] * b for a, b in zip(widths, self.units, strict=False))
 
     def weights(self) -> list[Array]:

@@ -181,6 +181,25 @@ def test_large_layers_of_few_rows(cell: str, batch: int) -> None:
     compare(run_rnn(_core, problem, "float32"), run_rnn(reference, problem, "float64"), (f + h) * t * batch)
 
 
+@pytest.mark.parametrize("option", ["plain", "backwards", "all", "gate-scales-all"])
+@pytest.mark.parametrize("batch", [1, 2, 18])
+@pytest.mark.parametrize("cell", CELLS)
+def test_few_rows_over_many_steps(cell: str, batch: int, option: str) -> None:
+    """x W of few rows is made some steps ahead."""
+    problem = make_rnn(cell, (batch, 70, 5, 19), OPTIONS[option])
+    compare(run_rnn(_core, problem, "float32"), run_rnn(reference, problem, "float64"), 24 * 70 * batch)
+
+
+@pytest.mark.parametrize("option", ["plain", "backwards"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_row_has_the_bits_it_has_among_many(cell: str, option: str) -> None:
+    problem = make_rnn(cell, (21, 70, 5, 19), OPTIONS[option])
+    among = run_rnn(_core, problem, "float32")["output"]
+    alone = {**problem, "d_final": [each[:1] for each in problem["d_final"]]}
+    alone.update({name: problem[name][:1] for name in ("x", "d_output")})
+    assert_same_bits({"output": among[:1].copy()}, run_rnn(_core, alone, "float32"))
+
+
 @pytest.mark.threads
 @pytest.mark.usefixtures("any_thread_count")
 @pytest.mark.parametrize("option", ["mask", "gate-scales"])

@@ -107,6 +107,7 @@ struct RnnForward {
     Strides gates_at;  // of z too
     T* scratch;        // scratch_size(rows, Hp)
     T* gathered;       // gathered_size(rows, F, H, P), where a step first gathers what enters its products, or null
+    T* hoisted;        // (kHoistedSteps, rows, V Hp), where x W of some steps is made ahead, or null
     Activation activation, recurrent_activation;
     bool streamed;  // the weights do not stay in L2 from step to step: tiles ask for them ahead
 };
@@ -140,6 +141,9 @@ struct RnnBackward {
 // Elements of scratch that either direction may use: 10 for each state (up to 4 scaled copies of h and 4 raw gates, or the
 // running gradients, and 2 of a cell's own), and 8 rows of temporaries behind them.
 constexpr Index scratch_size(Index rows, Index hp) { return (10 * rows + 8) * hp; }
+
+// So many rows are few: a step is bound by the reading of its weights. And so many steps read W at once then.
+constexpr Index kFewRows = 2, kHoistedSteps = 32;
 
 // n elements, rounded up to an odd number of vectors.
 constexpr Index gathered_width(Index n, Index lanes) { return ((n + lanes - 1) / lanes | 1) * lanes; }

@@ -52,7 +52,7 @@ PYRNN_INLINE void copy_rows(T* out, Index ld_out, const T* in, Index ld_in, Inde
 template <class T>
 struct ForwardStep {
     Index s, time;
-    const T* x;
+    const T *x, *hoisted;  // hoisted: bias + x_t W, (rows, V Hp), where it is there already
     Index ld_x;
     const T *held, *entering;  // h_{s-1}, and as it enters U (copies of it where recurrent dropout differs by gate); or null
     Index ld_held, ld_entering, entering_copy;
@@ -132,11 +132,18 @@ struct ForwardTile {
                 if (p.carry) prefetch_row<kBlocks, 2>(step.carry_out + r * p.carry_at.row + block * p.carry_at.block, p.carry_at);
                 prefetch_row<kBlocks, 1>(step.state + r * p.slots * p.units + block * kP, Strides{0, 0, kP});
             }
-        start(acc, p.bias ? p.bias + block * kV * kP : nullptr);
         constexpr int kGates = C::kInfo.gates, kU = C::kInfo.u_count;
         const Index blocks = blocks_of<T>(p.units);
-        accumulate_gates<kV, 0, kGates>(acc, step.x + row * step.ld_x, step.ld_x, p.x_copy, p.w_panels, block, p.features,
-                                        ahead_of<kRows, kBlocks, kGates>(p.streamed, p.w_panels, block, blocks, p.features, row, p.rows));
+        if (step.hoisted) {
+#pragma GCC unroll 16
+            for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 16
+                for (int c = 0; c < kBlocks * kV; ++c) acc[r][c] = load(step.hoisted + ((row + r) * blocks + block) * kV * kP + c * kP);
+        } else {
+            start(acc, p.bias ? p.bias + block * kV * kP : nullptr);
+            accumulate_gates<kV, 0, kGates>(acc, step.x + row * step.ld_x, step.ld_x, p.x_copy, p.w_panels, block, p.features,
+                                            ahead_of<kRows, kBlocks, kGates>(p.streamed, p.w_panels, block, blocks, p.features, row, p.rows));
+        }
         if (step.entering)
             accumulate_gates<kV, C::kInfo.u_first, kU>(acc, step.entering + row * step.ld_entering, step.ld_entering,
                                                        step.entering_copy, p.u_panels, block, p.units,
@@ -202,11 +209,45 @@ void hold_masked_rows(const RnnForward<T>& p, const ForwardStep<T>& step) {
     }
 }
 
+// bias + x_t W of one row of the batch: the tile's rows are time steps.
+template <class T, class C, int kBlocks>
+struct InputTile {
+    const RnnForward<T>& p;
+    const T* x;
+    Index ld;
+    T* to;
+    Index ld_to, block;
+
+    template <int kRows>
+    void tile(Index row) {
+        constexpr int kV = C::kInfo.vectors;
+        constexpr Index kP = kLanes<T>;
+        Vec<T> acc[kRows][kBlocks * kV];
+        start(acc, p.bias ? p.bias + block * kV * kP : nullptr);
+        accumulate_gates<kV, 0, C::kInfo.gates>(acc, x + row * ld, ld, 0, p.w_panels, block, p.features, Ahead<T>{});
+        write_gates<kV>(acc, to + row * ld_to + block * kV * kP, Strides{ld_to, 0, kV * kP});
+    }
+};
+
+// A step of a few rows takes as long as the reading of its weights. W is read once for kHoistedSteps of them instead; the sums
+// are the same chains of multiply-adds, so the bits do not change.
+template <class T, class C>
+void hoist_input(const RnnForward<T>& p, Index first) {
+    constexpr int kV = C::kInfo.vectors, kWide = kV == 1 ? 2 : 1;
+    const Index blocks = blocks_of<T>(p.units), wide = blocks * kV * kLanes<T>, left = p.steps - first;
+    const Index steps = left < kHoistedSteps ? left : kHoistedSteps, time = p.backwards ? p.steps - 1 - first : first;
+    for (Index r = 0; r < p.rows; ++r)
+        for_blocks<kWide, kV>(blocks, steps, [&](auto width, Index block) {
+            return InputTile<T, C, decltype(width)::value>{p, p.x + (r * p.steps + time) * p.features, p.backwards ? -p.features : p.features,
+                                                           p.hoisted + r * wide, p.rows * wide, block};
+        });
+}
+
 template <class T, class C>
 void scan_forward(const RnnForward<T>& p) {
     constexpr int kV = C::kInfo.vectors, kWide = kV == 1 ? 2 : 1;
     // With few rows many blocks of units keep enough sums in flight instead.
-    constexpr int kFewRows = 2, kWideFewRows = 8 / kV;
+    constexpr int kWideFewRows = 8 / kV;
     const Index blocks = blocks_of<T>(p.units), hp = blocks * kLanes<T>, ld_state = p.slots * p.units;
     const bool fused = C::fused(p.activation, p.recurrent_activation);
     T* scaled = p.scratch;                    // (copies, rows, H)
@@ -236,6 +277,10 @@ void scan_forward(const RnnForward<T>& p) {
             step.entering_copy = p.scale_copies > 1 ? p.rows * p.units : 0;
         }
         if (p.gathered) gather(p, step);
+        if (p.hoisted) {
+            if (s % kHoistedSteps == 0) hoist_input<T, C>(p, s);
+            step.hoisted = p.hoisted + s % kHoistedSteps * p.rows * kV * hp;
+        }
         const auto tile = [&](auto wide, Index block) {
             return ForwardTile<T, C, decltype(wide)::value>{p, step, fused, block};
         };

@@ -322,6 +322,9 @@ void rnn_forward(const Rnn<T>& p, const RnnKept<T>& kept, T* output, T* final_st
     T* scratch = ws.scratch<T>(Workspace::kScratch, blocks * scratch_rows);
     const Index gathered_rows = gathered_size(rows, p.features, h, z.lanes);
     T* gathered = asks_ahead(z, rows) ? ws.scratch<T>(Workspace::kGathered, blocks * gathered_rows) : nullptr;
+    // Only the last block can have few rows.
+    const bool hoists = (p.batch - 1) % rows < kFewRows && p.steps > 1 && p.input_copies == 1;
+    T* hoisted = hoists ? ws.scratch<T>(Workspace::kHoisted, kHoistedSteps * kFewRows * z.width) : nullptr;
     parallel_for(blocks, [&](Index block) {
         const Index b = block * rows, n = b + rows < p.batch ? rows : p.batch - b;
         RnnForward<T> q{};
@@ -342,6 +345,7 @@ void rnn_forward(const Rnn<T>& p, const RnnKept<T>& kept, T* output, T* final_st
         q.gates_at = z.gates.at;
         q.scratch = scratch + block * scratch_rows;
         q.gathered = gathered ? gathered + block * gathered_rows : nullptr;
+        q.hoisted = n <= kFewRows ? hoisted : nullptr;
         q.activation = p.activation, q.recurrent_activation = p.recurrent_activation;
         q.streamed = asks_ahead(z, n);
         for (Index r = b; r < b + n; ++r)

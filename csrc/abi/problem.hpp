@@ -110,6 +110,7 @@ struct RnnForward {
     T* hoisted;        // (kHoistedSteps, rows, V Hp), where x W of some steps is made ahead, or null
     Activation activation, recurrent_activation;
     bool streamed;  // the weights do not stay in L2 from step to step: tiles ask for them ahead
+    bool reversed;  // with few rows: the first step walks the unit blocks from the last to the first
 };
 
 // Its BPTT. gates become dA; states, carry, z and the strides are as in forward.

@@ -246,8 +246,9 @@ void hoist_input(const RnnForward<T>& p, Index first) {
 template <class T, class C>
 void scan_forward(const RnnForward<T>& p) {
     constexpr int kV = C::kInfo.vectors, kWide = kV == 1 ? 2 : 1;
-    // With few rows many blocks of units keep enough sums in flight instead.
-    constexpr int kWideFewRows = 8 / kV;
+    // With few rows many blocks of units keep enough sums in flight instead. One step of a stream walks one at a time: L1 then
+    // still holds the last of them when the next step turns round.
+    constexpr int kWideFewRows = 8 / kV, kWideOneStep = kV == 1 ? 8 : 1;
     const Index blocks = blocks_of<T>(p.units), hp = blocks * kLanes<T>, ld_state = p.slots * p.units;
     const bool fused = C::fused(p.activation, p.recurrent_activation);
     T* scaled = p.scratch;                    // (copies, rows, H)
@@ -285,7 +286,9 @@ void scan_forward(const RnnForward<T>& p) {
             return ForwardTile<T, C, decltype(wide)::value>{p, step, fused, block};
         };
         // A few rows are bound by the reading of weights: walked to and fro, what the caches hold of them is of use again.
-        if (p.rows <= kFewRows) for_blocks<kWideFewRows, kV, kFewRows>(blocks, p.rows, tile, s % 2 == 1);
+        const bool reversed = (s % 2 == 1) != p.reversed;
+        if (p.rows <= kFewRows && p.steps == 1) for_blocks<kWideOneStep, kV, kFewRows>(blocks, p.rows, tile, reversed);
+        else if (p.rows <= kFewRows) for_blocks<kWideFewRows, kV, kFewRows>(blocks, p.rows, tile, reversed);
         else for_blocks<kWide, kV>(blocks, p.rows, tile);
         if (!fused) C::forward_rows(p, step);
         if (p.mask) hold_masked_rows(p, step);

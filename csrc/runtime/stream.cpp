@@ -87,6 +87,7 @@ void Stream<T>::step(const T* x) {
                 RnnForward<T>& q = stage.recurrent;
                 q.x = x;
                 k.rnn_forward[stage.cell](q);
+                q.reversed = !q.reversed;  // what L1 holds of the weights is of use again
                 std::memcpy(const_cast<T*>(q.initial_state), stage.output, static_cast<std::size_t>(batch_ * n) * sizeof(T));
                 break;
             }

@@ -62,6 +62,7 @@ struct GemmTn {
     T* c;
     Index ldc, c_offset;
     T* scratch;  // gemm_tn_scratch(m)
+    bool (*interrupted)();  // asked with each chunk, if not null: whether to return early
 };
 // Rows summed between two visits of a place in C, and rows left free behind each strip of them.
 constexpr Index kGemmTnChunk = 256, kGemmTnGap = 3;
@@ -111,6 +112,7 @@ struct RnnForward {
     Activation activation, recurrent_activation;
     bool streamed;  // the weights do not stay in L2 from step to step: tiles ask for them ahead
     bool reversed;  // with few rows: the first step walks the unit blocks from the last to the first
+    bool (*interrupted)();  // asked every kStepsBetweenAsking steps, if not null: whether to return early
 };
 
 // Its BPTT. gates become dA; states, carry, z and the strides are as in forward.
@@ -137,11 +139,14 @@ struct RnnBackward {
     T* scratch;                               // scratch_size(rows, Hp)
     Activation activation, recurrent_activation;
     bool streamed;  // as in forward
+    bool (*interrupted)();
 };
 
 // Elements of scratch that either direction may use: 10 for each state (up to 4 scaled copies of h and 4 raw gates, or the
 // running gradients, and 2 of a cell's own), and 8 rows of temporaries behind them.
 constexpr Index scratch_size(Index rows, Index hp) { return (10 * rows + 8) * hp; }
+
+constexpr Index kStepsBetweenAsking = 64;
 
 // So many rows are few: a step is bound by the reading of its weights. And so many steps read W at once then.
 constexpr Index kFewRows = 2, kHoistedSteps = 32;

@@ -66,6 +66,16 @@ PYBIND11_MODULE(_core, m) {
     choose_table();
     m.doc() = "The compiled core of pyrnn; signatures and shapes stand in _core.pyi.";
     py::class_<Workspace>(m, "Workspace").def(py::init<>());
+    set_signal_check([] {
+        py::gil_scoped_acquire acquire;
+        return PyErr_CheckSignals() != 0;
+    });
+    py::register_exception_translator([](std::exception_ptr error) {
+        try {
+            if (error) std::rethrow_exception(error);
+        } catch (const Interrupted&) {  // by a signal, whose exception Python holds already
+        }
+    });
     bind_rnn(m);
     bind_conv(m);
     bind_layer_norm(m);

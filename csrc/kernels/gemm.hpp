@@ -333,6 +333,7 @@ void gemm_tn(const GemmTn<T>& p) {
     const Index total = p.sequences * p.rows;
     const bool strips = p.m >= kCopyRows && p.runs * p.run >= kCopyVectors * kP, threes = p.run == 3 * kP, ones = p.run == kP;
     for (Index first = 0; first < total; first += kGemmTnChunk) {
+        if (p.interrupted && p.interrupted()) return;
         const Index count = first + kGemmTnChunk < total ? kGemmTnChunk : total - first;
         if (strips && threes) copy_strips<kTnRows<3>>(p, first, count);
         else if (strips) copy_strips<kTnRows<2>>(p, first, count);

@@ -254,6 +254,7 @@ void scan_forward(const RnnForward<T>& p) {
     T* scaled = p.scratch;                    // (copies, rows, H)
     T* raw = p.scratch + 4 * p.rows * hp;     // (rows, V Hp), where gates are needed and not kept
     for (Index s = 0; s < p.steps; ++s) {
+        if (s % kStepsBetweenAsking == kStepsBetweenAsking - 1 && p.interrupted && p.interrupted()) return;
         ForwardStep<T> step{};
         step.s = s;
         step.time = p.backwards ? p.steps - 1 - s : s;
@@ -495,6 +496,7 @@ void scan_backward(const RnnBackward<T>& p) {
     const Index block_bytes = p.rows * kV * kP * static_cast<Index>(sizeof(T)), fitting = kSpanBytes / block_bytes + 1;
     const Index width = p.streamed && !p.state_scale && fitting < blocks ? fitting : blocks;
     for (Index s = p.steps - 1; s >= -1; --s) {
+        if (s % kStepsBetweenAsking == kStepsBetweenAsking - 1 && p.interrupted && p.interrupted()) return;
         BackwardStep<T> step{};
         step.s = s;
         step.time = p.backwards ? p.steps - 1 - s : s;

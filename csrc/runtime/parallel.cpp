@@ -4,11 +4,13 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <time.h>
 
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdlib>
+#include <exception>
 #include <fstream>
 #include <mutex>
 #include <string>
@@ -21,6 +23,48 @@ namespace {
 constexpr int kMaxThreads = 256;
 // How long an idle worker spins before it sleeps: longer than the gap between two operations of a training step.
 constexpr auto kSpin = std::chrono::microseconds(50);
+
+bool (*signal_check)() = nullptr;
+
+// One for each parallel_for that is no part of another: whether its caller was told to stop, which only the caller's thread
+// checks, or a task failed (memory ran out); then the tasks that are left are not begun.
+class Watch {
+public:
+    bool stopped() const { return stopped_.load(std::memory_order_relaxed); }
+    void fail(std::exception_ptr error) {
+        std::lock_guard<std::mutex> lock(mutex_);
+        if (!error_) error_ = error;
+        stopped_.store(true);
+    }
+    void raise() const {
+        if (error_) std::rethrow_exception(error_);
+        if (stopped()) throw Interrupted();
+    }
+    void check() {
+        constexpr long kMilliseconds = 50;
+        const long now = milliseconds();
+        if (now - last_ < kMilliseconds) return;
+        last_ = now;
+        if (signal_check && signal_check()) stopped_.store(true, std::memory_order_relaxed);
+    }
+
+private:
+    static long milliseconds() {
+        timespec now;
+#if defined(CLOCK_MONOTONIC_COARSE)
+        clock_gettime(CLOCK_MONOTONIC_COARSE, &now);  // a few nanoseconds, where the exact one takes tens
+#else
+        clock_gettime(CLOCK_MONOTONIC, &now);
+#endif
+        return static_cast<long>(now.tv_sec) * 1000 + now.tv_nsec / 1000000;
+    }
+    std::atomic<bool> stopped_{false};
+    std::mutex mutex_;
+    std::exception_ptr error_;
+    long last_ = milliseconds();
+};
+thread_local Watch* watch = nullptr;  // of the parallel_for whose task this thread is running
+thread_local bool is_caller = false;
 
 // Each thread, the caller being the first, begins with its own share of the tasks and then helps the others: what a layer's
 // forward left in a core's cache is there for its backward.
@@ -42,6 +86,7 @@ public:
         {
             std::lock_guard<std::mutex> lock(mutex_);
             task_ = &task;
+            watch_ = watch;
             const Index shares = static_cast<Index>(shares_.size());
             for (Index i = 0; i < shares; ++i) {
                 Share& share = shares_[static_cast<std::size_t>(i)];
@@ -65,7 +110,11 @@ private:
         const FlushSubnormals flush;
         for (std::size_t k = 0; k < shares_.size(); ++k) {
             Share& share = shares_[(own + k) % shares_.size()];
-            for (Index i; (i = share.next.fetch_add(1)) < share.end;) (*task_)(i);
+            try {
+                for (Index i; (i = share.next.fetch_add(1)) < share.end && !interrupted();) (*task_)(i);
+            } catch (...) {
+                watch->fail(std::current_exception());
+            }
         }
     }
     void work(std::size_t own) {
@@ -80,7 +129,9 @@ private:
                 seen = generation_.load();
                 if (stop_) return;
             }
+            watch = watch_;
             take(own);
+            watch = nullptr;
             pending_.fetch_sub(1, std::memory_order_release);
         }
     }
@@ -92,6 +143,7 @@ private:
     std::atomic<unsigned> generation_{0};
     std::atomic<int> pending_{0};
     const std::function<void(Index)>* task_ = nullptr;
+    Watch* watch_ = nullptr;
     bool stop_ = false;
 };
 
@@ -149,20 +201,45 @@ void set_num_threads(int count) {
     threads.store(count);
 }
 
-void parallel_for(Index count, const std::function<void(Index)>& task) {
+bool interrupted() {
+    if (!watch) return false;
+    if (is_caller) watch->check();
+    return watch->stopped();
+}
+
+void set_signal_check(bool (*check)()) { signal_check = check; }
+
+namespace {
+
+void run_tasks(Index count, const std::function<void(Index)>& task) {
     static const int registered = pthread_atfork(nullptr, nullptr, forget_after_fork);
     (void)registered;
     const int wanted = num_threads();
     std::unique_lock<std::mutex> lock(*guard, std::defer_lock);
     if (count < 2 || wanted < 2 || inside || !lock.try_lock()) {
         const FlushSubnormals flush;
-        for (Index i = 0; i < count; ++i) task(i);
+        for (Index i = 0; i < count && !interrupted(); ++i) task(i);
         return;
     }
     if (!pool) pool = new ThreadPool(wanted - 1);
     inside = true;
     pool->run(count, task);
     inside = false;
+}
+
+}  // namespace
+
+void parallel_for(Index count, const std::function<void(Index)>& task) {
+    if (watch) return run_tasks(count, task);  // a part of another: that one's caller throws
+    Watch own;
+    watch = &own, is_caller = true;
+    try {
+        run_tasks(count, task);
+    } catch (...) {
+        own.fail(std::current_exception());
+    }
+    watch = nullptr, is_caller = false;
+    own.raise();
 }
 
 }  // namespace pyrnn

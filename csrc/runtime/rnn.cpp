@@ -220,6 +220,7 @@ private:
         const Strides sums = z.sums(m, count);
         q.c = c + part.block * sums.block + lane, q.ldc = sums.row, q.c_offset = sums.block;
         q.scratch = thread_scratch<T, ThreadUse::kStrips>(gemm_tn_scratch(m));
+        q.interrupted = interrupted;
         kernels<T>().gemm_tn(q);
     }
 };
@@ -348,6 +349,7 @@ void rnn_forward(const Rnn<T>& p, const RnnKept<T>& kept, T* output, T* final_st
         q.hoisted = n <= kFewRows ? hoisted : nullptr;
         q.activation = p.activation, q.recurrent_activation = p.recurrent_activation;
         q.streamed = asks_ahead(z, n);
+        q.interrupted = interrupted;
         for (Index r = b; r < b + n; ++r)
             for_carry(r, 0, [&](T* at, Index unit, std::size_t size) {
                 std::memset(at, 0, bytes<T>(z.lanes));
@@ -449,6 +451,7 @@ void rnn_backward(const Rnn<T>& p, const RnnKept<T>& kept, const RnnGradients<T>
         q.scratch = scratch + block * scratch_rows;
         q.activation = p.activation, q.recurrent_activation = p.recurrent_activation;
         q.streamed = asks_ahead(z, n);
+        q.interrupted = interrupted;
         k.rnn_backward[static_cast<int>(p.cell)](q);
         if (entering) scale_states(p, kept.states, entering, b, b + n);
         if (g.dx) input_gradient(p, z, da, wt, g.dx, products ? products + block * std::max(rows, p.steps) * f : nullptr, b, b + n);

@@ -1,0 +1,65 @@
+"""Ctrl-C: a long computation ends early, and what the model holds stays as it was."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+from pyrnn import backend, layers
+from pyrnn.models import Sequential
+
+# One batch of a SimpleRNN takes some tenths of a second on a fast core, so that a signal after one meets the kernel.
+BATCH, STEPS, UNITS = 16, 10000, 256
+X = np.random.default_rng(0).normal(size=(BATCH, STEPS, 1)).astype(np.float32)
+
+
+@contextmanager
+def interrupted_after(seconds: float) -> Iterator[None]:
+    """A KeyboardInterrupt as Ctrl-C raises it, `seconds` from now."""
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.usefixtures("any_thread_count")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_backward_ends_early(threads: int) -> None:
+    backend.set_num_threads(threads)
+    rng = np.random.default_rng(1)
+    weights = [rng.normal(size=(rows, UNITS)).astype(np.float32) / 16 for rows in (1, UNITS)]
+    options = {
+        "activation": "tanh", "recurrent_activation": None, "initial_state": None, "mask": None, "input_scale": None,
+        "state_scale": None, "go_backwards": False, "return_sequences": False, "zero_output_for_mask": False,
+        "workspace": backend.Workspace(), "version": 1,
+    }  # fmt: skip
+    *_, saved = backend.rnn_forward("simple_rnn", X, *weights, None, training=True, **options)
+    gradients = {"d_kernel": np.full_like(weights[0], np.nan), "d_recurrent_kernel": np.full_like(weights[1], np.nan)}
+    dy = np.ones((BATCH, UNITS), np.float32)
+    with interrupted_after(0.1):
+        backend.rnn_backward(
+            "simple_rnn", X, *weights, saved, dy, d_final_state=None, d_bias=None, need_dx=False, **gradients, **options
+        )
+    assert all(np.isnan(gradient).all() for gradient in gradients.values()), "backward ran to its end"
+
+
+@pytest.mark.usefixtures("any_thread_count")
+def test_a_model_goes_on_after_an_interrupt() -> None:
+    backend.set_num_threads(2)
+    model = Sequential([layers.Input((None, 1)), layers.SimpleRNN(UNITS), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    y = np.ones((BATCH, 1), np.float32)
+    expected, before = model.predict(X[:, :50], verbose=0), model.get_weights()
+    with interrupted_after(0.1):
+        model.fit(X, y, epochs=1, batch_size=BATCH, verbose=0)
+    assert all(np.array_equal(old, new) for old, new in zip(before, model.get_weights(), strict=True))
+    assert model.predict(X[:, :50], verbose=0).tobytes() == expected.tobytes()
+    assert np.isfinite(model.train_on_batch(X[:, :50], y))

@@ -200,7 +200,11 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     "synchronized": (lambda: layers.BatchNormalization(synchronized=True), ValueError, "synchronized"),
     "renorm": (lambda: layers.BatchNormalization(renorm=True, renorm_clipping={"a": 1}), ValueError, "among rmax"),
     "groups": (lambda: layers.GroupNormalization(3).build((2, 4)), ValueError, "multiple of groups=3, got 4"),
-    "rms": (lambda: layers.LayerNormalization(rms_scaling=True), ValueError, "use RMSNormalization"),
+    "rms": (
+        lambda: pyrnn.Sequential([layers.LayerNormalization(rms_scaling=True, input_shape=(6, 4))]).stream(1),
+        ValueError,
+        "has rms_scaling, which cannot run one time step at a time",
+    ),
     "slope": (lambda: layers.LeakyReLU(-1), ValueError, "negative_slope must be a number of at least 0, got -1"),
     "max_value": (lambda: layers.ReLU(-1), ValueError, "max_value must be a number of at least 0"),
     "shared_axes": (lambda: layers.PReLU(shared_axes=0).build((2, 3)), ValueError, "not hold the batch axis"),

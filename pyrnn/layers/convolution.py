@@ -36,8 +36,9 @@ def check_data_format(owner: str, data_format: Any) -> None:
 def window(owner: str, steps: int, size: int, stride: int, dilation: int, padding: str) -> tuple[int, int, int]:
     """(padding before, padding after, output steps); "same" as TensorFlow has it: the odd one goes after."""
     reach = (size - 1) * dilation
-    if padding == "valid" and steps <= reach:
-        raise ValueError(f"{owner} with padding='valid' needs at least {reach + 1} steps, got {steps}")
+    needed = reach + 1 if padding == "valid" else 1
+    if steps < needed:
+        raise ValueError(f"{owner} with padding={padding!r} needs at least {needed} steps, got {steps}")
     if padding == "valid":
         return 0, 0, -(-(steps - reach) // stride)
     out = -(-steps // stride)

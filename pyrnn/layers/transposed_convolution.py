@@ -84,6 +84,8 @@ class Conv1DTranspose(Affine):
         """(steps of the whole, steps cut off before (zeros, where negative), steps of the output)."""
         stride, reach = self.strides[0], (self.kernel_size[0] - 1) * self.dilation_rate[0] + 1
         whole, more = (time - 1) * stride + reach, None if self.output_padding is None else self.output_padding[0]
+        if time < 1:
+            raise ValueError(f"Conv1DTranspose needs at least 1 step, got {time}")
         if self.padding == "valid":
             return whole, 0, whole + (max(reach, stride) - reach if more is None else more)
         out = time * stride if more is None else (time - 1) * stride + reach % 2 + more

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pyrnn import registry
+from pyrnn import losses, registry
 from pyrnn.metrics.accuracy import (
     Accuracy,
     BinaryAccuracy,
@@ -216,6 +216,8 @@ def get(identifier: Any) -> Any:
     if registry.is_function(identifier):
         identifier = described(identifier)
     if callable(identifier) and not isinstance(identifier, type | Metric):
+        if identifier is losses.FUNCTIONS["zero_safe_mape"]:  # leaves samples out of the mean, as no function can
+            return ZeroSafeMAPE()
         return MeanMetricWrapper(identifier)
     return registry.get("metric", identifier, {**NAMES, "MeanMetricWrapper": MeanMetricWrapper}, Metric)
 

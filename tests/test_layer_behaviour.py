@@ -200,7 +200,11 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     "synchronized": (lambda: layers.BatchNormalization(synchronized=True), ValueError, "synchronized"),
     "renorm": (lambda: layers.BatchNormalization(renorm=True, renorm_clipping={"a": 1}), ValueError, "among rmax"),
     "groups": (lambda: layers.GroupNormalization(3).build((2, 4)), ValueError, "multiple of groups=3, got 4"),
-    "rms": (lambda: layers.LayerNormalization(rms_scaling=True), ValueError, "use RMSNormalization"),
+    "rms": (
+        lambda: pyrnn.Sequential([layers.LayerNormalization(rms_scaling=True, input_shape=(6, 4))]).stream(1),
+        ValueError,
+        "has rms_scaling, which cannot run one time step at a time",
+    ),
     "slope": (lambda: layers.LeakyReLU(-1), ValueError, "negative_slope must be a number of at least 0, got -1"),
     "max_value": (lambda: layers.ReLU(-1), ValueError, "max_value must be a number of at least 0"),
     "shared_axes": (lambda: layers.PReLU(shared_axes=0).build((2, 3)), ValueError, "not hold the batch axis"),
@@ -215,6 +219,38 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     "mean alone": (lambda: layers.Normalization(mean=1.0), ValueError, "mean and variance must be given together"),
     "given": (lambda: layers.Normalization(mean=1.0, variance=1.0).adapt(X), ValueError, "they were given"),
     "no data": (lambda: layers.Normalization().adapt([]), ValueError, "at least one sample"),
+    "causal": (lambda: layers.DepthwiseConv1D(2, padding="causal"), ValueError, "unknown padding 'causal'"),
+    "depth_multiplier": (lambda: layers.SeparableConv1D(3, 2, depth_multiplier=0), ValueError, "depth_multiplier must"),
+    "filters": (lambda: layers.SeparableConv1D(0, 2), ValueError, "filters must be a positive integer, got 0"),
+    "channels first": (
+        lambda: layers.DepthwiseConv1D(2, data_format="channels_first"),
+        ValueError,
+        "DepthwiseConv1D has only data_format='channels_last'",
+    ),
+    "few steps": (
+        lambda: layers.SeparableConv1D(3, 4, dilation_rate=2)(X), ValueError, "at least 7 steps, got 6",
+    ),
+    "fewer steps": (
+        lambda: both(layers.DepthwiseConv1D(4), (2, 6, 3), (2, 3, 3)), ValueError, "at least 4 steps, got 3",
+    ),
+    "no steps": (lambda: layers.DepthwiseConv1D(4, padding="same")(X[:, :0]), ValueError, "at least 1 steps, got 0"),
+    "no steps to grow": (lambda: layers.Conv1DTranspose(3, 4)(X[:, :0]), ValueError, "at least 1 step, got 0"),
+    "output_padding": (
+        lambda: layers.Conv1DTranspose(3, 4, strides=2, output_padding=2),
+        ValueError,
+        "output_padding must be at least 0 and less than strides=2, got 2",
+    ),
+    "output_padding's kind": (
+        lambda: layers.Conv1DTranspose(3, 4, output_padding=0.5), TypeError, "output_padding must be None or an",
+    ),
+    "nothing left": (
+        lambda: layers.Conv1DTranspose(3, 4, padding="same", output_padding=0)(X[:, :1]),
+        ValueError,
+        "must give at least 1 step, 1 with output_padding=0 give 0",
+    ),
+    "strides and dilation": (
+        lambda: layers.Conv1DTranspose(3, 4, strides=2, dilation_rate=2), ValueError, "not both, got 2 and 2",
+    ),
     "function": (lambda: layers.Lambda(3), TypeError, "function must be a function"),
     "batch": (lambda: layers.Lambda(lambda x: x[:1])(X), ValueError, "must keep the batch of 3"),
     "bytecode": (

@@ -34,8 +34,19 @@ CASES: dict[str, list[tuple[dict[str, Any], tuple[int, ...]]]] = {
         ({"filters": 4, "kernel_size": 3, "groups": 2, "activation": "softmax"}, (2, 6, 4)),
         ({"filters": 2, "kernel_size": 2, "dilation_rate": 2, "padding": "causal", "use_bias": False}, (2, 6, 4)),
     ],
+    "Conv1DTranspose": [
+        ({"filters": 3, "kernel_size": 2}, (2, 6, 4)),
+        ({"filters": 3, "kernel_size": 3, "strides": 2, "padding": "same", "activation": "tanh"}, (2, 6, 4)),
+        ({"filters": 2, "kernel_size": 2, "strides": 4, "output_padding": 3, "activation": "softmax"}, (2, 6, 4)),
+        ({"filters": 2, "kernel_size": 2, "dilation_rate": 2, "use_bias": False}, (2, 6, 4)),
+    ],
     "Cropping1D": [({"cropping": (1, 0)}, (2, 3, 4)), ({"cropping": 1}, (2, 3, 4))],
     "Dense": [({"units": 3, "activation": "tanh"}, (2, 4)), ({"units": 3, "use_bias": False}, (2, 3, 4))],
+    "DepthwiseConv1D": [
+        ({"kernel_size": 2}, (2, 6, 4)),
+        ({"kernel_size": 3, "strides": 2, "padding": "same", "activation": "tanh"}, (2, 6, 4)),
+        ({"kernel_size": 3, "depth_multiplier": 2, "dilation_rate": 2, "use_bias": False}, (2, 6, 4)),
+    ],
     "Dropout": [({"rate": 0.0}, (2, 4))],
     "ELU": [({}, (2, 3, 4)), ({"alpha": 0.3}, (2, 3, 4))],
     "Embedding": [
@@ -100,6 +111,11 @@ CASES: dict[str, list[tuple[dict[str, Any], tuple[int, ...]]]] = {
     "RepeatVector": [({"n": 3}, (2, 4))],
     "Rescaling": [({"scale": 2.0, "offset": 1.0}, (2, 4))],
     "Reshape": [({"target_shape": (2, -1)}, (2, 3, 4))],
+    "SeparableConv1D": [
+        ({"filters": 3, "kernel_size": 2}, (2, 6, 4)),
+        ({"filters": 3, "kernel_size": 3, "strides": 2, "padding": "same", "activation": "softmax"}, (2, 6, 4)),
+        ({"filters": 2, "kernel_size": 3, "depth_multiplier": 2, "use_bias": False}, (2, 6, 4)),
+    ],
     "SimpleRNN": [
         ({"units": 3}, (2, 5, 4)),
         ({"units": 3, "return_sequences": True, "go_backwards": True}, (2, 5, 4)),

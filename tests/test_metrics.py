@@ -165,3 +165,23 @@ def test_the_first_of_equal_predictions_are_the_top() -> None:
     assert metrics.Precision(top_k=2)(true, pred) == pytest.approx((1 + 1) / 4)
     assert metrics.Recall(top_k=2, class_id=2)(true, pred) == 0
     assert metrics.Precision(top_k=9)(true, pred) == pytest.approx(4 / 8)
+
+
+@pytest.mark.parametrize("name", ["mean_squared_error", "cosine_similarity", "log_cosh", "huber"])
+def test_functions_of_losses_are_metrics_of_their_name_and_sign(name: str) -> None:
+    metric = metrics.get(losses.FUNCTIONS[name])
+    assert metric.name == name
+    assert metric(T, P) == pytest.approx(float(np.mean(losses.FUNCTIONS[name](T, P))))
+
+
+def test_a_function_that_leaves_samples_out_is_its_metric() -> None:
+    true, pred = np.array([[0.0, 2.0], [0.0, 0.0]]), np.array([[1.0, 1.0], [2.0, 3.0]])
+    assert metrics.get(losses.FUNCTIONS["zero_safe_mape"])(true, pred) == metrics.ZeroSafeMAPE()(true, pred) == 50
+
+
+@pytest.mark.parametrize("name", ["sparse_categorical_accuracy", "sparse_top_k_categorical_accuracy"])
+def test_functions_refuse_labels_of_another_shape(name: str) -> None:
+    with pytest.raises(ValueError, match=r"y_true must have shape \(4,\) of class numbers, got \(3,\)"):
+        getattr(metrics, name)(np.zeros(3), np.zeros((4, 2)))
+    with pytest.raises(ValueError, match="k must be a positive integer"):
+        metrics.top_k_categorical_accuracy(np.eye(3), np.eye(3), k=0)

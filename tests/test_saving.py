@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import re
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -88,3 +93,150 @@ def test_names_and_unbuilt_models_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="built before"):
         pyrnn.Sequential([Dense(1)]).save(tmp_path / "m.keras")
     assert list(tmp_path.iterdir()) == []
+
+
+HUGE = (1 << 20, 1 << 20, 1 << 10)
+
+
+def replaced(group: Any, name: str, **options: Any) -> None:
+    del group[name]
+    group.create_dataset(name, **options)
+
+
+def link_to(link: Any) -> Callable[[Any, str], None]:
+    def change(group: Any, name: str) -> None:
+        del group[name]
+        group[name] = link
+
+    return change
+
+
+def virtual(group: Any, name: str) -> None:
+    shape = group[name].shape
+    layout = h5py.VirtualLayout(shape, "float32")
+    layout[...] = h5py.VirtualSource("other.h5", "x", shape)
+    del group[name]
+    group.create_virtual_dataset(name, layout)
+
+
+def outside(group: Any, name: str) -> None:
+    shape = group[name].shape
+    replaced(group, name, shape=shape, dtype="f4", external=[("other.raw", 0, h5py.h5f.UNLIMITED)])
+
+
+def removed(group: Any, name: str) -> None:
+    del group[name]
+
+
+# What became of one array of a file -> what the refusal says.
+CHANGES: dict[str, tuple[Callable[[Any, str], None], str]] = {
+    "huge": (lambda g, n: replaced(g, n, shape=HUGE, chunks=(64, 64, 8), dtype="f4"), rf"holds \({HUGE[0]}, "),
+    "long strings": (lambda g, n: replaced(g, n, shape=g[n].shape, dtype="S999999999"), r"holds \|S999999999"),
+    "words": (lambda g, n: replaced(g, n, shape=g[n].shape, dtype=h5py.string_dtype()), "holds object"),
+    "complex": (lambda g, n: replaced(g, n, shape=g[n].shape, dtype="c8"), "holds complex64"),
+    "other shape": (lambda g, n: replaced(g, n, data=np.ones((2, 2), "f4")), r"holds \(2, 2\)"),
+    "nothing": (lambda g, n: replaced(g, n, data=h5py.Empty("f4")), "holds None"),
+    "link to a file": (link_to(h5py.ExternalLink("other.h5", "/x")), "missing or no array"),
+    "soft link": (link_to(h5py.SoftLink("/x")), "missing or no array"),
+    "virtual": (virtual, "draws on other files"),
+    "outside": (outside, "draws on other files"),
+    "removed": (removed, "missing or no array|variables, .* holds"),
+}
+
+
+def change_file(path: Path, change: Callable[[Any], None]) -> None:
+    """Change the HDF5 file at `path`, also where it stands in a `.keras` file."""
+    if path.suffix != ".keras":
+        with h5py.File(path, "r+") as file:
+            change(file)
+        return
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    buffer = io.BytesIO(entries["model.weights.h5"])
+    with h5py.File(buffer, "r+") as file:
+        change(file)
+    entries["model.weights.h5"] = buffer.getvalue()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+
+
+def third(group: Any) -> tuple[Any, str]:
+    """Where the third array of a legacy file's group stands; h5py's versions give names as bytes or strings."""
+    name = group.attrs["weight_names"][2]
+    return group, name.decode() if isinstance(name, bytes) else name
+
+
+def variable(file: Any) -> tuple[Any, str]:
+    """Where the first slot of the optimizer stands."""
+    if "optimizer" in file:
+        return file["optimizer/vars"], "2"
+    return third(file["optimizer_weights"])
+
+
+@pytest.mark.parametrize("ending", ["keras", "h5"])
+@pytest.mark.parametrize("case", CHANGES)
+def test_hostile_optimizer_variables_are_refused_unread(
+    case: str, ending: str, tmp_path: Path, data: tuple[Any, Any]
+) -> None:
+    change, words = CHANGES[case]
+    model = make_model()
+    model.train_on_batch(*data)
+    path = tmp_path / f"m.{ending}"
+    model.save(path)
+    change_file(path, lambda file: change(*variable(file)))
+    with pytest.raises(ValueError, match=words) as caught:
+        pyrnn.load_model(path)
+    assert path.name in str(caught.value) and len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("kind", ["f4", "f8"])
+def test_the_step_number_is_whole(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "m.keras"
+    make_model().save(path)
+    change_file(path, lambda file: replaced(file["optimizer/vars"], "0", data=np.array(np.nan, kind)))
+    with pytest.raises(ValueError, match=r"'iteration' holds int64 numbers, .* holds float"):
+        pyrnn.load_model(path)
+
+
+@pytest.mark.parametrize("name", ["m.keras", "m.weights.h5", "m.h5"])
+@pytest.mark.parametrize("case", CHANGES)
+def test_hostile_weights_are_refused_unread(case: str, name: str, tmp_path: Path, data: tuple[Any, Any]) -> None:
+    change, words = CHANGES[case]
+    model = make_model()
+    model.train_on_batch(*data)
+    path = tmp_path / name
+    model.save(path) if name == "m.keras" else model.save_weights(path)
+    layer = model.layers[2].name
+
+    def change_weight(file: Any) -> None:
+        if "layers" in file:
+            change(file["layers/simple_rnn_1/cell/vars"], "2")
+        else:
+            change(*third(file[layer]))
+
+    change_file(path, change_weight)
+    weights, variables = model.get_weights(), [value.copy() for _, value in model.optimizer.variables()]
+    with pytest.raises(ValueError, match=f"{words}|has 3 weights, .* holds 2") as caught:
+        model.load_weights(path)
+    assert path.name in str(caught.value) and len(str(caught.value).splitlines()) == 1
+    for before, after in zip(weights, model.get_weights(), strict=True):
+        assert np.array_equal(before, after)
+    for value, (_, after) in zip(variables, model.optimizer.variables(), strict=True):
+        assert np.array_equal(value, after)
+
+
+@pytest.mark.parametrize("name", ["m.weights.h5", "m.h5"])
+def test_groups_that_are_links_are_not_followed(name: str, tmp_path: Path) -> None:
+    model = make_model()
+    model.save_weights(tmp_path / name)
+    model.save_weights(tmp_path / f"other.{name}")
+    group = "layers/simple_rnn" if name == "m.weights.h5" else model.layers[1].name
+
+    def change(file: Any) -> None:
+        del file[group]
+        file[group] = h5py.ExternalLink(str(tmp_path / f"other.{name}"), f"/{group}")
+
+    change_file(tmp_path / name, change)
+    with pytest.raises(ValueError, match=f"{re.escape(name)}' holds [04]"):
+        model.load_weights(tmp_path / name)

@@ -13,6 +13,7 @@ from pyrnn.layers.bidirectional import Bidirectional
 from pyrnn.layers.cells import RNN, GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
 from pyrnn.layers.convolution import Conv1D
 from pyrnn.layers.core import Activation, Dense, Identity, Rescaling
+from pyrnn.layers.depthwise_convolution import DepthwiseConv1D, SeparableConv1D
 from pyrnn.layers.embedding import Embedding
 from pyrnn.layers.input import Input, InputLayer
 from pyrnn.layers.lambda_layer import Lambda
@@ -24,6 +25,7 @@ from pyrnn.layers.preprocessing import Normalization
 from pyrnn.layers.recurrent import GRU, LSTM, Recurrent, SimpleRNN
 from pyrnn.layers.regularization import ActivityRegularization, Dropout, SpatialDropout1D
 from pyrnn.layers.reshaping import Cropping1D, Flatten, Permute, RepeatVector, Reshape, UpSampling1D, ZeroPadding1D
+from pyrnn.layers.transposed_convolution import Conv1DTranspose
 from pyrnn.layers.wrappers import TimeDistributed
 
 REGISTRY: dict[str, type[Layer]] = {
@@ -36,8 +38,10 @@ REGISTRY: dict[str, type[Layer]] = {
         BatchNormalization,
         Bidirectional,
         Conv1D,
+        Conv1DTranspose,
         Cropping1D,
         Dense,
+        DepthwiseConv1D,
         Dropout,
         ELU,
         Embedding,
@@ -67,6 +71,7 @@ REGISTRY: dict[str, type[Layer]] = {
         RepeatVector,
         Rescaling,
         Reshape,
+        SeparableConv1D,
         SimpleRNN,
         SimpleRNNCell,
         Softmax,
@@ -82,7 +87,7 @@ REGISTRY: dict[str, type[Layer]] = {
 # Keras's second names; files always hold the first.
 AvgPool1D, MaxPool1D = AveragePooling1D, MaxPooling1D
 GlobalAvgPool1D, GlobalMaxPool1D = GlobalAveragePooling1D, GlobalMaxPooling1D
-Convolution1D = Conv1D
+Convolution1D, Convolution1DTranspose, SeparableConvolution1D = Conv1D, Conv1DTranspose, SeparableConv1D
 
 __all__ = [
     "ELU",
@@ -98,9 +103,12 @@ __all__ = [
     "BatchNormalization",
     "Bidirectional",
     "Conv1D",
+    "Conv1DTranspose",
     "Convolution1D",
+    "Convolution1DTranspose",
     "Cropping1D",
     "Dense",
+    "DepthwiseConv1D",
     "Dropout",
     "Embedding",
     "Flatten",
@@ -132,6 +140,8 @@ __all__ = [
     "RepeatVector",
     "Rescaling",
     "Reshape",
+    "SeparableConv1D",
+    "SeparableConvolution1D",
     "SimpleRNN",
     "SimpleRNNCell",
     "Softmax",

@@ -85,7 +85,7 @@ class BatchNormalization(ScaledLayer):
 
     def _build(self, input_shape: Shape) -> None:
         shape = self._fix([self.axis], input_shape)
-        self._add_scale(shape)
+        self._add_scale(shape, self.scale, self.center)
 
         def moving(name: str, initializer: Any) -> Weight:
             return self.add_weight(shape, name, initializer=initializer, trainable=False)

@@ -33,6 +33,21 @@ def check_data_format(owner: str, data_format: Any) -> None:
         raise ValueError(f"{owner} has only data_format='channels_last', got {data_format!r}")
 
 
+def window(owner: str, steps: int, size: int, stride: int, dilation: int, padding: str) -> tuple[int, int, int]:
+    """(padding before, padding after, output steps); "same" as TensorFlow has it: the odd one goes after."""
+    reach = (size - 1) * dilation
+    needed = reach + 1 if padding == "valid" else 1
+    if steps < needed:
+        raise ValueError(f"{owner} with padding={padding!r} needs at least {needed} steps, got {steps}")
+    if padding == "valid":
+        return 0, 0, -(-(steps - reach) // stride)
+    out = -(-steps // stride)
+    if padding == "causal":
+        return reach, 0, out
+    total = max(0, (out - 1) * stride + reach + 1 - steps)
+    return total // 2, total - total // 2, out
+
+
 class Conv1D(Affine):
     """Convolution over time of x (batch, time, channels). Arguments and defaults are Keras's."""
 
@@ -91,17 +106,14 @@ class Conv1D(Affine):
         self.compute_output_shape(input_shape)
         if input_shape[-1] % self.groups:
             raise ValueError(f"the channels of x must be a multiple of groups={self.groups}, got {input_shape}")
-        self._add((self.kernel_size[0], input_shape[-1] // self.groups, self.filters))
+        self._add_kernel((self.kernel_size[0], input_shape[-1] // self.groups, self.filters))
+        self._add_bias(self.filters)
         self._workspaces = [backend.Workspace() for _ in range(self.groups)]
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        time = input_shape[1]
+        time, size = input_shape[1], self.kernel_size[0]
         if time is not None:
-            reach = self.dilation_rate[0] * (self.kernel_size[0] - 1)
-            left = time - reach if self.padding == "valid" else time
-            if left < 1:
-                raise ValueError(f"Conv1D with padding='valid' needs at least {reach + 1} steps, got {time}")
-            time = -(-left // self.strides[0])
+            time = window("Conv1D", time, size, self.strides[0], self.dilation_rate[0], self.padding)[2]
         return (input_shape[0], time, self.filters)
 
     def _options(self, group: int, version: int) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pyrnn.validation import positive_int
 
 
 class Affine(Layer):
-    """What Dense and Conv1D share: a kernel, a bias and an activation."""
+    """What Dense and the convolutions share: a kernel, a bias and an activation."""
 
     def __init__(
         self,
@@ -51,17 +51,20 @@ class Affine(Layer):
         self.kernel: Weight
         self.bias: Weight | None = None
 
-    def _add(self, kernel_shape: tuple[int, ...]) -> None:
+    def _add_kernel(self, shape: tuple[int, ...], name: str = "kernel") -> None:
         self.kernel = self.add_weight(
-            kernel_shape,
-            "kernel",
+            shape,
+            name,
             initializer=self.kernel_initializer,
             regularizer=self.kernel_regularizer,
             constraint=self.kernel_constraint,
         )
+
+    def _add_bias(self, size: int) -> None:
+        """Make the bias, if there is to be one."""
         if self.use_bias:
             self.bias = self.add_weight(
-                (kernel_shape[-1],),
+                (size,),
                 "bias",
                 initializer=self.bias_initializer,
                 regularizer=self.bias_regularizer,
@@ -129,7 +132,8 @@ class Dense(Affine):
     def _build(self, input_shape: Shape) -> None:
         if input_shape[-1] is None:
             raise ValueError(f"Dense must know the size of the last axis, got x of shape {input_shape}")
-        self._add((input_shape[-1], self.units))
+        self._add_kernel((input_shape[-1], self.units))
+        self._add_bias(self.units)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], self.units)

@@ -86,8 +86,9 @@ class ScaledLayer(AxisLayer):
         self.beta: Weight | None = None
         self._saved: tuple[Any, ...] | None = None
 
-    def _add_scale(self, shape: tuple[int, ...]) -> None:
-        if self.scale:
+    def _add_scale(self, shape: tuple[int, ...], scale: bool, center: bool) -> None:
+        """Make gamma if `scale`, beta if `center`."""
+        if scale:
             self.gamma = self.add_weight(
                 shape,
                 "gamma",
@@ -95,7 +96,7 @@ class ScaledLayer(AxisLayer):
                 regularizer=self.gamma_regularizer,
                 constraint=self.gamma_constraint,
             )
-        if self.center:
+        if center:
             self.beta = self.add_weight(
                 shape,
                 "beta",
@@ -129,7 +130,8 @@ def _centred_gradient(dy: Array, normal: Array, factor: Array, axes: tuple[int, 
 class LayerNormalization(ScaledLayer):
     """Each sample and step apart to mean 0 and variance 1 over `axis`, then gamma times it plus beta.
 
-    y = gamma (x - mean) / sqrt(variance + epsilon) + beta; gamma and beta have the sizes of `axis`. Arguments and
+    y = gamma (x - mean) / sqrt(variance + epsilon) + beta; gamma and beta have the sizes of `axis`. With `rms_scaling`,
+    which Keras deprecates, y = gamma x / sqrt(variance + epsilon), with a gamma always and never a beta. Arguments and
     defaults are Keras's. Source: Ba, Kiros and Hinton 2016.
     """
 
@@ -160,8 +162,7 @@ class LayerNormalization(ScaledLayer):
             gamma_constraint,
             **kwargs,
         )
-        if rms_scaling:
-            raise ValueError("LayerNormalization has no rms_scaling here, which Keras deprecates: use RMSNormalization")
+        self.rms_scaling = bool(rms_scaling)
         axes = axis_list(axis)
         self.axis = axes if isinstance(axis, (list, tuple)) else axes[0]
         self._broadcast: Shape = ()
@@ -177,11 +178,15 @@ class LayerNormalization(ScaledLayer):
         sizes = self._fix(self.axis, input_shape)
         fixed = self._positions
         self._broadcast = tuple(size if each in fixed else 1 for each, size in enumerate(input_shape))
-        self._add_scale(sizes)
+        self._add_scale(sizes, self.scale or self.rms_scaling, self.center and not self.rms_scaling)
+
+    def _by_kernel(self, rank: int) -> bool:
+        """Whether the kernel normalizes: it knows the last axis only."""
+        return self._positions == (rank - 1,) and not self.rms_scaling
 
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
         axes = self._positions
-        if axes == (x.ndim - 1,):
+        if self._by_kernel(x.ndim):
             y, kept = backend.layer_norm_forward(x, *self._arrays("array"), epsilon=self.epsilon, training=training)
             if training:
                 self._in_kernel = kept
@@ -189,13 +194,14 @@ class LayerNormalization(ScaledLayer):
         centred = x - x.mean(axis=axes, keepdims=True)
         factor = 1 / np.sqrt(np.square(centred).mean(axis=axes, keepdims=True) + x.dtype.type(self.epsilon))
         normal: Array = centred * factor
+        scaled: Array = x * factor if self.rms_scaling else normal
         if training:
-            self._saved = (normal, factor)
-        y = normal if self.gamma is None else normal * self.gamma.array.reshape(self._broadcast)
+            self._saved = (normal, factor, scaled)
+        y = scaled if self.gamma is None else scaled * self.gamma.array.reshape(self._broadcast)
         return y if self.beta is None else y + self.beta.array.reshape(self._broadcast)
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
-        if self._positions == (dy.ndim - 1,):
+        if self._by_kernel(dy.ndim):
             assert self._in_kernel is not None, "backward() follows forward(training=True)"
             d_gamma, d_beta = self._arrays("gradient")
             return backend.layer_norm_backward(
@@ -203,24 +209,29 @@ class LayerNormalization(ScaledLayer):
                 need_dx=need_dx,
             )  # fmt: skip
         assert self._saved is not None, "backward() follows forward(training=True)"
-        normal, factor = self._saved
+        normal, factor, scaled = self._saved
         others = tuple(each for each in range(dy.ndim) if each not in self._positions)
         if self.beta is not None:
             self.beta.gradient[...] = dy.sum(axis=others).reshape(self.beta.shape)
         if self.gamma is not None:
-            self.gamma.gradient[...] = (dy * normal).sum(axis=others).reshape(self.gamma.shape)
+            self.gamma.gradient[...] = (dy * scaled).sum(axis=others).reshape(self.gamma.shape)
             dy = dy * self.gamma.array.reshape(self._broadcast)
+        if self.rms_scaling:
+            along = normal * (dy * scaled).mean(axis=self._positions, keepdims=True)
+            return (dy - along) * factor if need_dx else None
         return _centred_gradient(dy, normal, factor, self._positions) if need_dx else None
 
     def stream_into(self, stream: Any) -> None:
         assert self.build_shape is not None
         if self._positions != (len(self.build_shape) - 1,):
             raise ValueError(f"layer {self.name!r} normalizes over axis {self.axis}: only the last can be streamed")
+        if self.rms_scaling:
+            raise ValueError(f"layer {self.name!r} has rms_scaling, which cannot run one time step at a time")
         gamma, beta = (None if weight is None else weight.array for weight in (self.gamma, self.beta))
         stream.add_layer_norm(gamma, beta, self.epsilon)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "axis": self.axis, "rms_scaling": False}
+        return {**super().get_config(), "axis": self.axis, "rms_scaling": self.rms_scaling}
 
 
 class GroupNormalization(ScaledLayer):
@@ -269,7 +280,7 @@ class GroupNormalization(ScaledLayer):
         self.groups = channels if self.groups == -1 else self.groups
         if channels % self.groups:
             raise ValueError(f"the channels of x must be a multiple of groups={self.groups}, got {channels}")
-        self._add_scale((channels,))
+        self._add_scale((channels,), self.scale, self.center)
 
     def _channels_first(self, x: Array) -> Array:
         return np.ascontiguousarray(np.moveaxis(x, self._positions[0], 1))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pyrnn import registry
-from pyrnn.losses.base import EPSILON, REDUCTIONS, Array, Elementwise, Loss, match_ranks
+from pyrnn.losses.base import EPSILON, REDUCTIONS, Array, Elementwise, Loss, match_ranks, same_rank
 from pyrnn.losses.classification import (
     BinaryCrossentropy,
     BinaryFocalCrossentropy,
@@ -69,7 +69,9 @@ def _function(name: str) -> Any:
 
     def loss(*arguments: Any, **named: Any) -> Array:
         options = signature.bind(*arguments, **named).arguments
-        y_true, y_pred = options.pop("y_true"), options.pop("y_pred")
+        y_true, y_pred = (np.asarray(options.pop(each)) for each in ("y_true", "y_pred"))
+        if issubclass(cls, Elementwise):
+            y_true, y_pred = same_rank(y_true, y_pred)
         return np.asarray(cls(**options, reduction="none")(y_true, y_pred))
 
     loss.__signature__ = signature  # type: ignore[attr-defined]  # what inspect reads
@@ -124,6 +126,7 @@ __all__ = [
     "get",
     "match_ranks",
     "naive_scale",
+    "same_rank",
     "serialize",
 ]
 

@@ -36,6 +36,15 @@ def match_ranks(y_true: Array, y_pred: Array) -> Array:
         raise ValueError(f"y_true must have the shape of y_pred, {y_pred.shape}, got {y_true.shape}") from None
 
 
+def same_rank(y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+    """Both with as many axes, by Keras's rule: a last axis of 1 that the other lacks goes; a single axis gets one."""
+    if y_pred.ndim + 1 == y_true.ndim and y_true.shape[-1] == 1:
+        return (y_true, y_pred[:, None]) if y_pred.ndim == 1 else (y_true[..., 0], y_pred)
+    if y_true.ndim + 1 == y_pred.ndim and y_pred.shape[-1] == 1:
+        return (y_true[:, None], y_pred) if y_true.ndim == 1 else (y_true, y_pred[..., 0])
+    return y_true, y_pred
+
+
 class Loss(registry.Configurable):
     """Base of all: `elements` gives the value of each sample and its derivative by y_pred."""
 

@@ -53,6 +53,17 @@ from pyrnn.metrics.errors import (
     SquaredHinge,
     ZeroSafeMAPE,
 )
+from pyrnn.metrics.functions import (
+    OF_LOSSES,
+    binary_accuracy,
+    categorical_accuracy,
+    concordance_correlation,
+    described,
+    pearson_correlation,
+    sparse_categorical_accuracy,
+    sparse_top_k_categorical_accuracy,
+    top_k_categorical_accuracy,
+)
 from pyrnn.metrics.scores import BinaryIoU, F1Score, FBetaScore, IoU, MeanIoU, OneHotIoU, OneHotMeanIoU
 from pyrnn.naming import snake_case
 from pyrnn.validation import lookup
@@ -120,6 +131,7 @@ NAMES: dict[str, type[Metric]] = (
         "KLD": KLDivergence, "mase": MASE, "smape": SMAPE, "wape": WAPE,
     }
 )  # fmt: skip
+globals().update(OF_LOSSES)
 
 __all__ = [
     "AUC",
@@ -127,6 +139,7 @@ __all__ = [
     "CLASSES",
     "MASE",
     "NAMES",
+    "OF_LOSSES",
     "SMAPE",
     "WAPE",
     "Accuracy",
@@ -177,10 +190,17 @@ __all__ = [
     "TrueNegatives",
     "TruePositives",
     "ZeroSafeMAPE",
+    "binary_accuracy",
+    "categorical_accuracy",
+    "concordance_correlation",
     "deserialize",
     "get",
+    "pearson_correlation",
     "resolve",
     "serialize",
+    "sparse_categorical_accuracy",
+    "sparse_top_k_categorical_accuracy",
+    "top_k_categorical_accuracy",
 ]
 # Resolved by the shapes of the first batch.
 BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")
@@ -193,10 +213,12 @@ def get(identifier: Any) -> Any:
         if identifier not in (type(metric).__name__, snake_case(type(metric).__name__)):
             metric.name = identifier
         return metric
+    if registry.is_function(identifier):
+        identifier = described(identifier)
     if callable(identifier) and not isinstance(identifier, type | Metric):
-        name = getattr(identifier, "__name__", "")
-        known: type[Metric] | None = NAMES.get(name) if identifier is losses.FUNCTIONS.get(name) else None
-        return MeanMetricWrapper(identifier) if known is None else known()
+        if identifier is losses.FUNCTIONS["zero_safe_mape"]:  # leaves samples out of the mean, as no function can
+            return ZeroSafeMAPE()
+        return MeanMetricWrapper(identifier)
     return registry.get("metric", identifier, {**NAMES, "MeanMetricWrapper": MeanMetricWrapper}, Metric)
 
 

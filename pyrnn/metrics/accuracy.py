@@ -8,6 +8,13 @@ import numpy as np
 
 from pyrnn.losses import match_ranks
 from pyrnn.metrics.base import Array, MeanMetric, mean_last
+from pyrnn.metrics.functions import (
+    binary_accuracy,
+    categorical_accuracy,
+    sparse_categorical_accuracy,
+    sparse_top_k_categorical_accuracy,
+    top_k_categorical_accuracy,
+)
 from pyrnn.validation import positive_int
 
 
@@ -30,7 +37,7 @@ class BinaryAccuracy(MeanMetric):
         self.threshold = threshold
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
-        return mean_last(match_ranks(y_true, y_pred) == (y_pred > self.threshold))
+        return mean_last(binary_accuracy(match_ranks(y_true, y_pred), y_pred, self.threshold))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "threshold": self.threshold}
@@ -42,7 +49,7 @@ class CategoricalAccuracy(MeanMetric):
     default_name = "categorical_accuracy"
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
-        return np.asarray(y_true.argmax(axis=-1) == y_pred.argmax(axis=-1), np.float64)
+        return np.asarray(categorical_accuracy(y_true, y_pred), np.float64)
 
 
 class SparseCategoricalAccuracy(MeanMetric):
@@ -51,9 +58,7 @@ class SparseCategoricalAccuracy(MeanMetric):
     default_name = "sparse_categorical_accuracy"
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
-        if y_true.ndim == y_pred.ndim and y_true.shape[-1] == 1:
-            y_true = y_true[..., 0]
-        return np.asarray(y_true == y_pred.argmax(axis=-1), np.float64)
+        return np.asarray(sparse_categorical_accuracy(y_true, y_pred), np.float64)
 
 
 class TopKCategoricalAccuracy(MeanMetric):
@@ -66,15 +71,7 @@ class TopKCategoricalAccuracy(MeanMetric):
         self.k = positive_int("k", k)
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
-        return self._of_labels(y_true.argmax(axis=-1), y_pred)
-
-    def _of_labels(self, labels: Array, y_pred: Array) -> Array:
-        numbers, classes = labels.astype(np.int64), y_pred.shape[-1]
-        known = (numbers >= 0) & (numbers < classes)
-        own = np.take_along_axis(y_pred, np.where(known, numbers, 0)[..., None], axis=-1)
-        # Not "larger": what is no number stands before every number, and is never among the best itself.
-        before = np.count_nonzero(~(y_pred <= own), axis=-1)
-        return np.asarray(known & (before < self.k) & ~np.isnan(own[..., 0]), np.float64)
+        return np.asarray(top_k_categorical_accuracy(y_true, y_pred, self.k), np.float64)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "k": self.k}
@@ -90,11 +87,8 @@ class SparseTopKCategoricalAccuracy(TopKCategoricalAccuracy):
         self.from_sorted_ids = bool(from_sorted_ids)
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
-        if y_true.ndim == y_pred.ndim and y_true.shape[-1] == 1:
-            y_true = y_true[..., 0]
-        if self.from_sorted_ids:
-            return np.asarray((y_pred[..., : self.k] == y_true[..., None]).any(axis=-1), np.float64)
-        return self._of_labels(y_true, y_pred)
+        found = sparse_top_k_categorical_accuracy(y_true, y_pred, self.k, self.from_sorted_ids)
+        return np.asarray(found, np.float64)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "from_sorted_ids": self.from_sorted_ids}

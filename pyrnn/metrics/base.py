@@ -10,6 +10,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import NDArray
 
 from pyrnn import registry
+from pyrnn.metrics.functions import described
 from pyrnn.naming import auto_name
 
 Array = NDArray[Any]
@@ -205,7 +206,7 @@ class MeanMetricWrapper(MeanMetric):
     def from_config(cls, config: dict[str, Any]) -> MeanMetricWrapper:
         """The metric that `get_config` described; its function must be registered or in `custom_objects`."""
         fn = config["fn"]
-        return cls(**{**config, "fn": registry.described_function("metric", fn) if registry.is_function(fn) else fn})
+        return cls(**{**config, "fn": described(fn) if registry.is_function(fn) else fn})
 
 
 def mean_last(equal: Any) -> Array:

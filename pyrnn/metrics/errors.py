@@ -8,6 +8,7 @@ import numpy as np
 
 from pyrnn import losses
 from pyrnn.metrics.base import Array, MeanMetric, Metric
+from pyrnn.metrics.functions import concordance_correlation, pearson_correlation
 from pyrnn.validation import unexpected_arguments
 
 
@@ -146,18 +147,14 @@ class WAPE(Metric):
 class _Correlation(MeanMetric):
     """A correlation along `axis`, its mean over the other axes and batches."""
 
+    correlation: Any
+
     def __init__(self, name: str | None = None, dtype: Any = None, axis: Any = -1) -> None:
         super().__init__(name, dtype)
         self.axis = tuple(axis) if isinstance(axis, list) else axis
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
-        y_pred = np.asarray(y_pred, np.float64)
-        true = np.asarray(losses.match_ranks(y_true, y_pred), np.float64)
-        return np.atleast_1d(self.correlation(true, y_pred))
-
-    def correlation(self, true: Array, pred: Array) -> Array:
-        """The correlation itself."""
-        raise NotImplementedError
+        return np.atleast_1d(self.correlation(y_true, np.asarray(y_pred, np.float64), self.axis))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "axis": self.axis}
@@ -167,24 +164,14 @@ class PearsonCorrelation(_Correlation):
     """Mean of the products of what is left of both without mean and scale."""
 
     default_name = "pearson_correlation"
-
-    def correlation(self, true: Array, pred: Array) -> Array:
-        normal = [(each - each.mean(axis=self.axis, keepdims=True)) for each in (true, pred)]
-        normal = [each / each.std(axis=self.axis, keepdims=True) for each in normal]
-        return np.asarray((normal[0] * normal[1]).mean(axis=self.axis))
+    correlation = staticmethod(pearson_correlation)
 
 
 class ConcordanceCorrelation(_Correlation):
     """How far both agree, in scale and mean too; Keras's form (Lin 1989)."""
 
     default_name = "concordance_correlation"
-
-    def correlation(self, true: Array, pred: Array) -> Array:
-        means = [each.mean(axis=self.axis, keepdims=True) for each in (true, pred)]
-        spreads = [each.var(axis=self.axis, keepdims=True) for each in (true, pred)]
-        together = (true - means[1]) * (pred - means[1])
-        norm = spreads[0] + spreads[1] + np.square(means[0] - means[1])
-        return np.asarray((2 * together / (norm + 1e-7)).mean(axis=self.axis))
+    correlation = staticmethod(concordance_correlation)
 
 
 class R2Score(Metric):

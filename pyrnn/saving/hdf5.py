@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from pyrnn.models import Sequential
-from pyrnn.optimizers import Optimizer
 from pyrnn.parameters import Weight
 
 
@@ -27,17 +26,44 @@ def opened(content: bytes, source: str) -> Any:
         raise ValueError(f"{source} is damaged or no HDF5 file: {error}") from None
 
 
-def array_at(group: Any, path: str, source: str) -> Any:
-    """The array below `group`; soft and external links, which could lead out of the file, are refused."""
+def node_at(group: Any, path: str) -> Any:
+    """What stands below `group`, or None; soft and external links are not followed, they could lead out of the file."""
     import h5py
 
     node = group
     for part in path.split("/"):
         link = node.get(part, getlink=True) if isinstance(node, h5py.Group) else None
         node = node[part] if isinstance(link, h5py.HardLink) else None
+    return node
+
+
+def array_at(group: Any, path: str, source: str) -> Any:
+    """The array below `group`; its numbers must stand in the file itself.
+
+    Raises:
+        ValueError: if there is none, or it draws on other files.
+    """
+    import h5py
+
+    node = node_at(group, path)
     if not isinstance(node, h5py.Dataset):
         raise ValueError(f"{source} is no weights file of Keras's layout: {group.name}/{path} is missing or no array")
+    if node.is_virtual or node.external:
+        raise ValueError(f"{source} must hold its numbers itself, {node.name} draws on other files")
     return node
+
+
+def misfit(array: Any, dataset: Any, source: str) -> str | None:
+    """What is wrong with an array of a file that is to fill `array`, told by shape and kind: nothing is read."""
+    if dataset.shape != array.shape:
+        return f"has shape {array.shape}, {source} holds {dataset.shape}"
+    try:
+        kind = dataset.dtype
+    except TypeError as error:  # HDF5 has types that NumPy has not
+        return f"holds {array.dtype} numbers, {source} does not: {error}"
+    if kind.kind not in ("iu" if array.dtype.kind in "iu" else "iuf"):
+        return f"holds {array.dtype} numbers, {source} holds {kind}"
+    return None
 
 
 def matched(
@@ -46,16 +72,14 @@ def matched(
     """Each weight of a layer with its array of the file.
 
     Raises:
-        ValueError: if number or shapes differ, which is a warning and an empty list with `skip_mismatch`.
+        ValueError: if number, shapes or kinds differ, which is a warning and an empty list with `skip_mismatch`.
     """
     words = ""
     if len(datasets) != len(weights):
         words = f"layer {layer!r} has {len(weights)} weights, {source} holds {len(datasets)}"
     for weight, dataset in zip(weights, datasets, strict=False):
-        if not words and dataset.shape != weight.shape:
-            words = (
-                f"weight {weight.path!r} of layer {layer!r} has shape {weight.shape}, {source} holds {dataset.shape}"
-            )
+        if not words and (wrong := misfit(weight.array, dataset, source)):
+            words = f"weight {weight.path!r} of layer {layer!r} {wrong}"
     if not words:
         return list(zip(weights, datasets, strict=True))
     if not skip_mismatch:
@@ -83,13 +107,28 @@ def assign(model: Sequential, weights: list[Weight], values: list[Any]) -> None:
     model.parameters().touch()
 
 
-def built_for(model: Sequential, state: list[Any]) -> Optimizer:
-    """The model's optimizer with slots, unless `state` is that of one that has not trained yet and so has none."""
+def matched_state(model: Sequential, datasets: list[Any], source: str, skip_others: bool) -> list[Any]:
+    """The arrays of a file that are the variables of the model's optimizer, which is built for them; [] for none.
+
+    With `skip_others` a number of arrays that is not the optimizer's counts as none.
+
+    Raises:
+        ValueError: if number, shapes or kinds differ.
+    """
     optimizer = model.optimizer
-    assert optimizer is not None
-    if len(state) != len(optimizer.variables()):
+    if optimizer is None or not datasets:
+        return []
+    if len(datasets) != len(optimizer.variables()):  # but for one that has not trained yet, there are slots
         optimizer.build(model.parameters())
-    return optimizer
+    own = optimizer.variables()
+    if len(datasets) != len(own):
+        if skip_others:
+            return []
+        raise ValueError(f"the optimizer has {len(own)} variables, {source} holds {len(datasets)}")
+    for (name, array), dataset in zip(own, datasets, strict=True):
+        if wrong := misfit(array, dataset, source):
+            raise ValueError(f"optimizer variable {name!r} {wrong}")
+    return datasets
 
 
 def require_built(model: Sequential, source: str) -> None:

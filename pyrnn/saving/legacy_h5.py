@@ -16,7 +16,7 @@ import numpy as np
 from pyrnn.layers import Layer
 from pyrnn.models import Sequential
 from pyrnn.parameters import Weight
-from pyrnn.saving.hdf5 import array_at, assign, built_for, matched, opened, read_arrays, require_built
+from pyrnn.saving.hdf5 import array_at, assign, matched, matched_state, node_at, opened, read_arrays, require_built
 
 ENDINGS = (".h5", ".hdf5")
 VERSION, BACKEND = "3.15.1", "numpy"
@@ -116,11 +116,17 @@ def load_weights(model: Sequential, content: bytes, source: str, skip_mismatch: 
     """
     require_built(model, source)
     with opened(content, source) as file:
-        _assign(model, file.get("model_weights", file), source, skip_mismatch, by_name)
+        group = node_at(file, "model_weights") if "model_weights" in file else file
+        _assign(model, group, source, skip_mismatch, by_name)
 
 
 def _assign(model: Sequential, group: Any, source: str, skip_mismatch: bool, by_name: bool) -> None:
-    saved = {name: _datasets(group[name], source) for name in _names(group, "layer_names") if name in group}
+    import h5py
+
+    if not isinstance(group, h5py.Group):
+        raise ValueError(f"{source} is no weights file of Keras's layout: it has no group of layers")
+    layers_of_file = ((name, node_at(group, name)) for name in _names(group, "layer_names"))
+    saved = {name: _datasets(found, source) for name, found in layers_of_file if isinstance(found, h5py.Group)}
     if by_name:
         pairs = [(layer, saved[layer.name]) for layer in model.layers if layer.name in saved]
     else:
@@ -157,7 +163,7 @@ def load_model(path: str, compile: bool) -> Sequential:
         model = Sequential.from_config(config["config"])
         if not model.built:
             raise ValueError(f"{source} does not name the model's input shape")
-        _assign(model, file["model_weights"], source, skip_mismatch=False, by_name=False)
+        _assign(model, node_at(file, "model_weights"), source, skip_mismatch=False, by_name=False)
         if compile and training:
             described = training.pop("optimizer_config")
             training["optimizer"] = {**described, "class_name": described["class_name"].split(">")[-1]}
@@ -167,9 +173,10 @@ def load_model(path: str, compile: bool) -> Sequential:
 
 
 def _restore_optimizer(model: Sequential, file: Any, source: str) -> None:
-    if "optimizer_weights" not in file or model.optimizer is None:
+    group = node_at(file, "optimizer_weights")
+    if group is None or model.optimizer is None:
         return
-    state = read_arrays(_datasets(file["optimizer_weights"], source), source)
-    optimizer = built_for(model, state)
-    if len(state) == len(optimizer.variables()):  # Keras 2 kept others: its optimizers start anew, as in Keras 3
-        optimizer.set_variables(state)
+    # Keras 2 kept others: its optimizers start anew, as in Keras 3.
+    state = read_arrays(matched_state(model, _datasets(group, source), source, skip_others=True), source)
+    if state:
+        model.optimizer.set_variables(state)

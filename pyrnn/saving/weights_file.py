@@ -18,7 +18,7 @@ from pyrnn.naming import snake_case
 from pyrnn.parameters import Weight
 from pyrnn.saving import archive, legacy_h5
 from pyrnn.saving.atomic import replace_file
-from pyrnn.saving.hdf5 import array_at, assign, built_for, matched, opened, read_arrays, require_built
+from pyrnn.saving.hdf5 import array_at, assign, matched, matched_state, node_at, opened, read_arrays, require_built
 
 ENDING = ".weights.h5"
 
@@ -60,14 +60,16 @@ def weights_bytes(model: Sequential, with_optimizer: bool) -> bytes:
 
 def _numbered(file: Any, path: str, source: str) -> list[Any]:
     """The arrays 0, 1, ... below `path`; [] if there is no such group."""
-    group = file.get(path)
-    return [] if group is None else [array_at(group, str(i), source) for i in range(len(group))]
+    import h5py
+
+    group = node_at(file, path)
+    return [array_at(group, str(i), source) for i in range(len(group))] if isinstance(group, h5py.Group) else []
 
 
 def read_weights(
     model: Sequential, content: bytes, source: str, with_optimizer: bool, skip_mismatch: bool = False
 ) -> None:
-    """Assign a file's values; every shape is checked before any weight changes.
+    """Assign a file's values; every shape is checked before any array is read.
 
     With `skip_mismatch` layers that do not fit keep their weights, with a warning.
 
@@ -81,10 +83,12 @@ def read_weights(
             for path, _, weights in layer.variable_groups():
                 datasets = _numbered(file, f"{group}/{path}", source) if weights else []
                 pending += matched(layer.name, weights, datasets, source, skip_mismatch)
+        kept = _numbered(file, "optimizer/vars", source) if with_optimizer else []
+        kept = matched_state(model, kept, source, skip_others=False)
         values = read_arrays([dataset for _, dataset in pending], source)
-        state = read_arrays(_numbered(file, "optimizer/vars", source), source) if with_optimizer else []
+        state = read_arrays(kept, source)
     if state and model.optimizer is not None:
-        built_for(model, state).set_variables(state)
+        model.optimizer.set_variables(state)
     assign(model, [weight for weight, _ in pending], values)
 
 

@@ -130,6 +130,14 @@ STACKS: dict[str, Any] = {
         L.ActivityRegularization(l2=0.1),
         L.Dense(1),
     ],
+    "convolutions": lambda L: [
+        L.Embedding(12, 6),
+        L.DepthwiseConv1D(3, padding="same", depth_multiplier=2, depthwise_regularizer="l2"),
+        L.SeparableConv1D(5, 3, strides=2, activation="tanh", pointwise_constraint="max_norm"),
+        L.Conv1DTranspose(4, 3, strides=2, padding="same", activation="relu"),
+        L.GRU(6),
+        L.Dense(1),
+    ],
     "masked": lambda L: [
         L.Embedding(12, 6, mask_zero=True),
         L.BatchNormalization(momentum=0.8, renorm=True),
@@ -197,7 +205,18 @@ def test_adapted_state_in_files(tmp_path: Path) -> None:
         assert_close(np.asarray(again.predict(x, verbose=0)), expected, TERMS, "output")
 
 
-@pytest.mark.parametrize("name", ["AvgPool1D", "Convolution1D", "GlobalAvgPool1D", "GlobalMaxPool1D", "MaxPool1D"])
+SECOND_NAMES = (
+    "AvgPool1D",
+    "Convolution1D",
+    "Convolution1DTranspose",
+    "GlobalAvgPool1D",
+    "GlobalMaxPool1D",
+    "MaxPool1D",
+    "SeparableConvolution1D",
+)
+
+
+@pytest.mark.parametrize("name", SECOND_NAMES)
 def test_second_names(name: str) -> None:
     assert getattr(layers, name).__name__ == getattr(keras.layers, name).__name__
 

@@ -27,6 +27,8 @@ ELSEWHERE = {"InputLayer", "Lambda", "GRUCell", "LSTMCell", "SimpleRNNCell", "St
 LEFT_OUT = {"build_config", "input_axes", "output_axes"}
 ALL = [(name, case) for name, cases in CASES.items() for case in cases]
 IDS = [f"{name}-{i}" for name, cases in CASES.items() for i in range(len(cases))]
+# Keras's own words against an option that it has.
+pytestmark = pytest.mark.filterwarnings("ignore:You passed `rms_scaling=True`, which is deprecated:UserWarning")
 each_case = pytest.mark.parametrize(("name", "case"), ALL, ids=IDS)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 from tolerance import assert_close
 
-from pyrnn import metrics
+import pyrnn
+from pyrnn import losses, metrics
 
 BATCHES, ROWS, CLASSES = 3, 16, 4
 TERMS = BATCHES * ROWS * CLASSES * 64
@@ -274,3 +276,100 @@ def test_every_name_of_keras() -> None:
             assert isinstance(metrics.get(name), metrics.Metric)
         except TypeError as error:  # those with arguments that must be given
             assert "required positional argument" in str(error)
+
+
+# function -> (further arguments by place, y_true, y_pred)
+FUNCTIONS: dict[str, tuple[tuple[Any, ...], Batch]] = {
+    "binary_accuracy": ((), MULTI[0]),
+    "binary_accuracy:threshold": ((0.3,), BINARY[0]),
+    "binary_accuracy:ranks": ((), (BINARY[0][0][:, 0], BINARY[0][1])),
+    "binary_accuracy:other ranks": ((), (BINARY[0][0], BINARY[0][1][:, 0])),
+    "binary_accuracy:steps": ((), (STEPS[0][0] > 1, STEPS[0][1][..., :1])),
+    "categorical_accuracy": ((), ONE_HOT[0]),
+    "categorical_accuracy:steps": ((), (np.eye(CLASSES)[STEPS[0][0]], STEPS[0][1])),
+    "sparse_categorical_accuracy": ((), SPARSE[0]),
+    "sparse_categorical_accuracy:column": ((), (SPARSE[0][0][:, None], SPARSE[0][1])),
+    "sparse_categorical_accuracy:steps": ((), STEPS[0]),
+    "sparse_categorical_accuracy:step columns": ((), (STEPS[0][0][..., None], STEPS[0][1])),
+    "sparse_categorical_accuracy:one step": ((), (STEPS[0][0][:, :1], STEPS[0][1][:, :1])),
+    "top_k_categorical_accuracy": ((2,), ONE_HOT[0]),
+    "top_k_categorical_accuracy:steps": ((3,), (np.eye(CLASSES)[STEPS[0][0]], STEPS[0][1])),
+    "sparse_top_k_categorical_accuracy": ((2,), SPARSE[0]),
+    "sparse_top_k_categorical_accuracy:column": ((1,), (SPARSE[0][0][:, None], SPARSE[0][1])),
+    "sparse_top_k_categorical_accuracy:steps": ((2,), STEPS[0]),
+    "sparse_top_k_categorical_accuracy:sorted": ((2, True), (SPARSE[0][0], np.argsort(-SPARSE[0][1], axis=-1))),
+    "pearson_correlation": ((), NUMBERS[0]),
+    "pearson_correlation:axis": ((0,), NUMBERS[0]),
+    "concordance_correlation": ((), NUMBERS[0]),
+    "concordance_correlation:axis": ((0,), NUMBERS[0]),
+    "binary_crossentropy": ((True, 0.1), LOGITS[0]),
+    "binary_focal_crossentropy": ((True, 0.4, 3.0), BINARY[0]),
+    "categorical_crossentropy": ((False, 0.1), ONE_HOT[0]),
+    "categorical_focal_crossentropy": ((), ONE_HOT[0]),
+    "categorical_hinge": ((), ONE_HOT[0]),
+    "hinge": ((), LOGITS[0]),
+    "huber": ((0.3,), NUMBERS[0]),
+    "kl_divergence": ((), POSITIVE[0]),
+    "log_cosh": ((), NUMBERS[0]),
+    "mean_absolute_error": ((), NUMBERS[0]),
+    "mean_absolute_percentage_error": ((), POSITIVE[0]),
+    "mean_squared_error": ((), NUMBERS[0]),
+    "mean_squared_error:ranks": ((), (LOGITS[0][0][:, 0], LOGITS[0][1])),
+    "mean_squared_error:other ranks": ((), (LOGITS[0][0], LOGITS[0][1][:, 0])),
+    "mean_squared_error:step ranks": ((), (STEPS[0][0], STEPS[0][1][..., :1])),
+    "mean_squared_error:steps": ((), (STEPS[0][1], STEPS[1][1])),
+    "mean_squared_logarithmic_error": ((), POSITIVE[0]),
+    "poisson": ((), POSITIVE[0]),
+    "sparse_categorical_crossentropy": ((), STEPS[0]),
+    "sparse_categorical_crossentropy:ignored": ((False, 1), SPARSE[0]),
+    "squared_hinge": ((), LOGITS[0]),
+}
+KERAS_FUNCTIONS = {
+    name for name in dir(keras.metrics) if inspect.isfunction(getattr(keras.metrics, name))
+} - {"deserialize", "get", "serialize"}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", FUNCTIONS)
+def test_functions(case: str) -> None:
+    name, (options, batch) = case.split(":")[0], FUNCTIONS[case]
+    y_true, y_pred = single(*batch)
+    expected = getattr(keras.metrics, name)(y_true, y_pred, *options).numpy()
+    actual = getattr(metrics, name)(y_true, y_pred, *options)
+    assert actual.dtype == expected.dtype
+    assert_close(actual, expected, TERMS)
+
+
+def test_every_function_is_compared() -> None:
+    assert {case.split(":")[0] for case in FUNCTIONS} >= KERAS_FUNCTIONS
+
+
+@pytest.mark.parametrize("name", sorted(KERAS_FUNCTIONS))
+def test_arguments_of_functions(name: str) -> None:
+    ours, theirs = (parameters(getattr(library, name)) for library in (metrics, keras.metrics))
+    assert [(each.name, each.default) for each in ours] == [(each.name, each.default) for each in theirs]
+
+
+COMPILED = ["binary_accuracy", "log_cosh", "mean_absolute_error", "binary_focal_crossentropy", "pearson_correlation"]
+
+
+def test_functions_in_models_and_files(tmp_path: Path) -> None:
+    """Files name Keras's functions, which need not be given again; a loss is a metric with its own sign."""
+    data = MULTI[0][1].astype("float32"), ONE_HOT[0][0].astype("float32")
+    models = []
+    for library, their_losses in ((keras, keras.losses), (pyrnn, losses)):
+        given = [getattr(library.metrics, name) for name in COMPILED] + [their_losses.cosine_similarity]
+        model = library.Sequential([library.Input((CLASSES,)), library.layers.Dense(CLASSES)])
+        model.compile("sgd", "mse", metrics=given, weighted_metrics=[library.metrics.hinge])
+        models.append(model)
+    theirs, ours = models
+    ours.set_weights(theirs.get_weights())
+    theirs.save(tmp_path / "theirs.keras")
+    ours.save(tmp_path / "ours.keras")
+    read = [pyrnn.load_model(tmp_path / f"{name}.keras") for name in ("theirs", "ours")]
+    read.append(keras.models.load_model(tmp_path / "ours.keras"))
+    expected = theirs.evaluate(*data, verbose=0, return_dict=True)
+    for model in (ours, *read):
+        actual = model.evaluate(*data, verbose=0, return_dict=True)
+        assert actual.keys() == expected.keys()
+        for name, value in expected.items():
+            assert_close(np.float32(actual[name]), np.float32(value), TERMS, name)

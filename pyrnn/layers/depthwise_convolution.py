@@ -1,0 +1,316 @@
+"""Convolutions over time with kernels of their own for each channel: DepthwiseConv1D and SeparableConv1D.
+
+They go tap by tap over whole arrays in NumPy: a channel's product is too thin for a matrix product to pay. A step of
+16 or 64 channels takes a third of what one call of the kernel for each channel would take, or less.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pyrnn import activations, backend, constraints, initializers, regularizers
+from pyrnn.layers.base import Array, Shape
+from pyrnn.layers.convolution import check_data_format, check_padding, single, window
+from pyrnn.layers.core import Affine
+from pyrnn.parameters import Weight
+from pyrnn.validation import positive_int
+
+
+class _Depthwise(Affine):
+    """What both share: z (B, T', C * D) of x (B, T, C) and a kernel (K, C, D), D being `depth_multiplier`."""
+
+    axes = ("batch", "time", "channels")
+    kernel_name = "kernel"
+
+    def __init__(
+        self,
+        kernel_size: Any,
+        strides: Any,
+        padding: str,
+        depth_multiplier: int,
+        data_format: str | None,
+        dilation_rate: Any,
+        activation: Any,
+        use_bias: bool,
+        depthwise_initializer: Any,
+        bias_initializer: Any,
+        depthwise_regularizer: Any,
+        bias_regularizer: Any,
+        activity_regularizer: Any,
+        depthwise_constraint: Any,
+        bias_constraint: Any,
+        **kwargs: Any,
+    ) -> None:
+        self.kernel_size = (single("kernel_size", kernel_size),)
+        self.strides = (single("strides", strides),)
+        self.padding = check_padding(padding, ("valid", "same"))
+        self.depth_multiplier = positive_int("depth_multiplier", depth_multiplier)
+        check_data_format(type(self).__name__, data_format)
+        self.dilation_rate = (single("dilation_rate", dilation_rate),)
+        super().__init__(
+            activation,
+            use_bias,
+            depthwise_initializer,
+            bias_initializer,
+            depthwise_regularizer,
+            bias_regularizer,
+            activity_regularizer,
+            depthwise_constraint,
+            bias_constraint,
+            {},
+            **kwargs,
+        )
+        self.depthwise_initializer = self.kernel_initializer
+        self.depthwise_regularizer = self.kernel_regularizer
+        self.depthwise_constraint = self.kernel_constraint
+        self._windows: tuple[Any, ...] | None = (
+            None  # padded x, each channel D times; the steps of each tap; those of x
+        )
+
+    def _steps(self, time: int) -> tuple[int, int, int]:
+        size, stride, dilation = self.kernel_size[0], self.strides[0], self.dilation_rate[0]
+        return window(type(self).__name__, time, size, stride, dilation, self.padding)
+
+    def _build(self, input_shape: Shape) -> None:
+        if input_shape[-1] is None:
+            raise ValueError(f"{type(self).__name__} must know the number of channels, got x of shape {input_shape}")
+        self.compute_output_shape(input_shape)
+        self._add_kernel((self.kernel_size[0], input_shape[-1], self.depth_multiplier), self.kernel_name)
+
+    def _time(self, input_shape: Shape) -> int | None:
+        return None if input_shape[1] is None else self._steps(input_shape[1])[2]
+
+    def _convolve(self, x: Array, training: bool) -> Array:
+        """z (B, T', C * D)."""
+        batch, time, channels = x.shape
+        left, right, out = self._steps(time)
+        padded = np.pad(x, ((0, 0), (left, right), (0, 0))) if left or right else x
+        if self.depth_multiplier > 1:
+            padded = np.repeat(padded, self.depth_multiplier, axis=-1)
+        reach = (out - 1) * self.strides[0] + 1
+        starts = (tap * self.dilation_rate[0] for tap in range(self.kernel_size[0]))
+        taps = [slice(start, start + reach, self.strides[0]) for start in starts]
+        z = np.zeros((batch, out, channels * self.depth_multiplier), x.dtype)
+        for steps, kernel in zip(taps, self.kernel.array, strict=True):
+            z += padded[:, steps] * kernel.reshape(-1)
+        if training:
+            self._windows = (padded, taps, slice(left, left + time))
+        return z
+
+    def _convolve_backward(self, dz: Array, need_dx: bool) -> Array | None:
+        """dx (B, T, C) of dz (B, T', C * D); writes the gradient of the kernel."""
+        assert self._windows is not None, "backward() follows forward(training=True)"
+        padded, taps, inside = self._windows
+        dx = np.zeros_like(padded) if need_dx else None
+        for steps, kernel, d_kernel in zip(taps, self.kernel.array, self.kernel.gradient, strict=True):
+            d_kernel[...] = np.einsum("btc,btc->c", padded[:, steps], dz).reshape(kernel.shape)
+            if dx is not None:
+                dx[:, steps] += dz * kernel.reshape(-1)
+        if dx is None:
+            return None
+        dx = dx[:, inside]
+        if self.depth_multiplier > 1:
+            dx = dx.reshape(*dx.shape[:2], -1, self.depth_multiplier).sum(axis=-1)
+        return np.ascontiguousarray(dx)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "depth_multiplier": self.depth_multiplier,
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+            "padding": self.padding,
+            "data_format": "channels_last",
+            "dilation_rate": self.dilation_rate,
+            "activation": activations.serialize(self.activation),
+            "use_bias": self.use_bias,
+            "depthwise_initializer": initializers.serialize(self.depthwise_initializer),
+            "bias_initializer": initializers.serialize(self.bias_initializer),
+            "depthwise_regularizer": regularizers.serialize(self.depthwise_regularizer),
+            "bias_regularizer": regularizers.serialize(self.bias_regularizer),
+            "activity_regularizer": regularizers.serialize(self.activity_regularizer),
+            "depthwise_constraint": constraints.serialize(self.depthwise_constraint),
+            "bias_constraint": constraints.serialize(self.bias_constraint),
+        }
+
+
+class DepthwiseConv1D(_Depthwise):
+    """Each channel of x (batch, time, channels) convolved over time with `depth_multiplier` kernels of its own.
+
+    Channel c * depth_multiplier + d of the output is channel c with its kernel d. Arguments and defaults are Keras's.
+    """
+
+    def __init__(
+        self,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: str = "valid",
+        depth_multiplier: int = 1,
+        data_format: str | None = None,
+        dilation_rate: Any = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        depthwise_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        depthwise_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        depthwise_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            kernel_size,
+            strides,
+            padding,
+            depth_multiplier,
+            data_format,
+            dilation_rate,
+            activation,
+            use_bias,
+            depthwise_initializer,
+            bias_initializer,
+            depthwise_regularizer,
+            bias_regularizer,
+            activity_regularizer,
+            depthwise_constraint,
+            bias_constraint,
+            **kwargs,
+        )
+
+    def _build(self, input_shape: Shape) -> None:
+        super()._build(input_shape)
+        self._add_bias(input_shape[-1] * self.depth_multiplier)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return (input_shape[0], self._time(input_shape), input_shape[-1] * self.depth_multiplier)
+
+    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
+        z = self._convolve(x, training)
+        if self.bias is not None:
+            z += self.bias.array
+        y = backend.activation_forward(z, self._activation)
+        if training:
+            self._saved = (z, y)
+        return y
+
+    def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
+        assert self._saved is not None, "backward() follows forward(training=True)"
+        z, y = self._saved
+        dz = backend.activation_backward(z, y, np.ascontiguousarray(dy), self._activation)
+        if self.bias is not None:
+            self.bias.gradient[...] = dz.sum(axis=(0, 1))
+        return self._convolve_backward(dz, need_dx)
+
+
+class SeparableConv1D(_Depthwise):
+    """A depthwise convolution, then a Dense over its channels at each step. Arguments and defaults are Keras's."""
+
+    kernel_name = "depthwise_kernel"
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        dilation_rate: Any = 1,
+        depth_multiplier: int = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        depthwise_initializer: Any = "glorot_uniform",
+        pointwise_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        depthwise_regularizer: Any = None,
+        pointwise_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        depthwise_constraint: Any = None,
+        pointwise_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        self.filters = positive_int("filters", filters)
+        super().__init__(
+            kernel_size,
+            strides,
+            padding,
+            depth_multiplier,
+            data_format,
+            dilation_rate,
+            activation,
+            use_bias,
+            depthwise_initializer,
+            bias_initializer,
+            depthwise_regularizer,
+            bias_regularizer,
+            activity_regularizer,
+            depthwise_constraint,
+            bias_constraint,
+            **kwargs,
+        )
+        self.pointwise_initializer = initializers.get(pointwise_initializer)
+        self.pointwise_regularizer = regularizers.get(pointwise_regularizer)
+        self.pointwise_constraint = constraints.get(pointwise_constraint)
+        self.pointwise_kernel: Weight
+
+    @property
+    def depthwise_kernel(self) -> Weight:
+        """The kernel (K, C, D) of the depthwise convolution."""
+        return self.kernel
+
+    def _build(self, input_shape: Shape) -> None:
+        super()._build(input_shape)
+        self.pointwise_kernel = self.add_weight(
+            (1, input_shape[-1] * self.depth_multiplier, self.filters),
+            "pointwise_kernel",
+            initializer=self.pointwise_initializer,
+            regularizer=self.pointwise_regularizer,
+            constraint=self.pointwise_constraint,
+        )
+        self._add_bias(self.filters)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return (input_shape[0], self._time(input_shape), self.filters)
+
+    def _options(self, version: int) -> dict[str, Any]:
+        return {"activation": self._activation, "workspace": self._workspace, "version": version}
+
+    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
+        z = self._convolve(x, training)
+        version = self.pointwise_kernel.version
+        version = version if self.bias is None else max(version, self.bias.version)
+        bias = None if self.bias is None else self.bias.array
+        kernel = self.pointwise_kernel.array[0]
+        y, saved = backend.dense_forward(z, kernel, bias, training=training, **self._options(version))
+        if training:
+            self._saved = (z, saved, version)
+        return y
+
+    def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
+        assert self._saved is not None, "backward() follows forward(training=True)"
+        z, saved, version = self._saved
+        dz = backend.dense_backward(
+            z,
+            self.pointwise_kernel.array[0],
+            saved,
+            np.ascontiguousarray(dy),
+            d_kernel=self.pointwise_kernel.gradient[0],
+            d_bias=None if self.bias is None else self.bias.gradient,
+            need_dx=True,
+            **self._options(version),
+        )
+        assert dz is not None
+        return self._convolve_backward(dz, need_dx)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "pointwise_initializer": initializers.serialize(self.pointwise_initializer),
+            "pointwise_regularizer": regularizers.serialize(self.pointwise_regularizer),
+            "pointwise_constraint": constraints.serialize(self.pointwise_constraint),
+        }

@@ -1,0 +1,171 @@
+"""Conv1DTranspose: the gradient of a convolution by its input, as a layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pyrnn import backend, regularizers
+from pyrnn.layers.base import Array, Shape
+from pyrnn.layers.convolution import check_data_format, check_padding, single
+from pyrnn.layers.core import Affine
+from pyrnn.validation import positive_int
+
+
+class Conv1DTranspose(Affine):
+    """Each step of x (batch, time, channels) adds its kernel's taps to the output, `strides` steps after the last one.
+
+    The whole has (T - 1) strides + (K - 1) dilation_rate + 1 steps, of which `padding` keeps all ("valid") or
+    T * strides ("same"); `output_padding` says how many more at the end. Arguments and defaults are Keras's.
+    """
+
+    axes = ("batch", "time", "channels")
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: str = "valid",
+        output_padding: Any = None,
+        data_format: str | None = None,
+        dilation_rate: Any = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        self.filters = positive_int("filters", filters)
+        self.kernel_size = (single("kernel_size", kernel_size),)
+        self.strides = (single("strides", strides),)
+        self.padding = check_padding(padding, ("valid", "same"))
+        self.output_padding = _output_padding(output_padding, self.strides[0])
+        check_data_format("Conv1DTranspose", data_format)
+        self.dilation_rate = (single("dilation_rate", dilation_rate),)
+        if self.strides[0] > 1 and self.dilation_rate[0] > 1:
+            raise ValueError(
+                "Conv1DTranspose takes strides > 1 or dilation_rate > 1, not both, "
+                f"got {strides!r} and {dilation_rate!r}"
+            )
+        super().__init__(
+            activation,
+            use_bias,
+            kernel_initializer,
+            bias_initializer,
+            kernel_regularizer,
+            bias_regularizer,
+            activity_regularizer,
+            kernel_constraint,
+            bias_constraint,
+            {},
+            **kwargs,
+        )
+        self._back_workspace = backend.Workspace()
+
+    def _build(self, input_shape: Shape) -> None:
+        if input_shape[-1] is None:
+            raise ValueError(f"Conv1DTranspose must know the number of channels, got x of shape {input_shape}")
+        self.compute_output_shape(input_shape)
+        self._add_kernel((self.kernel_size[0], self.filters, input_shape[-1]))
+        self._add_bias(self.filters)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        time = None if input_shape[1] is None else self._geometry(input_shape[1])[2]
+        return (input_shape[0], time, self.filters)
+
+    def _geometry(self, time: int) -> tuple[int, int, int]:
+        """(steps of the whole, steps cut off before (zeros, where negative), steps of the output)."""
+        stride, reach = self.strides[0], (self.kernel_size[0] - 1) * self.dilation_rate[0] + 1
+        whole, more = (time - 1) * stride + reach, None if self.output_padding is None else self.output_padding[0]
+        if time < 1:
+            raise ValueError(f"Conv1DTranspose needs at least 1 step, got {time}")
+        if self.padding == "valid":
+            return whole, 0, whole + (max(reach, stride) - reach if more is None else more)
+        out = time * stride if more is None else (time - 1) * stride + reach % 2 + more
+        if out < 1:
+            raise ValueError(f"Conv1DTranspose must give at least 1 step, {time} with output_padding={more} give {out}")
+        padded = out - (time - 1) * stride + reach - 2
+        return whole, reach - 1 - min((padded + 1) // 2, reach - 1), out
+
+    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
+        size, filters, channels = self.kernel.shape
+        whole, before, out = self._geometry(x.shape[1])
+        by_channel = np.ascontiguousarray(self.kernel.array.transpose(2, 0, 1)).reshape(channels, size * filters)
+        parts, _ = backend.dense_forward(
+            x, by_channel, None, activation="linear", training=False, workspace=self._workspace, version=self._version()
+        )
+        parts = parts.reshape(*x.shape[:2], size, filters)
+        full = np.zeros((len(x), whole, filters), x.dtype)
+        for tap in range(size):
+            start = tap * self.dilation_rate[0]
+            full[:, start : start + (x.shape[1] - 1) * self.strides[0] + 1 : self.strides[0]] += parts[:, :, tap]
+        z = _moved(full, before, out)
+        if self.bias is not None:
+            z += self.bias.array
+        y = backend.activation_forward(z, self._activation)
+        if training:
+            self._saved = (x, z, y, whole, before)
+        return y
+
+    def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
+        assert self._saved is not None, "backward() follows forward(training=True)"
+        x, z, y, whole, before = self._saved
+        dz = backend.activation_backward(z, y, np.ascontiguousarray(dy), self._activation)
+        if self.bias is not None:
+            self.bias.gradient[...] = dz.sum(axis=(0, 1))
+        full = _moved(dz, -before, whole)
+        # The layer is the transpose of this convolution of (B, whole, filters) to (B, T, channels).
+        options: dict[str, Any] = {
+            "strides": self.strides[0],
+            "padding": "valid",
+            "dilation_rate": self.dilation_rate[0],
+            "activation": "linear",
+            "workspace": self._back_workspace,
+            "version": self._version(),
+        }
+        backend.conv1d_backward(
+            full, self.kernel.array, (x,), x, d_kernel=self.kernel.gradient, d_bias=None, need_dx=False, **options
+        )
+        return backend.conv1d_forward(full, self.kernel.array, None, training=False, **options)[0] if need_dx else None
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+            "padding": self.padding,
+            "output_padding": self.output_padding,
+            "data_format": "channels_last",
+            "dilation_rate": self.dilation_rate,
+            **self._affine_config(),
+            "activity_regularizer": regularizers.serialize(self.activity_regularizer),
+        }
+
+
+def _output_padding(given: Any, stride: int) -> tuple[int] | None:
+    """None or an integer from 0 to stride - 1, also from Keras's tuples of one."""
+    value = given[0] if isinstance(given, (tuple, list)) and len(given) == 1 else given
+    if value is None:
+        return None
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"output_padding must be None or an integer, got {given!r}")
+    if not 0 <= value < stride:
+        raise ValueError(f"output_padding must be at least 0 and less than strides={stride}, got {given!r}")
+    return (int(value),)
+
+
+def _moved(x: Array, before: int, steps: int) -> Array:
+    """Steps `before` to `before + steps` of x (B, T, F), a new array; 0 where x has none."""
+    y = np.zeros((len(x), steps, x.shape[2]), x.dtype)
+    start, end = max(before, 0), min(before + steps, x.shape[1])
+    if start < end:
+        y[:, start - before : end - before] = x[:, start:end]
+    return y

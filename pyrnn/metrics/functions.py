@@ -1,0 +1,133 @@
+"""Keras's function forms: a value for each sample or element. Those that are losses too are the losses' own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyrnn import losses, registry
+from pyrnn.losses import EPSILON
+from pyrnn.validation import positive_int
+
+Array = NDArray[Any]
+
+
+def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Array:
+    """1 for each element on the true side of `threshold`, else 0."""
+    true, pred = _fitted(y_true, y_pred)
+    return np.asarray(true == (pred > threshold), np.float32)
+
+
+def categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
+    """1 for each sample whose largest prediction is the one-hot class, else 0."""
+    return np.asarray(np.argmax(y_true, axis=-1) == np.argmax(y_pred, axis=-1), np.float32)
+
+
+def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
+    """1 for each sample whose largest prediction is the class number, else 0; a last axis of 1 goes."""
+    labels, pred = _labels(y_true, y_pred)
+    matches = np.asarray(labels == pred.argmax(axis=-1), np.float32)
+    return matches[..., 0] if matches.ndim > 1 and matches.shape[-1] == 1 else matches
+
+
+def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Array:
+    """1 for each sample whose one-hot class is among the k largest predictions, else 0."""
+    return sparse_top_k_categorical_accuracy(np.argmax(y_true, axis=-1), y_pred, k)
+
+
+def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5, from_sorted_ids: bool = False) -> Array:
+    """1 for each sample whose class number is among the k largest predictions, else 0, in the shape of y_true.
+
+    With `from_sorted_ids` y_pred holds class numbers, the best first.
+    """
+    k = positive_int("k", k)
+    labels, pred = _labels(y_true, y_pred)
+    if from_sorted_ids:
+        matches = (pred[..., :k] == labels[..., None]).any(axis=-1)
+    else:
+        numbers, classes = labels.astype(np.int64), pred.shape[-1]
+        known = (numbers >= 0) & (numbers < classes)
+        own = np.take_along_axis(pred, np.where(known, numbers, 0)[..., None], axis=-1)
+        # Not "larger": what is no number stands before every number, and is never among the best itself.
+        before = np.count_nonzero(~(pred <= own), axis=-1)
+        matches = known & (before < k) & ~np.isnan(own[..., 0])
+    return np.asarray(matches, np.float32).reshape(np.shape(y_true))
+
+
+def pearson_correlation(y_true: Any, y_pred: Any, axis: Any = -1) -> Array:
+    """Mean along `axis` of the products of what is left of both without mean and scale."""
+    pair, dtype = _correlated(y_true, y_pred)
+    normal = [each - each.mean(axis=axis, keepdims=True) for each in pair]
+    normal = [each / each.std(axis=axis, keepdims=True) for each in normal]
+    return np.asarray((normal[0] * normal[1]).mean(axis=axis), dtype)
+
+
+def concordance_correlation(y_true: Any, y_pred: Any, axis: Any = -1) -> Array:
+    """How far both agree along `axis`, in scale and mean too; Keras's form (Lin 1989)."""
+    pair, dtype = _correlated(y_true, y_pred)
+    means = [each.mean(axis=axis, keepdims=True) for each in pair]
+    spreads = [each.var(axis=axis, keepdims=True) for each in pair]
+    together = (pair[0] - means[1]) * (pair[1] - means[1])
+    norm = spreads[0] + spreads[1] + np.square(means[0] - means[1])
+    return np.asarray((2 * together / (norm + EPSILON)).mean(axis=axis), dtype)
+
+
+def _labels(y_true: Any, y_pred: Any) -> tuple[Array, Array]:
+    """Class numbers in the shape of y_pred without its last axis, and y_pred."""
+    true, pred = np.asarray(y_true), np.asarray(y_pred)
+    labels = true[..., 0] if true.ndim == pred.ndim and true.shape[-1:] == (1,) else true
+    if labels.shape != pred.shape[:-1]:
+        raise ValueError(f"y_true must have shape {pred.shape[:-1]} of class numbers, got {true.shape}")
+    return labels, pred
+
+
+def _correlated(y_true: Any, y_pred: Any) -> tuple[list[Array], Any]:
+    """Both in float64, and the dtype of the answer."""
+    true, pred = _fitted(y_true, y_pred)
+    dtype = pred.dtype if pred.dtype.kind == "f" else np.dtype(np.float32)
+    return [np.asarray(each, np.float64) for each in (true, pred)], dtype
+
+
+def _fitted(y_true: Any, y_pred: Any) -> tuple[Array, Array]:
+    """Both in one shape.
+
+    Raises:
+        ValueError: if theirs do not fit.
+    """
+    true, pred = losses.same_rank(np.asarray(y_true), np.asarray(y_pred))
+    return losses.match_ranks(true, pred), pred
+
+
+OF_LOSSES: dict[str, Callable[..., Any]] = {
+    name: losses.FUNCTIONS[name]
+    for name in (
+        "binary_crossentropy", "binary_focal_crossentropy", "categorical_crossentropy",
+        "categorical_focal_crossentropy", "categorical_hinge", "hinge", "huber", "kl_divergence", "log_cosh",
+        "mean_absolute_error", "mean_absolute_percentage_error", "mean_squared_error",
+        "mean_squared_logarithmic_error", "poisson", "sparse_categorical_crossentropy", "squared_hinge",
+    )
+}  # fmt: skip
+# What a file may name without its reader giving it: a metric may be any loss's function.
+KNOWN: dict[str, Callable[..., Any]] = losses.FUNCTIONS | {
+    each.__name__: each
+    for each in (
+        binary_accuracy, categorical_accuracy, concordance_correlation, pearson_correlation,
+        sparse_categorical_accuracy, sparse_top_k_categorical_accuracy, top_k_categorical_accuracy,
+    )
+}  # fmt: skip
+
+
+def described(description: Mapping[str, Any]) -> Callable[..., Any]:
+    """The function that a description names: a registered one, else one of Keras's.
+
+    Raises:
+        ValueError: if there is none of that name.
+    """
+    name = str(description["config"])
+    if registry.get_registered_object(name) is None and name in KNOWN:
+        return KNOWN[name]
+    function: Callable[..., Any] = registry.described_function("metric", description)
+    return function

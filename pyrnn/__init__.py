@@ -34,6 +34,7 @@ _SUBMODULES = (
     "activations",
     "backend",
     "callbacks",
+    "config",
     "constraints",
     "data",
     "datasets",

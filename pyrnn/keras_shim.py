@@ -21,9 +21,9 @@ import pyrnn
 KERAS_VERSION, TENSORFLOW_VERSION = "3.15.1", "2.21.0"
 ROOTS = ("keras", "tf_keras", "tensorflow.keras", "tensorflow.python.keras")
 MODULES = (
-    "activations", "callbacks", "constraints", "initializers", "layers", "losses", "metrics", "models", "optimizers",
-    "optimizers.schedules", "preprocessing", "preprocessing.sequence", "preprocessing.text", "regularizers", "saving",
-    "utils",
+    "activations", "callbacks", "config", "constraints", "initializers", "layers", "losses", "metrics", "models",
+    "optimizers", "optimizers.schedules", "preprocessing", "preprocessing.sequence", "preprocessing.text",
+    "regularizers", "saving", "utils",
 )  # fmt: skip
 # Modules of Keras 2 that are parts of one module here.
 OLD_LAYERS = (
@@ -67,21 +67,12 @@ class _Refusing:
 
 def _backend_module(name: str) -> _Alias:
     """What scripts use of `keras.backend`: settings that are true here."""
+    from pyrnn import config
     from pyrnn.naming import clear_session
 
-    def floatx() -> str:
-        return "float32"
-
-    def epsilon() -> float:
-        return 1e-7
-
-    def image_data_format() -> str:
-        return "channels_last"
-
-    def backend() -> str:
-        return "numpy"
-
-    functions: list[Callable[..., Any]] = [clear_session, floatx, epsilon, image_data_format, backend]
+    functions: list[Callable[..., Any]] = [
+        clear_session, config.floatx, config.set_floatx, config.epsilon, config.image_data_format, config.backend,
+    ]  # fmt: skip
     return _Alias(name, {function.__name__: function for function in functions})
 
 

@@ -11,7 +11,7 @@ import pytest
 from tolerance import assert_close
 
 import pyrnn
-from pyrnn import layers
+from pyrnn import config, layers
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(3, 6, 4)).astype("float32")
@@ -282,3 +282,15 @@ def test_a_mask_follows_a_buffer_that_is_filled_anew() -> None:
     model.train_on_batch(buffer, np.ones((2, 1)))
     buffer[:] = np.random.default_rng(0).normal(size=buffer.shape)
     np.testing.assert_array_equal(model.predict_on_batch(buffer), model.predict_on_batch(buffer.copy()))
+
+
+def test_floatx() -> None:
+    config.set_floatx("float64")
+    try:
+        assert layers.Dense(2).dtype == layers.Input((3,)).input_dtype == "float64"
+        assert layers.Dense(2, dtype="float32").dtype == "float32"
+        with pytest.raises(ValueError, match="value must be 'float32' or 'float64'"):
+            config.set_floatx("float16")
+    finally:
+        config.set_floatx("float32")
+    assert layers.Dense(2).dtype == "float32" and config.is_op_determinism_enabled()

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn import constraints, initializers, regularizers
+from pyrnn import config, constraints, initializers, regularizers
 from pyrnn.naming import auto_name
 from pyrnn.parameters import Weight
 from pyrnn.validation import RENAMED, unexpected_arguments
@@ -37,7 +37,7 @@ _BASE_ARGUMENTS = (
 def dtype_name(dtype: Any) -> str:
     """'float32' or 'float64' from None, a name, a NumPy dtype or Keras's DTypePolicy config."""
     if dtype is None:
-        return "float32"
+        return config.floatx()
     if isinstance(dtype, Mapping):
         dtype = dtype.get("config", {}).get("name", dtype)
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pyrnn import config
 from pyrnn.layers.base import Array, Layer, Shape, standard_shape
 
 
@@ -45,7 +46,7 @@ class InputLayer(Layer):
             self.batch_shape: Shape = standard_shape("batch_shape", batch_shape)
         else:
             self.batch_shape = (batch_size, *standard_shape("shape", shape))
-        self.input_dtype = str(dtype) if dtype is not None else "float32"
+        self.input_dtype = str(dtype) if dtype is not None else config.floatx()
         self.built = True
         self.build_shape = self.batch_shape
 

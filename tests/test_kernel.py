@@ -89,7 +89,7 @@ def run_rnn(module: Any, problem: dict[str, Any], dtype: str, need_dx: bool = Tr
     options = {**p, "workspace": module.Workspace(), "version": 1}
     output, states, saved = module.rnn_forward(cell, *arrays, bias, training=True, **options)
     inference, *_ = module.rnn_forward(cell, *arrays, bias, training=False, **options)
-    assert np.array_equal(output, inference)
+    assert np.array_equal(output, inference, equal_nan=True)
     gradients = {
         "d_kernel": np.full_like(arrays[1], np.nan),
         "d_recurrent_kernel": np.full_like(arrays[2], np.nan),
@@ -257,6 +257,34 @@ def test_gradients_that_vanish_are_0_and_never_subnormal(cell: str) -> None:
         assert (found["dx"][:, 0] == 0).all() and (found["dx"][:, -1] != 0).any()
     subnormal = np.full(3, 1e-40, np.float32)
     assert (subnormal * np.float32(0.5) != 0).all(), "the caller's own mode must be left alone"
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("activation", ["tanh", "relu", "softplus"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_nan_and_infinity_go_where_numpy_lets_them(cell: str, activation: str, dtype: str) -> None:
+    """A NaN, and with tanh an infinity too and a NaN in backward; other formulas stop it (relu's derivative) or make one
+    of inf - inf earlier (GRU). Other rows keep their bits."""
+    problem = make_rnn(cell, (18, 6, 5, 19), {}, activation)
+    clean = run_rnn(_core, problem, dtype)
+
+    def check(names: list[str], rows: list[int]) -> None:
+        found = run_rnn(_core, problem, dtype)
+        with np.errstate(all="ignore"):
+            expected = run_rnn(reference, problem, dtype)
+        for name in names:
+            np.testing.assert_array_equal(np.isnan(found[name]), np.isnan(expected[name]), err_msg=name)
+            np.testing.assert_array_equal(np.isinf(found[name]), np.isinf(expected[name]), err_msg=name)
+        assert np.isnan(found["output"][3, 2:]).all() and not np.isnan(found["output"][3, :2]).any()
+        others = [row for row in range(18) if row not in rows]
+        for name in ("output", "dx"):
+            assert found[name][others].tobytes() == clean[name][others].tobytes()
+
+    problem["x"][3, 2, 1] = np.nan
+    check(list(clean) if activation == "tanh" else ["output", "state"], [3])
+    if activation == "tanh":
+        problem["x"][7, 0, 4], problem["x"][17, 5, 0] = np.inf, -np.inf
+        check(["output", "state"], [3, 7, 17])
 
 
 @pytest.fixture(scope="module")

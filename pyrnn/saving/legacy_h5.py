@@ -16,7 +16,9 @@ import numpy as np
 from pyrnn.layers import Layer
 from pyrnn.models import Sequential
 from pyrnn.parameters import Weight
+from pyrnn.resume import set_random_state
 from pyrnn.saving.hdf5 import array_at, assign, built_for, matched, opened, read_arrays, require_built
+from pyrnn.saving.state import read_state, write_state
 
 ENDINGS = (".h5", ".hdf5")
 VERSION, BACKEND = "3.15.1", "numpy"
@@ -81,8 +83,8 @@ def weights_bytes(model: Sequential) -> bytes:
     return buffer.getvalue()
 
 
-def model_bytes(model: Sequential, include_optimizer: bool) -> bytes:
-    """The file of a whole model, in memory."""
+def model_bytes(model: Sequential, include_optimizer: bool, state: dict[str, Any] | None = None) -> bytes:
+    """The file of a whole model, in memory; `state` is of its training (`saving.state`)."""
     import h5py
 
     buffer = io.BytesIO()
@@ -100,6 +102,8 @@ def model_bytes(model: Sequential, include_optimizer: bool) -> bytes:
             names = [name if "/" in name else f"{optimizer.name}/{name}" for name, _ in variables]
             values = [value.astype(np.int32) if name == "iteration" else value for name, value in variables]
             _write_subset(file.create_group("optimizer_weights"), names, values)
+        if state is not None:
+            write_state(file, state)
     return buffer.getvalue()
 
 
@@ -163,6 +167,8 @@ def load_model(path: str, compile: bool) -> Sequential:
             training["optimizer"] = {**described, "class_name": described["class_name"].split(">")[-1]}
             model.compile_from_config(training)
             _restore_optimizer(model, file, source)
+    if (state := read_state(content, source)) is not None:
+        set_random_state(model, state["random"])
     return model
 
 

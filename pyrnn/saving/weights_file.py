@@ -19,6 +19,7 @@ from pyrnn.parameters import Weight
 from pyrnn.saving import archive, legacy_h5
 from pyrnn.saving.atomic import replace_file
 from pyrnn.saving.hdf5 import array_at, assign, built_for, matched, opened, read_arrays, require_built
+from pyrnn.saving.state import write_state
 
 ENDING = ".weights.h5"
 
@@ -35,8 +36,8 @@ def _layer_groups(model: Sequential) -> list[tuple[str, Layer]]:
     return found
 
 
-def weights_bytes(model: Sequential, with_optimizer: bool) -> bytes:
-    """The HDF5 file of a built model, in memory."""
+def weights_bytes(model: Sequential, with_optimizer: bool, state: dict[str, Any] | None = None) -> bytes:
+    """The HDF5 file of a built model, in memory; `state` is of its training (`saving.state`)."""
     import h5py
 
     buffer = io.BytesIO()
@@ -55,6 +56,8 @@ def weights_bytes(model: Sequential, with_optimizer: bool) -> bytes:
             variables.attrs["name"] = optimizer.name
             for i, (name, value) in enumerate(optimizer.variables()):
                 variables[str(i)] = value.astype(np.int32) if name == "iteration" else value
+        if state is not None:
+            write_state(file, state)
     return buffer.getvalue()
 
 

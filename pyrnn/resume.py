@@ -53,16 +53,23 @@ class Run:
             ],
         }
 
-    def set_position(self, state: State) -> None:
-        """Go to epoch and batch, and walk the data to there; once only, for generators cannot walk back.
+    def check(self, state: State) -> None:
+        """Refuse the state of a training over other data.
 
         Raises:
-            ValueError: if the data are of another kind or number of batches, or end too early.
+            ValueError: if they are of another kind or number of batches.
         """
         own = [_description(each) for each in self._data()]
         kept = [{name: each[name] for name in ("kind", "steps", "shuffled")} for each in state["data"]]
         if own != kept:
             raise ValueError(f"the backup was made over other data: {kept}, fit has {own} (training, validation)")
+
+    def set_position(self, state: State) -> None:
+        """Go to epoch and batch, and walk the data to there; once only, for generators cannot walk back.
+
+        Raises:
+            ValueError: if the data end too early.
+        """
         for batches, each in zip(self._data(), state["data"], strict=True):
             batches.set_state(each["position"])
         self.epoch, self.batch, self.logs = state["epoch"], state["batch"], state["logs"]

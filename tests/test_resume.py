@@ -206,7 +206,7 @@ MODELS: dict[str, Callable[[], pyrnn.Sequential]] = {
 class Counting(Callback):
     """A callback of a user's own, whose state the log shows."""
 
-    state = ("batches", "seen")
+    remembers = ("batches", "seen")
 
     def on_train_begin(self, logs: Any = None) -> None:
         self.batches, self.seen = 0, np.zeros(2)
@@ -427,7 +427,7 @@ def test_a_damaged_backup_gives_way_to_the_one_before(tmp_path: Path) -> None:
 
 def test_a_state_that_cannot_be_kept_is_named(tmp_path: Path) -> None:
     class Odd(Callback):
-        state = ("odd",)
+        remembers = ("odd",)
         odd = object()
 
     with pytest.raises(TypeError, match=r"callbacks.*'odd'.* cannot be kept in a file"):
@@ -458,6 +458,44 @@ def test_a_full_disk_leaves_model_and_backup(broken: str, tmp_path: Path, monkey
     made.save(tmp_path / "elsewhere.keras")
     made.fit(X, Y, verbose=0)
     done = train(CASES["data-arrays"], tmp_path, [BackupAndRestore(tmp_path / "b", save_freq=2)], seed=8)
+    assert_same_bits(done, undisturbed)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of one megabyte."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if sys.platform != "linux" or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder]).returncode:
+        pytest.skip("a disk of its own needs Linux and the right to mount")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def fill(disk: Path) -> None:
+    with pytest.raises(OSError, match="No space"):
+        (disk / "filler").write_bytes(bytes(1 << 21))
+
+
+def forbid(disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+
+
+@pytest.mark.parametrize("spoil, reason", [(fill, "No space left on device"), (forbid, "Read-only file system")])
+def test_a_disk_that_takes_no_more(spoil: Any, reason: str, disk: Path, tmp_path: Path) -> None:
+    undisturbed = train(CASES["data-arrays"], tmp_path / "whole", [])
+
+    class Spoil(Callback):
+        def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+            if self.model.optimizer.iterations == 7:
+                spoil(disk)
+
+    with pytest.raises(OSError, match=f"cannot write '.*' \\({reason}\\): what was there before is unchanged"):
+        train(CASES["data-arrays"], tmp_path, [BackupAndRestore(disk / "b", save_freq=2), Spoil()])
+    subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
+    (disk / "filler").unlink(missing_ok=True)
+    assert sorted(path.name for path in (disk / "b").iterdir()) == ["latest.weights.h5", "training_metadata.json"]
+    done = train(CASES["data-arrays"], tmp_path, [BackupAndRestore(disk / "b", save_freq=2)], seed=8)
     assert_same_bits(done, undisturbed)
 
 

@@ -18,7 +18,7 @@ class SwapEMAWeights(Callback):
         ValueError: at the first swap, if the optimizer keeps no averages.
     """
 
-    state = ("_swapped",)
+    remembers = ("_swapped",)
 
     def __init__(self, swap_on_epoch: bool = False) -> None:
         super().__init__()

@@ -19,8 +19,8 @@ class BackupAndRestore(Callback):
 
     Saved after each epoch, or after every `save_freq` batches, when all other callbacks had their turn: weights,
     optimizer, position in the epoch, order of the samples, running loss and metrics, every random stream, states of
-    stateful layers, and what the other callbacks remember (see `Callback.state`). All of it is in one file, which is
-    written under another name, flushed, and renamed. Files and names are Keras's, which reads the weights.
+    stateful layers, and what the other callbacks remember (see `Callback.remembers`). All of it is in one file, which
+    is written under another name, flushed, and renamed. Files and names are Keras's, which reads the weights.
 
     `fit` must get the same data again: arrays and a `PyDataset` begin where they were left; a generator is advanced, so
     it must be a new one that yields the same batches. With `double_checkpoint` the backup before stays as well, for
@@ -36,7 +36,7 @@ class BackupAndRestore(Callback):
         OSError: if a backup cannot be written; the model and the backup before stay as they are.
     """
 
-    state = ("_batches",)
+    remembers = ("_batches",)
     comes_last = True
 
     def __init__(
@@ -72,9 +72,15 @@ class BackupAndRestore(Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """The epoch's beginning was lived through twice now; what it changed is undone."""
+        from pyrnn.saving.state import read_state
+        from pyrnn.saving.weights_file import read_weights
+
         if self._within_epoch is not None:
-            self._set_model(*self._within_epoch)
-            self._within_epoch = None
+            (content, source), self._within_epoch = self._within_epoch, None
+            read_weights(self.model, content, source, with_optimizer=True)
+            kept = read_state(content, source)  # read anew, for training writes to the arrays
+            assert kept is not None
+            self._set_rest(kept)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if self.save_freq == "epoch":
@@ -101,6 +107,7 @@ class BackupAndRestore(Callback):
 
     def _restore(self, suffix: str) -> None:
         from pyrnn.saving.state import read_state
+        from pyrnn.saving.weights_file import read_weights
 
         path = self._weights + suffix
         if not os.path.exists(path):
@@ -112,24 +119,22 @@ class BackupAndRestore(Callback):
         run = self.model._run
         kept = read_state(content, repr(path))
         if kept is None:
-            run.epoch = self._epoch_of_keras(self._metadata + suffix) or run.epoch
-        else:
-            run.set_position(kept["run"])
-        self._set_model(content, repr(path))
+            epoch = self._epoch_of_keras(self._metadata + suffix)
+            read_weights(self.model, content, repr(path), with_optimizer=True)
+            run.epoch = epoch or run.epoch
+            return
+        run.check(kept["run"])
+        read_weights(self.model, content, repr(path), with_optimizer=True)
+        run.set_position(kept["run"])
+        self._set_rest(kept)
         if run.batch:
             self._within_epoch = content, repr(path)
 
-    def _set_model(self, content: bytes, source: str) -> None:
-        """Weights, optimizer, metrics, callbacks and streams; the arrays are read anew, for training writes to them."""
-        from pyrnn.saving.state import read_state
-        from pyrnn.saving.weights_file import read_weights
-
-        read_weights(self.model, content, source, with_optimizer=True)
-        kept = read_state(content, source)
-        if kept is not None:
-            self.model._run.set_rest(kept["run"])
-            self.model.stop_training = self.model._run.stopped
-            resume.set_random_state(self.model, kept["random"])
+    def _set_rest(self, kept: dict[str, Any]) -> None:
+        """What the walk through the data may have changed too: streams come last."""
+        self.model._run.set_rest(kept["run"])
+        self.model.stop_training = self.model._run.stopped
+        resume.set_random_state(self.model, kept["random"])
 
     @staticmethod
     def _epoch_of_keras(metadata: str) -> int:

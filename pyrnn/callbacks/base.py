@@ -15,11 +15,11 @@ class Callback:
     """Base of all callbacks; `model` and `params` are set before training. Hooks and their order are Keras's.
 
     What a callback remembers from one hook to another is kept by `BackupAndRestore` if its class names the fields in
-    `state` (numbers, texts, None, arrays, lists and dicts of them), or defines `get_state` and `set_state`.
+    `remembers` (numbers, texts, None, arrays, lists and dicts of them), or defines `get_state` and `set_state`.
     """
 
     # Fields that an interrupted training needs to go on.
-    state: tuple[str, ...] = ()
+    remembers: tuple[str, ...] = ()
     # Whether the hooks of all others come first.
     comes_last = False
 
@@ -37,11 +37,11 @@ class Callback:
 
     def get_state(self) -> dict[str, Any]:
         """What this callback remembers; {} if it need not be kept."""
-        return {name: getattr(self, name) for name in self.state}
+        return {name: getattr(self, name) for name in self.remembers}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on from what `get_state` gave; called after `on_train_begin`."""
-        for name in self.state:
+        for name in self.remembers:
             setattr(self, name, state[name])
 
     def on_train_begin(self, logs: Logs | None = None) -> None: ...
@@ -73,7 +73,7 @@ HOOKS = tuple(name for name in vars(Callback) if name.startswith("on_"))
 class History(Callback):
     """Keeps the logs of every epoch: `history[name]` is a list, `epoch` the epochs' numbers."""
 
-    state = ("history", "epoch")
+    remembers = ("history", "epoch")
 
     def __init__(self) -> None:
         super().__init__()

@@ -20,7 +20,7 @@ class ModelCheckpoint(MonitorCallback):
         KeyError: when saving, if `filepath` names what the logs have not.
     """
 
-    state = ("best", "_epoch", "_batches")
+    remembers = ("best", "_epoch", "_batches")
 
     def __init__(
         self,

@@ -64,7 +64,7 @@ class ReduceLROnPlateau(MonitorCallback):
         ValueError: if factor is 1 or more.
     """
 
-    state = ("best", "wait", "cooldown_counter")
+    remembers = ("best", "wait", "cooldown_counter")
 
     def __init__(
         self,

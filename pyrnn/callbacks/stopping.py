@@ -16,7 +16,7 @@ class EarlyStopping(MonitorCallback):
     are not looked at; `baseline` must be beaten for patience to start anew.
     """
 
-    state = ("best", "wait", "stopped_epoch", "best_epoch", "best_weights")
+    remembers = ("best", "wait", "stopped_epoch", "best_epoch", "best_weights")
 
     def __init__(
         self,

@@ -42,7 +42,7 @@ class TensorBoard(Callback):
         ImportError: when training begins, if the package `tensorboard` is missing.
     """
 
-    state = ("_batches", "_test_batches")
+    remembers = ("_batches", "_test_batches")
 
     def __init__(
         self,

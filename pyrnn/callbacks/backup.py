@@ -148,13 +148,13 @@ class BackupAndRestore(Callback):
         return epoch
 
     def _save(self) -> None:
-        from pyrnn.saving.atomic import replace_file
+        from pyrnn.saving.atomic import make_folder, replace_file
         from pyrnn.saving.weights_file import weights_bytes
 
         run = self.model._run
         state = {"run": run.get_state(self.model.stop_training), "random": resume.random_state(self.model)}
         metadata = {"epoch": run.epoch, "batch": max(0, run.batch - 1)}
-        os.makedirs(self.backup_dir, exist_ok=True)
+        make_folder(self.backup_dir)
         if self.double_checkpoint:
             for path in (self._weights, self._metadata):
                 if os.path.exists(path):

@@ -7,6 +7,13 @@ import os
 import tempfile
 
 
+def make_folder(path: str) -> None:
+    """Make a folder where there is none, so that it outlives a power cut."""
+    if not os.path.isdir(path):
+        os.makedirs(path, exist_ok=True)
+        _flush_folder(os.path.dirname(os.path.abspath(path)))
+
+
 def replace_file(path: str, content: bytes) -> None:
     """Write `content` to a temporary name in the same folder, flush it to the disk, rename it to `path`.
 

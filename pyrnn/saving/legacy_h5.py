@@ -18,7 +18,7 @@ from pyrnn.models import Sequential
 from pyrnn.parameters import Weight
 from pyrnn.resume import set_random_state
 from pyrnn.saving.hdf5 import array_at, assign, built_for, matched, opened, read_arrays, require_built
-from pyrnn.saving.state import read_state, write_state
+from pyrnn.saving.state import BLOCK, read_state, sealed, write_state
 
 ENDINGS = (".h5", ".hdf5")
 VERSION, BACKEND = "3.15.1", "numpy"
@@ -88,7 +88,7 @@ def model_bytes(model: Sequential, include_optimizer: bool, state: dict[str, Any
     import h5py
 
     buffer = io.BytesIO()
-    with h5py.File(buffer, "w") as file:
+    with h5py.File(buffer, "w", userblock_size=None if state is None else BLOCK) as file:
         config = {"class_name": "Sequential", "config": model.get_config()}
         file.attrs["model_config"] = json.dumps(config).encode()
         file.attrs["backend"], file.attrs["keras_version"] = BACKEND, VERSION
@@ -104,7 +104,7 @@ def model_bytes(model: Sequential, include_optimizer: bool, state: dict[str, Any
             _write_subset(file.create_group("optimizer_weights"), names, values)
         if state is not None:
             write_state(file, state)
-    return buffer.getvalue()
+    return buffer.getvalue() if state is None else sealed(buffer.getvalue())
 
 
 def _datasets(group: Any, source: str) -> list[Any]:

@@ -1,6 +1,7 @@
 """The state of a training (`pyrnn.resume`) in the group `pyrnn` of an HDF5 file, which Keras passes over.
 
-pyrnn/text is JSON in bytes, in which {"array": 3} stands for pyrnn/arrays/3. The attribute crc32 is of all of them.
+pyrnn/text is JSON in bytes, in which {"array": 3} stands for pyrnn/arrays/3. The user block in front of the file, which
+HDF5 leaves to its users, holds a line with the length and the checksum of all that follows.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ import numpy as np
 from pyrnn.saving.hdf5 import array_at, opened
 
 GROUP = "pyrnn"
+# Bytes of the user block, the least that HDF5 allows.
+BLOCK = 512
+_SEAL = b"pyrnn "
 _ARRAY = "array"
 
 
@@ -25,12 +29,29 @@ def write_state(file: Any, state: dict[str, Any]) -> None:
         TypeError: if the state holds anything but numbers, texts, None, arrays, lists and dicts of them.
     """
     arrays: list[Any] = []
-    text = np.frombuffer(json.dumps(_plain(state, "state", arrays)).encode(), np.uint8)
+    text = json.dumps(_plain(state, "state", arrays)).encode()
     group = file.create_group(GROUP)
-    group["text"] = text
+    group["text"] = np.frombuffer(text, np.uint8)
     for i, array in enumerate(arrays):
         group[f"arrays/{i}"] = array
-    group.attrs["crc32"] = _checksum([text, *arrays])
+
+
+def sealed(content: bytes) -> bytes:
+    """A file with an empty user block, with its seal in it."""
+    return _seal(content[BLOCK:]) + content[BLOCK:]
+
+
+def check_seal(content: bytes, source: str) -> bool:
+    """Whether the file has a seal.
+
+    Raises:
+        ValueError: if it is broken.
+    """
+    if not content.startswith(_SEAL):
+        return False
+    if content[:BLOCK] != _seal(content[BLOCK:]):
+        raise ValueError(f"{source} is damaged: length or checksum are not those that it was written with")
+    return True
 
 
 def read_state(content: bytes, source: str) -> dict[str, Any] | None:
@@ -39,19 +60,21 @@ def read_state(content: bytes, source: str) -> dict[str, Any] | None:
     Raises:
         ValueError: if the file is damaged.
     """
+    whole = check_seal(content, source)
     with opened(content, source) as file:
         if GROUP not in file:
             return None
-        try:
-            text = _read(array_at(file, f"{GROUP}/text", source), len(content))
-            count = len(file[GROUP].get("arrays", ()))
-            arrays = [_read(array_at(file, f"{GROUP}/arrays/{i}", source), len(content)) for i in range(count)]
-            if _checksum([text, *arrays]) != file[GROUP].attrs.get("crc32"):
-                raise ValueError("the state of the training does not have its checksum")
-            state: dict[str, Any] = _restored(json.loads(text.tobytes()), arrays)
-        except (OSError, ValueError, RecursionError) as error:
-            raise ValueError(f"{source} is damaged: {error}") from None
+        if not whole:
+            raise ValueError(f"{source} is damaged: it holds the state of a training without its checksum")
+        text = _read(array_at(file, f"{GROUP}/text", source), len(content))
+        count = len(file[GROUP].get("arrays", ()))
+        arrays = [_read(array_at(file, f"{GROUP}/arrays/{i}", source), len(content)) for i in range(count)]
+    state: dict[str, Any] = _restored(json.loads(text.tobytes()), arrays)
     return state
+
+
+def _seal(content: bytes) -> bytes:
+    return (_SEAL + f"{len(content)} {zlib.crc32(content):08x}\n".encode()).ljust(BLOCK, b"\0")
 
 
 def _read(dataset: Any, limit: int) -> Any:
@@ -62,13 +85,6 @@ def _read(dataset: Any, limit: int) -> Any:
     if dataset.dtype.kind not in "fiub":
         raise ValueError(f"{dataset.name} must hold numbers, got dtype {dataset.dtype}")
     return np.asarray(dataset[()])
-
-
-def _checksum(arrays: list[Any]) -> int:
-    found = 0
-    for array in arrays:
-        found = zlib.crc32(f"{array.dtype.str}{array.shape}".encode() + array.tobytes(), found)
-    return found
 
 
 def _plain(value: Any, where: str, arrays: list[Any]) -> Any:

@@ -19,7 +19,7 @@ from pyrnn.parameters import Weight
 from pyrnn.saving import archive, legacy_h5
 from pyrnn.saving.atomic import replace_file
 from pyrnn.saving.hdf5 import array_at, assign, built_for, matched, opened, read_arrays, require_built
-from pyrnn.saving.state import write_state
+from pyrnn.saving.state import BLOCK, sealed, write_state
 
 ENDING = ".weights.h5"
 
@@ -41,7 +41,7 @@ def weights_bytes(model: Sequential, with_optimizer: bool, state: dict[str, Any]
     import h5py
 
     buffer = io.BytesIO()
-    with h5py.File(buffer, "w") as file:
+    with h5py.File(buffer, "w", userblock_size=None if state is None else BLOCK) as file:
         file.create_group("vars").attrs["name"] = model.name
         file.create_group("layers")
         for group, layer in _layer_groups(model):
@@ -58,7 +58,7 @@ def weights_bytes(model: Sequential, with_optimizer: bool, state: dict[str, Any]
                 variables[str(i)] = value.astype(np.int32) if name == "iteration" else value
         if state is not None:
             write_state(file, state)
-    return buffer.getvalue()
+    return buffer.getvalue() if state is None else sealed(buffer.getvalue())
 
 
 def _numbered(file: Any, path: str, source: str) -> list[Any]:

@@ -433,6 +433,13 @@ def test_a_state_that_cannot_be_kept_is_named(tmp_path: Path) -> None:
         train(CASES["data-arrays"], tmp_path, [BackupAndRestore(tmp_path / "b"), Odd()])
 
 
+def test_a_backup_needs_a_running_fit(tmp_path: Path) -> None:
+    callback = BackupAndRestore(tmp_path / "b")
+    callback.set_model(model())
+    with pytest.raises(ValueError, match="works in fit: a loop of your own has model.save"):
+        callback.on_train_begin()
+
+
 def full(*_: Any, **__: Any) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

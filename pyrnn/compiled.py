@@ -32,12 +32,33 @@ class Compiled:
             for given in group
         ]
         self.mean_loss = metrics.Mean("loss")
+        # Shapes of y and of the output in the first batch.
+        self.shapes: list[list[int]] | None = None
 
     def resolve(self, y: Array, y_pred: Array) -> None:
         """Turn "accuracy" and the like into the metric that the shapes of the first batch call for."""
+        if self.shapes is None:
+            self._resolve([list(y.shape), list(y_pred.shape)])
+
+    def _resolve(self, shapes: list[list[int]]) -> None:
+        self.shapes = shapes
         for i, (metric, weighted) in enumerate(self.entries):
             if isinstance(metric, str):
-                self.entries[i] = (metrics.resolve(metric, y.shape, y_pred.shape), weighted)
+                self.entries[i] = (metrics.resolve(metric, tuple(shapes[0]), tuple(shapes[1])), weighted)
+
+    def get_state(self) -> dict[str, Any]:
+        """Running loss and metrics, to go on from with `set_state`."""
+        found = [metric.get_state() for metric, _ in self.entries if isinstance(metric, metrics.Metric)]
+        return {"shapes": self.shapes, "loss": self.mean_loss.get_state(), "metrics": found}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `get_state` gave."""
+        if state["shapes"] is not None:
+            self._resolve(state["shapes"])
+        own = [metric for metric, _ in self.entries if isinstance(metric, metrics.Metric)]
+        self.mean_loss.set_state(state["loss"])
+        for metric, kept in zip(own, state["metrics"], strict=True):
+            metric.set_state(kept)
 
     def reset(self) -> None:
         """Forget all batches."""

@@ -387,12 +387,23 @@ class Sequential(Trainer):
             entry["compile_config"] = compiled
         return entry
 
-    def save(self, filepath: str | os.PathLike[str], overwrite: bool = True, include_optimizer: bool = True) -> None:
-        """Write architecture, weights and training state to a `.keras` file, or a legacy `.h5` (see `pyrnn.saving`)."""
+    def save(
+        self,
+        filepath: str | os.PathLike[str],
+        overwrite: bool = True,
+        include_optimizer: bool = True,
+        include_rng: bool = False,
+    ) -> None:
+        """Write architecture, weights and training state to a `.keras` file, or a legacy `.h5` (see `pyrnn.saving`).
+
+        With `include_rng` also every random stream (pyrnn's, the layers', `np.random`, `random`) and the states of
+        stateful layers: `load_model` sets them all, and what is drawn then is what would have been drawn here. Keras
+        reads the file as any other.
+        """
         from pyrnn import saving
 
         _refuse_existing(filepath, overwrite)
-        saving.save_model(self, filepath, include_optimizer=include_optimizer)
+        saving.save_model(self, filepath, include_optimizer=include_optimizer, include_rng=include_rng)
 
     def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
         """Write the weights to a `.weights.h5` file."""

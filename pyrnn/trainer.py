@@ -16,6 +16,7 @@ from pyrnn.compiled import Compiled, LazyLogs
 from pyrnn.data import Batch, Batches, as_array, as_batches, is_array
 from pyrnn.data.batches import make_batch
 from pyrnn.parameters import ParameterVector
+from pyrnn.resume import Run
 from pyrnn.validation import positive_int, unexpected_arguments
 
 Array = NDArray[Any]
@@ -34,7 +35,7 @@ class Trainer:
         self._compiled: Compiled | None = None
         self.history: Any = None
         self.stop_training = self.stop_evaluating = self.stop_predicting = False
-        self._initial_epoch: int | None = None
+        self._run: Run | None = None  # the `fit` under way
 
     # What the model brings.
 
@@ -251,36 +252,49 @@ class Trainer:
         size = validation_batch_size or batch_size
         validation = None if validation_data is None else self._validation(validation_data, size, validation_steps)
         hooks = self._hooks(callbacks, batches, verbose, epochs, add_history=True)
-        self.stop_training, self._initial_epoch = False, None
-        hooks("on_train_begin", {})
-        initial_epoch = self._initial_epoch or initial_epoch
-        logs: dict[str, float] = {}
-        for epoch in range(initial_epoch, epochs):
-            compiled.reset()
-            hooks("on_epoch_begin", epoch, {})
-            step = -1
-            for step, batch in enumerate(batches.epoch()):
-                hooks("on_train_batch_begin", step, {})
-                self._train_step(batch, compiled)
-                hooks("on_train_batch_end", step, LazyLogs(compiled))
-                if self.stop_training:
-                    break
-            if step < 0:
-                raise ValueError("the data gave no batch: a generator that has ended cannot train another epoch")
-            batches.epoch_ended()
-            logs = compiled.logs()
-            if batches.steps is None:
-                hooks.params["steps"] = step + 1
-            if validation is not None and _due(epoch, validation_freq):
-                self._evaluate(validation, compiled, hooks)
-                logs = {**logs, **compiled.logs("val_")}
-            hooks("on_epoch_end", epoch, logs)
-            if self.stop_training:
-                break
-        compiled.optimizer.finalize_variable_values()
-        hooks("on_train_end", logs)
+        self.stop_training = False
+        self._run = Run(batches, validation, compiled, hooks, initial_epoch)
+        try:
+            self._train(self._run, epochs, validation_freq)
+        finally:
+            self._run = None
         assert hooks.history is not None
         return hooks.history
+
+    def _train(self, run: Run, epochs: int, validation_freq: int | Iterable[int]) -> None:
+        run.hooks("on_train_begin", {})  # a BackupAndRestore sets `run` to where an interrupted training was
+        over = run.stopped and not run.batch
+        for epoch in range(run.epoch, run.epoch if over else epochs):
+            run.compiled.reset()
+            run.hooks("on_epoch_begin", epoch, {})
+            if not (run.stopped and run.batch):
+                self._train_batches(run)
+            if not run.batch:
+                raise ValueError("the data gave no batch: a generator that has ended cannot train another epoch")
+            run.batches.epoch_ended()
+            logs = run.compiled.logs()
+            if run.batches.steps is None:
+                run.hooks.params["steps"] = run.batch
+            if run.validation is not None and _due(epoch, validation_freq):
+                self._evaluate(run.validation, run.compiled, run.hooks)
+                logs = {**logs, **run.compiled.logs("val_")}
+            run.epoch, run.batch, run.logs = epoch + 1, 0, logs
+            run.hooks("on_epoch_end", epoch, logs)
+            if self.stop_training:
+                break
+        run.compiled.optimizer.finalize_variable_values()
+        run.hooks("on_train_end", run.logs)
+
+    def _train_batches(self, run: Run) -> None:
+        """The batches of an epoch that are to come."""
+        for batch in run.batches.epoch():
+            step = run.batch
+            run.hooks("on_train_batch_begin", step, {})
+            self._train_step(batch, run.compiled)
+            run.batch += 1
+            run.hooks("on_train_batch_end", step, LazyLogs(run.compiled))
+            if self.stop_training:
+                return
 
     def _validation(self, data: Any, batch_size: int | None, steps: int | None) -> Batches:
         parts = data if isinstance(data, tuple | list) else (data,)

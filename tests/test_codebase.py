@@ -35,7 +35,7 @@ FLOORS = [
         "preprocessing",
     },
     {"layers"},
-    {"trainer", "callbacks", "compiled", "streaming", "utils"},
+    {"trainer", "callbacks", "compiled", "resume", "streaming", "utils"},
     {"models", "saving"},
     {"summary"},
     {"cli", "demo", "bench", "datasets", "wrappers", "keras_shim", "__main__", "__init__"},

@@ -18,6 +18,8 @@ class SwapEMAWeights(Callback):
         ValueError: at the first swap, if the optimizer keeps no averages.
     """
 
+    remembers = ("_swapped",)
+
     def __init__(self, swap_on_epoch: bool = False) -> None:
         super().__init__()
         self.swap_on_epoch = swap_on_epoch

@@ -12,7 +12,16 @@ Hook = Callable[..., Any]
 
 
 class Callback:
-    """Base of all callbacks; `model` and `params` are set before training. Hooks and their order are Keras's."""
+    """Base of all callbacks; `model` and `params` are set before training. Hooks and their order are Keras's.
+
+    What a callback remembers from one hook to another is kept by `BackupAndRestore` if its class names the fields in
+    `remembers` (numbers, texts, None, arrays, lists and dicts of them), or defines `get_state` and `set_state`.
+    """
+
+    # Fields that an interrupted training needs to go on.
+    remembers: tuple[str, ...] = ()
+    # Whether the hooks of all others come first.
+    comes_last = False
 
     def __init__(self) -> None:
         self.params: dict[str, Any] = {}
@@ -25,6 +34,15 @@ class Callback:
     def set_model(self, model: Any) -> None:
         """Told which model is trained."""
         self.model = model
+
+    def get_state(self) -> dict[str, Any]:
+        """What this callback remembers; {} if it need not be kept."""
+        return {name: getattr(self, name) for name in self.remembers}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `get_state` gave; called after `on_train_begin`."""
+        for name in self.remembers:
+            setattr(self, name, state[name])
 
     def on_train_begin(self, logs: Logs | None = None) -> None: ...
     def on_train_end(self, logs: Logs | None = None) -> None: ...
@@ -54,6 +72,8 @@ HOOKS = tuple(name for name in vars(Callback) if name.startswith("on_"))
 
 class History(Callback):
     """Keeps the logs of every epoch: `history[name]` is a list, `epoch` the epochs' numbers."""
+
+    remembers = ("history", "epoch")
 
     def __init__(self) -> None:
         super().__init__()

@@ -20,6 +20,8 @@ class ModelCheckpoint(MonitorCallback):
         KeyError: when saving, if `filepath` names what the logs have not.
     """
 
+    remembers = ("best", "_epoch", "_batches")
+
     def __init__(
         self,
         filepath: str | os.PathLike[str],

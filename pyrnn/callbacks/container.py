@@ -12,7 +12,8 @@ from pyrnn.callbacks.progress import ProgbarLogger
 class CallbackList(Callback):
     """Calls each hook of each callback in order; hooks that nobody overrides cost nothing.
 
-    Callbacks see the logs in alphabetical order, as one dict that they share: what one adds, the next ones find.
+    Those with `comes_last` are called after the others. Callbacks see the logs in alphabetical order, as one dict that
+    they share: what one adds, the next ones find.
 
     Args:
         callbacks: a callback or a list of them, which may hold lists.
@@ -71,7 +72,8 @@ class CallbackList(Callback):
         """Call `hook` ("on_epoch_end", ...) of every callback."""
         listeners = self._hooks.get(hook)
         if listeners is None:
-            listeners = [getattr(c, hook) for c in self.callbacks if _listens(c, hook)]
+            in_order = sorted(self.callbacks, key=lambda callback: callback.comes_last)
+            listeners = [getattr(c, hook) for c in in_order if _listens(c, hook)]
             self._hooks[hook] = listeners
         if not listeners:
             return

@@ -64,6 +64,8 @@ class ReduceLROnPlateau(MonitorCallback):
         ValueError: if factor is 1 or more.
     """
 
+    remembers = ("best", "wait", "cooldown_counter")
+
     def __init__(
         self,
         monitor: str = "val_loss",

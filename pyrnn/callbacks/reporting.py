@@ -21,7 +21,8 @@ class CSVLogger(Callback):
     """Writes a row an epoch: `epoch` and the logs in alphabetical order, "NA" for those that an epoch lacks.
 
     Columns are those of the first epoch, and its `val_` ones even if only later epochs validate. With `append` rows
-    are added to a file that exists, without a second header.
+    are added to a file that exists, without a second header. When training goes on from a backup the file holds the
+    rows of the epochs of before, and no others.
     """
 
     def __init__(self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False) -> None:
@@ -55,6 +56,19 @@ class CSVLogger(Callback):
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         self._close()
+
+    def get_state(self) -> dict[str, Any]:
+        with open(self.filename, encoding="utf-8", newline="") as file:
+            return {"keys": self.keys, "append_header": self.append_header, "text": file.read()}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self.keys, self.append_header = state["keys"], state["append_header"]
+        self._close()
+        self.csv_file = open(self.filename, "w", encoding="utf-8", newline="")  # noqa: SIM115  # on_train_end closes it
+        self.csv_file.write(state["text"])
+        self.csv_file.flush()
+        if self.keys is not None:
+            self.writer = csv.DictWriter(self.csv_file, ["epoch", *self.keys], delimiter=self.sep)
 
     def _close(self) -> None:
         if self.csv_file is not None and not self.csv_file.closed:

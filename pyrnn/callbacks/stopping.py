@@ -16,6 +16,8 @@ class EarlyStopping(MonitorCallback):
     are not looked at; `baseline` must be beaten for patience to start anew.
     """
 
+    remembers = ("best", "wait", "stopped_epoch", "best_epoch", "best_weights")
+
     def __init__(
         self,
         monitor: str = "val_loss",

@@ -42,6 +42,8 @@ class TensorBoard(Callback):
         ImportError: when training begins, if the package `tensorboard` is missing.
     """
 
+    remembers = ("_batches", "_test_batches")
+
     def __init__(
         self,
         log_dir: str | os.PathLike[str] = "logs",

@@ -5,6 +5,7 @@ Here the form itself and batches of arrays; batches of a user's own making are i
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -27,9 +28,16 @@ class Batch(NamedTuple):
 
 
 class Batches:
-    """Data that can be walked once an epoch; `steps` is None where the length is unknown."""
+    """Data that can be walked once an epoch; `steps` is None where the length is unknown.
+
+    `get_state` says at any time where the walk stands; after `set_state`, on data as new as they were in the beginning,
+    the next `epoch()` gives the batches that were still to come.
+    """
 
     steps: int | None = None
+    # Batches of the present epoch that were handed out, and those that the next `epoch()` leaves out.
+    _taken = 0
+    _first = 0
 
     def epoch(self) -> Iterator[Batch]:
         """The batches of one epoch."""
@@ -37,6 +45,22 @@ class Batches:
 
     def epoch_ended(self) -> None:
         """Told after each epoch."""
+        self._taken = 0
+
+    def get_state(self) -> dict[str, Any]:
+        """Where the walk stands."""
+        return {"taken": self._taken}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `get_state` gave."""
+        self._taken = self._first = state["taken"]
+
+    def _numbers(self) -> Iterator[int]:
+        """The numbers of an epoch's batches that are to come, each counted as taken."""
+        first, self._first = self._first, 0
+        for number in itertools.count(first) if self.steps is None else range(first, self.steps):
+            self._taken = number + 1
+            yield number
 
     def restart(self) -> None:
         """Begin the next epoch with the first batch, also where epochs of a few steps walk on through the data."""
@@ -139,16 +163,29 @@ class ArrayBatches(Batches):
         self.data, self.batch_size, self.shuffle = data, batch_size, shuffle
         self.steps = -(-len(data.x) // batch_size)
         self._random = generator() if shuffle else None
+        self._drawn: Any = None  # the generator's state before the order of the present epoch was drawn
 
     def epoch(self) -> Iterator[Batch]:
-        count, size = len(self.data.x), self.batch_size
-        order = None if self._random is None else self._random.permutation(count).astype(np.int64, copy=False)
-        for start in range(0, count, size):
+        size, order = self.batch_size, None
+        if self._random is not None:
+            self._drawn = self._random.bit_generator.state
+            order = self._random.permutation(len(self.data.x)).astype(np.int64, copy=False)
+        for number in self._numbers():
+            start = number * size
             if order is None:
                 yield Batch(*(None if a is None else a[start : start + size] for a in self.data))  # type: ignore[arg-type]  # x is never None
             else:
                 rows = order[start : start + size]
                 yield Batch(*(None if a is None else _gather(a, rows) for a in self.data))  # type: ignore[arg-type]  # x is never None
+
+    def get_state(self) -> dict[str, Any]:
+        now = None if self._random is None else self._random.bit_generator.state
+        return {**super().get_state(), "random": self._drawn if self._taken else now}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        super().set_state(state)
+        if self._random is not None:
+            self._random.bit_generator.state = self._drawn = state["random"]
 
 
 def _gather(array: Array, rows: NDArray[np.int64]) -> Array:
@@ -166,10 +203,19 @@ class RepeatedBatches(Batches):
     def _for_ever(batches: ArrayBatches) -> Iterator[Batch]:
         while True:
             yield from batches.epoch()
+            batches.epoch_ended()
 
     def restart(self) -> None:
+        self._batches.epoch_ended()
         self._source = self._for_ever(self._batches)
 
     def epoch(self) -> Iterator[Batch]:
-        for _ in range(self.steps or 0):
+        for _ in self._numbers():
             yield next(self._source)
+
+    def get_state(self) -> dict[str, Any]:
+        return {**super().get_state(), "pass": self._batches.get_state()}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        super().set_state(state)
+        self._batches.set_state(state["pass"])

@@ -14,6 +14,11 @@ class PyDataset:
 
     Instead of `__len__` the property `num_batches` may be defined; None there means that there is no end. With
     `workers` > 1 so many threads read ahead, at most `max_queue_size` batches, which still come in order.
+
+    When a training goes on from a backup, batches that were seen are not asked for again, and NumPy generators that are
+    attributes draw what they would have drawn. `on_epoch_begin` and `on_epoch_end` are called for the epochs of before;
+    a dataset that changes in other ways defines `get_state()` (numbers, texts, lists, dicts and arrays) and
+    `set_state(state)`, and no such calls are made then.
     """
 
     def __init__(self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10) -> None:

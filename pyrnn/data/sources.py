@@ -8,43 +8,55 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from pyrnn import seeds
 from pyrnn.data.batches import ArrayBatches, Batch, Batches, RepeatedBatches, is_array, make_batch
 from pyrnn.data.pydataset import PyDataset
-from pyrnn.seeds import generator
 from pyrnn.validation import positive_int
 
 DEFAULT_BATCH_SIZE = 32
 
 
 class IteratorBatches(Batches):
-    """A generator or another iterator: `steps` batches an epoch, or all of it once where that is None."""
+    """A generator or another iterator: `steps` batches an epoch, or all of it once where that is None.
+
+    To go on with an interrupted training it must yield the same batches again: those of before are drawn and dropped.
+    """
 
     def __init__(
         self, source: Any, steps: int | None, dtype: str, class_weight: Mapping[int, float] | None = None
     ) -> None:
         self.steps, self._dtype, self._class_weight = steps, dtype, class_weight
         self._iterator = source
+        self._drawn = 0
 
     def epoch(self) -> Iterator[Batch]:
-        taken = 0
-        while self.steps is None or taken < self.steps:
+        for number in self._numbers():
             try:
                 parts = next(self._iterator)
             except StopIteration:
                 if self.steps is not None:
                     raise ValueError(
-                        f"the generator ended after {taken} of {self.steps} batches: make it yield for ever, "
+                        f"the generator ended after {number} of {self.steps} batches: make it yield for ever, "
                         "or give fewer steps or epochs"
                     ) from None
                 return
+            self._drawn += 1
             yield make_batch(parts, self._dtype, self._class_weight)
-            taken += 1
+
+    def get_state(self) -> dict[str, Any]:
+        return {**super().get_state(), "drawn": self._drawn}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        super().set_state(state)
+        self._drawn = _drop(self._iterator, state["drawn"])
 
 
 class LoaderBatches(Batches):
     """What can be iterated again and again: a PyTorch DataLoader, a `tf.data.Dataset`, a `TimeseriesDataset`.
 
-    Each epoch is one pass; with `steps` given epochs walk on through the passes, as they do over arrays.
+    Each epoch is one pass; with `steps` given epochs walk on through the passes, as they do over arrays. To go on with
+    an interrupted training the passes of before are made again and dropped, unless the loader has `get_state()` (called
+    before each pass) and `set_state(state)`.
     """
 
     def __init__(
@@ -53,25 +65,79 @@ class LoaderBatches(Batches):
         self.steps = _length(source) if steps is None else steps
         self._source, self._wanted, self._dtype, self._class_weight = source, steps, dtype, class_weight
         self._pass: Iterator[Any] | None = None
+        self._passes = self._drawn = 0  # passes that are over, batches drawn of the present one
+        self._begun: Any = None  # what `get_state` of the loader said before the present pass
 
     def epoch(self) -> Iterator[Batch]:
-        batches = iter(self._source) if self._wanted is None else itertools.islice(self._passes(), self._wanted)
-        for parts in batches:
+        wanted = None if self._wanted is None else self._wanted - self._first
+        self._taken, self._first = self._first, 0
+        for parts in itertools.islice(self._walk(), wanted):
+            self._taken += 1
             yield make_batch(parts, self._dtype, self._class_weight)
 
     def restart(self) -> None:
-        self._pass = None
+        if self._pass is not None:
+            self._end_pass()
 
-    def _passes(self) -> Iterator[Any]:
+    def epoch_ended(self) -> None:
+        super().epoch_ended()
+        if self._wanted is None:  # where training was stopped within an epoch the pass is over too
+            self.restart()
+
+    def get_state(self) -> dict[str, Any]:
+        source = _state_of(self._source) if self._pass is None else self._begun
+        return {**super().get_state(), "passes": self._passes, "drawn": self._drawn, "source": source}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        super().set_state(state)
+        if state["source"] is not None:
+            self._source.set_state(state["source"])
+        else:
+            for _ in range(state["passes"]):
+                for _ in self._source:
+                    pass
+        self._passes = state["passes"]
+        if state["drawn"]:
+            self._drawn = _drop(self._begin_pass(), state["drawn"])
+
+    def _begin_pass(self) -> Iterator[Any]:
+        self._begun = _state_of(self._source)
+        self._pass = iter(self._source)
+        return self._pass
+
+    def _end_pass(self) -> None:
+        self._pass, self._drawn = None, 0
+        self._passes += 1
+
+    def _walk(self) -> Iterator[Any]:
+        """The rest of the present pass, or a whole one; where epochs have a number of steps, pass after pass."""
         while True:
-            if self._pass is None:
-                self._pass = iter(self._source)
-                if (first := next(self._pass, self)) is self:
-                    raise ValueError("the data gave no batch")
-                yield first
-            for parts in self._pass:  # noqa: UP028  # `yield from` would close a user's generator where an epoch ends in a pass
+            current = self._begin_pass() if self._pass is None else self._pass
+            for parts in current:
+                self._drawn += 1
                 yield parts
-            self._pass = None
+            empty = not self._drawn
+            self._end_pass()
+            if self._wanted is None:
+                return
+            if empty:
+                raise ValueError("the data gave no batch")
+
+
+def _state_of(source: Any) -> Any:
+    """What a user's data say of themselves to be given back by `set_state`; None if they have no such methods."""
+    return source.get_state() if hasattr(source, "get_state") and hasattr(source, "set_state") else None
+
+
+def _drop(source: Iterator[Any], count: int) -> int:
+    """Draw so many batches for nothing; returns their number."""
+    drawn = sum(1 for _ in itertools.islice(source, count))
+    if drawn < count:
+        raise ValueError(
+            f"the data ended after {drawn} of the {count} batches that the interrupted training had drawn: "
+            "they must give the same batches again"
+        )
+    return count
 
 
 def _length(source: Any) -> int | None:
@@ -97,23 +163,30 @@ class PyDatasetBatches(Batches):
             )
         if self.steps < 1 or count == 0:
             raise ValueError("the PyDataset has no batches")
-        self._random = generator() if shuffle and count is not None else None
-        self._endless = itertools.count()
+        self._random = seeds.generator() if shuffle and count is not None else None
+        self._drawn: Any = None  # the generator's state before the order of the present epoch was drawn
+        self._walked = 0  # batches of the epochs before, from which an endless dataset goes on
+        self._epochs = 0
 
     def epoch(self) -> Iterator[Batch]:
-        self._dataset.on_epoch_begin()
-        for parts in self._read(itertools.islice(self._numbers(), self.steps)):
+        if not self._first:  # what goes on in the middle was told before
+            self._dataset.on_epoch_begin()
+        self._taken, self._first, first = self._first, 0, self._first
+        for parts in self._read(itertools.islice(self._order(), first, self.steps)):
+            self._taken += 1
             yield make_batch(parts, self._dtype, self._class_weight)
 
     def restart(self) -> None:
-        self._endless = itertools.count()
+        self._walked = 0
 
-    def _numbers(self) -> Iterator[int]:
+    def _order(self) -> Iterator[int]:
         count = self._dataset.num_batches
         if count is None:
-            return self._endless
-        order = range(count) if self._random is None else self._random.permutation(count).tolist()
-        return itertools.cycle(order)
+            return itertools.count(self._walked)
+        if self._random is None:
+            return itertools.cycle(range(count))
+        self._drawn = self._random.bit_generator.state
+        return itertools.cycle(self._random.permutation(count).tolist())
 
     def _read(self, wanted: Iterator[int]) -> Iterator[Any]:
         """The batches of these numbers, in order; read ahead in threads where the dataset has workers.
@@ -137,7 +210,36 @@ class PyDatasetBatches(Batches):
                     future.cancel()
 
     def epoch_ended(self) -> None:
+        self._walked += self._taken
+        self._epochs += 1
+        super().epoch_ended()
         self._dataset.on_epoch_end()
+
+    def get_state(self) -> dict[str, Any]:
+        now = None if self._random is None else self._random.bit_generator.state
+        return {
+            **super().get_state(),
+            "random": self._drawn if self._taken else now,
+            "walked": self._walked,
+            "epochs": self._epochs,
+            "dataset": _state_of(self._dataset),
+            "streams": seeds.own_streams(self._dataset),
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        super().set_state(state)
+        self._walked, self._epochs = state["walked"], state["epochs"]
+        if self._random is not None:
+            self._random.bit_generator.state = self._drawn = state["random"]
+        if state["dataset"] is not None:
+            self._dataset.set_state(state["dataset"])  # type: ignore[attr-defined]  # it had it when asked
+        else:
+            for _ in range(self._epochs):
+                self._dataset.on_epoch_begin()
+                self._dataset.on_epoch_end()
+            if self._taken:
+                self._dataset.on_epoch_begin()
+        seeds.set_own_streams(self._dataset, state["streams"])
 
 
 def as_batches(

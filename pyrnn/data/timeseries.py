@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pyrnn import seeds
 from pyrnn.data.batches import as_array
-from pyrnn.seeds import generator
 from pyrnn.validation import positive_int
 
 Array = NDArray[Any]
@@ -46,6 +46,14 @@ class TimeseriesDataset:
             for first in range(0, len(starts), self._batch_size):
                 rows = starts[first : first + self._batch_size]
                 yield self._at(rows, rows[:, None] + self._steps)
+
+    def get_state(self) -> dict[str, Any]:
+        """From what the order of the next pass is drawn."""
+        return seeds.own_streams(self)
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `get_state` gave."""
+        seeds.set_own_streams(self, state)
 
     def _at(self, rows: Any, windows: Any) -> Any:
         return self._data[windows] if self._targets is None else (self._data[windows], self._targets[rows])
@@ -100,5 +108,5 @@ def timeseries_dataset_from_array(
         targets = as_array("targets", targets)[start:]
         count = min(count, len(targets))
     starts = np.arange(0, max(0, count), stride, dtype=np.int64)
-    random = generator(seed) if shuffle else None
+    random = seeds.generator(seed) if shuffle else None
     return TimeseriesDataset(values, targets, starts, np.arange(length, dtype=np.int64) * rate, batch_size, random)

@@ -76,6 +76,8 @@ class Metric(registry.Configurable):
     default_name: str | None = None
     # Fields that are state beside what `add_variable` makes.
     state: tuple[str, ...] = ()
+    # Fields that belong to the state and are no variables: Keras keeps them in another form.
+    hidden: tuple[str, ...] = ()
 
     def __init__(self, dtype: Any = None, name: str | None = None) -> None:
         self.name = name or self.default_name or auto_name(type(self).__name__)
@@ -112,6 +114,18 @@ class Metric(registry.Configurable):
             variable.assign(start)
 
     reset_states = reset_state
+
+    def get_state(self) -> dict[str, Any]:
+        """All that `update_state` has gathered, to go on from with `set_state`."""
+        fields = {name: getattr(self, name) for name in (*self.state, *self.hidden)}
+        return {"variables": [variable.numpy() for variable in self._variables], "fields": fields}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `get_state` gave."""
+        for variable, value in zip(self._variables, state["variables"], strict=True):
+            variable.assign(value)
+        for name in (*self.state, *self.hidden):
+            setattr(self, name, state["fields"][name])
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Take a batch in."""

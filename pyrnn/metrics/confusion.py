@@ -302,6 +302,8 @@ class RecallAtPrecision(_AtConstraint):
 class AUC(ConfusionMetric):
     """Area under the ROC, PR or PRGAIN curve, summed over thresholds. Arguments and defaults are Keras's."""
 
+    hidden = ("_labels",)
+
     def __init__(
         self,
         num_thresholds: int = 200,

@@ -183,6 +183,7 @@ class R2Score(Metric):
     """
 
     default_name = "r2_score"
+    hidden = ("_sums", "_samples")
 
     def __init__(
         self,

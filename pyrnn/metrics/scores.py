@@ -21,6 +21,7 @@ class FBetaScore(Metric):
     """
 
     default_name = "fbeta_score"
+    hidden = ("_counts",)
 
     def __init__(
         self,
@@ -100,6 +101,8 @@ class IoU(Metric):
     y holds class numbers, or one value a class along `axis` where `sparse_y_true` or `sparse_y_pred` is False.
     With an integer dtype (the default) sample weights are cut to whole numbers, as in Keras.
     """
+
+    hidden = ("_matrix",)
 
     def __init__(
         self,

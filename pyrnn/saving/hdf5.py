@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,17 +14,21 @@ from pyrnn.models import Sequential
 from pyrnn.parameters import Weight
 
 
-def opened(content: bytes, source: str) -> Any:
+@contextlib.contextmanager
+def opened(content: bytes, source: str) -> Iterator[Any]:
     """The HDF5 file in `content`.
 
     Raises:
-        ValueError: if it is damaged or none.
+        ValueError: if it is damaged or none, also where HDF5 says so while it is read.
     """
     import h5py
 
     try:
-        return h5py.File(io.BytesIO(content), "r")
-    except OSError as error:
+        with h5py.File(io.BytesIO(content), "r") as file:
+            yield file
+    except NotImplementedError:  # of a layer of one's own that is made meanwhile
+        raise
+    except (OSError, KeyError, RuntimeError, OverflowError) as error:
         raise ValueError(f"{source} is damaged or no HDF5 file: {error}") from None
 
 

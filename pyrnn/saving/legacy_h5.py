@@ -16,7 +16,9 @@ import numpy as np
 from pyrnn.layers import Layer
 from pyrnn.models import Sequential
 from pyrnn.parameters import Weight
+from pyrnn.resume import set_random_state
 from pyrnn.saving.hdf5 import array_at, assign, matched, matched_state, node_at, opened, read_arrays, require_built
+from pyrnn.saving.state import BLOCK, read_state, sealed, write_state
 
 ENDINGS = (".h5", ".hdf5")
 VERSION, BACKEND = "3.15.1", "numpy"
@@ -81,12 +83,12 @@ def weights_bytes(model: Sequential) -> bytes:
     return buffer.getvalue()
 
 
-def model_bytes(model: Sequential, include_optimizer: bool) -> bytes:
-    """The file of a whole model, in memory."""
+def model_bytes(model: Sequential, include_optimizer: bool, state: dict[str, Any] | None = None) -> bytes:
+    """The file of a whole model, in memory; `state` is of its training (`saving.state`)."""
     import h5py
 
     buffer = io.BytesIO()
-    with h5py.File(buffer, "w") as file:
+    with h5py.File(buffer, "w", userblock_size=None if state is None else BLOCK) as file:
         config = {"class_name": "Sequential", "config": model.get_config()}
         file.attrs["model_config"] = json.dumps(config).encode()
         file.attrs["backend"], file.attrs["keras_version"] = BACKEND, VERSION
@@ -100,7 +102,9 @@ def model_bytes(model: Sequential, include_optimizer: bool) -> bytes:
             names = [name if "/" in name else f"{optimizer.name}/{name}" for name, _ in variables]
             values = [value.astype(np.int32) if name == "iteration" else value for name, value in variables]
             _write_subset(file.create_group("optimizer_weights"), names, values)
-    return buffer.getvalue()
+        if state is not None:
+            write_state(file, state)
+    return buffer.getvalue() if state is None else sealed(buffer.getvalue())
 
 
 def _datasets(group: Any, source: str) -> list[Any]:
@@ -169,6 +173,8 @@ def load_model(path: str, compile: bool) -> Sequential:
             training["optimizer"] = {**described, "class_name": described["class_name"].split(">")[-1]}
             model.compile_from_config(training)
             _restore_optimizer(model, file, source)
+    if (state := read_state(content, source)) is not None:
+        set_random_state(model, state["random"])
     return model
 
 

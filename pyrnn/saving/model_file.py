@@ -12,8 +12,10 @@ from typing import Any
 
 from pyrnn import registry
 from pyrnn.models import Sequential
+from pyrnn.resume import random_state, set_random_state
 from pyrnn.saving import archive, legacy_h5
 from pyrnn.saving.atomic import replace_file
+from pyrnn.saving.state import read_state
 from pyrnn.saving.weights_file import read_weights, weights_bytes
 
 ENDING = ".keras"
@@ -21,13 +23,22 @@ ENDING = ".keras"
 FORMAT_VERSION = "3.15.1"
 
 
-def save_model(model: Sequential, filepath: str | os.PathLike[str], include_optimizer: bool = True) -> None:
-    """Write architecture, compile state, weights and optimizer state to a `.keras` file, or a legacy `.h5` file."""
+def save_model(
+    model: Sequential,
+    filepath: str | os.PathLike[str],
+    include_optimizer: bool = True,
+    include_rng: bool = False,
+) -> None:
+    """Write architecture, compile state, weights and optimizer state to a `.keras` file, or a legacy `.h5` file.
+
+    With `include_rng` also every random stream, which `load_model` sets again.
+    """
     path = os.fspath(filepath)
     if not model.built:
         raise ValueError("the model must be built before it can be saved: give it an input shape or train it")
+    state = {"random": random_state(model)} if include_rng else None
     if path.endswith(legacy_h5.ENDINGS):
-        replace_file(path, legacy_h5.model_bytes(model, include_optimizer))
+        replace_file(path, legacy_h5.model_bytes(model, include_optimizer, state))
         return
     if not path.endswith(ENDING):
         raise ValueError(f"filepath must end in {ENDING!r} (or '.h5', '.hdf5': Keras 2's format), got {path!r}")
@@ -39,7 +50,7 @@ def save_model(model: Sequential, filepath: str | os.PathLike[str], include_opti
     with zipfile.ZipFile(buffer, "w") as written:
         written.writestr("metadata.json", json.dumps({"keras_version": FORMAT_VERSION, "date_saved": saved}))
         written.writestr(archive.CONFIG, json.dumps(config))
-        written.writestr(archive.WEIGHTS, weights_bytes(model, with_optimizer=include_optimizer))
+        written.writestr(archive.WEIGHTS, weights_bytes(model, with_optimizer=include_optimizer, state=state))
     replace_file(path, buffer.getvalue())
 
 
@@ -75,5 +86,8 @@ def load_model(
             model.build(config["build_config"]["input_shape"])
         if described:
             model.compile_from_config(described)
+    state = read_state(weights, source)
     read_weights(model, weights, source, with_optimizer=bool(described))
+    if state is not None:
+        set_random_state(model, state["random"])
     return model

@@ -19,6 +19,7 @@ from pyrnn.parameters import Weight
 from pyrnn.saving import archive, legacy_h5
 from pyrnn.saving.atomic import replace_file
 from pyrnn.saving.hdf5 import array_at, assign, matched, matched_state, node_at, opened, read_arrays, require_built
+from pyrnn.saving.state import BLOCK, sealed, write_state
 
 ENDING = ".weights.h5"
 
@@ -35,12 +36,12 @@ def _layer_groups(model: Sequential) -> list[tuple[str, Layer]]:
     return found
 
 
-def weights_bytes(model: Sequential, with_optimizer: bool) -> bytes:
-    """The HDF5 file of a built model, in memory."""
+def weights_bytes(model: Sequential, with_optimizer: bool, state: dict[str, Any] | None = None) -> bytes:
+    """The HDF5 file of a built model, in memory; `state` is of its training (`saving.state`)."""
     import h5py
 
     buffer = io.BytesIO()
-    with h5py.File(buffer, "w") as file:
+    with h5py.File(buffer, "w", userblock_size=None if state is None else BLOCK) as file:
         file.create_group("vars").attrs["name"] = model.name
         file.create_group("layers")
         for group, layer in _layer_groups(model):
@@ -55,7 +56,9 @@ def weights_bytes(model: Sequential, with_optimizer: bool) -> bytes:
             variables.attrs["name"] = optimizer.name
             for i, (name, value) in enumerate(optimizer.variables()):
                 variables[str(i)] = value.astype(np.int32) if name == "iteration" else value
-    return buffer.getvalue()
+        if state is not None:
+            write_state(file, state)
+    return buffer.getvalue() if state is None else sealed(buffer.getvalue())
 
 
 def _numbered(file: Any, path: str, source: str) -> list[Any]:

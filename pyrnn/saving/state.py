@@ -1,0 +1,112 @@
+"""The state of a training (`pyrnn.resume`) in the group `pyrnn` of an HDF5 file, which Keras passes over.
+
+pyrnn/text is JSON in bytes, in which {"array": 3} stands for pyrnn/arrays/3. The user block in front of the file, which
+HDF5 leaves to its users, holds a line with the length and the checksum of all that follows.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import zlib
+from typing import Any
+
+import numpy as np
+
+from pyrnn.saving.hdf5 import array_at, opened
+
+GROUP = "pyrnn"
+# Bytes of the user block, the least that HDF5 allows.
+BLOCK = 512
+_SEAL = b"pyrnn "
+_ARRAY = "array"
+
+
+def write_state(file: Any, state: dict[str, Any]) -> None:
+    """Add the group to an open file.
+
+    Raises:
+        TypeError: if the state holds anything but numbers, texts, None, arrays, lists and dicts of them.
+    """
+    arrays: list[Any] = []
+    text = json.dumps(_plain(state, "state", arrays)).encode()
+    group = file.create_group(GROUP)
+    group["text"] = np.frombuffer(text, np.uint8)
+    for i, array in enumerate(arrays):
+        group[f"arrays/{i}"] = array
+
+
+def sealed(content: bytes) -> bytes:
+    """A file with an empty user block, with its seal in it."""
+    return _seal(content[BLOCK:]) + content[BLOCK:]
+
+
+def check_seal(content: bytes, source: str) -> bool:
+    """Whether the file has a seal.
+
+    Raises:
+        ValueError: if it is broken.
+    """
+    if not content.startswith(_SEAL):
+        return False
+    if content[:BLOCK] != _seal(content[BLOCK:]):
+        raise ValueError(f"{source} is damaged: length or checksum are not those that it was written with")
+    return True
+
+
+def read_state(content: bytes, source: str) -> dict[str, Any] | None:
+    """The state in an HDF5 file; None if there is none.
+
+    Raises:
+        ValueError: if the file is damaged.
+    """
+    whole = check_seal(content, source)
+    with opened(content, source) as file:
+        if GROUP not in file:
+            return None
+        if not whole:
+            raise ValueError(f"{source} is damaged: it holds the state of a training without its checksum")
+        text = _read(array_at(file, f"{GROUP}/text", source), len(content))
+        count = len(file[GROUP].get("arrays", ()))
+        arrays = [_read(array_at(file, f"{GROUP}/arrays/{i}", source), len(content)) for i in range(count)]
+    state: dict[str, Any] = _restored(json.loads(text.tobytes()), arrays)
+    return state
+
+
+def _seal(content: bytes) -> bytes:
+    return (_SEAL + f"{len(content)} {zlib.crc32(content):08x}\n".encode()).ljust(BLOCK, b"\0")
+
+
+def _read(dataset: Any, limit: int) -> Any:
+    """An array that can be as large as it claims: nothing is compressed here."""
+    size = math.prod(dataset.shape or ()) * dataset.dtype.itemsize
+    if size > limit:
+        raise ValueError(f"{dataset.name} claims {size} bytes in a file of {limit}")
+    if dataset.dtype.kind not in "fiub":
+        raise ValueError(f"{dataset.name} must hold numbers, got dtype {dataset.dtype}")
+    return np.asarray(dataset[()])
+
+
+def _plain(value: Any, where: str, arrays: list[Any]) -> Any:
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
+        arrays.append(value)
+        return {_ARRAY: len(arrays) - 1}
+    if isinstance(value, list | tuple):
+        return [_plain(each, f"{where}[{i}]", arrays) for i, each in enumerate(value)]
+    if isinstance(value, dict) and all(isinstance(name, str) for name in value) and value.keys() != {_ARRAY}:
+        return {name: _plain(each, f"{where}[{name!r}]", arrays) for name, each in value.items()}
+    raise TypeError(f"{where} cannot be kept in a file: it must hold numbers, texts, None and arrays, got {value!r}")
+
+
+def _restored(value: Any, arrays: list[Any]) -> Any:
+    if isinstance(value, list):
+        return [_restored(each, arrays) for each in value]
+    if isinstance(value, dict):
+        if value.keys() == {_ARRAY}:
+            return arrays[value[_ARRAY]]
+        return {name: _restored(each, arrays) for name, each in value.items()}
+    return value

@@ -1,0 +1,610 @@
+"""A training that is interrupted and goes on ends with the bits of one that was never stopped."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pyrnn
+from pyrnn import layers, optimizers, seeds, utils
+from pyrnn.callbacks import (
+    BackupAndRestore,
+    Callback,
+    CSVLogger,
+    EarlyStopping,
+    LearningRateScheduler,
+    ModelCheckpoint,
+    ReduceLROnPlateau,
+    SwapEMAWeights,
+)
+from pyrnn.optimizers import schedules
+
+ROWS, TIME, FEATURES, BATCH, EPOCHS = 20, 5, 3, 4, 4
+STEPS = ROWS // BATCH
+X = np.random.default_rng(1).normal(size=(ROWS, TIME, FEATURES)).astype(np.float32)
+Y = (X.sum(axis=(1, 2)) > 0).astype(np.float32)[:, None]
+ARRAYS: Callable[[], dict[str, Any]] = lambda: {"x": X, "y": Y, "batch_size": BATCH}  # noqa: E731  # a case beside others
+
+
+class Interrupt(Callback):
+    """Breaks training off at the beginning of a batch, counted over the epochs."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self.left = at
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        if not self.left:
+            raise InterruptedError
+        self.left -= 1
+
+
+def model(stack: list[Any] | None = None, optimizer: Any = "adam", metrics: Any = ("accuracy",)) -> pyrnn.Sequential:
+    made = pyrnn.Sequential(
+        stack
+        or [
+            layers.GaussianNoise(0.1, input_shape=(TIME, FEATURES)),
+            layers.LSTM(4, dropout=0.2, recurrent_dropout=0.3),
+            layers.Dropout(0.2),
+            layers.Dense(1, activation="sigmoid"),
+        ]
+    )
+    made.compile(optimizer, "binary_crossentropy", metrics=list(metrics))
+    return made
+
+
+class Rows(utils.PyDataset):
+    """Batches with noise of its own, and an order that changes after each epoch."""
+
+    def __init__(self, told: bool = False, **options: Any) -> None:
+        super().__init__(**options)
+        self.random = np.random.default_rng(4)
+        self.order = np.arange(STEPS)
+        if told:
+            self.get_state = lambda: {"order": self.order}
+            self.set_state = lambda state: setattr(self, "order", state["order"])
+
+    def __len__(self) -> int:
+        return STEPS
+
+    def __getitem__(self, index: int) -> Any:
+        rows = slice(self.order[index] * BATCH, (self.order[index] + 1) * BATCH)
+        return X[rows] + self.random.normal(size=X[rows].shape).astype(np.float32), Y[rows]
+
+    def on_epoch_end(self) -> None:
+        self.order = self.order[::-1].copy() if not hasattr(self, "get_state") else self.random.permutation(STEPS)
+
+
+class Endless(utils.PyDataset):
+    @property
+    def num_batches(self) -> None:
+        return None
+
+    def __getitem__(self, index: int) -> Any:
+        rows = (np.arange(BATCH) + 3 * index) % ROWS
+        return X[rows], Y[rows]
+
+
+class Loader:
+    """Makes another order at each pass."""
+
+    def __init__(self) -> None:
+        self.random = np.random.default_rng(9)
+
+    def __iter__(self) -> Iterator[Any]:
+        for rows in self.random.permutation(ROWS).reshape(-1, BATCH):
+            yield X[rows], Y[rows]
+
+
+def noisy(count: int | None = None) -> Iterator[Any]:
+    draw = np.random.default_rng(7)
+    while count is None or count > 0:
+        rows = draw.integers(ROWS, size=BATCH)
+        yield X[rows] + draw.normal(size=(BATCH, TIME, FEATURES)).astype(np.float32), Y[rows]
+        count = None if count is None else count - 1
+
+
+def series() -> Any:
+    values = np.arange(40 * FEATURES, dtype=np.float32).reshape(40, FEATURES) / 100
+    return utils.timeseries_dataset_from_array(values, values[:, :1] > 0.5, TIME, batch_size=8, shuffle=True, seed=2)
+
+
+DATA: dict[str, Callable[[], dict[str, Any]]] = {
+    "arrays": ARRAYS,
+    "arrays-in-order": lambda: {**ARRAYS(), "shuffle": False},
+    "arrays-last-batch-smaller": lambda: {**ARRAYS(), "batch_size": 6},
+    "arrays-in-steps": lambda: {**ARRAYS(), "steps_per_epoch": 3},
+    "weights": lambda: {**ARRAYS(), "sample_weight": np.linspace(0, 1, ROWS), "class_weight": {0: 0.5, 1: 2.0}},
+    "validation": lambda: {**ARRAYS(), "validation_data": (X, Y)},
+    "validation-split": lambda: {**ARRAYS(), "validation_split": 0.25, "validation_freq": 2},
+    "validation-generator": lambda: {**ARRAYS(), "validation_data": noisy(), "validation_steps": 2},
+    "validation-dataset": lambda: {**ARRAYS(), "validation_data": Rows()},
+    "generator": lambda: {"x": noisy(), "steps_per_epoch": STEPS},
+    "generator-ends": lambda: {"x": noisy(3 * STEPS), "steps_per_epoch": STEPS, "epochs": 3},
+    "dataset": lambda: {"x": Rows()},
+    "dataset-in-order": lambda: {"x": Rows(), "shuffle": False, "steps_per_epoch": 7},
+    "dataset-told": lambda: {"x": Rows(told=True)},
+    "dataset-endless": lambda: {"x": Endless(), "steps_per_epoch": STEPS},
+    "dataset-threads": lambda: {"x": Endless(workers=2), "steps_per_epoch": STEPS},
+    "timeseries": lambda: {"x": series()},
+    "timeseries-in-steps": lambda: {"x": series(), "steps_per_epoch": 3},
+    "timeseries-generator": lambda: {
+        "x": pyrnn.preprocessing.sequence.TimeseriesGenerator(X[:, 0], Y, TIME, shuffle=True, batch_size=BATCH)
+    },
+    "loader": lambda: {"x": Loader()},
+    "loader-in-steps": lambda: {"x": Loader(), "steps_per_epoch": 3},
+}
+
+
+def own_layers() -> list[Any]:
+    return [
+        layers.GaussianDropout(0.1, input_shape=(TIME, FEATURES)),
+        layers.TimeDistributed(layers.AlphaDropout(0.1)),
+        layers.SpatialDropout1D(0.1),
+        layers.BatchNormalization(),
+        layers.Bidirectional(layers.GRU(3, dropout=0.1, recurrent_dropout=0.2, return_sequences=True)),
+        layers.RNN([layers.LSTMCell(3, recurrent_dropout=0.2), layers.SimpleRNNCell(3, dropout=0.1)]),
+        layers.Dense(1, activation="sigmoid", kernel_regularizer="l2"),
+    ]
+
+
+def stateful() -> list[Any]:
+    return [
+        layers.GRU(3, stateful=True, return_sequences=True, batch_input_shape=(BATCH, TIME, FEATURES)),
+        layers.Bidirectional(layers.LSTM(3, stateful=True, return_sequences=True)),
+        layers.RNN(layers.SimpleRNNCell(3), stateful=True),
+        layers.Dense(1, activation="sigmoid"),
+    ]
+
+
+def watched() -> pyrnn.Sequential:
+    made = pyrnn.metrics
+    return model(metrics=(
+        "accuracy", "auc", made.AUC(multi_label=True, name="labels"), made.F1Score(threshold=0.5), made.R2Score(),
+        made.MeanIoU(2), made.Precision(), made.RootMeanSquaredError(),
+    ))  # fmt: skip
+
+
+MODELS: dict[str, Callable[[], pyrnn.Sequential]] = {
+    "layers": lambda: model(own_layers()),
+    "stateful": lambda: model(stateful()),
+    "metrics": watched,
+    "ema": lambda: model(optimizer=optimizers.SGD(0.1, 0.9, use_ema=True, ema_overwrite_frequency=3)),
+    "accumulation": lambda: model(optimizer=optimizers.Adam(gradient_accumulation_steps=3)),
+    **{
+        name: lambda name=name: model(optimizer=name)
+        for name in ("sgd", "rmsprop", "nadam", "adamax", "adagrad", "adadelta", "adafactor", "ftrl", "lion", "lamb",
+                     "muon", "adamw", "schedulefreeadamw")
+    },
+    **{
+        f"schedule-{name}": lambda rate=rate: model(optimizer=optimizers.SGD(rate, momentum=0.5))
+        for name, rate in {
+            "exponential": schedules.ExponentialDecay(0.1, 3, 0.7),
+            "inverse": schedules.InverseTimeDecay(0.1, 3, 0.7, staircase=True),
+            "piecewise": schedules.PiecewiseConstantDecay([4, 11], [0.1, 0.05, 0.01]),
+            "polynomial": schedules.PolynomialDecay(0.1, 7, cycle=True),
+            "cosine": schedules.CosineDecay(0.01, 15, warmup_target=0.1, warmup_steps=4),
+            "restarts": schedules.CosineDecayRestarts(0.1, 4),
+        }.items()
+    },
+}  # fmt: skip
+
+
+class Counting(Callback):
+    """A callback of a user's own, whose state the log shows."""
+
+    remembers = ("batches", "seen")
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.batches, self.seen = 0, np.zeros(2)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.batches += 1
+        self.seen += [batch, logs["loss"]]
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        logs["batches"], logs["seen"] = self.batches, self.seen.copy()
+
+
+class Stop(Callback):
+    """Stops training in the middle of an epoch."""
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.model.stop_training = self.model.optimizer.iterations >= 8
+
+
+CALLBACKS: dict[str, Callable[[Path], list[Callback]]] = {
+    "early-stopping": lambda folder: [
+        EarlyStopping("loss", mode="max", patience=2, restore_best_weights=True, min_delta=1e9)
+    ],
+    "plateau": lambda folder: [ReduceLROnPlateau("loss", mode="max", patience=1, factor=0.5, cooldown=1)],
+    "scheduler": lambda folder: [LearningRateScheduler(lambda epoch, rate: rate * 0.8)],
+    "checkpoint": lambda folder: [ModelCheckpoint(folder / "best.keras", "loss", save_best_only=True, save_freq=3)],
+    "swap": lambda folder: [SwapEMAWeights(swap_on_epoch=True)],
+    "csv": lambda folder: [CSVLogger(folder / "log.csv")],
+    "own": lambda folder: [Counting()],
+    "stop": lambda folder: [Stop()],
+}
+
+Case = tuple[Callable[[], pyrnn.Sequential], Callable[[], dict[str, Any]], Callable[[Path], list[Callback]]]
+NONE: Callable[[Path], list[Callback]] = lambda folder: []  # noqa: E731  # a case beside others
+AVERAGING: Callable[[], pyrnn.Sequential] = lambda: model(optimizer=optimizers.SGD(0.1, use_ema=True))  # noqa: E731
+CASES: dict[str, Case] = {
+    **{f"data-{name}": (model, data, NONE) for name, data in DATA.items()},
+    **{f"model-{name}": (make, ARRAYS, NONE) for name, make in MODELS.items()},
+    **{f"callback-{name}": (AVERAGING if name == "swap" else model, ARRAYS, callbacks)
+       for name, callbacks in CALLBACKS.items()},
+}  # fmt: skip
+
+
+def train(case: Case, folder: Path, callbacks: list[Callback], seed: int = 3) -> dict[str, Any]:
+    """All that a training leaves behind, begun as a new process would begin it."""
+    utils.clear_session()  # a new process names its metrics from the beginning
+    utils.set_random_seed(seed)
+    make, data, others = case
+    made = make()
+    folder.mkdir(exist_ok=True)
+    arguments = {"epochs": EPOCHS, "verbose": 0, "callbacks": [*callbacks, *others(folder)], **data()}
+    try:
+        history = made.fit(**arguments)
+    finally:
+        for callback in arguments["callbacks"]:
+            if isinstance(callback, CSVLogger) and callback.csv_file is not None:
+                callback.csv_file.close()  # which a killed process need not do
+    log = folder / "log.csv"
+    return {
+        "weights": made.get_weights(),
+        "optimizer": [value for _, value in made.optimizer.variables()],
+        "history": history.history,
+        "epochs": history.epoch,
+        "streams": [seeds.next_seed(), np.random.random(), random.random()],
+        "log": log.read_text() if log.exists() else "",
+    }
+
+
+def assert_same_bits(got: Any, wanted: Any, where: str = "") -> None:
+    if isinstance(wanted, dict):
+        assert list(got) == list(wanted), where
+        for name, value in wanted.items():
+            assert_same_bits(got[name], value, f"{where} {name}")
+    elif isinstance(wanted, list):
+        assert len(got) == len(wanted), where
+        for i, value in enumerate(wanted):
+            assert_same_bits(got[i], value, f"{where} {i}")
+    else:
+        one, other = np.asarray(got), np.asarray(wanted)
+        assert (one.dtype, one.shape, one.tobytes()) == (other.dtype, other.shape, other.tobytes()), where
+
+
+def resumed(case: Case, folder: Path, save_freq: Any, stops: list[int]) -> dict[str, Any]:
+    """A training broken off again and again, each time begun by a process with other seeds and weights."""
+    for seed, at in enumerate(stops):
+        with pytest.raises(InterruptedError):
+            callbacks = [BackupAndRestore(folder / "backup", save_freq=save_freq), Interrupt(at)]
+            train(case, folder, callbacks, seed=seed * 10 + 3)
+    done = train(case, folder, [BackupAndRestore(folder / "backup", save_freq=save_freq)], seed=77)
+    assert not (folder / "backup").exists()
+    return done
+
+
+@pytest.fixture
+def no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
+
+
+@pytest.mark.usefixtures("no_waiting_for_the_disk")
+@pytest.mark.parametrize("save_freq", ["epoch", 2])
+@pytest.mark.parametrize("name", CASES)
+def test_the_same_bits(name: str, save_freq: Any, tmp_path: Path) -> None:
+    case = CASES[name]
+    undisturbed = train(case, tmp_path / "whole", [])
+    # Stops in the second epoch, again soon after, and right at an epoch's end.
+    stops = [6, 2, 0, 3] if save_freq != "epoch" else [8, 4]
+    if "stop" in name:
+        stops = [6]  # it ends after 8 batches
+    assert_same_bits(resumed(case, tmp_path / "broken", save_freq, stops), undisturbed)
+
+
+class Killed(Callback):
+    """Breaks off when training is over and the backup still there, as a kill may."""
+
+    def on_train_end(self, logs: Any = None) -> None:
+        raise InterruptedError
+
+
+@pytest.mark.parametrize("name", ["data-validation", "model-ema", "callback-early-stopping", "callback-stop"])
+@pytest.mark.parametrize("save_freq", ["epoch", 1])
+def test_a_training_interrupted_at_its_very_end(name: str, save_freq: Any, tmp_path: Path) -> None:
+    case = CASES[name]
+    undisturbed = train(case, tmp_path / "whole", [])
+    with pytest.raises(InterruptedError):
+        train(case, tmp_path / "broken", [BackupAndRestore(tmp_path / "b", save_freq), Killed()])
+    assert_same_bits(train(case, tmp_path / "broken", [BackupAndRestore(tmp_path / "b", save_freq)], 5), undisturbed)
+
+
+def test_an_epoch_of_which_only_the_end_is_missing_trains_no_batch(tmp_path: Path) -> None:
+    class BreakOff(Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            raise InterruptedError
+
+    case = CASES["data-validation"]
+    with pytest.raises(InterruptedError):
+        train(case, tmp_path, [BackupAndRestore(tmp_path / "b", save_freq=1), BreakOff()])
+    seen: list[int] = []
+    note = pyrnn.callbacks.LambdaCallback(on_train_batch_begin=lambda batch, logs: seen.append(batch))
+    train(case, tmp_path, [BackupAndRestore(tmp_path / "b", save_freq=1), note])
+    assert seen == [*range(STEPS)] * (EPOCHS - 1)
+
+
+# What is refused.
+
+
+def broken_off(folder: Path, case: str = "data-arrays", **options: Any) -> Path:
+    with pytest.raises(InterruptedError):
+        train(CASES[case], folder, [BackupAndRestore(folder / "b", save_freq=2, **options), Interrupt(7)])
+    return folder / "b" / "latest.weights.h5"
+
+
+@pytest.mark.parametrize(
+    "case, words",
+    [
+        ("data-generator", "made over other data: .*ArrayBatches.* fit has .*IteratorBatches"),
+        ("data-arrays-last-batch-smaller", "made over other data: .*'steps': 5.* fit has .*'steps': 4"),
+        ("data-arrays-in-order", "made over other data: .*'shuffled': True.* fit has .*'shuffled': False"),
+        ("data-validation", "made over other data"),
+        ("model-layers", "is no weights file|weights|shape"),
+    ],
+)
+def test_a_backup_of_something_else(case: str, words: str, tmp_path: Path) -> None:
+    path = broken_off(tmp_path)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=words):
+        train(CASES[case], tmp_path, [BackupAndRestore(tmp_path / "b")])
+    assert path.read_bytes() == before
+
+
+def test_a_generator_that_ends_too_early(tmp_path: Path) -> None:
+    broken_off(tmp_path, "data-generator")
+    short: Case = (model, lambda: {"x": noisy(4), "steps_per_epoch": STEPS}, NONE)
+    with pytest.raises(ValueError, match="ended after 4 of the 6 batches that the interrupted training had drawn"):
+        train(short, tmp_path, [BackupAndRestore(tmp_path / "b")])
+
+
+def damaged(content: bytes) -> Iterator[bytes]:
+    """Cut at many places, and with single bits changed, in the seal and everywhere."""
+    yield b""
+    for share in np.linspace(0.001, 0.999, 25):
+        yield content[: int(len(content) * share)]
+    for at in [0, 6, 14, *range(100, len(content), len(content) // 50)]:
+        yield content[:at] + bytes([content[at] ^ 4]) + content[at + 1 :]
+    yield content[512:]  # a file of HDF5, but without its seal
+
+
+def test_damaged_backups_are_refused_and_the_model_stays(tmp_path: Path) -> None:
+    path = broken_off(tmp_path, "callback-early-stopping")
+    for content in damaged(path.read_bytes()):
+        path.write_bytes(content)
+        made = model()
+        before = made.get_weights()
+        with pytest.raises(ValueError, match=r"latest\.weights\.h5' is damaged"):
+            made.fit(X, Y, batch_size=BATCH, verbose=0, callbacks=[BackupAndRestore(tmp_path / "b")])
+        assert_same_bits(made.get_weights(), before)
+
+
+def test_arrays_larger_than_the_file_are_not_read(tmp_path: Path) -> None:
+    import h5py
+
+    from pyrnn.saving.state import read_state, sealed
+
+    path = tmp_path / "large.h5"
+    with h5py.File(path, "w", userblock_size=512) as file:
+        file.create_dataset("pyrnn/text", shape=(1 << 40,), dtype=np.uint8, chunks=(1 << 20,))
+    with pytest.raises(ValueError, match=r"claims 1099511627776 bytes in a file of \d+"):
+        read_state(sealed(path.read_bytes()), repr(str(path)))
+
+
+def test_a_damaged_backup_gives_way_to_the_one_before(tmp_path: Path) -> None:
+    undisturbed = train(CASES["data-arrays"], tmp_path / "whole", [])
+    path = broken_off(tmp_path, double_checkpoint=True)
+    path.write_bytes(path.read_bytes()[:-100])
+    done = train(CASES["data-arrays"], tmp_path, [BackupAndRestore(tmp_path / "b", save_freq=2)], seed=8)
+    assert_same_bits(done, undisturbed)
+
+
+def test_a_state_that_cannot_be_kept_is_named(tmp_path: Path) -> None:
+    class Odd(Callback):
+        remembers = ("odd",)
+        odd = object()
+
+    with pytest.raises(TypeError, match=r"callbacks.*'odd'.* cannot be kept in a file"):
+        train(CASES["data-arrays"], tmp_path, [BackupAndRestore(tmp_path / "b"), Odd()])
+
+
+def test_a_backup_needs_a_running_fit(tmp_path: Path) -> None:
+    callback = BackupAndRestore(tmp_path / "b")
+    callback.set_model(model())
+    with pytest.raises(ValueError, match=r"works in fit: a loop of your own has model\.save"):
+        callback.on_train_begin()
+
+
+def full(*_: Any, **__: Any) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("broken", ["os.fsync", "os.replace", "tempfile.mkstemp"])
+def test_a_full_disk_leaves_model_and_backup(broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    undisturbed = train(CASES["data-arrays"], tmp_path / "whole", [])
+
+    class Fill(Callback):
+        def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+            if self.model.optimizer.iterations == 7:
+                monkeypatch.setattr({"os": os, "tempfile": tempfile}[broken.split(".")[0]], broken.split(".")[1], full)
+
+    utils.set_random_seed(3)
+    made = model()
+    with pytest.raises(OSError, match=r"cannot write '.*latest.weights.h5' \(No space left on device\)") as caught:
+        backup = BackupAndRestore(tmp_path / "b", save_freq=2)
+        made.fit(**ARRAYS(), epochs=EPOCHS, verbose=0, callbacks=[backup, Fill()])
+    monkeypatch.undo()
+    assert caught.value.errno == errno.ENOSPC and made.optimizer.iterations == 8
+    assert sorted(path.name for path in (tmp_path / "b").iterdir()) == ["latest.weights.h5", "training_metadata.json"]
+    made.save(tmp_path / "elsewhere.keras")
+    made.fit(X, Y, verbose=0)
+    done = train(CASES["data-arrays"], tmp_path, [BackupAndRestore(tmp_path / "b", save_freq=2)], seed=8)
+    assert_same_bits(done, undisturbed)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of one megabyte."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if sys.platform != "linux" or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder]).returncode:
+        pytest.skip("a disk of its own needs Linux and the right to mount")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def fill(disk: Path) -> None:
+    with pytest.raises(OSError, match="No space"):
+        (disk / "filler").write_bytes(bytes(1 << 21))
+
+
+def forbid(disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+
+
+@pytest.mark.parametrize("spoil, reason", [(fill, "No space left on device"), (forbid, "Read-only file system")])
+def test_a_disk_that_takes_no_more(spoil: Any, reason: str, disk: Path, tmp_path: Path) -> None:
+    undisturbed = train(CASES["data-arrays"], tmp_path / "whole", [])
+
+    class Spoil(Callback):
+        def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+            if self.model.optimizer.iterations == 7:
+                spoil(disk)
+
+    with pytest.raises(OSError, match=f"cannot write '.*' \\({reason}\\): what was there before is unchanged"):
+        train(CASES["data-arrays"], tmp_path, [BackupAndRestore(disk / "b", save_freq=2), Spoil()])
+    subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
+    (disk / "filler").unlink(missing_ok=True)
+    assert sorted(path.name for path in (disk / "b").iterdir()) == ["latest.weights.h5", "training_metadata.json"]
+    done = train(CASES["data-arrays"], tmp_path, [BackupAndRestore(disk / "b", save_freq=2)], seed=8)
+    assert_same_bits(done, undisturbed)
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    made = model()
+    with pytest.raises(OSError, match="file"):
+        made.fit(X, Y, verbose=0, callbacks=[BackupAndRestore(tmp_path / "file" / "b")])
+    made.fit(X, Y, verbose=0)
+
+
+# Files of whole models.
+
+
+@pytest.mark.parametrize("ending", [".keras", ".h5"])
+@pytest.mark.parametrize("stack", [None, own_layers, stateful])
+def test_a_saved_model_goes_on_drawing(ending: str, stack: Any, tmp_path: Path) -> None:
+    utils.set_random_seed(5)
+    made = model(stack and stack())
+    fit: dict[str, Any] = {"batch_size": BATCH, "epochs": 2, "verbose": 0}
+    made.fit(X, Y, **fit)
+    path = tmp_path / f"m{ending}"
+    made.save(path, include_rng=True)
+    results = []
+    for again in (made, None):
+        if again is None:
+            utils.set_random_seed(6)
+            again = pyrnn.models.load_model(path)
+        history = again.fit(X, Y, **fit).history
+        variables = [value for _, value in again.optimizer.variables()]
+        results.append(
+            [again.get_weights(), variables, history, seeds.next_seed(), np.random.random(), random.random()]
+        )
+    assert_same_bits(results[1], results[0])
+
+
+def test_a_model_saved_without_streams_sets_none(tmp_path: Path) -> None:
+    model().save(tmp_path / "m.keras")
+    utils.set_random_seed(6)
+    drawn = np.random.random()
+    utils.set_random_seed(6)
+    pyrnn.models.load_model(tmp_path / "m.keras")
+    assert np.random.random() == drawn
+
+
+# Kills.
+
+SCRIPT = Path(__file__).with_name("resume_child.py")
+
+
+def run_child(folder: Path, kill_after: float | None) -> tuple[bool, float]:
+    """Whether the training came to its end, and the seconds it took; killed after `kill_after` seconds of training."""
+    path = os.pathsep.join([str(Path(pyrnn.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path}
+    child = subprocess.Popen([sys.executable, SCRIPT, folder], stdout=subprocess.PIPE, text=True, env=environment)
+    assert child.stdout is not None
+    assert child.stdout.readline() == "begin\n"
+    begun = time.perf_counter()
+    try:
+        child.wait(kill_after)
+    except subprocess.TimeoutExpired:
+        child.send_signal(signal.SIGKILL)
+    code = child.wait()
+    child.stdout.close()
+    assert code in (0, -signal.SIGKILL), code
+    return code == 0, time.perf_counter() - begun
+
+
+def kill_and_resume(folder: Path, kills: int, draw: random.Random) -> dict[str, Any]:
+    """Kill at random moments until so many kills have hit; every finished training is compared, then begun anew."""
+    whole = folder / "whole"
+    whole.mkdir()
+    done, seconds = run_child(whole, None)
+    assert done
+    wanted = (whole / "result.npz").read_bytes()
+    hits = finished = halves = run = 0
+    while hits < kills or not finished or run:
+        broken = folder / f"broken{finished}"
+        broken.mkdir(exist_ok=True)
+        # Within half of the running time, so that most trainings are killed more than once, in all their parts; at most
+        # a dozen times, for they must get to their end.
+        limit = draw.uniform(0, seconds / 2) if hits < kills and run < 12 else None
+        done, _ = run_child(broken, limit)
+        if done:
+            assert (broken / "result.npz").read_bytes() == wanted
+            assert not (broken / "backup").exists()
+            finished, run = finished + 1, 0
+            continue
+        hits, run = hits + 1, run + 1
+        print(f"{hits} kills, {finished} trainings at their end", file=sys.stderr, flush=True)
+        halves += any(path.name.startswith(".") for path in broken.rglob("*"))
+    return {"kills": hits, "finished": finished, "killed while writing": halves, "seconds": round(seconds, 2)}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL on Windows")
+def test_kills(tmp_path: Path) -> None:
+    found = kill_and_resume(tmp_path, 4, random.Random(1))
+    assert found["kills"] == 4
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL on Windows")
+def test_two_hundred_kills(tmp_path: Path) -> None:
+    found = kill_and_resume(tmp_path, 200, random.Random(2))
+    print(json.dumps(found))
+    assert found["kills"] == 200

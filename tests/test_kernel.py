@@ -263,7 +263,7 @@ def test_gradients_that_vanish_are_0_and_never_subnormal(cell: str) -> None:
 @pytest.mark.parametrize("activation", ["tanh", "relu", "softplus"])
 @pytest.mark.parametrize("cell", CELLS)
 def test_nan_and_infinity_go_where_numpy_lets_them(cell: str, activation: str, dtype: str) -> None:
-    """A NaN, with tanh an infinity too, and a NaN in backward. Other formulas stop it (relu's derivative) or make one of
+    """A NaN, with tanh an infinity too, and a NaN in backward. Formulas stop it (relu's derivative) or make one of
     inf - inf earlier (GRU). Other rows keep their bits."""
     problem = make_rnn(cell, (18, 6, 5, 19), {}, activation)
     clean = run_rnn(_core, problem, dtype)

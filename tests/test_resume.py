@@ -436,7 +436,7 @@ def test_a_state_that_cannot_be_kept_is_named(tmp_path: Path) -> None:
 def test_a_backup_needs_a_running_fit(tmp_path: Path) -> None:
     callback = BackupAndRestore(tmp_path / "b")
     callback.set_model(model())
-    with pytest.raises(ValueError, match=r"works in fit: a loop of your own has model\.save"):
+    with pytest.raises(ValueError, match="works in fit: a loop of your own has"):
         callback.on_train_begin()
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pyrnn.validation import shown
+
 Array = NDArray[Any]
 
 _versions = itertools.count(1)
@@ -96,6 +98,31 @@ class Weight:
 
     def __repr__(self) -> str:
         return f"<Weight path={self.path}, shape={self.shape}, dtype={self.dtype}>"
+
+
+def values_for(owner: str, weights: Sequence[Weight], values: Any) -> list[tuple[Weight, Array]]:
+    """Each weight with its value, all of them checked before any is written.
+
+    Raises:
+        TypeError: if `values` is no list of arrays of numbers.
+        ValueError: if number or shapes differ.
+    """
+    if not isinstance(values, Sequence | np.ndarray) or isinstance(values, str):
+        raise TypeError(f"weights must be a list of arrays, got {shown(values)}")
+    if len(values) != len(weights):
+        raise ValueError(f"{owner} has {len(weights)} weights, got a list of {len(values)}")
+    found = []
+    for weight, value in zip(weights, values, strict=True):
+        try:
+            array = np.asarray(value)
+        except (TypeError, ValueError):
+            raise ValueError(f"weight {weight.path!r} has shape {weight.shape}, got {shown(value)}") from None
+        if array.shape != weight.shape:
+            raise ValueError(f"weight {weight.path!r} has shape {weight.shape}, got an array of shape {array.shape}")
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"weight {weight.path!r} must hold numbers, got dtype {array.dtype}")
+        found.append((weight, array))
+    return found
 
 
 class ParameterVector:

@@ -7,8 +7,10 @@ import os
 import shutil
 from typing import Any
 
+from pyrnn.arguments import checked
 from pyrnn.callbacks.base import Callback, Logs
 from pyrnn.callbacks.checkpoint import save_frequency
+from pyrnn.validation import shown
 
 WEIGHTS, METADATA = "latest.weights.h5", "training_metadata.json"
 PREVIOUS, NEW = ".bkp", ".new"
@@ -30,6 +32,7 @@ class BackupAndRestore(Callback):
         ValueError: if the model is not built when `fit` begins, or the backup is damaged and there is none before it.
     """
 
+    @checked()
     def __init__(
         self,
         backup_dir: str | os.PathLike[str],
@@ -93,7 +96,9 @@ class BackupAndRestore(Callback):
                 described = json.load(text)
             epoch = described.get("epoch") if isinstance(described, dict) else None
             if not isinstance(epoch, int) or epoch < 0:
-                raise ValueError(f"{metadata!r} is damaged: it must hold the number of epochs done, got {described!r}")
+                raise ValueError(
+                    f"{metadata!r} is damaged: it must hold the number of epochs done, got {shown(described)}"
+                )
         with open(weights, "rb") as file:
             read_weights(self.model, file.read(), repr(weights), with_optimizer=True)
         self.model._initial_epoch = self._epoch = epoch

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from pyrnn.arguments import checked
 from pyrnn.callbacks.base import Callback, Logs
 from pyrnn.callbacks.monitor import MonitorCallback
 
@@ -16,6 +17,7 @@ class EarlyStopping(MonitorCallback):
     are not looked at; `baseline` must be beaten for patience to start anew.
     """
 
+    @checked()
     def __init__(
         self,
         monitor: str = "val_loss",
@@ -73,6 +75,7 @@ class TerminateOnNaN(Callback):
         RuntimeError: at such a batch, if `raise_error`; `on_train_end` of callbacks is not called then.
     """
 
+    @checked()
     def __init__(self, raise_error: bool = False) -> None:
         super().__init__()
         self.raise_error = raise_error

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pyrnn.arguments import checked
 from pyrnn.layers.base import Array, Layer, Shape, standard_shape
+from pyrnn.validation import shown
 
 
 class InputLayer(Layer):
@@ -13,6 +15,7 @@ class InputLayer(Layer):
 
     supports_masking = True
 
+    @checked()
     def __init__(
         self,
         shape: Any = None,
@@ -33,7 +36,7 @@ class InputLayer(Layer):
             ("optional", optional),
         ):
             if value is not None and value is not False:
-                raise ValueError(f"Input has no {argument}: only None or False is supported, got {value!r}")
+                raise ValueError(f"Input has no {argument}: only None or False is supported, got {shown(value)}")
         shape = kwargs.pop("input_shape", None) if shape is None else shape
         batch_shape = kwargs.pop("batch_input_shape", None) if batch_shape is None else batch_shape
         super().__init__(name=name, **kwargs)

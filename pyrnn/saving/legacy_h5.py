@@ -17,6 +17,7 @@ from pyrnn.layers import Layer
 from pyrnn.models import Sequential
 from pyrnn.parameters import Weight
 from pyrnn.saving.hdf5 import array_at, assign, built_for, matched, opened, read_arrays, require_built
+from pyrnn.validation import shown
 
 ENDINGS = (".h5", ".hdf5")
 VERSION, BACKEND = "3.15.1", "numpy"
@@ -153,7 +154,7 @@ def load_model(path: str, compile: bool) -> Sequential:
             raise ValueError(f"{source} is damaged: {error}") from None
         if not isinstance(config, Mapping) or config.get("class_name") != "Sequential":
             found = config.get("class_name") if isinstance(config, Mapping) else config
-            raise ValueError(f"{source} must hold a Sequential model, got {found!r}")
+            raise ValueError(f"{source} must hold a Sequential model, got {shown(found)}")
         model = Sequential.from_config(config["config"])
         if not model.built:
             raise ValueError(f"{source} does not name the model's input shape")

@@ -11,16 +11,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from pyrnn import registry
+from pyrnn.arguments import a_model, checked
 from pyrnn.models import Sequential
 from pyrnn.saving import archive, legacy_h5
 from pyrnn.saving.atomic import replace_file
 from pyrnn.saving.weights_file import read_weights, weights_bytes
+from pyrnn.validation import shown
 
 ENDING = ".keras"
 # The version of Keras whose format is written.
 FORMAT_VERSION = "3.15.1"
 
 
+@checked(model=a_model)
 def save_model(model: Sequential, filepath: str | os.PathLike[str], include_optimizer: bool = True) -> None:
     """Write architecture, compile state, weights and optimizer state to a `.keras` file, or a legacy `.h5` file."""
     path = os.fspath(filepath)
@@ -30,7 +33,7 @@ def save_model(model: Sequential, filepath: str | os.PathLike[str], include_opti
         replace_file(path, legacy_h5.model_bytes(model, include_optimizer))
         return
     if not path.endswith(ENDING):
-        raise ValueError(f"filepath must end in {ENDING!r} (or '.h5', '.hdf5': Keras 2's format), got {path!r}")
+        raise ValueError(f"filepath must end in {ENDING!r} (or '.h5', '.hdf5': Keras 2's format), got {shown(path)}")
     config = model.describe()
     if not include_optimizer:
         config.pop("compile_config", None)
@@ -43,6 +46,7 @@ def save_model(model: Sequential, filepath: str | os.PathLike[str], include_opti
     replace_file(path, buffer.getvalue())
 
 
+@checked()
 def load_model(
     filepath: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None, compile: bool = True
 ) -> Sequential:
@@ -67,7 +71,7 @@ def load_model(
         or not isinstance(config.get("config"), dict)
     ):
         found = config.get("class_name") if isinstance(config, dict) else config
-        raise ValueError(f"{source} must hold a Sequential model, got {found!r}")
+        raise ValueError(f"{source} must hold a Sequential model, got {shown(found)}")
     described = config.get("compile_config") if compile else None
     with registry.custom_object_scope(custom_objects):
         model = Sequential.from_config(config["config"])

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from pyrnn.arguments import a_model, checked
 from pyrnn.layers import Layer
 from pyrnn.models import Sequential
 from pyrnn.naming import snake_case
@@ -19,6 +20,7 @@ from pyrnn.parameters import Weight
 from pyrnn.saving import archive, legacy_h5
 from pyrnn.saving.atomic import replace_file
 from pyrnn.saving.hdf5 import array_at, assign, built_for, matched, opened, read_arrays, require_built
+from pyrnn.validation import shown
 
 ENDING = ".weights.h5"
 
@@ -88,11 +90,12 @@ def read_weights(
     assign(model, [weight for weight, _ in pending], values)
 
 
+@checked(model=a_model)
 def save_weights(model: Sequential, filepath: str | os.PathLike[str]) -> None:
     """Write the weights to a file whose name ends in `.weights.h5`."""
     path = os.fspath(filepath)
     if not path.endswith((ENDING, *legacy_h5.ENDINGS)):
-        raise ValueError(f"filepath must end in {ENDING!r} (or '.h5', '.hdf5': Keras 2's format), got {path!r}")
+        raise ValueError(f"filepath must end in {ENDING!r} (or '.h5', '.hdf5': Keras 2's format), got {shown(path)}")
     if not model.built:
         raise ValueError("the model must be built before its weights can be saved: give it an input shape")
     if not path.endswith(ENDING):
@@ -101,6 +104,7 @@ def save_weights(model: Sequential, filepath: str | os.PathLike[str]) -> None:
     replace_file(path, weights_bytes(model, with_optimizer=True))
 
 
+@checked(model=a_model)
 def load_weights(
     model: Sequential, filepath: str | os.PathLike[str], skip_mismatch: bool = False, by_name: bool = False
 ) -> None:

@@ -251,10 +251,11 @@ def a_function(least: int, most: int) -> Rule:
 
 def axes(argument: str, value: Any) -> None:
     """None, the number of an axis, or a list of them."""
-    for each in () if value is None else value if isinstance(value, list | tuple) else (value,):
+    found: Any = () if value is None else value if isinstance(value, list | tuple) else (value,)
+    for each in found:
         if isinstance(each, bool) or not isinstance(each, int | np.integer):
             raise TypeError(f"{argument} must be an integer or a list of integers, got {shown(value)}")
-        if abs(each) > _MOST_AXES:
+        if abs(int(each)) > _MOST_AXES:
             raise ValueError(f"{argument} must name axes that x can have, got {shown(value)}")
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,9 @@ import numpy as np
 from pyrnn.models import Sequential
 from pyrnn.optimizers import Optimizer
 from pyrnn.parameters import Weight
+from pyrnn.saving.archive import MOST_GROWTH, SMALL
+
+_DAMAGE = (OSError, LookupError, AttributeError, ArithmeticError, RuntimeError, AssertionError, MemoryError)
 
 
 def opened(content: bytes, source: str) -> Any:
@@ -21,23 +26,69 @@ def opened(content: bytes, source: str) -> Any:
     """
     import h5py
 
-    try:
+    with reading(source):
         return h5py.File(io.BytesIO(content), "r")
-    except OSError as error:
-        raise ValueError(f"{source} is damaged or no HDF5 file: {error}") from None
 
 
-def array_at(group: Any, path: str, source: str) -> Any:
-    """The array below `group`; soft and external links, which could lead out of the file, are refused."""
+@contextmanager
+def reading(source: str) -> Iterator[None]:
+    """What h5py and others raise over a damaged file becomes a ValueError that names it; TypeErrors and ValueErrors of
+    what it describes stay what they are.
+    """
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        words = " ".join(str(error).split())
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(words if source in words else f"{source}: {words}") from None
+    except _DAMAGE as error:
+        words = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{source} is damaged or no HDF5 file: {words}") from None
+
+
+def node_at(group: Any, path: str) -> Any:
+    """What is below `group`, or None; soft and external links, which could lead out of the file, are not followed."""
     import h5py
 
     node = group
     for part in path.split("/"):
         link = node.get(part, getlink=True) if isinstance(node, h5py.Group) else None
         node = node[part] if isinstance(link, h5py.HardLink) else None
+    return node
+
+
+def group_at(group: Any, path: str) -> Any:
+    """The group below `group`, or None."""
+    import h5py
+
+    node = node_at(group, path)
+    return node if isinstance(node, h5py.Group) else None
+
+
+def array_at(group: Any, path: str, source: str) -> Any:
+    """The array below `group`, of numbers that stand in this file."""
+    import h5py
+
+    node = node_at(group, path)
     if not isinstance(node, h5py.Dataset):
         raise ValueError(f"{source} is no weights file of Keras's layout: {group.name}/{path} is missing or no array")
+    if node.is_virtual or node.external:
+        raise ValueError(f"{source} must hold its arrays itself, {node.name} stands in another file")
+    if node.dtype.kind not in "fiub" or node.shape is None:
+        raise ValueError(f"{source} must hold arrays of numbers, {node.name} has dtype {node.dtype}")
+    if node.nbytes > max(SMALL, MOST_GROWTH * node.id.get_storage_size()):
+        raise ValueError(f"{source} is damaged: {node.name} claims shape {node.shape}, more than the file can hold")
     return node
+
+
+def claimed_bytes(content: bytes, source: str) -> int:
+    """What all arrays of an HDF5 file take in memory; each is checked to be there."""
+    import h5py
+
+    found: list[Any] = []
+    with opened(content, source) as file, reading(source):
+        file.visititems(lambda name, node: found.append(name) if isinstance(node, h5py.Dataset) else None)
+        return sum(int(array_at(file, name, source).nbytes) for name in found)
 
 
 def matched(
@@ -70,10 +121,8 @@ def read_arrays(datasets: list[Any], source: str) -> list[Any]:
     Raises:
         ValueError: if they are damaged.
     """
-    try:
+    with reading(source):
         return [np.asarray(dataset[()]) for dataset in datasets]
-    except OSError as error:
-        raise ValueError(f"{source} is damaged: {error}") from None
 
 
 def assign(model: Sequential, weights: list[Weight], values: list[Any]) -> None:

@@ -15,8 +15,20 @@ import numpy as np
 
 from pyrnn.layers import Layer
 from pyrnn.models import Sequential
-from pyrnn.parameters import Weight
-from pyrnn.saving.hdf5 import array_at, assign, built_for, matched, opened, read_arrays, require_built
+from pyrnn.parameters import Weight, at_most
+from pyrnn.saving.archive import SMALL
+from pyrnn.saving.hdf5 import (
+    array_at,
+    assign,
+    built_for,
+    claimed_bytes,
+    group_at,
+    matched,
+    opened,
+    read_arrays,
+    reading,
+    require_built,
+)
 from pyrnn.validation import shown
 
 ENDINGS = (".h5", ".hdf5")
@@ -116,12 +128,13 @@ def load_weights(model: Sequential, content: bytes, source: str, skip_mismatch: 
         ValueError: if the file is damaged or does not fit the model, which is unchanged then.
     """
     require_built(model, source)
-    with opened(content, source) as file:
-        _assign(model, file.get("model_weights", file), source, skip_mismatch, by_name)
+    with opened(content, source) as file, reading(source):
+        _assign(model, group_at(file, "model_weights") or file, source, skip_mismatch, by_name)
 
 
 def _assign(model: Sequential, group: Any, source: str, skip_mismatch: bool, by_name: bool) -> None:
-    saved = {name: _datasets(group[name], source) for name in _names(group, "layer_names") if name in group}
+    groups = {name: group_at(group, name) for name in _names(group, "layer_names")}
+    saved = {name: _datasets(found, source) for name, found in groups.items() if found is not None}
     if by_name:
         pairs = [(layer, saved[layer.name]) for layer in model.layers if layer.name in saved]
     else:
@@ -144,7 +157,8 @@ def load_model(path: str, compile: bool) -> Sequential:
     source = repr(path)
     with open(path, "rb") as handle:
         content = handle.read()
-    with opened(content, source) as file:
+    budget = 2 * claimed_bytes(content, source) + SMALL
+    with opened(content, source) as file, reading(source), at_most(budget):
         if "model_config" not in file.attrs:
             raise ValueError(f"{source} holds no model but weights alone: build the model and call load_weights")
         try:
@@ -155,10 +169,15 @@ def load_model(path: str, compile: bool) -> Sequential:
         if not isinstance(config, Mapping) or config.get("class_name") != "Sequential":
             found = config.get("class_name") if isinstance(config, Mapping) else config
             raise ValueError(f"{source} must hold a Sequential model, got {shown(found)}")
+        if not isinstance(config.get("config"), dict | list):
+            raise ValueError(f"{source} must hold a Sequential model, got {shown(config)}")
         model = Sequential.from_config(config["config"])
         if not model.built:
             raise ValueError(f"{source} does not name the model's input shape")
-        _assign(model, file["model_weights"], source, skip_mismatch=False, by_name=False)
+        weights = group_at(file, "model_weights")
+        if weights is None:
+            raise ValueError(f"{source} is damaged: it has no model_weights")
+        _assign(model, weights, source, skip_mismatch=False, by_name=False)
         if compile and training:
             described = training.pop("optimizer_config")
             training["optimizer"] = {**described, "class_name": described["class_name"].split(">")[-1]}
@@ -168,9 +187,10 @@ def load_model(path: str, compile: bool) -> Sequential:
 
 
 def _restore_optimizer(model: Sequential, file: Any, source: str) -> None:
-    if "optimizer_weights" not in file or model.optimizer is None:
+    group = group_at(file, "optimizer_weights")
+    if group is None or model.optimizer is None:
         return
-    state = read_arrays(_datasets(file["optimizer_weights"], source), source)
+    state = read_arrays(_datasets(group, source), source)
     optimizer = built_for(model, state)
     if len(state) == len(optimizer.variables()):  # Keras 2 kept others: its optimizers start anew, as in Keras 3
         optimizer.set_variables(state)

@@ -13,8 +13,10 @@ from typing import Any
 from pyrnn import registry
 from pyrnn.arguments import a_model, checked
 from pyrnn.models import Sequential
+from pyrnn.parameters import at_most
 from pyrnn.saving import archive, legacy_h5
 from pyrnn.saving.atomic import replace_file
+from pyrnn.saving.hdf5 import claimed_bytes, reading
 from pyrnn.saving.weights_file import read_weights, weights_bytes
 from pyrnn.validation import shown
 
@@ -61,9 +63,18 @@ def load_model(
         with registry.custom_object_scope(custom_objects):
             return legacy_h5.load_model(path, compile)
     text, weights = archive.read_entries(path, archive.CONFIG, archive.WEIGHTS)
+    budget = 2 * claimed_bytes(weights, source) + archive.SMALL
+    with reading(source), at_most(budget), registry.custom_object_scope(custom_objects):
+        model, compiled = _described(text, source, compile)
+    read_weights(model, weights, source, with_optimizer=compiled)
+    return model
+
+
+def _described(text: bytes, source: str, compile: bool) -> tuple[Sequential, bool]:
+    """The model that a config describes, and whether it was compiled."""
     try:
         config = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{source} is damaged or no .keras file: {error}") from None
     if (
         not isinstance(config, dict)
@@ -73,11 +84,9 @@ def load_model(
         found = config.get("class_name") if isinstance(config, dict) else config
         raise ValueError(f"{source} must hold a Sequential model, got {shown(found)}")
     described = config.get("compile_config") if compile else None
-    with registry.custom_object_scope(custom_objects):
-        model = Sequential.from_config(config["config"])
-        if not model.built and config.get("build_config"):
-            model.build(config["build_config"]["input_shape"])
-        if described:
-            model.compile_from_config(described)
-    read_weights(model, weights, source, with_optimizer=bool(described))
-    return model
+    model = Sequential.from_config(config["config"])
+    if not model.built and config.get("build_config"):
+        model.build(config["build_config"]["input_shape"])
+    if described:
+        model.compile_from_config(described)
+    return model, bool(described)

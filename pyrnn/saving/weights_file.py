@@ -19,7 +19,17 @@ from pyrnn.naming import snake_case
 from pyrnn.parameters import Weight
 from pyrnn.saving import archive, legacy_h5
 from pyrnn.saving.atomic import replace_file
-from pyrnn.saving.hdf5 import array_at, assign, built_for, matched, opened, read_arrays, require_built
+from pyrnn.saving.hdf5 import (
+    array_at,
+    assign,
+    built_for,
+    group_at,
+    matched,
+    opened,
+    read_arrays,
+    reading,
+    require_built,
+)
 from pyrnn.validation import shown
 
 ENDING = ".weights.h5"
@@ -62,7 +72,7 @@ def weights_bytes(model: Sequential, with_optimizer: bool) -> bytes:
 
 def _numbered(file: Any, path: str, source: str) -> list[Any]:
     """The arrays 0, 1, ... below `path`; [] if there is no such group."""
-    group = file.get(path)
+    group = group_at(file, path)
     return [] if group is None else [array_at(group, str(i), source) for i in range(len(group))]
 
 
@@ -77,7 +87,7 @@ def read_weights(
         ValueError: if the file is damaged or does not fit the model, which is unchanged then.
     """
     require_built(model, source)
-    with opened(content, source) as file:
+    with opened(content, source) as file, reading(source):
         pending: list[tuple[Weight, Any]] = []
         for group, layer in _layer_groups(model):
             for path, _, weights in layer.variable_groups():
@@ -86,7 +96,8 @@ def read_weights(
         values = read_arrays([dataset for _, dataset in pending], source)
         state = read_arrays(_numbered(file, "optimizer/vars", source), source) if with_optimizer else []
     if state and model.optimizer is not None:
-        built_for(model, state).set_variables(state)
+        with reading(source):
+            built_for(model, state).set_variables(state)
     assign(model, [weight for weight, _ in pending], values)
 
 

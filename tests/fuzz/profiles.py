@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 SECONDS = float(os.environ.get("PYRNN_FUZZ_SECONDS", "0"))
-SHORT_EXAMPLES, LONG_EXAMPLES = 40, 2000
+SHORT_EXAMPLES, LONG_EXAMPLES = 40, 200
 _CHECKS = [
     HealthCheck.too_slow,
     HealthCheck.filter_too_much,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn import backend
-from pyrnn.validation import lookup
+from pyrnn.validation import lookup, shown
 
 Array = NDArray[Any]
 Activation = Callable[[Array], Array]
@@ -50,7 +50,10 @@ ALIASES = {"swish": "silu", "hard_swish": "hard_silu"}
 
 def _function(name: str) -> Activation:
     def activation(x: Array) -> Array:
-        x = np.ascontiguousarray(x)
+        x = np.asarray(x)
+        if x.dtype.kind not in "fiub":
+            raise TypeError(f"x must hold numbers, got {shown(x)}")
+        x = np.require(x, requirements=["C", "A"])
         if x.dtype not in (np.float32, np.float64):
             x = x.astype(np.float32)
         return backend.activation_forward(x, name)
@@ -86,7 +89,9 @@ def get(identifier: object) -> Activation:
     for function in _REGISTRY.values():
         if identifier is function:
             return function
-    raise TypeError(f"activation must be a name of Keras's list or a function of pyrnn.activations, got {identifier!r}")
+    raise TypeError(
+        f"activation must be a name of Keras's list or a function of pyrnn.activations, got {shown(identifier)}"
+    )
 
 
 def serialize(activation: Activation) -> str:

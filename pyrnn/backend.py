@@ -11,7 +11,8 @@ import os
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from pyrnn.validation import unknown_name
+from pyrnn.arguments import checked, one_of, whole
+from pyrnn.validation import shown, unknown_name
 
 if TYPE_CHECKING:
     from pyrnn._core import (
@@ -128,6 +129,7 @@ def _core() -> ModuleType:
     return _core
 
 
+@checked()
 def use_backend(name: str) -> None:
     """Switch every operation to ``"core"`` (compiled) or ``"reference"`` (plain NumPy).
 
@@ -153,6 +155,7 @@ def current_backend() -> str:
     return _active
 
 
+@checked()
 def set_num_threads(count: int) -> None:
     """Let the core use ``count`` threads (1 to 256); results keep the same bits at any count.
 
@@ -161,7 +164,7 @@ def set_num_threads(count: int) -> None:
         ValueError: if it is out of range.
     """
     if isinstance(count, bool) or not hasattr(count, "__index__"):
-        raise TypeError(f"num_threads must be an integer, got {count!r}")
+        raise TypeError(f"num_threads must be an integer, got {shown(count)}")
     if not 1 <= count <= 256:
         raise ValueError(f"num_threads must be between 1 and 256, got {count}")
     _core().set_num_threads(int(count))
@@ -187,11 +190,13 @@ def compiler() -> str:
     return str(_core().compiler())
 
 
+@checked(dtype=one_of("float32", "float64"))
 def fma_peak(dtype: str = "float32") -> float:
     """Measured fused multiply-add peak of one thread, in GFLOP/s (takes about 20 ms)."""
     return float(_core().fma_peak(dtype))
 
 
+@checked(size=whole(1, 2**32))
 def read_bandwidth(size: int) -> float:
     """Measured speed of one thread reading `size` bytes again and again, in bytes a second (takes about 50 ms).
 

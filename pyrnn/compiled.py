@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from pyrnn import losses, metrics, optimizers
 from pyrnn.data import Batch
+from pyrnn.validation import shown
 
 Array = NDArray[Any]
 
@@ -101,7 +103,11 @@ def _loss_weight(given: Any) -> float:
     if value is None:
         return 1.0
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-        raise TypeError(f"loss_weights must be a number or a list of one, since there is one output, got {given!r}")
+        raise TypeError(
+            f"loss_weights must be a number or a list of one, since there is one output, got {shown(given)}"
+        )
+    if not math.isfinite(value):
+        raise ValueError(f"loss_weights must be finite, got {value}")
     return float(value)
 
 
@@ -109,7 +115,7 @@ def _as_list(argument: str, value: Any) -> list[Any]:
     if value is None:
         return []
     if isinstance(value, str) or not isinstance(value, Sequence):
-        raise TypeError(f"{argument} must be a list, such as [{value!r}], got {value!r}")
+        raise TypeError(f"{argument} must be a list, such as [{shown(value)}], got {shown(value)}")
     return list(value)
 
 

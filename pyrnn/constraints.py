@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn import registry
+from pyrnn.arguments import a_function, checked, configurable, either, list_of, number, optional, whole
 
 Array = NDArray[Any]
 EPSILON = 1e-7
@@ -29,6 +30,7 @@ def _norms(w: Array, axis: Any) -> Array:
 class MaxNorm(Constraint):
     """Norm along `axis` at most `max_value`."""
 
+    @checked(max_value=number(0), axis=either(whole(-64), list_of(whole(-64))))
     def __init__(self, max_value: float = 2, axis: Any = 0) -> None:
         self.max_value, self.axis = max_value, axis
 
@@ -43,6 +45,7 @@ class MaxNorm(Constraint):
 class MinMaxNorm(Constraint):
     """Norm along `axis` drawn into [min_value, max_value] at the given rate (1: wholly)."""
 
+    @checked(min_value=number(0), max_value=number(0), axis=either(whole(-64), list_of(whole(-64))))
     def __init__(self, min_value: float = 0.0, max_value: float = 1.0, rate: float = 1.0, axis: Any = 0) -> None:
         self.min_value, self.max_value, self.rate, self.axis = min_value, max_value, rate, axis
 
@@ -65,6 +68,7 @@ class NonNeg(Constraint):
 class UnitNorm(Constraint):
     """Norm 1 along `axis`."""
 
+    @checked(axis=either(whole(-64), list_of(whole(-64))))
     def __init__(self, axis: Any = 0) -> None:
         self.axis = axis
 
@@ -102,6 +106,7 @@ def get(identifier: object) -> Callable[[Array], Array] | None:
 deserialize = get
 
 
+@checked(constraint=optional(either(configurable, a_function(0, 9))))
 def serialize(constraint: Callable[[Array], Array] | None) -> dict[str, Any] | None:
     """Keras 3's description of a constraint; of a function it has the name only."""
     if constraint is None or isinstance(constraint, Constraint):

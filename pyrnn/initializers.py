@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn import registry, seeds
+from pyrnn.arguments import a_function, checked, configurable, either, number, numbers, optional
+from pyrnn.validation import shown
 
 Array = NDArray[Any]
 Shape = Sequence[int]
@@ -45,6 +47,7 @@ class Ones(Initializer):
 class Constant(Initializer):
     """All `value`."""
 
+    @checked(value=numbers)
     def __init__(self, value: float = 0.0) -> None:
         self.value = value
 
@@ -58,6 +61,7 @@ class Constant(Initializer):
 class Identity(Initializer):
     """`gain` times the identity matrix; shape (n, m)."""
 
+    @checked()
     def __init__(self, gain: float = 1.0) -> None:
         self.gain = gain
 
@@ -73,9 +77,10 @@ class Identity(Initializer):
 class _Random(Initializer):
     """Draws from a generator of `seed`: the same values at each call if it is given, as in Keras."""
 
+    @checked()
     def __init__(self, seed: int | None = None) -> None:
         if seed is not None and (isinstance(seed, bool) or not hasattr(seed, "__index__")):
-            raise TypeError(f"seed must be an integer or None, got {seed!r}")
+            raise TypeError(f"seed must be an integer or None, got {shown(seed)}")
         self.seed = seed
 
     def _generator(self) -> np.random.Generator:
@@ -88,6 +93,7 @@ class _Random(Initializer):
 class RandomUniform(_Random):
     """Uniform on [minval, maxval)."""
 
+    @checked()
     def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: int | None = None) -> None:
         super().__init__(seed)
         self.minval, self.maxval = minval, maxval
@@ -102,6 +108,7 @@ class RandomUniform(_Random):
 class RandomNormal(_Random):
     """Normal of this mean and standard deviation."""
 
+    @checked()
     def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
         super().__init__(seed)
         self.mean, self.stddev = mean, stddev
@@ -142,6 +149,7 @@ class VarianceScaling(_Random):
     # Standard deviation of a standard normal cut at two standard deviations.
     TRUNCATED_STDDEV = 0.87962566103423978
 
+    @checked(scale=number(0, open_ends="("))
     def __init__(
         self,
         scale: float = 1.0,
@@ -157,12 +165,12 @@ class VarianceScaling(_Random):
         if scale <= 0:
             raise ValueError(f"scale must be positive, got {scale}")
         if mode not in self.MODES:
-            raise ValueError(f"mode must be one of {', '.join(self.MODES)}, got {mode!r}")
+            raise ValueError(f"mode must be one of {', '.join(self.MODES)}, got {shown(mode)}")
         distribution = distribution.lower()
         if distribution == "normal":
             distribution = "truncated_normal"
         if distribution not in self.DISTRIBUTIONS:
-            raise ValueError(f"distribution must be one of {', '.join(self.DISTRIBUTIONS)}, got {distribution!r}")
+            raise ValueError(f"distribution must be one of {', '.join(self.DISTRIBUTIONS)}, got {shown(distribution)}")
         self.scale, self.mode, self.distribution = scale, mode, distribution
         self.input_axes, self.output_axes = input_axes, output_axes
 
@@ -205,6 +213,7 @@ class _Scaled(VarianceScaling):
 
     RULE: tuple[float, str, str]
 
+    @checked()
     def __init__(self, seed: int | None = None, input_axes: Axes = None, output_axes: Axes = None) -> None:
         super().__init__(*self.RULE, seed=seed, input_axes=input_axes, output_axes=output_axes)
 
@@ -251,6 +260,7 @@ class LecunNormal(_Scaled):
 class Orthogonal(_Random):
     """`gain` times a random orthogonal matrix (QR of a normal one). Source: Saxe et al. 2014."""
 
+    @checked()
     def __init__(self, gain: float = 1.0, seed: int | None = None) -> None:
         super().__init__(seed)
         self.gain = gain
@@ -320,6 +330,7 @@ def _constant_array(value: Array) -> Callable[..., Array]:
     return array
 
 
+@checked(initializer=optional(either(configurable, a_function(0, 9))))
 def serialize(initializer: Callable[..., Any] | None) -> dict[str, Any] | None:
     """Keras 3's description of an initializer; of a function it has the name only."""
     if initializer is None or isinstance(initializer, Initializer):

@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 
 from pyrnn import layers as layers_module
 from pyrnn import registry
+from pyrnn.arguments import a_model, checked, whole
+from pyrnn.data.batches import as_float
 from pyrnn.layers.base import Layer, Shape, dtype_config, standard_shape
 from pyrnn.layers.input import InputLayer
 from pyrnn.naming import auto_name
-from pyrnn.parameters import ParameterVector, Weight
+from pyrnn.parameters import ParameterVector, Weight, values_for
 from pyrnn.streaming import Stream
 from pyrnn.trainer import Trainer
-from pyrnn.validation import unknown_name
+from pyrnn.validation import LARGEST_SIZE, parsed, shown, unknown_name
 
 Array = NDArray[Any]
 
@@ -37,6 +39,7 @@ class Sequential(Trainer):
         trainable: False freezes all layers.
     """
 
+    @checked()
     def __init__(self, layers: Iterable[Any] | None = None, name: str | None = None, trainable: bool = True) -> None:
         super().__init__()
         self.name = name if name is not None else auto_name("Sequential")
@@ -52,7 +55,7 @@ class Sequential(Trainer):
         self._vector: ParameterVector | None = None
         if layers is not None:
             if isinstance(layers, (Layer, str)) or not isinstance(layers, Iterable):
-                raise TypeError(f"layers must be a list of layers, got {layers!r}")
+                raise TypeError(f"layers must be a list of layers, got {shown(layers)}")
             for layer in layers:
                 self.add(layer)
         if not trainable:
@@ -86,7 +89,7 @@ class Sequential(Trainer):
         if isinstance(layer, type) and issubclass(layer, Layer):
             raise TypeError(f"add() takes a layer, got the class {layer.__name__}; write {layer.__name__}(...)")
         if not isinstance(layer, Layer):
-            raise TypeError(f"add() takes a layer of pyrnn.layers, got {layer!r}")
+            raise TypeError(f"add() takes a layer of pyrnn.layers, got {shown(layer)}")
         if any(layer.name == other.name for other in (*self._layers, *([self._input] if self._input else []))):
             raise ValueError(f"all layers of a Sequential need different names, {layer.name!r} is already there")
         if isinstance(layer, InputLayer):
@@ -166,6 +169,7 @@ class Sequential(Trainer):
         shape: Shape = self._shapes[-1] if self._shapes else self.input_shape
         return shape
 
+    @checked(index=whole(-LARGEST_SIZE))
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """The layer of that name or index."""
         if (name is None) == (index is None):
@@ -206,15 +210,7 @@ class Sequential(Trainer):
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Overwrite all weights, given in the order of `get_weights`; nothing is written unless all shapes fit."""
-        own = self.weights
-        if len(weights) != len(own):
-            raise ValueError(f"model {self.name!r} has {len(own)} weights, got a list of {len(weights)}")
-        for weight, value in zip(own, weights, strict=True):
-            if np.shape(value) != weight.shape:
-                raise ValueError(
-                    f"weight {weight.path!r} has shape {weight.shape}, got an array of shape {np.shape(value)}"
-                )
-        for weight, value in zip(own, weights, strict=True):
+        for weight, value in values_for(f"model {self.name!r}", self.weights, weights):
             weight.assign(value)
 
     def count_params(self) -> int:
@@ -252,8 +248,8 @@ class Sequential(Trainer):
     def forward_pass(self, x: Any, *, training: bool = False) -> tuple[Array, Array | None]:
         """Output and its mask; builds the model if its input shape was not known before."""
         dtype = self._layers[0].dtype if self._layers else "float32"
-        if type(x) is not np.ndarray or x.dtype != dtype or not x.flags.c_contiguous:
-            x = np.ascontiguousarray(x, dtype=dtype)
+        if type(x) is not np.ndarray or x.dtype != dtype or not x.flags.c_contiguous or not x.flags.aligned:
+            x = as_float("x", x, dtype)
         if not self.built:
             self.build((None, *x.shape[1:]))
         self.check_input(x.shape)
@@ -315,6 +311,7 @@ class Sequential(Trainer):
 
     reset_state = reset_states
 
+    @checked()
     def stream(self, batch_size: int = 1) -> Stream:
         """This model one time step at a time, with the weights it has now; see `pyrnn.streaming.Stream`."""
         if not self.built:
@@ -365,6 +362,8 @@ class Sequential(Trainer):
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Shape of the output for inputs of `input_shape`, batch axis first."""
         shape: Any = standard_shape("input_shape", input_shape)
+        if self._shape is not None and len(shape) != len(self._shape):
+            raise ValueError(f"input_shape must have {len(self._shape)} axes like {self._shape}, got {shape}")
         for layer in self._layers:
             shape = layer.compute_output_shape(shape)
         return shape
@@ -387,6 +386,7 @@ class Sequential(Trainer):
             entry["compile_config"] = compiled
         return entry
 
+    @checked()
     def save(
         self,
         filepath: str | os.PathLike[str],
@@ -405,6 +405,7 @@ class Sequential(Trainer):
         _refuse_existing(filepath, overwrite)
         saving.save_model(self, filepath, include_optimizer=include_optimizer, include_rng=include_rng)
 
+    @checked()
     def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
         """Write the weights to a `.weights.h5` file."""
         from pyrnn import saving
@@ -412,6 +413,7 @@ class Sequential(Trainer):
         _refuse_existing(filepath, overwrite)
         saving.save_weights(self, filepath)
 
+    @checked()
     def load_weights(
         self, filepath: str | os.PathLike[str], skip_mismatch: bool = False, by_name: bool = False
     ) -> None:
@@ -423,6 +425,7 @@ class Sequential(Trainer):
 
         saving.load_weights(self, filepath, skip_mismatch=skip_mismatch, by_name=by_name)
 
+    @checked()
     def summary(
         self,
         line_length: int | None = None,
@@ -445,6 +448,7 @@ class Sequential(Trainer):
         return f"<Sequential name={self.name}, built={self.built}>"
 
 
+@checked()
 def load_model(
     filepath: str | os.PathLike[str],
     custom_objects: Mapping[str, Any] | None = None,
@@ -461,15 +465,18 @@ def load_model(
     return model
 
 
+@checked(model=a_model)
 def save_model(model: Sequential, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
     """`model.save(filepath)`."""
     model.save(filepath, overwrite=overwrite)
 
 
+@checked()
 def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None = None) -> Sequential:
     """A new model, with fresh weights, from `to_json`'s answer (Keras's too, versions 2 and 3)."""
-    description = json.loads(json_string)
-    if not isinstance(description, dict) or description.get("class_name") != "Sequential":
+    description = parsed("json_string", json_string)
+    config = description.get("config") if isinstance(description, dict) else None
+    if not isinstance(config, dict | list) or description.get("class_name") != "Sequential":
         raise ValueError(f"json_string must describe a Sequential model, got {json_string[:80]!r}")
     with registry.custom_object_scope(custom_objects):
         model = Sequential.from_config(description["config"])
@@ -480,6 +487,7 @@ def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None =
     return model
 
 
+@checked(model=a_model)
 def clone_model(model: Sequential) -> Sequential:
     """The same architecture with fresh weights."""
     return Sequential.from_config(model.get_config())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 
+from pyrnn.arguments import checked
+
 _counters: defaultdict[str, int] = defaultdict(int)
 
 
@@ -23,6 +25,7 @@ def auto_name(kind: str) -> str:
     return f"{snake}_{count}" if count else snake
 
 
+@checked()
 def clear_session(free_memory: bool = True) -> None:
     """Count automatic names from the start again; Keras's name of it. There is no other state to clear."""
     _counters.clear()

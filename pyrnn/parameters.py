@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pyrnn.validation import shown
 
 Array = NDArray[Any]
 
@@ -22,6 +26,28 @@ def aligned_zeros(count: int, dtype: Any) -> Array:
     raw = np.zeros(count * kind.itemsize + _ALIGNMENT, np.uint8)
     start = -raw.ctypes.data % _ALIGNMENT
     return raw[start : start + count * kind.itemsize].view(kind)
+
+
+# How many bytes of weights may still be made, where a file describes the model.
+_left: ContextVar[list[int] | None] = ContextVar("left", default=None)
+
+
+@contextmanager
+def at_most(count: int) -> Iterator[None]:
+    """Within it weights of more than so many bytes in all are refused before memory is taken for them."""
+    token = _left.set([count])
+    try:
+        yield
+    finally:
+        _left.reset(token)
+
+
+def _take(name: str, shape: Sequence[int], size: int) -> None:
+    left = _left.get()
+    if left is not None:
+        left[0] -= math.prod(shape) * size
+        if left[0] < 0:
+            raise ValueError(f"weight {name!r} of shape {tuple(shape)} is more than the arrays of the file hold")
 
 
 class Weight:
@@ -62,6 +88,7 @@ class Weight:
         self.regularizer = regularizer
         self.constraint = constraint
         self.trainable = trainable
+        _take(name, self.shape, np.dtype(dtype).itemsize)
         self.array: Array = aligned_zeros(math.prod(self.shape), dtype).reshape(self.shape)
         self.gradient: Array = aligned_zeros(math.prod(self.shape), dtype).reshape(self.shape)
         if initializer is not None:
@@ -96,6 +123,31 @@ class Weight:
 
     def __repr__(self) -> str:
         return f"<Weight path={self.path}, shape={self.shape}, dtype={self.dtype}>"
+
+
+def values_for(owner: str, weights: Sequence[Weight], values: Any) -> list[tuple[Weight, Array]]:
+    """Each weight with its value, all of them checked before any is written.
+
+    Raises:
+        TypeError: if `values` is no list of arrays of numbers.
+        ValueError: if number or shapes differ.
+    """
+    if not isinstance(values, Sequence | np.ndarray) or isinstance(values, str):
+        raise TypeError(f"weights must be a list of arrays, got {shown(values)}")
+    if len(values) != len(weights):
+        raise ValueError(f"{owner} has {len(weights)} weights, got a list of {len(values)}")
+    found = []
+    for weight, value in zip(weights, values, strict=True):
+        try:
+            array = np.asarray(value)
+        except (TypeError, ValueError):
+            raise ValueError(f"weight {weight.path!r} has shape {weight.shape}, got {shown(value)}") from None
+        if array.shape != weight.shape:
+            raise ValueError(f"weight {weight.path!r} has shape {weight.shape}, got an array of shape {array.shape}")
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"weight {weight.path!r} must hold numbers, got dtype {array.dtype}")
+        found.append((weight, array))
+    return found
 
 
 class ParameterVector:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from pyrnn.validation import lookup
+from pyrnn.arguments import checked, mapping, optional, text
+from pyrnn.validation import lookup, shown
 
 T = TypeVar("T")
 
@@ -16,12 +17,13 @@ T = TypeVar("T")
 _registered: dict[str, Any] = {}
 
 
+@checked()
 def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[T], T]:
     """A decorator that lets files name this class as "package>name" and find it again."""
 
     def decorator(cls: T) -> T:
         if isinstance(cls, type) and not hasattr(cls, "get_config"):
-            raise ValueError(f"a registered class must have get_config, got {cls!r}")
+            raise ValueError(f"a registered class must have get_config, got {shown(cls)}")
         _registered[f"{package}>{name or getattr(cls, '__name__', cls)}"] = cls
         return cls
 
@@ -34,6 +36,7 @@ def get_custom_objects() -> dict[str, Any]:
 
 
 @contextmanager
+@checked(objects=optional(mapping))
 def custom_object_scope(objects: Mapping[str, Any] | None) -> Iterator[None]:
     """Within it these classes are found by these names too."""
     before = dict(_registered)
@@ -56,6 +59,7 @@ def get_registered_name(cls: Any) -> str:
     return str(getattr(cls, "__name__", type(cls).__name__))
 
 
+@checked(name=text)
 def get_registered_object(
     name: str, custom_objects: Mapping[str, Any] | None = None, module_objects: Mapping[str, Any] | None = None
 ) -> Any:

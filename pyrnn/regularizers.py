@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn import registry
+from pyrnn.arguments import checked, configurable, optional
+from pyrnn.validation import shown
 
 Array = NDArray[Any]
 EPSILON = 1e-7
@@ -30,7 +32,7 @@ def _factor(argument: str, value: Any, default: float) -> float:
     if value is None:
         return default
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-        raise TypeError(f"{argument} must be a number, got {value!r}")
+        raise TypeError(f"{argument} must be a number, got {shown(value)}")
     if not (math.isfinite(value) and value >= 0):
         raise ValueError(f"{argument} must be finite and at least 0, got {value}")
     return float(value)
@@ -39,6 +41,7 @@ def _factor(argument: str, value: Any, default: float) -> float:
 class L1L2(Regularizer):
     """l1 * sum(|w|) + l2 * sum(w**2)."""
 
+    @checked()
     def __init__(self, l1: float | None = 0.0, l2: float | None = 0.0) -> None:
         self.l1, self.l2 = _factor("l1", l1, 0.0), _factor("l2", l2, 0.0)
 
@@ -58,6 +61,7 @@ class L1L2(Regularizer):
 class L1(L1L2):
     """l1 * sum(|w|)."""
 
+    @checked()
     def __init__(self, l1: float | None = 0.01) -> None:
         super().__init__(l1=_factor("l1", l1, 0.01))
 
@@ -68,6 +72,7 @@ class L1(L1L2):
 class L2(L1L2):
     """l2 * sum(w**2)."""
 
+    @checked()
     def __init__(self, l2: float | None = 0.01) -> None:
         super().__init__(l2=_factor("l2", l2, 0.01))
 
@@ -86,11 +91,12 @@ class OrthogonalRegularizer(Regularizer):
 
     MODES = ("rows", "columns")
 
+    @checked(factor=None)
     def __init__(self, factor: float = 0.01, mode: str = "rows") -> None:
         if factor is None:
             raise TypeError("factor must be a number, got None")
         if mode not in self.MODES:
-            raise ValueError(f"mode must be 'rows' or 'columns', got {mode!r}")
+            raise ValueError(f"mode must be 'rows' or 'columns', got {shown(mode)}")
         self.factor, self.mode = _factor("factor", factor, 0.01), mode
 
     def __call__(self, w: Array) -> float:
@@ -154,6 +160,7 @@ def get(identifier: object) -> Regularizer | None:
 deserialize = get
 
 
+@checked(regularizer=optional(configurable))
 def serialize(regularizer: Regularizer | None) -> dict[str, Any] | None:
     """Keras 3's description of a regularizer."""
     return registry.serialize(regularizer, "keras.regularizers")

@@ -7,9 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from pyrnn.arguments import checked
+from pyrnn.validation import shown
+
 _root = np.random.default_rng()
 
 
+@checked(seed=None)
 def set_random_seed(seed: int) -> None:
     """Make everything random in pyrnn repeatable from here on (weights, shuffling, dropout).
 
@@ -21,8 +25,8 @@ def set_random_seed(seed: int) -> None:
         ValueError: if it is out of range.
     """
     global _root
-    if isinstance(seed, bool) or not hasattr(seed, "__index__"):
-        raise TypeError(f"seed must be an integer, got {seed!r}")
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
+        raise TypeError(f"seed must be an integer, got {shown(seed)}")
     if not 0 <= seed < 2**32:
         raise ValueError(f"seed must be between 0 and 2**32 - 1, got {seed}")
     _root = np.random.default_rng(int(seed))

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn import backend
+from pyrnn.data.batches import as_float
 from pyrnn.layers import Layer
-from pyrnn.validation import positive_int
+from pyrnn.validation import positive_int, shown
 
 Array = NDArray[Any]
 
@@ -55,7 +56,10 @@ class Stream:
         """
         if rows is None:
             rows = range(self.batch_size)
-        self._core.reset([int(row) for row in np.atleast_1d(np.asarray(rows))])
+        numbers = np.atleast_1d(np.asarray(rows))
+        if numbers.ndim != 1 or (numbers.size and numbers.dtype.kind not in "iu"):
+            raise TypeError(f"rows must be a number of a row or a list of them, got {shown(rows)}")
+        self._core.reset([int(row) for row in numbers])
 
     @property
     def state(self) -> list[Array]:
@@ -67,4 +71,6 @@ class Stream:
 
     @state.setter
     def state(self, states: Iterable[Any]) -> None:
-        self._core.set_states([np.ascontiguousarray(state, dtype=self.dtype) for state in states])
+        if not isinstance(states, list | tuple | np.ndarray):
+            raise TypeError(f"state must be a list of arrays, got {shown(states)}")
+        self._core.set_states([as_float("state", state, self.dtype) for state in states])

@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from pyrnn.arguments import a_model, checked
 from pyrnn.models import Sequential
 from pyrnn.parameters import Weight
+from pyrnn.validation import shown
 
 POSITIONS = (0.45, 0.80, 1.0)
 LINE_LENGTH = 88
@@ -44,10 +46,10 @@ def _bounds(names: list[str], layer_range: Sequence[str] | None) -> tuple[int, i
     if layer_range is None:
         return 0, len(names)
     if len(layer_range) != 2 or not all(isinstance(name, str) for name in layer_range):
-        raise ValueError(f"layer_range must hold two names of layers, got {layer_range!r}")
+        raise ValueError(f"layer_range must hold two names of layers, got {shown(layer_range)}")
     found = [[i for i, name in enumerate(names) if re.match(pattern, name)] for pattern in layer_range]
     if not all(found):
-        raise ValueError(f"layer_range must name layers of {', '.join(names)}, got {layer_range!r}")
+        raise ValueError(f"layer_range must name layers of {', '.join(names)}, got {shown(layer_range)}")
     first, last = min(found[0]), max(found[1])
     return min(first, last), max(first, last) + 1
 
@@ -125,6 +127,7 @@ def print_summary(
         print_fn(console.end_capture())
 
 
+@checked(model=a_model)
 def plot_model(
     model: Sequential,
     to_file: str | os.PathLike[str] = "model.png",
@@ -145,7 +148,7 @@ def plot_model(
         ImportError: without matplotlib. ValueError: if the model is not built or `rankdir` is neither.
     """
     if rankdir not in ("TB", "LR"):
-        raise ValueError(f"rankdir must be 'TB' or 'LR', got {rankdir!r}")
+        raise ValueError(f"rankdir must be 'TB' or 'LR', got {shown(rankdir)}")
     if not model.built:
         raise ValueError("the model must be built before it can be drawn: give it an input shape")
     try:

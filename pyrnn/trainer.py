@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn import metrics, optimizers
+from pyrnn.arguments import checked
 from pyrnn.callbacks import CallbackList, History
 from pyrnn.compiled import Compiled, LazyLogs
 from pyrnn.data import Batch, Batches, as_array, as_batches, is_array
-from pyrnn.data.batches import make_batch
+from pyrnn.data.batches import ArrayBatches, make_batch
 from pyrnn.parameters import ParameterVector
 from pyrnn.resume import Run
-from pyrnn.validation import positive_int, unexpected_arguments
+from pyrnn.validation import positive_int, shown, unexpected_arguments
 
 Array = NDArray[Any]
 VERBOSITIES = ("auto", 0, 1, 2)
@@ -43,6 +44,9 @@ class Trainer:
     def dtype(self) -> str:
         raise NotImplementedError
 
+    def check_input(self, shape: tuple[Any, ...]) -> None:
+        raise NotImplementedError
+
     def forward_pass(self, x: Any, *, training: bool = False) -> tuple[Array, Array | None]:
         raise NotImplementedError
 
@@ -60,6 +64,7 @@ class Trainer:
 
     # Compiling.
 
+    @checked()
     def compile(
         self,
         optimizer: Any = "rmsprop",
@@ -180,6 +185,7 @@ class Trainer:
         values = list(logs.values())
         return values[0] if len(values) == 1 else values
 
+    @checked()
     def train_on_batch(
         self,
         x: Any,
@@ -195,6 +201,7 @@ class Trainer:
         self._train_step(batch, compiled)
         return self._results(compiled, return_dict)
 
+    @checked()
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """Loss (and metrics) of one batch, without training."""
         compiled = self._ready("evaluating")
@@ -209,6 +216,7 @@ class Trainer:
 
     # Loops.
 
+    @checked()
     def fit(
         self,
         x: Any = None,
@@ -300,7 +308,16 @@ class Trainer:
         parts = data if isinstance(data, tuple | list) else (data,)
         if not 1 <= len(parts) <= 3:
             raise ValueError(f"validation_data must be (x, y) or (x, y, sample_weight), got {len(parts)} parts")
-        return as_batches(*parts, dtype=self.dtype, batch_size=batch_size, steps=steps)
+        try:
+            batches = as_batches(*parts, dtype=self.dtype, batch_size=batch_size, steps=steps)
+            if isinstance(batches, ArrayBatches):
+                if batches.data.y is None:
+                    raise ValueError("y is missing, give (x, y)")
+                if self.built:
+                    self.check_input(batches.data.x[:batch_size].shape)
+        except (TypeError, ValueError) as error:
+            raise (TypeError if isinstance(error, TypeError) else ValueError)(f"validation_data: {error}") from None
+        return batches
 
     def _evaluate(self, batches: Batches, compiled: Compiled, hooks: CallbackList) -> None:
         compiled.reset()
@@ -316,6 +333,7 @@ class Trainer:
         batches.epoch_ended()
         hooks("on_test_end", compiled.logs())
 
+    @checked()
     def evaluate(
         self,
         x: Any = None,
@@ -335,6 +353,7 @@ class Trainer:
         self._evaluate(batches, compiled, hooks)
         return self._results(compiled, return_dict)
 
+    @checked()
     def predict(
         self,
         x: Any,
@@ -440,7 +459,7 @@ def _verbosity(verbose: Any) -> int:
     if verbose is True or verbose is False:
         return int(verbose)
     if verbose not in VERBOSITIES:
-        raise ValueError(f"verbose must be 'auto', 0, 1 or 2, got {verbose!r}")
+        raise ValueError(f"verbose must be 'auto', 0, 1 or 2, got {shown(verbose)}")
     return 1 if verbose == "auto" else int(verbose)
 
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import json
+import operator
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+# Of one axis; no array of more fits into memory, and products of a few still fit into 64 bits.
+LARGEST_SIZE = 2**31 - 1
+_LONGEST_SHOWN = 80
 
 # What arguments were called in Keras 1 and 2.
 RENAMED = {
@@ -23,12 +28,18 @@ RENAMED = {
 }  # fmt: skip
 
 
+def shown(value: object) -> str:
+    """A value as it stands in a sentence: on one line, and not too long."""
+    words = " ".join(repr(value).split())
+    return words if len(words) <= _LONGEST_SHOWN else f"{words[:_LONGEST_SHOWN]}..."
+
+
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> str:
     """One sentence for a name that is not registered, with the closest known names."""
     names = sorted(known)
     close = difflib.get_close_matches(str(name), names, n=3, cutoff=0.6)
     hint = f"did you mean {' or '.join(repr(c) for c in close)}?" if close else f"known: {', '.join(names)}"
-    return f"unknown {kind} {name!r}; {hint}"
+    return f"unknown {kind} {shown(name)}; {hint}"
 
 
 def lookup(kind: str, name: object, registry: Mapping[str, T]) -> T:
@@ -39,24 +50,55 @@ def lookup(kind: str, name: object, registry: Mapping[str, T]) -> T:
         ValueError: if nothing of that name is registered; close matches are suggested.
     """
     if not isinstance(name, str):
-        raise TypeError(f"{kind} must be a name or an object, got {name!r}")
+        raise TypeError(f"{kind} must be a name or an object, got {shown(name)}")
     if name not in registry:
         raise ValueError(unknown_name(kind, name, registry))
     return registry[name]
 
 
 def positive_int(argument: str, value: Any) -> int:
-    """``value`` as an ``int`` of at least 1.
+    """``value`` as an ``int`` of at least 1 and at most LARGEST_SIZE.
 
     Raises:
         TypeError: if it is no integer.
-        ValueError: if it is 0 or negative.
+        ValueError: if it is 0, negative or too large.
     """
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{argument} must be a positive integer, got {value!r}")
-    if value < 1:
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        count = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{argument} must be a positive integer, got {shown(value)}") from None
+    if count < 1:
         raise ValueError(f"{argument} must be a positive integer, got {value}")
-    return int(value)
+    if count > LARGEST_SIZE:
+        raise ValueError(f"{argument} must be at most {LARGEST_SIZE}, got {value}")
+    return count
+
+
+def parsed(argument: str, text: Any) -> Any:
+    """What a JSON text holds.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ValueError(f"{argument} must be JSON text: {' '.join(str(error).split())}") from None
+
+
+def described(argument: str, text: str, texts: Iterable[str]) -> dict[str, Any]:
+    """The "config" of a JSON text, whose entries of these names must be texts.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    found = parsed(argument, text)
+    config = found.get("config") if isinstance(found, dict) else None
+    if not isinstance(config, dict) or not all(isinstance(config.get(name), str) for name in texts):
+        raise ValueError(f"{argument} must hold a config with {', '.join(texts)}, got {shown(text)}")
+    return config
 
 
 def unexpected_arguments(owner: str, arguments: Mapping[str, Any], known: Iterable[str]) -> str:

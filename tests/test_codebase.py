@@ -19,7 +19,7 @@ SOURCE = Path(__file__).parent.parent
 
 # Lower floors first; a module may import from its own floor and from those below it.
 FLOORS = [
-    {"config", "validation", "seeds", "registry", "naming"},
+    {"arguments", "config", "validation", "seeds", "registry", "naming"},
     {"_core", "reference"},
     {"backend"},
     {

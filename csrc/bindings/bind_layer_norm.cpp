@@ -34,8 +34,8 @@ py::object backward(const py::array& dy, const py::object& normal, const py::obj
     const Rows rows = features_of(dy, "dy");
     const Shape shape = shape_of(dy), features = {rows.length};
     const T* const in = pointer<T>(dy, "dy", shape, "of dy");
-    const T* const kept = pointer<T>(normal, "normal", shape, "of dy");
-    const T* const factors = pointer<T>(factor, "factor", {rows.count}, "(rows,)");
+    const T* const kept = pointer<T>(normal, "saved[0]", shape, "of dy");
+    const T* const factors = pointer<T>(factor, "saved[1]", {rows.count}, "(rows,)");
     const LayerNorm<T> p = {rows.count, rows.length, pointer<T>(gamma, "gamma", features, "(features,)", true), nullptr, T(0)};
     T* const by_gamma = output<T>(d_gamma, "d_gamma", features, "(features,)", true);
     T* const by_beta = output<T>(d_beta, "d_beta", features, "(features,)", true);
@@ -61,8 +61,9 @@ void bind_layer_norm(py::module_& m) {
         py::arg("x"), py::arg("gamma"), py::arg("beta"), py::kw_only(), py::arg("epsilon"), py::arg("training"));
     m.def(
         "layer_norm_backward",
-        [](const py::object& dy, const py::tuple& saved, const py::object& gamma, const py::object& d_gamma,
+        [](const py::object& dy, const py::object& kept, const py::object& gamma, const py::object& d_gamma,
            const py::object& d_beta, bool need_dx) {
+            const py::tuple saved = tuple_of(kept, "saved");
             if (saved.size() != 2) throw py::value_error("saved must be what layer_norm_forward kept in training");
             const py::array a = array_of(dy, "dy");
             return is_double(a, "dy") ? backward<double>(a, saved[0], saved[1], gamma, d_gamma, d_beta, need_dx)

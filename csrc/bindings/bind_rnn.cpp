@@ -30,6 +30,9 @@ void set_cell(Rnn<T>& p, const std::string& name, const py::array& kernel, const
     p.activation = activation_named(activation);
     if (gates > 1) {
         if (recurrent_activation.is_none()) throw py::type_error("recurrent_activation must be a name for " + name);
+        if (!py::isinstance<py::str>(recurrent_activation))
+            throw py::type_error("recurrent_activation must be a name, got " +
+                                 std::string(py::str(py::type::of(recurrent_activation).attr("__name__"))));
         p.recurrent_activation = activation_named(recurrent_activation.cast<std::string>());
     } else if (!recurrent_activation.is_none()) {
         throw py::type_error("recurrent_activation must be None for " + name);
@@ -49,10 +52,13 @@ struct Options {
     py::object version;
 };
 
-// One array for each state of the cell, or None for all.
+// None, or the arrays of a sequence.
+py::object held(const py::object& states, const char* name) { return states.is_none() ? states : tuple_of(states, name); }
+
+// One array for each state of the cell, or None for all; `states` is None or a tuple.
 py::object state_of(const py::object& states, std::size_t which, const CellInfo& cell, const char* name) {
     if (states.is_none()) return states;
-    const py::sequence sequence = states;
+    const py::tuple sequence = states;
     if (sequence.size() != static_cast<std::size_t>(cell.states))
         throw py::value_error(std::string(name) + " must hold " + std::to_string(cell.states) + " array(s) for " + cell.name +
                               ", got " + std::to_string(sequence.size()));
@@ -170,13 +176,13 @@ py::tuple forward(const Rnn<T>& p, bool training, Workspace& workspace) {
 }
 
 template <class T>
-T* kept_array(const py::sequence& saved, std::size_t which, const char* name, const Shape& shape, bool writable = false) {
+T* kept_array(const py::tuple& saved, std::size_t which, const char* name, const Shape& shape, bool writable = false) {
     if (shape.empty()) return nullptr;
     return pointer<T>(saved[which], name, shape, "of what forward kept", false, writable);
 }
 
 template <class T>
-py::tuple backward(const Rnn<T>& p, const py::sequence& saved, const py::object& d_output, const py::object& d_final_state,
+py::tuple backward(const Rnn<T>& p, const py::tuple& saved, const py::object& d_output, const py::object& d_final_state,
                    const py::object& d_kernel, const py::object& d_recurrent_kernel, const py::object& d_bias, bool need_dx,
                    Workspace& workspace) {
     const CellInfo& cell = info(p.cell);
@@ -216,7 +222,7 @@ void bind_rnn(py::module_& m) {
            bool zero_output_for_mask, bool training, Workspace& workspace, py::object version) {
             const py::array xa = array_of(x, "x"), ka = array_of(kernel, "kernel");
             const py::array ua = array_of(recurrent_kernel, "recurrent_kernel");
-            const Options o{activation, recurrent_activation, initial_state, mask, input_scale, state_scale, go_backwards, return_sequences,
+            const Options o{activation, recurrent_activation, held(initial_state, "initial_state"), mask, input_scale, state_scale, go_backwards, return_sequences,
                             zero_output_for_mask, version};
             return is_double(xa, "x") ? forward(problem<double>(cell, xa, ka, ua, bias, o), training, workspace)
                                       : forward(problem<float>(cell, xa, ka, ua, bias, o), training, workspace);
@@ -228,15 +234,17 @@ void bind_rnn(py::module_& m) {
     m.def(
         "rnn_backward",
         [](const std::string& cell, const py::object& x, const py::object& kernel, const py::object& recurrent_kernel,
-           const py::sequence& saved, const py::object& d_output, const std::string& activation, py::object recurrent_activation, py::object initial_state,
+           const py::object& kept, const py::object& d_output, const std::string& activation, py::object recurrent_activation, py::object initial_state,
            py::object mask, py::object input_scale, py::object state_scale, bool go_backwards, bool return_sequences,
-           bool zero_output_for_mask, const py::object& d_final_state, const py::object& d_kernel,
+           bool zero_output_for_mask, py::object d_final_state, const py::object& d_kernel,
            const py::object& d_recurrent_kernel, const py::object& d_bias, bool need_dx, Workspace& workspace,
            py::object version) {
             const py::array xa = array_of(x, "x"), ka = array_of(kernel, "kernel");
             const py::array ua = array_of(recurrent_kernel, "recurrent_kernel");
-            const Options o{activation, recurrent_activation, initial_state, mask, input_scale, state_scale, go_backwards, return_sequences,
+            const Options o{activation, recurrent_activation, held(initial_state, "initial_state"), mask, input_scale, state_scale, go_backwards, return_sequences,
                             zero_output_for_mask, version};
+            const py::tuple saved = tuple_of(kept, "saved");
+            d_final_state = held(d_final_state, "d_final_state");
             const py::none no_bias;
             return is_double(xa, "x")
                        ? backward(problem<double>(cell, xa, ka, ua, no_bias, o), saved, d_output, d_final_state,

@@ -13,8 +13,9 @@ template <class T>
 class StreamOf {
 public:
     StreamOf(Index batch, Index features) : stream_(batch, features), features_(features) {
-        require_positive(batch, "batch");
-        require_positive(features, "features");
+        require_size(batch, "batch");
+        require_size(features, "features");
+        require_room(features);
     }
 
     void add_recurrent(const std::string& cell, const py::object& kernel, const py::object& recurrent_kernel,
@@ -25,6 +26,7 @@ public:
         p.version = Workspace::kNoVersion;
         set_cell(p, cell, array_of(kernel, "kernel"), array_of(recurrent_kernel, "recurrent_kernel"), bias, activation,
                  recurrent_activation);
+        require_room(p.units);
         stream_.add_recurrent(p);
     }
 
@@ -33,6 +35,8 @@ public:
         const py::array k = array_of(kernel, "kernel");
         require_rank(k, 2, "kernel", "(F, H)");
         const Index units = k.shape(1);
+        require_positive(units, "units");
+        require_room(units);
         stream_.add_dense(pointer<T>(k, "kernel", {stream_.width(), units}, "(features, units)"),
                           pointer<T>(bias, "bias", {units}, "(units,)", true), units, activation_named(activation));
     }
@@ -72,7 +76,8 @@ public:
         return found;
     }
 
-    void set_states(const py::sequence& given) {
+    void set_states(const py::object& states) {
+        const py::tuple given = tuple_of(states, "states");
         if (static_cast<Index>(given.size()) != stream_.state_count())
             throw py::value_error("state must hold " + std::to_string(stream_.state_count()) + " array(s), got " +
                                   std::to_string(given.size()));
@@ -83,9 +88,9 @@ public:
         for (Index i = 0; i < stream_.state_count(); ++i) stream_.write_state(i, data[static_cast<std::size_t>(i)]);
     }
 
-    void reset(const py::sequence& given) {
+    void reset(const py::object& given) {
         std::vector<Index> rows;
-        for (const py::handle row : given) rows.push_back(row.cast<Index>());
+        for (const py::handle row : tuple_of(given, "rows")) rows.push_back(integer_of(row, "rows"));
         for (const Index row : rows)
             if (row < 0 || row >= stream_.batch())
                 throw py::index_error("rows must lie in 0.." + std::to_string(stream_.batch() - 1) + ", got " + std::to_string(row));
@@ -96,15 +101,26 @@ private:
     // The bytes of a C-contiguous x of the right type, or of a copy that is.
     const T* input(const py::object& x, py::array& held) {
         if (py::isinstance<py::array>(x)) held = py::reinterpret_borrow<py::array>(x);
-        if (!held || held.dtype().num() != py::dtype::of<T>().num() || !(held.flags() & py::array::c_style)) {
-            held = py::array_t<T, py::array::c_style | py::array::forcecast>::ensure(x);
-            if (!held) throw py::error_already_set();
-        }
+        if (!held || held.dtype().num() != py::dtype::of<T>().num() || held.dtype().byteorder() != '=' ||
+            !(held.flags() & py::array::c_style) || !is_aligned(held))
+            held = converted(x);
         const bool row = held.ndim() == 1 && stream_.batch() == 1 && held.shape(0) == features_;
         if (!row && !(held.ndim() == 2 && held.shape(0) == stream_.batch() && held.shape(1) == features_))
             throw py::value_error("x must have shape (batch, features) = " + text({stream_.batch(), features_}) + ", got " +
                                   text(shape_of(held)));
         return static_cast<const T*>(held.data());
+    }
+
+    static py::array converted(const py::object& x) {
+        const py::array given = py::array::ensure(x);
+        if (!given || std::string("fiub").find(given.dtype().kind()) == std::string::npos)
+            throw py::type_error("x must hold numbers, got " +
+                                 (given ? "dtype " + std::string(py::str(given.dtype()))
+                                        : std::string(py::str(py::type::of(x).attr("__name__")))));
+        constexpr int kAligned = py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+        const py::array array = py::array_t<T, py::array::c_style | py::array::forcecast | kAligned>::ensure(given);
+        if (!array) throw py::value_error("x could not be converted");
+        return array;
     }
 
     // The output array owns its memory, so that it outlives the stream.
@@ -114,6 +130,12 @@ private:
         stream_.set_output(data_of(y));
         y.attr("setflags")(py::arg("write") = false);
         output_ = y;
+    }
+    void require_room(Index width) const {
+        constexpr Index kMost = Index{1} << 40;
+        if (width > kMost / stream_.batch())
+            throw py::value_error("batch must be at most " + std::to_string(kMost / width) + " for rows of " + std::to_string(width) +
+                                  " numbers, got " + std::to_string(stream_.batch()));
     }
     void require_not_started() const {
         if (output_) throw py::value_error("layers must be added before the first step");

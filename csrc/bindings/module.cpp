@@ -20,7 +20,7 @@ Activation activation_named(const std::string& name) {
 }
 
 std::int64_t version_of(const py::object& version) {
-    return version.is_none() ? Workspace::kNoVersion : version.cast<std::int64_t>();
+    return version.is_none() ? Workspace::kNoVersion : integer_of(version, "version");
 }
 
 namespace {
@@ -42,9 +42,12 @@ double fma_peak(const std::string& dtype) {
 
 // Bytes a second at which one thread reads `bytes` of memory over and over: the bandwidth of the cache that holds them.
 double read_bandwidth(Index bytes) {
-    if (bytes < 1) throw py::value_error("bytes must be positive, got " + std::to_string(bytes));
+    constexpr Index kMostBytes = Index{1} << 32;
+    if (bytes < 1 || bytes > kMostBytes)
+        throw py::value_error("bytes must lie in 1.." + std::to_string(kMostBytes) + ", got " + std::to_string(bytes));
     constexpr Index kMovedBytes = Index{1} << 26;
-    const Index step = 8 * kernels<float>().lanes, count = (bytes / static_cast<Index>(sizeof(float)) + step - 1) / step * step;
+    const Index step = 8 * kernels<float>().lanes, floats = (bytes + 3) / static_cast<Index>(sizeof(float));
+    const Index count = (floats + step - 1) / step * step;
     const Index size = count * static_cast<Index>(sizeof(float)), repeats = kMovedBytes / size + 1;
     const std::unique_ptr<void, decltype(&std::free)> memory(aligned_bytes(size), &std::free);
     std::memset(memory.get(), 0, static_cast<std::size_t>(size));

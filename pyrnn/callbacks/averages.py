@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pyrnn.arguments import checked
 from pyrnn.callbacks.base import Callback, Logs
 
 
@@ -20,6 +21,7 @@ class SwapEMAWeights(Callback):
 
     remembers = ("_swapped",)
 
+    @checked()
     def __init__(self, swap_on_epoch: bool = False) -> None:
         super().__init__()
         self.swap_on_epoch = swap_on_epoch

@@ -7,8 +7,10 @@ import os
 from typing import Any
 
 from pyrnn import resume
+from pyrnn.arguments import checked
 from pyrnn.callbacks.base import Callback, Logs
 from pyrnn.callbacks.checkpoint import save_frequency
+from pyrnn.validation import shown
 
 WEIGHTS, METADATA = "latest.weights.h5", "training_metadata.json"
 PREVIOUS = ".bkp"
@@ -39,6 +41,7 @@ class BackupAndRestore(Callback):
     remembers = ("_batches",)
     comes_last = True
 
+    @checked()
     def __init__(
         self,
         backup_dir: str | os.PathLike[str],
@@ -144,7 +147,7 @@ class BackupAndRestore(Callback):
             described = json.load(text)
         epoch = described.get("epoch") if isinstance(described, dict) else None
         if not isinstance(epoch, int) or epoch < 0:
-            raise ValueError(f"{metadata!r} is damaged: it must hold the number of epochs done, got {described!r}")
+            raise ValueError(f"{metadata!r} is damaged: it must hold the number of epochs done, got {shown(described)}")
         return epoch
 
     def _save(self) -> None:

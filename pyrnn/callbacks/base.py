@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from pyrnn.arguments import checked
 from pyrnn.validation import unexpected_arguments
 
 Logs = dict[str, Any]
@@ -97,6 +98,7 @@ class LambdaCallback(Callback):
         TypeError: for a name that is no hook.
     """
 
+    @checked()
     def __init__(
         self,
         on_epoch_begin: Hook | None = None,

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import warnings
 
+from pyrnn.arguments import checked
 from pyrnn.callbacks.base import Logs
 from pyrnn.callbacks.monitor import MonitorCallback
+from pyrnn.validation import shown
 
 
 class ModelCheckpoint(MonitorCallback):
@@ -22,6 +24,7 @@ class ModelCheckpoint(MonitorCallback):
 
     remembers = ("best", "_epoch", "_batches")
 
+    @checked()
     def __init__(
         self,
         filepath: str | os.PathLike[str],
@@ -37,7 +40,7 @@ class ModelCheckpoint(MonitorCallback):
         self.filepath = os.fspath(filepath)
         ending = ".weights.h5" if save_weights_only else ".keras"
         if not self.filepath.endswith(ending):
-            raise ValueError(f"filepath must end in {ending!r}, got {self.filepath!r}")
+            raise ValueError(f"filepath must end in {ending!r}, got {shown(self.filepath)}")
         self.verbose, self.save_best_only, self.save_weights_only = verbose, save_best_only, save_weights_only
         self.save_freq = save_frequency(save_freq)
         self._epoch = self._batches = 0
@@ -101,6 +104,8 @@ class ModelCheckpoint(MonitorCallback):
 
 def save_frequency(value: str | int) -> str | int:
     """`save_freq`, checked: "epoch" or a number of batches."""
-    if value != "epoch" and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-        raise ValueError(f"save_freq must be 'epoch' or a positive number of batches, got {value!r}")
+    if not (isinstance(value, str) and value == "epoch") and (
+        isinstance(value, bool) or not isinstance(value, int) or value < 1
+    ):
+        raise ValueError(f"save_freq must be 'epoch' or a positive number of batches, got {shown(value)}")
     return value

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from pyrnn.arguments import checked
 from pyrnn.callbacks.base import HOOKS, Callback, History, Hook, Logs
 from pyrnn.callbacks.progress import ProgbarLogger
+from pyrnn.validation import shown
 
 
 class CallbackList(Callback):
@@ -24,6 +26,7 @@ class CallbackList(Callback):
         TypeError: for anything that is no `Callback`.
     """
 
+    @checked()
     def __init__(
         self,
         callbacks: Any = None,
@@ -37,7 +40,7 @@ class CallbackList(Callback):
         self.callbacks = list(_flatten(callbacks))
         for callback in self.callbacks:
             if not isinstance(callback, Callback):
-                raise TypeError(f"callbacks must be Callback objects, got {callback!r}")
+                raise TypeError(f"callbacks must be Callback objects, got {shown(callback)}")
         for wanted, kind in ((add_history, History), (add_progbar, ProgbarLogger)):
             if wanted and not any(isinstance(callback, kind) for callback in self.callbacks):
                 self.callbacks.append(kind())
@@ -109,7 +112,7 @@ def _flatten(callbacks: Any) -> Iterator[Any]:
     elif isinstance(callbacks, list | tuple):
         for callback in callbacks:
             yield from _flatten(callback)
-    elif isinstance(callbacks, Callback) or not hasattr(callbacks, "__iter__"):
+    elif isinstance(callbacks, Callback | str) or not hasattr(callbacks, "__iter__"):
         yield callbacks
     else:
         yield from callbacks

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from pyrnn.arguments import checked
 from pyrnn.callbacks.base import Callback, Logs
 from pyrnn.callbacks.monitor import MonitorCallback
+from pyrnn.validation import shown
 
 
 class LearningRateScheduler(Callback):
@@ -21,10 +23,11 @@ class LearningRateScheduler(Callback):
         TypeError: if the schedule's answer is no float.
     """
 
+    @checked()
     def __init__(self, schedule: Callable[..., Any], verbose: int = 0) -> None:
         super().__init__()
         if not callable(schedule):
-            raise TypeError(f"schedule must be a function of epoch and learning rate, got {schedule!r}")
+            raise TypeError(f"schedule must be a function of epoch and learning rate, got {shown(schedule)}")
         self.schedule, self.verbose = schedule, verbose
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
@@ -32,7 +35,7 @@ class LearningRateScheduler(Callback):
         now = float(optimizer.learning_rate)
         rate = self.schedule(epoch, now) if _takes_two(self.schedule) else self.schedule(epoch)
         if not isinstance(rate, float | np.floating):
-            raise TypeError(f"schedule must return a float, got {rate!r}")
+            raise TypeError(f"schedule must return a float, got {shown(rate)}")
         optimizer.learning_rate = rate
         if self.verbose > 0:
             print(f"\nEpoch {epoch + 1}: LearningRateScheduler setting learning rate to {rate}.")
@@ -66,6 +69,7 @@ class ReduceLROnPlateau(MonitorCallback):
 
     remembers = ("best", "wait", "cooldown_counter")
 
+    @checked()
     def __init__(
         self,
         monitor: str = "val_loss",

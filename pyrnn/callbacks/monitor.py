@@ -7,7 +7,9 @@ import warnings
 from typing import Any
 
 from pyrnn import losses
+from pyrnn.arguments import checked
 from pyrnn.callbacks.base import Callback, Logs
+from pyrnn.validation import shown
 
 MODES = ("auto", "min", "max")
 # Where a metric does not say itself which way it improves, the end of its name does.
@@ -28,10 +30,11 @@ class MonitorCallback(Callback):
         ValueError: at the first epoch's end, if "auto" finds neither.
     """
 
+    @checked()
     def __init__(self, monitor: str, mode: str, min_delta: float = 0.0, best: float | None = None) -> None:
         super().__init__()
         if mode not in MODES:
-            raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
+            raise ValueError(f"mode must be one of {', '.join(MODES)}, got {shown(mode)}")
         self.monitor, self.mode = monitor, mode
         self._rises = None if mode == "auto" else mode == "max"
         self.min_delta = abs(min_delta)

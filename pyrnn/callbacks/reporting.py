@@ -11,7 +11,9 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from pyrnn.arguments import checked
 from pyrnn.callbacks.base import Callback, Logs
+from pyrnn.validation import shown
 
 # Seconds after which a server that does not answer counts as out of reach, so that training goes on.
 TIMEOUT = 10
@@ -25,6 +27,7 @@ class CSVLogger(Callback):
     rows of the epochs of before, and no others.
     """
 
+    @checked()
     def __init__(self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False) -> None:
         super().__init__()
         self.filename, self.sep, self.append = os.fspath(filename), separator, append
@@ -89,6 +92,7 @@ class RemoteMonitor(Callback):
     what it answers is not looked at.
     """
 
+    @checked()
     def __init__(
         self,
         root: str = "http://localhost:9000",
@@ -99,7 +103,7 @@ class RemoteMonitor(Callback):
     ) -> None:
         super().__init__()
         if not root.startswith(("http://", "https://")):
-            raise ValueError(f"root must begin with http:// or https://, got {root!r}")
+            raise ValueError(f"root must begin with http:// or https://, got {shown(root)}")
         self.root, self.path, self.field, self.headers, self.send_as_json = root, path, field, headers, send_as_json
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from pyrnn.arguments import checked
 from pyrnn.callbacks.base import Callback, Logs
 from pyrnn.callbacks.monitor import MonitorCallback
 
@@ -18,6 +19,7 @@ class EarlyStopping(MonitorCallback):
 
     remembers = ("best", "wait", "stopped_epoch", "best_epoch", "best_weights")
 
+    @checked()
     def __init__(
         self,
         monitor: str = "val_loss",
@@ -75,6 +77,7 @@ class TerminateOnNaN(Callback):
         RuntimeError: at such a batch, if `raise_error`; `on_train_end` of callbacks is not called then.
     """
 
+    @checked()
     def __init__(self, raise_error: bool = False) -> None:
         super().__init__()
         self.raise_error = raise_error

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pyrnn.arguments import checked
 from pyrnn.callbacks.base import Callback, Logs
-from pyrnn.validation import positive_int
+from pyrnn.validation import positive_int, shown
 
 if TYPE_CHECKING:
     from pyrnn.parameters import Weight
@@ -44,6 +45,7 @@ class TensorBoard(Callback):
 
     remembers = ("_batches", "_test_batches")
 
+    @checked()
     def __init__(
         self,
         log_dir: str | os.PathLike[str] = "logs",
@@ -60,7 +62,7 @@ class TensorBoard(Callback):
         for name, value in (("profile_batch", profile_batch), ("embeddings_freq", embeddings_freq),
                             ("embeddings_metadata", embeddings_metadata)):  # fmt: skip
             if value:
-                raise ValueError(f"{name} must be left out: it needs TensorFlow's own tools, got {value!r}")
+                raise ValueError(f"{name} must be left out: it needs TensorFlow's own tools, got {shown(value)}")
         self.log_dir = os.fspath(log_dir)
         self.histogram_freq, self.write_graph, self.write_images = histogram_freq, write_graph, write_images
         self.write_steps_per_second = write_steps_per_second

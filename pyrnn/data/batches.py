@@ -107,12 +107,12 @@ def as_float(name: str, value: Any, dtype: str, *, allow_integers: bool = False)
     Raises:
         TypeError, ValueError: as `as_array`.
     """
-    if type(value) is np.ndarray and value.dtype == dtype and value.flags.c_contiguous:
+    if type(value) is np.ndarray and value.dtype == dtype and value.flags.c_contiguous and value.flags.aligned:
         return value
     array = as_array(name, value)
     if allow_integers and array.dtype.kind in "iu":
         return np.ascontiguousarray(array)
-    return np.ascontiguousarray(array, dtype)
+    return np.require(array, dtype, ["C", "A"])
 
 
 def class_weights(y: Array, class_weight: Mapping[int, float], dtype: str) -> Array:

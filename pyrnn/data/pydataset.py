@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
+from pyrnn.arguments import checked
 from pyrnn.validation import positive_int
 
 
@@ -21,6 +22,7 @@ class PyDataset:
     `set_state(state)`, and no such calls are made then.
     """
 
+    @checked()
     def __init__(self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10) -> None:
         if use_multiprocessing:
             raise ValueError("PyDataset reads in threads here: leave use_multiprocessing out and raise workers")

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array
 from pyrnn.data.pydataset import PyDataset
 from pyrnn.seeds import next_seed
+from pyrnn.validation import shown
 
 
 class Subset(PyDataset):
@@ -26,6 +28,7 @@ class Subset(PyDataset):
         return self.dataset[self.numbers[index]]
 
 
+@checked()
 def split_dataset(
     dataset: Any,
     left_size: float | None = None,
@@ -48,7 +51,7 @@ def split_dataset(
         ValueError: for sizes out of range, or a part that would be empty.
     """
     if preferred_backend is not None:
-        raise ValueError(f"preferred_backend must be None: the parts are NumPy arrays, got {preferred_backend!r}")
+        raise ValueError(f"preferred_backend must be None: the parts are NumPy arrays, got {shown(preferred_backend)}")
     arrays: list[Any] = []
     if isinstance(dataset, PyDataset):
         total = dataset.num_batches
@@ -97,7 +100,7 @@ def _sizes(left: float | None, right: float | None, total: int) -> tuple[int, in
                 raise ValueError(f"{name} must lie in 1..{total - 1} of the {total} samples, got {size}")
             counts.append(size)
         else:
-            raise TypeError(f"{name} must be an int or a float, got {size!r}")
+            raise TypeError(f"{name} must be an int or a float, got {shown(size)}")
     first, last = counts
     if first is None:
         first = total - (last or 0)

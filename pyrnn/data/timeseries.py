@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn import seeds
+from pyrnn.arguments import checked, whole
 from pyrnn.data.batches import as_array
-from pyrnn.validation import positive_int
+from pyrnn.validation import LARGEST_SIZE, positive_int, shown
 
 Array = NDArray[Any]
 FORMATS = ("tf", "grain")
@@ -59,6 +60,7 @@ class TimeseriesDataset:
         return self._data[windows] if self._targets is None else (self._data[windows], self._targets[rows])
 
 
+@checked(start_index=whole(-LARGEST_SIZE), end_index=whole(-LARGEST_SIZE))
 def timeseries_dataset_from_array(
     data: Any,
     targets: Any,
@@ -88,6 +90,8 @@ def timeseries_dataset_from_array(
         ValueError: for counts and indices out of range.
     """
     values = as_array("data", data)
+    if not values.ndim or (targets is not None and not as_array("targets", targets).ndim):
+        raise ValueError("data and targets must have one row a time step, got a single number")
     length = positive_int("sequence_length", sequence_length)
     stride, rate = positive_int("sequence_stride", sequence_stride), positive_int("sampling_rate", sampling_rate)
     for name, step in (("sequence_stride", stride), ("sampling_rate", rate)):
@@ -99,7 +103,7 @@ def timeseries_dataset_from_array(
     if end_index and not start < end_index < len(values):
         raise ValueError(f"end_index must lie in {start + 1}..{len(values) - 1}, after start_index, got {end_index}")
     if format not in FORMATS:
-        raise ValueError(f"format must be one of {', '.join(FORMATS)}, got {format!r}")
+        raise ValueError(f"format must be one of {', '.join(FORMATS)}, got {shown(format)}")
     if batch_size is not None:
         batch_size = positive_int("batch_size", batch_size)
     values = values[start : end_index or None]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
+import warnings
+import zlib
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -11,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+_LARGEST = 1 << 24  # bytes of text
 AIRPORTS = ("EWR", "JFK", "LGA")
 WEATHER = ("temperature", "dew_point", "humidity", "wind_speed", "precipitation", "pressure", "visibility")
 
@@ -52,7 +56,28 @@ def load_flights() -> Flights:
     >>> int(flights.total.sum())
     328518
     """
-    text = gzip.decompress((files("pyrnn.datasets") / "flights.csv.gz").read_bytes()).decode()
+    return _parsed((files("pyrnn.datasets") / "flights.csv.gz").read_bytes())
+
+
+def _parsed(content: bytes) -> Flights:
+    """What a file of flights holds.
+
+    Raises:
+        ValueError: if it is damaged, or larger than such a file can be.
+    """
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
+            text = file.read(_LARGEST + 1)
+        if len(text) > _LARGEST:
+            raise ValueError(f"it unpacks to more than {_LARGEST} bytes")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # NumPy's, of dates with more than it keeps
+            return _read(text.decode())
+    except (OSError, EOFError, zlib.error, ValueError, TypeError, KeyError, OverflowError, csv.Error, Warning) as error:
+        raise ValueError(f"the file of flights is damaged: {' '.join(str(error).split())}") from None
+
+
+def _read(text: str) -> Flights:
     header, *rows = csv.reader(text.splitlines())
     columns: dict[str, Any] = dict(zip(header, zip(*rows, strict=True), strict=True))
     return Flights(

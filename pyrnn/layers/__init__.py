@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pyrnn import registry
+from pyrnn.arguments import checked, configurable
 from pyrnn.layers.activations import ELU, LeakyReLU, PReLU, ReLU, Softmax
 from pyrnn.layers.base import Layer
 from pyrnn.layers.batch_normalization import BatchNormalization
@@ -27,6 +28,7 @@ from pyrnn.layers.regularization import ActivityRegularization, Dropout, Spatial
 from pyrnn.layers.reshaping import Cropping1D, Flatten, Permute, RepeatVector, Reshape, UpSampling1D, ZeroPadding1D
 from pyrnn.layers.transposed_convolution import Conv1DTranspose
 from pyrnn.layers.wrappers import TimeDistributed
+from pyrnn.validation import shown
 
 REGISTRY: dict[str, type[Layer]] = {
     kind.__name__: kind
@@ -156,6 +158,7 @@ __all__ = [
 ]
 
 
+@checked(layer=configurable)
 def serialize(layer: Layer) -> dict[str, Any]:
     """Keras 3's serialized form of a layer."""
     entry = registry.describe(layer, "keras.layers")
@@ -164,10 +167,11 @@ def serialize(layer: Layer) -> dict[str, Any]:
     return entry
 
 
+@checked()
 def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Layer:
     """A new layer from `serialize`'s answer; `custom_objects` holds classes of your own by name."""
     if not isinstance(config, Mapping) or "class_name" not in config:
-        raise ValueError(f"a layer's config must be a dict with 'class_name' and 'config', got {config!r}")
+        raise ValueError(f"a layer's config must be a dict with 'class_name' and 'config', got {shown(config)}")
     with registry.custom_object_scope(custom_objects):
         kind = registry.described_class("layer", config, REGISTRY)
         settings = config.get("config", {})

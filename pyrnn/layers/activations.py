@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from pyrnn import backend, constraints, initializers, regularizers
+from pyrnn.arguments import checked, number, optional
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.normalization import AxisLayer, axis_list, positions
 from pyrnn.parameters import Weight
+from pyrnn.validation import shown
 
 # What stands in for masked values before a softmax, as in Keras.
 _LOWEST = -1e9
@@ -19,7 +21,7 @@ _LOWEST = -1e9
 def _slope(argument: str, value: Any) -> float:
     """A number of at least 0."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not value >= 0:
-        raise ValueError(f"{argument} must be a number of at least 0, got {value!r}")
+        raise ValueError(f"{argument} must be a number of at least 0, got {shown(value)}")
     return value  # type: ignore[return-value]  # an int stays one, for the config
 
 
@@ -63,6 +65,7 @@ class Elementwise(Layer):
 class ReLU(Elementwise):
     """x above `threshold` (at most `max_value`), negative_slope * (x - threshold) below it."""
 
+    @checked(threshold=number(0))
     def __init__(
         self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **kwargs: Any
     ) -> None:
@@ -104,6 +107,7 @@ class ReLU(Elementwise):
 class LeakyReLU(Elementwise):
     """x, or negative_slope * x where x is negative. `alpha` is the slope's old name."""
 
+    @checked(alpha=optional(number(0)))
     def __init__(self, negative_slope: float = 0.3, *, alpha: float | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.negative_slope = _slope("negative_slope", negative_slope if alpha is None else alpha)
@@ -124,10 +128,11 @@ class LeakyReLU(Elementwise):
 class ELU(Elementwise):
     """x, or alpha * (exp(x) - 1) where x is negative. Source: Clevert, Unterthiner and Hochreiter 2015."""
 
+    @checked()
     def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if isinstance(alpha, bool) or not isinstance(alpha, (int, float, np.number)):
-            raise TypeError(f"alpha must be a number, got {alpha!r}")
+            raise TypeError(f"alpha must be a number, got {shown(alpha)}")
         self.alpha = alpha
         if self.alpha == 1:
             self._core = "elu"
@@ -153,6 +158,7 @@ class PReLU(AxisLayer):
 
     supports_masking = True
 
+    @checked()
     def __init__(
         self,
         alpha_initializer: Any = "Zeros",
@@ -165,7 +171,7 @@ class PReLU(AxisLayer):
         self.alpha_initializer = initializers.get(alpha_initializer)
         self.alpha_regularizer = regularizers.get(alpha_regularizer)
         self.alpha_constraint = constraints.get(alpha_constraint)
-        self.shared_axes = None if shared_axes is None else axis_list(shared_axes)
+        self.shared_axes = None if shared_axes is None or shared_axes == [] else axis_list(shared_axes)
         self.alpha: Weight
         self._x: Array | None = None
 
@@ -217,6 +223,7 @@ class Softmax(Layer):
 
     supports_masking = True
 
+    @checked()
     def __init__(self, axis: Any = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         axes = axis_list(axis)

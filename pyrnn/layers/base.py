@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn import config, constraints, initializers, regularizers
+from pyrnn.arguments import checked
+from pyrnn.data.batches import as_float
 from pyrnn.naming import auto_name
-from pyrnn.parameters import Weight
-from pyrnn.validation import RENAMED, unexpected_arguments
+from pyrnn.parameters import Weight, values_for
+from pyrnn.validation import LARGEST_SIZE, RENAMED, shown, unexpected_arguments
 
 Array = NDArray[Any]
 Shape = tuple[Any, ...]
@@ -45,7 +47,7 @@ def dtype_name(dtype: Any) -> str:
     except TypeError:
         name = str(dtype)
     if name not in _DTYPES:
-        raise ValueError(f"dtype must be 'float32' or 'float64', got {dtype!r}")
+        raise ValueError(f"dtype must be 'float32' or 'float64', got {shown(dtype)}")
     return name
 
 
@@ -56,24 +58,26 @@ def dtype_config(name: str) -> dict[str, Any]:
 
 def standard_shape(argument: str, shape: Any) -> Shape:
     """A tuple of sizes and Nones, checked."""
-    if hasattr(shape, "__index__"):
+    if isinstance(shape, int | np.integer):
         raise ValueError(f"{argument} must be a tuple of sizes, got {shape!r}; write ({shape},)")
     try:
+        if isinstance(shape, str | Mapping) or np.ndim(shape) > 1:
+            raise TypeError
         sizes = tuple(shape)
-    except TypeError:
-        raise ValueError(f"{argument} must be a tuple of sizes, got {shape!r}") from None
+    except (TypeError, ValueError):
+        raise ValueError(f"{argument} must be a tuple of sizes, got {shown(shape)}") from None
     for size in sizes:
         if size is None:
             continue
-        if isinstance(size, bool) or not hasattr(size, "__index__") or size < 0:
-            raise ValueError(f"{argument} must hold sizes of at least 0 or None, got {shape!r}")
+        if isinstance(size, bool) or not isinstance(size, int | np.integer) or not 0 <= size <= LARGEST_SIZE:
+            raise ValueError(f"{argument} must hold sizes of at least 0 or None, got {shown(shape)}")
     return tuple(None if size is None else int(size) for size in sizes)
 
 
 def fraction(argument: str, value: Any) -> float:
     """A dropout rate: a number from 0 to 1."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.floating, np.integer)):
-        raise ValueError(f"{argument} must be a number from 0 to 1, got {value!r}")
+        raise ValueError(f"{argument} must be a number from 0 to 1, got {shown(value)}")
     if not 0 <= value <= 1:
         raise ValueError(f"{argument} must be a number from 0 to 1, got {value}")
     return float(value)
@@ -130,6 +134,7 @@ class Layer:
                 raise TypeError(unexpected_arguments(cls.__name__, old, known))
         return super().__new__(cls)
 
+    @checked()
     def __init__(
         self,
         *,
@@ -148,7 +153,7 @@ class Layer:
         if unknown:
             raise TypeError(unexpected_arguments(type(self).__name__, unknown, self._known_arguments()))
         if name is not None and (not isinstance(name, str) or not name or "/" in name):
-            raise ValueError(f"name must be a non-empty string without '/', got {name!r}")
+            raise ValueError(f"name must be a non-empty string without '/', got {shown(name)}")
         self.name = name if name is not None else auto_name(type(self).__name__)
         self.dtype = dtype_name(dtype)
         self.built = False
@@ -211,7 +216,9 @@ class Layer:
         shape = () if shape is None else shape
         name = f"variable_{len(self._weights)}" if name is None else name
         if isinstance(shape, str) or not isinstance(name, str):
-            raise TypeError(f"write add_weight(shape=..., name=...): a shape and a name, got {shape!r} and {name!r}")
+            raise TypeError(
+                f"write add_weight(shape=..., name=...): a shape and a name, got {shown(shape)} and {name!r}"
+            )
         weight = Weight(
             standard_shape("shape", shape),
             name,
@@ -255,15 +262,7 @@ class Layer:
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Overwrite all weights, given in the order of `get_weights`; nothing is written unless all shapes fit."""
-        own = self.weights
-        if len(weights) != len(own):
-            raise ValueError(f"layer {self.name!r} has {len(own)} weights, got a list of {len(weights)}")
-        for weight, value in zip(own, weights, strict=True):
-            if np.shape(value) != weight.shape:
-                raise ValueError(
-                    f"weight {weight.path!r} has shape {weight.shape}, got an array of shape {np.shape(value)}"
-                )
-        for weight, value in zip(own, weights, strict=True):
+        for weight, value in values_for(f"layer {self.name!r}", self.weights, weights):
             weight.assign(value)
 
     def count_params(self) -> int:
@@ -338,7 +337,7 @@ class Layer:
 
     def __call__(self, x: Any, *, training: bool = False, mask: Any = None) -> Any:
         """Convert x, build at first use, and run the layer."""
-        array = np.ascontiguousarray(x, dtype=self.dtype)
+        array = as_float("x", x, self.dtype)
         if self.built:
             self.check_input(array.shape)
         else:

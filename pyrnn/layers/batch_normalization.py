@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from pyrnn import initializers
+from pyrnn.arguments import checked, flag, whole
 from pyrnn.layers.base import Array, Shape
 from pyrnn.layers.normalization import ScaledLayer
 from pyrnn.parameters import Weight
+from pyrnn.validation import shown
 
 # Keras's small number in the moments of masked steps.
 _MASK_EPSILON = 1e-7
@@ -32,6 +34,7 @@ class BatchNormalization(ScaledLayer):
     renorm_mean: Weight
     renorm_stddev: Weight
 
+    @checked(scale=flag, axis=whole(-64, 64))
     def __init__(
         self,
         axis: int = -1,
@@ -77,11 +80,13 @@ class BatchNormalization(ScaledLayer):
         if self.renorm:
             limits = self.renorm_clipping or {}
             if set(limits) - {"rmax", "rmin", "dmax"}:
-                raise ValueError(f"renorm_clipping must have keys among rmax, rmin and dmax, got {renorm_clipping!r}")
+                raise ValueError(
+                    f"renorm_clipping must have keys among rmax, rmin and dmax, got {shown(renorm_clipping)}"
+                )
             if limits.get("rmax", np.inf) < limits.get("rmin", 0):
-                raise ValueError(f"rmax of renorm_clipping must be at least rmin, got {renorm_clipping!r}")
+                raise ValueError(f"rmax of renorm_clipping must be at least rmin, got {shown(renorm_clipping)}")
             if limits.get("dmax", 0) < 0:
-                raise ValueError(f"dmax of renorm_clipping must be at least 0, got {renorm_clipping!r}")
+                raise ValueError(f"dmax of renorm_clipping must be at least 0, got {shown(renorm_clipping)}")
 
     def _build(self, input_shape: Shape) -> None:
         shape = self._fix([self.axis], input_shape)

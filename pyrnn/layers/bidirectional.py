@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from pyrnn import backend
+from pyrnn.arguments import checked
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.cells import RNN
 from pyrnn.layers.recurrent import Recurrent
 from pyrnn.parameters import Weight
-from pyrnn.validation import unknown_name
+from pyrnn.validation import shown, unknown_name
 
 MERGE_MODES = ("sum", "mul", "ave", "concat", None)
 # Up to this batch the kernel walks a sequence on one thread, so a second one can walk it from the other end.
@@ -57,6 +58,7 @@ class Bidirectional(Layer):
     axes = ("batch", "time", "features")
     supports_masking = True
 
+    @checked()
     def __init__(
         self,
         layer: Recurrent | RNN,
@@ -67,7 +69,7 @@ class Bidirectional(Layer):
     ) -> None:
         for argument, given in (("layer", layer), ("backward_layer", backward_layer)):
             if not isinstance(given, Recurrent | RNN) and not (given is None and argument == "backward_layer"):
-                raise ValueError(f"{argument} of Bidirectional must be a recurrent layer, got {given!r}")
+                raise ValueError(f"{argument} of Bidirectional must be a recurrent layer, got {shown(given)}")
             if given is not None and given.activity_regularizer is not None:
                 raise ValueError(f"give activity_regularizer to Bidirectional, not to its {argument}")
         if merge_mode not in MERGE_MODES:

@@ -12,10 +12,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from pyrnn.arguments import checked
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.recurrent import GRU, LSTM, Recurrent, SimpleRNN
 from pyrnn.naming import snake_case
 from pyrnn.parameters import Weight
+from pyrnn.validation import shown
 
 # What a sequence has and a cell has not.
 _OF_THE_SEQUENCE = (
@@ -35,6 +37,7 @@ class Cell(Layer):
     axes = ("batch", "features")
     layer_type: ClassVar[type[Recurrent]]
 
+    @checked()
     def __init__(self, units: int, arguments: Mapping[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.layer = self.layer_type(units, name=self.name, dtype=self.dtype, return_state=True, **arguments)
@@ -93,6 +96,7 @@ class SimpleRNNCell(Cell):
 
     layer_type = SimpleRNN
 
+    @checked()
     def __init__(
         self,
         units: int,
@@ -128,6 +132,7 @@ class LSTMCell(Cell):
 
     layer_type = LSTM
 
+    @checked()
     def __init__(
         self,
         units: int,
@@ -166,6 +171,7 @@ class GRUCell(Cell):
 
     layer_type = GRU
 
+    @checked()
     def __init__(
         self,
         units: int,
@@ -204,6 +210,7 @@ class StackedRNNCells(Layer):
 
     axes = ("batch", "features")
 
+    @checked()
     def __init__(self, cells: Sequence[Cell], **kwargs: Any) -> None:
         for cell in cells:
             _check_cell("cells", cell)
@@ -275,7 +282,7 @@ def _check_cell(argument: str, cell: Any) -> None:
     if not isinstance(cell, Cell):
         raise TypeError(
             f"{argument} must be SimpleRNNCell, LSTMCell or GRUCell, which the kernel runs over whole sequences; "
-            f"write a layer with forward and backward for a cell of your own, got {cell!r}"
+            f"write a layer with forward and backward for a cell of your own, got {shown(cell)}"
         )
 
 
@@ -303,6 +310,7 @@ class RNN(Layer):
     axes = ("batch", "time", "features")
     supports_masking = True
 
+    @checked()
     def __init__(
         self,
         cell: Any,

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from pyrnn import backend, regularizers
+from pyrnn.arguments import checked
 from pyrnn.layers.base import Array, Shape
 from pyrnn.layers.core import Affine
-from pyrnn.validation import positive_int, unknown_name
+from pyrnn.validation import positive_int, shown, unknown_name
 
 
 def single(argument: str, value: Any) -> int:
@@ -30,7 +31,7 @@ def check_padding(padding: Any, known: tuple[str, ...]) -> str:
 def check_data_format(owner: str, data_format: Any) -> None:
     """Only channels_last is there."""
     if data_format not in (None, "channels_last"):
-        raise ValueError(f"{owner} has only data_format='channels_last', got {data_format!r}")
+        raise ValueError(f"{owner} has only data_format='channels_last', got {shown(data_format)}")
 
 
 def window(owner: str, steps: int, size: int, stride: int, dilation: int, padding: str) -> tuple[int, int, int]:
@@ -53,6 +54,7 @@ class Conv1D(Affine):
 
     axes = ("batch", "time", "channels")
 
+    @checked()
     def __init__(
         self,
         filters: int,
@@ -84,7 +86,7 @@ class Conv1D(Affine):
             raise ValueError(f"filters must be a multiple of groups, got {filters} and {groups}")
         if self.strides[0] > 1 and self.dilation_rate[0] > 1:
             raise ValueError(
-                f"Conv1D takes strides > 1 or dilation_rate > 1, not both, got {strides!r} and {dilation_rate!r}"
+                f"Conv1D takes strides > 1 or dilation_rate > 1, not both, got {shown(strides)} and {dilation_rate!r}"
             )
         super().__init__(
             activation,

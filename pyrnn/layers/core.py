@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from pyrnn import activations, backend, constraints, initializers, regularizers
+from pyrnn.arguments import checked, numbers
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.parameters import Weight
-from pyrnn.validation import positive_int
+from pyrnn.validation import positive_int, shown
 
 
 class Affine(Layer):
@@ -32,7 +33,7 @@ class Affine(Layer):
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         for argument, value in unsupported.items():
             if value is not None:
-                raise ValueError(f"{type(self).__name__} has no {argument}: only None is supported, got {value!r}")
+                raise ValueError(f"{type(self).__name__} has no {argument}: only None is supported, got {shown(value)}")
         self.activation = activations.get(activation)
         self._activation = activations.serialize(self.activation)
         if self._activation == "glu":
@@ -94,6 +95,7 @@ class Dense(Affine):
     supports_masking = True
     min_rank = 2
 
+    @checked()
     def __init__(
         self,
         units: int,
@@ -180,6 +182,7 @@ class Activation(Layer):
 
     supports_masking = True
 
+    @checked()
     def __init__(self, activation: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.activation = activations.get(activation)
@@ -222,6 +225,7 @@ class Rescaling(Layer):
 
     supports_masking = True
 
+    @checked(scale=numbers, offset=numbers)
     def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.scale = plain_numbers(scale)

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from pyrnn import constraints, initializers, regularizers
+from pyrnn.arguments import checked
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.parameters import Weight
-from pyrnn.validation import positive_int
+from pyrnn.validation import positive_int, shown
 
 
 class Embedding(Layer):
@@ -24,6 +25,7 @@ class Embedding(Layer):
     makes_mask = True  # if mask_zero
     embeddings: Weight
 
+    @checked()
     def __init__(
         self,
         input_dim: int,
@@ -47,7 +49,7 @@ class Embedding(Layer):
             ("quantization_config", quantization_config),
         ):
             if value is not None:
-                raise ValueError(f"Embedding has no {argument}: only None is supported, got {value!r}")
+                raise ValueError(f"Embedding has no {argument}: only None is supported, got {shown(value)}")
         if input_length is not None:
             kwargs.setdefault("input_shape", (positive_int("input_length", input_length),))
         super().__init__(**kwargs)
@@ -58,8 +60,14 @@ class Embedding(Layer):
         self.supports_masking = self.mask_zero
         self._ids: Array | None = None
         if weights is not None:
+            given = weights[0] if isinstance(weights, list) and len(weights) == 1 else weights
+            shape = (self.input_dim, self.output_dim)
+            if np.shape(given) != shape:
+                raise ValueError(
+                    f"weights must hold one array of shape (input_dim, output_dim) = {shape}, got {np.shape(given)}"
+                )
             self._build(())
-            self.set_weights(weights if isinstance(weights, list) and len(weights) == 1 else [weights])
+            self.set_weights([given])
             self.built = True
 
     def check_input(self, shape: Shape) -> None:

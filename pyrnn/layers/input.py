@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from pyrnn import config
+from pyrnn.arguments import checked
 from pyrnn.layers.base import Array, Layer, Shape, standard_shape
+from pyrnn.validation import shown
 
 
 class InputLayer(Layer):
@@ -14,6 +16,7 @@ class InputLayer(Layer):
 
     supports_masking = True
 
+    @checked()
     def __init__(
         self,
         shape: Any = None,
@@ -34,7 +37,7 @@ class InputLayer(Layer):
             ("optional", optional),
         ):
             if value is not None and value is not False:
-                raise ValueError(f"Input has no {argument}: only None or False is supported, got {value!r}")
+                raise ValueError(f"Input has no {argument}: only None or False is supported, got {shown(value)}")
         shape = kwargs.pop("input_shape", None) if shape is None else shape
         batch_shape = kwargs.pop("batch_input_shape", None) if batch_shape is None else batch_shape
         super().__init__(name=name, **kwargs)

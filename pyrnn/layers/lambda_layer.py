@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from pyrnn import registry
+from pyrnn.arguments import checked
 from pyrnn.layers.base import Array, Layer, Shape, standard_shape
+from pyrnn.validation import shown
 
 # Stand-ins for an unknown size; what differs between the two outputs depends on it.
 _TRIALS = (2, 3)
@@ -25,7 +27,9 @@ def _takes(function: Callable[..., Any], argument: str) -> bool:
 def _described(argument: str, function: Any) -> dict[str, Any]:
     """Keras 3's description of a named function."""
     if getattr(function, "__name__", "<lambda>") == "<lambda>":
-        raise ValueError(f"{argument} of Lambda can only be saved if it is a function with a name, got {function!r}")
+        raise ValueError(
+            f"{argument} of Lambda can only be saved if it is a function with a name, got {shown(function)}"
+        )
     return registry.describe_function(function)
 
 
@@ -49,6 +53,7 @@ class Lambda(Layer):
 
     makes_mask = True  # if mask is given
 
+    @checked()
     def __init__(
         self,
         function: Callable[..., Any],
@@ -60,9 +65,9 @@ class Lambda(Layer):
     ) -> None:
         super().__init__(**kwargs)
         if not callable(function):
-            raise TypeError(f"function must be a function of an array, got {function!r}")
+            raise TypeError(f"function must be a function of an array, got {shown(function)}")
         if gradient is not None and not callable(gradient):
-            raise TypeError(f"gradient must be a function of (x, y, dy), got {gradient!r}")
+            raise TypeError(f"gradient must be a function of (x, y, dy), got {shown(gradient)}")
         self.function = function
         self.arguments = dict(arguments or {})
         self.gradient = getattr(function, "gradient", None) if gradient is None else gradient

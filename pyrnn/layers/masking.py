@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from pyrnn.arguments import checked
 from pyrnn.layers.base import Array, Layer
 
 
@@ -25,6 +26,7 @@ class Masking(Layer):
     makes_mask = True
     min_rank = 2
 
+    @checked()
     def __init__(self, mask_value: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.mask_value = mask_value

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from pyrnn import seeds
+from pyrnn.arguments import checked
 from pyrnn.layers.base import Array, Layer, fraction, standard_shape
 from pyrnn.layers.regularization import noise_sizes
 
@@ -19,6 +20,7 @@ class Noisy(Layer):
 
     supports_masking = True
 
+    @checked()
     def __init__(self, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.seed = seed
@@ -37,6 +39,7 @@ class Noisy(Layer):
 class GaussianNoise(Noisy):
     """x plus normal noise of standard deviation `stddev` in training."""
 
+    @checked()
     def __init__(self, stddev: float, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
         self.stddev = fraction("stddev", stddev)
@@ -55,6 +58,7 @@ class GaussianNoise(Noisy):
 class GaussianDropout(Noisy):
     """x times normal factors of mean 1 and variance rate / (1 - rate) in training. Source: Srivastava et al. 2014."""
 
+    @checked()
     def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
         self.rate = _below_one(rate)
@@ -81,6 +85,7 @@ class AlphaDropout(Noisy):
     Klambauer et al. 2017, section 2.
     """
 
+    @checked()
     def __init__(self, rate: float, noise_shape: Any = None, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
         self.rate = _below_one(rate)

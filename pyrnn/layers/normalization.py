@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from pyrnn import backend, constraints, initializers, regularizers
+from pyrnn.arguments import checked, either, flag, one_of, whole
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.parameters import Weight
+from pyrnn.validation import shown
 
 # The smallest length that UnitNormalization divides by, as in Keras.
 _SMALLEST_NORM = 1e-12
@@ -19,7 +21,7 @@ def axis_list(axis: Any) -> list[int]:
     """The axes of an integer or a list of them."""
     axes = list(axis) if isinstance(axis, (list, tuple)) else [axis]
     if not axes or any(isinstance(each, bool) or not hasattr(each, "__index__") for each in axes):
-        raise TypeError(f"axis must be an integer or a list of integers, got {axis!r}")
+        raise TypeError(f"axis must be an integer or a list of integers, got {shown(axis)}")
     return [int(each) for each in axes]
 
 
@@ -135,6 +137,7 @@ class LayerNormalization(ScaledLayer):
     defaults are Keras's. Source: Ba, Kiros and Hinton 2016.
     """
 
+    @checked(scale=flag)
     def __init__(
         self,
         axis: Any = -1,
@@ -241,6 +244,7 @@ class GroupNormalization(ScaledLayer):
     and defaults are Keras's. Source: Wu and He 2018.
     """
 
+    @checked(scale=flag, groups=either(one_of(-1), whole(1)))
     def __init__(
         self,
         groups: int = 32,
@@ -269,7 +273,7 @@ class GroupNormalization(ScaledLayer):
             **kwargs,
         )
         if isinstance(groups, bool) or not isinstance(groups, int) or (groups < 1 and groups != -1):
-            raise ValueError(f"groups must be a positive integer or -1, got {groups!r}")
+            raise ValueError(f"groups must be a positive integer or -1, got {shown(groups)}")
         self.groups = groups
         (self.axis,) = axis_list([axis])
 
@@ -326,6 +330,7 @@ class GroupNormalization(ScaledLayer):
 class RMSNormalization(AxisLayer):
     """y = scale x / sqrt(mean(x**2) + epsilon) over `axis`. Source: Zhang and Sennrich 2019."""
 
+    @checked()
     def __init__(self, axis: Any = -1, epsilon: float = 1e-6, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         axes = axis_list(axis)
@@ -370,6 +375,7 @@ class UnitNormalization(Layer):
 
     supports_masking = True
 
+    @checked()
     def __init__(self, axis: Any = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         axes = axis_list(axis)

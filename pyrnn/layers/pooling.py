@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pyrnn import backend
+from pyrnn.arguments import checked
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.convolution import check_data_format, check_padding, single
 
@@ -17,6 +18,7 @@ class Pooling1D(Layer):
     mode: ClassVar[str] = ""
     axes = ("batch", "time", "channels")
 
+    @checked()
     def __init__(
         self, pool_size: Any, strides: Any = None, padding: str = "valid", data_format: str | None = None, **kwargs: Any
     ) -> None:
@@ -68,6 +70,7 @@ class MaxPooling1D(Pooling1D):
 
     mode = "max"
 
+    @checked()
     def __init__(
         self,
         pool_size: Any = 2,
@@ -90,6 +93,7 @@ class GlobalPooling1D(Layer):
 
     axes = ("batch", "time", "channels")
 
+    @checked()
     def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         check_data_format(type(self).__name__, data_format)

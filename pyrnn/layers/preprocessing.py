@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from pyrnn.arguments import checked, numbers, optional
 from pyrnn.layers.base import Array, Shape
 from pyrnn.layers.core import plain_numbers
 from pyrnn.layers.normalization import AxisLayer, axis_list
 from pyrnn.parameters import Weight
+from pyrnn.validation import shown
 
 # The smallest standard deviation that is divided by, as in Keras.
 _SMALLEST_STDDEV = 1e-7
@@ -27,6 +29,7 @@ class Normalization(AxisLayer):
     supports_masking = True
     min_rank = 1
 
+    @checked(mean=optional(numbers), variance=optional(numbers))
     def __init__(
         self, axis: Any = -1, mean: Any = None, variance: Any = None, invert: bool = False, **kwargs: Any
     ) -> None:
@@ -35,7 +38,7 @@ class Normalization(AxisLayer):
         self.invert = bool(invert)
         self.input_mean, self.input_variance = plain_numbers(mean), plain_numbers(variance)
         if (mean is None) != (variance is None):
-            raise ValueError(f"mean and variance must be given together, got {mean!r} and {variance!r}")
+            raise ValueError(f"mean and variance must be given together, got {shown(mean)} and {shown(variance)}")
         if np.shape(self.input_mean) != np.shape(self.input_variance):
             raise ValueError(
                 f"mean and variance must have one shape, got {np.shape(self.input_mean)} "
@@ -84,7 +87,7 @@ class Normalization(AxisLayer):
         if self.input_mean is not None:
             raise ValueError("adapt() finds mean and variance, but they were given to this layer")
         if not isinstance(data, np.ndarray) and not isinstance(data, Iterable):
-            raise TypeError(f"data must be an array or an iterable of batches, got {data!r}")
+            raise TypeError(f"data must be an array or an iterable of batches, got {shown(data)}")
         count, mean, variance = 0, np.zeros(()), np.zeros(())
         for part in [data] if isinstance(data, np.ndarray) else data:
             batch = np.asarray(part[0] if isinstance(part, tuple) else part, np.float64)

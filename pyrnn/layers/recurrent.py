@@ -8,10 +8,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pyrnn import activations, backend, constraints, initializers, regularizers, seeds
+from pyrnn.arguments import checked
+from pyrnn.data.batches import as_float
 from pyrnn.layers.base import Array, Layer, Shape, dropout_scale, fraction
 from pyrnn.naming import snake_case
 from pyrnn.parameters import Weight
-from pyrnn.validation import positive_int
+from pyrnn.validation import positive_int, shown
 
 
 class Recurrent(Layer):
@@ -67,9 +69,9 @@ class Recurrent(Layer):
             )
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         if use_cudnn not in ("auto", False, None):
-            raise ValueError(f"use_cudnn must be 'auto' or False, since there is no GPU here, got {use_cudnn!r}")
+            raise ValueError(f"use_cudnn must be 'auto' or False, since there is no GPU here, got {shown(use_cudnn)}")
         if implementation not in (1, 2):
-            raise ValueError(f"implementation must be 1 or 2, got {implementation!r}")
+            raise ValueError(f"implementation must be 1 or 2, got {shown(implementation)}")
         self.use_bias = bool(use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.recurrent_initializer = initializers.get(recurrent_initializer)
@@ -301,7 +303,7 @@ class Recurrent(Layer):
 
     def __call__(self, x: Any, *, initial_state: Any = None, training: bool = False, mask: Any = None) -> Any:
         """Run the layer on an array; `initial_state` is one array (batch, units) a state, or a list of them."""
-        array = np.ascontiguousarray(x, dtype=self.dtype)
+        array = as_float("x", x, self.dtype)
         if self.built:
             self.check_input(array.shape)
         else:
@@ -355,6 +357,7 @@ class SimpleRNN(Recurrent):
 
     cell = "simple_rnn"
 
+    @checked()
     def __init__(
         self,
         units: int,
@@ -422,6 +425,7 @@ class LSTM(Recurrent):
     gates = 4
     state_count = 2
 
+    @checked()
     def __init__(
         self,
         units: int,
@@ -505,6 +509,7 @@ class GRU(Recurrent):
 
     gates = 3
 
+    @checked()
     def __init__(
         self,
         units: int,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pyrnn import regularizers, seeds
+from pyrnn.arguments import checked
 from pyrnn.layers.base import Array, Layer, Shape, dropout_scale, fraction, standard_shape
 from pyrnn.layers.core import Identity
 
@@ -26,6 +27,7 @@ class Dropout(Layer):
 
     supports_masking = True
 
+    @checked()
     def __init__(self, rate: float, noise_shape: Any = None, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.rate = fraction("rate", rate)
@@ -61,6 +63,7 @@ class SpatialDropout1D(Dropout):
 
     axes = ("batch", "time", "channels")
 
+    @checked()
     def __init__(
         self, rate: float, seed: int | None = None, name: str | None = None, dtype: Any = None, **kwargs: Any
     ) -> None:
@@ -73,6 +76,7 @@ class SpatialDropout1D(Dropout):
 class ActivityRegularization(Identity):
     """x itself; adds l1 * sum(|x|) + l2 * sum(x**2), over the batch size, to the loss."""
 
+    @checked()
     def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Any) -> None:
         super().__init__(activity_regularizer=regularizers.L1L2(l1=l1, l2=l2), **kwargs)
         self.l1, self.l2 = l1, l2

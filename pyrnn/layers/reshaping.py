@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from pyrnn.arguments import checked
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.convolution import check_data_format
-from pyrnn.validation import positive_int
+from pyrnn.validation import LARGEST_SIZE, positive_int, shown
 
 
 class _View(Layer):
@@ -32,6 +33,7 @@ class _View(Layer):
 class Flatten(_View):
     """All axes but the batch axis as one."""
 
+    @checked()
     def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         check_data_format("Flatten", data_format)
@@ -47,11 +49,12 @@ class Flatten(_View):
 class Reshape(_View):
     """Another shape of one sample; one size may be -1."""
 
+    @checked()
     def __init__(self, target_shape: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.target_shape = tuple(int(size) for size in target_shape)
         if any(size < -1 for size in self.target_shape) or self.target_shape.count(-1) > 1:
-            raise ValueError(f"target_shape must hold sizes and at most one -1, got {target_shape!r}")
+            raise ValueError(f"target_shape must hold sizes and at most one -1, got {shown(target_shape)}")
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         rest = input_shape[1:]
@@ -93,11 +96,12 @@ class RepeatVector(Layer):
 class Permute(Layer):
     """The axes of a sample in the order `dims`, 1 being the first axis behind the batch."""
 
+    @checked()
     def __init__(self, dims: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.dims = tuple(dims)
         if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
-            raise ValueError(f"dims must hold each of 1 to {len(self.dims)} once, got {dims!r}")
+            raise ValueError(f"dims must hold each of 1 to {len(self.dims)} once, got {shown(dims)}")
         self._order = (0, *self.dims)
 
     def check_input(self, shape: Shape) -> None:
@@ -120,8 +124,10 @@ class Permute(Layer):
 def _two_counts(argument: str, value: Any) -> tuple[int, int]:
     """Counts at the start and at the end, from one number or two."""
     pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-    if len(pair) != 2 or any(isinstance(n, bool) or not hasattr(n, "__index__") or n < 0 for n in pair):
-        raise ValueError(f"{argument} must be an integer of at least 0 or two of them, got {value!r}")
+    if len(pair) != 2 or any(
+        isinstance(n, bool) or not isinstance(n, int | np.integer) or not 0 <= n <= LARGEST_SIZE for n in pair
+    ):
+        raise ValueError(f"{argument} must be an integer of at least 0 or two of them, got {shown(value)}")
     return int(pair[0]), int(pair[1])
 
 
@@ -130,6 +136,7 @@ class ZeroPadding1D(Layer):
 
     axes = ("batch", "time", "channels")
 
+    @checked(padding=None)
     def __init__(self, padding: Any = 1, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         check_data_format("ZeroPadding1D", data_format)
@@ -182,6 +189,7 @@ class UpSampling1D(Layer):
 
     axes = ("batch", "time", "channels")
 
+    @checked()
     def __init__(self, size: int = 2, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.size = positive_int("size", size)

@@ -9,6 +9,7 @@ import numpy as np
 
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.parameters import Weight
+from pyrnn.validation import shown
 
 
 class TimeDistributed(Layer):
@@ -19,7 +20,7 @@ class TimeDistributed(Layer):
 
     def __init__(self, layer: Layer, **kwargs: Any) -> None:
         if not isinstance(layer, Layer):
-            raise ValueError(f"TimeDistributed takes a layer, got {layer!r}")
+            raise ValueError(f"TimeDistributed takes a layer, got {shown(layer)}")
         if getattr(layer, "stateful", False) or getattr(layer, "return_state", False):
             raise ValueError("TimeDistributed takes no layer with stateful=True or return_state=True")
         if layer.activity_regularizer is not None:

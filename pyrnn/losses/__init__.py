@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pyrnn import registry
+from pyrnn.arguments import checked, configurable, optional
 from pyrnn.losses.base import EPSILON, REDUCTIONS, Array, Elementwise, Loss, match_ranks, same_rank
 from pyrnn.losses.classification import (
     BinaryCrossentropy,
@@ -151,12 +152,14 @@ def get(identifier: Any) -> Loss | None:
     return registry.get("loss", identifier, NAMES, Loss)
 
 
+@checked(name=None)
 def deserialize(name: Any, custom_objects: Mapping[str, Any] | None = None) -> Loss | None:
     """The loss for a name or description; `custom_objects` are classes and functions of yours by name."""
     with registry.custom_object_scope(custom_objects):
         return get(name)
 
 
+@checked(loss=optional(configurable))
 def serialize(loss: Loss | None) -> dict[str, Any] | None:
     """Keras 3's description of a loss."""
     return loss.describe() if isinstance(loss, FunctionLoss) else registry.serialize(loss, "keras.losses")

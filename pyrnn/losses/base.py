@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn import registry
+from pyrnn.arguments import checked
+from pyrnn.validation import shown
 
 Array = NDArray[Any]
 EPSILON = 1e-7
@@ -50,13 +52,14 @@ class Loss(registry.Configurable):
 
     default_name = "loss"
 
+    @checked()
     def __init__(
         self, name: str | None = None, reduction: str | None = "sum_over_batch_size", dtype: Any = None
     ) -> None:
         if reduction not in REDUCTIONS:
-            raise ValueError(f"reduction must be one of {REDUCTIONS}, got {reduction!r}")
+            raise ValueError(f"reduction must be one of {REDUCTIONS}, got {shown(reduction)}")
         if dtype not in (None, "float32"):
-            raise ValueError(f"dtype of a loss follows y_pred here: leave it out, got {dtype!r}")
+            raise ValueError(f"dtype of a loss follows y_pred here: leave it out, got {shown(dtype)}")
         self.name = name or self.default_name
         self.reduction = reduction
 
@@ -181,6 +184,7 @@ def _weights(values: Array, sample_weight: Any, mask: Array | None, reduction: s
 class Elementwise(Loss):
     """A loss that is the mean over the last axis of a function of each pair."""
 
+    @checked()
     def __init__(
         self, reduction: str | None = "sum_over_batch_size", name: str | None = None, dtype: Any = None
     ) -> None:

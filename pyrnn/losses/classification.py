@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from pyrnn.arguments import checked
 from pyrnn.losses.base import EPSILON, Array, Elementwise, Loss, match_ranks
 
 
@@ -17,6 +18,7 @@ def _last(axis: int, *arrays: Array) -> tuple[Array, ...]:
 class _CrossEntropy(Loss):
     """What the cross entropies share; classes stand along `axis`."""
 
+    @checked()
     def __init__(
         self,
         from_logits: bool = False,
@@ -107,6 +109,7 @@ class SparseCategoricalCrossentropy(Loss):
 
     default_name = "sparse_categorical_crossentropy"
 
+    @checked()
     def __init__(
         self,
         from_logits: bool = False,
@@ -155,6 +158,7 @@ class BinaryFocalCrossentropy(Elementwise):
 
     default_name = "binary_focal_crossentropy"
 
+    @checked()
     def __init__(
         self,
         apply_class_balancing: bool = False,
@@ -204,6 +208,7 @@ class CategoricalFocalCrossentropy(CategoricalCrossentropy):
 
     default_name = "categorical_focal_crossentropy"
 
+    @checked()
     def __init__(
         self,
         alpha: float = 0.25,
@@ -247,6 +252,7 @@ class CategoricalGeneralizedCrossEntropy(Loss):
 
     default_name = "categorical_generalized_cross_entropy"
 
+    @checked()
     def __init__(
         self,
         q: float = 0.5,
@@ -275,6 +281,7 @@ class KLDivergence(Loss):
 
     default_name = "kl_divergence"
 
+    @checked()
     def __init__(
         self, reduction: str | None = "sum_over_batch_size", name: str | None = None, dtype: Any = None
     ) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pyrnn import registry
+from pyrnn.arguments import checked
 from pyrnn.losses.base import Array, Loss
 
 
@@ -57,6 +58,7 @@ class FunctionLoss(Loss):
     the shape of y_pred; or the value alone, in NumPy, which autograd then differentiates (extra `autograd`).
     """
 
+    @checked()
     def __init__(self, fn: Callable[[Array, Array], Any], name: str | None = None) -> None:
         super().__init__(name or getattr(fn, "__name__", "loss"))
         self.fn = fn

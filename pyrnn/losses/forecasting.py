@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from pyrnn.arguments import checked, number, numbers
 from pyrnn.losses.base import EPSILON, Array, Elementwise, Loss, match_ranks
+from pyrnn.validation import shown
 
 
 class ZeroSafeMAPE(Elementwise):
@@ -57,6 +59,7 @@ class Quantile(Loss):
 
     default_name = "quantile"
 
+    @checked()
     def __init__(
         self,
         quantile: Any = 0.5,
@@ -67,7 +70,7 @@ class Quantile(Loss):
         super().__init__(name, reduction, dtype)
         levels = np.atleast_1d(np.asarray(quantile, np.float64))
         if levels.ndim != 1 or not levels.size or not ((levels > 0) & (levels < 1)).all():
-            raise ValueError(f"quantile must be a number between 0 and 1 or a list of them, got {quantile!r}")
+            raise ValueError(f"quantile must be a number between 0 and 1 or a list of them, got {shown(quantile)}")
         self.quantile = quantile if np.isscalar(quantile) else levels.tolist()
         self._levels = levels
 
@@ -86,9 +89,10 @@ class Quantile(Loss):
         return {**super().get_config(), "quantile": self.quantile}
 
 
+@checked(series=numbers)
 def naive_scale(series: Any, seasonality: int = 1) -> float:
     """Mean absolute error of the naive forecast y[t - seasonality] along axis 0 of a series: the scale of MASE."""
-    values = np.asarray(series, np.float64)
+    values = np.atleast_1d(np.asarray(series, np.float64))
     if len(values) <= seasonality:
         raise ValueError(f"series must be longer than seasonality = {seasonality}, got {len(values)} steps")
     return float(np.abs(values[seasonality:] - values[:-seasonality]).mean())
@@ -103,6 +107,7 @@ class MASE(Elementwise):
 
     default_name = "mase"
 
+    @checked(scale=number(0, words="be positive, the naive forecast's error", open_ends="("))
     def __init__(
         self,
         scale: float = 1.0,
@@ -132,6 +137,7 @@ class GaussianNLL(Loss):
 
     default_name = "gaussian_nll"
 
+    @checked()
     def __init__(
         self,
         full: bool = False,

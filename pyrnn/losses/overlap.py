@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from pyrnn.arguments import checked, number
 from pyrnn.losses.base import EPSILON, Array, Loss, match_ranks
 
 
@@ -14,6 +15,7 @@ class Tversky(Loss):
 
     default_name = "tversky"
 
+    @checked(alpha=number(0), beta=number(0))
     def __init__(
         self,
         alpha: float = 0.5,
@@ -47,6 +49,7 @@ class Dice(Loss):
 
     default_name = "dice"
 
+    @checked()
     def __init__(
         self,
         reduction: str | None = "sum_over_batch_size",
@@ -76,6 +79,7 @@ class Circle(Loss):
 
     default_name = "circle"
 
+    @checked()
     def __init__(
         self,
         gamma: float = 80.0,

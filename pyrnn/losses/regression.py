@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pyrnn.arguments import checked
 from pyrnn.losses.base import EPSILON, Array, Elementwise, Loss, match_ranks
 
 
@@ -58,6 +59,7 @@ class Huber(Elementwise):
 
     default_name = "huber_loss"
 
+    @checked()
     def __init__(
         self,
         delta: float = 1.0,
@@ -103,6 +105,7 @@ class CosineSimilarity(Loss):
 
     default_name = "cosine_similarity"
 
+    @checked()
     def __init__(
         self,
         axis: int = -1,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pyrnn import losses, registry
+from pyrnn.arguments import checked, configurable, optional
 from pyrnn.metrics.accuracy import (
     Accuracy,
     BinaryAccuracy,
@@ -235,12 +236,14 @@ def resolve(name: str, y_true_shape: tuple[int, ...], y_pred_shape: tuple[int, .
     return metric
 
 
+@checked()
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
     """The metric for a name or description; `custom_objects` are classes and functions of yours by name."""
     with registry.custom_object_scope(custom_objects):
         return get(config)
 
 
+@checked(metric=optional(configurable))
 def serialize(metric: Metric | None) -> dict[str, Any] | None:
     """Keras 3's description of a metric."""
     return registry.serialize(metric, "keras.metrics")

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from pyrnn.arguments import checked, number
 from pyrnn.losses import match_ranks
 from pyrnn.metrics.base import Array, MeanMetric, mean_last
 from pyrnn.metrics.functions import (
@@ -32,6 +33,7 @@ class BinaryAccuracy(MeanMetric):
 
     default_name = "binary_accuracy"
 
+    @checked(threshold=number(0, 1, open_ends="()"))
     def __init__(self, name: str | None = None, dtype: Any = None, threshold: float = 0.5) -> None:
         super().__init__(name, dtype)
         self.threshold = threshold
@@ -66,6 +68,7 @@ class TopKCategoricalAccuracy(MeanMetric):
 
     default_name = "top_k_categorical_accuracy"
 
+    @checked()
     def __init__(self, k: int = 5, name: str | None = None, dtype: Any = None) -> None:
         super().__init__(name, dtype)
         self.k = positive_int("k", k)
@@ -82,6 +85,7 @@ class SparseTopKCategoricalAccuracy(TopKCategoricalAccuracy):
 
     default_name = "sparse_top_k_categorical_accuracy"
 
+    @checked()
     def __init__(self, k: int = 5, name: str | None = None, dtype: Any = None, from_sorted_ids: bool = False) -> None:
         super().__init__(k, name, dtype)
         self.from_sorted_ids = bool(from_sorted_ids)

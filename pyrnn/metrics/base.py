@@ -10,8 +10,10 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import NDArray
 
 from pyrnn import registry
+from pyrnn.arguments import checked
 from pyrnn.metrics.functions import described
 from pyrnn.naming import auto_name
+from pyrnn.validation import shown
 
 Array = NDArray[Any]
 EPSILON = 1e-7
@@ -20,6 +22,7 @@ EPSILON = 1e-7
 class Variable(NDArrayOperatorsMixin):
     """A number or array of a metric's state, which counts and adds like an array."""
 
+    @checked()
     def __init__(self, value: Array, name: str) -> None:
         self.value, self.name = value, name
 
@@ -54,6 +57,7 @@ class Variable(NDArrayOperatorsMixin):
 class FieldVariable(Variable):
     """A field of a metric that is a number or array, as a variable: reading and writing it are those of the field."""
 
+    @checked()
     def __init__(self, owner: Metric, name: str) -> None:
         self.owner, self.name = owner, name
 
@@ -79,6 +83,7 @@ class Metric(registry.Configurable):
     # Fields that belong to the state and are no variables: Keras keeps them in another form.
     hidden: tuple[str, ...] = ()
 
+    @checked()
     def __init__(self, dtype: Any = None, name: str | None = None) -> None:
         self.name = name or self.default_name or auto_name(type(self).__name__)
         self.dtype = dtype or "float32"
@@ -95,7 +100,9 @@ class Metric(registry.Configurable):
         elif initializer in ("zeros", "ones"):
             start = np.full(tuple(shape), float(initializer == "ones"))
         else:
-            raise ValueError(f"initializer must be 'zeros', 'ones' or a function of the shape, got {initializer!r}")
+            raise ValueError(
+                f"initializer must be 'zeros', 'ones' or a function of the shape, got {shown(initializer)}"
+            )
         kind = np.dtype("int64" if dtype == "int" else dtype or np.float64)
         self._starts.append(start.astype(kind))
         self._variables.append(Variable(start.astype(kind), name or f"variable_{len(self._variables)}"))
@@ -148,6 +155,7 @@ class MeanMetric(Metric):
 
     state: tuple[str, ...] = ("total", "count")
 
+    @checked()
     def __init__(self, name: str | None = None, dtype: Any = None) -> None:
         super().__init__(dtype, name)
 
@@ -206,6 +214,7 @@ class Sum(Mean):
 class MeanMetricWrapper(MeanMetric):
     """The mean of a user's function of (y_true, y_pred) and of the keyword arguments given."""
 
+    @checked()
     def __init__(self, fn: Callable[..., Any], name: str | None = None, dtype: Any = None, **options: Any) -> None:
         super().__init__(name or getattr(fn, "__name__", "metric"), dtype)
         self.fn, self.options = fn, options

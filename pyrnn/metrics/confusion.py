@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from pyrnn.arguments import checked
 from pyrnn.losses import match_ranks
 from pyrnn.metrics.base import EPSILON, Array, Metric
+from pyrnn.validation import shown
 
 CURVES = {"roc": "ROC", "pr": "PR", "prgain": "PRGAIN"}
 SUMMATIONS = {
@@ -19,7 +21,7 @@ _NEVER = -1e10  # below every prediction
 def _thresholds(given: Any, default: float) -> list[float]:
     values = [default] if given is None else [float(each) for each in np.atleast_1d(given)]
     if given is not None and any(not 0 <= value <= 1 for value in values):
-        raise ValueError(f"thresholds must lie in [0, 1], got {given!r}")
+        raise ValueError(f"thresholds must lie in [0, 1], got {shown(given)}")
     return values
 
 
@@ -117,6 +119,7 @@ class _Count(ConfusionMetric):
 
     counted = ""
 
+    @checked()
     def __init__(self, thresholds: Any = None, name: str | None = None, dtype: Any = None) -> None:
         self.thresholds = thresholds
         super().__init__(_thresholds(thresholds, 0.5), name, dtype)
@@ -160,6 +163,7 @@ class Precision(ConfusionMetric):
 
     missed = "false_positives"
 
+    @checked()
     def __init__(
         self,
         thresholds: Any = None,
@@ -228,6 +232,7 @@ class SensitivityAtSpecificity(_AtConstraint):
 
     constraint = "specificity"
 
+    @checked()
     def __init__(
         self,
         specificity: float,
@@ -247,6 +252,7 @@ class SpecificityAtSensitivity(_AtConstraint):
 
     constraint = "sensitivity"
 
+    @checked()
     def __init__(
         self,
         sensitivity: float,
@@ -266,6 +272,7 @@ class PrecisionAtRecall(_AtConstraint):
 
     constraint = "recall"
 
+    @checked()
     def __init__(
         self,
         recall: float,
@@ -285,6 +292,7 @@ class RecallAtPrecision(_AtConstraint):
 
     constraint = "precision"
 
+    @checked()
     def __init__(
         self,
         precision: float,
@@ -304,6 +312,7 @@ class AUC(ConfusionMetric):
 
     hidden = ("_labels",)
 
+    @checked()
     def __init__(
         self,
         num_thresholds: int = 200,
@@ -322,19 +331,21 @@ class AUC(ConfusionMetric):
             ("summation_method", summation_method, SUMMATIONS),
         ):
             if str(value).lower() not in known:
-                raise ValueError(f"{argument} must be one of {', '.join(known.values())}, got {value!r}")
+                raise ValueError(f"{argument} must be one of {', '.join(known.values())}, got {shown(value)}")
         if thresholds is None and num_thresholds <= 1:
             raise ValueError(f"num_thresholds must be at least 2, got {num_thresholds}")
         if num_labels and not multi_label:
             raise ValueError(f"num_labels is for multi_label=True only, got {num_labels}")
         self.curve, self.summation_method = CURVES[curve.lower()], SUMMATIONS[summation_method.lower()]
-        self.thresholds = thresholds
+        self.thresholds = thresholds if thresholds is None else list(np.atleast_1d(thresholds).tolist())
         steps = num_thresholds - 1
-        inner = sorted(thresholds) if thresholds is not None else [(i + 1) / steps for i in range(steps - 1)]
+        inner = sorted(self.thresholds) if self.thresholds is not None else [(i + 1) / steps for i in range(steps - 1)]
         self.num_thresholds = len(inner) + 2
         self.multi_label, self.num_labels, self.from_logits = bool(multi_label), num_labels, bool(from_logits)
         if isinstance(label_weights, dict):  # as Keras writes an array down
-            label_weights = label_weights["config"]["value"]
+            described, label_weights = label_weights, label_weights.get("config", {}).get("value")
+            if label_weights is None:
+                raise ValueError(f"label_weights must be a list of numbers, got {shown(described)}")
         self.label_weights = None if label_weights is None else np.asarray(label_weights, np.float64)
         super().__init__([-EPSILON, *inner, 1 + EPSILON], name, dtype, num_labels)
 

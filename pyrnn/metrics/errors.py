@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from pyrnn import losses
+from pyrnn.arguments import checked
 from pyrnn.metrics.base import Array, MeanMetric, Metric
 from pyrnn.metrics.functions import concordance_correlation, pearson_correlation
-from pyrnn.validation import unexpected_arguments
+from pyrnn.validation import shown, unexpected_arguments
 
 
 class LossMetric(MeanMetric):
@@ -21,6 +22,7 @@ class LossMetric(MeanMetric):
     # Whether what the loss leaves out is left out without weights too: Keras's metrics do so with weights only.
     always_leaves_out = False
 
+    @checked()
     def __init__(self, name: str | None = None, dtype: Any = None, *values: Any, **named: Any) -> None:
         super().__init__(name, dtype)
         own, known = type(self).__name__, self.takes
@@ -108,6 +110,7 @@ class CosineSimilarity(MeanMetric):
 
     default_name = "cosine_similarity"
 
+    @checked()
     def __init__(self, name: str | None = None, dtype: Any = None, axis: int = -1) -> None:
         super().__init__(name, dtype)
         self.axis = axis
@@ -125,6 +128,7 @@ class WAPE(Metric):
     default_name = "wape"
     state = ("error", "size")
 
+    @checked()
     def __init__(self, name: str | None = None, dtype: Any = None) -> None:
         super().__init__(dtype, name)
 
@@ -149,6 +153,7 @@ class _Correlation(MeanMetric):
 
     correlation: Any
 
+    @checked()
     def __init__(self, name: str | None = None, dtype: Any = None, axis: Any = -1) -> None:
         super().__init__(name, dtype)
         self.axis = tuple(axis) if isinstance(axis, list) else axis
@@ -185,6 +190,7 @@ class R2Score(Metric):
     default_name = "r2_score"
     hidden = ("_sums", "_samples")
 
+    @checked()
     def __init__(
         self,
         class_aggregation: str | None = "uniform_average",
@@ -194,7 +200,7 @@ class R2Score(Metric):
     ) -> None:
         known = (None, "uniform_average", "variance_weighted_average")
         if class_aggregation not in known:
-            raise ValueError(f"class_aggregation must be one of {known}, got {class_aggregation!r}")
+            raise ValueError(f"class_aggregation must be one of {known}, got {shown(class_aggregation)}")
         if num_regressors < 0:
             raise ValueError(f"num_regressors must be at least 0, got {num_regressors}")
         super().__init__(dtype, name)

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from pyrnn.arguments import checked, number, optional
 from pyrnn.metrics.base import EPSILON, Array, Metric
+from pyrnn.validation import shown
 
 AVERAGES = (None, "micro", "macro", "weighted")
 _NEARLY_ZERO = 1e-9
@@ -23,6 +25,10 @@ class FBetaScore(Metric):
     default_name = "fbeta_score"
     hidden = ("_counts",)
 
+    @checked(
+        beta=number(0, words="be a positive float", open_ends="("),
+        threshold=optional(number(0, 1, words="be a float in (0, 1]", open_ends="(")),
+    )
     def __init__(
         self,
         average: str | None = None,
@@ -32,11 +38,11 @@ class FBetaScore(Metric):
         dtype: Any = None,
     ) -> None:
         if average not in AVERAGES:
-            raise ValueError(f"average must be one of {AVERAGES}, got {average!r}")
+            raise ValueError(f"average must be one of {AVERAGES}, got {shown(average)}")
         if not isinstance(beta, float) or beta <= 0:
-            raise ValueError(f"beta must be a positive float, got {beta!r}")
+            raise ValueError(f"beta must be a positive float, got {shown(beta)}")
         if threshold is not None and (not isinstance(threshold, float) or not 0 < threshold <= 1):
-            raise ValueError(f"threshold must be a float in (0, 1], got {threshold!r}")
+            raise ValueError(f"threshold must be a float in (0, 1], got {shown(threshold)}")
         super().__init__(dtype, name)
         self.average, self.beta, self.threshold = average, beta, threshold
 
@@ -80,6 +86,7 @@ class F1Score(FBetaScore):
 
     default_name = "f1_score"
 
+    @checked()
     def __init__(
         self,
         average: str | None = None,
@@ -104,6 +111,7 @@ class IoU(Metric):
 
     hidden = ("_matrix",)
 
+    @checked()
     def __init__(
         self,
         num_classes: int,
@@ -117,7 +125,9 @@ class IoU(Metric):
     ) -> None:
         self.target_class_ids = list(target_class_ids)
         if max(self.target_class_ids) >= num_classes:
-            raise ValueError(f"target_class_ids must lie below num_classes = {num_classes}, got {target_class_ids!r}")
+            raise ValueError(
+                f"target_class_ids must lie below num_classes = {num_classes}, got {shown(target_class_ids)}"
+            )
         self.num_classes, self.ignore_class = num_classes, ignore_class
         self.sparse_y_true, self.sparse_y_pred, self.axis = bool(sparse_y_true), bool(sparse_y_pred), axis
         super().__init__(dtype or "int", name)
@@ -156,6 +166,7 @@ class IoU(Metric):
 class BinaryIoU(IoU):
     """IoU of the classes 0 and 1, predictions from `threshold` on being 1."""
 
+    @checked()
     def __init__(
         self,
         target_class_ids: Any = (0, 1),
@@ -177,6 +188,7 @@ class BinaryIoU(IoU):
 class MeanIoU(IoU):
     """IoU of all classes."""
 
+    @checked()
     def __init__(
         self,
         num_classes: int,
@@ -198,6 +210,7 @@ class MeanIoU(IoU):
 class OneHotIoU(IoU):
     """IoU of one-hot y_true."""
 
+    @checked()
     def __init__(
         self,
         num_classes: int,
@@ -219,6 +232,7 @@ class OneHotIoU(IoU):
 class OneHotMeanIoU(OneHotIoU):
     """IoU of all classes of one-hot y_true."""
 
+    @checked()
     def __init__(
         self,
         num_classes: int,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pyrnn import registry
+from pyrnn.arguments import checked, configurable, mapping
 from pyrnn.optimizers import schedules
 from pyrnn.optimizers.adafactor import Adafactor
 from pyrnn.optimizers.adagrad import Adadelta, Adagrad
@@ -65,6 +66,7 @@ def get(identifier: Any) -> Optimizer:
     return optimizer
 
 
+@checked(config=mapping)
 def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Optimizer:
     """The optimizer that `serialize` described; classes of one's own are registered, or given in `custom_objects`.
 
@@ -80,6 +82,7 @@ def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | N
     return optimizer
 
 
+@checked(optimizer=configurable)
 def serialize(optimizer: Optimizer) -> dict[str, Any]:
     """Keras 3's description of an optimizer."""
     config = registry.serialize(optimizer, "keras.optimizers")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pyrnn.arguments import checked
 from pyrnn.optimizers.base import Optimizer, Rate, State
 from pyrnn.parameters import ParameterVector, Weight
 
@@ -28,6 +29,7 @@ class Adafactor(Optimizer):
 
     default_name = "adafactor"
 
+    @checked()
     def __init__(
         self,
         learning_rate: Rate = 0.001,

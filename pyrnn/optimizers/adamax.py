@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pyrnn.arguments import checked
 from pyrnn.optimizers.base import Optimizer, Rate, State
 from pyrnn.parameters import ParameterVector
 
@@ -22,6 +23,7 @@ class Adamax(Optimizer):
 
     default_name = "adamax"
 
+    @checked()
     def __init__(
         self,
         learning_rate: Rate = 0.001,
@@ -76,6 +78,7 @@ class Nadam(Optimizer):
     default_name = "nadam"
     DECAY = 0.96
 
+    @checked()
     def __init__(
         self,
         learning_rate: Rate = 0.001,

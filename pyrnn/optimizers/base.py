@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn import registry
+from pyrnn.arguments import checked, takes
 from pyrnn.optimizers import schedules
 from pyrnn.optimizers.schedules import LearningRateSchedule
 from pyrnn.parameters import ParameterVector, Weight
-from pyrnn.validation import unexpected_arguments
+from pyrnn.validation import shown, unexpected_arguments
 
 Array = NDArray[Any]
 Rate = float | LearningRateSchedule | Callable[[], Any]
@@ -55,6 +56,7 @@ class Optimizer(registry.Configurable):
         _check_arguments(cls, arguments)
         return super().__new__(cls)
 
+    @checked()
     def __init__(
         self,
         learning_rate: Rate,
@@ -125,15 +127,19 @@ class Optimizer(registry.Configurable):
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
         if isinstance(value, LearningRateSchedule) or (callable(value) and not isinstance(value, type)):
+            if not isinstance(value, LearningRateSchedule) and not takes(value, 0):
+                raise TypeError(f"learning_rate must be a function without arguments, got {shown(value)}")
             self._learning_rate = value
             return
         if isinstance(value, bool) or not isinstance(value, int | float | np.number | np.ndarray):
-            raise TypeError(f"learning_rate must be a number, a schedule or a function, got {value!r}")
+            raise TypeError(f"learning_rate must be a number, a schedule or a function, got {shown(value)}")
         if isinstance(self._learning_rate, LearningRateSchedule):
             raise TypeError(
                 f"learning_rate follows a {type(self._learning_rate).__name__} and cannot be set to {value!r}: "
                 "make the optimizer with a number to set it later"
             )
+        if np.ndim(value) or not 0 <= value < math.inf:
+            raise ValueError(f"learning_rate must be a finite number of at least 0, got {shown(value)}")
         self._learning_rate = float(np.float32(value))  # a float32 variable in Keras: files keep it to the bit
 
     lr = learning_rate
@@ -260,9 +266,9 @@ class Optimizer(registry.Configurable):
         weights = list(var_list or ())
         for weight in weights:
             if not isinstance(weight, Weight):
-                raise TypeError(f"var_list must hold weights of a model, got {weight!r}")
+                raise TypeError(f"var_list must hold weights of a model, got {shown(weight)}")
         if isinstance(var_names, str):
-            raise TypeError(f"var_names must be a list of strings, got {var_names!r}")
+            raise TypeError(f"var_names must be a list of strings, got {shown(var_names)}")
         self._undecayed = {id(weight) for weight in weights}
         self._undecayed_names = re.compile("|".join(var_names)) if var_names else None
 
@@ -339,10 +345,14 @@ class Optimizer(registry.Configurable):
         for (name, array), value in zip(own, values, strict=True):
             if np.shape(value) != array.shape:
                 raise ValueError(f"optimizer variable {name!r} has shape {array.shape}, got {np.shape(value)}")
+            if np.asarray(value).dtype.kind not in "fiub":
+                raise TypeError(f"optimizer variable {name!r} must hold numbers, got dtype {np.asarray(value).dtype}")
+        if not 0 <= values[0] < 2**63:
+            raise ValueError(f"optimizer variable 'iteration' must be a number of steps, got {values[0]}")
         kept = self.state()
-        self._iterations = int(values[0])
         if isinstance(self._learning_rate, float):
             self.learning_rate = float(values[1])
+        self._iterations = int(values[0])
         for (_, _, array), value in zip(kept, values[len(own) - len(kept) :], strict=True):
             array[...] = value
 
@@ -390,7 +400,7 @@ def _check_arguments(cls: type[Optimizer], arguments: Mapping[str, Any]) -> None
 
 def _check_count(argument: str, value: Any, least: int) -> None:
     if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{argument} must be an integer, got {value!r}")
+        raise TypeError(f"{argument} must be an integer, got {shown(value)}")
     if value < least:
         raise ValueError(f"{argument} must be at least {least}, got {value}")
 

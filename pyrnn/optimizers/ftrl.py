@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pyrnn.arguments import checked, number
 from pyrnn.optimizers.base import Optimizer, Rate
 
 Array = NDArray[Any]
@@ -22,6 +23,7 @@ class Ftrl(Optimizer):
 
     default_name = "ftrl"
 
+    @checked(beta=number(0))
     def __init__(
         self,
         learning_rate: Rate = 0.001,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pyrnn.arguments import checked
 from pyrnn.optimizers.base import Optimizer, Rate
 
 Array = NDArray[Any]
@@ -21,6 +22,7 @@ class Lamb(Optimizer):
 
     default_name = "lamb"
 
+    @checked()
     def __init__(
         self,
         learning_rate: Rate = 0.001,

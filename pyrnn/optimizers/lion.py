@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pyrnn.arguments import checked
 from pyrnn.optimizers.base import Optimizer, Rate
 
 Array = NDArray[Any]
@@ -20,6 +21,7 @@ class Lion(Optimizer):
 
     default_name = "lion"
 
+    @checked()
     def __init__(
         self,
         learning_rate: Rate = 0.001,

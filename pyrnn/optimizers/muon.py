@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn import backend
+from pyrnn.arguments import checked
 from pyrnn.optimizers.base import Optimizer, Rate, State
 from pyrnn.parameters import ParameterVector, Weight
 
@@ -29,6 +30,7 @@ class Muon(Optimizer):
 
     default_name = "muon"
 
+    @checked()
     def __init__(
         self,
         learning_rate: Rate = 0.001,

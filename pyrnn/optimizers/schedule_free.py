@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pyrnn.arguments import checked
 from pyrnn.optimizers.base import Optimizer, Rate
 from pyrnn.parameters import ParameterVector
 
@@ -22,6 +23,7 @@ class ScheduleFreeAdamW(Optimizer):
 
     default_name = "schedule_free_adam_w"
 
+    @checked()
     def __init__(
         self,
         learning_rate: Rate = 0.0025,

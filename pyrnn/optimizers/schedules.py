@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from pyrnn import registry
+from pyrnn.arguments import checked, configurable, mapping
 
 Float = np.float32
 ONE, HALF, PI = Float(1), Float(0.5), Float(math.pi)
@@ -42,6 +43,7 @@ def _require_positive(argument: str, value: Any) -> None:
 class _Decay(LearningRateSchedule):
     """Shared by the two rules with a rate and a staircase."""
 
+    @checked()
     def __init__(
         self,
         initial_learning_rate: float,
@@ -90,6 +92,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
         ValueError: if there is not one value more than boundaries, or the boundaries do not grow.
     """
 
+    @checked()
     def __init__(self, boundaries: Sequence[float], values: Sequence[float], name: str = "PiecewiseConstant") -> None:
         if len(boundaries) != len(values) - 1:
             raise ValueError(
@@ -113,6 +116,7 @@ class PolynomialDecay(LearningRateSchedule):
     The step stops at decay_steps; with `cycle` decay_steps is multiplied until it reaches the step.
     """
 
+    @checked()
     def __init__(
         self,
         initial_learning_rate: float,
@@ -152,6 +156,7 @@ class CosineDecay(LearningRateSchedule):
     wave starts there. Source: Loshchilov and Hutter 2017 (SGDR); warm-up: Goyal et al. 2017.
     """
 
+    @checked()
     def __init__(
         self,
         initial_learning_rate: float,
@@ -197,6 +202,7 @@ class CosineDecayRestarts(LearningRateSchedule):
     Source: Loshchilov and Hutter 2017 (SGDR).
     """
 
+    @checked()
     def __init__(
         self,
         initial_learning_rate: float,
@@ -240,11 +246,13 @@ _CLASSES: tuple[type[LearningRateSchedule], ...] = (
 NAMES: dict[str, type[LearningRateSchedule]] = {cls.__name__: cls for cls in _CLASSES}
 
 
+@checked(learning_rate_schedule=configurable)
 def serialize(learning_rate_schedule: LearningRateSchedule) -> dict[str, Any]:
     """Keras 3's description of a schedule."""
     return registry.describe(learning_rate_schedule, MODULE)
 
 
+@checked(config=mapping)
 def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> LearningRateSchedule:
     """The schedule that `serialize` described; classes of one's own are registered, or given in `custom_objects`.
 

@@ -7,6 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from pyrnn import backend
+from pyrnn.arguments import checked
 from pyrnn.optimizers.base import Optimizer, Rate
 
 Array = NDArray[Any]
@@ -17,6 +18,7 @@ class SGD(Optimizer):
 
     default_name = "sgd"
 
+    @checked()
     def __init__(
         self,
         learning_rate: Rate = 0.01,

@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pyrnn.arguments import checked, whole
 from pyrnn.data import PyDataset
 from pyrnn.seeds import generator
-from pyrnn.validation import positive_int
+from pyrnn.validation import described, positive_int, shown
 
 Array = NDArray[Any]
 SIDES = ("pre", "post")
 
 
+@checked(dtype=None)
 def pad_sequences(
     sequences: Any,
     maxlen: int | None = None,
@@ -37,19 +39,32 @@ def pad_sequences(
     """
     for name, side in (("padding", padding), ("truncating", truncating)):
         if side not in SIDES:
-            raise ValueError(f"{name} must be 'pre' or 'post', got {side!r}")
+            raise ValueError(f"{name} must be 'pre' or 'post', got {shown(side)}")
     if not hasattr(sequences, "__len__"):
-        raise TypeError(f"sequences must be a list of sequences, got {sequences!r}")
+        raise TypeError(f"sequences must be a list of sequences, got {shown(sequences)}")
     for sequence in sequences:
         if not hasattr(sequence, "__len__"):
-            raise TypeError(f"sequences must hold sequences, got {sequence!r}")
-    holds_text = dtype is object or np.dtype(dtype).kind in "OSU"
+            raise TypeError(f"sequences must hold sequences, got {shown(sequence)}")
+    try:
+        kind = np.dtype(dtype).kind
+        holds_text = kind in "OSU"
+        if kind == "V":
+            raise TypeError
+    except (TypeError, ValueError, SyntaxError):
+        raise TypeError(f"dtype must be what NumPy calls one, got {shown(dtype)}") from None
+    if isinstance(sequences, str):
+        raise TypeError(f"sequences must be a list of sequences, got {shown(sequences)}")
     if isinstance(value, str) and not holds_text:
-        raise ValueError(f"value {value!r} needs dtype=object or a dtype of strings, got {dtype!r}")
+        raise ValueError(f"value {value!r} needs dtype=object or a dtype of strings, got {shown(dtype)}")
     if maxlen is None:
         maxlen = max((len(sequence) for sequence in sequences), default=0)
     item = next((np.asarray(sequence).shape[1:] for sequence in sequences if len(sequence)), ())
-    padded = np.full((len(sequences), maxlen, *item), value, dtype)
+    if np.ndim(value) or (kind in "iu" and isinstance(value, float) and not np.isfinite(value)):
+        raise ValueError(f"value must fit dtype {shown(dtype)}, got {shown(value)}")
+    try:
+        padded = np.full((len(sequences), maxlen, *item), value, dtype)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"value must fit dtype {shown(dtype)}, got {shown(value)}") from None
     for index, sequence in enumerate(sequences):
         length = min(len(sequence), maxlen)
         if not length:
@@ -76,6 +91,7 @@ class TimeseriesGenerator(PyDataset):
         ValueError: if the lengths differ, or no window fits between start_index and end_index.
     """
 
+    @checked(start_index=whole(0), end_index=whole(0))
     def __init__(
         self,
         data: Any,
@@ -93,6 +109,9 @@ class TimeseriesGenerator(PyDataset):
         max_queue_size: int = 10,
     ) -> None:
         super().__init__(workers, use_multiprocessing, max_queue_size)
+        for name, rows in (("data", data), ("targets", targets)):
+            if not hasattr(rows, "__len__") or not np.ndim(rows):
+                raise TypeError(f"{name} must be an array or list, one row a time step, got {shown(rows)}")
         if len(data) != len(targets):
             raise ValueError(f"data and targets must have one length, got {len(data)} and {len(targets)}")
         self.data, self.targets = data, targets
@@ -143,9 +162,10 @@ class TimeseriesGenerator(PyDataset):
         return json.dumps({"class_name": type(self).__name__, "config": self.get_config()}, **options)
 
 
+@checked()
 def timeseries_generator_from_json(json_string: str) -> TimeseriesGenerator:
     """The generator that `to_json` described."""
-    config = json.loads(json_string)["config"]
+    config = described("json_string", json_string, ("data", "targets"))
     data, targets = (np.asarray(json.loads(config.pop(name))) for name in ("data", "targets"))
     return TimeseriesGenerator(data, targets, **config)
 

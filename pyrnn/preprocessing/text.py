@@ -12,11 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pyrnn import arguments
+from pyrnn.arguments import checked, function_of, whole
+from pyrnn.validation import described, shown
+
 FILTERS = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'
 MODES = ("binary", "count", "tfidf", "freq")
 Analyzer = Callable[[str], Sequence[str]]
 
 
+@checked(filters=arguments.text, split=arguments.name, input_text=arguments.text)
 def text_to_word_sequence(input_text: str, filters: str = FILTERS, lower: bool = True, split: str = " ") -> list[str]:
     """The words of a text: each character of `filters` counts as `split`."""
     if lower:
@@ -25,6 +30,9 @@ def text_to_word_sequence(input_text: str, filters: str = FILTERS, lower: bool =
     return [word for word in words if word]
 
 
+@checked(
+    filters=arguments.text, split=arguments.name, input_text=arguments.text, n=whole(2), analyzer=function_of("text")
+)
 def one_hot(
     input_text: str,
     n: int,
@@ -37,6 +45,7 @@ def one_hot(
     return hashing_trick(input_text, n, hash, filters, lower, split, analyzer)
 
 
+@checked(filters=arguments.text, split=arguments.name, text=arguments.text, n=whole(2), analyzer=function_of("text"))
 def hashing_trick(
     text: str,
     n: int,
@@ -59,7 +68,7 @@ def hashing_trick(
     elif hash_function is None:
         hash_function = hash
     if not callable(hash_function):
-        raise ValueError(f"hash_function must be None, 'md5' or a function, got {hash_function!r}")
+        raise ValueError(f"hash_function must be None, 'md5' or a function, got {shown(hash_function)}")
     words = text_to_word_sequence(text, filters, lower, split) if analyzer is None else analyzer(text)
     return [hash_function(word) % (n - 1) + 1 for word in words]
 
@@ -81,6 +90,7 @@ class Tokenizer:
     `word_counts`, `word_docs` (texts with a word), `word_index`, `index_word`, `index_docs` are what was learnt.
     """
 
+    @checked(filters=arguments.text, split=arguments.name, analyzer=function_of("text"))
     def __init__(
         self,
         num_words: int | None = None,
@@ -162,7 +172,7 @@ class Tokenizer:
             ValueError: for another mode, or if nothing was learnt that the mode needs.
         """
         if mode not in MODES:
-            raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
+            raise ValueError(f"mode must be one of {', '.join(MODES)}, got {shown(mode)}")
         columns = self.num_words or (len(self.word_index) + 1 if self.word_index else 0)
         if not columns:
             raise ValueError("the Tokenizer needs num_words or texts to learn from (fit_on_texts) before a matrix")
@@ -222,13 +232,12 @@ class Tokenizer:
         return (1 + math.log(count)) * math.log(1 + self.document_count / (1 + self.index_docs.get(number, 0)))
 
 
+@checked()
 def tokenizer_from_json(json_string: str) -> Tokenizer:
     """The Tokenizer that `to_json` described, here or in Keras."""
-    config = json.loads(json_string)["config"]
-    learnt = {
-        name: json.loads(config.pop(name))
-        for name in ("word_counts", "word_docs", "index_docs", "index_word", "word_index")
-    }
+    names = ("word_counts", "word_docs", "index_docs", "index_word", "word_index")
+    config = described("json_string", json_string, names)
+    learnt = {name: json.loads(config.pop(name)) for name in names}
     tokenizer = Tokenizer(**config)
     tokenizer.word_counts = OrderedDict(learnt["word_counts"])
     tokenizer.word_docs = defaultdict(int, learnt["word_docs"])

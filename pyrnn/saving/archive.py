@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
+import lzma
+import os
+import struct
 import zipfile
+import zlib
 
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
-# Larger entries are refused before anything is unpacked.
+# Larger entries are refused before anything is unpacked, and so are those that would grow more than weights ever do.
 LARGEST = {CONFIG: 1 << 26, WEIGHTS: 1 << 34}
+MOST_GROWTH, SMALL = 100, 1 << 20
+_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, KeyError, ValueError, EOFError, OSError, RuntimeError,
+    OverflowError, IndexError,
+)  # fmt: skip
 
 
 def read_entries(path: str, *names: str) -> list[bytes]:
-    """The entries of these names.
+    """The entries of these names; nothing is written to the disk, whatever names the others have.
 
     Raises:
-        ValueError: if the file is damaged, lacks one, or one is too large.
+        OSError: if the file cannot be opened.
+        ValueError: if it is damaged, lacks an entry, or one is too large.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return [_entry(archive, name) for name in names]
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError, NotImplementedError) as error:
-        raise ValueError(f"{path!r} is damaged or no .keras file: {error}") from None
+    with open(path, "rb") as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                return [_entry(archive, name, os.fstat(file.fileno()).st_size) for name in names]
+        except _DAMAGE as error:
+            raise ValueError(f"{path!r} is damaged or no .keras file: {' '.join(str(error).split())}") from None
 
 
-def _entry(archive: zipfile.ZipFile, name: str) -> bytes:
-    size = archive.getinfo(name).file_size
-    if size > LARGEST[name]:
-        raise ValueError(f"{name} claims {size} bytes, more than the {LARGEST[name]} allowed")
+def _entry(archive: zipfile.ZipFile, name: str, file_size: int) -> bytes:
+    info = archive.getinfo(name)
+    most = min(LARGEST[name], max(SMALL, MOST_GROWTH * info.compress_size))
+    if info.file_size > most:
+        raise ValueError(f"{name} claims {info.file_size} bytes, more than the {most} allowed")
+    if info.compress_size > file_size:
+        raise ValueError(f"{name} claims {info.compress_size} bytes of a file of {file_size}")
     return archive.read(name)

@@ -12,6 +12,9 @@ import numpy as np
 
 from pyrnn.models import Sequential
 from pyrnn.parameters import Weight
+from pyrnn.saving.archive import MOST_GROWTH, SMALL
+
+_DAMAGE = (OSError, LookupError, AttributeError, ArithmeticError, RuntimeError, AssertionError, MemoryError)
 
 
 @contextlib.contextmanager
@@ -23,13 +26,26 @@ def opened(content: bytes, source: str) -> Iterator[Any]:
     """
     import h5py
 
+    with reading(source), h5py.File(io.BytesIO(content), "r") as file:
+        yield file
+
+
+@contextlib.contextmanager
+def reading(source: str) -> Iterator[None]:
+    """What h5py and others raise over a damaged file becomes a ValueError that names it; TypeErrors and ValueErrors of
+    what it describes stay what they are.
+    """
     try:
-        with h5py.File(io.BytesIO(content), "r") as file:
-            yield file
+        yield
     except NotImplementedError:  # of a layer of one's own that is made meanwhile
         raise
-    except (OSError, KeyError, RuntimeError, OverflowError) as error:
-        raise ValueError(f"{source} is damaged or no HDF5 file: {error}") from None
+    except (TypeError, ValueError) as error:
+        words = " ".join(str(error).split())
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(words if source in words else f"{source}: {words}") from None
+    except _DAMAGE as error:
+        words = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{source} is damaged or no HDF5 file: {words}") from None
 
 
 def node_at(group: Any, path: str) -> Any:
@@ -43,11 +59,19 @@ def node_at(group: Any, path: str) -> Any:
     return node
 
 
+def group_at(group: Any, path: str) -> Any:
+    """The group below `group`, or None."""
+    import h5py
+
+    node = node_at(group, path)
+    return node if isinstance(node, h5py.Group) else None
+
+
 def array_at(group: Any, path: str, source: str) -> Any:
-    """The array below `group`; its numbers must stand in the file itself.
+    """The array below `group`; its numbers must stand in the file itself, which must be able to hold them.
 
     Raises:
-        ValueError: if there is none, or it draws on other files.
+        ValueError: if there is none, or it draws on other files, or claims more than the file can hold.
     """
     import h5py
 
@@ -55,20 +79,34 @@ def array_at(group: Any, path: str, source: str) -> Any:
     if not isinstance(node, h5py.Dataset):
         raise ValueError(f"{source} is no weights file of Keras's layout: {group.name}/{path} is missing or no array")
     if node.is_virtual or node.external:
-        raise ValueError(f"{source} must hold its numbers itself, {node.name} draws on other files")
+        raise ValueError(f"{source} must hold its arrays itself, {node.name} draws on other files")
+    try:
+        kind = node.dtype.kind
+    except TypeError as error:  # HDF5 has types that NumPy has not
+        raise ValueError(f"{source} must hold arrays of numbers, {node.name} has none: {error}") from None
+    if kind not in "fiub" or node.shape is None:
+        raise ValueError(f"{source} must hold arrays of numbers, {node.name} has dtype {node.dtype}")
+    if node.nbytes > max(SMALL, MOST_GROWTH * node.id.get_storage_size()):
+        raise ValueError(f"{source} is damaged: {node.name} claims shape {node.shape}, more than the file can hold")
     return node
+
+
+def claimed_bytes(content: bytes, source: str) -> int:
+    """What all arrays of an HDF5 file take in memory; each is checked to be there."""
+    import h5py
+
+    found: list[Any] = []
+    with opened(content, source) as file:
+        file.visititems(lambda name, node: found.append(name) if isinstance(node, h5py.Dataset) else None)
+        return sum(int(array_at(file, name, source).nbytes) for name in found)
 
 
 def misfit(array: Any, dataset: Any, source: str) -> str | None:
     """What is wrong with an array of a file that is to fill `array`, told by shape and kind: nothing is read."""
     if dataset.shape != array.shape:
         return f"has shape {array.shape}, {source} holds {dataset.shape}"
-    try:
-        kind = dataset.dtype
-    except TypeError as error:  # HDF5 has types that NumPy has not
-        return f"holds {array.dtype} numbers, {source} does not: {error}"
-    if kind.kind not in ("iu" if array.dtype.kind in "iu" else "iuf"):
-        return f"holds {array.dtype} numbers, {source} holds {kind}"
+    if dataset.dtype.kind not in ("iu" if array.dtype.kind in "iu" else "iuf"):
+        return f"holds {array.dtype} numbers, {source} holds {dataset.dtype}"
     return None
 
 
@@ -100,10 +138,8 @@ def read_arrays(datasets: list[Any], source: str) -> list[Any]:
     Raises:
         ValueError: if they are damaged.
     """
-    try:
+    with reading(source):
         return [np.asarray(dataset[()]) for dataset in datasets]
-    except OSError as error:
-        raise ValueError(f"{source} is damaged: {error}") from None
 
 
 def assign(model: Sequential, weights: list[Weight], values: list[Any]) -> None:

@@ -15,10 +15,23 @@ import numpy as np
 
 from pyrnn.layers import Layer
 from pyrnn.models import Sequential
-from pyrnn.parameters import Weight
+from pyrnn.parameters import Weight, at_most
 from pyrnn.resume import set_random_state
-from pyrnn.saving.hdf5 import array_at, assign, matched, matched_state, node_at, opened, read_arrays, require_built
+from pyrnn.saving.archive import SMALL
+from pyrnn.saving.hdf5 import (
+    array_at,
+    assign,
+    claimed_bytes,
+    group_at,
+    matched,
+    matched_state,
+    opened,
+    read_arrays,
+    reading,
+    require_built,
+)
 from pyrnn.saving.state import BLOCK, read_state, sealed, write_state
+from pyrnn.validation import shown
 
 ENDINGS = (".h5", ".hdf5")
 VERSION, BACKEND = "3.15.1", "numpy"
@@ -119,18 +132,13 @@ def load_weights(model: Sequential, content: bytes, source: str, skip_mismatch: 
         ValueError: if the file is damaged or does not fit the model, which is unchanged then.
     """
     require_built(model, source)
-    with opened(content, source) as file:
-        group = node_at(file, "model_weights") if "model_weights" in file else file
-        _assign(model, group, source, skip_mismatch, by_name)
+    with opened(content, source) as file, reading(source):
+        _assign(model, group_at(file, "model_weights") or file, source, skip_mismatch, by_name)
 
 
 def _assign(model: Sequential, group: Any, source: str, skip_mismatch: bool, by_name: bool) -> None:
-    import h5py
-
-    if not isinstance(group, h5py.Group):
-        raise ValueError(f"{source} is no weights file of Keras's layout: it has no group of layers")
-    layers_of_file = ((name, node_at(group, name)) for name in _names(group, "layer_names"))
-    saved = {name: _datasets(found, source) for name, found in layers_of_file if isinstance(found, h5py.Group)}
+    groups = {name: group_at(group, name) for name in _names(group, "layer_names")}
+    saved = {name: _datasets(found, source) for name, found in groups.items() if found is not None}
     if by_name:
         pairs = [(layer, saved[layer.name]) for layer in model.layers if layer.name in saved]
     else:
@@ -153,7 +161,8 @@ def load_model(path: str, compile: bool) -> Sequential:
     source = repr(path)
     with open(path, "rb") as handle:
         content = handle.read()
-    with opened(content, source) as file:
+    budget = 2 * claimed_bytes(content, source) + SMALL
+    with opened(content, source) as file, reading(source), at_most(budget):
         if "model_config" not in file.attrs:
             raise ValueError(f"{source} holds no model but weights alone: build the model and call load_weights")
         try:
@@ -163,11 +172,16 @@ def load_model(path: str, compile: bool) -> Sequential:
             raise ValueError(f"{source} is damaged: {error}") from None
         if not isinstance(config, Mapping) or config.get("class_name") != "Sequential":
             found = config.get("class_name") if isinstance(config, Mapping) else config
-            raise ValueError(f"{source} must hold a Sequential model, got {found!r}")
+            raise ValueError(f"{source} must hold a Sequential model, got {shown(found)}")
+        if not isinstance(config.get("config"), dict | list):
+            raise ValueError(f"{source} must hold a Sequential model, got {shown(config)}")
         model = Sequential.from_config(config["config"])
         if not model.built:
             raise ValueError(f"{source} does not name the model's input shape")
-        _assign(model, node_at(file, "model_weights"), source, skip_mismatch=False, by_name=False)
+        weights = group_at(file, "model_weights")
+        if weights is None:
+            raise ValueError(f"{source} is damaged: it has no model_weights")
+        _assign(model, weights, source, skip_mismatch=False, by_name=False)
         if compile and training:
             described = training.pop("optimizer_config")
             training["optimizer"] = {**described, "class_name": described["class_name"].split(">")[-1]}
@@ -179,7 +193,7 @@ def load_model(path: str, compile: bool) -> Sequential:
 
 
 def _restore_optimizer(model: Sequential, file: Any, source: str) -> None:
-    group = node_at(file, "optimizer_weights")
+    group = group_at(file, "optimizer_weights")
     if group is None or model.optimizer is None:
         return
     # Keras 2 kept others: its optimizers start anew, as in Keras 3.

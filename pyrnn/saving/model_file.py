@@ -11,18 +11,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from pyrnn import registry
+from pyrnn.arguments import a_model, checked
 from pyrnn.models import Sequential
+from pyrnn.parameters import at_most
 from pyrnn.resume import random_state, set_random_state
 from pyrnn.saving import archive, legacy_h5
 from pyrnn.saving.atomic import replace_file
+from pyrnn.saving.hdf5 import claimed_bytes, reading
 from pyrnn.saving.state import read_state
 from pyrnn.saving.weights_file import read_weights, weights_bytes
+from pyrnn.validation import shown
 
 ENDING = ".keras"
 # The version of Keras whose format is written.
 FORMAT_VERSION = "3.15.1"
 
 
+@checked(model=a_model)
 def save_model(
     model: Sequential,
     filepath: str | os.PathLike[str],
@@ -41,7 +46,7 @@ def save_model(
         replace_file(path, legacy_h5.model_bytes(model, include_optimizer, state))
         return
     if not path.endswith(ENDING):
-        raise ValueError(f"filepath must end in {ENDING!r} (or '.h5', '.hdf5': Keras 2's format), got {path!r}")
+        raise ValueError(f"filepath must end in {ENDING!r} (or '.h5', '.hdf5': Keras 2's format), got {shown(path)}")
     config = model.describe()
     if not include_optimizer:
         config.pop("compile_config", None)
@@ -54,6 +59,7 @@ def save_model(
     replace_file(path, buffer.getvalue())
 
 
+@checked()
 def load_model(
     filepath: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None, compile: bool = True
 ) -> Sequential:
@@ -68,9 +74,21 @@ def load_model(
         with registry.custom_object_scope(custom_objects):
             return legacy_h5.load_model(path, compile)
     text, weights = archive.read_entries(path, archive.CONFIG, archive.WEIGHTS)
+    budget = 2 * claimed_bytes(weights, source) + archive.SMALL
+    with reading(source), at_most(budget), registry.custom_object_scope(custom_objects):
+        model, compiled = _described(text, source, compile)
+    state = read_state(weights, source)
+    read_weights(model, weights, source, with_optimizer=compiled)
+    if state is not None:
+        set_random_state(model, state["random"])
+    return model
+
+
+def _described(text: bytes, source: str, compile: bool) -> tuple[Sequential, bool]:
+    """The model that a config describes, and whether it was compiled."""
     try:
         config = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{source} is damaged or no .keras file: {error}") from None
     if (
         not isinstance(config, dict)
@@ -78,16 +96,11 @@ def load_model(
         or not isinstance(config.get("config"), dict)
     ):
         found = config.get("class_name") if isinstance(config, dict) else config
-        raise ValueError(f"{source} must hold a Sequential model, got {found!r}")
+        raise ValueError(f"{source} must hold a Sequential model, got {shown(found)}")
     described = config.get("compile_config") if compile else None
-    with registry.custom_object_scope(custom_objects):
-        model = Sequential.from_config(config["config"])
-        if not model.built and config.get("build_config"):
-            model.build(config["build_config"]["input_shape"])
-        if described:
-            model.compile_from_config(described)
-    state = read_state(weights, source)
-    read_weights(model, weights, source, with_optimizer=bool(described))
-    if state is not None:
-        set_random_state(model, state["random"])
-    return model
+    model = Sequential.from_config(config["config"])
+    if not model.built and config.get("build_config"):
+        model.build(config["build_config"]["input_shape"])
+    if described:
+        model.compile_from_config(described)
+    return model, bool(described)

@@ -12,14 +12,26 @@ from typing import Any
 
 import numpy as np
 
+from pyrnn.arguments import a_model, checked
 from pyrnn.layers import Layer
 from pyrnn.models import Sequential
 from pyrnn.naming import snake_case
 from pyrnn.parameters import Weight
 from pyrnn.saving import archive, legacy_h5
 from pyrnn.saving.atomic import replace_file
-from pyrnn.saving.hdf5 import array_at, assign, matched, matched_state, node_at, opened, read_arrays, require_built
+from pyrnn.saving.hdf5 import (
+    array_at,
+    assign,
+    group_at,
+    matched,
+    matched_state,
+    opened,
+    read_arrays,
+    reading,
+    require_built,
+)
 from pyrnn.saving.state import BLOCK, sealed, write_state
+from pyrnn.validation import shown
 
 ENDING = ".weights.h5"
 
@@ -63,10 +75,8 @@ def weights_bytes(model: Sequential, with_optimizer: bool, state: dict[str, Any]
 
 def _numbered(file: Any, path: str, source: str) -> list[Any]:
     """The arrays 0, 1, ... below `path`; [] if there is no such group."""
-    import h5py
-
-    group = node_at(file, path)
-    return [array_at(group, str(i), source) for i in range(len(group))] if isinstance(group, h5py.Group) else []
+    group = group_at(file, path)
+    return [] if group is None else [array_at(group, str(i), source) for i in range(len(group))]
 
 
 def read_weights(
@@ -80,7 +90,7 @@ def read_weights(
         ValueError: if the file is damaged or does not fit the model, which is unchanged then.
     """
     require_built(model, source)
-    with opened(content, source) as file:
+    with opened(content, source) as file, reading(source):
         pending: list[tuple[Weight, Any]] = []
         for group, layer in _layer_groups(model):
             for path, _, weights in layer.variable_groups():
@@ -91,15 +101,17 @@ def read_weights(
         values = read_arrays([dataset for _, dataset in pending], source)
         state = read_arrays(kept, source)
     if state and model.optimizer is not None:
-        model.optimizer.set_variables(state)
+        with reading(source):
+            model.optimizer.set_variables(state)
     assign(model, [weight for weight, _ in pending], values)
 
 
+@checked(model=a_model)
 def save_weights(model: Sequential, filepath: str | os.PathLike[str]) -> None:
     """Write the weights to a file whose name ends in `.weights.h5`."""
     path = os.fspath(filepath)
     if not path.endswith((ENDING, *legacy_h5.ENDINGS)):
-        raise ValueError(f"filepath must end in {ENDING!r} (or '.h5', '.hdf5': Keras 2's format), got {path!r}")
+        raise ValueError(f"filepath must end in {ENDING!r} (or '.h5', '.hdf5': Keras 2's format), got {shown(path)}")
     if not model.built:
         raise ValueError("the model must be built before its weights can be saved: give it an input shape")
     if not path.endswith(ENDING):
@@ -108,6 +120,7 @@ def save_weights(model: Sequential, filepath: str | os.PathLike[str]) -> None:
     replace_file(path, weights_bytes(model, with_optimizer=True))
 
 
+@checked(model=a_model)
 def load_weights(
     model: Sequential, filepath: str | os.PathLike[str], skip_mismatch: bool = False, by_name: bool = False
 ) -> None:

@@ -495,7 +495,7 @@ RULES: dict[str, Rule] = {
     "embeddings_metadata": either(text, mapping),
     "hash_function": either(text, a_function(1, 1)),
     "weights": either(list_of(numbers), numbers),
-    "order": number(),
+    "order": either(one_of(math.inf, -math.inf), number()),
     "mask": either(numbers, a_function(0, 2)),
     "validation_freq": either(list_of(whole(1)), whole(1, LARGEST_COUNT)),
     "class_weight": mapping,

@@ -71,9 +71,10 @@ LEGAL = {
         clip_threshold clipnorm clipvalue decay_steps
         delta first_decay_steps global_clipnorm loss_scale_factor t_mul""",
     "negative zero one-and-a-half huge": """
-        baseline beta_2_decay gain initial_value_threshold mask_value maxval mean minval muon_a muon_b muon_c order
+        baseline beta_2_decay gain initial_value_threshold mask_value maxval mean minval muon_a muon_b muon_c
         threshold""",
     "zero one-and-a-half huge no-arguments": "learning_rate",  # a function without arguments gives it
+    "infinite negative zero one-and-a-half huge": "order",  # of a norm
     "negative zero": "ignore_class learning_rate_power shared_axes",
     "negative": "groups",  # -1: as many as features
     "negative zero list none": "axis",

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pyrnn.arguments import checked, number
+from pyrnn.arguments import checked
 from pyrnn.losses import match_ranks
 from pyrnn.metrics.base import Array, MeanMetric, mean_last
 from pyrnn.metrics.functions import (
@@ -33,7 +33,7 @@ class BinaryAccuracy(MeanMetric):
 
     default_name = "binary_accuracy"
 
-    @checked(threshold=number(0, 1, open_ends="()"))
+    @checked()
     def __init__(self, name: str | None = None, dtype: Any = None, threshold: float = 0.5) -> None:
         super().__init__(name, dtype)
         self.threshold = threshold

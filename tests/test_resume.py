@@ -412,7 +412,7 @@ def test_arrays_larger_than_the_file_are_not_read(tmp_path: Path) -> None:
     path = tmp_path / "large.h5"
     with h5py.File(path, "w", userblock_size=512) as file:
         file.create_dataset("pyrnn/text", shape=(1 << 40,), dtype=np.uint8, chunks=(1 << 20,))
-    with pytest.raises(ValueError, match=r"claims 1099511627776 bytes in a file of \d+"):
+    with pytest.raises(ValueError, match=r"claims shape \(1099511627776,\), more than the file can hold"):
         read_state(sealed(path.read_bytes()), repr(str(path)))
 
 

@@ -130,12 +130,12 @@ def removed(group: Any, name: str) -> None:
 
 # What became of one array of a file -> what the refusal says.
 CHANGES: dict[str, tuple[Callable[[Any, str], None], str]] = {
-    "huge": (lambda g, n: replaced(g, n, shape=HUGE, chunks=(64, 64, 8), dtype="f4"), rf"holds \({HUGE[0]}, "),
-    "long strings": (lambda g, n: replaced(g, n, shape=g[n].shape, dtype="S999999999"), r"holds \|S999999999"),
-    "words": (lambda g, n: replaced(g, n, shape=g[n].shape, dtype=h5py.string_dtype()), "holds object"),
-    "complex": (lambda g, n: replaced(g, n, shape=g[n].shape, dtype="c8"), "holds complex64"),
+    "huge": (lambda g, n: replaced(g, n, shape=HUGE, chunks=(64, 64, 8), dtype="f4"), rf"claims shape \({HUGE[0]}, "),
+    "long strings": (lambda g, n: replaced(g, n, shape=g[n].shape, dtype="S999999999"), r"has dtype \|S999999999"),
+    "words": (lambda g, n: replaced(g, n, shape=g[n].shape, dtype=h5py.string_dtype()), "has dtype object"),
+    "complex": (lambda g, n: replaced(g, n, shape=g[n].shape, dtype="c8"), "has dtype complex64"),
     "other shape": (lambda g, n: replaced(g, n, data=np.ones((2, 2), "f4")), r"holds \(2, 2\)"),
-    "nothing": (lambda g, n: replaced(g, n, data=h5py.Empty("f4")), "holds None"),
+    "nothing": (lambda g, n: replaced(g, n, data=h5py.Empty("f4")), "numbers, .* has none"),
     "link to a file": (link_to(h5py.ExternalLink("other.h5", "/x")), "missing or no array"),
     "soft link": (link_to(h5py.SoftLink("/x")), "missing or no array"),
     "virtual": (virtual, "draws on other files"),

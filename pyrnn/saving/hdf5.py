@@ -84,8 +84,10 @@ def array_at(group: Any, path: str, source: str) -> Any:
         kind = node.dtype.kind
     except TypeError as error:  # HDF5 has types that NumPy has not
         raise ValueError(f"{source} must hold arrays of numbers, {node.name} has none: {error}") from None
-    if kind not in "fiub" or node.shape is None:
+    if kind not in "fiub":
         raise ValueError(f"{source} must hold arrays of numbers, {node.name} has dtype {node.dtype}")
+    if node.shape is None:
+        raise ValueError(f"{source} must hold arrays of numbers, {node.name} has none")
     if node.nbytes > max(SMALL, MOST_GROWTH * node.id.get_storage_size()):
         raise ValueError(f"{source} is damaged: {node.name} claims shape {node.shape}, more than the file can hold")
     return node

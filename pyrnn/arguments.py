@@ -346,7 +346,7 @@ _constraint = registered("constraints", "weight")
 
 _SIZES = (
     "units filters output_dim input_length num_classes num_labels sequence_length sequence_stride sampling_rate "
-    "length stride batch_size size dpi max_queue_size k"
+    "length stride batch_size size dpi max_queue_size k depth_multiplier"
 )
 _COUNTS = "epochs steps steps_per_epoch validation_steps validation_batch_size steps_per_execution patience_steps"
 _FLAGS = (
@@ -355,7 +355,8 @@ _FLAGS = (
     "staircase cycle from_logits apply_class_balancing full from_sorted_ids multi_label sparse_y_true "
     "sparse_y_pred restore_best_weights save_best_only save_weights_only append raise_error swap_on_epoch "
     "delete_checkpoint double_checkpoint send_as_json write_graph write_images write_steps_per_second add_history "
-    "add_progbar shuffle reverse lower char_level overwrite compile safe_mode include_optimizer skip_mismatch "
+    "add_progbar shuffle reverse lower char_level overwrite compile safe_mode include_optimizer "
+    "include_rng skip_mismatch "
     "by_name expand_nested show_shapes show_dtype show_layer_names show_layer_activations show_trainable "
     "return_dict exclude_embeddings free_memory rms_scaling remove_diagonal use_multiprocessing run_eagerly "
     "auto_scale_loss training"
@@ -407,17 +408,18 @@ RULES: dict[str, Rule] = {
     ),
     **_each(
         "kernel_initializer recurrent_initializer bias_initializer embeddings_initializer beta_initializer "
-        "gamma_initializer alpha_initializer moving_mean_initializer moving_variance_initializer",
+        "gamma_initializer alpha_initializer moving_mean_initializer moving_variance_initializer "
+        "depthwise_initializer pointwise_initializer",
         _initializer,
     ),
     **_each(
         "kernel_regularizer recurrent_regularizer bias_regularizer embeddings_regularizer beta_regularizer "
-        "gamma_regularizer alpha_regularizer activity_regularizer",
+        "gamma_regularizer alpha_regularizer activity_regularizer depthwise_regularizer pointwise_regularizer",
         _regularizer,
     ),
     **_each(
         "kernel_constraint recurrent_constraint bias_constraint embeddings_constraint beta_constraint "
-        "gamma_constraint alpha_constraint",
+        "gamma_constraint alpha_constraint depthwise_constraint pointwise_constraint",
         _constraint,
     ),
     **_each(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pyrnn import activations, backend, constraints, initializers, regularizers
+from pyrnn.arguments import checked
 from pyrnn.layers.base import Array, Shape
 from pyrnn.layers.convolution import check_data_format, check_padding, single, window
 from pyrnn.layers.core import Affine
@@ -24,6 +25,7 @@ class _Depthwise(Affine):
     axes = ("batch", "time", "channels")
     kernel_name = "kernel"
 
+    @checked()
     def __init__(
         self,
         kernel_size: Any,
@@ -142,6 +144,7 @@ class DepthwiseConv1D(_Depthwise):
     Channel c * depth_multiplier + d of the output is channel c with its kernel d. Arguments and defaults are Keras's.
     """
 
+    @checked()
     def __init__(
         self,
         kernel_size: Any,
@@ -210,6 +213,7 @@ class SeparableConv1D(_Depthwise):
 
     kernel_name = "depthwise_kernel"
 
+    @checked()
     def __init__(
         self,
         filters: int,

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from pyrnn import backend, regularizers
+from pyrnn.arguments import checked
 from pyrnn.layers.base import Array, Shape
 from pyrnn.layers.convolution import check_data_format, check_padding, single
 from pyrnn.layers.core import Affine
-from pyrnn.validation import positive_int
+from pyrnn.validation import positive_int, shown
 
 
 class Conv1DTranspose(Affine):
@@ -22,6 +23,7 @@ class Conv1DTranspose(Affine):
 
     axes = ("batch", "time", "channels")
 
+    @checked()
     def __init__(
         self,
         filters: int,
@@ -155,8 +157,8 @@ def _output_padding(given: Any, stride: int) -> tuple[int] | None:
     value = given[0] if isinstance(given, (tuple, list)) and len(given) == 1 else given
     if value is None:
         return None
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"output_padding must be None or an integer, got {given!r}")
+    if isinstance(value, (bool, np.ndarray)) or not hasattr(value, "__index__"):
+        raise TypeError(f"output_padding must be None or an integer, got {shown(given)}")
     if not 0 <= value < stride:
         raise ValueError(f"output_padding must be at least 0 and less than strides={stride}, got {given!r}")
     return (int(value),)

@@ -127,7 +127,6 @@ __all__ = [
     "get",
     "match_ranks",
     "naive_scale",
-    "same_rank",
     "serialize",
 ]
 

@@ -9,23 +9,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn import losses, registry
+from pyrnn.arguments import checked
 from pyrnn.losses import EPSILON
+from pyrnn.losses.base import same_rank
 from pyrnn.validation import positive_int
 
 Array = NDArray[Any]
 
 
+@checked()
 def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Array:
     """1 for each element on the true side of `threshold`, else 0."""
     true, pred = _fitted(y_true, y_pred)
     return np.asarray(true == (pred > threshold), np.float32)
 
 
+@checked()
 def categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
     """1 for each sample whose largest prediction is the one-hot class, else 0."""
     return np.asarray(np.argmax(y_true, axis=-1) == np.argmax(y_pred, axis=-1), np.float32)
 
 
+@checked()
 def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
     """1 for each sample whose largest prediction is the class number, else 0; a last axis of 1 goes."""
     labels, pred = _labels(y_true, y_pred)
@@ -33,11 +38,13 @@ def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
     return matches[..., 0] if matches.ndim > 1 and matches.shape[-1] == 1 else matches
 
 
+@checked()
 def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Array:
     """1 for each sample whose one-hot class is among the k largest predictions, else 0."""
     return sparse_top_k_categorical_accuracy(np.argmax(y_true, axis=-1), y_pred, k)
 
 
+@checked()
 def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5, from_sorted_ids: bool = False) -> Array:
     """1 for each sample whose class number is among the k largest predictions, else 0, in the shape of y_true.
 
@@ -57,6 +64,7 @@ def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5, from
     return np.asarray(matches, np.float32).reshape(np.shape(y_true))
 
 
+@checked()
 def pearson_correlation(y_true: Any, y_pred: Any, axis: Any = -1) -> Array:
     """Mean along `axis` of the products of what is left of both without mean and scale."""
     pair, dtype = _correlated(y_true, y_pred)
@@ -65,6 +73,7 @@ def pearson_correlation(y_true: Any, y_pred: Any, axis: Any = -1) -> Array:
     return np.asarray((normal[0] * normal[1]).mean(axis=axis), dtype)
 
 
+@checked()
 def concordance_correlation(y_true: Any, y_pred: Any, axis: Any = -1) -> Array:
     """How far both agree along `axis`, in scale and mean too; Keras's form (Lin 1989)."""
     pair, dtype = _correlated(y_true, y_pred)
@@ -97,7 +106,7 @@ def _fitted(y_true: Any, y_pred: Any) -> tuple[Array, Array]:
     Raises:
         ValueError: if theirs do not fit.
     """
-    true, pred = losses.same_rank(np.asarray(y_true), np.asarray(y_pred))
+    true, pred = same_rank(np.asarray(y_true), np.asarray(y_pred))
     return losses.match_ranks(true, pred), pred
 
 

@@ -263,7 +263,8 @@ class Trainer:
         self.stop_training = False
         self._run = Run(batches, validation, compiled, hooks, initial_epoch)
         try:
-            self._train(self._run, epochs, validation_freq)
+            with hooks:
+                self._train(self._run, epochs, validation_freq)
         finally:
             self._run = None
         assert hooks.history is not None
@@ -350,7 +351,8 @@ class Trainer:
         verbose = _verbosity(verbose)
         batches = as_batches(x, y, sample_weight, dtype=self.dtype, batch_size=batch_size, steps=steps)
         hooks = self._hooks(callbacks, batches, verbose)
-        self._evaluate(batches, compiled, hooks)
+        with hooks:
+            self._evaluate(batches, compiled, hooks)
         return self._results(compiled, return_dict)
 
     @checked()
@@ -367,15 +369,16 @@ class Trainer:
         batches = as_batches(x, dtype=self.dtype, batch_size=batch_size, steps=steps)
         hooks = self._hooks(callbacks, batches, verbose)
         self.stop_predicting = False
-        hooks("on_predict_begin", {})
         outputs = []
-        for step, batch in enumerate(batches.epoch()):
-            hooks("on_predict_batch_begin", step, {})
-            outputs.append(self.forward_pass(batch.x)[0])
-            hooks("on_predict_batch_end", step, {"outputs": outputs[-1]})
-            if self.stop_predicting:
-                break
-        hooks("on_predict_end", {})
+        with hooks:
+            hooks("on_predict_begin", {})
+            for step, batch in enumerate(batches.epoch()):
+                hooks("on_predict_batch_begin", step, {})
+                outputs.append(self.forward_pass(batch.x)[0])
+                hooks("on_predict_batch_end", step, {"outputs": outputs[-1]})
+                if self.stop_predicting:
+                    break
+            hooks("on_predict_end", {})
         if not outputs:
             raise ValueError("x gave no batch to predict")
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)

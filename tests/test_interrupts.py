@@ -5,11 +5,12 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pytest
 
-from pyrnn import backend, layers
+from pyrnn import backend, callbacks, layers
 from pyrnn.models import Sequential
 
 # One batch of a SimpleRNN takes some tenths of a second on a fast core, so that a signal after one meets the kernel.
@@ -63,3 +64,27 @@ def test_a_model_goes_on_after_an_interrupt() -> None:
     assert all(np.array_equal(old, new) for old, new in zip(before, model.get_weights(), strict=True))
     assert model.predict(X[:, :50], verbose=0).tobytes() == expected.tobytes()
     assert np.isfinite(model.train_on_batch(X[:, :50], y))
+
+
+@pytest.mark.parametrize("what", ["fit", "evaluate", "predict"])
+def test_the_terminal_is_left_clean(
+    what: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The bar that was being drawn ends with a new line, before Python writes what happened."""
+    model = Sequential([layers.Input((4, 1)), layers.SimpleRNN(3), layers.Dense(1)])
+    model.compile("sgd", "mse")
+
+    def stop(batch: int, logs: Any = None) -> None:
+        if batch == 2:
+            raise KeyboardInterrupt
+
+    stopping = callbacks.LambdaCallback(on_train_batch_end=stop)
+    stopping.on_test_batch_end = stopping.on_predict_batch_end = stop
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setattr("pyrnn.callbacks.progress.INTERVAL", 0.0)
+    x, y = np.zeros((40, 4, 1), np.float32), np.zeros((40, 1), np.float32)
+    arguments = (x,) if what == "predict" else (x, y)
+    with pytest.raises(KeyboardInterrupt):
+        getattr(model, what)(*arguments, batch_size=8, verbose=1, callbacks=[stopping])
+    printed = capsys.readouterr().out
+    assert "2/5" in printed and printed.endswith("\n") and not printed.endswith("\n\n")

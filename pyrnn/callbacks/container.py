@@ -71,6 +71,14 @@ class CallbackList(Callback):
         for callback in self.callbacks:
             callback.set_model(model)
 
+    def __enter__(self) -> None:
+        """With `with`, a loop that an exception or Ctrl-C ends leaves a clean terminal."""
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        for callback in self.callbacks if kind is not None else ():
+            if isinstance(callback, ProgbarLogger):
+                callback.leave_line()
+
     def __call__(self, hook: str, *arguments: Any) -> None:
         """Call `hook` ("on_epoch_end", ...) of every callback."""
         listeners = self._hooks.get(hook)

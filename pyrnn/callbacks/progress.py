@@ -35,6 +35,7 @@ class ProgbarLogger(Callback):
         self._start = self._drawn = 0.0
         self._seen = 0
         self._in_training = False
+        self._line_open = False
 
     def set_params(self, params: dict[str, Any]) -> None:
         super().set_params(params)
@@ -95,12 +96,20 @@ class ProgbarLogger(Callback):
         spent = now - self._start
         eta = _duration(spent / self._seen * (steps - self._seen)) if steps else _duration(spent)
         print(f"\r\x1b[K{self._bar(steps)} {eta} {self._rate(spent)}{self._numbers(logs)}", end="", flush=True)
+        self._line_open = True
+
+    def leave_line(self) -> None:
+        """End the line of a bar that will not be drawn to its end: what is printed next begins a line of its own."""
+        if self._line_open:
+            print(flush=True)
+        self._line_open = False
 
     def _finish(self, logs: Logs | None) -> None:
         if not self.verbose:
             return
         spent = time.perf_counter() - self._start
         start = "\r\x1b[K" if self._live else ""
+        self._line_open = False
         steps = self.params.get("steps") or self._seen
         if self.verbose == 2:
             print(f"{self._seen}/{steps} - {_duration(spent)} - {self._rate(spent)}{self._numbers(logs)}", flush=True)

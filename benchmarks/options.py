@@ -2,8 +2,8 @@
 
     python benchmarks/options.py [--threads 1] [--rounds 40]
 
-Bidirectional walks the sequence twice, so it is measured against a stack of two plain layers of the same shape; with half
-of the units each way, which gives an output as wide as the plain layer's, against that one.
+Bidirectional walks the sequence twice, so it is measured against a stack of two plain layers of the same shape; with
+half of the units each way, which gives an output as wide as the plain layer's, against that one.
 """
 
 from __future__ import annotations

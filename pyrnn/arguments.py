@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import itertools
 import math
 import operator
 import os
@@ -40,10 +39,14 @@ def checked(**own: Rule | None) -> Callable[[F], F]:
             **(function.__kwdefaults__ or {}),
         }
         rules = {name: rule for name in names if (rule := own[name] if name in own else RULES.get(name)) is not None}
+        by_place = [(name, rules.get(name), defaults.get(name, _NO_DEFAULT)) for name in places]
 
         @functools.wraps(function)
         def checking(*args: Any, **kwargs: Any) -> Any:
-            for name, value in itertools.chain(zip(places, args, strict=False), kwargs.items()):
+            for (name, rule, default), value in zip(by_place, args, strict=False):
+                if rule is not None and value is not default:
+                    rule(name, value)
+            for name, value in kwargs.items():
                 if (rule := rules.get(name)) is not None and value is not defaults.get(name, _NO_DEFAULT):
                     rule(name, value)
             return function(*args, **kwargs)

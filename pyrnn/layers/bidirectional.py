@@ -18,8 +18,9 @@ from pyrnn.parameters import Weight
 from pyrnn.validation import shown, unknown_name
 
 MERGE_MODES = ("sum", "mul", "ave", "concat", None)
-# Up to this batch the kernel walks a sequence on one thread, so a second one can walk it from the other end.
-_SMALL_BATCH = 32
+# Up to this batch the kernel walks a sequence on one thread, so a second one can walk it from the other end. That pays
+# from so many multiply-adds on: handing the work over takes some 50 microseconds.
+_SMALL_BATCH, _MUCH_WORK = 16, 20_000_000
 
 _second: ThreadPoolExecutor | None = None
 
@@ -33,10 +34,10 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_second)
 
 
-def _both(batch: int, one: Callable[[], Any], other: Callable[[], Any]) -> tuple[Any, Any]:
-    """The results of both calls, side by side where the kernel leaves a thread free."""
+def _both(batch: int, work: int, one: Callable[[], Any], other: Callable[[], Any]) -> tuple[Any, Any]:
+    """The results of both calls of so many multiply-adds, side by side where the kernel leaves a thread free."""
     global _second
-    if batch > _SMALL_BATCH or backend.get_num_threads() < 2:
+    if batch > _SMALL_BATCH or work < _MUCH_WORK or backend.get_num_threads() < 2:
         return one(), other()
     if _second is None:
         _second = ThreadPoolExecutor(1, thread_name_prefix="pyrnn-bidirectional")
@@ -97,7 +98,7 @@ class Bidirectional(Layer):
         self.return_sequences = layer.return_sequences
         self.return_state = layer.return_state
         self._initial_weights = weights
-        self._merged: tuple[Array, Array] | None = None
+        self._merged: tuple[Array, Array, int] | None = None
         if not self._trainable:
             self.trainable = False
 
@@ -167,8 +168,9 @@ class Bidirectional(Layer):
         def run(layer: Recurrent | RNN, start: Any) -> Any:
             return layer.forward(x, training=training, mask=mask, initial_state=start)
 
+        work = len(x) * x.shape[1] * self.forward_layer.count_params()
         forward, backward = _both(
-            len(x), lambda: run(self.forward_layer, starts[0]), lambda: run(self.backward_layer, starts[1])
+            len(x), work, lambda: run(self.forward_layer, starts[0]), lambda: run(self.backward_layer, starts[1])
         )
         states: tuple[Array, ...] = ()
         if self.return_state:
@@ -177,7 +179,7 @@ class Bidirectional(Layer):
         if self.return_sequences:
             backward = backward[:, ::-1]
         if training:
-            self._merged = (forward, backward)
+            self._merged = (forward, backward, work)
         if self.merge_mode is None:
             return (forward, np.ascontiguousarray(backward), *states)
         if self.merge_mode == "concat":
@@ -192,7 +194,7 @@ class Bidirectional(Layer):
 
     def backward(self, dy: Any, *, need_dx: bool = True) -> Array | None:
         assert self._merged is not None, "backward() follows forward(training=True)"
-        forward, backward = self._merged
+        forward, backward, work = self._merged
         units = self.forward_layer.units
         if self.merge_mode is None:
             parts = dy[0], dy[1]
@@ -207,6 +209,7 @@ class Bidirectional(Layer):
         d_backward = np.ascontiguousarray(parts[1][:, ::-1] if self.return_sequences else parts[1])
         first, second = _both(
             len(d_forward),
+            work,
             lambda: self.forward_layer.backward(d_forward, need_dx=need_dx),
             lambda: self.backward_layer.backward(d_backward, need_dx=need_dx),
         )

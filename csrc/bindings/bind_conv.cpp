@@ -181,8 +181,8 @@ void bind_conv(py::module_& m) {
             const py::array xa = array_of(x, "x"), ka = array_of(kernel, "kernel");
             const py::none no_bias;
             const auto run = [&](const auto& p) {
-                return backward(p, dense_output(xa, p.filters), shape_of(xa), shape_of(ka), tuple_of(saved, "saved"), dy, d_kernel, d_bias,
-                                need_dx, workspace);
+                return backward(p, dense_output(xa, p.filters), shape_of(xa), shape_of(ka), tuple_of(saved, "saved"), dy,
+                                d_kernel, d_bias, need_dx, workspace);
             };
             return is_double(xa, "x") ? run(dense_problem<double>(xa, ka, no_bias, activation, version))
                                       : run(dense_problem<float>(xa, ka, no_bias, activation, version));
@@ -211,8 +211,8 @@ void bind_conv(py::module_& m) {
             const py::array xa = array_of(x, "x"), ka = array_of(kernel, "kernel");
             const py::none no_bias;
             const auto run = [&](const auto& p) {
-                return backward(p, Shape{p.batch, p.out_steps, p.filters}, shape_of(xa), shape_of(ka), tuple_of(saved, "saved"), dy, d_kernel,
-                                d_bias, need_dx, workspace);
+                return backward(p, Shape{p.batch, p.out_steps, p.filters}, shape_of(xa), shape_of(ka),
+                                tuple_of(saved, "saved"), dy, d_kernel, d_bias, need_dx, workspace);
             };
             return is_double(xa, "x")
                        ? run(conv_problem<double>(xa, ka, no_bias, strides, padding, dilation, activation, version))

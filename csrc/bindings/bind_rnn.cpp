@@ -222,8 +222,8 @@ void bind_rnn(py::module_& m) {
            bool zero_output_for_mask, bool training, Workspace& workspace, py::object version) {
             const py::array xa = array_of(x, "x"), ka = array_of(kernel, "kernel");
             const py::array ua = array_of(recurrent_kernel, "recurrent_kernel");
-            const Options o{activation, recurrent_activation, held(initial_state, "initial_state"), mask, input_scale, state_scale, go_backwards, return_sequences,
-                            zero_output_for_mask, version};
+            const Options o{activation, recurrent_activation, held(initial_state, "initial_state"), mask, input_scale,
+                            state_scale, go_backwards, return_sequences, zero_output_for_mask, version};
             return is_double(xa, "x") ? forward(problem<double>(cell, xa, ka, ua, bias, o), training, workspace)
                                       : forward(problem<float>(cell, xa, ka, ua, bias, o), training, workspace);
         },
@@ -241,8 +241,8 @@ void bind_rnn(py::module_& m) {
            py::object version) {
             const py::array xa = array_of(x, "x"), ka = array_of(kernel, "kernel");
             const py::array ua = array_of(recurrent_kernel, "recurrent_kernel");
-            const Options o{activation, recurrent_activation, held(initial_state, "initial_state"), mask, input_scale, state_scale, go_backwards, return_sequences,
-                            zero_output_for_mask, version};
+            const Options o{activation, recurrent_activation, held(initial_state, "initial_state"), mask, input_scale,
+                            state_scale, go_backwards, return_sequences, zero_output_for_mask, version};
             const py::tuple saved = tuple_of(kept, "saved");
             d_final_state = held(d_final_state, "d_final_state");
             const py::none no_bias;

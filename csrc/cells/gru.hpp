@@ -7,7 +7,8 @@
 // stand; the dA of q is that of g times r.
 #pragma once
 
-#include "../kernels/scan.hpp"
+#include "../kernels/scan_backward.hpp"
+#include "../kernels/scan_forward.hpp"
 
 namespace pyrnn {
 namespace PYRNN_ISA_NAMESPACE {

@@ -4,7 +4,8 @@
 // Kept for backward: i, f, g, o in the place where dA will stand, and in the slots of carry c and behind it act(c).
 #pragma once
 
-#include "../kernels/scan.hpp"
+#include "../kernels/scan_backward.hpp"
+#include "../kernels/scan_forward.hpp"
 
 namespace pyrnn {
 namespace PYRNN_ISA_NAMESPACE {

@@ -3,7 +3,8 @@
 // Backward: dA_t = dh_t * act'(h_t). Nothing but h is kept (and z where act' needs it).
 #pragma once
 
-#include "../kernels/scan.hpp"
+#include "../kernels/scan_backward.hpp"
+#include "../kernels/scan_forward.hpp"
 
 namespace pyrnn {
 namespace PYRNN_ISA_NAMESPACE {

@@ -46,12 +46,14 @@ PYRNN_INLINE void store(T* p, Vec<T> v) {
 // a tile is held in registers only if all that touches it is unrolled, so their code must be short: the empty asm keeps loops
 // from being vectorized.
 #if defined(__AVX512F__) && PYRNN_VECTOR_BYTES == 64
-PYRNN_INLINE unsigned first_lanes(Index n) { return __builtin_ia32_bzhi_si(0xffff, n < 0 ? 0u : n > 16 ? 16u : static_cast<unsigned>(n)); }
-PYRNN_INLINE void store_partial(float* p, Vec<float> v, Index n) { __builtin_ia32_storeups512_mask(p, v, static_cast<unsigned short>(first_lanes(n))); }
-PYRNN_INLINE void store_partial(double* p, Vec<double> v, Index n) { __builtin_ia32_storeupd512_mask(p, v, static_cast<unsigned char>(first_lanes(n))); }
-PYRNN_INLINE Vec<float> load_partial(const float* p, Index n) {
-    return __builtin_ia32_loadups512_mask(p, Vec<float>{}, static_cast<unsigned short>(first_lanes(n)));
+PYRNN_INLINE unsigned short first_lanes(Index n) {
+    return static_cast<unsigned short>(__builtin_ia32_bzhi_si(0xffff, n < 0 ? 0u : n > 16 ? 16u : static_cast<unsigned>(n)));
 }
+PYRNN_INLINE void store_partial(float* p, Vec<float> v, Index n) { __builtin_ia32_storeups512_mask(p, v, first_lanes(n)); }
+PYRNN_INLINE void store_partial(double* p, Vec<double> v, Index n) {
+    __builtin_ia32_storeupd512_mask(p, v, static_cast<unsigned char>(first_lanes(n)));
+}
+PYRNN_INLINE Vec<float> load_partial(const float* p, Index n) { return __builtin_ia32_loadups512_mask(p, Vec<float>{}, first_lanes(n)); }
 PYRNN_INLINE Vec<double> load_partial(const double* p, Index n) {
     return __builtin_ia32_loadupd512_mask(p, Vec<double>{}, static_cast<unsigned char>(first_lanes(n)));
 }
@@ -177,9 +179,9 @@ PYRNN_INLINE Several<T, N> operator*(const Several<T, N>& a, T b) {
     return each([=](Vec<T> x) { return x * b; }, a);
 }
 
-// a / b and 1 / b to 1 ULP for |b| in 2^-126 .. 2^126; beyond, 1 / b may be 0. Intel's cores divide 16 floats in 16 cycles, Zen 4
-// in 6, two of which it takes from the multiply-adds, where an estimate with its correction takes four.
-#if defined(__AVX512F__) && PYRNN_VECTOR_BYTES == 64 && !defined(PYRNN_FAST_DIVISION)
+// a / b and 1 / b to 1 ULP for |b| in 2^-126 .. 2^126; beyond, 1 / b may be 0. AVX-512 estimates and corrects: Intel's cores
+// divide 16 floats in 16 cycles.
+#if defined(__AVX512F__) && PYRNN_VECTOR_BYTES == 64
 template <class T>
 constexpr bool kEstimates = sizeof(T) == sizeof(float);
 #else

@@ -179,8 +179,6 @@ void forget_after_fork() {  // the child has none of the parent's workers: leak 
     pool = nullptr;
 }
 
-thread_local bool inside = false;
-
 }  // namespace
 
 int num_threads() {
@@ -211,26 +209,27 @@ void set_signal_check(bool (*check)()) { signal_check = check; }
 
 namespace {
 
+void run_in_turn(Index count, const std::function<void(Index)>& task) {
+    for (Index i = 0; i < count && !interrupted(); ++i) task(i);
+}
+
 void run_tasks(Index count, const std::function<void(Index)>& task) {
     static const int registered = pthread_atfork(nullptr, nullptr, forget_after_fork);
     (void)registered;
     const int wanted = num_threads();
     std::unique_lock<std::mutex> lock(*guard, std::defer_lock);
-    if (count < 2 || wanted < 2 || inside || !lock.try_lock()) {
+    if (count < 2 || wanted < 2 || !lock.try_lock()) {
         const FlushSubnormals flush;
-        for (Index i = 0; i < count && !interrupted(); ++i) task(i);
-        return;
+        return run_in_turn(count, task);
     }
     if (!pool) pool = new ThreadPool(wanted - 1);
-    inside = true;
     pool->run(count, task);
-    inside = false;
 }
 
 }  // namespace
 
 void parallel_for(Index count, const std::function<void(Index)>& task) {
-    if (watch) return run_tasks(count, task);  // a part of another: that one's caller throws
+    if (watch) return run_in_turn(count, task);  // a part of another, whose caller throws
     Watch own;
     watch = &own, is_caller = true;
     try {

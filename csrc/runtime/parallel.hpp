@@ -13,7 +13,8 @@ int num_threads();
 // Runs task(0) ... task(count - 1), the caller taking part; returns when all are done. A call from inside a task, or
 // while another Python thread uses the pool, runs in the caller alone.
 //
-// Throws Interrupted if the signal check said so on the way; then some tasks were not run, or not to their end.
+// Throws what a task threw, or Interrupted if the signal check said so on the way; then some tasks were not run, or not to
+// their end.
 void parallel_for(Index count, const std::function<void(Index)>& task);
 
 struct Interrupted {};

@@ -45,7 +45,10 @@ public:
     Workspace() {
         for (auto& version : versions_) version = kNoVersion;
     }
-    enum Role { kScratch, kStates, kCarry, kInput, kScaledStates, kResetStates, kGradient, kPartials, kInputGradient, kGateWt, kGathered, kHoisted, kRoles };
+    enum Role {
+        kScratch, kStates, kCarry, kInput, kScaledStates, kResetStates, kGradient, kPartials, kInputGradient, kGateWt, kGathered,
+        kHoisted, kRoles
+    };
     enum Pack { kW, kU, kBias, kWt, kUt, kCandidate, kCandidateT, kPacks };
     static constexpr std::int64_t kNoVersion = -1;
 

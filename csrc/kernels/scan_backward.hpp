@@ -1,0 +1,212 @@
+// The time loop backward: a step's tiles start from dA_{s+1} U^T, take in d output_s and end in Cell::backward.
+#pragma once
+
+#include "scan.hpp"
+
+namespace pyrnn {
+namespace PYRNN_ISA_NAMESPACE {
+namespace {
+
+template <class T>
+struct BackwardStep {
+    Index s, time;
+    bool product, direct;        // whether dA_{s+1} exists; whether `direct` holds something
+    const T* d_output;
+    Index ld_output;
+    const T *held;               // h_{s-1}, or null: zero
+    Index ld_held;
+    const T *state, *carry_in, *carry_out;
+    T* gates;
+    const T* z;
+};
+
+// The running gradients of a block of rows, (rows, Hp) each: of h beside what goes through U, and of c.
+template <class T>
+struct Running {
+    T *direct, *carry, *dh;
+};
+
+// A part of the sum dA_{s+1} U^T: over the unit blocks [first, end) of dA.
+struct Span {
+    Index first, end;
+};
+
+// acc += that part for the kRows x kBlocks tile, each gate scaled where recurrent dropout says so (then the span is whole). On
+// the way ask(r) is called once for each row of the tile.
+template <class C, class T, int kRows, int kBlocks, class Ask>
+PYRNN_INLINE void recurrent_product(const RnnBackward<T>& p, Vec<T> (&acc)[kRows][kBlocks], const T* da, Index row, Index block,
+                                    const Span& span, const Ask& ask) {
+    constexpr Index kP = kLanes<T>, kV = C::kInfo.vectors, kU = C::kInfo.u_count, kRun = kU * kP;
+    const Index blocks = blocks_of<T>(p.units), k_all = blocks * kRun, column = block * kP;
+    const T* panel = p.ut_panels + block * k_all * kP;
+    const Index ld_da = p.gates_at.row;
+    da += row * ld_da + C::kInfo.u_first * kP;
+    if (!p.state_scale || p.scale_copies == 1) {
+        Ahead<T> ahead = ahead_of<kRows, kBlocks, 1>(p.streamed, p.ut_panels, block, blocks, k_all, row, p.rows);
+        if (ahead.at) ahead.at += span.first * kRun * ahead.step;
+        const Index width = span.end - span.first, runs = kU == kV && p.gates_at.block == kV * kP ? 1 : width;
+        const Index run = width / runs * kRun;
+        const T *from = da + span.first * p.gates_at.block, *weights = panel + span.first * kRun * kP;
+        for (Index i = 0; i < runs; ++i, from += p.gates_at.block, weights += run * kP) {
+            for (Index r = i; r < kRows; r += runs) ask(r);
+            if (ahead.at) accumulate<1, 0, 1, true>(acc, from, ld_da, weights, k_all * kP, kP, run, ahead);
+            else accumulate<1, 0, 1>(acc, from, ld_da, weights, k_all * kP, kP, run);
+            if (ahead.at) ahead.at += run * ahead.step;
+        }
+        if (!p.state_scale) return;
+    }
+    const Index n = p.units - column;
+    for (Index g = 0; g < (p.scale_copies == 1 ? 1 : kU); ++g) {
+        Vec<T> part[kRows][kBlocks];
+        if (p.scale_copies == 1) {
+#pragma GCC unroll 16
+            for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 4
+                for (int b = 0; b < kBlocks; ++b) part[r][b] = acc[r][b];
+        } else {
+            start(part, static_cast<const T*>(nullptr));
+            for (Index b = 0; b < blocks; ++b)
+                accumulate<1, 0, 1>(part, da + b * p.gates_at.block + g * kP, ld_da, panel + (b * kU + g) * kP * kP, k_all * kP, kP, kP);
+        }
+        const T* scale = p.state_scale + g * p.scale_copy + row * p.units + column;
+#pragma GCC unroll 16
+        for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 4
+            for (int b = 0; b < kBlocks; ++b) {
+                const Vec<T> scaled = rounded<T>(part[r][b] * load_columns(scale + r * p.units + b * kP, n - b * kP));
+                acc[r][b] = g == 0 ? scaled : acc[r][b] + scaled;
+            }
+    }
+}
+
+template <class T, class C, int kBlocks>
+struct BackwardTile {
+    const RnnBackward<T>& p;
+    const BackwardStep<T>& step;
+    const Running<T>& running;
+    bool fused;
+    Span span;
+    Index block;
+
+    template <int kRows>
+    void tile(Index row) {
+        constexpr Index kP = kLanes<T>;
+        const Index column = block * kP, blocks = blocks_of<T>(p.units), hp = blocks * kP, n = p.units - column;
+        T* const sum = running.dh + row * hp + column;
+        Vec<T> dh[kRows][kBlocks];
+        start(dh, static_cast<const T*>(nullptr));
+        if (span.first > 0) add_existing(dh, sum, hp, kBlocks * kP);
+        // What the next step will read and write: asked for row by row during the product, so that it does not hold up the weights.
+        const auto ask = [&](Index r) __attribute__((always_inline)) {
+            if (step.s < 2 || span.end < blocks) return;
+            const Index at = row + r, units = p.units;
+            prefetch_row<kBlocks, C::kInfo.vectors>(step.gates + at * p.gates_at.row + block * p.gates_at.block - p.gates_at.step, p.gates_at);
+            if (const T* h = C::reads(step)) prefetch_row<kBlocks, 1>(h + at * p.steps * units + column - units, Strides{0, 0, kP});
+            if (p.carry) prefetch_row<kBlocks, 2>(step.carry_in + at * p.carry_at.row + block * p.carry_at.block - p.carry_at.step, p.carry_at);
+            if (p.sequences && step.d_output) prefetch_row<kBlocks, 1>(step.d_output + at * step.ld_output + column - units, Strides{0, 0, kP});
+        };
+        if (step.product) recurrent_product<C>(p, dh, step.gates + p.gates_at.step, row, block, span, ask);
+        if (span.end < blocks) return write(dh, sum, hp, kBlocks * kP);
+        if (step.direct) add_existing(dh, running.direct + row * hp + column, hp, kBlocks * kP);
+        if (step.d_output) {
+            const T* d = step.d_output + row * step.ld_output + column;
+            if (p.mask && p.zero_output_for_mask) {
+#pragma GCC unroll 16
+                for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 4
+                    for (int b = 0; b < kBlocks; ++b)
+                        if (p.mask[(row + r) * p.steps + step.time])
+                            dh[r][b] += load_columns(d + r * step.ld_output + b * kP, n - b * kP);
+            } else {
+                add_existing(dh, d, step.ld_output, n);
+            }
+        }
+        if (fused && !p.mask) C::backward(p, step, running, dh, row, block);
+        else write(dh, sum, hp, kBlocks * kP);
+    }
+};
+
+// Calls step_row(row) for every row that is not masked; a masked one passes dh on and has no dA.
+template <class C, class T, class F>
+PYRNN_INLINE void for_kept_rows(const RnnBackward<T>& p, const BackwardStep<T>& step, const Running<T>& running, F step_row) {
+    constexpr Index kWidth = C::kInfo.vectors * kLanes<T>;
+    const Index blocks = blocks_of<T>(p.units), hp = blocks * kLanes<T>;
+    for (Index r = 0; r < p.rows; ++r) {
+        T* direct = running.direct + r * hp;
+        if (p.mask && !p.mask[r * p.steps + step.time]) {
+            for (Index block = 0; block < blocks; ++block)
+                std::memset(step.gates + block * p.gates_at.block + r * p.gates_at.row, 0, kWidth * sizeof(T));
+            std::memcpy(direct, running.dh + r * hp, static_cast<std::size_t>(hp) * sizeof(T));
+        } else {
+            std::memset(direct, 0, static_cast<std::size_t>(hp) * sizeof(T));
+            step_row(r);
+        }
+    }
+}
+
+// Steps under a mask whose activations could have stayed in registers.
+template <class T, class C>
+void finish_masked_rows(const RnnBackward<T>& p, const BackwardStep<T>& step, const Running<T>& running) {
+    constexpr Index kP = kLanes<T>;
+    const Index blocks = blocks_of<T>(p.units);
+    for_kept_rows<C>(p, step, running, [&](Index r) {
+        for (Index block = 0; block < blocks; ++block) {
+            Vec<T> dh[1][1] = {{load(running.dh + (r * blocks + block) * kP)}};
+            C::backward(p, step, running, dh, r, block);
+        }
+    });
+}
+
+template <class T, class C>
+void scan_backward(const RnnBackward<T>& p) {
+    constexpr Index kP = kLanes<T>, kV = C::kInfo.vectors;
+    const Index blocks = blocks_of<T>(p.units), h = p.units, hp = blocks * kP, ld_states = p.steps * h;
+    const bool fused = C::fused(p.activation, p.recurrent_activation);
+    const Running<T> running{p.scratch, p.scratch + p.rows * hp, p.scratch + 2 * p.rows * hp};
+    std::memset(p.scratch, 0, static_cast<std::size_t>(2 * p.rows * hp) * sizeof(T));
+    if (p.d_final_state) copy_rows(running.direct, hp, p.d_final_state, h, p.rows, h);
+    if (p.d_final_carry) copy_rows(running.carry, hp, p.d_final_carry, h, p.rows, h);
+    const bool keeps_direct = C::kDirect || p.mask || !fused;
+    // dA_{s+1} is read again for every pair of unit blocks: of a large layer so much at a time as stays in L2 beside the weights.
+    constexpr Index kSpanBytes = Index{1} << 19;
+    const Index block_bytes = p.rows * kV * kP * static_cast<Index>(sizeof(T)), fitting = kSpanBytes / block_bytes + 1;
+    const Index width = p.streamed && !p.state_scale && fitting < blocks ? fitting : blocks;
+    for (Index s = p.steps - 1; s >= -1; --s) {
+        if (s % kStepsBetweenAsking == kStepsBetweenAsking - 1 && p.interrupted && p.interrupted()) return;
+        BackwardStep<T> step{};
+        step.s = s;
+        step.time = p.backwards ? p.steps - 1 - s : s;
+        step.product = s + 1 < p.steps;
+        step.direct = step.product ? keeps_direct : p.d_final_state != nullptr;
+        step.gates = p.gates + s * p.gates_at.step;
+        if (s >= 0) {
+            if (p.d_output && (p.sequences || s == p.steps - 1)) {
+                step.d_output = p.sequences ? p.d_output + s * h : p.d_output;
+                step.ld_output = p.sequences ? p.steps * h : h;
+            }
+            step.held = s == 0 ? p.initial_state : p.states + (s - 1) * h;
+            step.ld_held = s == 0 ? h : ld_states;
+            step.state = p.states + s * h;
+            if (p.carry) step.carry_in = p.carry + s * p.carry_at.step, step.carry_out = p.carry + (s + 1) * p.carry_at.step;
+            step.z = p.z ? p.z + s * p.gates_at.step : nullptr;
+        }
+        const bool in_registers = fused && s >= 0;
+        const RnnBackward<T>& q = p;
+        const Index piece = step.product ? width : blocks;
+        for (Index first = 0; first < blocks; first += piece) {
+            const Span span{first, first + piece < blocks ? first + piece : blocks};
+            for_blocks<2, 1>(blocks, p.rows, [&](auto wide, Index block) {
+                return BackwardTile<T, C, decltype(wide)::value>{q, step, running, in_registers, span, block};
+            });
+        }
+        if (s < 0) break;
+        if (!fused) C::backward_rows(p, step, running);
+        else if (p.mask) finish_masked_rows<T, C>(p, step, running);
+    }
+    copy_rows(p.d_initial_state, h, running.dh, hp, p.rows, h);
+    if (p.carry) copy_rows(p.d_initial_carry, h, running.carry, hp, p.rows, h);
+}
+
+}  // namespace
+}  // namespace PYRNN_ISA_NAMESPACE
+}  // namespace pyrnn

@@ -1,4 +1,4 @@
-"""What `test_resume` kills: a training with a generator, dropout, noise, a schedule and callbacks, then with arrays.
+"""What `test_kills` kills: a training with a generator, dropout, noise, a schedule and callbacks, then with arrays.
 
 Run with a folder; begins where the backups there stand, and leaves result.npz.
 """

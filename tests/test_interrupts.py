@@ -45,7 +45,7 @@ def test_backward_ends_early(threads: int) -> None:
     *_, saved = backend.rnn_forward("simple_rnn", X, *weights, None, training=True, **options)
     gradients = {"d_kernel": np.full_like(weights[0], np.nan), "d_recurrent_kernel": np.full_like(weights[1], np.nan)}
     dy = np.ones((BATCH, UNITS), np.float32)
-    with interrupted_after(0.1):
+    with interrupted_after(0.03):
         backend.rnn_backward(
             "simple_rnn", X, *weights, saved, dy, d_final_state=None, d_bias=None, need_dx=False, **gradients, **options
         )
@@ -59,7 +59,7 @@ def test_a_model_goes_on_after_an_interrupt() -> None:
     model.compile("sgd", "mse")
     y = np.ones((BATCH, 1), np.float32)
     expected, before = model.predict(X[:, :50], verbose=0), model.get_weights()
-    with interrupted_after(0.1):
+    with interrupted_after(0.03):
         model.fit(X, y, epochs=1, batch_size=BATCH, verbose=0)
     assert all(np.array_equal(old, new) for old, new in zip(before, model.get_weights(), strict=True))
     assert model.predict(X[:, :50], verbose=0).tobytes() == expected.tobytes()

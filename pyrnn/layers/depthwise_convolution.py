@@ -1,7 +1,6 @@
 """Convolutions over time with kernels of their own for each channel: DepthwiseConv1D and SeparableConv1D.
 
-They go tap by tap over whole arrays in NumPy: a channel's product is too thin for a matrix product to pay. A step of
-16 or 64 channels takes a third of what one call of the kernel for each channel would take, or less.
+They go tap by tap over whole arrays in NumPy: a channel's product is too thin for a matrix product to pay.
 """
 
 from __future__ import annotations
@@ -25,7 +24,6 @@ class _Depthwise(Affine):
     axes = ("batch", "time", "channels")
     kernel_name = "kernel"
 
-    @checked()
     def __init__(
         self,
         kernel_size: Any,
@@ -67,9 +65,8 @@ class _Depthwise(Affine):
         self.depthwise_initializer = self.kernel_initializer
         self.depthwise_regularizer = self.kernel_regularizer
         self.depthwise_constraint = self.kernel_constraint
-        self._windows: tuple[Any, ...] | None = (
-            None  # padded x, each channel D times; the steps of each tap; those of x
-        )
+        # Padded x, each channel D times; the steps of each tap; those of x.
+        self._windows: tuple[Any, ...] | None = None
 
     def _steps(self, time: int) -> tuple[int, int, int]:
         size, stride, dilation = self.kernel_size[0], self.strides[0], self.dilation_rate[0]

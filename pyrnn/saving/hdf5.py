@@ -134,14 +134,9 @@ def matched(
     return []
 
 
-def read_arrays(datasets: list[Any], source: str) -> list[Any]:
-    """The numbers of the arrays of a file.
-
-    Raises:
-        ValueError: if they are damaged.
-    """
-    with reading(source):
-        return [np.asarray(dataset[()]) for dataset in datasets]
+def read_arrays(datasets: list[Any]) -> list[Any]:
+    """The numbers of the arrays of an open file."""
+    return [np.asarray(dataset[()]) for dataset in datasets]
 
 
 def assign(model: Sequential, weights: list[Weight], values: list[Any]) -> None:

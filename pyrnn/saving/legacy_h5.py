@@ -27,7 +27,6 @@ from pyrnn.saving.hdf5 import (
     matched_state,
     opened,
     read_arrays,
-    reading,
     require_built,
 )
 from pyrnn.saving.state import BLOCK, read_state, sealed, write_state
@@ -132,7 +131,7 @@ def load_weights(model: Sequential, content: bytes, source: str, skip_mismatch: 
         ValueError: if the file is damaged or does not fit the model, which is unchanged then.
     """
     require_built(model, source)
-    with opened(content, source) as file, reading(source):
+    with opened(content, source) as file:
         _assign(model, group_at(file, "model_weights") or file, source, skip_mismatch, by_name)
 
 
@@ -149,7 +148,7 @@ def _assign(model: Sequential, group: Any, source: str, skip_mismatch: bool, by_
     pending = [
         pair for layer, found in pairs for pair in matched(layer.name, _weights(layer), found, source, skip_mismatch)
     ]
-    assign(model, [weight for weight, _ in pending], read_arrays([dataset for _, dataset in pending], source))
+    assign(model, [weight for weight, _ in pending], read_arrays([dataset for _, dataset in pending]))
 
 
 def load_model(path: str, compile: bool) -> Sequential:
@@ -162,7 +161,7 @@ def load_model(path: str, compile: bool) -> Sequential:
     with open(path, "rb") as handle:
         content = handle.read()
     budget = 2 * claimed_bytes(content, source) + SMALL
-    with opened(content, source) as file, reading(source), at_most(budget):
+    with opened(content, source) as file, at_most(budget):
         if "model_config" not in file.attrs:
             raise ValueError(f"{source} holds no model but weights alone: build the model and call load_weights")
         try:
@@ -197,6 +196,6 @@ def _restore_optimizer(model: Sequential, file: Any, source: str) -> None:
     if group is None or model.optimizer is None:
         return
     # Keras 2 kept others: its optimizers start anew, as in Keras 3.
-    state = read_arrays(matched_state(model, _datasets(group, source), source, skip_others=True), source)
+    state = read_arrays(matched_state(model, _datasets(group, source), source, skip_others=True))
     if state:
         model.optimizer.set_variables(state)

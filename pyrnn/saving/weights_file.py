@@ -90,7 +90,7 @@ def read_weights(
         ValueError: if the file is damaged or does not fit the model, which is unchanged then.
     """
     require_built(model, source)
-    with opened(content, source) as file, reading(source):
+    with opened(content, source) as file:
         pending: list[tuple[Weight, Any]] = []
         for group, layer in _layer_groups(model):
             for path, _, weights in layer.variable_groups():
@@ -98,8 +98,8 @@ def read_weights(
                 pending += matched(layer.name, weights, datasets, source, skip_mismatch)
         kept = _numbered(file, "optimizer/vars", source) if with_optimizer else []
         kept = matched_state(model, kept, source, skip_others=False)
-        values = read_arrays([dataset for _, dataset in pending], source)
-        state = read_arrays(kept, source)
+        values = read_arrays([dataset for _, dataset in pending])
+        state = read_arrays(kept)
     if state and model.optimizer is not None:
         with reading(source):
             model.optimizer.set_variables(state)

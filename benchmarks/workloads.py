@@ -99,6 +99,7 @@ class Workload:
                 go_backwards=False,
                 return_sequences=layer + 1 < len(self.units),
                 zero_output_for_mask=False,
+                checkpoint_steps=None,
                 training=False,
                 workspace=None,
                 version=None,

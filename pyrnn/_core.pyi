@@ -34,10 +34,11 @@ def rnn_forward(
     go_backwards: bool,
     return_sequences: bool,
     zero_output_for_mask: bool,
+    checkpoint_steps: int | None,
     training: bool,
     workspace: Workspace,
     version: int | None,
-) -> tuple[Array, tuple[Array, ...], tuple[Array, ...]]:
+) -> tuple[Array, tuple[Array, ...], tuple[Array | None, ...]]:
     """A recurrent layer over whole sequences.
 
     simple_rnn: h_t = act(x_t W + b + h_{t-1} U). lstm: gates i, f, c, o. gru and gru_reset_before: gates z, r, h.
@@ -54,6 +55,8 @@ def rnn_forward(
         go_backwards: walk time from the end; output and mask follow the walk's order as in Keras
             (output[:, 0] belongs to x[:, T-1], and step s reads mask[:, T-1-s]).
         zero_output_for_mask: output 0 at masked steps, also as the last output (states are still kept).
+        checkpoint_steps: training keeps the states after every so many steps alone and backward computes the rest
+            again, with the same bits (how the core rounds it up stands in `pyrnn.layers.recurrent`); None: all is kept.
         training: keep what backward needs.
         workspace: scratch; version: of the weights (None: never reuse packed weights).
 
@@ -67,7 +70,8 @@ def rnn_backward(
     x: Array,
     kernel: Array,
     recurrent_kernel: Array,
-    saved: Sequence[Array],
+    bias: Array | None,
+    saved: Sequence[Array | None],
     d_output: Array | None,
     *,
     activation: str,
@@ -79,6 +83,7 @@ def rnn_backward(
     go_backwards: bool,
     return_sequences: bool,
     zero_output_for_mask: bool,
+    checkpoint_steps: int | None,
     d_final_state: Sequence[Array | None] | None,
     d_kernel: Array,
     d_recurrent_kernel: Array,

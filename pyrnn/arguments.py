@@ -356,7 +356,7 @@ _constraint = registered("constraints", "weight")
 
 _SIZES = (
     "units filters output_dim input_length num_classes num_labels sequence_length sequence_stride sampling_rate "
-    "length stride batch_size size dpi max_queue_size k depth_multiplier"
+    "length stride batch_size size dpi max_queue_size k depth_multiplier checkpoint_steps"
 )
 _COUNTS = "epochs steps steps_per_epoch validation_steps validation_batch_size steps_per_execution patience_steps"
 _FLAGS = (

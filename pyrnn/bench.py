@@ -140,6 +140,7 @@ class Stack:
                 sequences[i],
                 self.w[3 * i],
                 self.w[3 * i + 1],
+                self.w[3 * i + 2],
                 saved[i],
                 d_output,
                 d_final_state=None,
@@ -176,6 +177,7 @@ class Stack:
             "go_backwards": False,
             "return_sequences": layer + 1 < len(self.case.units),
             "zero_output_for_mask": False,
+            "checkpoint_steps": None,
             "workspace": self.workspaces[layer],
             "version": version,
         }

@@ -32,22 +32,33 @@ def interrupted_after(seconds: float) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("any_thread_count")
+@pytest.mark.parametrize("checkpoint_steps", [None, 100])
 @pytest.mark.parametrize("threads", [1, 2])
-def test_backward_ends_early(threads: int) -> None:
+def test_backward_ends_early(threads: int, checkpoint_steps: int | None) -> None:
     backend.set_num_threads(threads)
     rng = np.random.default_rng(1)
     weights = [rng.normal(size=(rows, UNITS)).astype(np.float32) / 16 for rows in (1, UNITS)]
     options = {
         "activation": "tanh", "recurrent_activation": None, "initial_state": None, "mask": None, "input_scale": None,
         "state_scale": None, "go_backwards": False, "return_sequences": False, "zero_output_for_mask": False,
-        "workspace": backend.Workspace(), "version": 1,
+        "checkpoint_steps": checkpoint_steps, "workspace": backend.Workspace(), "version": 1,
     }  # fmt: skip
     *_, saved = backend.rnn_forward("simple_rnn", X, *weights, None, training=True, **options)
     gradients = {"d_kernel": np.full_like(weights[0], np.nan), "d_recurrent_kernel": np.full_like(weights[1], np.nan)}
     dy = np.ones((BATCH, UNITS), np.float32)
     with interrupted_after(0.03):
         backend.rnn_backward(
-            "simple_rnn", X, *weights, saved, dy, d_final_state=None, d_bias=None, need_dx=False, **gradients, **options
+            "simple_rnn",
+            X,
+            *weights,
+            None,
+            saved,
+            dy,
+            d_final_state=None,
+            d_bias=None,
+            need_dx=False,
+            **gradients,
+            **options,
         )
     assert all(np.isnan(gradient).all() for gradient in gradients.values()), "backward ran to its end"
 

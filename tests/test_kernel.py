@@ -66,6 +66,7 @@ def make_rnn(cell: str, shape: tuple[int, ...], option: dict[str, Any], *activat
         "go_backwards": option.get("go_backwards", False),
         "return_sequences": option.get("return_sequences", True),
         "zero_output_for_mask": option.get("zero_output_for_mask", False),
+        "checkpoint_steps": None,
         "activation": activations[0] if activations else "tanh",
         "recurrent_activation": None if kind.gates == 1 else activations[1] if len(activations) > 1 else "sigmoid",
         "d_output": rng.standard_normal((b, t, h)),
@@ -96,7 +97,7 @@ def run_rnn(module: Any, problem: dict[str, Any], dtype: str, need_dx: bool = Tr
         "d_bias": None if bias is None else np.full_like(bias, np.nan),
     }
     dx, d_initial = module.rnn_backward(
-        cell, *arrays, saved, d_output, d_final_state=d_final, need_dx=need_dx, **gradients, **options
+        cell, *arrays, bias, saved, d_output, d_final_state=d_final, need_dx=need_dx, **gradients, **options
     )
     found = {"output": output, "state": np.stack(states), "dx": dx, "d_initial": np.stack(d_initial), **gradients}
     return {name: value for name, value in found.items() if value is not None}

@@ -68,8 +68,10 @@ struct GemmTn {
 constexpr Index kGemmTnChunk = 256, kGemmTnGap = 3;
 constexpr Index gemm_tn_scratch(Index m) { return (kGemmTnChunk + kGemmTnGap) * m + 64; }  // and a vector beyond the end
 
-// One block of batch rows of a recurrent layer through all time steps. Pointers start at the block's first row. V is the
-// cell's number of vectors (abi/cell.hpp). Step s, in the order of the walk, reads time s, or T-1-s if backwards.
+// One block of batch rows of a recurrent layer through T time steps, which may be a part of a longer sequence: rows of an array
+// of all steps stand at strides of their own (x_row, mask_row, ...), and pointers start at the block's first row and the part's
+// first step, those of x and the mask at its first time. V is the cell's number of vectors (abi/cell.hpp). Step s, in the order
+// of the walk, reads time s, or T-1-s if backwards.
 //
 // What training keeps for a row of the batch, a step and a unit block is V vectors of gates and of z, and two of carry: c and
 // act(c) (c alone where nothing is kept). The runtime says at which strides: by rows, [row][step][unit block], where a layer is
@@ -90,17 +92,20 @@ template <class T>
 struct RnnForward {
     Index rows, steps, features, units;
     const T* x;
-    Index x_copy;
+    Index x_row, x_copy;
     bool backwards;
     const T *w_panels, *u_panels, *bias;  // bias: [Hp / P][V][P], or null
     const T* candidate_panels;            // U of the candidate, where it reads r * h (gru_reset_before)
     const T* initial_state;               // (rows, H) or null
+    Index initial_row;
     const unsigned char* mask;
+    Index mask_row;
     const T* state_scale;  // (scale_copies, rows of the whole batch, H) or null: multiplies h where it enters U
     Index scale_copies, scale_copy;
     T* states;
-    Index slots;
+    Index slots, state_row;
     T* output;
+    Index output_row;
     T* carry;
     Index carry_slots;
     Strides carry_at;  // of slots instead of steps
@@ -115,27 +120,33 @@ struct RnnForward {
     bool (*interrupted)();  // asked every kStepsBetweenAsking steps, if not null: whether to return early
 };
 
-// Its BPTT. gates become dA; states, carry, z and the strides are as in forward.
+// Its BPTT. gates become dA; states (all T), carry, z and the strides are as in forward.
 template <class T>
 struct RnnBackward {
     Index rows, steps, units;
+    bool continues;  // a later part came before: its first dA stands behind this one's last, its running gradients in scratch
     const T* states;
+    Index state_row;
     const T* initial_state;
+    Index initial_row;
     const T* carry;  // T + 1 slots
     Strides carry_at;
     T* gates;  // in: as kept; out: dA. A cell of one vector reads states instead and only writes here.
     const T* z;
     Strides gates_at;
-    const T* d_output;  // (rows, T, H) if sequences, else (rows, H); null: zero
+    const T* d_output;  // (rows, T, H) if sequences, else (rows, H) of the last step; null: zero
+    Index d_output_row;
     bool sequences, zero_output_for_mask;
     const T *d_final_state, *d_final_carry;  // (rows, H) or null
     const unsigned char* mask;
+    Index mask_row;
     bool backwards;
     const T* state_scale;
     Index scale_copies, scale_copy;
     const T *ut_panels, *candidate_t_panels;  // U^T, its rows in the order of a row of gates
     T* reset_states;                          // (rows, T, H): r * h_{t-1}, for the candidate's dU; or null
-    T *d_initial_state, *d_initial_carry;     // (rows, H)
+    Index reset_row;
+    T *d_initial_state, *d_initial_carry;     // (rows, H); null where an earlier part follows
     T* scratch;                               // scratch_size(rows, Hp)
     Activation activation, recurrent_activation;
     bool streamed;  // as in forward

@@ -49,7 +49,7 @@ struct Options {
     std::string activation;
     py::object recurrent_activation, initial_state, mask, input_scale, state_scale;
     bool go_backwards, return_sequences, zero_output_for_mask;
-    py::object version;
+    py::object checkpoint_steps, version;
 };
 
 // None, or the arrays of a sequence.
@@ -99,22 +99,31 @@ Rnn<T> problem(const std::string& cell_name, const py::array& x, const py::array
     p.state_scale = scale_of<T>(o.state_scale, "state_scale", gates, b, h, p.state_copies);
     p.mask = reinterpret_cast<const unsigned char*>(pointer<bool>(o.mask, "mask", {b, t}, "(batch, time)", true));
     p.backwards = o.go_backwards, p.sequences = o.return_sequences, p.zero_output_for_mask = o.zero_output_for_mask;
+    if (!o.checkpoint_steps.is_none()) {
+        p.checkpoint_steps = integer_of(o.checkpoint_steps, "checkpoint_steps");
+        require_size(p.checkpoint_steps, "checkpoint_steps");
+    }
     p.version = version_of(o.version);
     return p;
 }
 
-// The shapes of what training keeps: states, gates, carry, z; empty where the cell or the activations need none.
+// The shapes of what training keeps: states, gates, carry and z, or checkpoints; empty where there are none.
 struct KeptShapes {
-    Shape states, gates, carry, z;
+    Shape states, gates, carry, z, checkpoints, carry_checkpoints;
 };
 template <class T>
 KeptShapes kept_shapes(const Rnn<T>& p) {
     const CellInfo& cell = info(p.cell);
-    const bool keep_z = needs_preactivation(p.activation) || (cell.gates > 1 && needs_preactivation(p.recurrent_activation));
-    KeptShapes shapes{{p.batch, p.steps, p.units}, {}, {}, {}};
+    KeptShapes shapes;
+    if (const Index count = checkpoint_count(p)) {
+        shapes.checkpoints = {p.batch, count, p.units};
+        if (cell.states == 2) shapes.carry_checkpoints = shapes.checkpoints;
+        return shapes;
+    }
+    shapes.states = {p.batch, p.steps, p.units};
     if (cell.vectors > 1) shapes.gates = {gates_size(p)};
     if (cell.states == 2) shapes.carry = {carry_size(p)};
-    if (keep_z) shapes.z = {gates_size(p)};
+    if (keeps_preactivations(p)) shapes.z = {gates_size(p)};
     return shapes;
 }
 
@@ -147,17 +156,19 @@ py::object new_array(const Shape& shape, bool wanted, T*& data, const Workspace&
 
 template <class T>
 py::tuple forward(const Rnn<T>& p, bool training, Workspace& workspace) {
-    const Shape one{p.batch, p.units};
+    const Shape all{p.batch, p.steps, p.units}, one{p.batch, p.units};
     const CellInfo& cell = info(p.cell);
-    const bool zeroed = p.mask && p.zero_output_for_mask;
-    const KeptShapes shapes = kept_shapes(p);
+    const bool separate = !p.sequences || (p.mask && p.zero_output_for_mask);
+    const KeptShapes shapes = training ? kept_shapes(p) : KeptShapes{};
     RnnKept<T> kept{};
     T *output_data = nullptr, *final_data = nullptr, *carry_data = nullptr;
-    const py::object states = new_array(shapes.states, training || p.sequences || zeroed, kept.states, workspace);
+    const py::object states = new_array(all, !shapes.states.empty() || !separate, kept.states, workspace);
     const py::object gates = new_array(shapes.gates, training, kept.gates, workspace);
     const py::object carry = new_array(shapes.carry, training, kept.carry, workspace);
     const py::object z = new_array(shapes.z, training, kept.z, workspace);
-    const py::object output = new_array(shapes.states, zeroed, output_data, workspace);
+    const py::object checkpoints = new_array(shapes.checkpoints, training, kept.checkpoints, workspace);
+    const py::object carry_checkpoints = new_array(shapes.carry_checkpoints, training, kept.carry_checkpoints, workspace);
+    const py::object output = new_array(p.sequences ? all : one, separate, output_data, workspace);
     const py::object final_state = new_array(one, true, final_data, workspace);
     const py::object final_carry = new_array(one, cell.states == 2, carry_data, workspace);
     {
@@ -165,14 +176,10 @@ py::tuple forward(const Rnn<T>& p, bool training, Workspace& workspace) {
         Borrowed ws(workspace);
         rnn_forward(p, kept, output_data, final_data, carry_data, *ws);
     }
-    py::object result;
-    if (p.sequences) result = zeroed ? output : states;
-    else if (zeroed)
-        result = output.attr("__getitem__")(py::make_tuple(py::slice(py::none(), py::none(), py::none()), -1)).attr("copy")();
-    else result = final_state.attr("copy")();
     py::tuple saved;
-    if (training) saved = py::make_tuple(states, gates, carry, z);
-    return py::make_tuple(result, states_tuple(final_state, final_carry), saved);
+    if (!shapes.checkpoints.empty()) saved = py::make_tuple(checkpoints, carry_checkpoints);
+    else if (training) saved = py::make_tuple(states, gates, carry, z);
+    return py::make_tuple(separate ? output : states, states_tuple(final_state, final_carry), saved);
 }
 
 template <class T>
@@ -188,10 +195,19 @@ py::tuple backward(const Rnn<T>& p, const py::tuple& saved, const py::object& d_
     const CellInfo& cell = info(p.cell);
     const Index width = cell.gates * p.units;
     const Shape all{p.batch, p.steps, p.units}, one{p.batch, p.units};
-    if (saved.size() != 4) throw py::value_error("saved must be what rnn_forward(training=True) returned");
     const KeptShapes shapes = kept_shapes(p);
-    const RnnKept<T> kept{kept_array<T>(saved, 0, "saved[0]", shapes.states), kept_array<T>(saved, 1, "saved[1]", shapes.gates, true),
-                          kept_array<T>(saved, 2, "saved[2]", shapes.carry), kept_array<T>(saved, 3, "saved[3]", shapes.z)};
+    const bool checkpointed = !shapes.checkpoints.empty();
+    if (saved.size() != (checkpointed ? 2 : 4)) throw py::value_error("saved must be what rnn_forward(training=True) returned");
+    RnnKept<T> kept{};
+    if (checkpointed) {
+        kept.checkpoints = kept_array<T>(saved, 0, "saved[0]", shapes.checkpoints);
+        kept.carry_checkpoints = kept_array<T>(saved, 1, "saved[1]", shapes.carry_checkpoints);
+    } else {
+        kept.states = kept_array<T>(saved, 0, "saved[0]", shapes.states);
+        kept.gates = kept_array<T>(saved, 1, "saved[1]", shapes.gates, true);
+        kept.carry = kept_array<T>(saved, 2, "saved[2]", shapes.carry);
+        kept.z = kept_array<T>(saved, 3, "saved[3]", shapes.z);
+    }
     RnnGradients<T> g{};
     g.d_output = p.sequences ? pointer<T>(d_output, "d_output", all, "(batch, time, units)", true)
                              : pointer<T>(d_output, "d_output", one, "(batch, units)", true);
@@ -219,42 +235,42 @@ void bind_rnn(py::module_& m) {
         [](const std::string& cell, const py::object& x, const py::object& kernel, const py::object& recurrent_kernel,
            const py::object& bias, const std::string& activation, py::object recurrent_activation, py::object initial_state, py::object mask,
            py::object input_scale, py::object state_scale, bool go_backwards, bool return_sequences,
-           bool zero_output_for_mask, bool training, Workspace& workspace, py::object version) {
+           bool zero_output_for_mask, py::object checkpoint_steps, bool training, Workspace& workspace, py::object version) {
             const py::array xa = array_of(x, "x"), ka = array_of(kernel, "kernel");
             const py::array ua = array_of(recurrent_kernel, "recurrent_kernel");
             const Options o{activation, recurrent_activation, held(initial_state, "initial_state"), mask, input_scale,
-                            state_scale, go_backwards, return_sequences, zero_output_for_mask, version};
+                            state_scale, go_backwards, return_sequences, zero_output_for_mask, checkpoint_steps, version};
             return is_double(xa, "x") ? forward(problem<double>(cell, xa, ka, ua, bias, o), training, workspace)
                                       : forward(problem<float>(cell, xa, ka, ua, bias, o), training, workspace);
         },
         py::arg("cell"), py::arg("x"), py::arg("kernel"), py::arg("recurrent_kernel"), py::arg("bias"), py::kw_only(),
         py::arg("activation"), py::arg("recurrent_activation"), py::arg("initial_state"), py::arg("mask"), py::arg("input_scale"), py::arg("state_scale"),
-        py::arg("go_backwards"), py::arg("return_sequences"), py::arg("zero_output_for_mask"), py::arg("training"),
-        py::arg("workspace"), py::arg("version"));
+        py::arg("go_backwards"), py::arg("return_sequences"), py::arg("zero_output_for_mask"), py::arg("checkpoint_steps"),
+        py::arg("training"), py::arg("workspace"), py::arg("version"));
     m.def(
         "rnn_backward",
         [](const std::string& cell, const py::object& x, const py::object& kernel, const py::object& recurrent_kernel,
-           const py::object& kept, const py::object& d_output, const std::string& activation, py::object recurrent_activation, py::object initial_state,
+           const py::object& bias, const py::object& kept, const py::object& d_output, const std::string& activation, py::object recurrent_activation, py::object initial_state,
            py::object mask, py::object input_scale, py::object state_scale, bool go_backwards, bool return_sequences,
-           bool zero_output_for_mask, py::object d_final_state, const py::object& d_kernel,
+           bool zero_output_for_mask, py::object checkpoint_steps, py::object d_final_state, const py::object& d_kernel,
            const py::object& d_recurrent_kernel, const py::object& d_bias, bool need_dx, Workspace& workspace,
            py::object version) {
             const py::array xa = array_of(x, "x"), ka = array_of(kernel, "kernel");
             const py::array ua = array_of(recurrent_kernel, "recurrent_kernel");
             const Options o{activation, recurrent_activation, held(initial_state, "initial_state"), mask, input_scale,
-                            state_scale, go_backwards, return_sequences, zero_output_for_mask, version};
+                            state_scale, go_backwards, return_sequences, zero_output_for_mask, checkpoint_steps, version};
             const py::tuple saved = tuple_of(kept, "saved");
             d_final_state = held(d_final_state, "d_final_state");
-            const py::none no_bias;
             return is_double(xa, "x")
-                       ? backward(problem<double>(cell, xa, ka, ua, no_bias, o), saved, d_output, d_final_state,
+                       ? backward(problem<double>(cell, xa, ka, ua, bias, o), saved, d_output, d_final_state,
                                   d_kernel, d_recurrent_kernel, d_bias, need_dx, workspace)
-                       : backward(problem<float>(cell, xa, ka, ua, no_bias, o), saved, d_output, d_final_state,
+                       : backward(problem<float>(cell, xa, ka, ua, bias, o), saved, d_output, d_final_state,
                                   d_kernel, d_recurrent_kernel, d_bias, need_dx, workspace);
         },
-        py::arg("cell"), py::arg("x"), py::arg("kernel"), py::arg("recurrent_kernel"), py::arg("saved"), py::arg("d_output"),
+        py::arg("cell"), py::arg("x"), py::arg("kernel"), py::arg("recurrent_kernel"), py::arg("bias"), py::arg("saved"), py::arg("d_output"),
         py::kw_only(), py::arg("activation"), py::arg("recurrent_activation"), py::arg("initial_state"), py::arg("mask"), py::arg("input_scale"),
         py::arg("state_scale"), py::arg("go_backwards"), py::arg("return_sequences"), py::arg("zero_output_for_mask"),
+        py::arg("checkpoint_steps"),
         py::arg("d_final_state"), py::arg("d_kernel"), py::arg("d_recurrent_kernel"), py::arg("d_bias"), py::arg("need_dx"),
         py::arg("workspace"), py::arg("version"));
 }

@@ -52,7 +52,7 @@ struct Gru {
     PYRNN_INLINE static void forward(const RnnForward<T>& p, const ForwardStep<T>& step, Vec<T> (&acc)[kRows][kCols], Index row,
                                      Index block) {
         constexpr Index kP = kLanes<T>;
-        const Index ld_state = p.slots * p.units;
+        const Index ld_state = p.state_row;
         constexpr int kBlocks = kCols / kV;
         side_by_side<kRows * kBlocks>([&](auto first, auto count) __attribute__((always_inline)) {
             constexpr int kFirst = decltype(first)::value, kCount = decltype(count)::value;
@@ -88,7 +88,7 @@ struct Gru {
         for (Index i = 0; i < p.rows; ++i) {
             const GateRow<kV, T> gates(step.gates, step.gates_at, i);
             const GateRow<kV, T> pre(step.z, p.gates_at, i);
-            T* h = step.state + i * p.slots * p.units;
+            T* h = step.state + i * p.state_row;
             const T* held = step.held ? step.held + i * step.ld_held : nullptr;
             activate_gate<kV>(p.recurrent_activation, gates, kZ, p.units, temporary);
             activate_gate<kV>(p.recurrent_activation, gates, kR, p.units, temporary);
@@ -186,7 +186,7 @@ struct GruResetBefore {
         for (Index i = 0; i < p.rows; ++i) {
             const GateRow<kV, T> gates(step.gates, step.gates_at, i);
             const GateRow<kV, T> pre(step.z, p.gates_at, i);
-            T* h = step.state + i * p.slots * units;
+            T* h = step.state + i * p.state_row;
             const T* held = step.held ? step.held + i * step.ld_held : nullptr;
             for (Index u = 0; u < units; ++u) {
                 T& g = gates(kG, u);
@@ -217,8 +217,8 @@ struct GruResetBefore {
         });
         gemm<T>({da, hp, p.rows, 1, hp, 0, p.candidate_t_panels, nullptr, units, product, hp, nullptr, Activation::kLinear, false});
         for (Index i = 0; i < p.rows; ++i) {
-            T* reset = p.reset_states + (i * p.steps + step.s) * units;
-            if (p.mask && !p.mask[i * p.steps + step.time]) {
+            T* reset = p.reset_states + i * p.reset_row + step.s * units;
+            if (p.mask && !p.mask[i * p.mask_row + step.time]) {
                 for (Index u = 0; u < units; ++u) reset[u] = T(0);
                 continue;
             }

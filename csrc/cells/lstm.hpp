@@ -28,7 +28,7 @@ struct Lstm {
     PYRNN_INLINE static void forward(const RnnForward<T>& p, const ForwardStep<T>& step, Vec<T> (&acc)[kRows][kCols], Index row,
                                      Index block) {
         constexpr Index kP = kLanes<T>;
-        const Index ld_state = p.slots * p.units;
+        const Index ld_state = p.state_row;
         constexpr int kBlocks = kCols / kV;
         side_by_side<kRows * kBlocks>([&](auto first, auto count) __attribute__((always_inline)) {
             constexpr int kFirst = decltype(first)::value, kCount = decltype(count)::value;
@@ -71,7 +71,7 @@ struct Lstm {
         T* temporary = p.scratch + 10 * p.rows * hp;
         for (Index r = 0; r < p.rows; ++r) {
             const GateRow<kV, T> gates(step.gates, step.gates_at, r);
-            T* h = step.state + r * p.slots * p.units;
+            T* h = step.state + r * p.state_row;
             for (int j = 0; j < kV; ++j)
                 activate_gate<kV>(j == kG ? p.activation : p.recurrent_activation, gates, j, p.units, temporary);
             for (Index b = 0; b < blocks_of<T>(p.units); ++b) {

@@ -22,7 +22,7 @@ struct SimpleRnn {
     template <class T, int kRows, int kBlocks>
     PYRNN_INLINE static void forward(const RnnForward<T>& p, const ForwardStep<T>& step, Vec<T> (&acc)[kRows][kBlocks], Index row,
                                      Index block) {
-        const Index ld_state = p.slots * p.units, column = block * kLanes<T>;
+        const Index ld_state = p.state_row, column = block * kLanes<T>;
         activate_registers<T>(p.activation, acc);
         write(acc, step.state + row * ld_state + column, ld_state, p.units - column);
     }
@@ -34,7 +34,7 @@ struct SimpleRnn {
         for (Index r = 0; r < p.rows; ++r) {
             const GateRow<1, T> gates(step.gates, step.gates_at, r);
             for (Index b = 0; b * kLanes<T> < p.units; ++b) store(temporary + b * kLanes<T>, load(gates.vector(b, 0)));
-            activate(p.activation, temporary, p.units, step.state + r * p.slots * p.units, p.units, 1, p.units);
+            activate(p.activation, temporary, p.units, step.state + r * p.state_row, p.units, 1, p.units);
         }
     }
 
@@ -42,7 +42,7 @@ struct SimpleRnn {
     PYRNN_INLINE static void backward(const RnnBackward<T>& p, const BackwardStep<T>& step, const Running<T>&,
                                       Vec<T> (&dh)[kRows][kBlocks], Index row, Index block) {
         constexpr Index kP = kLanes<T>;
-        const Index ld = p.steps * p.units, column = block * kP, n = p.units - column;
+        const Index ld = p.state_row, column = block * kP, n = p.units - column;
         const T* h = step.state + row * ld + column;
         differentiate_registers<T>(p.activation, dh, h, ld, n);
         write_gates<1>(dh, step.gates + row * p.gates_at.row + block * p.gates_at.block, p.gates_at);
@@ -59,7 +59,7 @@ struct SimpleRnn {
             if (step.z)
                 for (Index b = 0; b < blocks; ++b) store(z + b * kP, load(pre.vector(b, 0)));
             store(da + hp - kP, Vec<T>{});
-            derivative_row(p.activation, step.state + r * p.steps * p.units, step.z ? z : nullptr, running.dh + r * hp, da, p.units);
+            derivative_row(p.activation, step.state + r * p.state_row, step.z ? z : nullptr, running.dh + r * hp, da, p.units);
             for (Index b = 0; b < blocks; ++b) store(gates.vector(b, 0), load(da + b * kP));
         });
     }

@@ -101,7 +101,7 @@ struct BackwardTile {
             if (step.s < 2 || span.end < blocks) return;
             const Index at = row + r, units = p.units;
             prefetch_row<kBlocks, C::kInfo.vectors>(step.gates + at * p.gates_at.row + block * p.gates_at.block - p.gates_at.step, p.gates_at);
-            if (const T* h = C::reads(step)) prefetch_row<kBlocks, 1>(h + at * p.steps * units + column - units, Strides{0, 0, kP});
+            if (const T* h = C::reads(step)) prefetch_row<kBlocks, 1>(h + at * p.state_row + column - units, Strides{0, 0, kP});
             if (p.carry) prefetch_row<kBlocks, 2>(step.carry_in + at * p.carry_at.row + block * p.carry_at.block - p.carry_at.step, p.carry_at);
             if (p.sequences && step.d_output) prefetch_row<kBlocks, 1>(step.d_output + at * step.ld_output + column - units, Strides{0, 0, kP});
         };
@@ -115,7 +115,7 @@ struct BackwardTile {
                 for (int r = 0; r < kRows; ++r)
 #pragma GCC unroll 4
                     for (int b = 0; b < kBlocks; ++b)
-                        if (p.mask[(row + r) * p.steps + step.time])
+                        if (p.mask[(row + r) * p.mask_row + step.time])
                             dh[r][b] += load_columns(d + r * step.ld_output + b * kP, n - b * kP);
             } else {
                 add_existing(dh, d, step.ld_output, n);
@@ -133,7 +133,7 @@ PYRNN_INLINE void for_kept_rows(const RnnBackward<T>& p, const BackwardStep<T>& 
     const Index blocks = blocks_of<T>(p.units), hp = blocks * kLanes<T>;
     for (Index r = 0; r < p.rows; ++r) {
         T* direct = running.direct + r * hp;
-        if (p.mask && !p.mask[r * p.steps + step.time]) {
+        if (p.mask && !p.mask[r * p.mask_row + step.time]) {
             for (Index block = 0; block < blocks; ++block)
                 std::memset(step.gates + block * p.gates_at.block + r * p.gates_at.row, 0, kWidth * sizeof(T));
             std::memcpy(direct, running.dh + r * hp, static_cast<std::size_t>(hp) * sizeof(T));
@@ -160,32 +160,34 @@ void finish_masked_rows(const RnnBackward<T>& p, const BackwardStep<T>& step, co
 template <class T, class C>
 void scan_backward(const RnnBackward<T>& p) {
     constexpr Index kP = kLanes<T>, kV = C::kInfo.vectors;
-    const Index blocks = blocks_of<T>(p.units), h = p.units, hp = blocks * kP, ld_states = p.steps * h;
+    const Index blocks = blocks_of<T>(p.units), h = p.units, hp = blocks * kP;
     const bool fused = C::fused(p.activation, p.recurrent_activation);
     const Running<T> running{p.scratch, p.scratch + p.rows * hp, p.scratch + 2 * p.rows * hp};
-    std::memset(p.scratch, 0, static_cast<std::size_t>(2 * p.rows * hp) * sizeof(T));
-    if (p.d_final_state) copy_rows(running.direct, hp, p.d_final_state, h, p.rows, h);
-    if (p.d_final_carry) copy_rows(running.carry, hp, p.d_final_carry, h, p.rows, h);
+    if (!p.continues) {
+        std::memset(p.scratch, 0, static_cast<std::size_t>(2 * p.rows * hp) * sizeof(T));
+        if (p.d_final_state) copy_rows(running.direct, hp, p.d_final_state, h, p.rows, h);
+        if (p.d_final_carry) copy_rows(running.carry, hp, p.d_final_carry, h, p.rows, h);
+    }
     const bool keeps_direct = C::kDirect || p.mask || !fused;
     // dA_{s+1} is read again for every pair of unit blocks: of a large layer so much at a time as stays in L2 beside the weights.
     constexpr Index kSpanBytes = Index{1} << 19;
     const Index block_bytes = p.rows * kV * kP * static_cast<Index>(sizeof(T)), fitting = kSpanBytes / block_bytes + 1;
     const Index width = p.streamed && !p.state_scale && fitting < blocks ? fitting : blocks;
-    for (Index s = p.steps - 1; s >= -1; --s) {
+    for (Index s = p.steps - 1; s >= (p.d_initial_state ? -1 : 0); --s) {
         if (s % kStepsBetweenAsking == kStepsBetweenAsking - 1 && p.interrupted && p.interrupted()) return;
         BackwardStep<T> step{};
         step.s = s;
         step.time = p.backwards ? p.steps - 1 - s : s;
-        step.product = s + 1 < p.steps;
+        step.product = p.continues || s + 1 < p.steps;
         step.direct = step.product ? keeps_direct : p.d_final_state != nullptr;
         step.gates = p.gates + s * p.gates_at.step;
         if (s >= 0) {
             if (p.d_output && (p.sequences || s == p.steps - 1)) {
                 step.d_output = p.sequences ? p.d_output + s * h : p.d_output;
-                step.ld_output = p.sequences ? p.steps * h : h;
+                step.ld_output = p.d_output_row;
             }
             step.held = s == 0 ? p.initial_state : p.states + (s - 1) * h;
-            step.ld_held = s == 0 ? h : ld_states;
+            step.ld_held = s == 0 ? p.initial_row : p.state_row;
             step.state = p.states + s * h;
             if (p.carry) step.carry_in = p.carry + s * p.carry_at.step, step.carry_out = p.carry + (s + 1) * p.carry_at.step;
             step.z = p.z ? p.z + s * p.gates_at.step : nullptr;
@@ -203,6 +205,7 @@ void scan_backward(const RnnBackward<T>& p) {
         if (!fused) C::backward_rows(p, step, running);
         else if (p.mask) finish_masked_rows<T, C>(p, step, running);
     }
+    if (!p.d_initial_state) return;
     copy_rows(p.d_initial_state, h, running.dh, hp, p.rows, h);
     if (p.carry) copy_rows(p.d_initial_carry, h, running.carry, hp, p.rows, h);
 }

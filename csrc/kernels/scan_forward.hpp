@@ -58,7 +58,7 @@ struct ForwardTile {
             for (Index r = row; r < row + kRows; ++r) {
                 prefetch_row<kBlocks, kV>(gates + (r - row) * step.gates_at.row, step.gates_at);
                 if (p.carry) prefetch_row<kBlocks, 2>(step.carry_out + r * p.carry_at.row + block * p.carry_at.block, p.carry_at);
-                prefetch_row<kBlocks, 1>(step.state + r * p.slots * p.units + block * kP, Strides{0, 0, kP});
+                prefetch_row<kBlocks, 1>(step.state + r * p.state_row + block * kP, Strides{0, 0, kP});
             }
         constexpr int kGates = C::kInfo.gates, kU = C::kInfo.u_count;
         const Index blocks = blocks_of<T>(p.units);
@@ -104,10 +104,9 @@ PYRNN_INLINE void scale_row(T* out, const T* in, const T* scale, Index n) {
 // Masked rows hold h_{s-1} and c_{s-1}; `output`, where there is one, gets zeros for them.
 template <class T>
 void hold_masked_rows(const RnnForward<T>& p, const ForwardStep<T>& step) {
-    const Index ld_state = p.slots * p.units;
     for (Index r = 0; r < p.rows; ++r) {
-        const bool keep = p.mask[r * p.steps + step.time];
-        T* h = step.state + r * ld_state;
+        const bool keep = p.mask[r * p.mask_row + step.time];
+        T* h = step.state + r * p.state_row;
         if (!keep) {
             for (Index i = 0; i < p.units; ++i) h[i] = step.held ? step.held[r * step.ld_held + i] : T(0);
             if (p.carry)
@@ -117,7 +116,7 @@ void hold_masked_rows(const RnnForward<T>& p, const ForwardStep<T>& step) {
                 }
         }
         if (p.output)
-            for (Index i = 0; i < p.units; ++i) p.output[(r * p.steps + step.s) * p.units + i] = keep ? h[i] : T(0);
+            for (Index i = 0; i < p.units; ++i) p.output[r * p.output_row + step.s * p.units + i] = keep ? h[i] : T(0);
     }
 }
 
@@ -150,7 +149,7 @@ void hoist_input(const RnnForward<T>& p, Index first) {
     const Index steps = left < kHoistedSteps ? left : kHoistedSteps, time = p.backwards ? p.steps - 1 - first : first;
     for (Index r = 0; r < p.rows; ++r)
         for_blocks<kWide, kV>(blocks, steps, [&](auto width, Index block) {
-            return InputTile<T, C, decltype(width)::value>{p, p.x + (r * p.steps + time) * p.features, p.backwards ? -p.features : p.features,
+            return InputTile<T, C, decltype(width)::value>{p, p.x + r * p.x_row + time * p.features, p.backwards ? -p.features : p.features,
                                                            p.hoisted + r * wide, p.rows * wide, block};
         });
 }
@@ -161,7 +160,7 @@ void scan_forward(const RnnForward<T>& p) {
     // With few rows many blocks of units keep enough sums in flight instead. One step of a stream walks one at a time: L1 then
     // still holds the last of them when the next step turns round.
     constexpr int kWideFewRows = 8 / kV, kWideOneStep = kV == 1 ? 8 : 1;
-    const Index blocks = blocks_of<T>(p.units), hp = blocks * kLanes<T>, ld_state = p.slots * p.units;
+    const Index blocks = blocks_of<T>(p.units), hp = blocks * kLanes<T>;
     const bool fused = C::fused(p.activation, p.recurrent_activation);
     T* scaled = p.scratch;                    // (copies, rows, H)
     T* raw = p.scratch + 4 * p.rows * hp;     // (rows, V Hp), where gates are needed and not kept
@@ -170,9 +169,9 @@ void scan_forward(const RnnForward<T>& p) {
         ForwardStep<T> step{};
         step.s = s;
         step.time = p.backwards ? p.steps - 1 - s : s;
-        step.x = p.x + step.time * p.features, step.ld_x = p.steps * p.features;
+        step.x = p.x + step.time * p.features, step.ld_x = p.x_row;
         step.held = s == 0 ? p.initial_state : p.states + ((s - 1) % p.slots) * p.units;
-        step.ld_held = s == 0 ? p.units : ld_state;
+        step.ld_held = s == 0 ? p.initial_row : p.state_row;
         step.entering = step.held, step.ld_entering = step.ld_held;
         step.state = p.states + (s % p.slots) * p.units;
         if (p.carry) {

@@ -19,22 +19,31 @@ struct Rnn {
     const unsigned char* mask;
     bool backwards, sequences, zero_output_for_mask;
     Activation activation, recurrent_activation;
+    Index checkpoint_steps;  // at least every so many steps a state is kept and the rest computed again; 0: all is kept
     std::int64_t version;
 };
+// Whether backward needs more of an activation than its result.
+template <class T>
+bool keeps_preactivations(const Rnn<T>& p) {
+    return needs_preactivation(p.activation) || (info(p.cell).gates > 1 && needs_preactivation(p.recurrent_activation));
+}
 
 // What a training step keeps from forward for backward (abi/problem.hpp): gates only where the cell has more than one
-// vector, carry only where it has two states, z only where an activation needs it. backward overwrites gates.
+// vector, carry only where it has two states, z only where an activation needs it. backward overwrites gates. With checkpoint_count() > 0 it is the states after each of so many pieces of the walk
+// instead, checkpoints and carry_checkpoints (B, count, H).
 template <class T>
 struct RnnKept {
-    T *states, *gates, *carry, *z;
+    T *states, *gates, *carry, *z, *checkpoints, *carry_checkpoints;
 };
 template <class T>
 Index gates_size(const Rnn<T>&);  // elements of gates, and of z
 template <class T>
 Index carry_size(const Rnn<T>&);
+template <class T>
+Index checkpoint_count(const Rnn<T>&);
 
-// kept.states (B, T, H) may be null: then only the final states (B, H) are computed. output (B, T, H) or null where it
-// equals the states. final_carry null for a cell with one state.
+// kept.states (B, T, H) may be null where only the final states (B, H) are wanted. output: (B, T, H) of sequences, or null where
+// it equals the states; else (B, H). final_carry null for a cell with one state.
 template <class T>
 void rnn_forward(const Rnn<T>&, const RnnKept<T>&, T* output, T* final_state, T* final_carry, Workspace&);
 

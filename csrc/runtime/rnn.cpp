@@ -1,79 +1,11 @@
 // A recurrent layer over whole sequences: packs, cuts the batch into blocks, runs the cell, sums the gradients.
-#include <algorithm>
 #include <cstring>
+#include <optional>
 
-#include "operations.hpp"
-#include "packs.hpp"
-#include "parallel.hpp"
+#include "rnn_gradients.hpp"
 
 namespace pyrnn {
 namespace {
-
-template <class T>
-std::size_t bytes(Index count) {
-    return static_cast<std::size_t>(count) * sizeof(T);
-}
-
-// Sizes that follow from the problem. A partial result of the weight gradients is
-//   dW (F, Hp / P, gates, P) | dU (H, Hp / P, u_count, P) | sums of dA (Hp / P, V, P) | dU of the candidate (H, Hp)
-// and where the layer is large, the rows stand behind the unit blocks.
-template <class T>
-struct Sizes {
-    explicit Sizes(const Rnn<T>& p)
-        : cell(info(p.cell)), lanes(kernels<T>().lanes), hp(padded<T>(p.units)), blocks(hp / lanes), width(cell.vectors * hp),
-          w_width(cell.gates * hp), u_width(cell.u_count * hp), candidate(p.cell == Cell::kGruResetBefore),
-          u_at(p.features * w_width), bias_at(u_at + p.units * u_width), candidate_at(bias_at + width),
-          partial(candidate_at + (candidate ? p.units * hp : 0)),
-          large((p.features + p.units) * w_width * static_cast<Index>(sizeof(T)) > kSmallWeightBytes),
-          gates(kept(p.batch, p.steps, cell.vectors * lanes)), carry(kept(p.batch, p.steps + 1, 2 * lanes)) {}
-
-    // How training keeps `vectors` elements for each row, step and unit block (abi/problem.hpp).
-    struct Kept {
-        Strides at;
-        Index size;
-    };
-    Kept kept(Index batch, Index steps, Index vectors) const {
-        // Between two steps: at a power of two apart they would fight for the same sets of a cache.
-        constexpr Index kSetPadding = 17;
-        if (!large) return {{steps * blocks * vectors, blocks * vectors, vectors}, batch * steps * blocks * vectors};
-        const Index step = batch * blocks * vectors + kSetPadding * lanes;
-        return {{vectors, step, batch * vectors}, steps * step};
-    }
-
-    // And a partial result of `rows` rows of weights, `count` gates each: rows of Hp / P unit blocks, or the other way round.
-    Strides sums(Index rows, Index count) const {
-        const Index v = count * lanes;
-        return large ? Strides{v, 0, rows * v} : Strides{blocks * v, 0, v};
-    }
-
-    static constexpr Index kSmallWeightBytes = Index{1} << 20;  // a share of L2
-    const CellInfo& cell;
-    Index lanes, hp, blocks, width, w_width, u_width;
-    bool candidate;
-    Index u_at, bias_at, candidate_at, partial;
-    bool large;  // the weights do not stay in L2 from step to step
-    Kept gates, carry;
-};
-
-// How the work of a problem is cut. While the weights stay in L2, a task takes few rows of the batch, so that their states
-// stay in L1, and sums the weight gradients of its rows right after their backward. Larger weights are streamed in each step,
-// so a task takes all rows that its thread has, and the weight gradients come afterwards, cut by units. Rows do not touch the
-// bits of a result, and how gradients are summed depends on sizes only.
-template <class T>
-struct Cut {
-    Cut(const Rnn<T>& p, const Sizes<T>& z) {
-        constexpr Index kSmallRows = 16, kRowStep = 8;
-        const Index share = (p.batch + num_threads() - 1) / num_threads();
-        rows = z.large ? (share + kRowStep - 1) / kRowStep * kRowStep : kSmallRows;
-        blocks = (p.batch + rows - 1) / rows;
-    }
-    Index rows, blocks;
-};
-// Whether tiles ask ahead for weights; those of a few rows would not ask for all.
-template <class T>
-bool asks_ahead(const Sizes<T>& z, Index rows) {
-    return z.large && rows >= 8;
-}
 
 template <class T>
 struct Panels {
@@ -120,177 +52,146 @@ Panels<T> forward_panels(const Rnn<T>& p, const Sizes<T>& z, Workspace& ws) {
     return panels;
 }
 
-// Keras's gate that the copy j of x belongs to: copies stand in the order of the vectors.
+// Walks blocks of rows forward over parts of the sequence, in scratch of its own.
 template <class T>
-Index input_gate(const Rnn<T>& p, Index j) {
-    return p.input_copies == 1 ? 0 : (j + info(p.cell).x_shift) % info(p.cell).gates;
-}
+class ForwardWalk {
+public:
+    ForwardWalk(const Rnn<T>& p, const Sizes<T>& z, const Cut<T>& cut, Workspace::Role scratch, Workspace& ws)
+        : p_(p), z_(z), panels_(forward_panels(p, z, ws)), scratch_rows_(scratch_size(cut.rows, z.hp)),
+          gathered_rows_(gathered_size(cut.rows, p.features, p.units, z.lanes)),
+          scratch_(ws.scratch<T>(scratch, cut.blocks * scratch_rows_)) {
+        if (asks_ahead(z, cut.rows)) gathered_ = ws.scratch<T>(Workspace::kGathered, cut.blocks * gathered_rows_);
+        // Only the last block can have few rows.
+        if ((p.batch - 1) % cut.rows < kFewRows && p.steps > 1 && p.input_copies == 1)
+            hoisted_ = ws.scratch<T>(Workspace::kHoisted, kHoistedSteps * kFewRows * z.width);
+    }
 
-template <class T>
-void scale_steps(T* out, const T* in, const T* scale, Index batch, Index steps, Index n) {
-    for (Index b = 0; b < batch; ++b, scale += n)
-        for (Index t = 0; t < steps; ++t, in += n, out += n)
-            for (Index i = 0; i < n; ++i) out[i] = in[i] * scale[i];
-}
-
-// x as it enters W: x itself or its copies under dropout, (input_copies, B, T, F).
-template <class T>
-const T* entering_input(const Rnn<T>& p, Workspace& ws) {
-    if (!p.input_scale) return p.x;
-    const Index size = p.batch * p.steps * p.features;
-    T* scaled = ws.scratch<T>(Workspace::kInput, p.input_copies * size);
-    for (Index j = 0; j < p.input_copies; ++j)
-        scale_steps(scaled + j * size, p.x, p.input_scale + input_gate(p, j) * p.batch * p.features, p.batch, p.steps, p.features);
-    return scaled;
-}
-
-// h_{s-1} of the rows [first, last) as it entered U at every step, (state_copies, B, T, H), where dropout changed it.
-template <class T>
-void scale_states(const Rnn<T>& p, const T* states, T* entering, Index first, Index last) {
-    const Index h = p.units, th = p.steps * h;
-    for (Index copy = 0; copy < p.state_copies; ++copy)
-        for (Index b = first; b < last; ++b) {
-            const T* scale = p.state_scale + (copy * p.batch + b) * h;
-            T* out = entering + (copy * p.batch + b) * th;
-            for (Index i = 0; i < h; ++i) out[i] = p.initial_state ? p.initial_state[b * h + i] * scale[i] : T(0);
-            for (Index s = 1; s < p.steps; ++s)
-                for (Index i = 0; i < h; ++i) out[s * h + i] = states[b * th + (s - 1) * h + i] * scale[i];
-        }
-}
-
-// The products X^T dA of some rows of the batch and some blocks of units, added to a partial result.
-template <class T>
-struct WeightGradients {
-    const Rnn<T>& p;
-    const Sizes<T>& z;
-    const T *x, *states;
-    const T *entering, *reset_states;  // or null
-
-    struct Part {
-        const T* da;  // of the first row
-        Index row, rows, block, blocks;
+    // Where a block's states go, and the carry: (row, slots, ...) at the strides, null for a cell of one state.
+    struct Memory {
+        T* states;
+        Index slots, state_row;
+        T* carry;
+        Index carry_slots;
+        Strides carry_at;
+    };
+    // And where they come from: (rows, H) at a stride each; null: zero.
+    struct Start {
+        const T* state;
+        Index state_row;
+        const T* carry;
+        Index carry_row;
     };
 
-    void add(const Part& part, T* partial) const {
-        const CellInfo& cell = z.cell;
-        const Strides& at = z.gates.at;
-        const Index f = p.features, h = p.units, tf = p.steps * f, th = p.steps * h, v = cell.vectors * z.lanes;
-        const Index wide = at.block == v ? part.blocks : 1;  // unit blocks side by side
-        for (Index block = part.block; block < part.block + part.blocks; block += wide) {
-            const T* from = part.da + block * at.block;
-            if (z.large) kernels<T>().add_rows(partial + z.bias_at + block * v, from, at.row, part.rows, at.step, p.steps, wide * v);
-            else kernels<T>().add_rows(partial + z.bias_at + block * v, from, at.step, p.steps, at.row, part.rows, wide * v);
-        }
-        for (Index j = 0; j < p.input_copies; ++j) {
-            const T* from = x + (j * p.batch + part.row) * tf + (p.backwards ? tf - f : 0);
-            product(part, from, tf, p.backwards ? -f : f, f, 0, p.steps, 0, cell.gates, p.input_copies == 1 ? kAll : j, partial);
-        }
-        T* du = partial + z.u_at;
-        if (entering) {
-            for (Index j = 0; j < (p.state_copies == 1 ? 1 : cell.u_count); ++j)
-                product(part, entering + (j * p.batch + part.row) * th, th, h, h, 0, p.steps, cell.u_first, cell.u_count,
-                        p.state_copies == 1 ? kAll : j, du);
-        } else {
-            product(part, states + part.row * th, th, h, h, 1, p.steps - 1, cell.u_first, cell.u_count, kAll, du);
-            if (p.initial_state)
-                product(part, p.initial_state + part.row * h, h, 0, h, 0, 1, cell.u_first, cell.u_count, kAll, du);
-        }
-        if (reset_states)
-            product(part, reset_states + part.row * th, th, h, h, 0, p.steps, 0, 1, kAll, partial + z.candidate_at);
+    // Runs the kernel after set(its problem) has said where to write what training keeps.
+    template <class Set>
+    void run(const Block& block, const Steps& part, const typename EnteringInput<T>::Part& x, const Start& start, const Memory& memory,
+             const Set& set) const {
+        const Index h = p_.units;
+        RnnForward<T> q{};
+        q.rows = block.rows, q.steps = part.count(), q.features = p_.features, q.units = h;
+        q.x = x.x, q.x_row = x.row, q.x_copy = x.copy;
+        q.backwards = p_.backwards;
+        q.w_panels = panels_.w, q.u_panels = panels_.u, q.bias = panels_.bias, q.candidate_panels = panels_.candidate;
+        q.initial_state = start.state, q.initial_row = start.state_row;
+        q.mask = p_.mask ? p_.mask + block.row * p_.steps + first_time(p_, part) : nullptr, q.mask_row = p_.steps;
+        q.state_scale = p_.state_scale ? p_.state_scale + block.row * h : nullptr;
+        q.scale_copies = p_.state_copies, q.scale_copy = p_.batch * h;
+        q.states = memory.states, q.slots = memory.slots, q.state_row = memory.state_row;
+        q.carry = memory.carry, q.carry_slots = memory.carry_slots, q.carry_at = memory.carry_at;
+        q.scratch = scratch_ + block.index * scratch_rows_;
+        q.gathered = gathered_ ? gathered_ + block.index * gathered_rows_ : nullptr;
+        q.hoisted = block.rows <= kFewRows ? hoisted_ : nullptr;
+        q.activation = p_.activation, q.recurrent_activation = p_.recurrent_activation;
+        q.streamed = asks_ahead(z_, block.rows);
+        q.interrupted = interrupted;
+        set(q);
+        for_carry(block, memory, 0, [&](Index row, T* at, Index unit, std::size_t size) {
+            std::memset(at, 0, bytes<T>(z_.lanes));
+            if (start.carry) std::memcpy(at, start.carry + row * start.carry_row + unit, size);
+        });
+        kernels<T>().rnn_forward[static_cast<int>(p_.cell)](q);
+    }
+
+    // Copies the states that the last of `steps` steps left.
+    void take(const Block& block, const Memory& memory, Index steps, T* state, Index state_row, T* carry, Index carry_row) const {
+        const T* last = memory.states + (steps - 1) % memory.slots * p_.units;
+        for (Index r = 0; r < block.rows; ++r) std::memcpy(state + r * state_row, last + r * memory.state_row, bytes<T>(p_.units));
+        for_carry(block, memory, steps % memory.carry_slots, [&](Index row, const T* at, Index unit, std::size_t size) {
+            std::memcpy(carry + row * carry_row + unit, at, size);
+        });
     }
 
 private:
-    static constexpr Index kAll = -1;
-    // c += a^T dA over `steps` steps, the first dA being that of `step`; of the vectors vector .. vector+count-1 either all or
-    // only the one `gate`.
-    void product(const Part& part, const T* a, Index a_row, Index a_step, Index m, Index step, Index steps, Index vector, Index count,
-                 Index gate, T* c) const {
-        if (steps == 0) return;
-        const Strides& at = z.gates.at;
-        const Index lane = gate == kAll ? 0 : gate * z.lanes, run = (gate == kAll ? count : 1) * z.lanes;
-        const bool one_run = !z.large && run == at.block;
-        GemmTn<T> q{};
-        q.a = a, q.b = part.da + step * at.step + part.block * at.block + vector * z.lanes + lane;
-        if (z.large) {
-            q.lda = a_row, q.a_sequence = a_step, q.ldb = at.row, q.b_sequence = at.step, q.sequences = steps, q.rows = part.rows;
-        } else {
-            q.lda = a_step, q.a_sequence = a_row, q.ldb = at.step, q.b_sequence = at.row, q.sequences = part.rows, q.rows = steps;
-        }
-        q.m = m, q.runs = one_run ? 1 : part.blocks, q.run = one_run ? part.blocks * run : run, q.run_offset = at.block;
-        const Strides sums = z.sums(m, count);
-        q.c = c + part.block * sums.block + lane, q.ldc = sums.row, q.c_offset = sums.block;
-        q.scratch = thread_scratch<T, ThreadUse::kStrips>(gemm_tn_scratch(m));
-        q.interrupted = interrupted;
-        kernels<T>().gemm_tn(q);
+    // Calls f(row, carry at the slot, its first unit, their bytes) for each row and unit block.
+    template <class F>
+    void for_carry(const Block& block, const Memory& memory, Index slot, const F& f) const {
+        const Strides& at = memory.carry_at;
+        for (Index r = 0; memory.carry && r < block.rows; ++r)
+            for (Index b = 0; b < z_.blocks; ++b)
+                f(r, memory.carry + r * at.row + slot * at.step + b * at.block, b * z_.lanes,
+                  bytes<T>(std::min(z_.lanes, p_.units - b * z_.lanes)));
+    }
+
+    const Rnn<T>& p_;
+    const Sizes<T>& z_;
+    Panels<T> panels_;
+    Index scratch_rows_, gathered_rows_;
+    T *scratch_, *gathered_ = nullptr, *hoisted_ = nullptr;
+};
+
+// What backward walks over: all steps, as forward kept them, or a window of them that is walked forward again. Step s stands at
+// s % steps; behind the states of a window's rows, and before its first one, there is room for one more (rows begin at s = 0).
+template <class T>
+struct Walked {
+    Index steps;
+    T* states;
+    Index state_row;
+    T *gates, *z;
+    typename Sizes<T>::Kept gates_kept;
+    T* carry;
+    Strides carry_at;
+};
+
+template <class T>
+Walked<T> walked(const Rnn<T>& p, const Sizes<T>& z, const Cut<T>& cut, const RnnKept<T>& kept, Workspace& ws) {
+    const Index h = p.units, rows = cut.task_rows, slots = z.window + 1, vectors = z.cell.vectors * z.lanes;
+    if (!z.checkpointed()) return {p.steps, kept.states, p.steps * h, kept.gates, kept.z, z.gates, kept.carry, z.carry.at};
+    const auto gates = z.kept(rows, slots, vectors), carry = z.kept(rows, slots, 2 * z.lanes);
+    return {z.window,
+            ws.scratch<T>(Workspace::kStates, rows * slots * h) + h,
+            slots * h,
+            z.cell.vectors > 1 ? ws.scratch<T>(Workspace::kGradient, gates.size) : nullptr,
+            keeps_preactivations(p) ? ws.scratch<T>(Workspace::kPreactivations, gates.size) : nullptr,
+            gates,
+            z.cell.states == 2 ? ws.scratch<T>(Workspace::kCarry, carry.size) : nullptr,
+            carry.at};
+}
+
+// dA while backward walks: in the place of the gates where there are any; else of a segment. Step s stands at s % steps, and dA of
+// the first of so many steps is moved behind the last when the steps before them follow.
+template <class T>
+struct Gradient {
+    Index steps;
+    typename Sizes<T>::Kept kept;
+    T* memory;  // or null: the task's own
+    void move(T* da, const Block& block, const Sizes<T>& z) const {
+        const Strides& at = kept.at;
+        for (Index b = 0; b < z.blocks; ++b)
+            for (Index r = 0; r < block.rows; ++r) {
+                T* first = da + r * at.row + b * at.block;
+                std::memcpy(first + steps * at.step, first, bytes<T>(z.cell.vectors * z.lanes));
+            }
     }
 };
 
-// Sums the partial results in their order; vector j of (rows, Hp / P, count, P) is the gate (j + shift) % gates of out.
 template <class T>
-void reduce_gates(T* out, const T* partials, Index groups, Index partial, Index rows, const Rnn<T>& p, const Sizes<T>& z,
-                  Index count, Index shift) {
-    constexpr Index kTaskWeights = 1 << 15;
-    const Index gates = z.cell.gates, h = p.units, task = kTaskWeights / (count * z.hp) + 1;
-    const Strides sums = z.sums(rows, count);
-    parallel_for((rows + task - 1) / task, [&](Index part) {
-        for (Index row = part * task; row < (part + 1) * task && row < rows; ++row)
-            for (Index u = 0; u < h; u += z.lanes)
-                for (Index j = 0; j < count; ++j) {
-                    const T* from = partials + row * sums.row + u / z.lanes * sums.block + j * z.lanes;
-                    T* to = out + (row * gates + (j + shift) % gates) * h + u;
-                    const Index n = u + z.lanes < h ? z.lanes : h - u;
-                    for (Index i = 0; i < n; ++i) to[i] = from[i];
-                    for (Index g = 1; g < groups; ++g)
-                        for (Index i = 0; i < n; ++i) to[i] += from[g * partial + i];
-                }
-    });
-}
-
-template <class T>
-void reduce_bias(T* out, const T* partials, Index groups, const Rnn<T>& p, const Sizes<T>& z) {
-    const CellInfo& cell = z.cell;
-    const auto sum = [&](Index vector, Index unit) {
-        const T* at = partials + z.bias_at + (unit / z.lanes * cell.vectors + vector) * z.lanes + unit % z.lanes;
-        T total = 0;
-        for (Index g = 0; g < groups; ++g) total += at[g * z.partial];
-        return total;
-    };
-    for (Index j = 0; j < cell.gates; ++j)
-        for (Index u = 0; u < p.units; ++u) out[(j + cell.x_shift) % cell.gates * p.units + u] = sum(j, u);
-    if (cell.bias_rows == 2)
-        for (Index j = 0; j < cell.u_count; ++j)
-            for (Index u = 0; u < p.units; ++u) out[(cell.gates + j) * p.units + u] = sum(cell.u_first + j, u);
-}
-
-// dx of the rows [first, last), whose dA starts at `da`: dA W^T; under dropout by gate, each gate's product is scaled before it
-// is added. A product takes all these rows at one step, or all steps of one row, whichever lie closer.
-template <class T>
-void input_gradient(const Rnn<T>& p, const Sizes<T>& z, const T* da, const T* wt, T* dx, T* product, Index first, Index last) {
-    const auto& k = kernels<T>();
-    const Strides& at = z.gates.at;
-    const Index f = p.features, tf = p.steps * f, rows = last - first, dx_step = p.backwards ? -f : f;
-    const Index count = z.large ? rows : p.steps, products = z.large ? p.steps : rows, run = z.cell.gates * z.lanes;
-    const Index ld = z.large ? at.row : at.step, ld_out = z.large ? tf : dx_step;
-    const bool one_run = run == at.block;
-    dx += first * tf;
-    if (p.input_copies > 1) std::memset(dx, 0, bytes<T>(rows * tf));
-    for (Index i = 0; i < products; ++i) {
-        const T* row = da + i * (z.large ? at.step : at.row);
-        T* out = dx + (p.backwards ? tf - f : 0) + i * (z.large ? dx_step : tf);
-        if (p.input_copies == 1) {
-            k.gemm({row, ld, count, one_run ? Index{1} : z.blocks, one_run ? z.width : run, at.block, wt, nullptr, f, out, ld_out,
-                    nullptr, Activation::kLinear, false});
-            continue;
-        }
-        for (Index j = 0; j < p.input_copies; ++j) {
-            k.gemm({row + j * z.lanes, ld, count, z.blocks, z.lanes, at.block, wt + j * z.hp * padded<T>(f), nullptr, f, product, f,
-                    nullptr, Activation::kLinear, false});
-            const T* scale = p.input_scale + (input_gate(p, j) * p.batch + first) * f;
-            for (Index c = 0; c < count; ++c)
-                for (Index e = 0; e < f; ++e) out[c * ld_out + e] += product[c * f + e] * scale[(z.large ? c : i) * f + e];
-        }
-    }
-    if (p.input_scale && p.input_copies == 1) scale_steps(dx, dx, p.input_scale + first * f, rows, p.steps, f);
+Gradient<T> gradient(const Rnn<T>& p, const Sizes<T>& z, const Cut<T>& cut, const Walked<T>& w, Workspace& ws) {
+    if (w.gates) return {w.steps, w.gates_kept, w.gates};
+    if (w.z) return {w.steps, w.gates_kept, ws.scratch<T>(Workspace::kGradient, w.gates_kept.size)};
+    // A small layer's dA is used up by the task that makes it and can stay in that thread's L2.
+    const Index steps = std::min(p.steps, z.segment), slots = steps < p.steps ? steps + 1 : steps;
+    const auto kept = z.kept(z.large ? p.batch : cut.rows, slots, z.cell.vectors * z.lanes);
+    return {steps, kept, z.large ? ws.scratch<T>(Workspace::kGradient, kept.size) : nullptr};
 }
 
 }  // namespace
@@ -299,67 +200,58 @@ template <class T>
 Index gates_size(const Rnn<T>& p) { return Sizes<T>(p).gates.size; }
 template <class T>
 Index carry_size(const Rnn<T>& p) { return Sizes<T>(p).carry.size; }
+template <class T>
+Index checkpoint_count(const Rnn<T>& p) {
+    const Sizes<T> z(p);
+    return z.checkpointed() ? z.windows : 0;
+}
 
 template <class T>
 void rnn_forward(const Rnn<T>& p, const RnnKept<T>& kept, T* output, T* final_state, T* final_carry, Workspace& ws) {
     const Sizes<T> z(p);
     const Cut<T> cut(p, z);
-    const Index h = p.units, rows = cut.rows, scratch_rows = scratch_size(rows, z.hp);
-    const Panels<T> panels = forward_panels(p, z, ws);
-    const T* x = entering_input(p, ws);
-    const Index blocks = cut.blocks, slots = kept.states ? p.steps : 2;
+    const Index h = p.units, rows = cut.rows, th = p.steps * h;
+    const bool whole = !kept.checkpoints;
+    const Index piece = whole ? p.steps : z.window, row = z.windows * h;  // of checkpoints
+    const ForwardWalk<T> walk(p, z, cut, Workspace::kScratch, ws);
+    const EnteringInput<T> input(p, p.batch, piece, ws);
+    const Index slots = kept.states ? p.steps : 2, carry_slots = kept.carry ? p.steps + 1 : 2;
     T* states = kept.states ? kept.states : ws.scratch<T>(Workspace::kStates, p.batch * slots * h);
-    const Index carry_slots = kept.carry ? p.steps + 1 : 2;
-    T* carry = kept.carry;
     const auto carry_kept = kept.carry ? z.carry : z.kept(p.batch, carry_slots, z.lanes);
-    const Strides& carry_at = carry_kept.at;
+    T* carry = kept.carry;
     if (z.cell.states == 2 && !carry) carry = ws.scratch<T>(Workspace::kCarry, carry_kept.size);
-    // Calls f(carry at the slot, its first unit, units) for each unit block of the row b.
-    const auto for_carry = [&](Index b, Index slot, auto f) {
-        for (Index block = 0; carry && block < z.blocks; ++block)
-            f(carry + b * carry_at.row + slot * carry_at.step + block * carry_at.block, block * z.lanes,
-              bytes<T>(std::min(z.lanes, h - block * z.lanes)));
-    };
-    T* scratch = ws.scratch<T>(Workspace::kScratch, blocks * scratch_rows);
-    const Index gathered_rows = gathered_size(rows, p.features, h, z.lanes);
-    T* gathered = asks_ahead(z, rows) ? ws.scratch<T>(Workspace::kGathered, blocks * gathered_rows) : nullptr;
-    // Only the last block can have few rows.
-    const bool hoists = (p.batch - 1) % rows < kFewRows && p.steps > 1 && p.input_copies == 1;
-    T* hoisted = hoists ? ws.scratch<T>(Workspace::kHoisted, kHoistedSteps * kFewRows * z.width) : nullptr;
-    parallel_for(blocks, [&](Index block) {
-        const Index b = block * rows, n = b + rows < p.batch ? rows : p.batch - b;
-        RnnForward<T> q{};
-        q.rows = n, q.steps = p.steps, q.features = p.features, q.units = h;
-        q.x = x + b * p.steps * p.features, q.x_copy = p.input_copies > 1 ? p.batch * p.steps * p.features : 0;
-        q.backwards = p.backwards;
-        q.w_panels = panels.w, q.u_panels = panels.u, q.bias = panels.bias, q.candidate_panels = panels.candidate;
-        q.initial_state = p.initial_state ? p.initial_state + b * h : nullptr;
-        q.mask = p.mask ? p.mask + b * p.steps : nullptr;
-        q.state_scale = p.state_scale ? p.state_scale + b * h : nullptr;
-        q.scale_copies = p.state_copies, q.scale_copy = p.batch * h;
-        q.states = states + b * slots * h, q.slots = slots;
-        q.output = output ? output + b * p.steps * h : nullptr;
-        q.carry = carry ? carry + b * carry_at.row : nullptr;
-        q.carry_slots = carry_slots, q.carry_at = carry_at;
-        q.gates = kept.gates ? kept.gates + b * z.gates.at.row : nullptr;
-        q.z = kept.z ? kept.z + b * z.gates.at.row : nullptr;
-        q.gates_at = z.gates.at;
-        q.scratch = scratch + block * scratch_rows;
-        q.gathered = gathered ? gathered + block * gathered_rows : nullptr;
-        q.hoisted = n <= kFewRows ? hoisted : nullptr;
-        q.activation = p.activation, q.recurrent_activation = p.recurrent_activation;
-        q.streamed = asks_ahead(z, n);
-        q.interrupted = interrupted;
-        for (Index r = b; r < b + n; ++r)
-            for_carry(r, 0, [&](T* at, Index unit, std::size_t size) {
-                std::memset(at, 0, bytes<T>(z.lanes));
-                if (p.initial_carry) std::memcpy(at, p.initial_carry + r * h + unit, size);
+    parallel_for(cut.blocks, [&](Index index) {
+        const Index b = index * rows;
+        const Block block{index, b, std::min(rows, p.batch - b), b};
+        typename ForwardWalk<T>::Memory memory{states + b * slots * h, slots, slots * h, carry ? carry + b * carry_kept.at.row : nullptr,
+                                               carry_slots, carry_kept.at};
+        typename ForwardWalk<T>::Start start{p.initial_state ? p.initial_state + b * h : nullptr, h,
+                                             p.initial_carry ? p.initial_carry + b * h : nullptr, h};
+        T* kept_state = kept.checkpoints ? kept.checkpoints + b * row : nullptr;
+        T* kept_carry = kept.carry_checkpoints ? kept.carry_checkpoints + b * row : nullptr;
+        for (Index first = 0; first < p.steps && !interrupted(); first += piece) {
+            const Steps part = piece_of(p.steps, piece, first);
+            input.scale(block, first);
+            if (kept.states) memory.states = states + b * th + first * h;
+            walk.run(block, part, input.of(block, part), start, memory, [&](RnnForward<T>& q) {
+                q.output = output && p.sequences ? output + b * th + first * h : nullptr, q.output_row = th;
+                q.gates = kept.gates ? kept.gates + b * z.gates.at.row : nullptr;
+                q.z = kept.z ? kept.z + b * z.gates.at.row : nullptr;
+                q.gates_at = z.gates.at;
             });
-        kernels<T>().rnn_forward[static_cast<int>(p.cell)](q);
-        for (Index r = b; r < b + n; ++r) {
-            std::memcpy(final_state + r * h, states + (r * slots + (p.steps - 1) % slots) * h, bytes<T>(h));
-            for_carry(r, p.steps % carry_slots,
-                      [&](const T* at, Index unit, std::size_t size) { std::memcpy(final_carry + r * h + unit, at, size); });
+            if (whole) continue;
+            walk.take(block, memory, part.count(), kept_state, row, kept_carry, row);
+            start = {kept_state, row, kept_carry, row};
+            kept_state += h;
+            if (kept_carry) kept_carry += h;
+        }
+        const Steps last = piece_of(p.steps, piece, p.steps - 1);
+        walk.take(block, memory, last.count(), final_state + b * h, h, final_carry ? final_carry + b * h : nullptr, h);
+        if (!output || p.sequences) return;
+        for (Index r = b; r < b + block.rows; ++r) {
+            const bool masked = p.zero_output_for_mask && p.mask && !p.mask[r * p.steps + (p.backwards ? 0 : p.steps - 1)];
+            if (masked) std::memset(output + r * h, 0, bytes<T>(h));
+            else std::memcpy(output + r * h, final_state + r * h, bytes<T>(h));
         }
     });
 }
@@ -372,9 +264,10 @@ RnnForward<T> rnn_step(const Rnn<T>& p, Workspace& ws) {
     std::memset(held, 0, bytes<T>(p.batch * p.units));
     RnnForward<T> q{};
     q.rows = p.batch, q.steps = 1, q.features = p.features, q.units = p.units;
+    q.x_row = p.features;
     q.w_panels = panels.w, q.u_panels = panels.u, q.bias = panels.bias, q.candidate_panels = panels.candidate;
-    q.initial_state = held;
-    q.slots = 1;
+    q.initial_state = held, q.initial_row = p.units;
+    q.slots = 1, q.state_row = p.units;
     if (z.cell.states == 2) {
         q.carry = ws.scratch<T>(Workspace::kCarry, p.batch * z.hp);
         q.carry_slots = 1, q.carry_at = {z.hp, 0, z.lanes};
@@ -392,7 +285,7 @@ void rnn_backward(const Rnn<T>& p, const RnnKept<T>& kept, const RnnGradients<T>
     const CellInfo& cell = z.cell;
     const Cut<T> cut(p, z);
     const Index h = p.units, f = p.features, th = p.steps * h, rows = cut.rows, blocks = cut.blocks, fp = padded<T>(f);
-    const Index scratch_rows = scratch_size(rows, z.hp);
+    const Index scratch_rows = scratch_size(rows, z.hp), segment = std::min(p.steps, z.segment);
     const T* ut = packed_gates<T>(ws, Workspace::kUt, z.u_width * z.hp, p.version, [&](T* to) {
         k.pack_gates_t(to, p.recurrent_kernel, h, h, cell.gates, 0, cell.u_count);
     });
@@ -411,76 +304,147 @@ void rnn_backward(const Rnn<T>& p, const RnnKept<T>& kept, const RnnGradients<T>
         for (Index j = 0; j < cell.gates; ++j) k.pack_gates_t(each + j * z.hp * fp, p.kernel, f, h, cell.gates, input_gate(p, j), 1);
         wt = each;
     }
-    const T* x = entering_input(p, ws);
-    // Where no gates were kept, a small layer's dA is used up by the task that makes it and can stay in that thread's L2.
-    constexpr Index kPassingBytes = Index{4} << 20;
-    const bool passing = !kept.gates && !z.large && static_cast<Index>(bytes<T>(rows * z.gates.at.row)) <= kPassingBytes;
-    T* all_da = passing ? nullptr : kept.gates ? kept.gates : ws.scratch<T>(Workspace::kGradient, z.gates.size);
-    T* entering = p.state_scale ? ws.scratch<T>(Workspace::kScaledStates, p.state_copies * p.batch * th) : nullptr;
-    T* reset_states = z.candidate ? ws.scratch<T>(Workspace::kResetStates, p.batch * th) : nullptr;
+    const bool again = z.checkpointed();
+    std::optional<ForwardWalk<T>> forward;
+    if (again) forward.emplace(p, z, cut, Workspace::kForwardScratch, ws);
+    const Walked<T> w = walked(p, z, cut, kept, ws);
+    const Gradient<T> gradient = pyrnn::gradient(p, z, cut, w, ws);
+    const Strides& da_at = gradient.kept.at;
+    const Index input_steps = again ? z.window : segment;
+    const EnteringInput<T> input(p, cut.task_rows, input_steps, ws);
+    const Index entering_row = segment * h, entering_copy = cut.task_rows * entering_row;
+    T* entering = p.state_scale ? ws.scratch<T>(Workspace::kScaledStates, p.state_copies * entering_copy) : nullptr;
+    T* reset_states = z.candidate ? ws.scratch<T>(Workspace::kResetStates, entering_copy) : nullptr;
     T* scratch = ws.scratch<T>(Workspace::kScratch, blocks * scratch_rows);
-    const Index groups = z.large ? 1 : group_count(blocks, z.partial * static_cast<Index>(sizeof(T)));
-    T* partials = ws.scratch<T>(Workspace::kPartials, groups * z.partial);
-    T* products = p.input_copies > 1 ? ws.scratch<T>(Workspace::kInputGradient, blocks * std::max(rows, p.steps) * f) : nullptr;
-    const WeightGradients<T> gradients{p, z, x, kept.states, entering, reset_states};
+    T* partials = ws.scratch<T>(Workspace::kPartials, cut.groups * z.partial);
+    const Index product_size = std::max(rows, segment) * f;
+    T* products = p.input_copies > 1 ? ws.scratch<T>(Workspace::kInputGradient, blocks * product_size) : nullptr;
+    const WeightGradients<T> gradients{p, z, da_at};
 
-    const auto walk_back = [&](Index block) {
-        const Index b = block * rows, n = b + rows < p.batch ? rows : p.batch - b;
-        T* da = passing ? thread_scratch<T, ThreadUse::kGradient>(rows * z.gates.at.row) : all_da + b * z.gates.at.row;
+    // The row of what backward walks over, and h_{s-1} of a block's rows there.
+    const auto kept_row = [&](const Block& block) { return again ? block.task_row : block.row; };
+    const auto states_of = [&](const Block& block, Index s) { return w.states + kept_row(block) * w.state_row + s % w.steps * h; };
+    const auto held = [&](const Block& block, Index s) -> const T* {
+        if (s > 0) return states_of(block, s) - h;
+        return p.initial_state ? p.initial_state + block.row * h : nullptr;
+    };
+    const auto da_of = [&](const Block& block) {
+        return gradient.memory ? gradient.memory + kept_row(block) * da_at.row
+                               : thread_scratch<T, ThreadUse::kGradient>(gradient.kept.size);
+    };
+    const auto walk_again = [&](const Block& block, const Steps& part) {
+        T *states = states_of(block, part.first), *before = states - h;
+        const Index row = kept_row(block), kept_row_size = z.windows * h;
+        typename ForwardWalk<T>::Start start{held(block, part.first), h, p.initial_carry ? p.initial_carry + block.row * h : nullptr, h};
+        if (part.first > 0) {
+            const Index at = block.row * kept_row_size + (part.first / z.window - 1) * h;
+            for (Index r = 0; r < block.rows; ++r)
+                std::memcpy(before + r * w.state_row, kept.checkpoints + at + r * kept_row_size, bytes<T>(h));
+            start = {before, w.state_row, kept.carry_checkpoints ? kept.carry_checkpoints + at : nullptr, kept_row_size};
+        }
+        T* carry = w.carry ? w.carry + row * w.carry_at.row : nullptr;
+        forward->run(block, part, input.of(block, part), start, {states, w.steps, w.state_row, carry, w.steps + 1, w.carry_at},
+                     [&](RnnForward<T>& q) {
+                         q.gates = w.gates ? w.gates + row * w.gates_kept.at.row : nullptr;
+                         q.z = w.z ? w.z + row * w.gates_kept.at.row : nullptr;
+                         q.gates_at = w.gates_kept.at;
+                     });
+    };
+    const auto walk_back = [&](const Block& block, const Steps& part) {
+        const Index b = block.row, row = kept_row(block), at = part.first % w.steps;
+        const auto ends = [&](Index steps) { return part.end == p.steps || part.end % steps == 0; };  // the last of so many steps
+        T* const all_da = da_of(block);
+        if (part.end < p.steps && ends(gradient.steps)) gradient.move(all_da, block, z);
+        if (ends(input_steps)) input.scale(block, part.first);
+        if (again && ends(z.window)) walk_again(block, piece_of(p.steps, z.window, part.first));
+        T* const da = all_da + part.first % gradient.steps * da_at.step;
+        T* const entered = entering ? entering + block.task_row * entering_row : nullptr;
         RnnBackward<T> q{};
-        q.rows = n, q.steps = p.steps, q.units = h;
-        q.states = kept.states + b * th;
-        q.initial_state = p.initial_state ? p.initial_state + b * h : nullptr;
-        q.carry = kept.carry ? kept.carry + b * z.carry.at.row : nullptr;
-        q.carry_at = z.carry.at;
+        q.rows = block.rows, q.steps = part.count(), q.units = h;
+        q.continues = part.end < p.steps;
+        q.states = states_of(block, part.first), q.state_row = w.state_row;
+        q.initial_state = held(block, part.first), q.initial_row = part.first > 0 ? w.state_row : h;
+        q.carry = w.carry ? w.carry + row * w.carry_at.row + at * w.carry_at.step : nullptr;
+        q.carry_at = w.carry_at;
         q.gates = da;
-        q.z = kept.z ? kept.z + b * z.gates.at.row : nullptr;
-        q.gates_at = z.gates.at;
-        q.d_output = g.d_output ? g.d_output + b * (p.sequences ? th : h) : nullptr;
+        q.z = w.z ? w.z + row * w.gates_kept.at.row + at * w.gates_kept.at.step : nullptr;
+        q.gates_at = da_at;
+        if (g.d_output && p.sequences) q.d_output = g.d_output + b * th + part.first * h, q.d_output_row = th;
+        else if (g.d_output && !q.continues) q.d_output = g.d_output + b * h, q.d_output_row = h;
         q.sequences = p.sequences, q.zero_output_for_mask = p.zero_output_for_mask;
         q.d_final_state = g.d_final_state ? g.d_final_state + b * h : nullptr;
         q.d_final_carry = g.d_final_carry ? g.d_final_carry + b * h : nullptr;
-        q.mask = p.mask ? p.mask + b * p.steps : nullptr;
+        q.mask = p.mask ? p.mask + b * p.steps + first_time(p, part) : nullptr, q.mask_row = p.steps;
         q.backwards = p.backwards;
         q.state_scale = p.state_scale ? p.state_scale + b * h : nullptr;
         q.scale_copies = p.state_copies, q.scale_copy = p.batch * h;
         q.ut_panels = ut, q.candidate_t_panels = candidate_t;
-        q.reset_states = reset_states ? reset_states + b * th : nullptr;
-        q.d_initial_state = g.d_initial_state + b * h;
-        q.d_initial_carry = g.d_initial_carry ? g.d_initial_carry + b * h : nullptr;
-        q.scratch = scratch + block * scratch_rows;
+        q.reset_states = reset_states ? reset_states + block.task_row * entering_row : nullptr, q.reset_row = entering_row;
+        if (part.first == 0) q.d_initial_state = g.d_initial_state + b * h;
+        if (part.first == 0 && g.d_initial_carry) q.d_initial_carry = g.d_initial_carry + b * h;
+        q.scratch = scratch + block.index * scratch_rows;
         q.activation = p.activation, q.recurrent_activation = p.recurrent_activation;
-        q.streamed = asks_ahead(z, n);
+        q.streamed = asks_ahead(z, block.rows);
         q.interrupted = interrupted;
         k.rnn_backward[static_cast<int>(p.cell)](q);
-        if (entering) scale_states(p, kept.states, entering, b, b + n);
-        if (g.dx) input_gradient(p, z, da, wt, g.dx, products ? products + block * std::max(rows, p.steps) * f : nullptr, b, b + n);
-        return typename WeightGradients<T>::Part{da, b, n, 0, z.blocks};
+        if (entered)
+            scale_states(p, block, q.initial_state, q.initial_row, q.states, q.state_row, entered, entering_row, entering_copy, q.steps);
+        if (g.dx)
+            input_gradient(p, z, block, part, da, da_at, wt, g.dx, products ? products + block.index * product_size : nullptr);
     };
-    std::memset(partials, 0, bytes<T>(groups * z.partial));
+    // What the gradients of the weights are made of after that: of a block's rows and some blocks of units.
+    const auto gradients_of = [&](const Block& block, const Steps& part, T* all_da, Index first, Index count) {
+        typename WeightGradients<T>::Part of{};
+        of.da = all_da + part.first % gradient.steps * da_at.step;
+        of.x = input.of(block, part);
+        of.begins = part.first == 0;
+        of.initial_state = of.begins ? held(block, 0) : nullptr;
+        of.held = of.begins ? states_of(block, 0) : held(block, part.first), of.state_row = w.state_row;
+        of.entering = entering ? entering + block.task_row * entering_row : nullptr;
+        of.reset_states = reset_states ? reset_states + block.task_row * entering_row : nullptr;
+        of.entering_row = entering_row, of.entering_copy = entering_copy;
+        of.rows = block.rows, of.steps = part.count(), of.block = first, of.blocks = count;
+        return of;
+    };
+    const auto block_of = [&](Index index, Index task_row) {
+        return Block{index, index * rows, std::min(rows, p.batch - index * rows), task_row};
+    };
+    std::memset(partials, 0, bytes<T>(cut.groups * z.partial));
+    const Index segments = (p.steps + segment - 1) / segment;
     if (z.large) {
-        parallel_for(blocks, walk_back);
         const Index per_task = (z.blocks + num_threads() - 1) / num_threads();  // each sum runs in one piece: no bits depend on it
-        parallel_for((z.blocks + per_task - 1) / per_task, [&](Index task) {
-            const Index first = task * per_task;
-            gradients.add({all_da, 0, p.batch, first, first + per_task < z.blocks ? per_task : z.blocks - first}, partials);
-        });
+        const Block all{0, 0, p.batch, 0};
+        for (Index s = segments - 1; s >= 0; --s) {
+            const Steps part = piece_of(p.steps, segment, s * segment);
+            parallel_for(blocks, [&](Index index) { walk_back(block_of(index, index * rows), part); });
+            parallel_for((z.blocks + per_task - 1) / per_task, [&](Index task) {
+                const Index first = task * per_task;
+                gradients.add(gradients_of(all, part, gradient.memory, first, std::min(per_task, z.blocks - first)), partials);
+            });
+        }
     } else {
-        parallel_for(groups, [&](Index group) {
-            for (Index block = group * blocks / groups; block < (group + 1) * blocks / groups; ++block)
-                gradients.add(walk_back(block), partials + group * z.partial);
+        parallel_for(cut.groups, [&](Index group) {
+            for (Index index = group * blocks / cut.groups; index < (group + 1) * blocks / cut.groups; ++index) {
+                const Block block = block_of(index, group * rows);
+                for (Index s = segments - 1; s >= 0 && !interrupted(); --s) {
+                    const Steps part = piece_of(p.steps, segment, s * segment);
+                    walk_back(block, part);
+                    gradients.add(gradients_of(block, part, da_of(block), 0, z.blocks), partials + group * z.partial);
+                }
+            }
         });
     }
-    reduce_gates(g.d_kernel, partials, groups, z.partial, f, p, z, cell.gates, cell.x_shift);
-    reduce_gates(g.d_recurrent_kernel, partials + z.u_at, groups, z.partial, h, p, z, cell.u_count, Index{0});
+    reduce_gates(g.d_kernel, partials, cut.groups, z.partial, f, p, z, cell.gates, cell.x_shift);
+    reduce_gates(g.d_recurrent_kernel, partials + z.u_at, cut.groups, z.partial, h, p, z, cell.u_count, Index{0});
     if (z.candidate)
-        reduce_gates(g.d_recurrent_kernel, partials + z.candidate_at, groups, z.partial, h, p, z, Index{1}, cell.u_count);
-    if (g.d_bias) reduce_bias(g.d_bias, partials, groups, p, z);
+        reduce_gates(g.d_recurrent_kernel, partials + z.candidate_at, cut.groups, z.partial, h, p, z, Index{1}, cell.u_count);
+    if (g.d_bias) reduce_bias(g.d_bias, partials, cut.groups, p, z);
 }
 
 #define PYRNN_INSTANTIATE(T)                                                                           \
     template Index gates_size(const Rnn<T>&);                                                          \
     template Index carry_size(const Rnn<T>&);                                                          \
+    template Index checkpoint_count(const Rnn<T>&);                                                    \
     template void rnn_forward(const Rnn<T>&, const RnnKept<T>&, T*, T*, T*, Workspace&);               \
     template RnnForward<T> rnn_step(const Rnn<T>&, Workspace&);                                        \
     template void rnn_backward(const Rnn<T>&, const RnnKept<T>&, const RnnGradients<T>&, Workspace&);

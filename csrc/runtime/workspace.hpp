@@ -47,7 +47,7 @@ public:
     }
     enum Role {
         kScratch, kStates, kCarry, kInput, kScaledStates, kResetStates, kGradient, kPartials, kInputGradient, kGateWt, kGathered,
-        kHoisted, kRoles
+        kHoisted, kForwardScratch, kPreactivations, kRoles
     };
     enum Pack { kW, kU, kBias, kWt, kUt, kCandidate, kCandidateT, kPacks };
     static constexpr std::int64_t kNoVersion = -1;

@@ -17,11 +17,12 @@ from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.recurrent import GRU, LSTM, Recurrent, SimpleRNN
 from pyrnn.naming import snake_case
 from pyrnn.parameters import Weight
-from pyrnn.validation import shown
+from pyrnn.validation import positive_int, shown
 
 # What a sequence has and a cell has not.
 _OF_THE_SEQUENCE = (
     "activity_regularizer",
+    "checkpoint_steps",
     "go_backwards",
     "return_sequences",
     "return_state",
@@ -305,6 +306,8 @@ class RNN(Layer):
 
     x (batch, time, features) -> (batch, units), or (batch, time, units) with `return_sequences`. States are listed by
     cell where there are several. Cells of your own are refused: they would walk time in Python.
+
+    `checkpoint_steps` is that of the recurrent layers, for every cell: less memory for long sequences.
     """
 
     axes = ("batch", "time", "features")
@@ -320,6 +323,8 @@ class RNN(Layer):
         stateful: bool = False,
         unroll: bool = False,
         zero_output_for_mask: bool = False,
+        *,
+        checkpoint_steps: int | None = None,
         **kwargs: Any,
     ) -> None:
         if isinstance(cell, list | tuple):
@@ -332,6 +337,9 @@ class RNN(Layer):
         self.return_sequences, self.return_state = bool(return_sequences), bool(return_state)
         self.go_backwards, self.stateful, self.unroll = bool(go_backwards), bool(stateful), bool(unroll)
         self.zero_output_for_mask = bool(zero_output_for_mask)
+        self.checkpoint_steps = None
+        if checkpoint_steps is not None:
+            self.checkpoint_steps = positive_int("checkpoint_steps", checkpoint_steps)
         self.units = cell.output_size
         self._stack = [each.layer for each in (cell.cells if isinstance(cell, StackedRNNCells) else [cell])]
         self.state_count = sum(layer.state_count for layer in self._stack)
@@ -356,6 +364,7 @@ class RNN(Layer):
             layer.stateful = self.stateful
             layer.go_backwards = self.go_backwards and layer is self._stack[0]
             layer.zero_output_for_mask = self.zero_output_for_mask and layer is last
+            layer.checkpoint_steps = self.checkpoint_steps
 
     def _build(self, input_shape: Shape) -> None:
         if self.stateful and input_shape[0] is None:
@@ -472,8 +481,10 @@ class RNN(Layer):
         return [*found, ("vars", self.name, [])]
 
     def get_config(self) -> dict[str, Any]:
+        own = {} if self.checkpoint_steps is None else {"checkpoint_steps": self.checkpoint_steps}
         return {
             **super().get_config(),
+            **own,
             "return_sequences": self.return_sequences,
             "return_state": self.return_state,
             "go_backwards": self.go_backwards,

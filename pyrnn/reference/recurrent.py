@@ -1,7 +1,8 @@
 """Recurrent layers over whole sequences, one step after another, as the papers write them.
 
 Each cell is a function for one step and one for its gradient. Weights stand in Keras's layout; `x` and `h` of a step
-are one array for each gate, all the same unless dropout scales them apart.
+are one array for each gate, all the same unless dropout scales them apart. `checkpoint_steps`, which saves memory and
+changes no result, is taken like `workspace`: here training keeps every step.
 """
 
 from __future__ import annotations
@@ -204,6 +205,7 @@ def rnn_forward(
     go_backwards: bool,
     return_sequences: bool,
     zero_output_for_mask: bool,
+    checkpoint_steps: int | None,
     training: bool,
     workspace: object,
     version: int | None,
@@ -230,6 +232,7 @@ def rnn_backward(
     x: Array,
     kernel: Array,
     recurrent_kernel: Array,
+    bias: Array | None,
     saved: Sequence[Any],
     d_output: Array | None,
     *,
@@ -242,6 +245,7 @@ def rnn_backward(
     go_backwards: bool,
     return_sequences: bool,
     zero_output_for_mask: bool,
+    checkpoint_steps: int | None,
     d_final_state: Sequence[Array | None] | None,
     d_kernel: Array,
     d_recurrent_kernel: Array,

@@ -38,7 +38,7 @@ class Stream:
         first, count, units = len(self._states), CELLS[cell].states, len(recurrent_kernel)
         self._states += [np.zeros((self.batch, units), self.dtype) for _ in range(count)]
         options: dict[str, Any] = {"activation": activation, "recurrent_activation": recurrent_activation}
-        options |= dict.fromkeys(("mask", "input_scale", "state_scale", "workspace", "version"))
+        options |= dict.fromkeys(("mask", "input_scale", "state_scale", "checkpoint_steps", "workspace", "version"))
         options |= dict.fromkeys(("go_backwards", "return_sequences", "zero_output_for_mask", "training"), False)
 
         def run(x: Array) -> Array:

@@ -150,11 +150,13 @@ def test_rnn(draw: Any) -> None:
         "input_scale": maybe(lambda: array(draw, (b, f) if draw(st.booleans()) else (gates, b, f), dtype)),
         "state_scale": maybe(lambda: array(draw, (b, h) if draw(st.booleans()) else (gates, b, h), dtype)),
         "go_backwards": draw(st.booleans()), "return_sequences": draw(st.booleans()),
-        "zero_output_for_mask": draw(st.booleans()), "workspace": _core.Workspace(), "version": maybe(lambda: 3),
+        "zero_output_for_mask": draw(st.booleans()), "checkpoint_steps": maybe(lambda: draw(SIZES)),
+        "workspace": _core.Workspace(), "version": maybe(lambda: 3),
     }  # fmt: skip
     for name in ("kernel", "recurrent_kernel"):
         common[name] = (common[name] / np.sqrt(h)).astype(dtype)
-    right = {**common, "bias": maybe(lambda: array(draw, bias_shape, dtype)), "training": True}
+    common["bias"] = maybe(lambda: array(draw, bias_shape, dtype))
+    right = {**common, "training": True}
     given = spoiled(draw, right)
     result = call(_core.rnn_forward, given)
     if not is_same(right, given):

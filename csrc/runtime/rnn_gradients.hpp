@@ -1,0 +1,170 @@
+// The sums over rows and steps that follow the BPTT of a recurrent layer: the gradients of its weights and of its input.
+#pragma once
+
+#include <cstring>
+
+#include "rnn_layout.hpp"
+
+namespace pyrnn {
+namespace {
+
+// The products X^T dA of some rows of the batch, some steps and some blocks of units, added to a partial result.
+template <class T>
+struct WeightGradients {
+    const Rnn<T>& p;
+    const Sizes<T>& z;
+    Strides da_at;
+
+    // Arrays begin at the first row and, in the order of the walk, the first step.
+    struct Part {
+        const T* da;
+        typename EnteringInput<T>::Part x;
+        const T *held, *initial_state;  // h_{s-1}; where the sequence begins, held is its first state and initial_state or null comes before
+        Index state_row, entering_row, entering_copy;
+        const T *entering, *reset_states;  // h_{s-1} as it entered U (state_copies of it), r * h_{s-1}; or null
+        Index rows, steps, block, blocks;
+        bool begins;
+    };
+
+    void add(const Part& part, T* partial) const {
+        const CellInfo& cell = z.cell;
+        const Index f = p.features, h = p.units, steps = part.steps, v = cell.vectors * z.lanes;
+        const Index wide = da_at.block == v ? part.blocks : 1;  // unit blocks side by side
+        for (Index block = part.block; block < part.block + part.blocks; block += wide) {
+            const T* from = part.da + block * da_at.block;
+            T* to = partial + z.bias_at + block * v;
+            if (z.large) kernels<T>().add_rows(to, from, da_at.row, part.rows, da_at.step, steps, wide * v);
+            else kernels<T>().add_rows(to, from, da_at.step, steps, da_at.row, part.rows, wide * v);
+        }
+        for (Index j = 0; j < p.input_copies; ++j) {
+            const T* from = part.x.x + j * part.x.copy + (p.backwards ? (steps - 1) * f : 0);
+            product(part, from, part.x.row, p.backwards ? -f : f, f, 0, steps, 0, cell.gates, p.input_copies == 1 ? kAll : j, partial);
+        }
+        T* du = partial + z.u_at;
+        if (part.entering) {
+            for (Index j = 0; j < (p.state_copies == 1 ? 1 : cell.u_count); ++j)
+                product(part, part.entering + j * part.entering_copy, part.entering_row, h, h, 0, steps, cell.u_first, cell.u_count,
+                        p.state_copies == 1 ? kAll : j, du);
+        } else if (!part.begins) {
+            product(part, part.held, part.state_row, h, h, 0, steps, cell.u_first, cell.u_count, kAll, du);
+        } else {
+            product(part, part.held, part.state_row, h, h, 1, steps - 1, cell.u_first, cell.u_count, kAll, du);
+            if (part.initial_state) product(part, part.initial_state, h, 0, h, 0, 1, cell.u_first, cell.u_count, kAll, du);
+        }
+        if (part.reset_states)
+            product(part, part.reset_states, part.entering_row, h, h, 0, steps, 0, 1, kAll, partial + z.candidate_at);
+    }
+
+private:
+    static constexpr Index kAll = -1;
+    // c += a^T dA over `steps` steps, the first dA being that of `step`; of the vectors vector .. vector+count-1 either all or
+    // only the one `gate`.
+    void product(const Part& part, const T* a, Index a_row, Index a_step, Index m, Index step, Index steps, Index vector, Index count,
+                 Index gate, T* c) const {
+        if (steps == 0) return;
+        const Strides& at = da_at;
+        const Index lane = gate == kAll ? 0 : gate * z.lanes, run = (gate == kAll ? count : 1) * z.lanes;
+        const bool one_run = !z.large && run == at.block;
+        GemmTn<T> q{};
+        q.a = a, q.b = part.da + step * at.step + part.block * at.block + vector * z.lanes + lane;
+        if (z.large) {
+            q.lda = a_row, q.a_sequence = a_step, q.ldb = at.row, q.b_sequence = at.step, q.sequences = steps, q.rows = part.rows;
+        } else {
+            q.lda = a_step, q.a_sequence = a_row, q.ldb = at.step, q.b_sequence = at.row, q.sequences = part.rows, q.rows = steps;
+        }
+        q.m = m, q.runs = one_run ? 1 : part.blocks, q.run = one_run ? part.blocks * run : run, q.run_offset = at.block;
+        const Strides sums = z.sums(m, count);
+        q.c = c + part.block * sums.block + lane, q.ldc = sums.row, q.c_offset = sums.block;
+        q.scratch = thread_scratch<T, ThreadUse::kStrips>(gemm_tn_scratch(m));
+        q.interrupted = interrupted;
+        kernels<T>().gemm_tn(q);
+    }
+};
+
+// Sums the partial results in their order; vector j of (rows, Hp / P, count, P) is the gate (j + shift) % gates of out.
+template <class T>
+void reduce_gates(T* out, const T* partials, Index groups, Index partial, Index rows, const Rnn<T>& p, const Sizes<T>& z,
+                  Index count, Index shift) {
+    constexpr Index kTaskWeights = 1 << 15;
+    const Index gates = z.cell.gates, h = p.units, task = kTaskWeights / (count * z.hp) + 1;
+    const Strides sums = z.sums(rows, count);
+    parallel_for((rows + task - 1) / task, [&](Index part) {
+        for (Index row = part * task; row < (part + 1) * task && row < rows; ++row)
+            for (Index u = 0; u < h; u += z.lanes)
+                for (Index j = 0; j < count; ++j) {
+                    const T* from = partials + row * sums.row + u / z.lanes * sums.block + j * z.lanes;
+                    T* to = out + (row * gates + (j + shift) % gates) * h + u;
+                    const Index n = u + z.lanes < h ? z.lanes : h - u;
+                    for (Index i = 0; i < n; ++i) to[i] = from[i];
+                    for (Index g = 1; g < groups; ++g)
+                        for (Index i = 0; i < n; ++i) to[i] += from[g * partial + i];
+                }
+    });
+}
+
+template <class T>
+void reduce_bias(T* out, const T* partials, Index groups, const Rnn<T>& p, const Sizes<T>& z) {
+    const CellInfo& cell = z.cell;
+    const auto sum = [&](Index vector, Index unit) {
+        const T* at = partials + z.bias_at + (unit / z.lanes * cell.vectors + vector) * z.lanes + unit % z.lanes;
+        T total = 0;
+        for (Index g = 0; g < groups; ++g) total += at[g * z.partial];
+        return total;
+    };
+    for (Index j = 0; j < cell.gates; ++j)
+        for (Index u = 0; u < p.units; ++u) out[(j + cell.x_shift) % cell.gates * p.units + u] = sum(j, u);
+    if (cell.bias_rows == 2)
+        for (Index j = 0; j < cell.u_count; ++j)
+            for (Index u = 0; u < p.units; ++u) out[(cell.gates + j) * p.units + u] = sum(cell.u_first + j, u);
+}
+
+// h_{s-1} of the block's rows as it entered U over some steps, (state_copies, rows, steps, H), where dropout changed it. `held`,
+// of the block's first row and the first step, may be null: zero; its rows stand `initial_row` apart, those of `states` state_row.
+template <class T>
+void scale_states(const Rnn<T>& p, const Block& block, const T* held, Index initial_row, const T* states, Index state_row, T* entering,
+                  Index entering_row, Index entering_copy, Index steps) {
+    const Index h = p.units;
+    for (Index copy = 0; copy < p.state_copies; ++copy)
+        for (Index r = 0; r < block.rows; ++r) {
+            const T* scale = p.state_scale + (copy * p.batch + block.row + r) * h;
+            T* out = entering + copy * entering_copy + r * entering_row;
+            for (Index i = 0; i < h; ++i) out[i] = held ? held[r * initial_row + i] * scale[i] : T(0);
+            for (Index s = 1; s < steps; ++s)
+                for (Index i = 0; i < h; ++i) out[s * h + i] = states[r * state_row + (s - 1) * h + i] * scale[i];
+        }
+}
+
+// dx of a block of rows over some steps, whose dA starts at `da`: dA W^T; under dropout by gate, each gate's product is scaled
+// before it is added. A product takes all these rows at one step, or all steps of one row, whichever lie closer.
+template <class T>
+void input_gradient(const Rnn<T>& p, const Sizes<T>& z, const Block& block, const Steps& part, const T* da, const Strides& at, const T* wt,
+                    T* dx, T* product) {
+    const auto& k = kernels<T>();
+    const Index f = p.features, tf = p.steps * f, rows = block.rows, steps = part.count(), dx_step = p.backwards ? -f : f;
+    const Index count = z.large ? rows : steps, products = z.large ? steps : rows, run = z.cell.gates * z.lanes;
+    const Index ld = z.large ? at.row : at.step, ld_out = z.large ? tf : dx_step;
+    const bool one_run = run == at.block;
+    dx += block.row * tf + first_time(p, part) * f;
+    if (p.input_copies > 1)
+        for (Index r = 0; r < rows; ++r) std::memset(dx + r * tf, 0, bytes<T>(steps * f));
+    for (Index i = 0; i < products; ++i) {
+        const T* row = da + i * (z.large ? at.step : at.row);
+        T* out = dx + (p.backwards ? (steps - 1) * f : 0) + i * (z.large ? dx_step : tf);
+        if (p.input_copies == 1) {
+            k.gemm({row, ld, count, one_run ? Index{1} : z.blocks, one_run ? z.width : run, at.block, wt, nullptr, f, out, ld_out,
+                    nullptr, Activation::kLinear, false});
+            continue;
+        }
+        for (Index j = 0; j < p.input_copies; ++j) {
+            k.gemm({row + j * z.lanes, ld, count, z.blocks, z.lanes, at.block, wt + j * z.hp * padded<T>(f), nullptr, f, product, f,
+                    nullptr, Activation::kLinear, false});
+            const T* scale = p.input_scale + (input_gate(p, j) * p.batch + block.row) * f;
+            for (Index c = 0; c < count; ++c)
+                for (Index e = 0; e < f; ++e) out[c * ld_out + e] += product[c * f + e] * scale[(z.large ? c : i) * f + e];
+        }
+    }
+    if (p.input_scale && p.input_copies == 1) scale_steps(dx, tf, dx, tf, p.input_scale + block.row * f, rows, steps, f);
+}
+
+}  // namespace
+}  // namespace pyrnn

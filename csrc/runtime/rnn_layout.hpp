@@ -1,0 +1,164 @@
+// How a recurrent layer's problem is cut into rows, steps and units, and where what it keeps lies.
+#pragma once
+
+#include <algorithm>
+
+#include "operations.hpp"
+#include "packs.hpp"
+#include "parallel.hpp"
+
+namespace pyrnn {
+namespace {
+
+template <class T>
+std::size_t bytes(Index count) {
+    return static_cast<std::size_t>(count) * sizeof(T);
+}
+
+// The steps [first, end) of a walk.
+struct Steps {
+    Index first, end;
+    Index count() const { return end - first; }
+};
+// The one of the pieces of `size` steps which holds step s.
+inline Steps piece_of(Index steps, Index size, Index s) {
+    const Index first = s / size * size;
+    return {first, std::min(steps, first + size)};
+}
+
+// Sizes that follow from the problem. A partial result of the weight gradients is
+//   dW (F, Hp / P, gates, P) | dU (H, Hp / P, u_count, P) | sums of dA (Hp / P, V, P) | dU of the candidate (H, Hp)
+// and where the layer is large, the rows stand behind the unit blocks.
+template <class T>
+struct Sizes {
+    explicit Sizes(const Rnn<T>& p)
+        : cell(info(p.cell)), lanes(kernels<T>().lanes), hp(padded<T>(p.units)), blocks(hp / lanes), width(cell.vectors * hp),
+          w_width(cell.gates * hp), u_width(cell.u_count * hp), candidate(p.cell == Cell::kGruResetBefore),
+          u_at(p.features * w_width), bias_at(u_at + p.units * u_width), candidate_at(bias_at + width),
+          partial(candidate_at + (candidate ? p.units * hp : 0)),
+          large((p.features + p.units) * w_width * static_cast<Index>(sizeof(T)) > kSmallWeightBytes),
+          segment(std::max(large ? kLargeSegment : kSmallSegment, kGemmTnChunk / p.batch)), window(p.steps),
+          gates(kept(p.batch, p.steps, cell.vectors * lanes)), carry(kept(p.batch, p.steps + 1, 2 * lanes)) {
+        if (p.checkpoint_steps) window = std::min(p.steps, (p.checkpoint_steps + segment - 1) / segment * segment);
+        windows = (p.steps + window - 1) / window;
+    }
+
+    // How training keeps `vectors` elements for each row, step and unit block (abi/problem.hpp).
+    struct Kept {
+        Strides at;
+        Index size;
+    };
+    Kept kept(Index batch, Index steps, Index vectors) const {
+        // Between two steps: at a power of two apart they would fight for the same sets of a cache.
+        constexpr Index kSetPadding = 17;
+        if (!large) return {{steps * blocks * vectors, blocks * vectors, vectors}, batch * steps * blocks * vectors};
+        const Index step = batch * blocks * vectors + kSetPadding * lanes;
+        return {{vectors, step, batch * vectors}, steps * step};
+    }
+
+    // And a partial result of `rows` rows of weights, `count` gates each: rows of Hp / P unit blocks, or the other way round.
+    Strides sums(Index rows, Index count) const {
+        const Index v = count * lanes;
+        return large ? Strides{v, 0, rows * v} : Strides{blocks * v, 0, v};
+    }
+
+    static constexpr Index kSmallWeightBytes = Index{1} << 20;  // a share of L2
+    static constexpr Index kSmallSegment = 128, kLargeSegment = 32;
+    const CellInfo& cell;
+    Index lanes, hp, blocks, width, w_width, u_width;
+    bool candidate;
+    Index u_at, bias_at, candidate_at, partial;
+    bool large;  // the weights do not stay in L2 from step to step
+    // Weight gradients are summed by segments of the walk, from the last to the first, so that their bits are the same whether
+    // all steps were kept or, with checkpoints, only a window of whole segments was walked again.
+    Index segment, window, windows;
+    Kept gates, carry;  // where all steps are kept
+    bool checkpointed() const { return windows > 1; }
+};
+
+// How the work of a problem is cut. While the weights stay in L2, a task takes few rows of the batch, so that their states
+// stay in L1, and sums the weight gradients of its rows right after their backward. Larger weights are streamed in each step,
+// so a task takes all rows that its thread has, and the weight gradients come afterwards, cut by units. Rows do not touch the
+// bits of a result, and how gradients are summed depends on sizes only.
+template <class T>
+struct Cut {
+    Cut(const Rnn<T>& p, const Sizes<T>& z) {
+        constexpr Index kSmallRows = 16, kRowStep = 8;
+        const Index share = (p.batch + num_threads() - 1) / num_threads();
+        rows = z.large ? (share + kRowStep - 1) / kRowStep * kRowStep : kSmallRows;
+        blocks = (p.batch + rows - 1) / rows;
+        groups = z.large ? 1 : group_count(blocks, z.partial * static_cast<Index>(sizeof(T)));
+        task_rows = z.large ? p.batch : groups * rows;
+    }
+    Index rows, blocks, groups;
+    Index task_rows;  // rows that backward works on at a time
+};
+// A block of rows of the batch, and which rows of the memory for task_rows are its own.
+struct Block {
+    Index index, row, rows, task_row;
+};
+
+// Whether tiles ask ahead for weights; those of a few rows would not ask for all.
+template <class T>
+bool asks_ahead(const Sizes<T>& z, Index rows) {
+    return z.large && rows >= 8;
+}
+
+// Keras's gate that the copy j of x belongs to: copies stand in the order of the vectors.
+template <class T>
+Index input_gate(const Rnn<T>& p, Index j) {
+    return p.input_copies == 1 ? 0 : (j + info(p.cell).x_shift) % info(p.cell).gates;
+}
+
+// Where the times of some steps begin.
+template <class T>
+Index first_time(const Rnn<T>& p, const Steps& part) {
+    return p.backwards ? p.steps - part.end : part.first;
+}
+
+// out = in * scale for `rows` rows of `steps` steps of n; one row of scale for each row.
+template <class T>
+void scale_steps(T* out, Index out_row, const T* in, Index in_row, const T* scale, Index rows, Index steps, Index n) {
+    for (Index r = 0; r < rows; ++r, scale += n)
+        for (Index t = 0; t < steps; ++t)
+            for (Index i = 0; i < n; ++i) out[r * out_row + t * n + i] = in[r * in_row + t * n + i] * scale[i];
+}
+
+// x as it enters W: x itself or, under dropout, its copies (input_copies, rows, steps, F) for a piece of `steps` steps at a time.
+template <class T>
+class EnteringInput {
+public:
+    EnteringInput(const Rnn<T>& p, Index rows, Index steps, Workspace& ws)
+        : p_(p), steps_(steps), copy_(rows * steps * p.features),
+          scaled_(p.input_scale ? ws.scratch<T>(Workspace::kInput, p.input_copies * copy_) : nullptr) {}
+
+    // Makes the copies of the block's rows for the piece that step s lies in.
+    void scale(const Block& block, Index s) const {
+        if (!scaled_) return;
+        const Steps piece = piece_of(p_.steps, steps_, s);
+        const Index f = p_.features;
+        for (Index j = 0; j < p_.input_copies; ++j)
+            scale_steps(scaled_ + j * copy_ + block.task_row * steps_ * f, steps_ * f,
+                        p_.x + (block.row * p_.steps + first_time(p_, piece)) * f, p_.steps * f,
+                        p_.input_scale + (input_gate(p_, j) * p_.batch + block.row) * f, block.rows, piece.count(), f);
+    }
+
+    struct Part {
+        const T* x;  // of the first row at the first time
+        Index row, copy;
+    };
+    Part of(const Block& block, const Steps& part) const {
+        const Index f = p_.features, time = first_time(p_, part);
+        if (!scaled_) return {p_.x + (block.row * p_.steps + time) * f, p_.steps * f, 0};
+        const Index before = time - first_time(p_, piece_of(p_.steps, steps_, part.first));
+        return {scaled_ + (block.task_row * steps_ + before) * f, steps_ * f, p_.input_copies > 1 ? copy_ : 0};
+    }
+
+private:
+    const Rnn<T>& p_;
+    Index steps_, copy_;
+    T* scaled_;
+};
+
+}  // namespace
+}  // namespace pyrnn

@@ -96,6 +96,36 @@ PYRNN_INLINE void for_blocks(Index blocks, Index rows, const Run& run, bool reve
         if (!reversed) for_blocks<kWide / 2, kVectors, kMostRows>(blocks, rows, run, reversed, rest);
 }
 
+// The tiles of a plain scan (scan_forward.hpp, scan_backward.hpp) are of one height, a power of two that divides most batches.
+template <int kCols, int kRows = 16>
+constexpr int plain_height() {
+    if constexpr (kRows > kTileRows<kCols>) return plain_height<kCols, kRows / 2>();
+    else return kRows;
+}
+template <int kVectors>
+bool plain_rows(Index blocks, Index rows) {
+    constexpr int kWide = kVectors == 1 ? 2 : 1;
+    return rows % plain_height<kWide * kVectors>() == 0 && (blocks % kWide == 0 || rows % plain_height<kVectors>() == 0);
+}
+// Calls tile(Constant<unit blocks>, Constant<rows>, first unit block, first row) for each.
+template <int kVectors, class F>
+PYRNN_INLINE void for_plain_tiles(Index blocks, Index rows, const F& tile) {
+    constexpr int kWide = kVectors == 1 ? 2 : 1, kHeight = plain_height<kWide * kVectors>(), kLone = plain_height<kVectors>();
+    Index block = 0;
+    for (; block + kWide <= blocks; block += kWide)
+        for (Index row = 0; row < rows; row += kHeight) tile(Constant<kWide>{}, Constant<kHeight>{}, block, row);
+    if constexpr (kWide > 1)
+        if (block < blocks)
+            for (Index row = 0; row < rows; row += kLone) tile(Constant<1>{}, Constant<kLone>{}, block, row);
+}
+
+// Whether what a block of rows keeps is more than L2 holds beside all else.
+template <class T, class C>
+bool exceeds_cache(Index rows, Index steps, Index units) {
+    constexpr Index kKeptBytes = Index{1} << 19, kVectors = C::kInfo.vectors > 1 ? C::kInfo.vectors + 2 : 2;
+    return rows * steps * blocks_of<T>(units) * kVectors * static_cast<Index>(sizeof(Vec<T>)) > kKeptBytes;
+}
+
 // One row of kept gates, or of their pre-activations, across the unit blocks.
 template <int kVectors, class T>
 struct GateRow {

@@ -31,6 +31,27 @@ struct Span {
     Index first, end;
 };
 
+template <class C, class T>
+PYRNN_INLINE BackwardStep<T> backward_step(const RnnBackward<T>& p, Index s, bool keeps_direct) {
+    BackwardStep<T> step{};
+    step.s = s;
+    step.time = p.backwards ? p.steps - 1 - s : s;
+    step.product = p.continues || s + 1 < p.steps;
+    step.direct = step.product ? keeps_direct : p.d_final_state != nullptr;
+    step.gates = p.gates + s * p.gates_at.step;
+    if (s < 0) return step;
+    if (p.d_output && (p.sequences || s == p.steps - 1)) {
+        step.d_output = p.sequences ? p.d_output + s * p.units : p.d_output;
+        step.ld_output = p.d_output_row;
+    }
+    step.held = s == 0 ? p.initial_state : p.states + (s - 1) * p.units;
+    step.ld_held = s == 0 ? p.initial_row : p.state_row;
+    step.state = p.states + s * p.units;
+    if (p.carry) step.carry_in = p.carry + s * p.carry_at.step, step.carry_out = p.carry + (s + 1) * p.carry_at.step;
+    step.z = p.z ? p.z + s * p.gates_at.step : nullptr;
+    return step;
+}
+
 // acc += that part for the kRows x kBlocks tile, each gate scaled where recurrent dropout says so (then the span is whole). On
 // the way ask(r) is called once for each row of the tile.
 template <class C, class T, int kRows, int kBlocks, class Ask>
@@ -79,6 +100,18 @@ PYRNN_INLINE void recurrent_product(const RnnBackward<T>& p, Vec<T> (&acc)[kRows
     }
 }
 
+// Asks for what the next step will read and write of a row.
+template <class C, int kBlocks, class T>
+PYRNN_INLINE void ask_for_next_step(const RnnBackward<T>& p, const BackwardStep<T>& step, Index row, Index block) {
+    constexpr Index kP = kLanes<T>;
+    const Index column = block * kP, units = p.units;
+    const T* h = C::reads(step);
+    prefetch_row<kBlocks, C::kInfo.vectors>(step.gates + row * p.gates_at.row + block * p.gates_at.block - p.gates_at.step, p.gates_at);
+    if (h) prefetch_row<kBlocks, 1>(h + row * p.state_row + column - units, Strides{0, 0, kP});
+    if (p.carry) prefetch_row<kBlocks, 2>(step.carry_in + row * p.carry_at.row + block * p.carry_at.block - p.carry_at.step, p.carry_at);
+    if (p.sequences && step.d_output) prefetch_row<kBlocks, 1>(step.d_output + row * step.ld_output + column - units, Strides{0, 0, kP});
+}
+
 template <class T, class C, int kBlocks>
 struct BackwardTile {
     const RnnBackward<T>& p;
@@ -96,14 +129,9 @@ struct BackwardTile {
         Vec<T> dh[kRows][kBlocks];
         start(dh, static_cast<const T*>(nullptr));
         if (span.first > 0) add_existing(dh, sum, hp, kBlocks * kP);
-        // What the next step will read and write: asked for row by row during the product, so that it does not hold up the weights.
+        // Row by row during the product, so that it does not hold up the weights.
         const auto ask = [&](Index r) __attribute__((always_inline)) {
-            if (step.s < 2 || span.end < blocks) return;
-            const Index at = row + r, units = p.units;
-            prefetch_row<kBlocks, C::kInfo.vectors>(step.gates + at * p.gates_at.row + block * p.gates_at.block - p.gates_at.step, p.gates_at);
-            if (const T* h = C::reads(step)) prefetch_row<kBlocks, 1>(h + at * p.state_row + column - units, Strides{0, 0, kP});
-            if (p.carry) prefetch_row<kBlocks, 2>(step.carry_in + at * p.carry_at.row + block * p.carry_at.block - p.carry_at.step, p.carry_at);
-            if (p.sequences && step.d_output) prefetch_row<kBlocks, 1>(step.d_output + at * step.ld_output + column - units, Strides{0, 0, kP});
+            if (step.s >= 2 && span.end == blocks) ask_for_next_step<C, kBlocks>(p, step, row + r, block);
         };
         if (step.product) recurrent_product<C>(p, dh, step.gates + p.gates_at.step, row, block, span, ask);
         if (span.end < blocks) return write(dh, sum, hp, kBlocks * kP);
@@ -157,55 +185,91 @@ void finish_masked_rows(const RnnBackward<T>& p, const BackwardStep<T>& step, co
     });
 }
 
-template <class T, class C>
-void scan_backward(const RnnBackward<T>& p) {
-    constexpr Index kP = kLanes<T>, kV = C::kInfo.vectors;
-    const Index blocks = blocks_of<T>(p.units), h = p.units, hp = blocks * kP;
-    const bool fused = C::fused(p.activation, p.recurrent_activation);
-    const Running<T> running{p.scratch, p.scratch + p.rows * hp, p.scratch + 2 * p.rows * hp};
-    if (!p.continues) {
-        std::memset(p.scratch, 0, static_cast<std::size_t>(2 * p.rows * hp) * sizeof(T));
-        if (p.d_final_state) copy_rows(running.direct, hp, p.d_final_state, h, p.rows, h);
-        if (p.d_final_carry) copy_rows(running.carry, hp, p.d_final_carry, h, p.rows, h);
+// As for plain_forward.
+template <class C, class T>
+bool is_plain(const RnnBackward<T>& p) {
+    return C::fused(p.activation, p.recurrent_activation) && plain_rows<1>(blocks_of<T>(p.units), p.rows) && !p.mask && !p.state_scale &&
+           !p.z && !p.streamed;
+}
+
+// The steps end - 1 to first.
+template <class T, class C, bool kAsks>
+void plain_backward(const RnnBackward<T>& given, const Running<T>& given_running, Index first, Index end) {
+    const RnnBackward<T> p = given;
+    const Running<T> running = given_running;
+    constexpr int kV = C::kInfo.vectors, kU = C::kInfo.u_count;
+    constexpr Index kP = kLanes<T>, kRun = kU * kP;
+    const Index blocks = blocks_of<T>(p.units), hp = blocks * kP, k_all = blocks * kRun;
+    const bool one_run = kU == kV && p.gates_at.block == kV * kP;
+    const Index runs = one_run ? 1 : blocks, run = one_run ? k_all : kRun;
+    for (Index s = end - 1; s >= first; --s) {
+        const BackwardStep<T> step = backward_step<C>(p, s, C::kDirect);
+        for_plain_tiles<1>(blocks, p.rows, [&](auto wide, auto height, Index block, Index row) __attribute__((always_inline)) {
+            constexpr int kBlocks = decltype(wide)::value, kRows = decltype(height)::value;
+            if constexpr (kAsks) {
+                if (s >= 2)
+#pragma GCC unroll 16
+                    for (int r = 0; r < kRows; ++r) ask_for_next_step<C, kBlocks>(p, step, row + r, block);
+            }
+            Vec<T> dh[kRows][kBlocks];
+            start(dh, static_cast<const T*>(nullptr));
+            if (step.product) {
+                const T* from = step.gates + p.gates_at.step + row * p.gates_at.row + C::kInfo.u_first * kP;
+                const T* panel = p.ut_panels + block * k_all * kP;
+                for (Index i = 0; i < runs; ++i, from += p.gates_at.block, panel += run * kP)
+                    accumulate<1, 0, 1>(dh, from, p.gates_at.row, panel, k_all * kP, kP, run);
+            }
+            if (step.direct) add_existing(dh, running.direct + row * hp + block * kP, hp, kBlocks * kP);
+            if (step.d_output) add_existing(dh, step.d_output + row * step.ld_output + block * kP, step.ld_output, p.units - block * kP);
+            C::backward(p, step, running, dh, row, block);
+        });
     }
-    const bool keeps_direct = C::kDirect || p.mask || !fused;
+}
+
+// From step `s` on.
+template <class T, class C>
+bool any_backward(const RnnBackward<T>& p, const Running<T>& running, Index s) {
+    constexpr Index kP = kLanes<T>, kV = C::kInfo.vectors;
+    const Index blocks = blocks_of<T>(p.units);
+    const bool fused = C::fused(p.activation, p.recurrent_activation), keeps_direct = C::kDirect || p.mask || !fused;
     // dA_{s+1} is read again for every pair of unit blocks: of a large layer so much at a time as stays in L2 beside the weights.
     constexpr Index kSpanBytes = Index{1} << 19;
     const Index block_bytes = p.rows * kV * kP * static_cast<Index>(sizeof(T)), fitting = kSpanBytes / block_bytes + 1;
     const Index width = p.streamed && !p.state_scale && fitting < blocks ? fitting : blocks;
-    for (Index s = p.steps - 1; s >= (p.d_initial_state ? -1 : 0); --s) {
-        if (s % kStepsBetweenAsking == kStepsBetweenAsking - 1 && p.interrupted && p.interrupted()) return;
-        BackwardStep<T> step{};
-        step.s = s;
-        step.time = p.backwards ? p.steps - 1 - s : s;
-        step.product = p.continues || s + 1 < p.steps;
-        step.direct = step.product ? keeps_direct : p.d_final_state != nullptr;
-        step.gates = p.gates + s * p.gates_at.step;
-        if (s >= 0) {
-            if (p.d_output && (p.sequences || s == p.steps - 1)) {
-                step.d_output = p.sequences ? p.d_output + s * h : p.d_output;
-                step.ld_output = p.d_output_row;
-            }
-            step.held = s == 0 ? p.initial_state : p.states + (s - 1) * h;
-            step.ld_held = s == 0 ? p.initial_row : p.state_row;
-            step.state = p.states + s * h;
-            if (p.carry) step.carry_in = p.carry + s * p.carry_at.step, step.carry_out = p.carry + (s + 1) * p.carry_at.step;
-            step.z = p.z ? p.z + s * p.gates_at.step : nullptr;
-        }
+    for (; s >= (p.d_initial_state ? -1 : 0); --s) {
+        if (s % kStepsBetweenAsking == kStepsBetweenAsking - 1 && p.interrupted && p.interrupted()) return false;
+        const BackwardStep<T> step = backward_step<C>(p, s, keeps_direct);
         const bool in_registers = fused && s >= 0;
-        const RnnBackward<T>& q = p;
         const Index piece = step.product ? width : blocks;
         for (Index first = 0; first < blocks; first += piece) {
             const Span span{first, first + piece < blocks ? first + piece : blocks};
             for_blocks<2, 1>(blocks, p.rows, [&](auto wide, Index block) {
-                return BackwardTile<T, C, decltype(wide)::value>{q, step, running, in_registers, span, block};
+                return BackwardTile<T, C, decltype(wide)::value>{p, step, running, in_registers, span, block};
             });
         }
         if (s < 0) break;
         if (!fused) C::backward_rows(p, step, running);
         else if (p.mask) finish_masked_rows<T, C>(p, step, running);
     }
-    if (!p.d_initial_state) return;
+    return true;
+}
+
+template <class T, class C>
+void scan_backward(const RnnBackward<T>& p) {
+    const Index h = p.units, hp = blocks_of<T>(h) * kLanes<T>;
+    const Running<T> running{p.scratch, p.scratch + p.rows * hp, p.scratch + 2 * p.rows * hp};
+    if (!p.continues) {
+        std::memset(p.scratch, 0, static_cast<std::size_t>(2 * p.rows * hp) * sizeof(T));
+        if (p.d_final_state) copy_rows(running.direct, hp, p.d_final_state, h, p.rows, h);
+        if (p.d_final_carry) copy_rows(running.carry, hp, p.d_final_carry, h, p.rows, h);
+    }
+    const bool plain = is_plain<C>(p);
+    const auto steps = exceeds_cache<T, C>(p.rows, p.steps, p.units) ? plain_backward<T, C, true> : plain_backward<T, C, false>;
+    for (Index end = plain ? p.steps : 0; end > 0; end -= kStepsBetweenAsking) {
+        if (end < p.steps && p.interrupted && p.interrupted()) return;
+        steps(p, running, end > kStepsBetweenAsking ? end - kStepsBetweenAsking : 0, end);
+    }
+    if (!any_backward<T, C>(p, running, plain ? -1 : p.steps - 1) || !p.d_initial_state) return;
     copy_rows(p.d_initial_state, h, running.dh, hp, p.rows, h);
     if (p.carry) copy_rows(p.d_initial_carry, h, running.carry, hp, p.rows, h);
 }

@@ -22,6 +22,41 @@ struct ForwardStep {
     Strides gates_at;  // those of z are the problem's
 };
 
+template <class T>
+PYRNN_INLINE ForwardStep<T> forward_step(const RnnForward<T>& p, Index s) {
+    ForwardStep<T> step{};
+    step.s = s;
+    step.time = p.backwards ? p.steps - 1 - s : s;
+    step.x = p.x + step.time * p.features, step.ld_x = p.x_row;
+    step.held = s == 0 ? p.initial_state : p.states + ((s - 1) % p.slots) * p.units;
+    step.ld_held = s == 0 ? p.initial_row : p.state_row;
+    step.entering = step.held, step.ld_entering = step.ld_held;
+    step.state = p.states + (s % p.slots) * p.units;
+    if (p.carry) {
+        step.carry_in = p.carry + (s % p.carry_slots) * p.carry_at.step;
+        step.carry_out = p.carry + ((s + 1) % p.carry_slots) * p.carry_at.step;
+    }
+    step.gates = p.gates ? p.gates + s * p.gates_at.step : nullptr;
+    step.gates_at = p.gates_at;
+    step.z = p.z ? p.z + s * p.gates_at.step : nullptr;
+    return step;
+}
+
+// Asks for the rows that the end of a tile will write.
+template <class C, int kRows, int kBlocks, class T>
+PYRNN_INLINE void ask_for_output(const RnnForward<T>& p, const ForwardStep<T>& step, Index row, Index block) {
+    constexpr Index kP = kLanes<T>;
+    const T* gates = step.gates + block * step.gates_at.block + row * step.gates_at.row;
+    const T* carry = p.carry ? step.carry_out + block * p.carry_at.block + row * p.carry_at.row : nullptr;
+    const T* state = step.state + row * p.state_row + block * kP;
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+        prefetch_row<kBlocks, C::kInfo.vectors>(gates + r * step.gates_at.row, step.gates_at);
+        if (carry) prefetch_row<kBlocks, 2>(carry + r * p.carry_at.row, p.carry_at);
+        prefetch_row<kBlocks, 1>(state + r * p.state_row, Strides{0, 0, kP});
+    }
+}
+
 // acc += a W over the kCount gates from vector kFirst on. With copy != 0 each gate reads its own copy of a.
 template <int kVectors, int kFirst, int kCount, int kGate = 0, class T, int kRows, int kCols>
 PYRNN_INLINE void accumulate_gates(Vec<T> (&acc)[kRows][kCols], const T* a, Index lda, Index copy, const T* panels, Index block,
@@ -54,12 +89,7 @@ struct ForwardTile {
         constexpr Index kP = kLanes<T>;
         Vec<T> acc[kRows][kBlocks * kV];
         T* gates = step.gates ? step.gates + block * step.gates_at.block + row * step.gates_at.row : nullptr;
-        if (gates)
-            for (Index r = row; r < row + kRows; ++r) {
-                prefetch_row<kBlocks, kV>(gates + (r - row) * step.gates_at.row, step.gates_at);
-                if (p.carry) prefetch_row<kBlocks, 2>(step.carry_out + r * p.carry_at.row + block * p.carry_at.block, p.carry_at);
-                prefetch_row<kBlocks, 1>(step.state + r * p.state_row + block * kP, Strides{0, 0, kP});
-            }
+        if (gates) ask_for_output<C, kRows, kBlocks>(p, step, row, block);
         constexpr int kGates = C::kInfo.gates, kU = C::kInfo.u_count;
         const Index blocks = blocks_of<T>(p.units);
         if (step.hoisted) {
@@ -154,8 +184,52 @@ void hoist_input(const RnnForward<T>& p, Index first) {
         });
 }
 
+// Whether a tile has nothing to ask but its sums and the cell's step in registers. Tiles of a cell of many vectors are lower
+// in a plain scan, so that larger weights would be read more often.
+template <class C, class T>
+bool is_plain(const RnnForward<T>& p) {
+    constexpr Index kPlainWeightBytes = Index{1} << 16;
+    const Index weight_bytes = (p.features + p.units) * C::kInfo.gates * p.units * static_cast<Index>(sizeof(T));
+    return C::fused(p.activation, p.recurrent_activation) && plain_rows<C::kInfo.vectors>(blocks_of<T>(p.units), p.rows) &&
+           (C::kInfo.vectors == 1 || weight_bytes <= kPlainWeightBytes) && p.x_copy == 0 && !p.mask && !p.state_scale && !p.z &&
+           !p.gathered && !p.hoisted && !p.streamed;
+}
+
+// The time loop of plain tiles. It calls nothing and asks nothing in a tile, so that the compiler keeps addresses in registers
+// from step to step: a tile costs some 100 cycles beside its sums otherwise, as much as the activations of a small layer.
+template <class T, class C, bool kAsks>
+void plain_forward(const RnnForward<T>& given, Index first, Index end) {
+    const RnnForward<T> p = given;
+    constexpr int kV = C::kInfo.vectors, kGates = C::kInfo.gates, kU = C::kInfo.u_count;
+    constexpr Index kP = kLanes<T>;
+    const Index blocks = blocks_of<T>(p.units), w_block = p.features * kGates * kP, u_block = p.units * kU * kP;
+    for (Index s = first; s < end; ++s) {
+        const ForwardStep<T> step = forward_step(p, s);
+        for_plain_tiles<kV>(blocks, p.rows, [&](auto wide, auto height, Index block, Index row) __attribute__((always_inline)) {
+            constexpr int kBlocks = decltype(wide)::value, kRows = decltype(height)::value;
+            if constexpr (kAsks) ask_for_output<C, kRows, kBlocks>(p, step, row, block);
+            Vec<T> acc[kRows][kBlocks * kV];
+            start(acc, p.bias ? p.bias + block * kV * kP : nullptr);
+            accumulate<kV, 0, kGates>(acc, step.x + row * step.ld_x, step.ld_x, p.w_panels + block * w_block, w_block, kGates * kP, p.features);
+            if (step.held)
+                accumulate<kV, C::kInfo.u_first, kU>(acc, step.held + row * step.ld_held, step.ld_held, p.u_panels + block * u_block,
+                                                     u_block, kU * kP, p.units);
+            C::forward(p, step, acc, row, block);
+        });
+    }
+}
+
 template <class T, class C>
 void scan_forward(const RnnForward<T>& p) {
+    if (is_plain<C>(p)) {
+        const bool asks = C::kInfo.vectors > 1 && p.gates && exceeds_cache<T, C>(p.rows, p.steps, p.units);
+        for (Index s = 0; s < p.steps && !(s > 0 && p.interrupted && p.interrupted()); s += kStepsBetweenAsking) {
+            const Index end = s + kStepsBetweenAsking < p.steps ? s + kStepsBetweenAsking : p.steps;
+            if (asks) plain_forward<T, C, (C::kInfo.vectors > 1)>(p, s, end);
+            else plain_forward<T, C, false>(p, s, end);
+        }
+        return;
+    }
     constexpr int kV = C::kInfo.vectors, kWide = kV == 1 ? 2 : 1;
     // With few rows many blocks of units keep enough sums in flight instead. One step of a stream walks one at a time: L1 then
     // still holds the last of them when the next step turns round.
@@ -166,21 +240,8 @@ void scan_forward(const RnnForward<T>& p) {
     T* raw = p.scratch + 4 * p.rows * hp;     // (rows, V Hp), where gates are needed and not kept
     for (Index s = 0; s < p.steps; ++s) {
         if (s % kStepsBetweenAsking == kStepsBetweenAsking - 1 && p.interrupted && p.interrupted()) return;
-        ForwardStep<T> step{};
-        step.s = s;
-        step.time = p.backwards ? p.steps - 1 - s : s;
-        step.x = p.x + step.time * p.features, step.ld_x = p.x_row;
-        step.held = s == 0 ? p.initial_state : p.states + ((s - 1) % p.slots) * p.units;
-        step.ld_held = s == 0 ? p.initial_row : p.state_row;
-        step.entering = step.held, step.ld_entering = step.ld_held;
-        step.state = p.states + (s % p.slots) * p.units;
-        if (p.carry) {
-            step.carry_in = p.carry + (s % p.carry_slots) * p.carry_at.step;
-            step.carry_out = p.carry + ((s + 1) % p.carry_slots) * p.carry_at.step;
-        }
-        step.gates = p.gates ? p.gates + s * p.gates_at.step : (fused ? nullptr : raw);
-        step.gates_at = p.gates ? p.gates_at : Strides{kV * hp, 0, kV * kLanes<T>};
-        step.z = p.z ? p.z + s * p.gates_at.step : nullptr;
+        ForwardStep<T> step = forward_step(p, s);
+        if (!step.gates) step.gates = fused ? nullptr : raw, step.gates_at = Strides{kV * hp, 0, kV * kLanes<T>};
         if (step.held && p.state_scale) {
             for (Index copy = 0; copy < p.scale_copies; ++copy)
                 for (Index r = 0; r < p.rows; ++r)

@@ -32,8 +32,7 @@ def interrupted_after(seconds: float) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("any_thread_count")
-@pytest.mark.parametrize("checkpoint_steps", [None, 100])
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("threads,checkpoint_steps", [(1, None), (2, None), (2, 100)])
 def test_backward_ends_early(threads: int, checkpoint_steps: int | None) -> None:
     backend.set_num_threads(threads)
     rng = np.random.default_rng(1)

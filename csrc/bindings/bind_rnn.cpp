@@ -233,8 +233,8 @@ void bind_rnn(py::module_& m) {
     m.def(
         "rnn_forward",
         [](const std::string& cell, const py::object& x, const py::object& kernel, const py::object& recurrent_kernel,
-           const py::object& bias, const std::string& activation, py::object recurrent_activation, py::object initial_state, py::object mask,
-           py::object input_scale, py::object state_scale, bool go_backwards, bool return_sequences,
+           const py::object& bias, const std::string& activation, py::object recurrent_activation, py::object initial_state,
+           py::object mask, py::object input_scale, py::object state_scale, bool go_backwards, bool return_sequences,
            bool zero_output_for_mask, py::object checkpoint_steps, bool training, Workspace& workspace, py::object version) {
             const py::array xa = array_of(x, "x"), ka = array_of(kernel, "kernel");
             const py::array ua = array_of(recurrent_kernel, "recurrent_kernel");
@@ -244,15 +244,17 @@ void bind_rnn(py::module_& m) {
                                       : forward(problem<float>(cell, xa, ka, ua, bias, o), training, workspace);
         },
         py::arg("cell"), py::arg("x"), py::arg("kernel"), py::arg("recurrent_kernel"), py::arg("bias"), py::kw_only(),
-        py::arg("activation"), py::arg("recurrent_activation"), py::arg("initial_state"), py::arg("mask"), py::arg("input_scale"), py::arg("state_scale"),
+        py::arg("activation"), py::arg("recurrent_activation"), py::arg("initial_state"), py::arg("mask"),
+        py::arg("input_scale"), py::arg("state_scale"),
         py::arg("go_backwards"), py::arg("return_sequences"), py::arg("zero_output_for_mask"), py::arg("checkpoint_steps"),
         py::arg("training"), py::arg("workspace"), py::arg("version"));
     m.def(
         "rnn_backward",
         [](const std::string& cell, const py::object& x, const py::object& kernel, const py::object& recurrent_kernel,
-           const py::object& bias, const py::object& kept, const py::object& d_output, const std::string& activation, py::object recurrent_activation, py::object initial_state,
-           py::object mask, py::object input_scale, py::object state_scale, bool go_backwards, bool return_sequences,
-           bool zero_output_for_mask, py::object checkpoint_steps, py::object d_final_state, const py::object& d_kernel,
+           const py::object& bias, const py::object& kept, const py::object& d_output, const std::string& activation,
+           py::object recurrent_activation, py::object initial_state, py::object mask, py::object input_scale,
+           py::object state_scale, bool go_backwards, bool return_sequences, bool zero_output_for_mask,
+           py::object checkpoint_steps, py::object d_final_state, const py::object& d_kernel,
            const py::object& d_recurrent_kernel, const py::object& d_bias, bool need_dx, Workspace& workspace,
            py::object version) {
             const py::array xa = array_of(x, "x"), ka = array_of(kernel, "kernel");
@@ -267,12 +269,12 @@ void bind_rnn(py::module_& m) {
                        : backward(problem<float>(cell, xa, ka, ua, bias, o), saved, d_output, d_final_state,
                                   d_kernel, d_recurrent_kernel, d_bias, need_dx, workspace);
         },
-        py::arg("cell"), py::arg("x"), py::arg("kernel"), py::arg("recurrent_kernel"), py::arg("bias"), py::arg("saved"), py::arg("d_output"),
-        py::kw_only(), py::arg("activation"), py::arg("recurrent_activation"), py::arg("initial_state"), py::arg("mask"), py::arg("input_scale"),
-        py::arg("state_scale"), py::arg("go_backwards"), py::arg("return_sequences"), py::arg("zero_output_for_mask"),
-        py::arg("checkpoint_steps"),
-        py::arg("d_final_state"), py::arg("d_kernel"), py::arg("d_recurrent_kernel"), py::arg("d_bias"), py::arg("need_dx"),
-        py::arg("workspace"), py::arg("version"));
+        py::arg("cell"), py::arg("x"), py::arg("kernel"), py::arg("recurrent_kernel"), py::arg("bias"), py::arg("saved"),
+        py::arg("d_output"), py::kw_only(), py::arg("activation"), py::arg("recurrent_activation"), py::arg("initial_state"),
+        py::arg("mask"), py::arg("input_scale"), py::arg("state_scale"), py::arg("go_backwards"),
+        py::arg("return_sequences"), py::arg("zero_output_for_mask"), py::arg("checkpoint_steps"), py::arg("d_final_state"),
+        py::arg("d_kernel"), py::arg("d_recurrent_kernel"), py::arg("d_bias"), py::arg("need_dx"), py::arg("workspace"),
+        py::arg("version"));
 }
 
 }  // namespace pyrnn

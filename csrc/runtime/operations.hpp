@@ -29,8 +29,9 @@ bool keeps_preactivations(const Rnn<T>& p) {
 }
 
 // What a training step keeps from forward for backward (abi/problem.hpp): gates only where the cell has more than one
-// vector, carry only where it has two states, z only where an activation needs it. backward overwrites gates. With checkpoint_count() > 0 it is the states after each of so many pieces of the walk
-// instead, checkpoints and carry_checkpoints (B, count, H).
+// vector, carry only where it has two states, z only where an activation needs it. backward overwrites gates. Where
+// checkpoint_count() is not 0 it is the states after each of so many pieces of the walk instead: checkpoints and
+// carry_checkpoints (B, count, H).
 template <class T>
 struct RnnKept {
     T *states, *gates, *carry, *z, *checkpoints, *carry_checkpoints;

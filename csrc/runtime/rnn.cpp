@@ -3,54 +3,10 @@
 #include <optional>
 
 #include "rnn_gradients.hpp"
+#include "rnn_panels.hpp"
 
 namespace pyrnn {
 namespace {
-
-template <class T>
-struct Panels {
-    const T *w, *u, *bias, *candidate;
-};
-
-template <class T, class Pack>
-const T* packed_gates(Workspace& ws, Workspace::Pack which, Index count, std::int64_t version, Pack pack) {
-    bool fresh = false;
-    T* panels = ws.packed<T>(which, count, version, fresh);
-    if (!fresh) pack(panels);
-    return panels;
-}
-
-// [Hp / P][V][P]: the accumulators' start.
-template <class T>
-void pack_bias(T* panel, const Rnn<T>& p, const Sizes<T>& z) {
-    std::memset(panel, 0, bytes<T>(z.width));
-    const CellInfo& cell = z.cell;
-    for (Index unit = 0; unit < p.units; ++unit) {
-        T* at = panel + unit / z.lanes * cell.vectors * z.lanes + unit % z.lanes;
-        for (int j = 0; j < cell.gates; ++j) at[j * z.lanes] += p.bias[(j + cell.x_shift) % cell.gates * p.units + unit];
-        if (cell.bias_rows == 2)
-            for (int j = 0; j < cell.u_count; ++j) at[(cell.u_first + j) * z.lanes] += p.bias[(cell.gates + j) * p.units + unit];
-    }
-}
-
-template <class T>
-Panels<T> forward_panels(const Rnn<T>& p, const Sizes<T>& z, Workspace& ws) {
-    const auto& k = kernels<T>();
-    const CellInfo& cell = z.cell;
-    Panels<T> panels{};
-    panels.w = packed_gates<T>(ws, Workspace::kW, p.features * z.w_width, p.version, [&](T* to) {
-        k.pack_gates(to, p.kernel, p.features, p.units, cell.gates, cell.x_shift, cell.gates);
-    });
-    panels.u = packed_gates<T>(ws, Workspace::kU, p.units * z.u_width, p.version, [&](T* to) {
-        k.pack_gates(to, p.recurrent_kernel, p.units, p.units, cell.gates, 0, cell.u_count);
-    });
-    if (p.bias) panels.bias = packed_gates<T>(ws, Workspace::kBias, z.width, p.version, [&](T* to) { pack_bias(to, p, z); });
-    if (z.candidate)
-        panels.candidate = packed_gates<T>(ws, Workspace::kCandidate, p.units * z.hp, p.version, [&](T* to) {
-            k.pack_gates(to, p.recurrent_kernel, p.units, p.units, cell.gates, cell.u_count, 1);
-        });
-    return panels;
-}
 
 // Walks blocks of rows forward over parts of the sequence, in scratch of its own.
 template <class T>
@@ -84,8 +40,8 @@ public:
 
     // Runs the kernel after set(its problem) has said where to write what training keeps.
     template <class Set>
-    void run(const Block& block, const Steps& part, const typename EnteringInput<T>::Part& x, const Start& start, const Memory& memory,
-             const Set& set) const {
+    void run(const Block& block, const Steps& part, const typename EnteringInput<T>::Part& x, const Start& start,
+             const Memory& memory, const Set& set) const {
         const Index h = p_.units;
         RnnForward<T> q{};
         q.rows = block.rows, q.steps = part.count(), q.features = p_.features, q.units = h;
@@ -170,7 +126,7 @@ Walked<T> walked(const Rnn<T>& p, const Sizes<T>& z, const Cut<T>& cut, const Rn
 // dA while backward walks: in the place of the gates where there are any; else of a segment. Step s stands at s % steps, and dA of
 // the first of so many steps is moved behind the last when the steps before them follow.
 template <class T>
-struct Gradient {
+struct GradientMemory {
     Index steps;
     typename Sizes<T>::Kept kept;
     T* memory;  // or null: the task's own
@@ -185,7 +141,7 @@ struct Gradient {
 };
 
 template <class T>
-Gradient<T> gradient(const Rnn<T>& p, const Sizes<T>& z, const Cut<T>& cut, const Walked<T>& w, Workspace& ws) {
+GradientMemory<T> gradient_memory(const Rnn<T>& p, const Sizes<T>& z, const Cut<T>& cut, const Walked<T>& w, Workspace& ws) {
     if (w.gates) return {w.steps, w.gates_kept, w.gates};
     if (w.z) return {w.steps, w.gates_kept, ws.scratch<T>(Workspace::kGradient, w.gates_kept.size)};
     // A small layer's dA is used up by the task that makes it and can stay in that thread's L2.
@@ -223,8 +179,8 @@ void rnn_forward(const Rnn<T>& p, const RnnKept<T>& kept, T* output, T* final_st
     parallel_for(cut.blocks, [&](Index index) {
         const Index b = index * rows;
         const Block block{index, b, std::min(rows, p.batch - b), b};
-        typename ForwardWalk<T>::Memory memory{states + b * slots * h, slots, slots * h, carry ? carry + b * carry_kept.at.row : nullptr,
-                                               carry_slots, carry_kept.at};
+        T* const own_carry = carry ? carry + b * carry_kept.at.row : nullptr;
+        typename ForwardWalk<T>::Memory memory{states + b * slots * h, slots, slots * h, own_carry, carry_slots, carry_kept.at};
         typename ForwardWalk<T>::Start start{p.initial_state ? p.initial_state + b * h : nullptr, h,
                                              p.initial_carry ? p.initial_carry + b * h : nullptr, h};
         T* kept_state = kept.checkpoints ? kept.checkpoints + b * row : nullptr;
@@ -282,34 +238,16 @@ template <class T>
 void rnn_backward(const Rnn<T>& p, const RnnKept<T>& kept, const RnnGradients<T>& g, Workspace& ws) {
     const auto& k = kernels<T>();
     const Sizes<T> z(p);
-    const CellInfo& cell = z.cell;
     const Cut<T> cut(p, z);
-    const Index h = p.units, f = p.features, th = p.steps * h, rows = cut.rows, blocks = cut.blocks, fp = padded<T>(f);
+    const Index h = p.units, f = p.features, th = p.steps * h, rows = cut.rows, blocks = cut.blocks;
     const Index scratch_rows = scratch_size(rows, z.hp), segment = std::min(p.steps, z.segment);
-    const T* ut = packed_gates<T>(ws, Workspace::kUt, z.u_width * z.hp, p.version, [&](T* to) {
-        k.pack_gates_t(to, p.recurrent_kernel, h, h, cell.gates, 0, cell.u_count);
-    });
-    const T* candidate_t = nullptr;
-    if (z.candidate)
-        candidate_t = packed_gates<T>(ws, Workspace::kCandidateT, z.hp * z.hp, p.version, [&](T* to) {
-            k.pack_gates_t(to, p.recurrent_kernel, h, h, cell.gates, cell.u_count, 1);
-        });
-    const T* wt = nullptr;
-    if (g.dx && p.input_copies == 1) {
-        wt = packed_gates<T>(ws, Workspace::kWt, z.w_width * fp, p.version, [&](T* to) {
-            k.pack_gates_t(to, p.kernel, f, h, cell.gates, cell.x_shift, cell.gates);
-        });
-    } else if (g.dx) {
-        T* each = ws.scratch<T>(Workspace::kGateWt, z.w_width * fp);
-        for (Index j = 0; j < cell.gates; ++j) k.pack_gates_t(each + j * z.hp * fp, p.kernel, f, h, cell.gates, input_gate(p, j), 1);
-        wt = each;
-    }
+    const BackwardPanels<T> panels = backward_panels(p, z, g.dx != nullptr, ws);
     const bool again = z.checkpointed();
     std::optional<ForwardWalk<T>> forward;
     if (again) forward.emplace(p, z, cut, Workspace::kForwardScratch, ws);
     const Walked<T> w = walked(p, z, cut, kept, ws);
-    const Gradient<T> gradient = pyrnn::gradient(p, z, cut, w, ws);
-    const Strides& da_at = gradient.kept.at;
+    const GradientMemory<T> da_memory = gradient_memory(p, z, cut, w, ws);
+    const Strides& da_at = da_memory.kept.at;
     const Index input_steps = again ? z.window : segment;
     const EnteringInput<T> input(p, cut.task_rows, input_steps, ws);
     const Index entering_row = segment * h, entering_copy = cut.task_rows * entering_row;
@@ -329,18 +267,19 @@ void rnn_backward(const Rnn<T>& p, const RnnKept<T>& kept, const RnnGradients<T>
         return p.initial_state ? p.initial_state + block.row * h : nullptr;
     };
     const auto da_of = [&](const Block& block) {
-        return gradient.memory ? gradient.memory + kept_row(block) * da_at.row
-                               : thread_scratch<T, ThreadUse::kGradient>(gradient.kept.size);
+        return da_memory.memory ? da_memory.memory + kept_row(block) * da_at.row
+                               : thread_scratch<T, ThreadUse::kGradient>(da_memory.kept.size);
     };
     const auto walk_again = [&](const Block& block, const Steps& part) {
         T *states = states_of(block, part.first), *before = states - h;
-        const Index row = kept_row(block), kept_row_size = z.windows * h;
-        typename ForwardWalk<T>::Start start{held(block, part.first), h, p.initial_carry ? p.initial_carry + block.row * h : nullptr, h};
+        const Index row = kept_row(block), checkpoint_row = z.windows * h;
+        const T* const initial_carry = p.initial_carry ? p.initial_carry + block.row * h : nullptr;
+        typename ForwardWalk<T>::Start start{held(block, part.first), h, initial_carry, h};
         if (part.first > 0) {
-            const Index at = block.row * kept_row_size + (part.first / z.window - 1) * h;
+            const Index at = block.row * checkpoint_row + (part.first / z.window - 1) * h;
             for (Index r = 0; r < block.rows; ++r)
-                std::memcpy(before + r * w.state_row, kept.checkpoints + at + r * kept_row_size, bytes<T>(h));
-            start = {before, w.state_row, kept.carry_checkpoints ? kept.carry_checkpoints + at : nullptr, kept_row_size};
+                std::memcpy(before + r * w.state_row, kept.checkpoints + at + r * checkpoint_row, bytes<T>(h));
+            start = {before, w.state_row, kept.carry_checkpoints ? kept.carry_checkpoints + at : nullptr, checkpoint_row};
         }
         T* carry = w.carry ? w.carry + row * w.carry_at.row : nullptr;
         forward->run(block, part, input.of(block, part), start, {states, w.steps, w.state_row, carry, w.steps + 1, w.carry_at},
@@ -354,10 +293,10 @@ void rnn_backward(const Rnn<T>& p, const RnnKept<T>& kept, const RnnGradients<T>
         const Index b = block.row, row = kept_row(block), at = part.first % w.steps;
         const auto ends = [&](Index steps) { return part.end == p.steps || part.end % steps == 0; };  // the last of so many steps
         T* const all_da = da_of(block);
-        if (part.end < p.steps && ends(gradient.steps)) gradient.move(all_da, block, z);
+        if (part.end < p.steps && ends(da_memory.steps)) da_memory.move(all_da, block, z);
         if (ends(input_steps)) input.scale(block, part.first);
         if (again && ends(z.window)) walk_again(block, piece_of(p.steps, z.window, part.first));
-        T* const da = all_da + part.first % gradient.steps * da_at.step;
+        T* const da = all_da + part.first % da_memory.steps * da_at.step;
         T* const entered = entering ? entering + block.task_row * entering_row : nullptr;
         RnnBackward<T> q{};
         q.rows = block.rows, q.steps = part.count(), q.units = h;
@@ -378,7 +317,7 @@ void rnn_backward(const Rnn<T>& p, const RnnKept<T>& kept, const RnnGradients<T>
         q.backwards = p.backwards;
         q.state_scale = p.state_scale ? p.state_scale + b * h : nullptr;
         q.scale_copies = p.state_copies, q.scale_copy = p.batch * h;
-        q.ut_panels = ut, q.candidate_t_panels = candidate_t;
+        q.ut_panels = panels.ut, q.candidate_t_panels = panels.candidate_t;
         q.reset_states = reset_states ? reset_states + block.task_row * entering_row : nullptr, q.reset_row = entering_row;
         if (part.first == 0) q.d_initial_state = g.d_initial_state + b * h;
         if (part.first == 0 && g.d_initial_carry) q.d_initial_carry = g.d_initial_carry + b * h;
@@ -387,15 +326,14 @@ void rnn_backward(const Rnn<T>& p, const RnnKept<T>& kept, const RnnGradients<T>
         q.streamed = asks_ahead(z, block.rows);
         q.interrupted = interrupted;
         k.rnn_backward[static_cast<int>(p.cell)](q);
-        if (entered)
-            scale_states(p, block, q.initial_state, q.initial_row, q.states, q.state_row, entered, entering_row, entering_copy, q.steps);
-        if (g.dx)
-            input_gradient(p, z, block, part, da, da_at, wt, g.dx, products ? products + block.index * product_size : nullptr);
+        if (entered) scale_states(p, block, q, entered, entering_row, entering_copy);
+        T* const product = products ? products + block.index * product_size : nullptr;
+        if (g.dx) input_gradient(p, z, block, part, da, da_at, panels.wt, g.dx, product);
     };
     // What the gradients of the weights are made of after that: of a block's rows and some blocks of units.
     const auto gradients_of = [&](const Block& block, const Steps& part, T* all_da, Index first, Index count) {
         typename WeightGradients<T>::Part of{};
-        of.da = all_da + part.first % gradient.steps * da_at.step;
+        of.da = all_da + part.first % da_memory.steps * da_at.step;
         of.x = input.of(block, part);
         of.begins = part.first == 0;
         of.initial_state = of.begins ? held(block, 0) : nullptr;
@@ -413,13 +351,13 @@ void rnn_backward(const Rnn<T>& p, const RnnKept<T>& kept, const RnnGradients<T>
     const Index segments = (p.steps + segment - 1) / segment;
     if (z.large) {
         const Index per_task = (z.blocks + num_threads() - 1) / num_threads();  // each sum runs in one piece: no bits depend on it
-        const Block all{0, 0, p.batch, 0};
+        const Block batch{0, 0, p.batch, 0};
         for (Index s = segments - 1; s >= 0; --s) {
             const Steps part = piece_of(p.steps, segment, s * segment);
             parallel_for(blocks, [&](Index index) { walk_back(block_of(index, index * rows), part); });
             parallel_for((z.blocks + per_task - 1) / per_task, [&](Index task) {
                 const Index first = task * per_task;
-                gradients.add(gradients_of(all, part, gradient.memory, first, std::min(per_task, z.blocks - first)), partials);
+                gradients.add(gradients_of(batch, part, da_memory.memory, first, std::min(per_task, z.blocks - first)), partials);
             });
         }
     } else {
@@ -434,11 +372,7 @@ void rnn_backward(const Rnn<T>& p, const RnnKept<T>& kept, const RnnGradients<T>
             }
         });
     }
-    reduce_gates(g.d_kernel, partials, cut.groups, z.partial, f, p, z, cell.gates, cell.x_shift);
-    reduce_gates(g.d_recurrent_kernel, partials + z.u_at, cut.groups, z.partial, h, p, z, cell.u_count, Index{0});
-    if (z.candidate)
-        reduce_gates(g.d_recurrent_kernel, partials + z.candidate_at, cut.groups, z.partial, h, p, z, Index{1}, cell.u_count);
-    if (g.d_bias) reduce_bias(g.d_bias, partials, cut.groups, p, z);
+    reduce_gradients(g, partials, cut.groups, p, z);
 }
 
 #define PYRNN_INSTANTIATE(T)                                                                           \

@@ -19,7 +19,8 @@ struct WeightGradients {
     struct Part {
         const T* da;
         typename EnteringInput<T>::Part x;
-        const T *held, *initial_state;  // h_{s-1}; where the sequence begins, held is its first state and initial_state or null comes before
+        const T* held;  // h_{s-1}; where the sequence begins, its first state, before which comes initial_state or null
+        const T* initial_state;
         Index state_row, entering_row, entering_copy;
         const T *entering, *reset_states;  // h_{s-1} as it entered U (state_copies of it), r * h_{s-1}; or null
         Index rows, steps, block, blocks;
@@ -38,7 +39,8 @@ struct WeightGradients {
         }
         for (Index j = 0; j < p.input_copies; ++j) {
             const T* from = part.x.x + j * part.x.copy + (p.backwards ? (steps - 1) * f : 0);
-            product(part, from, part.x.row, p.backwards ? -f : f, f, 0, steps, 0, cell.gates, p.input_copies == 1 ? kAll : j, partial);
+            const Index gate = p.input_copies == 1 ? kAll : j;
+            product(part, from, part.x.row, p.backwards ? -f : f, f, 0, steps, 0, cell.gates, gate, partial);
         }
         T* du = partial + z.u_at;
         if (part.entering) {
@@ -59,8 +61,8 @@ private:
     static constexpr Index kAll = -1;
     // c += a^T dA over `steps` steps, the first dA being that of `step`; of the vectors vector .. vector+count-1 either all or
     // only the one `gate`.
-    void product(const Part& part, const T* a, Index a_row, Index a_step, Index m, Index step, Index steps, Index vector, Index count,
-                 Index gate, T* c) const {
+    void product(const Part& part, const T* a, Index a_row, Index a_step, Index m, Index step, Index steps, Index vector,
+                 Index count, Index gate, T* c) const {
         if (steps == 0) return;
         const Strides& at = da_at;
         const Index lane = gate == kAll ? 0 : gate * z.lanes, run = (gate == kAll ? count : 1) * z.lanes;
@@ -118,27 +120,37 @@ void reduce_bias(T* out, const T* partials, Index groups, const Rnn<T>& p, const
             for (Index u = 0; u < p.units; ++u) out[(cell.gates + j) * p.units + u] = sum(cell.u_first + j, u);
 }
 
-// h_{s-1} of the block's rows as it entered U over some steps, (state_copies, rows, steps, H), where dropout changed it. `held`,
-// of the block's first row and the first step, may be null: zero; its rows stand `initial_row` apart, those of `states` state_row.
+// Writes the gradients of the weights.
 template <class T>
-void scale_states(const Rnn<T>& p, const Block& block, const T* held, Index initial_row, const T* states, Index state_row, T* entering,
-                  Index entering_row, Index entering_copy, Index steps) {
+void reduce_gradients(const RnnGradients<T>& g, const T* partials, Index groups, const Rnn<T>& p, const Sizes<T>& z) {
+    const CellInfo& cell = z.cell;
     const Index h = p.units;
-    for (Index copy = 0; copy < p.state_copies; ++copy)
+    reduce_gates(g.d_kernel, partials, groups, z.partial, p.features, p, z, cell.gates, cell.x_shift);
+    reduce_gates(g.d_recurrent_kernel, partials + z.u_at, groups, z.partial, h, p, z, cell.u_count, Index{0});
+    if (z.candidate)
+        reduce_gates(g.d_recurrent_kernel, partials + z.candidate_at, groups, z.partial, h, p, z, Index{1}, cell.u_count);
+    if (g.d_bias) reduce_bias(g.d_bias, partials, groups, p, z);
+}
+
+// h_{s-1} as it entered U at the steps of q, (state_copies, rows, steps, H) at these strides, where dropout changed it.
+template <class T>
+void scale_states(const Rnn<T>& p, const Block& block, const RnnBackward<T>& q, T* entering, Index row, Index copy) {
+    const Index h = p.units;
+    for (Index j = 0; j < p.state_copies; ++j)
         for (Index r = 0; r < block.rows; ++r) {
-            const T* scale = p.state_scale + (copy * p.batch + block.row + r) * h;
-            T* out = entering + copy * entering_copy + r * entering_row;
-            for (Index i = 0; i < h; ++i) out[i] = held ? held[r * initial_row + i] * scale[i] : T(0);
-            for (Index s = 1; s < steps; ++s)
-                for (Index i = 0; i < h; ++i) out[s * h + i] = states[r * state_row + (s - 1) * h + i] * scale[i];
+            const T* scale = p.state_scale + (j * p.batch + block.row + r) * h;
+            T* out = entering + j * copy + r * row;
+            for (Index i = 0; i < h; ++i) out[i] = q.initial_state ? q.initial_state[r * q.initial_row + i] * scale[i] : T(0);
+            for (Index s = 1; s < q.steps; ++s)
+                for (Index i = 0; i < h; ++i) out[s * h + i] = q.states[r * q.state_row + (s - 1) * h + i] * scale[i];
         }
 }
 
 // dx of a block of rows over some steps, whose dA starts at `da`: dA W^T; under dropout by gate, each gate's product is scaled
 // before it is added. A product takes all these rows at one step, or all steps of one row, whichever lie closer.
 template <class T>
-void input_gradient(const Rnn<T>& p, const Sizes<T>& z, const Block& block, const Steps& part, const T* da, const Strides& at, const T* wt,
-                    T* dx, T* product) {
+void input_gradient(const Rnn<T>& p, const Sizes<T>& z, const Block& block, const Steps& part, const T* da, const Strides& at,
+                    const T* wt, T* dx, T* product) {
     const auto& k = kernels<T>();
     const Index f = p.features, tf = p.steps * f, rows = block.rows, steps = part.count(), dx_step = p.backwards ? -f : f;
     const Index count = z.large ? rows : steps, products = z.large ? steps : rows, run = z.cell.gates * z.lanes;

@@ -27,7 +27,8 @@ class Recurrent(Layer):
     All results have the bits they have without it, at up to 1.5 times the time. Beside its input, its output and their
     gradients a layer then needs memory for T / k + k of T steps instead of all T, least at k = sqrt(T). k is rounded up
     to a multiple of the steps whose weight gradients are summed at once: 128 (32 where the weights are larger than
-    1 MiB; 256 for a batch of one). A sequence that is no longer is kept whole. Files that hold it do not load in Keras.
+    1 MiB; 256 / batch where that is more). A sequence that is no longer is kept whole. Files that hold it do not
+    load in Keras.
     """
 
     cell: str = ""

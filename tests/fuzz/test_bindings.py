@@ -23,6 +23,7 @@ from pyrnn.reference.recurrent import CELLS
 
 REFUSALS = (TypeError, ValueError, IndexError)
 SIZES = st.sampled_from([1, 1, 2, 3, 5, 8, 9, 17, 33])
+STEPS = st.sampled_from([1, 1, 2, 3, 5, 8, 9, 17, 33, 130])  # more than a recurrent layer's backward walks at once
 DTYPES = st.sampled_from(["float32", "float64"])
 NAMES = st.sampled_from(ACTIVATIONS)
 BAD_ARRAYS: dict[str, Callable[[np.ndarray], Any]] = {
@@ -134,7 +135,7 @@ BOUNDED = st.sampled_from(["tanh", "sigmoid"])
 @fuzz
 def test_rnn(draw: Any) -> None:
     cell, dtype = draw(st.sampled_from(sorted(CELLS))), draw(DTYPES)
-    b, t, f, h = (draw(SIZES) for _ in range(4))
+    b, t, f, h = draw(SIZES), draw(STEPS), draw(SIZES), draw(SIZES)
     gates, states = CELLS[cell].gates, CELLS[cell].states
     bias_shape = (2, gates * h) if cell == "gru" else (gates * h,)
 

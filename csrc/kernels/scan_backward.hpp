@@ -264,7 +264,9 @@ void scan_backward(const RnnBackward<T>& p) {
         if (p.d_final_carry) copy_rows(running.carry, hp, p.d_final_carry, h, p.rows, h);
     }
     const bool plain = is_plain<C>(p);
-    const auto steps = exceeds_cache<T, C>(p.rows, p.steps, p.units) ? plain_backward<T, C, true> : plain_backward<T, C, false>;
+    // With gradients at every step there is a layer above, whose backward has left little of this one's data in L2.
+    const bool asks = (p.sequences && p.d_output) || exceeds_cache<T, C>(p.rows, p.steps, p.units);
+    const auto steps = asks ? plain_backward<T, C, true> : plain_backward<T, C, false>;
     for (Index end = plain ? p.steps : 0; end > 0; end -= kStepsBetweenAsking) {
         if (end < p.steps && p.interrupted && p.interrupted()) return;
         steps(p, running, end > kStepsBetweenAsking ? end - kStepsBetweenAsking : 0, end);

@@ -171,7 +171,7 @@ void bind_conv(py::module_& m) {
             const auto p = dense_problem<float>(xa, ka, bias, activation, version);
             return forward(p, dense_output(xa, p.filters), training, workspace);
         },
-        py::arg("x"), py::arg("kernel"), py::arg("bias"), py::kw_only(), py::arg("activation"), py::arg("training"),
+        py::arg("x"), py::arg("kernel"), py::arg("bias"), py::arg("activation"), py::arg("training"),
         py::arg("workspace"), py::arg("version"));
     m.def(
         "dense_backward",
@@ -187,7 +187,7 @@ void bind_conv(py::module_& m) {
             return is_double(xa, "x") ? run(dense_problem<double>(xa, ka, no_bias, activation, version))
                                       : run(dense_problem<float>(xa, ka, no_bias, activation, version));
         },
-        py::arg("x"), py::arg("kernel"), py::arg("saved"), py::arg("dy"), py::kw_only(), py::arg("activation"),
+        py::arg("x"), py::arg("kernel"), py::arg("saved"), py::arg("dy"), py::arg("activation"),
         py::arg("d_kernel"), py::arg("d_bias"), py::arg("need_dx"), py::arg("workspace"), py::arg("version"));
     m.def(
         "conv1d_forward",

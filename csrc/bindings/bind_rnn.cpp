@@ -243,7 +243,7 @@ void bind_rnn(py::module_& m) {
             return is_double(xa, "x") ? forward(problem<double>(cell, xa, ka, ua, bias, o), training, workspace)
                                       : forward(problem<float>(cell, xa, ka, ua, bias, o), training, workspace);
         },
-        py::arg("cell"), py::arg("x"), py::arg("kernel"), py::arg("recurrent_kernel"), py::arg("bias"), py::kw_only(),
+        py::arg("cell"), py::arg("x"), py::arg("kernel"), py::arg("recurrent_kernel"), py::arg("bias"),
         py::arg("activation"), py::arg("recurrent_activation"), py::arg("initial_state"), py::arg("mask"),
         py::arg("input_scale"), py::arg("state_scale"),
         py::arg("go_backwards"), py::arg("return_sequences"), py::arg("zero_output_for_mask"), py::arg("checkpoint_steps"),
@@ -270,7 +270,7 @@ void bind_rnn(py::module_& m) {
                                   d_kernel, d_recurrent_kernel, d_bias, need_dx, workspace);
         },
         py::arg("cell"), py::arg("x"), py::arg("kernel"), py::arg("recurrent_kernel"), py::arg("bias"), py::arg("saved"),
-        py::arg("d_output"), py::kw_only(), py::arg("activation"), py::arg("recurrent_activation"), py::arg("initial_state"),
+        py::arg("d_output"), py::arg("activation"), py::arg("recurrent_activation"), py::arg("initial_state"),
         py::arg("mask"), py::arg("input_scale"), py::arg("state_scale"), py::arg("go_backwards"),
         py::arg("return_sequences"), py::arg("zero_output_for_mask"), py::arg("checkpoint_steps"), py::arg("d_final_state"),
         py::arg("d_kernel"), py::arg("d_recurrent_kernel"), py::arg("d_bias"), py::arg("need_dx"), py::arg("workspace"),

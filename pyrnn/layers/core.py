@@ -147,10 +147,10 @@ class Dense(Affine):
             x,
             self.kernel.array,
             None if bias is None else bias.array,
-            activation=self._activation,
-            training=training,
-            workspace=self._workspace,
-            version=version,
+            self._activation,
+            training,
+            self._workspace,
+            version,
         )
         if training:
             self._saved = (x, saved, version)
@@ -165,12 +165,12 @@ class Dense(Affine):
             self.kernel.array,
             saved,
             dy,
-            activation=self._activation,
-            d_kernel=self.kernel.gradient,
-            d_bias=None if bias is None else bias.gradient,
-            need_dx=need_dx,
-            workspace=self._workspace,
-            version=version,
+            self._activation,
+            self.kernel.gradient,
+            None if bias is None else bias.gradient,
+            need_dx,
+            self._workspace,
+            version,
         )
 
     def get_config(self) -> dict[str, Any]:

@@ -129,6 +129,9 @@ def as_double(arguments: dict[str, Any]) -> dict[str, Any]:
 # Kinks of activations, where the next rounding decides between two derivatives, are left to test_operations.py.
 SMOOTH = st.sampled_from(["linear", "tanh", "sigmoid", "silu", "softplus", "softmax"])
 BOUNDED = st.sampled_from(["tanh", "sigmoid"])
+# A GRU weighs its state and its candidate with z and 1 - z. Where z may be negative that is no mean of both: the state
+# grows and rounding with it, so that an ulp of x moved an output by 100 of its own in 33 steps. test_kernel.py has all.
+GATES = {"gru": st.just("sigmoid")}
 
 
 @fuzz
@@ -144,7 +147,7 @@ def test_rnn(draw: Any) -> None:
     common: dict[str, Any] = {
         "cell": cell, "x": array(draw, (b, t, f), dtype), "kernel": array(draw, (f, gates * h), dtype),
         "recurrent_kernel": array(draw, (h, gates * h), dtype) / 2, "activation": draw(BOUNDED),
-        "recurrent_activation": draw(BOUNDED) if gates > 1 else None,
+        "recurrent_activation": draw(GATES.get(cell, BOUNDED)) if gates > 1 else None,
         "initial_state": maybe(lambda: [array(draw, (b, h), dtype) for _ in range(states)]),
         "mask": maybe(lambda: np.random.default_rng(0).random((b, t)) < 0.7),
         "input_scale": maybe(lambda: array(draw, (b, f) if draw(st.booleans()) else (gates, b, f), dtype)),

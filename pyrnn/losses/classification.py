@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pyrnn.arguments import checked
-from pyrnn.losses.base import EPSILON, Array, Elementwise, Loss, match_ranks
+from pyrnn.losses.base import EPSILON, Array, Elementwise, Loss, match_ranks, with_classes
 
 
 def _last(axis: int, *arrays: Array) -> tuple[Array, ...]:
@@ -64,6 +64,7 @@ class BinaryCrossentropy(_CrossEntropy, Elementwise):
 
 def _log_probabilities(y_pred: Array, from_logits: bool) -> tuple[Array, Array, Array]:
     """(log p, p, where p was not cut) of classes along the last axis."""
+    with_classes(y_pred)
     if from_logits:
         shifted = y_pred - y_pred.max(axis=-1, keepdims=True)
         log_p = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
@@ -130,7 +131,7 @@ class SparseCategoricalCrossentropy(Loss):
     def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
         labels = self._labels(y_true, y_pred.ndim)
         (y_pred,) = _last(self.axis, y_pred)
-        classes = y_pred.shape[-1]
+        classes = with_classes(y_pred).shape[-1]
         if labels.shape != y_pred.shape[:-1]:
             raise ValueError(f"y_true must have shape {y_pred.shape[:-1]} of class numbers, got {y_true.shape}")
         kept = None if self.ignore_class is None else labels != self.ignore_class
@@ -266,9 +267,11 @@ class CategoricalGeneralizedCrossEntropy(Loss):
         self.q = q
 
     def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
-        if y_true.ndim == y_pred.ndim and y_true.shape[-1] == 1:
-            y_true = y_true[..., 0]
-        target = (y_true.astype(np.int64)[..., None] == np.arange(y_pred.shape[-1])).astype(y_pred.dtype)
+        classes = with_classes(y_pred).shape[-1]
+        labels = y_true[..., 0] if y_true.ndim == y_pred.ndim and y_true.shape[-1] == 1 else y_true
+        if labels.shape != y_pred.shape[:-1]:
+            raise ValueError(f"y_true must have shape {y_pred.shape[:-1]} of class numbers, got {y_true.shape}")
+        target = (labels.astype(np.int64)[..., None] == np.arange(classes)).astype(y_pred.dtype)
         p, q = (target * y_pred).sum(axis=-1), y_pred.dtype.type(self.q)
         return (1 - p**q) / q, -target * (p ** (q - 1))[..., None]
 
@@ -329,7 +332,7 @@ class CategoricalHinge(KLDivergence):
 
     def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
         true = match_ranks(y_true, y_pred).astype(y_pred.dtype)
-        others = (1 - true) * y_pred
+        others = (1 - true) * with_classes(y_pred)
         highest = others.max(axis=-1, keepdims=True)
         values = np.maximum(highest[..., 0] - (true * y_pred).sum(axis=-1) + 1, 0)
         at = others == highest

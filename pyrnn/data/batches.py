@@ -196,7 +196,7 @@ class RepeatedBatches(Batches):
     """Array batches cut into epochs of `steps`, walking on where the last epoch ended."""
 
     def __init__(self, batches: ArrayBatches, steps: int) -> None:
-        self.steps, self._batches = steps, batches
+        self.steps, self.data, self._batches = steps, batches.data, batches
         self.restart()
 
     @staticmethod

@@ -398,6 +398,7 @@ def test_threads_and_measures(draw: Any) -> None:
     _core.set_num_threads(before)
     if not isinstance(value, int | float) or not 0 < value < 2**40:
         call(_core.read_bandwidth, {"bytes": value})
+    assert (call(_core.usable_cores, {"root": value}) or 1) >= 1
     call(_core.fma_peak, {"dtype": draw(st.sampled_from([None, 3, "float16", "\0", b"float32", "Float32"]))})
 
 
@@ -445,6 +446,13 @@ def test_byte_orders_and_addresses() -> None:
     for kind in ("swapped", "misaligned"):
         with pytest.raises(REFUSALS):
             _core.activation_forward(BAD_ARRAYS[kind](x), "tanh")
+
+
+@pytest.mark.parametrize("kind", [_core.Stream32, _core.Stream64])
+def test_lists_are_steps_too(kind: Any) -> None:
+    stream = kind(1, 2)
+    stream.add_activation("linear")
+    assert stream.step([[1, 2]]).tolist() == stream.step([1.0, 2.0]).tolist() == [[1.0, 2.0]]  # Stream64 refused them
 
 
 def test_a_wrong_kind_is_no_runtime_error() -> None:

@@ -143,7 +143,8 @@ class SparseCategoricalCrossentropy(Loss):
         if kept is not None:
             target *= kept[..., None]
         log_p, p, inside = _log_probabilities(y_pred, self.from_logits)
-        values, gradient = -(target * log_p).sum(axis=-1), _class_gradient(target, y_pred, p, inside, self.from_logits)
+        values = -np.where(target != 0, log_p, 0).sum(axis=-1)  # another class may be at -inf
+        gradient = _class_gradient(target, y_pred, p, inside, self.from_logits)
         return values, gradient if self.axis == -1 else np.moveaxis(gradient, -1, self.axis)
 
     def counted(self, y_true: Array, values: Array) -> Array | None:

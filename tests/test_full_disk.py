@@ -93,7 +93,7 @@ def test_a_checkpoint_that_is_too_large_ends_the_training_after_its_step(tmp_pat
     path = tmp_path / "best.keras"
     model.fit(X, Y, verbose=0, callbacks=[ModelCheckpoint(path)])
     content, expected = path.read_bytes(), pyrnn.load_model(path)
-    with small_files(), pytest.raises(OSError, match="best.keras"):
+    with small_files(), pytest.raises(OSError, match=r"best\.keras"):
         model.fit(X, Y, epochs=3, shuffle=False, verbose=0, callbacks=[ModelCheckpoint(path)])
     assert path.read_bytes() == content and [each.name for each in tmp_path.iterdir()] == ["best.keras"]
     expected.fit(X, Y, shuffle=False, verbose=0)  # the one epoch that was trained

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
@@ -59,6 +60,8 @@ class CSVLogger(Callback):
             self.writer.writerow(row)
             self.csv_file.flush()
         except OSError as error:
+            with contextlib.suppress(OSError):
+                self.csv_file.close()
             raise OSError(error.errno, f"cannot write {self.filename!r} ({error.strerror or error})") from error
 
     def on_train_end(self, logs: Logs | None = None) -> None:

@@ -12,10 +12,18 @@ namespace {
 constexpr Index kLongRows = 64;
 
 // Of a stream that two Python threads call: the second one waits, without the GIL, since the first may want it back. The
-// same thread may come again, out of what Python runs when an array is made (a finalizer).
+// same thread may come again, out of what Python runs when an array is made (a finalizer). Where a call keeps the GIL to its
+// end that is its turn, and the lock is not needed.
+#if defined(Py_GIL_DISABLED)
+constexpr bool kHasGil = false;
+#else
+constexpr bool kHasGil = true;
+#endif
 class Turn {
 public:
-    explicit Turn(std::recursive_mutex& mutex) : lock_(mutex, std::try_to_lock) {
+    explicit Turn(std::recursive_mutex& mutex, bool is_needed = true) {
+        if (!is_needed) return;
+        lock_ = std::unique_lock<std::recursive_mutex>(mutex, std::try_to_lock);
         if (lock_.owns_lock()) return;
         py::gil_scoped_release release;
         lock_.lock();
@@ -76,7 +84,7 @@ public:
     py::object step(const py::object& x) {
         py::array held;  // keeps what was converted
         const T* in = input(x, held);
-        const Turn turn(mutex_);
+        const Turn turn(mutex_, !kHasGil || stream_.batch() >= kLongRows || !output_);
         if (!output_) start();
         if (stream_.batch() >= kLongRows) {
             py::gil_scoped_release release;

@@ -223,6 +223,18 @@ def numbers(argument: str, value: Any) -> None:
         raise ValueError(f"{argument} must hold finite numbers, got {shown(value)}")
 
 
+def data(argument: str, value: Any) -> None:
+    """A number or what is read as an array of numbers, NaN and infinity too."""
+    if type(value) is not np.ndarray or value.dtype.kind not in "fiub":
+        import_module("pyrnn.data.batches").as_array(argument, value)
+
+
+def sizes(argument: str, value: Any) -> None:
+    """A list of sizes, or one size."""
+    for each in value if isinstance(value, list | tuple | np.ndarray) else [value]:
+        whole(0)(argument, each)
+
+
 def takes(function: Any, arguments: int) -> bool:
     """Whether a function can be called with so many arguments, as far as its signature says."""
     try:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pyrnn import registry
 from pyrnn.arguments import a_function, checked, configurable, either, list_of, number, optional, whole
+from pyrnn.data.batches import as_array
 
 Array = NDArray[Any]
 EPSILON = 1e-7
@@ -19,6 +20,7 @@ class Constraint(registry.Configurable):
     """Base of all: `constraint(w)` returns the projected weight; this one leaves it as it is."""
 
     def __call__(self, w: Array) -> Array:
+        w = as_array("w", w)
         return w
 
 
@@ -35,6 +37,7 @@ class MaxNorm(Constraint):
         self.max_value, self.axis = max_value, axis
 
     def __call__(self, w: Array) -> Array:
+        w = as_array("w", w)
         norms = _norms(w, self.axis)
         return np.asarray(w * (np.clip(norms, 0, self.max_value) / (EPSILON + norms)), w.dtype)
 
@@ -50,6 +53,7 @@ class MinMaxNorm(Constraint):
         self.min_value, self.max_value, self.rate, self.axis = min_value, max_value, rate, axis
 
     def __call__(self, w: Array) -> Array:
+        w = as_array("w", w)
         norms = _norms(w, self.axis)
         desired = self.rate * np.clip(norms, self.min_value, self.max_value) + (1 - self.rate) * norms
         return np.asarray(w * (desired / (EPSILON + norms)), w.dtype)
@@ -62,6 +66,7 @@ class NonNeg(Constraint):
     """Negative values become 0."""
 
     def __call__(self, w: Array) -> Array:
+        w = as_array("w", w)
         return np.asarray(np.maximum(w, 0), w.dtype)
 
 
@@ -73,6 +78,7 @@ class UnitNorm(Constraint):
         self.axis = axis
 
     def __call__(self, w: Array) -> Array:
+        w = as_array("w", w)
         return np.asarray(w / (EPSILON + _norms(w, self.axis)), w.dtype)
 
     def get_config(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn import registry, seeds
-from pyrnn.arguments import a_function, checked, configurable, either, number, numbers, optional
+from pyrnn.arguments import a_function, checked, configurable, either, number, numbers, optional, sizes
 from pyrnn.validation import shown
 
 Array = NDArray[Any]
@@ -33,6 +33,7 @@ class Initializer(registry.Configurable):
 class Zeros(Initializer):
     """All zeros."""
 
+    @checked(shape=sizes)
     def __call__(self, shape: Shape, dtype: str | None = None) -> Array:
         return np.zeros(shape, dtype or FLOAT)
 
@@ -40,6 +41,7 @@ class Zeros(Initializer):
 class Ones(Initializer):
     """All ones."""
 
+    @checked(shape=sizes)
     def __call__(self, shape: Shape, dtype: str | None = None) -> Array:
         return np.ones(shape, dtype or FLOAT)
 
@@ -51,6 +53,7 @@ class Constant(Initializer):
     def __init__(self, value: float = 0.0) -> None:
         self.value = value
 
+    @checked(shape=sizes)
     def __call__(self, shape: Shape, dtype: str | None = None) -> Array:
         return np.full(shape, self.value, dtype or FLOAT)
 
@@ -65,6 +68,7 @@ class Identity(Initializer):
     def __init__(self, gain: float = 1.0) -> None:
         self.gain = gain
 
+    @checked(shape=sizes)
     def __call__(self, shape: Shape, dtype: str | None = None) -> Array:
         if len(shape) != 2:
             raise ValueError(f"Identity makes matrices only, got shape {shape}")
@@ -98,6 +102,7 @@ class RandomUniform(_Random):
         super().__init__(seed)
         self.minval, self.maxval = minval, maxval
 
+    @checked(shape=sizes)
     def __call__(self, shape: Shape, dtype: str | None = None) -> Array:
         return self._generator().uniform(self.minval, self.maxval, shape).astype(dtype or FLOAT)
 
@@ -113,6 +118,7 @@ class RandomNormal(_Random):
         super().__init__(seed)
         self.mean, self.stddev = mean, stddev
 
+    @checked(shape=sizes)
     def __call__(self, shape: Shape, dtype: str | None = None) -> Array:
         return self._generator().normal(self.mean, self.stddev, shape).astype(dtype or FLOAT)
 
@@ -131,6 +137,7 @@ def _truncated_normal(generator: np.random.Generator, shape: Shape) -> Array:
 class TruncatedNormal(RandomNormal):
     """Normal, values further than two standard deviations from the mean drawn again."""
 
+    @checked(shape=sizes)
     def __call__(self, shape: Shape, dtype: str | None = None) -> Array:
         return (self.mean + self.stddev * _truncated_normal(self._generator(), shape)).astype(dtype or FLOAT)
 
@@ -174,6 +181,7 @@ class VarianceScaling(_Random):
         self.scale, self.mode, self.distribution = scale, mode, distribution
         self.input_axes, self.output_axes = input_axes, output_axes
 
+    @checked(shape=sizes)
     def __call__(self, shape: Shape, dtype: str | None = None) -> Array:
         fan_in, fan_out = _fans(shape) if self.input_axes is None else self._fans_of_axes(shape)
         fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]
@@ -265,6 +273,7 @@ class Orthogonal(_Random):
         super().__init__(seed)
         self.gain = gain
 
+    @checked(shape=sizes)
     def __call__(self, shape: Shape, dtype: str | None = None) -> Array:
         if len(shape) < 2:
             raise ValueError(f"Orthogonal needs a shape of at least 2 dimensions, got {shape}")

@@ -332,6 +332,7 @@ class Sequential(Trainer):
             raise ValueError("the model must be built before it can be streamed: give it an input shape")
         return Stream(self._layers, self.input_shape[-1], batch_size, self.dtype)
 
+    @checked()
     def __call__(self, x: Any, training: bool = False) -> Array:
         """Output for an array."""
         if not self._layers:
@@ -480,9 +481,15 @@ def load_model(
 
 
 @checked(model=a_model)
-def save_model(model: Sequential, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
-    """`model.save(filepath)`."""
-    model.save(filepath, overwrite=overwrite)
+def save_model(
+    model: Sequential,
+    filepath: str | os.PathLike[str],
+    overwrite: bool = True,
+    include_optimizer: bool = True,
+    include_rng: bool = False,
+) -> None:
+    """`model.save(filepath, ...)`."""
+    model.save(filepath, overwrite, include_optimizer, include_rng)
 
 
 @checked()

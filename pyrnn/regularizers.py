@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pyrnn import registry
 from pyrnn.arguments import checked, configurable, optional
+from pyrnn.data.batches import as_array
 from pyrnn.validation import shown
 
 Array = NDArray[Any]
@@ -23,6 +24,7 @@ class Regularizer(registry.Configurable):
         raise NotImplementedError
 
     def gradient(self, w: Array) -> Array:
+        w = as_array("w", w)
         """Derivative of the penalty by w."""
         raise NotImplementedError
 
@@ -46,10 +48,12 @@ class L1L2(Regularizer):
         self.l1, self.l2 = _factor("l1", l1, 0.0), _factor("l2", l2, 0.0)
 
     def __call__(self, w: Array) -> float:
+        w = as_array("w", w)
         penalty = self.l1 * float(np.abs(w).sum()) if self.l1 else 0.0
         return penalty + self.l2 * float(np.square(w).sum()) if self.l2 else penalty
 
     def gradient(self, w: Array) -> Array:
+        w = as_array("w", w)
         if not self.l1:
             return np.asarray(2 * self.l2 * w, w.dtype)
         return np.asarray(self.l1 * np.sign(w) + 2 * self.l2 * w, w.dtype)
@@ -100,10 +104,12 @@ class OrthogonalRegularizer(Regularizer):
         self.factor, self.mode = _factor("factor", factor, 0.01), mode
 
     def __call__(self, w: Array) -> float:
+        w = as_array("w", w)
         rows, _ = self._normalized(w)
         return self._per_pair(len(rows)) * float(np.abs(self._products(rows)).sum()) / 2
 
     def gradient(self, w: Array) -> Array:
+        w = as_array("w", w)
         rows, inverse = self._normalized(w)
         by_rows = self._per_pair(len(rows)) * (np.sign(self._products(rows)) @ rows)
         # A row's length does not matter, so only what stands across it counts; a row shorter than EPSILON is not

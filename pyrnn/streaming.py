@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn import backend
-from pyrnn.data.batches import as_float
+from pyrnn.data.batches import as_array, as_float
 from pyrnn.layers import Layer
 from pyrnn.validation import positive_int, shown
 
@@ -56,7 +56,7 @@ class Stream:
         """
         if rows is None:
             rows = range(self.batch_size)
-        numbers = np.atleast_1d(np.asarray(rows))
+        numbers = np.atleast_1d(as_array("rows", rows))
         if numbers.ndim != 1 or (numbers.size and numbers.dtype.kind not in "iu"):
             raise TypeError(f"rows must be a number of a row or a list of them, got {shown(rows)}")
         self._core.reset([int(row) for row in numbers])

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn import metrics, optimizers
+from pyrnn import losses, metrics, optimizers
 from pyrnn.arguments import checked
 from pyrnn.callbacks import CallbackList, History
 from pyrnn.compiled import Compiled, LazyLogs
 from pyrnn.data import Batch, Batches, as_array, as_batches, is_array
-from pyrnn.data.batches import ArrayBatches, make_batch
+from pyrnn.data.batches import ArrayBatches, RepeatedBatches, make_batch
+from pyrnn.data.sources import DEFAULT_BATCH_SIZE
 from pyrnn.parameters import ParameterVector
 from pyrnn.resume import Run
 from pyrnn.validation import positive_int, shown, unexpected_arguments
@@ -45,6 +46,12 @@ class Trainer:
         raise NotImplementedError
 
     def check_input(self, shape: tuple[Any, ...]) -> None:
+        raise NotImplementedError
+
+    def build(self, input_shape: Any = None) -> None:
+        raise NotImplementedError
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
         raise NotImplementedError
 
     def forward_pass(self, x: Any, *, training: bool = False) -> tuple[Array, Array | None]:
@@ -149,6 +156,20 @@ class Trainer:
             raise ValueError("y is missing: the data must give (x, y)")
         if y.shape != y_pred.shape and y.ndim == y_pred.ndim > 1 and y.shape[:-1] != y_pred.shape[:-1]:
             raise ValueError(f"y must fit the model's output of shape {y_pred.shape}, got {y.shape}")
+
+    def _check_fit(self, batch: Batch, compiled: Compiled) -> None:
+        """Refuse a batch whose shapes do not fit the model or its loss, without running the model."""
+        self.check_input(batch.x.shape)
+        shape = self.compute_output_shape(batch.x.shape)
+        if any(size is None for size in shape):
+            return
+        y_pred = np.full(shape, 0.5, self.dtype)
+        self._check_targets(batch, y_pred)
+        if (
+            compiled.loss is not None and type(compiled.loss) in losses.CLASSES
+        ):  # a user's own is not called but in training
+            with np.errstate(all="ignore"):
+                compiled.loss.value_and_gradient(batch.y, y_pred, batch.sample_weight)
 
     def _train_step(self, batch: Batch, compiled: Compiled) -> None:
         y_pred, mask = self.forward_pass(batch.x, training=True)
@@ -257,7 +278,11 @@ class Trainer:
             shuffle=bool(shuffle), class_weight=class_weight,
         )  # fmt: skip
         size = validation_batch_size or batch_size
-        validation = None if validation_data is None else self._validation(validation_data, size, validation_steps)
+        validation = None
+        if validation_data is not None:
+            if not self.built and isinstance(batches, ArrayBatches | RepeatedBatches):
+                self.build((None, *batches.data.x.shape[1:]))  # so that validation data are held against its output
+            validation = self._validation(validation_data, size, validation_steps, compiled)
         hooks = self._hooks(callbacks, batches, verbose, epochs, add_history=True)
         self.stop_training = False
         self._run = Run(batches, validation, compiled, hooks, initial_epoch)
@@ -304,17 +329,19 @@ class Trainer:
             if self.stop_training:
                 return
 
-    def _validation(self, data: Any, batch_size: int | None, steps: int | None) -> Batches:
+    def _validation(self, data: Any, batch_size: int | None, steps: int | None, compiled: Compiled) -> Batches:
+        """The batches of validation; arrays are checked here, since they come only after an epoch of training."""
         parts = data if isinstance(data, tuple | list) else (data,)
         if not 1 <= len(parts) <= 3:
             raise ValueError(f"validation_data must be (x, y) or (x, y, sample_weight), got {len(parts)} parts")
         try:
             batches = as_batches(*parts, dtype=self.dtype, batch_size=batch_size, steps=steps)
-            if isinstance(batches, ArrayBatches):
+            if isinstance(batches, ArrayBatches | RepeatedBatches):
                 if batches.data.y is None:
                     raise ValueError("y is missing, give (x, y)")
                 if self.built:
-                    self.check_input(batches.data.x[:batch_size].shape)
+                    size = batch_size or DEFAULT_BATCH_SIZE
+                    self._check_fit(Batch(*(None if each is None else each[:size] for each in batches.data)), compiled)  # type: ignore[arg-type]  # x is never None
         except (TypeError, ValueError) as error:
             raise (TypeError if isinstance(error, TypeError) else ValueError)(f"validation_data: {error}") from None
         return batches

@@ -265,7 +265,7 @@ def _public() -> Iterator[tuple[str, Any]]:
 PUBLIC = dict(_public())
 LEGAL_OF: dict[str, set[str]] = {}
 LEGAL[" ".join(VALUES)] = (
-    "y_true y_pred"  # of the functions of metrics: data, of which tests/test_metrics.py has what is refused
+    "y_true y_pred"  # of the functions of losses and metrics: data, which tests/test_bad_data.py looks at
 )
 for _values, _names in LEGAL.items():
     for _name in _names.split():

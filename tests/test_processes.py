@@ -5,6 +5,9 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
+import subprocess
+import sys
+import sysconfig
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pyrnn import backend, layers
+from pyrnn import _core, backend, layers
 from pyrnn.models import Sequential
 from pyrnn.utils import set_random_seed
 
@@ -80,6 +83,120 @@ def test_models_that_train_at_once() -> None:
         changes.result()
 
 
+@pytest.mark.threads
+@pytest.mark.parametrize("batch", [1, 64])  # of which the second steps without the GIL
+def test_threads_that_share_a_stream(batch: int) -> None:
+    """Each step is one of the sum's, whoever takes it: none is lost or torn."""
+    stream = backend.Stream32(batch, 5)
+    stream.add_recurrent(
+        "simple_rnn", np.zeros((5, 9), np.float32), np.eye(9, dtype=np.float32), np.ones(9, np.float32), "linear", None
+    )
+    x = np.zeros((batch, 5), np.float32)
+
+    def walk() -> None:
+        for _ in range(50):
+            stream.step(x)
+            assert len(set(stream.states()[0].ravel().tolist())) == 1
+
+    with ThreadPoolExecutor(8) as pool:
+        for run in [pool.submit(walk) for _ in range(8)]:
+            run.result()
+    assert (stream.states()[0] == 400).all()
+
+
+@pytest.mark.threads
+def test_layers_that_are_added_while_a_stream_runs() -> None:
+    """The stream takes them before its first step and refuses them after it, in whatever order the threads come."""
+    for _ in range(40):
+        stream = backend.Stream32(2, 3)
+        stream.add_activation("linear")
+
+        def add(stream: Any = stream) -> int:
+            taken = 0
+            for _ in range(20):
+                try:
+                    stream.add_layer_norm(np.ones(3, np.float32), np.zeros(3, np.float32), 1e-3)
+                    taken += 1
+                except ValueError as error:
+                    assert "before the first step" in str(error)
+            return taken
+
+        with ThreadPoolExecutor(3) as pool:
+            runs = [pool.submit(add) for _ in range(2)]
+            steps = pool.submit(lambda stream=stream: [stream.step(np.ones((2, 3), np.float32)) for _ in range(20)])
+            assert all(np.isfinite(y).all() for y in steps.result())
+            assert all(0 <= run.result() <= 20 for run in runs)
+
+
+def test_a_stream_that_its_own_x_calls() -> None:
+    """What Python runs in the middle of a step may come back to the stream: no thread waits for itself."""
+    stream = backend.Stream64(1, 2)
+    stream.add_activation("linear")
+
+    class Returning:
+        def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+            return stream.step(np.array([[1.0, 2.0]])) + 1
+
+    assert stream.step(Returning()).tolist() == [[2.0, 3.0]]
+
+
+def default_threads(change: str) -> int:
+    """The number of threads that a new process takes of itself, after `change`."""
+    environment = {name: value for name, value in os.environ.items() if name not in THREAD_VARIABLES}
+    code = f"import os; {change}; import pyrnn; print(pyrnn.get_num_threads())"
+    return int(subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True).stdout)
+
+
+THREAD_VARIABLES = ("PYRNN_NUM_THREADS", "OMP_NUM_THREADS")
+
+
+def test_threads_follow_the_affinity() -> None:
+    allowed = sorted(os.sched_getaffinity(0))
+    assert default_threads(f"os.sched_setaffinity(0, {{{allowed[0]}}})") == 1
+    assert default_threads("pass") == min(_core.usable_cores(""), 256)
+    assert _core.usable_cores("") <= len(allowed)
+    assert default_threads("os.environ['OMP_NUM_THREADS'] = '3'") == 3
+    assert default_threads("os.environ.update(OMP_NUM_THREADS='3', PYRNN_NUM_THREADS='5')") == 5
+
+
+GROUPS: dict[str, tuple[str, dict[str, str], int | None]] = {
+    "no files": ("", {}, None),
+    "no quota": ("0::/\n", {"cpu.max": "max 100000\n"}, None),
+    "one core": ("0::/\n", {"cpu.max": "100000 100000\n"}, 1),
+    "half a core": ("0::/\n", {"cpu.max": "50000 100000\n"}, 1),
+    "in a group": ("0::/user.slice/job\n", {"user.slice/job/cpu.max": "100000 100000\n"}, 1),
+    "in a group within a group with a quota": ("0::/user.slice/job/inner\n", {"user.slice/cpu.max": "900 1000\n"}, 1),
+    "in a container that sees its own part": ("0::/docker/1a2b\n", {"cpu.max": "100000 100000\n"}, 1),
+    "more than there is": ("0::/\n", {"cpu.max": "99999999 1000\n"}, None),
+    "another group's": ("0::/job\n", {"other/cpu.max": "1000 1000\n"}, None),
+    "version 1": (
+        "3:memory:/job\n2:cpu,cpuacct:/job\n",
+        {"cpu,cpuacct/job/cpu.cfs_quota_us": "10\n", "cpu,cpuacct/job/cpu.cfs_period_us": "10\n"}, 1,
+    ),
+    "version 1 without a quota": (
+        "2:cpu:/\n", {"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None,
+    ),
+    "nonsense": ("0\n::\n0::job\n0::/job\n", {"cpu.max": "x y\n", "job/cpu.max": "-5 0\n"}, None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_threads_follow_the_quota_of_the_control_group(name: str, tmp_path: Path) -> None:
+    groups, files, expected = GROUPS[name]
+    for path, content in {"proc/self/cgroup": groups, **{f"sys/fs/cgroup/{key}": files[key] for key in files}}.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(content)
+    assert _core.usable_cores(str(tmp_path)) == (len(os.sched_getaffinity(0)) if expected is None else expected)
+
+
+@pytest.mark.skipif(not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="this Python has a GIL")
+def test_the_core_leaves_the_gil_off() -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHON_GIL"}
+    code = "import sys, pyrnn._core; print(sys._is_gil_enabled())"
+    run = subprocess.run([sys.executable, "-W", "error", "-c", code], env=environment, check=True, capture_output=True)
+    assert run.stdout.decode().strip() == "False"
+
+
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_children_train_after_their_parent(method: str) -> None:
@@ -91,7 +208,7 @@ def test_children_train_after_their_parent(method: str) -> None:
 
 def grown(work: Any, times: int) -> int:
     """By how many bytes the process grows over `times` calls, after some to warm up."""
-    for _ in range(max(10, times // 10)):
+    for _ in range(max(60, times // 10)):  # without a GIL allocators grow for longer before they are flat
         work()
     gc.collect()
     before = rss()

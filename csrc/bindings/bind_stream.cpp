@@ -3,11 +3,35 @@
 
 #include "../runtime/stream.hpp"
 
+#include <mutex>
+
 namespace pyrnn {
 namespace {
 
 // From so many rows on a step takes long enough to let other Python threads run meanwhile.
 constexpr Index kLongRows = 64;
+
+// Of a stream that two Python threads call: the second one waits, without the GIL, since the first may want it back. The
+// same thread may come again, out of what Python runs when an array is made (a finalizer). Where a call keeps the GIL to its
+// end that is its turn, and the lock is not needed.
+#if defined(Py_GIL_DISABLED)
+constexpr bool kHasGil = false;
+#else
+constexpr bool kHasGil = true;
+#endif
+class Turn {
+public:
+    explicit Turn(std::recursive_mutex& mutex, bool is_needed = true) {
+        if (!is_needed) return;
+        lock_ = std::unique_lock<std::recursive_mutex>(mutex, std::try_to_lock);
+        if (lock_.owns_lock()) return;
+        py::gil_scoped_release release;
+        lock_.lock();
+    }
+
+private:
+    std::unique_lock<std::recursive_mutex> lock_;
+};
 
 template <class T>
 class StreamOf {
@@ -20,6 +44,7 @@ public:
 
     void add_recurrent(const std::string& cell, const py::object& kernel, const py::object& recurrent_kernel,
                        const py::object& bias, const std::string& activation, const py::object& recurrent_activation) {
+        const Turn turn(mutex_);
         require_not_started();
         Rnn<T> p{};
         p.batch = stream_.batch(), p.steps = 1, p.features = stream_.width();
@@ -31,6 +56,7 @@ public:
     }
 
     void add_dense(const py::object& kernel, const py::object& bias, const std::string& activation) {
+        const Turn turn(mutex_);
         require_not_started();
         const py::array k = array_of(kernel, "kernel");
         require_rank(k, 2, "kernel", "(F, H)");
@@ -42,11 +68,13 @@ public:
     }
 
     void add_activation(const std::string& activation) {
+        const Turn turn(mutex_);
         require_not_started();
         stream_.add_activation(activation_named(activation));
     }
 
     void add_layer_norm(const py::object& gamma, const py::object& beta, double epsilon) {
+        const Turn turn(mutex_);
         require_not_started();
         const Shape shape{stream_.width()};
         stream_.add_layer_norm(pointer<T>(gamma, "gamma", shape, "(features,)", true),
@@ -54,9 +82,10 @@ public:
     }
 
     py::object step(const py::object& x) {
-        if (!output_) start();
         py::array held;  // keeps what was converted
         const T* in = input(x, held);
+        const Turn turn(mutex_, !kHasGil || stream_.batch() >= kLongRows || !output_);
+        if (!output_) start();
         if (stream_.batch() >= kLongRows) {
             py::gil_scoped_release release;
             stream_.step(in);
@@ -67,6 +96,7 @@ public:
     }
 
     py::list states() const {
+        const Turn turn(mutex_);
         py::list found;
         for (Index i = 0; i < stream_.state_count(); ++i) {
             py::array_t<T> state(Shape{stream_.batch(), stream_.state_units(i)});
@@ -78,6 +108,7 @@ public:
 
     void set_states(const py::object& states) {
         const py::tuple given = tuple_of(states, "states");
+        const Turn turn(mutex_);
         if (static_cast<Index>(given.size()) != stream_.state_count())
             throw py::value_error("state must hold " + std::to_string(stream_.state_count()) + " array(s), got " +
                                   std::to_string(given.size()));
@@ -94,14 +125,16 @@ public:
         for (const Index row : rows)
             if (row < 0 || row >= stream_.batch())
                 throw py::index_error("rows must lie in 0.." + std::to_string(stream_.batch() - 1) + ", got " + std::to_string(row));
+        const Turn turn(mutex_);
         for (const Index row : rows) stream_.clear_row(row);
     }
 
 private:
     // The bytes of a C-contiguous x of the right type, or of a copy that is.
     const T* input(const py::object& x, py::array& held) {
-        if (py::isinstance<py::array>(x)) held = py::reinterpret_borrow<py::array>(x);
-        if (!held || held.dtype().num() != py::dtype::of<T>().num() || held.dtype().byteorder() != '=' ||
+        const bool is_array = py::isinstance<py::array>(x);
+        if (is_array) held = py::reinterpret_borrow<py::array>(x);
+        if (!is_array || held.dtype().num() != py::dtype::of<T>().num() || held.dtype().byteorder() != '=' ||
             !(held.flags() & py::array::c_style) || !is_aligned(held))
             held = converted(x);
         const bool row = held.ndim() == 1 && stream_.batch() == 1 && held.shape(0) == features_;
@@ -141,6 +174,7 @@ private:
         if (output_) throw py::value_error("layers must be added before the first step");
     }
 
+    mutable std::recursive_mutex mutex_;
     Stream<T> stream_;
     Index features_;
     py::object output_;

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <memory>
 
+#include "../runtime/cores.hpp"
 #include "../runtime/dispatch.hpp"
 #include "../runtime/parallel.hpp"
 #include "../runtime/recycler.hpp"
@@ -64,7 +65,9 @@ double read_bandwidth(Index bytes) {
 }  // namespace
 }  // namespace pyrnn
 
-PYBIND11_MODULE(_core, m) {
+// Nothing here leans on the GIL: what threads share is locked (pool, workspaces, recyclers, streams) or atomic, and arrays
+// are the callers', who must not write them in another thread meanwhile, as everywhere in NumPy. docs/reliability.md
+PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     using namespace pyrnn;
     choose_table();
     m.doc() = "The compiled core of pyrnn; signatures and shapes stand in _core.pyi.";
@@ -90,6 +93,7 @@ PYBIND11_MODULE(_core, m) {
         set_num_threads(std::min(count, 256));
     }, py::arg("count"));
     m.def("get_num_threads", &num_threads);
+    m.def("usable_cores", &usable_cores, py::arg("root"));
     m.def("isa", [] { return table().isa; });
     m.def("available_isas", [] {
         py::list names;

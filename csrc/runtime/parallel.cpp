@@ -1,19 +1,18 @@
 #include "parallel.hpp"
 
+#include "cores.hpp"
 #include "denormals.hpp"
 
 #include <pthread.h>
-#include <sched.h>
 #include <time.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdlib>
 #include <exception>
-#include <fstream>
 #include <mutex>
-#include <string>
 #include <thread>
 #include <vector>
 
@@ -155,21 +154,6 @@ int from_environment(const char* name) {
     return end != text && *end == '\0' && value >= 1 && value <= kMaxThreads ? static_cast<int>(value) : 0;
 }
 
-// Cores this process may use: its affinity, cut by the cgroup (v2) quota.
-int usable_cores() {
-    int cores = static_cast<int>(std::thread::hardware_concurrency());
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0) cores = CPU_COUNT(&set);
-    std::ifstream file("/sys/fs/cgroup/cpu.max");
-    std::string quota;
-    long period = 0;
-    if (file >> quota >> period && quota != "max" && period > 0) {
-        const long allowed = (std::atol(quota.c_str()) + period - 1) / period;
-        if (allowed >= 1 && allowed < cores) cores = static_cast<int>(allowed);
-    }
-    return cores < 1 ? 1 : (cores > kMaxThreads ? kMaxThreads : cores);
-}
-
 std::mutex* guard = new std::mutex;  // replaced in a forked child, where the old one may be held by nobody
 ThreadPool* pool = nullptr;
 std::atomic<int> threads{0};
@@ -186,7 +170,7 @@ int num_threads() {
     if (count == 0) {
         count = from_environment("PYRNN_NUM_THREADS");
         if (count == 0) count = from_environment("OMP_NUM_THREADS");
-        if (count == 0) count = usable_cores();
+        if (count == 0) count = std::min(usable_cores(""), kMaxThreads);
         threads.store(count);
     }
     return count;

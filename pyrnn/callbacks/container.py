@@ -55,6 +55,8 @@ class CallbackList(Callback):
 
     def append(self, callback: Callback) -> None:
         """Add a callback at the end."""
+        if not isinstance(callback, Callback):
+            raise TypeError(f"callback must be a Callback, got {shown(callback)}")
         self.callbacks.append(callback)
         self._hooks.clear()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
@@ -50,12 +51,18 @@ class CSVLogger(Callback):
             self.keys = sorted(logs)
             if not any(key.startswith("val_") for key in self.keys):
                 self.keys += [f"val_{key}" for key in self.keys]
-        if self.writer is None:
-            self.writer = csv.DictWriter(self.csv_file, ["epoch", *self.keys], delimiter=self.sep)
-            if self.append_header:
-                self.writer.writeheader()
-        self.writer.writerow({"epoch": epoch} | {key: _cell(logs.get(key, "NA")) for key in self.keys})
-        self.csv_file.flush()
+        row = {"epoch": epoch} | {key: _cell(logs.get(key, "NA")) for key in self.keys}
+        try:
+            if self.writer is None:
+                self.writer = csv.DictWriter(self.csv_file, ["epoch", *self.keys], delimiter=self.sep)
+                if self.append_header:
+                    self.writer.writeheader()
+            self.writer.writerow(row)
+            self.csv_file.flush()
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self.csv_file.close()
+            raise OSError(error.errno, f"cannot write {self.filename!r} ({error.strerror or error})") from error
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         self._close()

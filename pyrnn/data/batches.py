@@ -78,6 +78,9 @@ def as_array(name: str, value: Any) -> Array:
         TypeError: if it holds no numbers.
         ValueError: if it is ragged.
     """
+    if type(value) is np.ndarray and value.dtype.kind in "fiub":
+        plain: Array = value
+        return plain
     if hasattr(value, "detach"):  # a PyTorch tensor: its gradients and its device stay behind
         value = value.detach().cpu()
     try:
@@ -208,7 +211,7 @@ class RepeatedBatches(Batches):
     """Array batches cut into epochs of `steps`, walking on where the last epoch ended."""
 
     def __init__(self, batches: ArrayBatches, steps: int) -> None:
-        self.steps, self._batches = steps, batches
+        self.steps, self.data, self._batches = steps, batches.data, batches
         self.restart()
 
     @staticmethod

@@ -9,6 +9,7 @@ import numpy as np
 
 from pyrnn import backend, constraints, initializers, regularizers
 from pyrnn.arguments import checked, number, optional
+from pyrnn.data.batches import as_array
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.normalization import AxisLayer, axis_list, positions
 from pyrnn.parameters import Weight
@@ -230,12 +231,16 @@ class Softmax(Layer):
         self.axis = axes if isinstance(axis, (list, tuple)) else axes[0]
         self._saved: tuple[Any, ...] | None = None
 
+    def checked_mask(self, mask: Any, x: Array) -> Array:
+        """A mask; `forward` says whether it broadcasts with x."""
+        return np.ascontiguousarray(as_array("mask", mask), dtype=bool)
+
     def _rows(self, x: Array) -> tuple[Array, Shape, tuple[int, ...]]:
         """x with `axis` as its last axis, the shape before these became one, and their places."""
         places = positions(axis_list(self.axis), x.shape)
         moved = np.moveaxis(x, places, range(x.ndim - len(places), x.ndim))
-        last = math.prod(moved.shape[x.ndim - len(places) :])
-        return np.ascontiguousarray(moved).reshape(-1, last), moved.shape, places
+        rows, last = (math.prod(part) for part in (moved.shape[: -len(places)], moved.shape[-len(places) :]))
+        return np.ascontiguousarray(moved).reshape(rows, last), moved.shape, places
 
     def _back(self, rows: Array, shape: Shape, places: tuple[int, ...]) -> Array:
         wide = rows.reshape(shape)

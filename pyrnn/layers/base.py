@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pyrnn import config, constraints, initializers, regularizers
 from pyrnn.arguments import checked
-from pyrnn.data.batches import as_float
+from pyrnn.data.batches import as_array, as_float
 from pyrnn.naming import auto_name
 from pyrnn.parameters import Structure, Weight, values_for
 from pyrnn.validation import LARGEST_SIZE, RENAMED, shown, unexpected_arguments
@@ -336,6 +336,16 @@ class Layer:
     def reset_state(self) -> None:
         """Forget the state of stateful layers."""
 
+    def checked_mask(self, mask: Any, x: Array) -> Array:
+        """A mask for x, of its leading axes."""
+        array = as_array("mask", mask)
+        if self.axes is not None and len(self.axes) == 3 and array.shape != x.shape[:2]:
+            raise ValueError(f"mask must have shape (batch, time) = {x.shape[:2]}, got {array.shape}")
+        if not array.ndim or array.shape != x.shape[: array.ndim]:
+            raise ValueError(f"mask must have the leading axes of x, {x.shape}, got shape {array.shape}")
+        return np.ascontiguousarray(array, dtype=bool)
+
+    @checked(mask=None)
     def __call__(self, x: Any, *, training: bool = False, mask: Any = None) -> Any:
         """Convert x, build at first use, and run the layer."""
         array = as_float("x", x, self.dtype)
@@ -344,7 +354,7 @@ class Layer:
         else:
             self.build(array.shape)
         if mask is not None:
-            mask = np.ascontiguousarray(mask, dtype=bool)
+            mask = self.checked_mask(mask, array)
         return self.forward(array, training=bool(training), mask=mask)
 
     # Configs and files.

@@ -11,6 +11,7 @@ import numpy as np
 
 from pyrnn import backend
 from pyrnn.arguments import checked
+from pyrnn.data.batches import as_float
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.cells import RNN
 from pyrnn.layers.recurrent import Recurrent
@@ -39,9 +40,10 @@ def _both(batch: int, work: int, one: Callable[[], Any], other: Callable[[], Any
     global _second
     if batch > _SMALL_BATCH or work < _MUCH_WORK or backend.get_num_threads() < 2:
         return one(), other()
-    if _second is None:
-        _second = ThreadPoolExecutor(1, thread_name_prefix="pyrnn-bidirectional")
-    pending = _second.submit(other)
+    pool = _second  # of two threads that make one each, one keeps its own for this call
+    if pool is None:
+        pool = _second = ThreadPoolExecutor(1, thread_name_prefix="pyrnn-bidirectional")
+    pending = pool.submit(other)
     try:
         first = one()
     finally:
@@ -215,9 +217,10 @@ class Bidirectional(Layer):
         )
         return first + second if need_dx else None
 
+    @checked(mask=None)
     def __call__(self, x: Any, *, initial_state: Any = None, training: bool = False, mask: Any = None) -> Any:
         """Run the layer on an array; `initial_state` lists the states of the forward direction, then the other's."""
-        array = np.ascontiguousarray(x, dtype=self.dtype)
+        array = as_float("x", x, self.dtype)
         if self.built:
             self.check_input(array.shape)
         else:
@@ -226,8 +229,8 @@ class Bidirectional(Layer):
             mask = self.forward_layer.checked_mask(mask, array)
         if initial_state is not None:
             half = self.forward_layer.state_count
-            if len(initial_state) != 2 * half:
-                raise ValueError(f"initial_state must be {2 * half} arrays, got {len(initial_state)}")
+            if not isinstance(initial_state, list | tuple) or len(initial_state) != 2 * half:
+                raise TypeError(f"initial_state must be a list of {2 * half} arrays, got {shown(initial_state)}")
             initial_state = [
                 *self.forward_layer.checked_states(initial_state[:half], array),
                 *self.backward_layer.checked_states(initial_state[half:], array),

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pyrnn.arguments import checked
+from pyrnn.data.batches import as_float
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.recurrent import GRU, LSTM, Recurrent, SimpleRNN
 from pyrnn.naming import snake_case
@@ -79,11 +80,16 @@ class Cell(Layer):
         dx = self.layer.backward(dy, need_dx=need_dx)
         return None if dx is None else dx[:, 0]
 
+    @checked()
     def __call__(self, x: Any, states: Any = None, training: bool = False) -> Any:  # type: ignore[override]  # a cell is called with its states, as in Keras
         """(output (batch, units), [states]) after one step; `states` None starts from zeros."""
-        x = np.ascontiguousarray(x, dtype=self.dtype)
-        if not self.built:
+        x = as_float("x", x, self.dtype)
+        if self.built:
+            self.check_input(x.shape)
+        else:
             self.build(x.shape)
+        if states is not None:
+            states = self.layer.checked_states(states, x[:, None], "states")
         output, *states = self.layer(x[:, None], initial_state=states, training=training)
         return output.reshape(len(x), self.units), states
 
@@ -263,8 +269,16 @@ class StackedRNNCells(Layer):
             gradient = cell.backward(gradient, need_dx=need_dx or cell is not self.cells[0])
         return gradient
 
+    @checked()
     def __call__(self, x: Any, states: Any = None, training: bool = False) -> Any:  # type: ignore[override]  # a cell is called with its states, as in Keras
         """(output (batch, units), states) after one step, one entry of `states` a cell."""
+        if states is not None and (not isinstance(states, list | tuple) or len(states) != len(self.cells)):
+            raise TypeError(f"states must be a list of {len(self.cells)} entries, one a cell, got {shown(states)}")
+        x = as_float("x", x, self.dtype)
+        if self.built:
+            self.check_input(x.shape)
+        else:
+            self.build(x.shape)
         after = []
         for i, cell in enumerate(self.cells):
             x, state = cell(x, None if states is None else states[i], training=training)
@@ -447,15 +461,17 @@ class RNN(Layer):
             groups = [list(each) if isinstance(each, list | tuple) else [each] for each in given]
             given = [state for group in groups for state in group]
         if len(given) != self.state_count:
-            raise ValueError(f"initial_state must hold {self.state_count} arrays, got {len(given)}")
+            kind = ValueError if isinstance(states, list | tuple) else TypeError
+            raise kind(f"initial_state must hold {self.state_count} arrays, got {len(given)}")
         checked: list[Array] = []
         for layer in self._stack:
             checked += layer.checked_states(given[len(checked) : len(checked) + layer.state_count], x)
         return checked
 
+    @checked(mask=None)
     def __call__(self, x: Any, *, initial_state: Any = None, training: bool = False, mask: Any = None) -> Any:
         """Run the layer on an array; `initial_state` is given as `return_state` returns it."""
-        array = np.ascontiguousarray(x, dtype=self.dtype)
+        array = as_float("x", x, self.dtype)
         if self.built:
             self.check_input(array.shape)
         else:

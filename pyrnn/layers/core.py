@@ -131,6 +131,11 @@ class Dense(Affine):
     def stream_into(self, stream: Any) -> None:
         stream.add_dense(self.kernel.array, None if self.bias is None else self.bias.array, self._activation)
 
+    def check_input(self, shape: Shape) -> None:
+        super().check_input(shape)
+        if self.build_shape is not None and shape[-1] != self.build_shape[-1]:  # the other axes are free
+            raise ValueError(f"Dense expects x of {self.build_shape[-1]} features along its last axis, got {shape}")
+
     def _build(self, input_shape: Shape) -> None:
         if input_shape[-1] is None:
             raise ValueError(f"Dense must know the size of the last axis, got x of shape {input_shape}")

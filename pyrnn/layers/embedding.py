@@ -8,6 +8,7 @@ import numpy as np
 
 from pyrnn import constraints, initializers, regularizers
 from pyrnn.arguments import checked
+from pyrnn.data.batches import as_array
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.parameters import Weight
 from pyrnn.validation import positive_int, shown
@@ -127,15 +128,18 @@ class Embedding(Layer):
             gradient[rows] = np.add.reduceat(dy.reshape(ids.size, self.output_dim)[order], starts, axis=0)
         return np.zeros(self._ids.shape, dy.dtype) if need_dx else None
 
+    @checked(mask=None)
     def __call__(self, x: Any, *, training: bool = False, mask: Any = None) -> Array:
         """The rows for an array of ids, which stay integers if they are."""
-        array = np.asarray(x)
-        if array.dtype.kind not in "iuf":
+        array = as_array("x of Embedding", x)
+        if array.dtype.kind == "b":
             raise TypeError(f"x of Embedding must hold whole numbers, got dtype {array.dtype}")
         if self.built:
             self.check_input(array.shape)
         else:
             self.build(array.shape)
+        if mask is not None:
+            self.checked_mask(mask, array)
         return self.forward(array, training=bool(training))
 
     def get_config(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pyrnn.arguments import checked, numbers, optional
+from pyrnn.data.batches import as_array
 from pyrnn.layers.base import Array, Shape
 from pyrnn.layers.core import plain_numbers
 from pyrnn.layers.normalization import AxisLayer, axis_list
@@ -90,11 +91,16 @@ class Normalization(AxisLayer):
             raise TypeError(f"data must be an array or an iterable of batches, got {shown(data)}")
         count, mean, variance = 0, np.zeros(()), np.zeros(())
         for part in [data] if isinstance(data, np.ndarray) else data:
-            batch = np.asarray(part[0] if isinstance(part, tuple) else part, np.float64)
-            if self.built:
-                self.check_input(batch.shape)
-            else:
-                self.build(batch.shape)
+            batch = as_array("data", part[0] if isinstance(part, tuple) and part else part).astype(
+                np.float64, copy=False
+            )
+            try:
+                if self.built:
+                    self.check_input(batch.shape)
+                else:
+                    self.build(batch.shape)
+            except ValueError as error:
+                raise ValueError(f"data: {error}") from None
             others = tuple(each for each in range(batch.ndim) if each not in self._positions)
             new = math.prod(batch.shape[each] for each in others)
             if not new:

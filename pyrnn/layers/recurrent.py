@@ -9,7 +9,7 @@ import numpy as np
 
 from pyrnn import activations, backend, constraints, initializers, regularizers, seeds
 from pyrnn.arguments import checked
-from pyrnn.data.batches import as_float
+from pyrnn.data.batches import as_array, as_float
 from pyrnn.layers.base import Array, Layer, Shape, dropout_scale, fraction
 from pyrnn.naming import snake_case
 from pyrnn.parameters import Weight
@@ -299,23 +299,24 @@ class Recurrent(Layer):
 
     def checked_mask(self, mask: Any, x: Array) -> Array:
         """A mask (batch, time) for x."""
-        array: Array = np.ascontiguousarray(mask, dtype=bool)
+        array: Array = np.ascontiguousarray(as_array("mask", mask), dtype=bool)
         if array.shape != x.shape[:2]:
             raise ValueError(f"mask must have shape (batch, time) = {x.shape[:2]}, got {array.shape}")
         return array
 
-    def checked_states(self, states: Any, x: Array) -> list[Array]:
+    def checked_states(self, states: Any, x: Array, argument: str = "initial_state") -> list[Array]:
         """Initial states for x, one array (batch, units) each."""
         given = list(states) if isinstance(states, (list, tuple)) else [states]
-        arrays = [np.ascontiguousarray(state, dtype=self.dtype) for state in given]
+        arrays = [as_float(argument, state, self.dtype) for state in given]
         shape = (x.shape[0], self.units)
         if len(arrays) != self.state_count or any(state.shape != shape for state in arrays):
             raise ValueError(
-                f"initial_state must be {self.state_count} array(s) of shape (batch, units) = {shape}, "
+                f"{argument} must be {self.state_count} array(s) of shape (batch, units) = {shape}, "
                 f"got shapes {[state.shape for state in arrays]}"
             )
         return arrays
 
+    @checked(mask=None)
     def __call__(self, x: Any, *, initial_state: Any = None, training: bool = False, mask: Any = None) -> Any:
         """Run the layer on an array; `initial_state` is one array (batch, units) a state, or a list of them."""
         array = as_float("x", x, self.dtype)

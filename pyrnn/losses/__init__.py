@@ -10,6 +10,7 @@ import numpy as np
 
 from pyrnn import registry
 from pyrnn.arguments import checked, configurable, optional
+from pyrnn.data.batches import as_array
 from pyrnn.losses.base import EPSILON, REDUCTIONS, Array, Elementwise, Loss, match_ranks, same_rank
 from pyrnn.losses.classification import (
     BinaryCrossentropy,
@@ -70,7 +71,7 @@ def _function(name: str) -> Any:
 
     def loss(*arguments: Any, **named: Any) -> Array:
         options = signature.bind(*arguments, **named).arguments
-        y_true, y_pred = (np.asarray(options.pop(each)) for each in ("y_true", "y_pred"))
+        y_true, y_pred = (as_array(each, options.pop(each)) for each in ("y_true", "y_pred"))
         if issubclass(cls, Elementwise):
             y_true, y_pred = same_rank(y_true, y_pred)
         return np.asarray(cls(**options, reduction="none")(y_true, y_pred))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pyrnn import registry
 from pyrnn.arguments import checked
+from pyrnn.data.batches import as_array
 from pyrnn.validation import shown
 
 Array = NDArray[Any]
@@ -47,6 +48,17 @@ def same_rank(y_true: Array, y_pred: Array) -> tuple[Array, Array]:
     if y_true.ndim + 1 == y_pred.ndim and y_pred.shape[-1] == 1:
         return (y_true[:, None], y_pred) if y_true.ndim == 1 else (y_true, y_pred[..., 0])
     return y_true, y_pred
+
+
+def with_classes(values: Array, name: str = "y_pred") -> Array:
+    """The same, which must have something along its last axis.
+
+    Raises:
+        ValueError: if it has no axis or an empty last one.
+    """
+    if not values.ndim or not values.shape[-1]:
+        raise ValueError(f"{name} must hold classes along its last axis, got shape {values.shape}")
+    return values
 
 
 class Loss(registry.Configurable):
@@ -119,10 +131,9 @@ class Loss(registry.Configurable):
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """The reduced loss; the weighted values of the samples if reduction is "none"."""
-        y_pred = np.asarray(y_pred)
+        y_true, y_pred = as_array("y_true", y_true), as_array("y_pred", y_pred)
         if y_pred.dtype.kind != "f":
             y_pred = y_pred.astype(np.float32)
-        y_true = np.asarray(y_true)
         values, _ = self.elements(y_true, y_pred)
         weights = _weights(values, sample_weight, self.counted(y_true, values), self.reduction)
         weighted = values if weights is None else values * weights
@@ -155,7 +166,7 @@ def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
     return all(length in (1, wanted) for length, wanted in zip(shape, to, strict=True))
 
 
-def _fitted(given: Array, values: Array, what: str) -> Array:
+def fitted(given: Array, values: Array, what: str) -> Array:
     """A weight or mask of leading axes in the rank of `values`; as it is where there is one value for all samples."""
     if values.ndim == 0:
         return given
@@ -170,9 +181,11 @@ def _weights(values: Array, sample_weight: Any, mask: Array | None, reduction: s
     """Weights that broadcast to `values`; masked values weigh 0 and do not count in a mean."""
     weights: Array | None = None
     if sample_weight is not None:
-        weights = _fitted(np.asarray(sample_weight, values.dtype), values, "sample_weight")
+        weights = fitted(
+            as_array("sample_weight", sample_weight).astype(values.dtype, copy=False), values, "sample_weight"
+        )
     if mask is not None:
-        kept = _fitted(mask, values, "mask").astype(values.dtype)
+        kept = fitted(mask, values, "mask").astype(values.dtype)
         if reduction in ("sum_over_batch_size", "mean"):
             kept = kept * np.asarray(kept.size / max(float(kept.sum()), EPSILON), values.dtype)
         if weights is None:

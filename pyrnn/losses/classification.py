@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pyrnn.arguments import checked
-from pyrnn.losses.base import EPSILON, Array, Elementwise, Loss, match_ranks
+from pyrnn.losses.base import EPSILON, Array, Elementwise, Loss, match_ranks, with_classes
 
 
 def _last(axis: int, *arrays: Array) -> tuple[Array, ...]:
@@ -64,6 +64,7 @@ class BinaryCrossentropy(_CrossEntropy, Elementwise):
 
 def _log_probabilities(y_pred: Array, from_logits: bool) -> tuple[Array, Array, Array]:
     """(log p, p, where p was not cut) of classes along the last axis."""
+    with_classes(y_pred)
     if from_logits:
         shifted = y_pred - y_pred.max(axis=-1, keepdims=True)
         log_p = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
@@ -130,7 +131,7 @@ class SparseCategoricalCrossentropy(Loss):
     def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
         labels = self._labels(y_true, y_pred.ndim)
         (y_pred,) = _last(self.axis, y_pred)
-        classes = y_pred.shape[-1]
+        classes = with_classes(y_pred).shape[-1]
         if labels.shape != y_pred.shape[:-1]:
             raise ValueError(f"y_true must have shape {y_pred.shape[:-1]} of class numbers, got {y_true.shape}")
         kept = None if self.ignore_class is None else labels != self.ignore_class
@@ -142,7 +143,8 @@ class SparseCategoricalCrossentropy(Loss):
         if kept is not None:
             target *= kept[..., None]
         log_p, p, inside = _log_probabilities(y_pred, self.from_logits)
-        values, gradient = -(target * log_p).sum(axis=-1), _class_gradient(target, y_pred, p, inside, self.from_logits)
+        values = -np.where(target != 0, log_p, 0).sum(axis=-1)  # another class may be at -inf
+        gradient = _class_gradient(target, y_pred, p, inside, self.from_logits)
         return values, gradient if self.axis == -1 else np.moveaxis(gradient, -1, self.axis)
 
     def counted(self, y_true: Array, values: Array) -> Array | None:
@@ -266,9 +268,11 @@ class CategoricalGeneralizedCrossEntropy(Loss):
         self.q = q
 
     def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
-        if y_true.ndim == y_pred.ndim and y_true.shape[-1] == 1:
-            y_true = y_true[..., 0]
-        target = (y_true.astype(np.int64)[..., None] == np.arange(y_pred.shape[-1])).astype(y_pred.dtype)
+        classes = with_classes(y_pred).shape[-1]
+        labels = y_true[..., 0] if y_true.ndim == y_pred.ndim and y_true.shape[-1] == 1 else y_true
+        if labels.shape != y_pred.shape[:-1]:
+            raise ValueError(f"y_true must have shape {y_pred.shape[:-1]} of class numbers, got {y_true.shape}")
+        target = (labels.astype(np.int64)[..., None] == np.arange(classes)).astype(y_pred.dtype)
         p, q = (target * y_pred).sum(axis=-1), y_pred.dtype.type(self.q)
         return (1 - p**q) / q, -target * (p ** (q - 1))[..., None]
 
@@ -329,7 +333,7 @@ class CategoricalHinge(KLDivergence):
 
     def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
         true = match_ranks(y_true, y_pred).astype(y_pred.dtype)
-        others = (1 - true) * y_pred
+        others = (1 - true) * with_classes(y_pred)
         highest = others.max(axis=-1, keepdims=True)
         values = np.maximum(highest[..., 0] - (true * y_pred).sum(axis=-1) + 1, 0)
         at = others == highest

@@ -77,7 +77,7 @@ class Quantile(Loss):
     def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
         levels = self._levels.astype(y_pred.dtype)
         if levels.size > 1:
-            if y_pred.shape[-1] != levels.size:
+            if y_pred.shape[-1:] != (levels.size,):
                 raise ValueError(f"y_pred must have one forecast a quantile, (..., {levels.size}), got {y_pred.shape}")
             if y_true.ndim < y_pred.ndim:
                 y_true = y_true[..., None]
@@ -149,8 +149,8 @@ class GaussianNLL(Loss):
         self.full = bool(full)
 
     def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
-        width = y_pred.shape[-1]
-        if width % 2:
+        width = y_pred.shape[-1] if y_pred.ndim else 0
+        if not width or width % 2:
             raise ValueError(f"y_pred must hold means and log variances, an even last axis, got {y_pred.shape}")
         mean, log_variance = y_pred[..., : width // 2], y_pred[..., width // 2 :]
         error = mean - match_ranks(y_true, mean).astype(y_pred.dtype)

@@ -93,6 +93,10 @@ class Circle(Loss):
         self.gamma, self.margin, self.remove_diagonal = gamma, margin, bool(remove_diagonal)
 
     def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        if y_pred.ndim != 2:
+            raise ValueError(f"y_pred must have shape (batch, features), got {y_pred.shape}")
+        if y_true.size != len(y_pred):
+            raise ValueError(f"y_true must hold {len(y_pred)} class numbers, one a row of y_pred, got {y_true.shape}")
         labels, kind = y_true.reshape(-1).astype(np.int64), y_pred.dtype.type
         same = labels[:, None] == labels[None]
         other = ~same

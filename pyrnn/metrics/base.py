@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from pyrnn import registry
 from pyrnn.arguments import checked
+from pyrnn.data.batches import as_array
+from pyrnn.losses.base import fitted, match_ranks
 from pyrnn.metrics.functions import described
 from pyrnn.naming import auto_name
 from pyrnn.validation import shown
@@ -165,7 +167,7 @@ class MeanMetric(Metric):
         self.count = 0.0
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        self.add(self.values(np.asarray(y_true), np.asarray(y_pred)), sample_weight)
+        self.add(self.values(as_array("y_true", y_true), as_array("y_pred", y_pred)), sample_weight)
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
         """One value a sample."""
@@ -180,10 +182,7 @@ class MeanMetric(Metric):
             self.total += float(values.sum())
             self.count += values.size
             return
-        weight = np.asarray(sample_weight, np.float64)
-        if weight.ndim == values.ndim + 1 and weight.shape[-1] == 1:
-            weight = weight[..., 0]
-        weight = np.broadcast_to(weight.reshape(weight.shape + (1,) * (values.ndim - weight.ndim)), values.shape)
+        weight = weights_of(sample_weight, values)
         self.total += float((values * weight).sum())
         self.count += float(weight.sum())
 
@@ -194,7 +193,7 @@ class Mean(MeanMetric):
     default_name = "mean"
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:  # type: ignore[override]  # as in Keras
-        self.add(np.atleast_1d(np.asarray(values, np.float64)), sample_weight)
+        self.add(np.atleast_1d(as_array("values", values).astype(np.float64)), sample_weight)
 
     def __call__(self, values: Any, sample_weight: Any = None) -> float:  # type: ignore[override]  # as in Keras
         self.update_state(values, sample_weight)
@@ -230,6 +229,30 @@ class MeanMetricWrapper(MeanMetric):
         """The metric that `get_config` described; its function must be registered or in `custom_objects`."""
         fn = config["fn"]
         return cls(**{**config, "fn": described(fn) if registry.is_function(fn) else fn})
+
+
+def weights_of(sample_weight: Any, values: Array) -> Array:
+    """Weights (batch, ...) of leading axes in the shape of `values`, in float64; ones for None.
+
+    Raises:
+        TypeError, ValueError: if they hold no numbers or do not broadcast.
+    """
+    if sample_weight is None:
+        return np.broadcast_to(np.float64(1), values.shape)
+    weight = fitted(as_array("sample_weight", sample_weight).astype(np.float64), values, "sample_weight")
+    if weight.ndim > values.ndim:
+        raise ValueError(f"sample_weight must be a number for one value, got shape {weight.shape}")
+    return np.broadcast_to(weight, values.shape)
+
+
+def matched(y_true: Any, y_pred: Any) -> tuple[Array, Array]:
+    """Both in float64 and in the shape of y_pred.
+
+    Raises:
+        TypeError, ValueError: if they hold no numbers or their shapes do not fit.
+    """
+    pred = as_array("y_pred", y_pred).astype(np.float64, copy=False)
+    return match_ranks(as_array("y_true", y_true), pred).astype(np.float64, copy=False), pred
 
 
 def mean_last(equal: Any) -> Array:

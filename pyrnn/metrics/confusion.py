@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from pyrnn.arguments import checked
-from pyrnn.losses import match_ranks
-from pyrnn.metrics.base import EPSILON, Array, Metric
+from pyrnn.data.batches import as_array
+from pyrnn.losses.base import match_ranks, with_classes
+from pyrnn.metrics.base import EPSILON, Array, Metric, weights_of
 from pyrnn.validation import shown
 
 CURVES = {"roc": "ROC", "pr": "PR", "prgain": "PRGAIN"}
@@ -67,17 +68,17 @@ class ConfusionMetric(Metric):
         self, y_true: Any, y_pred: Any, sample_weight: Any, class_id: int | None = None, top_k: int | None = None
     ) -> None:
         """Take a batch in; y_true is right where it is not 0."""
-        pred: Array = np.asarray(y_pred, np.float32)
-        true: Array = np.asarray(match_ranks(np.asarray(y_true), pred))
-        weight: Array = np.ones((), np.float64) if sample_weight is None else np.asarray(sample_weight, np.float64)
-        if weight.ndim == pred.ndim + 1 and weight.shape[-1] == 1:
-            weight = weight[..., 0]
-        weight = np.broadcast_to(weight.reshape(weight.shape + (1,) * (pred.ndim - weight.ndim)), pred.shape)
+        pred: Array = as_array("y_pred", y_pred).astype(np.float32, copy=False)
+        true: Array = match_ranks(as_array("y_true", y_true), pred)
+        weight = weights_of(sample_weight, pred)
         if top_k is not None:
-            pred = np.where(_largest(pred, top_k), pred, np.float32(_NEVER))
+            pred = np.where(_largest(with_classes(pred), top_k), pred, np.float32(_NEVER))
         if class_id is not None:
-            if pred.ndim < 2:
-                raise ValueError(f"class_id needs y_pred of shape (batch, classes), got {pred.shape}")
+            if pred.ndim < 2 or pred.shape[-1] <= class_id:
+                raise ValueError(
+                    f"y_pred must have shape (batch, classes) with more than class_id = {class_id} classes, "
+                    f"got {pred.shape}"
+                )
             pred, true, weight = (each[..., class_id] for each in (pred, true, weight))
         labels, places = self._labels or 1, len(self._levels) + 1
         # Four histograms a label, of right and wrong predictions, by how many thresholds lie below them.
@@ -350,17 +351,21 @@ class AUC(ConfusionMetric):
         super().__init__([-EPSILON, *inner, 1 + EPSILON], name, dtype, num_labels)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        pred: Array = np.asarray(y_pred, np.float32)
+        pred: Array = as_array("y_pred", y_pred).astype(np.float32, copy=False)
+        labels = self._labels if self.label_weights is None else self.label_weights.size
+        if self.multi_label and pred.ndim != 2:
+            raise ValueError(f"y_pred must have shape (batch, labels), got {pred.shape}")
+        if labels is not None and pred.shape[-1:] != (labels,):
+            raise ValueError(f"y_pred must have {labels} labels along its last axis, got shape {pred.shape}")
         if self.multi_label and self._labels is None:
+            match_ranks(as_array("y_true", y_true), pred), weights_of(sample_weight, pred)  # before the state is made
             self._labels = pred.shape[-1]
             self.reset_state()
         if self.from_logits:
             pred = 1 / (1 + np.exp(-pred))
-        weight = None if sample_weight is None else np.asarray(sample_weight, np.float64)
         if self.label_weights is not None and not self.multi_label:
-            weight = np.ones(len(pred)) if weight is None else weight
-            weight = weight.reshape(weight.shape + (1,) * (pred.ndim - weight.ndim)) * self.label_weights
-        self.count(y_true, pred, weight)
+            sample_weight = weights_of(sample_weight, pred) * self.label_weights
+        self.count(y_true, pred, sample_weight)
 
     def _averaged(self, areas: Array) -> float:
         """The sum over thresholds, its mean over labels."""

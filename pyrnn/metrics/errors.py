@@ -8,7 +8,8 @@ import numpy as np
 
 from pyrnn import losses
 from pyrnn.arguments import checked
-from pyrnn.metrics.base import Array, MeanMetric, Metric
+from pyrnn.data.batches import as_array
+from pyrnn.metrics.base import Array, MeanMetric, Metric, matched, weights_of
 from pyrnn.metrics.functions import concordance_correlation, pearson_correlation
 from pyrnn.validation import shown, unexpected_arguments
 
@@ -37,15 +38,12 @@ class LossMetric(MeanMetric):
         self._loss = self.loss(**given, **named)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
+        y_true, y_pred = as_array("y_true", y_true), as_array("y_pred", y_pred)
         values = self.values(y_true, y_pred)
         if sample_weight is not None or self.always_leaves_out:
             counted = self._loss.counted(y_true, values)
             if counted is not None:
-                weight = np.ones(()) if sample_weight is None else np.asarray(sample_weight, np.float64)
-                if weight.ndim == counted.ndim + 1 and weight.shape[-1] == 1:
-                    weight = weight[..., 0]
-                sample_weight = weight.reshape(weight.shape + (1,) * (counted.ndim - weight.ndim)) * counted
+                sample_weight = weights_of(sample_weight, counted) * counted
         self.add(values, sample_weight)
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
@@ -137,11 +135,9 @@ class WAPE(Metric):
         self.error = self.size = 0.0
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        y_pred = np.asarray(y_pred, np.float64)
-        true = np.asarray(losses.match_ranks(np.asarray(y_true), y_pred), np.float64)
-        weight = np.ones(len(true)) if sample_weight is None else np.asarray(sample_weight, np.float64)
-        weight = weight.reshape(weight.shape + (1,) * (true.ndim - weight.ndim))
-        self.error += float((np.abs(true - y_pred) * weight).sum())
+        true, pred = matched(y_true, y_pred)
+        weight = weights_of(sample_weight, true)
+        self.error += float((np.abs(true - pred) * weight).sum())
         self.size += float((np.abs(true) * weight).sum())
 
     def result(self) -> float:
@@ -212,12 +208,10 @@ class R2Score(Metric):
         self._samples = 0
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        pred = np.asarray(y_pred, np.float64)
-        true = np.asarray(losses.match_ranks(np.asarray(y_true), pred), np.float64)
+        true, pred = matched(y_true, y_pred)
         if true.ndim != 2:
-            raise ValueError(f"R2Score expects y of shape (batch, outputs), got {true.shape}")
-        weight = np.ones(1) if sample_weight is None else np.asarray(sample_weight, np.float64)
-        weight = np.broadcast_to(weight[:, None] if weight.ndim == 1 else weight, true.shape)
+            raise ValueError(f"y_true and y_pred of R2Score must have shape (batch, outputs), got {true.shape}")
+        weight = weights_of(sample_weight, true)
         parts = (weight, weight * true, weight * true * true, weight * np.square(true - pred))
         self._sums = self._sums + np.stack([part.sum(axis=0) for part in parts])
         self._samples += true.size

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from pyrnn import losses, registry
 from pyrnn.arguments import checked
+from pyrnn.data.batches import as_array
 from pyrnn.losses import EPSILON
-from pyrnn.losses.base import same_rank
+from pyrnn.losses.base import match_ranks, same_rank, with_classes
 from pyrnn.validation import positive_int
 
 Array = NDArray[Any]
@@ -27,7 +28,9 @@ def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Array:
 @checked()
 def categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
     """1 for each sample whose largest prediction is the one-hot class, else 0."""
-    return np.asarray(np.argmax(y_true, axis=-1) == np.argmax(y_pred, axis=-1), np.float32)
+    pred = as_array("y_pred", y_pred)
+    classes = _chosen("y_true", as_array("y_true", y_true)), _chosen("y_pred", pred)
+    return np.asarray(match_ranks(classes[0], classes[1]) == classes[1], np.float32)
 
 
 @checked()
@@ -41,7 +44,7 @@ def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
 @checked()
 def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Array:
     """1 for each sample whose one-hot class is among the k largest predictions, else 0."""
-    return sparse_top_k_categorical_accuracy(np.argmax(y_true, axis=-1), y_pred, k)
+    return sparse_top_k_categorical_accuracy(_chosen("y_true", as_array("y_true", y_true)), y_pred, k)
 
 
 @checked()
@@ -84,9 +87,14 @@ def concordance_correlation(y_true: Any, y_pred: Any, axis: Any = -1) -> Array:
     return np.asarray((2 * together / (norm + EPSILON)).mean(axis=axis), dtype)
 
 
+def _chosen(name: str, values: Array) -> Array:
+    """The number of the largest along the last axis."""
+    return np.asarray(with_classes(values, name).argmax(axis=-1))
+
+
 def _labels(y_true: Any, y_pred: Any) -> tuple[Array, Array]:
     """Class numbers in the shape of y_pred without its last axis, and y_pred."""
-    true, pred = np.asarray(y_true), np.asarray(y_pred)
+    true, pred = as_array("y_true", y_true), with_classes(as_array("y_pred", y_pred))
     labels = true[..., 0] if true.ndim == pred.ndim and true.shape[-1:] == (1,) else true
     if labels.shape != pred.shape[:-1]:
         raise ValueError(f"y_true must have shape {pred.shape[:-1]} of class numbers, got {true.shape}")
@@ -106,8 +114,8 @@ def _fitted(y_true: Any, y_pred: Any) -> tuple[Array, Array]:
     Raises:
         ValueError: if theirs do not fit.
     """
-    true, pred = same_rank(np.asarray(y_true), np.asarray(y_pred))
-    return losses.match_ranks(true, pred), pred
+    true, pred = same_rank(as_array("y_true", y_true), as_array("y_pred", y_pred))
+    return match_ranks(true, pred), pred
 
 
 OF_LOSSES: dict[str, Callable[..., Any]] = {

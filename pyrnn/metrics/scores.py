@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from pyrnn.arguments import checked, number, optional
-from pyrnn.metrics.base import EPSILON, Array, Metric
+from pyrnn.data.batches import as_array
+from pyrnn.metrics.base import EPSILON, Array, Metric, weights_of
 from pyrnn.validation import shown
 
 AVERAGES = (None, "micro", "macro", "weighted")
@@ -51,10 +52,14 @@ class FBetaScore(Metric):
         self._counts: Array = np.zeros((4, 1))  # true and false positives, false negatives, all that is true
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        true, pred = np.asarray(y_true, np.float64), np.asarray(y_pred, np.float64)
+        true, pred = (
+            as_array(name, each).astype(np.float64, copy=False)
+            for name, each in (("y_true", y_true), ("y_pred", y_pred))
+        )
         if true.ndim != 2 or pred.shape != true.shape:
             raise ValueError(
-                f"{type(self).__name__} expects y of shape (batch, classes), got {true.shape} and {pred.shape}"
+                f"y_true and y_pred of {type(self).__name__} must have shape (batch, classes), "
+                f"got {true.shape} and {pred.shape}"
             )
         if self.threshold is None:
             chosen = (pred >= pred.max(axis=-1, keepdims=True)) & (np.abs(pred) > _NEARLY_ZERO)
@@ -62,7 +67,7 @@ class FBetaScore(Metric):
             chosen = pred > self.threshold
         parts = np.stack([chosen * true, chosen * (1 - true), ~chosen * true, true])
         if sample_weight is not None:
-            parts = parts * np.asarray(sample_weight, np.float64).reshape(-1, 1)
+            parts = parts * weights_of(sample_weight, true)
         self._counts = self._counts + parts.sum(axis=1)
 
     def result(self) -> Any:
@@ -137,19 +142,28 @@ class IoU(Metric):
         self._matrix: Array = np.zeros((self.num_classes, self.num_classes))
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        true, pred = np.asarray(y_true), np.asarray(y_pred)
-        true = (true if self.sparse_y_true else true.argmax(axis=self.axis)).astype(np.int64).reshape(-1)
-        pred = (pred if self.sparse_y_pred else pred.argmax(axis=self.axis)).astype(np.int64).reshape(-1)
+        true, pred = as_array("y_true", y_true), as_array("y_pred", y_pred)
+        true = self._numbers("y_true", true, self.sparse_y_true)
+        pred = self._numbers("y_pred", pred, self.sparse_y_pred)
         if true.shape != pred.shape:
             raise ValueError(f"y_true and y_pred must hold as many classes, got {true.size} and {pred.size}")
-        weight = np.ones(1) if sample_weight is None else np.asarray(sample_weight, np.float64).reshape(-1)
-        weight = np.broadcast_to(np.trunc(weight) if self.dtype.startswith("int") else weight, true.shape)
+        weight = None if sample_weight is None else as_array("sample_weight", sample_weight).reshape(-1)
+        weight = weights_of(weight, true)
+        weight = np.trunc(weight) if self.dtype.startswith("int") else weight
         inside = (true >= 0) & (true < self.num_classes) & (pred >= 0) & (pred < self.num_classes)
         if self.ignore_class is not None:
             inside &= true != self.ignore_class
         cells = true[inside] * self.num_classes + pred[inside]
         counts = np.bincount(cells, weight[inside], minlength=self.num_classes**2)
         self._matrix = self._matrix + counts.reshape(self._matrix.shape)
+
+    def _numbers(self, name: str, values: Array, sparse: bool) -> Array:
+        """Class numbers in one row."""
+        if not sparse:
+            if not -values.ndim <= self.axis < values.ndim or not values.shape[self.axis]:
+                raise ValueError(f"{name} must hold classes along axis {self.axis}, got shape {values.shape}")
+            values = values.argmax(axis=self.axis)
+        return values.astype(np.int64).reshape(-1)
 
     def result(self) -> float:
         right = self._matrix.diagonal()
@@ -178,7 +192,7 @@ class BinaryIoU(IoU):
         self.threshold = threshold
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        super().update_state(y_true, np.asarray(y_pred, np.float32) >= self.threshold, sample_weight)
+        super().update_state(y_true, as_array("y_pred", y_pred).astype(np.float32) >= self.threshold, sample_weight)
 
     def get_config(self) -> dict[str, Any]:
         own = {"target_class_ids": self.target_class_ids, "threshold": self.threshold}

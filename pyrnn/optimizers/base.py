@@ -263,11 +263,15 @@ class Optimizer(registry.Configurable):
 
         A second call replaces the first.
         """
+        if not isinstance(var_list, list | tuple | None):
+            raise TypeError(f"var_list must be a list of weights, got {shown(var_list)}")
         weights = list(var_list or ())
         for weight in weights:
             if not isinstance(weight, Weight):
                 raise TypeError(f"var_list must hold weights of a model, got {shown(weight)}")
-        if isinstance(var_names, str):
+        if var_names is not None and not (
+            isinstance(var_names, list | tuple) and all(isinstance(each, str) for each in var_names)
+        ):
             raise TypeError(f"var_names must be a list of strings, got {shown(var_names)}")
         self._undecayed = {id(weight) for weight in weights}
         self._undecayed_names = re.compile("|".join(var_names)) if var_names else None

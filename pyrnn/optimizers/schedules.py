@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pyrnn import registry
-from pyrnn.arguments import checked, configurable, mapping
+from pyrnn.arguments import checked, configurable, data, mapping
 
 Float = np.float32
 ONE, HALF, PI = Float(1), Float(0.5), Float(math.pi)
@@ -74,6 +74,7 @@ class _Decay(LearningRateSchedule):
 class ExponentialDecay(_Decay):
     """initial_learning_rate * decay_rate ** (step / decay_steps); on a staircase the quotient is cut to an integer."""
 
+    @checked(step=data)
     def __call__(self, step: Any) -> Any:
         return Float(self.initial_learning_rate) * np.power(Float(self.decay_rate), self.progress(step))
 
@@ -81,6 +82,7 @@ class ExponentialDecay(_Decay):
 class InverseTimeDecay(_Decay):
     """initial_learning_rate / (1 + decay_rate * step / decay_steps); on a staircase the quotient is cut."""
 
+    @checked(step=data)
     def __call__(self, step: Any) -> Any:
         return Float(self.initial_learning_rate) / (ONE + Float(self.decay_rate) * self.progress(step))
 
@@ -103,6 +105,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
             raise ValueError(f"boundaries must grow strictly, got {list(boundaries)}")
         self.boundaries, self.values, self.name = boundaries, values, name
 
+    @checked(step=data)
     def __call__(self, step: Any) -> Any:
         return np.asarray(self.values, Float)[np.searchsorted(np.asarray(self.boundaries), np.asarray(step))]
 
@@ -130,6 +133,7 @@ class PolynomialDecay(LearningRateSchedule):
         self.initial_learning_rate, self.decay_steps = initial_learning_rate, decay_steps
         self.end_learning_rate, self.power, self.cycle, self.name = end_learning_rate, power, cycle, name
 
+    @checked(step=data)
     def __call__(self, step: Any) -> Any:
         step, steps, end = _float(step), Float(self.decay_steps), Float(self.end_learning_rate)
         if self.cycle:
@@ -172,6 +176,7 @@ class CosineDecay(LearningRateSchedule):
         )  # fmt: skip
         self.warmup_target, self.warmup_steps = warmup_target, warmup_steps
 
+    @checked(step=data)
     def __call__(self, step: Any) -> Any:
         step, initial = _float(step), Float(self.initial_learning_rate)
         if self.warmup_target is None:
@@ -216,6 +221,7 @@ class CosineDecayRestarts(LearningRateSchedule):
         self.initial_learning_rate, self.first_decay_steps = initial_learning_rate, first_decay_steps
         self.t_mul, self.m_mul, self.alpha, self.name = t_mul, m_mul, alpha, name
 
+    @checked(step=data)
     def __call__(self, step: Any) -> Any:
         progress, longer, alpha = _float(step) / Float(self.first_decay_steps), Float(self.t_mul), Float(self.alpha)
         if longer == ONE:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -112,10 +112,14 @@ class Tokenizer:
         self.index_word: dict[int, str] = {}
 
     def fit_on_texts(self, texts: Iterable[Any]) -> None:
-        """Learn the words of texts, each a string or a list of words; what was learnt before stays."""
-        for text in texts:
+        """Learn the words of texts, each a string or a list of words; what was learnt before stays.
+
+        Raises:
+            TypeError: if `texts` are none, before anything is learnt.
+        """
+        split = [list(self._words(text)) for text in _all_of("texts", texts)]
+        for words in split:
             self.document_count += 1
-            words = self._words(text)
             for word in words:
                 self.word_counts[word] = self.word_counts.get(word, 0) + 1
             for word in set(words):
@@ -130,8 +134,9 @@ class Tokenizer:
 
     def fit_on_sequences(self, sequences: Sequence[Iterable[int]]) -> None:
         """Count in how many sequences each number comes, for `sequences_to_matrix`."""
-        self.document_count += len(sequences)
-        for sequence in sequences:
+        found = _number_lists(sequences)
+        self.document_count += len(found)
+        for sequence in found:
             for number in set(sequence):
                 self.index_docs[number] += 1
 
@@ -142,18 +147,18 @@ class Tokenizer:
     def texts_to_sequences_generator(self, texts: Iterable[Any]) -> Iterator[list[int]]:
         """One sequence at a time."""
         unknown = self._unknown()
-        for text in texts:
+        for text in _all_of("texts", texts):
             numbers = (self._through(self.word_index.get(word), unknown) for word in self._words(text))
             yield [number for number in numbers if number is not None]
 
     def sequences_to_texts(self, sequences: Iterable[Iterable[int]]) -> list[str]:
         """The words of the numbers, with a space between."""
-        return list(self.sequences_to_texts_generator(sequences))
+        return list(self.sequences_to_texts_generator(_number_lists(sequences)))
 
     def sequences_to_texts_generator(self, sequences: Iterable[Iterable[int]]) -> Iterator[str]:
         """One text at a time."""
         unknown = self._unknown()
-        for sequence in sequences:
+        for sequence in _all_of("sequences", sequences):
             numbers = (self._through(n if n in self.index_word else None, unknown) for n in sequence)
             yield " ".join(self.index_word[number] for number in numbers if number is not None)
 
@@ -171,15 +176,16 @@ class Tokenizer:
         Raises:
             ValueError: for another mode, or if nothing was learnt that the mode needs.
         """
-        if mode not in MODES:
+        if not isinstance(mode, str) or mode not in MODES:
             raise ValueError(f"mode must be one of {', '.join(MODES)}, got {shown(mode)}")
         columns = self.num_words or (len(self.word_index) + 1 if self.word_index else 0)
         if not columns:
             raise ValueError("the Tokenizer needs num_words or texts to learn from (fit_on_texts) before a matrix")
         if mode == "tfidf" and not self.document_count:
             raise ValueError("the Tokenizer must learn from texts (fit_on_texts) before mode 'tfidf'")
-        matrix = np.zeros((len(sequences), columns))
-        for row, sequence in zip(matrix, sequences, strict=True):
+        found = _number_lists(sequences)
+        matrix = np.zeros((len(found), columns))
+        for row, sequence in zip(matrix, found, strict=True):
             for number, count in Counter(n for n in sequence if n < columns).items():
                 row[number] = self._entry(mode, number, count, len(sequence))
         return matrix
@@ -207,7 +213,11 @@ class Tokenizer:
 
     def _words(self, text: Any) -> Sequence[str]:
         if isinstance(text, list):
+            if not all(isinstance(word, str) for word in text):
+                raise TypeError(f"texts must hold strings or lists of words, got {shown(text)}")
             return [word.lower() for word in text] if self.lower else text
+        if not isinstance(text, str) and self.analyzer is None:
+            raise TypeError(f"texts must hold strings or lists of words, got {shown(text)}")
         if self.char_level:
             return str(text.lower() if self.lower else text)
         if self.analyzer is not None:
@@ -230,6 +240,24 @@ class Tokenizer:
         if mode == "binary":
             return 1.0
         return (1 + math.log(count)) * math.log(1 + self.document_count / (1 + self.index_docs.get(number, 0)))
+
+
+def _all_of(argument: str, values: Any) -> Iterable[Any]:
+    """The same, which must be a list or another iterable, and no string."""
+    if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
+        raise TypeError(f"{argument} must be a list, got {shown(values)}")
+    return values
+
+
+def _number_lists(sequences: Any) -> list[list[int]]:
+    """Sequences of whole numbers, checked as a whole."""
+    found = []
+    for sequence in _all_of("sequences", sequences):
+        numbers = list(_all_of("sequences", sequence))
+        for number in numbers:
+            whole(0)("sequences", number)
+        found.append(numbers)
+    return found
 
 
 @checked()

@@ -34,7 +34,7 @@ class Stream:
         activation: str,
         recurrent_activation: str | None,
     ) -> None:
-        weights = [None if w is None else w.copy() for w in (kernel, recurrent_kernel, bias)]
+        w, u, b = kernel.copy(), recurrent_kernel.copy(), None if bias is None else bias.copy()
         first, count, units = len(self._states), CELLS[cell].states, len(recurrent_kernel)
         self._states += [np.zeros((self.batch, units), self.dtype) for _ in range(count)]
         options: dict[str, Any] = {"activation": activation, "recurrent_activation": recurrent_activation}
@@ -43,7 +43,7 @@ class Stream:
 
         def run(x: Array) -> Array:
             held = self._states[first : first + count]
-            y, states, _ = rnn_forward(cell, x[:, None], *weights, initial_state=held, **options)  # type: ignore[arg-type]  # kernels are arrays
+            y, states, _ = rnn_forward(cell, x[:, None], w, u, b, initial_state=held, **options)
             self._states[first : first + count] = states
             return y
 

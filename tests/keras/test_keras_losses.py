@@ -11,7 +11,7 @@ import pytest
 import torch
 from tolerance import assert_close
 
-from pyrnn import losses
+from pyrnn import layers, losses
 
 SHAPE, CLASSES = (6, 5), 4
 TERMS = 64
@@ -115,6 +115,78 @@ def test_values_and_gradient(case: str, weighted: bool) -> None:
         assert_close(np.float32(value), expected.detach().numpy(), TERMS, reduction)
         assert prediction.grad is not None
         assert_close(gradient, prediction.grad.numpy(), TERMS, f"gradient, {reduction}")
+
+
+# What probabilities and numbers may come to at the ends of float32.
+EDGES = np.array([0, 1, 1e-45, 1e-38, 1e-30, 1e-12, 1e-8, 1e-7, 1 - 1e-7, 1 - 6e-8], "float32")
+FAR = np.array([0, 1, 20, 88, 104, 1e4, 1e10, 1e20, 3e38], "float32")
+OF_NUMBERS = ("MeanSquaredError", "MeanAbsoluteError", "Huber", "LogCosh", "CosineSimilarity", "Hinge", "SquaredHinge")
+# Where an extreme stands on a kink each library has its own derivative.
+KINKS = ("MeanSquaredLogarithmicError", "Hinge", "CategoricalHinge")
+
+
+def at_the_ends(case: str, shape: tuple[int, ...], draw: int) -> np.ndarray:
+    rng = np.random.default_rng(draw)
+    name = case.split(":")[0]
+    if name in (*OF_NUMBERS, "CategoricalHinge") or "logits" in case:
+        return (rng.choice(FAR, shape) * rng.choice([-1, 1], shape)).astype("float32")
+    return rng.choice(EDGES, shape)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("case", [case for case in CASES if not case.startswith("Circle")])
+def test_finite_where_keras_is(case: str) -> None:
+    y_true, y_pred = arrays(case)
+    theirs, ours = make(keras.losses, case, reduction="sum"), make(losses, case, reduction="sum")
+    for draw in range(20):
+        extreme = at_the_ends(case, y_pred.shape, draw)
+        prediction = torch.tensor(extreme, requires_grad=True)
+        expected = theirs(torch.tensor(y_true), prediction)
+        expected.backward()
+        assert prediction.grad is not None
+        value, gradient = ours.value_and_gradient(y_true, extreme)
+        if np.isfinite(expected.item()):
+            assert_close(np.float32(value), expected.detach().numpy(), TERMS, f"value of draw {draw}")
+        finite = np.isfinite(prediction.grad.numpy())
+        assert np.isfinite(gradient[finite]).all(), f"draw {draw}: {extreme[finite & ~np.isfinite(gradient)]}"
+        if case.split(":")[0] not in KINKS:
+            assert_close(gradient[finite], prediction.grad.numpy()[finite], TERMS, f"gradient of draw {draw}")
+
+
+HEADS = {
+    "softmax, one-hot": ("softmax", "CategoricalCrossentropy"),
+    "softmax, labels": ("softmax", "SparseCategoricalCrossentropy"),
+    "softmax, divergence": ("softmax", "KLDivergence"),
+    "sigmoid": ("sigmoid", "BinaryCrossentropy"),
+    "sigmoid, focal": ("sigmoid", "BinaryFocalCrossentropy"),
+    "softplus": ("softplus", "Poisson"),
+    "log_softmax": ("log_softmax", "MeanSquaredError"),
+}
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("head", HEADS)
+def test_activation_and_loss_are_finite_where_keras_is(head: str) -> None:
+    activation, name = HEADS[head]
+    y_true, y_pred = arrays(name)
+    theirs, ours = make(keras.losses, name), make(losses, name)
+    for draw in range(20):
+        rng = np.random.default_rng(draw)
+        logits = rng.choice(FAR[:-2], y_pred.shape) * rng.choice([-1, 1], y_pred.shape).astype("float32")
+        given = torch.tensor(logits, requires_grad=True)
+        expected = theirs(torch.tensor(y_true), keras.activations.get(activation)(given))
+        expected.backward()
+        assert given.grad is not None
+        layer = layers.Activation(activation)
+        layer.build(logits.shape)
+        value, dy = ours.value_and_gradient(y_true, layer.forward(logits, training=True))
+        gradient = layer.backward(dy)
+        assert gradient is not None
+        if np.isfinite(expected.item()):
+            assert_close(np.float32(value), expected.detach().numpy(), TERMS, f"value of draw {draw}")
+        finite = np.isfinite(given.grad.numpy())
+        assert np.isfinite(gradient[finite]).all(), f"draw {draw}: {logits[finite & ~np.isfinite(gradient)]}"
+        assert_close(gradient[finite], given.grad.numpy()[finite], TERMS, f"gradient of draw {draw}")
 
 
 @pytest.mark.parametrize("case", CASES)

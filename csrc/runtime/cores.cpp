@@ -1,0 +1,75 @@
+#include "cores.hpp"
+
+#include <sched.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+namespace pyrnn {
+namespace {
+
+constexpr long kNoQuota = -1;
+
+// Cores of a quota of so many microseconds in each period, rounded up.
+long cores_of(long quota, long period) { return quota > 0 && period > 0 ? (quota + period - 1) / period : kNoQuota; }
+
+// Version 2: "max 100000" or "150000 100000".
+long quota_of_two(const std::string& folder) {
+    std::ifstream file(folder + "/cpu.max");
+    std::string quota;
+    long period = 0;
+    if (!(file >> quota >> period)) return kNoQuota;
+    return cores_of(std::atol(quota.c_str()), period);  // 0 of "max"
+}
+
+long quota_of_one(const std::string& folder) {
+    long quota = 0, period = 0;
+    std::ifstream quota_file(folder + "/cpu.cfs_quota_us"), period_file(folder + "/cpu.cfs_period_us");
+    if (!(quota_file >> quota) || !(period_file >> period)) return kNoQuota;
+    return cores_of(quota, period);
+}
+
+// The least of `least` and the quotas of the group at `path` below `mount` and of all groups above it. A container may see
+// only its own part of the tree, whose root is then its own group.
+template <class Read>
+long least_quota(long least, const std::string& mount, std::string path, Read read) {
+    for (;;) {
+        const long cores = read(mount + path);
+        if (cores > 0 && cores < least) least = cores;
+        if (path.empty()) return least;
+        path.erase(path.find_last_of('/'));
+    }
+}
+
+}  // namespace
+
+int usable_cores(const std::string& root) {
+    long cores = static_cast<long>(std::thread::hardware_concurrency());
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0) cores = CPU_COUNT(&set);
+    const std::string mount = root + "/sys/fs/cgroup";
+    std::ifstream groups(root + "/proc/self/cgroup");
+    for (std::string line; std::getline(groups, line);) {  // "0::/path", or "4:cpu,cpuacct:/path" of version 1
+        const auto first = line.find(':'), second = line.find(':', first + 1);
+        if (first == std::string::npos || second == std::string::npos) continue;
+        const std::string controllers = line.substr(first + 1, second - first - 1);
+        std::string path = line.substr(second + 1);
+        if (path.empty() || path[0] != '/') continue;
+        if (path == "/") path.clear();
+        if (controllers.empty()) {
+            cores = least_quota(cores, mount, path, quota_of_two);
+            continue;
+        }
+        std::istringstream names(controllers);
+        for (std::string name; std::getline(names, name, ',');)
+            if (name == "cpu") {
+                cores = least_quota(cores, mount + "/cpu", path, quota_of_one);
+                cores = least_quota(cores, mount + "/" + controllers, path, quota_of_one);
+            }
+    }
+    return static_cast<int>(cores < 1 ? 1 : cores);
+}
+
+}  // namespace pyrnn

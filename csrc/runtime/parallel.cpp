@@ -4,12 +4,12 @@
 
 #include <pthread.h>
 #include <sched.h>
-#include <time.h>
 
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdlib>
+#include <ctime>
 #include <exception>
 #include <fstream>
 #include <mutex>
@@ -164,7 +164,7 @@ int usable_cores() {
     std::string quota;
     long period = 0;
     if (file >> quota >> period && quota != "max" && period > 0) {
-        const long allowed = (std::atol(quota.c_str()) + period - 1) / period;
+        const long allowed = (std::strtol(quota.c_str(), nullptr, 10) + period - 1) / period;
         if (allowed >= 1 && allowed < cores) cores = static_cast<int>(allowed);
     }
     return cores < 1 ? 1 : (cores > kMaxThreads ? kMaxThreads : cores);

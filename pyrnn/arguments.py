@@ -39,16 +39,23 @@ def checked(**own: Rule | None) -> Callable[[F], F]:
             **(function.__kwdefaults__ or {}),
         }
         rules = {name: rule for name in names if (rule := own[name] if name in own else RULES.get(name)) is not None}
-        by_place = [(name, rules.get(name), defaults.get(name, _NO_DEFAULT)) for name in places]
+        by_place = [
+            (place, name, rules[name], defaults.get(name, _NO_DEFAULT))
+            for place, name in enumerate(places)
+            if name in rules
+        ]
 
         @functools.wraps(function)
         def checking(*args: Any, **kwargs: Any) -> Any:
-            for (name, rule, default), value in zip(by_place, args, strict=False):
-                if rule is not None and value is not default:
-                    rule(name, value)
+            count = len(args)
+            for place, name, rule, default in by_place:
+                if place >= count:
+                    break
+                if args[place] is not default:
+                    rule(name, args[place])
             for name, value in kwargs.items():
-                if (rule := rules.get(name)) is not None and value is not defaults.get(name, _NO_DEFAULT):
-                    rule(name, value)
+                if (own_rule := rules.get(name)) is not None and value is not defaults.get(name, _NO_DEFAULT):
+                    own_rule(name, value)
             return function(*args, **kwargs)
 
         return checking  # type: ignore[return-value]  # of the same signature

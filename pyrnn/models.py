@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn import layers as layers_module
 from pyrnn import registry
 from pyrnn.arguments import a_model, checked, whole
-from pyrnn.data.batches import as_float
+from pyrnn.data.batches import as_float, is_float
 from pyrnn.layers.base import Layer, Shape, dtype_config, standard_shape
 from pyrnn.layers.input import InputLayer
 from pyrnn.naming import auto_name
-from pyrnn.parameters import ParameterVector, Weight, values_for
+from pyrnn.parameters import ParameterVector, Structure, Weight, values_for
 from pyrnn.streaming import Stream
 from pyrnn.trainer import Trainer
 from pyrnn.validation import LARGEST_SIZE, parsed, shown, unknown_name
@@ -25,6 +24,16 @@ from pyrnn.validation import LARGEST_SIZE, parsed, shown, unknown_name
 Array = NDArray[Any]
 
 __all__ = ["Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
+
+
+class _Plan(NamedTuple):
+    """What a training step needs to know of the layers; good for as long as `Structure.changes` stays."""
+
+    changes: int
+    vector: ParameterVector
+    first: int  # the lowest layer with trainable weights
+    penalised: list[Weight]
+    penalised_trainable: list[Weight]
 
 
 class Sequential(Trainer):
@@ -52,7 +61,7 @@ class Sequential(Trainer):
         self._shape: Shape | None = None
         self._shapes: list[Any] = []
         self._deferred = False
-        self._vector: ParameterVector | None = None
+        self._plan: _Plan | None = None
         if layers is not None:
             if isinstance(layers, (Layer, str)) or not isinstance(layers, Iterable):
                 raise TypeError(f"layers must be a list of layers, got {shown(layers)}")
@@ -110,7 +119,7 @@ class Sequential(Trainer):
         if self._shape is not None:
             self._build_layer(layer, self._shapes[-1] if self._shapes else self._shape)
         self._layers.append(layer)
-        self._vector = None
+        self._plan = None
         self.built = self._shape is not None
 
     def pop(self) -> Layer | None:
@@ -118,7 +127,7 @@ class Sequential(Trainer):
         if not self._layers:
             return None
         layer = self._layers.pop()
-        self._vector = None
+        self._plan = None
         if self._shapes:
             self._shapes.pop()
         if not self._layers:
@@ -221,10 +230,23 @@ class Sequential(Trainer):
 
     def parameters(self) -> ParameterVector:
         """All trainable weights as one flat vector; a new one if `trainable` has changed since."""
-        weights = self.trainable_weights
-        if self._vector is None or self._vector.weights != weights:
-            self._vector = ParameterVector(weights, self.dtype)
-        return self._vector
+        return self._training_plan().vector
+
+    def _training_plan(self) -> _Plan:
+        plan = self._plan
+        if plan is None or plan.changes != Structure.changes:
+            weights = self.trainable_weights
+            known = plan is not None and plan.vector.weights == weights
+            layers = self._layers
+            penalised = [(layer, w) for layer in layers for w in layer._weights if w.regularizer is not None]
+            plan = self._plan = _Plan(
+                Structure.changes,
+                plan.vector if plan is not None and known else ParameterVector(weights, self.dtype),
+                next((i for i, layer in enumerate(layers) if layer.trainable_weights), len(layers)),
+                [weight for _, weight in penalised],
+                [weight for layer, weight in penalised if layer.trainable and weight.trainable],
+            )
+        return plan
 
     # Numbers.
 
@@ -248,7 +270,7 @@ class Sequential(Trainer):
     def forward_pass(self, x: Any, *, training: bool = False) -> tuple[Array, Array | None]:
         """Output and its mask; builds the model if its input shape was not known before."""
         dtype = self._layers[0].dtype if self._layers else "float32"
-        if type(x) is not np.ndarray or x.dtype != dtype or not x.flags.c_contiguous or not x.flags.aligned:
+        if not is_float(x, dtype):
             x = as_float("x", x, dtype)
         if not self.built:
             self.build((None, *x.shape[1:]))
@@ -266,10 +288,7 @@ class Sequential(Trainer):
 
     def backward_pass(self, dy: Array) -> None:
         """Write the gradients of all trainable weights, after `forward_pass(training=True)`."""
-        layers = self._layers
-        first = 0
-        while first < len(layers) and not layers[first].trainable_weights:
-            first += 1
+        layers, first = self._layers, self._training_plan().first
         for index in range(len(layers) - 1, first - 1, -1):
             activity = self._activities.get(layers[index])
             if activity is not None:
@@ -287,10 +306,8 @@ class Sequential(Trainer):
         An activity's penalty is divided by the batch size, as in Keras.
         """
         penalty = 0.0
-        for layer in self._layers:
-            for weight in layer._weights:
-                if weight.regularizer is not None:
-                    penalty += weight.regularizer(weight.array)
+        for weight in self._training_plan().penalised:
+            penalty += weight.regularizer(weight.array)
         for layer, y in self._activities.items():
             assert layer.activity_regularizer is not None
             penalty += layer.activity_regularizer(y) / len(y)
@@ -298,11 +315,8 @@ class Sequential(Trainer):
 
     def add_regularization_gradients(self) -> None:
         """Add the regularizers' gradients to the weights' gradients."""
-        for layer in self._layers:
-            if layer.trainable:
-                for weight in layer._weights:
-                    if weight.regularizer is not None and weight.trainable:
-                        weight.gradient += weight.regularizer.gradient(weight.array)
+        for weight in self._training_plan().penalised_trainable:
+            weight.gradient += weight.regularizer.gradient(weight.array)
 
     def reset_states(self) -> None:
         """Forget the states of stateful layers."""

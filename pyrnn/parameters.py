@@ -17,6 +17,28 @@ from pyrnn.validation import shown
 Array = NDArray[Any]
 
 _versions = itertools.count(1)
+
+
+class Structure:
+    """Counts, over all models, what can change a model's list of trainable or penalised weights."""
+
+    changes = 0
+
+
+class _Structural:
+    """A field of a weight that such lists depend on."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._slot = f"_{name}"
+
+    def __get__(self, weight: Any, owner: Any = None) -> Any:
+        return self if weight is None else getattr(weight, self._slot)
+
+    def __set__(self, weight: Any, value: Any) -> None:
+        setattr(weight, self._slot, value)
+        Structure.changes += 1
+
+
 _ALIGNMENT = 64
 
 
@@ -57,6 +79,8 @@ class Weight:
     """
 
     __slots__ = (
+        "_regularizer",
+        "_trainable",
         "array",
         "constraint",
         "dtype",
@@ -64,11 +88,11 @@ class Weight:
         "initializer",
         "name",
         "path",
-        "regularizer",
         "shape",
-        "trainable",
         "version",
     )
+    regularizer = _Structural()
+    trainable = _Structural()
 
     def __init__(
         self,

@@ -151,10 +151,11 @@ class Trainer:
     # Steps.
 
     def _check_targets(self, batch: Batch, y_pred: Array) -> None:
-        if batch.y is None:
+        y = batch.y
+        if y is None:
             raise ValueError("y is missing: the data must give (x, y)")
-        if batch.y.ndim > 1 and batch.y.ndim == y_pred.ndim and batch.y.shape[:-1] != y_pred.shape[:-1]:
-            raise ValueError(f"y must fit the model's output of shape {y_pred.shape}, got {batch.y.shape}")
+        if y.shape != y_pred.shape and y.ndim == y_pred.ndim > 1 and y.shape[:-1] != y_pred.shape[:-1]:
+            raise ValueError(f"y must fit the model's output of shape {y_pred.shape}, got {y.shape}")
 
     def _train_step(self, batch: Batch, compiled: Compiled) -> None:
         y_pred, mask = self.forward_pass(batch.x, training=True)
@@ -186,11 +187,9 @@ class Trainer:
         compiled.update(batch, y_pred, loss * compiled.loss_weight + self.regularization_loss())
 
     def _results(self, compiled: Compiled, return_dict: bool) -> Any:
-        logs = compiled.logs()
         if return_dict:
-            return logs
-        values = list(logs.values())
-        return values[0] if len(values) == 1 else values
+            return compiled.logs()
+        return list(compiled.logs().values()) if compiled.entries else compiled.mean_loss.result()
 
     @checked()
     def train_on_batch(

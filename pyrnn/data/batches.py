@@ -101,14 +101,26 @@ def _is_table_of_numbers(value: Any) -> bool:
     return all(getattr(dtype, "kind", "O") in "fiub" for dtype in dtypes)
 
 
+_KINDS = {name: np.dtype(name) for name in ("float32", "float64")}
+
+
+def is_float(value: Any, dtype: str) -> bool:
+    """Whether `value` is an array as `as_float` gives it."""
+    if type(value) is not np.ndarray or value.dtype != _KINDS[dtype]:
+        return False
+    flags = value.flags
+    return flags.c_contiguous and flags.aligned
+
+
 def as_float(name: str, value: Any, dtype: str, *, allow_integers: bool = False) -> Array:
     """`value` as a C-contiguous array of `dtype`; integers stay integers if `allow_integers`.
 
     Raises:
         TypeError, ValueError: as `as_array`.
     """
-    if type(value) is np.ndarray and value.dtype == dtype and value.flags.c_contiguous and value.flags.aligned:
-        return value
+    if is_float(value, dtype):
+        given: Array = value
+        return given
     array = as_array(name, value)
     if allow_integers and array.dtype.kind in "iu":
         return np.ascontiguousarray(array)
@@ -143,7 +155,7 @@ def make_batch(parts: Any, dtype: str, class_weight: Mapping[int, float] | None 
     for name, array in (("y", y), ("sample_weight", weight)):
         if array is not None and (array.ndim == 0 or len(array) != len(x)):
             raise ValueError(f"{name} must have one row for each of the {len(x)} samples of x, got shape {array.shape}")
-    if y is not None and y.dtype.kind == "f" and math.isnan(y.sum()) and np.isnan(y).any():
+    if y is not None and y.dtype.kind == "f" and math.isnan(np.vdot(y, y)):
         raise ValueError("y holds NaN: remove or fill these samples first")
     if class_weight is not None and y is not None:
         by_class = class_weights(y, class_weight, dtype)

@@ -15,7 +15,7 @@ from pyrnn import config, constraints, initializers, regularizers
 from pyrnn.arguments import checked
 from pyrnn.data.batches import as_float
 from pyrnn.naming import auto_name
-from pyrnn.parameters import Weight, values_for
+from pyrnn.parameters import Structure, Weight, values_for
 from pyrnn.validation import LARGEST_SIZE, RENAMED, shown, unexpected_arguments
 
 Array = NDArray[Any]
@@ -240,6 +240,7 @@ class Layer:
     @trainable.setter
     def trainable(self, value: bool) -> None:
         self._trainable = bool(value)
+        Structure.changes += 1
 
     @property
     def weights(self) -> list[Weight]:

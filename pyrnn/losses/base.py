@@ -18,6 +18,8 @@ from pyrnn.validation import shown
 Array = NDArray[Any]
 EPSILON = 1e-7
 REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none", None)
+# Those that are the mean over all elements where there are no weights.
+MEANS = ("sum_over_batch_size", "mean", "mean_with_sample_weight")
 
 
 def match_ranks(y_true: Array, y_pred: Array) -> Array:

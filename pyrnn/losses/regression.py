@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pyrnn.arguments import checked
-from pyrnn.losses.base import EPSILON, Array, Elementwise, Loss, match_ranks
+from pyrnn.losses.base import EPSILON, MEANS, Array, Elementwise, Loss, match_ranks
 
 
 class MeanSquaredError(Elementwise):
@@ -19,6 +19,20 @@ class MeanSquaredError(Elementwise):
     def pairs(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
         error = y_pred - y_true
         return error * error, error + error
+
+    def value_and_gradient(
+        self, y_true: Any, y_pred: Array, sample_weight: Any = None, mask: Array | None = None
+    ) -> tuple[float, Array]:
+        if (
+            sample_weight is not None or mask is not None or type(self) is not MeanSquaredError
+            or self.reduction not in MEANS or type(y_true) is not np.ndarray or y_true.shape != y_pred.shape
+            or y_true.dtype != y_pred.dtype
+        ):  # fmt: skip
+            return super().value_and_gradient(y_true, y_pred, sample_weight, mask)
+        # What most models of time series are trained with: three passes over the numbers instead of eight.
+        error = y_pred - y_true
+        count = max(1, error.size)
+        return float(np.vdot(error, error)) / count, error * error.dtype.type(2 / count)
 
 
 class MeanAbsoluteError(Elementwise):

@@ -54,10 +54,10 @@ def kills(session: nox.Session) -> None:
 
 @nox.session
 def repeats(session: nox.Session) -> None:
-    """A thousand repeats of what several Python threads do at once (PYRNN_REPEATS)."""
+    """A thousand repeats of every test of threads (PYRNN_REPEATS)."""
     session.install(".[test,dev]")
     count = f"--count={setting('PYRNN_REPEATS', 1000)}"
-    session.run(*PYTEST, "-m", "threads", "tests/test_processes.py", count, *session.posargs)
+    session.run(*PYTEST, "-m", "threads", count, *session.posargs)
 
 
 @nox.session

@@ -153,7 +153,7 @@ def test_number_of_threads(given: int, words: str) -> None:
 
 
 def test_unknown_backend() -> None:
-    with pytest.raises(ValueError, match="unknown backend .cuda.; known: core, reference"):
+    with pytest.raises(ValueError, match="unknown backend 'cuda'; known: core, reference"):
         backend.use_backend("cuda")
     assert backend.current_backend() in backend.BACKENDS
 

@@ -3,9 +3,10 @@
 set(PYRNN_KERNEL_OBJECTS "")
 set(PYRNN_ISA_ENTRIES "")
 
-# Unrolled tiles under a sanitizer take the optimizer many minutes; -O1 is enough there, and one ISA (PYRNN_ISAS) at a time.
+# Unrolled tiles under a sanitizer or with counters take the optimizer many minutes; -O1 is enough there, and one ISA (PYRNN_ISAS) at
+# a time.
 set(PYRNN_KERNEL_OPTIMIZATION -O3)
-if(PYRNN_SANITIZE)
+if(PYRNN_SANITIZE OR PYRNN_COVERAGE)
   set(PYRNN_KERNEL_OPTIMIZATION -O1)
 endif()
 

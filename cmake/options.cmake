@@ -1,7 +1,8 @@
-# Warnings and sanitizers, off in users' builds; presets switch them on.
+# Warnings, sanitizers and coverage, off in users' builds; presets switch them on.
 option(PYRNN_WERROR "treat warnings as errors" OFF)
 set(PYRNN_ISAS "" CACHE STRING "the ISAs to build, of those in isas.cmake; empty: all")
 set(PYRNN_SANITIZE "" CACHE STRING "sanitizers, as -fsanitize= takes them (address,undefined or thread)")
+option(PYRNN_COVERAGE "count for gcov which lines are reached" OFF)
 
 add_library(pyrnn_options INTERFACE)
 target_compile_features(pyrnn_options INTERFACE cxx_std_17)
@@ -12,4 +13,9 @@ endif()
 if(PYRNN_SANITIZE)
   target_compile_options(pyrnn_options INTERFACE -fsanitize=${PYRNN_SANITIZE} -fno-sanitize-recover=all -g1 -fno-var-tracking)
   target_link_options(pyrnn_options INTERFACE -fsanitize=${PYRNN_SANITIZE})
+endif()
+if(PYRNN_COVERAGE)
+  # Several threads count; without atomic counters gcov would derive negative numbers from what got lost.
+  target_compile_options(pyrnn_options INTERFACE -O1 --coverage -fprofile-update=atomic)
+  target_link_options(pyrnn_options INTERFACE --coverage)
 endif()

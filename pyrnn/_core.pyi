@@ -259,7 +259,9 @@ class Stream32:
     def add_dense(self, kernel: Array, bias: Array | None, activation: str) -> None:
         """kernel (F, H), bias (H,)."""
 
-    def add_activation(self, activation: str) -> None: ...
+    def add_activation(self, activation: str) -> None:
+        """One of the names that `activation_forward` takes, but glu."""
+
     def add_layer_norm(self, gamma: Array | None, beta: Array | None, epsilon: float) -> None:
         """gamma, beta (F,)."""
 
@@ -269,7 +271,9 @@ class Stream32:
     def states(self) -> list[Array]:
         """Copies, (B, H) each, in the order of the layers, h before c."""
 
-    def set_states(self, states: Sequence[Array]) -> None: ...
+    def set_states(self, states: Sequence[Array]) -> None:
+        """Take copies of what `states` gave; ValueError where number or shapes differ."""
+
     def reset(self, rows: Sequence[int]) -> None:
         """Zero the states of these rows; IndexError when out of range."""
 
@@ -294,16 +298,29 @@ class Stream64:
     def set_states(self, states: Sequence[Array]) -> None: ...
     def reset(self, rows: Sequence[int]) -> None: ...
 
-def set_num_threads(count: int) -> None: ...
-def get_num_threads() -> int: ...
+def set_num_threads(count: int) -> None:
+    """How many threads the core uses from now on, the caller's among them; at most 256."""
+
+def get_num_threads() -> int:
+    """What was set, else PYRNN_NUM_THREADS, else OMP_NUM_THREADS, else the cores this process may use."""
+
 def usable_cores(root: str) -> int:
     """Cores of this process by its affinity and the CPU quotas of its control groups.
 
     Files are read below root, "" for the system's own: /proc/self/cgroup and /sys/fs/cgroup.
     """
 
-def isa() -> str: ...
-def available_isas() -> list[str]: ...
-def compiler() -> str: ...
-def fma_peak(dtype: str) -> float: ...
-def read_bandwidth(bytes: int) -> float: ...
+def isa() -> str:
+    """The instruction set that was chosen at import."""
+
+def available_isas() -> list[str]:
+    """Those of this build that this machine runs, the best first."""
+
+def compiler() -> str:
+    """Name and version of the compiler that built the core."""
+
+def fma_peak(dtype: str) -> float:
+    """GFLOP/s of one thread that does nothing but multiply and add, measured now; dtype "float32" or "float64"."""
+
+def read_bandwidth(bytes: int) -> float:
+    """Bytes a second at which one thread reads so many bytes of memory over and over, measured now."""

@@ -43,9 +43,11 @@ class Trainer:
 
     @property
     def dtype(self) -> str:
+        """The dtype of the model's arrays, "float32" or "float64"."""
         raise NotImplementedError
 
     def check_input(self, shape: tuple[Any, ...]) -> None:
+        """Raise a ValueError where a batch of this shape does not fit the first layer."""
         raise NotImplementedError
 
     def build(self, input_shape: Any = None) -> None:
@@ -55,18 +57,23 @@ class Trainer:
         raise NotImplementedError
 
     def forward_pass(self, x: Any, *, training: bool = False) -> tuple[Array, Array | None]:
+        """The outputs for a batch, and their mask where the model has one."""
         raise NotImplementedError
 
     def backward_pass(self, dy: Array) -> None:
+        """Write the gradients for dy, the slope of the loss in the outputs of the last training `forward_pass`."""
         raise NotImplementedError
 
     def regularization_loss(self) -> float:
+        """What the layers' regularizers add to the loss."""
         raise NotImplementedError
 
     def add_regularization_gradients(self) -> None:
+        """Add the slopes of `regularization_loss` to the gradients."""
         raise NotImplementedError
 
     def parameters(self) -> ParameterVector:
+        """The flat vectors of weights and gradients."""
         raise NotImplementedError
 
     # Compiling.

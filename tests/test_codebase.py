@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import inspect
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -93,6 +97,47 @@ def test_core_and_reference_have_every_operation() -> None:
     for name in backend.OPERATIONS:
         assert hasattr(_core, name), f"_core lacks {name}"
         assert hasattr(reference, name), f"reference lacks {name}"
+
+
+def public_things(module: str) -> Iterator[tuple[str, Any]]:
+    """The module, its public classes and functions, and what is public in these classes."""
+    loaded = importlib.import_module(module)
+    yield module, loaded
+    for name, thing in vars(loaded).items():
+        if name.startswith("_") or getattr(thing, "__module__", None) != module:
+            continue
+        if inspect.isclass(thing) or inspect.isfunction(thing):
+            yield f"{module}.{name}", thing
+        for member in vars(thing) if inspect.isclass(thing) else ():
+            part = getattr(thing, member)
+            if not member.startswith("_") and (inspect.isroutine(part) or isinstance(part, property)):
+                yield f"{module}.{name}.{member}", part
+
+
+MODULE_NAMES = sorted(
+    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+    for path in MODULES
+    if path.name != "__main__.py"
+)
+
+DESCRIBED_IN_STUB = {
+    node.name
+    for node in ast.walk(ast.parse((PACKAGE / "_core.pyi").read_text(encoding="utf-8")))
+    if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node)
+}
+
+
+@pytest.mark.parametrize("module", MODULE_NAMES)
+def test_public_names_have_docstrings(module: str) -> None:
+    """Overriding methods may inherit them; the twins of the core's operations have theirs in `_core.pyi`."""
+    bare = [name for name, thing in public_things(module) if not inspect.getdoc(thing)]
+    if module.startswith("pyrnn.reference."):
+        bare = [name for name in bare if name.rsplit(".")[-1] not in DESCRIBED_IN_STUB]
+    assert not bare
+
+
+def test_every_operation_is_described_in_the_stub() -> None:
+    assert set(backend.OPERATIONS) <= DESCRIBED_IN_STUB
 
 
 def test_every_kernel_activation_has_a_python_name() -> None:

@@ -113,7 +113,7 @@ Activation activation_named(const std::string& name);
 Cell cell_named(const std::string& name);
 // Weights and activations of a recurrent layer into `p`, whose sizes must be set but for units, which kernel gives.
 template <class T>
-void set_cell(Rnn<T>& p, const std::string& cell, const py::array& kernel, const py::array& recurrent_kernel,
+void set_cell(Rnn<T>& p, const std::string& name, const py::array& kernel, const py::array& recurrent_kernel,
               const py::handle& bias, const std::string& activation, const py::object& recurrent_activation);
 std::int64_t version_of(const py::object& version);
 

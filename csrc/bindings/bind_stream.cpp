@@ -113,6 +113,7 @@ public:
             throw py::value_error("state must hold " + std::to_string(stream_.state_count()) + " array(s), got " +
                                   std::to_string(given.size()));
         std::vector<const T*> data;
+        data.reserve(given.size());
         for (Index i = 0; i < stream_.state_count(); ++i)
             data.push_back(pointer<T>(given[static_cast<std::size_t>(i)], "state", {stream_.batch(), stream_.state_units(i)},
                                       "(batch, units)"));
@@ -162,7 +163,7 @@ private:
         py::array_t<T> y(Shape{stream_.batch(), stream_.width()});
         stream_.set_output(data_of(y));
         y.attr("setflags")(py::arg("write") = false);
-        output_ = y;
+        output_ = std::move(y);
     }
     void require_room(Index width) const {
         constexpr Index kMost = Index{1} << 40;

@@ -111,7 +111,9 @@ def _forward(hook: str) -> Hook:
 
 
 for _hook in HOOKS:
-    setattr(CallbackList, _hook, _forward(_hook))
+    _function = _forward(_hook)
+    _function.__doc__ = getattr(Callback, _hook).__doc__
+    setattr(CallbackList, _hook, _function)
 
 
 def _flatten(callbacks: Any) -> Iterator[Any]:

@@ -17,11 +17,13 @@ _erf = np.vectorize(math.erf, otypes=[np.float64])
 
 
 def sigmoid(x: Array) -> Array:
+    """1 / (1 + exp(-x)) without overflow."""
     e = np.exp(-np.abs(x))
     return np.where(x < 0, e / (1 + e), 1 / (1 + e))
 
 
 def softplus(x: Array) -> Array:
+    """log(1 + exp(x)) without overflow."""
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
 

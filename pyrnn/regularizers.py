@@ -24,7 +24,6 @@ class Regularizer(registry.Configurable):
         raise NotImplementedError
 
     def gradient(self, w: Array) -> Array:
-        w = as_array("w", w)
         """Derivative of the penalty by w."""
         raise NotImplementedError
 

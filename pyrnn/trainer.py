@@ -51,9 +51,11 @@ class Trainer:
         raise NotImplementedError
 
     def build(self, input_shape: Any = None) -> None:
+        """Make all weights for inputs of this shape, batch axis first."""
         raise NotImplementedError
 
     def compute_output_shape(self, input_shape: Any) -> Any:
+        """The shape of the output for inputs of this shape, batch axis first."""
         raise NotImplementedError
 
     def forward_pass(self, x: Any, *, training: bool = False) -> tuple[Array, Array | None]:

@@ -144,7 +144,8 @@ def default_threads(change: str) -> int:
     """The number of threads that a new process takes of itself, after `change`."""
     environment = {name: value for name, value in os.environ.items() if name not in THREAD_VARIABLES}
     code = f"import os; {change}; import pyrnn; print(pyrnn.get_num_threads())"
-    return int(subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True).stdout)
+    command = [sys.executable, "-c", code]
+    return int(subprocess.run(command, env=environment, check=True, capture_output=True, cwd="/").stdout)
 
 
 THREAD_VARIABLES = ("PYRNN_NUM_THREADS", "OMP_NUM_THREADS")
@@ -193,7 +194,9 @@ def test_threads_follow_the_quota_of_the_control_group(name: str, tmp_path: Path
 def test_the_core_leaves_the_gil_off() -> None:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHON_GIL"}
     code = "import sys, pyrnn._core; print(sys._is_gil_enabled())"
-    run = subprocess.run([sys.executable, "-W", "error", "-c", code], env=environment, check=True, capture_output=True)
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], env=environment, check=True, capture_output=True, cwd="/"
+    )
     assert run.stdout.decode().strip() == "False"
 
 

@@ -37,7 +37,7 @@ def rnn(cell: str, x: np.ndarray = X, width: int = 4, **changed: Any) -> Any:
     options = {
         "activation": "tanh", "recurrent_activation": None, "initial_state": None, "mask": None, "input_scale": None,
         "state_scale": None, "go_backwards": False, "return_sequences": False, "zero_output_for_mask": False,
-        "training": False, "workspace": backend.Workspace(), "version": None,
+        "checkpoint_steps": None, "training": False, "workspace": backend.Workspace(), "version": None,
     }  # fmt: skip
     return backend.rnn_forward(cell, x, zeros(3, width), zeros(4, width), None, **(options | changed))
 

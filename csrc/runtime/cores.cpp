@@ -21,7 +21,7 @@ long quota_of_two(const std::string& folder) {
     std::string quota;
     long period = 0;
     if (!(file >> quota >> period)) return kNoQuota;
-    return cores_of(std::atol(quota.c_str()), period);  // 0 of "max"
+    return cores_of(std::strtol(quota.c_str(), nullptr, 10), period);  // 0 of "max"
 }
 
 long quota_of_one(const std::string& folder) {
@@ -62,11 +62,12 @@ int usable_cores(const std::string& root) {
             cores = least_quota(cores, mount, path, quota_of_two);
             continue;
         }
+        const std::string own = mount + "/cpu", shared = mount + "/" + controllers;
         std::istringstream names(controllers);
         for (std::string name; std::getline(names, name, ',');)
             if (name == "cpu") {
-                cores = least_quota(cores, mount + "/cpu", path, quota_of_one);
-                cores = least_quota(cores, mount + "/" + controllers, path, quota_of_one);
+                cores = least_quota(cores, own, path, quota_of_one);
+                cores = least_quota(cores, shared, path, quota_of_one);
             }
     }
     return static_cast<int>(cores < 1 ? 1 : cores);

@@ -6,7 +6,7 @@ set(PYRNN_ISA_ENTRIES "")
 # Unrolled tiles under a sanitizer or with counters take the optimizer many minutes; -O1 is enough there, and one ISA (PYRNN_ISAS) at
 # a time.
 set(PYRNN_KERNEL_OPTIMIZATION -O3)
-if(PYRNN_SANITIZE OR PYRNN_COVERAGE)
+if(PYRNN_SANITIZE OR PYRNN_COVERAGE OR PYRNN_COMPILES_ONLY)
   set(PYRNN_KERNEL_OPTIMIZATION -O1)
 endif()
 

@@ -2,6 +2,7 @@
 option(PYRNN_WERROR "treat warnings as errors" OFF)
 set(PYRNN_ISAS "" CACHE STRING "the ISAs to build, of those in isas.cmake; empty: all")
 set(PYRNN_SANITIZE "" CACHE STRING "sanitizers, as -fsanitize= takes them (address,undefined or thread)")
+option(PYRNN_COMPILES_ONLY "kernels at -O1: to see that they compile" OFF)
 option(PYRNN_COVERAGE "count for gcov which lines are reached" OFF)
 
 add_library(pyrnn_options INTERFACE)

@@ -62,7 +62,9 @@ int usable_cores(const std::string& root) {
             cores = least_quota(cores, mount, path, quota_of_two);
             continue;
         }
-        const std::string own = mount + "/cpu", shared = mount + "/" + controllers;
+        const std::string own = mount + "/cpu";
+        std::string shared = mount;
+        shared.append("/").append(controllers);
         std::istringstream names(controllers);
         for (std::string name; std::getline(names, name, ',');)
             if (name == "cpu") {

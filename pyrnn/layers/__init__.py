@@ -11,7 +11,7 @@ from pyrnn.layers.activations import ELU, LeakyReLU, PReLU, ReLU, Softmax
 from pyrnn.layers.base import Layer
 from pyrnn.layers.batch_normalization import BatchNormalization
 from pyrnn.layers.bidirectional import Bidirectional
-from pyrnn.layers.cells import RNN, GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
+from pyrnn.layers.cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
 from pyrnn.layers.convolution import Conv1D
 from pyrnn.layers.core import Activation, Dense, Identity, Rescaling
 from pyrnn.layers.depthwise_convolution import DepthwiseConv1D, SeparableConv1D
@@ -23,9 +23,11 @@ from pyrnn.layers.noise import AlphaDropout, GaussianDropout, GaussianNoise
 from pyrnn.layers.normalization import GroupNormalization, LayerNormalization, RMSNormalization, UnitNormalization
 from pyrnn.layers.pooling import AveragePooling1D, GlobalAveragePooling1D, GlobalMaxPooling1D, MaxPooling1D
 from pyrnn.layers.preprocessing import Normalization
-from pyrnn.layers.recurrent import GRU, LSTM, Recurrent, SimpleRNN
+from pyrnn.layers.recurrent import GRU, LSTM, SimpleRNN
+from pyrnn.layers.recurrent_base import Recurrent
 from pyrnn.layers.regularization import ActivityRegularization, Dropout, SpatialDropout1D
 from pyrnn.layers.reshaping import Cropping1D, Flatten, Permute, RepeatVector, Reshape, UpSampling1D, ZeroPadding1D
+from pyrnn.layers.rnn import RNN
 from pyrnn.layers.transposed_convolution import Conv1DTranspose
 from pyrnn.layers.wrappers import TimeDistributed
 from pyrnn.validation import shown

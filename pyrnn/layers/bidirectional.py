@@ -13,8 +13,8 @@ from pyrnn import backend
 from pyrnn.arguments import checked
 from pyrnn.data.batches import as_float
 from pyrnn.layers.base import Array, Layer, Shape
-from pyrnn.layers.cells import RNN
-from pyrnn.layers.recurrent import Recurrent
+from pyrnn.layers.recurrent_base import Recurrent
+from pyrnn.layers.rnn import RNN
 from pyrnn.parameters import Weight
 from pyrnn.validation import shown, unknown_name
 

@@ -1,0 +1,365 @@
+"""What the recurrent layers share: a cell walked over time by the core."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pyrnn import activations, backend, constraints, initializers, regularizers, seeds
+from pyrnn.arguments import checked
+from pyrnn.data.batches import as_array, as_float
+from pyrnn.layers.base import Array, Layer, Shape, dropout_scale, fraction
+from pyrnn.naming import snake_case
+from pyrnn.parameters import Weight
+from pyrnn.validation import positive_int, shown
+
+
+class Recurrent(Layer):
+    """A cell walked over time; subclasses name the cell, its gates and its states.
+
+    `unroll` and, for LSTM and GRU, `implementation` are accepted as in Keras and change no number, but that
+    `implementation=1`, which recurrent dropout implies, draws a dropout mask for each gate.
+
+    `checkpoint_steps=k`, which Keras has not, is for sequences so long that what training keeps of each step would not
+    fit into memory: the states after every k steps are kept, and `backward` walks the steps before each of them again.
+    All results have the bits they have without it, at up to 1.5 times the time. Beside its input, its output and their
+    gradients a layer then needs memory for T / k + k of T steps instead of all T, least at k = sqrt(T). k is rounded up
+    to a multiple of the steps whose weight gradients are summed at once: 128 (32 where the weights are larger than
+    1 MiB; 256 / batch where that is more). A sequence that is no longer is kept whole. Files that hold it do not
+    load in Keras.
+    """
+
+    cell: str = ""
+    gates: ClassVar[int] = 1
+    state_count: ClassVar[int] = 1
+    axes = ("batch", "time", "features")
+    supports_masking = True
+
+    def __init__(
+        self,
+        units: int,
+        *,
+        activation: Any,
+        recurrent_activation: Any = None,
+        use_bias: bool,
+        kernel_initializer: Any,
+        recurrent_initializer: Any,
+        bias_initializer: Any,
+        kernel_regularizer: Any,
+        recurrent_regularizer: Any,
+        bias_regularizer: Any,
+        activity_regularizer: Any,
+        kernel_constraint: Any,
+        recurrent_constraint: Any,
+        bias_constraint: Any,
+        dropout: float,
+        recurrent_dropout: float,
+        seed: int | None,
+        return_sequences: bool,
+        return_state: bool,
+        go_backwards: bool,
+        stateful: bool,
+        unroll: bool,
+        zero_output_for_mask: bool,
+        checkpoint_steps: int | None = None,
+        use_cudnn: Any = "auto",
+        implementation: int = 2,
+        **kwargs: Any,
+    ) -> None:
+        self.units = positive_int("units", units)
+        self.activation, self._activation = self._resolved("activation", activation)
+        self.recurrent_activation: Any = None
+        self._recurrent_activation: str | None = None
+        if self.gates > 1:
+            self.recurrent_activation, self._recurrent_activation = self._resolved(
+                "recurrent_activation", recurrent_activation
+            )
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        if use_cudnn not in ("auto", False, None):
+            raise ValueError(f"use_cudnn must be 'auto' or False, since there is no GPU here, got {shown(use_cudnn)}")
+        if implementation not in (1, 2):
+            raise ValueError(f"implementation must be 1 or 2, got {shown(implementation)}")
+        self.use_bias = bool(use_bias)
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.recurrent_initializer = initializers.get(recurrent_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.recurrent_regularizer = regularizers.get(recurrent_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.recurrent_constraint = constraints.get(recurrent_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
+        self.dropout = fraction("dropout", dropout)
+        self.recurrent_dropout = fraction("recurrent_dropout", recurrent_dropout)
+        self.return_sequences = bool(return_sequences)
+        self.return_state = bool(return_state)
+        self.go_backwards = bool(go_backwards)
+        self.stateful = bool(stateful)
+        self.unroll = bool(unroll)
+        self.zero_output_for_mask = bool(zero_output_for_mask)
+        self.checkpoint_steps = None
+        if checkpoint_steps is not None:
+            self.checkpoint_steps = positive_int("checkpoint_steps", checkpoint_steps)
+        self.seed = seed
+        self.states: tuple[Array, ...] | None = None
+        self._mask_by_gate = self.gates > 1 and (implementation == 1 or self.recurrent_dropout > 0)
+        self._rng = seeds.generator(seed) if self.dropout or self.recurrent_dropout else None
+        self._workspace = backend.Workspace()
+        self._saved: tuple[Any, ...] | None = None
+        self.kernel: Weight
+        self.recurrent_kernel: Weight
+        self.bias: Weight | None = None
+
+    def _resolved(self, argument: str, activation: Any) -> tuple[Any, str]:
+        """An activation as Keras's users see it and its name for the kernel."""
+        function = activations.get(activation)
+        name = activations.serialize(function)
+        if name == "glu":
+            raise ValueError(f"{type(self).__name__} cannot use 'glu' as {argument}: it halves its input")
+        return function, name
+
+    def _bias_shape(self) -> tuple[int, ...]:
+        return (self.gates * self.units,)
+
+    def _build(self, input_shape: Shape) -> None:
+        features = input_shape[-1]
+        if features is None:
+            raise ValueError(f"{type(self).__name__} must know the number of features, got x of shape {input_shape}")
+        width = self.gates * self.units
+        if self.stateful and input_shape[0] is None:
+            raise ValueError(
+                f"layer {self.name!r} is stateful: its batch size must be fixed, "
+                f"write Input(batch_shape=(size, time, features)), got {input_shape}"
+            )
+        self.kernel = self.add_weight(
+            (features, width),
+            "kernel",
+            initializer=self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+        )
+        self.recurrent_kernel = self.add_weight(
+            (self.units, width),
+            "recurrent_kernel",
+            initializer=self.recurrent_initializer,
+            regularizer=self.recurrent_regularizer,
+            constraint=self.recurrent_constraint,
+        )
+        if self.use_bias:
+            self.bias = self.add_weight(
+                self._bias_shape(),
+                "bias",
+                initializer=self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
+        for weight in self._weights:
+            weight.path = f"{self.name}/{snake_case(type(self).__name__)}_cell/{weight.name}"
+        if self.stateful:
+            self.states = self._zero_states(input_shape[0])
+
+    def _zero_states(self, batch: int) -> tuple[Array, ...]:
+        return tuple(np.zeros((batch, self.units), self.dtype) for _ in range(self.state_count))
+
+    def reset_state(self) -> None:
+        if self.states is not None:
+            self.states = self._zero_states(self.states[0].shape[0])
+
+    reset_states = reset_state
+
+    def compute_output_shape(self, input_shape: Shape) -> Any:
+        batch, time = input_shape[0], input_shape[1]
+        output: Shape = (batch, time, self.units) if self.return_sequences else (batch, self.units)
+        return (output, *[(batch, self.units)] * self.state_count) if self.return_state else output
+
+    def compute_mask(self, x: Array | None, mask: Array | None = None) -> Any:
+        output = mask if self.return_sequences else None
+        return [output, *[None] * self.state_count] if self.return_state else output
+
+    def _version(self) -> int:
+        version = max(self.kernel.version, self.recurrent_kernel.version)
+        return version if self.bias is None else max(version, self.bias.version)
+
+    def _dropout_mask(self, rate: float, batch: int, width: int) -> Array:
+        """Factors (batch, width) for every step of a sequence, or one for each gate: (gates, batch, width)."""
+        assert self._rng is not None
+        shape = (self.gates, batch, width) if self._mask_by_gate else (batch, width)
+        return dropout_scale(self._rng, shape, rate, self.dtype)
+
+    def forward(
+        self,
+        x: Array,
+        *,
+        training: bool = False,
+        mask: Array | None = None,
+        initial_state: Sequence[Array] | None = None,
+    ) -> Any:
+        if self.stateful and initial_state is None and self.states is not None:
+            expected = self.states[0].shape[0]
+            if expected != x.shape[0]:
+                raise ValueError(
+                    f"layer {self.name!r} is stateful with batch size {expected}, got a batch of {x.shape[0]}"
+                )
+            initial_state = self.states
+        input_scale = state_scale = None
+        if training and self._rng is not None:
+            if self.dropout:
+                input_scale = self._dropout_mask(self.dropout, x.shape[0], x.shape[2])
+            if self.recurrent_dropout:
+                state_scale = self._dropout_mask(self.recurrent_dropout, x.shape[0], self.units)
+        bias = self.bias
+        version = self._version()
+        output, finals, saved = backend.rnn_forward(
+            self.cell,
+            x,
+            self.kernel.array,
+            self.recurrent_kernel.array,
+            None if bias is None else bias.array,
+            self._activation,
+            self._recurrent_activation,
+            initial_state,
+            mask,
+            input_scale,
+            state_scale,
+            self.go_backwards,
+            self.return_sequences,
+            self.zero_output_for_mask,
+            self.checkpoint_steps,
+            training,
+            self._workspace,
+            version,
+        )
+        if mask is not None and initial_state is not None:
+            output = np.where(self._unstarted(mask), output.dtype.type(0), output)
+        if training:
+            self._saved = (x, saved, initial_state, mask, input_scale, state_scale, version)
+        if self.stateful:
+            self.states = tuple(np.array(state) for state in finals)
+        return (output, *finals) if self.return_state else output
+
+    def backward(
+        self, dy: Array, *, need_dx: bool = True, d_final_state: Sequence[Array | None] | None = None
+    ) -> Array | None:
+        assert self._saved is not None, "backward() follows forward(training=True)"
+        x, saved, initial_state, mask, input_scale, state_scale, version = self._saved
+        if mask is not None and initial_state is not None:
+            dy = np.where(self._unstarted(mask), dy.dtype.type(0), dy)
+        self._saved = None  # backward uses it up, and the next forward may take the memory
+        bias = self.bias
+        dx, _ = backend.rnn_backward(
+            self.cell,
+            x,
+            self.kernel.array,
+            self.recurrent_kernel.array,
+            None if bias is None else bias.array,
+            saved,
+            dy,
+            self._activation,
+            self._recurrent_activation,
+            initial_state,
+            mask,
+            input_scale,
+            state_scale,
+            self.go_backwards,
+            self.return_sequences,
+            self.zero_output_for_mask,
+            self.checkpoint_steps,
+            d_final_state,
+            self.kernel.gradient,
+            self.recurrent_kernel.gradient,
+            None if bias is None else bias.gradient,
+            need_dx,
+            self._workspace,
+            version,
+        )
+        return dx
+
+    def _unstarted(self, mask: Array) -> Array:
+        """Where no step has counted yet, to broadcast with the output: Keras gives 0 there, not the initial state."""
+        if not self.return_sequences:
+            return np.logical_not(mask.any(axis=1, keepdims=True))
+        walked = mask[:, ::-1] if self.go_backwards else mask
+        unstarted: Array = ~np.logical_or.accumulate(walked, axis=1)[..., None]
+        return unstarted
+
+    def stream_into(self, stream: Any) -> None:
+        if self.go_backwards:
+            raise ValueError(f"layer {self.name!r} goes backwards: it cannot run one time step at a time")
+        bias = None if self.bias is None else self.bias.array
+        stream.add_recurrent(
+            self.cell,
+            self.kernel.array,
+            self.recurrent_kernel.array,
+            bias,
+            self._activation,
+            self._recurrent_activation,
+        )
+
+    def checked_mask(self, mask: Any, x: Array) -> Array:
+        """A mask (batch, time) for x."""
+        array: Array = np.ascontiguousarray(as_array("mask", mask), dtype=bool)
+        if array.shape != x.shape[:2]:
+            raise ValueError(f"mask must have shape (batch, time) = {x.shape[:2]}, got {array.shape}")
+        return array
+
+    def checked_states(self, states: Any, x: Array, argument: str = "initial_state") -> list[Array]:
+        """Initial states for x, one array (batch, units) each."""
+        given = list(states) if isinstance(states, (list, tuple)) else [states]
+        arrays = [as_float(argument, state, self.dtype) for state in given]
+        shape = (x.shape[0], self.units)
+        if len(arrays) != self.state_count or any(state.shape != shape for state in arrays):
+            raise ValueError(
+                f"{argument} must be {self.state_count} array(s) of shape (batch, units) = {shape}, "
+                f"got shapes {[state.shape for state in arrays]}"
+            )
+        return arrays
+
+    @checked(mask=None)
+    def __call__(self, x: Any, *, initial_state: Any = None, training: bool = False, mask: Any = None) -> Any:
+        """Run the layer on an array; `initial_state` is one array (batch, units) a state, or a list of them."""
+        array = as_float("x", x, self.dtype)
+        if self.built:
+            self.check_input(array.shape)
+        else:
+            self.build(array.shape)
+        if mask is not None:
+            mask = self.checked_mask(mask, array)
+        if initial_state is not None:
+            initial_state = self.checked_states(initial_state, array)
+        return self.forward(array, training=bool(training), mask=mask, initial_state=initial_state)
+
+    def variable_groups(self) -> list[tuple[str, str, list[Weight]]]:
+        return [("cell/vars", f"{snake_case(type(self).__name__)}_cell", self._weights), ("vars", self.name, [])]
+
+    def get_config(self) -> dict[str, Any]:
+        config = {
+            **super().get_config(),
+            "return_sequences": self.return_sequences,
+            "return_state": self.return_state,
+            "go_backwards": self.go_backwards,
+            "stateful": self.stateful,
+            "unroll": self.unroll,
+            "zero_output_for_mask": self.zero_output_for_mask,
+            "units": self.units,
+            "activation": activations.serialize(self.activation),
+            "use_bias": self.use_bias,
+            "kernel_initializer": initializers.serialize(self.kernel_initializer),
+            "recurrent_initializer": initializers.serialize(self.recurrent_initializer),
+            "bias_initializer": initializers.serialize(self.bias_initializer),
+            "kernel_regularizer": regularizers.serialize(self.kernel_regularizer),
+            "recurrent_regularizer": regularizers.serialize(self.recurrent_regularizer),
+            "bias_regularizer": regularizers.serialize(self.bias_regularizer),
+            "activity_regularizer": regularizers.serialize(self.activity_regularizer),
+            "kernel_constraint": constraints.serialize(self.kernel_constraint),
+            "recurrent_constraint": constraints.serialize(self.recurrent_constraint),
+            "bias_constraint": constraints.serialize(self.bias_constraint),
+            "dropout": self.dropout,
+            "recurrent_dropout": self.recurrent_dropout,
+        }
+        if self.checkpoint_steps is not None:  # Keras does not know it
+            config["checkpoint_steps"] = self.checkpoint_steps
+        if self.gates > 1:
+            config |= {"recurrent_activation": activations.serialize(self.recurrent_activation), "seed": self.seed}
+        return config

@@ -1,0 +1,217 @@
+"""RNN(cell): a cell, or a stack of cells, over a sequence."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pyrnn.arguments import checked
+from pyrnn.data.batches import as_float
+from pyrnn.layers.base import Array, Layer, Shape
+from pyrnn.layers.cells import Cell, StackedRNNCells, cell_of, check_cell, entry_of
+from pyrnn.naming import snake_case
+from pyrnn.parameters import Weight
+from pyrnn.validation import positive_int
+
+
+class RNN(Layer):
+    """A cell, or a list of cells one on top of the other, over a sequence. Arguments and defaults are Keras's.
+
+    x (batch, time, features) -> (batch, units), or (batch, time, units) with `return_sequences`. States are listed by
+    cell where there are several. Cells of your own are refused: they would walk time in Python.
+
+    `checkpoint_steps` is that of the recurrent layers, for every cell: less memory for long sequences.
+    """
+
+    axes = ("batch", "time", "features")
+    supports_masking = True
+
+    @checked()
+    def __init__(
+        self,
+        cell: Any,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        zero_output_for_mask: bool = False,
+        *,
+        checkpoint_steps: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if isinstance(cell, list | tuple):
+            cell = StackedRNNCells(cell)
+        if not isinstance(cell, StackedRNNCells):
+            check_cell("cell", cell)
+        kwargs.setdefault("dtype", cell.dtype)
+        super().__init__(**kwargs)
+        self.cell: Cell | StackedRNNCells = cell
+        self.return_sequences, self.return_state = bool(return_sequences), bool(return_state)
+        self.go_backwards, self.stateful, self.unroll = bool(go_backwards), bool(stateful), bool(unroll)
+        self.zero_output_for_mask = bool(zero_output_for_mask)
+        self.checkpoint_steps = None
+        if checkpoint_steps is not None:
+            self.checkpoint_steps = positive_int("checkpoint_steps", checkpoint_steps)
+        self.units = cell.output_size
+        self._stack = [each.layer for each in (cell.cells if isinstance(cell, StackedRNNCells) else [cell])]
+        self.state_count = sum(layer.state_count for layer in self._stack)
+        if not self._trainable:
+            self.trainable = False
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes the weights."""
+        return self._trainable and self.cell.trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = self.cell.trainable = bool(value)
+
+    def _set_options(self) -> None:
+        """Tell the layers of the cells what this one was told; only the lowest reads x, so only it walks backwards."""
+        last = self._stack[-1]
+        for layer in self._stack:
+            layer.return_sequences = self.return_sequences or layer is not last
+            layer.return_state = True
+            layer.stateful = self.stateful
+            layer.go_backwards = self.go_backwards and layer is self._stack[0]
+            layer.zero_output_for_mask = self.zero_output_for_mask and layer is last
+            layer.checkpoint_steps = self.checkpoint_steps
+
+    def _build(self, input_shape: Shape) -> None:
+        if self.stateful and input_shape[0] is None:
+            raise ValueError(
+                f"layer {self.name!r} is stateful: its batch size must be fixed, "
+                f"write Input(batch_shape=(size, time, features)), got {input_shape}"
+            )
+        self._set_options()
+        self.cell.build((input_shape[0], input_shape[-1]))
+        self._weights = self.cell._weights
+        self.cell.rename(f"{self.name}/{self.cell.name}")
+
+    @property
+    def states(self) -> tuple[Array, ...] | None:
+        """The kept states of a stateful layer, cell after cell."""
+        kept = [layer.states for layer in self._stack]
+        return tuple(s for each in kept if each is not None for s in each) if kept[0] is not None else None
+
+    def reset_state(self) -> None:
+        for layer in self._stack:
+            layer.reset_state()
+
+    reset_states = reset_state
+
+    def compute_output_shape(self, input_shape: Shape) -> Any:
+        batch, time = input_shape[0], input_shape[1]
+        output: Shape = (batch, time, self.units) if self.return_sequences else (batch, self.units)
+        if not self.return_state:
+            return output
+        shapes = [[(batch, layer.units)] * layer.state_count for layer in self._stack]
+        return (output, *self._grouped(shapes))
+
+    def _grouped(self, states: list[Any]) -> list[Any]:
+        """States as Keras gives them: by cell in a stack (one state bare), flat for a single cell."""
+        if not isinstance(self.cell, StackedRNNCells):
+            return list(states[0])
+        return [each if len(each) > 1 else each[0] for each in states]
+
+    def compute_mask(self, x: Array | None, mask: Array | None = None) -> Any:
+        output = mask if self.return_sequences else None
+        return [output, *[None] * len(self._stack)] if self.return_state else output
+
+    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None, initial_state: Any = None) -> Any:
+        states = []
+        for layer in self._stack:
+            start = None
+            if initial_state is not None:
+                start, initial_state = initial_state[: layer.state_count], initial_state[layer.state_count :]
+            x, *after = layer.forward(x, training=training, mask=mask, initial_state=start)
+            states.append(after)
+            if mask is not None and layer.go_backwards:
+                mask = np.ascontiguousarray(mask[:, ::-1])
+        return (x, *self._grouped(states)) if self.return_state else x
+
+    def backward(
+        self, dy: Array, *, need_dx: bool = True, d_final_state: Sequence[Array | None] | None = None
+    ) -> Array | None:
+        gradient: Array | None = dy
+        for layer in reversed(self._stack):
+            d_states = None
+            if d_final_state is not None:
+                d_states, d_final_state = d_final_state[-layer.state_count :], d_final_state[: -layer.state_count]
+            lowest = layer is self._stack[0]
+            assert gradient is not None
+            gradient = layer.backward(gradient, need_dx=need_dx or not lowest, d_final_state=d_states)
+        return gradient
+
+    def stream_into(self, stream: Any) -> None:
+        for layer in self._stack:
+            layer.stream_into(stream)
+
+    def checked_mask(self, mask: Any, x: Array) -> Array:
+        """A mask (batch, time) for x."""
+        return self._stack[0].checked_mask(mask, x)
+
+    def checked_states(self, states: Any, x: Array) -> list[Array]:
+        """Initial states for x, one array (batch, units) each, in the order of the cells."""
+        given = list(states) if isinstance(states, list | tuple) else [states]
+        if isinstance(self.cell, StackedRNNCells) and len(given) == len(self._stack):
+            groups = [list(each) if isinstance(each, list | tuple) else [each] for each in given]
+            given = [state for group in groups for state in group]
+        if len(given) != self.state_count:
+            kind = ValueError if isinstance(states, list | tuple) else TypeError
+            raise kind(f"initial_state must hold {self.state_count} arrays, got {len(given)}")
+        checked: list[Array] = []
+        for layer in self._stack:
+            checked += layer.checked_states(given[len(checked) : len(checked) + layer.state_count], x)
+        return checked
+
+    @checked(mask=None)
+    def __call__(self, x: Any, *, initial_state: Any = None, training: bool = False, mask: Any = None) -> Any:
+        """Run the layer on an array; `initial_state` is given as `return_state` returns it."""
+        array = as_float("x", x, self.dtype)
+        if self.built:
+            self.check_input(array.shape)
+        else:
+            self.build(array.shape)
+        if mask is not None:
+            mask = self.checked_mask(mask, array)
+        if initial_state is not None:
+            initial_state = self.checked_states(initial_state, array)
+        return self.forward(array, training=bool(training), mask=mask, initial_state=initial_state)
+
+    def variable_groups(self) -> list[tuple[str, str, list[Weight]]]:
+        found: list[tuple[str, str, list[Weight]]] = []
+        if isinstance(self.cell, StackedRNNCells):
+            seen: Counter[str] = Counter()
+            for cell in self.cell.cells:
+                name = snake_case(type(cell).__name__)
+                suffix = f"_{seen[name]}" if seen[name] else ""
+                seen[name] += 1
+                found.append((f"cell/cells/{name}{suffix}/vars", cell.name, cell._weights))
+            found.append(("cell/vars", self.cell.name, []))
+        else:
+            found.append(("cell/vars", self.cell.name, self._weights))
+        return [*found, ("vars", self.name, [])]
+
+    def get_config(self) -> dict[str, Any]:
+        own = {} if self.checkpoint_steps is None else {"checkpoint_steps": self.checkpoint_steps}
+        return {
+            **super().get_config(),
+            **own,
+            "return_sequences": self.return_sequences,
+            "return_state": self.return_state,
+            "go_backwards": self.go_backwards,
+            "stateful": self.stateful,
+            "unroll": self.unroll,
+            "zero_output_for_mask": self.zero_output_for_mask,
+            "cell": entry_of(self.cell),
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> RNN:
+        return cls(**{**config, "cell": cell_of(config["cell"])})

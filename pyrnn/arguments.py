@@ -54,8 +54,8 @@ def checked(**own: Rule | None) -> Callable[[F], F]:
                 if args[place] is not default:
                     rule(name, args[place])
             for name, value in kwargs.items():
-                if (own_rule := rules.get(name)) is not None and value is not defaults.get(name, _NO_DEFAULT):
-                    own_rule(name, value)
+                if name in rules and value is not defaults.get(name, _NO_DEFAULT):
+                    rules[name](name, value)
             return function(*args, **kwargs)
 
         return checking  # type: ignore[return-value]  # of the same signature

@@ -195,7 +195,7 @@ bool is_plain(const RnnBackward<T>& p) {
 // The steps end - 1 to first.
 template <class T, class C, bool kAsks>
 void plain_backward(const RnnBackward<T>& given, const Running<T>& given_running, Index first, Index end) {
-    const RnnBackward<T> p = given;
+    const RnnBackward<T> p = given;  // copies, as in plain_forward
     const Running<T> running = given_running;
     constexpr int kV = C::kInfo.vectors, kU = C::kInfo.u_count;
     constexpr Index kP = kLanes<T>, kRun = kU * kP;
@@ -226,7 +226,7 @@ void plain_backward(const RnnBackward<T>& given, const Running<T>& given_running
     }
 }
 
-// From step `s` on.
+// Step `s` and those before it; false if it was interrupted.
 template <class T, class C>
 bool any_backward(const RnnBackward<T>& p, const Running<T>& running, Index s) {
     constexpr Index kP = kLanes<T>, kV = C::kInfo.vectors;

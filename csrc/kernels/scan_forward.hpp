@@ -199,7 +199,7 @@ bool is_plain(const RnnForward<T>& p) {
 // from step to step: a tile costs some 100 cycles beside its sums otherwise, as much as the activations of a small layer.
 template <class T, class C, bool kAsks>
 void plain_forward(const RnnForward<T>& given, Index first, Index end) {
-    const RnnForward<T> p = given;
+    const RnnForward<T> p = given;  // a copy: nothing that is written can be a part of it
     constexpr int kV = C::kInfo.vectors, kGates = C::kInfo.gates, kU = C::kInfo.u_count;
     constexpr Index kP = kLanes<T>;
     const Index blocks = blocks_of<T>(p.units), w_block = p.features * kGates * kP, u_block = p.units * kU * kP;

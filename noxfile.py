@@ -90,30 +90,15 @@ def keras(session: nox.Session) -> None:
 
 @nox.session
 def coverage(session: nox.Session) -> None:
-    """Lines of Python and C++ that tests reach, as pages in htmlcov/."""
+    """Lines of Python and C++ that tests reach, as pages in htmlcov/; limits and exclusions: pyproject.toml."""
     session.install(TORCH)
     install_requirements(session, "test", "keras", "dev")
     folder = Path(session.create_tmp()).resolve()
     session.env["COVERAGE_FILE"] = str(folder / "lines")
-    # Left out are what kills itself before it has counted, a long training, and a test of what an import brings along,
-    # to which coverage adds.
-    left_out = [
-        "--ignore=tests/test_kills.py",
-        "--deselect=tests/test_examples.py::test_addition_learns",
-        "--deselect=tests/test_codebase.py::test_import_is_light",
-    ]
-    pytest = [str(Path(session.bin) / "pytest"), *PYTEST[1:], *left_out]
-    variant(session, "coverage", "coverage", "run", *pytest, *session.posargs)
-    pages = Path("htmlcov")
-    (pages / "cpp").mkdir(parents=True, exist_ok=True)
-    session.run("coverage", "combine", "--quiet")
-    session.run("coverage", "report", "--fail-under=95")
-    session.run("coverage", "html", "--directory", str(pages / "python"))
-    index = str(pages / "cpp" / "index.html")
-    # All instances of a template count as one; counts beyond 32 bits are true.
-    counting = ["--root", ".", "--filter", "csrc/", "--merge-lines", "--gcov-suspicious-hits-threshold", "0"]
-    report = ["--fail-under-line", "90", "--html-details", index]
-    session.run("gcovr", *counting, *report, str(folder / "coverage"))
+    # Left out is what kills itself while it writes its counts.
+    command = [*PYTEST, "--ignore=tests/test_kills.py", *session.posargs]
+    variant(session, "coverage", *command, COVERAGE_PROCESS_START=str(Path("pyproject.toml").resolve()))
+    session.run("bash", ".ci/lines", str(folder / "coverage"), "htmlcov", external=True)
 
 
 @nox.session(python=["3.10", "3.11", "3.12", "3.13"])

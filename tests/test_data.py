@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import threading
@@ -246,6 +247,43 @@ def test_tokenizer_round_trip() -> None:
     assert again.sequences_to_texts([[1, 2, 3, 4]]) == ["? the cat ?"]
 
 
+@pytest.mark.parametrize("mode", text.MODES)
+def test_tokenizer_matrices(mode: str) -> None:
+    made = text.Tokenizer(num_words=4)  # numbers by frequency: the, cat, sat; dog is number 4, which is left out
+    made.fit_on_texts(["the cat sat", "the dog, the cat", "the sat"])
+    matrix = made.texts_to_matrix(["the the sat", "dog"], mode)
+    one, two = {
+        "binary": (1.0, 1.0),
+        "count": (1, 2),
+        "freq": (1 / 3, 2 / 3),
+        # "sat" stands in two of three texts, "the" in all.
+        "tfidf": (np.log(1 + 3 / (1 + 2)), (1 + np.log(2)) * np.log(1 + 3 / (1 + 3))),
+    }[mode]
+    np.testing.assert_allclose(matrix, [[0, two, 0, one], [0, 0, 0, 0]])
+
+
+def test_words_of_lists_letters_and_functions() -> None:
+    assert list(text.Tokenizer(char_level=True)._words("aB")) == ["a", "b"]
+    made = text.Tokenizer(char_level=True, lower=False)
+    made.fit_on_texts(["abA", "a"])
+    assert made.texts_to_sequences(["aAb"]) == [[1, 3, 2]]
+    made = text.Tokenizer()
+    made.fit_on_texts([["One", "two"], "ONE"])
+    assert made.word_index == {"one": 1, "two": 2}
+    made = text.Tokenizer(analyzer=lambda line: line.split("-"))
+    made.fit_on_texts(["a-b", "b"])
+    assert made.texts_to_sequences(["a-b-c"]) == [[2, 1]]
+
+
+def test_hashes_of_words() -> None:
+    assert text.hashing_trick("The cat, the dog", 50, "md5") == text.hashing_trick("the cat the dog", 50, "md5")
+    first, _, again, _ = text.hashing_trick("the cat the dog", 50, "md5")
+    assert first == again == int(hashlib.md5(b"the").hexdigest(), 16) % 49 + 1
+    assert text.hashing_trick("a bb", 10, len) == [2, 3]
+    assert text.hashing_trick("a-bb", 10, len, analyzer=lambda line: line.split("-")) == [2, 3]
+    assert text.one_hot("a b", 7) == [hash("a") % 6 + 1, hash("b") % 6 + 1]
+
+
 def test_split_of_datasets_and_arrays() -> None:
     left, right = utils.split_dataset(Dataset(), left_size=2)
     assert len(left) == 2 and len(right) == 1 and np.array_equal(right[0][0], X[8:])
@@ -298,6 +336,9 @@ BAD: dict[str, tuple[Any, type[Exception], str]] = {
     ),
     "matrix-mode": (lambda: text.Tokenizer(5).sequences_to_matrix([[1]], "sum"), ValueError, "mode must be one of"),
     "matrix-unfit": (lambda: text.Tokenizer().sequences_to_matrix([[1]]), ValueError, "needs num_words or texts"),
+    "matrix-tfidf": (
+        lambda: text.Tokenizer(5).sequences_to_matrix([[1]], "tfidf"), ValueError, "must learn from texts .* before mode",
+    ),
     "hash": (lambda: text.hashing_trick("a", 9, "sha1"), ValueError, "hash_function must be None, 'md5'"),
 }
 

@@ -12,6 +12,7 @@ from tolerance import assert_close
 
 import pyrnn
 from pyrnn import config, layers
+from pyrnn.layers import bidirectional
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(3, 6, 4)).astype("float32")
@@ -73,6 +74,33 @@ def test_moving_statistics() -> None:
         np.testing.assert_array_equal(before, after)
     layer.trainable = True
     assert [w.name for w in layer.trainable_weights] == ["gamma", "beta"]
+
+
+def test_renorm_corrects_batches_by_moving_statistics() -> None:
+    """Within the limits the output is that of inference with the renorm statistics; r and d have no gradient."""
+    options: dict[str, Any] = {"momentum": 0.75, "dtype": "float64", "moving_mean_initializer": "ones"}
+    layer = layers.BatchNormalization(renorm=True, renorm_momentum=0.5, **options)
+    x, dy = RNG.normal(1, 2, size=(2, 3, 6, 4))
+    mean, stddev = x.mean((0, 1)), np.sqrt(x.var((0, 1)) + layer.epsilon)
+    y = layer(x, training=True)
+    np.testing.assert_allclose(y, x - 1)  # from a mean and a deviation of 1
+    np.testing.assert_allclose(layer.renorm_mean.numpy(), (1 + mean) / 2)
+    np.testing.assert_allclose(layer.renorm_stddev.numpy(), (1 + stddev) / 2)
+    np.testing.assert_allclose(layer.moving_mean.numpy(), 0.75 + 0.25 * mean)
+    np.testing.assert_allclose(layer.moving_stddev.numpy(), 0.75 + 0.25 * stddev)
+    np.testing.assert_allclose(layer.moving_variance.numpy(), layer.moving_stddev.numpy() ** 2 - layer.epsilon)
+
+    plain = layers.BatchNormalization(**options)
+    plain(x, training=True)
+    expected = plain.backward(dy)
+    found = layer.backward(dy)
+    assert found is not None and expected is not None
+    np.testing.assert_allclose(found, expected * stddev)  # r is the batch's deviation over 1
+    np.testing.assert_allclose(layer.gamma.gradient, (dy * y).sum((0, 1)))
+
+    cut = layers.BatchNormalization(renorm=True, renorm_clipping={"rmax": 1.25, "rmin": 0.8, "dmax": 0.125}, **options)
+    r, d = np.clip(stddev, 0.8, 1.25), np.clip(mean - 1, -0.125, 0.125)
+    np.testing.assert_allclose(cut(x, training=True), (x - mean) / stddev * r + d)
 
 
 def test_masked_steps_do_not_count_in_moments() -> None:
@@ -177,6 +205,76 @@ def test_streams(stack: str) -> None:
     assert_close(y, model.predict(X, verbose=0), 6 * 16, "output")
 
 
+@pytest.mark.parametrize("merge_mode", ["concat", None])
+def test_bidirectional_gives_and_takes_the_states_of_both(merge_mode: str | None) -> None:
+    layer = layers.Bidirectional(layers.LSTM(5, return_sequences=True, return_state=True), merge_mode=merge_mode)
+    x = RNG.normal(size=(3, 6, 4)).astype("float32")
+    start = list(RNG.normal(size=(4, 3, 5)).astype("float32"))
+    *outputs, h, c, backward_h, backward_c = layer(x, initial_state=start)
+    one = layer.forward_layer(x, initial_state=start[:2])
+    other = layer.backward_layer(x, initial_state=start[2:])
+    expected = [one[0], other[0][:, ::-1]]
+    expected = expected if merge_mode is None else [np.concatenate(expected, -1)]
+    for found, right in zip([*outputs, h, c, backward_h, backward_c], [*expected, *one[1:], *other[1:]], strict=True):
+        np.testing.assert_array_equal(found, right)
+    shapes = layer.compute_output_shape((3, 6, 4))
+    assert list(shapes) == [each.shape for each in (*outputs, h, c, backward_h, backward_c)]
+    mask = np.ones((3, 6), bool)
+    assert layer.compute_mask(x, mask) == [mask] * len(outputs) + [None] * 4
+    with pytest.raises(TypeError, match="initial_state must be a list of 4 arrays"):
+        layer(x, initial_state=start[:2])
+
+
+def test_bidirectional_without_a_merge_is_trained_by_two_gradients() -> None:
+    apart, joined = (
+        layers.Bidirectional(layers.GRU(5, return_sequences=True), merge_mode=mode) for mode in (None, "concat")
+    )
+    joined.build(X.shape)
+    apart.build(X.shape)
+    apart.set_weights(joined.get_weights())
+    one, other = apart(X, training=True)
+    np.testing.assert_array_equal(joined(X, training=True), np.concatenate([one, other], -1))
+    dy = RNG.normal(size=(2, *one.shape)).astype("float32")
+    dx, expected = apart.backward(list(dy)), joined.backward(np.concatenate(list(dy), -1))
+    assert dx is not None and expected is not None
+    np.testing.assert_array_equal(dx, expected)
+    for found, right in zip(apart.weights, joined.weights, strict=True):
+        np.testing.assert_array_equal(found.gradient, right.gradient)
+
+
+@pytest.mark.usefixtures("any_thread_count")
+def test_large_bidirectional_layers_walk_from_apartends_at_once() -> None:
+    """With the bits of one direction after the other."""
+    layer = layers.Bidirectional(layers.GRU(64, return_sequences=True))
+    x = RNG.normal(size=(2, 600, 32)).astype("float32")
+    layer.build(x.shape)
+    assert x.shape[0] * x.shape[1] * layer.forward_layer.count_params() > bidirectional._MUCH_WORK
+    found = []
+    for threads in (1, 2):
+        pyrnn.set_num_threads(threads)
+        y = layer(x, training=True)
+        found.append([y, layer.backward(y), *(weight.gradient.copy() for weight in layer.weights)])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_bidirectional_freezes_and_takes_weights() -> None:
+    first = layers.Bidirectional(layers.SimpleRNN(3, stateful=True), batch_input_shape=(3, 6, 4))
+    first.build(X.shape)
+    again = layers.Bidirectional(
+        layers.SimpleRNN(3, stateful=True, batch_input_shape=(3, 6, 4)), weights=first.get_weights(), trainable=False
+    )
+    model = pyrnn.Sequential([again])
+    assert model.input_shape == (3, 6, 4) and not again.trainable_weights
+    y = again(X)
+    np.testing.assert_array_equal(y, first(X))
+    assert not np.array_equal(again(X), y)
+    again.reset_state()
+    np.testing.assert_array_equal(again(X), y)
+    with pytest.raises(ValueError, match="must agree in units, got 3 and 4"):
+        layers.Bidirectional(layers.SimpleRNN(3), backward_layer=layers.SimpleRNN(4, go_backwards=True))
+
+
 REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     "too large": (lambda: layers.Embedding(5, 3)([[5]]), ValueError, "ids from 0 to 4 .*, got 5"),
     "negative": (lambda: layers.Embedding(5, 3)([[-1]]), ValueError, "got -1"),
@@ -199,6 +297,26 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     ),
     "synchronized": (lambda: layers.BatchNormalization(synchronized=True), ValueError, "synchronized"),
     "renorm": (lambda: layers.BatchNormalization(renorm=True, renorm_clipping={"a": 1}), ValueError, "among rmax"),
+    "rmax": (
+        lambda: layers.BatchNormalization(renorm=True, renorm_clipping={"rmax": 1, "rmin": 2}),
+        ValueError,
+        "rmax of renorm_clipping must be at least rmin",
+    ),
+    "dmax": (
+        lambda: layers.BatchNormalization(renorm=True, renorm_clipping={"dmax": -1}),
+        ValueError,
+        "dmax of renorm_clipping must be at least 0",
+    ),
+    "streamed axis": (
+        lambda: pyrnn.Sequential([layers.BatchNormalization(axis=1, input_shape=(6, 4))]).stream(1),
+        ValueError,
+        "only the last can be streamed",
+    ),
+    "name": (lambda: layers.Dense(2, name="a/b"), ValueError, "name must be a non-empty string without '/'"),
+    "input_length": (lambda: layers.Dense(2, input_length=3), ValueError, "input_length without input_dim"),
+    "size of an input": (lambda: layers.Dense(2, input_shape=(-1,)), ValueError, "sizes of at least 0 or None"),
+    "no weights": (lambda: layers.Dense(2).count_params(), ValueError, "has no weights yet"),
+    "no backward": (lambda: layers.Layer().backward(X), NotImplementedError, r"must define backward\(dy, need_dx\)"),
     "groups": (lambda: layers.GroupNormalization(3).build((2, 4)), ValueError, "multiple of groups=3, got 4"),
     "rms": (
         lambda: pyrnn.Sequential([layers.LayerNormalization(rms_scaling=True, input_shape=(6, 4))]).stream(1),

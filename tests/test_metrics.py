@@ -97,6 +97,72 @@ def test_errors_of_forecasts() -> None:
     assert metrics.MASE(scale=3.0)(true, pred) == pytest.approx(3.0)
 
 
+# At the thresholds below 0, 0.2, 0.5 and above 1: true positives 2, 2, 1, 0, false ones 2, 1, 0, 0.
+AREAS: dict[tuple[str, str], float] = {
+    ("ROC", "interpolation"): 0.5 * (1 + 0.5) / 2 + 0.5,
+    ("ROC", "minoring"): 0.5 * 0.5 + 0.5,
+    ("ROC", "majoring"): 1.0,
+    ("PR", "interpolation"): 0.5 * (1 + 0.5 * np.log(3)) / 2 + 0.5,  # Davis and Goadrich 2006
+    ("PR", "minoring"): 0.5 * 2 / 3,
+    ("PR", "majoring"): 1.0,
+    ("PRGAIN", "interpolation"): (0.5 + 1) / 2,
+    ("PRGAIN", "minoring"): 0.5,
+}
+
+
+@pytest.mark.parametrize(("curve", "summation"), AREAS)
+def test_areas_by_hand(curve: str, summation: str) -> None:
+    true, pred = np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8])
+    expected = AREAS[curve, summation]
+    made: Any = {"curve": curve, "summation_method": summation, "thresholds": [0.5, 0.2]}
+    assert metrics.AUC(**made)(true, pred) == pytest.approx(expected, abs=1e-6)
+    logits = np.log(pred / (1 - pred))
+    assert metrics.AUC(**made, from_logits=True)(true, logits) == pytest.approx(expected, abs=1e-6)
+    # A second label that is predicted without error counts three times as much.
+    perfect = metrics.AUC(**made)(true, true * 1.0)
+    both = metrics.AUC(**made, multi_label=True, label_weights=[1, 3])
+    found = both(np.stack([true, true], -1), np.stack([pred, true * 1.0], -1))
+    assert found == pytest.approx((expected + 3 * perfect) / 4, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: metrics.AUC(num_thresholds=1), "num_thresholds must be at least 2, got 1"),
+        (lambda: metrics.AUC(num_labels=3), "num_labels is for multi_label=True only"),
+        (lambda: metrics.AUC(label_weights={"config": {}}), "label_weights must be a list of numbers"),
+        (lambda: metrics.Precision(thresholds=[0.5, 2]), r"thresholds must lie in \[0, 1\]"),
+        (lambda: metrics.PrecisionAtRecall(1.5), r"recall must lie in \[0, 1\], got 1.5"),
+        (lambda: metrics.PrecisionAtRecall(0.5, num_thresholds=0), "num_thresholds must be a positive integer, got 0"),
+    ],
+)
+def test_thresholds_that_make_no_sense(call: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        call()
+
+
+def test_state_is_read_and_written() -> None:
+    mean = metrics.Mean()
+    assert mean([1.0, 3.0], sample_weight=[1.0, 3.0]) == 2.5
+    total, count = mean.variables
+    assert (total.name, total.numpy(), count.shape, np.asarray(count, np.float32)) == ("total", 10.0, (), 4.0)
+    total.assign_add(2)
+    assert mean.result() == 3.0 and float(total * 2) == 24.0
+    own = Largest(name="own")
+    kept = own.add_weight((2,), "ones", name="kept")
+    made = own.add_variable((2,), lambda shape: np.arange(2.0), dtype="int")
+    kept.assign_add([1, 2])
+    assert kept.numpy().tolist() == [2, 3] and made.numpy().dtype == np.int64
+    own.reset_state()
+    assert kept.numpy().tolist() == [1, 1] and made.numpy().tolist() == [0, 1]
+    with pytest.raises(ValueError, match="initializer must be 'zeros', 'ones' or a function"):
+        own.add_variable((), "twos")
+    with pytest.raises(NotImplementedError, match=r"Metric must define update_state"):
+        metrics.Metric().update_state(0, 0)
+    with pytest.raises(NotImplementedError, match=r"Metric must define result\(\)"):
+        metrics.Metric().result()
+
+
 class Largest(metrics.Metric):
     """A user's own metric."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -91,6 +93,86 @@ def test_config_round_trip_and_refusals() -> None:
         model.add(layers.Dense)
     model.pop()
     assert model.output_shape == (None, 3)
+
+
+def test_layers_are_found_by_name_and_index() -> None:
+    model = small()
+    first, last = model.layers
+    assert model.get_layer(last.name) is model.get_layer(index=-1) is last and model.get_layer(index=0) is first
+    for given, words in (
+        ({}, "takes a name or an index"),
+        ({"index": 2}, "the model has 2 layers, got index 2"),
+        ({"name": first.name + "x"}, f"did you mean '{first.name}'"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            model.get_layer(**given)
+    assert repr(model) == f"<Sequential name={model.name}, built=True>"
+
+
+def test_a_stack_grows_and_shrinks() -> None:
+    model = pyrnn.Sequential([layers.Dense(2, name="a")])
+    for call, words in (
+        (lambda: model.add(layers.Dense(2, name="a")), "need different names, 'a' is already there"),
+        (lambda: model.add(pyrnn.Input((3,))), "an Input can only be the first layer"),
+        (lambda: model.add(layers.Dense(2, dtype="float64")), "has dtype float64, the layers before it float32"),
+        (lambda: model.build(), "does not know its input shape"),
+        (lambda: model.input_shape, "is not built yet"),
+        (lambda: model.count_params(), "has no weights yet"),
+        (lambda: pyrnn.Sequential([])(np.ones((2, 3))), "has no layers yet: add some before calling it"),
+        (lambda: pyrnn.Sequential([]).build((None, 3)), "has no layers yet: add some before building it"),
+    ):
+        with pytest.raises((ValueError, AttributeError), match=words):
+            call()
+    assert model(np.ones((4, 3))).shape == (4, 2)
+    removed = model.pop()
+    assert removed is not None and removed.name == "a" and not model.built and not model.layers
+    model.add(layers.Dense(5))
+    assert model(np.ones((4, 7))).shape == (4, 5)  # the shape that the first data had was of that data alone
+    model.pop()
+    assert model.pop() is None
+
+
+def test_a_frozen_model_is_not_trained() -> None:
+    model = small()
+    assert len(model.trainable_weights) == 5
+    model.trainable = False
+    assert not model.trainable and not model.trainable_weights and len(model.weights) == 5
+    assert not any(layer.trainable for layer in model.layers)
+    again = pyrnn.Sequential(model.layers, trainable=False)
+    assert not again.trainable_weights
+    model.trainable = True
+    assert len(model.trainable_weights) == 5
+
+
+def test_activity_counts_in_loss_and_gradient() -> None:
+    """A penalty of 0.5 * sum(y ** 2) a sample adds y to the gradient of the output."""
+    x = np.random.default_rng(0).normal(size=(3, 4)).astype("float32")
+    model = pyrnn.Sequential([layers.Dense(2, activity_regularizer=pyrnn.regularizers.L2(0.5), input_shape=(4,))])
+    y, _ = model.forward_pass(x, training=True)
+    model.backward_pass(np.zeros_like(y))
+    kernel, bias = model.trainable_weights
+    np.testing.assert_allclose(bias.gradient, y.sum(0) / 3, rtol=1e-5)
+    np.testing.assert_allclose(kernel.gradient, x.T @ y / 3, rtol=1e-5)
+    model.compile("sgd", "mse")
+    expected = ((y - 1) ** 2).mean() + 0.5 * (y**2).sum() / 3
+    assert model.evaluate(x, np.ones((3, 2)), verbose=0) == pytest.approx(expected, rel=1e-5)
+
+
+def test_models_as_json() -> None:
+    model = small()
+    again = pyrnn.models.model_from_json(model.to_json())
+    assert again.get_config() == model.get_config() and again.built
+    with pytest.raises(ValueError, match="json_string must describe a Sequential model"):
+        pyrnn.models.model_from_json('{"class_name": "Functional"}')
+
+
+def test_files_are_not_overwritten_unasked(tmp_path: Path) -> None:
+    path = tmp_path / "model.keras"
+    small().save(path)
+    before = path.read_bytes()
+    with pytest.raises(FileExistsError, match="already exists and overwrite is False"):
+        small().save(path, overwrite=False)
+    assert path.read_bytes() == before
 
 
 def test_summary() -> None:

@@ -337,7 +337,9 @@ BAD: dict[str, tuple[Any, type[Exception], str]] = {
     "matrix-mode": (lambda: text.Tokenizer(5).sequences_to_matrix([[1]], "sum"), ValueError, "mode must be one of"),
     "matrix-unfit": (lambda: text.Tokenizer().sequences_to_matrix([[1]]), ValueError, "needs num_words or texts"),
     "matrix-tfidf": (
-        lambda: text.Tokenizer(5).sequences_to_matrix([[1]], "tfidf"), ValueError, "must learn from texts .* before mode",
+        lambda: text.Tokenizer(5).sequences_to_matrix([[1]], "tfidf"),
+        ValueError,
+        "must learn from texts .* before mode",
     ),
     "hash": (lambda: text.hashing_trick("a", 9, "sha1"), ValueError, "hash_function must be None, 'md5'"),
 }

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tolerance import assert_close
 
-from pyrnn import initializers, optimizers
+from pyrnn import constraints, initializers, optimizers, registry, regularizers
 from pyrnn.constraints import NonNeg
 from pyrnn.optimizers import schedules
 from pyrnn.parameters import ParameterVector, Weight
@@ -312,12 +312,73 @@ def test_schedules_of_ones_own() -> None:
         optimizers.schedules.LearningRateSchedule()(1)
 
 
+SCHEDULES: dict[str, tuple[optimizers.schedules.LearningRateSchedule, dict[int, float]]] = {
+    "piecewise": (optimizers.schedules.PiecewiseConstantDecay([2, 5], [1.0, 0.5, 0.1]), {2: 1, 3: 0.5, 5: 0.5, 6: 0.1}),
+    "polynomial": (optimizers.schedules.PolynomialDecay(1.0, 10, 0.2, power=2), {0: 1, 5: 0.4, 10: 0.2, 25: 0.2}),
+    "cycle": (optimizers.schedules.PolynomialDecay(1.0, 10, 0.2, cycle=True), {5: 0.6, 10: 0.2, 15: 0.4}),
+    "restarts": (
+        optimizers.schedules.CosineDecayRestarts(1.0, 10, t_mul=1.0, m_mul=0.5, alpha=0.1),
+        {0: 1, 5: 0.55, 10: 0.55, 15: 0.325, 20: 0.325},
+    ),
+    "longer restarts": (
+        optimizers.schedules.CosineDecayRestarts(1.0, 10, t_mul=2.0, m_mul=0.5),
+        {0: 1, 5: 0.5, 11: 0.25 * (1 + np.cos(0.05 * np.pi)), 20: 0.25, 31: 0.125 * (1 + np.cos(np.pi / 40))},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_schedules_by_hand(name: str) -> None:
+    schedule, values = SCHEDULES[name]
+    again = optimizers.schedules.deserialize(optimizers.schedules.serialize(schedule))
+    assert again.get_config() == schedule.get_config()
+    for step, expected in values.items():
+        assert float(schedule(step)) == float(again(step)) == pytest.approx(expected, rel=1e-5)
+
+
 def test_infinite_gradients_spoil_all_under_a_global_norm() -> None:
     vector, optimizer = parameters(), optimizers.SGD(0.1, global_clipnorm=1.0)
     optimizer.build(vector)
     vector.gradients[:] = 1e200
     optimizer.step()
     assert np.isnan(vector.values).all()
+
+
+@registry.register_keras_serializable("optimizers")
+def at_most_one(w: np.ndarray) -> np.ndarray:
+    return np.minimum(w, 1)
+
+
+def test_constraints_by_hand_and_by_config() -> None:
+    w = np.array([[3.0, 0.3], [-4.0, 0.4]])  # columns of norm 5 and 0.5
+    for constraint, expected in (
+        (constraints.MaxNorm(2.0), w * [0.4, 1]),
+        (constraints.MinMaxNorm(1.0, 2.0, rate=0.5), w * [0.7, 1.5]),
+        (constraints.UnitNorm(axis=[0, 1]), w / np.sqrt(25.25)),
+        (constraints.NonNeg(), np.maximum(w, 0)),
+        (constraints.Constraint(), w),
+    ):
+        np.testing.assert_allclose(constraint(w), expected, rtol=1e-6)
+        again = constraints.deserialize(constraints.serialize(constraint))
+        assert type(again) is type(constraint) and again.get_config() == constraint.get_config()
+    described = constraints.serialize(at_most_one)
+    assert constraints.get(described) is constraints.get(at_most_one) is at_most_one
+
+
+def test_penalties_by_hand_and_by_config() -> None:
+    w = np.array([[1.0, -2.0]])
+    for penalty, value, gradient in (
+        (regularizers.L1(0.5), 1.5, [[0.5, -0.5]]),
+        (regularizers.L1(None), 0.03, [[0.01, -0.01]]),
+        (regularizers.L2(0.5), 2.5, [[1.0, -2.0]]),
+        (regularizers.L1L2(0.5, 0.25), 2.75, [[1.0, -1.5]]),
+    ):
+        assert penalty(w) == pytest.approx(value)
+        np.testing.assert_allclose(penalty.gradient(w), gradient)
+        again = regularizers.deserialize(regularizers.serialize(penalty))
+        assert type(again) is type(penalty) and again.get_config() == penalty.get_config()
+    square = regularizers.OrthogonalRegularizer(0.5, "columns")
+    assert regularizers.deserialize(regularizers.serialize(square)).get_config() == {"factor": 0.5, "mode": "columns"}
 
 
 @pytest.mark.parametrize("mode", ["rows", "columns"])

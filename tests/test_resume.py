@@ -413,6 +413,34 @@ def test_arrays_larger_than_the_file_are_not_read(tmp_path: Path) -> None:
         read_state(sealed(path.read_bytes()), repr(str(path)))
 
 
+def test_a_backup_of_keras_goes_on_with_its_epoch(tmp_path: Path) -> None:
+    """It holds weights and the optimizer's variables, and a number of epochs beside them."""
+    options: dict[str, Any] = {"batch_size": BATCH, "shuffle": False, "verbose": 0}
+
+    def made() -> pyrnn.Sequential:
+        built = pyrnn.Sequential([layers.Flatten(input_shape=X.shape[1:]), layers.Dense(1)])
+        built.compile("adam", "mse")
+        return built
+
+    first = made()
+    first.fit(X, Y, epochs=2, **options)
+    folder = tmp_path / "b"
+    folder.mkdir()
+    first.save_weights(folder / "latest.weights.h5")
+    metadata = folder / "training_metadata.json"
+    metadata.write_text('{"epoch": -1}')
+    again = made()
+    before = again.get_weights()
+    with pytest.raises(ValueError, match="is damaged: it must hold the number of epochs done"):
+        again.fit(X, Y, epochs=3, callbacks=[BackupAndRestore(folder)], **options)
+    assert_same_bits(again.get_weights(), before)
+    metadata.write_text('{"epoch": 2}')
+    history = again.fit(X, Y, epochs=3, callbacks=[BackupAndRestore(folder)], **options)
+    first.fit(X, Y, epochs=3, initial_epoch=2, **options)
+    assert history.epoch == [2]
+    assert_same_bits(again.get_weights(), first.get_weights())
+
+
 def test_a_damaged_backup_gives_way_to_the_one_before(tmp_path: Path) -> None:
     undisturbed = train(CASES["data-arrays"], tmp_path / "whole", [])
     path = broken_off(tmp_path, double_checkpoint=True)

@@ -173,6 +173,50 @@ def test_results_as_list_dict_or_number() -> None:
     assert list(rich.evaluate(X, Y, return_dict=True, verbose=0)) == ["loss", "mae", "rmse"]
 
 
+def test_a_weighted_loss_scales_loss_and_step() -> None:
+    one, half = (pyrnn.Sequential([layers.Dense(1, input_shape=(3,), kernel_initializer="ones")]) for _ in range(2))
+    one.compile(pyrnn.optimizers.SGD(0.1), "mse")
+    half.compile(pyrnn.optimizers.SGD(0.1), "mse", loss_weights=0.5)
+    before = one.get_weights()
+    assert half.train_on_batch(X[:, 0], Y) == pytest.approx(one.train_on_batch(X[:, 0], Y) / 2)
+    for start, a, b in zip(before, one.get_weights(), half.get_weights(), strict=True):
+        np.testing.assert_allclose(b - start, (a - start) / 2, rtol=1e-4)
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "all held back": ({"x": X, "y": Y, "validation_split": 0.99}, "leaves one of the two parts empty"),
+    "more than all": ({"x": X, "y": Y, "validation_split": 1.0}, r"validation_split must .*1\b"),
+    "split of a generator": ({"x": batches(), "validation_split": 0.5, "steps_per_epoch": 1}, "needs arrays"),
+    "other steps": ({"x": X, "y": np.ones((22, 2, 1))}, "y must|shape"),
+    "verbose": ({"x": X, "y": Y, "verbose": 3}, "verbose must be one of .*, got 3"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_trained_on(case: str) -> None:
+    arguments, words = REFUSED[case]
+    made = model()
+    before = made.get_weights()
+    with pytest.raises(ValueError, match=words):
+        made.fit(**{"verbose": 0, **arguments})
+    for a, b in zip(before, made.get_weights(), strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_what_a_model_holds_before_it_is_compiled() -> None:
+    made = pyrnn.Sequential([layers.Dense(1, input_shape=(3,))])
+    assert not made.compiled and made.optimizer is None and made.loss is None and made.get_compile_config() is None
+    assert made.metrics == [] and made.metrics_names == []
+    made.compile_from_config({"loss": "mse"})  # without an optimizer there is nothing to compile
+    assert not made.compiled
+    made.compile_from_config({"optimizer": "sgd", "loss": "mse", "metrics": ["mae"]})
+    assert made.compiled and made.loss is not None and made.metrics_names == ["loss", "mae"]
+    with pytest.raises(ValueError, match="x gave no batch to predict"):
+        made.predict(iter([]), verbose=0)
+    with pytest.raises(ValueError, match="leave workers and use_multiprocessing out"):
+        made.fit_generator(batches(), steps_per_epoch=1, workers=2)
+
+
 def test_interrupted_training_leaves_a_usable_model() -> None:
     def stop(batch: int, logs: Any) -> None:
         raise KeyboardInterrupt

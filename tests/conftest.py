@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -15,3 +16,9 @@ def any_thread_count() -> Iterator[None]:
     before = pyrnn.get_num_threads()
     yield
     pyrnn.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def uncounted() -> dict[str, str]:
+    """The environment for a child in which coverage.py counts no lines."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_PROCESS")}

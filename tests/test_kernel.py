@@ -289,13 +289,16 @@ def test_nan_and_infinity_go_where_numpy_lets_them(cell: str, activation: str, d
 
 
 @pytest.fixture(scope="module")
-def other_isas() -> Iterator[dict[str, Future[subprocess.CompletedProcess[str]]]]:
-    """The kernel's tests in a process for each ISA that is not the one here, as many at a time as there are cores."""
+def other_isas(uncounted: dict[str, str]) -> Iterator[dict[str, Future[subprocess.CompletedProcess[str]]]]:
+    """The kernel's tests in a process for each ISA that is not the one here, as many at a time as there are cores.
+
+    Their lines are those of the tests here.
+    """
     files = [str(Path(__file__).with_name(name)) for name in ("test_kernel.py", "test_operations.py")]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files]
 
     def run(isa: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(command, env={**os.environ, "PYRNN_ISA": isa}, capture_output=True, text=True, cwd="/")
+        return subprocess.run(command, env={**uncounted, "PYRNN_ISA": isa}, capture_output=True, text=True, cwd="/")
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         yield {isa: pool.submit(run, isa) for isa in _core.available_isas() if isa != _core.isa()}

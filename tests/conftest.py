@@ -20,5 +20,5 @@ def any_thread_count() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def uncounted() -> dict[str, str]:
-    """The environment for a child in which coverage.py counts no lines: one that is killed leaves half a file of them."""
+    """The environment for a child that coverage.py does not count: one that is killed would leave half a file."""
     return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_PROCESS")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -164,6 +165,34 @@ def test_steps_per_epoch_over_arrays_walk_on() -> None:
     pieces.fit(X[:20], Y[:20], batch_size=5, steps_per_epoch=2, epochs=2, shuffle=False, verbose=0)
     whole.fit(X[:20], Y[:20], batch_size=5, epochs=1, shuffle=False, verbose=0)
     equal(pieces, whole)
+
+
+def test_a_step_leaves_no_array_behind() -> None:
+    """What layers hand on in a step is free after it, so that the next step may take its memory."""
+    model = pyrnn.Sequential(
+        [
+            layers.Input((12, 3)), layers.Conv1D(4, 3, activation="relu"), layers.LSTM(5, return_sequences=True),
+            layers.LayerNormalization(), layers.BatchNormalization(), layers.Activation("tanh"), layers.PReLU(),
+            layers.MaxPooling1D(2), layers.Dense(6), layers.Dropout(0.5), layers.DepthwiseConv1D(2), layers.Softmax(),
+            layers.Bidirectional(layers.GRU(4)), layers.UnitNormalization(), layers.Dense(1),
+        ]
+    )  # fmt: skip
+    model.compile("adam", "mse")
+    handed_on: list[weakref.ref[Any]] = []
+
+    def watched(forward: Any) -> Any:
+        def run(*args: Any, **kwargs: Any) -> Any:
+            y = forward(*args, **kwargs)
+            handed_on.append(weakref.ref(y))
+            return y
+
+        return run
+
+    for layer in model.layers:
+        layer.forward = watched(layer.forward)
+    model.train_on_batch(np.ones((2, 12, 3), np.float32), np.ones((2, 1), np.float32))
+    assert len(handed_on) == len(model.layers)
+    assert [layer.name for layer, y in zip(model.layers, handed_on, strict=True) if y() is not None] == []
 
 
 def test_results_as_list_dict_or_number() -> None:

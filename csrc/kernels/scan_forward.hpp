@@ -231,9 +231,10 @@ void scan_forward(const RnnForward<T>& p) {
         return;
     }
     constexpr int kV = C::kInfo.vectors, kWide = kV == 1 ? 2 : 1;
-    // With few rows many blocks of units keep enough sums in flight instead. One step of a stream walks one at a time: L1 then
-    // still holds the last of them when the next step turns round.
-    constexpr int kWideFewRows = 8 / kV, kWideOneStep = kV == 1 ? 8 : 1;
+    // With few rows many blocks of units keep enough sums in flight instead: the panels of more than four often stand a multiple
+    // of 4096 bytes apart and fill a set of L1. One step of a stream walks one at a time: L1 then still holds the last of them
+    // when the next step turns round.
+    constexpr int kWideFewRows = kV == 1 ? 4 : 2, kWideOneStep = kV == 1 ? 8 : 1;
     const Index blocks = blocks_of<T>(p.units), hp = blocks * kLanes<T>;
     const bool fused = C::fused(p.activation, p.recurrent_activation);
     T* scaled = p.scratch;                    // (copies, rows, H)

@@ -34,7 +34,6 @@ class Elementwise(Layer):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._core: str | None = None
-        self._saved: tuple[Array, Array] | None = None
 
     def _function(self, x: Array) -> Array:
         raise NotImplementedError
@@ -51,8 +50,7 @@ class Elementwise(Layer):
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
         if not need_dx:
             return None
-        assert self._saved is not None, "backward() follows forward(training=True)"
-        x, y = self._saved
+        x, y = self._take_saved()
         if self._core is not None:
             return backend.activation_backward(x, y, dy, self._core)
         return dy * self._derivative(x, y)
@@ -174,7 +172,6 @@ class PReLU(AxisLayer):
         self.alpha_constraint = constraints.get(alpha_constraint)
         self.shared_axes = None if shared_axes is None or shared_axes == [] else axis_list(shared_axes)
         self.alpha: Weight
-        self._x: Array | None = None
 
     def _build(self, input_shape: Shape) -> None:
         shared = () if self.shared_axes is None else positions(self.shared_axes, input_shape)
@@ -192,12 +189,11 @@ class PReLU(AxisLayer):
 
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
         if training:
-            self._x = x
+            self._saved = x
         return np.where(x > 0, x, self.alpha.array * x)
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
-        assert self._x is not None, "backward() follows forward(training=True)"
-        x = self._x
+        x = self._take_saved()
         shared = (0, *(each for each in range(1, x.ndim) if each not in self._positions))
         below = (dy * np.minimum(x, x.dtype.type(0))).sum(axis=shared)
         self.alpha.gradient[...] = below.reshape(self.alpha.shape)
@@ -229,7 +225,6 @@ class Softmax(Layer):
         super().__init__(**kwargs)
         axes = axis_list(axis)
         self.axis = axes if isinstance(axis, (list, tuple)) else axes[0]
-        self._saved: tuple[Any, ...] | None = None
 
     def checked_mask(self, mask: Any, x: Array) -> Array:
         """A mask; `forward` says whether it broadcasts with x."""
@@ -263,8 +258,7 @@ class Softmax(Layer):
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
         if not need_dx:
             return None
-        assert self._saved is not None, "backward() follows forward(training=True)"
-        rows, y, mask = self._saved
+        rows, y, mask = self._take_saved()
         if mask is not None:
             dy = np.where(mask, dy, dy.dtype.type(0))
         d_rows, shape, places = self._rows(dy)

@@ -124,6 +124,8 @@ class Layer:
     makes_mask: bool = False
     # Whether x is word numbers (batch, time), without a features axis.
     reads_ids: ClassVar[bool] = False
+    # What forward(training=True) leaves for backward.
+    _saved: Any = None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """Keras's older names are refused before a missing new one could be."""
@@ -324,6 +326,13 @@ class Layer:
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
         """Gradients: writes `weight.gradient`, returns dx unless `need_dx` is False."""
         raise NotImplementedError(f"{type(self).__name__} must define backward(dy, need_dx) before it can be trained")
+
+    def _take_saved(self) -> Any:
+        """What forward left; backward uses it up, so that the next forward may take the memory."""
+        saved = self._saved
+        assert saved is not None, "backward() follows forward(training=True)"
+        self._saved = None
+        return saved
 
     def stream_into(self, stream: Any) -> None:
         """Add what this layer does at one time step to a stream (`pyrnn.streaming`).

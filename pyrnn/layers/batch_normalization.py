@@ -177,8 +177,7 @@ class BatchNormalization(ScaledLayer):
         return y if self.beta is None else y + self._wide(self.beta.array, rank)
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
-        assert self._saved is not None, "backward() follows forward(training=True)"
-        normal, corrected, factor, of_batch, wide, share, r = self._saved
+        normal, corrected, factor, of_batch, wide, share, r = self._take_saved()
         others = self._others(dy.ndim)
         if self.beta is not None:
             self.beta.gradient[...] = dy.sum(axis=others)

@@ -100,7 +100,6 @@ class Bidirectional(Layer):
         self.return_sequences = layer.return_sequences
         self.return_state = layer.return_state
         self._initial_weights = weights
-        self._merged: tuple[Array, Array, int] | None = None
         if not self._trainable:
             self.trainable = False
 
@@ -181,7 +180,7 @@ class Bidirectional(Layer):
         if self.return_sequences:
             backward = backward[:, ::-1]
         if training:
-            self._merged = (forward, backward, work)
+            self._saved = (forward, backward, work)
         if self.merge_mode is None:
             return (forward, np.ascontiguousarray(backward), *states)
         if self.merge_mode == "concat":
@@ -195,8 +194,7 @@ class Bidirectional(Layer):
         return (output, *states) if self.return_state else output
 
     def backward(self, dy: Any, *, need_dx: bool = True) -> Array | None:
-        assert self._merged is not None, "backward() follows forward(training=True)"
-        forward, backward, work = self._merged
+        forward, backward, work = self._take_saved()
         units = self.forward_layer.units
         if self.merge_mode is None:
             parts = dy[0], dy[1]

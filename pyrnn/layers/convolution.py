@@ -149,8 +149,7 @@ class Conv1D(Affine):
         return y
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
-        assert self._saved is not None, "backward() follows forward(training=True)"
-        inputs, saved, version, z, y = self._saved
+        inputs, saved, version, z, y = self._take_saved()
         if self.groups > 1:
             dy = backend.activation_backward(z, y, dy, self._activation)
         d_kernels = self._parts(self.kernel.gradient)

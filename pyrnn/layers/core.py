@@ -48,7 +48,6 @@ class Affine(Layer):
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
         self._workspace = backend.Workspace()
-        self._saved: tuple[Any, ...] | None = None
         self.kernel: Weight
         self.bias: Weight | None = None
 
@@ -162,8 +161,7 @@ class Dense(Affine):
         return y
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
-        assert self._saved is not None, "backward() follows forward(training=True)"
-        x, saved, version = self._saved
+        x, saved, version = self._take_saved()
         bias = self.bias
         return backend.dense_backward(
             x,
@@ -192,7 +190,6 @@ class Activation(Layer):
         super().__init__(**kwargs)
         self.activation = activations.get(activation)
         self._activation = activations.serialize(self.activation)
-        self._saved: tuple[Array, Array] | None = None
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         if self._activation == "glu" and input_shape[-1] is not None:
@@ -208,8 +205,8 @@ class Activation(Layer):
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
         if not need_dx:
             return None
-        assert self._saved is not None, "backward() follows forward(training=True)"
-        return backend.activation_backward(*self._saved, dy, self._activation)
+        x, y = self._take_saved()
+        return backend.activation_backward(x, y, dy, self._activation)
 
     def stream_into(self, stream: Any) -> None:
         stream.add_activation(self._activation)

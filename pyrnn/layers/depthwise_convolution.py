@@ -102,6 +102,7 @@ class _Depthwise(Affine):
         """dx (B, T, C) of dz (B, T', C * D); writes the gradient of the kernel."""
         assert self._windows is not None, "backward() follows forward(training=True)"
         padded, taps, inside = self._windows
+        self._windows = None
         dx = np.zeros_like(padded) if need_dx else None
         for steps, kernel, d_kernel in zip(taps, self.kernel.array, self.kernel.gradient, strict=True):
             d_kernel[...] = np.einsum("btc,btc->c", padded[:, steps], dz).reshape(kernel.shape)
@@ -197,8 +198,7 @@ class DepthwiseConv1D(_Depthwise):
         return y
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
-        assert self._saved is not None, "backward() follows forward(training=True)"
-        z, y = self._saved
+        z, y = self._take_saved()
         dz = backend.activation_backward(z, y, np.ascontiguousarray(dy), self._activation)
         if self.bias is not None:
             self.bias.gradient[...] = dz.sum(axis=(0, 1))
@@ -292,8 +292,7 @@ class SeparableConv1D(_Depthwise):
         return y
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
-        assert self._saved is not None, "backward() follows forward(training=True)"
-        z, saved, version = self._saved
+        z, saved, version = self._take_saved()
         dz = backend.dense_backward(
             z,
             self.pointwise_kernel.array[0],

@@ -59,7 +59,6 @@ class Embedding(Layer):
         self.embeddings_constraint = constraints.get(embeddings_constraint)
         self.mask_zero = bool(mask_zero)
         self.supports_masking = self.mask_zero
-        self._ids: Array | None = None
         if weights is not None:
             given = weights[0] if isinstance(weights, list) and len(weights) == 1 else weights
             shape = (self.input_dim, self.output_dim)
@@ -112,21 +111,20 @@ class Embedding(Layer):
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
         ids = self._checked_ids(x)
         if training:
-            self._ids = ids
+            self._saved = ids
         y: Array = np.take(self.embeddings.array, ids, axis=0)
         return y
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
         """Adds each row of dy to its row of the table's gradient; dx is 0, since ids jump from one to the next."""
-        assert self._ids is not None, "backward() follows forward(training=True)"
+        ids = self._take_saved()
         gradient = self.embeddings.gradient
         gradient[...] = 0
-        ids = self._ids.ravel()
         if ids.size:
-            order = np.argsort(ids, kind="stable")
-            rows, starts = np.unique(ids[order], return_index=True)
+            order = np.argsort(ids.ravel(), kind="stable")
+            rows, starts = np.unique(ids.ravel()[order], return_index=True)
             gradient[rows] = np.add.reduceat(dy.reshape(ids.size, self.output_dim)[order], starts, axis=0)
-        return np.zeros(self._ids.shape, dy.dtype) if need_dx else None
+        return np.zeros(ids.shape, dy.dtype) if need_dx else None
 
     @checked(mask=None)
     def __call__(self, x: Any, *, training: bool = False, mask: Any = None) -> Array:

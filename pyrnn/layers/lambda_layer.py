@@ -78,7 +78,6 @@ class Lambda(Layer):
             else standard_shape("output_shape", output_shape)
         )  # fmt: skip
         self._expected = [name for name in ("mask", "training") if _takes(function, name)]
-        self._saved: tuple[Array, Array] | None = None
 
     def _run(self, x: Array, mask: Array | None, training: bool) -> Array:
         extra = {name: value for name, value in (("mask", mask), ("training", training)) if name in self._expected}
@@ -124,8 +123,7 @@ class Lambda(Layer):
             raise ValueError(
                 f"layer {self.name!r} stands behind layers that are trained: give Lambda a gradient(x, y, dy)"
             )
-        assert self._saved is not None, "backward() follows forward(training=True)"
-        x, y = self._saved
+        x, y = self._take_saved()
         dx = np.ascontiguousarray(self.gradient(x, y, dy, **self.arguments), dtype=self.dtype)
         if dx.shape != x.shape:
             raise ValueError(f"gradient of layer {self.name!r} must have the shape of x, {x.shape}, got {dx.shape}")

@@ -86,7 +86,6 @@ class ScaledLayer(AxisLayer):
         self.gamma_constraint = constraints.get(gamma_constraint)
         self.gamma: Weight | None = None
         self.beta: Weight | None = None
-        self._saved: tuple[Any, ...] | None = None
 
     def _add_scale(self, shape: tuple[int, ...], scale: bool, center: bool) -> None:
         """Make gamma if `scale`, beta if `center`."""
@@ -169,7 +168,6 @@ class LayerNormalization(ScaledLayer):
         axes = axis_list(axis)
         self.axis = axes if isinstance(axis, (list, tuple)) else axes[0]
         self._broadcast: Shape = ()
-        self._in_kernel: tuple[Array, ...] | None = None  # what the kernel keeps, where the axis is the last
 
     def _arrays(self, name: str) -> tuple[Array | None, Array | None]:
         """`array` or `gradient` of gamma and beta, None where there is none."""
@@ -192,7 +190,7 @@ class LayerNormalization(ScaledLayer):
         if self._by_kernel(x.ndim):
             y, kept = backend.layer_norm_forward(x, *self._arrays("array"), epsilon=self.epsilon, training=training)
             if training:
-                self._in_kernel = kept
+                self._saved = kept
             return y
         centred = x - x.mean(axis=axes, keepdims=True)
         factor = 1 / np.sqrt(np.square(centred).mean(axis=axes, keepdims=True) + x.dtype.type(self.epsilon))
@@ -205,14 +203,13 @@ class LayerNormalization(ScaledLayer):
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
         if self._by_kernel(dy.ndim):
-            assert self._in_kernel is not None, "backward() follows forward(training=True)"
+            kept = self._take_saved()
             d_gamma, d_beta = self._arrays("gradient")
             return backend.layer_norm_backward(
-                np.ascontiguousarray(dy), self._in_kernel, self._arrays("array")[0], d_gamma=d_gamma, d_beta=d_beta,
+                np.ascontiguousarray(dy), kept, self._arrays("array")[0], d_gamma=d_gamma, d_beta=d_beta,
                 need_dx=need_dx,
             )  # fmt: skip
-        assert self._saved is not None, "backward() follows forward(training=True)"
-        normal, factor, scaled = self._saved
+        normal, factor, scaled = self._take_saved()
         others = tuple(each for each in range(dy.ndim) if each not in self._positions)
         if self.beta is not None:
             self.beta.gradient[...] = dy.sum(axis=others).reshape(self.beta.shape)
@@ -309,8 +306,7 @@ class GroupNormalization(ScaledLayer):
         return self._back(y)
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
-        assert self._saved is not None, "backward() follows forward(training=True)"
-        normal, factor = self._saved
+        normal, factor = self._take_saved()
         first = self._channels_first(dy)
         others = (0, *range(2, dy.ndim))
         if self.beta is not None:
@@ -338,7 +334,6 @@ class RMSNormalization(AxisLayer):
         self.epsilon = float(epsilon)
         self.scale: Weight
         self._broadcast: Shape = ()
-        self._saved: tuple[Array, Array] | None = None
 
     def _build(self, input_shape: Shape) -> None:
         self.axis = sorted(axis_list(self.axis))
@@ -356,8 +351,7 @@ class RMSNormalization(AxisLayer):
         return normal * self.scale.array.reshape(self._broadcast)
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
-        assert self._saved is not None, "backward() follows forward(training=True)"
-        normal, factor = self._saved
+        normal, factor = self._take_saved()
         others = tuple(each for each in range(dy.ndim) if each not in self._positions)
         self.scale.gradient[...] = (dy * normal).sum(axis=others).reshape(self.scale.shape)
         if not need_dx:
@@ -380,7 +374,6 @@ class UnitNormalization(Layer):
         super().__init__(**kwargs)
         axes = axis_list(axis)
         self.axis = axes if isinstance(axis, (list, tuple)) else axes[0]
-        self._saved: tuple[Array, Array] | None = None
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         positions(axis_list(self.axis), input_shape)
@@ -398,8 +391,7 @@ class UnitNormalization(Layer):
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
         if not need_dx:
             return None
-        assert self._saved is not None, "backward() follows forward(training=True)"
-        y, factor = self._saved
+        y, factor = self._take_saved()
         axes = positions(axis_list(self.axis), y.shape)
         along = y * (dy * y).sum(axis=axes, keepdims=True)
         dx: Array = np.where(factor < 1 / _SMALLEST_NORM, dy - along, dy) * factor

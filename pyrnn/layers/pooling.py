@@ -27,7 +27,6 @@ class Pooling1D(Layer):
         self.strides = self.pool_size if strides is None else (single("strides", strides),)
         self.padding = check_padding(padding, ("valid", "same"))
         check_data_format(type(self).__name__, data_format)
-        self._x: Array | None = None
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         time = input_shape[1]
@@ -42,17 +41,17 @@ class Pooling1D(Layer):
 
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
         if training:
-            self._x = x
+            self._saved = x
         return backend.pool1d_forward(
             x, mode=self.mode, pool_size=self.pool_size[0], strides=self.strides[0], padding=self.padding
         )
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
+        x = self._take_saved()
         if not need_dx:
             return None
-        assert self._x is not None, "backward() follows forward(training=True)"
         return backend.pool1d_backward(
-            self._x, dy, mode=self.mode, pool_size=self.pool_size[0], strides=self.strides[0], padding=self.padding
+            x, dy, mode=self.mode, pool_size=self.pool_size[0], strides=self.strides[0], padding=self.padding
         )
 
     def get_config(self) -> dict[str, Any]:
@@ -98,7 +97,6 @@ class GlobalPooling1D(Layer):
         super().__init__(**kwargs)
         check_data_format(type(self).__name__, data_format)
         self.keepdims = bool(keepdims)
-        self._saved: tuple[Any, ...] | None = None
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], 1, input_shape[2]) if self.keepdims else (input_shape[0], input_shape[2])
@@ -119,8 +117,7 @@ class GlobalMaxPooling1D(GlobalPooling1D):
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
         if not need_dx:
             return None
-        assert self._saved is not None, "backward() follows forward(training=True)"
-        x, largest = self._saved
+        x, largest = self._take_saved()
         reached = x == largest
         with np.errstate(divide="ignore", invalid="ignore"):  # a NaN reaches nothing
             share = dy.reshape(largest.shape) / reached.sum(axis=1, keepdims=True, dtype=x.dtype)
@@ -154,7 +151,6 @@ class GlobalAveragePooling1D(GlobalPooling1D):
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
         if not need_dx:
             return None
-        assert self._saved is not None, "backward() follows forward(training=True)"
-        shape, share = self._saved
+        shape, share = self._take_saved()
         dx: Array = np.ascontiguousarray(np.broadcast_to(dy.reshape(shape[0], 1, shape[2]) * share, shape))
         return dx

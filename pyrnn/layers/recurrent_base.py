@@ -107,7 +107,6 @@ class Recurrent(Layer):
         self._mask_by_gate = self.gates > 1 and (implementation == 1 or self.recurrent_dropout > 0)
         self._rng = seeds.generator(seed) if self.dropout or self.recurrent_dropout else None
         self._workspace = backend.Workspace()
-        self._saved: tuple[Any, ...] | None = None
         self.kernel: Weight
         self.recurrent_kernel: Weight
         self.bias: Weight | None = None
@@ -242,11 +241,9 @@ class Recurrent(Layer):
     def backward(
         self, dy: Array, *, need_dx: bool = True, d_final_state: Sequence[Array | None] | None = None
     ) -> Array | None:
-        assert self._saved is not None, "backward() follows forward(training=True)"
-        x, saved, initial_state, mask, input_scale, state_scale, version = self._saved
+        x, saved, initial_state, mask, input_scale, state_scale, version = self._take_saved()
         if mask is not None and initial_state is not None:
             dy = np.where(self._unstarted(mask), dy.dtype.type(0), dy)
-        self._saved = None  # backward uses it up, and the next forward may take the memory
         bias = self.bias
         dx, _ = backend.rnn_backward(
             self.cell,

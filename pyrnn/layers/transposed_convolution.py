@@ -117,8 +117,7 @@ class Conv1DTranspose(Affine):
         return y
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
-        assert self._saved is not None, "backward() follows forward(training=True)"
-        x, z, y, whole, before = self._saved
+        x, z, y, whole, before = self._take_saved()
         dz = backend.activation_backward(z, y, np.ascontiguousarray(dy), self._activation)
         if self.bias is not None:
             self.bias.gradient[...] = dz.sum(axis=(0, 1))

@@ -132,7 +132,7 @@ SMOOTH = st.sampled_from(["linear", "tanh", "sigmoid", "silu", "softplus", "soft
 BOUNDED = st.sampled_from(["tanh", "sigmoid"])
 # A GRU weighs its state and its candidate with z and 1 - z. Where z may be negative that is no mean of both: the state
 # grows and rounding with it, so that an ulp of x moved an output by 100 of its own in 33 steps. test_kernel.py has all.
-GATES = {"gru": st.just("sigmoid")}
+GATES = dict.fromkeys(("gru", "gru_reset_before"), st.just("sigmoid"))
 
 
 @fuzz

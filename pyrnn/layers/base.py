@@ -354,16 +354,19 @@ class Layer:
             raise ValueError(f"mask must have the leading axes of x, {x.shape}, got shape {array.shape}")
         return np.ascontiguousarray(array, dtype=bool)
 
-    @checked(mask=None)
-    def __call__(self, x: Any, *, training: bool = False, mask: Any = None) -> Any:
-        """Convert x, build at first use, and run the layer."""
+    def _accept(self, x: Any, mask: Any) -> tuple[Array, Array | None]:
+        """What a call is given, converted and checked; builds the layer at first use."""
         array = as_float("x", x, self.dtype)
         if self.built:
             self.check_input(array.shape)
         else:
             self.build(array.shape)
-        if mask is not None:
-            mask = self.checked_mask(mask, array)
+        return array, None if mask is None else self.checked_mask(mask, array)
+
+    @checked(mask=None)
+    def __call__(self, x: Any, *, training: bool = False, mask: Any = None) -> Any:
+        """Convert x, build at first use, and run the layer."""
+        array, mask = self._accept(x, mask)
         return self.forward(array, training=bool(training), mask=mask)
 
     # Configs and files.

@@ -11,7 +11,6 @@ import numpy as np
 
 from pyrnn import backend
 from pyrnn.arguments import checked
-from pyrnn.data.batches import as_float
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.recurrent_base import Recurrent
 from pyrnn.layers.rnn import RNN
@@ -215,16 +214,14 @@ class Bidirectional(Layer):
         )
         return first + second if need_dx else None
 
+    def checked_mask(self, mask: Any, x: Array) -> Array:
+        """A mask (batch, time) for x."""
+        return self.forward_layer.checked_mask(mask, x)
+
     @checked(mask=None)
     def __call__(self, x: Any, *, initial_state: Any = None, training: bool = False, mask: Any = None) -> Any:
         """Run the layer on an array; `initial_state` lists the states of the forward direction, then the other's."""
-        array = as_float("x", x, self.dtype)
-        if self.built:
-            self.check_input(array.shape)
-        else:
-            self.build(array.shape)
-        if mask is not None:
-            mask = self.forward_layer.checked_mask(mask, array)
+        array, mask = self._accept(x, mask)
         if initial_state is not None:
             half = self.forward_layer.state_count
             if not isinstance(initial_state, list | tuple) or len(initial_state) != 2 * half:

@@ -316,13 +316,7 @@ class Recurrent(Layer):
     @checked(mask=None)
     def __call__(self, x: Any, *, initial_state: Any = None, training: bool = False, mask: Any = None) -> Any:
         """Run the layer on an array; `initial_state` is one array (batch, units) a state, or a list of them."""
-        array = as_float("x", x, self.dtype)
-        if self.built:
-            self.check_input(array.shape)
-        else:
-            self.build(array.shape)
-        if mask is not None:
-            mask = self.checked_mask(mask, array)
+        array, mask = self._accept(x, mask)
         if initial_state is not None:
             initial_state = self.checked_states(initial_state, array)
         return self.forward(array, training=bool(training), mask=mask, initial_state=initial_state)

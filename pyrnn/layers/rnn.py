@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from pyrnn.arguments import checked
-from pyrnn.data.batches import as_float
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.cells import Cell, StackedRNNCells, cell_of, check_cell, entry_of
 from pyrnn.naming import snake_case
@@ -173,13 +172,7 @@ class RNN(Layer):
     @checked(mask=None)
     def __call__(self, x: Any, *, initial_state: Any = None, training: bool = False, mask: Any = None) -> Any:
         """Run the layer on an array; `initial_state` is given as `return_state` returns it."""
-        array = as_float("x", x, self.dtype)
-        if self.built:
-            self.check_input(array.shape)
-        else:
-            self.build(array.shape)
-        if mask is not None:
-            mask = self.checked_mask(mask, array)
+        array, mask = self._accept(x, mask)
         if initial_state is not None:
             initial_state = self.checked_states(initial_state, array)
         return self.forward(array, training=bool(training), mask=mask, initial_state=initial_state)

@@ -16,9 +16,9 @@ from pyrnn.data.batches import as_float, is_float
 from pyrnn.layers.base import Layer, Shape, dtype_config, standard_shape
 from pyrnn.layers.input import InputLayer
 from pyrnn.naming import auto_name
+from pyrnn.older_names import OlderNames
 from pyrnn.parameters import ParameterVector, Structure, Weight, values_for
 from pyrnn.streaming import Stream
-from pyrnn.trainer import Trainer
 from pyrnn.validation import LARGEST_SIZE, parsed, shown, unknown_name
 
 Array = NDArray[Any]
@@ -36,7 +36,7 @@ class _Plan(NamedTuple):
     penalised_trainable: list[Weight]
 
 
-class Sequential(Trainer):
+class Sequential(OlderNames):
     """Layers run one after the other.
 
     The model is built as soon as the input shape is known: from an `Input`, from `input_shape=` of the first layer,

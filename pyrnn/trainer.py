@@ -1,10 +1,10 @@
-"""The training loop: compile, fit, evaluate, predict and their old and one-batch forms. It knows no layer type."""
+"""The training loop: compile, fit, evaluate, predict and their one-batch forms. It knows no layer type."""
 
 from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -103,7 +103,7 @@ class Trainer:
         Raises:
             TypeError, ValueError: for unknown names and wrong kinds; the model stays as it was.
         """
-        _refuse_unknown("compile", unknown)
+        refuse_unknown(Trainer.compile, unknown)
         execution = {
             "run_eagerly": bool(run_eagerly),
             "steps_per_execution": positive_int("steps_per_execution", steps_per_execution),
@@ -274,7 +274,7 @@ class Trainer:
         Raises:
             TypeError, ValueError: for data and arguments that do not fit, before any weight has changed.
         """
-        _refuse_unknown("fit", unknown)
+        refuse_unknown(Trainer.fit, unknown)
         compiled = self._ready("fit")
         epochs = positive_int("epochs", epochs)
         verbose = _verbosity(verbose)
@@ -424,74 +424,6 @@ class Trainer:
         params = {"verbose": verbose, "epochs": epochs, "steps": batches.steps}
         return CallbackList(callbacks, add_history=add_history, add_progbar=verbose != 0, model=self, **params)
 
-    # What Keras 3 dropped and users still write.
-
-    def fit_generator(
-        self,
-        generator: Any,
-        steps_per_epoch: int | None = None,
-        epochs: int = 1,
-        verbose: Any = 1,
-        callbacks: Any = None,
-        validation_data: Any = None,
-        validation_steps: int | None = None,
-        validation_freq: int | Iterable[int] = 1,
-        class_weight: Mapping[int, float] | None = None,
-        max_queue_size: int = 10,
-        workers: int = 1,
-        use_multiprocessing: bool = False,
-        shuffle: bool = True,
-        initial_epoch: int = 0,
-        **unknown: Any,
-    ) -> History:
-        """Keras 2's name for `fit` on a generator, read in the calling thread."""
-        _refuse_unknown("fit_generator", unknown)
-        _refuse_workers(max_queue_size, workers, use_multiprocessing)
-        return self.fit(
-            generator, epochs=epochs, verbose=verbose, callbacks=callbacks, validation_data=validation_data,
-            shuffle=shuffle, class_weight=class_weight, initial_epoch=initial_epoch, steps_per_epoch=steps_per_epoch,
-            validation_steps=validation_steps, validation_freq=validation_freq,
-        )  # fmt: skip
-
-    def evaluate_generator(
-        self,
-        generator: Any,
-        steps: int | None = None,
-        callbacks: Any = None,
-        max_queue_size: int = 10,
-        workers: int = 1,
-        use_multiprocessing: bool = False,
-        verbose: Any = 0,
-    ) -> Any:
-        """Keras 2's name for `evaluate` on a generator."""
-        _refuse_workers(max_queue_size, workers, use_multiprocessing)
-        return self.evaluate(generator, steps=steps, callbacks=callbacks, verbose=verbose)
-
-    def predict_generator(
-        self,
-        generator: Any,
-        steps: int | None = None,
-        callbacks: Any = None,
-        max_queue_size: int = 10,
-        workers: int = 1,
-        use_multiprocessing: bool = False,
-        verbose: Any = 0,
-    ) -> Array:
-        """Keras 2's name for `predict` on a generator."""
-        _refuse_workers(max_queue_size, workers, use_multiprocessing)
-        return self.predict(generator, steps=steps, callbacks=callbacks, verbose=verbose)
-
-    def predict_classes(self, *arguments: Any, **options: Any) -> Any:
-        """Gone from Keras since 2.6; the message says what to write."""
-        raise AttributeError(
-            "predict_classes was removed from Keras: write model.predict(x).argmax(axis=-1) for softmax outputs, "
-            "(model.predict(x) > 0.5).astype('int32') for a sigmoid output"
-        )
-
-    def predict_proba(self, *arguments: Any, **options: Any) -> Any:
-        """Gone from Keras since 2.6; the message says what to write."""
-        raise AttributeError("predict_proba was removed from Keras: write model.predict(x)")
-
 
 def _verbosity(verbose: Any) -> int:
     if verbose is True or verbose is False:
@@ -501,15 +433,10 @@ def _verbosity(verbose: Any) -> int:
     return 1 if verbose == "auto" else int(verbose)
 
 
-def _refuse_unknown(method: str, unknown: Mapping[str, Any]) -> None:
+def refuse_unknown(method: Callable[..., Any], unknown: Mapping[str, Any]) -> None:
+    """Raise a TypeError that names arguments which `method` has not, and those that were meant."""
     if unknown:
-        raise TypeError(unexpected_arguments(method, unknown, inspect.signature(getattr(Trainer, method)).parameters))
-
-
-def _refuse_workers(max_queue_size: int, workers: int, use_multiprocessing: bool) -> None:
-    positive_int("max_queue_size", max_queue_size)
-    if workers > 1 or use_multiprocessing:
-        raise ValueError("generators are read in the calling thread here: leave workers and use_multiprocessing out")
+        raise TypeError(unexpected_arguments(method.__name__, unknown, inspect.signature(method).parameters))
 
 
 def _due(epoch: int, frequency: int | Iterable[int]) -> bool:

@@ -4,16 +4,47 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <initializer_list>
 #include <string>
-#include <vector>
 
 #include "../runtime/operations.hpp"
 
 namespace pyrnn {
 
 namespace py = pybind11;
-using Shape = std::vector<Index>;
+
+// The lengths of an array's axes, in place: a step of training looks at some thirty arrays.
+class Shape {
+public:
+    Shape() = default;
+    Shape(const Shape& other) : Shape(other.begin(), other.end()) {}
+    Shape& operator=(const Shape& other) {
+        size_ = other.size_;
+        std::copy(other.begin(), other.end(), lengths_);
+        return *this;
+    }
+    Shape(std::initializer_list<Index> lengths) : Shape(lengths.begin(), lengths.end()) {}
+    template <class Iterator>
+    Shape(Iterator first, Iterator last) : size_(static_cast<std::size_t>(last - first)) {
+        std::copy(first, last, lengths_);
+    }
+    std::size_t size() const { return size_; }
+    bool empty() const { return size_ == 0; }
+    Index& operator[](std::size_t axis) { return lengths_[axis]; }
+    Index operator[](std::size_t axis) const { return lengths_[axis]; }
+    Index& back() { return lengths_[size_ - 1]; }
+    Index back() const { return lengths_[size_ - 1]; }
+    const Index* begin() const { return lengths_; }
+    const Index* end() const { return lengths_ + size_; }
+    bool operator!=(const Shape& other) const { return !std::equal(begin(), end(), other.begin(), other.end()); }
+
+private:
+    static constexpr std::size_t kMostAxes = 64;  // of an array of NumPy
+    Index lengths_[kMostAxes];
+    std::size_t size_ = 0;
+};
 
 inline std::string text(const Shape& shape) {
     std::string s = "(";
@@ -69,9 +100,15 @@ inline std::int64_t integer_of(const py::handle& object, const char* name) {
 
 inline bool is_aligned(const py::array& a) { return (a.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_) != 0; }
 
+template <class T>
+bool has_type(const py::array& a) {
+    const py::dtype own = a.dtype(), wanted = py::dtype::of<T>();
+    return own.is(wanted) || own.equal(wanted);  // nearly all arrays of a type share one object
+}
+
 inline bool is_double(const py::array& a, const char* name) {
-    if (a.dtype().is(py::dtype::of<double>()) || a.dtype().equal(py::dtype::of<double>())) return true;
-    if (a.dtype().equal(py::dtype::of<float>())) return false;
+    if (has_type<float>(a)) return false;
+    if (has_type<double>(a)) return true;
     throw py::type_error(std::string(name) + " must be float32 or float64, got " + std::string(py::str(a.dtype())));
 }
 
@@ -84,7 +121,7 @@ T* pointer(const py::handle& object, const char* name, const Shape& shape, const
     if (shape_of(a) != shape)
         throw py::value_error(std::string(name) + " must have shape " + letters + " = " + text(shape) + ", got " +
                               text(shape_of(a)));
-    if (!a.dtype().equal(py::dtype::of<T>()))
+    if (!has_type<T>(a))
         throw py::type_error(std::string(name) + " must be " + std::string(py::str(py::dtype::of<T>())) + " like x, got " +
                              std::string(py::str(a.dtype())));
     if (!(a.flags() & py::array::c_style)) throw py::value_error(std::string(name) + " must be C-contiguous");

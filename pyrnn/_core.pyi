@@ -195,11 +195,13 @@ def activation_forward(x: Array, activation: str) -> Array:
 def activation_backward(x: Array, y: Array, dy: Array, activation: str) -> Array:
     """dx of `activation_forward` from its input x, output y and gradient dy (shape of y)."""
 
+def squared_error(y_true: Array, y_pred: Array) -> tuple[float, Array]:
+    """Mean of (y_pred - y_true)**2 and its gradient by y_pred, for two arrays of one shape and type."""
+
 def sgd_step(
     weights: Array,
     gradients: Array,
     momentum: Array | None,
-    *,
     learning_rate: float,
     momentum_rate: float,
     nesterov: bool,
@@ -212,7 +214,6 @@ def rmsprop_step(
     velocity: Array,
     momentum: Array | None,
     average_gradient: Array | None,
-    *,
     learning_rate: float,
     rho: float,
     momentum_rate: float,
@@ -226,7 +227,6 @@ def adam_step(
     momentum: Array,
     velocity: Array,
     velocity_hat: Array | None,
-    *,
     learning_rate: float,
     beta_1: float,
     beta_2: float,

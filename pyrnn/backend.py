@@ -72,6 +72,9 @@ if TYPE_CHECKING:
     from pyrnn._core import (
         sgd_step as sgd_step,
     )
+    from pyrnn._core import (
+        squared_error as squared_error,
+    )
 
 OPERATIONS = (
     "Stream32",
@@ -93,6 +96,7 @@ OPERATIONS = (
     "rnn_backward",
     "rnn_forward",
     "sgd_step",
+    "squared_error",
 )
 BACKENDS = ("core", "reference")
 

@@ -64,7 +64,7 @@ class Compiled:
 
     def reset(self) -> None:
         """Forget all batches."""
-        self.mean_loss.reset_state()
+        self.mean_loss.total = self.mean_loss.count = 0.0
         for metric, _ in self.entries:
             if isinstance(metric, metrics.Metric):
                 metric.reset_state()

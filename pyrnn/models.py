@@ -253,7 +253,7 @@ class Sequential(OlderNames):
     def check_input(self, shape: Shape) -> None:
         """Refuse an x that does not fit the input shape in one sentence."""
         declared = self._shape
-        if declared is None:
+        if declared is None or (shape and shape[1:] == declared[1:]):
             return
         if len(shape) == len(declared):
             skip = 2 if self._deferred and (len(shape) > 2 or self._layers[0].reads_ids) else 1
@@ -288,14 +288,13 @@ class Sequential(OlderNames):
 
     def backward_pass(self, dy: Array) -> None:
         """Write the gradients of all trainable weights, after `forward_pass(training=True)`."""
-        layers, first = self._layers, self._training_plan().first
-        for index in range(len(layers) - 1, first - 1, -1):
-            activity = self._activities.get(layers[index])
-            if activity is not None:
-                penalty = layers[index].activity_regularizer
-                assert penalty is not None
-                dy = dy + penalty.gradient(activity) / len(activity)
-            gradient = layers[index].backward(dy, need_dx=index > first)
+        first = self._training_plan().first
+        for index in range(len(self._layers) - 1, first - 1, -1):
+            layer = self._layers[index]
+            if layer.activity_regularizer is not None:
+                activity = self._activities[layer]
+                dy = dy + layer.activity_regularizer.gradient(activity) / len(activity)
+            gradient = layer.backward(dy, need_dx=index > first)
             if index > first:
                 assert gradient is not None
                 dy = gradient

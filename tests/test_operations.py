@@ -111,6 +111,25 @@ def test_layer_norm_has_the_same_bits_at_any_thread_count() -> None:
         assert_same_bits(results[0], other)
 
 
+@pytest.mark.threads
+@pytest.mark.usefixtures("any_thread_count")
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(0,), (1,), (3, 1), (5, 7, 3), (2, 50_001)])
+def test_squared_error(shape: tuple[int, ...], dtype: str) -> None:
+    """Against the reference in float64, and with the same bits at any number of threads."""
+    rng = np.random.default_rng(0)
+    y_true, y_pred = rng.standard_normal((2, *shape))
+    found = []
+    for threads in (1, 2, 3, 7):
+        _core.set_num_threads(threads)
+        loss, gradient = _core.squared_error(y_true.astype(dtype), y_pred.astype(dtype))
+        found.append({"loss": np.asarray(loss, dtype), "gradient": gradient})
+    expected, slope = reference.squared_error(y_true, y_pred)
+    compare(found[0], {"loss": np.asarray(expected), "gradient": np.asarray(slope)}, max(1, y_true.size))
+    for other in found[1:]:
+        assert_same_bits(found[0], other)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", [*ACTIVATIONS, "glu"])
 def test_activation(name: str, dtype: str) -> None:

@@ -80,6 +80,7 @@ OPERATIONS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "dense-features": (lambda: dense(zeros(2, 4)), ValueError, "must have shape"),
     "pool-mode": (lambda: pool(mode="min"), ValueError, "mode must be 'max' or 'average', got 'min'"),
     "pool-rank": (lambda: pool(X[0]), ValueError, r"x must have shape \(B, T, C\)"),
+    "loss-shapes": (lambda: backend.squared_error(zeros(3, 1), zeros(3)), ValueError, "y_pred must have shape"),
     "adam-step": (lambda: adam(0), ValueError, "step must be at least 1, got 0"),
     "gather": (
         lambda: backend.gather_rows(zeros(3, 2), np.array([0, 3])),

@@ -30,6 +30,8 @@ struct Kernels {
                        T epsilon);
     void (*layer_norm_backward)(const T* dy, const T* normal, const T* factor, const T* gamma, T* dx, T* d_gamma,
                                 T* d_beta, Index rows, Index n);
+    // d = factor (p - y); returns the sum of (p - y)^2.
+    T (*squared_error)(const T* y, const T* p, T* d, Index n, T factor);
     void (*sgd)(T* w, const T* g, T* m, Index n, T rate, T momentum, bool nesterov);
     void (*rmsprop)(T* w, const T* g, T* v, T* m, T* avg, Index n, T rate, T rho, T gain, T momentum,
                     T epsilon);

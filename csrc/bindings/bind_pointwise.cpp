@@ -1,6 +1,8 @@
-// Activations on whole arrays, optimizer steps on flat vectors, gathering rows.
+// Activations and the squared error on whole arrays, optimizer steps on flat vectors, gathering rows.
 #include <cmath>
 #include <cstring>
+#include <numeric>
+#include <vector>
 
 #include "../runtime/denormals.hpp"
 #include "../runtime/dispatch.hpp"
@@ -81,6 +83,31 @@ py::object activation_backward(const py::array& x, const py::object& y, const py
     return dx;
 }
 
+// Calls step(first, count) for all of n numbers, in pieces whose size does not depend on the number of threads.
+constexpr Index kPiece = Index{1} << 15;
+template <class F>
+void in_pieces(Index n, F step) {
+    parallel_for((n + kPiece - 1) / kPiece, [&](Index i) { step(i * kPiece, n - i * kPiece < kPiece ? n - i * kPiece : kPiece); });
+}
+
+template <class T>
+py::tuple squared_error(const py::array& y_true, const py::object& y_pred) {
+    const Shape shape = shape_of(y_true);
+    const T *y = pointer<T>(y_true, "y_true", shape, "of y_true"), *p = pointer<T>(y_pred, "y_pred", shape, "of y_true");
+    const Index n = y_true.size();
+    const double share = 1 / static_cast<double>(n > 0 ? n : 1);
+    py::array_t<T> gradient(shape);
+    T* const d = data_of(gradient);
+    std::vector<double> sums(static_cast<std::size_t>((n + kPiece - 1) / kPiece));
+    {
+        py::gil_scoped_release release;
+        in_pieces(n, [&](Index first, Index count) {
+            sums[static_cast<std::size_t>(first / kPiece)] = kernels<T>().squared_error(y + first, p + first, d + first, count, T(2 * share));
+        });
+    }
+    return py::make_tuple(std::accumulate(sums.begin(), sums.end(), 0.0) * share, gradient);
+}
+
 // A flat vector (N,) of the optimizer.
 template <class T>
 T* flat(const py::object& v, const char* name, Index n, bool optional = false) {
@@ -95,12 +122,6 @@ void on_weights(const py::object& weights, F f) {
     is_double(w, "weights") ? f(w, double{}) : f(w, float{});
 }
 
-// Calls step(first, count) for all of n weights, in pieces whose size does not depend on the number of threads.
-template <class F>
-void in_pieces(Index n, F step) {
-    constexpr Index kPiece = Index{1} << 15;
-    parallel_for((n + kPiece - 1) / kPiece, [&](Index i) { step(i * kPiece, n - i * kPiece < kPiece ? n - i * kPiece : kPiece); });
-}
 // Where the piece at `first` stands in a vector that may be absent.
 template <class T>
 T* piece(T* vector, Index first) {
@@ -155,6 +176,13 @@ void bind_pointwise(py::module_& m) {
         },
         py::arg("x"), py::arg("y"), py::arg("dy"), py::arg("activation"));
     m.def(
+        "squared_error",
+        [](const py::object& y_true, const py::object& y_pred) {
+            const py::array y = array_of(y_true, "y_true");
+            return is_double(y, "y_true") ? squared_error<double>(y, y_pred) : squared_error<float>(y, y_pred);
+        },
+        py::arg("y_true"), py::arg("y_pred"));
+    m.def(
         "sgd_step",
         [](const py::object& weights, const py::object& gradients, const py::object& momentum, double learning_rate,
            double momentum_rate, bool nesterov) {
@@ -169,7 +197,7 @@ void bind_pointwise(py::module_& m) {
                 });
             });
         },
-        py::arg("weights"), py::arg("gradients"), py::arg("momentum"), py::kw_only(), py::arg("learning_rate"),
+        py::arg("weights"), py::arg("gradients"), py::arg("momentum"), py::arg("learning_rate"),
         py::arg("momentum_rate"), py::arg("nesterov"));
     m.def(
         "rmsprop_step",
@@ -189,7 +217,7 @@ void bind_pointwise(py::module_& m) {
             });
         },
         py::arg("weights"), py::arg("gradients"), py::arg("velocity"), py::arg("momentum"), py::arg("average_gradient"),
-        py::kw_only(), py::arg("learning_rate"), py::arg("rho"), py::arg("momentum_rate"), py::arg("epsilon"));
+        py::arg("learning_rate"), py::arg("rho"), py::arg("momentum_rate"), py::arg("epsilon"));
     m.def(
         "adam_step",
         [](const py::object& weights, const py::object& gradients, const py::object& momentum, const py::object& velocity,
@@ -212,7 +240,7 @@ void bind_pointwise(py::module_& m) {
             });
         },
         py::arg("weights"), py::arg("gradients"), py::arg("momentum"), py::arg("velocity"), py::arg("velocity_hat"),
-        py::kw_only(), py::arg("learning_rate"), py::arg("beta_1"), py::arg("beta_2"), py::arg("epsilon"), py::arg("step"));
+        py::arg("learning_rate"), py::arg("beta_1"), py::arg("beta_2"), py::arg("epsilon"), py::arg("step"));
     m.def(
         "gather_rows",
         [](const py::object& source, const py::object& indices) {

@@ -10,29 +10,6 @@ namespace pyrnn {
 namespace PYRNN_ISA_NAMESPACE {
 namespace {
 
-template <class T>
-PYRNN_INLINE T sum_of(Vec<T> v) {
-    T sum = 0;
-    for (Index i = 0; i < kLanes<T>; ++i) sum += v[i];
-    return sum;
-}
-
-// Calls f(first, lanes) for each vector of a row: whole ones, then what is left.
-template <class T, class F>
-PYRNN_INLINE void for_vectors(Index n, F f) {
-    Index i = 0;
-    for (; i + kLanes<T> <= n; i += kLanes<T>) f(i, kLanes<T>);
-    if (i < n) f(i, n - i);
-}
-template <class T>
-PYRNN_INLINE Vec<T> some(const T* p, Index lanes) {
-    return lanes == kLanes<T> ? load(p) : load_partial(p, lanes);
-}
-template <class T>
-PYRNN_INLINE void put(T* p, Vec<T> v, Index lanes) {
-    lanes == kLanes<T> ? store(p, v) : store_partial(p, v, lanes);
-}
-
 // normal and factor may be null, where nothing is to be kept.
 template <class T>
 void layer_norm(const T* x, const T* gamma, const T* beta, T* y, T* normal, T* factor, Index rows, Index n, T epsilon) {

@@ -3,6 +3,7 @@
 #include "../cells/lstm.hpp"
 #include "../cells/simple_rnn.hpp"
 #include "layer_norm.hpp"
+#include "losses.hpp"
 #include "optim.hpp"
 #include "pool.hpp"
 
@@ -52,7 +53,7 @@ constexpr Kernels<T> kernels() {
 #include "../cells/cells.def"
 #undef PYRNN_CELL
             },
-            add_rows<T>, pool_forward<T>, pool_backward<T>, layer_norm<T>, layer_norm_backward<T>, sgd<T>, rmsprop<T>, adam<T>, fma_burst<T>,
+            add_rows<T>, pool_forward<T>, pool_backward<T>, layer_norm<T>, layer_norm_backward<T>, squared_error<T>, sgd<T>, rmsprop<T>, adam<T>, fma_burst<T>,
             read_burst<T>};
 }
 

@@ -105,6 +105,7 @@ def _is_table_of_numbers(value: Any) -> bool:
 
 
 _KINDS = {name: np.dtype(name) for name in ("float32", "float64")}
+_FLOATS = tuple(_KINDS.values())
 
 
 def is_float(value: Any, dtype: str) -> bool:
@@ -113,6 +114,15 @@ def is_float(value: Any, dtype: str) -> bool:
         return False
     flags = value.flags
     return flags.c_contiguous and flags.aligned
+
+
+def are_alike(one: Array, other: Array) -> bool:
+    """Whether both are arrays of one shape and dtype as `as_float` gives them."""
+    kind = one.dtype
+    if one.shape != other.shape or kind != other.dtype or kind not in _FLOATS:
+        return False
+    flags, others = one.flags, other.flags
+    return flags.c_contiguous and flags.aligned and others.c_contiguous and others.aligned
 
 
 def as_float(name: str, value: Any, dtype: str, *, allow_integers: bool = False) -> Array:
@@ -148,22 +158,27 @@ def make_batch(parts: Any, dtype: str, class_weight: Mapping[int, float] | None 
         parts = (parts,)
     if not 1 <= len(parts) <= 3:
         raise ValueError(f"a batch must be x, (x, y) or (x, y, sample_weight), got {len(parts)} parts")
-    x = _column(parts[0], as_float("x", parts[0], dtype))
-    y = None
-    if len(parts) > 1 and parts[1] is not None:
-        y = _column(parts[1], as_float("y", parts[1], dtype, allow_integers=True))
-    weight = None if len(parts) < 3 or parts[2] is None else as_float("sample_weight", parts[2], dtype)
+    given_x, y, weight = (*parts, None, None)[:3]
+    x = _column(given_x, as_float("x", given_x, dtype))
     if x.ndim == 0 or len(x) == 0:
         raise ValueError(f"x must hold at least one sample, got shape {x.shape}")
-    for name, array in (("y", y), ("sample_weight", weight)):
-        if array is not None and (array.ndim == 0 or len(array) != len(x)):
-            raise ValueError(f"{name} must have one row for each of the {len(x)} samples of x, got shape {array.shape}")
-    if y is not None and y.dtype.kind == "f" and math.isnan(np.vdot(y, y)):
-        raise ValueError("y holds NaN: remove or fill these samples first")
+    if y is not None:
+        y = _column(y, as_float("y", y, dtype, allow_integers=True))
+        _check_rows("y", y, x)
+        if y.dtype.kind == "f" and math.isnan(np.vdot(y, y)):
+            raise ValueError("y holds NaN: remove or fill these samples first")
+    if weight is not None:
+        weight = as_float("sample_weight", weight, dtype)
+        _check_rows("sample_weight", weight, x)
     if class_weight is not None and y is not None:
         by_class = class_weights(y, class_weight, dtype)
         weight = by_class if weight is None else weight * by_class.reshape((-1,) + (1,) * (weight.ndim - 1))
     return Batch(x, y, weight)
+
+
+def _check_rows(name: str, array: Array, x: Array) -> None:
+    if array.ndim == 0 or len(array) != len(x):
+        raise ValueError(f"{name} must have one row for each of the {len(x)} samples of x, got shape {array.shape}")
 
 
 def _column(given: Any, array: Array) -> Array:

@@ -54,11 +54,11 @@ class Adam(Optimizer):
             self.slots["momentum"],
             self.slots["velocity"],
             self.slots.get("velocity_hat"),
-            learning_rate=learning_rate,
-            beta_1=self.beta_1,
-            beta_2=self.beta_2,
-            epsilon=self.epsilon,
-            step=self.iterations + 1,
+            learning_rate,
+            self.beta_1,
+            self.beta_2,
+            self.epsilon,
+            self.iterations + 1,
         )
 
     def get_config(self) -> dict[str, Any]:

@@ -115,11 +115,11 @@ class Muon(Optimizer):
                 momentum.reshape(-1),
                 velocity.reshape(-1),
                 None,
-                learning_rate=learning_rate * self.adam_lr_ratio,
-                beta_1=self.adam_beta_1,
-                beta_2=self.adam_beta_2,
-                epsilon=self.epsilon,
-                step=self.iterations + 1,
+                learning_rate * self.adam_lr_ratio,
+                self.adam_beta_1,
+                self.adam_beta_2,
+                self.epsilon,
+                self.iterations + 1,
             )
 
     def _orthogonalize(self, matrix: Array) -> Array:

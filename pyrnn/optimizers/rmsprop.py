@@ -58,10 +58,10 @@ class RMSprop(Optimizer):
             self.slots["velocity"],
             self.slots.get("momentum"),
             self.slots.get("average_gradient"),
-            learning_rate=learning_rate,
-            rho=self.rho,
-            momentum_rate=self.momentum,
-            epsilon=self.epsilon,
+            learning_rate,
+            self.rho,
+            self.momentum,
+            self.epsilon,
         )
 
     def get_config(self) -> dict[str, Any]:

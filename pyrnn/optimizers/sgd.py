@@ -47,14 +47,7 @@ class SGD(Optimizer):
         return (("momentum",),) if self.momentum else ()
 
     def update(self, values: Array, gradients: Array, learning_rate: float) -> None:
-        backend.sgd_step(
-            values,
-            gradients,
-            self.slots.get("momentum"),
-            learning_rate=learning_rate,
-            momentum_rate=self.momentum,
-            nesterov=self.nesterov,
-        )
+        backend.sgd_step(values, gradients, self.slots.get("momentum"), learning_rate, self.momentum, self.nesterov)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "momentum": self.momentum, "nesterov": self.nesterov}

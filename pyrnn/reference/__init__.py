@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pyrnn.reference.activations import activation_backward, activation_forward
 from pyrnn.reference.convolution import conv1d_backward, conv1d_forward, dense_backward, dense_forward
+from pyrnn.reference.losses import squared_error
 from pyrnn.reference.normalization import layer_norm_backward, layer_norm_forward
 from pyrnn.reference.optimizers import adam_step, gather_rows, rmsprop_step, sgd_step
 from pyrnn.reference.pooling import pool1d_backward, pool1d_forward
@@ -35,4 +36,5 @@ __all__ = [
     "rnn_backward",
     "rnn_forward",
     "sgd_step",
+    "squared_error",
 ]

@@ -322,6 +322,18 @@ def test_optimizer_steps(draw: Any) -> None:
 
 
 @fuzz
+def test_squared_error(draw: Any) -> None:
+    dtype, shape = draw(DTYPES), tuple(draw(st.lists(st.sampled_from([0, 1, 3, 33, 260]), max_size=3)))
+    right = {"y_true": array(draw, shape, dtype), "y_pred": array(draw, shape, dtype)}
+    given = spoiled(draw, right)
+    found = call(_core.squared_error, given)
+    if is_same(right, given):
+        loss, gradient = reference.squared_error(*as_double(right).values())
+        agree(np.asarray(found[0], dtype), np.asarray(loss), max(1, right["y_true"].size))
+        agree(found[1], np.asarray(gradient), 1)
+
+
+@fuzz
 def test_gather_rows(draw: Any) -> None:
     dtype, rows = draw(DTYPES), draw(st.sampled_from([0, 1, 5, 40]))
     tail = tuple(draw(st.lists(st.sampled_from([0, 1, 3, 33]), max_size=2)))

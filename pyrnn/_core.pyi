@@ -89,11 +89,11 @@ def rnn_backward(
     need_dx: bool,
     workspace: Workspace,
     version: int | None,
-) -> tuple[Array | None, tuple[Array, ...]]:
+) -> tuple[Array | None, tuple[Array, ...] | None]:
     """Backpropagation through time for `rnn_forward`, given the same arguments and what it saved, which is used up.
 
     Overwrites d_kernel, d_recurrent_kernel and d_bias (shapes of the weights). Returns dx (B, T, F), or None unless
-    need_dx, and the gradients of the initial states, one (B, H) each.
+    need_dx, and the gradients of the initial states, one (B, H) each, or None if there were none.
     """
 
 def dense_forward(

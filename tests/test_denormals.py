@@ -59,11 +59,11 @@ def rnn(x: np.ndarray, dy: np.ndarray | None = None) -> list[np.ndarray]:
     if dy is None:
         return [y, *states]
     d_kernel, d_recurrent = np.zeros_like(kernel), np.zeros_like(recurrent)
-    dx, d_states = _core.rnn_backward(
+    dx, _ = _core.rnn_backward(
         "lstm", x, kernel, recurrent, None, saved, dy, d_final_state=None, d_kernel=d_kernel,
         d_recurrent_kernel=d_recurrent, d_bias=None, need_dx=True, workspace=workspace, **OPTIONS,
     )  # fmt: skip
-    return [dx, *d_states, d_kernel, d_recurrent]
+    return [dx, d_kernel, d_recurrent]
 
 
 def dense(x: np.ndarray) -> list[np.ndarray]:

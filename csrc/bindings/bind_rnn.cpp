@@ -217,13 +217,15 @@ py::tuple backward(const Rnn<T>& p, const py::tuple& saved, const py::object& d_
     g.d_recurrent_kernel = output<T>(d_recurrent_kernel, "d_recurrent_kernel", {p.units, width}, "of recurrent_kernel");
     g.d_bias = output<T>(d_bias, "d_bias", cell.bias_rows == 2 ? Shape{2, width} : Shape{width}, "of bias", true);
     const py::object dx = new_array({p.batch, p.steps, p.features}, need_dx, g.dx, workspace);
-    const py::object d_initial = new_array(one, true, g.d_initial_state, workspace);
-    const py::object d_carry = new_array(one, cell.states == 2, g.d_initial_carry, workspace);
+    const bool begins = p.initial_state || p.initial_carry;
+    const py::object d_initial = new_array(one, begins, g.d_initial_state, workspace);
+    const py::object d_carry = new_array(one, begins && cell.states == 2, g.d_initial_carry, workspace);
     {
         py::gil_scoped_release release;
         Borrowed ws(workspace);
         rnn_backward(p, kept, g, *ws);
     }
+    if (!begins) return py::make_tuple(dx, py::none());
     return py::make_tuple(dx, states_tuple(d_initial, d_carry));
 }
 

@@ -319,7 +319,7 @@ void rnn_backward(const Rnn<T>& p, const RnnKept<T>& kept, const RnnGradients<T>
         q.scale_copies = p.state_copies, q.scale_copy = p.batch * h;
         q.ut_panels = panels.ut, q.candidate_t_panels = panels.candidate_t;
         q.reset_states = reset_states ? reset_states + block.task_row * entering_row : nullptr, q.reset_row = entering_row;
-        if (part.first == 0) q.d_initial_state = g.d_initial_state + b * h;
+        if (part.first == 0 && g.d_initial_state) q.d_initial_state = g.d_initial_state + b * h;
         if (part.first == 0 && g.d_initial_carry) q.d_initial_carry = g.d_initial_carry + b * h;
         q.scratch = scratch + block.index * scratch_rows;
         q.activation = p.activation, q.recurrent_activation = p.recurrent_activation;

@@ -251,7 +251,7 @@ def rnn_backward(
     need_dx: bool,
     workspace: object,
     version: int | None,
-) -> tuple[Array | None, tuple[Array, ...]]:
+) -> tuple[Array | None, tuple[Array, ...] | None]:
     kind = _cell(cell, x, kernel, recurrent_kernel, activation, recurrent_activation)
     w, walked = saved
     rec, candidate = recurrent_activation or "", kind.gates - 1
@@ -290,4 +290,5 @@ def rnn_backward(
     d_recurrent_kernel[...] = np.concatenate(du, axis=1)
     if d_bias is not None:
         d_bias[...] = db.reshape(d_bias.shape)
-    return dx if need_dx else None, tuple(each.astype(x.dtype) for each in d)
+    d_initial = None if initial_state is None else tuple(each.astype(x.dtype) for each in d)
+    return dx if need_dx else None, d_initial

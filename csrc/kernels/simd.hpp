@@ -43,7 +43,12 @@ template <class T>
 PYRNN_INLINE void store(T* p, Vec<T> v) {
     *reinterpret_cast<typename VecOf<T>::InMemory*>(p) = v;
 }
-// The first n lanes, all of them if n > P and none if n <= 0; what is not loaded is 0. They stand at the end of every tile, and
+template <class T>
+PYRNN_INLINE Vec<T> splat(T x) {
+    return x - Vec<T>{};  // keeps the sign of -0.0
+}
+
+// The first n lanes, all of them if n > P and none if n <= 0; what is not loaded is 0, or `other`. They stand at the end of every tile, and
 // a tile is held in registers only if all that touches it is unrolled, so their code must be short: the empty asm keeps loops
 // from being vectorized.
 #if defined(__AVX512F__) && PYRNN_VECTOR_BYTES == 64
@@ -58,6 +63,12 @@ PYRNN_INLINE Vec<float> load_partial(const float* p, Index n) { return __builtin
 PYRNN_INLINE Vec<double> load_partial(const double* p, Index n) {
     return __builtin_ia32_loadupd512_mask(p, Vec<double>{}, static_cast<unsigned char>(first_lanes(n)));
 }
+PYRNN_INLINE Vec<float> load_or(const float* p, Index n, float other) {
+    return __builtin_ia32_loadups512_mask(p, splat(other), first_lanes(n));
+}
+PYRNN_INLINE Vec<double> load_or(const double* p, Index n, double other) {
+    return __builtin_ia32_loadupd512_mask(p, splat(other), static_cast<unsigned char>(first_lanes(n)));
+}
 #else
 template <class T>
 PYRNN_INLINE void store_partial(T* p, Vec<T> v, Index n) {
@@ -69,20 +80,20 @@ PYRNN_INLINE void store_partial(T* p, Vec<T> v, Index n) {
     }
 }
 template <class T>
-PYRNN_INLINE Vec<T> load_partial(const T* p, Index n) {
-    T lanes[kLanes<T>] = {};
+PYRNN_INLINE Vec<T> load_or(const T* p, Index n, T other) {
+    T lanes[kLanes<T>];
+    store(lanes, splat(other));
     for (Index i = 0; i < n && i < kLanes<T>; ++i) {
         lanes[i] = p[i];
         __asm__ volatile("");
     }
     return load(lanes);
 }
-#endif
 template <class T>
-PYRNN_INLINE Vec<T> splat(T x) {
-    return x - Vec<T>{};  // keeps the sign of -0.0
+PYRNN_INLINE Vec<T> load_partial(const T* p, Index n) {
+    return load_or(p, n, T(0));
 }
-
+#endif
 // v, rounded before it is used: keeps a product out of a fused multiply-add. Of a b + c d the compiler may fuse either
 // product, and not the same in every tile; results would then depend on how rows are cut.
 template <class T>
@@ -229,10 +240,11 @@ PYRNN_INLINE Several<T, N> reciprocal(const Several<T, N>& b) {
 }
 
 // Rows of any length.
+// The sum of the lanes, of a vector that is 0 from lane n on.
 template <class T>
-PYRNN_INLINE T sum_of(Vec<T> v) {
+PYRNN_INLINE T sum_of(Vec<T> v, Index n = kLanes<T>) {
     T sum = 0;
-    for (Index i = 0; i < kLanes<T>; ++i) sum += v[i];
+    for (Index i = 0; i < kLanes<T> && i < n; ++i) sum += v[i];
     return sum;
 }
 

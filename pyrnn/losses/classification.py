@@ -62,26 +62,18 @@ class BinaryCrossentropy(_CrossEntropy, Elementwise):
         return values, (p - y_true) / (p * (1 - p)) * ((y_pred >= low) & (y_pred <= high))
 
 
-def _log_probabilities(y_pred: Array, from_logits: bool) -> tuple[Array, Array, Array]:
-    """(log p, p, where p was not cut) of classes along the last axis."""
-    with_classes(y_pred)
-    if from_logits:
-        shifted = y_pred - y_pred.max(axis=-1, keepdims=True)
-        log_p = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-        return log_p, np.exp(log_p), np.ones(y_pred.shape, bool)
-    p = y_pred / y_pred.sum(axis=-1, keepdims=True)
+def _probabilities(y_pred: Array) -> tuple[Array, Array, Array, Array]:
+    """(p, sums that it was divided by, p cut, where it was not) of classes along the last axis."""
+    total = with_classes(y_pred).sum(axis=-1, keepdims=True)
+    p = y_pred / total
     low, high = y_pred.dtype.type(EPSILON), y_pred.dtype.type(1 - EPSILON)
-    cut = np.clip(p, low, high)
-    return np.log(cut), cut, (p >= low) & (p <= high)
+    return p, total, np.clip(p, low, high), (p >= low) & (p <= high)
 
 
-def _class_gradient(target: Array, y_pred: Array, p: Array, inside: Array, from_logits: bool) -> Array:
-    """Derivative of -sum(target * log p) by y_pred."""
-    if from_logits:
-        return np.asarray(p * target.sum(axis=-1, keepdims=True) - target)
-    total = y_pred.sum(axis=-1, keepdims=True)
-    by_p = np.where(inside, -target / p, 0)
-    return np.asarray((by_p - (by_p * (y_pred / total)).sum(axis=-1, keepdims=True)) / total)
+def _shifted(y_pred: Array) -> Array:
+    """Logits less the largest of each row."""
+    shifted: Array = y_pred - with_classes(y_pred).max(axis=-1, keepdims=True)
+    return shifted
 
 
 class CategoricalCrossentropy(_CrossEntropy):
@@ -101,8 +93,55 @@ class CategoricalCrossentropy(_CrossEntropy):
 
     def of_classes(self, target: Array, y_pred: Array) -> tuple[Array, Array]:
         """Values and gradient where the classes stand along the last axis."""
-        log_p, p, inside = _log_probabilities(y_pred, self.from_logits)
-        return -(target * log_p).sum(axis=-1), _class_gradient(target, y_pred, p, inside, self.from_logits)
+        if self.from_logits:
+            log_p = _shifted(y_pred)
+            gradient = np.exp(log_p)
+            total = gradient.sum(axis=-1, keepdims=True)
+            log_p -= np.log(total)
+            gradient *= target.sum(axis=-1, keepdims=True) / total
+            gradient -= target
+        else:
+            p, total, cut, inside = _probabilities(y_pred)
+            log_p = np.log(cut)
+            gradient = np.where(inside, -target / cut, 0)
+            p *= gradient
+            gradient -= p.sum(axis=-1, keepdims=True)
+            gradient /= total
+        log_p *= target
+        return -log_p.sum(axis=-1), gradient
+
+
+def _sparse_probabilities(y_pred: Array, of_truth: Array, kept: Array | None) -> tuple[Array, Array]:
+    """(-log p of the truth, gradient) of rows of classes; `of_truth`: where in them the true ones stand."""
+    total = y_pred.sum(axis=-1)
+    p = y_pred.reshape(-1)[of_truth] / total
+    low, high = y_pred.dtype.type(EPSILON), y_pred.dtype.type(1 - EPSILON)
+    cut = np.clip(p, low, high)
+    counts = (p >= low) & (p <= high)
+    values = -np.log(cut)
+    if kept is not None:
+        values, counts = np.where(kept, values, 0), counts & kept
+    by_p = np.where(counts, -1 / cut, 0) / total
+    by_total = by_p * p
+    gradient = np.repeat(-by_total, y_pred.shape[-1])
+    gradient[of_truth] = by_p - by_total
+    return values, gradient
+
+
+def _sparse_logits(y_pred: Array, of_truth: Array, kept: Array | None) -> tuple[Array, Array]:
+    """The same from logits."""
+    shifted = _shifted(y_pred)
+    log_p = shifted.reshape(-1)[of_truth]
+    slopes = np.exp(shifted, out=shifted)
+    total = slopes.sum(axis=-1, keepdims=True)
+    values = np.log(total[:, 0]) - log_p
+    slopes /= total
+    gradient = slopes.reshape(-1)
+    gradient[of_truth] -= 1
+    if kept is not None:
+        values = np.where(kept, values, 0)
+        slopes *= kept[:, None]
+    return values, gradient
 
 
 class SparseCategoricalCrossentropy(Loss):
@@ -137,15 +176,14 @@ class SparseCategoricalCrossentropy(Loss):
         kept = None if self.ignore_class is None else labels != self.ignore_class
         if kept is not None:
             labels = np.where(kept, labels, 0)
-        if labels.size and (labels.min() < 0 or labels.max() >= classes):
+        if labels.size and labels.view(np.uint64).max() >= classes:  # a negative one is large there
             raise ValueError(f"y_true must lie in 0..{classes - 1}, got {labels.min()}..{labels.max()}")
-        target = (labels[..., None] == np.arange(classes)).astype(y_pred.dtype)
-        if kept is not None:
-            target *= kept[..., None]
-        log_p, p, inside = _log_probabilities(y_pred, self.from_logits)
-        values = -np.where(target != 0, log_p, 0).sum(axis=-1)  # another class may be at -inf
-        gradient = _class_gradient(target, y_pred, p, inside, self.from_logits)
-        return values, gradient if self.axis == -1 else np.moveaxis(gradient, -1, self.axis)
+        rows = y_pred.reshape(-1, classes)
+        of_truth = labels.reshape(-1) + np.arange(0, rows.size, classes)
+        of_rows = _sparse_logits if self.from_logits else _sparse_probabilities
+        values, slopes = of_rows(rows, of_truth, None if kept is None else kept.reshape(-1))
+        gradient = slopes.reshape(y_pred.shape)
+        return values.reshape(labels.shape), gradient if self.axis == -1 else np.moveaxis(gradient, -1, self.axis)
 
     def counted(self, y_true: Array, values: Array) -> Array | None:
         return None if self.ignore_class is None else self._labels(y_true, values.ndim + 1) != self.ignore_class
@@ -228,13 +266,12 @@ class CategoricalFocalCrossentropy(CategoricalCrossentropy):
     def of_classes(self, target: Array, y_pred: Array) -> tuple[Array, Array]:
         kind = y_pred.dtype.type
         given = _softmax(y_pred) if self.from_logits else y_pred
-        log_p, p, inside = _log_probabilities(given, False)
-        rest = 1 - p
+        share, total, p, inside = _probabilities(given)
+        log_p, rest = np.log(p), 1 - p
         factor = kind(self.alpha) * rest ** kind(self.gamma)
         factor_slope = -kind(self.alpha * self.gamma) * rest ** kind(self.gamma - 1)
         by_p = np.where(inside, -target * (factor / p + factor_slope * log_p), 0)
-        total = given.sum(axis=-1, keepdims=True)
-        gradient = (by_p - (by_p * (given / total)).sum(axis=-1, keepdims=True)) / total
+        gradient = (by_p - (by_p * share).sum(axis=-1, keepdims=True)) / total
         if self.from_logits:
             gradient = given * (gradient - (gradient * given).sum(axis=-1, keepdims=True))
         return -(target * factor * log_p).sum(axis=-1), gradient

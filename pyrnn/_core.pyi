@@ -238,6 +238,9 @@ def adam_step(
 def gather_rows(source: Array, indices: NDArray[np.int64]) -> Array:
     """source[indices] along axis 0, for any C-contiguous float32 or float64 array; IndexError when out of range."""
 
+def scatter_rows(target: Array, indices: NDArray[np.int64], source: Array) -> None:
+    """target[...] = 0, then target[indices[i]] += source[i] for every i in turn; IndexError when out of range."""
+
 class Stream32:
     """A stack of layers walked one time step at a time, in float32; weights are copied when a layer is added.
 

@@ -70,6 +70,9 @@ if TYPE_CHECKING:
         rnn_forward as rnn_forward,
     )
     from pyrnn._core import (
+        scatter_rows as scatter_rows,
+    )
+    from pyrnn._core import (
         sgd_step as sgd_step,
     )
     from pyrnn._core import (
@@ -95,6 +98,7 @@ OPERATIONS = (
     "rmsprop_step",
     "rnn_backward",
     "rnn_forward",
+    "scatter_rows",
     "sgd_step",
     "squared_error",
 )

@@ -94,6 +94,12 @@ def sgd(gradients: np.ndarray) -> list[np.ndarray]:
     return [weights]
 
 
+def scattered(x: np.ndarray) -> list[np.ndarray]:
+    target = np.empty_like(x)
+    _core.scatter_rows(target, np.arange(len(x)), x)
+    return [target]
+
+
 def stream(x: np.ndarray) -> list[np.ndarray]:
     made = _core.Stream32(len(x), F)
     made.add_recurrent("lstm", numbers(F, 4 * H), numbers(H, 4 * H, seed=1), None, "tanh", "sigmoid")
@@ -121,6 +127,7 @@ FLUSHED: dict[str, tuple[Callable[[np.ndarray], list[np.ndarray]], tuple[int, ..
 EXACT: dict[str, tuple[Callable[[np.ndarray], list[np.ndarray]], tuple[int, ...]]] = {
     "activation_forward": (lambda x: [_core.activation_forward(x, "relu")], (B, F)),
     "tanh": (lambda x: [_core.activation_forward(x, "tanh")], (B, F)),
+    "scatter_rows": (scattered, (B, F)),
     "gather_rows": (lambda x: [_core.gather_rows(x, np.arange(len(x)))], (B, F)),
     "pool1d_forward": (
         lambda x: [_core.pool1d_forward(x, mode="max", pool_size=1, strides=1, padding="valid")],

@@ -226,6 +226,20 @@ def test_gather_rows() -> None:
         _core.gather_rows(source, np.array([0, 200]))
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("tail", [(), (1,), (33,), (2, 3)])
+def test_scatter_rows(tail: tuple[int, ...], dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    rows, source = rng.integers(0, 7, 50), rng.standard_normal((50, *tail))
+
+    def run(module: Any, kind: str) -> dict[str, Any]:
+        target = np.full((7, *tail), np.nan, kind)
+        module.scatter_rows(target, rows, source.astype(kind))
+        return {"target": target}
+
+    compare(run(_core, dtype), run(reference, "float64"), 50)
+
+
 def test_read_only_gradients_are_refused() -> None:
     x, w = np.zeros((2, 3)), np.zeros((3, 4))
     ws = _core.Workspace()

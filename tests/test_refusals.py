@@ -82,6 +82,16 @@ OPERATIONS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "pool-rank": (lambda: pool(X[0]), ValueError, r"x must have shape \(B, T, C\)"),
     "loss-shapes": (lambda: backend.squared_error(zeros(3, 1), zeros(3)), ValueError, "y_pred must have shape"),
     "adam-step": (lambda: adam(0), ValueError, "step must be at least 1, got 0"),
+    "scatter": (
+        lambda: backend.scatter_rows(zeros(3, 2), np.array([0, -1]), zeros(2, 2)),
+        IndexError,
+        r"indices must lie in 0\.\.2, got",
+    ),
+    "scatter-shape": (
+        lambda: backend.scatter_rows(zeros(3, 2), np.array([0]), zeros(2, 2)),
+        ValueError,
+        "source must have shape",
+    ),
     "gather": (
         lambda: backend.gather_rows(zeros(3, 2), np.array([0, 3])),
         IndexError,

@@ -1,6 +1,7 @@
-// Activations and the squared error on whole arrays, optimizer steps on flat vectors, gathering rows.
+// Activations and the squared error on whole arrays, optimizer steps on flat vectors, gathering and scattering of rows.
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <numeric>
 #include <vector>
 
@@ -128,34 +129,60 @@ T* piece(T* vector, Index first) {
     return vector ? vector + first : nullptr;
 }
 
-template <class T>
-py::object gather(const py::array& source, const py::object& indices) {
+// Row numbers (N,), each below `rows`.
+struct RowNumbers { const std::int64_t* at; Index count; };
+RowNumbers row_numbers(const py::object& indices, Index rows) {
     const py::array ia = array_of(indices, "indices");
     require_rank(ia, 1, "indices", "(N,)");
     const Index count = ia.shape(0);
     const std::int64_t* at = pointer<std::int64_t>(indices, "indices", {count}, "(N,)");
-    Shape shape = shape_of(source);
-    const T* from = pointer<T>(source, "source", shape, "of source");
-    if (shape.empty()) throw py::value_error("source must have at least one dimension");
-    const Index rows = shape[0];
-    Index length = 1;
-    for (std::size_t i = 1; i < shape.size(); ++i) length *= shape[i];
     for (Index i = 0; i < count; ++i)
         if (at[i] < 0 || at[i] >= rows)
             throw py::index_error("indices must lie in 0.." + std::to_string(rows - 1) + ", got " + std::to_string(at[i]));
-    shape[0] = count;
+    return {at, count};
+}
+
+Index row_length(const Shape& shape) {
+    return std::accumulate(shape.begin() + 1, shape.end(), Index{1}, std::multiplies<>());
+}
+
+template <class T>
+py::object gather(const py::array& source, const py::object& indices) {
+    Shape shape = shape_of(source);
+    const T* from = pointer<T>(source, "source", shape, "of source");
+    if (shape.empty()) throw py::value_error("source must have at least one dimension");
+    const RowNumbers rows = row_numbers(indices, shape[0]);
+    const Index length = row_length(shape);
+    shape[0] = rows.count;
     py::array_t<T> out(shape);
     T* to = data_of(out);
     {
         py::gil_scoped_release release;
         constexpr Index kTaskBytes = Index{1} << 17;
         const Index task = kTaskBytes / (length * static_cast<Index>(sizeof(T)) + 1) + 1;
-        parallel_for((count + task - 1) / task, [&](Index part) {
-            for (Index i = part * task; i < (part + 1) * task && i < count; ++i)
-                std::memcpy(to + i * length, from + at[i] * length, static_cast<std::size_t>(length) * sizeof(T));
+        parallel_for((rows.count + task - 1) / task, [&](Index part) {
+            for (Index i = part * task; i < (part + 1) * task && i < rows.count; ++i)
+                std::memcpy(to + i * length, from + rows.at[i] * length, static_cast<std::size_t>(length) * sizeof(T));
         });
     }
     return out;
+}
+
+template <class T>
+void scatter(const py::array& target, const py::object& indices, const py::object& source) {
+    Shape shape = shape_of(target);
+    T* to = output<T>(target, "target", shape, "of target");
+    if (shape.empty()) throw py::value_error("target must have at least one dimension");
+    const RowNumbers rows = row_numbers(indices, shape[0]);
+    const Index length = row_length(shape), all = shape[0] * length;
+    shape[0] = rows.count;
+    const T* from = pointer<T>(source, "source", shape, "(indices, ...)");
+    py::gil_scoped_release release;
+    std::memset(to, 0, static_cast<std::size_t>(all) * sizeof(T));
+    for (Index i = 0; i < rows.count; ++i, from += length) {
+        T* row = to + rows.at[i] * length;
+        for (Index j = 0; j < length; ++j) row[j] += from[j];
+    }
 }
 
 }  // namespace
@@ -248,6 +275,13 @@ void bind_pointwise(py::module_& m) {
             return is_double(a, "source") ? gather<double>(a, indices) : gather<float>(a, indices);
         },
         py::arg("source"), py::arg("indices"));
+    m.def(
+        "scatter_rows",
+        [](const py::object& target, const py::object& indices, const py::object& source) {
+            const py::array a = array_of(target, "target");
+            is_double(a, "target") ? scatter<double>(a, indices, source) : scatter<float>(a, indices, source);
+        },
+        py::arg("target"), py::arg("indices"), py::arg("source"));
 }
 
 }  // namespace pyrnn

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pyrnn import constraints, initializers, regularizers
+from pyrnn import backend, constraints, initializers, regularizers
 from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array
 from pyrnn.layers.base import Array, Layer, Shape
@@ -118,12 +118,8 @@ class Embedding(Layer):
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
         """Adds each row of dy to its row of the table's gradient; dx is 0, since ids jump from one to the next."""
         ids = self._take_saved()
-        gradient = self.embeddings.gradient
-        gradient[...] = 0
-        if ids.size:
-            order = np.argsort(ids.ravel(), kind="stable")
-            rows, starts = np.unique(ids.ravel()[order], return_index=True)
-            gradient[rows] = np.add.reduceat(dy.reshape(ids.size, self.output_dim)[order], starts, axis=0)
+        rows = np.ascontiguousarray(dy, self.dtype).reshape(ids.size, self.output_dim)
+        backend.scatter_rows(self.embeddings.gradient, ids.ravel().astype(np.int64, copy=False), rows)
         return np.zeros(ids.shape, dy.dtype) if need_dx else None
 
     @checked(mask=None)

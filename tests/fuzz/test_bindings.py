@@ -348,6 +348,26 @@ def test_gather_rows(draw: Any) -> None:
 
 
 @fuzz
+def test_scatter_rows(draw: Any) -> None:
+    dtype, rows = draw(DTYPES), draw(st.sampled_from([0, 1, 5, 40]))
+    tail = tuple(draw(st.lists(st.sampled_from([0, 1, 3, 33]), max_size=2)))
+    indices = draw(st.lists(st.one_of(st.integers(-1, 40), st.sampled_from([2**62, -(2**63)])), max_size=20))
+    right = {
+        "target": np.ones((rows, *tail), dtype), "indices": np.array(indices, np.int64),
+        "source": array(draw, (len(indices), *tail), dtype),
+    }  # fmt: skip
+    given = spoiled(draw, right)
+    call(_core.scatter_rows, given)
+    if is_same(right, given):
+        if all(0 <= index < rows for index in indices):
+            expected = np.zeros((rows, *tail))
+            np.add.at(expected, right["indices"], right["source"].astype("float64"))
+            agree(right["target"], expected, 20)
+        else:
+            assert (right["target"] == 1).all()
+
+
+@fuzz
 def test_streams(draw: Any) -> None:
     dtype = draw(DTYPES)
     kind = "Stream32" if dtype == "float32" else "Stream64"

@@ -399,7 +399,7 @@ void pack_gates_t(T* panels, const T* w, Index rows, Index units, Index gates, I
 // do not depend on how columns are cut.
 template <int kCols, class T>
 PYRNN_INLINE void add_columns(T* sum, const T* rows, Index ld, Index count, Index sequence, Index sequences) {
-    constexpr int kChains = 8;
+    constexpr int kChains = 4;
     Vec<T> acc[kChains][kCols] = {};
     for (Index s = 0; s < sequences; ++s, rows += sequence) {
         Index r = 0;
@@ -424,6 +424,7 @@ PYRNN_INLINE void add_columns(T* sum, const T* rows, Index ld, Index count, Inde
 template <class T>
 void add_rows(T* sum, const T* rows, Index ld, Index count, Index sequence, Index sequences, Index np) {
     Index i = 0;
+    for (; i + 4 * kLanes<T> <= np; i += 4 * kLanes<T>) add_columns<4>(sum + i, rows + i, ld, count, sequence, sequences);
     for (; i + 2 * kLanes<T> <= np; i += 2 * kLanes<T>) add_columns<2>(sum + i, rows + i, ld, count, sequence, sequences);
     for (; i < np; i += kLanes<T>) add_columns<1>(sum + i, rows + i, ld, count, sequence, sequences);
 }

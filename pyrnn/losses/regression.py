@@ -27,7 +27,7 @@ class MeanSquaredError(Elementwise):
     ) -> tuple[float, Array]:
         if (
             sample_weight is None and mask is None and type(self) is MeanSquaredError and self.reduction in MEANS
-            and isinstance(y_true, np.ndarray) and are_alike(y_true, y_pred)
+            and type(y_true) is np.ndarray and are_alike(y_true, y_pred)
         ):  # fmt: skip
             return backend.squared_error(y_true, y_pred)  # what most models of time series are trained with
         return super().value_and_gradient(y_true, y_pred, sample_weight, mask)

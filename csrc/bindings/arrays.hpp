@@ -21,8 +21,8 @@ public:
     Shape() = default;
     Shape(const Shape& other) : Shape(other.begin(), other.end()) {}
     Shape& operator=(const Shape& other) {
+        if (this != &other) std::copy(other.begin(), other.end(), lengths_);
         size_ = other.size_;
-        std::copy(other.begin(), other.end(), lengths_);
         return *this;
     }
     Shape(std::initializer_list<Index> lengths) : Shape(lengths.begin(), lengths.end()) {}

@@ -351,7 +351,7 @@ PYRNN_INLINE void softmax_row(const T* z, T* y, Index n, bool logarithm) {
     Vec<T> tops = splat(kNothing), sums = {};
     for_vectors<T>(n, [&](Index i, Index lanes) __attribute__((always_inline)) {
         const Vec<T> v = load_or(z + i, lanes, kNothing);
-        tops = (v > tops) | (v != v) ? v : tops;
+        tops = ((v > tops) | (v != v)) ? v : tops;
     });
     T top = tops[0];
     for (Index i = 1; i < kLanes<T> && i < n; ++i) top = tops[i] > top || tops[i] != tops[i] ? tops[i] : top;

@@ -7,12 +7,10 @@ are spoiled.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import strategies as st
 from kernel_checks import ACTIVATIONS
 from tolerance import assert_close
@@ -435,90 +433,3 @@ def test_threads_and_measures(draw: Any) -> None:
         call(_core.read_bandwidth, {"bytes": value})
     assert (call(_core.usable_cores, {"root": value}) or 1) >= 1
     call(_core.fma_peak, {"dtype": draw(st.sampled_from([None, 3, "float16", "\0", b"float32", "Float32"]))})
-
-
-class Anew:
-    """A sequence that makes its arrays at each look."""
-
-    def __init__(self, *shapes: tuple[int, ...]) -> None:
-        self.shapes = shapes
-
-    def __len__(self) -> int:
-        return len(self.shapes)
-
-    def __getitem__(self, index: int) -> np.ndarray:
-        return np.full(self.shapes[index], 0.5, np.float32)
-
-
-# What fuzzing and reading found.
-
-
-def test_arrays_of_a_sequence_are_held() -> None:
-    stream = _core.Stream32(3, 4)
-    stream.add_recurrent("lstm", np.ones((4, 20), np.float32), np.ones((5, 20), np.float32), None, "tanh", "sigmoid")
-    for _ in range(50):
-        stream.set_states(Anew((3, 5), (3, 5)))
-        assert all((state == 0.5).all() for state in stream.states())
-
-
-@pytest.mark.parametrize("size", [1, 2, 3, 4])
-def test_bandwidth_of_a_few_bytes(size: int) -> None:
-    assert _core.read_bandwidth(size) > 0  # a division by 0 ended the process
-
-
-@pytest.mark.parametrize("size", [0, -1, 2**33, 2**62])
-def test_bandwidth_of_too_many_bytes(size: int) -> None:
-    with pytest.raises(ValueError, match="bytes must lie in"):
-        _core.read_bandwidth(size)
-
-
-def test_byte_orders_and_addresses() -> None:
-    x = np.arange(4, dtype=np.float32).reshape(1, 4)
-    for kind, other in itertools.product(["swapped", "misaligned", "fortran", "strided"], [x, x[0]]):
-        stream = _core.Stream32(1, 4)
-        stream.add_activation("linear")
-        assert np.array_equal(stream.step(BAD_ARRAYS[kind](other))[0], x[0]), kind
-    for kind in ("swapped", "misaligned"):
-        with pytest.raises(REFUSALS):
-            _core.activation_forward(BAD_ARRAYS[kind](x), "tanh")
-
-
-@pytest.mark.parametrize("kind", [_core.Stream32, _core.Stream64])
-def test_lists_are_steps_too(kind: Any) -> None:
-    stream = kind(1, 2)
-    stream.add_activation("linear")
-    assert stream.step([[1, 2]]).tolist() == stream.step([1.0, 2.0]).tolist() == [[1.0, 2.0]]  # Stream64 refused them
-
-
-def test_a_wrong_kind_is_no_runtime_error() -> None:
-    x, w = np.ones((2, 3, 4), np.float32), np.ones((4, 8), np.float32)
-    stream = _core.Stream32(1, 4)
-    with pytest.raises(TypeError, match="rows must be an integer"):
-        stream.reset(["a"])
-    with pytest.raises(TypeError, match="recurrent_activation must be a name"):
-        stream.add_recurrent("lstm", w, np.ones((2, 8), np.float32), None, "tanh", 3)  # type: ignore[arg-type]
-    options: dict[str, Any] = {"activation": "tanh", "training": False, "workspace": _core.Workspace()}
-    with pytest.raises(TypeError, match="version must be an integer"):
-        _core.dense_forward(x, w, None, version="new", **options)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="version must fit into 64 bits"):
-        _core.dense_forward(x, w, None, version=2**70, **options)
-
-
-def test_sizes_do_not_overflow() -> None:
-    with pytest.raises(ValueError, match="batch must be at most"):
-        _core.Stream32(2**62, 4)
-    with pytest.raises(ValueError, match="batch must be at most"):
-        _core.Stream64(2**31 - 1, 2**31 - 1)
-    x, w = np.ones((1, 3, 1), np.float32), np.ones((2, 1, 1), np.float32)
-    options: dict[str, Any] = {
-        "activation": "linear",
-        "training": False,
-        "workspace": _core.Workspace(),
-        "version": None,
-    }
-    for strides, dilation, word in ((2**62, 1, "strides"), (1, 2**62, "dilation_rate"), (1, 2**30, "dilation_rate")):
-        for padding in ("same", "causal"):
-            with pytest.raises(ValueError, match=word):
-                _core.conv1d_forward(x, w, None, strides=strides, padding=padding, dilation_rate=dilation, **options)
-    with pytest.raises(ValueError, match="strides"):
-        _core.pool1d_forward(x, mode="max", pool_size=1, strides=2**63 - 1, padding="same")

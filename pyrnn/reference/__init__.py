@@ -6,9 +6,10 @@ from pyrnn.reference.activations import activation_backward, activation_forward
 from pyrnn.reference.convolution import conv1d_backward, conv1d_forward, dense_backward, dense_forward
 from pyrnn.reference.losses import squared_error
 from pyrnn.reference.normalization import layer_norm_backward, layer_norm_forward
-from pyrnn.reference.optimizers import adam_step, gather_rows, rmsprop_step, scatter_rows, sgd_step
+from pyrnn.reference.optimizers import adam_step, rmsprop_step, sgd_step
 from pyrnn.reference.pooling import pool1d_backward, pool1d_forward
 from pyrnn.reference.recurrent import rnn_backward, rnn_forward
+from pyrnn.reference.rows import gather_rows, scatter_rows
 from pyrnn.reference.streaming import Stream32, Stream64
 
 

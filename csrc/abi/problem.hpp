@@ -146,7 +146,7 @@ struct RnnBackward {
     const T *ut_panels, *candidate_t_panels;  // U^T, its rows in the order of a row of gates
     T* reset_states;                          // (rows, T, H): r * h_{t-1}, for the candidate's dU; or null
     Index reset_row;
-    T *d_initial_state, *d_initial_carry;     // (rows, H); null where an earlier part follows
+    T *d_initial_state, *d_initial_carry;     // (rows, H); null where not wanted, or an earlier part follows
     T* scratch;                               // scratch_size(rows, Hp)
     Activation activation, recurrent_activation;
     bool streamed;  // as in forward

@@ -217,7 +217,7 @@ py::tuple backward(const Rnn<T>& p, const py::tuple& saved, const py::object& d_
     g.d_recurrent_kernel = output<T>(d_recurrent_kernel, "d_recurrent_kernel", {p.units, width}, "of recurrent_kernel");
     g.d_bias = output<T>(d_bias, "d_bias", cell.bias_rows == 2 ? Shape{2, width} : Shape{width}, "of bias", true);
     const py::object dx = new_array({p.batch, p.steps, p.features}, need_dx, g.dx, workspace);
-    const bool begins = p.initial_state || p.initial_carry;
+    const bool begins = p.initial_state || p.initial_carry;  // from states whose gradients can be of use
     const py::object d_initial = new_array(one, begins, g.d_initial_state, workspace);
     const py::object d_carry = new_array(one, begins && cell.states == 2, g.d_initial_carry, workspace);
     {

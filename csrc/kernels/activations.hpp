@@ -347,7 +347,7 @@ inline T scalar_derivative(Activation kind, T y, T z) {
 template <class T>
 PYRNN_INLINE void softmax_row(const T* z, T* y, Index n, bool logarithm) {
     constexpr T kNothing = -std::numeric_limits<T>::infinity();
-    const auto exponentials = [](Vec<T> v, T top) { return vector_exp(Several<T, 1>{{v - top}}).v[0]; };
+    const auto exponential = [](Vec<T> v, T top) { return vector_exp(Several<T, 1>{{v - top}}).v[0]; };
     Vec<T> tops = splat(kNothing), sums = {};
     for_vectors<T>(n, [&](Index i, Index lanes) __attribute__((always_inline)) {
         const Vec<T> v = load_or(z + i, lanes, kNothing);
@@ -356,7 +356,7 @@ PYRNN_INLINE void softmax_row(const T* z, T* y, Index n, bool logarithm) {
     T top = tops[0];
     for (Index i = 1; i < kLanes<T> && i < n; ++i) top = tops[i] > top || tops[i] != tops[i] ? tops[i] : top;
     for_vectors<T>(n, [&](Index i, Index lanes) __attribute__((always_inline)) {
-        const Vec<T> e = exponentials(load_or(z + i, lanes, kNothing), top);
+        const Vec<T> e = exponential(load_or(z + i, lanes, kNothing), top);
         sums += e;
         if (!logarithm) put(y + i, e, lanes);
     });

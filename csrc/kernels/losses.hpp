@@ -1,4 +1,4 @@
-// Losses of which a training step costs little else.
+// The loss that most models of numbers are trained with, value and gradient in one pass.
 #pragma once
 
 #include "simd.hpp"

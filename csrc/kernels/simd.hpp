@@ -48,9 +48,9 @@ PYRNN_INLINE Vec<T> splat(T x) {
     return x - Vec<T>{};  // keeps the sign of -0.0
 }
 
-// The first n lanes, all of them if n > P and none if n <= 0; what is not loaded is 0, or `other`. They stand at the end of every tile, and
-// a tile is held in registers only if all that touches it is unrolled, so their code must be short: the empty asm keeps loops
-// from being vectorized.
+// The first n lanes, all of them if n > P and none if n <= 0; what is not loaded is 0, or `other`. They stand at the end of every
+// tile, and a tile is held in registers only if all that touches it is unrolled, so their code must be short: the empty asm keeps
+// loops from being vectorized.
 #if defined(__AVX512F__) && PYRNN_VECTOR_BYTES == 64
 PYRNN_INLINE unsigned short first_lanes(Index n) {
     return static_cast<unsigned short>(__builtin_ia32_bzhi_si(0xffff, n < 0 ? 0u : n > 16 ? 16u : static_cast<unsigned>(n)));
@@ -94,6 +94,7 @@ PYRNN_INLINE Vec<T> load_partial(const T* p, Index n) {
     return load_or(p, n, T(0));
 }
 #endif
+
 // v, rounded before it is used: keeps a product out of a fused multiply-add. Of a b + c d the compiler may fuse either
 // product, and not the same in every tile; results would then depend on how rows are cut.
 template <class T>
@@ -239,8 +240,7 @@ PYRNN_INLINE Several<T, N> reciprocal(const Several<T, N>& b) {
     }
 }
 
-// Rows of any length.
-// The sum of the lanes, of a vector that is 0 from lane n on.
+// The sum of the first n lanes.
 template <class T>
 PYRNN_INLINE T sum_of(Vec<T> v, Index n = kLanes<T>) {
     T sum = 0;

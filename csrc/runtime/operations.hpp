@@ -51,7 +51,8 @@ void rnn_forward(const Rnn<T>&, const RnnKept<T>&, T* output, T* final_state, T*
 template <class T>
 struct RnnGradients {
     const T *d_output, *d_final_state, *d_final_carry;  // each may be null
-    T *d_kernel, *d_recurrent_kernel, *d_bias, *dx, *d_initial_state, *d_initial_carry;  // of these all but the first two may be null
+    T *d_kernel, *d_recurrent_kernel;
+    T *d_bias, *dx, *d_initial_state, *d_initial_carry;  // each may be null
 };
 template <class T>
 void rnn_backward(const Rnn<T>&, const RnnKept<T>&, const RnnGradients<T>&, Workspace&);

@@ -162,6 +162,6 @@ class BackupAndRestore(Callback):
             for path in (self._weights, self._metadata):
                 if os.path.exists(path):
                     with open(path, "rb") as file:
-                        replace_file(path + PREVIOUS, file.read())
+                        replace_file(path + PREVIOUS, file.read(), permissions_of=path)
         replace_file(self._weights, weights_bytes(self.model, with_optimizer=True, state=state))
         replace_file(self._metadata, json.dumps(metadata).encode())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
+import stat
 
 
 def make_folder(path: str) -> None:
@@ -14,36 +14,62 @@ def make_folder(path: str) -> None:
         _flush_folder(os.path.dirname(os.path.abspath(path)))
 
 
-def replace_file(path: str, content: bytes) -> None:
+def replace_file(path: str, content: bytes, permissions_of: str | None = None) -> None:
     """Write `content` to a temporary name in the same folder, flush it to the disk, rename it to `path`.
 
-    The folder is flushed too, so that the new name outlives a power cut.
+    The folder is flushed too, so that the new name outlives a power cut. As with `open(path, "wb")`, a new file has the
+    permissions that the umask allows, a file that is replaced keeps its permissions and its group, a link is followed,
+    and a file that may not be written is not replaced.
+
+    Args:
+        path: the file to write.
+        content: all of it.
+        permissions_of: a file whose permissions the new one gets, for copies; `path` by default.
 
     Raises:
         OSError: if it cannot be written; what was at `path` is still there then.
     """
     try:
-        _replace(path, content)
+        _replace(os.path.realpath(path), content, os.path.realpath(permissions_of or path))
     except OSError as error:
         reason = error.strerror or str(error)
         raise OSError(error.errno, f"cannot write {path!r} ({reason}): what was there before is unchanged") from error
 
 
-def _replace(path: str, content: bytes) -> None:
-    folder = os.path.dirname(os.path.abspath(path))
-    handle, temporary = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", dir=folder)
+def _replace(path: str, content: bytes, model: str) -> None:
+    if os.path.isfile(path):
+        with open(path, "r+b"):  # fails where the file is protected; renaming onto it would not
+            pass
+    folder, name = os.path.split(path)
+    temporary = os.path.join(folder, f".{name}.{os.urandom(4).hex()}")
+    # Not by `tempfile`: its files are 0600, and only the kernel knows the umask without changing it for other threads.
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
+            _copy_permissions(model, temporary)
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
     _flush_folder(folder)
+
+
+def _copy_permissions(source: str, target: str) -> None:
+    """Give `target` the group (if this user may) and the mode of `source`, if that exists."""
+    try:
+        status = os.stat(source)
+    except FileNotFoundError:
+        return
+    if hasattr(os, "chown"):
+        with contextlib.suppress(OSError):
+            os.chown(target, status.st_uid if os.geteuid() == 0 else -1, status.st_gid)
+    mode = stat.S_IMODE(status.st_mode)
+    if stat.S_IMODE(os.stat(target).st_mode) != mode:  # some file systems have one mode for all files
+        os.chmod(target, mode)
 
 
 def _flush_folder(folder: str) -> None:

@@ -34,6 +34,10 @@ class Compiled:
             for given in group
         ]
         self.mean_loss = metrics.Mean("loss")
+        # Shapes of x and y that were checked against the model and the loss: those of the last batch, and all without
+        # the batch axis.
+        self.last_shapes: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+        self.fitting: set[tuple[tuple[int, ...], tuple[int, ...]]] = set()
         # Shapes of y and of the output in the first batch.
         self.shapes: list[list[int]] | None = None
 

@@ -18,7 +18,7 @@ from pyrnn.data import Batch, Batches, as_array, as_batches, is_array
 from pyrnn.data.batches import ArrayBatches, RepeatedBatches, make_batch
 from pyrnn.data.sources import DEFAULT_BATCH_SIZE
 from pyrnn.parameters import ParameterVector
-from pyrnn.resume import Run
+from pyrnn.resume import Run, all_layers
 from pyrnn.validation import positive_int, shown, unexpected_arguments
 
 Array = NDArray[Any]
@@ -159,34 +159,49 @@ class Trainer:
 
     # Steps.
 
-    def _check_targets(self, batch: Batch, y_pred: Array) -> None:
-        y = batch.y
-        if y is None:
-            raise ValueError("y is missing: the data must give (x, y)")
-        if y.shape != y_pred.shape and y.ndim == y_pred.ndim > 1 and y.shape[:-1] != y_pred.shape[:-1]:
-            raise ValueError(f"y must fit the model's output of shape {y_pred.shape}, got {y.shape}")
+    def _check_shapes(self, batch: Batch, compiled: Compiled) -> None:
+        """`_check_fit` for a batch of other shapes than the last one; each shape is checked once, in any batch size."""
+        x, y = batch.x, batch.y
+        if y is None or (x.shape[1:], y.shape[1:]) not in compiled.fitting:
+            self._check_fit(batch, compiled)
+        assert y is not None
+        compiled.last_shapes = (x.shape, y.shape)
+        compiled.fitting.add((x.shape[1:], y.shape[1:]))
 
     def _check_fit(self, batch: Batch, compiled: Compiled) -> None:
-        """Refuse a batch whose shapes do not fit the model or its loss, without running the model."""
+        """Check that x, y and weights fit the model and its loss, before the model runs; builds the model.
+
+        Raises:
+            ValueError: if they do not. Outputs of layers that are not pyrnn's are known only after the model ran.
+        """
+        loss, y = compiled.loss, batch.y
+        if y is None:
+            raise ValueError("y is missing: the data must give (x, y)")
+        assert loss is not None
+        if not self.built:
+            self.build((None, *batch.x.shape[1:]))
         self.check_input(batch.x.shape)
-        shape = self.compute_output_shape(batch.x.shape)
-        if any(size is None for size in shape):
+        if any(not type(layer).__module__.startswith("pyrnn.") for layer in all_layers(self)):
             return
-        y_pred = np.full(shape, 0.5, self.dtype)
-        self._check_targets(batch, y_pred)
-        if (
-            compiled.loss is not None and type(compiled.loss) in losses.CLASSES
-        ):  # a user's own is not called but in training
+        shape = self.compute_output_shape(batch.x.shape)
+        if None in shape:
+            return
+        loss.target(y, shape)
+        if batch.sample_weight is not None and type(loss) in losses.CLASSES:
+            rows = slice(DEFAULT_BATCH_SIZE)
+            y_pred = np.full((len(y[rows]), *shape[1:]), 0.5, self.dtype)
             with np.errstate(all="ignore"):
-                compiled.loss.value_and_gradient(batch.y, y_pred, batch.sample_weight)
+                loss.value_and_gradient(y[rows], y_pred, batch.sample_weight[rows])
 
     def _train_step(self, batch: Batch, compiled: Compiled) -> None:
-        y_pred, mask = self.forward_pass(batch.x, training=True)
-        self._check_targets(batch, y_pred)
-        assert batch.y is not None
+        x, y = batch.x, batch.y
+        if y is None or (x.shape, y.shape) != compiled.last_shapes:
+            self._check_shapes(batch, compiled)
+        assert y is not None
+        y_pred, mask = self.forward_pass(x, training=True)
         assert compiled.loss is not None
-        compiled.resolve(batch.y, y_pred)
-        loss, gradient = compiled.loss.value_and_gradient(batch.y, y_pred, batch.sample_weight, mask)
+        compiled.resolve(y, y_pred)
+        loss, gradient = compiled.loss.value_and_gradient(y, y_pred, batch.sample_weight, mask)
         if compiled.loss_weight != 1:
             loss *= compiled.loss_weight
             gradient = gradient * gradient.dtype.type(compiled.loss_weight)
@@ -201,12 +216,14 @@ class Trainer:
         compiled.optimizer.step()
 
     def _test_step(self, batch: Batch, compiled: Compiled) -> None:
-        y_pred, mask = self.forward_pass(batch.x, training=False)
-        self._check_targets(batch, y_pred)
-        assert batch.y is not None
+        x, y = batch.x, batch.y
+        if y is None or (x.shape, y.shape) != compiled.last_shapes:
+            self._check_shapes(batch, compiled)
+        assert y is not None
+        y_pred, mask = self.forward_pass(x, training=False)
         assert compiled.loss is not None
-        compiled.resolve(batch.y, y_pred)
-        loss, _ = compiled.loss.value_and_gradient(batch.y, y_pred, batch.sample_weight, mask)
+        compiled.resolve(y, y_pred)
+        loss, _ = compiled.loss.value_and_gradient(y, y_pred, batch.sample_weight, mask)
         compiled.update(batch, y_pred, loss * compiled.loss_weight + self.regularization_loss())
 
     def _results(self, compiled: Compiled, return_dict: bool) -> Any:
@@ -286,11 +303,11 @@ class Trainer:
             x, y, sample_weight, dtype=self.dtype, batch_size=batch_size, steps=steps_per_epoch,
             shuffle=bool(shuffle), class_weight=class_weight,
         )  # fmt: skip
-        size = validation_batch_size or batch_size
+        if isinstance(batches, ArrayBatches | RepeatedBatches):
+            self._check_fit(batches.data, compiled)
         validation = None
         if validation_data is not None:
-            if not self.built and isinstance(batches, ArrayBatches | RepeatedBatches):
-                self.build((None, *batches.data.x.shape[1:]))  # so that validation data are held against its output
+            size = validation_batch_size or batch_size
             validation = self._validation(validation_data, size, validation_steps, compiled)
         hooks = self._hooks(callbacks, batches, verbose, epochs, add_history=True)
         self.stop_training = False
@@ -346,11 +363,7 @@ class Trainer:
         try:
             batches = as_batches(*parts, dtype=self.dtype, batch_size=batch_size, steps=steps)
             if isinstance(batches, ArrayBatches | RepeatedBatches):
-                if batches.data.y is None:
-                    raise ValueError("y is missing, give (x, y)")
-                if self.built:
-                    size = batch_size or DEFAULT_BATCH_SIZE
-                    self._check_fit(Batch(*(None if each is None else each[:size] for each in batches.data)), compiled)  # type: ignore[arg-type]  # x is never None
+                self._check_fit(batches.data, compiled)
         except (TypeError, ValueError) as error:
             raise (TypeError if isinstance(error, TypeError) else ValueError)(f"validation_data: {error}") from None
         return batches

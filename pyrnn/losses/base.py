@@ -6,7 +6,7 @@ Formulas: `keras/src/losses/losses.py`.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from pyrnn.data.batches import as_array
 from pyrnn.validation import shown
 
 Array = NDArray[Any]
+Shape = tuple[int, ...]
 EPSILON = 1e-7
 REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none", None)
 # Those that are the mean over all elements where there are no weights.
@@ -24,21 +25,51 @@ MEANS = ("sum_over_batch_size", "mean", "mean_with_sample_weight")
 
 
 def match_ranks(y_true: Array, y_pred: Array) -> Array:
-    """y_true in the shape of y_pred, where one of them lacks a last axis of length 1 that the other has.
+    """y_true in the shape of y_pred, where one of them may lack a last axis of length 1. Nothing else broadcasts.
 
     Raises:
-        ValueError: if the shapes do not fit.
+        ValueError: if the shapes differ otherwise.
     """
-    if y_true.shape == y_pred.shape:
+    return aligned(y_true, y_pred.shape)
+
+
+def aligned(
+    y_true: Array,
+    shape: Shape,
+    pred_shape: Shape | None = None,
+    rule: str = "have the shape of y_pred,",
+    fix: str = "",
+) -> Array:
+    """y_true in this shape, which is that of y_pred unless `pred_shape` says otherwise.
+
+    `rule` introduces the shape in the error, and `fix` is its advice, by default what the shapes suggest.
+
+    Raises:
+        ValueError: if more than a last axis of length 1 is missing or too many.
+    """
+    true = y_true.shape
+    if true == shape:
         return y_true
-    if y_true.ndim + 1 == y_pred.ndim and y_pred.shape[-1] == 1:
-        y_true = y_true[..., None]
-    elif y_true.ndim == y_pred.ndim + 1 and y_true.shape[-1] == 1:
-        y_true = y_true[..., 0]
-    try:
-        return np.broadcast_to(y_true, y_pred.shape)
-    except ValueError:
-        raise ValueError(f"y_true must have the shape of y_pred, {y_pred.shape}, got {y_true.shape}") from None
+    if (*true, 1) == shape:
+        return y_true[..., None]
+    if true == (*shape, 1):
+        return y_true[..., 0]
+    fix = fix or _likely_fix(true, shape, shape if pred_shape is None else pred_shape)
+    raise ValueError(f"y_true must {rule} {shape}, got {true}{fix and '; ' + fix}")
+
+
+def _likely_fix(true: Shape, wanted: Shape, pred: Shape) -> str:
+    """What a user who got this error probably has to change in the model."""
+    if true[:1] != wanted[:1]:
+        return ""
+    if len(pred) > 2 and pred[1] > 1 and true[1:] in ((), (1,), (1, 1), (1, *wanted[2:]), wanted[2:]):
+        return "did you mean return_sequences=False in the last recurrent layer?"
+    if len(pred) == 2 and len(true) > max(1, len(wanted)) and true[1] > 1:
+        return "did you mean return_sequences=True in the last recurrent layer?"
+    if wanted == pred and true[: len(wanted) - 1] == wanted[:-1] and len(true) <= len(wanted):
+        units = true[-1] if len(true) == len(wanted) else 1
+        return f"did you mean a last layer of {units} unit{'s' if units > 1 else ''}?"
+    return ""
 
 
 def same_rank(y_true: Array, y_pred: Array) -> tuple[Array, Array]:
@@ -65,6 +96,8 @@ class Loss(registry.Configurable):
     """Base of all: `elements` gives the value of each sample and its derivative by y_pred."""
 
     default_name = "loss"
+    # What introduces the shape of `target_shape` in an error.
+    target_rule: ClassVar[str] = "have the shape of y_pred,"
 
     @checked()
     def __init__(
@@ -88,6 +121,30 @@ class Loss(registry.Configurable):
         from pyrnn.losses.custom import differentiate
 
         return differentiate(call, y_true, y_pred)
+
+    def target_shape(self, pred_shape: Shape) -> Shape | None:
+        """The shape of y_true for a y_pred of `pred_shape`; a last axis of length 1 may be missing or too many.
+
+        None, the default, lets `elements` or `call` take y_true in any shape. A loss of your own that defines this
+        method has its targets checked before the model runs.
+        """
+        return None
+
+    def target(self, y_true: Array, pred_shape: Shape) -> Array:
+        """y_true as `elements` takes it for a y_pred of `pred_shape`, which need not exist yet.
+
+        Raises:
+            ValueError: if the shape does not fit, or y_true holds what cannot be a target.
+        """
+        shape = self.target_shape(pred_shape)
+        if shape is not None:
+            return aligned(y_true, shape, pred_shape, self.target_rule)
+        true = y_true.shape
+        if (*true, 1) == pred_shape or true == (*pred_shape, 1):
+            return aligned(y_true, pred_shape)
+        if len(true) == len(pred_shape) > 1 and true[:-1] != pred_shape[:-1]:
+            raise ValueError(f"y_true must have the shape of y_pred, {pred_shape}, or another last axis, got {true}")
+        return y_true
 
     def counted(self, y_true: Array, values: Array) -> Array | None:
         """Which values count in the mean, where the loss itself leaves some out; None: all."""
@@ -113,7 +170,7 @@ class Loss(registry.Configurable):
             raise ValueError(
                 "reduction='none' gives no single value to train on: choose 'sum_over_batch_size' or 'sum'"
             )
-        y_true = np.asarray(y_true)
+        y_true = self.target(np.asarray(y_true), y_pred.shape)
         values, gradient = self.elements(y_true, y_pred)
         weights = _weights(values, sample_weight, _both(mask, self.counted(y_true, values)), self.reduction)
         scale = self._scale(values, weights)
@@ -134,6 +191,7 @@ class Loss(registry.Configurable):
         y_true, y_pred = as_array("y_true", y_true), as_array("y_pred", y_pred)
         if y_pred.dtype.kind != "f":
             y_pred = y_pred.astype(np.float32)
+        y_true = self.target(y_true, y_pred.shape)
         values, _ = self.elements(y_true, y_pred)
         weights = _weights(values, sample_weight, self.counted(y_true, values), self.reduction)
         weighted = values if weights is None else values * weights
@@ -196,7 +254,14 @@ def _weights(values: Array, sample_weight: Any, mask: Array | None, reduction: s
     return weights
 
 
-class Elementwise(Loss):
+class Paired(Loss):
+    """A loss whose y_true has the shape of y_pred."""
+
+    def target_shape(self, pred_shape: Shape) -> Shape | None:
+        return pred_shape
+
+
+class Elementwise(Paired):
     """A loss that is the mean over the last axis of a function of each pair."""
 
     @checked()

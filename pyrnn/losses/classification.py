@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from pyrnn.arguments import checked
-from pyrnn.losses.base import EPSILON, Array, Elementwise, Loss, match_ranks, with_classes
+from pyrnn.losses.base import EPSILON, Array, Elementwise, Loss, Paired, match_ranks, with_classes
+from pyrnn.losses.labels import ClassNumbers, OneHot
 
 
 def _last(axis: int, *arrays: Array) -> tuple[Array, ...]:
@@ -15,7 +16,7 @@ def _last(axis: int, *arrays: Array) -> tuple[Array, ...]:
     return arrays if axis == -1 else tuple(np.moveaxis(array, axis, -1) for array in arrays)
 
 
-class _CrossEntropy(Loss):
+class _CrossEntropy(Paired):
     """What the cross entropies share; classes stand along `axis`."""
 
     @checked()
@@ -76,13 +77,13 @@ def _shifted(y_pred: Array) -> Array:
     return shifted
 
 
-class CategoricalCrossentropy(_CrossEntropy):
+class CategoricalCrossentropy(_CrossEntropy, OneHot):
     """-sum(y log p) over classes, y one-hot."""
 
     default_name = "categorical_crossentropy"
 
     def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
-        target = match_ranks(y_true, y_pred).astype(y_pred.dtype)
+        target = self.target(y_true, y_pred.shape).astype(y_pred.dtype)
         if self.label_smoothing:
             # Keras divides by the length of the last axis, whatever `axis` is.
             target = target * y_pred.dtype.type(1 - self.label_smoothing)
@@ -144,7 +145,7 @@ def _sparse_logits(y_pred: Array, of_truth: Array, kept: Array | None) -> tuple[
     return values, gradient
 
 
-class SparseCategoricalCrossentropy(Loss):
+class SparseCategoricalCrossentropy(ClassNumbers):
     """-log p of the true class, y integers from 0 to classes - 1."""
 
     default_name = "sparse_categorical_crossentropy"
@@ -162,31 +163,22 @@ class SparseCategoricalCrossentropy(Loss):
         super().__init__(name, reduction, dtype)
         self.from_logits, self.axis, self.ignore_class = from_logits, axis, ignore_class
 
-    def _labels(self, y_true: Array, rank: int) -> Array:
-        if y_true.ndim == rank and y_true.shape[self.axis] == 1:
-            y_true = y_true.squeeze(axis=self.axis)
-        return y_true.astype(np.int64)
-
     def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
-        labels = self._labels(y_true, y_pred.ndim)
+        labels, counted = self.target(y_true, with_classes(y_pred).shape), None
+        if self.ignore_class is not None:
+            counted = labels != self.ignore_class
+            labels = np.where(counted, labels, 0)
         (y_pred,) = _last(self.axis, y_pred)
-        classes = with_classes(y_pred).shape[-1]
-        if labels.shape != y_pred.shape[:-1]:
-            raise ValueError(f"y_true must have shape {y_pred.shape[:-1]} of class numbers, got {y_true.shape}")
-        kept = None if self.ignore_class is None else labels != self.ignore_class
-        if kept is not None:
-            labels = np.where(kept, labels, 0)
-        if labels.size and labels.view(np.uint64).max() >= classes:  # a negative one is large there
-            raise ValueError(f"y_true must lie in 0..{classes - 1}, got {labels.min()}..{labels.max()}")
+        classes = y_pred.shape[-1]
         rows = y_pred.reshape(-1, classes)
         of_truth = labels.reshape(-1) + np.arange(0, rows.size, classes)
         of_rows = _sparse_logits if self.from_logits else _sparse_probabilities
-        values, slopes = of_rows(rows, of_truth, None if kept is None else kept.reshape(-1))
+        values, slopes = of_rows(rows, of_truth, None if counted is None else counted.reshape(-1))
         gradient = slopes.reshape(y_pred.shape)
         return values.reshape(labels.shape), gradient if self.axis == -1 else np.moveaxis(gradient, -1, self.axis)
 
     def counted(self, y_true: Array, values: Array) -> Array | None:
-        return None if self.ignore_class is None else self._labels(y_true, values.ndim + 1) != self.ignore_class
+        return None if self.ignore_class is None else y_true.reshape(values.shape) != self.ignore_class
 
     def get_config(self) -> dict[str, Any]:
         own = {"from_logits": self.from_logits, "ignore_class": self.ignore_class, "axis": self.axis}
@@ -286,7 +278,7 @@ def _softmax(x: Array) -> Array:
     return y
 
 
-class CategoricalGeneralizedCrossEntropy(Loss):
+class CategoricalGeneralizedCrossEntropy(ClassNumbers):
     """(1 - p**q) / q for the p of the true class number; robust to wrong labels. Source: Zhang and Sabuncu 2018."""
 
     default_name = "categorical_generalized_cross_entropy"
@@ -305,11 +297,8 @@ class CategoricalGeneralizedCrossEntropy(Loss):
         self.q = q
 
     def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
-        classes = with_classes(y_pred).shape[-1]
-        labels = y_true[..., 0] if y_true.ndim == y_pred.ndim and y_true.shape[-1] == 1 else y_true
-        if labels.shape != y_pred.shape[:-1]:
-            raise ValueError(f"y_true must have shape {y_pred.shape[:-1]} of class numbers, got {y_true.shape}")
-        target = (labels.astype(np.int64)[..., None] == np.arange(classes)).astype(y_pred.dtype)
+        labels = self.target(y_true, with_classes(y_pred).shape)
+        target = (labels[..., None] == np.arange(y_pred.shape[-1])).astype(y_pred.dtype)
         p, q = (target * y_pred).sum(axis=-1), y_pred.dtype.type(self.q)
         return (1 - p**q) / q, -target * (p ** (q - 1))[..., None]
 
@@ -317,7 +306,7 @@ class CategoricalGeneralizedCrossEntropy(Loss):
         return {**super().get_config(), "q": self.q}
 
 
-class KLDivergence(Loss):
+class KLDivergence(Paired):
     """sum(y_true * log(y_true / y_pred)), both cut to [1e-7, 1]."""
 
     default_name = "kl_divergence"
@@ -363,13 +352,13 @@ class SquaredHinge(Elementwise):
         return values * values, -2 * true * values
 
 
-class CategoricalHinge(KLDivergence):
+class CategoricalHinge(KLDivergence, OneHot):
     """max(1 + max((1 - y) * p) - sum(y * p), 0), y one-hot."""
 
     default_name = "categorical_hinge"
 
     def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
-        true = match_ranks(y_true, y_pred).astype(y_pred.dtype)
+        true = self.target(y_true, y_pred.shape).astype(y_pred.dtype)
         others = (1 - true) * with_classes(y_pred)
         highest = others.max(axis=-1, keepdims=True)
         values = np.maximum(highest[..., 0] - (true * y_pred).sum(axis=-1) + 1, 0)

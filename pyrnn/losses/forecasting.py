@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pyrnn.arguments import checked, number, numbers
-from pyrnn.losses.base import EPSILON, Array, Elementwise, Loss, match_ranks
+from pyrnn.losses.base import EPSILON, Array, Elementwise, Loss, Shape, match_ranks
 from pyrnn.validation import shown
 
 
@@ -58,6 +58,7 @@ class Quantile(Loss):
     """
 
     default_name = "quantile"
+    target_rule = "have one number for all quantiles of y_pred, shape"
 
     @checked()
     def __init__(
@@ -74,14 +75,17 @@ class Quantile(Loss):
         self.quantile = quantile if np.isscalar(quantile) else levels.tolist()
         self._levels = levels
 
+    def target_shape(self, pred_shape: Shape) -> Shape | None:
+        levels = self._levels.size
+        if levels == 1:
+            return pred_shape
+        if pred_shape[-1:] != (levels,):
+            raise ValueError(f"y_pred must have one forecast a quantile, (..., {levels}), got {pred_shape}")
+        return (*pred_shape[:-1], 1)
+
     def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
         levels = self._levels.astype(y_pred.dtype)
-        if levels.size > 1:
-            if y_pred.shape[-1:] != (levels.size,):
-                raise ValueError(f"y_pred must have one forecast a quantile, (..., {levels.size}), got {y_pred.shape}")
-            if y_true.ndim < y_pred.ndim:
-                y_true = y_true[..., None]
-        error = match_ranks(y_true, y_pred).astype(y_pred.dtype) - y_pred
+        error = self.target(y_true, y_pred.shape).astype(y_pred.dtype) - y_pred
         slope = np.where(error > 0, -levels, np.where(error < 0, 1 - levels, 0)).astype(y_pred.dtype)
         return (-slope * error).mean(axis=-1), slope / y_pred.dtype.type(y_pred.shape[-1])
 
@@ -136,6 +140,7 @@ class GaussianNLL(Loss):
     """
 
     default_name = "gaussian_nll"
+    target_rule = "have the shape of the means in y_pred,"
 
     @checked()
     def __init__(
@@ -148,18 +153,23 @@ class GaussianNLL(Loss):
         super().__init__(name, reduction, dtype)
         self.full = bool(full)
 
-    def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
-        width = y_pred.shape[-1] if y_pred.ndim else 0
+    def target_shape(self, pred_shape: Shape) -> Shape | None:
+        width = pred_shape[-1] if pred_shape else 0
         if not width or width % 2:
-            raise ValueError(f"y_pred must hold means and log variances, an even last axis, got {y_pred.shape}")
-        mean, log_variance = y_pred[..., : width // 2], y_pred[..., width // 2 :]
-        error = mean - match_ranks(y_true, mean).astype(y_pred.dtype)
+            raise ValueError(f"y_pred must hold means and log variances, an even last axis, got {pred_shape}")
+        return (*pred_shape[:-1], width // 2)
+
+    def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        target = self.target(y_true, y_pred.shape).astype(y_pred.dtype)
+        half = y_pred.shape[-1] // 2
+        mean, log_variance = y_pred[..., :half], y_pred[..., half:]
+        error = mean - target
         precision = np.exp(-log_variance)
         values = (log_variance + error * error * precision) / 2
         if self.full:
             values = values + y_pred.dtype.type(math.log(2 * math.pi) / 2)
         slopes = np.concatenate([error * precision, (1 - error * error * precision) / 2], axis=-1)
-        return values.mean(axis=-1), slopes / y_pred.dtype.type(width // 2)
+        return values.mean(axis=-1), slopes / y_pred.dtype.type(half)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "full": self.full}

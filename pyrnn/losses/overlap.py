@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from pyrnn.arguments import checked, number
-from pyrnn.losses.base import EPSILON, Array, Loss, match_ranks
+from pyrnn.losses.base import EPSILON, Array, Loss, Paired, Shape, match_ranks
+from pyrnn.losses.labels import whole_numbers
 
 
-class Tversky(Loss):
+class Tversky(Paired):
     """1 - TP / (TP + alpha FP + beta FN), over `axis` (None: the whole batch). Source: Salehi et al. 2017."""
 
     default_name = "tversky"
@@ -44,7 +45,7 @@ class Tversky(Loss):
         return {**super().get_config(), "alpha": self.alpha, "beta": self.beta, "axis": self.axis}
 
 
-class Dice(Loss):
+class Dice(Paired):
     """1 - 2 sum(y p) / (sum(y) + sum(p)), over `axis` (None: the whole batch)."""
 
     default_name = "dice"
@@ -78,6 +79,7 @@ class Circle(Loss):
     """
 
     default_name = "circle"
+    target_rule = "hold one class number for each row of y_pred, shape"
 
     @checked()
     def __init__(
@@ -92,12 +94,16 @@ class Circle(Loss):
         super().__init__(name, reduction, dtype)
         self.gamma, self.margin, self.remove_diagonal = gamma, margin, bool(remove_diagonal)
 
+    def target_shape(self, pred_shape: Shape) -> Shape | None:
+        return pred_shape[:1]
+
+    def target(self, y_true: Array, pred_shape: Shape) -> Array:
+        if len(pred_shape) != 2:
+            raise ValueError(f"y_pred must have shape (batch, features), got {pred_shape}")
+        return whole_numbers(super().target(y_true, pred_shape))
+
     def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
-        if y_pred.ndim != 2:
-            raise ValueError(f"y_pred must have shape (batch, features), got {y_pred.shape}")
-        if y_true.size != len(y_pred):
-            raise ValueError(f"y_true must hold {len(y_pred)} class numbers, one a row of y_pred, got {y_true.shape}")
-        labels, kind = y_true.reshape(-1).astype(np.int64), y_pred.dtype.type
+        labels, kind = self.target(y_true, y_pred.shape), y_pred.dtype.type
         same = labels[:, None] == labels[None]
         other = ~same
         if self.remove_diagonal:

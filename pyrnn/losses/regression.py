@@ -10,7 +10,7 @@ import numpy as np
 from pyrnn import backend
 from pyrnn.arguments import checked
 from pyrnn.data.batches import are_alike
-from pyrnn.losses.base import EPSILON, MEANS, Array, Elementwise, Loss, match_ranks
+from pyrnn.losses.base import EPSILON, MEANS, Array, Elementwise, Paired, match_ranks
 
 
 class MeanSquaredError(Elementwise):
@@ -112,7 +112,7 @@ class Poisson(Elementwise):
         return y_pred - y_true * np.log(shifted), 1 - y_true / shifted
 
 
-class CosineSimilarity(Loss):
+class CosineSimilarity(Paired):
     """-cos of the angle between y_true and y_pred along `axis`: -1 where they point the same way."""
 
     default_name = "cosine_similarity"

@@ -11,9 +11,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn import config, constraints, initializers, regularizers
+from pyrnn import config, constraints, hooks, initializers, regularizers
 from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array, as_float
+from pyrnn.layers import custom
 from pyrnn.naming import auto_name
 from pyrnn.parameters import Structure, Weight, values_for
 from pyrnn.validation import LARGEST_SIZE, RENAMED, shown, unexpected_arguments
@@ -96,9 +97,10 @@ def dropout_scale(rng: np.random.Generator, shape: Sequence[int], rate: float, d
 class Layer:
     """Base of all layers, a user's own too.
 
-    A layer of your own defines `build(input_shape)` (its weights, by `add_weight`), `forward` and `backward`, in NumPy;
+    A custom layer defines `build(input_shape)` (its weights, by `add_weight`), `forward` and `backward`, in NumPy;
     `compute_output_shape` where the shape changes, and `get_config` where it has arguments. `forward` and `backward`
-    are the lean path and trust their input; calling the layer converts, builds and checks.
+    may return views, lists and arrays of any dtype, and must not change their argument in place. A subclass that
+    defines a method that Keras calls and pyrnn does not, such as `call`, is rejected when it is created.
 
     Example:
         >>> import numpy as np
@@ -124,6 +126,8 @@ class Layer:
     makes_mask: bool = False
     # Whether x is word numbers (batch, time), without a features axis.
     reads_ids: ClassVar[bool] = False
+    # What a subclass may not define, with what to write instead.
+    never_called: ClassVar[Mapping[str, str]] = custom.NEVER_CALLED
     # What forward(training=True) leaves for backward.
     _saved: Any = None
 
@@ -187,9 +191,11 @@ class Layer:
         return list(dict.fromkeys([*names, *_BASE_ARGUMENTS]))
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """A `build` of one's own leaves the layer built, as in Keras, whether or not it calls ours."""
+        """A `build` of the user's leaves the layer built, as in Keras, whether or not it calls ours."""
         super().__init_subclass__(**kwargs)
-        own = vars(cls).get("build")
+        if not hooks.is_builtin(cls):
+            custom.prepare(cls, Layer)
+        own = vars(cls).get("build") if hooks.is_builtin(cls) else hooks.new_in(cls, "build", Layer)
         if own is None:
             return
 

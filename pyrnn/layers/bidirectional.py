@@ -11,6 +11,7 @@ import numpy as np
 
 from pyrnn import backend
 from pyrnn.arguments import checked
+from pyrnn.layers import custom
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.recurrent_base import Recurrent
 from pyrnn.layers.rnn import RNN
@@ -59,6 +60,7 @@ class Bidirectional(Layer):
 
     axes = ("batch", "time", "features")
     supports_masking = True
+    never_called = custom.NEVER_CALLED_RECURRENT
 
     @checked()
     def __init__(

@@ -13,6 +13,7 @@ import numpy as np
 
 from pyrnn.arguments import checked
 from pyrnn.data.batches import as_float
+from pyrnn.layers import custom
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.recurrent import GRU, LSTM, SimpleRNN
 from pyrnn.layers.recurrent_base import Recurrent
@@ -35,6 +36,7 @@ class Cell(Layer):
     """One time step of a recurrent layer: `cell(x, states) -> (output, states)`, x (batch, features)."""
 
     axes = ("batch", "features")
+    never_called = custom.NEVER_CALLED_CELL
     layer_type: ClassVar[type[Recurrent]]
 
     @checked()
@@ -214,6 +216,7 @@ class StackedRNNCells(Layer):
     """Several cells, one on top of the other, as one cell."""
 
     axes = ("batch", "features")
+    never_called = custom.NEVER_CALLED_CELL
 
     @checked()
     def __init__(self, cells: Sequence[Cell], **kwargs: Any) -> None:

@@ -10,11 +10,9 @@ import numpy as np
 
 from pyrnn import registry
 from pyrnn.arguments import checked
+from pyrnn.layers import custom
 from pyrnn.layers.base import Array, Layer, Shape, standard_shape
 from pyrnn.validation import shown
-
-# Stand-ins for an unknown size; what differs between the two outputs depends on it.
-_TRIALS = (2, 3)
 
 
 def _takes(function: Callable[..., Any], argument: str) -> bool:
@@ -81,26 +79,14 @@ class Lambda(Layer):
 
     def _run(self, x: Array, mask: Array | None, training: bool) -> Array:
         extra = {name: value for name, value in (("mask", mask), ("training", training)) if name in self._expected}
-        return np.ascontiguousarray(self.function(x, **self.arguments, **extra), dtype=self.dtype)
+        return custom.converted(self, "function", custom.run(self, self.function, x, **self.arguments, **extra))
 
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
+    def compute_output_shape(self, input_shape: Shape) -> Any:
         if callable(self.output_shape):
             return tuple(self.output_shape(tuple(input_shape)))
         if self.output_shape is not None:
             return (input_shape[0], *self.output_shape)
-        try:
-            first, second = (
-                self._run(
-                    np.zeros([n if size is None else size for size in input_shape], self.dtype), None, False
-                ).shape
-                for n in _TRIALS
-            )
-        except Exception as error:
-            raise ValueError(
-                f"function of layer {self.name!r} fails on zeros of shape {tuple(input_shape)} ({error}): "
-                "give Lambda an output_shape"
-            ) from error
-        return tuple(one if one == other else None for one, other in zip(first, second, strict=True))
+        return custom.trial_shape(self, lambda x: self._run(x, None, False), input_shape, "give Lambda an output_shape")
 
     def compute_mask(self, x: Array | None, mask: Array | None = None) -> Array | None:
         if self.mask is None:
@@ -124,7 +110,7 @@ class Lambda(Layer):
                 f"layer {self.name!r} stands behind layers that are trained: give Lambda a gradient(x, y, dy)"
             )
         x, y = self._take_saved()
-        dx = np.ascontiguousarray(self.gradient(x, y, dy, **self.arguments), dtype=self.dtype)
+        dx = custom.converted(self, "gradient", custom.run(self, self.gradient, x, y, dy, **self.arguments))
         if dx.shape != x.shape:
             raise ValueError(f"gradient of layer {self.name!r} must have the shape of x, {x.shape}, got {dx.shape}")
         return dx

@@ -10,6 +10,7 @@ import numpy as np
 from pyrnn import activations, backend, constraints, initializers, regularizers, seeds
 from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array, as_float
+from pyrnn.layers import custom
 from pyrnn.layers.base import Array, Layer, Shape, dropout_scale, fraction
 from pyrnn.naming import snake_case
 from pyrnn.parameters import Weight
@@ -36,6 +37,7 @@ class Recurrent(Layer):
     state_count: ClassVar[int] = 1
     axes = ("batch", "time", "features")
     supports_masking = True
+    never_called = custom.NEVER_CALLED_RECURRENT
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pyrnn.arguments import checked
+from pyrnn.layers import custom
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.cells import Cell, StackedRNNCells, cell_of, check_cell, entry_of
 from pyrnn.naming import snake_case
@@ -27,6 +28,7 @@ class RNN(Layer):
 
     axes = ("batch", "time", "features")
     supports_masking = True
+    never_called = custom.NEVER_CALLED_RECURRENT
 
     @checked()
     def __init__(

@@ -1,0 +1,192 @@
+"""Layers that users derive: which methods they may define, what their arrays are converted to, their output shapes."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from pyrnn import hooks
+from pyrnn.data.batches import Array, as_array, as_float, is_float
+from pyrnn.validation import shown
+
+_FORWARD = "define forward(x, *, training=False, mask=None) and backward(dy, *, need_dx=True), in NumPy"
+_WEIGHTS = "models, optimizers and files read what add_weight() made; freeze a weight with add_weight(trainable=False)"
+_FILES = "files hold the weights that add_weight() made and what get_config() returns"
+_SHAPE = "define compute_output_shape(input_shape)"
+_PENALTY = "pass activity_regularizer= to the layer, or a loss to compile()"
+
+NEVER_CALLED = {
+    "call": f"{_FORWARD}; nothing is differentiated automatically",
+    "__call__": f"models call forward(); {_FORWARD}",
+    "stateless_call": _FORWARD,
+    "symbolic_call": _SHAPE,
+    "compute_output_spec": _SHAPE,
+    "quantize": "there is no quantization",
+    "quantized_build": "there is no quantization",
+    "quantized_call": "there is no quantization",
+    "get_build_config": "a loaded layer is built by build(input_shape)",
+    "build_from_config": "a loaded layer is built by build(input_shape)",
+    "save_own_variables": _FILES,
+    "load_own_variables": _FILES,
+    "save_assets": _FILES,
+    "load_assets": _FILES,
+    "weights": _WEIGHTS,
+    "trainable_weights": _WEIGHTS,
+    "non_trainable_weights": _WEIGHTS,
+    "variables": _WEIGHTS,
+    "trainable_variables": _WEIGHTS,
+    "non_trainable_variables": _WEIGHTS,
+    "losses": _PENALTY,
+    "add_loss": _PENALTY,
+    "metrics": "pass metrics= to compile()",
+    "add_metric": "pass metrics= to compile()",
+}
+_CELL = (
+    "RNN runs SimpleRNNCell, LSTMCell and GRUCell in the kernel, over all steps at once; for another recurrence define "
+    "a layer with forward and backward over the whole sequence"
+)
+_CELL_HOOKS = ("state_size", "output_size", "get_initial_state", "call", "__call__", "forward", "backward")
+NEVER_CALLED_CELL = {**NEVER_CALLED, **dict.fromkeys(_CELL_HOOKS, _CELL)}
+NEVER_CALLED_RECURRENT = NEVER_CALLED | dict.fromkeys(
+    ("inner_loop", "get_initial_state"),
+    "the kernel runs all steps at once; pass initial_state when you call the layer, or override forward and backward",
+)
+# Stand-ins for an unknown size; sizes that differ between the two outputs depend on it.
+_TRIALS = (2, 3)
+
+
+def trial_shape(layer: Any, run: Callable[[Array], Array], input_shape: tuple[Any, ...], instead: str) -> Any:
+    """The shape of what `run` returns for zeros of `input_shape`, None where it depends on an unknown size.
+
+    Raises:
+        ValueError: if `run` fails on zeros; the message ends with `instead`.
+    """
+    shapes = []
+    for trial in _TRIALS if None in input_shape else _TRIALS[:1]:
+        zeros = np.zeros([trial if size is None else size for size in input_shape], layer.dtype)
+        try:
+            shapes.append(run(zeros).shape)
+        except Exception as error:
+            raise ValueError(
+                f"{_named(layer)} fails on zeros of shape {tuple(input_shape)} ({error}): {instead}"
+            ) from error
+    return tuple(first if first == last else None for first, last in zip(shapes[0], shapes[-1], strict=True))
+
+
+def prepare(cls: type, root: Any) -> None:
+    """Check a user's subclass of a layer, and let it return arrays of any kind.
+
+    Raises:
+        TypeError: if it defines a method that is never called, or `forward` without the `backward` that belongs to it.
+    """
+    hooks.reject(cls, NEVER_CALLED_CELL if "state_size" in vars(cls) else cls.never_called)  # type: ignore[attr-defined]
+    hooks.require_partner(cls, "forward", "backward", root)
+    hooks.join(cls, "reset_state", "reset_states")
+    made: Any = cls
+    if (own := hooks.new_in(cls, "forward", root)) is not None:
+        made.forward = _converting_forward(own)
+        if hooks.new_in(cls, "stream_into", root) is None:
+            made.stream_into = root.stream_into  # the inherited one is another forward's
+        if made.compute_output_shape is root.compute_output_shape:
+            made.compute_output_shape = _shape_by_trial
+    if (own := hooks.new_in(cls, "backward", root)) is not None:
+        made.backward = _converting_backward(own)
+    if (own := hooks.new_in(cls, "compute_mask", root)) is not None:
+        made.compute_mask = _converting_mask(own)
+        if "makes_mask" not in vars(cls):
+            made.makes_mask = True  # it may make one where there was none
+
+
+def _shape_by_trial(self: Any, input_shape: tuple[Any, ...]) -> Any:
+    """The shape of the output of `forward` for zeros, where a class does not define it."""
+    if not self.built:
+        self.build(input_shape)
+    return trial_shape(self, self.forward, input_shape, "define compute_output_shape(input_shape)")
+
+
+def _converting_forward(own: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(own)
+    def forward(self: Any, x: Array, *args: Any, **kwargs: Any) -> Any:
+        y = run(self, own, self, x, *args, **kwargs)
+        if kwargs.get("training"):
+            self._x_shape = x.shape
+        if isinstance(y, tuple) and hasattr(self, "return_state"):
+            return tuple(converted(self, "forward", each) for each in y)
+        return y if is_float(y, self.dtype) else converted(self, "forward", y)
+
+    return forward
+
+
+def _converting_backward(own: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(own)
+    def backward(self: Any, dy: Any, *args: Any, need_dx: bool = True, **kwargs: Any) -> Any:
+        gradients = [(weight, weight.gradient) for weight in self._weights]
+        dx = run(self, own, self, dy, *args, need_dx=need_dx, **kwargs)
+        for weight, gradient in gradients:
+            if weight.gradient is not gradient:  # `weight.gradient = ...` instead of `weight.gradient[...] = ...`
+                gradient[...], weight.gradient = weight.gradient, gradient
+        if not need_dx:
+            return None
+        dx = dx if is_float(dx, self.dtype) else converted(self, "backward", dx)
+        shape = getattr(self, "_x_shape", dx.shape)
+        if dx.shape != shape:
+            raise ValueError(f"backward of {_named(self)} must return dx of the shape of x, {shape}, got {dx.shape}")
+        return dx
+
+    return backward
+
+
+def _converting_mask(own: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(own)
+    def compute_mask(self: Any, x: Any, mask: Any = None) -> Any:
+        made = own(self, x, mask)
+        if made is None or isinstance(made, list):  # of several outputs
+            return made
+        try:
+            return np.ascontiguousarray(as_array("mask", made), dtype=bool)
+        except (TypeError, ValueError):
+            raise TypeError(f"compute_mask of {_named(self)} must return an array or None, got {shown(made)}") from None
+
+    return compute_mask
+
+
+def run(layer: Any, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """What a function of the user returns; arrays may not be changed, since the layers next to this one need them.
+
+    Raises:
+        ValueError: if it changes one in place.
+    """
+    try:
+        return function(*(_read_only(each) for each in arguments), **options)
+    except ValueError as error:
+        if "read-only" in str(error):
+            raise ValueError(
+                f"{getattr(function, '__name__', 'function')} of {_named(layer)} changes its argument in place: "
+                "write x = x + 1 instead of x += 1, or copy it first"
+            ) from error
+        raise
+
+
+def _read_only(value: Any) -> Any:
+    if not isinstance(value, np.ndarray):
+        return value
+    array = value.view()
+    array.flags.writeable = False
+    return array
+
+
+def converted(layer: Any, method: str, value: Any) -> Array:
+    """A view, a list or an array of another dtype as the next layer takes it."""
+    try:
+        if value is None or isinstance(value, tuple):
+            raise TypeError
+        return as_float(f"the value of {method}", value, layer.dtype)
+    except (TypeError, ValueError):
+        raise TypeError(f"{method} of {_named(layer)} must return an array of numbers, got {shown(value)}") from None
+
+
+def _named(layer: Any) -> str:
+    return f"layer {layer.name!r} ({type(layer).__name__})"

@@ -7,6 +7,7 @@ rebinds those names, so calls go straight to the implementation without a hop. N
 
 from __future__ import annotations
 
+import copyreg
 import os
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -150,6 +151,8 @@ def use_backend(name: str) -> None:
     global _active
     if name == "core":
         module = _core()
+        # A workspace holds packed weights and scratch memory: a pickle or copy of a layer needs neither.
+        copyreg.pickle(module.Workspace, lambda workspace: (_new_workspace, ()))
     elif name == "reference":
         from pyrnn import reference as module
     else:
@@ -211,6 +214,10 @@ def read_bandwidth(size: int) -> float:
     It is the bandwidth of the cache that holds so many bytes.
     """
     return float(_core().read_bandwidth(size))
+
+
+def _new_workspace() -> Workspace:
+    return Workspace()
 
 
 use_backend(os.environ.get("PYRNN_BACKEND", "core"))

@@ -17,7 +17,7 @@ from pyrnn.layers.base import Layer, Shape, dtype_config, standard_shape
 from pyrnn.layers.input import InputLayer
 from pyrnn.naming import auto_name
 from pyrnn.older_names import OlderNames
-from pyrnn.parameters import ParameterVector, Structure, Weight, values_for
+from pyrnn.parameters import ParameterVector, Structure, Weight, assign_all, values_for
 from pyrnn.streaming import Stream
 from pyrnn.validation import LARGEST_SIZE, parsed, shown, unknown_name
 
@@ -30,7 +30,7 @@ class _Plan(NamedTuple):
     """What a training step needs to know of the layers; good for as long as `Structure.changes` stays."""
 
     changes: int
-    vector: ParameterVector
+    weights: list[Weight]
     first: int  # the lowest layer with trainable weights
     penalised: list[Weight]
     penalised_trainable: list[Weight]
@@ -62,6 +62,7 @@ class Sequential(OlderNames):
         self._shapes: list[Any] = []
         self._deferred = False
         self._plan: _Plan | None = None
+        self._vector: ParameterVector | None = None
         if layers is not None:
             if isinstance(layers, (Layer, str)) or not isinstance(layers, Iterable):
                 raise TypeError(f"layers must be a list of layers, got {shown(layers)}")
@@ -139,7 +140,7 @@ class Sequential(OlderNames):
     def _build_layer(self, layer: Layer, shape: Shape) -> None:
         layer.build(shape)
         for weight in layer.weights:
-            if not weight.path.startswith(f"{self.name}/"):
+            if weight.path.startswith(f"{layer.name}/"):  # else it has the name of the model that it was built in
                 weight.path = f"{self.name}/{weight.path}"
         self._shapes.append(layer.compute_output_shape(shape))
 
@@ -219,8 +220,7 @@ class Sequential(OlderNames):
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Overwrite all weights, given in the order of `get_weights`; nothing is written unless all shapes fit."""
-        for weight, value in values_for(f"model {self.name!r}", self.weights, weights):
-            weight.assign(value)
+        assign_all(values_for(f"model {self.name!r}", self.weights, weights))
 
     def count_params(self) -> int:
         """Number of values in all weights."""
@@ -230,23 +230,31 @@ class Sequential(OlderNames):
 
     def parameters(self) -> ParameterVector:
         """All trainable weights as one flat vector; a new one if `trainable` has changed since."""
-        return self._training_plan().vector
+        vector, weights = self._vector, self._training_plan().weights
+        if vector is None or (
+            vector.weights is not weights and list(map(id, vector.weights)) != list(map(id, weights))
+        ):
+            vector = self._vector = ParameterVector(weights, self.dtype)
+        vector.reclaim()
+        return vector
 
     def _training_plan(self) -> _Plan:
         plan = self._plan
         if plan is None or plan.changes != Structure.changes:
-            weights = self.trainable_weights
-            known = plan is not None and plan.vector.weights == weights
             layers = self._layers
             penalised = [(layer, w) for layer in layers for w in layer._weights if w.regularizer is not None]
             plan = self._plan = _Plan(
                 Structure.changes,
-                plan.vector if plan is not None and known else ParameterVector(weights, self.dtype),
+                self.trainable_weights,
                 next((i for i, layer in enumerate(layers) if layer.trainable_weights), len(layers)),
                 [weight for _, weight in penalised],
                 [weight for layer, weight in penalised if layer.trainable and weight.trainable],
             )
         return plan
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a pickle or copy holds: all but a `fit` under way and what is derived from the layers."""
+        return {**vars(self), "_run": None, "_plan": None, "_vector": None, "_activities": {}}
 
     # Numbers.
 

@@ -10,8 +10,10 @@ from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import NDArray
 
+from pyrnn import signals
 from pyrnn.validation import shown
 
 Array = NDArray[Any]
@@ -72,16 +74,38 @@ def _take(name: str, shape: Sequence[int], size: int) -> None:
             raise ValueError(f"weight {name!r} of shape {tuple(shape)} is more than the arrays of the file hold")
 
 
-class Weight:
+class Claim:
+    """A parameter vector's hold on its weights: broken at first, and when another vector takes one of them."""
+
+    __slots__ = ("broken",)
+
+    def __init__(self) -> None:
+        self.broken = True
+
+
+class Weight(NDArrayOperatorsMixin):
     """One named array of a layer, with its gradient.
 
-    `array` is the live view; write to it with `assign`, so that `version` grows and packed copies are renewed.
+    Operators and NumPy functions treat a weight as its array. `weight.assign(value)`, `weight[...] = value` and
+    operators in place write the values and raise `version`, so that packed copies are renewed. `array` is the live
+    view: after writing to it directly, call `touch`.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> layer = layers.Dense(2)
+        >>> layer.build((None, 3))
+        >>> layer.bias += 1.0
+        >>> layer.bias[0] = 5.0
+        >>> (2 * layer.bias).tolist()
+        [10.0, 2.0]
     """
 
     __slots__ = (
         "_regularizer",
         "_trainable",
         "array",
+        "claim",
         "constraint",
         "dtype",
         "gradient",
@@ -117,7 +141,67 @@ class Weight:
         self.gradient: Array = aligned_zeros(math.prod(self.shape), dtype).reshape(self.shape)
         if initializer is not None:
             self.array[...] = initializer(self.shape, dtype=self.dtype)
+        self.claim: Claim | None = None  # of the parameter vector that `array` and `gradient` are views of
         self.version = next(_versions)
+
+    # Pickles and copies hold the values; what belongs to a parameter vector or to packed copies is made anew.
+
+    def __getstate__(self) -> dict[str, Any]:
+        derived = ("array", "gradient", "claim", "version")
+        return {**{name: getattr(self, name) for name in self.__slots__ if name not in derived}, "values": self.array}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        values = state.pop("values")
+        for name, value in state.items():
+            setattr(self, name, value)
+        for name in ("array", "gradient"):
+            setattr(self, name, aligned_zeros(math.prod(self.shape), self.dtype).reshape(self.shape))
+        self.array[...] = values
+        self.claim, self.version = None, next(_versions)
+
+    # What an array offers. Weights are compared element by element, and hashed by identity.
+
+    __hash__ = object.__hash__
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: tuple[Any, ...] = (), **options: Any) -> Any:
+        arrays = [each.array if isinstance(each, Weight) else each for each in inputs]
+        if not out:
+            return getattr(ufunc, method)(*arrays, **options)
+        targets = tuple(each.array if isinstance(each, Weight) else each for each in out)
+        with signals.deferred():
+            getattr(ufunc, method)(*arrays, out=targets, **options)
+            for each in out:
+                if isinstance(each, Weight):
+                    each.touch()
+        return out[0] if len(out) == 1 else out
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.array[key]
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.touch()
+        self.array[key] = value
+        self.touch()
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.array)
+
+    def __bool__(self) -> bool:
+        return bool(self.array)
+
+    def __float__(self) -> float:
+        return float(self.array)
+
+    def __int__(self) -> int:
+        return int(self.array)
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
 
     @property
     def size(self) -> int:
@@ -142,7 +226,18 @@ class Weight:
         new = np.asarray(value)
         if new.shape != self.shape:
             raise ValueError(f"weight {self.path!r} has shape {self.shape}, got an array of shape {new.shape}")
-        self.array[...] = new
+        self[...] = new
+
+    def assign_add(self, value: Any) -> None:
+        """Add to the values."""
+        self.assign(self.array + np.asarray(value))
+
+    def assign_sub(self, value: Any) -> None:
+        """Subtract from the values."""
+        self.assign(self.array - np.asarray(value))
+
+    def touch(self) -> None:
+        """Give the weight a new version: its values have changed."""
         self.version = next(_versions)
 
     def __repr__(self) -> str:
@@ -174,28 +269,55 @@ def values_for(owner: str, weights: Sequence[Weight], values: Any) -> list[tuple
     return found
 
 
+def assign_all(pairs: Sequence[tuple[Weight, Array]]) -> None:
+    """Overwrite several weights; a signal that arrives meanwhile is handled afterwards."""
+    with signals.deferred():
+        for weight, value in pairs:
+            weight.assign(value)
+
+
 class ParameterVector:
-    """Weights moved into one flat 64-byte-aligned vector, gradients into a second one."""
+    """Weights moved into one flat 64-byte-aligned vector, gradients into a second one.
+
+    Models that share layers have a vector each, and a weight lives in one of them at a time: `reclaim` moves back what
+    another vector took, with the values it has by then.
+    """
 
     def __init__(self, weights: Sequence[Weight], dtype: str | None = None) -> None:
-        self.weights = list(weights)
-        kinds = {weight.dtype for weight in self.weights}
+        kinds = {weight.dtype for weight in weights}
         if len(kinds) > 1:
             raise ValueError(f"trainable weights must share one dtype, got {' and '.join(sorted(kinds))}")
-        self.dtype = kinds.pop() if kinds else (dtype or "float32")
-        count = sum(weight.size for weight in self.weights)
-        self.values: Array = aligned_zeros(count, self.dtype)
-        self.gradients: Array = aligned_zeros(count, self.dtype)
-        self._spans: dict[int, tuple[int, int]] = {}
-        start = 0
+        shapes = [weight.shape for weight in weights]
+        self._allocate(list(weights), shapes, kinds.pop() if kinds else (dtype or "float32"))
+        self.reclaim()
+
+    def _allocate(self, weights: list[Weight], shapes: Sequence[tuple[int, ...]], dtype: str) -> None:
+        self.weights, self.dtype = weights, dtype
+        stops = list(itertools.accumulate(map(math.prod, shapes)))
+        self._spans = {
+            id(weight): (stop - math.prod(shape), stop, shape)
+            for weight, shape, stop in zip(weights, shapes, stops, strict=True)
+        }
+        count = stops[-1] if stops else 0
+        self.values: Array = aligned_zeros(count, dtype)
+        self.gradients: Array = aligned_zeros(count, dtype)
+        self._claim = Claim()
+
+    def reclaim(self) -> None:
+        """Move the weights that live elsewhere into this vector; their values stay."""
+        if not self._claim.broken:
+            return
         for weight in self.weights:
-            stop = start + weight.size
-            self._spans[id(weight)] = (start, stop)
+            if weight.claim is self._claim:
+                continue
             for flat, name in ((self.values, "array"), (self.gradients, "gradient")):
-                view = flat[start:stop].reshape(weight.shape)
+                view = self.view(flat, weight)
                 view[...] = getattr(weight, name)
                 setattr(weight, name, view)
-            start = stop
+            if weight.claim is not None:
+                weight.claim.broken = True
+            weight.claim = self._claim
+        self._claim.broken = False
         self.touch()
 
     def __len__(self) -> int:
@@ -213,5 +335,14 @@ class ParameterVector:
 
     def view(self, flat: Array, weight: Weight) -> Array:
         """The part of `flat` that belongs to `weight`, in the weight's shape."""
-        start, stop = self._spans[id(weight)]
-        return flat[start:stop].reshape(weight.shape)
+        start, stop, shape = self._spans[id(weight)]
+        return flat[start:stop].reshape(shape)
+
+    # A pickled or copied vector is empty until `reclaim` fills it: its weights may not have been restored yet.
+
+    def __getstate__(self) -> dict[str, Any]:
+        shapes = [weight.shape for weight in self.weights]
+        return {"weights": self.weights, "shapes": shapes, "dtype": self.dtype}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._allocate(**state)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pyrnn import signals
 from pyrnn.arguments import checked
 from pyrnn.callbacks.base import Callback, Logs
 
@@ -56,11 +57,12 @@ class SwapEMAWeights(Callback):
     def _put(self, *, averages: bool) -> None:
         if averages == self._swapped:
             return
-        for weight, average in self._pairs():
-            value = weight.numpy()
-            weight.assign(average)
-            average[...] = value
-        self._swapped = averages
+        with signals.deferred():
+            for weight, average in self._pairs():
+                value = weight.numpy()
+                weight.assign(average)
+                average[...] = value
+            self._swapped = averages
 
     def _pairs(self) -> list[tuple[Any, Any]]:
         """(weight, its average), live."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pyrnn.arguments import checked
@@ -21,6 +22,8 @@ class Callback:
 
     # Fields that an interrupted training needs to go on.
     remembers: tuple[str, ...] = ()
+    # Fields that belong to this process, such as open files, and what a pickle or copy has in their place.
+    transient: Mapping[str, Any] = {}
     # Whether the hooks of all others come first.
     comes_last = False
 
@@ -44,6 +47,10 @@ class Callback:
         """Go on from what `get_state` gave; called after `on_train_begin`."""
         for name in self.remembers:
             setattr(self, name, state[name])
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a pickle or copy holds; `transient` fields are as new."""
+        return {**vars(self), **copy.deepcopy(dict(self.transient))}
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Before the first batch of `fit`."""

@@ -28,6 +28,8 @@ class CSVLogger(Callback):
     rows of the epochs of before, and no others.
     """
 
+    transient = {"csv_file": None, "writer": None}  # noqa: RUF012  # read only
+
     @checked()
     def __init__(self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False) -> None:
         super().__init__()

@@ -44,6 +44,7 @@ class TensorBoard(Callback):
     """
 
     remembers = ("_batches", "_test_batches")
+    transient = {"_writers": {}}  # noqa: RUF012  # read only
 
     @checked()
     def __init__(

@@ -16,7 +16,7 @@ from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array, as_float
 from pyrnn.layers import custom
 from pyrnn.naming import auto_name
-from pyrnn.parameters import Structure, Weight, values_for
+from pyrnn.parameters import Structure, Weight, assign_all, values_for
 from pyrnn.validation import LARGEST_SIZE, RENAMED, shown, unexpected_arguments
 
 Array = NDArray[Any]
@@ -271,8 +271,7 @@ class Layer:
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Overwrite all weights, given in the order of `get_weights`; nothing is written unless all shapes fit."""
-        for weight, value in values_for(f"layer {self.name!r}", self.weights, weights):
-            weight.assign(value)
+        assign_all(values_for(f"layer {self.name!r}", self.weights, weights))
 
     def count_params(self) -> int:
         """Number of values in all weights."""
@@ -339,6 +338,10 @@ class Layer:
         assert saved is not None, "backward() follows forward(training=True)"
         self._saved = None
         return saved
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a pickle or copy holds: all but what forward saved for backward."""
+        return {name: value for name, value in vars(self).items() if name != "_saved"}
 
     def stream_into(self, stream: Any) -> None:
         """Add what this layer does at one time step to a stream (`pyrnn.streaming`).

@@ -86,7 +86,7 @@ class Adafactor(Optimizer):
             self.parameters.weights, self.rows, self.columns, self.velocities, strict=True
         ):
             gradient = self.parameters.view(gradients, weight)
-            squares = np.square(gradient)
+            squares = np.square(gradient, out=np.empty_like(gradient))  # an array also of a weight of shape ()
             squares += self.epsilon_1
             if gradient.ndim > 1:
                 row += (squares.mean(axis=-1) - row) * share

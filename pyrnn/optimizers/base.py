@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn import registry
+from pyrnn import registry, signals
 from pyrnn.arguments import checked, takes
 from pyrnn.optimizers import schedules
 from pyrnn.optimizers.schedules import LearningRateSchedule
-from pyrnn.parameters import ParameterVector, Weight
+from pyrnn.parameters import ParameterVector, Weight, assign_all
 from pyrnn.validation import shown, unexpected_arguments
 
 Array = NDArray[Any]
@@ -97,7 +97,7 @@ class Optimizer(registry.Configurable):
         self.loss_scale_factor = loss_scale_factor
         self.gradient_accumulation_steps = gradient_accumulation_steps
         self._iterations = 0
-        self._undecayed: set[int] = set()
+        self._undecayed: frozenset[Weight] = frozenset()
         self._undecayed_names: re.Pattern[str] | None = None
         self.parameters: ParameterVector | None = None
         self.slots: dict[str, Array] = {}
@@ -185,8 +185,11 @@ class Optimizer(registry.Configurable):
 
     def build(self, parameters: ParameterVector) -> None:
         """Make slots for these weights; what is kept for weights it had before stays."""
-        if parameters is self.parameters:
-            return
+        if parameters is not self.parameters:
+            with signals.deferred():
+                self._build(parameters)
+
+    def _build(self, parameters: ParameterVector) -> None:
         before = {(id(weight), slot): array for weight, slot, array in self.state()}
         self.parameters, self.slots, self._scratch = parameters, {}, []
         for group in self._groups():
@@ -195,8 +198,8 @@ class Optimizer(registry.Configurable):
                 self.slots[slot].fill(self.initial_value(slot))
         self.make_state(parameters)
         for weight, slot, array in self.state():
-            if (kept := before.get((id(weight), slot))) is not None:
-                array[...] = kept
+            if (previous := before.get((id(weight), slot))) is not None:
+                array[...] = previous
 
     def scratch(self, index: int = 0) -> Array:
         """A vector (N,) for values in between, of any content; the same one at each call."""
@@ -208,10 +211,16 @@ class Optimizer(registry.Configurable):
     # Steps.
 
     def step(self) -> None:
-        """Take one step from the gradients in the parameter vector."""
-        parameters = self.parameters
-        if parameters is None:
+        """Take one step from the gradients in the parameter vector; signals are handled after it."""
+        if self.parameters is None:
             raise ValueError("the optimizer has no weights yet: call build(parameters) first")
+        with signals.deferred():
+            try:
+                self._step(self.parameters)
+            finally:
+                self.parameters.touch()
+
+    def _step(self, parameters: ParameterVector) -> None:
         if self._gather(parameters.gradients):
             learning_rate = self.learning_rate
             self._clip(parameters)
@@ -223,7 +232,6 @@ class Optimizer(registry.Configurable):
             if weight.constraint is not None:
                 weight.array[...] = weight.constraint(weight.array)
         self._iterations += 1
-        parameters.touch()
 
     def update(self, values: Array, gradients: Array, learning_rate: float) -> None:
         """The rule itself, in place on flat vectors (N,); the number of this step is `iterations + 1`."""
@@ -273,7 +281,7 @@ class Optimizer(registry.Configurable):
             isinstance(var_names, list | tuple) and all(isinstance(each, str) for each in var_names)
         ):
             raise TypeError(f"var_names must be a list of strings, got {shown(var_names)}")
-        self._undecayed = {id(weight) for weight in weights}
+        self._undecayed = frozenset(weights)
         self._undecayed_names = re.compile("|".join(var_names)) if var_names else None
 
     def decay_of(self, weight: Weight) -> float | None:
@@ -286,7 +294,7 @@ class Optimizer(registry.Configurable):
 
     def _share(self, weight: Weight) -> float:
         names = self._undecayed_names
-        if id(weight) in self._undecayed or (names is not None and names.search(weight.name)):
+        if weight in self._undecayed or (names is not None and names.search(weight.name)):
             return 0.0
         return self.decay_of(weight) or 0.0
 
@@ -324,9 +332,12 @@ class Optimizer(registry.Configurable):
         weights = own if var_list is None else list(var_list)
         if len(weights) != len(own):
             raise ValueError(f"var_list must hold the optimizer's {len(own)} weights, got {len(weights)}")
-        for weight, source in zip(weights, own, strict=True):
-            weight.array[...] = self.parameters.view(self.slots["average"], source)
-        self.parameters.touch()
+        averages = [self.parameters.view(self.slots["average"], weight) for weight in own]
+        assign_all(list(zip(weights, averages, strict=True)))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a pickle or copy holds: all but scratch memory."""
+        return {**vars(self), "_scratch": []}
 
     # Files.
 
@@ -353,12 +364,13 @@ class Optimizer(registry.Configurable):
                 raise TypeError(f"optimizer variable {name!r} must hold numbers, got dtype {np.asarray(value).dtype}")
         if not 0 <= values[0] < 2**63:
             raise ValueError(f"optimizer variable 'iteration' must be a number of steps, got {values[0]}")
-        kept = self.state()
-        if isinstance(self._learning_rate, float):
-            self.learning_rate = float(values[1])
-        self._iterations = int(values[0])
-        for (_, _, array), value in zip(kept, values[len(own) - len(kept) :], strict=True):
-            array[...] = value
+        state = self.state()
+        with signals.deferred():
+            if isinstance(self._learning_rate, float):
+                self.learning_rate = float(values[1])
+            self._iterations = int(values[0])
+            for (_, _, array), value in zip(state, values[len(own) - len(state) :], strict=True):
+                array[...] = value
 
     def get_config(self) -> dict[str, Any]:
         rate = self._learning_rate

@@ -139,13 +139,6 @@ def read_arrays(datasets: list[Any]) -> list[Any]:
     return [np.asarray(dataset[()]) for dataset in datasets]
 
 
-def assign(model: Sequential, weights: list[Weight], values: list[Any]) -> None:
-    """Give the weights of a model these values."""
-    for weight, value in zip(weights, values, strict=True):
-        weight.assign(value)
-    model.parameters().touch()
-
-
 def matched_state(model: Sequential, datasets: list[Any], source: str, skip_others: bool) -> list[Any]:
     """The arrays of a file that are the variables of the model's optimizer, which is built for them; [] for none.
 

@@ -15,12 +15,11 @@ import numpy as np
 
 from pyrnn.layers import Layer
 from pyrnn.models import Sequential
-from pyrnn.parameters import Weight, at_most
+from pyrnn.parameters import Weight, assign_all, at_most
 from pyrnn.resume import set_random_state
 from pyrnn.saving.archive import SMALL
 from pyrnn.saving.hdf5 import (
     array_at,
-    assign,
     claimed_bytes,
     group_at,
     matched,
@@ -148,7 +147,8 @@ def _assign(model: Sequential, group: Any, source: str, skip_mismatch: bool, by_
     pending = [
         pair for layer, found in pairs for pair in matched(layer.name, _weights(layer), found, source, skip_mismatch)
     ]
-    assign(model, [weight for weight, _ in pending], read_arrays([dataset for _, dataset in pending]))
+    values = read_arrays([dataset for _, dataset in pending])
+    assign_all([(weight, value) for (weight, _), value in zip(pending, values, strict=True)])
 
 
 def load_model(path: str, compile: bool) -> Sequential:

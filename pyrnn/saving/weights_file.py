@@ -16,12 +16,11 @@ from pyrnn.arguments import a_model, checked
 from pyrnn.layers import Layer
 from pyrnn.models import Sequential
 from pyrnn.naming import snake_case
-from pyrnn.parameters import Weight
+from pyrnn.parameters import Weight, assign_all
 from pyrnn.saving import archive, legacy_h5
 from pyrnn.saving.atomic import replace_file
 from pyrnn.saving.hdf5 import (
     array_at,
-    assign,
     group_at,
     matched,
     matched_state,
@@ -103,7 +102,7 @@ def read_weights(
     if state and model.optimizer is not None:
         with reading(source):
             model.optimizer.set_variables(state)
-    assign(model, [weight for weight, _ in pending], values)
+    assign_all([(weight, value) for (weight, _), value in zip(pending, values, strict=True)])
 
 
 @checked(model=a_model)

@@ -1,0 +1,88 @@
+"""Changes that a signal must not cut in two: its handler runs after them."""
+
+from __future__ import annotations
+
+import inspect
+import signal
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+# The functions of the C module: those of `signal` turn every number into an enum, which takes ten times as long.
+_handler_of, _set_handler = inspect.unwrap(signal.getsignal), inspect.unwrap(signal.signal)
+# Signals that a process is asked to stop, time out or report by; each may have a handler in Python that raises.
+_NUMBERS = tuple(
+    int(getattr(signal, name))
+    for name in (
+        "SIGINT", "SIGTERM", "SIGBREAK", "SIGHUP", "SIGQUIT", "SIGALRM", "SIGVTALRM", "SIGPROF", "SIGUSR1", "SIGUSR2",
+        "SIGXCPU", "SIGTSTP",
+    )
+    if hasattr(signal, name)
+)  # fmt: skip
+
+
+class deferred:
+    """Within it the handlers of signals wait; they run at its end, in the order in which the signals arrived.
+
+    Only the main thread runs handlers, so elsewhere it does nothing. The core, which looks for signals during long
+    loops, then runs to its end. May be nested.
+
+    Example:
+        >>> import signal
+        >>> from pyrnn import signals
+        >>> try:
+        ...     with signals.deferred():
+        ...         signal.raise_signal(signal.SIGINT)
+        ...         print("complete")
+        ... except KeyboardInterrupt:
+        ...     print("interrupted")
+        complete
+        interrupted
+    """
+
+    __slots__ = ("_arrived", "_handlers")
+
+    def __enter__(self) -> None:
+        self._arrived: list[int] = []
+        self._handlers: list[tuple[int, Any]] = []
+        if threading.get_ident() != threading.main_thread().ident:
+            return
+        handlers = [(number, handler) for number in _NUMBERS if callable(handler := _handler_of(number))]
+        if any(getattr(handler, "__func__", None) is deferred._arrive for _, handler in handlers):
+            return  # an outer one defers already
+        self._handlers = handlers
+        try:
+            for number, _ in handlers:
+                _set_handler(number, self._arrive)
+        except BaseException:
+            _restore(iter(handlers))
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        _restore(iter(self._handlers))
+        if self._arrived:
+            _raise(iter(self._arrived))
+
+    def _arrive(self, number: int, frame: Any) -> None:
+        self._arrived.append(number)
+
+
+def _restore(handlers: Iterable[tuple[int, Any]]) -> None:
+    """Put all handlers back, also if one of them raises meanwhile."""
+    for number, handler in handlers:
+        try:
+            _set_handler(number, handler)
+        except BaseException:
+            _set_handler(number, handler)
+            _restore(handlers)
+            raise
+
+
+def _raise(numbers: Iterable[int]) -> None:
+    """Run the handlers of these signals, also if one of them raises."""
+    for number in numbers:
+        try:
+            signal.raise_signal(number)
+        except BaseException:
+            _raise(numbers)
+            raise

@@ -7,6 +7,7 @@ rebinds those names, so calls go straight to the implementation without a hop. N
 
 from __future__ import annotations
 
+import contextlib
 import copyreg
 import os
 from types import ModuleType
@@ -151,13 +152,15 @@ def use_backend(name: str) -> None:
     global _active
     if name == "core":
         module = _core()
-        # A workspace holds packed weights and scratch memory: a pickle or copy of a layer needs neither.
-        copyreg.pickle(module.Workspace, lambda workspace: (_new_workspace, ()))
     elif name == "reference":
         from pyrnn import reference as module
     else:
         raise ValueError(unknown_name("backend", name, BACKENDS))
     globals().update({operation: getattr(module, operation) for operation in OPERATIONS})
+    with contextlib.suppress(ImportError):  # the reference runs without the core, but layers keep their workspace
+        globals()["Workspace"] = _core().Workspace
+    # A workspace holds packed weights and scratch memory: a pickle or copy of a layer needs neither.
+    copyreg.pickle(Workspace, lambda workspace: (_new_workspace, ()))
     _active = name
 
 

@@ -68,7 +68,7 @@ class Lambda(Layer):
             raise TypeError(f"gradient must be a function of (x, y, dy), got {shown(gradient)}")
         self.function = function
         self.arguments = dict(arguments or {})
-        self.gradient = getattr(function, "gradient", None) if gradient is None else gradient
+        self._gradient = gradient
         self.mask = mask
         self.supports_masking = mask is not None
         self.output_shape = (
@@ -76,6 +76,11 @@ class Lambda(Layer):
             else standard_shape("output_shape", output_shape)
         )  # fmt: skip
         self._expected = [name for name in ("mask", "training") if _takes(function, name)]
+
+    @property
+    def gradient(self) -> Callable[..., Any] | None:
+        """The function that gives dx: the argument, or the attribute of that name of `function`."""
+        return self._gradient or getattr(self.function, "gradient", None)
 
     def _run(self, x: Array, mask: Array | None, training: bool) -> Array:
         extra = {name: value for name, value in (("mask", mask), ("training", training)) if name in self._expected}

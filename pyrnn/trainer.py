@@ -16,7 +16,7 @@ from pyrnn.callbacks import CallbackList, History
 from pyrnn.compiled import Compiled, LazyLogs
 from pyrnn.data import Batch, Batches, as_array, as_batches, is_array
 from pyrnn.data.batches import ArrayBatches, RepeatedBatches, make_batch
-from pyrnn.data.sources import DEFAULT_BATCH_SIZE
+from pyrnn.data.sources import DEFAULT_BATCH_SIZE, IteratorBatches, StoredBatches
 from pyrnn.parameters import ParameterVector
 from pyrnn.resume import Run, all_layers
 from pyrnn.validation import positive_int, shown, unexpected_arguments
@@ -335,7 +335,7 @@ class Trainer:
             if run.batches.steps is None:
                 run.hooks.params["steps"] = run.batch
             if run.validation is not None and _due(epoch, validation_freq):
-                self._evaluate(run.validation, run.compiled, run.hooks)
+                self._evaluate(run.validation, run.compiled, run.hooks, "validation_data")
                 logs = {**logs, **run.compiled.logs("val_")}
             run.epoch, run.batch, run.logs = epoch + 1, 0, logs
             run.hooks("on_epoch_end", epoch, logs)
@@ -362,23 +362,31 @@ class Trainer:
             raise ValueError(f"validation_data must be (x, y) or (x, y, sample_weight), got {len(parts)} parts")
         try:
             batches = as_batches(*parts, dtype=self.dtype, batch_size=batch_size, steps=steps)
+            if isinstance(batches, IteratorBatches):
+                if steps is None:
+                    return StoredBatches(batches)
+                batches.name = "the generator of validation_data"
+                batches.advice = "leave validation_steps out: then its batches are drawn once and used in each epoch"
             if isinstance(batches, ArrayBatches | RepeatedBatches):
                 self._check_fit(batches.data, compiled)
         except (TypeError, ValueError) as error:
             raise (TypeError if isinstance(error, TypeError) else ValueError)(f"validation_data: {error}") from None
         return batches
 
-    def _evaluate(self, batches: Batches, compiled: Compiled, hooks: CallbackList) -> None:
+    def _evaluate(self, batches: Batches, compiled: Compiled, hooks: CallbackList, name: str = "x") -> None:
         compiled.reset()
         batches.restart()
         self.stop_evaluating = False
         hooks("on_test_begin", {})
+        step = -1
         for step, batch in enumerate(batches.epoch()):
             hooks("on_test_batch_begin", step, {})
             self._test_step(batch, compiled)
             hooks("on_test_batch_end", step, LazyLogs(compiled))
             if self.stop_evaluating:
                 break
+        if step < 0:
+            raise ValueError(f"{name} gave no batch: a generator or iterator that has ended cannot be evaluated again")
         batches.epoch_ended()
         hooks("on_test_end", compiled.logs())
 

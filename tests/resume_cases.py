@@ -123,6 +123,7 @@ DATA: dict[str, Callable[[], dict[str, Any]]] = {
     "validation": lambda: {**ARRAYS(), "validation_data": (X, Y)},
     "validation-split": lambda: {**ARRAYS(), "validation_split": 0.25, "validation_freq": 2},
     "validation-generator": lambda: {**ARRAYS(), "validation_data": noisy(), "validation_steps": 2},
+    "validation-generator-ends": lambda: {**ARRAYS(), "validation_data": noisy(2)},
     "validation-dataset": lambda: {**ARRAYS(), "validation_data": Rows()},
     "generator": lambda: {"x": noisy(), "steps_per_epoch": STEPS},
     "generator-ends": lambda: {"x": noisy(3 * STEPS), "steps_per_epoch": STEPS, "epochs": 3},

@@ -56,7 +56,7 @@ ON_DATA: dict[str, tuple[Callable[[Model], Any], type[Exception], str]] = {
     "generator-ends": (
         lambda m: m.fit(ending(), steps_per_epoch=3, verbose=0),
         ValueError,
-        "the generator ended after 1 of 3 batches",
+        "the generator ended after 1 of the 3 batches of an epoch",
     ),
     "generator-yields-dict": (lambda m: m.fit(wrong_things(), steps_per_epoch=1, verbose=0), TypeError, "x must hold"),
     "generator-with-y": (lambda m: m.fit(ending(), Y, verbose=0), ValueError, "y must not be given when x is"),

@@ -132,14 +132,6 @@ def test_a_loader_starts_anew_each_epoch_and_validates_each_time() -> None:
     assert same(fitted(Plain(), steps_per_epoch=2), fitted(X, Y, batch_size=4, steps_per_epoch=2))
 
 
-def test_validation_of_a_few_steps_looks_at_the_same_batches_each_time() -> None:
-    made = model()
-    made.optimizer.learning_rate = 0.0
-    for data in ((X, Y), Loader()):
-        history = made.fit(X, Y, validation_data=data, validation_steps=2, batch_size=4, epochs=2, verbose=0).history
-        assert history["val_loss"][0] == history["val_loss"][1]
-
-
 def test_validation_split_of_tensors_and_not_of_loaders() -> None:
     options: dict[str, Any] = {"validation_split": 0.25, "batch_size": 3}
     assert same(fitted(Tensor(X), Tensor(Y), **options), fitted(X, Y, **options))

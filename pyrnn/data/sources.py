@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from pyrnn.data.pydataset import PyDataset
 from pyrnn.validation import positive_int
 
 DEFAULT_BATCH_SIZE = 32
+SUSPICIOUS_LENGTH = 10_000  # batches of a validation generator that might have no end
 
 
 class IteratorBatches(Batches):
@@ -21,6 +23,9 @@ class IteratorBatches(Batches):
 
     To go on with an interrupted training it must yield the same batches again: those of before are drawn and dropped.
     """
+
+    # What an error calls it, and advises.
+    name, advice = "the generator", "give fewer steps or epochs"
 
     def __init__(
         self, source: Any, steps: int | None, dtype: str, class_weight: Mapping[int, float] | None = None
@@ -36,8 +41,8 @@ class IteratorBatches(Batches):
             except StopIteration:
                 if self.steps is not None:
                     raise ValueError(
-                        f"the generator ended after {number} of {self.steps} batches: make it yield for ever, "
-                        "or give fewer steps or epochs"
+                        f"{self.name} ended after {number} of the {self.steps} batches of an epoch: make it yield "
+                        f"indefinitely, or {self.advice}"
                     ) from None
                 return
             self._drawn += 1
@@ -49,6 +54,34 @@ class IteratorBatches(Batches):
     def set_state(self, state: dict[str, Any]) -> None:
         super().set_state(state)
         self._drawn = _drop(self._iterator, state["drawn"])
+
+
+class StoredBatches(Batches):
+    """A generator that ends by itself, for validation: each batch is drawn once, copied, and used again in every epoch.
+
+    To resume, the generator must yield the same batches again.
+    """
+
+    def __init__(self, source: IteratorBatches) -> None:
+        self._source = source
+        self._stored: list[Batch] = []
+        self._is_complete = False
+
+    def epoch(self) -> Iterator[Batch]:
+        yield from self._stored
+        if self._is_complete:
+            return
+        for batch in self._source.epoch():
+            # A generator may fill the same array again and again.
+            self._stored.append(Batch(*(None if part is None else part.copy() for part in batch)))  # type: ignore[arg-type]  # x is never None
+            if len(self._stored) == SUSPICIOUS_LENGTH:
+                warnings.warn(
+                    f"validation_data has yielded {SUSPICIOUS_LENGTH} batches, which are all stored: "
+                    "if the generator yields indefinitely, give validation_steps",
+                    stacklevel=2,
+                )
+            yield self._stored[-1]
+        self._is_complete = True
 
 
 class LoaderBatches(Batches):

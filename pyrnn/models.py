@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from pyrnn import layers as layers_module
-from pyrnn import registry
+from pyrnn import overriding, registry
 from pyrnn.arguments import a_model, checked, whole
 from pyrnn.data.batches import as_float, is_float
 from pyrnn.layers.base import Layer, Shape, dtype_config, standard_shape
@@ -19,6 +19,7 @@ from pyrnn.naming import auto_name
 from pyrnn.older_names import OlderNames
 from pyrnn.parameters import ParameterVector, Structure, Weight, assign_all, values_for
 from pyrnn.streaming import Stream
+from pyrnn.trainer import Trainer
 from pyrnn.validation import LARGEST_SIZE, parsed, shown, unknown_name
 
 Array = NDArray[Any]
@@ -46,7 +47,19 @@ class Sequential(OlderNames):
         layers: layers to add, in order.
         name: 'sequential', 'sequential_1', ... unless given.
         trainable: False freezes all layers.
+
+    A subclass may override `forward_pass` together with `backward_pass`, `get_config`, `reset_states` and the methods
+    that users call. One that defines `call`, `train_step` or another method that Keras calls and pyrnn does not is
+    rejected when it is created.
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Reject methods that are never called."""
+        super().__init_subclass__(**kwargs)
+        overriding.reject(cls, overriding.MODEL)
+        overriding.require_partner(cls, "forward_pass", "backward_pass", Trainer)
+        overriding.require_partner(cls, "regularization_loss", "add_regularization_gradients", Trainer)
+        overriding.join(cls, "reset_states", "reset_state")
 
     @checked()
     def __init__(self, layers: Iterable[Any] | None = None, name: str | None = None, trainable: bool = True) -> None:

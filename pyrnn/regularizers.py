@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn import registry
+from pyrnn import overriding, registry
 from pyrnn.arguments import checked, configurable, optional
 from pyrnn.data.batches import as_array
 from pyrnn.validation import shown
@@ -19,6 +19,12 @@ EPSILON = 1e-7
 
 class Regularizer(registry.Configurable):
     """Base of all: `regularizer(w) -> float`, `regularizer.gradient(w)` of the shape of w."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Reject a penalty without its gradient."""
+        super().__init_subclass__(**kwargs)
+        overriding.require_defined(cls, "__call__", "gradient", Regularizer)
+        overriding.require_partner(cls, "__call__", "gradient", Regularizer)
 
     def __call__(self, w: Array) -> float:
         raise NotImplementedError

@@ -23,7 +23,7 @@ SOURCE = Path(__file__).parent.parent
 
 # Lower floors first; a module may import from its own floor and from those below it.
 FLOORS = [
-    {"arguments", "config", "hooks", "validation", "seeds", "signals", "registry", "naming"},
+    {"arguments", "config", "overriding", "validation", "seeds", "signals", "registry", "naming"},
     {"_core", "reference"},
     {"backend"},
     {

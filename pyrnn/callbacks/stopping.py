@@ -42,9 +42,13 @@ class EarlyStopping(MonitorCallback):
         self.best_weights = None
         self.forget_best()
 
+    def get_monitor_value(self, logs: Logs | None) -> float | None:
+        """Return the number to watch, None where there is none; a subclass may compute it from several."""
+        return self.value(logs)
+
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         self.rises()
-        value = self.value(logs)
+        value = self.get_monitor_value(logs)
         if value is None or epoch < self.start_from_epoch:
             return
         if self.restore_best_weights and self.best_weights is None:

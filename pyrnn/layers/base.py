@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn import config, constraints, hooks, initializers, regularizers
+from pyrnn import config, constraints, initializers, overriding, regularizers
 from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array, as_float
 from pyrnn.layers import custom
@@ -193,9 +193,9 @@ class Layer:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """A `build` of the user's leaves the layer built, as in Keras, whether or not it calls ours."""
         super().__init_subclass__(**kwargs)
-        if not hooks.is_builtin(cls):
+        if not overriding.is_builtin(cls):
             custom.prepare(cls, Layer)
-        own = vars(cls).get("build") if hooks.is_builtin(cls) else hooks.new_in(cls, "build", Layer)
+        own = vars(cls).get("build") if overriding.is_builtin(cls) else overriding.new_in(cls, "build", Layer)
         if own is None:
             return
 

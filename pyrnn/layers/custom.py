@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pyrnn import hooks
+from pyrnn import overriding
 from pyrnn.data.batches import Array, as_array, as_float, is_float
 from pyrnn.validation import shown
 
@@ -82,19 +82,19 @@ def prepare(cls: type, root: Any) -> None:
     Raises:
         TypeError: if it defines a method that is never called, or `forward` without the `backward` that belongs to it.
     """
-    hooks.reject(cls, NEVER_CALLED_CELL if "state_size" in vars(cls) else cls.never_called)  # type: ignore[attr-defined]
-    hooks.require_partner(cls, "forward", "backward", root)
-    hooks.join(cls, "reset_state", "reset_states")
+    overriding.reject(cls, NEVER_CALLED_CELL if "state_size" in vars(cls) else cls.never_called)  # type: ignore[attr-defined]
+    overriding.require_partner(cls, "forward", "backward", root)
+    overriding.join(cls, "reset_state", "reset_states")
     made: Any = cls
-    if (own := hooks.new_in(cls, "forward", root)) is not None:
+    if (own := overriding.new_in(cls, "forward", root)) is not None:
         made.forward = _converting_forward(own)
-        if hooks.new_in(cls, "stream_into", root) is None:
+        if overriding.new_in(cls, "stream_into", root) is None:
             made.stream_into = root.stream_into  # the inherited one is another forward's
         if made.compute_output_shape is root.compute_output_shape:
             made.compute_output_shape = _shape_by_trial
-    if (own := hooks.new_in(cls, "backward", root)) is not None:
+    if (own := overriding.new_in(cls, "backward", root)) is not None:
         made.backward = _converting_backward(own)
-    if (own := hooks.new_in(cls, "compute_mask", root)) is not None:
+    if (own := overriding.new_in(cls, "compute_mask", root)) is not None:
         made.compute_mask = _converting_mask(own)
         if "makes_mask" not in vars(cls):
             made.makes_mask = True  # it may make one where there was none

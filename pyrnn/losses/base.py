@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn import registry
+from pyrnn import overriding, registry
 from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array
 from pyrnn.validation import shown
@@ -98,6 +98,13 @@ class Loss(registry.Configurable):
     default_name = "loss"
     # What introduces the shape of `target_shape` in an error.
     target_rule: ClassVar[str] = "have the shape of y_pred,"
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Let a user's `call` count, and reject methods that are never called."""
+        super().__init_subclass__(**kwargs)
+        overriding.reject(cls, overriding.LOSS)
+        if overriding.new_in(cls, "call", Loss) is not None and overriding.new_in(cls, "elements", Loss) is None:
+            cls.elements = Loss.elements  # type: ignore[method-assign]  # not those of the loss it derives from
 
     @checked()
     def __init__(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import NDArray
 
-from pyrnn import registry
+from pyrnn import overriding, registry
 from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array
 from pyrnn.losses.base import fitted, match_ranks
@@ -84,6 +84,11 @@ class Metric(registry.Configurable):
     state: tuple[str, ...] = ()
     # Fields that belong to the state and are no variables: Keras keeps them in another form.
     hidden: tuple[str, ...] = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Let either name of `reset_state` count."""
+        super().__init_subclass__(**kwargs)
+        overriding.join(cls, "reset_state", "reset_states")
 
     @checked()
     def __init__(self, dtype: Any = None, name: str | None = None) -> None:

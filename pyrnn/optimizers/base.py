@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn import registry, signals
+from pyrnn import overriding, registry, signals
 from pyrnn.arguments import checked, takes
 from pyrnn.optimizers import schedules
 from pyrnn.optimizers.schedules import LearningRateSchedule
@@ -51,6 +51,11 @@ class Optimizer(registry.Configurable):
     """
 
     default_name = "optimizer"
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Reject methods that are never called."""
+        super().__init_subclass__(**kwargs)
+        overriding.reject(cls, overriding.OPTIMIZER)
 
     def __new__(cls: type[T], *args: Any, **arguments: Any) -> T:
         _check_arguments(cls, arguments)

@@ -1,0 +1,118 @@
+"""What a subclass may override: a method that Keras calls and pyrnn does not is rejected when the class is created."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_LOOP = (
+    "for steps of your own write a loop over train_on_batch(), test_on_batch() or predict_on_batch(); "
+    "for a loss of your own pass a function or a Loss to compile()"
+)
+_PASS = "override forward_pass(x, *, training=False) and backward_pass(dy)"
+_METRICS = "pass Metric objects to compile(metrics=...)"
+_FILES = "files hold the weights of the layers and what get_config() returns"
+MODEL = {
+    "call": _PASS,
+    "__call__": f"fit, evaluate and predict call forward_pass(); {_PASS}",
+    "stateless_call": _PASS,
+    "symbolic_call": _PASS,
+    "compute_output_spec": "override compute_output_shape(input_shape)",
+    "compute_mask": "forward_pass() returns the outputs and their mask",
+    "build": "layers are built as soon as the input shape is known; override build() in a layer",
+    "build_from_config": "a loaded model is built from its config",
+    "layers": "add() and pop() change the layers",
+    **dict.fromkeys(("train_step", "test_step", "predict_step"), _LOOP),
+    **dict.fromkeys(("make_train_function", "make_test_function", "make_predict_function"), _LOOP),
+    **dict.fromkeys(("train_function", "test_function", "predict_function"), _LOOP),
+    **dict.fromkeys(("compute_loss", "stateless_compute_loss"), "pass a function or a Loss to compile(loss=...)"),
+    **dict.fromkeys(("compute_metrics", "get_metrics_result", "reset_metrics", "metrics", "add_metric"), _METRICS),
+    **dict.fromkeys(("losses", "add_loss"), "pass a Loss to compile(), activity_regularizer= to a layer"),
+    **dict.fromkeys(("save_own_variables", "load_own_variables", "save_assets", "load_assets"), _FILES),
+    "quantize": "there is no quantization",
+}
+_UPDATE = "define update(values, gradients, learning_rate), in place on flat vectors of all weights"
+OPTIMIZER = {
+    **dict.fromkeys(("update_step", "apply", "apply_gradients", "stateless_apply", "minimize"), _UPDATE),
+    **dict.fromkeys(("get_gradients", "get_updates", "compute_gradients"), _UPDATE),
+    **dict.fromkeys(("_resource_apply_dense", "_resource_apply_sparse", "_create_slots"), _UPDATE),
+    **dict.fromkeys(("assign", "assign_add", "assign_sub"), _UPDATE),
+    **dict.fromkeys(("add_variable", "add_optimizer_variables"), "name the slots in slot_groups()"),
+    "scale_loss": "gradients are those of the loss itself; nothing is scaled",
+    **dict.fromkeys(("save_own_variables", "load_own_variables"), "files hold the slots that slot_groups() names"),
+}
+LOSS = {"__call__": "training calls value_and_gradient(); define call(y_true, y_pred) or elements(y_true, y_pred)"}
+
+
+def is_builtin(cls: type) -> bool:
+    """Whether a class is one of pyrnn's."""
+    return cls.__module__.partition(".")[0] == "pyrnn"
+
+
+def reject(cls: type, hooks: Mapping[str, str]) -> None:
+    """Reject a user's class, or a mixin of it, that defines one of `hooks`.
+
+    Args:
+        cls: the new class.
+        hooks: names that are never called, each with what to write instead.
+
+    Raises:
+        TypeError: if one of them is defined.
+    """
+    for owner in cls.__mro__:
+        if not is_builtin(owner) and owner is not object:
+            for name, instead in hooks.items():
+                if name in vars(owner):
+                    raise TypeError(f"{cls.__name__} defines {name}, which pyrnn never calls: {instead}")
+
+
+def new_in(cls: type, name: str, root: type) -> Any:
+    """The attribute `name` that a user's class defines, itself or by a mixin; None if it inherits it from a `root`."""
+    owner = _owner(cls, name)
+    inherits = owner is None or is_builtin(owner) or (owner is not cls and issubclass(owner, root))
+    return None if inherits else vars(owner)[name]
+
+
+def _owner(cls: type, name: str) -> type | None:
+    return next((each for each in cls.__mro__ if name in vars(each)), None)
+
+
+def require_partner(cls: type, name: str, partner: str, root: type) -> None:
+    """Reject a user's class that overrides `name` and inherits a `partner` that belongs to another `name`.
+
+    Args:
+        cls: the new class.
+        name: "forward" or another method.
+        partner: "backward" or whatever must fit it.
+        root: the base class, whose own `partner` does nothing.
+
+    Raises:
+        TypeError: if `partner` is inherited from a class above the one that defines `name`.
+    """
+    owner, other = _owner(cls, name), _owner(cls, partner)
+    assert owner is not None and other is not None
+    if not is_builtin(owner) and other is not root and cls.__mro__.index(owner) < cls.__mro__.index(other):
+        raise TypeError(
+            f"{cls.__name__} overrides {name} but not {partner}, so {other.__name__}.{partner} would give the gradient "
+            f"of {other.__name__}.{name}: define {partner} as well, or write {partner} = {other.__name__}.{partner} "
+            "in the class if it still is the right one"
+        )
+
+
+def require_defined(cls: type, name: str, partner: str, root: type) -> None:
+    """Reject a user's class that defines `name` and no `partner` at all.
+
+    Raises:
+        TypeError: if `partner` is that of `root`, which is not implemented.
+    """
+    if new_in(cls, name, root) is not None and _owner(cls, partner) is root:
+        raise TypeError(f"{cls.__name__} defines {name} but not {partner}, which training needs as well")
+
+
+def join(cls: type, *names: str) -> None:
+    """Make several names of one method the same where a user's class overrides one of them."""
+    overridden = [name for name in names if name in vars(cls)]
+    if overridden and not is_builtin(cls):
+        for name in names:
+            if name not in overridden:
+                setattr(cls, name, vars(cls)[overridden[0]])

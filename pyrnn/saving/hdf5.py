@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from pyrnn.models import Sequential
 from pyrnn.parameters import Weight
 from pyrnn.saving.archive import MOST_GROWTH, SMALL
 
+# Levels of groups in a file; Keras's layers within layers need a dozen.
+DEEPEST = 64
 _DAMAGE = (OSError, LookupError, AttributeError, ArithmeticError, RuntimeError, AssertionError, MemoryError)
 
 
@@ -52,8 +54,10 @@ def node_at(group: Any, path: str) -> Any:
     """What stands below `group`, or None; soft and external links are not followed, they could lead out of the file."""
     import h5py
 
-    node = group
-    for part in path.split("/"):
+    node, parts = group, path.split("/")
+    if len(parts) > DEEPEST:
+        return None
+    for part in parts:
         link = node.get(part, getlink=True) if isinstance(node, h5py.Group) else None
         node = node[part] if isinstance(link, h5py.HardLink) else None
     return node
@@ -93,14 +97,41 @@ def array_at(group: Any, path: str, source: str) -> Any:
     return node
 
 
+class Arrays(NamedTuple):
+    """Arrays of one group, which are opened once their number is known to be right."""
+
+    group: Any
+    names: Sequence[str]
+
+    def opened(self, source: str) -> list[Any]:
+        """The arrays themselves; raises as `array_at` does."""
+        return [array_at(self.group, name, source) for name in self.names]
+
+
 def claimed_bytes(content: bytes, source: str) -> int:
-    """What all arrays of an HDF5 file take in memory; each is checked to be there."""
+    """What all arrays of an HDF5 file take in memory; each is checked to be there.
+
+    Every object is opened once, from the group that holds it: a path from the root would cost its depth again.
+    """
     import h5py
 
-    found: list[Any] = []
+    total, seen = 0, set()
     with opened(content, source) as file:
-        file.visititems(lambda name, node: found.append(name) if isinstance(node, h5py.Dataset) else None)
-        return sum(int(array_at(file, name, source).nbytes) for name in found)
+        pending = [(file, 0)]
+        while pending:
+            group, depth = pending.pop()
+            if depth > DEEPEST:
+                raise ValueError(f"{source} is damaged: its groups are nested more than {DEEPEST} deep")
+            for name in group:
+                node = node_at(group, name)
+                if node is None or (address := h5py.h5o.get_info(node.id).addr) in seen:
+                    continue
+                seen.add(address)
+                if isinstance(node, h5py.Group):
+                    pending.append((node, depth + 1))
+                elif isinstance(node, h5py.Dataset):
+                    total += int(array_at(group, name, source).nbytes)
+    return total
 
 
 def misfit(array: Any, dataset: Any, source: str) -> str | None:
@@ -113,16 +144,18 @@ def misfit(array: Any, dataset: Any, source: str) -> str | None:
 
 
 def matched(
-    layer: str, weights: list[Weight], datasets: list[Any], source: str, skip_mismatch: bool
+    layer: str, weights: list[Weight], arrays: Arrays, source: str, skip_mismatch: bool
 ) -> list[tuple[Weight, Any]]:
     """Each weight of a layer with its array of the file.
 
     Raises:
         ValueError: if number, shapes or kinds differ, which is a warning and an empty list with `skip_mismatch`.
     """
-    words = ""
-    if len(datasets) != len(weights):
-        words = f"layer {layer!r} has {len(weights)} weights, {source} holds {len(datasets)}"
+    words, datasets = "", []
+    if len(arrays.names) != len(weights):
+        words = f"layer {layer!r} has {len(weights)} weights, {source} holds {len(arrays.names)}"
+    else:
+        datasets = arrays.opened(source)
     for weight, dataset in zip(weights, datasets, strict=False):
         if not words and (wrong := misfit(weight.array, dataset, source)):
             words = f"weight {weight.path!r} of layer {layer!r} {wrong}"
@@ -139,7 +172,7 @@ def read_arrays(datasets: list[Any]) -> list[Any]:
     return [np.asarray(dataset[()]) for dataset in datasets]
 
 
-def matched_state(model: Sequential, datasets: list[Any], source: str, skip_others: bool) -> list[Any]:
+def matched_state(model: Sequential, arrays: Arrays, source: str, skip_others: bool) -> list[Any]:
     """The arrays of a file that are the variables of the model's optimizer, which is built for them; [] for none.
 
     With `skip_others` a number of arrays that is not the optimizer's counts as none.
@@ -147,17 +180,18 @@ def matched_state(model: Sequential, datasets: list[Any], source: str, skip_othe
     Raises:
         ValueError: if number, shapes or kinds differ.
     """
-    optimizer = model.optimizer
-    if optimizer is None or not datasets:
+    optimizer, count = model.optimizer, len(arrays.names)
+    if optimizer is None or not count:
         return []
-    if len(datasets) != len(optimizer.variables()):  # but for one that has not trained yet, there are slots
+    if count != len(optimizer.variables()):  # but for one that has not trained yet, there are slots
         optimizer.build(model.parameters())
-    own = optimizer.variables()
-    if len(datasets) != len(own):
+    variables = optimizer.variables()
+    if count != len(variables):
         if skip_others:
             return []
-        raise ValueError(f"the optimizer has {len(own)} variables, {source} holds {len(datasets)}")
-    for (name, array), dataset in zip(own, datasets, strict=True):
+        raise ValueError(f"the optimizer has {len(variables)} variables, {source} holds {count}")
+    datasets = arrays.opened(source)
+    for (name, array), dataset in zip(variables, datasets, strict=True):
         if wrong := misfit(array, dataset, source):
             raise ValueError(f"optimizer variable {name!r} {wrong}")
     return datasets

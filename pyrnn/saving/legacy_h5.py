@@ -19,7 +19,7 @@ from pyrnn.parameters import Weight, assign_all, at_most
 from pyrnn.resume import set_random_state
 from pyrnn.saving.archive import SMALL
 from pyrnn.saving.hdf5 import (
-    array_at,
+    Arrays,
     claimed_bytes,
     group_at,
     matched,
@@ -35,6 +35,8 @@ ENDINGS = (".h5", ".hdf5")
 VERSION, BACKEND = "3.15.1", "numpy"
 # HDF5 keeps no more than this in one attribute; longer lists of names are cut into several.
 _LARGEST_ATTRIBUTE = 64512
+# Of names; HDF5 needs longer for each the more there are.
+_MOST_ATTRIBUTES = 1000
 
 
 def _weights(layer: Layer) -> list[Weight]:
@@ -61,12 +63,12 @@ def _text(value: Any) -> str:
 def _names(group: Any, name: str) -> list[str]:
     if name in group.attrs:
         return [_text(value) for value in group.attrs[name]]
-    found: list[str] = []
-    part = 0
-    while f"{name}{part}" in group.attrs:
-        found += [_text(value) for value in group.attrs[f"{name}{part}"]]
-        part += 1
-    return found
+    names: list[str] = []
+    for part in range(_MOST_ATTRIBUTES):
+        if f"{name}{part}" not in group.attrs:
+            break
+        names += [_text(value) for value in group.attrs[f"{name}{part}"]]
+    return names
 
 
 def _write_subset(group: Any, names: list[str], values: list[Any]) -> None:
@@ -118,9 +120,28 @@ def model_bytes(model: Sequential, include_optimizer: bool, state: dict[str, Any
     return buffer.getvalue() if state is None else sealed(buffer.getvalue())
 
 
-def _datasets(group: Any, source: str) -> list[Any]:
+def _listed(group: Any) -> Arrays:
     """The arrays that `weight_names` lists."""
-    return [array_at(group, name, source) for name in _names(group, "weight_names")]
+    return Arrays(group, _names(group, "weight_names"))
+
+
+def _layers(group: Any, source: str) -> dict[str, Arrays]:
+    """The arrays of each layer that `layer_names` lists.
+
+    Raises:
+        ValueError: if a layer's group hangs in the file by two names: a small file could claim any number of layers.
+    """
+    import h5py
+
+    layers, seen = {}, set()
+    for name in dict.fromkeys(_names(group, "layer_names")):
+        if (layer := group_at(group, name)) is None:
+            continue
+        if (address := h5py.h5o.get_info(layer.id).addr) in seen:
+            raise ValueError(f"{source} is damaged: {layer.name} is the group of another layer, too")
+        seen.add(address)
+        layers[name] = _listed(layer)
+    return layers
 
 
 def load_weights(model: Sequential, content: bytes, source: str, skip_mismatch: bool, by_name: bool) -> None:
@@ -135,17 +156,19 @@ def load_weights(model: Sequential, content: bytes, source: str, skip_mismatch: 
 
 
 def _assign(model: Sequential, group: Any, source: str, skip_mismatch: bool, by_name: bool) -> None:
-    groups = {name: group_at(group, name) for name in _names(group, "layer_names")}
-    saved = {name: _datasets(found, source) for name, found in groups.items() if found is not None}
+    saved = _layers(group, source)
     if by_name:
         pairs = [(layer, saved[layer.name]) for layer in model.layers if layer.name in saved]
     else:
-        layers, full = [layer for layer in model.layers if layer.weights], [found for found in saved.values() if found]
+        layers, full = (
+            [layer for layer in model.layers if layer.weights],
+            [each for each in saved.values() if each.names],
+        )
         if len(layers) != len(full):
             raise ValueError(f"the model has {len(layers)} layers with weights, {source} holds {len(full)}")
         pairs = list(zip(layers, full, strict=True))
     pending = [
-        pair for layer, found in pairs for pair in matched(layer.name, _weights(layer), found, source, skip_mismatch)
+        pair for layer, arrays in pairs for pair in matched(layer.name, _weights(layer), arrays, source, skip_mismatch)
     ]
     values = read_arrays([dataset for _, dataset in pending])
     assign_all([(weight, value) for (weight, _), value in zip(pending, values, strict=True)])
@@ -196,6 +219,6 @@ def _restore_optimizer(model: Sequential, file: Any, source: str) -> None:
     if group is None or model.optimizer is None:
         return
     # Keras 2 kept others: its optimizers start anew, as in Keras 3.
-    state = read_arrays(matched_state(model, _datasets(group, source), source, skip_others=True))
+    state = read_arrays(matched_state(model, _listed(group), source, skip_others=True))
     if state:
         model.optimizer.set_variables(state)

@@ -20,7 +20,7 @@ from pyrnn.parameters import Weight, assign_all
 from pyrnn.saving import archive, legacy_h5
 from pyrnn.saving.atomic import replace_file
 from pyrnn.saving.hdf5 import (
-    array_at,
+    Arrays,
     group_at,
     matched,
     matched_state,
@@ -72,10 +72,10 @@ def weights_bytes(model: Sequential, with_optimizer: bool, state: dict[str, Any]
     return buffer.getvalue() if state is None else sealed(buffer.getvalue())
 
 
-def _numbered(file: Any, path: str, source: str) -> list[Any]:
-    """The arrays 0, 1, ... below `path`; [] if there is no such group."""
+def _numbered(file: Any, path: str) -> Arrays:
+    """The arrays 0, 1, ... below `path`; none if there is no such group."""
     group = group_at(file, path)
-    return [] if group is None else [array_at(group, str(i), source) for i in range(len(group))]
+    return Arrays(group, [] if group is None else [str(i) for i in range(len(group))])
 
 
 def read_weights(
@@ -93,12 +93,12 @@ def read_weights(
         pending: list[tuple[Weight, Any]] = []
         for group, layer in _layer_groups(model):
             for path, _, weights in layer.variable_groups():
-                datasets = _numbered(file, f"{group}/{path}", source) if weights else []
-                pending += matched(layer.name, weights, datasets, source, skip_mismatch)
-        kept = _numbered(file, "optimizer/vars", source) if with_optimizer else []
-        kept = matched_state(model, kept, source, skip_others=False)
+                if weights:
+                    arrays = _numbered(file, f"{group}/{path}")
+                    pending += matched(layer.name, weights, arrays, source, skip_mismatch)
+        variables = _numbered(file, "optimizer/vars") if with_optimizer else Arrays(None, [])
+        state = read_arrays(matched_state(model, variables, source, skip_others=False))
         values = read_arrays([dataset for _, dataset in pending])
-        state = read_arrays(kept)
     if state and model.optimizer is not None:
         with reading(source):
             model.optimizer.set_variables(state)

@@ -11,6 +11,7 @@ import gzip
 import io
 import json
 import tempfile
+import time
 import tracemalloc
 import warnings
 import zipfile
@@ -353,6 +354,62 @@ def test_arrays_that_are_not_in_the_file(tmp_path: Path, danger: str, monkeypatc
         model.load_weights("bad.weights.h5")
     assert "bad.weights.h5" in str(caught.value)
     assert [weight.tobytes() for weight in model.get_weights()] == before
+
+
+def seconds(call: Callable[[], Any]) -> float:
+    begun = time.process_time()
+    call()
+    return time.process_time() - begun
+
+
+def nested(file: h5py.File, levels: int) -> None:
+    group = file.create_group("nested")
+    for _ in range(levels):
+        group = group.create_group("g")
+    group["x"] = np.ones(2)
+
+
+def aliased(file: h5py.File, count: int) -> None:
+    """One layer with many weights under many names."""
+    group = file.get("model_weights", file)
+    name = next(iter(group))
+    group[name].attrs["weight_names"] = [b"a"] * count
+    for number in range(count):
+        group[str(number)] = group[name]
+    group.attrs["layer_names"] = [str(number).encode() for number in range(count)]
+
+
+def tangled(file: h5py.File, levels: int) -> None:
+    """Groups that hold the next one twice: 2 ** levels paths."""
+    group = file.create_group("tangled")
+    for _ in range(levels):
+        below = group.create_group("a")
+        group["b"] = below
+        group = below
+
+
+@pytest.mark.parametrize("ending", [".keras", ".h5", ".weights.h5"])
+@pytest.mark.parametrize("change, count", [(nested, 4000), (aliased, 4000), (tangled, 60)])
+def test_a_small_file_is_not_expensive(change: Any, count: int, ending: str, tmp_path: Path) -> None:
+    """4,000 nested groups took 23 seconds."""
+    content = entries(good(ending))["model.weights.h5"] if ending == ".keras" else good(ending)
+    buffer = io.BytesIO(content)
+    with h5py.File(buffer, "r+", libver="latest") as file:
+        change(file, count)
+    content = buffer.getvalue()
+    if ending == ".keras":
+        content = zipped({**entries(good(ending)), "model.weights.h5": content})
+    (path := tmp_path / f"small{ending}").write_bytes(content)
+    model = fresh()
+
+    def load() -> None:
+        for call in (lambda: pyrnn.load_model(path), lambda: model.load_weights(path)):
+            try:
+                call()
+            except ValueError as error:
+                assert path.name in str(error)
+
+    assert seconds(load) < 3
 
 
 def test_a_bomb_of_flights() -> None:

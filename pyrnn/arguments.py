@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from pyrnn.validation import LARGEST_SIZE, shown, unknown_name
+from pyrnn.validation import LARGEST_SIZE, shown, unexpected_arguments, unknown_name
 
 Rule = Callable[[str, Any], None]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -38,6 +38,7 @@ def checked(**own: Rule | None) -> Callable[[F], F]:
             **dict(zip(places[len(places) - len(given) :], given, strict=True)),
             **(function.__kwdefaults__ or {}),
         }
+        closed = not code.co_flags & inspect.CO_VARKEYWORDS
         rules = {name: rule for name in names if (rule := own[name] if name in own else RULES.get(name)) is not None}
         by_place = [
             (place, name, rules[name], defaults.get(name, _NO_DEFAULT))
@@ -54,13 +55,24 @@ def checked(**own: Rule | None) -> Callable[[F], F]:
                 if args[place] is not default:
                     rule(name, args[place])
             for name, value in kwargs.items():
-                if name in rules and value is not defaults.get(name, _NO_DEFAULT):
-                    rules[name](name, value)
+                if name in rules:
+                    if value is not defaults.get(name, _NO_DEFAULT):
+                        rules[name](name, value)
+                elif closed and name not in names:
+                    _refuse_unknown(function, names, args, kwargs)
             return function(*args, **kwargs)
 
         return checking  # type: ignore[return-value]  # of the same signature
 
     return decorate
+
+
+def _refuse_unknown(function: Callable[..., Any], names: tuple[str, ...], args: Any, kwargs: Mapping[str, Any]) -> None:
+    """Raise a TypeError that names the arguments which the function does not have, and those that may be meant."""
+    owner = type(args[0]).__name__ if function.__name__ == "__init__" else f"{function.__name__}()"
+    unknown = {name: value for name, value in kwargs.items() if name not in names}
+    known = [name for name in names if name not in ("self", "cls")]
+    raise TypeError(unexpected_arguments(owner, unknown, known))
 
 
 # Numbers.

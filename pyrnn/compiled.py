@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -20,13 +21,22 @@ class Compiled:
     """What `compile` fixed: optimizer, loss and metrics, checked as a whole before the model takes it."""
 
     def __init__(
-        self, optimizer: Any, loss: Any, plain: Any, weighted: Any, loss_weights: Any, execution: dict[str, Any]
+        self,
+        optimizer: Any,
+        loss: Any,
+        plain: Any,
+        weighted: Any,
+        loss_weights: Any,
+        execution: dict[str, Any],
+        output: str | None,
     ) -> None:
         self.optimizer = optimizers.get(optimizer)
-        self.loss = losses.get(loss[0] if isinstance(loss, list) and len(loss) == 1 else loss)
-        self.given_loss_weights, self.loss_weight = loss_weights, _loss_weight(loss_weights)
+        self.loss = losses.get(_for_output("loss", loss, output))
+        self.given_loss_weights = _for_output("loss_weights", loss_weights, output)
+        self.loss_weight = _loss_weight(self.given_loss_weights)
         self.execution = execution
-        self.given_metrics, self.given_weighted = _as_list("metrics", plain), _as_list("weighted_metrics", weighted)
+        self.given_metrics = _metrics_for_output("metrics", plain, output)
+        self.given_weighted = _metrics_for_output("weighted_metrics", weighted, output)
         # Each entry: (metric or a name to be resolved by shape, whether sample weights reach it).
         self.entries: list[tuple[metrics.Metric | str, bool]] = [
             (given if given in metrics.BY_SHAPE else _metric(given), is_weighted)
@@ -101,26 +111,47 @@ class Compiled:
         }
 
 
-def _loss_weight(given: Any) -> float:
-    """The factor of the one loss, from a number or a list of one."""
-    value = given[0] if isinstance(given, list | tuple) and len(given) == 1 else given
+def _for_output(argument: str, value: Any, output: str | None) -> Any:
+    """The entry for the model's one output in a dict by output name or a list with one entry per output."""
+    if isinstance(value, list | tuple):
+        if len(value) != 1:
+            raise ValueError(
+                f"{argument} must have one entry, since the model has one output, got {len(value)}: {shown(value)}"
+            )
+        return value[0]
+    if not isinstance(value, Mapping) or "class_name" in value:
+        return value
+    if list(value) != [output]:
+        name = "the model has no layers yet" if output is None else f"the model's output is {output!r}"
+        raise ValueError(
+            f"{argument} as a dict must have one entry with the name of the model's last layer ({name}), "
+            f"got {shown(value)}; with one output, the entry itself can be passed instead of a dict"
+        )
+    return value[output]
+
+
+def _metrics_for_output(argument: str, value: Any, output: str | None) -> list[Any]:
+    """A flat list of the metrics in a list, which may hold lists, or in a dict by output name."""
+    if value is None:
+        return []
+    if isinstance(value, Mapping):
+        value = _for_output(argument, value, output)
+        value = value if isinstance(value, list | tuple) else [value]
+    if not isinstance(value, list | tuple):
+        raise TypeError(f"{argument} must be a list, such as [{shown(value)}], got {shown(value)}")
+    nested = (each if isinstance(each, list | tuple) else [each] for each in value)
+    return list(itertools.chain.from_iterable(nested))
+
+
+def _loss_weight(value: Any) -> float:
+    """The factor of the loss."""
     if value is None:
         return 1.0
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-        raise TypeError(
-            f"loss_weights must be a number or a list of one, since there is one output, got {shown(given)}"
-        )
+        raise TypeError(f"loss_weights must be a number, since the model has one output, got {shown(value)}")
     if not math.isfinite(value):
         raise ValueError(f"loss_weights must be finite, got {value}")
     return float(value)
-
-
-def _as_list(argument: str, value: Any) -> list[Any]:
-    if value is None:
-        return []
-    if isinstance(value, str) or not isinstance(value, Sequence):
-        raise TypeError(f"{argument} must be a list, such as [{shown(value)}], got {shown(value)}")
-    return list(value)
 
 
 def _metric(given: Any) -> metrics.Metric:

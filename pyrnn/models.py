@@ -150,6 +150,9 @@ class Sequential(OlderNames):
                 self._shape, self._deferred = None, False
         return layer
 
+    def _output_name(self) -> str | None:
+        return self._layers[-1].name if self._layers else None
+
     def _build_layer(self, layer: Layer, shape: Shape) -> None:
         layer.build(shape)
         for weight in layer.weights:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pyrnn.arguments import checked
 from pyrnn.callbacks import History
-from pyrnn.trainer import Array, Trainer, refuse_unknown
+from pyrnn.trainer import Array, Trainer
 from pyrnn.validation import positive_int
 
 
 class OlderNames(Trainer):
     """A trainer that answers to Keras 2's names too."""
 
+    @checked()
     def fit_generator(
         self,
         generator: Any,
@@ -29,10 +31,8 @@ class OlderNames(Trainer):
         use_multiprocessing: bool = False,
         shuffle: bool = True,
         initial_epoch: int = 0,
-        **unknown: Any,
     ) -> History:
         """Keras 2's name for `fit` on a generator, read in the calling thread."""
-        refuse_unknown(OlderNames.fit_generator, unknown)
         _refuse_workers(max_queue_size, workers, use_multiprocessing)
         return self.fit(
             generator, epochs=epochs, verbose=verbose, callbacks=callbacks, validation_data=validation_data,
@@ -40,6 +40,7 @@ class OlderNames(Trainer):
             validation_steps=validation_steps, validation_freq=validation_freq,
         )  # fmt: skip
 
+    @checked()
     def evaluate_generator(
         self,
         generator: Any,
@@ -54,6 +55,7 @@ class OlderNames(Trainer):
         _refuse_workers(max_queue_size, workers, use_multiprocessing)
         return self.evaluate(generator, steps=steps, callbacks=callbacks, verbose=verbose)
 
+    @checked()
     def predict_generator(
         self,
         generator: Any,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from pyrnn.arguments import checked, mapping, optional, text
-from pyrnn.validation import lookup, shown
+from pyrnn.validation import lookup, shown, warn
 
 T = TypeVar("T")
 
@@ -133,7 +132,7 @@ def from_description(cls: Any, config: Mapping[str, Any], known: Iterable[str] |
     unknown = {name: value for name, value in config.items() if name not in known}
     for name, value in unknown.items():
         if value not in (None, False, [], {}):
-            warnings.warn(f"{cls.__name__} has no {name} here: {name}={value!r} of the file is left out", stacklevel=2)
+            warn(f"{cls.__name__} has no {name} here: {name}={value!r} of the file is left out")
     return cls.from_config({name: value for name, value in config.items() if name not in unknown})
 
 

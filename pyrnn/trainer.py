@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from pyrnn.data.batches import ArrayBatches, RepeatedBatches, make_batch
 from pyrnn.data.sources import DEFAULT_BATCH_SIZE, IteratorBatches, StoredBatches
 from pyrnn.parameters import ParameterVector
 from pyrnn.resume import Run, all_layers
-from pyrnn.validation import positive_int, shown, unexpected_arguments
+from pyrnn.validation import positive_int, shown
 
 Array = NDArray[Any]
 VERBOSITIES = ("auto", 0, 1, 2)
@@ -78,6 +77,10 @@ class Trainer:
         """The flat vectors of weights and gradients."""
         raise NotImplementedError
 
+    def _output_name(self) -> str | None:
+        """The name of the output, None while there is none."""
+        raise NotImplementedError
+
     # Compiling.
 
     @checked()
@@ -92,24 +95,25 @@ class Trainer:
         steps_per_execution: int = 1,
         jit_compile: Any = "auto",
         auto_scale_loss: bool = True,
-        **unknown: Any,
     ) -> None:
         """Fix optimizer, loss and metrics, by names or objects.
 
-        `loss_weights` is one number (or a list of one), the factor of the loss. `run_eagerly`, `jit_compile`,
-        `steps_per_execution` and `auto_scale_loss` take Keras's values: training always runs the compiled kernel,
-        batch by batch, in full precision, which is what each of them asks for here.
+        `loss_weights` is the factor of the loss. `loss`, `loss_weights`, `metrics` and `weighted_metrics` may also be
+        a list with one entry per output, or a dict by the name of the last layer, which is the output. `run_eagerly`,
+        `jit_compile`, `steps_per_execution` and `auto_scale_loss` take Keras's values: training always runs the
+        compiled kernel, batch by batch, in full precision, which is what each of them asks for here.
 
         Raises:
             TypeError, ValueError: for unknown names and wrong kinds; the model stays as it was.
         """
-        refuse_unknown(Trainer.compile, unknown)
         execution = {
             "run_eagerly": bool(run_eagerly),
             "steps_per_execution": positive_int("steps_per_execution", steps_per_execution),
             "jit_compile": False if jit_compile == "auto" else bool(jit_compile),
         }
-        self._compiled = Compiled(optimizer, loss, metrics, weighted_metrics, loss_weights, execution)
+        self._compiled = Compiled(
+            optimizer, loss, metrics, weighted_metrics, loss_weights, execution, self._output_name()
+        )
 
     def compile_from_config(self, config: Mapping[str, Any]) -> None:
         """`compile` from `get_compile_config`'s answer; a description without optimizer leaves the model as it is."""
@@ -281,7 +285,6 @@ class Trainer:
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
         validation_freq: int | Iterable[int] = 1,
-        **unknown: Any,
     ) -> History:
         """Train for `epochs` on arrays, a generator or a PyDataset.
 
@@ -291,7 +294,6 @@ class Trainer:
         Raises:
             TypeError, ValueError: for data and arguments that do not fit, before any weight has changed.
         """
-        refuse_unknown(Trainer.fit, unknown)
         compiled = self._ready("fit")
         epochs = positive_int("epochs", epochs)
         verbose = _verbosity(verbose)
@@ -452,12 +454,6 @@ def _verbosity(verbose: Any) -> int:
     if verbose not in VERBOSITIES:
         raise ValueError(f"verbose must be 'auto', 0, 1 or 2, got {shown(verbose)}")
     return 1 if verbose == "auto" else int(verbose)
-
-
-def refuse_unknown(method: Callable[..., Any], unknown: Mapping[str, Any]) -> None:
-    """Raise a TypeError that names arguments which `method` has not, and those that were meant."""
-    if unknown:
-        raise TypeError(unexpected_arguments(method.__name__, unknown, inspect.signature(method).parameters))
 
 
 def _due(epoch: int, frequency: int | Iterable[int]) -> bool:

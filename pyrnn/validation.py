@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 import json
 import operator
+import sys
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -27,6 +29,26 @@ RENAMED = {
     "W_constraint": "kernel_constraint", "W_regularizer": "kernel_regularizer",
 }  # fmt: skip
 
+# Arguments of Keras that pyrnn does not have, and what to do instead.
+DROPPED = {
+    **dict.fromkeys(
+        ("workers", "max_queue_size", "use_multiprocessing", "pickle_safe", "max_q_size"),
+        "pass workers and max_queue_size to the PyDataset, generators are read in the calling thread",
+    ),
+    "autocast": "layers compute in their dtype",
+    "time_major": "transpose x to (batch, time, features)",
+    "target_tensors": "pass y to fit",
+    "input_tensor": "pass arrays to fit and predict",
+    "sparse": "pass dense arrays",
+    "ragged": "pad the sequences with pyrnn.utils.pad_sequences and mask the padding",
+    "optional": "every model has one input",
+    "distribute": "training runs in one process",
+    "synchronized": "training runs in one process",
+    "lora_rank": "adapters (LoRA) are not available, set trainable=False on the layers to keep",
+    "lora_alpha": "adapters (LoRA) are not available, set trainable=False on the layers to keep",
+    "quantization_config": "weights are float32 or float64",
+}
+
 
 def shown(value: object) -> str:
     """A value as it stands in a sentence: on one line, and not too long."""
@@ -34,11 +56,16 @@ def shown(value: object) -> str:
     return words if len(words) <= _LONGEST_SHOWN else f"{words[:_LONGEST_SHOWN]}..."
 
 
+def did_you_mean(name: object, names: Iterable[str]) -> str:
+    """A question that suggests the closest of the names, or '' where none is close."""
+    close = difflib.get_close_matches(str(name), sorted(names), n=3, cutoff=0.6)
+    return f"did you mean {' or '.join(map(repr, close))}?" if close else ""
+
+
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> str:
     """One sentence for a name that is not registered, with the closest known names."""
     names = sorted(known)
-    close = difflib.get_close_matches(str(name), names, n=3, cutoff=0.6)
-    hint = f"did you mean {' or '.join(repr(c) for c in close)}?" if close else f"known: {', '.join(names)}"
+    hint = did_you_mean(name, names) or f"known: {', '.join(names)}"
     return f"unknown {kind} {shown(name)}; {hint}"
 
 
@@ -54,6 +81,14 @@ def lookup(kind: str, name: object, registry: Mapping[str, T]) -> T:
     if name not in registry:
         raise ValueError(unknown_name(kind, name, registry))
     return registry[name]
+
+
+def warn(message: str) -> None:
+    """Warn at the line outside pyrnn that led here, however many calls are between."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).split(".")[0] == "pyrnn":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, stacklevel=level)
 
 
 def positive_int(argument: str, value: Any) -> int:
@@ -101,9 +136,18 @@ def described(argument: str, text: str, texts: Iterable[str]) -> dict[str, Any]:
     return config
 
 
+def unsupported_value(argument: str, value: object) -> str:
+    """One sentence for an argument of Keras that is there, but with its default only."""
+    return f"{argument} must be left out, got {shown(value)}: {DROPPED[argument]}"
+
+
 def unexpected_arguments(owner: str, arguments: Mapping[str, Any], known: Iterable[str]) -> str:
-    """One sentence for arguments that ``owner`` does not take; Keras's older names are answered with the new."""
+    """One sentence for arguments that ``owner`` does not have; for those of older Keras versions it names the new."""
     first = next(iter(arguments))
     if first in RENAMED:
-        return f"{owner} got {first!r}, a name that Keras has given up: write {RENAMED[first]}"
-    return f"{owner} got an unexpected keyword argument: {unknown_name('argument', first, known)}"
+        return f"{owner} got {first!r}, an argument of older Keras versions: use {RENAMED[first]} instead"
+    if first in DROPPED:
+        return f"{owner} got {first!r}, an argument that pyrnn does not have: {DROPPED[first]}"
+    names = list(known)
+    hint = did_you_mean(first, names) or f"known: {', '.join(names)}"
+    return f"{owner} got an unknown argument {first!r}; {hint}"

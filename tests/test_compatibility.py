@@ -96,15 +96,18 @@ def test_keys_that_are_missing_have_their_defaults(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: pyrnn.layers.LSTM(output_dim=3), "LSTM got 'output_dim', a name that Keras has given up: write units"),
-        (lambda: pyrnn.layers.Dense(3, init="zero"), "'init', a name that Keras has given up: write kernel_init"),
-        (lambda: pyrnn.layers.GRU(3, inner_activation="tanh"), "write recurrent_activation"),
-        (lambda: pyrnn.layers.Conv1D(3, 2, border_mode="same"), "write padding"),
-        (lambda: pyrnn.Sequential().fit(nb_epoch=3), "fit got 'nb_epoch', .* write epochs"),
-        (lambda: pyrnn.Sequential().compile(class_mode="binary"), "compile got 'class_mode'"),
+        (
+            lambda: pyrnn.layers.LSTM(output_dim=3),
+            "LSTM got 'output_dim', an argument of older Keras .* use units instead",
+        ),
+        (lambda: pyrnn.layers.Dense(3, init="zero"), "'init', an argument of older Keras versions: use kernel_init"),
+        (lambda: pyrnn.layers.GRU(3, inner_activation="tanh"), "use recurrent_activation instead"),
+        (lambda: pyrnn.layers.Conv1D(3, 2, border_mode="same"), "use padding instead"),
+        (lambda: pyrnn.Sequential().fit(nb_epoch=3), r"fit\(\) got 'nb_epoch', .* use epochs instead"),
+        (lambda: pyrnn.Sequential().compile(class_mode="binary"), r"compile\(\) got 'class_mode', .* use loss instead"),
     ],
 )
-def test_names_that_keras_gave_up(call: Any, words: str) -> None:
+def test_arguments_of_older_keras_versions(call: Any, words: str) -> None:
     with pytest.raises(TypeError, match=words):
         call()
 

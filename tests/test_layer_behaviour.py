@@ -285,7 +285,7 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
         lambda: layers.Embedding(2**25, 1)(np.array([2**24], np.float32)), ValueError, "cannot tell ids as large",
     ),
     "input_dim": (lambda: layers.Embedding(0, 3), ValueError, "input_dim must be a positive integer"),
-    "lora": (lambda: layers.Embedding(2, 3, lora_rank=2), ValueError, "no lora_rank"),
+    "lora": (lambda: layers.Embedding(2, 3, lora_rank=2), ValueError, "lora_rank must be left out, got 2"),
     "axis": (lambda: layers.LayerNormalization(axis=3).build((2, 3)), ValueError, "axis must name different axes"),
     "twice": (lambda: layers.LayerNormalization(axis=[1, -1]).build((2, 3)), ValueError, "different axes"),
     "float axis": (lambda: layers.LayerNormalization(axis=0.5), TypeError, "axis must be an integer or a list"),

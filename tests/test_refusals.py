@@ -200,7 +200,7 @@ def test_a_checkpoint_s_name_and_folder(tmp_path: Path, capsys: pytest.CaptureFi
     assert (tmp_path / "new" / "1.keras").exists()
     assert "Epoch 1: finished saving model to" in capsys.readouterr().out
     best = callbacks.ModelCheckpoint(str(tmp_path / "best.keras"), "nothing", save_best_only=True, mode="min")
-    with pytest.warns(UserWarning, match="ModelCheckpoint saves without comparing: 'nothing' is not among loss"):
+    with pytest.warns(UserWarning, match="ModelCheckpoint monitors 'nothing', which is not in the logs"):
         model.fit(X, Y, verbose=0, callbacks=[best])
     assert (tmp_path / "best.keras").exists()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 
 from pyrnn.arguments import checked
 from pyrnn.callbacks.base import Logs
@@ -56,7 +55,6 @@ class ModelCheckpoint(MonitorCallback):
             self._save(logs, batch)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        self.rises()
         if self.save_freq == "epoch":
             self._save(logs, None)
 
@@ -82,14 +80,10 @@ class ModelCheckpoint(MonitorCallback):
         if not self.save_best_only:
             self._say(f"saving model to {path}")
             return True
-        if not logs or self.monitor not in logs:
-            warnings.warn(
-                f"ModelCheckpoint saves without comparing: {self.monitor!r} is not among "
-                f"{', '.join(logs or ()) or 'the logs'}",
-                stacklevel=5,
-            )
+        value = self.value(logs, "The model is saved without a comparison.")
+        if value is None:
             return True
-        value, best = float(logs[self.monitor]), "None" if self.best is None else f"{self.best:.5f}"
+        best = "None" if self.best is None else f"{self.best:.5f}"
         if not self.improved(value, self.best):
             self._say(f"{self.monitor} did not improve from {best}")
             return False

@@ -93,10 +93,9 @@ class ReduceLROnPlateau(MonitorCallback):
         self.cooldown_counter = self.wait = 0
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        self.rises()
         if logs is not None:
             logs["learning_rate"] = float(self.model.optimizer.learning_rate)
-        value = self.value(logs)
+        value = self.value(logs, "The learning rate is not changed.")
         if value is None:
             return
         if self.in_cooldown():

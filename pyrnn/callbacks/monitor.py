@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 from pyrnn import losses
 from pyrnn.arguments import checked
 from pyrnn.callbacks.base import Callback, Logs
-from pyrnn.validation import shown
+from pyrnn.validation import did_you_mean, shown, warn
 
 MODES = ("auto", "min", "max")
 # Where a metric does not say itself which way it improves, the end of its name does.
@@ -27,7 +26,7 @@ class MonitorCallback(Callback):
     """Knows which way `monitor` improves: `mode` "min" or "max", or "auto": as its metric or its name says.
 
     Raises:
-        ValueError: at the first epoch's end, if "auto" finds neither.
+        ValueError: when the number is first compared, if "auto" finds neither.
     """
 
     @checked()
@@ -61,16 +60,21 @@ class MonitorCallback(Callback):
             return not math.isnan(value)
         return value - self.min_delta > than if self.rises() else value + self.min_delta < than
 
-    def value(self, logs: Logs | None) -> float | None:
-        """The monitored number, or None with a warning that lists what there is."""
+    def value(self, logs: Logs | None, consequence: str) -> float | None:
+        """The monitored number, or None with a warning that says why it is missing and what follows from that."""
         logs = logs or {}
-        if self.monitor not in logs:
-            warnings.warn(
-                f"{type(self).__name__} watches {self.monitor!r}, which is not among {', '.join(logs) or 'the logs'}",
-                stacklevel=4,
-            )
-            return None
-        return float(logs[self.monitor])
+        if self.monitor in logs:
+            self.rises()
+            return float(logs[self.monitor])
+        logged = [name for name in logs if name != "learning_rate"]
+        hint = did_you_mean(self.monitor, logged) or "monitor one of these."
+        if self.monitor.startswith("val_") and not any(name.startswith("val_") for name in logged):
+            hint = "pass validation_data or validation_split to fit."
+        warn(
+            f"{type(self).__name__} monitors {self.monitor!r}, which is not in the logs ({', '.join(logged)}): "
+            f"{hint} {consequence}"
+        )
+        return None
 
 
 def _rises(name: str, model: Any) -> bool | None:

@@ -6,7 +6,6 @@ import contextlib
 import csv
 import json
 import os
-import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any, TextIO
 
@@ -14,7 +13,7 @@ import numpy as np
 
 from pyrnn.arguments import checked
 from pyrnn.callbacks.base import Callback, Logs
-from pyrnn.validation import shown
+from pyrnn.validation import shown, warn
 
 # Seconds after which a server that does not answer counts as out of reach, so that training goes on.
 TIMEOUT = 10
@@ -132,4 +131,4 @@ class RemoteMonitor(Callback):
         except urllib.error.HTTPError as error:
             error.close()
         except OSError as error:
-            warnings.warn(f"RemoteMonitor cannot reach {self.root}: {error}", stacklevel=2)
+            warn(f"RemoteMonitor cannot reach {self.root}: {error}")

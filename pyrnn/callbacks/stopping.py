@@ -44,10 +44,9 @@ class EarlyStopping(MonitorCallback):
 
     def get_monitor_value(self, logs: Logs | None) -> float | None:
         """Return the number to watch, None where there is none; a subclass may compute it from several."""
-        return self.value(logs)
+        return self.value(logs, "This epoch is not counted.")
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        self.rises()
         value = self.get_monitor_value(logs)
         if value is None or epoch < self.start_from_epoch:
             return

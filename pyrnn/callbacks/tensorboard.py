@@ -6,7 +6,6 @@ import io
 import json
 import os
 import time
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from pyrnn.arguments import checked
 from pyrnn.callbacks.base import Callback, Logs
-from pyrnn.validation import positive_int, shown
+from pyrnn.validation import positive_int, shown, warn
 
 if TYPE_CHECKING:
     from pyrnn.parameters import Weight
@@ -82,7 +81,7 @@ class TensorBoard(Callback):
             try:
                 text = json.dumps({"class_name": type(model).__name__, "config": model.get_config()})
             except (TypeError, ValueError, NotImplementedError) as error:
-                warnings.warn(f"TensorBoard leaves out the graph, which has no JSON form: {error}", stacklevel=2)
+                warn(f"TensorBoard leaves out the graph, which has no JSON form: {error}")
             else:
                 self._writer("train").graph("keras", text)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -17,7 +16,7 @@ from pyrnn.data.batches import as_array, as_float
 from pyrnn.layers import custom
 from pyrnn.naming import auto_name
 from pyrnn.parameters import Structure, Weight, assign_all, values_for
-from pyrnn.validation import LARGEST_SIZE, RENAMED, shown, unexpected_arguments
+from pyrnn.validation import LARGEST_SIZE, RENAMED, shown, unexpected_arguments, warn
 
 Array = NDArray[Any]
 Shape = tuple[Any, ...]
@@ -314,9 +313,7 @@ class Layer:
         """Mask handed on to the next layer."""
         if self.supports_masking or mask is None:
             return mask
-        warnings.warn(
-            f"layer {self.name!r} ({type(self).__name__}) does not support masking: the mask ends here", stacklevel=2
-        )
+        warn(f"layer {self.name!r} ({type(self).__name__}) does not support masking: the mask ends here")
         return None
 
     # Numbers.

@@ -12,7 +12,7 @@ from pyrnn.arguments import checked, flag, whole
 from pyrnn.layers.base import Array, Shape
 from pyrnn.layers.normalization import ScaledLayer
 from pyrnn.parameters import Weight
-from pyrnn.validation import shown
+from pyrnn.validation import shown, unsupported_value
 
 # Keras's small number in the moments of masked steps.
 _MASK_EPSILON = 1e-7
@@ -69,7 +69,7 @@ class BatchNormalization(ScaledLayer):
             **kwargs,
         )
         if synchronized:
-            raise ValueError("synchronized needs several devices, which there are not here: only False is supported")
+            raise ValueError(unsupported_value("synchronized", synchronized))
         self.axis = int(axis)
         self.momentum = float(momentum)
         self.moving_mean_initializer = initializers.get(moving_mean_initializer)

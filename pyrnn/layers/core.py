@@ -10,7 +10,7 @@ from pyrnn import activations, backend, constraints, initializers, regularizers
 from pyrnn.arguments import checked, numbers
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.parameters import Weight
-from pyrnn.validation import positive_int, shown
+from pyrnn.validation import positive_int, unsupported_value
 
 
 class Affine(Layer):
@@ -33,7 +33,7 @@ class Affine(Layer):
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         for argument, value in unsupported.items():
             if value is not None:
-                raise ValueError(f"{type(self).__name__} has no {argument}: only None is supported, got {shown(value)}")
+                raise ValueError(unsupported_value(argument, value))
         self.activation = activations.get(activation)
         self._activation = activations.serialize(self.activation)
         if self._activation == "glu":

@@ -11,7 +11,7 @@ from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.parameters import Weight
-from pyrnn.validation import positive_int, shown
+from pyrnn.validation import positive_int, unsupported_value
 
 
 class Embedding(Layer):
@@ -50,7 +50,7 @@ class Embedding(Layer):
             ("quantization_config", quantization_config),
         ):
             if value is not None:
-                raise ValueError(f"Embedding has no {argument}: only None is supported, got {shown(value)}")
+                raise ValueError(unsupported_value(argument, value))
         if input_length is not None:
             kwargs.setdefault("input_shape", (positive_int("input_length", input_length),))
         super().__init__(**kwargs)

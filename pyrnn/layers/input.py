@@ -8,7 +8,7 @@ from typing import Any
 from pyrnn import config
 from pyrnn.arguments import checked
 from pyrnn.layers.base import Array, Layer, Shape, standard_shape
-from pyrnn.validation import shown
+from pyrnn.validation import unsupported_value
 
 
 class InputLayer(Layer):
@@ -37,7 +37,7 @@ class InputLayer(Layer):
             ("optional", optional),
         ):
             if value is not None and value is not False:
-                raise ValueError(f"Input has no {argument}: only None or False is supported, got {shown(value)}")
+                raise ValueError(unsupported_value(argument, value))
         shape = kwargs.pop("input_shape", None) if shape is None else shape
         batch_shape = kwargs.pop("batch_input_shape", None) if batch_shape is None else batch_shape
         super().__init__(name=name, **kwargs)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -13,6 +12,7 @@ import numpy as np
 from pyrnn.models import Sequential
 from pyrnn.parameters import Weight
 from pyrnn.saving.archive import MOST_GROWTH, SMALL
+from pyrnn.validation import warn
 
 # Levels of groups in a file; Keras's layers within layers need a dozen.
 DEEPEST = 64
@@ -163,7 +163,7 @@ def matched(
         return list(zip(weights, datasets, strict=True))
     if not skip_mismatch:
         raise ValueError(words)
-    warnings.warn(f"{words}: the layer keeps its weights", stacklevel=5)
+    warn(f"{words}: the layer keeps its weights")
     return []
 
 

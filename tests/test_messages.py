@@ -1,0 +1,161 @@
+"""Messages for mistakes in ordinary scripts: they say what is wrong and what to write instead."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pyrnn
+from pyrnn import layers, losses, metrics, optimizers
+from pyrnn.callbacks import Callback, EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
+from pyrnn.utils import to_categorical
+
+X, Y = np.ones((4, 3, 2), np.float32), np.ones((4, 1), np.float32)
+
+
+def model(**options: Any) -> pyrnn.Sequential:
+    made = pyrnn.Sequential([layers.SimpleRNN(2, input_shape=(3, 2)), layers.Dense(1, name="forecast")])
+    made.compile("sgd", **{"loss": "mse", **options})
+    return made
+
+
+# Arguments.
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: model().fit(X, Y, epoch=3), "fit() got an unknown argument 'epoch'; did you mean 'epochs'?"),
+        (
+            lambda: model().fit(X, Y, workers=2),
+            "fit() got 'workers', an argument that pyrnn does not have: pass workers",
+        ),
+        (lambda: model().predict(X, use_multiprocessing=True), "pass workers and max_queue_size to the PyDataset"),
+        (lambda: model().evaluate(X, Y, batchsize=3), "evaluate() got an unknown argument 'batchsize'; did you mean"),
+        (lambda: model().compile("sgd", "mse", metric=["mae"]), "'metric'; did you mean 'metrics'"),
+        (lambda: model().fit_generator([], nb_epoch=2), "fit_generator() got 'nb_epoch', an argument of older Keras"),
+        (
+            lambda: layers.LSTM(3, time_major=True),
+            "LSTM got 'time_major', an argument that pyrnn does not have: transp",
+        ),
+        (lambda: layers.Dense(3, lora_rank=2), "lora_rank must be left out, got 2: adapters"),
+        (
+            lambda: layers.Embedding(3, 2, quantization_config="int8"),
+            "quantization_config must be left out, got 'int8'",
+        ),
+        (lambda: layers.Input((3, 2), ragged=True), "ragged must be left out, got True: pad the sequences with"),
+        (
+            lambda: layers.BatchNormalization(synchronized=True),
+            "synchronized must be left out, got True: training runs",
+        ),
+        (lambda: layers.Dense(3, unit=2), "Dense got an unknown argument 'unit'; did you mean 'units'?"),
+        (lambda: optimizers.Adam(rate=1), "Adam got an unknown argument 'rate'; known: learning_rate, beta_1"),
+        (lambda: losses.Huber(detla=1), "Huber got an unknown argument 'detla'; did you mean 'delta'?"),
+        (lambda: metrics.AUC(curves="PR"), "AUC got an unknown argument 'curves'; did you mean 'curve'?"),
+        (
+            lambda: EarlyStopping(pateince=3),
+            "EarlyStopping got an unknown argument 'pateince'; did you mean 'patience'",
+        ),
+        (lambda: to_categorical([1], classes=3), "to_categorical() got an unknown argument 'classes'; did you mean"),
+    ],
+)
+def test_unknown_arguments(call: Callable[[], Any], message: str) -> None:
+    with pytest.raises((TypeError, ValueError)) as caught:
+        call()
+    assert message in str(caught.value)
+    assert "self" not in str(caught.value) and "'unknown" not in str(caught.value)
+
+
+# Compile.
+
+
+@pytest.mark.parametrize(
+    "loss", ["mae", ["mae"], ("mae",), {"forecast": "mae"}, {"forecast": losses.MeanAbsoluteError()}], ids=str
+)
+@pytest.mark.parametrize("weight", [2.0, [2.0], {"forecast": 2.0}], ids=str)
+@pytest.mark.parametrize("watched", [["mse"], ("mse",), [["mse"]], {"forecast": "mse"}, {"forecast": ["mse"]}], ids=str)
+def test_forms_of_compile_for_one_output(loss: Any, weight: Any, watched: Any) -> None:
+    """What is by output in Keras may be a list with one entry or a dict by the last layer's name."""
+    expected = model(loss="mae", loss_weights=2.0, metrics=["mse"]).evaluate(X, 3 * Y, verbose=0)
+    made = model(loss=loss, loss_weights=weight, metrics=watched)
+    made.set_weights([np.zeros_like(weight.numpy()) for weight in made.weights])
+    assert made.evaluate(X, 3 * Y, verbose=0) == [6.0, 9.0] != expected
+    again = pyrnn.models.model_from_json(made.to_json())
+    assert again.metrics_names == made.metrics_names == ["loss", "mse"]
+    weighted = model(weighted_metrics=watched)
+    assert weighted.metrics_names == ["loss", "mse"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (
+            {"loss": {"dense": "mse"}},
+            ["loss as a dict", "output is 'forecast'", "got {'dense': 'mse'}", "the entry itself"],
+        ),
+        ({"loss": {}}, ["loss as a dict", "output is 'forecast'"]),
+        ({"loss": {"forecast": "mse", "other": "mse"}}, ["must have one entry", "'forecast'"]),
+        ({"loss": ["mse", "mae"]}, ["loss must have one entry, since the model has one output, got 2: ['mse', 'mae']"]),
+        ({"loss": []}, ["loss must have one entry, since the model has one output, got 0"]),
+        ({"metrics": {"dense": "mae"}}, ["metrics as a dict", "output is 'forecast'"]),
+        ({"weighted_metrics": {"dense": ["mae"]}}, ["weighted_metrics as a dict", "output is 'forecast'"]),
+        ({"loss_weights": {"dense": 1.0}}, ["loss_weights as a dict", "output is 'forecast'"]),
+        ({"loss_weights": [1.0, 2.0]}, ["loss_weights must have one entry, since the model has one output, got 2"]),
+    ],
+    ids=str,
+)
+def test_wrong_forms_of_compile(options: dict[str, Any], words: list[str]) -> None:
+    made = model()
+    before = made.get_compile_config()
+    with pytest.raises(ValueError) as caught:
+        made.compile("adam", **{"loss": "mse", **options})
+    assert [each for each in words if each not in str(caught.value)] == []
+    assert made.get_compile_config() == before
+
+
+def test_a_loss_by_name_of_an_output_that_is_not_there_yet() -> None:
+    with pytest.raises(ValueError, match="the model has no layers yet"):
+        pyrnn.Sequential().compile("sgd", {"dense": "mse"})
+
+
+# Callbacks.
+
+MONITORING: dict[str, tuple[Callable[..., Callback], str]] = {
+    "EarlyStopping": (EarlyStopping, "This epoch is not counted."),
+    "ReduceLROnPlateau": (ReduceLROnPlateau, "The learning rate is not changed."),
+    "ModelCheckpoint": (
+        lambda monitor: ModelCheckpoint("m.keras", monitor, save_best_only=True),
+        "The model is saved without a comparison.",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("monitor", "options", "hint"),
+    [
+        ("val_loss", {}, "not in the logs (loss, mae): pass validation_data or validation_split to fit. "),
+        ("val_mse", {"validation_split": 0.5}, "did you mean 'val_mae' or 'val_loss'? "),
+        ("maee", {}, "not in the logs (loss, mae): did you mean 'mae'? "),
+        ("harmony", {}, "not in the logs (loss, mae): monitor one of these. "),
+    ],
+)
+@pytest.mark.parametrize("name", MONITORING)
+def test_a_missing_monitor(
+    name: str, monitor: str, options: dict[str, Any], hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every callback warns at the line that called `fit`, and says what to do."""
+    monkeypatch.chdir(tmp_path)
+    make, consequence = MONITORING[name]
+    made = model(metrics=["mae"])
+    with pytest.warns(UserWarning) as caught:
+        line = inspect.currentframe().f_lineno + 1  # type: ignore[union-attr]
+        made.fit(X, Y, callbacks=[make(monitor)], verbose=0, **options)
+    assert [(each.filename, each.lineno) for each in caught] == [(__file__, line)]
+    message = str(caught[0].message)
+    assert message.startswith(f"{name} monitors {monitor!r}, which is ") and message.endswith(consequence)
+    assert hint in message

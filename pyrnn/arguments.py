@@ -191,6 +191,22 @@ def mapping(argument: str, value: Any) -> None:
         raise TypeError(f"{argument} must be a dict, got {shown(value)}")
 
 
+def class_weights(argument: str, value: Any) -> None:
+    """A dict of class number to weight."""
+    words = f"{argument} must be a dict of class numbers to weights such as {{0: 1.0, 1: 2.5}}"
+    if not isinstance(value, Mapping):
+        is_list = isinstance(value, list | tuple | np.ndarray) and np.ndim(value) == 1
+        fix = f"; write dict(enumerate({argument}))" if is_list else ""
+        raise TypeError(f"{words}, got {shown(value)}{fix}")
+    for key, weight in value.items():
+        if not _is_number(key) or key != int(key):
+            raise TypeError(f"{words}, got the class {shown(key)}")
+        if not _is_number(weight):
+            raise TypeError(f"{words}, got the weight {shown(weight)} for class {key}")
+        if not 0 <= weight < math.inf:
+            raise ValueError(f"{argument} must hold finite weights of at least 0, got {weight} for class {key}")
+
+
 def optional(rule: Rule) -> Rule:
     """None, or what `rule` allows."""
     return lambda argument, value: None if value is None else rule(argument, value)
@@ -534,7 +550,7 @@ RULES: dict[str, Rule] = {
     "order": either(one_of(math.inf, -math.inf), number()),
     "mask": either(numbers, a_function(0, 2)),
     "validation_freq": either(list_of(whole(1)), whole(1, LARGEST_COUNT)),
-    "class_weight": mapping,
+    "class_weight": class_weights,
     "jit_compile": one_of("auto", True, False),
     "line_length": whole(1),
     "print_fn": a_function(1, 1),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pyrnn import seeds
 from pyrnn.compiled import Compiled
 from pyrnn.data import Batches
+from pyrnn.data.class_weight import ClassWeight
 from pyrnn.layers import Layer
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Run:
     hooks: CallbackList
     epoch: int
     """The epoch under way, or the next one between two epochs."""
+    class_weight: ClassWeight | None = None
     batch: int = 0
     """Its batches that are done."""
     logs: dict[str, Any] = field(default_factory=dict)

@@ -15,6 +15,7 @@ from pyrnn.callbacks import CallbackList, History
 from pyrnn.compiled import Compiled, LazyLogs
 from pyrnn.data import Batch, Batches, as_array, as_batches, is_array
 from pyrnn.data.batches import ArrayBatches, RepeatedBatches, make_batch
+from pyrnn.data.class_weight import ClassWeight
 from pyrnn.data.sources import DEFAULT_BATCH_SIZE, IteratorBatches, StoredBatches
 from pyrnn.parameters import ParameterVector
 from pyrnn.resume import Run, all_layers
@@ -172,7 +173,7 @@ class Trainer:
         compiled.last_shapes = (x.shape, y.shape)
         compiled.fitting.add((x.shape[1:], y.shape[1:]))
 
-    def _check_fit(self, batch: Batch, compiled: Compiled) -> None:
+    def _check_fit(self, batch: Batch, compiled: Compiled, class_weight: ClassWeight | None = None) -> None:
         """Check that x, y and weights fit the model and its loss, before the model runs; builds the model.
 
         Raises:
@@ -191,18 +192,23 @@ class Trainer:
         if None in shape:
             return
         loss.target(y, shape)
+        if class_weight is not None:
+            class_weight.weigh(y, batch.sample_weight, shape, self.dtype)
         if batch.sample_weight is not None and type(loss) in losses.CLASSES:
             rows = slice(DEFAULT_BATCH_SIZE)
             y_pred = np.full((len(y[rows]), *shape[1:]), 0.5, self.dtype)
             with np.errstate(all="ignore"):
                 loss.value_and_gradient(y[rows], y_pred, batch.sample_weight[rows])
 
-    def _train_step(self, batch: Batch, compiled: Compiled) -> None:
+    def _train_step(self, batch: Batch, compiled: Compiled, class_weight: ClassWeight | None = None) -> None:
         x, y = batch.x, batch.y
         if y is None or (x.shape, y.shape) != compiled.last_shapes:
             self._check_shapes(batch, compiled)
         assert y is not None
         y_pred, mask = self.forward_pass(x, training=True)
+        if class_weight is not None:
+            weight = class_weight.weigh(y, batch.sample_weight, y_pred.shape, self.dtype)
+            batch = batch._replace(sample_weight=weight)
         assert compiled.loss is not None
         compiled.resolve(y, y_pred)
         loss, gradient = compiled.loss.value_and_gradient(y, y_pred, batch.sample_weight, mask)
@@ -246,9 +252,13 @@ class Trainer:
     ) -> Any:
         """One step on one batch; returns its loss (and metrics: a list, or a dict if `return_dict`)."""
         compiled = self._ready("training")
-        batch = make_batch((x, y, sample_weight), self.dtype, class_weight)
+        batch = make_batch((x, y, sample_weight), self.dtype)
+        by_class = None
+        if class_weight is not None:
+            by_class = ClassWeight(class_weight)
+            self._check_fit(batch, compiled, by_class)
         compiled.reset()
-        self._train_step(batch, compiled)
+        self._train_step(batch, compiled, by_class)
         return self._results(compiled, return_dict)
 
     @checked()
@@ -303,17 +313,18 @@ class Trainer:
             (x, y, sample_weight), validation_data = _split(x, y, sample_weight, validation_split)
         batches = as_batches(
             x, y, sample_weight, dtype=self.dtype, batch_size=batch_size, steps=steps_per_epoch,
-            shuffle=bool(shuffle), class_weight=class_weight,
+            shuffle=bool(shuffle),
         )  # fmt: skip
+        by_class = None if class_weight is None else ClassWeight(class_weight)
         if isinstance(batches, ArrayBatches | RepeatedBatches):
-            self._check_fit(batches.data, compiled)
+            self._check_fit(batches.data, compiled, by_class)
         validation = None
         if validation_data is not None:
             size = validation_batch_size or batch_size
             validation = self._validation(validation_data, size, validation_steps, compiled)
         hooks = self._hooks(callbacks, batches, verbose, epochs, add_history=True)
         self.stop_training = False
-        self._run = Run(batches, validation, compiled, hooks, initial_epoch)
+        self._run = Run(batches, validation, compiled, hooks, initial_epoch, by_class)
         try:
             with hooks:
                 self._train(self._run, epochs, validation_freq)
@@ -351,7 +362,7 @@ class Trainer:
         for batch in run.batches.epoch():
             step = run.batch
             run.hooks("on_train_batch_begin", step, {})
-            self._train_step(batch, run.compiled)
+            self._train_step(batch, run.compiled, run.class_weight)
             run.batch += 1
             run.hooks("on_train_batch_end", step, LazyLogs(run.compiled))
             if self.stop_training:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -140,13 +140,7 @@ def as_float(name: str, value: Any, dtype: str, *, allow_integers: bool = False)
     return np.require(array, dtype, ["C", "A"])
 
 
-def class_weights(y: Array, class_weight: Mapping[int, float], dtype: str) -> Array:
-    """The weight of each sample by its class: y one-hot or class numbers."""
-    labels = y.argmax(axis=-1) if y.ndim > 1 and y.shape[-1] > 1 else y.reshape(len(y), -1)[:, 0]
-    return np.asarray([class_weight.get(int(label), 1.0) for label in labels], dtype)
-
-
-def make_batch(parts: Any, dtype: str, class_weight: Mapping[int, float] | None = None) -> Batch:
+def make_batch(parts: Any, dtype: str) -> Batch:
     """A user's batch, checked and converted.
 
     Raises:
@@ -170,9 +164,6 @@ def make_batch(parts: Any, dtype: str, class_weight: Mapping[int, float] | None 
     if weight is not None:
         weight = as_float("sample_weight", weight, dtype)
         _check_rows("sample_weight", weight, x)
-    if class_weight is not None and y is not None:
-        by_class = class_weights(y, class_weight, dtype)
-        weight = by_class if weight is None else weight * by_class.reshape((-1,) + (1,) * (weight.ndim - 1))
     return Batch(x, y, weight)
 
 

@@ -27,10 +27,8 @@ class IteratorBatches(Batches):
     # What an error calls it, and advises.
     name, advice = "the generator", "give fewer steps or epochs"
 
-    def __init__(
-        self, source: Any, steps: int | None, dtype: str, class_weight: Mapping[int, float] | None = None
-    ) -> None:
-        self.steps, self._dtype, self._class_weight = steps, dtype, class_weight
+    def __init__(self, source: Any, steps: int | None, dtype: str) -> None:
+        self.steps, self._dtype = steps, dtype
         self._iterator = source
         self._drawn = 0
 
@@ -46,7 +44,7 @@ class IteratorBatches(Batches):
                     ) from None
                 return
             self._drawn += 1
-            yield make_batch(parts, self._dtype, self._class_weight)
+            yield make_batch(parts, self._dtype)
 
     def get_state(self) -> dict[str, Any]:
         return {**super().get_state(), "drawn": self._drawn}
@@ -92,11 +90,9 @@ class LoaderBatches(Batches):
     before each pass) and `set_state(state)`.
     """
 
-    def __init__(
-        self, source: Any, steps: int | None, dtype: str, class_weight: Mapping[int, float] | None = None
-    ) -> None:
+    def __init__(self, source: Any, steps: int | None, dtype: str) -> None:
         self.steps = _length(source) if steps is None else steps
-        self._source, self._wanted, self._dtype, self._class_weight = source, steps, dtype, class_weight
+        self._source, self._wanted, self._dtype = source, steps, dtype
         self._pass: Iterator[Any] | None = None
         self._passes = self._drawn = 0  # passes that are over, batches drawn of the present one
         self._begun: Any = None  # what `get_state` of the loader said before the present pass
@@ -106,7 +102,7 @@ class LoaderBatches(Batches):
         self._taken, self._first = self._first, 0
         for parts in itertools.islice(self._walk(), wanted):
             self._taken += 1
-            yield make_batch(parts, self._dtype, self._class_weight)
+            yield make_batch(parts, self._dtype)
 
     def restart(self) -> None:
         if self._pass is not None:
@@ -184,10 +180,8 @@ def _length(source: Any) -> int | None:
 class PyDatasetBatches(Batches):
     """A PyDataset, in order or with its batches shuffled; an endless one walks on from epoch to epoch."""
 
-    def __init__(
-        self, dataset: PyDataset, steps: int | None, shuffle: bool, dtype: str, class_weight: Mapping[int, float] | None
-    ) -> None:
-        self._dataset, self._dtype, self._class_weight = dataset, dtype, class_weight
+    def __init__(self, dataset: PyDataset, steps: int | None, shuffle: bool, dtype: str) -> None:
+        self._dataset, self._dtype = dataset, dtype
         count = dataset.num_batches
         self.steps = count if steps is None else steps
         if self.steps is None:
@@ -207,7 +201,7 @@ class PyDatasetBatches(Batches):
         self._taken, self._first, first = self._first, 0, self._first
         for parts in self._read(itertools.islice(self._order(), first, self.steps)):
             self._taken += 1
-            yield make_batch(parts, self._dtype, self._class_weight)
+            yield make_batch(parts, self._dtype)
 
     def restart(self) -> None:
         self._walked = 0
@@ -284,7 +278,6 @@ def as_batches(
     batch_size: int | None = None,
     steps: int | None = None,
     shuffle: bool = False,
-    class_weight: Mapping[int, float] | None = None,
 ) -> Batches:
     """Batches of arrays, of a generator, of a loader or of a PyDataset; loaders and generators shuffle by themselves.
 
@@ -300,10 +293,10 @@ def as_batches(
                     f"{name} must not be given when x is a generator, loader or PyDataset: it yields its own"
                 )
         if isinstance(x, PyDataset):
-            return PyDatasetBatches(x, steps, shuffle, dtype, class_weight)
+            return PyDatasetBatches(x, steps, shuffle, dtype)
         kind = IteratorBatches if hasattr(x, "__next__") else LoaderBatches
-        return kind(x, steps, dtype, class_weight)
-    data = make_batch((x, y, sample_weight), dtype, class_weight)
+        return kind(x, steps, dtype)
+    data = make_batch((x, y, sample_weight), dtype)
     size = DEFAULT_BATCH_SIZE if batch_size is None else positive_int("batch_size", batch_size)
     whole = ArrayBatches(data, size, shuffle)
     return whole if steps is None else RepeatedBatches(whole, steps)

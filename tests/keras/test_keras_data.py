@@ -245,6 +245,29 @@ def test_loaders(case: str) -> None:
     assert_close(ours.predict(_loader(batches), verbose=0), theirs.predict(_loader(batches), verbose=0), 24)
 
 
+LABELLED: dict[str, tuple[str, int, Any]] = {
+    "numbers": ("sparse_categorical_crossentropy", 3, LABELS),
+    "column": ("sparse_categorical_crossentropy", 3, LABELS[:, None]),
+    "one-hot": ("categorical_crossentropy", 3, np.eye(3)[LABELS]),
+    "binary": ("binary_crossentropy", 1, LABELS % 2),
+}
+
+
+@pytest.mark.parametrize("case", LABELLED)
+def test_class_weight(case: str) -> None:
+    loss, units, y = LABELLED[case]
+    made = []
+    for library in (keras, pyrnn):
+        activation = "sigmoid" if units == 1 else "softmax"
+        model = library.Sequential([library.Input((3,)), library.layers.Dense(units, activation=activation)])
+        model.compile(library.optimizers.SGD(0.1), loss)
+        made.append(model)
+    made[1].set_weights(made[0].get_weights())
+    options: dict[str, Any] = {"class_weight": {0: 0.25, 1: 3.0}, "epochs": 3, "shuffle": False, "verbose": 0}
+    expected, actual = (model.fit(SERIES[:4], y, **options).history["loss"] for model in made)
+    assert_close(np.float32(actual), np.float32(expected), 100)
+
+
 def test_tensors() -> None:
     theirs, ours = _pair()
     x = torch.from_numpy(SERIES[:48].reshape(24, 3, 2).copy()).requires_grad_()

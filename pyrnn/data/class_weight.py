@@ -1,0 +1,61 @@
+"""`class_weight`: the weight of each row or time step by its class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+class ClassWeight:
+    """The weight of each class; classes that are not named weigh 1."""
+
+    def __init__(self, weights: Mapping[int, float]) -> None:
+        self._classes = np.asarray(sorted(weights), np.int64)
+        self._weights = np.asarray([weights[each] for each in sorted(weights)], np.float64)
+
+    def weigh(self, y: Array, sample_weight: Array | None, pred_shape: tuple[int, ...], dtype: str) -> Array:
+        """The weight of each row or time step of outputs of `pred_shape`, times its `sample_weight`.
+
+        Raises:
+            ValueError: if a row of y has no single class.
+        """
+        labels = classes_of(y, pred_shape)
+        weights = np.ones(labels.shape, dtype)
+        if self._classes.size:
+            at = np.searchsorted(self._classes, labels).clip(max=self._classes.size - 1)
+            np.copyto(weights, self._weights[at], where=self._classes[at] == labels, casting="same_kind")
+        if sample_weight is None:
+            return weights
+        rank = max(weights.ndim, sample_weight.ndim)
+        return _with_rank(rank, weights) * _with_rank(rank, sample_weight)
+
+
+def classes_of(y: Array, pred_shape: tuple[int, ...]) -> Array:
+    """The class number of each row or time step: of y itself, or of one-hot rows where y is as wide as the output.
+
+    Raises:
+        ValueError: if y holds neither whole numbers nor rows with a single highest value from 0 to 1.
+    """
+    if y.ndim == len(pred_shape) and y.shape[-1] > 1:
+        highest = y.max(axis=-1, keepdims=True)
+        if y.min(initial=0) < 0 or highest.max(initial=0) > 1 or ((y == highest).sum(axis=-1) != 1).any():
+            raise ValueError(
+                "class_weight needs one class for each row of y, class numbers or one-hot rows; "
+                "where rows have several classes or none, give sample_weight instead"
+            )
+        return np.asarray(y.argmax(axis=-1))
+    labels = y[..., 0] if y.ndim >= len(pred_shape) and y.shape[-1] == 1 else y
+    whole = labels.astype(np.int64)
+    if labels.dtype.kind == "f" and not np.array_equal(whole, labels):
+        wrong = labels[whole != labels].flat[0]
+        raise ValueError(f"class_weight needs whole class numbers in y, got {wrong:g}; give sample_weight instead")
+    return whole
+
+
+def _with_rank(rank: int, weights: Array) -> Array:
+    return weights.reshape(weights.shape + (1,) * (rank - weights.ndim))

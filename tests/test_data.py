@@ -200,6 +200,29 @@ def test_a_dataset_without_end(workers: int) -> None:
     assert len(list(Dataset())) == 3
 
 
+PADDED: dict[str, tuple[Any, dict[str, Any], str]] = {
+    "floats": ([[1, 2], [3, 0.56]], {}, "0.56 of sequences became 0 in dtype int32; give dtype='float32'"),
+    "arrays": ([np.array([1.5, 2]), np.array([3.0])], {"dtype": "int64"}, "1.5 of sequences became 1 in dtype int64"),
+    "negative": ([[-0.5]], {"dtype": "int8"}, "-0.5 of sequences became 0"),
+    "value": ([[1]], {"value": 0.5, "maxlen": 2}, "0.5 of value became 0 in dtype int32"),
+}
+
+
+@pytest.mark.parametrize("case", PADDED)
+def test_padding_that_loses_fractions_warns(case: str) -> None:
+    sequences, options, words = PADDED[case]
+    with pytest.warns(UserWarning, match=words):
+        sequence.pad_sequences(sequences, **options)
+
+
+def test_padding_that_keeps_every_number_is_silent() -> None:
+    assert sequence.pad_sequences([[1.0, 2.0], [3]]).tolist() == [[1, 2], [0, 3]]
+    assert sequence.pad_sequences([[0.56]], dtype="float32").dtype == np.float32
+    assert sequence.pad_sequences([[0.56, 1], [2]], maxlen=1).tolist() == [[1], [2]]  # what is cut off is not lost
+    assert sequence.pad_sequences([["1", "2"]]).tolist() == [[1, 2]]
+    assert sequence.pad_sequences([[0.5, 0]], dtype=bool).tolist() == [[True, False]]
+
+
 def test_windows_train() -> None:
     series = np.arange(40, dtype=np.float32)[:, None] * [1, 2]
     windows = utils.timeseries_dataset_from_array(series[:-3], series[3:, :1], 3, batch_size=8)
@@ -300,6 +323,17 @@ BAD: dict[str, tuple[Any, type[Exception], str]] = {
     "pad-side": (lambda: sequence.pad_sequences([[1]], padding="left"), ValueError, "padding must be 'pre' or 'post'"),
     "pad-shapes": (lambda: sequence.pad_sequences([[[1, 2]], [[1]]]), ValueError, "items of one shape"),
     "pad-text": (lambda: sequence.pad_sequences([[1]], value="a"), ValueError, "needs dtype=object"),
+    "pad-range": (lambda: sequence.pad_sequences([[1], [2**40]]), ValueError, f"must fit dtype int32, got {2**40}"),
+    "pad-array-range": (lambda: sequence.pad_sequences(np.full((1, 2), 2**40)), ValueError, "must fit dtype int32"),
+    "pad-nan": (lambda: sequence.pad_sequences([[1.0, np.nan]]), ValueError, "sequences must fit dtype int32, got nan"),
+    "pad-sign": (lambda: sequence.pad_sequences([[-1]], dtype="uint8"), ValueError, "must fit dtype uint8, got -1"),
+    "pad-huge": (lambda: sequence.pad_sequences([[10**30]]), ValueError, r"fit dtype int32, got \[1000.* at 0"),
+    "pad-texts": (lambda: sequence.pad_sequences([[1], ["a"]]), ValueError, r"fit dtype int32, got \['a'\] at 1"),
+    "pad-ragged": (
+        lambda: sequence.pad_sequences([[[1, 2], [3]]]),
+        ValueError,
+        "items of one shape that fit dtype int32",
+    ),
     "windows-end": (
         lambda: utils.timeseries_dataset_from_array(X, None, 2, end_index=12),
         ValueError,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,9 +34,13 @@ def pad_sequences(
         maxlen: by default the longest length; longer sequences lose their begin (`truncating` "pre") or end ("post").
         padding: whether `value` is put before ("pre") or after ("post") shorter sequences.
 
+    Warns:
+        UserWarning: if numbers lose their fractions in `dtype`, which is Keras's int32 unless it is given.
+
     Raises:
         TypeError: if sequences is no list of lists or arrays.
-        ValueError: if the items of the sequences have different shapes, or value is a string and dtype is not.
+        ValueError: if the items of the sequences have different shapes, a number is out of the range of `dtype`, or
+            value is a string and dtype is not.
     """
     for name, side in (("padding", padding), ("truncating", truncating)):
         if side not in SIDES:
@@ -58,22 +63,65 @@ def pad_sequences(
         raise ValueError(f"value {value!r} needs dtype=object or a dtype of strings, got {shown(dtype)}")
     if maxlen is None:
         maxlen = max((len(sequence) for sequence in sequences), default=0)
-    item = next((np.asarray(sequence).shape[1:] for sequence in sequences if len(sequence)), ())
+    first = next((index for index, sequence in enumerate(sequences) if len(sequence)), None)
+    item = () if first is None else _items(sequences[first], first, np.dtype(dtype)).shape[1:]
     if np.ndim(value) or (kind in "iu" and isinstance(value, float) and not np.isfinite(value)):
         raise ValueError(f"value must fit dtype {shown(dtype)}, got {shown(value)}")
     try:
         padded = np.full((len(sequences), maxlen, *item), value, dtype)
     except (TypeError, ValueError, OverflowError):
         raise ValueError(f"value must fit dtype {shown(dtype)}, got {shown(value)}") from None
+    lost = _fraction("value", np.asarray(value), padded.dtype)
     for index, sequence in enumerate(sequences):
         length = min(len(sequence), maxlen)
         if not length:
             continue
-        kept = np.asarray(sequence[-length:] if truncating == "pre" else sequence[:length], dtype)
-        if kept.shape[1:] != item:
-            raise ValueError(f"sequences must hold items of one shape, {item}, got {kept.shape[1:]} at {index}")
-        padded[index, slice(maxlen - length, None) if padding == "pre" else slice(length)] = kept
+        items = sequence[-length:] if truncating == "pre" else sequence[:length]
+        items = _items(items, index, padded.dtype)
+        if items.shape[1:] != item:
+            raise ValueError(f"sequences must hold items of one shape, {item}, got {items.shape[1:]} at {index}")
+        lost = lost or _fraction("sequences", items, padded.dtype)
+        padded[index, slice(maxlen - length, None) if padding == "pre" else slice(length)] = items
+    if lost:
+        warnings.warn(f"pad_sequences: {lost}; give dtype='float32' to keep fractions", stacklevel=3)
     return padded
+
+
+def _items(sequence: Any, index: int, dtype: np.dtype[Any]) -> Array:
+    """The items of a sequence as an array, of a kind that `dtype` takes.
+
+    Raises:
+        ValueError: if they have different shapes, or `dtype` does not take them.
+    """
+    try:
+        items = np.asarray(sequence, dtype if dtype.kind == "O" else None)
+        if items.dtype.kind not in "iufb" and dtype.kind in "iufb":
+            items = np.asarray(sequence, dtype)  # texts of numbers
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(
+            f"sequences must hold items of one shape that fit dtype {dtype}, got {shown(sequence)} at {index}"
+        ) from None
+    return items
+
+
+def _fraction(name: str, items: Array, dtype: np.dtype[Any]) -> str:
+    """Words for the first number that loses its fraction in `dtype`; empty if none does.
+
+    Raises:
+        ValueError: if a number cannot be held at all.
+    """
+    if dtype.kind not in "iu" or items.dtype.kind not in "iuf" or np.can_cast(items.dtype, dtype):
+        return ""
+    with np.errstate(invalid="ignore"):
+        held = items.astype(dtype)
+        changed = held != items
+    if not changed.any():
+        return ""
+    before, after = items[changed], held[changed]
+    far = ~(np.abs(before.astype(np.float64) - after.astype(np.float64)) < 1)  # NaN too
+    if far.any():
+        raise ValueError(f"{name} must fit dtype {dtype}, got {before[far].flat[0]}")
+    return f"{before.flat[0]} of {name} became {after.flat[0]} in dtype {dtype}"
 
 
 class TimeseriesGenerator(PyDataset):

@@ -560,6 +560,7 @@ RULES: dict[str, Rule] = {
     "negative_slope": _at_least_0,
     "max_value": optional(_at_least_0),
     "count": whole(1),
+    "on_nan": one_of("pass", "raise", "hold"),
     "module_objects": mapping,
     "verbose": one_of(0, 1, 2, "auto", True, False),
 }

@@ -349,11 +349,15 @@ class Sequential(OlderNames):
     reset_state = reset_states
 
     @checked()
-    def stream(self, batch_size: int = 1) -> Stream:
-        """This model one time step at a time, with the weights it has now; see `pyrnn.streaming.Stream`."""
+    def stream(self, batch_size: int = 1, on_nan: str = "pass") -> Stream:
+        """This model one time step at a time, with the weights it has now; see `pyrnn.streaming.Stream`.
+
+        `on_nan` says what happens to readings that are NaN or infinite: "pass" does not check, "raise" rejects them,
+        "hold" puts the last finite reading in their place.
+        """
         if not self.built:
             raise ValueError("the model must be built before it can be streamed: give it an input shape")
-        return Stream(self._layers, self.input_shape[-1], batch_size, self.dtype)
+        return Stream(self._layers, self.input_shape[-1], batch_size, self.dtype, on_nan)
 
     @checked()
     def __call__(self, x: Any, training: bool = False) -> Array:

@@ -63,7 +63,7 @@ def test_equals_predict(stack: str, dtype: str, batch: int, name: str) -> None:
 
 
 def test_the_example_runs() -> None:
-    assert doctest.testmod(pyrnn.streaming) == (0, 7)
+    assert doctest.testmod(pyrnn.streaming) == (0, 10)
 
 
 def test_rows_and_states() -> None:
@@ -95,9 +95,71 @@ def test_inputs_of_every_kind_and_an_output_that_outlives_the_stream() -> None:
         steps[0][0, 0] = 1
 
 
+GAPS = {"nan": np.nan, "infinite": np.inf, "negative-infinite": -np.inf}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("gap", GAPS)
+def test_readings_that_are_not_finite_are_rejected(gap: str, dtype: str) -> None:
+    model = make("stack", dtype)
+    x = np.random.default_rng(1).normal(size=(2, 3, 4)).astype(dtype)
+    stream, plain = model.stream(2, on_nan="raise"), model.stream(2)
+    for each in (stream, plain):
+        each.step(x[:, 0])
+    before = stream.state
+    broken = x[:, 1].copy()
+    broken[1, 2] = GAPS[gap]
+    for given in (broken, broken.tolist()):
+        with pytest.raises(ValueError, match=rf"x must be finite, got {GAPS[gap]} at \[1, 2\]; the states are as"):
+            stream.step(given)
+    assert all(np.array_equal(one, other) for one, other in zip(before, stream.state, strict=True))
+    assert np.array_equal(stream.step(x[:, 2]), plain.step(x[:, 2]))
+    assert np.isnan(plain.step(np.where(np.isinf(broken), np.nan, broken))).any()  # nothing is checked
+
+
+@pytest.mark.parametrize("gap", GAPS)
+def test_the_last_readings_are_held(gap: str) -> None:
+    model, value = make("stack", "float32"), GAPS[gap]
+    x = np.random.default_rng(1).normal(size=(3, 5, 4)).astype("float32")
+    filled, broken = x.copy(), x.copy()
+    broken[0, 2, 1] = broken[0, 3, 1] = broken[2, 3] = value
+    filled[0, 2, 1] = filled[0, 3, 1] = x[0, 1, 1]
+    filled[2, 3] = x[2, 2]
+    stream, plain = model.stream(3, on_nan="hold"), model.stream(3)
+    for t in range(5):
+        assert np.array_equal(stream.step(broken[:, t]), plain.step(filled[:, t]))
+    stream.reset(1)  # what was held for this row is gone
+    before = stream.state
+    given = x[:, 0].copy()
+    given[1, 3] = value
+    with pytest.raises(ValueError, match=r"at \[1, 3\], and no earlier reading is there to hold"):
+        stream.step(given)
+    assert all(np.array_equal(one, other) for one, other in zip(before, stream.state, strict=True))
+    stream.step(x[:, 0])
+    given[1, 0] = given[0, 1] = value
+    assert np.isfinite(stream.step(given)).all()
+
+
+def test_a_single_row_that_is_held_and_steps_of_a_wrong_shape() -> None:
+    model = make("lstm", "float32")
+    stream = model.stream(on_nan="hold")
+    with pytest.raises(ValueError, match=r"at \[1\], and no earlier reading"):
+        stream.step([1.0, np.nan, 2.0, 3.0])
+    stream.step([1.0, 5.0, 2.0, 3.0])
+    for wrong in (np.ones(5), np.ones((2, 4)), np.ones((1, 1, 4))):
+        with pytest.raises(ValueError, match="x must have shape"):
+            stream.step(wrong)
+    held = stream.step([[1.0, np.nan, 2.0, 3.0]]).copy()
+    plain = model.stream()
+    plain.step([1.0, 5.0, 2.0, 3.0])
+    assert np.array_equal(held, plain.step([1.0, 5.0, 2.0, 3.0]))
+
+
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
+        (lambda m: m.stream(on_nan="skip"), ValueError, "on_nan must be one of 'pass', 'raise' or 'hold', got 'skip'"),
+        (lambda m: m.stream(on_nan=None), TypeError, "on_nan must be one of"),
         (lambda m: m.stream(0), ValueError, "batch_size must be a positive integer"),
         (lambda m: m.stream(2).step(np.ones(4)), ValueError, r"x must have shape \(batch, features\) = \(2, 4\)"),
         (lambda m: m.stream().step(np.ones((1, 5))), ValueError, r"got \(1, 5\)"),

@@ -141,6 +141,12 @@ def flag(argument: str, value: Any) -> None:
         raise TypeError(f"{argument} must be True or False, got {shown(value)}")
 
 
+def boolean(argument: str, value: Any) -> None:
+    """True or False."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{argument} must be True or False, got {shown(value)}")
+
+
 def text(argument: str, value: Any) -> None:
     """A string."""
     if not isinstance(value, str):
@@ -401,7 +407,7 @@ _SIZES = (
 _COUNTS = "epochs steps steps_per_epoch validation_steps validation_batch_size steps_per_execution patience_steps"
 _FLAGS = (
     "use_bias return_sequences return_state go_backwards stateful unroll zero_output_for_mask reset_after "
-    "unit_forget_bias trainable keepdims mask_zero invert center amsgrad nesterov centered use_ema relative_step "
+    "unit_forget_bias keepdims mask_zero invert center amsgrad nesterov centered use_ema relative_step "
     "staircase cycle from_logits apply_class_balancing full from_sorted_ids multi_label sparse_y_true "
     "sparse_y_pred restore_best_weights save_best_only save_weights_only append raise_error swap_on_epoch "
     "delete_checkpoint double_checkpoint send_as_json write_graph write_images write_steps_per_second add_history "
@@ -481,6 +487,7 @@ RULES: dict[str, Rule] = {
         text,
     ),
     "name": name,
+    "trainable": boolean,  # as in Keras: 1 may be meant for the argument next to it
     "input_dim": _size,
     "weight_decay": optional(_at_least_0),
     "rms_rate": optional(_share),

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn import layers as layers_module
-from pyrnn import overriding, registry
-from pyrnn.arguments import a_model, checked, whole
+from pyrnn import overriding, registry, shapes
+from pyrnn.arguments import a_model, checked, flag, whole
 from pyrnn.data.batches import as_float, is_float
 from pyrnn.layers.base import Layer, Shape, dtype_config, standard_shape
 from pyrnn.layers.input import InputLayer
@@ -23,6 +25,7 @@ from pyrnn.trainer import Trainer
 from pyrnn.validation import LARGEST_SIZE, parsed, shown, unknown_name
 
 Array = NDArray[Any]
+_MOST_SHAPES = 1000  # that `check_input` remembers
 
 __all__ = ["Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
 
@@ -45,8 +48,8 @@ class Sequential(OlderNames):
 
     Args:
         layers: layers to add, in order.
-        name: 'sequential', 'sequential_1', ... unless given.
         trainable: False freezes all layers.
+        name: 'sequential', 'sequential_1', ... unless given.
 
     A subclass may override `forward_pass` together with `backward_pass`, `get_config`, `reset_states` and the methods
     that users call. One that defines `call`, `train_step` or another method that Keras calls and pyrnn does not is
@@ -62,7 +65,7 @@ class Sequential(OlderNames):
         overriding.join(cls, "reset_states", "reset_state")
 
     @checked()
-    def __init__(self, layers: Iterable[Any] | None = None, name: str | None = None, trainable: bool = True) -> None:
+    def __init__(self, layers: Iterable[Any] | None = None, trainable: bool = True, name: str | None = None) -> None:
         super().__init__()
         self.name = name if name is not None else auto_name("Sequential")
         self.built = False
@@ -73,6 +76,7 @@ class Sequential(OlderNames):
         self._activities: dict[Layer, Array] = {}  # outputs of the last forward pass that are penalised
         self._shape: Shape | None = None
         self._shapes: list[Any] = []
+        self._fitting: set[Shape] = set()  # other shapes of a sample that all layers take
         self._deferred = False
         self._plan: _Plan | None = None
         self._vector: ParameterVector | None = None
@@ -103,6 +107,7 @@ class Sequential(OlderNames):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
+        flag("trainable", value)
         self._trainable = bool(value)
         for layer in self._layers:
             layer.trainable = bool(value)
@@ -113,6 +118,8 @@ class Sequential(OlderNames):
             raise TypeError(f"add() takes a layer, got the class {layer.__name__}; write {layer.__name__}(...)")
         if not isinstance(layer, Layer):
             raise TypeError(f"add() takes a layer of pyrnn.layers, got {shown(layer)}")
+        if "_weights" not in vars(layer):
+            raise TypeError(f"{type(layer).__name__} does not call super().__init__() in its __init__")
         if any(layer.name == other.name for other in (*self._layers, *([self._input] if self._input else []))):
             raise ValueError(f"all layers of a Sequential need different names, {layer.name!r} is already there")
         if isinstance(layer, InputLayer):
@@ -125,15 +132,24 @@ class Sequential(OlderNames):
             raise ValueError(
                 f"layer {layer.name!r} has return_state=True: a Sequential passes on one array, call the layer itself"
             )
+        if getattr(layer, "merge_mode", "concat") is None:
+            raise ValueError(
+                f"layer {layer.name!r} has merge_mode=None and returns two arrays: a Sequential passes on one, choose "
+                "'concat', 'sum', 'ave' or 'mul', or call the layer itself"
+            )
         if self._layers and layer.dtype != self.dtype:
             raise ValueError(f"layer {layer.name!r} has dtype {layer.dtype}, the layers before it {self.dtype}")
-        if not self._layers and self._shape is None and layer.declared_shape is not None:
-            self._input = InputLayer(batch_shape=layer.declared_shape)
-            self._shape = self._input.batch_shape
-        if self._shape is not None:
-            self._build_layer(layer, self._shapes[-1] if self._shapes else self._shape)
+        shape, declared = self._shapes[-1] if self._shapes else self._shape, None
+        if not self._layers and shape is None and layer.declared_shape is not None:
+            declared = InputLayer(batch_shape=layer.declared_shape)
+            shape = declared.batch_shape
+        if shape is not None:
+            self._build_layer(layer, shape)
+        if declared is not None:
+            self._input, self._shape = declared, shape
         self._layers.append(layer)
         self._plan = None
+        self._fitting.clear()
         self.built = self._shape is not None
 
     def pop(self) -> Layer | None:
@@ -142,6 +158,7 @@ class Sequential(OlderNames):
             return None
         layer = self._layers.pop()
         self._plan = None
+        self._fitting.clear()
         if self._shapes:
             self._shapes.pop()
         if not self._layers:
@@ -154,15 +171,30 @@ class Sequential(OlderNames):
         return self._layers[-1].name if self._layers else None
 
     def _build_layer(self, layer: Layer, shape: Shape) -> None:
-        layer.build(shape)
+        try:
+            layer.build(shape)
+        except ValueError as error:
+            below = itertools.takewhile(lambda each: each is not layer, self._layers)
+            raise ValueError(shapes.explained(error, list(below), shape)) from None
         for weight in layer.weights:
             if weight.path.startswith(f"{layer.name}/"):  # else it has the name of the model that it was built in
                 weight.path = f"{self.name}/{weight.path}"
         self._shapes.append(layer.compute_output_shape(shape))
 
     def build(self, input_shape: Any = None) -> None:
-        """Create all weights for inputs of `input_shape` (batch axis first, None where any size goes)."""
+        """Create all weights for inputs of `input_shape` (batch axis first, None where any size goes).
+
+        Raises:
+            ValueError: if the model is built already, for another shape.
+        """
         if self.built:
+            if input_shape is not None and not shapes.agree(
+                standard_shape("input_shape", input_shape), self.input_shape
+            ):
+                raise ValueError(
+                    f"model {self.name!r} is already built for inputs of shape {self.input_shape}, "
+                    f"got input_shape {tuple(input_shape)}"
+                )
             return
         if not self._layers:
             raise ValueError(f"model {self.name!r} has no layers yet: add some before building it")
@@ -221,7 +253,7 @@ class Sequential(OlderNames):
         """The weights that training changes."""
         if not self._trainable:
             return []
-        return [w for layer in self._layers if layer.trainable for w in layer._weights if w.trainable]
+        return [weight for layer in self._layers for weight in layer.trainable_weights]
 
     @property
     def non_trainable_weights(self) -> list[Weight]:
@@ -257,14 +289,13 @@ class Sequential(OlderNames):
     def _training_plan(self) -> _Plan:
         plan = self._plan
         if plan is None or plan.changes != Structure.changes:
-            layers = self._layers
-            penalised = [(layer, w) for layer in layers for w in layer._weights if w.regularizer is not None]
+            layers, trainable = self._layers, self.trainable_weights
             plan = self._plan = _Plan(
                 Structure.changes,
-                self.trainable_weights,
+                trainable,
                 next((i for i, layer in enumerate(layers) if layer.trainable_weights), len(layers)),
-                [weight for _, weight in penalised],
-                [weight for layer, weight in penalised if layer.trainable and weight.trainable],
+                [weight for weight in self.weights if weight.regularizer is not None],
+                [weight for weight in trainable if weight.regularizer is not None],
             )
         return plan
 
@@ -276,20 +307,13 @@ class Sequential(OlderNames):
 
     def check_input(self, shape: Shape) -> None:
         """Refuse an x that does not fit the input shape in one sentence."""
-        declared = self._shape
-        if declared is None or (shape and shape[1:] == declared[1:]):
+        declared, sample = self._shape, shape[1:]
+        if declared is None or (shape and (sample == declared[1:] or sample in self._fitting)):
             return
-        if len(shape) == len(declared):
-            skip = 2 if self._deferred and (len(shape) > 2 or self._layers[0].reads_ids) else 1
-            # A first layer with a state of its own says itself what its batch size must be.
-            for size, wanted in zip(shape[skip:], declared[skip:], strict=True):
-                if wanted is not None and size != wanted:
-                    break
-            else:
-                return
-        first = self._layers[0]
-        words = f"({', '.join(first.axes)}) = " if first.axes is not None and len(first.axes) == len(declared) else ""
-        raise ValueError(f"{type(first).__name__} expects x of shape {words}{declared}, got {tuple(shape)}")
+        shapes.check_input(self._layers, declared, shape)
+        if len(self._fitting) == _MOST_SHAPES:
+            self._fitting.clear()
+        self._fitting.add(sample)
 
     def forward_pass(self, x: Any, *, training: bool = False) -> tuple[Array, Array | None]:
         """Output and its mask; builds the model if its input shape was not known before."""
@@ -317,7 +341,7 @@ class Sequential(OlderNames):
             layer = self._layers[index]
             if layer.activity_regularizer is not None:
                 activity = self._activities[layer]
-                dy = dy + layer.activity_regularizer.gradient(activity) / len(activity)
+                dy = dy + np.asarray(layer.activity_regularizer.gradient(activity) / len(activity), dy.dtype)
             gradient = layer.backward(dy, need_dx=index > first)
             if index > first:
                 assert gradient is not None
@@ -341,10 +365,40 @@ class Sequential(OlderNames):
         for weight in self._training_plan().penalised_trainable:
             weight.gradient += weight.regularizer.gradient(weight.array)
 
-    def reset_states(self) -> None:
-        """Forget the states of stateful layers."""
-        for layer in self._layers:
-            layer.reset_state()
+    def reset_states(self, states: Any = None) -> None:
+        """Set the states of stateful layers, to zeros unless `states` is given.
+
+        Args:
+            states: those of the one stateful layer, as its `reset_state` takes them, or a list with an entry for each
+                stateful layer where there are several.
+
+        Raises:
+            ValueError: if the states do not fit; all stay as they were.
+
+        Example:
+            >>> import numpy as np
+            >>> from pyrnn import Input, Sequential, layers
+            >>> model = Sequential([Input(batch_shape=(1, 5, 2)), layers.LSTM(3, stateful=True)])
+            >>> model.reset_states([np.ones((1, 3)), np.zeros((1, 3))])
+            >>> model.layers[0].states[0]
+            array([[1., 1., 1.]], dtype=float32)
+        """
+        if states is None:
+            for layer in self._layers:
+                layer.reset_state()
+            return
+        stateful: list[Any] = [layer for layer in self._layers if getattr(layer, "states", None) is not None]
+        entries = [states] if len(stateful) == 1 else states
+        if not isinstance(entries, list | tuple) or len(entries) != len(stateful):
+            raise ValueError(f"states must be a list of {len(stateful)}, one a stateful layer, got {shown(states)}")
+        before = [layer.states for layer in stateful]
+        try:
+            for layer, entry in zip(stateful, entries, strict=True):
+                layer.reset_state(entry)
+        except BaseException:
+            for layer, kept in zip(stateful, before, strict=True):
+                layer.reset_state(kept)
+            raise
 
     reset_state = reset_states
 

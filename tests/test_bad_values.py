@@ -51,8 +51,9 @@ LEGAL = {
         safe_mode expand_nested show_dtype
         show_layer_activations show_layer_names show_shapes show_trainable
         save_best_only save_weights_only send_as_json shuffle skip_mismatch sparse_y_pred sparse_y_true staircase
-        stateful swap_on_epoch synchronized trainable unit_forget_bias unroll use_bias use_ema use_multiprocessing
+        stateful swap_on_epoch synchronized unit_forget_bias unroll use_bias use_ema use_multiprocessing
         verbose write_graph write_images write_steps_per_second zero_output_for_mask""",
+    "true": "trainable",
     # Shares: from 0 to 1, or below 1.
     "zero": """
         adam_beta_1 adam_beta_2 beta_1 beta_2 class_id dropout ema_momentum label_smoothing momentum precision rate

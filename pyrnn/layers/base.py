@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn import config, constraints, initializers, overriding, regularizers
-from pyrnn.arguments import checked
+from pyrnn.arguments import checked, flag
 from pyrnn.data.batches import as_array, as_float
 from pyrnn.layers import custom
 from pyrnn.naming import auto_name
@@ -58,7 +58,7 @@ def dtype_config(name: str) -> dict[str, Any]:
 
 def standard_shape(argument: str, shape: Any) -> Shape:
     """A tuple of sizes and Nones, checked."""
-    if isinstance(shape, int | np.integer):
+    if isinstance(shape, int | np.integer) and not isinstance(shape, bool):
         raise ValueError(f"{argument} must be a tuple of sizes, got {shape!r}; write ({shape},)")
     try:
         if isinstance(shape, str | Mapping) or np.ndim(shape) > 1:
@@ -208,6 +208,7 @@ class Layer:
 
     # Weights.
 
+    @checked()
     def add_weight(
         self,
         shape: Sequence[int] | None = None,
@@ -246,6 +247,7 @@ class Layer:
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
+        flag("trainable", value)
         self._trainable = bool(value)
         Structure.changes += 1
 
@@ -262,7 +264,8 @@ class Layer:
     @property
     def non_trainable_weights(self) -> list[Weight]:
         """The weights that training leaves alone."""
-        return [weight for weight in self._weights if not weight.trainable] if self.trainable else self.weights
+        trainable = set(map(id, self.trainable_weights))
+        return [weight for weight in self._weights if id(weight) not in trainable]
 
     def get_weights(self) -> list[Array]:
         """Copies of all weights."""
@@ -349,7 +352,7 @@ class Layer:
         raise ValueError(f"layer {self.name!r} ({type(self).__name__}) cannot run one time step at a time")
 
     def reset_state(self) -> None:
-        """Forget the state of stateful layers."""
+        """Forget what a stateful layer keeps from batch to batch."""
 
     def checked_mask(self, mask: Any, x: Array) -> Array:
         """A mask for x, of its leading axes."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pyrnn import backend
-from pyrnn.arguments import checked
+from pyrnn.arguments import checked, flag
 from pyrnn.layers import custom
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.recurrent_base import Recurrent
@@ -128,9 +128,15 @@ class Bidirectional(Layer):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
+        flag("trainable", value)
         self._trainable = bool(value)
         for each in self._directions:
             each.trainable = bool(value)
+
+    @property
+    def trainable_weights(self) -> list[Weight]:
+        """The weights that training changes: none of a direction that is frozen."""
+        return [weight for each in self._directions for weight in each.trainable_weights] if self._trainable else []
 
     def _build(self, input_shape: Shape) -> None:
         for each in self._directions:
@@ -141,9 +147,25 @@ class Bidirectional(Layer):
         if self._initial_weights is not None:
             self.set_weights(self._initial_weights)
 
-    def reset_state(self) -> None:
-        for each in self._directions:
-            each.reset_state()
+    def reset_state(self, states: Any = None) -> None:
+        """Set the states of a stateful layer.
+
+        Args:
+            states: those of the forward direction, then those of the other one; None sets zeros.
+
+        Raises:
+            ValueError, TypeError: if they do not fit, or the layer keeps none; nothing has changed then.
+        """
+        if states is None:
+            for each in self._directions:
+                each.reset_state()
+            return
+        if self.states is None:
+            raise ValueError(f"layer {self.name!r} keeps no states: it must have stateful=True and be built")
+        arrays = self.checked_states(states, self.states[0], "states")
+        half = len(arrays) // 2
+        self.forward_layer.reset_state(arrays[:half])
+        self.backward_layer.reset_state(arrays[half:])
 
     reset_states = reset_state
 
@@ -220,18 +242,22 @@ class Bidirectional(Layer):
         """A mask (batch, time) for x."""
         return self.forward_layer.checked_mask(mask, x)
 
+    def checked_states(self, states: Any, x: Array, argument: str = "initial_state") -> list[Array]:
+        """Initial states for x, those of the forward direction first."""
+        half = self.forward_layer.state_count
+        if not isinstance(states, list | tuple) or len(states) != 2 * half:
+            raise TypeError(f"{argument} must be a list of {2 * half} arrays, got {shown(states)}")
+        return [
+            *self.forward_layer.checked_states(states[:half], x, argument),
+            *self.backward_layer.checked_states(states[half:], x, argument),
+        ]
+
     @checked(mask=None)
     def __call__(self, x: Any, *, initial_state: Any = None, training: bool = False, mask: Any = None) -> Any:
         """Run the layer on an array; `initial_state` lists the states of the forward direction, then the other's."""
         array, mask = self._accept(x, mask)
         if initial_state is not None:
-            half = self.forward_layer.state_count
-            if not isinstance(initial_state, list | tuple) or len(initial_state) != 2 * half:
-                raise TypeError(f"initial_state must be a list of {2 * half} arrays, got {shown(initial_state)}")
-            initial_state = [
-                *self.forward_layer.checked_states(initial_state[:half], array),
-                *self.backward_layer.checked_states(initial_state[half:], array),
-            ]
+            initial_state = self.checked_states(initial_state, array)
         return self.forward(array, training=bool(training), mask=mask, initial_state=initial_state)
 
     def variable_groups(self) -> list[tuple[str, str, list[Weight]]]:

@@ -131,9 +131,9 @@ class Dense(Affine):
         stream.add_dense(self.kernel.array, None if self.bias is None else self.bias.array, self._activation)
 
     def check_input(self, shape: Shape) -> None:
-        super().check_input(shape)
-        if self.build_shape is not None and shape[-1] != self.build_shape[-1]:  # the other axes are free
+        if self.build_shape is not None and shape and shape[-1] != self.build_shape[-1]:  # the other axes are free
             raise ValueError(f"Dense expects x of {self.build_shape[-1]} features along its last axis, got {shape}")
+        super().check_input(shape)
 
     def _build(self, input_shape: Shape) -> None:
         if input_shape[-1] is None:

@@ -7,8 +7,8 @@ from typing import Any
 
 from pyrnn import seeds
 from pyrnn.arguments import checked
-from pyrnn.layers.base import Array, Layer, fraction, standard_shape
-from pyrnn.layers.regularization import noise_sizes
+from pyrnn.layers.base import Array, Layer, fraction
+from pyrnn.layers.regularization import checked_noise_shape, noise_sizes
 
 # Of the SELU activation: Klambauer et al. 2017, equation 2.
 _SELU_ALPHA = 1.6732632423543772
@@ -89,7 +89,7 @@ class AlphaDropout(Noisy):
     def __init__(self, rate: float, noise_shape: Any = None, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
         self.rate = _below_one(rate)
-        self.noise_shape = None if noise_shape is None else standard_shape("noise_shape", noise_shape)
+        self.noise_shape = checked_noise_shape(noise_shape)
 
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
         if not training:

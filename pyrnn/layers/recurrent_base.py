@@ -164,9 +164,21 @@ class Recurrent(Layer):
     def _zero_states(self, batch: int) -> tuple[Array, ...]:
         return tuple(np.zeros((batch, self.units), self.dtype) for _ in range(self.state_count))
 
-    def reset_state(self) -> None:
-        if self.states is not None:
-            self.states = self._zero_states(self.states[0].shape[0])
+    def reset_state(self, states: Any = None) -> None:
+        """Set the states of a stateful layer.
+
+        Args:
+            states: an array (batch, units) a state, or a list of them in the order of `return_state`; None sets zeros.
+
+        Raises:
+            ValueError: if states are given that do not fit, or to a layer that keeps none.
+        """
+        if states is not None and self.states is None:
+            raise ValueError(f"layer {self.name!r} keeps no states: it must have stateful=True and be built")
+        if states is not None and self.states is not None:
+            self.states = tuple(np.array(each) for each in self.checked_states(states, self.states[0], "states"))
+        elif self.states is not None:
+            self.states = self._zero_states(len(self.states[0]))
 
     reset_states = reset_state
 

@@ -11,12 +11,24 @@ from pyrnn.layers.core import Identity
 
 
 def noise_sizes(noise_shape: Shape | None, shape: Shape) -> Shape:
-    """`noise_shape` for x of `shape`: None means the size of x."""
+    """The shape of the noise for x of `shape`; `noise_shape` None means that of x."""
     if noise_shape is None:
         return shape
     if len(noise_shape) != len(shape):
         raise ValueError(f"noise_shape must have the {len(shape)} axes of x, got {noise_shape}")
+    if any(size not in (None, 1, of_x) for size, of_x in zip(noise_shape, shape, strict=True)):
+        raise ValueError(f"each size of noise_shape must be 1, None or that of x, {shape}, got {noise_shape}")
     return tuple(have if want is None else want for have, want in zip(shape, noise_shape, strict=True))
+
+
+def checked_noise_shape(noise_shape: Any) -> Shape | None:
+    """`noise_shape` as a tuple of positive sizes and Nones."""
+    if noise_shape is None:
+        return None
+    shape = standard_shape("noise_shape", noise_shape)
+    if 0 in shape:
+        raise ValueError(f"noise_shape must hold positive sizes or None, got {shape}")
+    return shape
 
 
 class Dropout(Layer):
@@ -31,7 +43,7 @@ class Dropout(Layer):
     def __init__(self, rate: float, noise_shape: Any = None, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.rate = fraction("rate", rate)
-        self.noise_shape = None if noise_shape is None else standard_shape("noise_shape", noise_shape)
+        self.noise_shape = checked_noise_shape(noise_shape)
         self.seed = seed
         self._rng = seeds.generator(seed)
         self._scale: Array | None = None

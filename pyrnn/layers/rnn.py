@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pyrnn.arguments import checked
+from pyrnn.arguments import checked, flag
 from pyrnn.layers import custom
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.cells import Cell, StackedRNNCells, cell_of, check_cell, entry_of
@@ -70,6 +70,7 @@ class RNN(Layer):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
+        flag("trainable", value)
         self._trainable = self.cell.trainable = bool(value)
 
     def _set_options(self) -> None:
@@ -95,14 +96,33 @@ class RNN(Layer):
         self.cell.rename(f"{self.name}/{self.cell.name}")
 
     @property
+    def trainable_weights(self) -> list[Weight]:
+        """The weights that training changes: none of a cell that is frozen."""
+        cells = self.cell.cells if isinstance(self.cell, StackedRNNCells) else [self.cell]
+        return [weight for cell in cells for weight in cell.trainable_weights] if self.trainable else []
+
+    @property
     def states(self) -> tuple[Array, ...] | None:
         """The kept states of a stateful layer, cell after cell."""
         kept = [layer.states for layer in self._stack]
         return tuple(s for each in kept if each is not None for s in each) if kept[0] is not None else None
 
-    def reset_state(self) -> None:
+    def reset_state(self, states: Any = None) -> None:
+        """Set the states of a stateful layer, to zeros unless `states`, as `return_state` returns them, are given.
+
+        Raises:
+            ValueError, TypeError: if they do not fit, or the layer keeps none; nothing has changed then.
+        """
+        if states is None:
+            for layer in self._stack:
+                layer.reset_state()
+            return
+        if self.states is None:
+            raise ValueError(f"layer {self.name!r} keeps no states: it must have stateful=True and be built")
+        arrays = self.checked_states(states, self.states[0], "states")
         for layer in self._stack:
-            layer.reset_state()
+            layer.reset_state(arrays[: layer.state_count])
+            del arrays[: layer.state_count]
 
     reset_states = reset_state
 
@@ -157,7 +177,7 @@ class RNN(Layer):
         """A mask (batch, time) for x."""
         return self._stack[0].checked_mask(mask, x)
 
-    def checked_states(self, states: Any, x: Array) -> list[Array]:
+    def checked_states(self, states: Any, x: Array, argument: str = "initial_state") -> list[Array]:
         """Initial states for x, one array (batch, units) each, in the order of the cells."""
         given = list(states) if isinstance(states, list | tuple) else [states]
         if isinstance(self.cell, StackedRNNCells) and len(given) == len(self._stack):
@@ -165,10 +185,10 @@ class RNN(Layer):
             given = [state for group in groups for state in group]
         if len(given) != self.state_count:
             kind = ValueError if isinstance(states, list | tuple) else TypeError
-            raise kind(f"initial_state must hold {self.state_count} arrays, got {len(given)}")
+            raise kind(f"{argument} must hold {self.state_count} arrays, got {len(given)}")
         checked: list[Array] = []
         for layer in self._stack:
-            checked += layer.checked_states(given[len(checked) : len(checked) + layer.state_count], x)
+            checked += layer.checked_states(given[len(checked) : len(checked) + layer.state_count], x, argument)
         return checked
 
     @checked(mask=None)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pyrnn.arguments import flag
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.parameters import Weight
 from pyrnn.validation import shown
@@ -21,8 +22,12 @@ class TimeDistributed(Layer):
     def __init__(self, layer: Layer, **kwargs: Any) -> None:
         if not isinstance(layer, Layer):
             raise ValueError(f"TimeDistributed takes a layer, got {shown(layer)}")
-        if getattr(layer, "stateful", False) or getattr(layer, "return_state", False):
-            raise ValueError("TimeDistributed takes no layer with stateful=True or return_state=True")
+        if (
+            getattr(layer, "stateful", False)
+            or getattr(layer, "return_state", False)
+            or getattr(layer, "merge_mode", "") is None
+        ):
+            raise ValueError("TimeDistributed takes no layer with stateful=True, return_state=True or merge_mode=None")
         if layer.activity_regularizer is not None:
             raise ValueError("give activity_regularizer to TimeDistributed, not to the layer in it")
         if kwargs.get("dtype") is None:
@@ -42,6 +47,7 @@ class TimeDistributed(Layer):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
+        flag("trainable", value)
         self._trainable = bool(value)
         self.layer.trainable = bool(value)
 

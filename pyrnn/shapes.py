@@ -1,0 +1,55 @@
+"""Shapes along a stack of layers: which inputs a built stack takes, and what is wrong with one that does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pyrnn.layers.base import Layer, Shape
+
+
+def agree(one: Shape, other: Shape) -> bool:
+    """Whether two shapes are the same wherever both sizes are known."""
+    return len(one) == len(other) and all(None in pair or pair[0] == pair[1] for pair in zip(one, other, strict=True))
+
+
+def check_input(layers: Sequence[Layer], built: Shape, shape: Shape) -> None:
+    """Reject an x that the layers do not take; other sequence lengths than `built` has are theirs to reject.
+
+    Args:
+        layers: the layers, built.
+        built: the input shape they were built for, batch axis first.
+        shape: the shape of x.
+
+    Raises:
+        ValueError: if x has another number of axes, an empty one, or a layer does not take it.
+    """
+    first = layers[0]
+    axes = f"({', '.join(first.axes)})" if first.axes is not None and len(first.axes) == len(built) else ""
+    if len(shape) != len(built):
+        words = f"{axes} = " if axes else ""
+        raise ValueError(f"{type(first).__name__} expects x of shape {words}{built}, got {tuple(shape)}")
+    if 0 in shape[1:]:
+        words = f"x {axes}".strip()
+        raise ValueError(f"{words} must have at least one value along every axis, got shape {tuple(shape)}")
+    first.check_input(shape)
+    current: Any = (None, *shape[1:])
+    for layer in layers:
+        try:
+            layer.check_input(current)
+            current = layer.compute_output_shape(current)
+        except ValueError as error:
+            raise ValueError(
+                f"x of shape {tuple(shape)} does not fit the model, which was built for {built}: {error}"
+            ) from None
+
+
+def explained(error: ValueError, below: Sequence[Layer], shape: Shape) -> str:
+    """The message of an error over a layer's input, which names a recurrent layer that lacks return_sequences."""
+    for layer in reversed(below):
+        if getattr(layer, "return_sequences", None) is False and len(shape) == 2:
+            kind = type(layer).__name__
+            inner = getattr(layer, "forward_layer", None)
+            fix = "give it" if inner is None else f"give the {type(inner).__name__} in it"
+            return f"{error}; layer {layer.name!r} ({kind}) returns its last output only: {fix} return_sequences=True"
+    return str(error)

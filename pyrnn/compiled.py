@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import math
 from collections.abc import Mapping
@@ -12,9 +13,54 @@ from numpy.typing import NDArray
 
 from pyrnn import losses, metrics, optimizers
 from pyrnn.data import Batch
+from pyrnn.metrics.base import masked_weights
 from pyrnn.validation import shown
 
 Array = NDArray[Any]
+
+
+class Entry:
+    """A metric of `compile`.
+
+    `given` is what the user passed; `metric` is None until the shapes of the first batch say which one a name such as
+    "accuracy" means; sample weights reach it if it is `weighted`; `name` is its name in the logs. A `repeated` entry
+    holds the metric of an earlier one, which updates it.
+    """
+
+    def __init__(self, given: Any, weighted: bool) -> None:
+        self.given, self.weighted = given, weighted
+        self.metric: metrics.Metric | None = None
+        self.takes_mask = self.repeated = False
+        if isinstance(given, str):
+            self.name = given
+            if given.lower() not in metrics.BY_SHAPE:
+                self.take(metrics.get(given))
+        else:
+            metric = metrics.get(given)
+            if metric is None:
+                raise TypeError("metrics must hold names or objects, got None")
+            self.take(metric)
+            self.name = metric.name
+
+    def take(self, metric: metrics.Metric) -> None:
+        """Use this metric, under the user's name where there is one, as Keras does."""
+        if isinstance(self.given, str):
+            metric.name = self.given
+        self.metric = metric
+        self.takes_mask = "mask" in inspect.signature(metric.update_state).parameters
+
+    def update(self, y: Array, y_pred: Array, sample_weight: Array | None, mask: Array | None) -> None:
+        """Take a batch in."""
+        metric = self.metric
+        assert metric is not None
+        weight = sample_weight if self.weighted else None
+        if self.takes_mask:
+            metric.update_state(y, y_pred, sample_weight=weight, mask=mask)  # type: ignore[call-arg]  # looked up
+            return
+        if mask is not None and metric.masked:
+            metric.check_mask(mask, y_pred)
+            weight = masked_weights(weight, mask)
+        metric.update_state(y, y_pred, sample_weight=weight)
 
 
 class Compiled:
@@ -35,14 +81,12 @@ class Compiled:
         self.given_loss_weights = _for_output("loss_weights", loss_weights, output)
         self.loss_weight = _loss_weight(self.given_loss_weights)
         self.execution = execution
-        self.given_metrics = _metrics_for_output("metrics", plain, output)
-        self.given_weighted = _metrics_for_output("weighted_metrics", weighted, output)
-        # Each entry: (metric or a name to be resolved by shape, whether sample weights reach it).
-        self.entries: list[tuple[metrics.Metric | str, bool]] = [
-            (given if given in metrics.BY_SHAPE else _metric(given), is_weighted)
-            for is_weighted, group in ((False, self.given_metrics), (True, self.given_weighted))
-            for given in group
+        self.entries = [
+            *(Entry(given, False) for given in _metrics_for_output("metrics", plain, output)),
+            *(Entry(given, True) for given in _metrics_for_output("weighted_metrics", weighted, output)),
         ]
+        _number_names(self.entries)
+        _mark_repeated(self.entries)
         self.mean_loss = metrics.Mean("loss")
         # Shapes of x and y that were checked against the model and the loss: those of the last batch, and all without
         # the batch axis.
@@ -58,49 +102,67 @@ class Compiled:
 
     def _resolve(self, shapes: list[list[int]]) -> None:
         self.shapes = shapes
-        for i, (metric, weighted) in enumerate(self.entries):
-            if isinstance(metric, str):
-                self.entries[i] = (metrics.resolve(metric, tuple(shapes[0]), tuple(shapes[1])), weighted)
+        for entry in self.entries:
+            if entry.metric is None:
+                entry.take(metrics.resolve(entry.given, tuple(shapes[0]), tuple(shapes[1])))
+
+    @property
+    def metrics(self) -> list[metrics.Metric]:
+        """The metrics of the entries, but for those that wait for the shapes of the first batch."""
+        return [entry.metric for entry in self.entries if entry.metric is not None]
 
     def get_state(self) -> dict[str, Any]:
-        """Running loss and metrics, to go on from with `set_state`."""
-        found = [metric.get_state() for metric, _ in self.entries if isinstance(metric, metrics.Metric)]
-        return {"shapes": self.shapes, "loss": self.mean_loss.get_state(), "metrics": found}
+        """Running loss and metrics, to continue from with `set_state`."""
+        states = [metric.get_state() for metric in self.metrics]
+        return {"shapes": self.shapes, "loss": self.mean_loss.get_state(), "metrics": states}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from what `get_state` gave."""
+        """Continue from what `get_state` returned."""
         if state["shapes"] is not None:
             self._resolve(state["shapes"])
-        own = [metric for metric, _ in self.entries if isinstance(metric, metrics.Metric)]
         self.mean_loss.set_state(state["loss"])
-        for metric, kept in zip(own, state["metrics"], strict=True):
-            metric.set_state(kept)
+        for metric, saved in zip(self.metrics, state["metrics"], strict=True):
+            metric.set_state(saved)
 
     def reset(self) -> None:
         """Forget all batches."""
         self.mean_loss.total = self.mean_loss.count = 0.0
-        for metric, _ in self.entries:
-            if isinstance(metric, metrics.Metric):
-                metric.reset_state()
+        for entry in self.entries:
+            if entry.metric is not None:
+                entry.metric.reset_state()
 
-    def update(self, batch: Batch, y_pred: Array, loss: float) -> None:
-        """Take a batch into the running loss and metrics."""
+    def update(self, batch: Batch, y_pred: Array, loss: float, mask: Array | None = None) -> None:
+        """Take a batch into the running loss and metrics; steps that `mask` leaves out do not count in metrics."""
         count = len(batch.x)
         self.mean_loss.total += loss * count
         self.mean_loss.count += count
-        for metric, weighted in self.entries:
-            assert isinstance(metric, metrics.Metric)
-            metric.update_state(batch.y, y_pred, batch.sample_weight if weighted else None)
+        if self.entries:
+            y = batch.y
+            assert y is not None
+            for entry in self.entries:
+                if not entry.repeated:
+                    entry.update(y, y_pred, batch.sample_weight, mask)
 
-    def logs(self, prefix: str = "") -> dict[str, float]:
-        """Running loss and metrics by name."""
-        found = {metric.name: metric.result() for metric, _ in self.entries if isinstance(metric, metrics.Metric)}
-        return {f"{prefix}{name}": value for name, value in {"loss": self.mean_loss.result(), **found}.items()}
+    def logs(self, prefix: str = "") -> dict[str, Any]:
+        """Running loss and metrics by name; a metric whose result is a dict adds its entries, as in Keras."""
+        logs: dict[str, Any] = {f"{prefix}loss": self.mean_loss.result()}
+        for entry in self.entries:
+            if entry.metric is not None:
+                result = entry.metric.result()
+                results = result if isinstance(result, Mapping) else {entry.name: result}
+                logs |= {f"{prefix}{name}": _plain(value) for name, value in results.items()}
+        return logs
 
     def describe(self) -> dict[str, Any]:
         """Keras 3's description of what `compile` was given."""
-        described = [[m if isinstance(m, str) else metrics.serialize(_metric(m)) for m in group]
-                     for group in (self.given_metrics, self.given_weighted)]  # fmt: skip
+        described = [
+            [
+                entry.given if isinstance(entry.given, str) else metrics.serialize(entry.metric)
+                for entry in self.entries
+                if entry.weighted == weighted
+            ]
+            for weighted in (False, True)
+        ]
         return {
             "optimizer": optimizers.serialize(self.optimizer),
             "loss": losses.serialize(self.loss),
@@ -154,11 +216,39 @@ def _loss_weight(value: Any) -> float:
     return float(value)
 
 
-def _metric(given: Any) -> metrics.Metric:
-    metric: metrics.Metric | None = metrics.get(given)
-    if metric is None:
-        raise TypeError("metrics must hold names or objects, got None")
-    return metric
+def _number_names(entries: list[Entry]) -> None:
+    """Give entries of one name different ones, as Keras does: "mae", "mae_1", "weighted_mae", "weighted_mae_1"."""
+    used = {"loss"}
+    for entry in entries:
+        name = f"weighted_{entry.name}" if entry.weighted and entry.name in used else entry.name
+        numbered = (f"{name}_{number}" for number in itertools.count(1))
+        entry.name = next(each for each in itertools.chain([name], numbered) if each not in used)
+        used.add(entry.name)
+
+
+def _mark_repeated(entries: list[Entry]) -> None:
+    """Mark the entries whose metric an earlier entry holds.
+
+    Raises:
+        ValueError: if one object is to be updated with sample weights and without.
+    """
+    for place, entry in enumerate(entries):
+        for earlier in entries[:place]:
+            if entry.metric is not None and entry.metric is earlier.metric:
+                if entry.weighted != earlier.weighted:
+                    raise ValueError(
+                        f"metrics and weighted_metrics must not hold the same object, got {entry.metric.name!r} in "
+                        "both: make one for each"
+                    )
+                entry.repeated = True
+
+
+def _plain(value: Any) -> Any:
+    """A metric's result as a float, or a copy of the array that it is."""
+    if type(value) is float:
+        return value
+    array = np.array(value)
+    return float(array) if array.ndim == 0 else array
 
 
 class LazyLogs(dict[str, float]):

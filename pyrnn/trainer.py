@@ -150,13 +150,12 @@ class Trainer:
         """The running loss and the metrics."""
         if self._compiled is None:
             return []
-        found = [metric for metric, _ in self._compiled.entries if isinstance(metric, metrics.Metric)]
-        return [self._compiled.mean_loss, *found]
+        return [self._compiled.mean_loss, *self._compiled.metrics]
 
     @property
     def metrics_names(self) -> list[str]:
         """Names in the order in which `evaluate` returns them."""
-        return [metric.name for metric in self.metrics]
+        return [] if self._compiled is None else ["loss", *(entry.name for entry in self._compiled.entries)]
 
     def get_compile_config(self) -> dict[str, Any] | None:
         """Keras 3's description of what `compile` was given; None before it."""
@@ -222,7 +221,7 @@ class Trainer:
         if penalty:
             loss += penalty
         self.add_regularization_gradients()
-        compiled.update(batch, y_pred, loss)
+        compiled.update(batch, y_pred, loss, mask)
         compiled.optimizer.step()
 
     def _test_step(self, batch: Batch, compiled: Compiled) -> None:
@@ -234,7 +233,7 @@ class Trainer:
         assert compiled.loss is not None
         compiled.resolve(y, y_pred)
         loss, _ = compiled.loss.value_and_gradient(y, y_pred, batch.sample_weight, mask)
-        compiled.update(batch, y_pred, loss * compiled.loss_weight + self.regularization_loss())
+        compiled.update(batch, y_pred, loss * compiled.loss_weight + self.regularization_loss(), mask)
 
     def _results(self, compiled: Compiled, return_dict: bool) -> Any:
         if return_dict:

@@ -348,10 +348,10 @@ METHOD_LEGAL = {
     "compile.jit_compile": "true zero",
     "compile.loss": "none no-arguments",  # a function of one's own is called in training
     "compile.loss_weights": "one-and-a-half negative zero huge list",
-    "compile.metrics": "list",
+    "compile.metrics": "list dict",
     "compile.optimizer": "",
     "compile.run_eagerly": "true zero",
-    "compile.weighted_metrics": "list",
+    "compile.weighted_metrics": "list dict",
     "evaluate.return_dict": "true zero",
     "evaluate.callbacks": "list dict",
     "fit.callbacks": "list dict",

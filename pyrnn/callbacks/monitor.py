@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 from pyrnn import losses
 from pyrnn.arguments import checked
 from pyrnn.callbacks.base import Callback, Logs
+from pyrnn.naming import snake_case
 from pyrnn.validation import did_you_mean, shown, warn
 
 MODES = ("auto", "min", "max")
@@ -78,12 +80,20 @@ class MonitorCallback(Callback):
 
 
 def _rises(name: str, model: Any) -> bool | None:
+    """Whether larger is better: as the metric says, else the end of its name in the logs or of its class's name."""
     if name == "loss":
         return False
-    for metric in getattr(model, "metrics", None) or ():
-        direction = getattr(metric, "_direction", None)
-        if getattr(metric, "name", None) == name and direction is not None:
-            return bool(direction == "up")
-    if name.endswith(RISING):
-        return True
-    return False if name in losses.NAMES or name.endswith(FALLING) else None
+    names = [name]
+    for each, metric in zip(getattr(model, "metrics_names", ()), getattr(model, "metrics", ()), strict=False):
+        if each == name:
+            direction = getattr(metric, "_direction", None)
+            if direction is not None:
+                return bool(direction == "up")
+            names += [type(metric).__name__, getattr(metric, "default_name", None) or ""]
+    for each in names:
+        plain = re.sub(r"_\d+$", "", snake_case(each))  # of a second metric of its name
+        if plain.endswith(RISING):
+            return True
+        if each in losses.NAMES or plain.endswith(FALLING):
+            return False
+    return None

@@ -203,24 +203,36 @@ __all__ = [
     "sparse_top_k_categorical_accuracy",
     "top_k_categorical_accuracy",
 ]
-# Resolved by the shapes of the first batch.
+# In any case of letters; the shapes of the first batch say which metric is meant.
 BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")
 
 
 def get(identifier: Any) -> Any:
     """The metric for a name, a description, a class, an object or a function of (y_true, y_pred); None stays None."""
-    if isinstance(identifier, str) and registry.get_registered_object(identifier) is None:
-        metric = lookup("metric", identifier, {**NAMES, **dict.fromkeys(BY_SHAPE, Accuracy)})()
-        if identifier not in (type(metric).__name__, snake_case(type(metric).__name__)):
-            metric.name = identifier
-        return metric
+    if isinstance(identifier, str):
+        registered = registry.get_registered_object(identifier)
+        if registered is None:
+            if identifier in BY_SHAPE and identifier not in NAMES:
+                raise ValueError(f"{identifier!r} depends on the shapes of y: give compile(metrics=[{identifier!r}])")
+            return lookup("metric", identifier, NAMES)()
+        identifier = registered
     if registry.is_function(identifier):
         identifier = described(identifier)
+    if isinstance(identifier, type) and issubclass(identifier, losses.Loss):
+        identifier = identifier()
     if callable(identifier) and not isinstance(identifier, type | Metric):
         if identifier is losses.FUNCTIONS["zero_safe_mape"]:  # leaves samples out of the mean, as no function can
             return ZeroSafeMAPE()
-        return MeanMetricWrapper(identifier)
+        metric = MeanMetricWrapper(identifier)
+        metric.name = name_of(identifier)
+        return metric
     return registry.get("metric", identifier, {**NAMES, "MeanMetricWrapper": MeanMetricWrapper}, Metric)
+
+
+def name_of(function: Any) -> str:
+    """Keras's name of a metric that is a function, a loss or another callable object."""
+    name = getattr(function, "name", None)
+    return name if name else snake_case(getattr(function, "__name__", type(function).__name__))
 
 
 def resolve(name: str, y_true_shape: tuple[int, ...], y_pred_shape: tuple[int, ...]) -> Metric:
@@ -231,7 +243,7 @@ def resolve(name: str, y_true_shape: tuple[int, ...], y_pred_shape: tuple[int, .
         kind = "sparse_categorical"
     else:
         kind = "categorical"
-    metric = NAMES[f"{kind}_{'accuracy' if name in ('accuracy', 'acc') else 'crossentropy'}"]()
+    metric = NAMES[f"{kind}_{'accuracy' if name.lower() in ('accuracy', 'acc') else 'crossentropy'}"]()
     metric.name = name
     return metric
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from pyrnn.arguments import checked
 from pyrnn.losses import match_ranks
-from pyrnn.metrics.base import Array, MeanMetric, mean_last
+from pyrnn.metrics.base import Array, MeanMetric
 from pyrnn.metrics.functions import (
     binary_accuracy,
     categorical_accuracy,
@@ -25,7 +25,7 @@ class Accuracy(MeanMetric):
     default_name = "accuracy"
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
-        return mean_last(match_ranks(y_true, y_pred) == y_pred)
+        return np.asarray(match_ranks(y_true, y_pred) == y_pred, np.float64)
 
 
 class BinaryAccuracy(MeanMetric):
@@ -39,7 +39,7 @@ class BinaryAccuracy(MeanMetric):
         self.threshold = threshold
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
-        return mean_last(binary_accuracy(match_ranks(y_true, y_pred), y_pred, self.threshold))
+        return np.asarray(binary_accuracy(match_ranks(y_true, y_pred), y_pred, self.threshold), np.float64)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "threshold": self.threshold}

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import NDArray
 
-from pyrnn import overriding, registry
+from pyrnn import losses, overriding, registry
 from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array
 from pyrnn.losses.base import fitted, match_ranks
@@ -80,6 +81,9 @@ class Metric(registry.Configurable):
     """
 
     default_name: str | None = None
+    # Whether a step that the model's mask leaves out gets the weight 0. A custom metric does not, as in Keras: it may
+    # take the mask as the argument `mask` of `update_state`.
+    masked = False
     # Fields that are state beside what `add_variable` makes.
     state: tuple[str, ...] = ()
     # Fields that belong to the state and are no variables: Keras keeps them in another form.
@@ -145,6 +149,9 @@ class Metric(registry.Configurable):
         """Take a batch in."""
         raise NotImplementedError(f"{type(self).__name__} must define update_state(y_true, y_pred, sample_weight)")
 
+    def check_mask(self, mask: Array, y_pred: Array) -> None:
+        """Raise a ValueError if steps of y_pred that `mask` leaves out cannot get the weight 0."""
+
     def result(self) -> Any:
         """The metric over all batches since the last reset."""
         raise NotImplementedError(f"{type(self).__name__} must define result()")
@@ -158,8 +165,9 @@ class Metric(registry.Configurable):
 
 
 class MeanMetric(Metric):
-    """A weighted mean of one value a sample."""
+    """A weighted mean over samples. The values of a sample, one or many, count as their mean, as in Keras."""
 
+    masked = True
     state: tuple[str, ...] = ("total", "count")
 
     @checked()
@@ -175,21 +183,35 @@ class MeanMetric(Metric):
         self.add(self.values(as_array("y_true", y_true), as_array("y_pred", y_pred)), sample_weight)
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
-        """One value a sample."""
+        """Values whose first axis is the batch."""
         raise NotImplementedError
 
     def result(self) -> float:
         return self.total / self.count if self.count else 0.0
 
     def add(self, values: Array, sample_weight: Any) -> None:
-        """Take values and their weights in."""
+        """Take values (B, ...) and their weights in; one weight for all values makes them one sample."""
+        per_sample = math.prod(values.shape[1:]) or 1
         if sample_weight is None:
-            self.total += float(values.sum())
-            self.count += values.size
+            self.total += float(values.sum()) / per_sample
+            self.count += len(values) if values.ndim else 1
             return
-        weight = weights_of(sample_weight, values)
-        self.total += float((values * weight).sum())
-        self.count += float(weight.sum())
+        weight = as_array("sample_weight", sample_weight)
+        if weight.ndim == 0 or (values.ndim == 0 and weight.shape == (1,)):
+            self.total += float(values.mean()) * weight.item()
+            self.count += weight.item()
+            return
+        if values.ndim == 0:
+            raise ValueError(
+                f"sample_weight or mask of shape {weight.shape} cannot apply to {self.name}, which has one value for "
+                "the whole batch: it must return one value per sample, or per sample and step"
+            )
+        weight = weights_of(weight, values)
+        total = float((values * weight).sum())
+        if not math.isfinite(total):  # 0 times NaN or infinity: what has no weight does not count
+            total = float((values[weight != 0] * weight[weight != 0]).sum())
+        self.total += total / per_sample
+        self.count += float(weight.sum()) / per_sample
 
 
 class Mean(MeanMetric):
@@ -198,7 +220,7 @@ class Mean(MeanMetric):
     default_name = "mean"
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:  # type: ignore[override]  # as in Keras
-        self.add(np.atleast_1d(as_array("values", values).astype(np.float64)), sample_weight)
+        self.add(as_array("values", values).astype(np.float64), sample_weight)
 
     def __call__(self, values: Any, sample_weight: Any = None) -> float:  # type: ignore[override]  # as in Keras
         self.update_state(values, sample_weight)
@@ -211,29 +233,36 @@ class Sum(Mean):
     default_name = "sum"
     state = ("total",)
 
+    def add(self, values: Array, sample_weight: Any) -> None:
+        """Take values and their weights in."""
+        self.total += float((values * weights_of(sample_weight, values)).sum())
+
     def result(self) -> float:
         return self.total
 
 
 class MeanMetricWrapper(MeanMetric):
-    """The mean of a user's function of (y_true, y_pred) and of the keyword arguments given."""
+    """The mean of a function of (y_true, y_pred), or of a loss, with the keyword arguments given."""
 
     @checked()
     def __init__(self, fn: Callable[..., Any], name: str | None = None, dtype: Any = None, **options: Any) -> None:
-        super().__init__(name or getattr(fn, "__name__", "metric"), dtype)
+        super().__init__(name, dtype)
         self.fn, self.options = fn, options
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
-        return np.atleast_1d(np.asarray(self.fn(y_true, y_pred, **self.options), np.float64))
+        return np.asarray(self.fn(y_true, y_pred, **self.options), np.float64)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "fn": registry.describe_function(self.fn), **self.options}
+        fn = losses.serialize(self.fn) if isinstance(self.fn, losses.Loss) else registry.describe_function(self.fn)
+        return {**super().get_config(), "fn": fn, **self.options}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> MeanMetricWrapper:
         """The metric that `get_config` described; its function must be registered or in `custom_objects`."""
         fn = config["fn"]
-        return cls(**{**config, "fn": described(fn) if registry.is_function(fn) else fn})
+        if isinstance(fn, Mapping):
+            fn = described(fn) if registry.is_function(fn) else losses.deserialize(fn)
+        return cls(**{**config, "fn": fn})
 
 
 def weights_of(sample_weight: Any, values: Array) -> Array:
@@ -250,6 +279,16 @@ def weights_of(sample_weight: Any, values: Array) -> Array:
     return np.broadcast_to(weight, values.shape)
 
 
+def check_masked_axis(name: str, axis: Any, mask: Array, y_pred: Array) -> None:
+    """Raise a ValueError if `axis`, along which a metric has one value, is one of those of `mask`."""
+    for each in axis if isinstance(axis, tuple) else (axis,):
+        if each is None or each % y_pred.ndim < mask.ndim:
+            raise ValueError(
+                f"{name} has one value along axis {axis} of y_pred, of shape {y_pred.shape}, which cannot leave out "
+                f"single steps of a mask of shape {mask.shape}: use axis=-1"
+            )
+
+
 def matched(y_true: Any, y_pred: Any) -> tuple[Array, Array]:
     """Both in float64 and in the shape of y_pred.
 
@@ -260,7 +299,10 @@ def matched(y_true: Any, y_pred: Any) -> tuple[Array, Array]:
     return match_ranks(as_array("y_true", y_true), pred).astype(np.float64, copy=False), pred
 
 
-def mean_last(equal: Any) -> Array:
-    """The mean over the last axis, where there is more than one."""
-    values = np.asarray(equal, np.float64)
-    return values.mean(axis=-1) if values.ndim > 1 else values
+def masked_weights(sample_weight: Any, mask: Array) -> Array:
+    """Sample weights (B, ...), ones for None, that are 0 where `mask` (B, T) leaves a step out."""
+    if sample_weight is None:
+        return mask.astype(np.float64)
+    weight, rank = np.asarray(sample_weight), max(np.ndim(sample_weight), mask.ndim)
+    weight, steps = (each.reshape(each.shape + (1,) * (rank - each.ndim)) for each in (weight, mask))
+    return np.asarray(weight * steps)

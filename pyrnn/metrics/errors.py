@@ -9,9 +9,11 @@ import numpy as np
 from pyrnn import losses
 from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array
-from pyrnn.metrics.base import Array, MeanMetric, Metric, matched, weights_of
+from pyrnn.metrics.base import Array, MeanMetric, Metric, check_masked_axis, matched, weights_of
 from pyrnn.metrics.functions import concordance_correlation, pearson_correlation
 from pyrnn.validation import shown, unexpected_arguments
+
+_OF_PAIRS = losses.Elementwise.elements
 
 
 class LossMetric(MeanMetric):
@@ -40,11 +42,22 @@ class LossMetric(MeanMetric):
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         y_true, y_pred = as_array("y_true", y_true), as_array("y_pred", y_pred)
         values = self.values(y_true, y_pred)
+        if sample_weight is not None:
+            sample_weight = as_array("sample_weight", sample_weight)
+            of_elements = sample_weight.ndim > values.ndim and sample_weight.shape[-1] > 1
+            if of_elements and type(self._loss).elements is _OF_PAIRS:
+                values = self._elementwise(y_true, y_pred)
         if sample_weight is not None or self.always_leaves_out:
             counted = self._loss.counted(y_true, values)
             if counted is not None:
                 sample_weight = weights_of(sample_weight, counted) * counted
         self.add(values, sample_weight)
+
+    def _elementwise(self, y_true: Array, y_pred: Array) -> Array:
+        """The values before their mean over the last axis, for weights of elements."""
+        assert isinstance(self._loss, losses.Elementwise)
+        pred = y_pred if y_pred.dtype.kind == "f" else y_pred.astype(np.float32)
+        return self._loss.pairs(losses.match_ranks(y_true, pred).astype(pred.dtype, copy=False), pred)[0]
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
         return self._loss.elements(y_true, y_pred if y_pred.dtype.kind == "f" else y_pred.astype(np.float32))[0]
@@ -116,6 +129,9 @@ class CosineSimilarity(MeanMetric):
     def values(self, y_true: Array, y_pred: Array) -> Array:
         return -losses.CosineSimilarity(axis=self.axis).elements(y_true, y_pred)[0]
 
+    def check_mask(self, mask: Array, y_pred: Array) -> None:
+        check_masked_axis(self.name, self.axis, mask, y_pred)
+
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "axis": self.axis}
 
@@ -124,6 +140,7 @@ class WAPE(Metric):
     """100 * sum(|y_true - y_pred|) / sum(|y_true|): the error of all, relative to the size of all."""
 
     default_name = "wape"
+    masked = True
     state = ("error", "size")
 
     @checked()
@@ -155,7 +172,10 @@ class _Correlation(MeanMetric):
         self.axis = tuple(axis) if isinstance(axis, list) else axis
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
-        return np.atleast_1d(self.correlation(y_true, np.asarray(y_pred, np.float64), self.axis))
+        return np.asarray(self.correlation(y_true, np.asarray(y_pred, np.float64), self.axis))
+
+    def check_mask(self, mask: Array, y_pred: Array) -> None:
+        check_masked_axis(self.name, self.axis, mask, y_pred)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "axis": self.axis}
@@ -184,6 +204,7 @@ class R2Score(Metric):
     """
 
     default_name = "r2_score"
+    masked = True
     hidden = ("_sums", "_samples")
 
     @checked()

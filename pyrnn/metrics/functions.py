@@ -55,6 +55,10 @@ def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5, from
     """
     k = positive_int("k", k)
     labels, pred = _labels(y_true, y_pred)
+    if labels.shape != pred.shape[:-1]:
+        labels, pred = labels.reshape(-1), pred.reshape(-1, pred.shape[-1])
+        if len(labels) != len(pred):
+            raise ValueError(_unfit(np.shape(y_true), np.shape(y_pred)))
     if from_sorted_ids:
         matches = (pred[..., :k] == labels[..., None]).any(axis=-1)
     else:
@@ -93,12 +97,24 @@ def _chosen(name: str, values: Array) -> Array:
 
 
 def _labels(y_true: Any, y_pred: Any) -> tuple[Array, Array]:
-    """Class numbers in the shape of y_pred without its last axis, and y_pred."""
+    """Class numbers in the shape of y_pred without its last axis, and y_pred.
+
+    As in Keras, class numbers of another batch size broadcast to those of y_pred.
+    """
     true, pred = as_array("y_true", y_true), with_classes(as_array("y_pred", y_pred))
     labels = true[..., 0] if true.ndim == pred.ndim and true.shape[-1:] == (1,) else true
-    if labels.shape != pred.shape[:-1]:
-        raise ValueError(f"y_true must have shape {pred.shape[:-1]} of class numbers, got {true.shape}")
+    shape = pred.shape[:-1]
+    if labels.shape != shape and not (
+        labels.ndim == len(shape) > 0
+        and len(labels) != shape[0]
+        and all(one == other or 1 in (one, other) for one, other in zip(labels.shape, shape, strict=True))
+    ):
+        raise ValueError(_unfit(true.shape, pred.shape))
     return labels, pred
+
+
+def _unfit(true: tuple[int, ...], pred: tuple[int, ...]) -> str:
+    return f"y_true must have shape {pred[:-1]} of class numbers, got {true}"
 
 
 def _correlated(y_true: Any, y_pred: Any) -> tuple[list[Array], Any]:

@@ -24,6 +24,7 @@ class FBetaScore(Metric):
     """
 
     default_name = "fbeta_score"
+    masked = True
     hidden = ("_counts",)
 
     @checked(
@@ -111,9 +112,10 @@ class IoU(Metric):
     """True positives / (true positives + false positives + false negatives), its mean over `target_class_ids`.
 
     y holds class numbers, or one value a class along `axis` where `sparse_y_true` or `sparse_y_pred` is False.
-    With an integer dtype (the default) sample weights are cut to whole numbers, as in Keras.
+    With an integer dtype, the default, sample weights must be whole numbers.
     """
 
+    masked = True
     hidden = ("_matrix",)
 
     @checked()
@@ -144,12 +146,11 @@ class IoU(Metric):
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         true, pred = as_array("y_true", y_true), as_array("y_pred", y_pred)
         true = self._numbers("y_true", true, self.sparse_y_true)
-        pred = self._numbers("y_pred", pred, self.sparse_y_pred)
+        pred = self._numbers("y_pred", pred, self.sparse_y_pred).reshape(-1)
+        weight = self._weights(sample_weight, true)
+        true = true.reshape(-1)
         if true.shape != pred.shape:
             raise ValueError(f"y_true and y_pred must hold as many classes, got {true.size} and {pred.size}")
-        weight = None if sample_weight is None else as_array("sample_weight", sample_weight).reshape(-1)
-        weight = weights_of(weight, true)
-        weight = np.trunc(weight) if self.dtype.startswith("int") else weight
         inside = (true >= 0) & (true < self.num_classes) & (pred >= 0) & (pred < self.num_classes)
         if self.ignore_class is not None:
             inside &= true != self.ignore_class
@@ -157,13 +158,26 @@ class IoU(Metric):
         counts = np.bincount(cells, weight[inside], minlength=self.num_classes**2)
         self._matrix = self._matrix + counts.reshape(self._matrix.shape)
 
+    def _weights(self, sample_weight: Any, true: Array) -> Array:
+        """The weight of each class number in `true`, in one row."""
+        if sample_weight is None:
+            return np.ones(true.size)
+        weight = as_array("sample_weight", sample_weight)
+        weight = weight.reshape(-1).astype(np.float64) if weight.size == true.size else weights_of(weight, true)
+        if np.dtype(self.dtype).kind in "iu" and (weight != np.trunc(weight)).any():
+            raise ValueError(
+                f"sample_weight must hold whole numbers, since {type(self).__name__} counts in dtype {self.dtype!r}, "
+                f"got {weight[weight != np.trunc(weight)][0]}: give it dtype='float32'"
+            )
+        return weight.reshape(-1)
+
     def _numbers(self, name: str, values: Array, sparse: bool) -> Array:
-        """Class numbers in one row."""
+        """Class numbers."""
         if not sparse:
             if not -values.ndim <= self.axis < values.ndim or not values.shape[self.axis]:
                 raise ValueError(f"{name} must hold classes along axis {self.axis}, got shape {values.shape}")
             values = values.argmax(axis=self.axis)
-        return values.astype(np.int64).reshape(-1)
+        return values.astype(np.int64)
 
     def result(self) -> float:
         right = self._matrix.diagonal()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import doctest
 import importlib
 import re
 from collections.abc import Iterator
@@ -129,3 +130,16 @@ def test_names_in_the_list_of_keras_are_here() -> None:
         names = [name for cell, _ in rows for name in re.findall(r"`([\w.]+)`", cell)]
         module = importlib.import_module(f"pyrnn.{section}".rstrip(".")) if names else None
         assert [name for name in names if not hasattr(module, name)] == [], section
+
+
+EXAMPLES = sorted(
+    ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
+    for path in (SOURCE / "pyrnn").rglob("*.py")
+    if re.search(r"^ +>>> ", path.read_text(encoding="utf-8"), re.MULTILINE)
+)
+
+
+@pytest.mark.parametrize("module", EXAMPLES)
+def test_examples_of_docstrings(module: str) -> None:
+    failed, attempted = doctest.testmod(importlib.import_module(module))
+    assert attempted and not failed

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import json
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -431,3 +434,27 @@ def test_orthogonal_regularizer_by_finite_differences(mode: str) -> None:
 def test_bad_input(call: Callable[[], Any], error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         call()
+
+
+def test_the_learning_rate_is_assigned_as_a_variable_of_keras() -> None:
+    optimizer = optimizers.SGD(0.5)
+    before = optimizer.learning_rate
+    assert isinstance(before, float) and before == 0.5 and json.dumps(before) == "0.5"
+    assert before.assign(0.25) == optimizer.learning_rate == optimizer.lr == 0.25
+    assert before == 0.5 and before.assign_add(0.25) == 0.5 and optimizer.lr.assign_sub(0.125) == 0.375
+    assert optimizer.learning_rate.numpy().dtype == np.float32
+    for value, error in ((-1, ValueError), ("fast", TypeError), (True, TypeError), (float("nan"), ValueError)):
+        with pytest.raises(error, match="learning_rate must be"):
+            optimizer.learning_rate.assign(value)
+    assert optimizer.get_config()["learning_rate"] == optimizer.learning_rate == 0.375
+    for again in (copy.deepcopy(optimizer), pickle.loads(pickle.dumps(optimizer))):
+        assert type(pickle.loads(pickle.dumps(again.learning_rate))) is float
+        assert again.learning_rate.assign(0.5) == again.learning_rate == 0.5
+        assert optimizer.learning_rate == 0.375
+    scheduled = optimizers.SGD(optimizers.schedules.ExponentialDecay(0.5, 1, 0.5))
+    assert scheduled.learning_rate == 0.5
+    with pytest.raises(TypeError, match="learning_rate follows a ExponentialDecay and cannot be set to 0.1"):
+        scheduled.learning_rate.assign(0.1)
+    drawn = optimizers.SGD(lambda: 0.5)
+    drawn.learning_rate.assign(0.1)
+    assert drawn.learning_rate == float(np.float32(0.1))

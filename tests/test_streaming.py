@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +10,6 @@ import pytest
 from tolerance import assert_close
 
 import pyrnn
-import pyrnn.streaming
 from pyrnn import backend, layers
 
 STACKS: dict[str, Callable[[str], list[Any]]] = {
@@ -60,10 +58,6 @@ def test_equals_predict(stack: str, dtype: str, batch: int, name: str) -> None:
         for t in range(9):
             assert_close(stream.step(x[:, t]), expected[:, t], 9 * 64, f"step {t}")
         stream.reset()
-
-
-def test_the_example_runs() -> None:
-    assert doctest.testmod(pyrnn.streaming) == (0, 10)
 
 
 def test_rows_and_states() -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pyrnn import overriding, registry, signals
 from pyrnn.arguments import checked, takes
 from pyrnn.optimizers import schedules
+from pyrnn.optimizers.rates import LearningRate
 from pyrnn.optimizers.schedules import LearningRateSchedule
 from pyrnn.parameters import ParameterVector, Weight, assign_all
 from pyrnn.validation import shown, unexpected_arguments
@@ -115,19 +116,19 @@ class Optimizer(registry.Configurable):
 
     @property
     def learning_rate(self) -> Any:
-        """The present step size, a number; `lr` is the same. Set it to a number, a schedule or a function.
+        """The present step size, a `LearningRate`; `lr` is the same. Set it to a number, a schedule or a function.
 
         Raises:
             TypeError: if it is set to a number while a schedule rules it, or to something else.
         """
         rate = self._learning_rate
-        if isinstance(rate, LearningRateSchedule):
-            rate = rate(self._iterations)
-        elif callable(rate):
-            rate = rate()
-        else:
+        if type(rate) is LearningRate:
             return rate  # rounded when it was set
-        return float(np.float32(rate))
+        if isinstance(rate, float):  # from a pickle
+            self._learning_rate = LearningRate(rate, self)
+            return self._learning_rate
+        now = rate(self._iterations) if isinstance(rate, LearningRateSchedule) else rate()
+        return LearningRate(float(np.float32(now)), self)
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
@@ -145,7 +146,8 @@ class Optimizer(registry.Configurable):
             )
         if np.ndim(value) or not 0 <= value < math.inf:
             raise ValueError(f"learning_rate must be a finite number of at least 0, got {shown(value)}")
-        self._learning_rate = float(np.float32(value))  # a float32 variable in Keras: files keep it to the bit
+        # A float32 variable in Keras: files keep it to the bit.
+        self._learning_rate = LearningRate(float(np.float32(value)), self)
 
     lr = learning_rate
 
@@ -386,7 +388,7 @@ class Optimizer(registry.Configurable):
             )
         return {
             "name": self.name,
-            "learning_rate": schedules.serialize(rate) if isinstance(rate, LearningRateSchedule) else rate,
+            "learning_rate": schedules.serialize(rate) if isinstance(rate, LearningRateSchedule) else float(rate),
             "weight_decay": self.weight_decay,
             "clipnorm": self.clipnorm,
             "global_clipnorm": self.global_clipnorm,

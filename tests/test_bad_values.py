@@ -223,6 +223,7 @@ GIVEN_TO: dict[str, dict[str, Any]] = {
         )
     },
     "layers.Input": {"shape": (3,)},
+    "utils.check_gradients": {"tested": layers.Dense(2), "x": np.ones((2, 3))},
     "layers.InputLayer": {"shape": (3,)},
     "layers.deserialize": {"config": layers.serialize(layers.Dense(3))},
     "losses.deserialize": {"name": "mse"},

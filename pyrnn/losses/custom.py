@@ -56,6 +56,7 @@ class FunctionLoss(Loss):
 
     It returns (value, gradient): one value a sample or a single one, and the derivative of their sum by y_pred, in
     the shape of y_pred; or the value alone, in NumPy, which autograd then differentiates (extra `autograd`).
+    `pyrnn.utils.check_gradients` tells whether value and gradient belong together.
     """
 
     @checked()

@@ -16,6 +16,7 @@ from pyrnn.registry import (
     get_registered_object,
     register_keras_serializable,
 )
+from pyrnn.utils.gradients import check_gradients
 from pyrnn.utils.numerical import normalize, to_categorical
 from pyrnn.utils.randomness import set_random_seed
 
@@ -28,6 +29,7 @@ __all__ = [
     "CustomObjectScope",
     "PyDataset",
     "Sequence",
+    "check_gradients",
     "clear_session",
     "custom_object_scope",
     "get_custom_objects",

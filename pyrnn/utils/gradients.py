@@ -1,0 +1,200 @@
+"""Gradients of custom losses and layers, compared with finite differences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyrnn import losses
+from pyrnn.arguments import checked, data, number, optional, whole
+from pyrnn.data.batches import as_array, as_float
+from pyrnn.layers import Layer
+from pyrnn.resume import random_state, set_random_state
+from pyrnn.validation import shown
+
+Array = NDArray[Any]
+# dtype -> (step of the finite differences, tolerance)
+PRECISION = {"float32": (1e-2, 2e-2), "float64": (1e-5, 1e-4)}
+# Values below it move by a share of it.
+SMALLEST = 0.1
+# How many roundings each term of a value may have gone through.
+ROUNDINGS = 4
+# A gradient counts as 0 below this share of the largest one.
+NEGLIGIBLE = 1e-3
+
+
+@checked(
+    x=data, y_pred=optional(data), sample_weight=optional(data), mask=optional(data),
+    tolerance=optional(number(0, 1, open_ends="(")), count=whole(1),
+)  # fmt: skip
+def check_gradients(
+    tested: Any,
+    x: Any,
+    y_pred: Any = None,
+    *,
+    sample_weight: Any = None,
+    mask: Any = None,
+    tolerance: float | None = None,
+    count: int = 200,
+) -> dict[str, float]:
+    """Compare the gradients of a loss or a layer with finite differences.
+
+    A wrong gradient raises no error in training: the model only learns worse, or nonsense. Call this once for a loss
+    or layer that computes its own gradients, on data as in training. At a kink, such as |x| at 0, any slope between
+    those of both sides is right.
+
+    Args:
+        tested: a loss (a name, a function of (y_true, y_pred) or a `Loss`), or a layer. A layer is built for x where it
+            is not yet; its weights, states and random streams are afterwards what they were.
+        x: y_true for a loss; the input, batch axis first, for a layer.
+        y_pred: the predictions, for a loss only; the check runs in float64.
+        sample_weight: weights of the samples, for a loss only.
+        mask: the mask of x, for a layer only.
+        tolerance: largest relative error, by default 1e-4 in float64 and 2e-2 in float32. A layer is checked in its own
+            dtype: `dtype="float64"` makes the sharper check.
+        count: largest number of values of each array that are checked; they are chosen at random, always the same.
+
+    Returns:
+        the largest relative error beyond rounding, by name: of "y_pred", or of "x" and each trainable weight.
+
+    Raises:
+        ValueError: if a gradient is wrong; the message names the worst value.
+        TypeError: if `tested` is neither, or an argument belongs to the other kind.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn.utils import check_gradients
+        >>> def squared(y_true, y_pred):
+        ...     return np.square(y_pred - y_true).mean(axis=-1), 2 * (y_pred - y_true)
+        >>> y_true, y_pred = np.zeros((4, 1)), np.linspace(1, 2, 4)[:, None]
+        >>> check_gradients(squared, y_true, y_pred)["y_pred"] < 1e-4
+        True
+        >>> check_gradients(lambda t, p: (np.square(p - t).mean(axis=-1), p - t), y_true, y_pred)
+        Traceback (most recent call last):
+        ValueError: the gradient of <lambda> by y_pred is wrong: 0.5 at [3, 0], finite differences give 1
+    """
+    if isinstance(tested, Layer):
+        if y_pred is not None or sample_weight is not None:
+            raise TypeError("y_pred and sample_weight belong to the check of a loss, and tested is a layer")
+        return _Check(tested.name, tested.dtype, tolerance, count).layer(tested, x, mask)
+    try:
+        is_loss = isinstance(tested, str) or (callable(tested) and not hasattr(tested, "layers"))
+        loss = losses.get(tested) if is_loss else None
+    except ValueError as error:
+        raise ValueError(f"tested: {error}") from None
+    if loss is None:
+        raise TypeError(f"tested must be a loss or a layer, got {shown(tested)}")
+    if y_pred is None or mask is not None:
+        raise TypeError("a loss is checked on (y_true, y_pred) and without a mask, and tested is a loss")
+    return _Check(loss.name, "float64", tolerance, count).loss(loss, x, y_pred, sample_weight)
+
+
+class _Check:
+    """Comparisons of one loss or layer."""
+
+    def __init__(self, name: str, dtype: str, tolerance: float | None, count: int) -> None:
+        self.name, self.dtype, self.count = name, dtype, count
+        self.step, default = PRECISION[dtype]
+        self.tolerance = default if tolerance is None else tolerance
+
+    def loss(self, loss: losses.Loss, y_true: Any, y_pred: Any, sample_weight: Any) -> dict[str, float]:
+        y_true = as_array("x", y_true)
+        pred = np.array(as_float("y_pred", y_pred, self.dtype))
+
+        def run() -> tuple[float, Array]:
+            return loss.value_and_gradient(y_true, pred, sample_weight)
+
+        return {"y_pred": self.compare("y_pred", pred, run()[1], lambda: np.asarray([run()[0]]))}
+
+    def layer(self, layer: Layer, x: Any, mask: Any) -> dict[str, float]:
+        array = np.array(as_float("x", x, self.dtype, allow_integers=layer.reads_ids))
+        if not layer.built:
+            layer.build(array.shape)
+        layer.check_input(array.shape)
+        mask = None if mask is None else layer.checked_mask(mask, array)
+        owner = SimpleNamespace(layers=[layer])
+        streams, weights = random_state(owner), [weight.numpy() for weight in layer.weights]
+
+        def run() -> Array:
+            set_random_state(owner, streams)
+            y = layer.forward(array, training=True, mask=mask)
+            if not isinstance(y, np.ndarray):
+                raise TypeError(f"tested must return one array, got {type(y).__name__}: leave return_state out")
+            return y
+
+        try:
+            trainable = layer.trainable_weights
+            for weight in trainable:
+                weight.gradient[...] = 0
+            y = run()
+            dy = np.random.default_rng(0).uniform(0.5, 1.5, y.shape)
+            is_smooth = array.dtype.kind == "f" and not layer.reads_ids
+            dx = layer.backward(dy.astype(self.dtype), need_dx=is_smooth)
+            gradients = [weight.gradient.copy() for weight in trainable]
+
+            def terms() -> Array:
+                return np.asarray(run() * dy)
+
+            errors = {"x": self.compare("x", array, np.asarray(dx), terms)} if is_smooth else {}
+            names = [weight.name for weight in trainable]
+            for weight, gradient in zip(trainable, gradients, strict=True):
+                name = weight.name if names.count(weight.name) == 1 else weight.path
+                errors[name] = self.compare(name, weight.array, gradient, terms, weight.touch)
+        finally:
+            set_random_state(owner, streams)
+            for weight, before in zip(layer.weights, weights, strict=True):
+                weight.assign(before)
+            layer._saved = None
+        return errors
+
+    def compare(
+        self,
+        name: str,
+        array: Array,
+        gradient: Array,
+        terms: Callable[[], Array],
+        changed: Callable[[], None] = lambda: None,
+    ) -> float:
+        """The largest relative error of a gradient by `array`, which the value, the sum of `terms`, depends on.
+
+        `changed` is called after writing to the array.
+
+        Raises:
+            ValueError: if it is more than the tolerance.
+        """
+        chosen = np.arange(array.size)
+        if array.size > self.count:
+            chosen = np.sort(np.random.default_rng(0).choice(array.size, self.count, replace=False))
+        start = terms()
+        slopes, unsure = np.zeros((2, len(chosen))), np.zeros(len(chosen))  # up and down, which differ at a kink
+        for i, place in enumerate(chosen):
+            index = np.unravel_index(place, array.shape)
+            before = array[index]
+            for direction, sign in enumerate((1, -1)):
+                array[index] = before + sign * self.step * max(SMALLEST, abs(before))
+                changed()
+                distance, difference = float(array[index]) - float(before), terms() - start
+                slopes[direction, i] = difference.sum() / distance
+                roundings = np.abs(start[difference != 0]).sum() * np.finfo(self.dtype).eps
+                unsure[i] = max(unsure[i], ROUNDINGS * roundings / abs(distance))
+            array[index] = before
+            changed()
+        analytic, numeric = gradient.reshape(-1)[chosen].astype(np.float64), slopes.mean(axis=0)
+        beyond = np.maximum(slopes.min(axis=0) - analytic, analytic - slopes.max(axis=0))
+        size = np.maximum(np.abs(numeric), np.abs(analytic))
+        floor = max(NEGLIGIBLE * float(size.max(initial=0)), np.finfo(np.float64).tiny)
+        errors = np.maximum(beyond - unsure, 0) / np.maximum(size, floor)
+        errors[np.isnan(errors)] = np.inf
+        worst = int(errors.argmax()) if len(errors) else 0
+        largest = float(errors.max(initial=0))
+        if largest > self.tolerance:
+            at = [int(each) for each in np.unravel_index(chosen[worst], array.shape)]
+            raise ValueError(
+                f"the gradient of {self.name} by {name} is wrong: {analytic[worst]:.6g} at {at}, "
+                f"finite differences give {numeric[worst]:.6g}"
+            )
+        return largest

@@ -453,7 +453,7 @@ def test_the_learning_rate_is_assigned_as_a_variable_of_keras() -> None:
         assert optimizer.learning_rate == 0.375
     scheduled = optimizers.SGD(optimizers.schedules.ExponentialDecay(0.5, 1, 0.5))
     assert scheduled.learning_rate == 0.5
-    with pytest.raises(TypeError, match="learning_rate follows a ExponentialDecay and cannot be set to 0.1"):
+    with pytest.raises(TypeError, match=r"learning_rate follows a ExponentialDecay and cannot be set to 0\.1"):
         scheduled.learning_rate.assign(0.1)
     drawn = optimizers.SGD(lambda: 0.5)
     drawn.learning_rate.assign(0.1)

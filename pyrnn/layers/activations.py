@@ -31,9 +31,10 @@ class Elementwise(Layer):
 
     supports_masking = True
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._core: str | None = None
+    @property
+    def _core(self) -> str | None:
+        """The core's name of the function with the present parameters, if it has it."""
+        raise NotImplementedError
 
     def _function(self, x: Array) -> Array:
         raise NotImplementedError
@@ -42,7 +43,8 @@ class Elementwise(Layer):
         raise NotImplementedError
 
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
-        y = self._function(x) if self._core is None else backend.activation_forward(x, self._core)
+        core = self._core
+        y = self._function(x) if core is None else backend.activation_forward(x, core)
         if training:
             self._saved = (x, y)
         return y
@@ -51,14 +53,15 @@ class Elementwise(Layer):
         if not need_dx:
             return None
         x, y = self._take_saved()
-        if self._core is not None:
-            return backend.activation_backward(x, y, dy, self._core)
+        if (core := self._core) is not None:
+            return backend.activation_backward(x, y, dy, core)
         return dy * self._derivative(x, y)
 
     def stream_into(self, stream: Any) -> None:
-        if self._core is None:
+        core = self._core
+        if core is None:
             super().stream_into(stream)
-        stream.add_activation(self._core)
+        stream.add_activation(core)
 
 
 class ReLU(Elementwise):
@@ -72,8 +75,12 @@ class ReLU(Elementwise):
         self.max_value = None if max_value is None else _slope("max_value", max_value)
         self.negative_slope = _slope("negative_slope", negative_slope)
         self.threshold = _slope("threshold", threshold)
-        if not self.negative_slope and not self.threshold and self.max_value in (None, 6):
-            self._core = "relu" if self.max_value is None else "relu6"
+
+    @property
+    def _core(self) -> str | None:
+        if self.negative_slope or self.threshold or self.max_value not in (None, 6):
+            return None
+        return "relu" if self.max_value is None else "relu6"
 
     def _function(self, x: Array) -> Array:
         kind = x.dtype.type
@@ -110,8 +117,10 @@ class LeakyReLU(Elementwise):
     def __init__(self, negative_slope: float = 0.3, *, alpha: float | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.negative_slope = _slope("negative_slope", negative_slope if alpha is None else alpha)
-        if self.negative_slope == 0.2:
-            self._core = "leaky_relu"
+
+    @property
+    def _core(self) -> str | None:
+        return "leaky_relu" if self.negative_slope == 0.2 else None
 
     def _function(self, x: Array) -> Array:
         return np.where(x < 0, x * x.dtype.type(self.negative_slope), x)
@@ -133,8 +142,10 @@ class ELU(Elementwise):
         if isinstance(alpha, bool) or not isinstance(alpha, (int, float, np.number)):
             raise TypeError(f"alpha must be a number, got {shown(alpha)}")
         self.alpha = alpha
-        if self.alpha == 1:
-            self._core = "elu"
+
+    @property
+    def _core(self) -> str | None:
+        return "elu" if self.alpha == 1 else None
 
     def _function(self, x: Array) -> Array:
         kind = x.dtype.type
@@ -156,6 +167,7 @@ class PReLU(AxisLayer):
     """
 
     supports_masking = True
+    alpha: Weight
 
     @checked()
     def __init__(
@@ -171,7 +183,6 @@ class PReLU(AxisLayer):
         self.alpha_regularizer = regularizers.get(alpha_regularizer)
         self.alpha_constraint = constraints.get(alpha_constraint)
         self.shared_axes = None if shared_axes is None or shared_axes == [] else axis_list(shared_axes)
-        self.alpha: Weight
 
     def _build(self, input_shape: Shape) -> None:
         shared = () if self.shared_axes is None else positions(self.shared_axes, input_shape)

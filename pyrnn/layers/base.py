@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pyrnn import config, constraints, initializers, overriding, regularizers
 from pyrnn.arguments import checked, flag
 from pyrnn.data.batches import as_array, as_float
-from pyrnn.layers import custom
+from pyrnn.layers import attributes, custom
 from pyrnn.naming import auto_name
 from pyrnn.parameters import Structure, Weight, assign_all, values_for
 from pyrnn.validation import LARGEST_SIZE, RENAMED, shown, unexpected_arguments, warn
@@ -192,6 +192,7 @@ class Layer:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """A `build` of the user's leaves the layer built, as in Keras, whether or not it calls ours."""
         super().__init_subclass__(**kwargs)
+        attributes.guard_weights(cls)
         if not overriding.is_builtin(cls):
             custom.prepare(cls, Layer)
         own = vars(cls).get("build") if overriding.is_builtin(cls) else overriding.new_in(cls, "build", Layer)

@@ -97,9 +97,6 @@ class Bidirectional(Layer):
         for each in self._directions:
             each.zero_output_for_mask = each.return_sequences
         self.merge_mode = merge_mode
-        self.stateful = layer.stateful
-        self.return_sequences = layer.return_sequences
-        self.return_state = layer.return_state
         self._initial_weights = weights
         if not self._trainable:
             self.trainable = False
@@ -114,6 +111,21 @@ class Bidirectional(Layer):
     @property
     def _directions(self) -> tuple[Recurrent | RNN, Recurrent | RNN]:
         return self.forward_layer, self.backward_layer
+
+    @property
+    def stateful(self) -> bool:
+        """Whether both directions keep their states from batch to batch."""
+        return self.forward_layer.stateful
+
+    @property
+    def return_sequences(self) -> bool:
+        """Whether both directions give the outputs of all steps."""
+        return self.forward_layer.return_sequences
+
+    @property
+    def return_state(self) -> bool:
+        """Whether the states of both directions follow the output."""
+        return self.forward_layer.return_state
 
     @property
     def states(self) -> tuple[Array, ...] | None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from pyrnn import activations, backend, constraints, initializers, regularizers
 from pyrnn.arguments import checked, numbers
+from pyrnn.layers.attributes import ActivationAttribute
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.parameters import Weight
 from pyrnn.validation import positive_int, unsupported_value
@@ -15,6 +16,11 @@ from pyrnn.validation import positive_int, unsupported_value
 
 class Affine(Layer):
     """What Dense and the convolutions share: a kernel, a bias and an activation."""
+
+    kernel: Weight
+    bias: Weight | None
+    activation = ActivationAttribute()
+    _activation: str
 
     def __init__(
         self,
@@ -34,12 +40,7 @@ class Affine(Layer):
         for argument, value in unsupported.items():
             if value is not None:
                 raise ValueError(unsupported_value(argument, value))
-        self.activation = activations.get(activation)
-        self._activation = activations.serialize(self.activation)
-        if self._activation == "glu":
-            raise ValueError(
-                f"{type(self).__name__} cannot use the activation 'glu', which halves its input; add Activation('glu')"
-            )
+        self.activation = activation
         self.use_bias = bool(use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
@@ -48,8 +49,7 @@ class Affine(Layer):
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
         self._workspace = backend.Workspace()
-        self.kernel: Weight
-        self.bias: Weight | None = None
+        self.bias = None
 
     def _add_kernel(self, shape: tuple[int, ...], name: str = "kernel") -> None:
         self.kernel = self.add_weight(
@@ -140,16 +140,17 @@ class Dense(Affine):
             raise ValueError(f"Dense must know the size of the last axis, got x of shape {input_shape}")
         self._add_kernel((input_shape[-1], self.units))
         self._add_bias(self.units)
+        self._parts = (self.kernel, self.bias)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], self.units)
 
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
-        bias = self.bias
-        version = self._version()
+        kernel, bias = self._parts
+        version = kernel.version if bias is None else max(kernel.version, bias.version)
         y, saved = backend.dense_forward(
             x,
-            self.kernel.array,
+            kernel.array,
             None if bias is None else bias.array,
             self._activation,
             training,
@@ -162,14 +163,14 @@ class Dense(Affine):
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
         x, saved, version = self._take_saved()
-        bias = self.bias
+        kernel, bias = self._parts
         return backend.dense_backward(
             x,
-            self.kernel.array,
+            kernel.array,
             saved,
             dy,
             self._activation,
-            self.kernel.gradient,
+            kernel.gradient,
             None if bias is None else bias.gradient,
             need_dx,
             self._workspace,
@@ -184,12 +185,13 @@ class Activation(Layer):
     """An activation function as a layer."""
 
     supports_masking = True
+    activation = ActivationAttribute(halves=True)
+    _activation: str
 
     @checked()
     def __init__(self, activation: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.activation = activations.get(activation)
-        self._activation = activations.serialize(self.activation)
+        self.activation = activation
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         if self._activation == "glu" and input_shape[-1] is not None:
@@ -230,10 +232,29 @@ class Rescaling(Layer):
     @checked(scale=numbers, offset=numbers)
     def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.scale = plain_numbers(scale)
-        self.offset = plain_numbers(offset)
-        self._scale = np.asarray(self.scale, self.dtype)
-        self._offset = np.asarray(self.offset, self.dtype)
+        self.scale, self.offset = scale, offset
+
+    @property
+    def scale(self) -> Any:
+        """The factor: a number or a nested list of them, to broadcast with x."""
+        return self._plain_scale
+
+    @scale.setter
+    def scale(self, value: Any) -> None:
+        numbers("scale", plain_numbers(value))
+        self._plain_scale = plain_numbers(value)
+        self._scale = np.asarray(self._plain_scale, self.dtype)
+
+    @property
+    def offset(self) -> Any:
+        """What is added: a number or a nested list of them, to broadcast with x."""
+        return self._plain_offset
+
+    @offset.setter
+    def offset(self, value: Any) -> None:
+        numbers("offset", plain_numbers(value))
+        self._plain_offset = plain_numbers(value)
+        self._offset = np.asarray(self._plain_offset, self.dtype)
 
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
         y: Array = x * self._scale + self._offset

@@ -10,6 +10,7 @@ import numpy as np
 
 from pyrnn import overriding
 from pyrnn.data.batches import Array, as_array, as_float, is_float
+from pyrnn.layers import attributes
 from pyrnn.validation import shown
 
 _FORWARD = "define forward(x, *, training=False, mask=None) and backward(dy, *, need_dx=True), in NumPy"
@@ -86,6 +87,8 @@ def prepare(cls: type, root: Any) -> None:
     overriding.require_partner(cls, "forward", "backward", root)
     overriding.join(cls, "reset_state", "reset_states")
     made: Any = cls
+    if not any("__setattr__" in vars(each) for each in cls.__mro__ if each is not object):
+        made.__setattr__ = attributes.guarded_setattr
     if (own := overriding.new_in(cls, "forward", root)) is not None:
         made.forward = _converting_forward(own)
         if overriding.new_in(cls, "stream_into", root) is None:

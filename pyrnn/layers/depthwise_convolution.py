@@ -209,6 +209,7 @@ class SeparableConv1D(_Depthwise):
     """A depthwise convolution, then a Dense over its channels at each step. Arguments and defaults are Keras's."""
 
     kernel_name = "depthwise_kernel"
+    pointwise_kernel: Weight
 
     @checked()
     def __init__(
@@ -256,12 +257,15 @@ class SeparableConv1D(_Depthwise):
         self.pointwise_initializer = initializers.get(pointwise_initializer)
         self.pointwise_regularizer = regularizers.get(pointwise_regularizer)
         self.pointwise_constraint = constraints.get(pointwise_constraint)
-        self.pointwise_kernel: Weight
 
     @property
     def depthwise_kernel(self) -> Weight:
         """The kernel (K, C, D) of the depthwise convolution."""
         return self.kernel
+
+    @depthwise_kernel.setter
+    def depthwise_kernel(self, value: Any) -> None:
+        self.kernel = value
 
     def _build(self, input_shape: Shape) -> None:
         super()._build(input_shape)

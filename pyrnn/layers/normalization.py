@@ -61,6 +61,8 @@ class ScaledLayer(AxisLayer):
     """What the normalizing layers share: gamma and beta."""
 
     supports_masking = True
+    gamma: Weight | None
+    beta: Weight | None
 
     def __init__(
         self,
@@ -84,8 +86,7 @@ class ScaledLayer(AxisLayer):
         self.gamma_regularizer = regularizers.get(gamma_regularizer)
         self.beta_constraint = constraints.get(beta_constraint)
         self.gamma_constraint = constraints.get(gamma_constraint)
-        self.gamma: Weight | None = None
-        self.beta: Weight | None = None
+        self.gamma = self.beta = None
 
     def _add_scale(self, shape: tuple[int, ...], scale: bool, center: bool) -> None:
         """Make gamma if `scale`, beta if `center`."""
@@ -326,13 +327,14 @@ class GroupNormalization(ScaledLayer):
 class RMSNormalization(AxisLayer):
     """y = scale x / sqrt(mean(x**2) + epsilon) over `axis`. Source: Zhang and Sennrich 2019."""
 
+    scale: Weight
+
     @checked()
     def __init__(self, axis: Any = -1, epsilon: float = 1e-6, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         axes = axis_list(axis)
         self.axis = axes if isinstance(axis, (list, tuple)) else axes[0]
         self.epsilon = float(epsilon)
-        self.scale: Weight
         self._broadcast: Shape = ()
 
     def _build(self, input_shape: Shape) -> None:

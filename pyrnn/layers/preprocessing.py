@@ -29,6 +29,9 @@ class Normalization(AxisLayer):
 
     supports_masking = True
     min_rank = 1
+    adapt_mean: Weight
+    adapt_variance: Weight
+    count: Weight
 
     @checked(mean=optional(numbers), variance=optional(numbers))
     def __init__(
@@ -49,9 +52,6 @@ class Normalization(AxisLayer):
             raise ValueError(
                 f"mean must have no more axes than axis names, {len(self.axis)}, got shape {np.shape(self.input_mean)}"
             )
-        self.adapt_mean: Weight
-        self.adapt_variance: Weight
-        self.count: Weight
         self._broadcast: Shape = ()
         self._given: tuple[Array, Array] | None = None
 
@@ -65,9 +65,10 @@ class Normalization(AxisLayer):
             self.adapt_mean = self.add_weight(sizes, "mean", initializer="zeros", trainable=False)
             self.adapt_variance = self.add_weight(sizes, "variance", initializer="ones", trainable=False)
             # Keras keeps it, an integer, for the sake of old files.
-            self.count = Weight((), "count", "int32", trainable=False)
-            self.count.path = f"{self.name}/count"
-            self._weights.append(self.count)
+            count = Weight((), "count", "int32", trainable=False)
+            count.path = f"{self.name}/count"
+            self._weights.append(count)
+            self.count = count
             return
         given = []
         for value in (self.input_mean, self.input_variance):

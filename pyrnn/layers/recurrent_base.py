@@ -11,6 +11,7 @@ from pyrnn import activations, backend, constraints, initializers, regularizers,
 from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array, as_float
 from pyrnn.layers import custom
+from pyrnn.layers.attributes import ActivationAttribute
 from pyrnn.layers.base import Array, Layer, Shape, dropout_scale, fraction
 from pyrnn.naming import snake_case
 from pyrnn.parameters import Weight
@@ -38,6 +39,12 @@ class Recurrent(Layer):
     axes = ("batch", "time", "features")
     supports_masking = True
     never_called = custom.NEVER_CALLED_RECURRENT
+    kernel: Weight
+    recurrent_kernel: Weight
+    bias: Weight | None
+    activation = ActivationAttribute()
+    recurrent_activation = ActivationAttribute()
+    _activation: str
 
     def __init__(
         self,
@@ -71,13 +78,10 @@ class Recurrent(Layer):
         **kwargs: Any,
     ) -> None:
         self.units = positive_int("units", units)
-        self.activation, self._activation = self._resolved("activation", activation)
-        self.recurrent_activation: Any = None
+        self.activation = activation
         self._recurrent_activation: str | None = None
         if self.gates > 1:
-            self.recurrent_activation, self._recurrent_activation = self._resolved(
-                "recurrent_activation", recurrent_activation
-            )
+            self.recurrent_activation = recurrent_activation
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         if use_cudnn not in ("auto", False, None):
             raise ValueError(f"use_cudnn must be 'auto' or False, since there is no GPU here, got {shown(use_cudnn)}")
@@ -93,8 +97,6 @@ class Recurrent(Layer):
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.recurrent_constraint = constraints.get(recurrent_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
-        self.dropout = fraction("dropout", dropout)
-        self.recurrent_dropout = fraction("recurrent_dropout", recurrent_dropout)
         self.return_sequences = bool(return_sequences)
         self.return_state = bool(return_state)
         self.go_backwards = bool(go_backwards)
@@ -106,20 +108,37 @@ class Recurrent(Layer):
             self.checkpoint_steps = positive_int("checkpoint_steps", checkpoint_steps)
         self.seed = seed
         self.states: tuple[Array, ...] | None = None
-        self._mask_by_gate = self.gates > 1 and (implementation == 1 or self.recurrent_dropout > 0)
-        self._rng = seeds.generator(seed) if self.dropout or self.recurrent_dropout else None
+        self._implementation = implementation
+        self._rng: np.random.Generator | None = None
+        self._recurrent_dropout = 0.0
+        self.dropout, self.recurrent_dropout = dropout, recurrent_dropout
         self._workspace = backend.Workspace()
-        self.kernel: Weight
-        self.recurrent_kernel: Weight
-        self.bias: Weight | None = None
+        self.bias = None
 
-    def _resolved(self, argument: str, activation: Any) -> tuple[Any, str]:
-        """An activation as Keras's users see it and its name for the kernel."""
-        function = activations.get(activation)
-        name = activations.serialize(function)
-        if name == "glu":
-            raise ValueError(f"{type(self).__name__} cannot use 'glu' as {argument}: it halves its input")
-        return function, name
+    @property
+    def dropout(self) -> float:
+        """The share of inputs that training sets to 0."""
+        return self._dropout
+
+    @dropout.setter
+    def dropout(self, rate: float) -> None:
+        self._dropout = fraction("dropout", rate)
+        self._prepare_dropout()
+
+    @property
+    def recurrent_dropout(self) -> float:
+        """The share of states that training sets to 0 where they enter the recurrent product."""
+        return self._recurrent_dropout
+
+    @recurrent_dropout.setter
+    def recurrent_dropout(self, rate: float) -> None:
+        self._recurrent_dropout = fraction("recurrent_dropout", rate)
+        self._prepare_dropout()
+
+    def _prepare_dropout(self) -> None:
+        self._mask_by_gate = self.gates > 1 and (self._implementation == 1 or self._recurrent_dropout > 0)
+        if self._rng is None and (self._dropout or self._recurrent_dropout):
+            self._rng = seeds.generator(self.seed)
 
     def _bias_shape(self) -> tuple[int, ...]:
         return (self.gates * self.units,)
@@ -156,6 +175,7 @@ class Recurrent(Layer):
                 regularizer=self.bias_regularizer,
                 constraint=self.bias_constraint,
             )
+        self._parts = (self.kernel, self.recurrent_kernel, self.bias)
         for weight in self._weights:
             weight.path = f"{self.name}/{snake_case(type(self).__name__)}_cell/{weight.name}"
         if self.stateful:
@@ -191,10 +211,6 @@ class Recurrent(Layer):
         output = mask if self.return_sequences else None
         return [output, *[None] * self.state_count] if self.return_state else output
 
-    def _version(self) -> int:
-        version = max(self.kernel.version, self.recurrent_kernel.version)
-        return version if self.bias is None else max(version, self.bias.version)
-
     def _dropout_mask(self, rate: float, batch: int, width: int) -> Array:
         """Factors (batch, width) for every step of a sequence, or one for each gate: (gates, batch, width)."""
         assert self._rng is not None
@@ -222,13 +238,13 @@ class Recurrent(Layer):
                 input_scale = self._dropout_mask(self.dropout, x.shape[0], x.shape[2])
             if self.recurrent_dropout:
                 state_scale = self._dropout_mask(self.recurrent_dropout, x.shape[0], self.units)
-        bias = self.bias
-        version = self._version()
+        kernel, recurrent_kernel, bias = self._parts
+        version = max(kernel.version, recurrent_kernel.version, 0 if bias is None else bias.version)
         output, finals, saved = backend.rnn_forward(
             self.cell,
             x,
-            self.kernel.array,
-            self.recurrent_kernel.array,
+            kernel.array,
+            recurrent_kernel.array,
             None if bias is None else bias.array,
             self._activation,
             self._recurrent_activation,
@@ -258,12 +274,12 @@ class Recurrent(Layer):
         x, saved, initial_state, mask, input_scale, state_scale, version = self._take_saved()
         if mask is not None and initial_state is not None:
             dy = np.where(self._unstarted(mask), dy.dtype.type(0), dy)
-        bias = self.bias
+        kernel, recurrent_kernel, bias = self._parts
         dx, _ = backend.rnn_backward(
             self.cell,
             x,
-            self.kernel.array,
-            self.recurrent_kernel.array,
+            kernel.array,
+            recurrent_kernel.array,
             None if bias is None else bias.array,
             saved,
             dy,
@@ -278,8 +294,8 @@ class Recurrent(Layer):
             self.zero_output_for_mask,
             self.checkpoint_steps,
             d_final_state,
-            self.kernel.gradient,
-            self.recurrent_kernel.gradient,
+            kernel.gradient,
+            recurrent_kernel.gradient,
             None if bias is None else bias.gradient,
             need_dx,
             self._workspace,

@@ -145,6 +145,7 @@ class RNN(Layer):
         return [output, *[None] * len(self._stack)] if self.return_state else output
 
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None, initial_state: Any = None) -> Any:
+        self._set_options()  # they may have been assigned to
         states = []
         for layer in self._stack:
             start = None

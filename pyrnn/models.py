@@ -305,15 +305,22 @@ class Sequential(OlderNames):
 
     # Numbers.
 
-    def check_input(self, shape: Shape) -> None:
-        """Refuse an x that does not fit the input shape in one sentence."""
+    def check_input(self, shape: Shape) -> Shape:
+        """The shape in which the model reads an x of this shape: with a last axis of 1 where only that differs.
+
+        Raises:
+            ValueError: if x does not fit the model.
+        """
         declared, sample = self._shape, shape[1:]
         if declared is None or (shape and (sample == declared[1:] or sample in self._fitting)):
-            return
+            return shape
+        if len(shape) != len(declared):
+            return self.check_input(shapes.with_rank(self._layers[0], declared, shape))
         shapes.check_input(self._layers, declared, shape)
         if len(self._fitting) == _MOST_SHAPES:
             self._fitting.clear()
         self._fitting.add(sample)
+        return shape
 
     def forward_pass(self, x: Any, *, training: bool = False) -> tuple[Array, Array | None]:
         """Output and its mask; builds the model if its input shape was not known before."""
@@ -322,7 +329,10 @@ class Sequential(OlderNames):
             x = as_float("x", x, dtype)
         if not self.built:
             self.build((None, *x.shape[1:]))
-        self.check_input(x.shape)
+        shape: Shape = x.shape
+        fitted = self.check_input(shape)
+        if fitted is not shape:
+            x = x.reshape(fitted)
         mask: Array | None = None
         self._activities.clear()
         for layer in self._layers:

@@ -13,6 +13,36 @@ def agree(one: Shape, other: Shape) -> bool:
     return len(one) == len(other) and all(None in pair or pair[0] == pair[1] for pair in zip(one, other, strict=True))
 
 
+def with_rank(first: Layer, built: Shape, shape: Shape) -> Shape:
+    """The shape of x with as many axes as `built`, where a last axis of length 1 makes the difference, as in Keras.
+
+    Raises:
+        ValueError: if that does not help, or x may as well be a single sample without the axis of the batch.
+    """
+    if len(shape) == len(built) + 1 and shape[-1] == 1:
+        return shape[:-1]
+    fix = ""
+    if len(shape) == len(built) - 1:
+        is_sample = len(shape) > 0 and (first.reads_ids or agree(shape[-1:], built[-1:]))
+        if built[-1] == 1 and (not is_sample or len(built) == 2 or built[1] == 1):
+            return (*shape, 1)
+        if built[-1] == 1:
+            fix = "; for samples of one step write x[..., None], for a single sample x[None]"
+        elif is_sample:
+            fix = "; for a single sample write x[None]"
+    elif len(shape) == 1 and len(built) == 3 and built[-1] == 1:
+        fix = "; for a single sample write x[None, :, None]"
+    axes = _axes(first, built)
+    raise ValueError(
+        f"{type(first).__name__} expects x of shape {axes + ' = ' if axes else ''}{built}, got {tuple(shape)}{fix}"
+    )
+
+
+def _axes(first: Layer, built: Shape) -> str:
+    """The words for the axes of x, where the first layer has them for that number of axes."""
+    return f"({', '.join(first.axes)})" if first.axes is not None and len(first.axes) == len(built) else ""
+
+
 def check_input(layers: Sequence[Layer], built: Shape, shape: Shape) -> None:
     """Reject an x that the layers do not take; other sequence lengths than `built` has are theirs to reject.
 
@@ -22,13 +52,10 @@ def check_input(layers: Sequence[Layer], built: Shape, shape: Shape) -> None:
         shape: the shape of x.
 
     Raises:
-        ValueError: if x has another number of axes, an empty one, or a layer does not take it.
+        ValueError: if x has an empty axis, or a layer does not take it.
     """
     first = layers[0]
-    axes = f"({', '.join(first.axes)})" if first.axes is not None and len(first.axes) == len(built) else ""
-    if len(shape) != len(built):
-        words = f"{axes} = " if axes else ""
-        raise ValueError(f"{type(first).__name__} expects x of shape {words}{built}, got {tuple(shape)}")
+    axes = _axes(first, built)
     if 0 in shape[1:]:
         words = f"x {axes}".strip()
         raise ValueError(f"{words} must have at least one value along every axis, got shape {tuple(shape)}")
@@ -45,7 +72,12 @@ def check_input(layers: Sequence[Layer], built: Shape, shape: Shape) -> None:
 
 
 def explained(error: ValueError, below: Sequence[Layer], shape: Shape) -> str:
-    """The message of an error over a layer's input, which names a recurrent layer that lacks return_sequences."""
+    """The message of an error over a layer's input, which names a recurrent layer that lacks return_sequences.
+
+    Where there is no layer below, x may lack the axis of features.
+    """
+    if not below and len(shape) == 2:
+        return f"{error}; series of one feature need a last axis of length 1, which x[..., None] adds"
     for layer in reversed(below):
         if getattr(layer, "return_sequences", None) is False and len(shape) == 2:
             kind = type(layer).__name__

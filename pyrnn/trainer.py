@@ -46,8 +46,8 @@ class Trainer:
         """The dtype of the model's arrays, "float32" or "float64"."""
         raise NotImplementedError
 
-    def check_input(self, shape: tuple[Any, ...]) -> None:
-        """Raise a ValueError where a batch of this shape does not fit the first layer."""
+    def check_input(self, shape: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The shape in which the model reads a batch of this shape; a ValueError where it does not fit."""
         raise NotImplementedError
 
     def build(self, input_shape: Any = None) -> None:
@@ -184,10 +184,10 @@ class Trainer:
         assert loss is not None
         if not self.built:
             self.build((None, *batch.x.shape[1:]))
-        self.check_input(batch.x.shape)
+        x_shape = self.check_input(batch.x.shape)
         if any(not type(layer).__module__.startswith("pyrnn.") for layer in all_layers(self)):
             return
-        shape = self.compute_output_shape(batch.x.shape)
+        shape = self.compute_output_shape(x_shape)
         if None in shape:
             return
         loss.target(y, shape)

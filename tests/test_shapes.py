@@ -303,3 +303,92 @@ def test_a_layer_without_its_base_s_constructor() -> None:
 
     with pytest.raises(TypeError, match=r"Bare does not call super\(\).__init__\(\) in its __init__"):
         pyrnn.Sequential([Bare()])
+
+
+# Axes of length 1.
+
+SERIES = RNG.normal(size=(6, 4)).astype(np.float32)
+# name -> (layers, input shape, x as declared, the same with an axis of 1 less or more)
+RANKS: dict[str, tuple[Callable[[], list[Any]], tuple[int | None, ...], Any, Any]] = {
+    "series": (lambda: [layers.LSTM(3), Dense(1)], (4, 1), SERIES[..., None], SERIES),
+    "series of any length": (lambda: [layers.GRU(3), Dense(1)], (None, 1), SERIES[..., None], SERIES),
+    "another length": (lambda: [layers.GRU(3), Dense(1)], (9, 1), SERIES[..., None], SERIES),
+    "single steps": (lambda: [layers.GRU(3), Dense(1)], (1, 1), SERIES[:, :1, None], SERIES[:, :1]),
+    "convolution": (lambda: [Conv1D(2, 2), Flatten(), Dense(1)], (4, 1), SERIES[..., None], SERIES),
+    "numbers": (lambda: [Dense(1)], (1,), SERIES[:, :1], SERIES[:, 0]),
+    "one too many": (lambda: [layers.LSTM(3), Dense(1)], (2, 2), SERIES.reshape(6, 2, 2), SERIES.reshape(6, 2, 2, 1)),
+    "ids": (
+        lambda: [Embedding(9, 2), layers.LSTM(3), Dense(1)],
+        (4,),
+        np.abs(SERIES).astype(int),
+        np.abs(SERIES).astype(int)[..., None],
+    ),
+    "table": (lambda: [Dense(1)], (4,), SERIES, SERIES[..., None]),
+}
+
+
+def _numbers(model: Any, x: Any) -> list[Any]:
+    """What every method makes of x."""
+    y = np.ones((6, 1), np.float32)
+    half = [(x[:3], y[:3]), (x[3:], y[3:])]
+    options: dict[str, Any] = {"shuffle": False, "verbose": 0}
+    return [
+        model(x).tolist(),
+        model.predict(x, verbose=0).tolist(),
+        model.predict_on_batch(x).tolist(),
+        model.evaluate(x, y, verbose=0),
+        model.test_on_batch(x, y),
+        model.train_on_batch(x, y),
+        model.fit(x, y, validation_data=(x, y), **options).history,
+        model.fit(iter(half), validation_data=iter(half), **options).history,
+        model.fit(x, y, validation_split=0.5, batch_size=2, **options).history,
+    ]
+
+
+@pytest.mark.parametrize("case", RANKS)
+def test_a_last_axis_of_1_is_added_or_removed(case: str) -> None:
+    stack, shape, declared, other = RANKS[case]
+    results = []
+    for x in (declared, other):
+        pyrnn.utils.set_random_seed(0)
+        model = pyrnn.Sequential([Input(shape), *stack()])
+        model.compile("sgd", "mse")
+        results.append(_numbers(model, x))
+    assert results[0] == results[1]
+
+
+# (layers, input shape, shape of x, what the error advises)
+UNCLEAR: dict[str, tuple[Callable[[], list[Any]], tuple[int | None, ...], tuple[int, ...], str]] = {
+    "a window": (lambda: [layers.LSTM(3)], (4, 2), (4, 2), r"; for a single sample write x\[None\]"),
+    "a longer window": (lambda: [layers.LSTM(3)], (4, 2), (9, 2), r"; for a single sample write x\[None\]"),
+    "a window of ids": (lambda: [Embedding(9, 2)], (4,), (4,), r"; for a single sample write x\[None\]"),
+    "a row of a table": (lambda: [Dense(1)], (4,), (4,), r"; for a single sample write x\[None\]"),
+    "a window of one feature": (
+        lambda: [layers.LSTM(3)],
+        (4, 1),
+        (4, 1),
+        r"for samples of one step write x\[..., None\], for a single sample x\[None\]",
+    ),
+    "single steps or one window": (lambda: [layers.LSTM(3)], (None, 1), (4, 1), r"for a single sample x\[None\]"),
+    "one series": (lambda: [layers.LSTM(3)], (4, 1), (4,), r"for a single sample write x\[None, :, None\]"),
+    "other features": (lambda: [layers.LSTM(3)], (4, 2), (6, 4), r"got \(6, 4\)$"),
+    "another row": (lambda: [Dense(1)], (4,), (6,), r"got \(6,\)$"),
+    "two axes too many": (lambda: [Dense(1)], (4,), (6, 4, 1, 1), r"got \(6, 4, 1, 1\)$"),
+}
+
+
+@pytest.mark.parametrize("case", UNCLEAR)
+def test_what_may_be_one_sample_or_many_is_not_guessed(case: str) -> None:
+    stack, shape, given, words = UNCLEAR[case]
+    model = pyrnn.Sequential([Input(shape), *stack()])
+    for call in (lambda x: model.predict(x, verbose=0), model.predict_on_batch, model):
+        with pytest.raises(ValueError, match=words) as caught:
+            call(np.ones(given))
+        assert str(given) in str(caught.value)
+
+
+def test_series_of_one_feature_without_an_input() -> None:
+    model = pyrnn.Sequential([layers.LSTM(3)])
+    with pytest.raises(ValueError, match=r"last axis of length 1, which x\[..., None\] adds"):
+        model.predict(SERIES, verbose=0)
+    assert model.predict(SERIES[..., None], verbose=0).shape == (6, 3)

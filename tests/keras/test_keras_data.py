@@ -268,6 +268,20 @@ def test_class_weight(case: str) -> None:
     assert_close(np.float32(actual), np.float32(expected), 100)
 
 
+@pytest.mark.parametrize("shape", [(6, 4), (6, 4, 1), (6, 4, 1, 1)])
+def test_a_last_axis_of_1(shape: tuple[int, ...]) -> None:
+    x, made = SERIES.reshape(-1)[:24].reshape(shape), []
+    for library in (keras, pyrnn):
+        model = library.Sequential([library.Input((4, 1)), library.layers.GRU(3), library.layers.Dense(1)])
+        model.compile(library.optimizers.SGD(0.1), "mse")
+        made.append(model)
+    made[1].set_weights(made[0].get_weights())
+    y = np.ones(6)
+    expected, actual = (model.fit(x, y, epochs=2, shuffle=False, verbose=0).history["loss"] for model in made)
+    assert_close(np.float32(actual), np.float32(expected), 100)
+    assert_close(made[1].predict(x, verbose=0), made[0].predict(x, verbose=0), 100)
+
+
 def test_tensors() -> None:
     theirs, ours = _pair()
     x = torch.from_numpy(SERIES[:48].reshape(24, 3, 2).copy()).requires_grad_()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import NDArray
 
 from pyrnn import losses, overriding, registry
@@ -15,6 +14,7 @@ from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array
 from pyrnn.losses.base import fitted, match_ranks
 from pyrnn.metrics.functions import described
+from pyrnn.metrics.variables import FieldVariable, Variable
 from pyrnn.naming import auto_name
 from pyrnn.validation import shown
 
@@ -22,62 +22,31 @@ Array = NDArray[Any]
 EPSILON = 1e-7
 
 
-class Variable(NDArrayOperatorsMixin):
-    """A number or array of a metric's state, which counts and adds like an array."""
-
-    @checked()
-    def __init__(self, value: Array, name: str) -> None:
-        self.value, self.name = value, name
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the value."""
-        return self.value.shape
-
-    def assign(self, value: Any) -> None:
-        """Overwrite the value."""
-        self.value = np.broadcast_to(np.asarray(value, self.value.dtype), self.value.shape).copy()
-
-    def assign_add(self, value: Any) -> None:
-        """Add to the value."""
-        self.assign(self.value + np.asarray(value))
-
-    def numpy(self) -> Array:
-        """A copy of the value."""
-        return self.value.copy()
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        return np.array(self.value, dtype=dtype)
-
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        plain = [each.value if isinstance(each, Variable) else each for each in inputs]
-        return getattr(ufunc, method)(*plain, **options)
-
-    def __float__(self) -> float:
-        return float(self.value)
-
-
-class FieldVariable(Variable):
-    """A field of a metric that is a number or array, as a variable: reading and writing it are those of the field."""
-
-    @checked()
-    def __init__(self, owner: Metric, name: str) -> None:
-        self.owner, self.name = owner, name
-
-    @property
-    def value(self) -> Array:
-        """The field as an array."""
-        return np.asarray(getattr(self.owner, self.name), np.float64)
-
-    @value.setter
-    def value(self, value: Array) -> None:
-        setattr(self.owner, self.name, value if value.ndim else float(value))
-
-
 class Metric(registry.Configurable):
     """Base of all: `update_state` for each batch, `result` at any time, `reset_state` between epochs.
 
-    A metric of your own makes its state by `add_variable` and defines `update_state` and `result`, as in Keras.
+    A metric of your own makes its state by `add_variable` and defines `update_state` and `result`, as in Keras. A
+    variable is written by `assign`, by operators in place and by assignment to its attribute. `reset_state` brings
+    variables back to their start; define it too where there is other state. Metrics that are attributes of a metric,
+    or in its lists and dicts, are reset and saved with it.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import metrics
+        >>> class Largest(metrics.Metric):
+        ...     def __init__(self, name="largest"):
+        ...         super().__init__(name=name)
+        ...         self.error = self.add_variable((), "zeros", name="error")
+        ...
+        ...     def update_state(self, y_true, y_pred, sample_weight=None):
+        ...         self.error = np.maximum(self.error, np.abs(y_true - y_pred).max())
+        ...
+        ...     def result(self):
+        ...         return self.error
+        >>> metric = Largest()
+        >>> metric.update_state(np.zeros(3), np.array([1.0, -4.0, 2.0]))
+        >>> float(metric.result())
+        4.0
     """
 
     default_name: str | None = None
@@ -100,12 +69,21 @@ class Metric(registry.Configurable):
         self.dtype = dtype or "float32"
         self._variables: list[Variable] = []
         self._starts: list[Array] = []
-        self.reset_state()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Write an attribute; a number or array for one that is a variable becomes the variable's value."""
+        variable = self.__dict__.get(name)
+        if isinstance(variable, Variable) and not isinstance(value, Variable):
+            variable.assign(value)
+        else:
+            super().__setattr__(name, value)
 
     def add_variable(
         self, shape: Any = (), initializer: Any = "zeros", dtype: Any = None, name: str | None = None
     ) -> Variable:
         """A new part of the state, which `reset_state` brings back to its start ("zeros", "ones" or a function)."""
+        if "_variables" not in vars(self):
+            raise RuntimeError(f"{type(self).__name__} must call super().__init__() before add_variable()")
         if callable(initializer):
             start = np.asarray(initializer(tuple(shape)))
         elif initializer in ("zeros", "ones"):
@@ -123,27 +101,37 @@ class Metric(registry.Configurable):
 
     @property
     def variables(self) -> list[Variable]:
-        """What `add_variable` made, and the fields named in `state`."""
-        return [*self._variables, *(FieldVariable(self, name) for name in self.state)]
+        """What `add_variable` made, the fields named in `state`, and the variables of metrics that this one holds."""
+        fields = (FieldVariable(self, name) for name in self.state)
+        return [*self._variables, *fields, *(each for metric in self._held() for each in metric.variables)]
+
+    def _held(self) -> list[Metric]:
+        """The metrics in attributes and in lists, tuples and dicts that are attributes, each once."""
+        return list({id(metric): metric for metric in _metrics_in(vars(self).values())}.values())
 
     def reset_state(self) -> None:
         """Forget all batches."""
         for variable, start in zip(self._variables, self._starts, strict=True):
             variable.assign(start)
+        for metric in self._held():
+            metric.reset_state()
 
     reset_states = reset_state
 
     def get_state(self) -> dict[str, Any]:
-        """All that `update_state` has gathered, to go on from with `set_state`."""
+        """All that `update_state` has gathered, to continue from with `set_state`."""
         fields = {name: getattr(self, name) for name in (*self.state, *self.hidden)}
-        return {"variables": [variable.numpy() for variable in self._variables], "fields": fields}
+        variables = [variable.numpy() for variable in self._variables]
+        return {"variables": variables, "fields": fields, "metrics": [each.get_state() for each in self._held()]}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from what `get_state` gave."""
+        """Continue from what `get_state` returned."""
         for variable, value in zip(self._variables, state["variables"], strict=True):
             variable.assign(value)
         for name in (*self.state, *self.hidden):
             setattr(self, name, state["fields"][name])
+        for metric, saved in zip(self._held(), state.get("metrics", ()), strict=True):
+            metric.set_state(saved)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Take a batch in."""
@@ -164,6 +152,14 @@ class Metric(registry.Configurable):
         return {"name": self.name, "dtype": self.dtype}
 
 
+def _metrics_in(values: Iterable[Any]) -> Iterator[Metric]:
+    for value in values:
+        if isinstance(value, Metric):
+            yield value
+        elif isinstance(value, list | tuple | dict):
+            yield from _metrics_in(value.values() if isinstance(value, dict) else value)
+
+
 class MeanMetric(Metric):
     """A weighted mean over samples. The values of a sample, one or many, count as their mean, as in Keras."""
 
@@ -173,6 +169,7 @@ class MeanMetric(Metric):
     @checked()
     def __init__(self, name: str | None = None, dtype: Any = None) -> None:
         super().__init__(dtype, name)
+        MeanMetric.reset_state(self)  # not a subclass's, which may need what its constructor makes
 
     def reset_state(self) -> None:
         super().reset_state()

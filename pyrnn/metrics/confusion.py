@@ -58,6 +58,7 @@ class ConfusionMetric(Metric):
         self._order = np.argsort(self._levels, kind="stable")
         self._is_even, self._labels = _even(self._levels), labels
         super().__init__(dtype, name)
+        ConfusionMetric.reset_state(self)
 
     def reset_state(self) -> None:
         super().reset_state()

@@ -146,6 +146,7 @@ class WAPE(Metric):
     @checked()
     def __init__(self, name: str | None = None, dtype: Any = None) -> None:
         super().__init__(dtype, name)
+        WAPE.reset_state(self)
 
     def reset_state(self) -> None:
         super().reset_state()
@@ -222,6 +223,7 @@ class R2Score(Metric):
             raise ValueError(f"num_regressors must be at least 0, got {num_regressors}")
         super().__init__(dtype, name)
         self.class_aggregation, self.num_regressors = class_aggregation, num_regressors
+        R2Score.reset_state(self)
 
     def reset_state(self) -> None:
         super().reset_state()

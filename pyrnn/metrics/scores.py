@@ -47,6 +47,7 @@ class FBetaScore(Metric):
             raise ValueError(f"threshold must be a float in (0, 1], got {shown(threshold)}")
         super().__init__(dtype, name)
         self.average, self.beta, self.threshold = average, beta, threshold
+        FBetaScore.reset_state(self)
 
     def reset_state(self) -> None:
         super().reset_state()
@@ -138,6 +139,7 @@ class IoU(Metric):
         self.num_classes, self.ignore_class = num_classes, ignore_class
         self.sparse_y_true, self.sparse_y_pred, self.axis = bool(sparse_y_true), bool(sparse_y_pred), axis
         super().__init__(dtype or "int", name)
+        IoU.reset_state(self)
 
     def reset_state(self) -> None:
         super().reset_state()

@@ -335,3 +335,51 @@ def test_default_names() -> None:
 def test_metrics_by_name_keep_their_own_names_outside_of_compile() -> None:
     for name in ("mse", "MAE", "mean_squared_error", "Poisson"):
         assert pyrnn.metrics.get(name).name == keras.metrics.get(name).name
+
+
+def nested(library: Any) -> Any:
+    """A metric in the form of Keras's guides, with variables, metrics and a `reset_state` of its own."""
+
+    class Scaled(library.metrics.Metric):  # type: ignore[misc]  # of either library
+        def __init__(self, name: str = "scaled") -> None:
+            super().__init__(name=name)
+            self.error = library.metrics.MeanAbsoluteError()
+            self.scale = self.add_weight(name="scale", initializer="zeros")
+            self.others = [library.metrics.MeanSquaredError(), library.metrics.Mean()]
+
+        def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+            self.error.update_state(y_true, y_pred, sample_weight)
+            self.others[0].update_state(y_true, y_pred, sample_weight)
+            self.scale.assign_add(1)
+            self.scale.assign(self.scale * 2)
+
+        def result(self) -> Any:
+            return self.error.result() * self.scale + self.others[0].result()
+
+        def reset_state(self) -> None:
+            super().reset_state()
+            self.scale.assign(0)
+
+    return Scaled()
+
+
+def test_metrics_that_hold_metrics() -> None:
+    x, y = RNG.normal(size=(8, 2)).astype("float32"), RNG.normal(size=(8, 1)).astype("float32")
+    made = []
+    for library in (keras, pyrnn):
+        model = library.Sequential([library.Input((2,)), library.layers.Dense(1)])
+        metric = nested(library)
+        model.compile(library.optimizers.SGD(0.1), "mse", metrics=[metric])
+        if made:
+            model.set_weights(made[0][0].get_weights())
+        made.append((model, metric))
+    histories = [
+        model.fit(x, y, validation_data=(x[:3], y[:3]), epochs=3, batch_size=3, shuffle=False, verbose=0).history
+        for model, _ in made
+    ]
+    for name, expected in histories[0].items():
+        assert_close(np.float32(histories[1][name]), np.float32(expected), TERMS, name)
+    theirs, ours = (metric.variables for _, metric in made)
+    assert [each.name for each in ours] == [each.name for each in theirs]
+    for our, their in zip(ours, theirs, strict=True):
+        assert_close(np.float32(our.numpy()), np.float32(their.numpy()), TERMS, our.name)

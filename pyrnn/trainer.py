@@ -14,7 +14,7 @@ from pyrnn.arguments import checked
 from pyrnn.callbacks import CallbackList, History
 from pyrnn.compiled import Compiled, LazyLogs
 from pyrnn.data import Batch, Batches, as_array, as_batches, is_array
-from pyrnn.data.batches import ArrayBatches, RepeatedBatches, make_batch
+from pyrnn.data.batches import ArrayBatches, RepeatedBatches, as_column, make_batch
 from pyrnn.data.class_weight import ClassWeight
 from pyrnn.data.sources import DEFAULT_BATCH_SIZE, IteratorBatches, StoredBatches
 from pyrnn.parameters import ParameterVector
@@ -477,7 +477,7 @@ def _split(x: Any, y: Any, sample_weight: Any, share: float) -> tuple[Any, Any]:
     if not is_array(x):
         raise ValueError("validation_split needs arrays: give validation_data beside a generator or PyDataset")
     named = {"x": x, "y": y, "sample_weight": sample_weight}
-    arrays = [None if part is None else as_array(name, part) for name, part in named.items()]
+    arrays = [None if part is None else as_column(part, as_array(name, part)) for name, part in named.items()]
     count = len(x)
     at = int(np.floor(count * (1 - share)))
     if at == 0 or at == count:

@@ -43,7 +43,11 @@ ON_DATA: dict[str, tuple[Callable[[Model], Any], type[Exception], str]] = {
     "wrong-rank": (lambda m: m.fit(X[0], Y[:5], verbose=0), ValueError, r"LSTM expects x of shape .*got \(5, 3\)"),
     "wrong-features": (lambda m: m.predict(X[..., :2], verbose=0), ValueError, r"x of shape .*got \(6, 5, 2\)"),
     "strings": (lambda m: m.fit(X.astype(str), Y, verbose=0), TypeError, "x must hold numbers"),
-    "objects": (lambda m: m.predict(X.astype(object), verbose=0), TypeError, "x must hold numbers"),
+    "objects": (
+        lambda m: m.predict(np.full(X.shape, "a", object), verbose=0),
+        TypeError,
+        "x must hold numbers, but column 0 holds 'a'",
+    ),
     "complex": (lambda m: m.predict(X + 1j, verbose=0), TypeError, "x must hold numbers"),
     "ragged": (lambda m: m.predict([[[1.0]], [[1.0], [2.0]]], verbose=0), ValueError, "x must be one array"),
     "empty-batch": (lambda m: m.fit(X[:0], Y[:0], verbose=0), ValueError, "x must hold at least one sample"),

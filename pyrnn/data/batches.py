@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn import backend
+from pyrnn.data.objects import NUMERIC, numbers_of
 from pyrnn.seeds import generator
 
 Array = NDArray[Any]
@@ -72,10 +73,10 @@ def is_array(value: Any) -> bool:
 
 
 def as_array(name: str, value: Any) -> Array:
-    """`value` as an array of whatever dtype.
+    """`value` as an array of whatever dtype; objects that are numbers or booleans become float64 or int64.
 
     Raises:
-        TypeError: if it holds no numbers.
+        TypeError: if it holds anything but numbers.
         ValueError: if it is ragged.
     """
     if type(value) is np.ndarray and value.dtype.kind in "fiub":
@@ -89,19 +90,7 @@ def as_array(name: str, value: Any) -> Array:
         raise ValueError(f"{name} must be one array; its rows have different lengths") from None
     except (TypeError, RuntimeError) as error:
         raise TypeError(f"{name} must hold numbers: {error}") from None
-    if array.dtype.kind == "O" and _is_table_of_numbers(value):
-        array = value.to_numpy(dtype=np.float64, na_value=np.nan)  # columns of several kinds, or nullable ones
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name} must hold numbers, got dtype {array.dtype}")
-    return array
-
-
-def _is_table_of_numbers(value: Any) -> bool:
-    """Whether `value` is a pandas DataFrame or Series whose columns all hold numbers."""
-    if not hasattr(value, "to_numpy") or not hasattr(value, "dtypes"):
-        return False
-    dtypes = value.dtypes if getattr(value, "ndim", 1) == 2 else [value.dtypes]
-    return all(getattr(dtype, "kind", "O") in "fiub" for dtype in dtypes)
+    return array if array.dtype.kind in NUMERIC else numbers_of(name, value, array)
 
 
 _KINDS = {name: np.dtype(name) for name in ("float32", "float64")}
@@ -153,11 +142,11 @@ def make_batch(parts: Any, dtype: str) -> Batch:
     if not 1 <= len(parts) <= 3:
         raise ValueError(f"a batch must be x, (x, y) or (x, y, sample_weight), got {len(parts)} parts")
     given_x, y, weight = (*parts, None, None)[:3]
-    x = _column(given_x, as_float("x", given_x, dtype))
+    x = as_column(given_x, as_float("x", given_x, dtype))
     if x.ndim == 0 or len(x) == 0:
         raise ValueError(f"x must hold at least one sample, got shape {x.shape}")
     if y is not None:
-        y = _column(y, as_float("y", y, dtype, allow_integers=True))
+        y = as_column(y, as_float("y", y, dtype, allow_integers=True))
         _check_rows("y", y, x)
         if y.dtype.kind == "f" and math.isnan(np.vdot(y, y)):
             raise ValueError("y holds NaN: remove or fill these samples first")
@@ -172,7 +161,7 @@ def _check_rows(name: str, array: Array, x: Array) -> None:
         raise ValueError(f"{name} must have one row for each of the {len(x)} samples of x, got shape {array.shape}")
 
 
-def _column(given: Any, array: Array) -> Array:
+def as_column(given: Any, array: Array) -> Array:
     """A pandas Series is a table of one column, as in Keras."""
     return array[:, None] if array.ndim == 1 and type(given).__name__ == "Series" else array
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pyrnn.arguments import checked, numbers, optional
-from pyrnn.data.batches import as_array
+from pyrnn.data.batches import as_array, as_column
 from pyrnn.layers.base import Array, Shape
 from pyrnn.layers.core import plain_numbers
 from pyrnn.layers.normalization import AxisLayer, axis_list
@@ -81,20 +81,25 @@ class Normalization(AxisLayer):
         self._given = (given[0], given[1])
 
     def adapt(self, data: Any) -> None:
-        """Set the moments to those of `data`: an array, or an iterable of batches (of tuples, their first part).
+        """Set the moments to those of `data`.
+
+        Args:
+            data: an array, a DataFrame, a Series (a column) or a tensor; or an iterable of batches, such as a loader or
+                a `PyDataset`, of which tuples (x, y) and lists of arrays give their first part.
 
         Raises:
+            TypeError: if `data` holds anything but numbers; a column of a table is named.
             ValueError: if the moments were given, or `data` is empty or of another shape than before.
         """
         if self.input_mean is not None:
             raise ValueError("adapt() finds mean and variance, but they were given to this layer")
-        if not isinstance(data, np.ndarray) and not isinstance(data, Iterable):
+        is_whole = hasattr(data, "__array__")
+        if not is_whole and not isinstance(data, Iterable):
             raise TypeError(f"data must be an array or an iterable of batches, got {shown(data)}")
         count, mean, variance = 0, np.zeros(()), np.zeros(())
-        for part in [data] if isinstance(data, np.ndarray) else data:
-            batch = as_array("data", part[0] if isinstance(part, tuple) and part else part).astype(
-                np.float64, copy=False
-            )
+        for part in [data] if is_whole else data:
+            x = part[0] if _is_pair(part) else part
+            batch = as_column(x, as_array("data", x)).astype(np.float64, copy=False)
             try:
                 if self.built:
                     self.check_input(batch.shape)
@@ -146,3 +151,10 @@ class Normalization(AxisLayer):
             "mean": self.input_mean,
             "variance": self.input_variance,
         }
+
+
+def _is_pair(part: Any) -> bool:
+    """Whether a batch is (x, y), as a tuple or as the list that loaders make."""
+    return (
+        isinstance(part, tuple | list) and len(part) > 0 and (isinstance(part, tuple) or hasattr(part[0], "__array__"))
+    )

@@ -7,6 +7,7 @@ After a refusal weights, states and the running values of metrics have the same 
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -98,7 +99,7 @@ FUNCTIONS = losses.FUNCTIONS | {
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_functions_of_losses_and_metrics(name: str, recwarn: pytest.WarningsRecorder) -> None:
-    function, right = FUNCTIONS[name], data_for(name)
+    function, right = functools.partial(FUNCTIONS[name], **OPTIONS.get(name, {})), data_for(name)
     function(**right)
     found = [
         complaint(lambda given={**right, argument: value}: function(**given), argument, value, label, PAIR)  # type: ignore[misc]
@@ -110,7 +111,8 @@ def test_functions_of_losses_and_metrics(name: str, recwarn: pytest.WarningsReco
 
 @pytest.mark.parametrize("kind", losses.CLASSES, ids=lambda kind: kind.__name__)
 def test_losses(kind: type[losses.Loss], recwarn: pytest.WarningsRecorder) -> None:
-    loss, right = kind(), {**data_for(kind.__name__), "sample_weight": np.ones(4)}
+    loss = kind(**OPTIONS.get(kind.__name__, {}))
+    right: dict[str, Any] = {**data_for(kind.__name__), "sample_weight": np.ones(4)}
     assert np.isfinite(loss(**right))
     found = [
         complaint(lambda given={**right, argument: value}: loss(**given), argument, value, label, TRIPLE)  # type: ignore[misc]
@@ -124,8 +126,9 @@ def test_losses(kind: type[losses.Loss], recwarn: pytest.WarningsRecorder) -> No
 NEEDED = {"IoU": (3, [0]), "MeanIoU": (3,), "OneHotIoU": (3, [0]), "OneHotMeanIoU": (3,)} | dict.fromkeys(
     ("PrecisionAtRecall", "RecallAtPrecision", "SensitivityAtSpecificity", "SpecificityAtSensitivity"), (0.5,)
 )
+OPTIONS = {"MASE": {"scale": 2.0}, "mase": {"scale": 2.0}}
 METRICS: dict[str, Callable[[], metrics.Metric]] = {
-    kind.__name__: (lambda kind=kind: kind(*NEEDED.get(kind.__name__, ())))  # type: ignore[misc]
+    kind.__name__: (lambda kind=kind: kind(*NEEDED.get(kind.__name__, ()), **OPTIONS.get(kind.__name__, {})))  # type: ignore[misc]
     for kind in metrics.CLASSES
 } | {
     "AUC-multi-label": lambda: metrics.AUC(multi_label=True),

@@ -226,6 +226,8 @@ GIVEN_TO: dict[str, dict[str, Any]] = {
     "utils.check_gradients": {"tested": layers.Dense(2), "x": np.ones((2, 3))},
     "layers.InputLayer": {"shape": (3,)},
     "layers.deserialize": {"config": layers.serialize(layers.Dense(3))},
+    "losses.MASE": {"scale": 2.0},
+    "metrics.MASE": {"scale": 2.0},
     "losses.deserialize": {"name": "mse"},
     "losses.get": {"identifier": "mse"},
     "metrics.deserialize": {"config": "mse"},

@@ -124,7 +124,7 @@ def test_mape_at_zero_labels_is_cut_as_in_keras() -> None:
     assert_close(value, 100.0, 1)
 
 
-@pytest.mark.parametrize("name", sorted(losses.NAMES))
+@pytest.mark.parametrize("name", sorted(losses.NAMES.keys() - {"mase", "MASE"}))  # which needs a scale
 def test_names_and_configs(name: str) -> None:
     loss = losses.get(name)
     assert loss is not None

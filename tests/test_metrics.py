@@ -85,7 +85,7 @@ NEEDED = {"IoU": (3, [0]), "MeanIoU": (3,), "OneHotIoU": (3, [0]), "OneHotMeanIo
 
 @pytest.mark.parametrize("kind", metrics.CLASSES, ids=lambda kind: kind.__name__)
 def test_configs(kind: type[metrics.Metric]) -> None:
-    metric = kind(*NEEDED.get(kind.__name__, ()))
+    metric = kind(*NEEDED.get(kind.__name__, ()), **({"scale": [1.0, 2.0]} if kind is metrics.MASE else {}))
     again = metrics.deserialize(metrics.serialize(metric))
     assert type(again) is type(metric) and again.get_config() == metric.get_config()
 

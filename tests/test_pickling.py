@@ -177,6 +177,7 @@ def test_every_layer(name: str, arguments: dict[str, Any], shape: tuple[int, ...
 
 
 BASES = (optimizers.Optimizer, schedules.LearningRateSchedule)
+WITH_ARGUMENTS = (losses.MASE, metrics.MASE)
 
 
 def discovered() -> list[Any]:
@@ -185,14 +186,20 @@ def discovered() -> list[Any]:
     for module in (losses, metrics, optimizers, initializers, regularizers, constraints, schedules, callbacks):
         for name, value in sorted(vars(module).items()):
             ours = inspect.isclass(value) and value.__module__.startswith(module.__name__)
-            if ours and hasattr(value, "get_config") and not name.startswith("_") and value not in BASES:
+            if (
+                ours
+                and hasattr(value, "get_config")
+                and not name.startswith("_")
+                and value not in (*BASES, *WITH_ARGUMENTS)
+            ):
                 arguments = list(inspect.signature(value.__init__).parameters.values())[1:]
                 if not any(each.default is each.empty and each.kind < each.VAR_POSITIONAL for each in arguments):
                     objects.append(value())
     return [
         *objects, constraints.MaxNorm(2), regularizers.L1L2(0.1, 0.2), schedules.ExponentialDecay(0.1, 3, 0.7),
         schedules.PiecewiseConstantDecay([4], [0.1, 0.05]), initializers.Constant(np.arange(3)), metrics.MeanIoU(2),
-        losses.Quantile([0.1, 0.9]), *losses.FUNCTIONS.values(), *metrics.OF_LOSSES.values(),
+        losses.Quantile([0.1, 0.9]), *(kind(scale=2.0) for kind in WITH_ARGUMENTS),
+        *losses.FUNCTIONS.values(), *metrics.OF_LOSSES.values(),
         metrics.MeanMetricWrapper(test_layers.cube), losses.FunctionLoss(test_layers.cube),
         callbacks.LearningRateScheduler(test_layers.cube), callbacks.LambdaCallback(on_train_end=test_layers.first),
     ]  # fmt: skip

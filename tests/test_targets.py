@@ -15,11 +15,11 @@ N, T, C = 8, 3, 4
 SEQUENCES, LAST = "return_sequences=False in the last", "return_sequences=True in the last"
 ONE_HOT = ("categorical_crossentropy", "categorical_focal_crossentropy", "categorical_hinge")
 CLASS_NUMBERS = ("sparse_categorical_crossentropy", "categorical_generalized_cross_entropy")
-PAIRED = sorted(
-    kind.default_name
+PAIRED: list[Any] = [
+    losses.MASE(scale=2.0) if kind is losses.MASE else kind.default_name
     for kind in losses.CLASSES
     if issubclass(kind, losses.Elementwise) or kind.default_name in ("kl_divergence", "cosine_similarity", "tversky")
-)
+]
 QUANTILES, GAUSSIAN = losses.Quantile([0.1, 0.5, 0.9]), losses.GaussianNLL()
 
 # (loss, shape of y, shape of the output, what the error advises)

@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from pyrnn.arguments import checked, number, numbers
+from pyrnn.arguments import checked, data, numbers, optional, whole
+from pyrnn.data.batches import as_array
 from pyrnn.losses.base import EPSILON, Array, Elementwise, Loss, Shape, match_ranks
 from pyrnn.validation import shown
+
+_MOST_AXES = 64  # of an array of NumPy
 
 
 class ZeroSafeMAPE(Elementwise):
@@ -93,39 +96,101 @@ class Quantile(Loss):
         return {**super().get_config(), "quantile": self.quantile}
 
 
-@checked(series=numbers)
-def naive_scale(series: Any, seasonality: int = 1) -> float:
-    """Mean absolute error of the naive forecast y[t - seasonality] along axis 0 of a series: the scale of MASE."""
-    values = np.atleast_1d(np.asarray(series, np.float64))
+@checked(series=data, axis=whole(-_MOST_AXES))
+def naive_scale(series: Any, seasonality: int = 1, axis: int = 0) -> Any:
+    """Mean absolute error of the naive forecast y[t - seasonality] on a training series: the scale of MASE.
+
+    Args:
+        series: one series, or a table of several; NaN is a missing value.
+        seasonality: steps between a value and the one that forecasts it, at least 1: 24 for a daily season of hours.
+        axis: the axis of time in a table; 0 is a table with one column per series.
+
+    Returns:
+        A float for one series; an array with one value per series for a table. Steps with a missing value are left
+        out of the mean.
+
+    Raises:
+        ValueError: if a series has no two values `seasonality` steps apart.
+
+    Example:
+        >>> from pyrnn import losses
+        >>> losses.naive_scale([1.0, 3.0, 2.0, 6.0])
+        2.3333333333333335
+        >>> losses.naive_scale([[1.0, 10.0], [3.0, float("nan")], [2.0, 30.0], [6.0, 50.0]]).tolist()
+        [2.3333333333333335, 20.0]
+    """
+    values = np.atleast_1d(as_array("series", series)).astype(np.float64)
+    if not -values.ndim <= axis < values.ndim:
+        raise ValueError(f"axis must be one of the {values.ndim} axes of series, got {axis}")
+    values = np.moveaxis(values, axis, 0)
+    if np.isinf(values).any():
+        raise ValueError("series must hold finite numbers or NaN, got infinity")
     if len(values) <= seasonality:
         raise ValueError(f"series must be longer than seasonality = {seasonality}, got {len(values)} steps")
-    return float(np.abs(values[seasonality:] - values[:-seasonality]).mean())
+    errors = np.abs(values[seasonality:] - values[:-seasonality])
+    counted = ~np.isnan(errors)
+    counts = counted.sum(axis=0)
+    if not counts.all():
+        which = "" if values.ndim == 1 else f" {', '.join(map(str, np.argwhere(counts == 0)[0]))}"
+        raise ValueError(
+            f"series{which} must have two values that are seasonality = {seasonality} steps apart, got NaN"
+        )
+    scale = np.where(counted, errors, 0).sum(axis=0) / counts
+    return float(scale) if values.ndim == 1 else scale
 
 
 class MASE(Elementwise):
-    """mean(|y_true - y_pred|) / scale: below 1 it beats the naive forecast. Source: Hyndman and Koehler 2006.
+    """mean(|y_true - y_pred| / scale): below 1 it beats the naive forecast.
 
     Args:
-        scale: the naive forecast's mean absolute error on the training series, `losses.naive_scale(series, season)`.
+        scale: the naive forecast's mean absolute error on the training series, `naive_scale(series, seasonality)`: a
+            positive number, or one for each series along the last axis of y.
+        reduction: how the values of samples become one, as in every loss.
+        name: name of the loss.
+        dtype: None or "float32"; the loss is computed in the dtype of y_pred.
+
+    Raises:
+        ValueError: without a scale, which would make it the mean absolute error, or if it is not positive.
+
+    Example:
+        >>> from pyrnn import losses
+        >>> series = [1.0, 3.0, 2.0, 6.0]
+        >>> loss = losses.MASE(losses.naive_scale(series))
+        >>> round(loss([[5.0]], [[12.0]]), 6)
+        3.0
+
+    Source: Hyndman and Koehler 2006.
     """
 
     default_name = "mase"
 
-    @checked(scale=number(0, words="be positive, the naive forecast's error", open_ends="("))
+    @checked(scale=optional(numbers))
     def __init__(
         self,
-        scale: float = 1.0,
+        scale: Any = None,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
         super().__init__(reduction, name, dtype)
-        if not scale > 0:
-            raise ValueError(f"scale must be positive, the naive forecast's error, got {scale}")
-        self.scale = float(scale)
+        if scale is None:
+            raise ValueError(
+                "scale of MASE must be the naive forecast's error on the training series: "
+                "MASE(scale=pyrnn.losses.naive_scale(series, seasonality))"
+            )
+        scales = np.atleast_1d(np.asarray(scale, np.float64))
+        if scales.ndim != 1 or not scales.size:
+            raise ValueError(f"scale must be a number or a list with one per series, got shape {scales.shape}")
+        if not (scales > 0).all():
+            raise ValueError(f"scale must be positive, which it is not for a constant series, got {shown(scale)}")
+        self.scale = float(scale) if np.ndim(scale) == 0 else scales.tolist()
+        self._scales = scales
 
     def pairs(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
-        error, per_unit = y_pred - y_true, y_pred.dtype.type(1 / self.scale)
+        series = self._scales.size
+        if series > 1 and (y_pred.ndim < 2 or y_pred.shape[-1] != series):
+            raise ValueError(f"y_pred must have {series} series along its last axis, as scale has, got {y_pred.shape}")
+        error, per_unit = y_pred - y_true, (1 / self._scales).astype(y_pred.dtype)
         return np.abs(error) * per_unit, np.sign(error) * per_unit
 
     def get_config(self) -> dict[str, Any]:

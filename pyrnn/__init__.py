@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
+
+from pyrnn.explaining import Finder, missing
 
 if TYPE_CHECKING:
     from pyrnn.backend import get_num_threads, set_num_threads
@@ -66,6 +69,9 @@ __all__ = [
     "set_num_threads",
 ]
 
+if Finder not in sys.meta_path:
+    sys.meta_path.append(Finder)
+
 
 def __getattr__(name: str) -> Any:
     """Import names and submodules at first use."""
@@ -74,7 +80,7 @@ def __getattr__(name: str) -> Any:
     elif name in _SUBMODULES:
         value = importlib.import_module(f"pyrnn.{name}")
     else:
-        raise AttributeError(f"module 'pyrnn' has no attribute {name!r}")
+        raise missing(__name__, name)
     globals()[name] = value
     return value
 

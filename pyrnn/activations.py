@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn import backend
+from pyrnn.explaining import explain, missing
 from pyrnn.validation import lookup, shown
 
 Array = NDArray[Any]
@@ -70,7 +71,7 @@ globals().update(_REGISTRY)
 def __getattr__(name: str) -> Activation:
     if name in ALIASES:
         return _REGISTRY[ALIASES[name]]
-    raise AttributeError(f"module 'pyrnn.activations' has no attribute {name!r}")
+    raise missing(__name__, name)
 
 
 def get(identifier: object) -> Activation:
@@ -102,3 +103,6 @@ def serialize(activation: Activation) -> str:
 def deserialize(name: object) -> Activation:
     """The activation a saved file names."""
     return get(name)
+
+
+explain(__name__, attributes=False)

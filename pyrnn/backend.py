@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from pyrnn.arguments import checked, one_of, whole
+from pyrnn.explaining import explain
 from pyrnn.validation import shown, unknown_name
 
 if TYPE_CHECKING:
@@ -224,3 +225,4 @@ def _new_workspace() -> Workspace:
 
 
 use_backend(os.environ.get("PYRNN_BACKEND", "core"))
+explain(__name__, attributes=False)

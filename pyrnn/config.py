@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pyrnn.explaining import explain
+
 _FLOATS = ("float32", "float64")
 _floatx = "float32"
 
@@ -48,3 +50,6 @@ def enable_op_determinism() -> None:
 def is_op_determinism_enabled() -> bool:
     """True: see `enable_op_determinism`."""
     return True
+
+
+explain(__name__)

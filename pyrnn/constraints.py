@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pyrnn import registry
 from pyrnn.arguments import a_function, checked, configurable, either, list_of, number, optional, whole
 from pyrnn.data.batches import as_array
+from pyrnn.explaining import explain
 
 Array = NDArray[Any]
 EPSILON = 1e-7
@@ -118,3 +119,6 @@ def serialize(constraint: Callable[[Array], Array] | None) -> dict[str, Any] | N
     if constraint is None or isinstance(constraint, Constraint):
         return registry.serialize(constraint, "keras.constraints")
     return registry.describe_function(constraint)
+
+
+explain(__name__)

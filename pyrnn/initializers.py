@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pyrnn import registry, seeds
 from pyrnn.arguments import a_function, checked, configurable, either, number, numbers, optional, sizes
+from pyrnn.explaining import explain
 from pyrnn.validation import shown
 
 Array = NDArray[Any]
@@ -345,3 +346,6 @@ def serialize(initializer: Callable[..., Any] | None) -> dict[str, Any] | None:
     if initializer is None or isinstance(initializer, Initializer):
         return registry.serialize(initializer, "keras.initializers")
     return registry.describe_function(initializer)
+
+
+explain(__name__)

@@ -1,21 +1,24 @@
 """`python -m pyrnn.keras_shim script.py ...` runs a Keras script on pyrnn, its text untouched.
 
-Within that process `keras`, `tensorflow.keras` and `tf_keras` are pyrnn; a line on stderr says so. What Keras has and
-pyrnn has not fails at the line that uses it, with a sentence. `install()` does the same for a process of your own.
+Within that process `keras`, `tensorflow.keras` and `tf_keras` are pyrnn; a line on stderr says so. Names of Keras that
+pyrnn does not have fail at the line that uses them, with the reason and what to use instead (`pyrnn.absent`).
+`install()` does the same in a process of your own.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import runpy
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
 import pyrnn
+from pyrnn.explaining import explanation
 
 # The versions that scripts compare with.
 KERAS_VERSION, TENSORFLOW_VERSION = "3.15.1", "2.21.0"
@@ -27,21 +30,29 @@ MODULES = (
 )  # fmt: skip
 # Modules of Keras 2 that are parts of one module here.
 OLD_LAYERS = (
-    "convolutional", "core", "embeddings", "noise", "normalization", "pooling", "recurrent", "wrappers",
+    "advanced_activations", "attention", "convolutional", "convolutional_recurrent", "core", "cudnn_recurrent",
+    "embeddings", "local", "merge", "noise", "normalization", "pooling", "recurrent", "rnn", "wrappers",
 )  # fmt: skip
+OLD_UTILS = ("data_utils", "generic_utils", "io_utils", "layer_utils", "np_utils", "vis_utils")
 OLD_MODULES = {
     **{f"layers.{name}": "layers" for name in OLD_LAYERS},
-    "utils.np_utils": "utils",
-    "utils.data_utils": "utils",
+    **{f"utils.{name}": "utils" for name in OLD_UTILS},
+    **dict.fromkeys(("engine", "engine.base_layer", "engine.topology"), "layers"),
+    **dict.fromkeys(("engine.sequential", "engine.training"), "models"),
     "optimizers.legacy": "optimizers",
     "preprocessing.timeseries": "utils",
+}
+# What scripts use of `keras.backend`, by the module that has it here.
+BACKEND = {
+    "clear_session": "utils",
+    **dict.fromkeys(("backend", "epsilon", "floatx", "image_data_format", "set_floatx"), "config"),
 }
 
 
 class _Alias(ModuleType):
-    """A module whose names are looked up elsewhere, and refused with a sentence where they are not there."""
+    """A module that has these names, and for any other one those of `fallback` or an error that explains."""
 
-    def __init__(self, name: str, names: dict[str, Any], fallback: ModuleType | None = None) -> None:
+    def __init__(self, name: str, names: Mapping[str, Any], fallback: ModuleType | None = None) -> None:
         super().__init__(name)
         self.__path__: list[str] = []
         self.__dict__.update(names)
@@ -49,31 +60,28 @@ class _Alias(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         if self._fallback is not None and not name.startswith("__"):
-            try:
+            with contextlib.suppress(AttributeError):
                 return getattr(self._fallback, name)
-            except AttributeError:
-                pass
-        raise AttributeError(f"{self.__name__}.{name} has no counterpart in pyrnn (see docs/keras.md)")
+        raise AttributeError(_no_counterpart(f"{self.__name__}.{name}"))
 
 
 class _Refusing:
-    """Finds nothing below the mapped names, and says so."""
+    """The first finder: imports below Keras's names that are not mapped raise an error that explains."""
 
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+    @staticmethod
+    def find_spec(name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        """Find nothing, or raise."""
         if name.split(".")[0] in ("keras", "tf_keras", "tensorflow"):
-            raise ModuleNotFoundError(f"{name} has no counterpart in pyrnn (see docs/keras.md)", name=name)
+            raise ImportError(_no_counterpart(name), name=name)
         return None
 
 
-def _backend_module(name: str) -> _Alias:
-    """What scripts use of `keras.backend`: settings that are true here."""
-    from pyrnn import config
-    from pyrnn.naming import clear_session
-
-    functions: list[Callable[..., Any]] = [
-        clear_session, config.floatx, config.set_floatx, config.epsilon, config.image_data_format, config.backend,
-    ]  # fmt: skip
-    return _Alias(name, {function.__name__: function for function in functions})
+def _no_counterpart(path: str) -> str:
+    """One sentence for a name of Keras or TensorFlow that is not mapped, such as keras.layers.Conv2D."""
+    module, _, name = path.rpartition(".")
+    root = max((root for root in ROOTS if f"{module}.".startswith(f"{root}.")), key=len, default="")
+    owner = module.removeprefix(root).lstrip(".") or ("pyrnn" if root else "tensorflow")
+    return explanation(owner, name, module) or f"{path} has no counterpart in pyrnn (see docs/keras.md)"
 
 
 def install() -> list[str]:
@@ -86,12 +94,17 @@ def install() -> list[str]:
     if loaded:
         raise RuntimeError(f"{loaded[0]} is imported already: call pyrnn.keras_shim.install() before it")
     modules = {name: importlib.import_module(f"pyrnn.{name}") for name in MODULES}
-    modules |= {old: modules[new] for old, new in OLD_MODULES.items()}
+    for old, new in OLD_MODULES.items():
+        modules[old] = modules[new]
+        parent, _, name = old.rpartition(".")
+        if parent:
+            vars(modules[parent]).setdefault(name, modules[new])  # from keras.utils import np_utils
     tops: dict[str, _Alias] = {}
     for root in ROOTS:
         top = _Alias(root, {"__version__": KERAS_VERSION, "Sequential": pyrnn.Sequential, "Input": pyrnn.Input}, pyrnn)
         top.__dict__.update({name: module for name, module in modules.items() if "." not in name})
-        top.__dict__["backend"] = sys.modules[f"{root}.backend"] = _backend_module(f"{root}.backend")
+        backend = {name: getattr(modules[module], name) for name, module in BACKEND.items()}
+        top.__dict__["backend"] = sys.modules[f"{root}.backend"] = _Alias(f"{root}.backend", backend)
         tops[root] = sys.modules[root] = top
         for name, module in modules.items():
             sys.modules[f"{root}.{name}"] = module

@@ -15,6 +15,7 @@ from pyrnn import layers as layers_module
 from pyrnn import overriding, registry, shapes
 from pyrnn.arguments import a_model, checked, flag, whole
 from pyrnn.data.batches import as_float, is_float
+from pyrnn.explaining import explain
 from pyrnn.layers.base import Layer, Shape, dtype_config, standard_shape
 from pyrnn.layers.input import InputLayer
 from pyrnn.naming import auto_name
@@ -608,3 +609,6 @@ def clone_model(model: Sequential) -> Sequential:
 def _refuse_existing(filepath: str | os.PathLike[str], overwrite: bool) -> None:
     if not overwrite and os.path.exists(filepath):
         raise FileExistsError(f"{os.fspath(filepath)!r} already exists and overwrite is False")
+
+
+explain(__name__)

@@ -70,17 +70,6 @@ class OlderNames(Trainer):
         _refuse_workers(max_queue_size, workers, use_multiprocessing)
         return self.predict(generator, steps=steps, callbacks=callbacks, verbose=verbose)
 
-    def predict_classes(self, *arguments: Any, **options: Any) -> Any:
-        """Gone from Keras since 2.6; the message says what to write."""
-        raise AttributeError(
-            "predict_classes was removed from Keras: write model.predict(x).argmax(axis=-1) for softmax outputs, "
-            "(model.predict(x) > 0.5).astype('int32') for a sigmoid output"
-        )
-
-    def predict_proba(self, *arguments: Any, **options: Any) -> Any:
-        """Gone from Keras since 2.6; the message says what to write."""
-        raise AttributeError("predict_proba was removed from Keras: write model.predict(x)")
-
 
 def _refuse_workers(max_queue_size: int, workers: int, use_multiprocessing: bool) -> None:
     positive_int("max_queue_size", max_queue_size)

@@ -14,6 +14,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import NDArray
 
 from pyrnn import signals
+from pyrnn.explaining import WeightNames
 from pyrnn.validation import shown
 
 Array = NDArray[Any]
@@ -83,7 +84,7 @@ class Claim:
         self.broken = True
 
 
-class Weight(NDArrayOperatorsMixin):
+class Weight(NDArrayOperatorsMixin, WeightNames):
     """One named array of a layer, with its gradient.
 
     Operators and NumPy functions treat a weight as its array. `weight.assign(value)`, `weight[...] = value` and

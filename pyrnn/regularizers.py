@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pyrnn import overriding, registry
 from pyrnn.arguments import checked, configurable, optional
 from pyrnn.data.batches import as_array
+from pyrnn.explaining import explain
 from pyrnn.validation import shown
 
 Array = NDArray[Any]
@@ -175,3 +176,6 @@ deserialize = get
 def serialize(regularizer: Regularizer | None) -> dict[str, Any] | None:
     """Keras 3's description of a regularizer."""
     return registry.serialize(regularizer, "keras.regularizers")
+
+
+explain(__name__)

@@ -17,6 +17,7 @@ from pyrnn.data import Batch, Batches, as_array, as_batches, is_array
 from pyrnn.data.batches import ArrayBatches, RepeatedBatches, as_column, make_batch
 from pyrnn.data.class_weight import ClassWeight
 from pyrnn.data.sources import DEFAULT_BATCH_SIZE, IteratorBatches, StoredBatches
+from pyrnn.explaining import ModelNames
 from pyrnn.parameters import ParameterVector
 from pyrnn.resume import Run, all_layers
 from pyrnn.validation import positive_int, shown
@@ -25,7 +26,7 @@ Array = NDArray[Any]
 VERBOSITIES = ("auto", 0, 1, 2)
 
 
-class Trainer:
+class Trainer(ModelNames):
     """Gives a model its training; the model brings `forward_pass`, `backward_pass` and its parameters."""
 
     stop_training: bool

@@ -10,11 +10,25 @@ import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
+from pyrnn.explaining import explanation
+
 T = TypeVar("T")
 # Of one axis; no array of more fits into memory, and products of a few still fit into 64 bits.
 LARGEST_SIZE = 2**31 - 1
 _LONGEST_SHOWN = 80
 
+# Where the names of a kind are, for those that pyrnn does not have.
+MODULE_OF = {
+    "activation": "activations",
+    "constraint": "constraints",
+    "initializer": "initializers",
+    "layer": "layers",
+    "learning rate schedule": "optimizers.schedules",
+    "loss": "losses",
+    "metric": "metrics",
+    "optimizer": "optimizers",
+    "regularizer": "regularizers",
+}
 # What arguments were called in Keras 1 and 2.
 RENAMED = {
     "b_constraint": "bias_constraint", "b_regularizer": "bias_regularizer", "bias": "use_bias",
@@ -64,6 +78,9 @@ def did_you_mean(name: object, names: Iterable[str]) -> str:
 
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> str:
     """One sentence for a name that is not registered, with the closest known names."""
+    module = MODULE_OF.get(kind, "")
+    if text := explanation(module, str(name), f"pyrnn.{module}"):
+        return text
     names = sorted(known)
     hint = did_you_mean(name, names) or f"known: {', '.join(names)}"
     return f"unknown {kind} {shown(name)}; {hint}"

@@ -23,7 +23,18 @@ SOURCE = Path(__file__).parent.parent
 
 # Lower floors first; a module may import from its own floor and from those below it.
 FLOORS = [
-    {"arguments", "config", "overriding", "validation", "seeds", "signals", "registry", "naming"},
+    {
+        "absent",
+        "explaining",
+        "arguments",
+        "config",
+        "overriding",
+        "validation",
+        "seeds",
+        "signals",
+        "registry",
+        "naming",
+    },
     {"_core", "reference"},
     {"backend"},
     {
@@ -109,7 +120,7 @@ def public_things(module: str) -> Iterator[tuple[str, Any]]:
         if inspect.isclass(thing) or inspect.isfunction(thing):
             yield f"{module}.{name}", thing
         for member in vars(thing) if inspect.isclass(thing) else ():
-            part = getattr(thing, member)
+            part = getattr(thing, member, None)  # names of Keras that are absent raise
             if not member.startswith("_") and (inspect.isroutine(part) or isinstance(part, property)):
                 yield f"{module}.{name}.{member}", part
 

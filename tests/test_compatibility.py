@@ -112,12 +112,6 @@ def test_arguments_of_older_keras_versions(call: Any, words: str) -> None:
         call()
 
 
-@pytest.mark.parametrize("name", ["predict_classes", "predict_proba"])
-def test_methods_that_keras_gave_up(name: str) -> None:
-    with pytest.raises(AttributeError, match=rf"{name} was removed from Keras: write model\.predict"):
-        getattr(pyrnn.Sequential(), name)(np.ones((1, 2)))
-
-
 @pytest.mark.parametrize("rankdir", ["TB", "LR"])
 def test_a_picture(rankdir: str, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="plot_model draws with an optional package")

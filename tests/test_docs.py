@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import keras_table
 import pytest
 
-from pyrnn import cli
+from pyrnn import cli, explaining
 
 SOURCE = Path(__file__).parent.parent
 FOLDERS = ("benchmarks", "csrc", "docs", "examples", "tests")
@@ -118,6 +119,13 @@ def test_every_session_is_described() -> None:
     described = text_of(SOURCE / "docs/reliability.md")
     assert len(SESSIONS) >= 8
     assert [name for name in SESSIONS if f"`nox -s {name}`" not in described] == []
+
+
+def test_the_list_of_keras_says_what_the_errors_say() -> None:
+    page = keras_table.PAGE.read_text(encoding="utf-8")
+    assert keras_table.written(page) == page, "run python tests/keras_table.py"
+    owners = {owner for owner, _ in keras_table.sections(page)} | set(keras_table.OBJECTS) | {"tensorflow"}
+    assert owners >= set(explaining.ABSENT)
 
 
 def test_names_in_the_list_of_keras_are_here() -> None:

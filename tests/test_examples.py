@@ -90,9 +90,28 @@ def test_a_keras_script_runs_untouched(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("from keras.applications import ResNet50", "keras.applications has no counterpart in pyrnn"),
-        ("import tensorflow as tf; tf.reduce_mean([1])", "tensorflow.reduce_mean has no counterpart in pyrnn"),
-        ("import keras; keras.Model", "keras.Model has no counterpart in pyrnn"),
+        (
+            "from keras.applications import ResNet50",
+            "keras has no applications: they are models of images; use Keras for them",
+        ),
+        (
+            "import tensorflow as tf; tf.reduce_mean([1])",
+            "tensorflow has no reduce_mean: pyrnn stands in for tensorflow.keras only; use NumPy",
+        ),
+        ("import keras; keras.Model", "AttributeError: keras has no Model: models are Sequential"),
+        ("from tensorflow.keras import Model", "ImportError: tensorflow.keras has no Model: models are Sequential"),
+        ("from keras.layers import CuDNNLSTM", "ImportError: pyrnn.layers has no CuDNNLSTM: it ran on GPUs"),
+        ("import tensorflow.keras.applications.vgg16", "ImportError: tensorflow.keras has no applications: they are"),
+        (
+            "from tensorflow.keras.preprocessing.image import load_img",
+            "ImportError: tensorflow.keras.preprocessing has no",
+        ),
+        ("import keras.backend as K; K.sum([1])", "AttributeError: keras.backend has no sum: losses, metrics and"),
+        (
+            "import keras; keras.nothing",
+            "AttributeError: keras.nothing has no counterpart in pyrnn (see docs/keras.md)",
+        ),
+        ("import tensorflow.data", "ImportError: tensorflow has no data: batches come from arrays"),
     ],
 )
 def test_what_is_not_here_is_named(tmp_path: Path, line: str, words: str) -> None:
@@ -100,6 +119,24 @@ def test_what_is_not_here_is_named(tmp_path: Path, line: str, words: str) -> Non
     script.write_text(line)
     result = run_shim(script)
     assert result.returncode == 1 and words in result.stderr.splitlines()[-1]
+
+
+OLD_SCRIPT = """
+from keras.layers.advanced_activations import LeakyReLU
+from keras.engine.topology import Layer
+from keras.utils import np_utils
+from keras.optimizers import legacy
+import keras
+print(LeakyReLU.__name__, Layer.__name__, np_utils.to_categorical([1]).tolist(), legacy.Adam.__name__,
+      keras.utils.np_utils.to_categorical is np_utils.to_categorical, keras.backend.epsilon())
+"""
+
+
+def test_modules_of_keras_2(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(OLD_SCRIPT)
+    result = run_shim(script)
+    assert result.stdout.split() == ["LeakyReLU", "Layer", "[[0.0,", "1.0]]", "Adam", "True", "1e-07"], result.stderr
 
 
 def test_no_script_is_refused() -> None:

@@ -12,6 +12,7 @@ from pyrnn.callbacks.progress import ProgbarLogger
 from pyrnn.callbacks.reporting import CSVLogger, RemoteMonitor
 from pyrnn.callbacks.stopping import EarlyStopping, TerminateOnNaN
 from pyrnn.callbacks.tensorboard import TensorBoard
+from pyrnn.explaining import explain
 
 __all__ = [
     "BackupAndRestore",
@@ -30,3 +31,6 @@ __all__ = [
     "TensorBoard",
     "TerminateOnNaN",
 ]
+
+
+explain(__name__)

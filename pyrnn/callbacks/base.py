@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pyrnn.arguments import checked
+from pyrnn.explaining import CallbackNames
 from pyrnn.validation import unexpected_arguments
 
 Logs = dict[str, Any]
 Hook = Callable[..., Any]
 
 
-class Callback:
+class Callback(CallbackNames):
     """Base of all callbacks; `model` and `params` are set before training. Hooks and their order are Keras's.
 
     What a callback remembers from one hook to another is kept by `BackupAndRestore` if its class names the fields in

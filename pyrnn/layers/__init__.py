@@ -7,6 +7,7 @@ from typing import Any
 
 from pyrnn import registry
 from pyrnn.arguments import checked, configurable
+from pyrnn.explaining import explain
 from pyrnn.layers.activations import ELU, LeakyReLU, PReLU, ReLU, Softmax
 from pyrnn.layers.base import Layer
 from pyrnn.layers.batch_normalization import BatchNormalization
@@ -180,3 +181,6 @@ def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | N
         known = kind._known_arguments() if kind.__name__ in REGISTRY else settings.keys()
         layer: Layer = registry.from_description(kind, settings, known)
         return layer
+
+
+explain(__name__)

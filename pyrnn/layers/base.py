@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pyrnn import config, constraints, initializers, overriding, regularizers
 from pyrnn.arguments import checked, flag
 from pyrnn.data.batches import as_array, as_float
+from pyrnn.explaining import LayerNames
 from pyrnn.layers import attributes, custom
 from pyrnn.naming import auto_name
 from pyrnn.parameters import Structure, Weight, assign_all, values_for
@@ -93,7 +94,7 @@ def dropout_scale(rng: np.random.Generator, shape: Sequence[int], rate: float, d
     return scale
 
 
-class Layer:
+class Layer(LayerNames):
     """Base of all layers, a user's own too.
 
     A custom layer defines `build(input_shape)` (its weights, by `add_weight`), `forward` and `backward`, in NumPy;

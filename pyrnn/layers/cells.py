@@ -13,6 +13,7 @@ import numpy as np
 
 from pyrnn.arguments import checked
 from pyrnn.data.batches import as_float
+from pyrnn.explaining import CellNames
 from pyrnn.layers import custom
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.recurrent import GRU, LSTM, SimpleRNN
@@ -32,7 +33,7 @@ _OF_THE_SEQUENCE = (
 )
 
 
-class Cell(Layer):
+class Cell(Layer, CellNames):
     """One time step of a recurrent layer: `cell(x, states) -> (output, states)`, x (batch, features)."""
 
     axes = ("batch", "features")

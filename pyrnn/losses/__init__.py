@@ -11,6 +11,7 @@ import numpy as np
 from pyrnn import registry
 from pyrnn.arguments import checked, configurable, optional
 from pyrnn.data.batches import as_array
+from pyrnn.explaining import explain
 from pyrnn.losses.base import EPSILON, REDUCTIONS, Array, Elementwise, Loss, match_ranks, same_rank
 from pyrnn.losses.classification import (
     BinaryCrossentropy,
@@ -87,6 +88,8 @@ FUNCTIONS: dict[str, Any] = {
     for name in [*(cls.default_name for cls in CLASSES if cls is not Huber), "huber", "kullback_leibler_divergence"]
 }
 FUNCTIONS["huber_loss"] = FUNCTIONS["huber"]
+FUNCTIONS |= {name: FUNCTIONS[NAMES[name].default_name] for name in
+              ("mse", "MSE", "mae", "MAE", "mape", "MAPE", "msle", "MSLE", "kld", "KLD", "logcosh")}  # fmt: skip
 globals().update(FUNCTIONS)
 
 __all__ = [
@@ -163,3 +166,6 @@ def deserialize(name: Any, custom_objects: Mapping[str, Any] | None = None) -> L
 def serialize(loss: Loss | None) -> dict[str, Any] | None:
     """Keras 3's description of a loss."""
     return loss.describe() if isinstance(loss, FunctionLoss) else registry.serialize(loss, "keras.losses")
+
+
+explain(__name__)

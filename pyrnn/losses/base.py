@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pyrnn import overriding, registry
 from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array
+from pyrnn.explaining import LossNames
 from pyrnn.validation import shown
 
 Array = NDArray[Any]
@@ -92,7 +93,7 @@ def with_classes(values: Array, name: str = "y_pred") -> Array:
     return values
 
 
-class Loss(registry.Configurable):
+class Loss(registry.Configurable, LossNames):
     """Base of all: `elements` gives the value of each sample and its derivative by y_pred."""
 
     default_name = "loss"

@@ -7,6 +7,7 @@ from typing import Any
 
 from pyrnn import losses, registry
 from pyrnn.arguments import checked, configurable, optional
+from pyrnn.explaining import explain
 from pyrnn.metrics.accuracy import (
     Accuracy,
     BinaryAccuracy,
@@ -259,3 +260,6 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
 def serialize(metric: Metric | None) -> dict[str, Any] | None:
     """Keras 3's description of a metric."""
     return registry.serialize(metric, "keras.metrics")
+
+
+explain(__name__)

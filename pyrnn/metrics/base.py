@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pyrnn import losses, overriding, registry
 from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array
+from pyrnn.explaining import MetricNames
 from pyrnn.losses.base import fitted, match_ranks
 from pyrnn.metrics.functions import described
 from pyrnn.metrics.variables import FieldVariable, Variable
@@ -22,7 +23,7 @@ Array = NDArray[Any]
 EPSILON = 1e-7
 
 
-class Metric(registry.Configurable):
+class Metric(registry.Configurable, MetricNames):
     """Base of all: `update_state` for each batch, `result` at any time, `reset_state` between epochs.
 
     A metric of your own makes its state by `add_variable` and defines `update_state` and `result`, as in Keras. A

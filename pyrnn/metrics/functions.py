@@ -140,7 +140,8 @@ OF_LOSSES: dict[str, Callable[..., Any]] = {
         "binary_crossentropy", "binary_focal_crossentropy", "categorical_crossentropy",
         "categorical_focal_crossentropy", "categorical_hinge", "hinge", "huber", "kl_divergence", "log_cosh",
         "mean_absolute_error", "mean_absolute_percentage_error", "mean_squared_error",
-        "mean_squared_logarithmic_error", "poisson", "sparse_categorical_crossentropy", "squared_hinge",
+        "mean_squared_logarithmic_error", "poisson", "sparse_categorical_crossentropy", "squared_hinge", "mse", "MSE",
+        "mae", "MAE", "mape", "MAPE", "msle", "MSLE", "kld", "KLD", "logcosh", "kullback_leibler_divergence",
     )
 }  # fmt: skip
 # What a file may name without its reader giving it: a metric may be any loss's function.

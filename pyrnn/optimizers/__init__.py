@@ -7,6 +7,7 @@ from typing import Any
 
 from pyrnn import registry
 from pyrnn.arguments import checked, configurable, mapping
+from pyrnn.explaining import explain
 from pyrnn.optimizers import schedules
 from pyrnn.optimizers.adafactor import Adafactor
 from pyrnn.optimizers.adagrad import Adadelta, Adagrad
@@ -88,3 +89,6 @@ def serialize(optimizer: Optimizer) -> dict[str, Any]:
     config = registry.serialize(optimizer, "keras.optimizers")
     assert config is not None
     return config
+
+
+explain(__name__)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pyrnn import overriding, registry, signals
 from pyrnn.arguments import checked, takes
+from pyrnn.explaining import OptimizerNames
 from pyrnn.optimizers import schedules
 from pyrnn.optimizers.rates import LearningRate
 from pyrnn.optimizers.schedules import LearningRateSchedule
@@ -30,7 +31,7 @@ OLD_ARGUMENTS = {
 }
 
 
-class Optimizer(registry.Configurable):
+class Optimizer(registry.Configurable, OptimizerNames):
     """Base of all optimizers: works in place on a model's flat vector of weights.
 
     Args:

@@ -14,6 +14,7 @@ import numpy as np
 
 from pyrnn import registry
 from pyrnn.arguments import checked, configurable, data, mapping
+from pyrnn.explaining import explain
 
 Float = np.float32
 ONE, HALF, PI = Float(1), Float(0.5), Float(math.pi)
@@ -269,3 +270,6 @@ def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | N
         schedule = registry.get("learning rate schedule", dict(config), NAMES, LearningRateSchedule)
     assert schedule is not None
     return schedule
+
+
+explain(__name__)

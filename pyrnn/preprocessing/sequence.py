@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pyrnn.arguments import checked, whole
 from pyrnn.data import PyDataset
+from pyrnn.explaining import explain
 from pyrnn.seeds import generator
 from pyrnn.validation import described, positive_int, shown
 
@@ -224,3 +225,6 @@ def _as_json(name: str, value: Any) -> str:
         return json.dumps(plain)
     except TypeError:
         raise TypeError(f"{name} must be an array or a list of numbers to be written as JSON") from None
+
+
+explain(__name__)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pyrnn import arguments
 from pyrnn.arguments import checked, function_of, whole
+from pyrnn.explaining import explain
 from pyrnn.validation import described, shown
 
 FILTERS = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'
@@ -273,3 +274,6 @@ def tokenizer_from_json(json_string: str) -> Tokenizer:
     tokenizer.index_word = {int(number): word for number, word in learnt["index_word"].items()}
     tokenizer.word_index = learnt["word_index"]
     return tokenizer
+
+
+explain(__name__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pyrnn.explaining import explain
 from pyrnn.registry import (
     CustomObjectScope,
     custom_object_scope,
@@ -25,3 +26,6 @@ __all__ = [
     "save_model",
     "save_weights",
 ]
+
+
+explain(__name__)

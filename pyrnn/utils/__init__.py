@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from pyrnn.data import PyDataset, split_dataset, timeseries_dataset_from_array
+from pyrnn.explaining import explain, missing
 from pyrnn.naming import clear_session
 from pyrnn.preprocessing.sequence import pad_sequences
 from pyrnn.registry import (
@@ -50,4 +51,7 @@ def __getattr__(name: str) -> Any:
     """`plot_model` lives above the models, so it is imported at first use."""
     if name == "plot_model":
         return importlib.import_module("pyrnn.summary").plot_model
-    raise AttributeError(f"module 'pyrnn.utils' has no attribute {name!r}")
+    raise missing(__name__, name)
+
+
+explain(__name__, attributes=False)

@@ -174,6 +174,9 @@ def current_backend() -> str:
 def set_num_threads(count: int) -> None:
     """Let the core use ``count`` threads (1 to 256); results keep the same bits at any count.
 
+    The threads are created by the next call that has work for them. If the system allows fewer (a limit on memory or
+    on processes), those share the work, and :func:`get_num_threads` returns how many there are.
+
     Raises:
         TypeError: if ``count`` is no integer.
         ValueError: if it is out of range.

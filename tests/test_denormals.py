@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import ctypes
 import platform
+import signal
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -164,6 +168,47 @@ def test_the_mode_of_the_caller_stays(name: str, given: int, threads: None, own_
     assert after() == usual | given
     with ThreadPoolExecutor(1) as pool:  # any thread of Python's
         assert pool.submit(after).result() == usual | given
+
+
+@contextmanager
+def handled(handler: Callable[[], object]) -> Iterator[None]:
+    """A signal 20 ms from now, and until then nothing but the kernel: the handler runs in the middle of it."""
+    before = signal.signal(signal.SIGALRM, lambda *_: handler())
+    signal.setitimer(signal.ITIMER_REAL, 0.02)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.skipif(not HAS_MODE, reason="reads the mode where glibc has it on x86-64")
+def test_a_signal_handler_has_the_mode_of_the_caller(threads: None, own_mode: None) -> None:
+    """So have the threads it starts. Layers that it calls count subnormal numbers as 0, as everywhere."""
+    modes: list[int] = []
+    expected = rnn(np.zeros((B, T, F), np.float32))[0]
+
+    def handler() -> None:
+        modes.append(mode())
+        thread = threading.Thread(target=lambda: modes.append(mode()))
+        thread.start()
+        thread.join()
+        assert np.array_equal(rnn(np.full((B, T, F), SUBNORMAL))[0], expected)
+        modes.append(mode())
+
+    def work() -> float:
+        start = time.monotonic()
+        _core.rnn_forward("simple_rnn", x, kernel, recurrent, None, training=False, workspace=workspace, **options)
+        return time.monotonic() - start
+
+    # Some tenths of a second: the core looks for signals every 50 ms.
+    x, kernel, recurrent = numbers(32, 6000, 1), numbers(1, 256), numbers(256, 256)
+    workspace, options = _core.Workspace(), {**OPTIONS, "recurrent_activation": None}
+    usual = mode()
+    with handled(handler):
+        taken = work()
+    assert modes == [usual, usual, usual]
+    assert taken > 0.07, "the kernel ended before it looked for signals"
 
 
 @pytest.mark.parametrize("name", FLUSHED)

@@ -76,6 +76,47 @@ def test_a_model_goes_on_after_an_interrupt() -> None:
     assert np.isfinite(model.train_on_batch(X[:, :50], y))
 
 
+@pytest.mark.usefixtures("any_thread_count")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_step_of_an_optimizer_runs_to_its_end(threads: int) -> None:
+    """Of so many weights that a step takes longer than the core waits between two looks for signals. They are the
+    gradients, too, to save memory."""
+    backend.set_num_threads(threads)
+    weights, velocity = np.ones(48_000_000, np.float32), np.zeros(48_000_000, np.float32)
+    with interrupted_after(0.02):
+        while True:
+            before = weights[0]
+            backend.rmsprop_step(
+                weights, weights, velocity, None, None, learning_rate=0.01, rho=0.9, momentum_rate=0.0, epsilon=1e-7
+            )
+    assert weights[0] < before or weights[0] < 1
+    for vector in (weights, velocity):
+        assert vector.min() == vector.max() == vector[0]
+
+
+@pytest.mark.usefixtures("any_thread_count")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_handler_uses_the_layer_that_it_interrupts(threads: int) -> None:
+    """It gets whole results, and so does what it interrupted, whose threads are at work."""
+    backend.set_num_threads(threads)
+    layer, x = layers.SimpleRNN(UNITS), X.reshape(2 * BATCH, -1, 1)
+    short, expected = layer(X[:, :50]).tobytes(), layer(x).tobytes()
+    calls: list[bool] = []
+
+    def handler(*_: Any) -> None:
+        backend.set_num_threads(threads)
+        calls.append(layer(X[:, :50]).tobytes() == short)
+
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.03)
+        assert layer(x).tobytes() == expected
+        assert calls == [True]
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
 @pytest.mark.parametrize("what", ["fit", "evaluate", "predict"])
 def test_the_terminal_is_left_clean(
     what: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

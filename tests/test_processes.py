@@ -190,6 +190,129 @@ def test_threads_follow_the_quota_of_the_control_group(name: str, tmp_path: Path
     assert _core.usable_cores(str(tmp_path)) == (len(os.sched_getaffinity(0)) if expected is None else expected)
 
 
+WITHIN_LIMITS = """
+import resource, sys
+import numpy as np
+from pyrnn import _core, get_num_threads, set_num_threads
+
+x, kernel, recurrent = (np.random.default_rng(0).normal(size=size).astype(np.float32) / 8
+                        for size in ((256, 9, 8), (8, 256), (64, 256)))
+options = dict(activation="tanh", recurrent_activation="sigmoid", initial_state=None, mask=None, input_scale=None,
+               state_scale=None, go_backwards=False, return_sequences=True, zero_output_for_mask=False,
+               checkpoint_steps=None, training=False, workspace=_core.Workspace(), version=1)
+run = lambda: _core.rnn_forward("lstm", x, kernel, recurrent, None, **options)[0].tobytes()
+set_num_threads(1)
+expected = run()
+LIMIT
+set_num_threads(64)
+try:
+    same = all(run() == expected for _ in range(3))
+    workers = len(__import__("os").listdir("/proc/self/task")) - 1
+    print(same, get_num_threads() - workers, workers)
+except MemoryError:
+    print("no memory")
+"""
+
+
+def run_within(limit: str, environment: dict[str, str]) -> list[str]:
+    """What 64 threads come to under a limit: whether the bits are the same, the caller's thread, the workers."""
+    code = WITHIN_LIMITS.replace("LIMIT", limit)
+    command = [sys.executable, "-c", code]
+    return (
+        subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, timeout=60).stdout.decode().split()
+    )
+
+
+@pytest.mark.skipif("libasan" in os.environ.get("LD_PRELOAD", ""), reason="AddressSanitizer reserves terabytes")
+@pytest.mark.parametrize("megabytes", [0, 1, 9, 20, 50, 200, 400, 9000])
+def test_threads_that_find_no_memory(megabytes: int, uncounted: dict[str, str]) -> None:
+    """The threads there are do the work, and are reported. The pool's constructor used to wait for them for ever."""
+    limit = f"""
+size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize() + ({megabytes} << 20)
+resource.setrlimit(resource.RLIMIT_AS, (size, size))"""
+    found = run_within(limit, uncounted)
+    if found != ["no", "memory"]:
+        assert found[:2] == ["True", "1"]
+        assert int(found[2]) == 63 if megabytes == 9000 else int(found[2]) <= megabytes // 8
+
+
+NOBODY = 2**31 - 3  # a user without processes, for root is above limits
+
+
+@pytest.mark.parametrize("processes", [1, 2, 7])
+def test_threads_above_the_limit_on_processes(processes: int, uncounted: dict[str, str]) -> None:
+    become = f"import os; os.setuid({NOBODY}) if os.getuid() == 0 else None\n"
+    limit = f"{become}resource.setrlimit(resource.RLIMIT_NPROC, ({processes}, {processes}))"
+    same, caller, workers = run_within(limit, uncounted)
+    assert (same, caller) == ("True", "1")
+    assert int(workers) == processes - 1 if os.getuid() == 0 else int(workers) < processes
+
+
+@pytest.mark.threads
+@pytest.mark.usefixtures("any_thread_count")
+def test_the_number_of_threads_is_what_was_set_last() -> None:
+    model = make_model()
+    expected = model.predict(X, verbose=0).tobytes()
+    with ThreadPoolExecutor(2) as pool:
+        calls = pool.submit(lambda: [model(X).tobytes() for _ in range(200)])
+        for count in (1, 5, 2, 64, 3) * 5:
+            backend.set_num_threads(count)
+            assert backend.get_num_threads() == count
+            assert model(X).tobytes() == expected
+        assert set(calls.result()) == {expected}
+
+
+ENDING = """
+import os, random, sys, threading, time
+import numpy as np
+from pyrnn import _core, layers
+from pyrnn.models import Sequential
+
+x, y = np.random.default_rng(0).normal(size=(64, 30, 4)).astype(np.float32), np.zeros((64, 1), np.float32)
+
+def made():
+    stack = [layers.LSTM(24, return_sequences=True), layers.GRU(8), layers.Dense(1)]
+    model = Sequential([layers.Input((None, 4)), *stack])
+    model.compile("adam", "mse")
+    return model
+
+def train(model):
+    model.fit(x, y, epochs=3, verbose=0, batch_size=16)
+
+def predict(model):
+    model.predict(x, verbose=0)
+
+def step(stream):
+    stream.step(x[:, 0])
+
+def pool(_):
+    _core.pool1d_forward(x, mode="max", pool_size=2, strides=1, padding="valid")
+    _core.activation_forward(x, "tanh")
+
+def repeat(work, argument):
+    while True:
+        work(argument)
+
+stream = _core.Stream32(64, 4)
+stream.add_dense(np.ones((4, 9), np.float32), None, "tanh")
+work = [(train, made()), (predict, made()), (step, stream), (step, stream), (pool, None)]
+for child in range(50):
+    if os.fork() == 0:
+        for each in work:
+            threading.Thread(target=repeat, args=each, daemon=True).start()
+        time.sleep(random.Random(child).random() * 0.05)
+        break
+    print(os.waitstatus_to_exitcode(os.wait()[1]))
+"""
+
+
+def test_a_daemon_thread_in_the_core_does_not_hold_up_the_exit(uncounted: dict[str, str]) -> None:
+    """Fifty processes that end while daemon threads train, predict and stream. They used to abort."""
+    command = [sys.executable, "-W", "ignore", "-c", ENDING]
+    result = subprocess.run(command, env=uncounted, check=True, capture_output=True, timeout=120)
+    assert result.stdout.decode().split() == ["0"] * 50, result.stderr.decode()[-2000:]
+
+
 @pytest.mark.skipif(not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="this Python has a GIL")
 def test_the_core_leaves_the_gil_off() -> None:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHON_GIL"}

@@ -10,6 +10,11 @@
 #include <string>
 
 #include "../runtime/operations.hpp"
+#include "gil.hpp"
+#include "made.hpp"
+
+template <>
+class pybind11::detail::type_caster<pyrnn::Workspace> : public pyrnn::MadeCaster<pyrnn::Workspace> {};
 
 namespace pyrnn {
 

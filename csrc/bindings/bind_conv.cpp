@@ -83,7 +83,7 @@ py::tuple forward(const Conv<T>& p, const Shape& out, bool training, Workspace& 
     py::array_t<T> y(out), z(keep_z ? out : Shape{0});
     T *y_data = data_of(y), *z_data = keep_z ? data_of(z) : nullptr;
     {
-        py::gil_scoped_release release;
+        const WithoutGil release;
         Borrowed ws(workspace);
         conv_forward(p, y_data, z_data, *ws);
     }
@@ -108,7 +108,7 @@ py::object backward(const Conv<T>& p, const Shape& out, const Shape& in, const S
     py::array_t<T> dx(need_dx ? in : Shape{0});
     T* dx_data = need_dx ? data_of(dx) : nullptr;
     {
-        py::gil_scoped_release release;
+        const WithoutGil release;
         Borrowed ws(workspace);
         conv_backward(p, y, z, dy_data, dw, db, dx_data, *ws);
     }
@@ -137,9 +137,10 @@ py::object pool_forward(const py::array& x, const Pool& p) {
     const T* x_data = pointer<T>(x, "x", shape_of(x), "(batch, time, channels)");
     py::array_t<T> y(Shape{p.batch, p.out_steps, p.channels});
     T* y_data = data_of(y);
-    py::gil_scoped_release release;
-    kernels<T>().pool_forward(p, x_data, y_data);
-    py::gil_scoped_acquire acquire;
+    {
+        const WithoutGil release;
+        kernels<T>().pool_forward(p, x_data, y_data);
+    }
     return y;
 }
 
@@ -149,10 +150,11 @@ py::object pool_backward(const py::array& x, const py::object& dy, const Pool& p
     const T* dy_data = pointer<T>(dy, "dy", {p.batch, p.out_steps, p.channels}, "(batch, out_time, channels)");
     py::array_t<T> dx(shape_of(x));
     T* dx_data = data_of(dx);
-    py::gil_scoped_release release;
-    std::fill(dx_data, dx_data + p.batch * p.steps * p.channels, T(0));
-    kernels<T>().pool_backward(p, x_data, dy_data, dx_data);
-    py::gil_scoped_acquire acquire;
+    {
+        const WithoutGil release;
+        std::fill(dx_data, dx_data + p.batch * p.steps * p.channels, T(0));
+        kernels<T>().pool_backward(p, x_data, dy_data, dx_data);
+    }
     return dx;
 }
 

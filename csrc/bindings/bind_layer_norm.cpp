@@ -21,7 +21,7 @@ py::object forward(const py::array& x, const py::object& gamma, const py::object
     T *const out = data_of(y), *const kept = training ? data_of(normal) : nullptr;
     T* const factors = training ? data_of(factor) : nullptr;
     {
-        py::gil_scoped_release release;
+        const WithoutGil release;
         layer_norm_forward(p, in, out, kept, factors);
     }
     if (!training) return py::make_tuple(y, py::tuple());
@@ -42,7 +42,7 @@ py::object backward(const py::array& dy, const py::object& normal, const py::obj
     py::array_t<T> dx(need_dx ? shape : Shape{0});
     T* const out = need_dx ? data_of(dx) : nullptr;
     {
-        py::gil_scoped_release release;
+        const WithoutGil release;
         layer_norm_backward(p, in, kept, factors, out, by_gamma, by_beta);
     }
     return need_dx ? py::object(dx) : py::object(py::none());

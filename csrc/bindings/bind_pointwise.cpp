@@ -5,7 +5,6 @@
 #include <numeric>
 #include <vector>
 
-#include "../runtime/denormals.hpp"
 #include "../runtime/dispatch.hpp"
 #include "../runtime/parallel.hpp"
 #include "arrays.hpp"
@@ -60,7 +59,7 @@ py::object activation_forward(const py::array& x, const std::string& name) {
     const Rows rows = rows_of(x);
     T* out = data_of(y);
     {
-        py::gil_scoped_release release;
+        const WithoutGil release;
         kernels<T>().activate(kind, in, rows.length, out, rows.length, rows.count, rows.length);
     }
     return y;
@@ -78,17 +77,19 @@ py::object activation_backward(const py::array& x, const py::object& y, const py
     T* d = data_of(dx);
     const Rows rows = rows_of(x);
     {
-        py::gil_scoped_release release;
+        const WithoutGil release;
         kernels<T>().activate_backward(kind, out, z, rows.length, g, rows.length, d, rows.length, rows.count, rows.length);
     }
     return dx;
 }
 
-// Calls step(first, count) for all of n numbers, in pieces whose size does not depend on the number of threads.
+// Calls step(first, count) for all of n numbers, in pieces whose size does not depend on the number of threads. To the end: an
+// optimizer's step that a signal stopped halfway would leave some weights new and others old.
 constexpr Index kPiece = Index{1} << 15;
 template <class F>
 void in_pieces(Index n, F step) {
-    parallel_for((n + kPiece - 1) / kPiece, [&](Index i) { step(i * kPiece, n - i * kPiece < kPiece ? n - i * kPiece : kPiece); });
+    parallel_for_to_the_end((n + kPiece - 1) / kPiece,
+                            [&](Index i) { step(i * kPiece, n - i * kPiece < kPiece ? n - i * kPiece : kPiece); });
 }
 
 template <class T>
@@ -101,7 +102,7 @@ py::tuple squared_error(const py::array& y_true, const py::object& y_pred) {
     T* const d = data_of(gradient);
     std::vector<double> sums(static_cast<std::size_t>((n + kPiece - 1) / kPiece));
     {
-        py::gil_scoped_release release;
+        const WithoutGil release;
         in_pieces(n, [&](Index first, Index count) {
             sums[static_cast<std::size_t>(first / kPiece)] = kernels<T>().squared_error(y + first, p + first, d + first, count, T(2 * share));
         });
@@ -119,7 +120,6 @@ template <class F>
 void on_weights(const py::object& weights, F f) {
     const py::array w = array_of(weights, "weights");
     require_rank(w, 1, "weights", "(N,)");
-    const FlushSubnormals flush;
     is_double(w, "weights") ? f(w, double{}) : f(w, float{});
 }
 
@@ -157,7 +157,7 @@ py::object gather(const py::array& source, const py::object& indices) {
     py::array_t<T> out(shape);
     T* to = data_of(out);
     {
-        py::gil_scoped_release release;
+        const WithoutGil release;
         constexpr Index kTaskBytes = Index{1} << 17;
         const Index task = kTaskBytes / (length * static_cast<Index>(sizeof(T)) + 1) + 1;
         parallel_for((rows.count + task - 1) / task, [&](Index part) {
@@ -177,7 +177,7 @@ void scatter(const py::array& target, const py::object& indices, const py::objec
     const Index length = row_length(shape), all = shape[0] * length;
     shape[0] = rows.count;
     const T* from = pointer<T>(source, "source", shape, "(indices, ...)");
-    py::gil_scoped_release release;
+    const WithoutGil release;
     std::memset(to, 0, static_cast<std::size_t>(all) * sizeof(T));
     for (Index i = 0; i < rows.count; ++i, from += length) {
         T* row = to + rows.at[i] * length;

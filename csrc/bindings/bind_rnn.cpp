@@ -172,7 +172,7 @@ py::tuple forward(const Rnn<T>& p, bool training, Workspace& workspace) {
     const py::object final_state = new_array(one, true, final_data, workspace);
     const py::object final_carry = new_array(one, cell.states == 2, carry_data, workspace);
     {
-        py::gil_scoped_release release;
+        const WithoutGil release;
         Borrowed ws(workspace);
         rnn_forward(p, kept, output_data, final_data, carry_data, *ws);
     }
@@ -221,7 +221,7 @@ py::tuple backward(const Rnn<T>& p, const py::tuple& saved, const py::object& d_
     const py::object d_initial = new_array(one, begins, g.d_initial_state, workspace);
     const py::object d_carry = new_array(one, begins && cell.states == 2, g.d_initial_carry, workspace);
     {
-        py::gil_scoped_release release;
+        const WithoutGil release;
         Borrowed ws(workspace);
         rnn_backward(p, kept, g, *ws);
     }

@@ -11,8 +11,8 @@ namespace {
 // From so many rows on a step takes long enough to let other Python threads run meanwhile.
 constexpr Index kLongRows = 64;
 
-// Of a stream that two Python threads call: the second one waits, without the GIL, since the first may want it back. The
-// same thread may come again, out of what Python runs when an array is made (a finalizer). Where a call keeps the GIL to its
+// Of a stream that two Python threads call: the second one waits, without the GIL, since the first may want it back, and takes the
+// lock only once it has the GIL: a thread that does not get that any more (gil.hpp) must not hold it. The same thread may come again, out of what Python runs when an array is made (a finalizer). Where a call keeps the GIL to its
 // end that is its turn, and the lock is not needed.
 #if defined(Py_GIL_DISABLED)
 constexpr bool kHasGil = false;
@@ -24,9 +24,13 @@ public:
     explicit Turn(std::recursive_mutex& mutex, bool is_needed = true) {
         if (!is_needed) return;
         lock_ = std::unique_lock<std::recursive_mutex>(mutex, std::try_to_lock);
-        if (lock_.owns_lock()) return;
-        py::gil_scoped_release release;
-        lock_.lock();
+        while (!lock_.owns_lock()) {
+            {
+                const WithoutGil release;
+                const std::lock_guard<std::recursive_mutex> wait(mutex);
+            }
+            lock_.try_lock();
+        }
     }
 
 private:
@@ -84,12 +88,18 @@ public:
     py::object step(const py::object& x) {
         py::array held;  // keeps what was converted
         const T* in = input(x, held);
-        const Turn turn(mutex_, !kHasGil || stream_.batch() >= kLongRows || !output_);
-        if (!output_) start();
-        if (stream_.batch() >= kLongRows) {
-            py::gil_scoped_release release;
-            stream_.step(in);
-        } else {
+        const bool is_long = stream_.batch() >= kLongRows;
+        {
+            const Turn turn(mutex_, !kHasGil || !output_);
+            if (!output_) start();
+            if (!is_long) {
+                stream_.step(in);
+                return output_;
+            }
+        }
+        {
+            const WithoutGil release;
+            const std::lock_guard<std::recursive_mutex> lock(mutex_);
             stream_.step(in);
         }
         return output_;
@@ -180,6 +190,15 @@ private:
     Index features_;
     py::object output_;
 };
+
+}  // namespace
+}  // namespace pyrnn
+
+template <class T>
+class pybind11::detail::type_caster<pyrnn::StreamOf<T>> : public pyrnn::MadeCaster<pyrnn::StreamOf<T>> {};
+
+namespace pyrnn {
+namespace {
 
 template <class T>
 void bind(py::module_& m, const char* name) {

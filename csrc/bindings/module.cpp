@@ -1,5 +1,8 @@
 // The extension module pyrnn._core: what it exports and the facts about this build.
+#include <pthread.h>
+
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
@@ -62,6 +65,22 @@ double read_bandwidth(Index bytes) {
     return best;
 }
 
+// Python runs its signal handlers in its main thread alone, so other threads need not ask for the GIL.
+std::atomic<unsigned long> main_thread{0};
+
+void watch_signals() {
+    main_thread = py::module_::import("threading").attr("main_thread")().attr("ident").cast<unsigned long>();
+    // A thread that forks is the main thread of the child.
+    pthread_atfork(nullptr, nullptr, [] { main_thread = PyThread_get_thread_ident(); });
+    set_signal_check([]() noexcept {
+        if (PyThread_get_thread_ident() != main_thread) return false;
+        const PyGILState_STATE state = PyGILState_Ensure();
+        const bool is_told_to_stop = PyErr_CheckSignals() != 0;
+        PyGILState_Release(state);
+        return is_told_to_stop;
+    });
+}
+
 }  // namespace
 }  // namespace pyrnn
 
@@ -72,10 +91,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     choose_table();
     m.doc() = "The compiled core of pyrnn; signatures and shapes stand in _core.pyi.";
     py::class_<Workspace>(m, "Workspace").def(py::init<>());
-    set_signal_check([] {
-        py::gil_scoped_acquire acquire;
-        return PyErr_CheckSignals() != 0;
-    });
+    watch_signals();
     py::register_exception_translator([](std::exception_ptr error) {
         try {
             if (error) std::rethrow_exception(error);
@@ -89,7 +105,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     bind_stream(m);
     m.def("set_num_threads", [](int count) {
         require_positive(count, "num_threads");
-        py::gil_scoped_release release;
+        const WithoutGil release;
         set_num_threads(std::min(count, 256));
     }, py::arg("count"));
     m.def("get_num_threads", &num_threads);
@@ -107,6 +123,6 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
         return "GCC " __VERSION__;
 #endif
     });
-    m.def("read_bandwidth", &read_bandwidth, py::arg("bytes"), py::call_guard<py::gil_scoped_release>());
-    m.def("fma_peak", &fma_peak, py::arg("dtype"), py::call_guard<py::gil_scoped_release>());
+    m.def("read_bandwidth", &read_bandwidth, py::arg("bytes"), py::call_guard<WithoutGil>());
+    m.def("fma_peak", &fma_peak, py::arg("dtype"), py::call_guard<WithoutGil>());
 }

@@ -1,4 +1,5 @@
-// Subnormal numbers count as 0 while this lives (docs/decisions/0001-subnormal-numbers.md).
+// The control register of the floating-point unit, which says whether subnormal numbers count as 0
+// (docs/decisions/0001-subnormal-numbers.md). Each thread has its own; a new thread starts with its creator's.
 #pragma once
 
 #if defined(__x86_64__)
@@ -9,33 +10,43 @@
 
 namespace pyrnn {
 
-class FlushSubnormals {
-public:
-    FlushSubnormals(const FlushSubnormals&) = delete;
-    FlushSubnormals& operator=(const FlushSubnormals&) = delete;
 #if defined(__x86_64__)
-    FlushSubnormals() : saved_(_mm_getcsr()) {
-        constexpr unsigned kFlushToZero = 0x8000, kDenormalsAreZero = 0x0040;
-        _mm_setcsr(saved_ | kFlushToZero | kDenormalsAreZero);
-    }
-    ~FlushSubnormals() { _mm_setcsr(saved_); }
-
-private:
-    unsigned saved_;
+using FloatMode = unsigned;
+constexpr FloatMode kFlushToZero = 0x8000, kDenormalsAreZero = 0x0040, kFlushing = kFlushToZero | kDenormalsAreZero;
+inline FloatMode float_mode() { return _mm_getcsr(); }
+inline void set_float_mode(FloatMode mode) { _mm_setcsr(mode); }
 #elif defined(__aarch64__)
-    FlushSubnormals() {
-        constexpr std::uint64_t kFlushToZero = std::uint64_t{1} << 24;
-        asm volatile("mrs %0, fpcr" : "=r"(saved_));
-        asm volatile("msr fpcr, %0" : : "r"(saved_ | kFlushToZero));
-    }
-    ~FlushSubnormals() { asm volatile("msr fpcr, %0" : : "r"(saved_)); }
+using FloatMode = std::uint64_t;
+constexpr FloatMode kFlushing = FloatMode{1} << 24;
+inline FloatMode float_mode() {
+    FloatMode mode;
+    asm volatile("mrs %0, fpcr" : "=r"(mode));
+    return mode;
+}
+inline void set_float_mode(FloatMode mode) { asm volatile("msr fpcr, %0" : : "r"(mode)); }
+#else
+using FloatMode = unsigned;
+constexpr FloatMode kFlushing = 0;
+inline FloatMode float_mode() { return 0; }
+inline void set_float_mode(FloatMode) {}
+#endif
+
+// This mode while it lives, then the one from before.
+class WithFloatMode {
+public:
+    explicit WithFloatMode(FloatMode mode) : saved_(float_mode()) { set_float_mode(mode); }
+    WithFloatMode(const WithFloatMode&) = delete;
+    WithFloatMode& operator=(const WithFloatMode&) = delete;
+    ~WithFloatMode() { set_float_mode(saved_); }
 
 private:
-    std::uint64_t saved_;
-#else
-    FlushSubnormals() = default;
-    ~FlushSubnormals() {}
-#endif
+    FloatMode saved_;
+};
+
+// Subnormal numbers count as 0 while this lives.
+class FlushSubnormals : WithFloatMode {
+public:
+    FlushSubnormals() : WithFloatMode(float_mode() | kFlushing) {}
 };
 
 }  // namespace pyrnn

@@ -12,7 +12,10 @@
 #include <cstdlib>
 #include <ctime>
 #include <exception>
+#include <memory>
 #include <mutex>
+#include <new>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -23,12 +26,17 @@ constexpr int kMaxThreads = 256;
 // How long an idle worker spins before it sleeps: longer than the gap between two operations of a training step.
 constexpr auto kSpin = std::chrono::microseconds(50);
 
-bool (*signal_check)() = nullptr;
+bool (*signal_check)() noexcept = nullptr;
+
+class Watch;
+thread_local Watch* watch = nullptr;  // of the parallel_for whose task this thread is running
+thread_local bool is_caller = false;
 
 // One for each parallel_for that is no part of another: whether its caller was told to stop, which only the caller's thread
 // checks, or a task failed (memory ran out); then the tasks that are left are not begun.
 class Watch {
 public:
+    explicit Watch(bool checks_signals) : checks_signals_(checks_signals) {}
     bool stopped() const { return stopped_.load(std::memory_order_relaxed); }
     void fail(std::exception_ptr error) {
         std::lock_guard<std::mutex> lock(mutex_);
@@ -41,10 +49,15 @@ public:
     }
     void check() {
         constexpr long kMilliseconds = 50;
+        if (!checks_signals_ || !signal_check) return;
         const long now = milliseconds();
         if (now - last_ < kMilliseconds) return;
         last_ = now;
-        if (signal_check && signal_check()) stopped_.store(true, std::memory_order_relaxed);
+        // A handler is any code: it may start threads, which inherit the mode, and come back here for another parallel_for.
+        const WithFloatMode caller(mode_);
+        watch = nullptr, is_caller = false;
+        if (signal_check()) stopped_.store(true, std::memory_order_relaxed);
+        watch = this, is_caller = true;
     }
 
 private:
@@ -57,21 +70,28 @@ private:
 #endif
         return static_cast<long>(now.tv_sec) * 1000 + now.tv_nsec / 1000000;
     }
+    const bool checks_signals_;
+    const FloatMode mode_ = float_mode();
     std::atomic<bool> stopped_{false};
     std::mutex mutex_;
     std::exception_ptr error_;
     long last_ = milliseconds();
 };
-thread_local Watch* watch = nullptr;  // of the parallel_for whose task this thread is running
-thread_local bool is_caller = false;
 
 // Each thread, the caller being the first, begins with its own share of the tasks and then helps the others: what a layer's
 // forward left in a core's cache is there for its backward.
 class ThreadPool {
 public:
-    explicit ThreadPool(int workers) : shares_(static_cast<std::size_t>(workers) + 1) {
-        for (int i = 1; i <= workers; ++i) threads_.emplace_back([this, i] { work(static_cast<std::size_t>(i)); });
+    // Of `wanted` threads, the caller among them, as many as the system allows.
+    explicit ThreadPool(int wanted) : shares_(std::make_unique<Share[]>(static_cast<std::size_t>(wanted))) {
+        threads_.reserve(static_cast<std::size_t>(wanted) - 1);
+        while (size() < wanted && add_worker()) {
+        }
+        share_count_ = threads_.size() + 1;
     }
+    ThreadPool(const ThreadPool&) = delete;
+    ThreadPool& operator=(const ThreadPool&) = delete;
+    int size() const { return static_cast<int>(threads_.size()) + 1; }
     ~ThreadPool() {
         {
             std::lock_guard<std::mutex> lock(mutex_);
@@ -86,7 +106,7 @@ public:
             std::lock_guard<std::mutex> lock(mutex_);
             task_ = &task;
             watch_ = watch;
-            const Index shares = static_cast<Index>(shares_.size());
+            const Index shares = static_cast<Index>(share_count_);
             for (Index i = 0; i < shares; ++i) {
                 Share& share = shares_[static_cast<std::size_t>(i)];
                 share.next.store(count * i / shares);
@@ -105,10 +125,21 @@ private:
         std::atomic<Index> next{0};
         Index end = 0;
     };
+    // False where there is a limit on processes, or no room for a stack.
+    bool add_worker() {
+        try {
+            threads_.emplace_back([this, own = threads_.size() + 1] { work(own); });
+            return true;
+        } catch (const std::system_error&) {
+            return false;
+        } catch (const std::bad_alloc&) {
+            return false;
+        }
+    }
     void take(std::size_t own) {
         const FlushSubnormals flush;
-        for (std::size_t k = 0; k < shares_.size(); ++k) {
-            Share& share = shares_[(own + k) % shares_.size()];
+        for (std::size_t k = 0; k < share_count_; ++k) {
+            Share& share = shares_[(own + k) % share_count_];
             try {
                 for (Index i; (i = share.next.fetch_add(1)) < share.end && !interrupted();) (*task_)(i);
             } catch (...) {
@@ -135,7 +166,8 @@ private:
         }
     }
 
-    std::vector<Share> shares_;
+    std::unique_ptr<Share[]> shares_;
+    std::size_t share_count_ = 0;
     std::vector<std::thread> threads_;
     std::mutex mutex_;
     std::condition_variable wake_;
@@ -154,13 +186,32 @@ int from_environment(const char* name) {
     return end != text && *end == '\0' && value >= 1 && value <= kMaxThreads ? static_cast<int>(value) : 0;
 }
 
-std::mutex* guard = new std::mutex;  // replaced in a forked child, where the old one may be held by nobody
+std::atomic<bool> pool_in_use{false};  // whoever sets it may touch the pool
 ThreadPool* pool = nullptr;
 std::atomic<int> threads{0};
 
-void forget_after_fork() {  // the child has none of the parent's workers: leak them, start anew at the next call
-    guard = new std::mutex;
+class Claim {
+public:
+    Claim() : holds_(!pool_in_use.exchange(true, std::memory_order_acquire)) {}
+    Claim(const Claim&) = delete;
+    Claim& operator=(const Claim&) = delete;
+    ~Claim() {
+        if (holds_) pool_in_use.store(false, std::memory_order_release);
+    }
+    bool holds() const { return holds_; }
+
+private:
+    bool holds_;
+};
+
+void drop_pool() {
+    delete pool;
     pool = nullptr;
+}
+
+void forget_after_fork() {  // the child has none of the parent's workers: leak them, start anew at the next call
+    pool = nullptr;
+    pool_in_use.store(false);
 }
 
 }  // namespace
@@ -177,10 +228,9 @@ int num_threads() {
 }
 
 void set_num_threads(int count) {
-    std::lock_guard<std::mutex> lock(*guard);
-    delete pool;
-    pool = nullptr;
     threads.store(count);
+    const Claim claim;
+    if (claim.holds()) drop_pool();  // else whoever uses it does, or the next call
 }
 
 bool interrupted() {
@@ -189,32 +239,33 @@ bool interrupted() {
     return watch->stopped();
 }
 
-void set_signal_check(bool (*check)()) { signal_check = check; }
+void set_signal_check(bool (*check)() noexcept) { signal_check = check; }
 
 namespace {
 
 void run_in_turn(Index count, const std::function<void(Index)>& task) {
+    const FlushSubnormals flush;
     for (Index i = 0; i < count && !interrupted(); ++i) task(i);
 }
 
 void run_tasks(Index count, const std::function<void(Index)>& task) {
-    static const int registered = pthread_atfork(nullptr, nullptr, forget_after_fork);
-    (void)registered;
-    const int wanted = num_threads();
-    std::unique_lock<std::mutex> lock(*guard, std::defer_lock);
-    if (count < 2 || wanted < 2 || !lock.try_lock()) {
-        const FlushSubnormals flush;
-        return run_in_turn(count, task);
+    static const bool survives_fork = pthread_atfork(nullptr, nullptr, forget_after_fork) == 0;
+    int wanted = num_threads();
+    if (count < 2 || wanted < 2 || !survives_fork) return run_in_turn(count, task);
+    const Claim claim;
+    if (!claim.holds()) return run_in_turn(count, task);
+    if (pool && pool->size() != wanted) drop_pool();
+    if (!pool) {
+        pool = new ThreadPool(wanted);
+        threads.compare_exchange_strong(wanted, pool->size());
     }
-    if (!pool) pool = new ThreadPool(wanted - 1);
     pool->run(count, task);
+    if (pool->size() != threads.load()) drop_pool();
 }
 
-}  // namespace
-
-void parallel_for(Index count, const std::function<void(Index)>& task) {
+void run_watched(Index count, const std::function<void(Index)>& task, bool checks_signals) {
     if (watch) return run_in_turn(count, task);  // a part of another, whose caller throws
-    Watch own;
+    Watch own(checks_signals);
     watch = &own, is_caller = true;
     try {
         run_tasks(count, task);
@@ -224,5 +275,10 @@ void parallel_for(Index count, const std::function<void(Index)>& task) {
     watch = nullptr, is_caller = false;
     own.raise();
 }
+
+}  // namespace
+
+void parallel_for(Index count, const std::function<void(Index)>& task) { run_watched(count, task, true); }
+void parallel_for_to_the_end(Index count, const std::function<void(Index)>& task) { run_watched(count, task, false); }
 
 }  // namespace pyrnn

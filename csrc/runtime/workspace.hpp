@@ -1,10 +1,10 @@
 // Memory that a layer keeps from call to call: scratch by role, and packed weights with the version they were made from.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
-#include <mutex>
 
 #include "recycler.hpp"
 
@@ -67,7 +67,8 @@ public:
         sizes_[pack] = bytes;
         return memory;
     }
-    std::mutex& mutex() { return mutex_; }
+    bool claim() { return !in_use_.exchange(true, std::memory_order_acquire); }
+    void release() { in_use_.store(false, std::memory_order_release); }
     // For the arrays that a call returns; they may outlive the workspace.
     const std::shared_ptr<Recycler>& recycler() const { return recycler_; }
 
@@ -76,23 +77,25 @@ private:
     Buffer packs_[kPacks];
     std::int64_t versions_[kPacks];
     Index sizes_[kPacks] = {};
-    std::mutex mutex_;
+    std::atomic<bool> in_use_{false};
     std::shared_ptr<Recycler> recycler_ = std::make_shared<Recycler>();
 };
 
-// The workspace for one call: the layer's own, or a new one while another thread is using that.
+// The workspace for one call: the layer's own, or a new one while that is in use, be it by another thread or by the call that
+// a signal handler has interrupted.
 class Borrowed {
 public:
-    explicit Borrowed(Workspace& own) : lock_(own.mutex(), std::try_to_lock) {
-        if (!lock_.owns_lock()) spare_ = std::make_unique<Workspace>();
-        used_ = spare_ ? spare_.get() : &own;
+    explicit Borrowed(Workspace& own) : spare_(own.claim() ? nullptr : std::make_unique<Workspace>()), used_(spare_ ? *spare_ : own) {}
+    Borrowed(const Borrowed&) = delete;
+    Borrowed& operator=(const Borrowed&) = delete;
+    ~Borrowed() {
+        if (!spare_) used_.release();
     }
-    Workspace& operator*() const { return *used_; }
+    Workspace& operator*() const { return used_; }
 
 private:
-    std::unique_lock<std::mutex> lock_;
     std::unique_ptr<Workspace> spare_;
-    Workspace* used_;
+    Workspace& used_;
 };
 
 }  // namespace pyrnn

@@ -76,6 +76,48 @@ def test_a_wrong_kind_is_no_runtime_error() -> None:
         _core.dense_forward(x, w, None, version=2**70, **options)
 
 
+STREAM_CALLS: dict[str, tuple[Any, ...]] = {
+    "step": (np.ones((1, 2), np.float32),), "states": (), "set_states": ([],), "reset": ([0],),
+    "add_activation": ("tanh",), "add_dense": (np.ones((2, 2), np.float32), None, "tanh"),
+    "add_layer_norm": (None, None, 1e-3),
+    "add_recurrent": ("simple_rnn", W := np.ones((2, 2), np.float32), W, None, "tanh", None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STREAM_CALLS)
+@pytest.mark.parametrize("kind", [_core.Stream32, _core.Stream64])
+def test_a_stream_that_no_constructor_has_seen(kind: Any, name: str) -> None:
+    """`__new__` without `__init__`, or with one that failed, used to read memory that held anything."""
+    stream = kind.__new__(kind)
+    for _ in range(2):
+        with pytest.raises(TypeError, match=r"Stream.*__init__\(\) must be called"):
+            getattr(stream, name)(*STREAM_CALLS[name])
+        with pytest.raises(ValueError, match="batch must be at least 1"):
+            stream.__init__(0, 1)
+    stream.__init__(1, 2)
+    stream.add_activation("linear")
+    stream.__init__(5, 7)  # a second time it does nothing
+    assert stream.step([[1, 2]]).tolist() == [[1.0, 2.0]]
+
+
+def test_a_workspace_that_no_constructor_has_seen() -> None:
+    workspace, x = _core.Workspace.__new__(_core.Workspace), np.ones((2, 2), np.float32)
+    options: dict[str, Any] = {"activation": "tanh", "training": False, "version": None}
+    with pytest.raises(TypeError, match=r"Workspace.*__init__\(\) must be called"):
+        _core.dense_forward(x, x, None, workspace=workspace, **options)
+    workspace.__init__()  # type: ignore[misc]
+    assert _core.dense_forward(x, x, None, workspace=workspace, **options)[0].shape == (2, 2)
+
+
+def test_no_class_of_the_core_lacks_the_check() -> None:
+    """A new one belongs into the tests above."""
+    assert {name for name in vars(_core) if isinstance(getattr(_core, name), type)} == {
+        "Stream32",
+        "Stream64",
+        "Workspace",
+    }
+
+
 def test_sizes_do_not_overflow() -> None:
     with pytest.raises(ValueError, match="batch must be at most"):
         _core.Stream32(2**62, 4)

@@ -1,0 +1,32 @@
+// Work without the GIL.
+#pragma once
+
+#include <pybind11/pybind11.h>
+#include <unistd.h>
+
+namespace pyrnn {
+
+// Takes the GIL again, or never returns. While the interpreter ends no thread but the one that ends it may have the GIL: CPython
+// hangs the others (from 3.14 on) or unwinds their stacks (pthread_exit), through destructors, which may not be left that way: the
+// process would abort. Here such a thread waits for the end of the process. It must hold no lock that others may wait for.
+inline void take_gil_back(PyThreadState* state) {
+    try {
+        PyEval_RestoreThread(state);
+    } catch (...) {
+        for (;;) pause();
+    }
+}
+
+// py::gil_scoped_release for threads that may outlive the interpreter.
+class WithoutGil {
+public:
+    WithoutGil() : state_(PyEval_SaveThread()) {}
+    WithoutGil(const WithoutGil&) = delete;
+    WithoutGil& operator=(const WithoutGil&) = delete;
+    ~WithoutGil() { take_gil_back(state_); }
+
+private:
+    PyThreadState* state_;
+};
+
+}  // namespace pyrnn

@@ -422,7 +422,7 @@ class Sequential(OlderNames):
         """
         if not self.built:
             raise ValueError("the model must be built before it can be streamed: give it an input shape")
-        return Stream(self._layers, self.input_shape[-1], batch_size, self.dtype, on_nan)
+        return Stream(self._layers, self.input_shape, batch_size, self.dtype, on_nan)
 
     @checked()
     def __call__(self, x: Any, training: bool = False) -> Array:

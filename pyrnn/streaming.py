@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn import backend
+from pyrnn.arguments import LARGEST_COUNT, whole
 from pyrnn.data.batches import as_array, as_float
 from pyrnn.layers import Layer
+from pyrnn.layers.base import Shape
+from pyrnn.stages import Builder
 from pyrnn.validation import positive_int, shown
 
 Array = NDArray[Any]
+_number_of_row = whole(-LARGEST_COUNT, LARGEST_COUNT)
 
 
 class Stream:
     """A stack of layers with the weights that it has now; made by `model.stream(batch_size, on_nan)`.
 
-    `step(x)` takes the next time step of every row, x (batch, features), or (features,) where batch is 1, and returns
-    the model's output for it, (batch, units), which equals `predict` on all steps so far, to rounding. The array
-    returned is the stream's own: it is read-only and the next step overwrites it.
+    `step(x)` takes the next time step of every row and returns the model's output for it, (batch, units), which equals
+    `predict` on all steps so far, to rounding. x has shape (batch, features), or (features,) where batch is 1; for a
+    model that begins with an `Embedding`, ids of shape (batch,), or one id where batch is 1. The array returned is the
+    stream's own: it is read-only, and the next step may overwrite it.
+
+    Recurrent layers, Dense, Embedding, Masking, causal Conv1D, and all layers that treat each step by itself can be
+    streamed: activations, normalizations over features (BatchNormalization by its moving moments), Rescaling, dropout
+    and noise (which do nothing), TimeDistributed around any layer. Masks hold the states of their rows as in `predict`.
+    A custom layer sets `per_step = True` in its class if its `forward` treats each step by itself.
 
     A reading that is NaN or infinite would stay in the states until `reset`. `on_nan` says what happens to it:
 
@@ -30,7 +40,8 @@ class Stream:
     - "hold": the last finite reading of the same row and feature takes its place; without one, `step` raises.
 
     Raises:
-        ValueError: if a layer needs more than the present step (Conv1D, pooling, Bidirectional, go_backwards, masks).
+        ValueError: if the model has no time axis, or a layer needs more than the steps so far (Bidirectional,
+            go_backwards, pooling, convolutions that are not causal) or changes their number.
 
     Example:
         >>> import numpy as np
@@ -45,43 +56,90 @@ class Stream:
         >>> y = stream.step(x[:, 0]).copy()
         >>> bool(np.isfinite(stream.step([1.0, np.nan, 1.0])).all())
         True
+
+    A model of characters, which begins with ids:
+
+        >>> model = Sequential([layers.Embedding(30, 8, input_length=5), layers.GRU(16), layers.Dense(30, "softmax")])
+        >>> model.stream().step(7).shape
+        (1, 30)
     """
 
     step: Callable[[Any], Array]
 
     def __init__(
-        self, layers: Iterable[Layer], features: int, batch_size: int, dtype: str, on_nan: str = "pass"
+        self, layers: Sequence[Layer], input_shape: Shape, batch_size: int, dtype: str, on_nan: str = "pass"
     ) -> None:
         self.batch_size = positive_int("batch_size", batch_size)
         self.dtype = dtype
-        kind = backend.Stream32 if dtype == "float32" else backend.Stream64
-        self._core = kind(self.batch_size, features)
+        self._reads_ids = bool(layers) and layers[0].reads_ids
+        if len(input_shape) < (2 if self._reads_ids else 3):
+            raise ValueError(
+                f"stream() needs a model of sequences, with a time axis, got one for inputs of shape {input_shape}: "
+                "use predict_on_batch"
+            )
+        self._shape = input_shape[2:]
+        if None in self._shape:
+            raise ValueError(f"stream() needs a model whose features are known, got one for inputs of {input_shape}")
+        builder = Builder(self.batch_size, self._shape, dtype)
         for layer in layers:
-            layer.stream_into(self._core)
+            builder.add(layer)
+        self._stages, self._stateful = builder.stages, builder.stateful
+        self._lock = threading.RLock()  # threads that share a stream take turns
         self._holds = on_nan == "hold"
         self._held: Array | None = None  # the last readings, (batch, features); NaN where there is none yet
-        self.step = self._core.step if on_nan == "pass" else self._finite_step
+        core = builder.only_core()
+        self._run = self._run_stages if core is None else core.step
+        self.step = self._run if on_nan == "pass" else self._finite_step
+
+    def _run_stages(self, x: Any) -> Array:
+        given = self._converted(x)
+        with self._lock:
+            y, mask = given, None
+            for stage in self._stages:
+                y, mask = stage(y, mask)
+        if y is given:
+            y = y.copy()
+        y.flags.writeable = False
+        return y
+
+    def _converted(self, x: Any) -> Array:
+        """x as an array (batch, ...) of the model's dtype, or of ids.
+
+        Raises:
+            TypeError, ValueError: if it holds no numbers or has another shape.
+        """
+        array = as_array("x", x) if self._reads_ids else as_float("x", x, self.dtype)
+        if array.dtype.kind == "b":
+            raise TypeError(f"x must hold ids, got dtype {array.dtype}")
+        shape = (self.batch_size, *self._shape)
+        if array.shape == shape:
+            return array
+        if self.batch_size == 1 and array.shape == self._shape:
+            return array[None]
+        axes = {0: "(batch,)", 1: "(batch, features)"}.get(len(self._shape), "(batch, ...)")
+        raise ValueError(f"x must have shape {axes} = {shape}, got {array.shape}")
 
     def _finite_step(self, x: Any) -> Array:
         """`step` for readings that must be finite."""
-        x = as_float("x", x, self.dtype)
-        finite = np.isfinite(x)
+        array = self._converted(x)
+        finite = np.isfinite(array)
         if not finite.all():
-            x = self._without_gaps(x, finite)
-        y: Array = self._core.step(x)
+            array = self._without_gaps(array, finite, array.ndim - np.ndim(x))
+        y = self._run(array)
         if self._holds:
-            self._held = x.reshape(self.batch_size, -1).copy()
+            self._held = np.array(array, "float64" if self._reads_ids else self.dtype)
         return y
 
-    def _without_gaps(self, x: Array, finite: Array) -> Array:
-        if self._holds and self._held is not None and self._held.size == x.size:
-            x = np.where(finite, x, self._held.reshape(x.shape))
+    def _without_gaps(self, x: Array, finite: Array, added_axes: int) -> Array:
+        if self._holds and self._held is not None:
+            x = np.where(finite, x, self._held)
             finite = np.isfinite(x)
         if finite.all():
             return x
-        at = [int(each) for each in np.argwhere(~finite)[0]]
+        place = tuple(int(each) for each in np.argwhere(~finite)[0])
+        at = list(place[added_axes:])
         words = ", and no earlier reading is there to hold" if self._holds else ""
-        raise ValueError(f"x must be finite, got {x[tuple(at)]} at {at}{words}; the states are as they were")
+        raise ValueError(f"x must be finite, got {x[place]} at {at}{words}; the states are as they were")
 
     def reset(self, rows: Any = None) -> None:
         """Zero the states of all rows, or of the rows of these numbers (a number or several).
@@ -94,20 +152,39 @@ class Stream:
         numbers = np.atleast_1d(as_array("rows", rows))
         if numbers.ndim != 1 or (numbers.size and numbers.dtype.kind not in "iu"):
             raise TypeError(f"rows must be a number of a row or a list of them, got {shown(rows)}")
-        self._core.reset([int(row) for row in numbers])
-        if self._held is not None:
-            self._held[numbers] = np.nan
+        for row in numbers:
+            _number_of_row("rows", row)
+            if not 0 <= row < self.batch_size:
+                raise IndexError(f"rows must lie in 0..{self.batch_size - 1}, got {row}")
+        with self._lock:
+            for part in self._stateful:
+                part.reset([int(row) for row in numbers])
+            if self._held is not None:
+                self._held[numbers] = np.nan
 
     @property
     def state(self) -> list[Array]:
-        """Copies of the states, (batch, units) each, in the order of the layers: h, and c after it for an LSTM.
+        """Copies of the states in the order of the layers.
 
-        Assigning a list of the same shapes sets them.
+        A recurrent layer has h (batch, units), and c after it for an LSTM; a causal convolution the last inputs that
+        its kernel reaches back to, (batch, steps, channels). Assigning a list of the same shapes sets them.
         """
-        return list(self._core.states())
+        with self._lock:
+            return [state for part in self._stateful for state in part.states()]
 
     @state.setter
-    def state(self, states: Iterable[Any]) -> None:
+    def state(self, states: Any) -> None:
         if not isinstance(states, list | tuple | np.ndarray):
             raise TypeError(f"state must be a list of arrays, got {shown(states)}")
-        self._core.set_states([as_float("state", state, self.dtype) for state in states])
+        arrays = [as_float("state", state, self.dtype) for state in states]
+        with self._lock:
+            shapes = [[state.shape for state in part.states()] for part in self._stateful]
+            count = sum(map(len, shapes))
+            if len(arrays) != count:
+                raise ValueError(f"state must hold {count} array(s), got {len(arrays)}")
+            for array, shape in zip(arrays, (shape for each in shapes for shape in each), strict=True):
+                if array.shape != shape:
+                    raise ValueError(f"state must have shape (batch, units) = {shape}, got {array.shape}")
+            for part, own in zip(self._stateful, shapes, strict=True):
+                part.set_states(arrays[: len(own)])
+                del arrays[: len(own)]

@@ -30,6 +30,7 @@ class Elementwise(Layer):
     """A function of each value; by the core where it has the function with these parameters."""
 
     supports_masking = True
+    per_step = True
 
     @property
     def _core(self) -> str | None:
@@ -59,9 +60,10 @@ class Elementwise(Layer):
 
     def stream_into(self, stream: Any) -> None:
         core = self._core
-        if core is None:
-            super().stream_into(stream)
-        stream.add_activation(core)
+        if core is None or len(stream.shape) != 1:
+            stream.add_step(self)
+        else:
+            stream.add_activation(core)
 
 
 class ReLU(Elementwise):
@@ -167,6 +169,7 @@ class PReLU(AxisLayer):
     """
 
     supports_masking = True
+    per_step = True
     alpha: Weight
 
     @checked()
@@ -213,6 +216,11 @@ class PReLU(AxisLayer):
         # 0 at 0, as in Keras, for which this is relu(x) - alpha * relu(-x).
         return np.where(x > 0, dy, dy * self.alpha.array * (x < 0))
 
+    def stream_into(self, stream: Any) -> None:
+        if stream.time_axis in self._positions:
+            raise self._not_streamed("it has slopes of its own for each step: give shared_axes=[1]")
+        stream.add_step(self)
+
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
@@ -230,6 +238,7 @@ class Softmax(Layer):
     """
 
     supports_masking = True
+    per_step = True
 
     @checked()
     def __init__(self, axis: Any = -1, **kwargs: Any) -> None:
@@ -277,9 +286,14 @@ class Softmax(Layer):
         return dx if mask is None else np.where(mask, dx, dx.dtype.type(0))
 
     def stream_into(self, stream: Any) -> None:
-        if self.axis not in (-1, [-1]):
-            super().stream_into(stream)
-        stream.add_activation("softmax")
+        assert self.build_shape is not None
+        places = positions(axis_list(self.axis), self.build_shape)
+        if stream.time_axis in places or stream.masked:
+            raise self._not_streamed("it goes along time" if stream.time_axis in places else "a mask reaches it")
+        if places == (stream.rank - 1,) and len(stream.shape) == 1:
+            stream.add_activation("softmax")
+        else:
+            stream.add_step(self)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "axis": self.axis}

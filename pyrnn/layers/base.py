@@ -126,6 +126,10 @@ class Layer(LayerNames):
     makes_mask: bool = False
     # Whether x is word numbers (batch, time), without a features axis.
     reads_ids: ClassVar[bool] = False
+    # Whether forward treats each step of x (batch, time, ...) by itself, so that a stream may call it step by step.
+    per_step: ClassVar[bool] = False
+    # Why a layer that is not per_step cannot be streamed.
+    not_streamed: ClassVar[str] = "set per_step = True in its class if forward treats each step by itself"
     # What a subclass may not define, with what to write instead.
     never_called: ClassVar[Mapping[str, str]] = custom.NEVER_CALLED
     # What forward(training=True) leaves for backward.
@@ -346,12 +350,17 @@ class Layer(LayerNames):
         return {name: value for name, value in vars(self).items() if name != "_saved"}
 
     def stream_into(self, stream: Any) -> None:
-        """Add what this layer does at one time step to a stream (`pyrnn.streaming`).
+        """Add what this layer does at one time step to a stream (`pyrnn.stages.Builder`).
 
         Raises:
-            ValueError: if it needs more than the present step.
+            ValueError: if it needs more than the steps so far.
         """
-        raise ValueError(f"layer {self.name!r} ({type(self).__name__}) cannot run one time step at a time")
+        if not self.per_step:
+            raise self._not_streamed(self.not_streamed)
+        stream.add_step(self)
+
+    def _not_streamed(self, why: str) -> ValueError:
+        return ValueError(f"layer {self.name!r} ({type(self).__name__}) cannot run one time step at a time: {why}")
 
     def reset_state(self) -> None:
         """Forget what a stateful layer keeps from batch to batch."""

@@ -201,14 +201,14 @@ class BatchNormalization(ScaledLayer):
         return dx
 
     def stream_into(self, stream: Any) -> None:
-        assert self.build_shape is not None
-        if self._positions != (len(self.build_shape) - 1,):
-            raise ValueError(f"layer {self.name!r} normalizes along axis {self.axis}: only the last can be streamed")
+        if stream.time_axis in self._positions:
+            raise self._not_streamed(f"it normalizes along axis {self.axis}, which is time")
+        if self._positions != (stream.rank - 1,):
+            stream.add_step(self)
+            return
         factor = 1 / np.sqrt(self.moving_variance.array + np.dtype(self.dtype).type(self.epsilon))
         factor = factor if self.gamma is None else factor * self.gamma.array
-        bias = -self.moving_mean.array * factor
-        bias = bias if self.beta is None else bias + self.beta.array
-        stream.add_dense(np.diag(factor).copy(), bias, "linear")
+        stream.add_affine(self.moving_mean.array, factor, None if self.beta is None else self.beta.array)
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -61,6 +61,7 @@ class Bidirectional(Layer):
     axes = ("batch", "time", "features")
     supports_masking = True
     never_called = custom.NEVER_CALLED_RECURRENT
+    not_streamed = "it reads the sequence from its end as well"
 
     @checked()
     def __init__(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -167,6 +168,17 @@ class Conv1D(Affine):
         if self.bias is not None:
             self.bias.gradient[...] = np.concatenate([each for each in d_biases if each is not None])
         return np.concatenate([each for each in dx if each is not None], axis=-1) if need_dx else None
+
+    def stream_into(self, stream: Any) -> None:
+        reach = (self.kernel_size[0] - 1) * self.dilation_rate[0]
+        if self.strides != (1,) or (self.padding != "causal" and reach):
+            raise self._not_streamed("only padding='causal' with strides=1 needs no later steps")
+        if not reach:
+            stream.add_step(self)
+            return
+        layer = copy.deepcopy(self)
+        layer.padding = "valid"  # of the window that ends with the present step
+        stream.add_window(layer, reach)
 
     def get_config(self) -> dict[str, Any]:
         return {

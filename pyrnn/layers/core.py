@@ -92,6 +92,7 @@ class Dense(Affine):
     """act(x W + b) along the last axis. Arguments and defaults are Keras's."""
 
     supports_masking = True
+    per_step = True
     min_rank = 2
 
     @checked()
@@ -128,6 +129,9 @@ class Dense(Affine):
         )
 
     def stream_into(self, stream: Any) -> None:
+        if len(stream.shape) != 1:
+            stream.add_step(self)
+            return
         stream.add_dense(self.kernel.array, None if self.bias is None else self.bias.array, self._activation)
 
     def check_input(self, shape: Shape) -> None:
@@ -185,6 +189,7 @@ class Activation(Layer):
     """An activation function as a layer."""
 
     supports_masking = True
+    per_step = True
     activation = ActivationAttribute(halves=True)
     _activation: str
 
@@ -211,7 +216,10 @@ class Activation(Layer):
         return backend.activation_backward(x, y, dy, self._activation)
 
     def stream_into(self, stream: Any) -> None:
-        stream.add_activation(self._activation)
+        if self._activation == "glu" or len(stream.shape) != 1:
+            stream.add_step(self)
+        else:
+            stream.add_activation(self._activation)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "activation": activations.serialize(self.activation)}
@@ -228,6 +236,7 @@ class Rescaling(Layer):
     """x * scale + offset."""
 
     supports_masking = True
+    per_step = True
 
     @checked(scale=numbers, offset=numbers)
     def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any) -> None:
@@ -263,6 +272,17 @@ class Rescaling(Layer):
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
         return dy * self._scale if need_dx else None
 
+    def stream_into(self, stream: Any) -> None:
+        time = -1 - len(stream.shape)  # the axis of time, counted from the last one
+        terms = []
+        for each in (self._scale, self._offset):
+            if stream.time_axis and each.ndim >= -time:
+                if each.shape[time] != 1:
+                    raise self._not_streamed("its scale or offset differs from step to step")
+                each = each.squeeze(axis=time)
+            terms.append(each)
+        stream.add_affine(None, *terms)
+
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "scale": self.scale, "offset": self.offset}
 
@@ -271,6 +291,7 @@ class Identity(Layer):
     """x itself."""
 
     supports_masking = True
+    per_step = True
 
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
         return x

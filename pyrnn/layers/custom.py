@@ -91,8 +91,9 @@ def prepare(cls: type, root: Any) -> None:
         made.__setattr__ = attributes.guarded_setattr
     if (own := overriding.new_in(cls, "forward", root)) is not None:
         made.forward = _converting_forward(own)
-        if overriding.new_in(cls, "stream_into", root) is None:
-            made.stream_into = root.stream_into  # the inherited one is another forward's
+        if overriding.new_in(cls, "stream_into", root) is None:  # the inherited one is another forward's
+            made.stream_into = root.stream_into
+            made.per_step = bool(overriding.new_in(cls, "per_step", root))
         if made.compute_output_shape is root.compute_output_shape:
             made.compute_output_shape = _shape_by_trial
     if (own := overriding.new_in(cls, "backward", root)) is not None:

@@ -115,6 +115,11 @@ class _Depthwise(Affine):
             dx = dx.reshape(*dx.shape[:2], -1, self.depth_multiplier).sum(axis=-1)
         return np.ascontiguousarray(dx)
 
+    def stream_into(self, stream: Any) -> None:
+        if self.strides != (1,) or self.kernel_size != (1,):
+            raise self._not_streamed("its windows reach over several steps, and Keras has no causal padding for it")
+        stream.add_step(self)
+
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),

@@ -115,6 +115,11 @@ class Embedding(Layer):
         y: Array = np.take(self.embeddings.array, ids, axis=0)
         return y
 
+    def stream_into(self, stream: Any) -> None:
+        if self.mask_zero and stream.shape:
+            raise self._not_streamed("with mask_zero it takes one id a step")
+        stream.add_ids(self)
+
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
         """Adds each row of dy to its row of the table's gradient; dx is 0, since ids jump from one to the next."""
         ids = self._take_saved()

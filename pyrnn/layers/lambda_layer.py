@@ -50,6 +50,7 @@ class Lambda(Layer):
     """
 
     makes_mask = True  # if mask is given
+    not_streamed = "its function may look at all steps; TimeDistributed(Lambda(...)) runs it on each step"
 
     @checked()
     def __init__(

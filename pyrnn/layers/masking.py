@@ -47,6 +47,11 @@ class Masking(Layer):
             self._keep, self._fresh = keep, (x, keep)
         return x if self.mask_value == 0 else np.where(keep[..., None], x, x.dtype.type(0))
 
+    def stream_into(self, stream: Any) -> None:
+        if len(stream.shape) != 1:
+            raise self._not_streamed(f"it takes steps of one axis, of features, got {stream.shape}")
+        stream.add_mask(self.mask_value)
+
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
         if not need_dx:
             return None

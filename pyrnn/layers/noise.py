@@ -19,6 +19,7 @@ class Noisy(Layer):
     """A layer that draws factors for x in training: y = x * factor + offset; otherwise y = x."""
 
     supports_masking = True
+    per_step = True
 
     @checked()
     def __init__(self, seed: int | None = None, **kwargs: Any) -> None:

@@ -37,6 +37,7 @@ class AxisLayer(Layer):
     """A layer with weights along some axes of x; the sizes of these axes, and the rank, stay those it was built for."""
 
     min_rank = 2
+    per_step = True
     _positions: tuple[int, ...] = ()
 
     def _fix(self, axes: Sequence[int], shape: Shape) -> tuple[int, ...]:
@@ -55,6 +56,11 @@ class AxisLayer(Layer):
             super().check_input(shape)
         elif len(shape) != len(built) or any(shape[each] != built[each] for each in self._positions):
             raise ValueError(f"{type(self).__name__} expects x of a shape like {built}, got {tuple(shape)}")
+
+    def stream_into(self, stream: Any) -> None:
+        if self.per_step and stream.time_axis in self._positions:
+            raise self._not_streamed(f"it normalizes along the axes {list(self._positions)}, of which 1 is time")
+        super().stream_into(stream)
 
 
 class ScaledLayer(AxisLayer):
@@ -223,13 +229,10 @@ class LayerNormalization(ScaledLayer):
         return _centred_gradient(dy, normal, factor, self._positions) if need_dx else None
 
     def stream_into(self, stream: Any) -> None:
-        assert self.build_shape is not None
-        if self._positions != (len(self.build_shape) - 1,):
-            raise ValueError(f"layer {self.name!r} normalizes over axis {self.axis}: only the last can be streamed")
-        if self.rms_scaling:
-            raise ValueError(f"layer {self.name!r} has rms_scaling, which cannot run one time step at a time")
-        gamma, beta = (None if weight is None else weight.array for weight in (self.gamma, self.beta))
-        stream.add_layer_norm(gamma, beta, self.epsilon)
+        if self._positions != (stream.rank - 1,) or self.rms_scaling or len(stream.shape) != 1:
+            super().stream_into(stream)
+        else:
+            stream.add_layer_norm(*self._arrays("array"), self.epsilon)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "axis": self.axis, "rms_scaling": self.rms_scaling}
@@ -241,6 +244,9 @@ class GroupNormalization(ScaledLayer):
     The moments run over the channels of a group and all steps; `groups` of -1 means one channel a group. Arguments
     and defaults are Keras's. Source: Wu and He 2018.
     """
+
+    per_step = False
+    not_streamed = "its moments run over all steps"
 
     @checked(scale=flag, groups=either(one_of(-1), whole(1)))
     def __init__(
@@ -370,6 +376,7 @@ class UnitNormalization(Layer):
     """x over its Euclidean length along `axis`, so that the length becomes 1; zeros stay zeros."""
 
     supports_masking = True
+    per_step = True
 
     @checked()
     def __init__(self, axis: Any = -1, **kwargs: Any) -> None:
@@ -398,6 +405,12 @@ class UnitNormalization(Layer):
         along = y * (dy * y).sum(axis=axes, keepdims=True)
         dx: Array = np.where(factor < 1 / _SMALLEST_NORM, dy - along, dy) * factor
         return dx
+
+    def stream_into(self, stream: Any) -> None:
+        assert self.build_shape is not None
+        if stream.time_axis in positions(axis_list(self.axis), self.build_shape):
+            raise self._not_streamed("it normalizes along time")
+        stream.add_step(self)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "axis": self.axis}

@@ -16,6 +16,7 @@ class Pooling1D(Layer):
     """What the two pooling layers share."""
 
     mode: ClassVar[str] = ""
+    not_streamed = "it takes several steps together"
     axes = ("batch", "time", "channels")
 
     @checked()
@@ -90,6 +91,7 @@ class AveragePooling1D(Pooling1D):
 class GlobalPooling1D(Layer):
     """What the two global pooling layers share."""
 
+    not_streamed = "it takes several steps together"
     axes = ("batch", "time", "channels")
 
     @checked()

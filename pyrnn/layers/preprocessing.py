@@ -143,6 +143,12 @@ class Normalization(AxisLayer):
         dx: Array = dy * stddev if self.invert else dy / stddev
         return dx
 
+    def stream_into(self, stream: Any) -> None:
+        if stream.time_axis in self._positions:
+            raise self._not_streamed(f"it normalizes each step along axis {list(self.axis)} by its own moments")
+        mean, stddev = (each[:, 0] if stream.time_axis else each for each in self._moments())
+        stream.add_affine(*((None, stddev, mean) if self.invert else (mean, 1 / stddev, None)))
+
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),

@@ -313,7 +313,7 @@ class Recurrent(Layer):
 
     def stream_into(self, stream: Any) -> None:
         if self.go_backwards:
-            raise ValueError(f"layer {self.name!r} goes backwards: it cannot run one time step at a time")
+            raise self._not_streamed("it goes backwards")
         bias = None if self.bias is None else self.bias.array
         stream.add_recurrent(
             self.cell,
@@ -322,6 +322,7 @@ class Recurrent(Layer):
             bias,
             self._activation,
             self._recurrent_activation,
+            self.zero_output_for_mask,
         )
 
     def checked_mask(self, mask: Any, x: Array) -> Array:

@@ -38,6 +38,7 @@ class Dropout(Layer):
     """
 
     supports_masking = True
+    per_step = True
 
     @checked()
     def __init__(self, rate: float, noise_shape: Any = None, seed: int | None = None, **kwargs: Any) -> None:

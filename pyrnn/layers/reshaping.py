@@ -16,6 +16,8 @@ from pyrnn.validation import LARGEST_SIZE, positive_int, shown
 class _View(Layer):
     """A layer that only changes the shape."""
 
+    not_streamed = "it changes the axis of time"
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._shape: Shape | None = None
@@ -74,6 +76,7 @@ class Reshape(_View):
 class RepeatVector(Layer):
     """Each row of x (batch, features), n times."""
 
+    not_streamed = "it changes the axis of time"
     axes = ("batch", "features")
 
     def __init__(self, n: int, **kwargs: Any) -> None:
@@ -95,6 +98,8 @@ class RepeatVector(Layer):
 
 class Permute(Layer):
     """The axes of a sample in the order `dims`, 1 being the first axis behind the batch."""
+
+    not_streamed = "it changes the axis of time"
 
     @checked()
     def __init__(self, dims: Any, **kwargs: Any) -> None:
@@ -134,6 +139,7 @@ def _two_counts(argument: str, value: Any) -> tuple[int, int]:
 class ZeroPadding1D(Layer):
     """`padding` steps of zeros before and behind x (batch, time, channels)."""
 
+    not_streamed = "it changes the axis of time"
     axes = ("batch", "time", "channels")
 
     @checked(padding=None)
@@ -160,6 +166,7 @@ class ZeroPadding1D(Layer):
 class Cropping1D(Layer):
     """x (batch, time, channels) without its first and last `cropping` steps."""
 
+    not_streamed = "it changes the axis of time"
     axes = ("batch", "time", "channels")
 
     def __init__(self, cropping: Any = (1, 1), **kwargs: Any) -> None:
@@ -187,6 +194,7 @@ class Cropping1D(Layer):
 class UpSampling1D(Layer):
     """Each step of x (batch, time, channels), `size` times."""
 
+    not_streamed = "it changes the axis of time"
     axes = ("batch", "time", "channels")
 
     @checked()

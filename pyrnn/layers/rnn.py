@@ -171,6 +171,9 @@ class RNN(Layer):
         return gradient
 
     def stream_into(self, stream: Any) -> None:
+        if self.go_backwards:
+            raise self._not_streamed("it goes backwards")
+        self._set_options()
         for layer in self._stack:
             layer.stream_into(stream)
 

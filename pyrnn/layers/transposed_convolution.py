@@ -22,6 +22,7 @@ class Conv1DTranspose(Affine):
     """
 
     axes = ("batch", "time", "channels")
+    not_streamed = "its steps overlap in the output"
 
     @checked()
     def __init__(

@@ -9,6 +9,7 @@ import numpy as np
 
 from pyrnn.arguments import flag
 from pyrnn.layers.base import Array, Layer, Shape
+from pyrnn.layers.core import Dense
 from pyrnn.parameters import Weight
 from pyrnn.validation import shown
 
@@ -17,6 +18,7 @@ class TimeDistributed(Layer):
     """The same layer at every time step, all steps in one call."""
 
     supports_masking = True
+    per_step = True
     min_rank = 3
 
     def __init__(self, layer: Layer, **kwargs: Any) -> None:
@@ -80,7 +82,10 @@ class TimeDistributed(Layer):
         return None if dx is None else dx.reshape(self._shape)
 
     def stream_into(self, stream: Any) -> None:
-        self.layer.stream_into(stream)
+        if type(self.layer).stream_into is Dense.stream_into and len(stream.shape) == 1:
+            self.layer.stream_into(stream)
+        else:
+            stream.add_step(self)
 
     def variable_groups(self) -> list[tuple[str, str, list[Weight]]]:
         inner = [(f"layer/{path}", name, weights) for path, name, weights in self.layer.variable_groups()]

@@ -92,6 +92,7 @@ class Compiled:
         # the batch axis.
         self.last_shapes: tuple[tuple[int, ...], tuple[int, ...]] | None = None
         self.fitting: set[tuple[tuple[int, ...], tuple[int, ...]]] = set()
+        self.has_warned = False  # of a loss that is not finite
         # Shapes of y and of the output in the first batch.
         self.shapes: list[list[int]] | None = None
 

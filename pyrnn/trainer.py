@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import itertools
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn import losses, metrics, optimizers
+from pyrnn import losses, metrics, not_finite, optimizers
 from pyrnn.arguments import checked
 from pyrnn.callbacks import CallbackList, History
 from pyrnn.compiled import Compiled, LazyLogs
-from pyrnn.data import Batch, Batches, as_array, as_batches, is_array
-from pyrnn.data.batches import ArrayBatches, RepeatedBatches, as_column, make_batch
+from pyrnn.data import Batch, Batches, as_batches
+from pyrnn.data.batches import ArrayBatches, RepeatedBatches, make_batch
 from pyrnn.data.class_weight import ClassWeight
 from pyrnn.data.sources import DEFAULT_BATCH_SIZE, IteratorBatches, StoredBatches
+from pyrnn.data.splitting import hold_back
 from pyrnn.explaining import ModelNames
 from pyrnn.parameters import ParameterVector
 from pyrnn.resume import Run, all_layers
-from pyrnn.validation import positive_int, shown
+from pyrnn.validation import positive_int, shown, warn
 
 Array = NDArray[Any]
 VERBOSITIES = ("auto", 0, 1, 2)
@@ -200,7 +201,13 @@ class Trainer(ModelNames):
             with np.errstate(all="ignore"):
                 loss.value_and_gradient(y[rows], y_pred, batch.sample_weight[rows])
 
-    def _train_step(self, batch: Batch, compiled: Compiled, class_weight: ClassWeight | None = None) -> None:
+    def _train_step(
+        self,
+        batch: Batch,
+        compiled: Compiled,
+        class_weight: ClassWeight | None = None,
+        source: Batches | None = None,
+    ) -> None:
         x, y = batch.x, batch.y
         if y is None or (x.shape, y.shape) != compiled.last_shapes:
             self._check_shapes(batch, compiled)
@@ -221,11 +228,14 @@ class Trainer(ModelNames):
         penalty = self.regularization_loss()
         if penalty:
             loss += penalty
+        if not (math.isfinite(loss) or compiled.has_warned):
+            compiled.has_warned = True
+            warn(not_finite.explanation(self, loss, y_pred, batch, source, training=True))
         self.add_regularization_gradients()
         compiled.update(batch, y_pred, loss, mask)
         compiled.optimizer.step()
 
-    def _test_step(self, batch: Batch, compiled: Compiled) -> None:
+    def _test_step(self, batch: Batch, compiled: Compiled, source: Batches | None = None) -> None:
         x, y = batch.x, batch.y
         if y is None or (x.shape, y.shape) != compiled.last_shapes:
             self._check_shapes(batch, compiled)
@@ -234,7 +244,11 @@ class Trainer(ModelNames):
         assert compiled.loss is not None
         compiled.resolve(y, y_pred)
         loss, _ = compiled.loss.value_and_gradient(y, y_pred, batch.sample_weight, mask)
-        compiled.update(batch, y_pred, loss * compiled.loss_weight + self.regularization_loss(), mask)
+        loss = loss * compiled.loss_weight + self.regularization_loss()
+        if not (math.isfinite(loss) or compiled.has_warned):
+            compiled.has_warned = True
+            warn(not_finite.explanation(self, loss, y_pred, batch, source, training=False))
+        compiled.update(batch, y_pred, loss, mask)
 
     def _results(self, compiled: Compiled, return_dict: bool) -> Any:
         if return_dict:
@@ -310,7 +324,7 @@ class Trainer(ModelNames):
         if not 0 <= validation_split < 1:
             raise ValueError(f"validation_split must lie in [0, 1), got {validation_split}")
         if validation_split and validation_data is None:
-            (x, y, sample_weight), validation_data = _split(x, y, sample_weight, validation_split)
+            (x, y, sample_weight), validation_data = hold_back(x, y, sample_weight, validation_split)
         batches = as_batches(
             x, y, sample_weight, dtype=self.dtype, batch_size=batch_size, steps=steps_per_epoch,
             shuffle=bool(shuffle),
@@ -324,6 +338,7 @@ class Trainer(ModelNames):
             validation = self._validation(validation_data, size, validation_steps, compiled)
         hooks = self._hooks(callbacks, batches, verbose, epochs, add_history=True)
         self.stop_training = False
+        compiled.has_warned = False
         self._run = Run(batches, validation, compiled, hooks, initial_epoch, by_class)
         try:
             with hooks:
@@ -362,7 +377,7 @@ class Trainer(ModelNames):
         for batch in run.batches.epoch():
             step = run.batch
             run.hooks("on_train_batch_begin", step, {})
-            self._train_step(batch, run.compiled, run.class_weight)
+            self._train_step(batch, run.compiled, run.class_weight, run.batches)
             run.batch += 1
             run.hooks("on_train_batch_end", step, LazyLogs(run.compiled))
             if self.stop_training:
@@ -394,7 +409,7 @@ class Trainer(ModelNames):
         step = -1
         for step, batch in enumerate(batches.epoch()):
             hooks("on_test_batch_begin", step, {})
-            self._test_step(batch, compiled)
+            self._test_step(batch, compiled, batches)
             hooks("on_test_batch_end", step, LazyLogs(compiled))
             if self.stop_evaluating:
                 break
@@ -420,6 +435,7 @@ class Trainer(ModelNames):
         verbose = _verbosity(verbose)
         batches = as_batches(x, y, sample_weight, dtype=self.dtype, batch_size=batch_size, steps=steps)
         hooks = self._hooks(callbacks, batches, verbose)
+        compiled.has_warned = False
         with hooks:
             self._evaluate(batches, compiled, hooks)
         return self._results(compiled, return_dict)
@@ -471,18 +487,3 @@ def _due(epoch: int, frequency: int | Iterable[int]) -> bool:
     if isinstance(frequency, int):
         return (epoch + 1) % frequency == 0
     return epoch + 1 in frequency
-
-
-def _split(x: Any, y: Any, sample_weight: Any, share: float) -> tuple[Any, Any]:
-    """The last `share` of the samples apart, before any shuffling, as Keras does."""
-    if not is_array(x):
-        raise ValueError("validation_split needs arrays: give validation_data beside a generator or PyDataset")
-    named = {"x": x, "y": y, "sample_weight": sample_weight}
-    arrays = [None if part is None else as_column(part, as_array(name, part)) for name, part in named.items()]
-    count = len(x)
-    at = int(np.floor(count * (1 - share)))
-    if at == 0 or at == count:
-        raise ValueError(f"validation_split={share} of {count} samples leaves one of the two parts empty")
-    train = [None if a is None else a[:at] for a in arrays]
-    held = [None if a is None else a[at:] for a in arrays]
-    return train, list(itertools.takewhile(lambda part: part is not None, held))

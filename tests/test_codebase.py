@@ -50,7 +50,7 @@ FLOORS = [
         "preprocessing",
     },
     {"layers"},
-    {"trainer", "older_names", "callbacks", "compiled", "resume", "shapes", "stages", "streaming", "utils"},
+    {"not_finite", "trainer", "older_names", "callbacks", "compiled", "resume", "shapes", "stages", "streaming", "utils"},
     {"models", "saving"},
     {"summary"},
     {"cli", "demo", "bench", "datasets", "wrappers", "keras_shim", "__main__", "__init__"},

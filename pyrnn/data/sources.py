@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,7 @@ from typing import Any
 from pyrnn import seeds
 from pyrnn.data.batches import ArrayBatches, Batch, Batches, RepeatedBatches, is_array, make_batch
 from pyrnn.data.pydataset import PyDataset
-from pyrnn.validation import positive_int
+from pyrnn.validation import positive_int, warn
 
 DEFAULT_BATCH_SIZE = 32
 SUSPICIOUS_LENGTH = 10_000  # batches of a validation generator that might have no end
@@ -73,10 +72,9 @@ class StoredBatches(Batches):
             # A generator may fill the same array again and again.
             self._stored.append(Batch(*(None if part is None else part.copy() for part in batch)))  # type: ignore[arg-type]  # x is never None
             if len(self._stored) == SUSPICIOUS_LENGTH:
-                warnings.warn(
+                warn(
                     f"validation_data has yielded {SUSPICIOUS_LENGTH} batches, which are all stored: "
-                    "if the generator yields indefinitely, give validation_steps",
-                    stacklevel=2,
+                    "if the generator yields indefinitely, give validation_steps"
                 )
             yield self._stored[-1]
         self._is_complete = True

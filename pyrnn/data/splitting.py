@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from typing import Any
 
 import numpy as np
 
 from pyrnn.arguments import checked
-from pyrnn.data.batches import as_array
+from pyrnn.data.batches import as_array, as_column, is_array
 from pyrnn.data.pydataset import PyDataset
 from pyrnn.seeds import next_seed
 from pyrnn.validation import shown
@@ -111,3 +112,22 @@ def _sizes(left: float | None, right: float | None, total: int) -> tuple[int, in
     if not first or not last:
         raise ValueError(f"both parts must have samples: {total} samples would give {first} and {last}")
     return first, last
+
+
+def hold_back(x: Any, y: Any, sample_weight: Any, share: float) -> tuple[Any, Any]:
+    """(what trains, what validates): the last `share` of the samples is held back before any shuffling, as in Keras.
+
+    Raises:
+        ValueError: if x is no array, or one of both would be empty.
+    """
+    if not is_array(x):
+        raise ValueError("validation_split needs arrays: give validation_data beside a generator or PyDataset")
+    named = {"x": x, "y": y, "sample_weight": sample_weight}
+    arrays = [None if part is None else as_column(part, as_array(name, part)) for name, part in named.items()]
+    count = len(x)
+    at = int(np.floor(count * (1 - share)))
+    if at == 0 or at == count:
+        raise ValueError(f"validation_split={share} of {count} samples leaves one of the two parts empty")
+    train = [None if a is None else a[:at] for a in arrays]
+    held = [None if a is None else a[at:] for a in arrays]
+    return train, list(itertools.takewhile(lambda part: part is not None, held))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ from pyrnn.arguments import checked, whole
 from pyrnn.data import PyDataset
 from pyrnn.explaining import explain
 from pyrnn.seeds import generator
-from pyrnn.validation import described, positive_int, shown
+from pyrnn.validation import described, positive_int, shown, warn
 
 Array = NDArray[Any]
 SIDES = ("pre", "post")
@@ -84,7 +83,7 @@ def pad_sequences(
         lost = lost or _fraction("sequences", items, padded.dtype)
         padded[index, slice(maxlen - length, None) if padding == "pre" else slice(length)] = items
     if lost:
-        warnings.warn(f"pad_sequences: {lost}; give dtype='float32' to keep fractions", stacklevel=3)
+        warn(f"pad_sequences: {lost}; give dtype='float32' to keep fractions")
     return padded
 
 

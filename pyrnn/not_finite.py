@@ -1,0 +1,66 @@
+"""Why a loss is not finite: looked for once, when it has happened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyrnn.data import Batch, Batches
+from pyrnn.data.batches import ArrayBatches, RepeatedBatches
+
+Array = NDArray[Any]
+# Squares of larger numbers come near the end of float32.
+LARGE = 1e15
+GROWTH = "a smaller learning rate, clipnorm=1.0 in the optimizer, or x and y scaled to about -1..1 keep them small"
+STOP = "callbacks.TerminateOnNaN() stops training at such a loss"
+
+
+def explanation(model: Any, loss: float, y_pred: Array, batch: Batch, source: Batches | None, training: bool) -> str:
+    """A sentence on a loss that is NaN or infinite: where, why and what to do.
+
+    Args:
+        model: the model; the batch under way is that of its `fit`, if one is.
+        source: where the batch comes from, None for a batch that the user passed.
+        training: False for evaluation.
+    """
+    run, where, of = model._run, "", ""
+    if run is not None and training:
+        where = f" in epoch {run.epoch + 1}, batch {run.batch + 1}"
+    elif run is not None:
+        where, of = f" in the validation of epoch {run.epoch + 1}", " of validation_data"
+    # Places are those in the arrays that the user passed, where there are such.
+    data = source.data if isinstance(source, ArrayBatches | RepeatedBatches) else batch
+    named = {f"{name}{of}": array for name, array in data._asdict().items() if array is not None}
+    words = _reason(model, named, y_pred)
+    return f"the loss is {loss}{where}: {words}{'; ' + STOP if training else ''}"
+
+
+def _reason(model: Any, data: Mapping[str, Array], y_pred: Array) -> str:
+    """What made the loss of these outputs NaN or infinite."""
+    for name, array in data.items():
+        if array.dtype.kind == "f" and not (finite := np.isfinite(array)).all():
+            at = [int(each) for each in np.argwhere(~finite)[0]]
+            count = array.size - int(np.count_nonzero(finite))
+            return (
+                f"{name} holds values that are not finite, {count} of {array.size}, the first is {array[tuple(at)]} "
+                f"at {at}; fill such values or leave their samples out"
+            )
+    for weight in model.weights:
+        if not np.isfinite(weight.array).all():
+            return f"weight {weight.path!r} holds numbers that are not finite, its steps were too large; {GROWTH}"
+    weights = max((_largest(weight.array) for weight in model.weights), default=0.0)
+    sizes = {**{name: _largest(array) for name, array in data.items()}, "weights": weights}
+    words = ", ".join(f"{name} up to {size:.3g}" for name, size in sizes.items())
+    if np.isfinite(y_pred).all() and max(_largest(y_pred), *sizes.values()) < LARGE:
+        return (
+            f"{model.loss.name!r} is not finite for predictions from {y_pred.min():.3g} to {y_pred.max():.3g}: "
+            "look at its logarithms, roots and divisions"
+        )
+    return f"the numbers have grown too large ({words}, predictions up to {_largest(y_pred):.3g}); {GROWTH}"
+
+
+def _largest(array: Array) -> float:
+    return float(np.abs(array.astype(np.float64)).max(initial=0))

@@ -11,7 +11,7 @@ import inspect
 import math
 import operator
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, TypeVar
 
@@ -60,16 +60,27 @@ def checked(**own: Rule | None) -> Callable[[F], F]:
                         rules[name](name, value)
                 elif closed and name not in names:
                     _refuse_unknown(function, names, args, kwargs)
-            return function(*args, **kwargs)
+            try:
+                return function(*args, **kwargs)
+            except TypeError as error:
+                if error.__traceback__ is None or error.__traceback__.tb_next is not None:
+                    raise
+                # Python refuses the call itself; what it names may be a base class.
+                raise TypeError(str(error).replace(function.__qualname__, _called(function, args))) from None
 
         return checking  # type: ignore[return-value]  # of the same signature
 
     return decorate
 
 
+def _called(function: Callable[..., Any], args: Sequence[Any]) -> str:
+    """What a user has called: the class, not the base class whose constructor runs, or the method."""
+    return type(args[0]).__name__ if function.__name__ == "__init__" and args else function.__name__
+
+
 def _refuse_unknown(function: Callable[..., Any], names: tuple[str, ...], args: Any, kwargs: Mapping[str, Any]) -> None:
     """Raise a TypeError that names the arguments which the function does not have, and those that may be meant."""
-    owner = type(args[0]).__name__ if function.__name__ == "__init__" else f"{function.__name__}()"
+    owner = _called(function, args) + ("" if function.__name__ == "__init__" else "()")
     unknown = {name: value for name, value in kwargs.items() if name not in names}
     known = [name for name in names if name not in ("self", "cls")]
     raise TypeError(unexpected_arguments(owner, unknown, known))
@@ -288,7 +299,7 @@ def function_of(*words: str) -> Rule:
         if not callable(value):
             raise TypeError(f"{argument} must be {taken}, got {shown(value)}")
         if not takes(value, len(words)):
-            raise TypeError(f"{argument} must be {taken}, got {shown(value)}, which takes others")
+            raise TypeError(f"{argument} must be {taken}, got {shown(value)}")
 
     return rule
 
@@ -300,7 +311,8 @@ def a_function(least: int, most: int) -> Rule:
         if not callable(value):
             raise TypeError(f"{argument} must be a function, got {shown(value)}")
         if not any(takes(value, count) for count in range(least, most + 1)):
-            raise TypeError(f"{argument} must be a function of {least} to {most} arguments, got {shown(value)}")
+            counts = f"{least}" if least == most else f"{least} to {most}"
+            raise TypeError(f"{argument} must be a function of {counts} argument{'s'[: most > 1]}, got {shown(value)}")
 
     return rule
 
@@ -312,7 +324,7 @@ def axes(argument: str, value: Any) -> None:
         if isinstance(each, bool) or not isinstance(each, int | np.integer):
             raise TypeError(f"{argument} must be an integer or a list of integers, got {shown(value)}")
         if abs(int(each)) > _MOST_AXES:
-            raise ValueError(f"{argument} must name axes that x can have, got {shown(value)}")
+            raise ValueError(f"{argument} must be an axis from {-_MOST_AXES} to {_MOST_AXES}, got {shown(value)}")
 
 
 def configurable(argument: str, value: Any) -> None:
@@ -336,7 +348,7 @@ def dtype(argument: str, value: Any) -> None:
     except (TypeError, ValueError, SyntaxError):
         kind = ""
     if kind not in tuple("iufb"):
-        raise TypeError(f"{argument} must name a kind of number such as 'float32', got {shown(value)}")
+        raise TypeError(f"{argument} must be a dtype of numbers such as 'float32', got {shown(value)}")
 
 
 def labels(argument: str, value: Any) -> None:

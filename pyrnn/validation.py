@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import json
 import operator
+import re
 import sys
 import warnings
 from collections.abc import Iterable, Mapping
@@ -65,8 +67,13 @@ DROPPED = {
 
 
 def shown(value: object) -> str:
-    """A value as it stands in a sentence: on one line, and not too long."""
-    words = " ".join(repr(value).split())
+    """A value as a message shows it: on one line, not too long, functions with what they take, no addresses."""
+    if isinstance(value, type):
+        words = f"the class {value.__name__}"
+    elif inspect.isfunction(value):
+        words = f"the function {value.__name__}{inspect.signature(value)}"
+    else:
+        words = re.sub(r" at 0x[0-9a-fA-F]+", "", " ".join(repr(value).split()))
     return words if len(words) <= _LONGEST_SHOWN else f"{words[:_LONGEST_SHOWN]}..."
 
 

@@ -12,7 +12,14 @@ import pytest
 
 import pyrnn
 from pyrnn import layers, losses, metrics, optimizers
-from pyrnn.callbacks import Callback, EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
+from pyrnn.callbacks import (
+    Callback,
+    EarlyStopping,
+    LambdaCallback,
+    LearningRateScheduler,
+    ModelCheckpoint,
+    ReduceLROnPlateau,
+)
 from pyrnn.utils import to_categorical
 
 X, Y = np.ones((4, 3, 2), np.float32), np.ones((4, 1), np.float32)
@@ -69,6 +76,59 @@ def test_unknown_arguments(call: Callable[[], Any], message: str) -> None:
         call()
     assert message in str(caught.value)
     assert "self" not in str(caught.value) and "'unknown" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: layers.Dense(), "Dense() missing 1 required positional argument: 'units'"),
+        (
+            lambda: optimizers.schedules.ExponentialDecay(0.1),
+            "ExponentialDecay() missing 2 required positional argumen",
+        ),
+        (lambda: model().predict(), "predict() missing 1 required positional argument: 'x'"),
+        (lambda: losses.naive_scale(1, 2, 3, 4), "naive_scale() takes from 1 to 3 positional arguments but 4 were"),
+    ],
+)
+def test_arguments_that_are_missing(call: Callable[[], Any], message: str) -> None:
+    """The message names what was called, not the base class that defines it."""
+    with pytest.raises(TypeError) as caught:
+        call()
+    assert str(caught.value).startswith(message)
+
+
+def test_a_type_error_from_within_is_left_alone() -> None:
+    def grows(epoch: int, rate: float) -> float:
+        return rate + "1"  # type: ignore[operator]
+
+    with pytest.raises(TypeError, match="unsupported operand") as caught:
+        model().fit(X, Y, callbacks=[LearningRateScheduler(grows)], verbose=0)
+    assert caught.traceback[-1].name == "grows"
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: layers.Dense(2, kernel_constraint=lambda: 1),
+            "must be a function of (weight), got the function <lambda>()",
+        ),
+        (lambda: LearningRateScheduler(lambda a, b, c: 1), "of 1 to 2 arguments, got the function <lambda>(a, b, c)"),
+        (
+            lambda: LambdaCallback(on_epoch_end=lambda epoch: 1),
+            "a function of 2 arguments, got the function <lambda>(epoch)",
+        ),
+        (lambda: model().summary(print_fn=lambda: 1), "a function of 1 argument, got the function <lambda>()"),
+        (lambda: layers.Bidirectional(layers.LSTM), "must be a recurrent layer, got the class LSTM"),
+        (lambda: layers.Dense(object()), "units must be a positive integer, got <object object>"),
+        (lambda: layers.Dense("a" * 200), f"units must be a positive integer, got '{'a' * 79}..."),
+    ],
+)
+def test_what_was_received(call: Callable[[], Any], message: str) -> None:
+    """Functions are shown with their arguments, classes by name, and nothing by its address."""
+    with pytest.raises((TypeError, ValueError)) as caught:
+        call()
+    assert str(caught.value).endswith(message)
 
 
 # Compile.

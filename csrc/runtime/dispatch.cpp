@@ -29,6 +29,13 @@ std::vector<const KernelTable*> available_tables() {
 
 void choose_table() {
     const auto tables = available_tables();
+    if (tables.empty()) {
+        std::string built;
+#define PYRNN_NAME(symbol, probe) built += (built.empty() ? "" : ", ") + std::string(symbol.isa);
+        PYRNN_FOR_EACH_ISA(PYRNN_NAME)
+#undef PYRNN_NAME
+        throw std::runtime_error("this build of pyrnn has kernels for " + built + ", and this CPU runs none of them");
+    }
     const char* forced = std::getenv("PYRNN_ISA");
     if (!forced || !*forced) {
         chosen = tables.front();

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import inspect
 import itertools
 import math
@@ -49,18 +51,47 @@ class Entry:
         self.metric = metric
         self.takes_mask = "mask" in inspect.signature(metric.update_state).parameters
 
-    def update(self, y: Array, y_pred: Array, sample_weight: Array | None, mask: Array | None) -> None:
+    def update(self, output: Output, sample_weight: Array | None, mask: Array | None) -> None:
         """Take a batch in."""
-        metric = self.metric
-        assert metric is not None
+        assert self.metric is not None
+        self.update_metric(self.metric, output, sample_weight, mask)
+
+    def update_metric(
+        self, metric: metrics.Metric, output: Output, sample_weight: Array | None, mask: Array | None = None
+    ) -> None:
+        """Take a batch into this metric."""
+        y_pred = output.points if metric.of_points else output.y_pred
         weight = sample_weight if self.weighted else None
         if self.takes_mask:
-            metric.update_state(y, y_pred, sample_weight=weight, mask=mask)  # type: ignore[call-arg]  # looked up
+            metric.update_state(output.y, y_pred, sample_weight=weight, mask=mask)  # type: ignore[call-arg]  # looked up
             return
         if mask is not None and metric.masked:
             metric.check_mask(mask, y_pred)
             weight = masked_weights(weight, mask)
-        metric.update_state(y, y_pred, sample_weight=weight)
+        metric.update_state(output.y, y_pred, sample_weight=weight)
+
+    def check(self, output: Output, sample_weight: Array | None) -> None:
+        """Raise a ValueError if a batch does not fit the metric; a user's metric is not called but in training."""
+        metric = self.metric or metrics.resolve(self.given, output.y.shape, output.points.shape)
+        ours = type(metric) in metrics.CLASSES or (isinstance(metric, metrics.MeanMetricWrapper) and metric.of_points)
+        if ours:
+            self.update_metric(copy.deepcopy(metric), output, sample_weight)
+
+
+class Output:
+    """y and what the model made of x, as metrics take them."""
+
+    def __init__(self, loss: losses.Loss, y: Array, y_pred: Array) -> None:
+        self.loss, self.y_pred = loss, y_pred
+        # In the rank of y_pred, or of the loss's targets, so that y (N,) and (N, 1) are the same to custom metrics too.
+        if y.ndim < y_pred.ndim and (*y.shape, 1) in (y_pred.shape, loss.target_shape(y_pred.shape)):
+            y = y[..., None]
+        self.y = y
+
+    @functools.cached_property
+    def points(self) -> Array:
+        """The forecasts that are compared with y."""
+        return self.loss.point(self.y_pred)
 
 
 class Compiled:
@@ -99,7 +130,24 @@ class Compiled:
     def resolve(self, y: Array, y_pred: Array) -> None:
         """Turn "accuracy" and the like into the metric that the shapes of the first batch call for."""
         if self.shapes is None:
-            self._resolve([list(y.shape), list(y_pred.shape)])
+            assert self.loss is not None
+            waiting = any(entry.metric is None for entry in self.entries)
+            points = self.loss.point(y_pred) if waiting else y_pred
+            self._resolve([list(y.shape), list(points.shape)])
+
+    def check(self, y: Array, y_pred: Array, sample_weight: Array | None) -> None:
+        """Check that targets and weights fit the metrics; y_pred is any array of the output's shape.
+
+        Raises:
+            ValueError: if they do not; nothing has changed.
+        """
+        assert self.loss is not None
+        output = Output(self.loss, y, y_pred)
+        for entry in self.entries:
+            try:
+                entry.check(output, sample_weight)
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"metric {entry.name!r}: {error}") from None
 
     def _resolve(self, shapes: list[list[int]]) -> None:
         self.shapes = shapes
@@ -127,7 +175,8 @@ class Compiled:
 
     def reset(self) -> None:
         """Forget all batches."""
-        self.mean_loss.total = self.mean_loss.count = 0.0
+        running = self.mean_loss.__dict__  # faster than attributes, which metrics check for variables
+        running["total"] = running["count"] = 0.0
         for entry in self.entries:
             if entry.metric is not None:
                 entry.metric.reset_state()
@@ -135,15 +184,16 @@ class Compiled:
     def update(self, batch: Batch, y_pred: Array, loss: float, mask: Array | None = None) -> None:
         """Take a batch into the running loss and metrics; steps that `mask` leaves out do not count in metrics."""
         count = len(batch.x)
-        running = self.mean_loss.__dict__  # faster than attributes, which metrics check for variables
+        running = self.mean_loss.__dict__
         running["total"] += loss * count
         running["count"] += count
         if self.entries:
-            y = batch.y
-            assert y is not None
+            assert batch.y is not None
+            assert self.loss is not None
+            output = Output(self.loss, batch.y, y_pred)
             for entry in self.entries:
                 if not entry.repeated:
-                    entry.update(y, y_pred, batch.sample_weight, mask)
+                    entry.update(output, batch.sample_weight, mask)
 
     def logs(self, prefix: str = "") -> dict[str, Any]:
         """Running loss and metrics by name; a metric whose result is a dict adds its entries, as in Keras."""

@@ -195,11 +195,15 @@ class Trainer(ModelNames):
         loss.target(y, shape)
         if class_weight is not None:
             class_weight.weigh(y, batch.sample_weight, shape, self.dtype)
-        if batch.sample_weight is not None and type(loss) in losses.CLASSES:
+        weighs = batch.sample_weight is not None and type(loss) in losses.CLASSES
+        if weighs or compiled.entries:
             rows = slice(DEFAULT_BATCH_SIZE)
             y_pred = np.full((len(y[rows]), *shape[1:]), 0.5, self.dtype)
+            weight = None if batch.sample_weight is None else batch.sample_weight[rows]
             with np.errstate(all="ignore"):
-                loss.value_and_gradient(y[rows], y_pred, batch.sample_weight[rows])
+                if weighs:
+                    loss.value_and_gradient(y[rows], y_pred, weight)
+                compiled.check(y[rows], np.ones_like(y_pred), weight)
 
     def _train_step(
         self,

@@ -154,6 +154,17 @@ class Loss(registry.Configurable, LossNames):
             raise ValueError(f"y_true must have the shape of y_pred, {pred_shape}, or another last axis, got {true}")
         return y_true
 
+    def point(self, y_pred: Array) -> Array:
+        """The forecasts in y_pred that metrics compare with y_true: y_pred itself.
+
+        A loss whose y_pred holds more, such as a mean and a variance, returns the means. Custom metrics and functions
+        receive the whole y_pred.
+
+        Raises:
+            ValueError: if no part of y_pred is such a forecast.
+        """
+        return y_pred
+
     def counted(self, y_true: Array, values: Array) -> Array | None:
         """Which values count in the mean, where the loss itself leaves some out; None: all."""
         return None

@@ -86,6 +86,18 @@ class Quantile(Loss):
             raise ValueError(f"y_pred must have one forecast a quantile, (..., {levels}), got {pred_shape}")
         return (*pred_shape[:-1], 1)
 
+    def point(self, y_pred: Array) -> Array:
+        """The medians."""
+        if self._levels.size == 1:
+            return y_pred
+        if 0.5 not in self._levels:
+            raise ValueError(
+                f"metrics compare y_true with the median, which is not in quantile={shown(self.quantile)}: add 0.5, "
+                "or use a function of (y_true, y_pred) as a metric, which receives all quantiles"
+            )
+        median = int(np.argmax(self._levels == 0.5))
+        return y_pred[..., median : median + 1]
+
     def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
         levels = self._levels.astype(y_pred.dtype)
         error = self.target(y_true, y_pred.shape).astype(y_pred.dtype) - y_pred
@@ -223,6 +235,10 @@ class GaussianNLL(Loss):
         if not width or width % 2:
             raise ValueError(f"y_pred must hold means and log variances, an even last axis, got {pred_shape}")
         return (*pred_shape[:-1], width // 2)
+
+    def point(self, y_pred: Array) -> Array:
+        """The means."""
+        return y_pred[..., : y_pred.shape[-1] // 2]
 
     def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
         target = self.target(y_true, y_pred.shape).astype(y_pred.dtype)

@@ -14,7 +14,7 @@ from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array
 from pyrnn.explaining import MetricNames
 from pyrnn.losses.base import fitted, match_ranks
-from pyrnn.metrics.functions import described
+from pyrnn.metrics.functions import compares_points, described
 from pyrnn.metrics.variables import FieldVariable, Variable
 from pyrnn.naming import auto_name
 from pyrnn.validation import shown
@@ -54,6 +54,9 @@ class Metric(registry.Configurable, MetricNames):
     # Whether a step that the model's mask leaves out gets the weight 0. A custom metric does not, as in Keras: it may
     # take the mask as the argument `mask` of `update_state`.
     masked = False
+    # Whether the metric compares each y_true with one forecast, `Loss.point` of the output. A custom metric receives
+    # the whole output.
+    of_points = False
     # Fields that are state beside what `add_variable` makes.
     state: tuple[str, ...] = ()
     # Fields that belong to the state and are no variables: Keras keeps them in another form.
@@ -164,7 +167,7 @@ def _metrics_in(values: Iterable[Any]) -> Iterator[Metric]:
 class MeanMetric(Metric):
     """A weighted mean over samples. The values of a sample, one or many, count as their mean, as in Keras."""
 
-    masked = True
+    masked = of_points = True
     state: tuple[str, ...] = ("total", "count")
 
     @checked()
@@ -246,9 +249,16 @@ class MeanMetricWrapper(MeanMetric):
     def __init__(self, fn: Callable[..., Any], name: str | None = None, dtype: Any = None, **options: Any) -> None:
         super().__init__(name, dtype)
         self.fn, self.options = fn, options
+        self.of_points = compares_points(fn)
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
-        return np.asarray(self.fn(y_true, y_pred, **self.options), np.float64)
+        values = np.asarray(self.fn(y_true, y_pred, **self.options), np.float64)
+        if values.size > max(y_true.size, y_pred.size):
+            raise ValueError(
+                f"metric {self.name!r} returned values of shape {values.shape} for y_true of shape {y_true.shape} and "
+                f"y_pred of shape {y_pred.shape}: one of them was broadcast; make their shapes the same"
+            )
+        return values
 
     def get_config(self) -> dict[str, Any]:
         fn = losses.serialize(self.fn) if isinstance(self.fn, losses.Loss) else registry.describe_function(self.fn)

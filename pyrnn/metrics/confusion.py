@@ -50,7 +50,7 @@ def _even(levels: Array) -> bool:
 class ConfusionMetric(Metric):
     """Counts of true and false positives and negatives, one for each threshold (and label)."""
 
-    masked = True
+    masked = of_points = True
     state = ("true_positives", "false_positives", "true_negatives", "false_negatives")
 
     def __init__(self, thresholds: list[float], name: str | None, dtype: Any, labels: int | None = None) -> None:

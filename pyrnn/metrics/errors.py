@@ -60,7 +60,8 @@ class LossMetric(MeanMetric):
         return self._loss.pairs(losses.match_ranks(y_true, pred).astype(pred.dtype, copy=False), pred)[0]
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
-        return self._loss.elements(y_true, y_pred if y_pred.dtype.kind == "f" else y_pred.astype(np.float32))[0]
+        pred = y_pred if y_pred.dtype.kind == "f" else y_pred.astype(np.float32)
+        return self._loss.elements(self._loss.target(y_true, pred.shape), pred)[0]
 
     def get_config(self) -> dict[str, Any]:
         own = self._loss.get_config()
@@ -140,7 +141,7 @@ class WAPE(Metric):
     """100 * sum(|y_true - y_pred|) / sum(|y_true|): the error of all, relative to the size of all."""
 
     default_name = "wape"
-    masked = True
+    masked = of_points = True
     state = ("error", "size")
 
     @checked()
@@ -205,7 +206,7 @@ class R2Score(Metric):
     """
 
     default_name = "r2_score"
-    masked = True
+    masked = of_points = True
     hidden = ("_sums", "_samples")
 
     @checked()

@@ -12,7 +12,8 @@ from pyrnn import losses, registry
 from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array
 from pyrnn.losses import EPSILON
-from pyrnn.losses.base import match_ranks, same_rank, with_classes
+from pyrnn.losses.base import aligned, match_ranks, same_rank, with_classes
+from pyrnn.losses.labels import whole_numbers
 from pyrnn.validation import positive_int
 
 Array = NDArray[Any]
@@ -28,23 +29,23 @@ def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Array:
 @checked()
 def categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
     """1 for each sample whose largest prediction is the one-hot class, else 0."""
-    pred = as_array("y_pred", y_pred)
-    classes = _chosen("y_true", as_array("y_true", y_true)), _chosen("y_pred", pred)
-    return np.asarray(match_ranks(classes[0], classes[1]) == classes[1], np.float32)
+    true, pred = _one_hot(y_true, y_pred, "sparse_categorical_accuracy")
+    return np.asarray(true.argmax(axis=-1) == pred.argmax(axis=-1), np.float32)
 
 
 @checked()
 def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
     """1 for each sample whose largest prediction is the class number, else 0; a last axis of 1 goes."""
     labels, pred = _labels(y_true, y_pred)
-    matches = np.asarray(labels == pred.argmax(axis=-1), np.float32)
+    matches = np.asarray(whole_numbers(labels) == pred.argmax(axis=-1), np.float32)
     return matches[..., 0] if matches.ndim > 1 and matches.shape[-1] == 1 else matches
 
 
 @checked()
 def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Array:
     """1 for each sample whose one-hot class is among the k largest predictions, else 0."""
-    return sparse_top_k_categorical_accuracy(_chosen("y_true", as_array("y_true", y_true)), y_pred, k)
+    true, pred = _one_hot(y_true, y_pred, "sparse_top_k_categorical_accuracy")
+    return sparse_top_k_categorical_accuracy(true.argmax(axis=-1), pred, k)
 
 
 @checked()
@@ -62,7 +63,7 @@ def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5, from
     if from_sorted_ids:
         matches = (pred[..., :k] == labels[..., None]).any(axis=-1)
     else:
-        numbers, classes = labels.astype(np.int64), pred.shape[-1]
+        numbers, classes = whole_numbers(labels), pred.shape[-1]
         known = (numbers >= 0) & (numbers < classes)
         own = np.take_along_axis(pred, np.where(known, numbers, 0)[..., None], axis=-1)
         # Not "larger": what is no number stands before every number, and is never among the best itself.
@@ -91,9 +92,11 @@ def concordance_correlation(y_true: Any, y_pred: Any, axis: Any = -1) -> Array:
     return np.asarray((2 * together / (norm + EPSILON)).mean(axis=axis), dtype)
 
 
-def _chosen(name: str, values: Array) -> Array:
-    """The number of the largest along the last axis."""
-    return np.asarray(with_classes(values, name).argmax(axis=-1))
+def _one_hot(y_true: Any, y_pred: Any, sparse: str) -> tuple[Array, Array]:
+    """One-hot rows and predictions of one shape; `sparse` is the name of what takes class numbers instead."""
+    true, pred = as_array("y_true", y_true), with_classes(as_array("y_pred", y_pred))
+    are_numbers = pred.shape[-1] > 1 and true.shape in (pred.shape[:-1], (*pred.shape[:-1], 1))
+    return aligned(true, pred.shape, fix=f"class numbers need {sparse}" if are_numbers else ""), pred
 
 
 def _labels(y_true: Any, y_pred: Any) -> tuple[Array, Array]:
@@ -165,3 +168,12 @@ def described(description: Mapping[str, Any]) -> Callable[..., Any]:
         return KNOWN[name]
     function: Callable[..., Any] = registry.described_function("metric", description)
     return function
+
+
+def compares_points(function: Any) -> bool:
+    """Whether a function or loss is one of pyrnn's that compares y_true with one forecast each."""
+    if isinstance(function, losses.Loss):
+        return type(function) in losses.CLASSES and type(function).point is losses.Loss.point
+    plain = getattr(function, "func", function)  # of functools.partial
+    whole = (losses.FUNCTIONS["quantile"], losses.FUNCTIONS["gaussian_nll"])
+    return any(plain is each for each in KNOWN.values()) and not any(plain is each for each in whole)

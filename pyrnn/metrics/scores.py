@@ -8,6 +8,7 @@ import numpy as np
 
 from pyrnn.arguments import checked, number, optional
 from pyrnn.data.batches import as_array
+from pyrnn.losses.labels import whole_numbers
 from pyrnn.metrics.base import EPSILON, Array, Metric, weights_of
 from pyrnn.validation import shown
 
@@ -24,7 +25,7 @@ class FBetaScore(Metric):
     """
 
     default_name = "fbeta_score"
-    masked = True
+    masked = of_points = True
     hidden = ("_counts",)
 
     @checked(
@@ -112,11 +113,12 @@ class F1Score(FBetaScore):
 class IoU(Metric):
     """True positives / (true positives + false positives + false negatives), its mean over `target_class_ids`.
 
-    y holds class numbers, or one value a class along `axis` where `sparse_y_true` or `sparse_y_pred` is False.
+    y holds class numbers, or one value a class along `axis` where `sparse_y_true` or `sparse_y_pred` is False: as in
+    Keras, fractions of a y_pred of class numbers are cut.
     With an integer dtype, the default, sample weights must be whole numbers.
     """
 
-    masked = True
+    masked = of_points = True
     hidden = ("_matrix",)
 
     @checked()
@@ -179,7 +181,7 @@ class IoU(Metric):
             if not -values.ndim <= self.axis < values.ndim or not values.shape[self.axis]:
                 raise ValueError(f"{name} must hold classes along axis {self.axis}, got shape {values.shape}")
             values = values.argmax(axis=self.axis)
-        return values.astype(np.int64)
+        return whole_numbers(values) if name == "y_true" else values.astype(np.int64)  # Keras cuts fractions of y_pred
 
     def result(self) -> float:
         right = self._matrix.diagonal()

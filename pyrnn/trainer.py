@@ -314,7 +314,27 @@ class Trainer(ModelNames):
         validation_batch_size: int | None = None,
         validation_freq: int | Iterable[int] = 1,
     ) -> History:
-        """Train for `epochs` on arrays, a generator or a PyDataset.
+        """Train for `epochs` on arrays, a generator, a loader or a PyDataset.
+
+        Args:
+            x: inputs (N, ...), or a generator, loader or PyDataset of batches (x, y) or (x, y, sample_weight).
+            y: targets, in the shape of the output; a last axis of 1 may be missing.
+            batch_size: rows of a batch of arrays; by default N / `steps_per_epoch`, rounded up, or 32.
+            epochs: number of the last epoch; with `initial_epoch` the first ones are left out.
+            verbose: 0 for silence, 1 for a line that grows with each batch, 2 for a line an epoch, "auto" for 1.
+            callbacks: a list of callbacks.
+            validation_split: the share of the last samples of arrays that validate and do not train.
+            validation_data: (x, y), (x, y, sample_weight), or batches as for `x`. A generator that ends is drawn once.
+            shuffle: draw the rows of arrays, or the batches of a PyDataset, in another order in each pass.
+            class_weight: {class number: weight}; each row or time step weighs as its class, others weigh 1.
+            sample_weight: (N,), or (N, T) for outputs at each time step.
+            initial_epoch: number of epochs that are already done.
+            steps_per_epoch: batches of an epoch. Where that is not all of them, the next epoch begins where this one
+                ended, and after the last batch the data are walked again, in the middle of an epoch too.
+            validation_steps: batches of each validation: the first ones of arrays, loaders and PyDatasets, the next
+                ones of a generator.
+            validation_batch_size: as `batch_size`, which it is by default.
+            validation_freq: validate every `validation_freq` epochs, or after the epochs in a list (from 1 on).
 
         Returns:
             a History whose `history` holds the loss and metrics of each epoch, `val_` before those of validation.
@@ -331,7 +351,7 @@ class Trainer(ModelNames):
             (x, y, sample_weight), validation_data = hold_back(x, y, sample_weight, validation_split)
         batches = as_batches(
             x, y, sample_weight, dtype=self.dtype, batch_size=batch_size, steps=steps_per_epoch,
-            shuffle=bool(shuffle),
+            shuffle=bool(shuffle), repeat=True,
         )  # fmt: skip
         by_class = None if class_weight is None else ClassWeight(class_weight)
         if isinstance(batches, ArrayBatches | RepeatedBatches):

@@ -83,14 +83,14 @@ class StoredBatches(Batches):
 class LoaderBatches(Batches):
     """What can be iterated again and again: a PyTorch DataLoader, a `tf.data.Dataset`, a `TimeseriesDataset`.
 
-    Each epoch is one pass; with `steps` given epochs walk on through the passes, as they do over arrays. To go on with
-    an interrupted training the passes of before are made again and dropped, unless the loader has `get_state()` (called
-    before each pass) and `set_state(state)`.
+    Each epoch is one pass; in training with `steps` epochs walk on through the passes, as they do over arrays. To go on
+    with an interrupted training the passes of before are made again and dropped, unless the loader has `get_state()`
+    (called before each pass) and `set_state(state)`.
     """
 
-    def __init__(self, source: Any, steps: int | None, dtype: str) -> None:
+    def __init__(self, source: Any, steps: int | None, dtype: str, repeat: bool) -> None:
         self.steps = _length(source) if steps is None else steps
-        self._source, self._wanted, self._dtype = source, steps, dtype
+        self._source, self._wanted, self._dtype, self._repeat = source, steps, dtype, repeat
         self._pass: Iterator[Any] | None = None
         self._passes = self._drawn = 0  # passes that are over, batches drawn of the present one
         self._begun: Any = None  # what `get_state` of the loader said before the present pass
@@ -145,7 +145,7 @@ class LoaderBatches(Batches):
                 yield parts
             empty = not self._drawn
             self._end_pass()
-            if self._wanted is None:
+            if self._wanted is None or not self._repeat:
                 return
             if empty:
                 raise ValueError("the data gave no batch")
@@ -176,9 +176,13 @@ def _length(source: Any) -> int | None:
 
 
 class PyDatasetBatches(Batches):
-    """A PyDataset, in order or with its batches shuffled; an endless one walks on from epoch to epoch."""
+    """A PyDataset, in order or with its batches shuffled in each pass.
 
-    def __init__(self, dataset: PyDataset, steps: int | None, shuffle: bool, dtype: str) -> None:
+    Each epoch is one pass; with `steps` epochs walk on through the passes, as they do over arrays, or through a dataset
+    without an end.
+    """
+
+    def __init__(self, dataset: PyDataset, steps: int | None, dtype: str, shuffle: bool) -> None:
         self._dataset, self._dtype = dataset, dtype
         count = dataset.num_batches
         self.steps = count if steps is None else steps
@@ -189,29 +193,46 @@ class PyDatasetBatches(Batches):
         if self.steps < 1 or count == 0:
             raise ValueError("the PyDataset has no batches")
         self._random = seeds.generator() if shuffle and count is not None else None
-        self._drawn: Any = None  # the generator's state before the order of the present epoch was drawn
-        self._walked = 0  # batches of the epochs before, from which an endless dataset goes on
+        # The passes that are not over, by number: (the generator's state before its order was drawn, the order).
+        self._passes: dict[int, tuple[Any, list[int]]] = {}
+        self._pass = self._at = 0  # the present pass, and its batches that were handed out
         self._epochs = 0
 
     def epoch(self) -> Iterator[Batch]:
         if not self._first:  # what goes on in the middle was told before
             self._dataset.on_epoch_begin()
         self._taken, self._first, first = self._first, 0, self._first
-        for parts in self._read(itertools.islice(self._order(), first, self.steps)):
+        assert self.steps is not None
+        for parts in self._read(itertools.islice(self._order(), self.steps - first)):
             self._taken += 1
+            self._at += 1
+            if self._pass in self._passes and self._at == len(self._passes[self._pass][1]):
+                del self._passes[self._pass]
+                self._pass, self._at = self._pass + 1, 0
             yield make_batch(parts, self._dtype)
 
     def restart(self) -> None:
-        self._walked = 0
+        self._passes.clear()
+        self._at = 0
 
     def _order(self) -> Iterator[int]:
+        """The numbers of the batches to come, pass after pass."""
+        if self._dataset.num_batches is None:
+            yield from itertools.count(self._at)
+        number, at = self._pass, self._at
+        while True:
+            if number not in self._passes:
+                self._passes[number] = self._drawn_pass()
+            yield from self._passes[number][1][at:]
+            number, at = number + 1, 0
+
+    def _drawn_pass(self) -> tuple[Any, list[int]]:
         count = self._dataset.num_batches
-        if count is None:
-            return itertools.count(self._walked)
+        if not count:
+            raise ValueError("the PyDataset has no batches")
         if self._random is None:
-            return itertools.cycle(range(count))
-        self._drawn = self._random.bit_generator.state
-        return itertools.cycle(self._random.permutation(count).tolist())
+            return None, list(range(count))
+        return self._random.bit_generator.state, self._random.permutation(count).tolist()
 
     def _read(self, wanted: Iterator[int]) -> Iterator[Any]:
         """The batches of these numbers, in order; read ahead in threads where the dataset has workers.
@@ -235,7 +256,6 @@ class PyDatasetBatches(Batches):
                     future.cancel()
 
     def epoch_ended(self) -> None:
-        self._walked += self._taken
         self._epochs += 1
         super().epoch_ended()
         self._dataset.on_epoch_end()
@@ -244,8 +264,8 @@ class PyDatasetBatches(Batches):
         now = None if self._random is None else self._random.bit_generator.state
         return {
             **super().get_state(),
-            "random": self._drawn if self._taken else now,
-            "walked": self._walked,
+            "random": self._passes[self._pass][0] if self._pass in self._passes else now,
+            "at": self._at,
             "epochs": self._epochs,
             "dataset": _state_of(self._dataset),
             "streams": seeds.own_streams(self._dataset),
@@ -253,9 +273,10 @@ class PyDatasetBatches(Batches):
 
     def set_state(self, state: dict[str, Any]) -> None:
         super().set_state(state)
-        self._walked, self._epochs = state["walked"], state["epochs"]
+        self._passes.clear()
+        self._at, self._epochs = state["at"], state["epochs"]
         if self._random is not None:
-            self._random.bit_generator.state = self._drawn = state["random"]
+            self._random.bit_generator.state = state["random"]
         if state["dataset"] is not None:
             self._dataset.set_state(state["dataset"])  # type: ignore[attr-defined]  # it had it when asked
         else:
@@ -276,8 +297,15 @@ def as_batches(
     batch_size: int | None = None,
     steps: int | None = None,
     shuffle: bool = False,
+    repeat: bool = False,
 ) -> Batches:
     """Batches of arrays, of a generator, of a loader or of a PyDataset; loaders and generators shuffle by themselves.
+
+    Args:
+        batch_size: of arrays; by default what divides them into `steps` batches, as in Keras, or 32.
+        steps: batches of an epoch.
+        repeat: for training: each epoch has `steps` batches and begins where the one before ended, and the data are
+            walked again and again. Otherwise each epoch begins with the first batch and uses none twice.
 
     Raises:
         TypeError, ValueError: as `make_batch`; or if y is given beside a generator, which yields its own.
@@ -290,11 +318,32 @@ def as_batches(
                 raise ValueError(
                     f"{name} must not be given when x is a generator, loader or PyDataset: it yields its own"
                 )
+        if hasattr(x, "__next__"):
+            return IteratorBatches(x, steps, dtype)
+        if steps is not None and not repeat:
+            steps = _at_most(steps, x.num_batches if isinstance(x, PyDataset) else _length(x))
         if isinstance(x, PyDataset):
-            return PyDatasetBatches(x, steps, shuffle, dtype)
-        kind = IteratorBatches if hasattr(x, "__next__") else LoaderBatches
-        return kind(x, steps, dtype)
+            return PyDatasetBatches(x, steps, dtype, shuffle)
+        return LoaderBatches(x, steps, dtype, repeat)
     data = make_batch((x, y, sample_weight), dtype)
-    size = DEFAULT_BATCH_SIZE if batch_size is None else positive_int("batch_size", batch_size)
+    if batch_size is not None:
+        size = positive_int("batch_size", batch_size)
+    else:
+        size = DEFAULT_BATCH_SIZE if steps is None else -(-len(data.x) // steps)
     whole = ArrayBatches(data, size, shuffle)
-    return whole if steps is None else RepeatedBatches(whole, steps)
+    if steps is None:
+        return whole
+    if repeat:
+        return RepeatedBatches(whole, steps)
+    count = len(range(0, len(data.x), size))
+    # A size that follows from `steps` may come to fewer batches, which hold all samples.
+    whole.steps = min(steps, count) if batch_size is None else _at_most(steps, count)
+    return whole
+
+
+def _at_most(steps: int, count: int | None) -> int:
+    """`steps`, or the number of batches that there are."""
+    if count is None or steps <= count:
+        return steps
+    warn(f"{steps} steps are more than the {count} batches of the data: each batch is used once")
+    return count

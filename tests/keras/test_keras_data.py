@@ -282,6 +282,22 @@ def test_a_last_axis_of_1(shape: tuple[int, ...]) -> None:
     assert_close(made[1].predict(x, verbose=0), made[0].predict(x, verbose=0), 100)
 
 
+@pytest.mark.parametrize("options", [{"steps_per_epoch": 3}, {"steps_per_epoch": 5}, {"validation_steps": 2}], ids=str)
+def test_steps_of_arrays(options: dict[str, Any]) -> None:
+    """Batch sizes follow from the steps. Where they do not divide the data Keras warns and cuts an epoch short."""
+    theirs, ours = _pair()
+    x = SERIES[:48].reshape(24, 3, 2)
+    y = x.sum(axis=(1, 2))[:, None]
+    options = {**options, "validation_data": (x, y), "epochs": 2, "shuffle": False, "verbose": 0}
+    expected, actual = (model.fit(x, y, **options).history for model in (theirs, ours))
+    for name in expected:
+        assert_close(np.float32(actual[name]), np.float32(expected[name]), 24 * 24, name)
+    assert_close(
+        np.float32(ours.evaluate(x, y, steps=5, verbose=0)), np.float32(theirs.evaluate(x, y, steps=5, verbose=0)), 576
+    )
+    assert_close(ours.predict(x, steps=5, verbose=0), theirs.predict(x, steps=5, verbose=0), 24)
+
+
 def test_tensors() -> None:
     theirs, ours = _pair()
     x = torch.from_numpy(SERIES[:48].reshape(24, 3, 2).copy()).requires_grad_()

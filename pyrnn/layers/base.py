@@ -14,7 +14,7 @@ from pyrnn import config, constraints, initializers, overriding, regularizers
 from pyrnn.arguments import checked, flag
 from pyrnn.data.batches import as_array, as_float
 from pyrnn.explaining import LayerNames
-from pyrnn.layers import attributes, custom
+from pyrnn.layers import attributes, composite, custom
 from pyrnn.naming import auto_name
 from pyrnn.parameters import Structure, Weight, assign_all, values_for
 from pyrnn.validation import LARGEST_SIZE, RENAMED, shown, unexpected_arguments, warn
@@ -99,8 +99,10 @@ class Layer(LayerNames):
 
     A custom layer defines `build(input_shape)` (its weights, by `add_weight`), `forward` and `backward`, in NumPy;
     `compute_output_shape` where the shape changes, and `get_config` where it has arguments. `forward` and `backward`
-    may return views, lists and arrays of any dtype, and must not change their argument in place. A subclass that
-    defines a method that Keras calls and pyrnn does not, such as `call`, is rejected when it is created.
+    may return views, lists and arrays of any dtype, and must not change their argument in place. Layers that it holds
+    in its attributes are part of it: it calls `self.dense(x, training=training)` in `forward` and
+    `self.dense.backward(dy)` in `backward`. A subclass that defines a method that Keras calls and pyrnn does not, such
+    as `call`, is rejected when it is created.
 
     Example:
         >>> import numpy as np
@@ -207,8 +209,12 @@ class Layer(LayerNames):
         @functools.wraps(own)
         def build(self: Layer, input_shape: Shape) -> None:
             shape = standard_shape("input_shape", input_shape)
-            own(self, shape)
+            if self.built:
+                self.check_input(shape)
+            else:
+                own(self, shape)
             self.build_shape, self.built = shape, True
+            composite.finish(self, shape)
 
         cls.build = build  # type: ignore[method-assign]  # the same signature
 
@@ -260,18 +266,21 @@ class Layer(LayerNames):
     @property
     def weights(self) -> list[Weight]:
         """All weights, in Keras's order."""
-        return list(self._weights)
+        return [*self._weights, *composite.inner_weights(self)]
 
     @property
     def trainable_weights(self) -> list[Weight]:
         """The weights that training changes."""
-        return [weight for weight in self._weights if weight.trainable] if self.trainable else []
+        if not self.trainable:
+            return []
+        own = [weight for weight in self._weights if weight.trainable]
+        return [*own, *composite.inner_weights(self, only_trainable=True)]
 
     @property
     def non_trainable_weights(self) -> list[Weight]:
         """The weights that training leaves alone."""
         trainable = set(map(id, self.trainable_weights))
-        return [weight for weight in self._weights if id(weight) not in trainable]
+        return [weight for weight in self.weights if id(weight) not in trainable]
 
     def get_weights(self) -> list[Array]:
         """Copies of all weights."""
@@ -310,6 +319,8 @@ class Layer(LayerNames):
             self._build(shape)
         self.build_shape = shape
         self.built = True
+        if type(self).build is Layer.build:
+            composite.finish(self, shape)
 
     def _build(self, input_shape: Shape) -> None:
         """Create the weights; subclasses override this."""
@@ -364,6 +375,8 @@ class Layer(LayerNames):
 
     def reset_state(self) -> None:
         """Forget what a stateful layer keeps from batch to batch."""
+        for _, layer in composite.inner_layers(self):
+            layer.reset_state()
 
     def checked_mask(self, mask: Any, x: Array) -> Array:
         """A mask for x, of its leading axes."""
@@ -393,7 +406,9 @@ class Layer(LayerNames):
 
     def variable_groups(self) -> list[tuple[str, str, list[Weight]]]:
         """Where the weights stand in a file: (group below the layer's, its name attribute, weights), as in Keras."""
-        return [("vars", self.name, self._weights)]
+        groups = [(f"{path}/{below}", name, weights) for path, layer in composite.inner_layers(self)
+                  for below, name, weights in layer.variable_groups()]  # fmt: skip
+        return [*groups, ("vars", self.name, self._weights)]
 
     def get_config(self) -> dict[str, Any]:
         """Keras 3's config of this layer."""

@@ -72,7 +72,7 @@ def trial_shape(layer: Any, run: Callable[[Array], Array], input_shape: tuple[An
             shapes.append(run(zeros).shape)
         except Exception as error:
             raise ValueError(
-                f"{_named(layer)} fails on zeros of shape {tuple(input_shape)} ({error}): {instead}"
+                f"{named(layer)} fails on zeros of shape {tuple(input_shape)} ({error}): {instead}"
             ) from error
     return tuple(first if first == last else None for first, last in zip(shapes[0], shapes[-1], strict=True))
 
@@ -137,7 +137,7 @@ def _converting_backward(own: Callable[..., Any]) -> Callable[..., Any]:
         dx = dx if is_float(dx, self.dtype) else converted(self, "backward", dx)
         shape = getattr(self, "_x_shape", dx.shape)
         if dx.shape != shape:
-            raise ValueError(f"backward of {_named(self)} must return dx of the shape of x, {shape}, got {dx.shape}")
+            raise ValueError(f"backward of {named(self)} must return dx of the shape of x, {shape}, got {dx.shape}")
         return dx
 
     return backward
@@ -152,7 +152,7 @@ def _converting_mask(own: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return np.ascontiguousarray(as_array("mask", made), dtype=bool)
         except (TypeError, ValueError):
-            raise TypeError(f"compute_mask of {_named(self)} must return an array or None, got {shown(made)}") from None
+            raise TypeError(f"compute_mask of {named(self)} must return an array or None, got {shown(made)}") from None
 
     return compute_mask
 
@@ -168,7 +168,7 @@ def run(layer: Any, function: Callable[..., Any], *arguments: Any, **options: An
     except ValueError as error:
         if "read-only" in str(error):
             raise ValueError(
-                f"{getattr(function, '__name__', 'function')} of {_named(layer)} changes its argument in place: "
+                f"{getattr(function, '__name__', 'function')} of {named(layer)} changes its argument in place: "
                 "write x = x + 1 instead of x += 1, or copy it first"
             ) from error
         raise
@@ -189,8 +189,9 @@ def converted(layer: Any, method: str, value: Any) -> Array:
             raise TypeError
         return as_float(f"the value of {method}", value, layer.dtype)
     except (TypeError, ValueError):
-        raise TypeError(f"{method} of {_named(layer)} must return an array of numbers, got {shown(value)}") from None
+        raise TypeError(f"{method} of {named(layer)} must return an array of numbers, got {shown(value)}") from None
 
 
-def _named(layer: Any) -> str:
+def named(layer: Any) -> str:
+    """A layer by its name and class, for errors."""
     return f"layer {layer.name!r} ({type(layer).__name__})"

@@ -53,9 +53,14 @@ class TimeDistributed(Layer):
         self._trainable = bool(value)
         self.layer.trainable = bool(value)
 
+    @property
+    def trainable_weights(self) -> list[Weight]:
+        """The weights that training changes."""
+        return self.layer.trainable_weights if self._trainable else []
+
     def _build(self, input_shape: Shape) -> None:
         self.layer.build((input_shape[0], *input_shape[2:]))
-        self._weights = self.layer._weights
+        self._weights = self.layer.weights
         for weight in self._weights:
             weight.path = f"{self.name}/{weight.path}"
 

@@ -241,6 +241,12 @@ def test_weights_that_do_not_fit_a_metric() -> None:
         ("MeanIoU", [0.5, 1.0], [0, 1], "y_true must hold whole class numbers, got 0.5"),
         ("SparseCategoricalAccuracy", np.zeros((8, 1)), np.zeros((8, 10, 3)), r"must have shape \(8, 10\)"),
         ("MeanSquaredError", np.zeros((8, 1)), np.zeros((8, 10, 1)), "return_sequences=False"),
+        (
+            "MeanIoU",
+            np.zeros((2, 3)),
+            np.zeros((3, 2)),
+            r"must hold as many classes, got shapes \(2, 3\) and \(3, 2\)",
+        ),
         ("Precision", np.zeros((8, 1)), np.zeros((8, 3)), "y_true must have the shape of y_pred"),
     ],
 )

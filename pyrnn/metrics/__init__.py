@@ -219,15 +219,19 @@ def get(identifier: Any) -> Any:
         identifier = registered
     if registry.is_function(identifier):
         identifier = described(identifier)
+    if isinstance(identifier, Mapping) and identifier.get("module") == "keras.losses":
+        identifier = losses.deserialize(identifier)
     if isinstance(identifier, type) and issubclass(identifier, losses.Loss):
         identifier = identifier()
-    if callable(identifier) and not isinstance(identifier, type | Metric):
-        if identifier is losses.FUNCTIONS["zero_safe_mape"]:  # leaves samples out of the mean, as no function can
-            return ZeroSafeMAPE()
-        metric = MeanMetricWrapper(identifier)
-        metric.name = name_of(identifier)
-        return metric
-    return registry.get("metric", identifier, {**NAMES, "MeanMetricWrapper": MeanMetricWrapper}, Metric)
+    if not callable(identifier) or isinstance(identifier, type | Metric):
+        identifier = registry.get("metric", identifier, {**NAMES, "MeanMetricWrapper": MeanMetricWrapper}, Metric)
+    if identifier is None or isinstance(identifier, Metric):
+        return identifier
+    if identifier is losses.FUNCTIONS["zero_safe_mape"]:  # leaves samples out of the mean, as no function can
+        return ZeroSafeMAPE()
+    metric = MeanMetricWrapper(identifier)
+    metric.name = name_of(identifier)
+    return metric
 
 
 def name_of(function: Any) -> str:

@@ -150,11 +150,13 @@ class IoU(Metric):
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         true, pred = as_array("y_true", y_true), as_array("y_pred", y_pred)
         true = self._numbers("y_true", true, self.sparse_y_true)
-        pred = self._numbers("y_pred", pred, self.sparse_y_pred).reshape(-1)
+        pred = self._numbers("y_pred", pred, self.sparse_y_pred)
         weight = self._weights(sample_weight, true)
-        true = true.reshape(-1)
-        if true.shape != pred.shape:
-            raise ValueError(f"y_true and y_pred must hold as many classes, got {true.size} and {pred.size}")
+        shapes = {each.shape[:-1] if each.shape[-1:] == (1,) else each.shape for each in (true, pred)}
+        in_a_row = 1 in (true.ndim, pred.ndim)  # as Keras takes them too
+        if true.size != pred.size or (len(shapes) > 1 and not in_a_row):
+            raise ValueError(f"y_true and y_pred must hold as many classes, got shapes {true.shape} and {pred.shape}")
+        true, pred = true.reshape(-1), pred.reshape(-1)
         inside = (true >= 0) & (true < self.num_classes) & (pred >= 0) & (pred < self.num_classes)
         if self.ignore_class is not None:
             inside &= true != self.ignore_class
@@ -167,7 +169,8 @@ class IoU(Metric):
         if sample_weight is None:
             return np.ones(true.size)
         weight = as_array("sample_weight", sample_weight)
-        weight = weight.reshape(-1).astype(np.float64) if weight.size == true.size else weights_of(weight, true)
+        is_row = weight.ndim == 1 and weight.size == true.size
+        weight = weight.astype(np.float64) if is_row else weights_of(weight, true)
         if np.dtype(self.dtype).kind in "iu" and (weight != np.trunc(weight)).any():
             raise ValueError(
                 f"sample_weight must hold whole numbers, since {type(self).__name__} counts in dtype {self.dtype!r}, "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -314,6 +315,23 @@ def names_of(library: Any, case: str) -> list[list[str]]:
 @pytest.mark.parametrize("case", GIVEN)
 def test_names(case: str) -> None:
     assert names_of(pyrnn, case) == names_of(keras, case)
+
+
+def test_names_in_files(tmp_path: Path) -> None:
+    """Metrics of a file have the names of the model that was saved, whichever library wrote it."""
+    x, y = np.ones((4, 2), "float32"), np.zeros((4, 1), "float32")
+    for library in (keras, pyrnn):
+        model = library.Sequential([library.Input((2,)), library.layers.Dense(1)])
+        made = [library.losses.MeanSquaredError(), library.losses.Huber(name="mine"), library.metrics.AUC(name="area")]
+        given = ["mae", "mae", "AUC", "Accuracy", *made, library.metrics.mean_squared_error]
+        model.compile("sgd", "mse", metrics=given, weighted_metrics=["mae"])
+        expected = model.evaluate(x, y, verbose=0, return_dict=True)
+        model.save(tmp_path / f"{library.__name__}.keras")
+        for load in (keras.models.load_model, pyrnn.load_model):
+            logs = load(tmp_path / f"{library.__name__}.keras").evaluate(x, y, verbose=0, return_dict=True)
+            assert set(logs) == set(expected)
+            for name, value in expected.items():
+                assert_close(np.float32(logs[name]), np.float32(value), TERMS, name)
 
 
 def test_default_names() -> None:

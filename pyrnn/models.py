@@ -20,7 +20,7 @@ from pyrnn.layers.base import Layer, Shape, dtype_config, standard_shape
 from pyrnn.layers.input import InputLayer
 from pyrnn.naming import auto_name
 from pyrnn.older_names import OlderNames
-from pyrnn.parameters import ParameterVector, Structure, Weight, assign_all, values_for
+from pyrnn.parameters import ParameterVector, Structure, Weight, assign_all, shaped, values_for
 from pyrnn.streaming import Stream
 from pyrnn.trainer import Trainer
 from pyrnn.validation import LARGEST_SIZE, parsed, shown, unknown_name
@@ -352,7 +352,13 @@ class Sequential(OlderNames):
             layer = self._layers[index]
             if layer.activity_regularizer is not None:
                 activity = self._activities[layer]
-                dy = dy + np.asarray(layer.activity_regularizer.gradient(activity) / len(activity), dy.dtype)
+                slope = np.asarray(layer.activity_regularizer.gradient(activity) / len(activity), dy.dtype)
+                if slope.shape != dy.shape:
+                    raise ValueError(
+                        f"the gradient of the activity_regularizer of layer {layer.name!r} must have the shape of its "
+                        f"output, {dy.shape}, got {slope.shape}"
+                    )
+                dy = dy + slope
             gradient = layer.backward(dy, need_dx=index > first)
             if index > first:
                 assert gradient is not None
@@ -365,16 +371,18 @@ class Sequential(OlderNames):
         """
         penalty = 0.0
         for weight in self._training_plan().penalised:
-            penalty += weight.regularizer(weight.array)
+            penalty += _penalty(weight.path, weight.regularizer(weight.array))
         for layer, y in self._activities.items():
             assert layer.activity_regularizer is not None
-            penalty += layer.activity_regularizer(y) / len(y)
+            penalty += _penalty(layer.name, layer.activity_regularizer(y)) / len(y)
         return penalty
 
     def add_regularization_gradients(self) -> None:
         """Add the regularizers' gradients to the weights' gradients."""
         for weight in self._training_plan().penalised_trainable:
-            weight.gradient += weight.regularizer.gradient(weight.array)
+            weight.gradient += shaped(
+                "the gradient of the regularizer", weight, weight.regularizer.gradient(weight.array)
+            )
 
     def reset_states(self, states: Any = None) -> None:
         """Set the states of stateful layers, to zeros unless `states` is given.
@@ -429,7 +437,7 @@ class Sequential(OlderNames):
         """Output for an array."""
         if not self._layers:
             raise ValueError(f"model {self.name!r} has no layers yet: add some before calling it")
-        return self.forward_pass(x, training=bool(training))[0]
+        return self._output(x, training=bool(training))
 
     # Configs and files.
 
@@ -553,6 +561,17 @@ class Sequential(OlderNames):
 
     def __repr__(self) -> str:
         return f"<Sequential name={self.name}, built={self.built}>"
+
+
+def _penalty(owner: str, value: Any) -> float:
+    """A regularizer's value, which must be one number."""
+    if type(value) is float:
+        return value
+    if np.size(value) != 1:
+        raise ValueError(
+            f"the regularizer of {owner!r} must return one number, got an array of shape {np.shape(value)}"
+        )
+    return float(value)
 
 
 @checked()

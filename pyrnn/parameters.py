@@ -141,7 +141,7 @@ class Weight(NDArrayOperatorsMixin, WeightNames):
         self.array: Array = aligned_zeros(math.prod(self.shape), dtype).reshape(self.shape)
         self.gradient: Array = aligned_zeros(math.prod(self.shape), dtype).reshape(self.shape)
         if initializer is not None:
-            self.array[...] = initializer(self.shape, dtype=self.dtype)
+            self.array[...] = shaped("initializer", self, initializer(self.shape, dtype=self.dtype))
         self.claim: Claim | None = None  # of the parameter vector that `array` and `gradient` are views of
         self.version = next(_versions)
 
@@ -243,6 +243,19 @@ class Weight(NDArrayOperatorsMixin, WeightNames):
 
     def __repr__(self) -> str:
         return f"<Weight path={self.path}, shape={self.shape}, dtype={self.dtype}>"
+
+
+def shaped(kind: str, weight: Weight, value: Any) -> Any:
+    """What an initializer, constraint or regularizer of the user made for a weight; it is never broadcast.
+
+    Raises:
+        ValueError: if it has not the shape of the weight.
+    """
+    if np.shape(value) != weight.shape:
+        raise ValueError(
+            f"{kind} of weight {weight.path!r} must return an array of its shape {weight.shape}, got {np.shape(value)}"
+        )
+    return value
 
 
 def values_for(owner: str, weights: Sequence[Weight], values: Any) -> list[tuple[Weight, Array]]:

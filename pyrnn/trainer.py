@@ -290,7 +290,12 @@ class Trainer(ModelNames):
 
     def predict_on_batch(self, x: Any) -> Array:
         """Output for one batch."""
-        return self.forward_pass(make_batch((x,), self.dtype).x)[0]
+        return self._output(make_batch((x,), self.dtype).x)
+
+    def _output(self, x: Any, *, training: bool = False) -> Array:
+        """Output for x, in memory of its own: layers such as Dropout and Flatten hand on x or a view of it."""
+        y, _ = self.forward_pass(x, training=training)
+        return y.copy() if isinstance(x, np.ndarray) and np.may_share_memory(y, x) else y
 
     # Loops.
 
@@ -483,7 +488,7 @@ class Trainer(ModelNames):
             hooks("on_predict_begin", {})
             for step, batch in enumerate(batches.epoch()):
                 hooks("on_predict_batch_begin", step, {})
-                outputs.append(self.forward_pass(batch.x)[0])
+                outputs.append(self._output(batch.x))
                 hooks("on_predict_batch_end", step, {"outputs": outputs[-1]})
                 if self.stop_predicting:
                     break

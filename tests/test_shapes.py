@@ -392,3 +392,18 @@ def test_series_of_one_feature_without_an_input() -> None:
     with pytest.raises(ValueError, match=r"last axis of length 1, which x\[..., None\] adds"):
         model.predict(SERIES, verbose=0)
     assert model.predict(SERIES[..., None], verbose=0).shape == (6, 3)
+
+
+@pytest.mark.parametrize("stack", [[layers.Dropout(0.5)], [Flatten()], [layers.Masking()], [layers.Reshape((2, 4))]])
+def test_outputs_are_never_the_caller_s_array(stack: list[Any]) -> None:
+    model = pyrnn.Sequential([Input((4, 2)), *[type(each).from_config(each.get_config()) for each in stack]])
+    x = RNG.normal(size=(3, 4, 2)).astype("float32")
+    before = x.copy()
+    for y in (
+        model.predict(x, verbose=0),
+        model.predict(x, verbose=0, batch_size=2),
+        model.predict_on_batch(x),
+        model(x),
+    ):
+        y += 1
+    np.testing.assert_array_equal(x, before)

@@ -215,3 +215,49 @@ def test_every_hook_of_a_dataset_is_called() -> None:
     calls.clear()
     model.evaluate(Rows(), verbose=0)
     assert calls.count("__getitem__") == 2
+
+
+def of_shape(*shape: int) -> Any:
+    return lambda *_, **__: np.ones(shape, "float32")
+
+
+def made(base: type, **methods: Any) -> Any:
+    return type("Mine", (base,), methods)()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (
+            {"kernel_initializer": made(initializers.Initializer, __call__=of_shape(1, 1))},
+            r"initializer of weight 'kernel' must return an array of its shape \(3, 1\), got \(1, 1\)",
+        ),
+        (
+            {"kernel_initializer": made(initializers.Initializer, __call__=lambda *_, **__: 0.5)},
+            r"must return an array of its shape \(3, 1\), got \(\)",
+        ),
+        (
+            {"kernel_constraint": made(constraints.Constraint, __call__=of_shape(1))},
+            r"constraint of weight '.*kernel' must return an array of its shape \(3, 1\), got \(1,\)",
+        ),
+        (
+            {"bias_regularizer": made(regularizers.Regularizer, __call__=lambda *_: 1.0, gradient=of_shape())},
+            r"the gradient of the regularizer of weight '.*bias' must return an array of its shape \(1,\), got \(\)",
+        ),
+        (
+            {"kernel_regularizer": made(regularizers.Regularizer, __call__=of_shape(3), gradient=of_shape(3, 1))},
+            r"the regularizer of '.*kernel' must return one number, got an array of shape \(3,\)",
+        ),
+        (
+            {"activity_regularizer": made(regularizers.Regularizer, __call__=lambda *_: 1.0, gradient=of_shape(1, 1))},
+            r"activity_regularizer of layer 'mine' must have the shape of its output, \(3, 1\), got \(1, 1\)",
+        ),
+        (
+            {"activity_regularizer": made(regularizers.Regularizer, __call__=of_shape(3), gradient=of_shape(3, 1))},
+            r"the regularizer of 'mine' must return one number",
+        ),
+    ],
+)
+def test_what_a_hook_returns_is_never_broadcast(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        fitted(Dense(1, name="mine", **options))

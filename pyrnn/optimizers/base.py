@@ -17,7 +17,7 @@ from pyrnn.explaining import OptimizerNames
 from pyrnn.optimizers import schedules
 from pyrnn.optimizers.rates import LearningRate
 from pyrnn.optimizers.schedules import LearningRateSchedule
-from pyrnn.parameters import ParameterVector, Weight, assign_all
+from pyrnn.parameters import ParameterVector, Weight, assign_all, shaped
 from pyrnn.validation import shown, unexpected_arguments
 
 Array = NDArray[Any]
@@ -238,7 +238,7 @@ class Optimizer(registry.Configurable, OptimizerNames):
             self._average(parameters)
         for weight in parameters.weights:
             if weight.constraint is not None:
-                weight.array[...] = weight.constraint(weight.array)
+                weight.array[...] = shaped("constraint", weight, weight.constraint(weight.array))
         self._iterations += 1
 
     def update(self, values: Array, gradients: Array, learning_rate: float) -> None:

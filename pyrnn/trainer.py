@@ -101,6 +101,10 @@ class Trainer(ModelNames):
     ) -> None:
         """Fix optimizer, loss and metrics, by names or objects.
 
+        `metrics` and `weighted_metrics` hold names, classes, objects or functions of (y_true, y_pred). Logs name them
+        as Keras does; sample weights reach those of `weighted_metrics`. Steps that the mask of the output leaves out
+        do not count in them.
+
         `loss_weights` is the factor of the loss. `loss`, `loss_weights`, `metrics` and `weighted_metrics` may also be
         a list with one entry per output, or a dict by the name of the last layer, which is the output. `run_eagerly`,
         `jit_compile`, `steps_per_execution` and `auto_scale_loss` take Keras's values: training always runs the
@@ -156,7 +160,10 @@ class Trainer(ModelNames):
 
     @property
     def metrics_names(self) -> list[str]:
-        """Names in the order in which `evaluate` returns them."""
+        """Names of the loss and the metrics in the order in which `evaluate` returns them.
+
+        A metric whose result is a dict returns the entries of the dict instead.
+        """
         return [] if self._compiled is None else ["loss", *(entry.name for entry in self._compiled.entries)]
 
     def get_compile_config(self) -> dict[str, Any] | None:

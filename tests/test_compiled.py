@@ -144,3 +144,14 @@ def test_a_registered_function_is_a_metric_by_its_name() -> None:
 
     with custom_object_scope({"absolute_error": absolute_error}):
         assert metrics.get("absolute_error").name == "absolute_error"
+
+
+def test_losses_as_metrics_and_their_descriptions() -> None:
+    true, pred = Y, np.full_like(Y, 0.25)
+    for given in (losses.Huber, losses.Huber(delta=0.1), losses.serialize(losses.Huber(delta=0.1, name="mine"))):
+        metric = metrics.get(given)
+        loss = losses.deserialize(given) if isinstance(given, dict) else losses.get(given)
+        assert loss is not None and metric.name == loss.name
+        assert metric(true, pred) == pytest.approx(loss(true, pred))
+        again = metrics.deserialize(metrics.serialize(metric))
+        assert again.name == metric.name and again(true, pred) == metric(true, pred)

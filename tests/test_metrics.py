@@ -251,3 +251,20 @@ def test_functions_refuse_labels_of_another_shape(name: str) -> None:
         getattr(metrics, name)(np.zeros(3), np.zeros((4, 2)))
     with pytest.raises(ValueError, match="k must be a positive integer"):
         metrics.top_k_categorical_accuracy(np.eye(3), np.eye(3), k=0)
+
+
+def test_class_numbers_of_another_batch_broadcast_as_in_keras() -> None:
+    true, pred = np.array([[0], [1]]), np.array([[[0.9, 0.1, 0.0], [0.7, 0.2, 0.1]]])
+    assert metrics.sparse_categorical_accuracy(true, pred).tolist() == [[1, 1], [0, 0]]
+    assert metrics.sparse_top_k_categorical_accuracy(true, pred, k=1).tolist() == [[1], [0]]
+    assert metrics.SparseCategoricalAccuracy()(true, pred) == 0.5
+    with pytest.raises(ValueError, match=r"y_true must have shape \(3, 2\) of class numbers, got \(1, 2\)"):
+        metrics.sparse_top_k_categorical_accuracy(np.zeros((1, 2)), np.zeros((3, 2, 4)))
+
+
+@pytest.mark.parametrize("weight", [2.0, [2.0]])
+def test_one_weight_for_one_value(weight: Any) -> None:
+    mean = metrics.Mean()
+    mean.update_state(3.0, weight)
+    mean.update_state([1.0, 5.0])
+    assert mean.result() == pytest.approx((2 * 3 + 1 + 5) / 4)

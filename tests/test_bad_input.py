@@ -62,7 +62,11 @@ ON_DATA: dict[str, tuple[Callable[[Model], Any], type[Exception], str]] = {
         ValueError,
         "the generator ended after 1 of the 3 batches of an epoch",
     ),
-    "generator-yields-dict": (lambda m: m.fit(wrong_things(), steps_per_epoch=1, verbose=0), TypeError, "x must hold"),
+    "generator-yields-dict": (
+        lambda m: m.fit(wrong_things(), steps_per_epoch=1, verbose=0),
+        TypeError,
+        "a batch must be",
+    ),
     "generator-with-y": (lambda m: m.fit(ending(), Y, verbose=0), ValueError, "y must not be given when x is"),
     "four-parts": (lambda m: m.fit(iter([(X, Y, Y, Y)]), verbose=0), ValueError, "a batch must be x"),
     "batch-size": (lambda m: m.fit(X, Y, batch_size=0, verbose=0), ValueError, "batch_size must be a positive integer"),

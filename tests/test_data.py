@@ -7,7 +7,7 @@ import json
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -106,6 +106,49 @@ FORMS: dict[str, Any] = {
 }
 
 
+X_OTHER = RNG.normal(size=(12, 3)).astype(np.float32)
+ONE_INPUT, ONE_OUTPUT = (f"must be one array, since the model has one {name}, got a " for name in ("input", "output"))
+SINGLE: dict[str, tuple[Callable[[], tuple[Any, Any]], str]] = {
+    "list": (
+        lambda: ([X, X_OTHER], Y),
+        f"x {ONE_INPUT}list of 2 arrays of shapes \\(12, 3, 2\\), \\(12, 3\\); join them along the last axis",
+    ),
+    "list of one shape": (lambda: ([X, X], Y), "for each of the 2 samples .*; x must be one array, not a list of 2"),
+    "list of one": (lambda: ([X], Y), "x must be one array, not a list of 1"),
+    "tuple": (lambda: ((X, Y), None), f"x {ONE_INPUT}tuple of 2 arrays of shapes .*; pass y as a second argument"),
+    "dict": (lambda: ({"series": X, "ids": X_OTHER}, Y), f"x {ONE_INPUT}dict of 'series', 'ids'; join arrays"),
+    "dict of one": (lambda: ({"series": X}, Y), f"x {ONE_INPUT}dict of 'series'; pass x\\['series'\\]"),
+    "empty dict": (lambda: ({}, Y), "got a dict of nothing$"),
+    "outputs": (lambda: (X, [Y, Y]), "y must be one array, not a list of 2"),
+    "outputs of two shapes": (lambda: (X, [Y, Y[:, 0]]), f"y {ONE_OUTPUT}list"),
+    "dict of outputs": (lambda: (X, {"dense": Y}), f"y {ONE_OUTPUT}dict of 'dense'; pass y\\['dense'\\]"),
+    "batches of lists": (lambda: (iter([([X, X_OTHER], Y)]), None), f"x {ONE_INPUT}list of 2"),
+    "batches of dicts": (lambda: (iter([{"x": X, "y": Y}]), None), r"a batch must be .*, got a dict of 'x', 'y'"),
+    "nothing": (lambda: (None, Y), "x is missing: pass arrays x and y, or as x a generator, loader or PyDataset"),
+    "neither": (lambda: (None, None), "x is missing"),
+}
+
+
+@pytest.mark.parametrize("case", SINGLE)
+def test_a_model_has_one_input_and_one_output(case: str) -> None:
+    make, words = SINGLE[case]
+    for method in ("fit", "evaluate"):
+        x, y = make()
+        with pytest.raises((TypeError, ValueError), match=words) as caught:
+            getattr(model(), method)(x, y, verbose=0)
+        assert len(str(caught.value).splitlines()) == 1
+    x, y = make()
+    if y is not None:
+        with pytest.raises((TypeError, ValueError), match=words):
+            model().train_on_batch(x, y)
+        with pytest.raises((TypeError, ValueError), match="validation_data: "):
+            model().fit(X, Y, validation_data=(x, y), verbose=0)
+
+
+def test_lists_of_samples_are_one_array() -> None:
+    assert same(fitted(list(X), list(Y)), fitted(X, Y))
+
+
 class Dataset(utils.PyDataset):
     """The same batches by number."""
 
@@ -186,7 +229,7 @@ def test_the_queue_of_a_dataset_is_bounded() -> None:
     assert 1 < most[0] <= 4  # three in the queue and the one in the consumer's hands
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [0, 1, 2])
 def test_a_dataset_without_end(workers: int) -> None:
     class Endless(Dataset):
         num_batches = None
@@ -316,9 +359,10 @@ def test_one_seed_for_the_script() -> None:
 
 
 BAD: dict[str, tuple[Any, type[Exception], str]] = {
+    "workers": (lambda: Dataset(workers=-1), ValueError, "workers must be at least 0, got -1"),
     "loader-and-y": (lambda: fitted(Loader(), Y), ValueError, "y must not be given when x is a generator, loader"),
     "empty-loader": (lambda: fitted(iter([])), ValueError, "gave no batch"),
-    "mapping": (lambda: fitted({"a": X}, Y), TypeError, "x must hold numbers"),
+    "mapping": (lambda: fitted({"a": X}, Y), TypeError, "x must be one array"),
     "pad-numbers": (lambda: sequence.pad_sequences([1, 2]), TypeError, "sequences must hold sequences, got 1"),
     "pad-side": (lambda: sequence.pad_sequences([[1]], padding="left"), ValueError, "padding must be 'pre' or 'post'"),
     "pad-shapes": (lambda: sequence.pad_sequences([[[1, 2]], [[1]]]), ValueError, "items of one shape"),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tolerance import assert_close
 
-from pyrnn import losses
+from pyrnn import losses, metrics
 
 RNG = np.random.default_rng(0)
 NUMBERS = RNG.normal(size=(6, 3)) + 2
@@ -223,6 +223,97 @@ def test_a_users_loss(own: Any) -> None:
         expected = mse.value_and_gradient(NUMBERS, NUMBERS[::-1], weight)
         assert actual[0] == pytest.approx(expected[0])
         np.testing.assert_allclose(actual[1], expected[1], rtol=1e-12)
+
+
+def in_place(y_true: Any, y_pred: Any) -> Any:
+    y_pred[y_pred < 0] = 0
+    return np.square(y_pred - y_true).mean(axis=-1), y_pred - y_true
+
+
+def in_place_of_the_data(y_true: Any, y_pred: Any) -> Any:
+    y_true -= y_true.mean()
+    return np.square(y_pred - y_true).mean(axis=-1)
+
+
+def of_a_copy(y_true: Any, y_pred: Any) -> Any:
+    error = y_pred - y_true
+    error *= 2  # an array of its own
+    return np.mean(np.square(error), axis=-1)
+
+
+def masked(y_true: Any, y_pred: Any) -> Any:
+    error = y_pred - y_true
+    error[error < 0] = 0
+    return np.mean(error, axis=-1)
+
+
+def filled(y_true: Any, y_pred: Any) -> Any:
+    values = np.zeros(len(y_pred))
+    for i in range(len(values)):
+        values[i] = np.square(y_pred[i] - y_true[i]).sum()
+    return values
+
+
+class InPlace(losses.Loss):
+    def elements(self, y_true: Any, y_pred: Any) -> Any:
+        y_pred *= 2
+        return y_pred.mean(axis=-1), np.ones_like(y_pred)
+
+
+class InPlacePairs(losses.MeanSquaredError):
+    def pairs(self, y_true: Any, y_pred: Any) -> Any:
+        y_pred -= y_true
+        return y_pred**2, 2 * y_pred
+
+
+class InPlaceCall(losses.Loss):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        y_true += 1
+        return np.mean(y_pred - y_true, axis=-1)
+
+
+IN_PLACE: dict[str, tuple[Any, str]] = {
+    "predictions": (in_place, r"'in_place' assigns to y_true or y_pred in place: work on a copy, y_pred = y_pred.copy"),
+    "targets": (in_place_of_the_data, "'in_place_of_the_data' assigns to y_true or y_pred in place"),
+    "elements": (InPlace(), "'InPlace' assigns to y_true or y_pred in place"),
+    "pairs": (InPlacePairs(), "'InPlacePairs' assigns to y_true or y_pred in place"),
+    "call": (InPlaceCall(), "'call' assigns to y_true or y_pred in place"),
+    "masked": (masked, r"'masked', since it assigns to an array, as in y\[i\] = ...: make the array by np.where"),
+    "filled": (filled, r"'filled', since it assigns to an array, .* or return \(value, gradient\)"),
+}
+
+
+@pytest.mark.parametrize("case", IN_PLACE)
+def test_a_users_loss_that_assigns_in_place(case: str) -> None:
+    """It would change the user's data, or outputs that layers need for their gradients."""
+    given, words = IN_PLACE[case]
+    y_true, y_pred = NUMBERS.copy(), NUMBERS[::-1].copy()
+    with pytest.raises(ValueError, match=words) as caught:
+        losses.get(given).value_and_gradient(y_true, y_pred)  # type: ignore[union-attr]
+    assert len(str(caught.value).splitlines()) == 1
+    assert np.array_equal(y_true, NUMBERS) and np.array_equal(y_pred, NUMBERS[::-1])
+    assert y_true.flags.writeable and y_pred.flags.writeable
+
+
+def test_a_users_loss_may_change_arrays_of_its_own_and_raise_errors_of_its_own() -> None:
+    value, _ = losses.get(of_a_copy).value_and_gradient(NUMBERS, NUMBERS[::-1])  # type: ignore[union-attr]
+    assert value == pytest.approx(4 * losses.MeanSquaredError()(NUMBERS, NUMBERS[::-1]))
+
+    def refuses(y_true: Any, y_pred: Any) -> Any:
+        raise ValueError("not today")
+
+    with pytest.raises(ValueError, match=r"^not today$"):
+        losses.get(refuses).value_and_gradient(NUMBERS, NUMBERS)  # type: ignore[union-attr]
+
+
+METRICS = ["rmse", "RMSE", "root_mean_squared_error", "RootMeanSquaredError", metrics.RootMeanSquaredError()]
+
+
+@pytest.mark.parametrize("given", [*METRICS, "accuracy", "ce", "AUC", "r2_score", metrics.AUC, metrics.Precision()])
+def test_a_metric_as_a_loss(given: Any) -> None:
+    with pytest.raises(ValueError, match="is a metric: pass it in metrics=") as caught:
+        losses.get(given)
+    assert ("loss='mse', its square" in str(caught.value)) == (given in METRICS)
 
 
 def test_a_users_loss_that_is_wrong() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -135,6 +135,8 @@ def make_batch(parts: Any, dtype: str) -> Batch:
     Raises:
         TypeError, ValueError: if it is no array or tuple (x, y[, sample_weight]), or lengths differ, or y holds NaN.
     """
+    if isinstance(parts, Mapping):
+        raise TypeError(f"a batch must be x, (x, y) or (x, y, sample_weight), got a dict of {_keys(parts)}")
     if isinstance(parts, list):
         parts = tuple(parts)
     if not isinstance(parts, tuple):
@@ -142,12 +144,18 @@ def make_batch(parts: Any, dtype: str) -> Batch:
     if not 1 <= len(parts) <= 3:
         raise ValueError(f"a batch must be x, (x, y) or (x, y, sample_weight), got {len(parts)} parts")
     given_x, y, weight = (*parts, None, None)[:3]
+    if given_x is None:
+        raise TypeError("x is missing: pass arrays x and y, or as x a generator, loader or PyDataset of batches (x, y)")
+    for name, given in (("x", given_x), ("y", y)):
+        if type(given) is not np.ndarray:
+            _check_single(name, given)
     x = as_column(given_x, as_float("x", given_x, dtype))
     if x.ndim == 0 or len(x) == 0:
         raise ValueError(f"x must hold at least one sample, got shape {x.shape}")
     if y is not None:
+        given_y = y
         y = as_column(y, as_float("y", y, dtype, allow_integers=True))
-        _check_rows("y", y, x)
+        _check_rows("y", y, x, given_y, given_x)
         if y.dtype.kind == "f" and math.isnan(np.vdot(y, y)):
             raise ValueError("y holds NaN: remove or fill these samples first")
     if weight is not None:
@@ -156,9 +164,45 @@ def make_batch(parts: Any, dtype: str) -> Batch:
     return Batch(x, y, weight)
 
 
-def _check_rows(name: str, array: Array, x: Array) -> None:
-    if array.ndim == 0 or len(array) != len(x):
-        raise ValueError(f"{name} must have one row for each of the {len(x)} samples of x, got shape {array.shape}")
+def _check_single(name: str, given: Any) -> None:
+    """Reject several inputs or outputs in a dict, list or tuple; arrays of one shape in a list are samples.
+
+    Raises:
+        TypeError: for a dict.
+        ValueError: for arrays of several shapes.
+    """
+    rule = f"{name} must be one array, since the model has one {'input' if name == 'x' else 'output'}"
+    if isinstance(given, Mapping):
+        fix = f"pass {name}[{next(iter(given))!r}]" if len(given) == 1 else "join arrays by np.concatenate"
+        raise TypeError(f"{rule}, got a dict of {_keys(given)}{'; ' + fix if given else ''}")
+    if not isinstance(given, list | tuple) or not all(hasattr(each, "__array__") for each in given):
+        return
+    shapes = [np.shape(each) for each in given]
+    if len(set(shapes)) > 1 and len({shape[:1] for shape in shapes}) == 1 and () not in shapes:
+        kind = type(given).__name__
+        fix = "join them along the last axis by np.concatenate"
+        if kind == "tuple":
+            fix = "pass y as a second argument"
+        raise ValueError(f"{rule}, got a {kind} of {len(given)} arrays of shapes {', '.join(map(str, shapes))}; {fix}")
+
+
+def _keys(value: Mapping[Any, Any]) -> str:
+    return ", ".join(repr(key) for key in value) or "nothing"
+
+
+def _check_rows(name: str, array: Array, x: Array, given: Any = None, given_x: Any = None) -> None:
+    if array.ndim and len(array) == len(x):
+        return
+    fix = ""
+    for of, value, rows in ((name, given, len(x)), ("x", given_x, len(array) if array.ndim else None)):
+        if (
+            isinstance(value, list | tuple)
+            and value
+            and hasattr(value[0], "__array__")
+            and np.shape(value[0])[:1] == (rows,)
+        ):
+            fix = f"; {of} must be one array, not a {type(value).__name__} of {len(value)}"
+    raise ValueError(f"{name} must have one row for each of the {len(x)} samples of x, got shape {array.shape}{fix}")
 
 
 def as_column(given: Any, array: Array) -> Array:

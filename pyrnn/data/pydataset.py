@@ -14,7 +14,8 @@ class PyDataset:
     """A set of batches: `__getitem__(i)` gives the batch i as (x, y) or (x, y, sample_weight), `__len__` their number.
 
     Instead of `__len__` the property `num_batches` may be defined; None there means that there is no end. With
-    `workers` > 1 so many threads read ahead, at most `max_queue_size` batches, which still come in order.
+    `workers` > 1 that many threads read ahead, at most `max_queue_size` batches, which still come in order; with 0 or 1
+    batches are read as they are needed.
 
     When a training goes on from a backup, batches that were seen are not asked for again, and NumPy generators that are
     attributes draw what they would have drawn. `on_epoch_begin` and `on_epoch_end` are called for the epochs of before;
@@ -26,7 +27,7 @@ class PyDataset:
     def __init__(self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10) -> None:
         if use_multiprocessing:
             raise ValueError("PyDataset reads in threads here: leave use_multiprocessing out and raise workers")
-        self.workers = positive_int("workers", workers)
+        self.workers = int(workers)
         self.max_queue_size = positive_int("max_queue_size", max_queue_size)
         self.use_multiprocessing = False
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ from pyrnn.losses.regression import (
     MeanSquaredLogarithmicError,
     Poisson,
 )
-from pyrnn.validation import lookup
+from pyrnn.validation import lookup, shown
 
 CLASSES: tuple[type[Loss], ...] = (
     MeanSquaredError, MeanAbsoluteError, MeanAbsolutePercentageError, MeanSquaredLogarithmicError, Huber, LogCosh,
@@ -147,12 +148,29 @@ def get(identifier: Any) -> Loss | None:
     if isinstance(identifier, str):
         own = registry.get_registered_object(identifier)
         if own is None or isinstance(own, type):
+            if own is None and identifier not in NAMES:
+                _reject_metric(identifier)
             return registry.get("loss", identifier, NAMES, Loss)
         identifier = own
+    _reject_metric(identifier)
     if callable(identifier) and not isinstance(identifier, type | Loss):
         name = getattr(identifier, "__name__", "")
         return lookup("loss", name, NAMES)() if identifier is FUNCTIONS.get(name) else FunctionLoss(identifier)
     return registry.get("loss", identifier, NAMES, Loss)
+
+
+def _reject_metric(identifier: Any) -> None:
+    """Raise a ValueError for a metric, by name, class or object."""
+    metrics = import_module("pyrnn.metrics")  # which is made of losses
+    if isinstance(identifier, str):
+        is_metric, kind = identifier in metrics.NAMES or identifier in metrics.BY_SHAPE, metrics.NAMES.get(identifier)
+    else:
+        kind = identifier if isinstance(identifier, type) else type(identifier)
+        is_metric = issubclass(kind, metrics.Metric)
+    if is_metric:
+        is_root = kind is metrics.RootMeanSquaredError
+        fix = "train on loss='mse', its square, which is smallest at the same weights" if is_root else "train on a loss"
+        raise ValueError(f"loss {shown(identifier)} is a metric: pass it in metrics=[...] and {fix}")
 
 
 @checked(name=None)

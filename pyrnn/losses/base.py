@@ -6,6 +6,8 @@ Formulas: `keras/src/losses/losses.py`.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -93,6 +95,38 @@ def with_classes(values: Array, name: str = "y_pred") -> Array:
     return values
 
 
+def read_only(name: object, function: Callable[..., Any], y_true: Any, y_pred: Any) -> Any:
+    """What a user's function makes of arrays that it cannot change: they are data and the outputs of the model.
+
+    Raises:
+        ValueError: if it assigns to one of them.
+    """
+    arrays = []
+    for array in (y_true, y_pred):
+        if isinstance(array, np.ndarray):  # autograd's trace of an array cannot be assigned to anyway
+            array = array.view()
+            array.flags.writeable = False
+        arrays.append(array)
+    try:
+        return function(*arrays)
+    except ValueError as error:
+        if "read-only" in str(error):
+            raise ValueError(
+                f"the loss {name!r} assigns to y_true or y_pred in place: work on a copy, y_pred = y_pred.copy()"
+            ) from None
+        raise
+
+
+def _protected(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method of (y_true, y_pred) that cannot change them."""
+
+    @functools.wraps(method)
+    def protected(self: Any, y_true: Array, y_pred: Array) -> Any:
+        return read_only(type(self).__name__, functools.partial(method, self), y_true, y_pred)
+
+    return protected
+
+
 class Loss(registry.Configurable, LossNames):
     """Base of all: `elements` gives the value of each sample and its derivative by y_pred."""
 
@@ -106,6 +140,9 @@ class Loss(registry.Configurable, LossNames):
         overriding.reject(cls, overriding.LOSS)
         if overriding.new_in(cls, "call", Loss) is not None and overriding.new_in(cls, "elements", Loss) is None:
             cls.elements = Loss.elements  # type: ignore[method-assign]  # not those of the loss it derives from
+        if not overriding.is_builtin(cls):
+            for name in {"elements", "pairs"} & vars(cls).keys():
+                setattr(cls, name, _protected(vars(cls)[name]))
 
     @checked()
     def __init__(

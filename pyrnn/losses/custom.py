@@ -10,7 +10,10 @@ import numpy as np
 
 from pyrnn import registry
 from pyrnn.arguments import checked
-from pyrnn.losses.base import Array, Loss
+from pyrnn.losses.base import Array, Loss, read_only
+
+# What NumPy and autograd say where a traced array is assigned to, or put into another one.
+_ASSIGNMENTS = ("item assignment", "scalar index", "setting an array element")
 
 
 def _traceable(function: Callable[..., Any], numpy: Any) -> Callable[..., Any]:
@@ -39,12 +42,18 @@ def differentiate(function: Callable[..., Any], y_true: Array, y_pred: Array) ->
             "a loss in plain NumPy is differentiated by autograd: pip install 'pyrnn-core[autograd]', "
             "or let the function return (value, gradient)"
         ) from None
-    run = _traceable(function, traced)
+    run, name = _traceable(function, traced), getattr(function, "__name__", function)
     try:
-        backward, values = make_vjp(lambda prediction: run(y_true, prediction))(y_pred)
+        backward, values = make_vjp(lambda prediction: read_only(name, run, y_true, prediction))(y_pred)
         gradient = backward(np.ones_like(values))
-    except (TypeError, NotImplementedError, AttributeError) as error:
-        name = getattr(function, "__name__", function)
+    except (TypeError, NotImplementedError, AttributeError, ValueError) as error:
+        if any(words in str(error) for words in _ASSIGNMENTS):
+            raise ValueError(
+                f"autograd cannot differentiate the loss {name!r}, since it assigns to an array, as in y[i] = ...: "
+                "make the array by np.where, np.stack or np.concatenate, or return (value, gradient)"
+            ) from None
+        if isinstance(error, ValueError):
+            raise
         raise ValueError(
             f"autograd cannot differentiate the loss {name!r}: {error}; return (value, gradient)"
         ) from None
@@ -65,7 +74,7 @@ class FunctionLoss(Loss):
         self.fn = fn
 
     def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
-        result = self.fn(y_true, y_pred)
+        result = read_only(self.name, self.fn, y_true, y_pred)
         if not isinstance(result, tuple):
             return differentiate(self.fn, y_true, y_pred)
         if len(result) != 2 or np.shape(result[1]) != y_pred.shape:

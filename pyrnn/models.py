@@ -16,8 +16,9 @@ from pyrnn import overriding, registry, shapes
 from pyrnn.arguments import a_model, checked, flag, whole
 from pyrnn.data.batches import as_float, is_float
 from pyrnn.explaining import explain
-from pyrnn.layers.base import Layer, Shape, dtype_config, standard_shape
+from pyrnn.layers.base import Layer, Shape
 from pyrnn.layers.input import InputLayer
+from pyrnn.layers.settings import dtype_config, standard_shape
 from pyrnn.naming import auto_name
 from pyrnn.older_names import OlderNames
 from pyrnn.parameters import ParameterVector, Structure, Weight, assign_all, shaped, values_for
@@ -202,6 +203,8 @@ class Sequential(OlderNames):
         if input_shape is None:
             raise ValueError(f"model {self.name!r} does not know its input shape: give one to build()")
         shape = standard_shape("input_shape", input_shape)
+        if 0 in shape:
+            raise ValueError(f"input_shape must hold positive sizes or None, got {shape}")
         self._shapes = []
         try:
             current: Any = shape

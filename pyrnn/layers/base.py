@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn import config, constraints, initializers, overriding, regularizers
+from pyrnn import constraints, initializers, overriding, regularizers
 from pyrnn.arguments import checked, flag
 from pyrnn.data.batches import as_array, as_float
 from pyrnn.explaining import LayerNames
 from pyrnn.layers import attributes, composite, custom
+from pyrnn.layers.settings import dtype_config, dtype_name, standard_shape
 from pyrnn.naming import auto_name
 from pyrnn.parameters import Structure, Weight, assign_all, values_for
-from pyrnn.validation import LARGEST_SIZE, RENAMED, shown, unexpected_arguments, warn
+from pyrnn.validation import RENAMED, shown, unexpected_arguments, warn
 
 Array = NDArray[Any]
 Shape = tuple[Any, ...]
 
-_DTYPES = ("float32", "float64")
 _BASE_ARGUMENTS = (
     "name",
     "trainable",
@@ -37,61 +37,18 @@ _BASE_ARGUMENTS = (
 )
 
 
-def dtype_name(dtype: Any) -> str:
-    """'float32' or 'float64' from None, a name, a NumPy dtype or Keras's DTypePolicy config."""
-    if dtype is None:
-        return config.floatx()
-    if isinstance(dtype, Mapping):
-        dtype = dtype.get("config", {}).get("name", dtype)
-    try:
-        name = str(np.dtype(dtype))
-    except TypeError:
-        name = str(dtype)
-    if name not in _DTYPES:
-        raise ValueError(f"dtype must be 'float32' or 'float64', got {shown(dtype)}")
-    return name
+def _of_right_rank(own: Callable[..., Any]) -> Callable[..., Any]:
+    """`compute_output_shape` of a layer, for shapes that have the axes it needs."""
 
+    @functools.wraps(own)
+    def compute_output_shape(self: Layer, input_shape: Shape) -> Any:
+        shape = standard_shape("input_shape", input_shape)
+        if len(shape) < self.min_rank or (self.axes is not None and len(shape) != len(self.axes)):
+            axes = f"({', '.join(self.axes)})" if self.axes is not None else f"with at least {self.min_rank} axes"
+            raise ValueError(f"{type(self).__name__} expects x of shape {axes}, got {shape}")
+        return own(self, shape)
 
-def dtype_config(name: str) -> dict[str, Any]:
-    """Keras 3's serialized dtype policy."""
-    return {"module": "keras", "class_name": "DTypePolicy", "config": {"name": name}, "registered_name": None}
-
-
-def standard_shape(argument: str, shape: Any) -> Shape:
-    """A tuple of sizes and Nones, checked."""
-    if isinstance(shape, int | np.integer) and not isinstance(shape, bool):
-        raise ValueError(f"{argument} must be a tuple of sizes, got {shape!r}; write ({shape},)")
-    try:
-        if isinstance(shape, str | Mapping) or np.ndim(shape) > 1:
-            raise TypeError
-        sizes = tuple(shape)
-    except (TypeError, ValueError):
-        raise ValueError(f"{argument} must be a tuple of sizes, got {shown(shape)}") from None
-    for size in sizes:
-        if size is None:
-            continue
-        if isinstance(size, bool) or not isinstance(size, int | np.integer) or not 0 <= size <= LARGEST_SIZE:
-            raise ValueError(f"{argument} must hold sizes of at least 0 or None, got {shown(shape)}")
-    return tuple(None if size is None else int(size) for size in sizes)
-
-
-def fraction(argument: str, value: Any) -> float:
-    """A dropout rate: a number from 0 to 1."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.floating, np.integer)):
-        raise ValueError(f"{argument} must be a number from 0 to 1, got {shown(value)}")
-    if not 0 <= value <= 1:
-        raise ValueError(f"{argument} must be a number from 0 to 1, got {value}")
-    return float(value)
-
-
-def dropout_scale(rng: np.random.Generator, shape: Sequence[int], rate: float, dtype: str) -> Array:
-    """Inverted dropout: 0 with probability `rate`, else 1 / (1 - rate)."""
-    if rate >= 1:
-        return np.zeros(shape, dtype)
-    kind = np.dtype(dtype).type
-    draw: Any = rng.random(tuple(shape), dtype=kind)
-    scale: Array = (draw >= kind(rate)) * kind(1 / (1 - rate))
-    return scale
+    return compute_output_shape
 
 
 class Layer(LayerNames):
@@ -200,6 +157,8 @@ class Layer(LayerNames):
         """A `build` of the user's leaves the layer built, as in Keras, whether or not it calls ours."""
         super().__init_subclass__(**kwargs)
         attributes.guard_weights(cls)
+        if "compute_output_shape" in vars(cls) and overriding.is_builtin(cls):
+            cls.compute_output_shape = _of_right_rank(cls.compute_output_shape)  # type: ignore[method-assign]
         if not overriding.is_builtin(cls):
             custom.prepare(cls, Layer)
         own = vars(cls).get("build") if overriding.is_builtin(cls) else overriding.new_in(cls, "build", Layer)

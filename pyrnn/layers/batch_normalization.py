@@ -135,6 +135,8 @@ class BatchNormalization(ScaledLayer):
 
     def _counted(self, x: Array, mask: Array | None) -> tuple[Array | None, Any]:
         """The mask shaped to go with x, and 1 over the number of values a feature has."""
+        if not x.size:
+            raise ValueError(f"x of BatchNormalization must hold at least one value in training, got shape {x.shape}")
         if mask is None:
             return None, x.dtype.type(x.shape[self._positions[0]] / x.size)
         if mask.ndim != x.ndim - 1:

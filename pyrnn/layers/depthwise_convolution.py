@@ -191,7 +191,8 @@ class DepthwiseConv1D(_Depthwise):
         self._add_bias(input_shape[-1] * self.depth_multiplier)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        return (input_shape[0], self._time(input_shape), input_shape[-1] * self.depth_multiplier)
+        channels = None if input_shape[-1] is None else input_shape[-1] * self.depth_multiplier
+        return (input_shape[0], self._time(input_shape), channels)
 
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
         z = self._convolve(x, training)

@@ -7,7 +7,8 @@ from typing import Any
 
 from pyrnn import config
 from pyrnn.arguments import checked
-from pyrnn.layers.base import Array, Layer, Shape, standard_shape
+from pyrnn.layers.base import Array, Layer, Shape
+from pyrnn.layers.settings import standard_shape
 from pyrnn.validation import unsupported_value
 
 
@@ -49,6 +50,8 @@ class InputLayer(Layer):
             self.batch_shape: Shape = standard_shape("batch_shape", batch_shape)
         else:
             self.batch_shape = (batch_size, *standard_shape("shape", shape))
+        if 0 in self.batch_shape:
+            raise ValueError(f"shape of Input must hold positive sizes or None, got {self.batch_shape}")
         self.input_dtype = str(dtype) if dtype is not None else config.floatx()
         self.built = True
         self.build_shape = self.batch_shape

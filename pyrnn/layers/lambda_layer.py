@@ -11,7 +11,8 @@ import numpy as np
 from pyrnn import registry
 from pyrnn.arguments import checked
 from pyrnn.layers import custom
-from pyrnn.layers.base import Array, Layer, Shape, standard_shape
+from pyrnn.layers.base import Array, Layer, Shape
+from pyrnn.layers.settings import standard_shape
 from pyrnn.validation import shown
 
 

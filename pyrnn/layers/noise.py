@@ -7,8 +7,9 @@ from typing import Any
 
 from pyrnn import seeds
 from pyrnn.arguments import checked
-from pyrnn.layers.base import Array, Layer, fraction
+from pyrnn.layers.base import Array, Layer
 from pyrnn.layers.regularization import checked_noise_shape, noise_sizes
+from pyrnn.layers.settings import fraction
 
 # Of the SELU activation: Klambauer et al. 2017, equation 2.
 _SELU_ALPHA = 1.6732632423543772

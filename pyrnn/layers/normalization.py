@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -286,7 +287,7 @@ class GroupNormalization(ScaledLayer):
         if self._positions == (0,):
             raise ValueError("axis of GroupNormalization must not be the batch axis, got 0")
         self.groups = channels if self.groups == -1 else self.groups
-        if channels % self.groups:
+        if not self.groups or channels % self.groups:
             raise ValueError(f"the channels of x must be a multiple of groups={self.groups}, got {channels}")
         self._add_scale((channels,), self.scale, self.center)
 
@@ -297,8 +298,10 @@ class GroupNormalization(ScaledLayer):
         return np.ascontiguousarray(np.moveaxis(x, 1, self._positions[0]))
 
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
+        if 0 in x.shape[1:]:
+            raise ValueError(f"GroupNormalization needs at least one value a sample, got x of shape {x.shape}")
         first = self._channels_first(x)
-        grouped = first.reshape(len(x), self.groups, -1)
+        grouped = first.reshape(len(x), self.groups, math.prod(first.shape[1:]) // self.groups)
         centred = grouped - grouped.mean(axis=-1, keepdims=True)
         factor = 1 / np.sqrt(np.square(centred).mean(axis=-1, keepdims=True) + x.dtype.type(self.epsilon))
         normal: Array = centred * factor

@@ -100,6 +100,11 @@ class GlobalPooling1D(Layer):
         check_data_format(type(self).__name__, data_format)
         self.keepdims = bool(keepdims)
 
+    def check_input(self, shape: Shape) -> None:
+        super().check_input(shape)
+        if shape[1] == 0:
+            raise ValueError(f"{type(self).__name__} needs at least one step, got x of shape {tuple(shape)}")
+
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], 1, input_shape[2]) if self.keepdims else (input_shape[0], input_shape[2])
 

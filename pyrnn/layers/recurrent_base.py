@@ -12,7 +12,8 @@ from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array, as_float
 from pyrnn.layers import custom
 from pyrnn.layers.attributes import ActivationAttribute
-from pyrnn.layers.base import Array, Layer, Shape, dropout_scale, fraction
+from pyrnn.layers.base import Array, Layer, Shape
+from pyrnn.layers.settings import dropout_scale, fraction
 from pyrnn.naming import snake_case
 from pyrnn.parameters import Weight
 from pyrnn.validation import positive_int, shown

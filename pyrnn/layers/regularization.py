@@ -6,8 +6,9 @@ from typing import Any
 
 from pyrnn import regularizers, seeds
 from pyrnn.arguments import checked
-from pyrnn.layers.base import Array, Layer, Shape, dropout_scale, fraction, standard_shape
+from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.core import Identity
+from pyrnn.layers.settings import dropout_scale, fraction, standard_shape
 
 
 def noise_sizes(noise_shape: Shape | None, shape: Shape) -> Shape:

@@ -114,6 +114,7 @@ class Permute(Layer):
             raise ValueError(f"Permute({self.dims}) expects x with {len(self._order)} axes, got shape {tuple(shape)}")
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
+        self.check_input(input_shape)
         return tuple(input_shape[axis] for axis in self._order)
 
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:

@@ -1,0 +1,73 @@
+"""Settings that layers share: dtypes, shapes and rates, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyrnn import config
+from pyrnn.validation import LARGEST_SIZE, shown
+
+Array = NDArray[Any]
+Shape = tuple[Any, ...]
+_DTYPES = ("float32", "float64")
+
+
+def dtype_name(dtype: Any) -> str:
+    """'float32' or 'float64' from None, a name, a NumPy dtype or Keras's DTypePolicy config."""
+    if dtype is None:
+        return config.floatx()
+    if isinstance(dtype, Mapping):
+        dtype = dtype.get("config", {}).get("name", dtype)
+    try:
+        name = str(np.dtype(dtype))
+    except TypeError:
+        name = str(dtype)
+    if name not in _DTYPES:
+        raise ValueError(f"dtype must be 'float32' or 'float64', got {shown(dtype)}")
+    return name
+
+
+def dtype_config(name: str) -> dict[str, Any]:
+    """Keras 3's serialized dtype policy."""
+    return {"module": "keras", "class_name": "DTypePolicy", "config": {"name": name}, "registered_name": None}
+
+
+def standard_shape(argument: str, shape: Any) -> Shape:
+    """A tuple of sizes and Nones, checked."""
+    if isinstance(shape, int | np.integer) and not isinstance(shape, bool):
+        raise ValueError(f"{argument} must be a tuple of sizes, got {shape!r}; write ({shape},)")
+    try:
+        if isinstance(shape, str | Mapping) or np.ndim(shape) > 1:
+            raise TypeError
+        sizes = tuple(shape)
+    except (TypeError, ValueError):
+        raise ValueError(f"{argument} must be a tuple of sizes, got {shown(shape)}") from None
+    for size in sizes:
+        if size is None:
+            continue
+        if isinstance(size, bool) or not isinstance(size, int | np.integer) or not 0 <= size <= LARGEST_SIZE:
+            raise ValueError(f"{argument} must hold sizes of at least 0 or None, got {shown(shape)}")
+    return tuple(None if size is None else int(size) for size in sizes)
+
+
+def fraction(argument: str, value: Any) -> float:
+    """A dropout rate: a number from 0 to 1."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.floating, np.integer)):
+        raise ValueError(f"{argument} must be a number from 0 to 1, got {shown(value)}")
+    if not 0 <= value <= 1:
+        raise ValueError(f"{argument} must be a number from 0 to 1, got {value}")
+    return float(value)
+
+
+def dropout_scale(rng: np.random.Generator, shape: Sequence[int], rate: float, dtype: str) -> Array:
+    """Inverted dropout: 0 with probability `rate`, else 1 / (1 - rate)."""
+    if rate >= 1:
+        return np.zeros(shape, dtype)
+    kind = np.dtype(dtype).type
+    draw: Any = rng.random(tuple(shape), dtype=kind)
+    scale: Array = (draw >= kind(rate)) * kind(1 / (1 - rate))
+    return scale

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn import losses, metrics, optimizers
+from pyrnn import losses, metrics, optimizers, overriding
 from pyrnn.data import Batch
+from pyrnn.losses.base import read_only
 from pyrnn.metrics.base import masked_weights
 from pyrnn.validation import shown
 
@@ -62,13 +63,17 @@ class Entry:
         """Take a batch into this metric."""
         y_pred = output.points if metric.of_points else output.y_pred
         weight = sample_weight if self.weighted else None
+        options: dict[str, Any] = {"sample_weight": weight}
         if self.takes_mask:
-            metric.update_state(output.y, y_pred, sample_weight=weight, mask=mask)  # type: ignore[call-arg]  # looked up
-            return
-        if mask is not None and metric.masked:
+            options["mask"] = mask
+        elif mask is not None and metric.masked:
             metric.check_mask(mask, y_pred)
-            weight = masked_weights(weight, mask)
-        metric.update_state(output.y, y_pred, sample_weight=weight)
+            options["sample_weight"] = masked_weights(weight, mask)
+        if overriding.is_builtin(type(metric)):
+            metric.update_state(output.y, y_pred, **options)
+        else:
+            update = functools.partial(metric.update_state, **options)
+            read_only(f"the metric {metric.name!r}", update, output.y, y_pred)
 
     def check(self, output: Output, sample_weight: Array | None) -> None:
         """Raise a ValueError if a batch does not fit the metric; a user's metric is not called but in training."""

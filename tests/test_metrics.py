@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from tolerance import assert_close
 
+import pyrnn
 from pyrnn import losses, metrics
 
 RNG = np.random.default_rng(1)
@@ -268,3 +269,32 @@ def test_one_weight_for_one_value(weight: Any) -> None:
     mean.update_state(3.0, weight)
     mean.update_state([1.0, 5.0])
     assert mean.result() == pytest.approx((2 * 3 + 1 + 5) / 4)
+
+
+class InPlaceMetric(metrics.Metric):
+    def __init__(self, name: str = "in_place") -> None:
+        super().__init__(name=name)
+        self.total = self.add_variable((), "zeros")
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        y_pred -= y_true
+        self.total += np.abs(y_pred).sum()
+
+    def result(self) -> float:
+        return float(self.total)
+
+
+def in_place_function(y_true: Any, y_pred: Any) -> Any:
+    y_true -= 1
+    return np.abs(y_true - y_pred)
+
+
+@pytest.mark.parametrize("metric", [InPlaceMetric(), in_place_function], ids=["class", "function"])
+def test_a_users_metric_cannot_change_the_data(metric: Any) -> None:
+    model = pyrnn.Sequential([pyrnn.layers.Input((3,)), pyrnn.layers.Dense(1)])
+    model.compile("sgd", "mse", metrics=[metric])
+    x, y = np.ones((4, 3), np.float32), np.ones((4, 1), np.float32)
+    for call in (model.fit, model.evaluate):
+        with pytest.raises(ValueError, match=r"the metric 'in_place.*' assigns to y_true or y_pred in place"):
+            call(x, y, verbose=0)
+    assert (y == 1).all()

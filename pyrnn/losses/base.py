@@ -95,7 +95,7 @@ def with_classes(values: Array, name: str = "y_pred") -> Array:
     return values
 
 
-def read_only(name: object, function: Callable[..., Any], y_true: Any, y_pred: Any) -> Any:
+def read_only(label: str, function: Callable[..., Any], y_true: Any, y_pred: Any) -> Any:
     """What a user's function makes of arrays that it cannot change: they are data and the outputs of the model.
 
     Raises:
@@ -112,7 +112,7 @@ def read_only(name: object, function: Callable[..., Any], y_true: Any, y_pred: A
     except ValueError as error:
         if "read-only" in str(error):
             raise ValueError(
-                f"the loss {name!r} assigns to y_true or y_pred in place: work on a copy, y_pred = y_pred.copy()"
+                f"{label} assigns to y_true or y_pred in place: work on a copy, y_pred = y_pred.copy()"
             ) from None
         raise
 
@@ -122,7 +122,7 @@ def _protected(method: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(method)
     def protected(self: Any, y_true: Array, y_pred: Array) -> Any:
-        return read_only(type(self).__name__, functools.partial(method, self), y_true, y_pred)
+        return read_only(f"the loss {type(self).__name__!r}", functools.partial(method, self), y_true, y_pred)
 
     return protected
 

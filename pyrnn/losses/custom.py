@@ -44,7 +44,7 @@ def differentiate(function: Callable[..., Any], y_true: Array, y_pred: Array) ->
         ) from None
     run, name = _traceable(function, traced), getattr(function, "__name__", function)
     try:
-        backward, values = make_vjp(lambda prediction: read_only(name, run, y_true, prediction))(y_pred)
+        backward, values = make_vjp(lambda prediction: read_only(f"the loss {name!r}", run, y_true, prediction))(y_pred)
         gradient = backward(np.ones_like(values))
     except (TypeError, NotImplementedError, AttributeError, ValueError) as error:
         if any(words in str(error) for words in _ASSIGNMENTS):
@@ -74,7 +74,7 @@ class FunctionLoss(Loss):
         self.fn = fn
 
     def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
-        result = read_only(self.name, self.fn, y_true, y_pred)
+        result = read_only(f"the loss {self.name!r}", self.fn, y_true, y_pred)
         if not isinstance(result, tuple):
             return differentiate(self.fn, y_true, y_pred)
         if len(result) != 2 or np.shape(result[1]) != y_pred.shape:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -13,7 +14,7 @@ from pyrnn import losses, overriding, registry
 from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array
 from pyrnn.explaining import MetricNames
-from pyrnn.losses.base import fitted, match_ranks
+from pyrnn.losses.base import fitted, match_ranks, read_only
 from pyrnn.metrics.functions import compares_points, described
 from pyrnn.metrics.variables import FieldVariable, Variable
 from pyrnn.naming import auto_name
@@ -252,7 +253,8 @@ class MeanMetricWrapper(MeanMetric):
         self.of_points = compares_points(fn)
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
-        values = np.asarray(self.fn(y_true, y_pred, **self.options), np.float64)
+        function = functools.partial(self.fn, **self.options)
+        values = np.asarray(read_only(f"the metric {self.name!r}", function, y_true, y_pred), np.float64)
         if values.size > max(y_true.size, y_pred.size):
             raise ValueError(
                 f"metric {self.name!r} returned values of shape {values.shape} for y_true of shape {y_true.shape} and "

@@ -22,6 +22,7 @@ MODEL = {
     "build": "layers are built as soon as the input shape is known; override build() in a layer",
     "build_from_config": "a loaded model is built from its config",
     "layers": "add() and pop() change the layers",
+    **dict.fromkeys(("variables", "trainable_variables", "non_trainable_variables"), "weights are those of the layers"),
     **dict.fromkeys(("train_step", "test_step", "predict_step"), _LOOP),
     **dict.fromkeys(("make_train_function", "make_test_function", "make_predict_function"), _LOOP),
     **dict.fromkeys(("train_function", "test_function", "predict_function"), _LOOP),

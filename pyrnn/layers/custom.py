@@ -16,6 +16,7 @@ from pyrnn.validation import shown
 _FORWARD = "define forward(x, *, training=False, mask=None) and backward(dy, *, need_dx=True), in NumPy"
 _WEIGHTS = "models, optimizers and files read what add_weight() made; freeze a weight with add_weight(trainable=False)"
 _FILES = "files hold the weights that add_weight() made and what get_config() returns"
+_DTYPE = "pass dtype='float32' or 'float64' to the layer"
 _SHAPE = "define compute_output_shape(input_shape)"
 _PENALTY = "pass activity_regularizer= to the layer, or a loss to compile()"
 
@@ -25,6 +26,12 @@ NEVER_CALLED = {
     "stateless_call": _FORWARD,
     "symbolic_call": _SHAPE,
     "compute_output_spec": _SHAPE,
+    "convolution_op": _FORWARD,
+    "rematerialized_call": "pass checkpoint_steps= to a recurrent layer to save memory",
+    "input_spec": "override check_input(shape), which raises a ValueError",
+    "compute_dtype": _DTYPE,
+    "variable_dtype": _DTYPE,
+    "dtype_policy": _DTYPE,
     "quantize": "there is no quantization",
     "quantized_build": "there is no quantization",
     "quantized_call": "there is no quantization",
@@ -49,7 +56,10 @@ _CELL = (
     "RNN runs SimpleRNNCell, LSTMCell and GRUCell in the kernel, over all steps at once; for another recurrence define "
     "a layer with forward and backward over the whole sequence"
 )
-_CELL_HOOKS = ("state_size", "output_size", "get_initial_state", "call", "__call__", "forward", "backward")
+_CELL_HOOKS = (
+    "state_size", "output_size", "get_initial_state", "call", "__call__", "forward", "backward", "get_dropout_mask",
+    "get_recurrent_dropout_mask", "reset_dropout_mask", "reset_recurrent_dropout_mask",
+)  # fmt: skip
 NEVER_CALLED_CELL = {**NEVER_CALLED, **dict.fromkeys(_CELL_HOOKS, _CELL)}
 NEVER_CALLED_RECURRENT = NEVER_CALLED | dict.fromkeys(
     ("inner_loop", "get_initial_state"),

@@ -2,9 +2,11 @@
 #include "../cells/gru.hpp"
 #include "../cells/lstm.hpp"
 #include "../cells/simple_rnn.hpp"
+#include "gemm_tn.hpp"
 #include "layer_norm.hpp"
 #include "losses.hpp"
 #include "optim.hpp"
+#include "pack.hpp"
 #include "pool.hpp"
 
 namespace pyrnn {

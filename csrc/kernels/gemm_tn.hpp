@@ -1,0 +1,184 @@
+// The product of weight gradients, C += A^T B: sums over rows of the batch and steps.
+#pragma once
+
+#include "tile.hpp"
+
+namespace pyrnn {
+namespace PYRNN_ISA_NAMESPACE {
+namespace {
+
+// Calls f(row of the chunk, its address in the operand).
+template <class T, class F>
+PYRNN_INLINE void for_rows(const T* from, Index ld, Index sequence_stride, Index rows, Index first, Index count, F f) {
+    Index sequence = first / rows, at = first % rows;
+    for (Index k = 0; k < count; ++k) {
+        f(k, from + sequence * sequence_stride + at * ld);
+        if (++at == rows) at = 0, ++sequence;
+    }
+}
+
+// Rank-1 updates into registers: both operands have the summed index slowest, so nothing is transposed. The tile's place in
+// C is asked for before the sum and added to after it, so that it may come from far away meanwhile.
+//
+// The kCols vectors of a tile stand b_step apart in a row of B and c_step in C. Where C has many rows, a chunk of A is first
+// copied into strips as wide as a tile is tall, and B's columns, if its rows are wide, into one piece: rows a power of two
+// apart fight for few sets of L1.
+//
+// The strip for the tile of C's rows [row, row + height) starts at row * strip_pitch(count), its rows `height` apart. The gap
+// behind it takes what vectors write beyond the last row, and keeps strips from standing a power of two apart.
+constexpr Index strip_pitch(Index count) { return count + kGemmTnGap; }
+
+template <class T, int kCols>
+struct GemmTnColumns {
+    const GemmTn<T>& p;
+    Index first, count;  // rows [first, first + count) of all
+    const T* b;          // the tile's first vector in B's first row
+    Index b_step;
+    const T *strips, *copy;  // or null
+    T* c;
+    Index c_step;
+    const T* next;  // the first vector of the columns that follow, or null
+
+    template <int kRows>
+    PYRNN_INLINE static void sum(Vec<T> (&acc)[kRows][kCols], const T* a, Index lda, const T* b, Index ldb, Index b_step, Index n) {
+        for (Index k = 0; k < n; ++k, a += lda, b += ldb) {
+            Vec<T> v[kCols];
+#pragma GCC unroll 4
+            for (int j = 0; j < kCols; ++j) v[j] = load(b + j * b_step);
+#pragma GCC unroll 16
+            for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 4
+                for (int j = 0; j < kCols; ++j) acc[r][j] += a[r] * v[j];
+        }
+    }
+
+    // Of the columns that follow, each tile asks for its share of rows.
+    PYRNN_INLINE void ask_for_next(Index from, Index to) const {
+        for_rows(next, p.ldb, p.b_sequence, p.rows, first + from, to - from, [&](Index, const T* row) {
+#pragma GCC unroll 4
+            for (int j = 0; j < kCols; ++j) __builtin_prefetch(row + j * b_step, 0, 2);
+        });
+    }
+
+    template <int kRows>
+    void tile(Index row) {
+        Vec<T> acc[kRows][kCols];
+        T* out = c + row * p.ldc;
+#pragma GCC unroll 16
+        for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 4
+            for (int j = 0; j < kCols; ++j) {
+                acc[r][j] = Vec<T>{};
+                __builtin_prefetch(out + r * p.ldc + j * c_step, 1);
+            }
+        if (next) ask_for_next(row * count / p.m, (row + kRows) * count / p.m);
+        if (copy) {
+            sum(acc, strips + row * strip_pitch(count), kRows, copy, kCols * kLanes<T>, kLanes<T>, count);
+        } else {
+            Index sequence = first / p.rows, at = first % p.rows;
+            for (Index done = 0; done < count; ++sequence, at = 0) {
+                const Index n = p.rows - at < count - done ? p.rows - at : count - done;
+                const T* from = p.a + sequence * p.a_sequence + at * p.lda + row;
+                if (strips) from = strips + row * strip_pitch(count) + done * kRows;
+                sum(acc, from, strips ? kRows : p.lda, b + sequence * p.b_sequence + at * p.ldb, p.ldb, b_step, n);
+                done += n;
+            }
+        }
+#pragma GCC unroll 16
+        for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 4
+            for (int j = 0; j < kCols; ++j) {
+                T* to = out + r * p.ldc + j * c_step;
+                store(to, load(to) + acc[r][j]);
+            }
+    }
+};
+
+// Rows and vectors of columns of C from which on the copies pay.
+constexpr Index kCopyRows = 64, kCopyVectors = 16;
+
+// A tile is as tall as the registers allow beside B's vectors and one of A.
+template <int kCols>
+constexpr int kTnRows = kCols == 1                           ? PYRNN_TILE_ROWS * 2
+                        : kCols == 2 && PYRNN_TILE_ROWS == 8 ? 14
+                        : kCols == 2                         ? PYRNN_TILE_ROWS * 3 / 2
+                                                             : PYRNN_TILE_ROWS;
+
+// Copies one row of A, its pieces to all strips.
+template <class T, int kRows>
+struct Strips {
+    const GemmTn<T>& p;
+    Index pitch, k;
+    const T* from;
+    template <int kHeight>
+    void tile(Index row) {
+        constexpr int kVectors = (kHeight + kLanes<T> - 1) / kLanes<T>;
+        T* to = p.scratch + row * pitch + k * kHeight;
+        if (row + kVectors * kLanes<T> <= p.m) {  // whole vectors: what is too much, the next row overwrites
+#pragma GCC unroll 16
+            for (int v = 0; v < kVectors; ++v) store(to + v * kLanes<T>, load(from + row + v * kLanes<T>));
+        } else {
+            for (int r = 0; r < kHeight; ++r) to[r] = from[row + r];
+        }
+    }
+};
+template <int kRows, class T>
+PYRNN_INLINE void copy_strips(const GemmTn<T>& p, Index first, Index count) {
+    constexpr Index kRowsAhead = 4;
+    for_rows(p.a, p.lda, p.a_sequence, p.rows, first, count, [&](Index k, const T* from) {
+        for (Index i = 0; i < p.m; i += kLanes<T>) __builtin_prefetch(from + kRowsAhead * p.lda + i);
+        Strips<T, kRows> strips{p, strip_pitch(count), k, from};
+        for_row_tiles<kRows>(p.m, strips);
+    });
+}
+
+template <class T, int kCols>
+PYRNN_INLINE void gemm_tn_columns(const GemmTn<T>& p, Index first, Index count, bool strips, Index in, Index b_step, Index next, Index out,
+                                  Index c_step) {
+    constexpr Index kNarrow = 4;
+    const bool copied = strips && p.ldb > kNarrow * kLanes<T>;
+    T copy[kGemmTnChunk * kCols * kLanes<T>];
+    if (copied)
+        for_rows(p.b + in, p.ldb, p.b_sequence, p.rows, first, count, [&](Index k, const T* from) {
+#pragma GCC unroll 4
+            for (int j = 0; j < kCols; ++j) store(copy + (k * kCols + j) * kLanes<T>, load(from + j * b_step));
+        });
+    GemmTnColumns<T, kCols> columns{p, first, count, p.b + in, b_step, strips ? p.scratch : nullptr, copied ? copy : nullptr, p.c + out,
+                                    c_step, strips ? p.b + next : nullptr};
+    for_row_tiles<kTnRows<kCols>>(p.m, columns);
+}
+
+template <class T>
+void gemm_tn(const GemmTn<T>& p) {
+    constexpr Index kP = kLanes<T>;
+    const Index total = p.sequences * p.rows;
+    const bool strips = p.m >= kCopyRows && p.runs * p.run >= kCopyVectors * kP, threes = p.run == 3 * kP, ones = p.run == kP;
+    for (Index first = 0; first < total; first += kGemmTnChunk) {
+        if (p.interrupted && p.interrupted()) return;
+        const Index count = first + kGemmTnChunk < total ? kGemmTnChunk : total - first;
+        if (strips && threes) copy_strips<kTnRows<3>>(p, first, count);
+        else if (strips) copy_strips<kTnRows<2>>(p, first, count);
+        Index run = 0;
+        if (ones)  // two runs make a tile
+            for (; run + 2 <= p.runs; run += 2)
+                gemm_tn_columns<T, 2>(p, first, count, strips, run * p.run_offset, p.run_offset, (run + 2) * p.run_offset,
+                                      run * p.c_offset, p.c_offset);
+        for (; run < p.runs; ++run) {
+            const Index in = run * p.run_offset, out = run * p.c_offset;
+            if (threes) {
+                gemm_tn_columns<T, 3>(p, first, count, strips, in, kP, in + p.run_offset, out, kP);
+                continue;
+            }
+            Index column = 0;
+            for (; column + 2 * kP <= p.run; column += 2 * kP) {
+                const Index next = column + 4 * kP <= p.run ? in + column + 2 * kP : in + p.run_offset;
+                gemm_tn_columns<T, 2>(p, first, count, strips, in + column, kP, next, out + column, kP);
+            }
+            if (column < p.run) gemm_tn_columns<T, 1>(p, first, count, false, in + column, kP, 0, out + column, kP);
+        }
+    }
+}
+
+}  // namespace
+}  // namespace PYRNN_ISA_NAMESPACE
+}  // namespace pyrnn

@@ -1,0 +1,83 @@
+// Weights to panels, and sums of rows.
+#pragma once
+
+#include "tile.hpp"
+
+namespace pyrnn {
+namespace PYRNN_ISA_NAMESPACE {
+namespace {
+
+template <class T>
+void pack(T* panels, const T* w, Index k_count, Index n, Index stride_k, Index stride_n) {
+    for (Index block = 0; block < blocks_of<T>(n); ++block)
+        for (Index k = 0; k < k_count; ++k)
+            for (Index lane = 0; lane < kLanes<T>; ++lane, ++panels) {
+                const Index column = block * kLanes<T> + lane;
+                *panels = column < n ? w[k * stride_k + column * stride_n] : T(0);
+            }
+}
+
+template <class T>
+void pack_gates(T* panels, const T* w, Index rows, Index units, Index gates, Index shift, Index count) {
+    constexpr Index kP = kLanes<T>;
+    for (Index first = 0; first < units; first += kP)
+        for (Index row = 0; row < rows; ++row)
+            for (Index g = 0; g < count; ++g, panels += kP) {
+                const T* from = w + (row * gates + (g + shift) % gates) * units + first;
+                if (first + kP <= units) store(panels, load(from));
+                else store(panels, load_partial(from, units - first));
+            }
+}
+
+template <class T>
+void pack_gates_t(T* panels, const T* w, Index rows, Index units, Index gates, Index shift, Index count) {
+    constexpr Index kP = kLanes<T>;
+    for (Index row = 0; row < rows; row += kP) {
+        const Index lanes = row + kP < rows ? kP : rows - row;
+        for (Index first = 0; first < units; first += kP)
+            for (Index g = 0; g < count; ++g, panels += kP * kP) {
+                const T* from = w + (row * gates + (g + shift) % gates) * units + first;
+                for (Index u = 0; u < kP; ++u)
+                    for (Index lane = 0; lane < kP; ++lane)
+                        panels[u * kP + lane] = lane < lanes && first + u < units ? from[lane * gates * units + u] : T(0);
+            }
+    }
+}
+
+// Adds rows to kCols vectors of sums, in chains that are joined at the end. As many chains for every kCols, so that the bits
+// do not depend on how columns are cut.
+template <int kCols, class T>
+PYRNN_INLINE void add_columns(T* sum, const T* rows, Index ld, Index count, Index sequence, Index sequences) {
+    constexpr int kChains = 4;
+    Vec<T> acc[kChains][kCols] = {};
+    for (Index s = 0; s < sequences; ++s, rows += sequence) {
+        Index r = 0;
+        for (; r + kChains <= count; r += kChains)
+#pragma GCC unroll 8
+            for (int chain = 0; chain < kChains; ++chain)
+#pragma GCC unroll 8
+                for (int c = 0; c < kCols; ++c) acc[chain][c] += load(rows + (r + chain) * ld + c * kLanes<T>);
+        for (; r < count; ++r)
+#pragma GCC unroll 8
+            for (int c = 0; c < kCols; ++c) acc[0][c] += load(rows + r * ld + c * kLanes<T>);
+    }
+#pragma GCC unroll 8
+    for (int c = 0; c < kCols; ++c) {
+        Vec<T> total = acc[0][c];
+#pragma GCC unroll 8
+        for (int chain = 1; chain < kChains; ++chain) total += acc[chain][c];
+        store(sum + c * kLanes<T>, load(sum + c * kLanes<T>) + total);
+    }
+}
+
+template <class T>
+void add_rows(T* sum, const T* rows, Index ld, Index count, Index sequence, Index sequences, Index np) {
+    Index i = 0;
+    for (; i + 4 * kLanes<T> <= np; i += 4 * kLanes<T>) add_columns<4>(sum + i, rows + i, ld, count, sequence, sequences);
+    for (; i + 2 * kLanes<T> <= np; i += 2 * kLanes<T>) add_columns<2>(sum + i, rows + i, ld, count, sequence, sequences);
+    for (; i < np; i += kLanes<T>) add_columns<1>(sum + i, rows + i, ld, count, sequence, sequences);
+}
+
+}  // namespace
+}  // namespace PYRNN_ISA_NAMESPACE
+}  // namespace pyrnn

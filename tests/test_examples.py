@@ -56,6 +56,45 @@ def test_guide() -> None:
     assert min(found["accuracies"]) > 0.9
 
 
+def test_tagging_counts_real_words_only() -> None:
+    import tagging
+
+    result = tagging.main(epochs=1)
+    loss, accuracy = result["evaluated"]
+    assert 0.7 < accuracy < 1 and loss > 0
+    np.testing.assert_allclose([loss, accuracy], result["by_hand"], rtol=1e-5)
+    assert set(result["history"]) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+    assert tagging.main()["tags"] == ["DET", "NOUN", "AUX", "VERB", "DET", "NOUN"]
+
+
+def test_cross_validation_in_two_processes() -> None:
+    import cross_validation
+
+    result = cross_validation.main()
+    assert result["keys"] == ["loss", "mae", "val_loss", "val_mae"]
+    assert np.isfinite(result["scores"]).all() and len(result["scores"]) == 4
+    assert result["same"] and result["error"] < result["naive"]
+
+
+def test_transfer_learning_helps() -> None:
+    import transfer_learning
+
+    result = transfer_learning.main()
+    assert result["one_layer"] and result["untouched"] and result["steps"] > 0
+    assert result["before"] > 0.95 and result["repaired"] > 0.95
+    assert result["changed"] != result["before"]
+    assert result["tuned"] > result["scratch"] and result["frozen"] > 0.5
+
+
+def test_a_char_rnn_streams_what_it_predicts() -> None:
+    import char_rnn
+
+    result = char_rnn.main(count=2000, epochs=2)
+    assert result["history"]["loss"][-1] < result["history"]["loss"][0]
+    np.testing.assert_array_equal(result["written"][:20], result["prompt"])
+    np.testing.assert_allclose(result["streamed"], result["whole"], rtol=1e-3, atol=1e-5)
+
+
 SCRIPT = """
 import sys
 import tensorflow as tf

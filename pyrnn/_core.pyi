@@ -269,7 +269,7 @@ class Stream32:
         """gamma, beta (F,)."""
 
     def step(self, x: Any) -> Array:
-        """x (B, F), or (F,) where B is 1 -> y (B, H), read-only and overwritten by the next step."""
+        """x (B, F), or (F,) where B is 1 -> y (B, H), which later steps leave alone."""
 
     def states(self) -> list[Array]:
         """Copies, (B, H) each, in the order of the layers, h before c."""

@@ -26,7 +26,7 @@ class Stream:
     `step(x)` takes the next time step of every row and returns the model's output for it, (batch, units), which equals
     `predict` on all steps so far, to rounding. x has shape (batch, features), or (features,) where batch is 1; for a
     model that begins with an `Embedding`, ids of shape (batch,), or one id where batch is 1. The array returned is the
-    stream's own: it is read-only, and the next step may overwrite it.
+    caller's: later steps leave it alone.
 
     Recurrent layers, Dense, Embedding, Masking, causal Conv1D, and all layers that treat each step by itself can be
     streamed: activations, normalizations over features (BatchNormalization by its moving moments), Rescaling, dropout
@@ -97,10 +97,7 @@ class Stream:
             y, mask = given, None
             for stage in self._stages:
                 y, mask = stage(y, mask)
-        if y is given:
-            y = y.copy()
-        y.flags.writeable = False
-        return y
+        return y.copy() if y is given else y
 
     def _converted(self, x: Any) -> Array:
         """x as an array (batch, ...) of the model's dtype, or of ids.

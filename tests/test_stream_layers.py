@@ -173,7 +173,7 @@ def assert_streams(model: pyrnn.Sequential, x: np.ndarray, terms: int = TIME * 1
             expected = model.predict(x[:, : t + 1], verbose=0)
             sequences = len(model.output_shape) == 3 and getattr(model.layers[-1], "return_sequences", True)
             sequences = sequences and not any(isinstance(each, layers.RepeatVector) for each in model.layers)
-            assert y.dtype == model.dtype and not y.flags.writeable
+            assert y.dtype == model.dtype
             assert_close(y, expected[:, -1] if sequences else expected, terms, f"step {t}")
         stream.reset()
 
@@ -417,7 +417,7 @@ def test_a_stream_keeps_the_weights_it_was_made_with() -> None:
     stack = [Embedding(IDS, 4), layers.RMSNormalization(), layers.Conv1D(3, 2, padding="causal"), Halved()]
     model = filled(*stack, layers.GRU(2), shape=(None,))
     stream = model.stream()
-    expected = model.stream().step(7).copy()
+    expected = model.stream().step(7)
     for weight in model.weights:
         weight.assign(weight.numpy() + 1)
     model.layers[2].activation = "relu"
@@ -426,12 +426,13 @@ def test_a_stream_keeps_the_weights_it_was_made_with() -> None:
 
 
 def test_an_output_is_never_the_caller_s_array() -> None:
-    x = np.ones((1, FEATURES), "float32")
     for stack in ([layers.Dropout(0.5)], [layers.Masking()], [layers.Identity(), layers.GaussianNoise(0.1)]):
+        x = np.ones((1, FEATURES), "float32")
         y = filled(*stack).stream().step(x)
         x += 1
-        np.testing.assert_array_equal(y, x - 1)
-        assert x.flags.writeable and not y.flags.writeable
+        assert (y == 1).all()
+        y += 2
+        assert (x == 2).all()
 
 
 @pytest.mark.parametrize(

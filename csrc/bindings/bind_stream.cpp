@@ -89,20 +89,28 @@ public:
         py::array held;  // keeps what was converted
         const T* in = input(x, held);
         const bool is_long = stream_.batch() >= kLongRows;
+        if (!is_long && may_reuse_output()) {
+            stream_.step(in);
+            return output_;
+        }
+        py::array_t<T> y;
         {
-            const Turn turn(mutex_, !kHasGil || !output_);
-            if (!output_) start();
+            const Turn turn(mutex_);
+            y = output();
             if (!is_long) {
+                stream_.set_output(data_of(y));
                 stream_.step(in);
-                return output_;
+                return std::move(y);
             }
         }
+        T* const out = data_of(y);
         {
             const WithoutGil release;
             const std::lock_guard<std::recursive_mutex> lock(mutex_);
+            stream_.set_output(out);
             stream_.step(in);
         }
-        return output_;
+        return std::move(y);
     }
 
     py::list states() const {
@@ -167,13 +175,13 @@ private:
         return array;
     }
 
-    // The output array owns its memory, so that it outlives the stream.
-    void start() {
+    // The array of the last step is used again if nothing else holds it any more. Without a GIL other threads may take a
+    // reference at any moment.
+    bool may_reuse_output() const { return kHasGil && output_ && output_.ref_count() == 1; }
+    py::array_t<T> output() {
         if (stream_.empty()) throw py::value_error("the stream has no layers");
-        py::array_t<T> y(Shape{stream_.batch(), stream_.width()});
-        stream_.set_output(data_of(y));
-        y.attr("setflags")(py::arg("write") = false);
-        output_ = std::move(y);
+        if (!may_reuse_output()) output_ = py::array_t<T>(Shape{stream_.batch(), stream_.width()});
+        return py::reinterpret_borrow<py::array_t<T>>(output_);
     }
     void require_room(Index width) const {
         constexpr Index kMost = Index{1} << 40;

@@ -80,8 +80,7 @@ class Stream:
             raise ValueError("the stream has no layers")
         for stage in self._stages:
             y = stage(y)
-        y.flags.writeable = False
-        return y
+        return y.copy()  # it may be a state
 
     def states(self) -> list[Array]:
         return [state.copy() for state in self._states]

@@ -34,6 +34,7 @@ NEVER_CALLED = {
     "dtype_policy": _DTYPE,
     "quantize": "there is no quantization",
     "quantized_build": "there is no quantization",
+    "variable_serialization_spec": "there is no quantization",
     "quantized_call": "there is no quantization",
     "get_build_config": "a loaded layer is built by build(input_shape)",
     "build_from_config": "a loaded layer is built by build(input_shape)",

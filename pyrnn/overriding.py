@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 _LOOP = (
-    "for steps of your own write a loop over train_on_batch(), test_on_batch() or predict_on_batch(); "
-    "for a loss of your own pass a function or a Loss to compile()"
+    "write the loop with train_on_batch(), test_on_batch() or predict_on_batch(); "
+    "pass a custom loss, a function or a Loss, to compile()"
 )
 _PASS = "override forward_pass(x, *, training=False) and backward_pass(dy)"
 _METRICS = "pass Metric objects to compile(metrics=...)"

@@ -28,7 +28,7 @@ class Builder:
         batch: rows of a step.
         shape: the shape of one row of the present step: () for ids, (features,) after most layers.
         time_axis: 1 while steps are part of a sequence for the next layer; None after a recurrent layer without
-            return_sequences, whose output stands for the sequence so far.
+            return_sequences, whose output is that of the sequence so far.
         masked: whether a mask may arrive at the next layer.
     """
 

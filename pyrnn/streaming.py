@@ -92,12 +92,13 @@ class Stream:
         self.step = self._run if on_nan == "pass" else self._finite_step
 
     def _run_stages(self, x: Any) -> Array:
-        given = self._converted(x)
+        array = self._converted(x)
         with self._lock:
-            y, mask = given, None
+            y, mask = array, None
             for stage in self._stages:
                 y, mask = stage(y, mask)
-        return y.copy() if y is given else y
+        # A custom layer may hand on its argument or what it keeps.
+        return y.copy() if np.may_share_memory(y, array) or not y.flags.writeable else y
 
     def _converted(self, x: Any) -> Array:
         """x as an array (batch, ...) of the model's dtype, or of ids.
@@ -135,8 +136,8 @@ class Stream:
             return x
         place = tuple(int(each) for each in np.argwhere(~finite)[0])
         at = list(place[added_axes:])
-        words = ", and no earlier reading is there to hold" if self._holds else ""
-        raise ValueError(f"x must be finite, got {x[place]} at {at}{words}; the states are as they were")
+        reason = ", and no earlier reading is there to hold" if self._holds else ""
+        raise ValueError(f"x must be finite, got {x[place]} at {at}{reason}; the states are as they were")
 
     def reset(self, rows: Any = None) -> None:
         """Zero the states of all rows, or of the rows of these numbers (a number or several).
@@ -182,6 +183,6 @@ class Stream:
             for array, shape in zip(arrays, (shape for each in shapes for shape in each), strict=True):
                 if array.shape != shape:
                     raise ValueError(f"state must have shape (batch, units) = {shape}, got {array.shape}")
-            for part, own in zip(self._stateful, shapes, strict=True):
-                part.set_states(arrays[: len(own)])
-                del arrays[: len(own)]
+            for part, of_part in zip(self._stateful, shapes, strict=True):
+                part.set_states(arrays[: len(of_part)])
+                del arrays[: len(of_part)]

@@ -19,9 +19,10 @@ from pyrnn.layers.depthwise_convolution import DepthwiseConv1D, SeparableConv1D
 from pyrnn.layers.embedding import Embedding
 from pyrnn.layers.input import Input, InputLayer
 from pyrnn.layers.lambda_layer import Lambda
+from pyrnn.layers.length_normalization import RMSNormalization, UnitNormalization
 from pyrnn.layers.masking import Masking
 from pyrnn.layers.noise import AlphaDropout, GaussianDropout, GaussianNoise
-from pyrnn.layers.normalization import GroupNormalization, LayerNormalization, RMSNormalization, UnitNormalization
+from pyrnn.layers.normalization import GroupNormalization, LayerNormalization
 from pyrnn.layers.pooling import AveragePooling1D, GlobalAveragePooling1D, GlobalMaxPooling1D, MaxPooling1D
 from pyrnn.layers.preprocessing import Normalization
 from pyrnn.layers.recurrent import GRU, LSTM, SimpleRNN

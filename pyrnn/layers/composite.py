@@ -18,9 +18,11 @@ def inner_layers(layer: Any) -> list[tuple[str, Any]]:
     """
     if overriding.is_builtin(type(layer)):
         return []
-    own = set(map(id, layer._weights))
+    tracked = set(map(id, layer._weights))
     return [
-        (path, each) for path, each in _held(layer) if not (each._weights and own.issuperset(map(id, each._weights)))
+        (path, each)
+        for path, each in _held(layer)
+        if not (each._weights and tracked.issuperset(map(id, each._weights)))
     ]
 
 
@@ -41,12 +43,12 @@ def _held(layer: Any) -> Iterator[tuple[str, Any]]:
 
 def inner_weights(layer: Any, only_trainable: bool = False) -> list[Weight]:
     """The weights of the layers in a user's layer, each once."""
-    found = {
+    weights = {
         id(weight): weight
         for _, each in inner_layers(layer)
         for weight in (each.trainable_weights if only_trainable else each.weights)
     }
-    return list(found.values())
+    return list(weights.values())
 
 
 def finish(layer: Any, input_shape: tuple[Any, ...]) -> None:

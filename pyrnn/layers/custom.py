@@ -100,17 +100,17 @@ def prepare(cls: type, root: Any) -> None:
     made: Any = cls
     if not any("__setattr__" in vars(each) for each in cls.__mro__ if each is not object):
         made.__setattr__ = attributes.guarded_setattr
-    if (own := overriding.new_in(cls, "forward", root)) is not None:
-        made.forward = _converting_forward(own)
+    if (method := overriding.new_in(cls, "forward", root)) is not None:
+        made.forward = _converting_forward(method)
         if overriding.new_in(cls, "stream_into", root) is None:  # the inherited one is another forward's
             made.stream_into = root.stream_into
             made.per_step = bool(overriding.new_in(cls, "per_step", root))
         if made.compute_output_shape is root.compute_output_shape:
             made.compute_output_shape = _shape_by_trial
-    if (own := overriding.new_in(cls, "backward", root)) is not None:
-        made.backward = _converting_backward(own)
-    if (own := overriding.new_in(cls, "compute_mask", root)) is not None:
-        made.compute_mask = _converting_mask(own)
+    if (method := overriding.new_in(cls, "backward", root)) is not None:
+        made.backward = _converting_backward(method)
+    if (method := overriding.new_in(cls, "compute_mask", root)) is not None:
+        made.compute_mask = _converting_mask(method)
         if "makes_mask" not in vars(cls):
             made.makes_mask = True  # it may make one where there was none
 
@@ -122,10 +122,10 @@ def _shape_by_trial(self: Any, input_shape: tuple[Any, ...]) -> Any:
     return trial_shape(self, self.forward, input_shape, "define compute_output_shape(input_shape)")
 
 
-def _converting_forward(own: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(own)
+def _converting_forward(method: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(method)
     def forward(self: Any, x: Array, *args: Any, **kwargs: Any) -> Any:
-        y = run(self, own, self, x, *args, **kwargs)
+        y = run(self, method, self, x, *args, **kwargs)
         if kwargs.get("training"):
             self._x_shape = x.shape
         if isinstance(y, tuple) and hasattr(self, "return_state"):
@@ -135,11 +135,11 @@ def _converting_forward(own: Callable[..., Any]) -> Callable[..., Any]:
     return forward
 
 
-def _converting_backward(own: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(own)
+def _converting_backward(method: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(method)
     def backward(self: Any, dy: Any, *args: Any, need_dx: bool = True, **kwargs: Any) -> Any:
         gradients = [(weight, weight.gradient) for weight in self._weights]
-        dx = run(self, own, self, dy, *args, need_dx=need_dx, **kwargs)
+        dx = run(self, method, self, dy, *args, need_dx=need_dx, **kwargs)
         for weight, gradient in gradients:
             if weight.gradient is not gradient:  # `weight.gradient = ...` instead of `weight.gradient[...] = ...`
                 gradient[...], weight.gradient = weight.gradient, gradient
@@ -154,10 +154,10 @@ def _converting_backward(own: Callable[..., Any]) -> Callable[..., Any]:
     return backward
 
 
-def _converting_mask(own: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(own)
+def _converting_mask(method: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(method)
     def compute_mask(self: Any, x: Any, mask: Any = None) -> Any:
-        made = own(self, x, mask)
+        made = method(self, x, mask)
         if made is None or isinstance(made, list):  # of several outputs
             return made
         try:

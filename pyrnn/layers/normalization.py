@@ -1,4 +1,4 @@
-"""LayerNormalization, GroupNormalization, RMSNormalization and UnitNormalization: each sample by itself."""
+"""LayerNormalization and GroupNormalization: each sample by itself."""
 
 from __future__ import annotations
 
@@ -13,9 +13,6 @@ from pyrnn.arguments import checked, either, flag, one_of, whole
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.parameters import Weight
 from pyrnn.validation import shown
-
-# The smallest length that UnitNormalization divides by, as in Keras.
-_SMALLEST_NORM = 1e-12
 
 
 def axis_list(axis: Any) -> list[int]:
@@ -331,89 +328,3 @@ class GroupNormalization(ScaledLayer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "groups": self.groups, "axis": self.axis}
-
-
-class RMSNormalization(AxisLayer):
-    """y = scale x / sqrt(mean(x**2) + epsilon) over `axis`. Source: Zhang and Sennrich 2019."""
-
-    scale: Weight
-
-    @checked()
-    def __init__(self, axis: Any = -1, epsilon: float = 1e-6, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        axes = axis_list(axis)
-        self.axis = axes if isinstance(axis, (list, tuple)) else axes[0]
-        self.epsilon = float(epsilon)
-        self._broadcast: Shape = ()
-
-    def _build(self, input_shape: Shape) -> None:
-        self.axis = sorted(axis_list(self.axis))
-        sizes = self._fix(self.axis, input_shape)
-        fixed = self._positions
-        self._broadcast = tuple(size if each in fixed else 1 for each, size in enumerate(input_shape))
-        self.scale = self.add_weight(sizes, "scale", initializer="ones")
-
-    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
-        square = np.square(x).mean(axis=self._positions, keepdims=True)
-        factor = 1 / np.sqrt(square + x.dtype.type(self.epsilon))
-        normal: Array = x * factor
-        if training:
-            self._saved = (normal, factor)
-        return normal * self.scale.array.reshape(self._broadcast)
-
-    def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
-        normal, factor = self._take_saved()
-        others = tuple(each for each in range(dy.ndim) if each not in self._positions)
-        self.scale.gradient[...] = (dy * normal).sum(axis=others).reshape(self.scale.shape)
-        if not need_dx:
-            return None
-        dy = dy * self.scale.array.reshape(self._broadcast)
-        dx: Array = (dy - normal * (dy * normal).mean(axis=self._positions, keepdims=True)) * factor
-        return dx
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "axis": self.axis, "epsilon": self.epsilon}
-
-
-class UnitNormalization(Layer):
-    """x over its Euclidean length along `axis`, so that the length becomes 1; zeros stay zeros."""
-
-    supports_masking = True
-    per_step = True
-
-    @checked()
-    def __init__(self, axis: Any = -1, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        axes = axis_list(axis)
-        self.axis = axes if isinstance(axis, (list, tuple)) else axes[0]
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        positions(axis_list(self.axis), input_shape)
-        return tuple(input_shape)
-
-    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
-        axes = positions(axis_list(self.axis), x.shape)
-        length = np.sqrt(np.square(x).sum(axis=axes, keepdims=True))
-        factor: Array = 1 / np.maximum(length, x.dtype.type(_SMALLEST_NORM))
-        y: Array = x * factor
-        if training:
-            self._saved = (y, factor)
-        return y
-
-    def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
-        if not need_dx:
-            return None
-        y, factor = self._take_saved()
-        axes = positions(axis_list(self.axis), y.shape)
-        along = y * (dy * y).sum(axis=axes, keepdims=True)
-        dx: Array = np.where(factor < 1 / _SMALLEST_NORM, dy - along, dy) * factor
-        return dx
-
-    def stream_into(self, stream: Any) -> None:
-        assert self.build_shape is not None
-        if stream.time_axis in positions(axis_list(self.axis), self.build_shape):
-            raise self._not_streamed("it normalizes along time")
-        stream.add_step(self)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "axis": self.axis}

@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn import losses, metrics, not_finite, optimizers
+from pyrnn import metrics, not_finite, optimizers
 from pyrnn.arguments import checked
 from pyrnn.callbacks import CallbackList, History
 from pyrnn.compiled import Compiled, LazyLogs
 from pyrnn.data import Batch, Batches, as_batches
 from pyrnn.data.batches import ArrayBatches, RepeatedBatches, make_batch
 from pyrnn.data.class_weight import ClassWeight
-from pyrnn.data.sources import DEFAULT_BATCH_SIZE, IteratorBatches, StoredBatches
 from pyrnn.data.splitting import hold_back
 from pyrnn.explaining import ModelNames
+from pyrnn.fitting import check_fit, validation_batches
 from pyrnn.parameters import ParameterVector
-from pyrnn.resume import Run, all_layers
+from pyrnn.resume import Run
 from pyrnn.validation import positive_int, shown, warn
 
 Array = NDArray[Any]
@@ -173,44 +173,13 @@ class Trainer(ModelNames):
     # Steps.
 
     def _check_shapes(self, batch: Batch, compiled: Compiled) -> None:
-        """`_check_fit` for a batch of other shapes than the last one; each shape is checked once, in any batch size."""
+        """`check_fit` for a batch of other shapes than the last one; each shape is checked once, in any batch size."""
         x, y = batch.x, batch.y
         if y is None or (x.shape[1:], y.shape[1:]) not in compiled.fitting:
-            self._check_fit(batch, compiled)
+            check_fit(self, compiled, batch)
         assert y is not None
         compiled.last_shapes = (x.shape, y.shape)
         compiled.fitting.add((x.shape[1:], y.shape[1:]))
-
-    def _check_fit(self, batch: Batch, compiled: Compiled, class_weight: ClassWeight | None = None) -> None:
-        """Check that x, y and weights fit the model and its loss, before the model runs; builds the model.
-
-        Raises:
-            ValueError: if they do not. Outputs of layers that are not pyrnn's are known only after the model ran.
-        """
-        loss, y = compiled.loss, batch.y
-        if y is None:
-            raise ValueError("y is missing: the data must give (x, y)")
-        assert loss is not None
-        if not self.built:
-            self.build((None, *batch.x.shape[1:]))
-        x_shape = self.check_input(batch.x.shape)
-        if any(not type(layer).__module__.startswith("pyrnn.") for layer in all_layers(self)):
-            return
-        shape = self.compute_output_shape(x_shape)
-        if None in shape:
-            return
-        loss.target(y, shape)
-        if class_weight is not None:
-            class_weight.weigh(y, batch.sample_weight, shape, self.dtype)
-        weighs = batch.sample_weight is not None and type(loss) in losses.CLASSES
-        if weighs or compiled.entries:
-            rows = slice(DEFAULT_BATCH_SIZE)
-            y_pred = np.full((len(y[rows]), *shape[1:]), 0.5, self.dtype)
-            weight = None if batch.sample_weight is None else batch.sample_weight[rows]
-            with np.errstate(all="ignore"):
-                if weighs:
-                    loss.value_and_gradient(y[rows], y_pred, weight)
-                compiled.check(y[rows], np.ones_like(y_pred), weight)
 
     def _train_step(
         self,
@@ -281,7 +250,7 @@ class Trainer(ModelNames):
         by_class = None
         if class_weight is not None:
             by_class = ClassWeight(class_weight)
-            self._check_fit(batch, compiled, by_class)
+            check_fit(self, compiled, batch, by_class)
         compiled.reset()
         self._train_step(batch, compiled, by_class)
         return self._results(compiled, return_dict)
@@ -367,11 +336,11 @@ class Trainer(ModelNames):
         )  # fmt: skip
         by_class = None if class_weight is None else ClassWeight(class_weight)
         if isinstance(batches, ArrayBatches | RepeatedBatches):
-            self._check_fit(batches.data, compiled, by_class)
+            check_fit(self, compiled, batches.data, by_class)
         validation = None
         if validation_data is not None:
             size = validation_batch_size or batch_size
-            validation = self._validation(validation_data, size, validation_steps, compiled)
+            validation = validation_batches(self, compiled, validation_data, size, validation_steps)
         hooks = self._hooks(callbacks, batches, verbose, epochs, add_history=True)
         self.stop_training = False
         compiled.has_warned = False
@@ -418,24 +387,6 @@ class Trainer(ModelNames):
             run.hooks("on_train_batch_end", step, LazyLogs(run.compiled))
             if self.stop_training:
                 return
-
-    def _validation(self, data: Any, batch_size: int | None, steps: int | None, compiled: Compiled) -> Batches:
-        """The batches of validation; arrays are checked here, since they come only after an epoch of training."""
-        parts = data if isinstance(data, tuple | list) else (data,)
-        if not 1 <= len(parts) <= 3:
-            raise ValueError(f"validation_data must be (x, y) or (x, y, sample_weight), got {len(parts)} parts")
-        try:
-            batches = as_batches(*parts, dtype=self.dtype, batch_size=batch_size, steps=steps)
-            if isinstance(batches, IteratorBatches):
-                if steps is None:
-                    return StoredBatches(batches)
-                batches.name = "the generator of validation_data"
-                batches.advice = "leave validation_steps out: then its batches are drawn once and used in each epoch"
-            if isinstance(batches, ArrayBatches | RepeatedBatches):
-                self._check_fit(batches.data, compiled)
-        except (TypeError, ValueError) as error:
-            raise (TypeError if isinstance(error, TypeError) else ValueError)(f"validation_data: {error}") from None
-        return batches
 
     def _evaluate(self, batches: Batches, compiled: Compiled, hooks: CallbackList, name: str = "x") -> None:
         compiled.reset()

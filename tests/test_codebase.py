@@ -56,6 +56,7 @@ FLOORS = [
         "older_names",
         "callbacks",
         "compiled",
+        "fitting",
         "resume",
         "shapes",
         "stages",

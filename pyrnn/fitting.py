@@ -1,0 +1,66 @@
+"""Whether data fit a model and its loss, looked at before the model runs: where they do not, nothing has changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pyrnn import losses
+from pyrnn.compiled import Compiled
+from pyrnn.data import Batch, Batches, as_batches
+from pyrnn.data.batches import ArrayBatches, RepeatedBatches
+from pyrnn.data.class_weight import ClassWeight
+from pyrnn.data.sources import DEFAULT_BATCH_SIZE, IteratorBatches, StoredBatches
+from pyrnn.resume import all_layers
+
+
+def check_fit(model: Any, compiled: Compiled, batch: Batch, class_weight: ClassWeight | None = None) -> None:
+    """Check that x, y and weights fit the model and its loss, before the model runs; builds the model.
+
+    Raises:
+        ValueError: if they do not. Outputs of layers that are not pyrnn's are known only after the model ran.
+    """
+    loss, y = compiled.loss, batch.y
+    if y is None:
+        raise ValueError("y is missing: the data must give (x, y)")
+    assert loss is not None
+    if not model.built:
+        model.build((None, *batch.x.shape[1:]))
+    x_shape = model.check_input(batch.x.shape)
+    if any(not type(layer).__module__.startswith("pyrnn.") for layer in all_layers(model)):
+        return
+    shape = model.compute_output_shape(x_shape)
+    if None in shape:
+        return
+    loss.target(y, shape)
+    if class_weight is not None:
+        class_weight.weigh(y, batch.sample_weight, shape, model.dtype)
+    weighs = batch.sample_weight is not None and type(loss) in losses.CLASSES
+    if weighs or compiled.entries:
+        rows = slice(DEFAULT_BATCH_SIZE)
+        y_pred = np.full((len(y[rows]), *shape[1:]), 0.5, model.dtype)
+        weight = None if batch.sample_weight is None else batch.sample_weight[rows]
+        with np.errstate(all="ignore"):
+            if weighs:
+                loss.value_and_gradient(y[rows], y_pred, weight)
+            compiled.check(y[rows], np.ones_like(y_pred), weight)
+
+
+def validation_batches(model: Any, compiled: Compiled, data: Any, batch_size: int | None, steps: int | None) -> Batches:
+    """The batches of validation; arrays are checked here, since they come only after an epoch of training."""
+    parts = data if isinstance(data, tuple | list) else (data,)
+    if not 1 <= len(parts) <= 3:
+        raise ValueError(f"validation_data must be (x, y) or (x, y, sample_weight), got {len(parts)} parts")
+    try:
+        batches = as_batches(*parts, dtype=model.dtype, batch_size=batch_size, steps=steps)
+        if isinstance(batches, IteratorBatches):
+            if steps is None:
+                return StoredBatches(batches)
+            batches.name = "the generator of validation_data"
+            batches.advice = "leave validation_steps out: then its batches are drawn once and used in each epoch"
+        if isinstance(batches, ArrayBatches | RepeatedBatches):
+            check_fit(model, compiled, batches.data)
+    except (TypeError, ValueError) as error:
+        raise (TypeError if isinstance(error, TypeError) else ValueError)(f"validation_data: {error}") from None
+    return batches

@@ -91,7 +91,8 @@ def get(identifier: object) -> Activation:
         if identifier is function:
             return function
     raise TypeError(
-        f"activation must be a name of Keras's list or a function of pyrnn.activations, got {shown(identifier)}"
+        f"activation must be a name such as 'relu' or a function of pyrnn.activations, got {shown(identifier)}; "
+        "a layer or a function of your own goes after this layer: Lambda(function)"
     )
 
 

@@ -234,7 +234,7 @@ def list_of(rule: Rule) -> Rule:
 
     def of_each(argument: str, value: Any) -> None:
         if not isinstance(value, list | tuple):
-            raise TypeError(f"{argument} must be a list, got {shown(value)}")
+            raise TypeError(f"{argument} must be a list or tuple, got {shown(value)}")
         for each in value:
             rule(argument, each)
 
@@ -280,10 +280,10 @@ def sizes(argument: str, value: Any) -> None:
         whole(0)(argument, each)
 
 
-def takes(function: Any, arguments: int) -> bool:
-    """Whether a function can be called with so many arguments, as far as its signature says."""
+def takes(function: Any, arguments: int, named: Iterable[str] = ()) -> bool:
+    """Whether a function can be called with that many arguments and some by name, as far as its signature says."""
     try:
-        inspect.signature(function).bind(*[None] * arguments)
+        inspect.signature(function).bind(*[None] * arguments, **dict.fromkeys(named))
     except TypeError:
         return False
     except ValueError:  # a builtin without a signature
@@ -305,7 +305,7 @@ def function_of(*words: str) -> Rule:
 
 
 def a_function(least: int, most: int) -> Rule:
-    """A function that can be called with so many arguments, or any number between."""
+    """A function that can be called with `least` to `most` arguments."""
 
     def rule(argument: str, value: Any) -> None:
         if not callable(value):

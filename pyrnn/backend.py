@@ -182,9 +182,9 @@ def set_num_threads(count: int) -> None:
         ValueError: if it is out of range.
     """
     if isinstance(count, bool) or not hasattr(count, "__index__"):
-        raise TypeError(f"num_threads must be an integer, got {shown(count)}")
+        raise TypeError(f"count must be an integer, got {shown(count)}")
     if not 1 <= count <= 256:
-        raise ValueError(f"num_threads must be between 1 and 256, got {count}")
+        raise ValueError(f"count must be between 1 and 256, got {count}")
     _core().set_num_threads(int(count))
 
 

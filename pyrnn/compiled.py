@@ -41,7 +41,7 @@ class Entry:
         else:
             metric = metrics.get(given)
             if metric is None:
-                raise TypeError("metrics must hold names or objects, got None")
+                raise TypeError("metrics must hold names or Metric objects, got None")
             self.take(metric)
             self.name = metric.name
 
@@ -257,7 +257,8 @@ def _metrics_for_output(argument: str, value: Any, output: str | None) -> list[A
         value = _for_output(argument, value, output)
         value = value if isinstance(value, list | tuple) else [value]
     if not isinstance(value, list | tuple):
-        raise TypeError(f"{argument} must be a list, such as [{shown(value)}], got {shown(value)}")
+        example = list(value) if isinstance(value, set | frozenset) else [value]
+        raise TypeError(f"{argument} must be a list such as {shown(example)}, got {shown(value)}")
     nested = (each if isinstance(each, list | tuple) else [each] for each in value)
     return list(itertools.chain.from_iterable(nested))
 

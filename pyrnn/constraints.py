@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn import registry
-from pyrnn.arguments import a_function, checked, configurable, either, list_of, number, optional, whole
+from pyrnn.arguments import a_function, axes, checked, configurable, either, number, optional
 from pyrnn.data.batches import as_array
 from pyrnn.explaining import explain
 
@@ -33,7 +33,7 @@ def _norms(w: Array, axis: Any) -> Array:
 class MaxNorm(Constraint):
     """Norm along `axis` at most `max_value`."""
 
-    @checked(max_value=number(0), axis=either(whole(-64), list_of(whole(-64))))
+    @checked(max_value=number(0), axis=axes)
     def __init__(self, max_value: float = 2, axis: Any = 0) -> None:
         self.max_value, self.axis = max_value, axis
 
@@ -49,8 +49,10 @@ class MaxNorm(Constraint):
 class MinMaxNorm(Constraint):
     """Norm along `axis` drawn into [min_value, max_value] at the given rate (1: wholly)."""
 
-    @checked(min_value=number(0), max_value=number(0), axis=either(whole(-64), list_of(whole(-64))))
+    @checked(min_value=number(0), max_value=number(0), axis=axes)
     def __init__(self, min_value: float = 0.0, max_value: float = 1.0, rate: float = 1.0, axis: Any = 0) -> None:
+        if min_value > max_value:
+            raise ValueError(f"min_value must be at most max_value = {max_value}, got {min_value}")
         self.min_value, self.max_value, self.rate, self.axis = min_value, max_value, rate, axis
 
     def __call__(self, w: Array) -> Array:
@@ -74,7 +76,7 @@ class NonNeg(Constraint):
 class UnitNorm(Constraint):
     """Norm 1 along `axis`."""
 
-    @checked(axis=either(whole(-64), list_of(whole(-64))))
+    @checked(axis=axes)
     def __init__(self, axis: Any = 0) -> None:
         self.axis = axis
 

@@ -56,7 +56,12 @@ class Constant(Initializer):
 
     @checked(shape=sizes)
     def __call__(self, shape: Shape, dtype: str | None = None) -> Array:
-        return np.full(shape, self.value, dtype or FLOAT)
+        try:
+            return np.full(shape, self.value, dtype or FLOAT)
+        except ValueError:
+            raise ValueError(
+                f"value of Constant must fit the weight's shape {tuple(shape)}, got shape {np.shape(self.value)}"
+            ) from None
 
     def get_config(self) -> dict[str, Any]:
         return {"value": self.value}
@@ -72,7 +77,7 @@ class Identity(Initializer):
     @checked(shape=sizes)
     def __call__(self, shape: Shape, dtype: str | None = None) -> Array:
         if len(shape) != 2:
-            raise ValueError(f"Identity makes matrices only, got shape {shape}")
+            raise ValueError(f"shape must have 2 axes for Identity, got {tuple(shape)}")
         return np.asarray(self.gain * np.eye(shape[0], shape[1]), dtype or FLOAT)
 
     def get_config(self) -> dict[str, Any]:
@@ -334,7 +339,7 @@ deserialize = get
 def _constant_array(value: Array) -> Callable[..., Array]:
     def array(shape: Shape, dtype: str | None = None) -> Array:
         if tuple(shape) != value.shape:
-            raise ValueError(f"the initializer is an array of shape {value.shape}, the weight has shape {tuple(shape)}")
+            raise ValueError(f"an array as initializer must have the weight's shape {tuple(shape)}, got {value.shape}")
         return value.astype(dtype or FLOAT)
 
     return array

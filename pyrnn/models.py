@@ -84,7 +84,8 @@ class Sequential(OlderNames):
         self._vector: ParameterVector | None = None
         if layers is not None:
             if isinstance(layers, (Layer, str)) or not isinstance(layers, Iterable):
-                raise TypeError(f"layers must be a list of layers, got {shown(layers)}")
+                fix = "; write [layer]" if isinstance(layers, Layer) else ""
+                raise TypeError(f"layers must be a list of layers, got {shown(layers)}{fix}")
             for layer in layers:
                 self.add(layer)
         if not trainable:
@@ -123,7 +124,9 @@ class Sequential(OlderNames):
         if "_weights" not in vars(layer):
             raise TypeError(f"{type(layer).__name__} does not call super().__init__() in its __init__")
         if any(layer.name == other.name for other in (*self._layers, *([self._input] if self._input else []))):
-            raise ValueError(f"all layers of a Sequential need different names, {layer.name!r} is already there")
+            raise ValueError(
+                f"layers of a model must have different names, got {layer.name!r} twice: pass another name="
+            )
         if isinstance(layer, InputLayer):
             if self._input is not None or self._layers:
                 raise ValueError("an Input can only be the first layer of a Sequential")
@@ -201,7 +204,7 @@ class Sequential(OlderNames):
         if not self._layers:
             raise ValueError(f"model {self.name!r} has no layers yet: add some before building it")
         if input_shape is None:
-            raise ValueError(f"model {self.name!r} does not know its input shape: give one to build()")
+            raise ValueError(f"model {self.name!r} does not know its input shape: pass input_shape to build()")
         shape = standard_shape("input_shape", input_shape)
         if 0 in shape:
             raise ValueError(f"input_shape must hold positive sizes or None, got {shape}")
@@ -235,10 +238,10 @@ class Sequential(OlderNames):
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """The layer of that name or index."""
         if (name is None) == (index is None):
-            raise ValueError("get_layer() takes a name or an index, and one of them")
+            raise ValueError(f"get_layer() takes either name or index, got {shown(name)} and {shown(index)}")
         if index is not None:
             if not -len(self._layers) <= index < len(self._layers):
-                raise ValueError(f"the model has {len(self._layers)} layers, got index {index}")
+                raise ValueError(f"index must be from {-len(self._layers)} to {len(self._layers) - 1}, got {index}")
             return self._layers[index]
         for layer in self._layers:
             if layer.name == name:
@@ -412,7 +415,7 @@ class Sequential(OlderNames):
         stateful: list[Any] = [layer for layer in self._layers if getattr(layer, "states", None) is not None]
         entries = [states] if len(stateful) == 1 else states
         if not isinstance(entries, list | tuple) or len(entries) != len(stateful):
-            raise ValueError(f"states must be a list of {len(stateful)}, one a stateful layer, got {shown(states)}")
+            raise ValueError(f"states must be a list of {len(stateful)}, one per stateful layer, got {shown(states)}")
         before = [layer.states for layer in stateful]
         try:
             for layer, entry in zip(stateful, entries, strict=True):
@@ -460,7 +463,9 @@ class Sequential(OlderNames):
     @classmethod
     def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Sequential:
         """A new model, with fresh weights, from `get_config`'s answer."""
-        entries = config["layers"] if isinstance(config, Mapping) else config  # Keras 2.0 wrote a bare list
+        entries = config.get("layers") if isinstance(config, Mapping) else config  # Keras 2.0 wrote a bare list
+        if not isinstance(entries, list | tuple):
+            raise ValueError(f"config of a Sequential must hold a list of layers, got {shown(config)}")
         config = config if isinstance(config, Mapping) else {}
         stack = [layers_module.deserialize(entry, custom_objects) for entry in entries]
         trainables = [layer.trainable for layer in stack]
@@ -630,7 +635,7 @@ def clone_model(model: Sequential) -> Sequential:
 
 def _refuse_existing(filepath: str | os.PathLike[str], overwrite: bool) -> None:
     if not overwrite and os.path.exists(filepath):
-        raise FileExistsError(f"{os.fspath(filepath)!r} already exists and overwrite is False")
+        raise FileExistsError(f"{os.fspath(filepath)!r} exists and overwrite is False")
 
 
 explain(__name__)

@@ -132,7 +132,7 @@ def from_description(cls: Any, config: Mapping[str, Any], known: Iterable[str] |
     unknown = {name: value for name, value in config.items() if name not in known}
     for name, value in unknown.items():
         if value not in (None, False, [], {}):
-            warn(f"{cls.__name__} has no {name} here: {name}={value!r} of the file is left out")
+            warn(f"{cls.__name__} has no argument {name!r}: {name}={shown(value)} in the file is ignored")
     return cls.from_config({name: value for name, value in config.items() if name not in unknown})
 
 
@@ -168,5 +168,7 @@ def get(kind: str, identifier: Any, names: Mapping[str, type[T]], base: type[T])
         return made
     if isinstance(identifier, type) and issubclass(identifier, base):
         return identifier()
+    if not isinstance(identifier, str):
+        raise TypeError(f"{kind} must be a name or an object of class {base.__name__}, got {shown(identifier)}")
     known: dict[str, type[T]] = {**names, **_registered}
     return lookup(kind, identifier, known)()

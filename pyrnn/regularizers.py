@@ -163,9 +163,11 @@ def get(identifier: object) -> Regularizer | None:
     """
     if callable(identifier) and not isinstance(identifier, type | Regularizer):
         raise TypeError(
-            f"regularizer {identifier!r} has no gradient: make it a subclass of pyrnn.regularizers.Regularizer "
-            "with __call__(w) and gradient(w)"
+            f"regularizer must have a gradient, got {shown(identifier)}: make it a subclass of "
+            "pyrnn.regularizers.Regularizer with __call__(w) and gradient(w)"
         )
+    if isinstance(identifier, int | float):
+        raise TypeError(f"regularizer must be a name or an object of class Regularizer, got {identifier}: write L2(l2)")
     return registry.get("regularizer", identifier, _NAMES, Regularizer)
 
 

@@ -76,7 +76,7 @@ def print_summary(
     edges = [0, *(int(part * length) for part in parts)]
     widths = [after - before for before, after in itertools.pairwise(edges)]
     if min(widths) < 4:
-        raise ValueError(f"line_length must leave at least 4 characters a column, got {length}")
+        raise ValueError(f"line_length must leave at least 4 characters per column, got {length}")
     columns = [
         Column(name, justify=side, width=width)  # type: ignore[arg-type]  # sides are rich's words
         for name, side, width in zip(names, sides, widths, strict=False)

@@ -183,7 +183,7 @@ def fit_not_built(callback: Callback) -> Any:
         (lambda: BackupAndRestore("b", save_freq=False), ValueError, "save_freq"),
         (lambda: fit_not_built(BackupAndRestore("b")), ValueError, "needs a built model"),
         (lambda: RemoteMonitor("file:///etc"), ValueError, "root must begin with http"),
-        (lambda: fit(SwapEMAWeights(True)), ValueError, "needs an optimizer with use_ema=True, got SGD"),
+        (lambda: fit(SwapEMAWeights(True)), ValueError, "needs an optimizer with averages, got SGD: write SGD"),
         (lambda: TensorBoard(profile_batch=2), ValueError, "profile_batch must be left out"),
         (lambda: TensorBoard(embeddings_freq=1), ValueError, "embeddings_freq must be left out"),
         (lambda: TensorBoard(update_freq=0), ValueError, "update_freq must be a positive integer"),

@@ -79,7 +79,7 @@ def test_a_key_that_says_nothing_is_left_out(tmp_path: Path) -> None:
 def test_a_key_that_says_something_is_named(tmp_path: Path) -> None:
     _, description = saved(tmp_path)
     description["config"]["layers"][1]["config"]["new_option"] = 3
-    with pytest.warns(UserWarning, match="GRU has no new_option here: new_option=3 of the file is left out"):
+    with pytest.warns(UserWarning, match="GRU has no argument 'new_option': new_option=3 in the file is ignored"):
         pyrnn.models.model_from_json(json.dumps(description))
 
 

@@ -121,8 +121,8 @@ def test_one_object_twice_is_updated_once() -> None:
 @pytest.mark.parametrize(
     ("given", "error", "words"),
     [
-        ("mae", TypeError, r"metrics must be a list, such as \['mae'\], got 'mae'"),
-        ([None], TypeError, "metrics must hold names or objects, got None"),
+        ("mae", TypeError, r"metrics must be a list such as \['mae'\], got 'mae'"),
+        ([None], TypeError, "metrics must hold names or Metric objects, got None"),
         ({"a": ["mae"], "b": ["mae"]}, ValueError, r"metrics as a dict must have one entry"),
         (["mea"], ValueError, "did you mean"),
         ([3], TypeError, "metric"),

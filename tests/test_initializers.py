@@ -75,7 +75,7 @@ def test_an_array_is_its_value() -> None:
     layer = layers.Dense(3, kernel_initializer=value)
     layer.build((None, 2))
     np.testing.assert_array_equal(layer.get_weights()[0], value)
-    with pytest.raises(ValueError, match=r"array of shape \(2, 3\), the weight has shape \(4, 3\)"):
+    with pytest.raises(ValueError, match=r"must have the weight's shape \(4, 3\), got \(2, 3\)"):
         layers.Dense(3, kernel_initializer=value).build((None, 4))
 
 
@@ -107,7 +107,7 @@ def test_seeds() -> None:
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: initializers.Identity()((2,)), "Identity makes matrices only"),
+        (lambda: initializers.Identity()((2,)), "shape must have 2 axes for Identity"),
         (lambda: initializers.Orthogonal()((2,)), "Orthogonal needs a shape of at least 2 dimensions"),
         (lambda: initializers.VarianceScaling(mode="fan"), "mode must be one of fan_in, fan_out, fan_avg"),
         (lambda: initializers.VarianceScaling(distribution="cauchy"), "distribution must be one of truncated_normal"),

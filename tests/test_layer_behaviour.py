@@ -146,7 +146,7 @@ def test_a_function_needs_a_gradient_only_behind_trained_layers() -> None:
         model.compile("sgd", "mse")
     first.fit(X[:, 0], np.ones(3), verbose=0)
     assert behind.predict(X[:, 0], verbose=0).shape == (3, 1)
-    with pytest.raises(ValueError, match=re.escape("give Lambda a gradient(x, y, dy)")):
+    with pytest.raises(ValueError, match=re.escape("pass gradient=, a function of (x, y, dy)")):
         behind.fit(X[:, 0], np.ones(3), verbose=0)
 
 
@@ -290,7 +290,7 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     "size of an input": (lambda: layers.Dense(2, input_shape=(-1,)), ValueError, "sizes of at least 0 or None"),
     "no weights": (lambda: layers.Dense(2).count_params(), ValueError, "has no weights yet"),
     "no backward": (lambda: layers.Layer().backward(X), NotImplementedError, r"must define backward\(dy, need_dx\)"),
-    "groups": (lambda: layers.GroupNormalization(3).build((2, 4)), ValueError, "multiple of groups=3, got 4"),
+    "groups": (lambda: layers.GroupNormalization(3).build((2, 4)), ValueError, "multiple of groups = 3, got 4"),
     "slope": (lambda: layers.LeakyReLU(-1), ValueError, "negative_slope must be a number of at least 0, got -1"),
     "max_value": (lambda: layers.ReLU(-1), ValueError, "max_value must be a number of at least 0"),
     "shared_axes": (lambda: layers.PReLU(shared_axes=0).build((2, 3)), ValueError, "not hold the batch axis"),
@@ -303,7 +303,7 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     "padding": (lambda: layers.ZeroPadding1D((1, 2, 3)), ValueError, "padding must be an integer of at least 0 or two"),
     "cropping": (lambda: layers.Cropping1D((3, 3))(X), ValueError, "leave at least one of the 6 steps"),
     "mean alone": (lambda: layers.Normalization(mean=1.0), ValueError, "mean and variance must be given together"),
-    "given": (lambda: layers.Normalization(mean=1.0, variance=1.0).adapt(X), ValueError, "they were given"),
+    "given": (lambda: layers.Normalization(mean=1.0, variance=1.0).adapt(X), ValueError, "from its arguments: leave"),
     "no data": (lambda: layers.Normalization().adapt([]), ValueError, "at least one sample"),
     "causal": (lambda: layers.DepthwiseConv1D(2, padding="causal"), ValueError, "unknown padding 'causal'"),
     "depth_multiplier": (lambda: layers.SeparableConv1D(3, 2, depth_multiplier=0), ValueError, "depth_multiplier must"),
@@ -311,7 +311,7 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     "channels first": (
         lambda: layers.DepthwiseConv1D(2, data_format="channels_first"),
         ValueError,
-        "DepthwiseConv1D has only data_format='channels_last'",
+        "data_format of DepthwiseConv1D must be 'channels_last'",
     ),
     "few steps": (
         lambda: layers.SeparableConv1D(3, 4, dilation_rate=2)(X), ValueError, "at least 7 steps, got 6",
@@ -332,13 +332,13 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     "nothing left": (
         lambda: layers.Conv1DTranspose(3, 4, padding="same", output_padding=0)(X[:, :1]),
         ValueError,
-        "must give at least 1 step, 1 with output_padding=0 give 0",
+        "must have at least 1 step, got 0 from 1 steps with output_padding=0",
     ),
     "strides and dilation": (
-        lambda: layers.Conv1DTranspose(3, 4, strides=2, dilation_rate=2), ValueError, "not both, got 2 and 2",
+        lambda: layers.Conv1DTranspose(3, 4, strides=2, dilation_rate=2), ValueError, "must be 1, got 2 and 2",
     ),
     "function": (lambda: layers.Lambda(3), TypeError, "function must be a function"),
-    "batch": (lambda: layers.Lambda(lambda x: x[:1])(X), ValueError, "must keep the batch of 3"),
+    "batch": (lambda: layers.Lambda(lambda x: x[:1])(X), ValueError, "must return 3 rows, as x has, got shape"),
     "bytecode": (
         lambda: layers.Lambda.from_config({"function": {"class_name": "__lambda__", "config": {}}}),
         ValueError,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import pyrnn
-from pyrnn import layers, losses, metrics, optimizers
+from pyrnn import constraints, initializers, layers, losses, metrics, optimizers
 from pyrnn.callbacks import (
     Callback,
     EarlyStopping,
@@ -181,6 +181,94 @@ def test_wrong_forms_of_compile(options: dict[str, Any], words: list[str]) -> No
 def test_a_loss_by_name_of_an_output_that_is_not_there_yet() -> None:
     with pytest.raises(ValueError, match="the model has no layers yet"):
         pyrnn.Sequential().compile("sgd", {"dense": "mse"})
+
+
+# Functions and objects of users.
+
+
+def broken(*result: Any) -> Callable[..., Any]:
+    return lambda *arrays: result if len(result) > 1 else result[0]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: model(loss=lambda y: y),
+            "a loss must be a function of (y_true, y_pred), got the function <lambda>(y)",
+        ),
+        (lambda: model(metrics=[lambda y: y]), "a metric must be a function of (y_true, y_pred), got the function"),
+        (lambda: metrics.MeanMetricWrapper(3), "a metric must be a function of (y_true, y_pred), got 3"),
+        (lambda: metrics.MeanMetricWrapper(lambda t, p: p, axis=1), "a function of (y_true, y_pred, axis), got"),
+        (
+            lambda: model(metrics=[broken("x")]).evaluate(X, Y, verbose=0),
+            "the metric 'lambda' must return numbers, got 'x'",
+        ),
+        (lambda: model(loss=broken("x")).fit(X, Y, verbose=0), "the loss '<lambda>' must return numbers, got 'x'"),
+        (lambda: model(loss=broken(None)).fit(X, Y, verbose=0), "the loss '<lambda>' must return numbers, got None"),
+        (
+            lambda: model(loss=broken(1.0, np.zeros(3))).fit(X, Y, verbose=0),
+            "the loss '<lambda>' must return (value, gradient of shape (4, 1)), got shapes [(), (3,)]",
+        ),
+        (lambda: layers.Lambda(lambda: 3), "function must be a function of (x), got the function <lambda>()"),
+        (lambda: layers.Lambda(None), "function must be a function of (x), got None"),
+        (lambda: layers.Lambda(lambda x: x, arguments={"scale": 2}), "function must be a function of (x, scale), got"),
+        (
+            lambda: layers.Lambda(lambda x: x, gradient=lambda dy: dy),
+            "gradient must be a function of (x, y, dy), got the function <lambda>(dy)",
+        ),
+        (
+            lambda: layers.Dense(3, kernel_initializer=lambda shape, dtype: np.zeros(2)).build((None, 2)),
+            "initializer of weight 'kernel' must return an array of its shape (2, 3), got (2,)",
+        ),
+        (
+            lambda: layers.Dense(3, kernel_initializer=lambda shape, dtype: "a").build((None, 2)),
+            "initializer of weight 'kernel' must return an array of its shape (2, 3), got ()",
+        ),
+        (
+            lambda: initializers.Constant(np.zeros((3, 3)))((2, 4)),
+            "value of Constant must fit the weight's shape (2, 4), got shape (3, 3)",
+        ),
+        (lambda: constraints.MinMaxNorm(2.0, 1.0), "min_value must be at most max_value = 1.0, got 2.0"),
+        (lambda: constraints.MaxNorm(axis="a"), "axis must be an integer or a list of integers, got 'a'"),
+        (
+            lambda: layers.Dense(3, kernel_regularizer=0.01),
+            "name or an object of class Regularizer, got 0.01: write L2",
+        ),
+        (
+            lambda: layers.Dense(3, activation=np.tanh),
+            "got <ufunc 'tanh'>; a layer or a function of your own goes after",
+        ),
+        (
+            lambda: layers.StackedRNNCells([layers.LSTMCell(2), 3]),
+            "cells must be SimpleRNNCell, LSTMCell or GRUCell, wh",
+        ),
+        (lambda: layers.StackedRNNCells(3), "cells must be a list or tuple, got 3"),
+        (lambda: layers.Reshape(6), "target_shape must be a list or tuple, got 6"),
+        (lambda: pyrnn.Sequential(layers.Dense(1, name="d")), "got <Dense name=d, built=False>; write [layer]"),
+        (lambda: pyrnn.Sequential.from_config({}), "config of a Sequential must hold a list of layers, got {}"),
+        (lambda: pyrnn.Sequential.from_config(3), "config of a Sequential must hold a list of layers, got 3"),
+        (lambda: model().fit(X, Y, callbacks=[EarlyStopping]), "got the class EarlyStopping: write EarlyStopping(...)"),
+        (lambda: model(metrics={"mae"}), "metrics must be a list such as ['mae'], got {'mae'}"),
+        (lambda: layers.Input(), "Input takes either shape or batch_shape, got neither"),
+        (lambda: layers.Input((3,), batch_shape=(2, 3)), "either shape or batch_shape, got (3,) and (2, 3)"),
+        (
+            lambda: layers.Dense(2).build((3, None)),
+            "Dense must know the number of features, got x of shape (3, None): s",
+        ),
+    ],
+)
+def test_mistakes(call: Callable[[], Any], message: str) -> None:
+    with pytest.raises((TypeError, ValueError)) as caught:
+        call()
+    assert message in str(caught.value)
+
+
+def test_a_constraint_that_changes_the_shape() -> None:
+    made = pyrnn.Sequential([pyrnn.Input((2,)), layers.Dense(3, kernel_constraint=lambda w: np.zeros(5), name="d")])
+    made.compile("sgd", "mse")
+    with pytest.raises(ValueError, match=r"constraint of weight '\w+/d/kernel' must return .* \(2, 3\), got \(5,\)"):
+        made.fit(np.ones((2, 2)), np.ones((2, 3)), verbose=0)
 
 
 # Callbacks.

@@ -100,8 +100,8 @@ def test_layers_are_found_by_name_and_index() -> None:
     first, last = model.layers
     assert model.get_layer(last.name) is model.get_layer(index=-1) is last and model.get_layer(index=0) is first
     for given, words in (
-        ({}, "takes a name or an index"),
-        ({"index": 2}, "the model has 2 layers, got index 2"),
+        ({}, "takes either name or index"),
+        ({"index": 2}, "index must be from -2 to 1, got 2"),
         ({"name": first.name + "x"}, f"did you mean '{first.name}'"),
     ):
         with pytest.raises(ValueError, match=words):
@@ -112,7 +112,7 @@ def test_layers_are_found_by_name_and_index() -> None:
 def test_a_stack_grows_and_shrinks() -> None:
     model = pyrnn.Sequential([layers.Dense(2, name="a")])
     for call, words in (
-        (lambda: model.add(layers.Dense(2, name="a")), "need different names, 'a' is already there"),
+        (lambda: model.add(layers.Dense(2, name="a")), "must have different names, got 'a' twice"),
         (lambda: model.add(pyrnn.Input((3,))), "an Input can only be the first layer"),
         (lambda: model.add(layers.Dense(2, dtype="float64")), "has dtype float64, the layers before it float32"),
         (lambda: model.build(), "does not know its input shape"),
@@ -170,7 +170,7 @@ def test_files_are_not_overwritten_unasked(tmp_path: Path) -> None:
     path = tmp_path / "model.keras"
     small().save(path)
     before = path.read_bytes()
-    with pytest.raises(FileExistsError, match="already exists and overwrite is False"):
+    with pytest.raises(FileExistsError, match="exists and overwrite is False"):
         small().save(path, overwrite=False)
     assert path.read_bytes() == before
 

@@ -193,7 +193,7 @@ def test_what_the_learning_rate_s_callbacks_say(capsys: pytest.CaptureFixture[st
 
 def test_a_checkpoint_s_name_and_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = made()
-    with pytest.raises(KeyError, match="names 'acc', which is not among epoch, "):
+    with pytest.raises(KeyError, match="has the field 'acc', which is not in the logs"):
         model.fit(X, Y, verbose=0, callbacks=[callbacks.ModelCheckpoint(str(tmp_path / "{acc}.keras"))])
     target = tmp_path / "new" / "{epoch}.keras"
     model.fit(X, Y, verbose=0, callbacks=[callbacks.ModelCheckpoint(str(target), verbose=1)])
@@ -233,7 +233,7 @@ def test_summaries(capsys: pytest.CaptureFixture[str]) -> None:
     assert last in said and f"{first} (" not in said
     with pytest.raises(ValueError, match="layer_range must name layers of"):
         model.summary(layer_range=["none", last])
-    with pytest.raises(ValueError, match="line_length must leave at least 4 characters a column, got 8"):
+    with pytest.raises(ValueError, match="line_length must leave at least 4 characters per column, got 8"):
         model.summary(line_length=8)
 
 

@@ -75,7 +75,7 @@ UNFIT: dict[str, tuple[list[Any], tuple[int, ...], tuple[int, ...], str]] = {
     "short": ([Conv1D(3, 3)], (4, 2), (2, 2, 2), "for (None, 4, 2): Conv1D with padding='valid' needs at least 3"),
     "pooled": ([layers.MaxPooling1D(3)], (4, 2), (2, 2, 2), "padding='valid' needs at least 3 steps, got 2"),
     "weights of a step": ([layers.PReLU()], (3, 2), (2, 5, 2), "PReLU expects x of a shape like (None, 3, 2), got"),
-    "reshaped": ([layers.Reshape((2, 3))], (3, 2), (2, 4, 2), "Reshape cannot give x of shape"),
+    "reshaped": ([layers.Reshape((2, 3))], (3, 2), (2, 4, 2), "target_shape must hold the 8 values"),
     "ids": ([Embedding(5, 3)], (None,), (2,), "Embedding expects x of shape (None, None), got (2,)"),
     "no id": ([Embedding(5, 3)], (None,), (2, 0), "at least one value along every axis, got shape (2, 0)"),
 }  # fmt: skip
@@ -129,7 +129,7 @@ def test_two_outputs_cannot_be_stacked(first: bool) -> None:
     both = Bidirectional(layers.LSTM(3), merge_mode=None, name="both")
     with pytest.raises(ValueError, match=r"layer 'both' has merge_mode=None and returns two arrays.*choose 'concat'"):
         pyrnn.Sequential([Input((4, 2)), *([] if first else [layers.LSTM(2, return_sequences=True)]), both])
-    with pytest.raises(ValueError, match=r"TimeDistributed takes no layer .*merge_mode=None"):
+    with pytest.raises(ValueError, match=r"layer of TimeDistributed must not have .*merge_mode=None"):
         TimeDistributed(both)
 
 
@@ -254,7 +254,7 @@ def test_states_of_a_model() -> None:
     with pytest.raises(ValueError, match=r"states must be 1 array\(s\) of shape"):
         model.reset_states([states[0], np.zeros((2, 5))])
     assert all((one == other).all() for one, other in zip(before[0], model.layers[0].states, strict=True))
-    with pytest.raises(ValueError, match="states must be a list of 2, one a stateful layer, got"):
+    with pytest.raises(ValueError, match="states must be a list of 2, one per stateful layer, got"):
         model.reset_states(states[:1])
     model.reset_states()
     assert not model.layers[0].states[0].any()

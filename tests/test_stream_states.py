@@ -76,7 +76,7 @@ def test_a_mask_ends_at_a_layer_that_does_not_take_it() -> None:
 def test_that_a_mask_ends_is_said_once() -> None:
     stack = [layers.Masking(), layers.Conv1D(3, 1), Halved(), layers.LSTM(3)]
     model = filled(*stack)
-    with pytest.warns(UserWarning, match="does not support masking: the mask ends here") as caught:
+    with pytest.warns(UserWarning, match="does not support masking: the layers after it get no mask") as caught:
         stream = model.stream()
     assert len(caught) == 1
     stream.step(np.ones(FEATURES))

@@ -42,7 +42,7 @@ BROADCASTS: list[tuple[Any, tuple[int, ...], tuple[int, ...], str]] = [
     *((name, (N, T), (N, C), LAST) for name in CLASS_NUMBERS),
     (QUANTILES, (N, 1), (N, T, 3), SEQUENCES),
     (QUANTILES, (N, 3), (N, 3), "one number for all quantiles"),
-    (QUANTILES, (N, 1), (N, 4), "one forecast a quantile"),
+    (QUANTILES, (N, 1), (N, 4), "one forecast per quantile"),
     (losses.Quantile(0.5), (N, 1), (N, C), "a last layer of 1 unit"),
     (GAUSSIAN, (N, 1), (N, T, 2), SEQUENCES),
     (GAUSSIAN, (N, 1), (N, 4), r"\(8, 2\), got \(8, 1\)"),
@@ -156,7 +156,7 @@ def test_validation_data(data: str) -> None:
     for loss, true, pred, advice in BROADCASTS:
         if loss == "circle":
             continue
-        shape = losses.get(loss).target_shape(pred) if advice != "one forecast a quantile" else true  # type: ignore[union-attr]
+        shape = losses.get(loss).target_shape(pred) if advice != "one forecast per quantile" else true  # type: ignore[union-attr]
         y = np.ones(true)
         given = (X, y) if data == "arrays" else batches(y)
         with pytest.raises(ValueError, match=advice):

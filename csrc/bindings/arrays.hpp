@@ -130,7 +130,7 @@ T* pointer(const py::handle& object, const char* name, const Shape& shape, const
         throw py::type_error(std::string(name) + " must be " + std::string(py::str(py::dtype::of<T>())) + " like x, got " +
                              std::string(py::str(a.dtype())));
     if (!(a.flags() & py::array::c_style)) throw py::value_error(std::string(name) + " must be C-contiguous");
-    if (!is_aligned(a)) throw py::value_error(std::string(name) + " must be aligned: its numbers lie between addresses");
+    if (!is_aligned(a)) throw py::value_error(std::string(name) + " must be aligned to its item size");
     if (writable && !a.writeable()) throw py::value_error(std::string(name) + " must be writable");
     return static_cast<T*>(const_cast<void*>(a.data()));
 }

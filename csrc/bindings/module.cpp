@@ -20,7 +20,7 @@ Activation activation_named(const std::string& name) {
     for (int i = 0; i < static_cast<int>(Activation::kCount); ++i)
         if (name == kActivationNames[i]) return static_cast<Activation>(i);
     if (name == "glu") throw py::value_error("activation 'glu' halves its last axis: use it as a layer of its own, Activation('glu')");
-    throw py::value_error("activation must be a name of Keras's list, got '" + name + "'");
+    throw py::value_error("activation must be the name of an activation, got '" + name + "'");
 }
 
 std::int64_t version_of(const py::object& version) {

@@ -68,6 +68,7 @@ class SwapEMAWeights(Callback):
         """(weight, its average), live."""
         optimizer = self.model.optimizer
         if not getattr(optimizer, "use_ema", False) or not hasattr(optimizer, "ema_weights"):
-            raise ValueError(f"SwapEMAWeights needs an optimizer with use_ema=True, got {type(optimizer).__name__}")
+            name = type(optimizer).__name__
+            raise ValueError(f"SwapEMAWeights needs an optimizer with averages, got {name}: write {name}(use_ema=True)")
         optimizer.build(self.model.parameters())
         return list(zip(self.model.trainable_weights, optimizer.ema_weights(), strict=True))

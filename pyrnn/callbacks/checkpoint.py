@@ -64,7 +64,7 @@ class ModelCheckpoint(MonitorCallback):
             path = self.filepath.format(**fields)
         except KeyError as error:
             raise KeyError(
-                f"filepath {self.filepath!r} names {error}, which is not among {', '.join(fields)}"
+                f"filepath {self.filepath!r} has the field {error}, which is not in the logs ({', '.join(fields)})"
             ) from None
         if not self._wanted(logs, path):
             return

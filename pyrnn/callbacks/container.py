@@ -40,7 +40,8 @@ class CallbackList(Callback):
         self.callbacks = list(_flatten(callbacks))
         for callback in self.callbacks:
             if not isinstance(callback, Callback):
-                raise TypeError(f"callbacks must be Callback objects, got {shown(callback)}")
+                fix = f": write {callback.__name__}(...)" if isinstance(callback, type) else ""
+                raise TypeError(f"callbacks must be Callback objects, got {shown(callback)}{fix}")
         for wanted, kind in ((add_history, History), (add_progbar, ProgbarLogger)):
             if wanted and not any(isinstance(callback, kind) for callback in self.callbacks):
                 self.callbacks.append(kind())

@@ -62,7 +62,7 @@ class TensorBoard(Callback):
         for name, value in (("profile_batch", profile_batch), ("embeddings_freq", embeddings_freq),
                             ("embeddings_metadata", embeddings_metadata)):  # fmt: skip
             if value:
-                raise ValueError(f"{name} must be left out: it needs TensorFlow's own tools, got {shown(value)}")
+                raise ValueError(f"{name} must be left out, got {shown(value)}: it needs TensorFlow")
         self.log_dir = os.fspath(log_dir)
         self.histogram_freq, self.write_graph, self.write_images = histogram_freq, write_graph, write_images
         self.write_steps_per_second = write_steps_per_second

@@ -121,7 +121,7 @@ def hold_back(x: Any, y: Any, sample_weight: Any, share: float) -> tuple[Any, An
         ValueError: if x is no array, or one of both would be empty.
     """
     if not is_array(x):
-        raise ValueError("validation_split needs arrays: give validation_data beside a generator or PyDataset")
+        raise ValueError("validation_split needs arrays: pass validation_data with a generator or PyDataset")
     named = {"x": x, "y": y, "sample_weight": sample_weight}
     arrays = [None if part is None else as_column(part, as_array(name, part)) for name, part in named.items()]
     count = len(x)

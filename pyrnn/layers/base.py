@@ -141,7 +141,7 @@ class Layer(LayerNames):
                 sizes = (input_length, input_dim)
             declared = (batch_size, *standard_shape("input_dim", sizes))
         elif input_length is not None:
-            raise ValueError(f"{type(self).__name__} got input_length without input_dim; give both or input_shape")
+            raise ValueError(f"{type(self).__name__} got input_length without input_dim: pass both, or input_shape")
         self.declared_shape: Shape | None = declared
 
     @classmethod
@@ -196,7 +196,8 @@ class Layer(LayerNames):
         name = f"variable_{len(self._weights)}" if name is None else name
         if isinstance(shape, str) or not isinstance(name, str):
             raise TypeError(
-                f"write add_weight(shape=..., name=...): a shape and a name, got {shown(shape)} and {name!r}"
+                f"add_weight() takes a shape and a name, got {shown(shape)} and {shown(name)}: "
+                "write add_weight(shape=..., name=...)"
             )
         weight = Weight(
             standard_shape("shape", shape),
@@ -292,7 +293,7 @@ class Layer(LayerNames):
         """Mask handed on to the next layer."""
         if self.supports_masking or mask is None:
             return mask
-        warn(f"layer {self.name!r} ({type(self).__name__}) does not support masking: the mask ends here")
+        warn(f"layer {self.name!r} ({type(self).__name__}) does not support masking: the layers after it get no mask")
         return None
 
     # Numbers.

@@ -76,7 +76,7 @@ class Bidirectional(Layer):
             if not isinstance(given, Recurrent | RNN) and not (given is None and argument == "backward_layer"):
                 raise ValueError(f"{argument} of Bidirectional must be a recurrent layer, got {shown(given)}")
             if given is not None and given.activity_regularizer is not None:
-                raise ValueError(f"give activity_regularizer to Bidirectional, not to its {argument}")
+                raise ValueError(f"pass activity_regularizer to Bidirectional, not to its {argument}")
         if merge_mode not in MERGE_MODES:
             raise ValueError(unknown_name("merge_mode", merge_mode, [str(mode) for mode in MERGE_MODES]))
         kwargs.setdefault("dtype", layer.dtype)

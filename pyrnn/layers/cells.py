@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pyrnn.arguments import checked
+from pyrnn.arguments import checked, list_of
 from pyrnn.data.batches import as_float
 from pyrnn.explaining import CellNames
 from pyrnn.layers import custom
@@ -219,10 +219,9 @@ class StackedRNNCells(Layer):
     axes = ("batch", "features")
     never_called = custom.NEVER_CALLED_CELL
 
-    @checked()
+    @checked(cells=None)
     def __init__(self, cells: Sequence[Cell], **kwargs: Any) -> None:
-        for cell in cells:
-            check_cell("cells", cell)
+        list_of(check_cell)("cells", cells)
         if not cells:
             raise ValueError("cells must hold at least one cell, got an empty list")
         kwargs.setdefault("dtype", cells[0].dtype)
@@ -275,7 +274,7 @@ class StackedRNNCells(Layer):
     def __call__(self, x: Any, states: Any = None, training: bool = False) -> Any:  # type: ignore[override]  # a cell is called with its states, as in Keras
         """(output (batch, units), states) after one step, one entry of `states` a cell."""
         if states is not None and (not isinstance(states, list | tuple) or len(states) != len(self.cells)):
-            raise TypeError(f"states must be a list of {len(self.cells)} entries, one a cell, got {shown(states)}")
+            raise TypeError(f"states must be a list of {len(self.cells)} entries, one per cell, got {shown(states)}")
         x = as_float("x", x, self.dtype)
         if self.built:
             self.check_input(x.shape)
@@ -299,8 +298,8 @@ def check_cell(argument: str, cell: Any) -> None:
     """Refuse what is none of the cells above in one sentence."""
     if not isinstance(cell, Cell):
         raise TypeError(
-            f"{argument} must be SimpleRNNCell, LSTMCell or GRUCell, which the kernel runs over whole sequences; "
-            f"write a layer with forward and backward for a cell of your own, got {shown(cell)}"
+            f"{argument} must be SimpleRNNCell, LSTMCell or GRUCell, which the kernel runs over whole sequences, "
+            f"got {shown(cell)}; for a cell of your own write a layer with forward and backward"
         )
 
 

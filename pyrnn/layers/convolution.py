@@ -11,6 +11,7 @@ from pyrnn import backend, regularizers
 from pyrnn.arguments import checked
 from pyrnn.layers.base import Array, Shape
 from pyrnn.layers.core import Affine
+from pyrnn.layers.settings import unknown_size
 from pyrnn.validation import positive_int, shown, unknown_name
 
 
@@ -32,7 +33,10 @@ def check_padding(padding: Any, known: tuple[str, ...]) -> str:
 def check_data_format(owner: str, data_format: Any) -> None:
     """Only channels_last is there."""
     if data_format not in (None, "channels_last"):
-        raise ValueError(f"{owner} has only data_format='channels_last', got {shown(data_format)}")
+        raise ValueError(
+            f"data_format of {owner} must be 'channels_last', got {shown(data_format)}: "
+            "transpose x to (batch, time, channels)"
+        )
 
 
 def window(owner: str, steps: int, size: int, stride: int, dilation: int, padding: str) -> tuple[int, int, int]:
@@ -84,10 +88,10 @@ class Conv1D(Affine):
         self.dilation_rate = (single("dilation_rate", dilation_rate),)
         self.groups = positive_int("groups", groups)
         if self.filters % self.groups:
-            raise ValueError(f"filters must be a multiple of groups, got {filters} and {groups}")
+            raise ValueError(f"filters must be a multiple of groups = {groups}, got {filters}")
         if self.strides[0] > 1 and self.dilation_rate[0] > 1:
             raise ValueError(
-                f"Conv1D takes strides > 1 or dilation_rate > 1, not both, got {shown(strides)} and {dilation_rate!r}"
+                f"either strides or dilation_rate of Conv1D must be 1, got {shown(strides)} and {shown(dilation_rate)}"
             )
         super().__init__(
             activation,
@@ -105,10 +109,12 @@ class Conv1D(Affine):
 
     def _build(self, input_shape: Shape) -> None:
         if input_shape[-1] is None:
-            raise ValueError(f"Conv1D must know the number of channels, got x of shape {input_shape}")
+            raise unknown_size("Conv1D", "channels", input_shape)
         self.compute_output_shape(input_shape)
         if input_shape[-1] % self.groups:
-            raise ValueError(f"the channels of x must be a multiple of groups={self.groups}, got {input_shape}")
+            raise ValueError(
+                f"channels of x must be a multiple of groups = {self.groups}, got x of shape {input_shape}"
+            )
         self._add_kernel((self.kernel_size[0], input_shape[-1] // self.groups, self.filters))
         self._add_bias(self.filters)
         self._workspaces = [backend.Workspace() for _ in range(self.groups)]

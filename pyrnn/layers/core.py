@@ -10,6 +10,7 @@ from pyrnn import activations, backend, constraints, initializers, regularizers
 from pyrnn.arguments import checked, numbers
 from pyrnn.layers.attributes import ActivationAttribute
 from pyrnn.layers.base import Array, Layer, Shape
+from pyrnn.layers.settings import unknown_size
 from pyrnn.parameters import Weight
 from pyrnn.validation import positive_int, unsupported_value
 
@@ -141,7 +142,7 @@ class Dense(Affine):
 
     def _build(self, input_shape: Shape) -> None:
         if input_shape[-1] is None:
-            raise ValueError(f"Dense must know the size of the last axis, got x of shape {input_shape}")
+            raise unknown_size("Dense", "features", input_shape)
         self._add_kernel((input_shape[-1], self.units))
         self._add_bias(self.units)
         self._parts = (self.kernel, self.bias)

@@ -14,6 +14,7 @@ from pyrnn.arguments import checked
 from pyrnn.layers.base import Array, Shape
 from pyrnn.layers.convolution import check_data_format, check_padding, single, window
 from pyrnn.layers.core import Affine
+from pyrnn.layers.settings import unknown_size
 from pyrnn.parameters import Weight
 from pyrnn.validation import positive_int
 
@@ -74,7 +75,7 @@ class _Depthwise(Affine):
 
     def _build(self, input_shape: Shape) -> None:
         if input_shape[-1] is None:
-            raise ValueError(f"{type(self).__name__} must know the number of channels, got x of shape {input_shape}")
+            raise unknown_size(type(self).__name__, "channels", input_shape)
         self.compute_output_shape(input_shape)
         self._add_kernel((self.kernel_size[0], input_shape[-1], self.depth_multiplier), self.kernel_name)
 

@@ -9,7 +9,7 @@ from pyrnn import config
 from pyrnn.arguments import checked
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.settings import standard_shape
-from pyrnn.validation import unsupported_value
+from pyrnn.validation import shown, unsupported_value
 
 
 class InputLayer(Layer):
@@ -43,10 +43,12 @@ class InputLayer(Layer):
         batch_shape = kwargs.pop("batch_input_shape", None) if batch_shape is None else batch_shape
         super().__init__(name=name, **kwargs)
         if (shape is None) == (batch_shape is None):
-            raise ValueError("Input takes a shape or a batch_shape, and one of them")
+            received = "neither" if shape is None else f"{shown(shape)} and {shown(batch_shape)}"
+            raise ValueError(f"Input takes either shape or batch_shape, got {received}")
         if batch_shape is not None:
             if batch_size is not None:
-                raise ValueError("Input takes a batch_size or a batch_shape, not both")
+                sizes = f"{batch_size} and {shown(batch_shape)}"
+                raise ValueError(f"Input takes either batch_size or batch_shape, got {sizes}")
             self.batch_shape: Shape = standard_shape("batch_shape", batch_shape)
         else:
             self.batch_shape = (batch_size, *standard_shape("shape", shape))

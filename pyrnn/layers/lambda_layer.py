@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from pyrnn import registry
-from pyrnn.arguments import checked
+from pyrnn.arguments import checked, takes
 from pyrnn.layers import custom
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.settings import standard_shape
@@ -21,6 +21,11 @@ def _takes(function: Callable[..., Any], argument: str) -> bool:
         return argument in inspect.signature(function).parameters
     except (TypeError, ValueError):  # compiled functions may have no signature
         return False
+
+
+def _check_signature(argument: str, function: Any, arrays: Sequence[str], named: Iterable[str]) -> None:
+    if not (callable(function) and takes(function, len(arrays), named)):
+        raise TypeError(f"{argument} must be a function of ({', '.join([*arrays, *named])}), got {shown(function)}")
 
 
 def _described(argument: str, function: Any) -> dict[str, Any]:
@@ -64,10 +69,6 @@ class Lambda(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if not callable(function):
-            raise TypeError(f"function must be a function of an array, got {shown(function)}")
-        if gradient is not None and not callable(gradient):
-            raise TypeError(f"gradient must be a function of (x, y, dy), got {shown(gradient)}")
         self.function = function
         self.arguments = dict(arguments or {})
         self._gradient = gradient
@@ -78,6 +79,9 @@ class Lambda(Layer):
             else standard_shape("output_shape", output_shape)
         )  # fmt: skip
         self._expected = [name for name in ("mask", "training") if _takes(function, name)]
+        _check_signature("function", function, ("x",), [*self.arguments, *self._expected])
+        if gradient is not None:
+            _check_signature("gradient", gradient, ("x", "y", "dy"), self.arguments)
 
     @property
     def gradient(self) -> Callable[..., Any] | None:
@@ -104,7 +108,9 @@ class Lambda(Layer):
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
         y = self._run(x, mask, training)
         if y.shape[:1] != x.shape[:1]:
-            raise ValueError(f"function of layer {self.name!r} must keep the batch of {len(x)}, it gave {y.shape}")
+            raise ValueError(
+                f"function of layer {self.name!r} must return {len(x)} rows, as x has, got shape {y.shape}"
+            )
         if training:
             self._saved = (x, y)
         return y
@@ -114,7 +120,8 @@ class Lambda(Layer):
             return None
         if self.gradient is None:
             raise ValueError(
-                f"layer {self.name!r} stands behind layers that are trained: give Lambda a gradient(x, y, dy)"
+                f"layer {self.name!r} comes after layers that are trained: pass gradient=, a function of (x, y, dy) "
+                "that returns dx, to Lambda"
             )
         x, y = self._take_saved()
         dx = custom.converted(self, "gradient", custom.run(self, self.gradient, x, y, dy, **self.arguments))

@@ -115,5 +115,5 @@ class AlphaDropout(Noisy):
 def _below_one(rate: Any) -> float:
     """A rate that leaves something."""
     if fraction("rate", rate) == 1:
-        raise ValueError("rate must be less than 1, for nothing would be left, got 1")
+        raise ValueError("rate must be less than 1, got 1")
     return float(rate)

@@ -44,7 +44,8 @@ class AxisLayer(Layer):
         sizes = tuple(shape[each] for each in self._positions)
         if None in sizes:
             raise ValueError(
-                f"{type(self).__name__} must know the size of x along axis {list(axes)}, got x of shape {tuple(shape)}"
+                f"{type(self).__name__} must know the size of x along axis {list(axes)}, "
+                f"got x of shape {tuple(shape)}: set it in Input(shape)"
             )
         return sizes
 
@@ -285,7 +286,7 @@ class GroupNormalization(ScaledLayer):
             raise ValueError("axis of GroupNormalization must not be the batch axis, got 0")
         self.groups = channels if self.groups == -1 else self.groups
         if not self.groups or channels % self.groups:
-            raise ValueError(f"the channels of x must be a multiple of groups={self.groups}, got {channels}")
+            raise ValueError(f"channels of x must be a multiple of groups = {self.groups}, got {channels}")
         self._add_scale((channels,), self.scale, self.center)
 
     def _channels_first(self, x: Array) -> Array:

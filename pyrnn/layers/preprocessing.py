@@ -92,7 +92,7 @@ class Normalization(AxisLayer):
             ValueError: if the moments were given, or `data` is empty or of another shape than before.
         """
         if self.input_mean is not None:
-            raise ValueError("adapt() finds mean and variance, but they were given to this layer")
+            raise ValueError("adapt() sets mean and variance, which this layer has from its arguments: leave those out")
         is_whole = hasattr(data, "__array__")
         if not is_whole and not isinstance(data, Iterable):
             raise TypeError(f"data must be an array or an iterable of batches, got {shown(data)}")

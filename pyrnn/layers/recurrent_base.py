@@ -13,7 +13,7 @@ from pyrnn.data.batches import as_array, as_float
 from pyrnn.layers import custom
 from pyrnn.layers.attributes import ActivationAttribute
 from pyrnn.layers.base import Array, Layer, Shape
-from pyrnn.layers.settings import dropout_scale, fraction
+from pyrnn.layers.settings import dropout_scale, fraction, unknown_size
 from pyrnn.naming import snake_case
 from pyrnn.parameters import Weight
 from pyrnn.validation import positive_int, shown
@@ -147,7 +147,7 @@ class Recurrent(Layer):
     def _build(self, input_shape: Shape) -> None:
         features = input_shape[-1]
         if features is None:
-            raise ValueError(f"{type(self).__name__} must know the number of features, got x of shape {input_shape}")
+            raise unknown_size(type(self).__name__, "features", input_shape)
         width = self.gates * self.units
         if self.stateful and input_shape[0] is None:
             raise ValueError(

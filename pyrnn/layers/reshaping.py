@@ -66,7 +66,10 @@ class Reshape(_View):
         known = math.prod(size for size in self.target_shape if size != -1)
         fits = count == known if -1 not in self.target_shape else known > 0 and count % known == 0
         if not fits:
-            raise ValueError(f"Reshape cannot give x of shape {tuple(input_shape)} the shape {self.target_shape}")
+            raise ValueError(
+                f"target_shape must hold the {count} values of one sample of x, of shape {tuple(rest)}, "
+                f"got {self.target_shape}"
+            )
         return (input_shape[0], *(count // known if size == -1 else size for size in self.target_shape))
 
     def get_config(self) -> dict[str, Any]:

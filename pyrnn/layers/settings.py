@@ -71,3 +71,10 @@ def dropout_scale(rng: np.random.Generator, shape: Sequence[int], rate: float, d
     draw: Any = rng.random(tuple(shape), dtype=kind)
     scale: Array = (draw >= kind(rate)) * kind(1 / (1 - rate))
     return scale
+
+
+def unknown_size(owner: str, what: str, input_shape: Shape) -> ValueError:
+    """The error for a last axis of unknown size, which weights need."""
+    return ValueError(
+        f"{owner} must know the number of {what}, got x of shape {tuple(input_shape)}: set it in Input(shape)"
+    )

@@ -11,6 +11,7 @@ from pyrnn.arguments import checked
 from pyrnn.layers.base import Array, Shape
 from pyrnn.layers.convolution import check_data_format, check_padding, single
 from pyrnn.layers.core import Affine
+from pyrnn.layers.settings import unknown_size
 from pyrnn.validation import positive_int, shown
 
 
@@ -54,8 +55,8 @@ class Conv1DTranspose(Affine):
         self.dilation_rate = (single("dilation_rate", dilation_rate),)
         if self.strides[0] > 1 and self.dilation_rate[0] > 1:
             raise ValueError(
-                "Conv1DTranspose takes strides > 1 or dilation_rate > 1, not both, "
-                f"got {strides!r} and {dilation_rate!r}"
+                "either strides or dilation_rate of Conv1DTranspose must be 1, "
+                f"got {shown(strides)} and {shown(dilation_rate)}"
             )
         super().__init__(
             activation,
@@ -74,7 +75,7 @@ class Conv1DTranspose(Affine):
 
     def _build(self, input_shape: Shape) -> None:
         if input_shape[-1] is None:
-            raise ValueError(f"Conv1DTranspose must know the number of channels, got x of shape {input_shape}")
+            raise unknown_size("Conv1DTranspose", "channels", input_shape)
         self.compute_output_shape(input_shape)
         self._add_kernel((self.kernel_size[0], self.filters, input_shape[-1]))
         self._add_bias(self.filters)
@@ -93,7 +94,10 @@ class Conv1DTranspose(Affine):
             return whole, 0, whole + (max(reach, stride) - reach if more is None else more)
         out = time * stride if more is None else (time - 1) * stride + reach % 2 + more
         if out < 1:
-            raise ValueError(f"Conv1DTranspose must give at least 1 step, {time} with output_padding={more} give {out}")
+            raise ValueError(
+                f"the output of Conv1DTranspose must have at least 1 step, got {out} from {time} steps "
+                f"with output_padding={more}"
+            )
         padded = out - (time - 1) * stride + reach - 2
         return whole, reach - 1 - min((padded + 1) // 2, reach - 1), out
 

@@ -23,20 +23,23 @@ class TimeDistributed(Layer):
 
     def __init__(self, layer: Layer, **kwargs: Any) -> None:
         if not isinstance(layer, Layer):
-            raise ValueError(f"TimeDistributed takes a layer, got {shown(layer)}")
+            raise ValueError(f"layer of TimeDistributed must be a layer, got {shown(layer)}")
         if (
             getattr(layer, "stateful", False)
             or getattr(layer, "return_state", False)
             or getattr(layer, "merge_mode", "") is None
         ):
-            raise ValueError("TimeDistributed takes no layer with stateful=True, return_state=True or merge_mode=None")
+            raise ValueError(
+                "layer of TimeDistributed must not have stateful=True, return_state=True or merge_mode=None, "
+                f"got {shown(layer)}"
+            )
         if layer.activity_regularizer is not None:
-            raise ValueError("give activity_regularizer to TimeDistributed, not to the layer in it")
+            raise ValueError("pass activity_regularizer to TimeDistributed, not to its layer")
         if kwargs.get("dtype") is None:
             kwargs["dtype"] = layer.dtype
         super().__init__(**kwargs)
         if self.dtype != layer.dtype:
-            raise ValueError(f"TimeDistributed has dtype {self.dtype}, its layer {layer.dtype}")
+            raise ValueError(f"dtype of TimeDistributed must be that of its layer, {layer.dtype}, got {self.dtype}")
         self.layer = layer
         self._shape: Shape | None = None
         if not self._trainable:

@@ -151,7 +151,7 @@ class Loss(registry.Configurable, LossNames):
         if reduction not in REDUCTIONS:
             raise ValueError(f"reduction must be one of {REDUCTIONS}, got {shown(reduction)}")
         if dtype not in (None, "float32"):
-            raise ValueError(f"dtype of a loss follows y_pred here: leave it out, got {shown(dtype)}")
+            raise ValueError(f"dtype must be left out, got {shown(dtype)}: losses take the dtype of y_pred")
         self.name = name or self.default_name
         self.reduction = reduction
 

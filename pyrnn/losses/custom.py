@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from pyrnn import registry
-from pyrnn.arguments import checked
+from pyrnn.arguments import checked, takes
 from pyrnn.losses.base import Array, Loss, read_only
+from pyrnn.validation import shown
 
 # What NumPy and autograd say where a traced array is assigned to, or put into another one.
 _ASSIGNMENTS = ("item assignment", "scalar index", "setting an array element")
@@ -70,16 +71,23 @@ class FunctionLoss(Loss):
 
     @checked()
     def __init__(self, fn: Callable[[Array, Array], Any], name: str | None = None) -> None:
+        if not takes(fn, 2):
+            raise TypeError(f"a loss must be a function of (y_true, y_pred), got {shown(fn)}")
         super().__init__(name or getattr(fn, "__name__", "loss"))
         self.fn = fn
 
     def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
         result = read_only(f"the loss {self.name!r}", self.fn, y_true, y_pred)
+        value = result[0] if isinstance(result, tuple) and result else result
+        if np.asarray(value).dtype.kind not in "biuf":
+            raise TypeError(f"the loss {self.name!r} must return numbers, got {shown(value)}")
         if not isinstance(result, tuple):
             return differentiate(self.fn, y_true, y_pred)
         if len(result) != 2 or np.shape(result[1]) != y_pred.shape:
             shapes = [np.shape(part) for part in result]
-            raise ValueError(f"{self.name} must return (value, gradient of shape {y_pred.shape}), got shapes {shapes}")
+            raise ValueError(
+                f"the loss {self.name!r} must return (value, gradient of shape {y_pred.shape}), got shapes {shapes}"
+            )
         return np.asarray(result[0], y_pred.dtype), np.asarray(result[1], y_pred.dtype)
 
     def describe(self) -> dict[str, Any]:

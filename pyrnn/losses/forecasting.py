@@ -83,7 +83,7 @@ class Quantile(Loss):
         if levels == 1:
             return pred_shape
         if pred_shape[-1:] != (levels,):
-            raise ValueError(f"y_pred must have one forecast a quantile, (..., {levels}), got {pred_shape}")
+            raise ValueError(f"y_pred must have one forecast per quantile, (..., {levels}), got {pred_shape}")
         return (*pred_shape[:-1], 1)
 
     def point(self, y_pred: Array) -> Array:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn import losses, overriding, registry
-from pyrnn.arguments import checked
+from pyrnn.arguments import checked, takes
 from pyrnn.data.batches import as_array
 from pyrnn.explaining import MetricNames
 from pyrnn.losses.base import fitted, match_ranks, read_only
@@ -248,19 +248,23 @@ class MeanMetricWrapper(MeanMetric):
 
     @checked()
     def __init__(self, fn: Callable[..., Any], name: str | None = None, dtype: Any = None, **options: Any) -> None:
+        if not callable(fn) or not takes(fn, 2, options):
+            arguments = ", ".join(["y_true", "y_pred", *options])
+            raise TypeError(f"a metric must be a function of ({arguments}), got {shown(fn)}")
         super().__init__(name, dtype)
         self.fn, self.options = fn, options
         self.of_points = compares_points(fn)
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
-        function = functools.partial(self.fn, **self.options)
-        values = np.asarray(read_only(f"the metric {self.name!r}", function, y_true, y_pred), np.float64)
-        if values.size > max(y_true.size, y_pred.size):
+        values = read_only(f"the metric {self.name!r}", functools.partial(self.fn, **self.options), y_true, y_pred)
+        if np.asarray(values).dtype.kind not in "biuf":
+            raise TypeError(f"the metric {self.name!r} must return numbers, got {shown(values)}")
+        if np.size(values) > max(y_true.size, y_pred.size):
             raise ValueError(
-                f"metric {self.name!r} returned values of shape {values.shape} for y_true of shape {y_true.shape} and "
-                f"y_pred of shape {y_pred.shape}: one of them was broadcast; make their shapes the same"
+                f"metric {self.name!r} returned values of shape {np.shape(values)} for y_true of shape {y_true.shape} "
+                f"and y_pred of shape {y_pred.shape}: one of them was broadcast; make their shapes the same"
             )
-        return values
+        return np.asarray(values, np.float64)
 
     def get_config(self) -> dict[str, Any]:
         fn = losses.serialize(self.fn) if isinstance(self.fn, losses.Loss) else registry.describe_function(self.fn)

@@ -30,11 +30,12 @@ class LossMetric(MeanMetric):
         super().__init__(name, dtype)
         own, known = type(self).__name__, self.takes
         if len(values) > len(known):
-            raise TypeError(f"{own} takes name, dtype{''.join(f', {each}' for each in known)}, got {len(values)} more")
+            arguments = ", ".join(["name", "dtype", *known])
+            raise TypeError(f"{own}() takes {2 + len(known)} arguments ({arguments}), got {2 + len(values)}")
         given = dict(zip(known, values, strict=False))
         twice = given.keys() & named.keys()
         if twice:
-            raise TypeError(f"{own} got {min(twice)} twice, by place and by name")
+            raise TypeError(f"{own}() got multiple values for argument {min(twice)!r}")
         if named.keys() - set(known):
             raise TypeError(unexpected_arguments(own, {n: v for n, v in named.items() if n not in known}, known))
         self._loss = self.loss(**given, **named)

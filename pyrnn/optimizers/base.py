@@ -142,7 +142,7 @@ class Optimizer(registry.Configurable, OptimizerNames):
             raise TypeError(f"learning_rate must be a number, a schedule or a function, got {shown(value)}")
         if isinstance(self._learning_rate, LearningRateSchedule):
             raise TypeError(
-                f"learning_rate follows a {type(self._learning_rate).__name__} and cannot be set to {value!r}: "
+                f"learning_rate cannot be set to {shown(value)}, since {type(self._learning_rate).__name__} sets it: "
                 "make the optimizer with a number to set it later"
             )
         if np.ndim(value) or not 0 <= value < math.inf:
@@ -364,7 +364,7 @@ class Optimizer(registry.Configurable, OptimizerNames):
         """
         own = self.variables()
         if len(values) != len(own):
-            raise ValueError(f"the optimizer has {len(own)} variables, got {len(values)}")
+            raise ValueError(f"the optimizer has {len(own)} variables, got {len(values)} values")
         for (name, array), value in zip(own, values, strict=True):
             if np.shape(value) != array.shape:
                 raise ValueError(f"optimizer variable {name!r} has shape {array.shape}, got {np.shape(value)}")
@@ -384,7 +384,7 @@ class Optimizer(registry.Configurable, OptimizerNames):
         rate = self._learning_rate
         if not isinstance(rate, float | LearningRateSchedule):
             raise ValueError(
-                f"an optimizer whose learning_rate is a function ({rate!r}) cannot be described: "
+                f"an optimizer whose learning_rate is a function cannot be saved, got {shown(rate)}: "
                 "make it a subclass of LearningRateSchedule"
             )
         return {
@@ -418,7 +418,7 @@ def _check_arguments(cls: type[Optimizer], arguments: Mapping[str, Any]) -> None
         return
     for name, instead in OLD_ARGUMENTS.items():
         if name in unknown:
-            raise TypeError(f"{cls.__name__} has no argument {name!r} any more: {instead}")
+            raise TypeError(f"{cls.__name__} got {name!r}, an argument of older Keras versions: {instead} instead")
     raise TypeError(unexpected_arguments(cls.__name__, unknown, (name for name in known if name != "self")))
 
 

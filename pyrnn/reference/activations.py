@@ -137,7 +137,7 @@ def require(activation: str) -> None:
     if activation == "glu":
         raise ValueError("activation 'glu' halves its last axis: use it as a layer of its own, Activation('glu')")
     if activation not in FORWARD:
-        raise ValueError(f"activation must be a name of Keras's list, got {activation!r}")
+        raise ValueError(f"activation must be the name of an activation, got {activation!r}")
 
 
 def apply(z: Array, activation: str) -> Array:

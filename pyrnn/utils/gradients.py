@@ -84,8 +84,8 @@ def check_gradients(
     try:
         is_loss = isinstance(tested, str) or (callable(tested) and not hasattr(tested, "layers"))
         loss = losses.get(tested) if is_loss else None
-    except ValueError as error:
-        raise ValueError(f"tested: {error}") from None
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"tested: {error}") from None
     if loss is None:
         raise TypeError(f"tested must be a loss or a layer, got {shown(tested)}")
     if y_pred is None or mask is not None:

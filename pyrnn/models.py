@@ -286,10 +286,10 @@ class Sequential(OlderNames):
     def parameters(self) -> ParameterVector:
         """All trainable weights as one flat vector; a new one if `trainable` has changed since."""
         vector, weights = self._vector, self._training_plan().weights
-        if vector is None or (
-            vector.weights is not weights and list(map(id, vector.weights)) != list(map(id, weights))
-        ):
-            vector = self._vector = ParameterVector(weights, self.dtype)
+        if vector is None or vector.weights is not weights:
+            if vector is None or list(map(id, vector.weights)) != list(map(id, weights)):
+                vector = self._vector = ParameterVector(weights, self.dtype)
+            vector.weights = weights  # equal, and found the same at the next step
         vector.reclaim()
         return vector
 

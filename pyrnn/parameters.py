@@ -297,12 +297,12 @@ class ParameterVector:
     another vector took, with the values it has by then.
     """
 
-    def __init__(self, weights: Sequence[Weight], dtype: str | None = None) -> None:
+    def __init__(self, weights: list[Weight], dtype: str | None = None) -> None:
         kinds = {weight.dtype for weight in weights}
         if len(kinds) > 1:
             raise ValueError(f"trainable weights must share one dtype, got {' and '.join(sorted(kinds))}")
         shapes = [weight.shape for weight in weights]
-        self._allocate(list(weights), shapes, kinds.pop() if kinds else (dtype or "float32"))
+        self._allocate(weights, shapes, kinds.pop() if kinds else (dtype or "float32"))
         self.reclaim()
 
     def _allocate(self, weights: list[Weight], shapes: Sequence[tuple[int, ...]], dtype: str) -> None:

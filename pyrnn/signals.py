@@ -21,6 +21,10 @@ _NUMBERS = tuple(
 )  # fmt: skip
 
 
+# The outermost `deferred` of the main thread, while it lasts.
+_active: list[deferred] = []
+
+
 class deferred:
     """Within it the handlers of signals wait; they run at its end, in the order in which the signals arrived.
 
@@ -45,23 +49,26 @@ class deferred:
     def __enter__(self) -> None:
         self._arrived: list[int] = []
         self._handlers: list[tuple[int, Any]] = []
-        if threading.get_ident() != threading.main_thread().ident:
+        if _active or threading.get_ident() != threading.main_thread().ident:
             return
         handlers = [(number, handler) for number in _NUMBERS if callable(handler := _handler_of(number))]
-        if any(getattr(handler, "__func__", None) is deferred._arrive for _, handler in handlers):
-            return  # an outer one defers already
-        self._handlers = handlers
         try:
             for number, _ in handlers:
                 _set_handler(number, self._arrive)
         except BaseException:
             _restore(iter(handlers))
             raise
+        self._handlers = handlers
+        _active.append(self)
 
     def __exit__(self, *_: object) -> None:
-        _restore(iter(self._handlers))
-        if self._arrived:
-            _raise(iter(self._arrived))
+        if self._handlers:
+            _active.clear()
+            try:
+                _restore(iter(self._handlers))
+            finally:
+                if self._arrived:
+                    _raise(iter(self._arrived))
 
     def _arrive(self, number: int, frame: Any) -> None:
         self._arrived.append(number)

@@ -148,10 +148,6 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("model_from_yaml", _DROPPED, "use model_from_json"),
         ("model_from_config", _DROPPED, "use Sequential.from_config"),
     ),
-    "saving utils": (
-        ("deserialize_keras_object serialize_keras_object", _OF_KERAS,
-         "use serialize and deserialize of pyrnn.layers, losses, metrics or optimizers"),
-    ),
     "saving": (
         ("KerasFileEditor", "it is not implemented", "open the .weights.h5 file with h5py"),
     ),

@@ -2,6 +2,7 @@
 
 `@checked()` stands before every public constructor and function with arguments; `@checked(scale=flag)` where a name
 means something else than in the table. A default is trusted. What depends on two arguments is checked where it is used.
+The function receives NumPy's numbers as Python's: their dtype would change that of arrays, and JSON cannot hold them.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 LARGEST_COUNT = 2**63 - 1
 _MOST_AXES = 64  # of an array of NumPy
 _NO_DEFAULT = object()
+# Rules of arguments that are one number.
+_SCALAR: set[Rule] = set()
 
 
 def checked(**own: Rule | None) -> Callable[[F], F]:
@@ -40,6 +43,7 @@ def checked(**own: Rule | None) -> Callable[[F], F]:
         }
         closed = not code.co_flags & inspect.CO_VARKEYWORDS
         rules = {name: rule for name in names if (rule := own[name] if name in own else RULES.get(name)) is not None}
+        scalar = {name for name, rule in rules.items() if rule in _SCALAR}
         by_place = [
             (place, name, rules[name], defaults.get(name, _NO_DEFAULT))
             for place, name in enumerate(places)
@@ -52,12 +56,17 @@ def checked(**own: Rule | None) -> Callable[[F], F]:
             for place, name, rule, default in by_place:
                 if place >= count:
                     break
-                if args[place] is not default:
-                    rule(name, args[place])
+                value = args[place]
+                if value is not default:
+                    rule(name, value)
+                    if isinstance(value, np.generic | np.ndarray) and name in scalar and not value.ndim:
+                        args = (*args[:place], as_number(value), *args[place + 1 :])
             for name, value in kwargs.items():
                 if name in rules:
                     if value is not defaults.get(name, _NO_DEFAULT):
                         rules[name](name, value)
+                        if isinstance(value, np.generic | np.ndarray) and name in scalar and not value.ndim:
+                            kwargs[name] = as_number(value)
                 elif closed and name not in names:
                     _refuse_unknown(function, names, args, kwargs)
             try:
@@ -87,6 +96,12 @@ def _refuse_unknown(function: Callable[..., Any], names: tuple[str, ...], args: 
 
 
 # Numbers.
+
+
+def as_number(value: Any) -> Any:
+    """A number of NumPy's as one of Python's."""
+    number = value.item()
+    return float(number) if isinstance(number, np.floating) else number  # of more than 64 bits
 
 
 def _is_number(value: Any) -> bool:
@@ -119,6 +134,7 @@ def number(least: float = -math.inf, most: float = math.inf, *, words: str = "",
         if not finite or not least <= value <= most or at_open_end:
             raise ValueError(f"{argument} must {words}, got {shown(value)}")
 
+    _SCALAR.add(rule)
     return rule
 
 
@@ -140,6 +156,7 @@ def whole(least: int = 0, most: int = LARGEST_SIZE) -> Rule:
         if count > most:
             raise ValueError(f"{argument} must be at most {most}, got {value}")
 
+    _SCALAR.add(rule)
     return rule
 
 
@@ -152,10 +169,16 @@ def flag(argument: str, value: Any) -> None:
         raise TypeError(f"{argument} must be True or False, got {shown(value)}")
 
 
+_SCALAR.add(flag)
+
+
 def boolean(argument: str, value: Any) -> None:
     """True or False."""
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{argument} must be True or False, got {shown(value)}")
+
+
+_SCALAR.add(boolean)
 
 
 def text(argument: str, value: Any) -> None:
@@ -226,7 +249,14 @@ def class_weights(argument: str, value: Any) -> None:
 
 def optional(rule: Rule) -> Rule:
     """None, or what `rule` allows."""
-    return lambda argument, value: None if value is None else rule(argument, value)
+
+    def or_none(argument: str, value: Any) -> None:
+        if value is not None:
+            rule(argument, value)
+
+    if rule in _SCALAR:
+        _SCALAR.add(or_none)
+    return or_none
 
 
 def list_of(rule: Rule) -> Rule:
@@ -253,6 +283,8 @@ def either(*rules: Rule) -> Rule:
             return
         rules[-1](argument, value)
 
+    if not _SCALAR.isdisjoint(rules):
+        _SCALAR.add(rule)
     return rule
 
 
@@ -344,7 +376,7 @@ def dtype(argument: str, value: Any) -> None:
     if value is None or isinstance(value, Mapping):  # Keras's description of a policy
         return
     try:
-        kind = np.dtype(value).kind
+        kind = "" if isinstance(value, np.generic) else np.dtype(value).kind
     except (TypeError, ValueError, SyntaxError):
         kind = ""
     if kind not in tuple("iufb"):

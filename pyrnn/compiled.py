@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn import losses, metrics, optimizers, overriding
+from pyrnn import losses, metrics, optimizers, overriding, registry
 from pyrnn.data import Batch
 from pyrnn.losses.base import read_only
 from pyrnn.metrics.base import masked_weights
@@ -223,7 +223,7 @@ class Compiled:
         return {
             "optimizer": optimizers.serialize(self.optimizer),
             "loss": losses.serialize(self.loss),
-            "loss_weights": self.given_loss_weights,
+            "loss_weights": registry.plain(self.given_loss_weights, "loss_weights"),
             "metrics": described[0] or None,
             "weighted_metrics": described[1] or None,
             **self.execution,

@@ -104,11 +104,15 @@ def get(identifier: object) -> Callable[[Array], Array] | None:
         TypeError: for anything else.
         ValueError: for an unknown name (close matches are suggested), or of a function that is not registered.
     """
+    if isinstance(identifier, str) and callable(function := registry.registered_as(identifier)):
+        identifier = function
     if callable(identifier) and not isinstance(identifier, type):
+        if not isinstance(identifier, Constraint):
+            registry.require_kind("constraint", identifier)
         return identifier
     if isinstance(identifier, dict) and registry.is_function(identifier):
-        found: Callable[..., Any] = registry.described_function("constraint", identifier)
-        return found
+        described: Callable[..., Any] = registry.described_function("constraint", identifier)
+        return described
     return registry.get("constraint", identifier, _NAMES, Constraint)
 
 
@@ -118,9 +122,9 @@ deserialize = get
 @checked(constraint=optional(either(configurable, a_function(0, 9))))
 def serialize(constraint: Callable[[Array], Array] | None) -> dict[str, Any] | None:
     """Keras 3's description of a constraint; of a function it has the name only."""
-    if constraint is None or isinstance(constraint, Constraint):
+    if constraint is None or hasattr(constraint, "get_config"):
         return registry.serialize(constraint, "keras.constraints")
-    return registry.describe_function(constraint)
+    return registry.describe_function(constraint, "constraint")
 
 
 explain(__name__)

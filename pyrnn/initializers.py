@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pyrnn import registry, seeds
 from pyrnn.arguments import a_function, checked, configurable, either, number, numbers, optional, sizes
+from pyrnn.data.batches import as_array
 from pyrnn.explaining import explain
 from pyrnn.validation import shown
 
@@ -48,11 +49,23 @@ class Ones(Initializer):
 
 
 class Constant(Initializer):
-    """All `value`."""
+    """All `value`: a number, or an array that broadcasts to the weight's shape, such as pretrained embeddings.
+
+    A file holds an array as Keras writes it, in JSON: about 20 bytes a number. `Embedding(weights=[array])` sets the
+    weights alone.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import initializers
+        >>> initializers.Constant(np.array([1.0, 2.0]))((3, 2))[0]
+        array([1., 2.], dtype=float32)
+    """
 
     @checked(value=numbers)
-    def __init__(self, value: float = 0.0) -> None:
-        self.value = value
+    def __init__(self, value: Any = 0.0) -> None:
+        self.value = value if isinstance(value, int | float | list | tuple) else as_array("value", value)
+        if isinstance(self.value, np.ndarray | np.generic) and not self.value.ndim:
+            self.value = self.value.item()
 
     @checked(shape=sizes)
     def __call__(self, shape: Shape, dtype: str | None = None) -> Array:
@@ -65,6 +78,17 @@ class Constant(Initializer):
 
     def get_config(self) -> dict[str, Any]:
         return {"value": self.value}
+
+
+class _Given(Constant):
+    """The array that a layer is given in place of an initializer; a file has it as a Constant."""
+
+    def __call__(self, shape: Shape, dtype: str | None = None) -> Array:
+        if np.shape(self.value) != tuple(shape):
+            raise ValueError(
+                f"an array as initializer must have the weight's shape {tuple(shape)}, got {np.shape(self.value)}"
+            )
+        return super().__call__(shape, dtype)
 
 
 class Identity(Initializer):
@@ -324,33 +348,30 @@ def get(identifier: object) -> Callable[..., Any] | None:
         ValueError: for an unknown name (close matches are suggested), or of a function that is not registered.
     """
     if isinstance(identifier, np.ndarray | np.generic):
-        return _constant_array(np.asarray(identifier))
+        return _Given(np.asarray(identifier))
+    if isinstance(identifier, str) and callable(function := registry.registered_as(identifier)):
+        identifier = function
     if callable(identifier) and not isinstance(identifier, type):
+        if not isinstance(identifier, Initializer):
+            registry.require_kind("initializer", identifier)
         return identifier
     if isinstance(identifier, dict) and registry.is_function(identifier):
-        found: Callable[..., Any] = registry.described_function("initializer", identifier)
-        return found
+        described: Callable[..., Any] = registry.described_function("initializer", identifier)
+        return described
     return registry.get("initializer", identifier, _NAMES, Initializer)
 
 
 deserialize = get
 
 
-def _constant_array(value: Array) -> Callable[..., Array]:
-    def array(shape: Shape, dtype: str | None = None) -> Array:
-        if tuple(shape) != value.shape:
-            raise ValueError(f"an array as initializer must have the weight's shape {tuple(shape)}, got {value.shape}")
-        return value.astype(dtype or FLOAT)
-
-    return array
-
-
 @checked(initializer=optional(either(configurable, a_function(0, 9))))
 def serialize(initializer: Callable[..., Any] | None) -> dict[str, Any] | None:
     """Keras 3's description of an initializer; of a function it has the name only."""
-    if initializer is None or isinstance(initializer, Initializer):
+    if isinstance(initializer, _Given):
+        initializer = Constant(initializer.value)
+    if initializer is None or hasattr(initializer, "get_config"):
         return registry.serialize(initializer, "keras.initializers")
-    return registry.describe_function(initializer)
+    return registry.describe_function(initializer, "initializer")
 
 
 explain(__name__)

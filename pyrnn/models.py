@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pyrnn import layers as layers_module
 from pyrnn import overriding, registry, shapes
-from pyrnn.arguments import a_model, checked, flag, whole
+from pyrnn.arguments import a_function, a_model, checked, flag, optional, whole
 from pyrnn.data.batches import as_float, is_float
 from pyrnn.explaining import explain
 from pyrnn.layers.base import Layer, Shape
@@ -503,6 +503,8 @@ class Sequential(OlderNames):
             "config": self.get_config(),
             "registered_name": None,
         }
+        if any(overriding.new_in(type(self), method, Sequential) for method in ("forward_pass", "from_config")):
+            entry = registry.describe(self)  # a plain Sequential would compute something else
         if self.built:
             entry["build_config"] = self.get_build_config()
         if (compiled := self.get_compile_config()) is not None:
@@ -615,22 +617,69 @@ def save_model(
 def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None = None) -> Sequential:
     """A new model, with fresh weights, from `to_json`'s answer (Keras's too, versions 2 and 3)."""
     description = parsed("json_string", json_string)
-    config = description.get("config") if isinstance(description, dict) else None
-    if not isinstance(config, dict | list) or description.get("class_name") != "Sequential":
-        raise ValueError(f"json_string must describe a Sequential model, got {json_string[:80]!r}")
     with registry.custom_object_scope(custom_objects):
-        model = Sequential.from_config(description["config"])
-        if not model.built and description.get("build_config"):
-            model.build(description["build_config"]["input_shape"])
-        if description.get("compile_config"):
+        return model_from_description("json_string", description)
+
+
+def model_from_description(source: str, description: Any, compile: bool = True) -> Sequential:
+    """A new model, with fresh weights, from `describe`'s answer.
+
+    Raises:
+        TypeError, ValueError: if `source` holds no description of a Sequential, or names what pyrnn lacks.
+    """
+    config = description.get("config") if isinstance(description, dict) else None
+    name = description.get("class_name") if isinstance(description, dict) else description
+    if not isinstance(config, dict | list) or (name != "Sequential" and not registry.is_custom(description)):
+        raise ValueError(f"{source} must hold a Sequential model, got {shown(name)}")
+    cls = Sequential if name == "Sequential" else registry.described_class("model", description, {})
+    model = cls.from_config(config)  # type: ignore[arg-type]  # Keras 2.0 wrote a bare list
+    if not isinstance(model, Sequential):
+        raise TypeError(f"{cls.__name__} must derive from pyrnn.Sequential, its from_config returned {shown(model)}")
+    if not model.built and description.get("build_config"):
+        model.build(description["build_config"]["input_shape"])
+    if compile and description.get("compile_config"):
+        try:
             model.compile_from_config(description["compile_config"])
+        except (TypeError, ValueError) as error:
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"{error} (compile=False loads the model without optimizer, loss and metrics)") from None
     return model
 
 
-@checked(model=a_model)
-def clone_model(model: Sequential) -> Sequential:
-    """The same architecture with fresh weights."""
-    return Sequential.from_config(model.get_config())
+@checked(model=a_model, clone_function=optional(a_function(1, 1)))
+def clone_model(model: Sequential, clone_function: Callable[[Layer], Layer] | None = None) -> Sequential:
+    """Make a model of the same architecture with fresh weights, and compile it if `model` is compiled.
+
+    Custom layers, losses and other objects need not be registered, and functions may be lambdas.
+
+    Args:
+        model: a Sequential, built or not.
+        clone_function: is called with each layer and returns the layer to use in its place. By default a layer is made
+            again from its config.
+
+    Returns:
+        The new model. Nothing of it is shared with `model`, except functions.
+
+    Raises:
+        TypeError: if an object of a custom class cannot be made again from its `get_config()`.
+
+    Example:
+        >>> import pyrnn
+        >>> model = pyrnn.Sequential([pyrnn.layers.Dense(2, input_shape=(3,))])
+        >>> pyrnn.models.clone_model(model).count_params()
+        8
+    """
+    with registry.living_objects() as objects:
+        description = model.describe()
+    with registry.custom_object_scope(objects):
+        if clone_function is None:
+            return model_from_description("model", description)
+        layers = [clone_function(layer) for layer in model.layers]
+        start = [] if model._input is None else [InputLayer.from_config(model._input.get_config())]
+        clone = Sequential([*start, *layers], name=model.name, trainable=model.trainable)
+        if "compile_config" in description:
+            clone.compile_from_config(description["compile_config"])
+        return clone
 
 
 def _refuse_existing(filepath: str | os.PathLike[str], overwrite: bool) -> None:

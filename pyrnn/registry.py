@@ -2,111 +2,76 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from pyrnn.arguments import checked, mapping, optional, text
-from pyrnn.validation import lookup, shown, warn
+from pyrnn.arguments import checked
+from pyrnn.custom_objects import (
+    CustomObjectScope,
+    custom_object_scope,
+    get_custom_objects,
+    get_registered_name,
+    get_registered_object,
+    register_keras_serializable,
+    registered_as,
+)
+from pyrnn.descriptions import (
+    describe,
+    describe_callable,
+    describe_function,
+    described_class,
+    described_function,
+    from_description,
+    is_custom,
+    is_function,
+    living_objects,
+    plain,
+    remember_arguments,
+    require_kind,
+    with_objects,
+)
+from pyrnn.validation import lookup, shown
+
+__all__ = [
+    "Configurable",
+    "CustomObjectScope",
+    "custom_object_scope",
+    "describe",
+    "describe_callable",
+    "describe_function",
+    "described_class",
+    "described_function",
+    "deserialize_keras_object",
+    "from_description",
+    "get",
+    "get_custom_objects",
+    "get_registered_name",
+    "get_registered_object",
+    "is_custom",
+    "is_function",
+    "living_objects",
+    "plain",
+    "register_keras_serializable",
+    "registered_as",
+    "remember_arguments",
+    "require_kind",
+    "serialize",
+    "serialize_keras_object",
+    "with_objects",
+]
 
 T = TypeVar("T")
 
-# Users' classes: by their registered name "package>name", and by whatever name a scope or a loader gave.
-_registered: dict[str, Any] = {}
-
-
-@checked()
-def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[T], T]:
-    """A decorator that lets files name this class as "package>name" and find it again."""
-
-    def decorator(cls: T) -> T:
-        if isinstance(cls, type) and not hasattr(cls, "get_config"):
-            raise ValueError(f"a registered class must have get_config, got {shown(cls)}")
-        _registered[f"{package}>{name or getattr(cls, '__name__', cls)}"] = cls
-        return cls
-
-    return decorator
-
-
-def get_custom_objects() -> dict[str, Any]:
-    """The live dict of users' classes by name."""
-    return _registered
-
-
-@contextmanager
-@checked(objects=optional(mapping))
-def custom_object_scope(objects: Mapping[str, Any] | None) -> Iterator[None]:
-    """Within it these classes are found by these names too."""
-    before = dict(_registered)
-    _registered.update(objects or {})
-    try:
-        yield
-    finally:
-        _registered.clear()
-        _registered.update(before)
-
-
-CustomObjectScope = custom_object_scope
-
-
-def get_registered_name(cls: Any) -> str:
-    """ "package>name" of a registered class, else its own name."""
-    for name, known in _registered.items():
-        if known is cls and ">" in name:
-            return name
-    return str(getattr(cls, "__name__", type(cls).__name__))
-
-
-@checked(name=text)
-def get_registered_object(
-    name: str, custom_objects: Mapping[str, Any] | None = None, module_objects: Mapping[str, Any] | None = None
-) -> Any:
-    """The class of that name, or None."""
-    for known in (_registered, custom_objects or {}, module_objects or {}):
-        if name in known:
-            return known[name]
-    return None
-
-
-def described_class(kind: str, description: Mapping[str, Any], names: Mapping[str, type[T]]) -> type[T]:
-    """The class that a description names: a registered one first, then ours."""
-    registered: type[T] | None = _registered.get(str(description.get("registered_name")))
-    if registered is not None:
-        return registered
-    known: dict[str, type[T]] = {**names, **_registered}
-    return lookup(kind, description.get("class_name"), known)
-
-
-def describe_function(function: Any) -> dict[str, Any]:
-    """Keras 3's description of a function: its name, by which it must be registered where the file is read."""
-    return {
-        "module": "builtins",
-        "class_name": "function",
-        "config": get_registered_name(function),
-        "registered_name": "function",
-    }
-
-
-def is_function(description: Any) -> bool:
-    """Whether a description is one of a function."""
-    return isinstance(description, Mapping) and description.get("class_name") == "function"
-
-
-def described_function(kind: str, description: Mapping[str, Any]) -> Any:
-    """The registered function that a description names.
-
-    Raises:
-        ValueError: if there is none of that name.
-    """
-    name = str(description.get("config"))
-    if name not in _registered:
-        raise ValueError(f"{kind} is the function {name!r}: give it in custom_objects, only its name was saved")
-    return _registered[name]
-
 
 class Configurable:
-    """An object that is remade from its `get_config()`."""
+    """An object that is made again from its `get_config()`.
+
+    A subclass without `get_config` is made again from the arguments it was made with.
+    """
+
+    def __new__(cls: type[T], *args: Any, **kwargs: Any) -> T:
+        made: T = super().__new__(cls)  # type: ignore[misc]  # of object
+        return remember_arguments(made, args, kwargs)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -118,34 +83,49 @@ class Configurable:
         return cls(**config)
 
 
-def from_description(cls: Any, config: Mapping[str, Any], known: Iterable[str] | None = None) -> Any:
-    """The object of a description, which may come from a version of Keras that has arguments we have not.
+@checked()
+def serialize_keras_object(obj: Any) -> Any:
+    """Write an object, a function or a value down as Keras does: for the `get_config` of a custom class.
 
-    These are left out, with a warning where they say anything. `known` are the arguments of `cls`, from its signature
-    unless given.
+    Args:
+        obj: an object with `get_config`, a function with a name, an array, or a number, string, list or dict of them.
+
+    Returns:
+        Numbers, strings, None, lists and dicts of them.
+
+    Raises:
+        TypeError, ValueError: if it has no such form.
+
+    Example:
+        >>> import pyrnn
+        >>> described = pyrnn.saving.serialize_keras_object(pyrnn.initializers.Constant(2.0))
+        >>> described["config"]
+        {'value': 2.0}
+        >>> pyrnn.saving.deserialize_keras_object(described).value
+        2.0
     """
-    if known is None:
-        parameters = inspect.signature(cls).parameters.values()
-        if any(each.kind is each.VAR_KEYWORD for each in parameters):
-            return cls.from_config(dict(config))
-        known = [each.name for each in parameters]
-    unknown = {name: value for name, value in config.items() if name not in known}
-    for name, value in unknown.items():
-        if value not in (None, False, [], {}):
-            warn(f"{cls.__name__} has no argument {name!r}: {name}={shown(value)} in the file is ignored")
-    return cls.from_config({name: value for name, value in config.items() if name not in unknown})
+    return plain(obj, "obj")
 
 
-def describe(obj: Any, module: str) -> dict[str, Any]:
-    """Keras 3's description of an object; `module` is Keras's for our own classes."""
-    cls = type(obj)
-    ours = cls.__module__.split(".")[0] == "pyrnn"
-    return {
-        "module": module if ours else cls.__module__,
-        "class_name": cls.__name__,
-        "config": obj.get_config(),
-        "registered_name": None if ours else get_registered_name(cls),
-    }
+@checked(config=None)
+def deserialize_keras_object(
+    config: Any, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True
+) -> Any:
+    """Make what `serialize_keras_object` wrote down: for the `from_config` of a custom class.
+
+    Args:
+        config: the description. What is no description is returned as it is.
+        custom_objects: custom classes and functions by name, if they are not registered.
+        safe_mode: has no effect: code in a description never runs.
+
+    Returns:
+        The object, function or value.
+
+    Raises:
+        TypeError, ValueError: if a class or function is not known, or does not take what its config holds.
+    """
+    with custom_object_scope(custom_objects):
+        return with_objects(config)
 
 
 def serialize(obj: Any, module: str) -> dict[str, Any] | None:
@@ -170,5 +150,8 @@ def get(kind: str, identifier: Any, names: Mapping[str, type[T]], base: type[T])
         return identifier()
     if not isinstance(identifier, str):
         raise TypeError(f"{kind} must be a name or an object of class {base.__name__}, got {shown(identifier)}")
-    known: dict[str, type[T]] = {**names, **_registered}
+    registered = registered_as(identifier)
+    if registered is not None and not isinstance(registered, type):
+        raise TypeError(f"{kind} must be registered as a class, {identifier!r} is {shown(registered)}")
+    known: Mapping[str, type[T]] = names if registered is None else {identifier: registered}
     return lookup(kind, identifier, known)()

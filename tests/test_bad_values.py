@@ -127,6 +127,8 @@ SPECIAL = {
     "layers.PReLU.shared_axes": "negative zero list",
     "saving.get_registered_object.name": "text empty",
     "saving.CustomObjectScope.objects": "dict none",
+    "saving.serialize_keras_object.obj": " ".join(name for name in VALUES if name not in ("object", "no-arguments")),
+    "saving.deserialize_keras_object.config": " ".join(VALUES),  # what is no description comes back as it is
     "saving.get_registered_name.cls": " ".join(VALUES),  # what is not registered has its own name
     "activations.get.identifier": "none",
     "activations.serialize.activation": "none",
@@ -249,6 +251,8 @@ GIVEN_TO: dict[str, dict[str, Any]] = {
         "json_string": pyrnn.preprocessing.sequence.TimeseriesGenerator([1, 2, 3], [1, 2, 3], 1).to_json()
     },
     "utils.set_random_seed": {"seed": 3},
+    "saving.serialize_keras_object": {"obj": 1},
+    "saving.deserialize_keras_object": {"config": 1},
     "saving.save_weights": {"filepath": "m.weights.h5"},
     "saving.load_weights": {"filepath": "m.weights.h5"},
     "data.split_dataset": {"left_size": 0.5},

@@ -144,7 +144,10 @@ def test_classes_of_ones_own_come_back_wherever_they_stand(tmp_path: Path) -> No
         model.save(tmp_path / f"m.{ending}")
         again = pyrnn.load_model(tmp_path / f"m.{ending}", custom_objects={"Halving": Halving})
         assert again.optimizer.learning_rate == model.optimizer.learning_rate == np.float32(0.05)
-        with pytest.raises(ValueError, match="unknown learning rate schedule 'Halving'"):
+        with pytest.raises(
+            ValueError,
+            match=r"learning rate schedule 'Halving' is not part of pyrnn: pass custom_objects=.'Halving': Halving.",
+        ):
             pyrnn.load_model(tmp_path / f"m.{ending}")
 
 
@@ -167,5 +170,8 @@ def test_functions_of_ones_own_come_back(ending: str, tmp_path: Path) -> None:
     model.save(tmp_path / f"m.{ending}")
     again = pyrnn.load_model(tmp_path / f"m.{ending}", custom_objects={"largest_error": largest_error})
     assert again.evaluate(x, y, verbose=0) == expected and again.metrics_names == model.metrics_names
-    with pytest.raises(ValueError, match="metric is the function 'largest_error': give it in custom_objects"):
+    with pytest.raises(
+        ValueError,
+        match=r"metric is the function 'largest_error', .*: pass custom_objects=.'largest_error': largest_error.",
+    ):
         pyrnn.load_model(tmp_path / f"m.{ending}")

@@ -129,12 +129,15 @@ def test_functions_are_saved_by_name(tmp_path: Path) -> None:
     model.compile("sgd", "mse")
     model.fit(X, np.ones((3, 2)), verbose=0)
     model.save(tmp_path / "model.keras")
-    again = pyrnn.load_model(tmp_path / "model.keras", custom_objects={"square": square})
+    again = pyrnn.load_model(tmp_path / "model.keras", custom_objects={"square": square, "doubled": doubled})
     np.testing.assert_array_equal(again.predict(X, verbose=0), model.predict(X, verbose=0))
-    with pytest.raises(ValueError, match="'square': give it in custom_objects"):
-        pyrnn.load_model(tmp_path / "model.keras")
+    assert again.train_on_batch(X, np.ones((3, 2))) == model.train_on_batch(X, np.ones((3, 2)))
+    with pytest.raises(ValueError, match=r"function of this Lambda is the function 'square', .*custom_objects=."):
+        pyrnn.load_model(tmp_path / "model.keras", custom_objects={"doubled": doubled})
+    with pytest.raises(ValueError, match="gradient of this Lambda is the function 'doubled'"):
+        pyrnn.load_model(tmp_path / "model.keras", custom_objects={"square": square})
     unnamed = pyrnn.Sequential([layers.Lambda(lambda x: x, input_shape=(4,)), layers.Dense(1)])
-    with pytest.raises(ValueError, match="can only be saved if it is a function with a name"):
+    with pytest.raises(ValueError, match="must be a function with a name or an object with get_config to be saved"):
         unnamed.save(tmp_path / "unnamed.keras")
     assert not (tmp_path / "unnamed.keras").exists()
 

@@ -311,7 +311,7 @@ def test_a_layer_of_ones_own_trains_and_is_saved(tmp_path: Any) -> None:
     model.save(tmp_path / "m.keras")
     again = pyrnn.load_model(tmp_path / "m.keras", custom_objects={"Scale": Scale})
     np.testing.assert_array_equal(model.predict(x, verbose=0), again.predict(x, verbose=0))
-    with pytest.raises(ValueError, match="unknown layer 'Scale'"):
+    with pytest.raises(ValueError, match="layer 'Scale' is not part of pyrnn"):
         pyrnn.load_model(tmp_path / "m.keras")
 
 

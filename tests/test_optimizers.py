@@ -303,14 +303,14 @@ def test_schedules_of_ones_own() -> None:
     described = optimizers.serialize(optimizer)
     again = optimizers.deserialize(described, {"Halving": Halving})
     assert isinstance(again._learning_rate, Halving)
-    with pytest.raises(ValueError, match="unknown learning rate schedule 'Halving'"):
+    with pytest.raises(ValueError, match="learning rate schedule 'Halving' is not part of pyrnn"):
         optimizers.get(described)
     with pytest.raises(TypeError, match="since Halving sets it"):
         optimizer.learning_rate = 0.1
     optimizer.learning_rate = lambda: 0.25
     assert optimizer.lr == 0.25
-    with pytest.raises(ValueError, match="is a function"):
-        optimizer.get_config()
+    with pytest.raises(ValueError, match="learning_rate was a lambda"):
+        optimizers.deserialize(optimizers.serialize(optimizer))
     with pytest.raises(NotImplementedError, match="__call__"):
         optimizers.schedules.LearningRateSchedule()(1)
 

@@ -178,10 +178,11 @@ def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | N
         raise ValueError(f"a layer's config must be a dict with 'class_name' and 'config', got {shown(config)}")
     with registry.custom_object_scope(custom_objects):
         kind = registry.described_class("layer", config, REGISTRY)
-        settings = config.get("config", {})
-        known = kind._known_arguments() if kind.__name__ in REGISTRY else settings.keys()
-        layer: Layer = registry.from_description(kind, settings, known)
-        return layer
+        known = kind._known_arguments() if issubclass(kind, Layer) else None
+        layer = registry.from_description(kind, config.get("config", {}), known)
+    if not isinstance(layer, Layer):
+        raise TypeError(f"{kind.__name__} must be a layer of pyrnn.layers or derived from one, got {shown(layer)}")
+    return layer
 
 
 explain(__name__)

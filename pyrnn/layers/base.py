@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn import constraints, initializers, overriding, regularizers
+from pyrnn import constraints, initializers, overriding, registry, regularizers
 from pyrnn.arguments import checked, flag
 from pyrnn.data.batches import as_array, as_float
 from pyrnn.explaining import LayerNames
@@ -101,7 +101,7 @@ class Layer(LayerNames):
             old = {name: value for name, value in kwargs.items() if name in RENAMED and name not in known}
             if old:
                 raise TypeError(unexpected_arguments(cls.__name__, old, known))
-        return super().__new__(cls)
+        return registry.remember_arguments(super().__new__(cls), args, kwargs)
 
     @checked()
     def __init__(

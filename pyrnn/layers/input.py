@@ -7,6 +7,7 @@ from typing import Any
 
 from pyrnn import config
 from pyrnn.arguments import checked
+from pyrnn.jsonable import dtype_name
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.settings import standard_shape
 from pyrnn.validation import shown, unsupported_value
@@ -54,7 +55,7 @@ class InputLayer(Layer):
             self.batch_shape = (batch_size, *standard_shape("shape", shape))
         if 0 in self.batch_shape:
             raise ValueError(f"shape of Input must hold positive sizes or None, got {self.batch_shape}")
-        self.input_dtype = str(dtype) if dtype is not None else config.floatx()
+        self.input_dtype = dtype_name(dtype, config.floatx())
         self.built = True
         self.build_shape = self.batch_shape
 

@@ -28,24 +28,6 @@ def _check_signature(argument: str, function: Any, arrays: Sequence[str], named:
         raise TypeError(f"{argument} must be a function of ({', '.join([*arrays, *named])}), got {shown(function)}")
 
 
-def _described(argument: str, function: Any) -> dict[str, Any]:
-    """Keras 3's description of a named function."""
-    if getattr(function, "__name__", "<lambda>") == "<lambda>":
-        raise ValueError(
-            f"{argument} of Lambda can only be saved if it is a function with a name, got {shown(function)}"
-        )
-    return registry.describe_function(function)
-
-
-def _found(argument: str, description: Any) -> Any:
-    """The function that `_described` or Keras wrote down; other values as they are."""
-    if not isinstance(description, Mapping):
-        return description
-    if description.get("class_name") == "__lambda__":
-        raise ValueError(f"{argument} of this Lambda was saved as Python code, which is never run: rebuild the layer")
-    return registry.described_function(f"{argument} of this Lambda", description)
-
-
 class Lambda(Layer):
     """function(x, **arguments), NumPy arrays in and out, without weights.
 
@@ -69,6 +51,8 @@ class Lambda(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if isinstance(function, Layer):
+            raise TypeError(f"function must be a function of an array; add {shown(function)} itself to the model")
         self.function = function
         self.arguments = dict(arguments or {})
         self._gradient = gradient
@@ -129,14 +113,27 @@ class Lambda(Layer):
             raise ValueError(f"gradient of layer {self.name!r} must have the shape of x, {x.shape}, got {dx.shape}")
         return dx
 
+    def _described(self, name: str, value: Any) -> Any:
+        where = f"{name} of layer {self.name!r}"
+        return registry.describe_callable(value, where) if callable(value) else registry.plain(value, where)
+
     def get_config(self) -> dict[str, Any]:
-        config = {**super().get_config(), "function": _described("function", self.function)}
-        if self.output_shape is not None:
-            shape = self.output_shape
-            config["output_shape"] = _described("output_shape", shape) if callable(shape) else shape
-        if self.mask is not None:
-            config["mask"] = _described("mask", self.mask) if callable(self.mask) else np.asarray(self.mask).tolist()
-        return {**config, "arguments": self.arguments}
+        function, gradient, output_shape, mask, arguments = (
+            self._described(name, value)
+            for name, value in (
+                ("function", self.function), ("gradient", self._gradient), ("output_shape", self.output_shape),
+                ("mask", self.mask), ("arguments", self.arguments),
+            )
+        )  # fmt: skip
+        if gradient is not None:  # within the function's description, where Keras passes over it
+            function = {**function, "gradient": gradient}
+        config = {**super().get_config(), "function": function}
+        optional = {"output_shape": output_shape, "mask": mask}
+        return {
+            **config,
+            **{name: value for name, value in optional.items() if value is not None},
+            "arguments": arguments,
+        }
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Lambda:
@@ -146,8 +143,11 @@ class Lambda(Layer):
             ValueError: if one is missing there, or was saved as code.
         """
         settings = dict(config)
+        function = settings.get("function")
+        if isinstance(function, Mapping) and "gradient" in function:
+            settings["gradient"] = function["gradient"]
         with registry.custom_object_scope(custom_objects):
-            for argument in ("function", "output_shape", "mask"):
+            for argument in ("function", "gradient", "output_shape", "mask", "arguments"):
                 if argument in settings:
-                    settings[argument] = _found(argument, settings[argument])
+                    settings[argument] = registry.with_objects(settings[argument], f"{argument} of this Lambda")
         return cls(**settings)

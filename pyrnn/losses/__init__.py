@@ -141,18 +141,18 @@ def get(identifier: Any) -> Loss | None:
 
     A function of your own returns (value, gradient), or a value in NumPy: see `FunctionLoss`.
     """
-    if isinstance(identifier, dict) and (identifier.get("class_name") == "function" or "class_name" not in identifier):
-        name = str(identifier.get("config"))
-        own = registry.get_registered_object(name)
-        identifier = name if own is None else own
-    if isinstance(identifier, str):
-        own = registry.get_registered_object(identifier)
-        if own is None or isinstance(own, type):
-            if own is None and identifier not in NAMES:
-                _reject_metric(identifier)
-            return registry.get("loss", identifier, NAMES, Loss)
-        identifier = own
-    _reject_metric(identifier)
+    if isinstance(identifier, dict) and (registry.is_function(identifier) or "class_name" not in identifier):
+        identifier = registry.described_function("loss", identifier, NAMES)
+    elif isinstance(identifier, dict):
+        identifier = registry.get("loss", identifier, NAMES, Loss)
+    elif isinstance(identifier, str):
+        registered = registry.registered_as(identifier)
+        if registered is None and identifier not in NAMES:
+            _reject_metric(identifier)
+        if registered is not None and not isinstance(registered, type):
+            identifier = registered
+    if not isinstance(identifier, str):
+        _reject_metric(identifier)
     if callable(identifier) and not isinstance(identifier, type | Loss):
         name = getattr(identifier, "__name__", "")
         return lookup("loss", name, NAMES)() if identifier is FUNCTIONS.get(name) else FunctionLoss(identifier)

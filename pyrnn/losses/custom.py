@@ -74,6 +74,9 @@ class FunctionLoss(Loss):
         if not takes(fn, 2):
             raise TypeError(f"a loss must be a function of (y_true, y_pred), got {shown(fn)}")
         super().__init__(name or getattr(fn, "__name__", "loss"))
+        registry.require_kind("loss", fn)
+        if isinstance(fn, type) or not callable(fn):
+            raise TypeError(f"fn must be a function of (y_true, y_pred), got {shown(fn)}")
         self.fn = fn
 
     def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
@@ -92,4 +95,4 @@ class FunctionLoss(Loss):
 
     def describe(self) -> dict[str, Any]:
         """Keras's description of a function, which a file names and `custom_objects` gives back."""
-        return registry.describe_function(self.fn)
+        return registry.describe_callable(self.fn)

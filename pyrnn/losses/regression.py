@@ -120,13 +120,13 @@ class CosineSimilarity(Paired):
     @checked()
     def __init__(
         self,
-        axis: int = -1,
+        axis: Any = -1,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
         super().__init__(name, reduction, dtype)
-        self.axis = axis
+        self.axis: Any = tuple(axis) if isinstance(axis, list) else axis
 
     def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
         y_true = match_ranks(y_true, y_pred).astype(y_pred.dtype)

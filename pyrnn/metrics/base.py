@@ -14,6 +14,7 @@ from pyrnn import losses, overriding, registry
 from pyrnn.arguments import checked, takes
 from pyrnn.data.batches import as_array
 from pyrnn.explaining import MetricNames
+from pyrnn.jsonable import dtype_name
 from pyrnn.losses.base import fitted, match_ranks, read_only
 from pyrnn.metrics.functions import compares_points, described
 from pyrnn.metrics.variables import FieldVariable, Variable
@@ -71,7 +72,7 @@ class Metric(registry.Configurable, MetricNames):
     @checked()
     def __init__(self, dtype: Any = None, name: str | None = None) -> None:
         self.name = name or self.default_name or auto_name(type(self).__name__)
-        self.dtype = dtype or "float32"
+        self.dtype = dtype_name(dtype, "float32")
         self._variables: list[Variable] = []
         self._starts: list[Array] = []
 
@@ -267,7 +268,7 @@ class MeanMetricWrapper(MeanMetric):
         return np.asarray(values, np.float64)
 
     def get_config(self) -> dict[str, Any]:
-        fn = losses.serialize(self.fn) if isinstance(self.fn, losses.Loss) else registry.describe_function(self.fn)
+        fn = losses.serialize(self.fn) if isinstance(self.fn, losses.Loss) else registry.describe_callable(self.fn)
         return {**super().get_config(), "fn": fn, **self.options}
 
     @classmethod
@@ -275,7 +276,7 @@ class MeanMetricWrapper(MeanMetric):
         """The metric that `get_config` described; its function must be registered or in `custom_objects`."""
         fn = config["fn"]
         if isinstance(fn, Mapping):
-            fn = described(fn) if registry.is_function(fn) else losses.deserialize(fn)
+            fn = described(fn) if registry.is_function(fn) else registry.with_objects(fn, "metric")
         return cls(**{**config, "fn": fn})
 
 

@@ -124,7 +124,7 @@ class CosineSimilarity(MeanMetric):
     default_name = "cosine_similarity"
 
     @checked()
-    def __init__(self, name: str | None = None, dtype: Any = None, axis: int = -1) -> None:
+    def __init__(self, name: str | None = None, dtype: Any = None, axis: Any = -1) -> None:
         super().__init__(name, dtype)
         self.axis = axis
 

@@ -163,10 +163,7 @@ def described(description: Mapping[str, Any]) -> Callable[..., Any]:
     Raises:
         ValueError: if there is none of that name.
     """
-    name = str(description["config"])
-    if registry.get_registered_object(name) is None and name in KNOWN:
-        return KNOWN[name]
-    function: Callable[..., Any] = registry.described_function("metric", description)
+    function: Callable[..., Any] = registry.described_function("metric", description, KNOWN)
     return function
 
 

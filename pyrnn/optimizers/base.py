@@ -61,7 +61,7 @@ class Optimizer(registry.Configurable, OptimizerNames):
 
     def __new__(cls: type[T], *args: Any, **arguments: Any) -> T:
         _check_arguments(cls, arguments)
-        return super().__new__(cls)
+        return super().__new__(cls, *args, **arguments)
 
     @checked()
     def __init__(
@@ -382,14 +382,13 @@ class Optimizer(registry.Configurable, OptimizerNames):
 
     def get_config(self) -> dict[str, Any]:
         rate = self._learning_rate
-        if not isinstance(rate, float | LearningRateSchedule):
-            raise ValueError(
-                f"an optimizer whose learning_rate is a function cannot be saved, got {shown(rate)}: "
-                "make it a subclass of LearningRateSchedule"
-            )
+        if isinstance(rate, LearningRateSchedule):
+            described: Any = schedules.serialize(rate)
+        else:
+            described = float(rate) if isinstance(rate, float) else registry.describe_function(rate)
         return {
             "name": self.name,
-            "learning_rate": schedules.serialize(rate) if isinstance(rate, LearningRateSchedule) else float(rate),
+            "learning_rate": described,
             "weight_decay": self.weight_decay,
             "clipnorm": self.clipnorm,
             "global_clipnorm": self.global_clipnorm,
@@ -403,10 +402,13 @@ class Optimizer(registry.Configurable, OptimizerNames):
 
     @classmethod
     def from_config(cls: type[T], config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> T:
-        """The optimizer that `get_config` described; schedules of one's own are registered or in `custom_objects`."""
+        """The optimizer that `get_config` described; custom schedules are registered or in `custom_objects`."""
         rate = config.get("learning_rate")
-        if isinstance(rate, dict):
-            config = {**config, "learning_rate": schedules.deserialize(rate, custom_objects)}
+        with registry.custom_object_scope(custom_objects):
+            if registry.is_function(rate):
+                config = {**config, "learning_rate": registry.described_function("learning_rate", rate)}
+            elif isinstance(rate, dict):
+                config = {**config, "learning_rate": schedules.deserialize(rate)}
         return cls(**config)
 
 

@@ -22,13 +22,10 @@ MODULE = "keras.optimizers.schedules"
 
 
 class LearningRateSchedule(registry.Configurable):
-    """Base of all: a subclass gives `__call__(step) -> rate`, and `get_config()` if it is to be saved."""
+    """Base of all: a subclass defines `__call__(step) -> rate`."""
 
     def __call__(self, step: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} must have a method __call__(self, step)")
-
-    def get_config(self) -> dict[str, Any]:
-        raise NotImplementedError(f"{type(self).__name__} must have a method get_config(self) to be saved")
 
 
 def _float(value: Any) -> Any:

@@ -6,10 +6,12 @@ from pyrnn.explaining import explain
 from pyrnn.registry import (
     CustomObjectScope,
     custom_object_scope,
+    deserialize_keras_object,
     get_custom_objects,
     get_registered_name,
     get_registered_object,
     register_keras_serializable,
+    serialize_keras_object,
 )
 from pyrnn.saving.model_file import load_model, save_model
 from pyrnn.saving.weights_file import load_weights, save_weights
@@ -17,6 +19,7 @@ from pyrnn.saving.weights_file import load_weights, save_weights
 __all__ = [
     "CustomObjectScope",
     "custom_object_scope",
+    "deserialize_keras_object",
     "get_custom_objects",
     "get_registered_name",
     "get_registered_object",
@@ -25,6 +28,7 @@ __all__ = [
     "register_keras_serializable",
     "save_model",
     "save_weights",
+    "serialize_keras_object",
 ]
 
 

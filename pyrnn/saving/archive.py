@@ -12,6 +12,8 @@ CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 # Larger entries are refused before anything is unpacked, and so are those that would grow more than weights ever do.
 LARGEST = {CONFIG: 1 << 26, WEIGHTS: 1 << 34}
 MOST_GROWTH, SMALL = 100, 1 << 20
+# Text of numbers, which a config with an array is, grows no more than this; so much of a file is always unpacked.
+USUAL_GROWTH = 4
 _DAMAGE = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, KeyError, ValueError, EOFError, OSError, RuntimeError,
     OverflowError, IndexError,
@@ -36,6 +38,7 @@ def read_entries(path: str, *names: str) -> list[bytes]:
 def _entry(archive: zipfile.ZipFile, name: str, file_size: int) -> bytes:
     info = archive.getinfo(name)
     most = min(LARGEST[name], max(SMALL, MOST_GROWTH * info.compress_size))
+    most = max(most, USUAL_GROWTH * min(info.compress_size, file_size))
     if info.file_size > most:
         raise ValueError(f"{name} claims {info.file_size} bytes, more than the {most} allowed")
     if info.compress_size > file_size:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from pyrnn.layers import Layer
-from pyrnn.models import Sequential
+from pyrnn.models import Sequential, model_from_description
 from pyrnn.parameters import Weight, assign_all, at_most
 from pyrnn.resume import set_random_state
 from pyrnn.saving.archive import SMALL
@@ -29,7 +28,6 @@ from pyrnn.saving.hdf5 import (
     require_built,
 )
 from pyrnn.saving.state import BLOCK, read_state, sealed, write_state
-from pyrnn.validation import shown
 
 ENDINGS = (".h5", ".hdf5")
 VERSION, BACKEND = "3.15.1", "numpy"
@@ -102,14 +100,14 @@ def model_bytes(model: Sequential, include_optimizer: bool, state: dict[str, Any
 
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", userblock_size=None if state is None else BLOCK) as file:
-        config = {"class_name": "Sequential", "config": model.get_config()}
+        description = model.describe()
+        config = {name: description[name] for name in ("module", "class_name", "config", "registered_name")}
         file.attrs["model_config"] = json.dumps(config).encode()
         file.attrs["backend"], file.attrs["keras_version"] = BACKEND, VERSION
         _write_weights(file.create_group("model_weights"), model)
-        optimizer, training = model.optimizer, model.get_compile_config()
+        optimizer, training = model.optimizer, description.get("compile_config")
         if include_optimizer and optimizer is not None and training is not None:
-            described = training.pop("optimizer")
-            training["optimizer_config"] = {key: described[key] for key in ("class_name", "config")}
+            training["optimizer_config"] = training.pop("optimizer")
             file.attrs["training_config"] = json.dumps(training).encode()
             variables = optimizer.variables()
             names = [name if "/" in name else f"{optimizer.name}/{name}" for name, _ in variables]
@@ -192,12 +190,11 @@ def load_model(path: str, compile: bool) -> Sequential:
             training = json.loads(_text(file.attrs.get("training_config", "null")))
         except ValueError as error:
             raise ValueError(f"{source} is damaged: {error}") from None
-        if not isinstance(config, Mapping) or config.get("class_name") != "Sequential":
-            found = config.get("class_name") if isinstance(config, Mapping) else config
-            raise ValueError(f"{source} must hold a Sequential model, got {shown(found)}")
-        if not isinstance(config.get("config"), dict | list):
-            raise ValueError(f"{source} must hold a Sequential model, got {shown(config)}")
-        model = Sequential.from_config(config["config"])
+        if compile and training and isinstance(config, dict):
+            described = training.pop("optimizer_config")
+            training["optimizer"] = {**described, "class_name": described["class_name"].split(">")[-1]}
+            config["compile_config"] = training
+        model = model_from_description(source, config, compile)
         if not model.built:
             raise ValueError(f"{source} does not name the model's input shape")
         weights = group_at(file, "model_weights")
@@ -205,9 +202,6 @@ def load_model(path: str, compile: bool) -> Sequential:
             raise ValueError(f"{source} is damaged: it has no model_weights")
         _assign(model, weights, source, skip_mismatch=False, by_name=False)
         if compile and training:
-            described = training.pop("optimizer_config")
-            training["optimizer"] = {**described, "class_name": described["class_name"].split(">")[-1]}
-            model.compile_from_config(training)
             _restore_optimizer(model, file, source)
     if (state := read_state(content, source)) is not None:
         set_random_state(model, state["random"])

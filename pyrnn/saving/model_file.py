@@ -12,7 +12,7 @@ from typing import Any
 
 from pyrnn import registry
 from pyrnn.arguments import a_model, checked
-from pyrnn.models import Sequential
+from pyrnn.models import Sequential, model_from_description
 from pyrnn.parameters import at_most
 from pyrnn.resume import random_state, set_random_state
 from pyrnn.saving import archive, legacy_h5
@@ -90,17 +90,5 @@ def _described(text: bytes, source: str, compile: bool) -> tuple[Sequential, boo
         config = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{source} is damaged or no .keras file: {error}") from None
-    if (
-        not isinstance(config, dict)
-        or config.get("class_name") != "Sequential"
-        or not isinstance(config.get("config"), dict)
-    ):
-        found = config.get("class_name") if isinstance(config, dict) else config
-        raise ValueError(f"{source} must hold a Sequential model, got {shown(found)}")
-    described = config.get("compile_config") if compile else None
-    model = Sequential.from_config(config["config"])
-    if not model.built and config.get("build_config"):
-        model.build(config["build_config"]["input_shape"])
-    if described:
-        model.compile_from_config(described)
-    return model, bool(described)
+    model = model_from_description(source, config, compile)
+    return model, compile and bool(config.get("compile_config"))

@@ -12,10 +12,12 @@ from pyrnn.preprocessing.sequence import pad_sequences
 from pyrnn.registry import (
     CustomObjectScope,
     custom_object_scope,
+    deserialize_keras_object,
     get_custom_objects,
     get_registered_name,
     get_registered_object,
     register_keras_serializable,
+    serialize_keras_object,
 )
 from pyrnn.utils.gradients import check_gradients
 from pyrnn.utils.numerical import normalize, to_categorical
@@ -33,6 +35,7 @@ __all__ = [
     "check_gradients",
     "clear_session",
     "custom_object_scope",
+    "deserialize_keras_object",
     "get_custom_objects",
     "get_registered_name",
     "get_registered_object",
@@ -40,6 +43,7 @@ __all__ = [
     "pad_sequences",
     "plot_model",
     "register_keras_serializable",
+    "serialize_keras_object",
     "set_random_seed",
     "split_dataset",
     "timeseries_dataset_from_array",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -111,3 +112,101 @@ def test_summary(stack: str, options: dict[str, Any], data: tuple[Any, Any], mon
     for model in (theirs, ours):
         model.summary(print_fn=texts.append, **options)
     assert texts[0] == texts[1]
+
+
+TABLE = np.random.default_rng(2).standard_normal((7, 4)).astype("float32")
+
+
+def embedded(library: Any, value: Any) -> Any:
+    """A tagger with pretrained embeddings, in either library."""
+    return library.Sequential(
+        [
+            library.Input((3,), dtype="int32"),
+            library.layers.Embedding(7, 4, embeddings_initializer=library.initializers.Constant(value)),
+            library.layers.Dense(2, bias_initializer=library.initializers.Constant(np.array([1.0, 2.0]))),
+        ]
+    )
+
+
+@pytest.mark.parametrize("ending", ["keras", "h5"])
+@pytest.mark.parametrize("value", [TABLE, TABLE.astype("float64"), np.float32(0.3), np.arange(4), [1.0, 2.0, 3.0, 4.0]])
+def test_constant_arrays_both_ways(value: Any, ending: str, tmp_path: Path) -> None:
+    theirs, ours = embedded(keras, value), embedded(pyrnn, value)
+    descriptions = [
+        json.dumps(module.serialize(model.layers[0].embeddings_initializer))
+        for module, model in ((keras.initializers, theirs), (pyrnn.initializers, ours))
+    ]
+    assert descriptions[0] == descriptions[1]
+    theirs.save(tmp_path / f"theirs.{ending}")
+    ours.save(tmp_path / f"ours.{ending}")
+    by_us = pyrnn.load_model(tmp_path / f"theirs.{ending}")
+    by_keras = keras.models.load_model(tmp_path / f"ours.{ending}", compile=False)
+    for again in (by_us, pyrnn.models.model_from_json(theirs.to_json())):
+        assert again.layers[0].embeddings_initializer((7, 4)).tobytes() == ours.get_weights()[0].tobytes()
+    for again in (by_keras, keras.models.model_from_json(ours.to_json())):
+        made = np.asarray(again.layers[0].embeddings_initializer((7, 4)))
+        assert made.tobytes() == np.asarray(theirs.get_weights()[0]).tobytes()
+
+
+def test_moments_both_ways() -> None:
+    mean, variance = np.float32([0.1, 0.2, 0.3]), np.array([1.0, 2.0, 3.0])
+    x = np.random.default_rng(0).standard_normal((4, 3)).astype("float32")
+    options = {"mean": mean, "variance": variance}
+    theirs, ours = (library.Sequential([library.Input((3,)), library.layers.Normalization(**options)])
+                    for library in (keras, pyrnn))  # fmt: skip
+    by_us, by_keras = pyrnn.models.model_from_json(theirs.to_json()), keras.models.model_from_json(ours.to_json())
+    expected = ours.predict(x, verbose=0)
+    assert np.array_equal(by_us.predict(x, verbose=0), expected)
+    for model in (theirs, by_keras):
+        assert_close(expected, np.asarray(model.predict(x, verbose=0)), TERMS)
+
+
+def own_loss(y_true: Any, y_pred: Any) -> Any:
+    return keras.ops.mean(y_pred - y_true)
+
+
+def test_functions_both_ways() -> None:
+    for description in (pyrnn.losses.serialize(pyrnn.losses.get(own_loss)), keras.losses.serialize(own_loss)):
+        assert keras.saving.deserialize_keras_object(description, custom_objects={"own_loss": own_loss}) is own_loss
+        assert pyrnn.losses.deserialize(description, {"own_loss": own_loss}).fn is own_loss
+    for name in ("relu", "tanh"):  # within the config of a custom class
+        for library in (pyrnn, keras):
+            description = library.saving.serialize_keras_object(library.activations.get(name))
+            assert pyrnn.saving.deserialize_keras_object(description) is pyrnn.activations.get(name)
+            assert keras.saving.deserialize_keras_object(description) is keras.activations.get(name)
+
+
+@pytest.mark.parametrize(
+    "value", [TABLE, np.array([1, 2]), np.float32(0.1), np.int64(3), np.array(2.5), b"bytes", slice(1, None, 2), ...,
+              (1, (2.5, None)), {"a": [True, "x", np.bool_(False)]}, np.array([True, False]), [np.ones(2)]], ids=str,
+)  # fmt: skip
+def test_values_are_written_as_keras_writes_them(value: Any) -> None:
+    theirs = json.dumps(keras.saving.serialize_keras_object(value))
+    assert json.dumps(pyrnn.saving.serialize_keras_object(value)) == theirs
+    for again in (pyrnn.saving.deserialize_keras_object(json.loads(theirs)),
+                  keras.saving.deserialize_keras_object(json.loads(theirs))):  # fmt: skip
+        assert json.dumps(pyrnn.saving.serialize_keras_object(again)) == theirs
+
+
+def rounded(description: dict[str, Any]) -> dict[str, Any]:
+    """Keras's regularizers round their factors to float32."""
+    config = {name: float(np.float32(v)) if isinstance(v, float) else v for name, v in description["config"].items()}
+    return {**description, "config": config}
+
+
+def test_objects_are_written_as_keras_writes_them() -> None:
+    """Of every class that both have, with the arguments that it must have."""
+    compared = 0
+    for kind in ("initializers", "regularizers", "constraints"):
+        for name, cls in vars(getattr(pyrnn, kind)).items():
+            base = name in ("Initializer", "Regularizer", "Constraint", "constraint")
+            if base or not isinstance(cls, type) or not hasattr(getattr(keras, kind), name):
+                continue
+            theirs = keras.saving.serialize_keras_object(getattr(keras, kind).__dict__[name]())
+            ours = pyrnn.saving.serialize_keras_object(cls())
+            if cls is not pyrnn.initializers.Identity:  # of which Keras forgets the gain
+                assert rounded(ours) == rounded(theirs)
+            again = keras.saving.deserialize_keras_object(ours)
+            assert type(again).__name__ == type(keras.saving.deserialize_keras_object(theirs)).__name__
+            compared += 1
+    assert compared > 20

@@ -306,7 +306,7 @@ class Orthogonal(_Random):
     @checked(shape=sizes)
     def __call__(self, shape: Shape, dtype: str | None = None) -> Array:
         if len(shape) < 2:
-            raise ValueError(f"Orthogonal needs a shape of at least 2 dimensions, got {shape}")
+            raise ValueError(f"shape must have at least 2 axes for Orthogonal, got {tuple(shape)}")
         rows, columns = math.prod(shape[:-1]), shape[-1]
         q, r = np.linalg.qr(self._generator().standard_normal((max(rows, columns), min(rows, columns))))
         q = q * np.sign(np.diag(r))

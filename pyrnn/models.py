@@ -24,7 +24,7 @@ from pyrnn.older_names import OlderNames
 from pyrnn.parameters import ParameterVector, Structure, Weight, assign_all, shaped, values_for
 from pyrnn.streaming import Stream
 from pyrnn.trainer import Trainer
-from pyrnn.validation import LARGEST_SIZE, parsed, shown, unknown_name
+from pyrnn.validation import LARGEST_SIZE, not_built, parsed, shown, unknown_name
 
 Array = NDArray[Any]
 _MOST_SHAPES = 1000  # that `check_input` remembers
@@ -435,7 +435,7 @@ class Sequential(OlderNames):
         "hold" puts the last finite reading in their place.
         """
         if not self.built:
-            raise ValueError("the model must be built before it can be streamed: give it an input shape")
+            raise ValueError(not_built("it can be streamed"))
         return Stream(self._layers, self.input_shape, batch_size, self.dtype, on_nan)
 
     @checked()

@@ -79,7 +79,9 @@ class Stream:
             )
         self._shape = input_shape[2:]
         if None in self._shape:
-            raise ValueError(f"stream() needs a model whose features are known, got one for inputs of {input_shape}")
+            raise ValueError(
+                f"stream() needs a fixed number of features, got a model for inputs of shape {input_shape}"
+            )
         builder = Builder(self.batch_size, self._shape, dtype)
         for layer in layers:
             builder.add(layer)
@@ -149,7 +151,7 @@ class Stream:
             rows = range(self.batch_size)
         numbers = np.atleast_1d(as_array("rows", rows))
         if numbers.ndim != 1 or (numbers.size and numbers.dtype.kind not in "iu"):
-            raise TypeError(f"rows must be a number of a row or a list of them, got {shown(rows)}")
+            raise TypeError(f"rows must be an integer or a list of integers, got {shown(rows)}")
         for row in numbers:
             _number_of_row("rows", row)
             if not 0 <= row < self.batch_size:

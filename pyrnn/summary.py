@@ -14,7 +14,7 @@ import numpy as np
 from pyrnn.arguments import a_model, checked
 from pyrnn.models import Sequential
 from pyrnn.parameters import Weight
-from pyrnn.validation import shown
+from pyrnn.validation import not_built, shown
 
 POSITIONS = (0.45, 0.80, 1.0)
 LINE_LENGTH = 88
@@ -150,7 +150,7 @@ def plot_model(
     if rankdir not in ("TB", "LR"):
         raise ValueError(f"rankdir must be 'TB' or 'LR', got {shown(rankdir)}")
     if not model.built:
-        raise ValueError("the model must be built before it can be drawn: give it an input shape")
+        raise ValueError(not_built("it can be drawn"))
     try:
         from matplotlib.figure import Figure
     except ImportError:

@@ -362,7 +362,7 @@ class Trainer(ModelNames):
             if not (run.stopped and run.batch):
                 self._train_batches(run)
             if not run.batch:
-                raise ValueError("the data gave no batch: a generator that has ended cannot train another epoch")
+                raise ValueError(_ended("x"))
             run.batches.epoch_ended()
             logs = run.compiled.logs()
             if run.batches.steps is None:
@@ -401,7 +401,7 @@ class Trainer(ModelNames):
             if self.stop_evaluating:
                 break
         if step < 0:
-            raise ValueError(f"{name} gave no batch: a generator or iterator that has ended cannot be evaluated again")
+            raise ValueError(_ended(name))
         batches.epoch_ended()
         hooks("on_test_end", compiled.logs())
 
@@ -452,7 +452,7 @@ class Trainer(ModelNames):
                     break
             hooks("on_predict_end", {})
         if not outputs:
-            raise ValueError("x gave no batch to predict")
+            raise ValueError("x must yield at least one batch, got none")
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
     def _hooks(
@@ -460,6 +460,11 @@ class Trainer(ModelNames):
     ) -> CallbackList:
         params = {"verbose": verbose, "epochs": epochs, "steps": batches.steps}
         return CallbackList(callbacks, add_history=add_history, add_progbar=verbose != 0, model=self, **params)
+
+
+def _ended(name: str) -> str:
+    """One sentence for data without a batch."""
+    return f"{name} must yield at least one batch, got none: a generator that has ended cannot be read again"
 
 
 def _verbosity(verbose: Any) -> int:

@@ -160,6 +160,11 @@ def described(argument: str, text: str, texts: Iterable[str]) -> dict[str, Any]:
     return config
 
 
+def not_built(purpose: str) -> str:
+    """One sentence for what needs a built model."""
+    return f"the model must be built before {purpose}: add an Input, or call it on data first"
+
+
 def unsupported_value(argument: str, value: object) -> str:
     """One sentence for an argument of Keras that is there, but with its default only."""
     return f"{argument} must be left out, got {shown(value)}: {DROPPED[argument]}"

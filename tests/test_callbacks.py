@@ -181,7 +181,7 @@ def fit_not_built(callback: Callback) -> Any:
         ),
         (lambda: BackupAndRestore(""), ValueError, "backup_dir must name a folder"),
         (lambda: BackupAndRestore("b", save_freq=False), ValueError, "save_freq"),
-        (lambda: fit_not_built(BackupAndRestore("b")), ValueError, "needs a built model"),
+        (lambda: fit_not_built(BackupAndRestore("b")), ValueError, "must be built before BackupAndRestore can use it"),
         (lambda: RemoteMonitor("file:///etc"), ValueError, "root must begin with http"),
         (lambda: fit(SwapEMAWeights(True)), ValueError, "needs an optimizer with averages, got SGD: write SGD"),
         (lambda: TensorBoard(profile_batch=2), ValueError, "profile_batch must be left out"),

@@ -124,7 +124,7 @@ BAD: dict[str, tuple[str, Any, Any, type[Exception], str]] = {
     "infinite": ("(N,)", LAST, {0: np.inf}, ValueError, "finite weights of at least 0"),
     "fractions": ("(N,)", LAST * 0.5 + 0.25, WEIGHTS, ValueError, "whole class numbers in y, got 0."),
     "several": ("(N, C)", np.ones((N, C)), WEIGHTS, ValueError, "class_weight needs one class for each row of y"),
-    "none": ("(N, C)", np.zeros((N, C)), WEIGHTS, ValueError, "give sample_weight instead"),
+    "none": ("(N, C)", np.zeros((N, C)), WEIGHTS, ValueError, "pass sample_weight instead"),
     "no classes": ("(N, C)", RNG.normal(size=(N, C)), WEIGHTS, ValueError, "class numbers or one-hot rows"),
 }  # fmt: skip
 
@@ -154,5 +154,5 @@ def test_binary_steps_without_an_axis_of_outputs_are_no_one_hot_rows() -> None:
         ]
     )
     made.compile("sgd", "binary_crossentropy")
-    with pytest.raises(ValueError, match="give sample_weight instead"):
+    with pytest.raises(ValueError, match="pass sample_weight instead"):
         made.fit(X, np.ones((N, T)), class_weight=WEIGHTS, verbose=0)

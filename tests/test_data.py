@@ -360,8 +360,8 @@ def test_one_seed_for_the_script() -> None:
 
 BAD: dict[str, tuple[Any, type[Exception], str]] = {
     "workers": (lambda: Dataset(workers=-1), ValueError, "workers must be at least 0, got -1"),
-    "loader-and-y": (lambda: fitted(Loader(), Y), ValueError, "y must not be given when x is a generator, loader"),
-    "empty-loader": (lambda: fitted(iter([])), ValueError, "gave no batch"),
+    "loader-and-y": (lambda: fitted(Loader(), Y), ValueError, "y must be left out when x is a generator, loader"),
+    "empty-loader": (lambda: fitted(iter([])), ValueError, "must yield at least one batch"),
     "mapping": (lambda: fitted({"a": X}, Y), TypeError, "x must be one array"),
     "pad-numbers": (lambda: sequence.pad_sequences([1, 2]), TypeError, "sequences must hold sequences, got 1"),
     "pad-side": (lambda: sequence.pad_sequences([[1]], padding="left"), ValueError, "padding must be 'pre' or 'post'"),
@@ -395,7 +395,12 @@ BAD: dict[str, tuple[Any, type[Exception], str]] = {
     ),
     "generator-short": (lambda: sequence.TimeseriesGenerator(X, Y, 12), ValueError, "no window fits"),
     "generator-lengths": (lambda: sequence.TimeseriesGenerator(X, Y[1:], 2), ValueError, "one length, got 12 and 11"),
-    "split-nothing": (lambda: utils.split_dataset(X), ValueError, "left_size or right_size must be given"),
+    "no-window": (
+        lambda: utils.timeseries_dataset_from_array(np.ones((12, 1)), None, 7, sampling_rate=2),
+        ValueError,
+        "data must hold at least one window, which spans 13 steps, got 12 rows",
+    ),
+    "split-nothing": (lambda: utils.split_dataset(X), ValueError, "left_size or right_size must be set"),
     "split-share": (lambda: utils.split_dataset(X, 1.5), ValueError, "left_size must lie between 0 and 1"),
     "split-sum": (lambda: utils.split_dataset(X, 8, 8), ValueError, "must not be more than all 12 samples"),
     "split-kind": (lambda: utils.split_dataset("data", 1), TypeError, "dataset must be an array"),

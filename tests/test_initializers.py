@@ -108,7 +108,7 @@ def test_seeds() -> None:
     ("call", "words"),
     [
         (lambda: initializers.Identity()((2,)), "shape must have 2 axes for Identity"),
-        (lambda: initializers.Orthogonal()((2,)), "Orthogonal needs a shape of at least 2 dimensions"),
+        (lambda: initializers.Orthogonal()((2,)), "shape must have at least 2 axes for Orthogonal"),
         (lambda: initializers.VarianceScaling(mode="fan"), "mode must be one of fan_in, fan_out, fan_avg"),
         (lambda: initializers.VarianceScaling(distribution="cauchy"), "distribution must be one of truncated_normal"),
         (lambda: initializers.get("glorot_unifrom"), "did you mean 'glorot_uniform'"),

@@ -272,7 +272,7 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
         lambda: layers.BatchNormalization()(X, mask=np.ones(3), training=True), ValueError, "one axis less than x",
     ),
     "synchronized": (lambda: layers.BatchNormalization(synchronized=True), ValueError, "synchronized"),
-    "renorm": (lambda: layers.BatchNormalization(renorm=True, renorm_clipping={"a": 1}), ValueError, "among rmax"),
+    "renorm": (lambda: layers.BatchNormalization(renorm=True, renorm_clipping={"a": 1}), ValueError, "with keys rmax"),
     "rmax": (
         lambda: layers.BatchNormalization(renorm=True, renorm_clipping={"rmax": 1, "rmin": 2}),
         ValueError,

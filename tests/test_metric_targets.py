@@ -170,7 +170,12 @@ UNFIT: list[tuple[Any, Any, Any, str]] = [
     ("categorical_crossentropy", ONE_HOT, "sparse_categorical_crossentropy", "need CategoricalCrossentropy"),
     ("categorical_crossentropy", ONE_HOT, "r2_score", "metric 'r2_score': y_true and y_pred of R2Score"),
     ("categorical_crossentropy", ONE_HOT, "f1_score", "metric 'f1_score': y_true and y_pred of F1Score"),
-    ("categorical_crossentropy", ONE_HOT, metrics.MeanIoU(4, sparse_y_pred=False), "must hold as many classes"),
+    (
+        "categorical_crossentropy",
+        ONE_HOT,
+        metrics.MeanIoU(4, sparse_y_pred=False),
+        "must hold the same number of classes",
+    ),
     ("categorical_crossentropy", ONE_HOT, metrics.MASE(scale=[1.0, 2.0]), "y_pred must have 2 series"),
 ]
 ENTRIES: dict[str, Callable[[Sequential, Any, Any], Any]] = {
@@ -245,7 +250,7 @@ def test_weights_that_do_not_fit_a_metric() -> None:
             "MeanIoU",
             np.zeros((2, 3)),
             np.zeros((3, 2)),
-            r"must hold as many classes, got shapes \(2, 3\) and \(3, 2\)",
+            r"must hold the same number of classes, got shapes \(2, 3\) and \(3, 2\)",
         ),
         ("Precision", np.zeros((8, 1)), np.zeros((8, 3)), "y_true must have the shape of y_pred"),
     ],

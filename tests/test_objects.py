@@ -83,7 +83,7 @@ NOT_NUMBERS: dict[str, tuple[Callable[[], Any], str]] = {
     "column of numbers as texts": (_frame(price=lambda p: ["1", "2"]), f"column 'price' holds '1': {ASTYPE}"),
     "column of dates": (
         _frame(day=lambda p: p.to_datetime(["2020-01-01", "2020-01-02"])),
-        r"column 'day' holds dates \(datetime64\[.*\]\): leave it out, or make numbers of it",
+        r"column 'day' holds dates \(datetime64\[.*\]\): leave it out or convert it to numbers",
     ),
     "dates with a time zone": (
         _frame(day=lambda p: p.to_datetime(["2020-01-01", "2020-01-02"]).tz_localize("UTC")),

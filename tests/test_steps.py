@@ -153,5 +153,5 @@ def test_a_dataset_that_empties_itself() -> None:
         def on_epoch_end(self) -> None:
             self.count = 0
 
-    with pytest.raises(ValueError, match="the PyDataset has no batches"):
+    with pytest.raises(ValueError, match="the PyDataset must have at least one batch, got 0"):
         model().fit(Shrinking(), steps_per_epoch=3, epochs=2, verbose=0)

@@ -87,7 +87,7 @@ def test_that_a_mask_ends_is_said_once() -> None:
     [
         ([layers.Masking(), layers.Softmax()], (TIME, FEATURES), "a mask reaches it"),
         ([layers.Masking()], (TIME, 3, FEATURES), "it takes steps of one axis, of features, got"),
-        ([Embedding(3, 2, mask_zero=True)], (TIME, 3), "with mask_zero it takes one id a step"),
+        ([Embedding(3, 2, mask_zero=True)], (TIME, 3), "with mask_zero it takes one id per step"),
     ],
 )
 def test_masks_that_cannot_be_streamed(stack: list[Any], shape: Any, words: str) -> None:
@@ -237,7 +237,7 @@ def test_a_custom_layer_that_is_not_per_step_after_all() -> None:
 
     with pytest.raises(ValueError, match=r"layer 'twice' has per_step=True but makes \(1, 2, 4\) of \(1, 1, 4\)"):
         filled(Twice(name="twice")).stream()
-    with pytest.raises(ValueError, match="needs a model whose features are known"):
+    with pytest.raises(ValueError, match="needs a fixed number of features"):
         filled(layers.Rescaling(2.0), shape=(None, None)).stream()
 
 

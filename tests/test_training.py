@@ -215,7 +215,7 @@ def test_a_weighted_loss_scales_loss_and_step() -> None:
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "all held back": ({"x": X, "y": Y, "validation_split": 0.99}, "leaves one of the two parts empty"),
+    "all held back": ({"x": X, "y": Y, "validation_split": 0.99}, "must leave both parts at least one sample"),
     "more than all": ({"x": X, "y": Y, "validation_split": 1.0}, r"validation_split must .*1\b"),
     "split of a generator": ({"x": batches(), "validation_split": 0.5, "steps_per_epoch": 1}, "needs arrays"),
     "other steps": ({"x": X, "y": np.ones((22, 2, 1))}, "y must|shape"),
@@ -242,7 +242,7 @@ def test_what_a_model_holds_before_it_is_compiled() -> None:
     assert not made.compiled
     made.compile_from_config({"optimizer": "sgd", "loss": "mse", "metrics": ["mae"]})
     assert made.compiled and made.loss is not None and made.metrics_names == ["loss", "mae"]
-    with pytest.raises(ValueError, match="x gave no batch to predict"):
+    with pytest.raises(ValueError, match="x must yield at least one batch, got none"):
         made.predict(iter([]), verbose=0)
     with pytest.raises(ValueError, match="leave workers and use_multiprocessing out"):
         made.fit_generator(batches(), steps_per_epoch=1, workers=2)

@@ -10,7 +10,7 @@ from pyrnn import resume
 from pyrnn.arguments import checked
 from pyrnn.callbacks.base import Callback, Logs
 from pyrnn.callbacks.checkpoint import save_frequency
-from pyrnn.validation import shown
+from pyrnn.validation import not_built, shown
 
 WEIGHTS, METADATA = "latest.weights.h5", "training_metadata.json"
 PREVIOUS = ".bkp"
@@ -62,9 +62,11 @@ class BackupAndRestore(Callback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._batches, self._within_epoch = 0, None
         if not self.model.built:
-            raise ValueError("BackupAndRestore needs a built model: give it an input shape or call it on data first")
+            raise ValueError(not_built("BackupAndRestore can use it"))
         if self.model._run is None:
-            raise ValueError("BackupAndRestore works in fit: a loop of your own has model.save(..., include_rng=True)")
+            raise ValueError(
+                "BackupAndRestore works in fit; in a loop of your own use model.save(path, include_rng=True)"
+            )
         self._remove(lambda name: name.startswith((f".{WEIGHTS}", f".{METADATA}")))  # what a kill left half written
         try:
             self._restore("")
@@ -115,7 +117,7 @@ class BackupAndRestore(Callback):
         path = self._weights + suffix
         if not os.path.exists(path):
             if os.path.exists(self._weights + PREVIOUS) and not suffix:
-                raise FileNotFoundError(f"{path!r} is missing beside the backup before it")
+                raise FileNotFoundError(f"{path!r} is missing, the backup before it is there: {path + PREVIOUS!r}")
             return
         with open(path, "rb") as file:
             content = file.read()

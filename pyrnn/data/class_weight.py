@@ -46,14 +46,14 @@ def classes_of(y: Array, pred_shape: tuple[int, ...]) -> Array:
         if y.min(initial=0) < 0 or highest.max(initial=0) > 1 or ((y == highest).sum(axis=-1) != 1).any():
             raise ValueError(
                 "class_weight needs one class for each row of y, class numbers or one-hot rows; "
-                "where rows have several classes or none, give sample_weight instead"
+                "where rows have several classes or none, pass sample_weight instead"
             )
         return np.asarray(y.argmax(axis=-1))
     labels = y[..., 0] if y.ndim >= len(pred_shape) and y.shape[-1] == 1 else y
     whole = labels.astype(np.int64)
     if labels.dtype.kind == "f" and not np.array_equal(whole, labels):
         wrong = labels[whole != labels].flat[0]
-        raise ValueError(f"class_weight needs whole class numbers in y, got {wrong:g}; give sample_weight instead")
+        raise ValueError(f"class_weight needs whole class numbers in y, got {wrong:g}: pass sample_weight instead")
     return whole
 
 

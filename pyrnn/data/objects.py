@@ -49,7 +49,7 @@ def _column(name: str, series: Any, words: str) -> Array:
     if kind in "mM":
         raise TypeError(
             f"{name} must hold numbers, but {words} holds {'dates' if kind == 'M' else 'times'} ({series.dtype}): "
-            "leave it out, or make numbers of it"
+            "leave it out or convert it to numbers"
         )
     return _from_objects(name, np.asarray(series, object), lambda at: words)
 

@@ -26,7 +26,7 @@ class PyDataset:
     @checked()
     def __init__(self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10) -> None:
         if use_multiprocessing:
-            raise ValueError("PyDataset reads in threads here: leave use_multiprocessing out and raise workers")
+            raise ValueError("use_multiprocessing must be left out, got True: a PyDataset reads in threads (workers)")
         self.workers = int(workers)
         self.max_queue_size = positive_int("max_queue_size", max_queue_size)
         self.use_multiprocessing = False

@@ -74,7 +74,7 @@ class StoredBatches(Batches):
             if len(self._stored) == SUSPICIOUS_LENGTH:
                 warn(
                     f"validation_data has yielded {SUSPICIOUS_LENGTH} batches, which are all stored: "
-                    "if the generator yields indefinitely, give validation_steps"
+                    "if the generator yields indefinitely, pass validation_steps"
                 )
             yield self._stored[-1]
         self._is_complete = True
@@ -148,7 +148,7 @@ class LoaderBatches(Batches):
             if self._wanted is None or not self._repeat:
                 return
             if empty:
-                raise ValueError("the data gave no batch")
+                raise ValueError("x must yield at least one batch, got none")
 
 
 def _state_of(source: Any) -> Any:
@@ -188,10 +188,10 @@ class PyDatasetBatches(Batches):
         self.steps = count if steps is None else steps
         if self.steps is None:
             raise ValueError(
-                "steps_per_epoch (or steps) must be given: the PyDataset has no end, its num_batches is None"
+                "steps_per_epoch (or steps) must be set for a PyDataset without an end, whose num_batches is None"
             )
         if self.steps < 1 or count == 0:
-            raise ValueError("the PyDataset has no batches")
+            raise ValueError("the PyDataset must have at least one batch, got 0")
         self._random = seeds.generator() if shuffle and count is not None else None
         # The passes that are not over, by number: (the generator's state before its order was drawn, the order).
         self._passes: dict[int, tuple[Any, list[int]]] = {}
@@ -229,7 +229,7 @@ class PyDatasetBatches(Batches):
     def _drawn_pass(self) -> tuple[Any, list[int]]:
         count = self._dataset.num_batches
         if not count:
-            raise ValueError("the PyDataset has no batches")
+            raise ValueError("the PyDataset must have at least one batch, got 0")
         if self._random is None:
             return None, list(range(count))
         return self._random.bit_generator.state, self._random.permutation(count).tolist()
@@ -315,9 +315,7 @@ def as_batches(
     if isinstance(x, PyDataset) or (hasattr(x, "__iter__") and not is_array(x) and not isinstance(x, Mapping)):
         for name, value in (("y", y), ("sample_weight", sample_weight)):
             if value is not None:
-                raise ValueError(
-                    f"{name} must not be given when x is a generator, loader or PyDataset: it yields its own"
-                )
+                raise ValueError(f"{name} must be left out when x is a generator, loader or PyDataset, which yields it")
         if hasattr(x, "__next__"):
             return IteratorBatches(x, steps, dtype)
         if steps is not None and not repeat:

@@ -52,7 +52,7 @@ def split_dataset(
         ValueError: for sizes out of range, or a part that would be empty.
     """
     if preferred_backend is not None:
-        raise ValueError(f"preferred_backend must be None: the parts are NumPy arrays, got {shown(preferred_backend)}")
+        raise ValueError(f"preferred_backend must be None, got {shown(preferred_backend)}: the parts are NumPy arrays")
     arrays: list[Any] = []
     if isinstance(dataset, PyDataset):
         total = dataset.num_batches
@@ -87,14 +87,14 @@ def split_dataset(
 def _sizes(left: float | None, right: float | None, total: int) -> tuple[int, int]:
     """Both sizes in samples."""
     if left is None and right is None:
-        raise ValueError("left_size or right_size must be given")
+        raise ValueError("left_size or right_size must be set, got None for both")
     counts: list[int | None] = []
     for name, size in (("left_size", left), ("right_size", right)):
         if size is None:
             counts.append(None)
         elif isinstance(size, float):
             if not 0 < size < 1:
-                raise ValueError(f"{name} must lie between 0 and 1 as a share, got {size}")
+                raise ValueError(f"{name} must lie between 0 and 1 if it is a float, got {size}")
             counts.append(round(size * total))
         elif isinstance(size, int) and not isinstance(size, bool):
             if not 0 < size < total:
@@ -110,7 +110,7 @@ def _sizes(left: float | None, right: float | None, total: int) -> tuple[int, in
     if first + last > total:
         raise ValueError(f"left_size and right_size must not be more than all {total} samples, got {first} + {last}")
     if not first or not last:
-        raise ValueError(f"both parts must have samples: {total} samples would give {first} and {last}")
+        raise ValueError(f"both parts must have at least one sample, got {first} and {last} of {total}")
     return first, last
 
 
@@ -127,7 +127,7 @@ def hold_back(x: Any, y: Any, sample_weight: Any, share: float) -> tuple[Any, An
     count = len(x)
     at = int(np.floor(count * (1 - share)))
     if at == 0 or at == count:
-        raise ValueError(f"validation_split={share} of {count} samples leaves one of the two parts empty")
+        raise ValueError(f"validation_split must leave both parts at least one sample, got {share} of {count} samples")
     train = [None if a is None else a[:at] for a in arrays]
     held = [None if a is None else a[at:] for a in arrays]
     return train, list(itertools.takewhile(lambda part: part is not None, held))

@@ -77,7 +77,7 @@ def timeseries_dataset_from_array(
     """Windows data[i], data[i + sampling_rate], ... of `sequence_length` steps, for i = 0, sequence_stride, ...
 
     Args:
-        data: (N, ...), one row a time step.
+        data: (N, ...), one row per time step.
         targets: targets[i] belongs to the window that starts at i; None for windows alone.
         batch_size: windows in a batch; None for single windows.
         shuffle: draw windows in another order at each pass, which `seed` fixes.
@@ -91,7 +91,7 @@ def timeseries_dataset_from_array(
     """
     values = as_array("data", data)
     if not values.ndim or (targets is not None and not as_array("targets", targets).ndim):
-        raise ValueError("data and targets must have one row a time step, got a single number")
+        raise ValueError("data and targets must have one row per time step, got a single number")
     length = positive_int("sequence_length", sequence_length)
     stride, rate = positive_int("sequence_stride", sequence_stride), positive_int("sampling_rate", sampling_rate)
     for name, step in (("sequence_stride", stride), ("sampling_rate", rate)):
@@ -111,6 +111,9 @@ def timeseries_dataset_from_array(
     if targets is not None:
         targets = as_array("targets", targets)[start:]
         count = min(count, len(targets))
-    starts = np.arange(0, max(0, count), stride, dtype=np.int64)
+    if count < 1:
+        reach = f"{(length - 1) * rate + 1} steps"
+        raise ValueError(f"data must hold at least one window, which spans {reach}, got {len(values)} rows")
+    starts = np.arange(0, count, stride, dtype=np.int64)
     random = seeds.generator(seed) if shuffle else None
     return TimeseriesDataset(values, targets, starts, np.arange(length, dtype=np.int64) * rate, batch_size, random)

@@ -218,7 +218,7 @@ class PReLU(AxisLayer):
 
     def stream_into(self, stream: Any) -> None:
         if stream.time_axis in self._positions:
-            raise self._not_streamed("it has slopes of its own for each step: give shared_axes=[1]")
+            raise self._not_streamed("it has its own slopes for each step: pass shared_axes=[1]")
         stream.add_step(self)
 
     def get_config(self) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def set_weight(layer: Any, name: str, value: Any) -> None:
         vars(layer)[name] = value  # by the layer's own build
     elif weight is None:
         raise ValueError(
-            f"{owner} has no {name}{'' if layer.built else ' before it is built'}: it cannot be assigned to"
+            f"{owner} has no {name}{'' if layer.built else ' before it is built'}: no value can be assigned"
         )
     elif value is None:
         raise ValueError(f"{name} of {owner} must be an array of shape {weight.shape}, got None")
@@ -84,6 +84,7 @@ class ActivationAttribute:
         name = activations.serialize(activations.get(value))
         if name == "glu" and not self.halves:
             raise ValueError(
-                f"{type(layer).__name__} cannot use 'glu' as {self.name}: it halves its input; add Activation('glu')"
+                f"{self.name} of {type(layer).__name__} must not be 'glu', which halves its input: "
+                "add Activation('glu') after the layer"
             )
         vars(layer)[self.field] = name

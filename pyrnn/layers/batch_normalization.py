@@ -81,7 +81,7 @@ class BatchNormalization(ScaledLayer):
             limits = self.renorm_clipping or {}
             if set(limits) - {"rmax", "rmin", "dmax"}:
                 raise ValueError(
-                    f"renorm_clipping must have keys among rmax, rmin and dmax, got {shown(renorm_clipping)}"
+                    f"renorm_clipping must be a dict with keys rmax, rmin or dmax, got {shown(renorm_clipping)}"
                 )
             if limits.get("rmax", np.inf) < limits.get("rmin", 0):
                 raise ValueError(f"rmax of renorm_clipping must be at least rmin, got {shown(renorm_clipping)}")

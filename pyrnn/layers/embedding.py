@@ -117,7 +117,7 @@ class Embedding(Layer):
 
     def stream_into(self, stream: Any) -> None:
         if self.mask_zero and stream.shape:
-            raise self._not_streamed("with mask_zero it takes one id a step")
+            raise self._not_streamed("with mask_zero it takes one id per step")
         stream.add_ids(self)
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:

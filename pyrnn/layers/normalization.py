@@ -297,7 +297,7 @@ class GroupNormalization(ScaledLayer):
 
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
         if 0 in x.shape[1:]:
-            raise ValueError(f"GroupNormalization needs at least one value a sample, got x of shape {x.shape}")
+            raise ValueError(f"GroupNormalization needs at least one value per sample, got x of shape {x.shape}")
         first = self._channels_first(x)
         grouped = first.reshape(len(x), self.groups, math.prod(first.shape[1:]) // self.groups)
         centred = grouped - grouped.mean(axis=-1, keepdims=True)

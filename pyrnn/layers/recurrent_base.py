@@ -85,7 +85,7 @@ class Recurrent(Layer):
             self.recurrent_activation = recurrent_activation
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         if use_cudnn not in ("auto", False, None):
-            raise ValueError(f"use_cudnn must be 'auto' or False, since there is no GPU here, got {shown(use_cudnn)}")
+            raise ValueError(f"use_cudnn must be 'auto' or False, got {shown(use_cudnn)}: everything runs on the CPU")
         if implementation not in (1, 2):
             raise ValueError(f"implementation must be 1 or 2, got {shown(implementation)}")
         self.use_bias = bool(use_bias)

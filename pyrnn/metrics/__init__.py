@@ -214,7 +214,7 @@ def get(identifier: Any) -> Any:
         registered = registry.get_registered_object(identifier)
         if registered is None:
             if identifier in BY_SHAPE and identifier not in NAMES:
-                raise ValueError(f"{identifier!r} depends on the shapes of y: give compile(metrics=[{identifier!r}])")
+                raise ValueError(f"{identifier!r} depends on the shapes of y: write compile(metrics=[{identifier!r}])")
             return lookup("metric", identifier, NAMES)()
         identifier = registered
     if registry.is_function(identifier):

@@ -155,7 +155,9 @@ class IoU(Metric):
         shapes = {each.shape[:-1] if each.shape[-1:] == (1,) else each.shape for each in (true, pred)}
         in_a_row = 1 in (true.ndim, pred.ndim)  # as Keras takes them too
         if true.size != pred.size or (len(shapes) > 1 and not in_a_row):
-            raise ValueError(f"y_true and y_pred must hold as many classes, got shapes {true.shape} and {pred.shape}")
+            raise ValueError(
+                f"y_true and y_pred must hold the same number of classes, got shapes {true.shape} and {pred.shape}"
+            )
         true, pred = true.reshape(-1), pred.reshape(-1)
         inside = (true >= 0) & (true < self.num_classes) & (pred >= 0) & (pred < self.num_classes)
         if self.ignore_class is not None:

@@ -79,7 +79,7 @@ def check_gradients(
     """
     if isinstance(tested, Layer):
         if y_pred is not None or sample_weight is not None:
-            raise TypeError("y_pred and sample_weight belong to the check of a loss, and tested is a layer")
+            raise TypeError("y_pred and sample_weight must be left out for a layer, they belong to a loss")
         return _Check(tested.name, tested.dtype, tolerance, count).layer(tested, x, mask)
     try:
         is_loss = isinstance(tested, str) or (callable(tested) and not hasattr(tested, "layers"))
@@ -89,7 +89,7 @@ def check_gradients(
     if loss is None:
         raise TypeError(f"tested must be a loss or a layer, got {shown(tested)}")
     if y_pred is None or mask is not None:
-        raise TypeError("a loss is checked on (y_true, y_pred) and without a mask, and tested is a loss")
+        raise TypeError("a loss needs y_true and y_pred, and no mask")
     return _Check(loss.name, "float64", tolerance, count).loss(loss, x, y_pred, sample_weight)
 
 

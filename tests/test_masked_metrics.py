@@ -182,3 +182,58 @@ def test_what_cannot_leave_steps_out_is_rejected(metric: Any, words: str) -> Non
     model.compile("sgd", "mae", metrics=[metric])
     with pytest.raises(ValueError, match=words):
         model.evaluate(X, TARGETS["numbers"][2], verbose=0)
+
+
+class LastStep(metrics.Metric):
+    """A mixin: the error of the last step, or of each sequence, which has no step left that a mask could leave out."""
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        super().update_state(y_true[:, -1], y_pred[:, -1], sample_weight)
+
+
+class LastError(LastStep, metrics.MeanAbsoluteError):
+    pass
+
+
+class LastValue(metrics.MeanMetricWrapper):
+    def __init__(self, name: str = "last", **options: Any) -> None:
+        super().__init__(lambda y_true, y_pred: np.abs(y_true - y_pred), name=name, **options)
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        super().update_state(y_true[:, -1], y_pred[:, -1], sample_weight)
+
+
+class LastMean(metrics.Mean):
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
+        super().update_state(np.abs(y_true - y_pred)[:, -1, 0], sample_weight)
+
+
+class LastMeanOfASubclass(LastMean):
+    pass
+
+
+class MaskedByChoice(metrics.MeanAbsoluteError):
+    """A custom `update_state` that keeps the steps, and says that it wants their weights."""
+
+    masked = True
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        super().update_state(2 * y_true, 2 * y_pred, sample_weight)
+
+
+@pytest.mark.parametrize("cls", [LastError, LastValue, LastMean, LastMeanOfASubclass])
+@pytest.mark.parametrize("argument", ["metrics", "weighted_metrics"])
+def test_a_custom_update_state_receives_no_weights_of_a_mask(cls: type[metrics.Metric], argument: str) -> None:
+    x, y = np.array([[[1.0], [0], [3]], [[2], [3], [0]]]), np.zeros((2, 3, 1))
+    model = model_of_sums()
+    model.compile("sgd", "mae", **{argument: [cls()]})
+    weight = np.array([1.0, 2.0])
+    results = model.evaluate(x, y, sample_weight=weight, verbose=0)
+    expected = np.average([3.0, 0.0], weights=weight if argument == "weighted_metrics" else None)
+    assert results[1] == pytest.approx(expected)
+
+
+def test_a_custom_update_state_can_ask_for_the_weights_of_a_mask() -> None:
+    model = model_of_sums()
+    model.compile("sgd", "mae", metrics=[MaskedByChoice()])
+    assert model.evaluate([[[1], [0], [1]]], [[[0], [1], [1]]], verbose=0) == [0.5, 1.0]

@@ -53,8 +53,8 @@ class Metric(registry.Configurable, MetricNames):
     """
 
     default_name: str | None = None
-    # Whether a step that the model's mask leaves out gets the weight 0. A custom metric does not, as in Keras: it may
-    # take the mask as the argument `mask` of `update_state`.
+    # Whether a step that the model's mask leaves out gets the weight 0. A custom `update_state` does not receive such
+    # weights, as in Keras, whatever it derives from: it may reduce the steps first, or take the argument `mask`.
     masked = False
     # Whether the metric compares each y_true with one forecast, `Loss.point` of the output. A custom metric receives
     # the whole output.
@@ -65,9 +65,11 @@ class Metric(registry.Configurable, MetricNames):
     hidden: tuple[str, ...] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Let either name of `reset_state` count."""
+        """Let either name of `reset_state` count; a custom `update_state` receives no weights of a mask."""
         super().__init_subclass__(**kwargs)
         overriding.join(cls, "reset_state", "reset_states")
+        if overriding.new_in(cls, "update_state", Metric) is not None and "masked" not in vars(cls):
+            cls.masked = False
 
     @checked()
     def __init__(self, dtype: Any = None, name: str | None = None) -> None:
@@ -220,6 +222,7 @@ class MeanMetric(Metric):
 class Mean(MeanMetric):
     """Weighted mean of the values given."""
 
+    masked = of_points = False  # it takes values; what a subclass makes of the whole output is its own
     default_name = "mean"
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:  # type: ignore[override]  # as in Keras

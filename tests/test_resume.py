@@ -202,7 +202,7 @@ def test_a_state_that_cannot_be_kept_is_named(tmp_path: Path) -> None:
 def test_a_backup_needs_a_running_fit(tmp_path: Path) -> None:
     callback = BackupAndRestore(tmp_path / "b")
     callback.set_model(model())
-    with pytest.raises(ValueError, match="works in fit: a loop of your own has"):
+    with pytest.raises(ValueError, match="works in fit; in a loop of your own use"):
         callback.on_train_begin()
 
 

@@ -34,14 +34,13 @@ class deferred:
     Example:
         >>> import signal
         >>> from pyrnn import signals
-        >>> try:
-        ...     with signals.deferred():
-        ...         signal.raise_signal(signal.SIGINT)
-        ...         print("complete")
-        ... except KeyboardInterrupt:
-        ...     print("interrupted")
+        >>> before = signal.signal(signal.SIGUSR1, lambda number, frame: print("handled"))
+        >>> with signals.deferred():
+        ...     signal.raise_signal(signal.SIGUSR1)
+        ...     print("complete")
         complete
-        interrupted
+        handled
+        >>> _ = signal.signal(signal.SIGUSR1, before)
     """
 
     __slots__ = ("_arrived", "_handlers")
@@ -59,7 +58,8 @@ class deferred:
             _restore(iter(handlers))
             raise
         self._handlers = handlers
-        _active.append(self)
+        if handlers:
+            _active.append(self)
 
     def __exit__(self, *_: object) -> None:
         if self._handlers:

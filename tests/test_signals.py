@@ -6,7 +6,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,14 @@ from pyrnn.parameters import Weight
 
 X = np.random.default_rng(0).normal(size=(8, 4, 3)).astype(np.float32)
 Y = np.random.default_rng(1).normal(size=(8, 1)).astype(np.float32)
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C interrupts, also where the tests run in the background of a shell, which lets its jobs ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def model(optimizer: Any) -> Sequential:
@@ -228,6 +236,18 @@ def test_signals_that_arrive_while_handlers_are_exchanged(monkeypatch: pytest.Mo
             complete = True
         assert complete or moment == 1
         assert [signal.getsignal(number) for number in watched] == handlers
+
+
+def test_without_handlers_nothing_is_left_active() -> None:
+    watched = [number for number in signals._NUMBERS if callable(signal.getsignal(number))]
+    before = [signal.signal(number, signal.SIG_IGN) for number in watched]
+    try:
+        with signals.deferred():
+            assert not signals._active
+        assert not signals._active
+    finally:
+        for number, handler in zip(watched, before, strict=True):
+            signal.signal(number, handler)
 
 
 def test_other_threads_are_left_alone(calls: list[int]) -> None:

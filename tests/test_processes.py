@@ -217,10 +217,10 @@ except MemoryError:
 def run_within(limit: str, environment: dict[str, str]) -> list[str]:
     """What 64 threads come to under a limit: whether the bits are the same, the caller's thread, the workers."""
     code = WITHIN_LIMITS.replace("LIMIT", limit)
+    environment = {**environment, "OPENBLAS_NUM_THREADS": "1"}  # NumPy's threads would count
     command = [sys.executable, "-c", code]
-    return (
-        subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, timeout=60).stdout.decode().split()
-    )
+    result = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, timeout=60)
+    return result.stdout.decode().split()
 
 
 @pytest.mark.skipif("libasan" in os.environ.get("LD_PRELOAD", ""), reason="AddressSanitizer reserves terabytes")

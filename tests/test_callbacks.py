@@ -246,7 +246,7 @@ def test_a_damaged_backup_is_replaced_by_the_one_before(tmp_path: Path) -> None:
 def test_a_damaged_backup_without_another_is_told(tmp_path: Path) -> None:
     interrupted(tmp_path / "b")
     (tmp_path / "b" / "latest.weights.h5").write_bytes(b"no file")
-    with pytest.raises(ValueError, match="damaged or no HDF5 file"):
+    with pytest.raises(ValueError, match="damaged or not an HDF5 file"):
         model().fit(X, Y, callbacks=[BackupAndRestore(tmp_path / "b")], verbose=0)
 
 

@@ -252,7 +252,7 @@ def old_file(path: Path, **attributes: str) -> Path:
 @pytest.mark.parametrize(
     ("attributes", "words"),
     [
-        ({}, "holds no model but weights alone"),
+        ({}, "holds weights only: build the model"),
         ({"model_config": "{"}, "is damaged"),
         ({"model_config": json.dumps({"class_name": "Functional"})}, "must hold a Sequential model, got 'Functional'"),
         ({"model_config": json.dumps({"class_name": "Sequential", "config": 3})}, "must hold a Sequential model"),

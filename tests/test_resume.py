@@ -103,7 +103,7 @@ def broken_off(folder: Path, case: str = "data-arrays", **options: Any) -> Path:
         ("data-arrays-last-batch-smaller", "made over other data: .*'steps': 5.* fit has .*'steps': 4"),
         ("data-arrays-in-order", "made over other data: .*'shuffled': True.* fit has .*'shuffled': False"),
         ("data-validation", "made over other data"),
-        ("model-layers", "is no weights file|weights|shape"),
+        ("model-layers", "is not a weights file|weights|shape"),
     ],
 )
 def test_a_backup_of_something_else(case: str, words: str, tmp_path: Path) -> None:

@@ -136,11 +136,11 @@ CHANGES: dict[str, tuple[Callable[[Any, str], None], str]] = {
     "complex": (lambda g, n: replaced(g, n, shape=g[n].shape, dtype="c8"), "has dtype complex64"),
     "other shape": (lambda g, n: replaced(g, n, data=np.ones((2, 2), "f4")), r"holds \(2, 2\)"),
     "nothing": (lambda g, n: replaced(g, n, data=h5py.Empty("f4")), "numbers, .* has none"),
-    "link to a file": (link_to(h5py.ExternalLink("other.h5", "/x")), "missing or no array"),
-    "soft link": (link_to(h5py.SoftLink("/x")), "missing or no array"),
+    "link to a file": (link_to(h5py.ExternalLink("other.h5", "/x")), "missing or not an array"),
+    "soft link": (link_to(h5py.SoftLink("/x")), "missing or not an array"),
     "virtual": (virtual, "draws on other files"),
     "outside": (outside, "draws on other files"),
-    "removed": (removed, "missing or no array|variables, .* holds"),
+    "removed": (removed, "missing or not an array|variables, .* holds"),
 }
 
 

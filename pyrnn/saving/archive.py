@@ -32,7 +32,7 @@ def read_entries(path: str, *names: str) -> list[bytes]:
             with zipfile.ZipFile(file) as archive:
                 return [_entry(archive, name, os.fstat(file.fileno()).st_size) for name in names]
         except _DAMAGE as error:
-            raise ValueError(f"{path!r} is damaged or no .keras file: {' '.join(str(error).split())}") from None
+            raise ValueError(f"{path!r} is damaged or not a .keras file: {' '.join(str(error).split())}") from None
 
 
 def _entry(archive: zipfile.ZipFile, name: str, file_size: int) -> bytes:

@@ -12,7 +12,7 @@ import numpy as np
 from pyrnn.models import Sequential
 from pyrnn.parameters import Weight
 from pyrnn.saving.archive import MOST_GROWTH, SMALL
-from pyrnn.validation import warn
+from pyrnn.validation import not_built, warn
 
 # Levels of groups in a file; Keras's layers within layers need a dozen.
 DEEPEST = 64
@@ -47,7 +47,7 @@ def reading(source: str) -> Iterator[None]:
         raise kind(words if source in words else f"{source}: {words}") from None
     except _DAMAGE as error:
         words = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"{source} is damaged or no HDF5 file: {words}") from None
+        raise ValueError(f"{source} is damaged or not an HDF5 file: {words}") from None
 
 
 def node_at(group: Any, path: str) -> Any:
@@ -81,7 +81,9 @@ def array_at(group: Any, path: str, source: str) -> Any:
 
     node = node_at(group, path)
     if not isinstance(node, h5py.Dataset):
-        raise ValueError(f"{source} is no weights file of Keras's layout: {group.name}/{path} is missing or no array")
+        raise ValueError(
+            f"{source} is not a weights file in Keras's layout: {group.name}/{path} is missing or not an array"
+        )
     if node.is_virtual or node.external:
         raise ValueError(f"{source} must hold its arrays itself, {node.name} draws on other files")
     try:
@@ -200,4 +202,4 @@ def matched_state(model: Sequential, arrays: Arrays, source: str, skip_others: b
 def require_built(model: Sequential, source: str) -> None:
     """Refuse a model whose weights are not there yet."""
     if not model.built:
-        raise ValueError(f"the model must be built before weights of {source} can be loaded: give it an input shape")
+        raise ValueError(not_built(f"weights of {source} can be loaded"))

@@ -136,7 +136,7 @@ def _layers(group: Any, source: str) -> dict[str, Arrays]:
         if (layer := group_at(group, name)) is None:
             continue
         if (address := h5py.h5o.get_info(layer.id).addr) in seen:
-            raise ValueError(f"{source} is damaged: {layer.name} is the group of another layer, too")
+            raise ValueError(f"{source} is damaged: {layer.name} is the group of two layers")
         seen.add(address)
         layers[name] = _listed(layer)
     return layers
@@ -184,7 +184,7 @@ def load_model(path: str, compile: bool) -> Sequential:
     budget = 2 * claimed_bytes(content, source) + SMALL
     with opened(content, source) as file, at_most(budget):
         if "model_config" not in file.attrs:
-            raise ValueError(f"{source} holds no model but weights alone: build the model and call load_weights")
+            raise ValueError(f"{source} holds weights only: build the model and call load_weights")
         try:
             config = json.loads(_text(file.attrs["model_config"]))
             training = json.loads(_text(file.attrs.get("training_config", "null")))

@@ -20,7 +20,7 @@ from pyrnn.saving.atomic import replace_file
 from pyrnn.saving.hdf5 import claimed_bytes, reading
 from pyrnn.saving.state import read_state
 from pyrnn.saving.weights_file import read_weights, weights_bytes
-from pyrnn.validation import shown
+from pyrnn.validation import not_built, shown
 
 ENDING = ".keras"
 # The version of Keras whose format is written.
@@ -40,7 +40,7 @@ def save_model(
     """
     path = os.fspath(filepath)
     if not model.built:
-        raise ValueError("the model must be built before it can be saved: give it an input shape or train it")
+        raise ValueError(not_built("it can be saved"))
     state = {"random": random_state(model)} if include_rng else None
     if path.endswith(legacy_h5.ENDINGS):
         replace_file(path, legacy_h5.model_bytes(model, include_optimizer, state))
@@ -89,6 +89,6 @@ def _described(text: bytes, source: str, compile: bool) -> tuple[Sequential, boo
     try:
         config = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{source} is damaged or no .keras file: {error}") from None
+        raise ValueError(f"{source} is damaged or not a .keras file: {error}") from None
     model = model_from_description(source, config, compile)
     return model, compile and bool(config.get("compile_config"))

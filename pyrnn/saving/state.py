@@ -49,7 +49,7 @@ def check_seal(content: bytes, source: str) -> bool:
     if not content.startswith(_SEAL):
         return False
     if content[:BLOCK] != _seal(content[BLOCK:]):
-        raise ValueError(f"{source} is damaged: length or checksum are not those that it was written with")
+        raise ValueError(f"{source} is damaged: its length or checksum is not what was written")
     return True
 
 

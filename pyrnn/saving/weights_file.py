@@ -30,7 +30,7 @@ from pyrnn.saving.hdf5 import (
     require_built,
 )
 from pyrnn.saving.state import BLOCK, sealed, write_state
-from pyrnn.validation import shown
+from pyrnn.validation import not_built, shown
 
 ENDING = ".weights.h5"
 
@@ -112,7 +112,7 @@ def save_weights(model: Sequential, filepath: str | os.PathLike[str]) -> None:
     if not path.endswith((ENDING, *legacy_h5.ENDINGS)):
         raise ValueError(f"filepath must end in {ENDING!r} (or '.h5', '.hdf5': Keras 2's format), got {shown(path)}")
     if not model.built:
-        raise ValueError("the model must be built before its weights can be saved: give it an input shape")
+        raise ValueError(not_built("its weights can be saved"))
     if not path.endswith(ENDING):
         replace_file(path, legacy_h5.weights_bytes(model))
         return
@@ -134,5 +134,5 @@ def load_weights(
             legacy_h5.load_weights(model, content, repr(path), skip_mismatch, by_name)
             return
     if by_name:
-        raise ValueError("by_name reads legacy .h5 files only: leave it out for .weights.h5, which goes by order")
+        raise ValueError("by_name must be left out for .weights.h5 files, which are read in the order of the layers")
     read_weights(model, content, repr(path), with_optimizer=False, skip_mismatch=skip_mismatch)

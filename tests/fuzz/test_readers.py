@@ -328,9 +328,9 @@ def _replace(name: str, value: Any, **options: Any) -> Callable[[h5py.File], Non
 KERNEL = "layers/lstm/cell/vars/0"
 DANGERS = {
     "external link": (_replace("layers/lstm/cell/vars", h5py.ExternalLink("other.h5", "/")), "weights"),
-    "external link to an array": (_replace(KERNEL, h5py.ExternalLink("other.h5", "/x")), "missing or no array"),
-    "soft link": (_replace(KERNEL, h5py.SoftLink("/layers/gru/cell/vars/0")), "missing or no array"),
-    "loop": (_replace(KERNEL, h5py.SoftLink(f"/{KERNEL}")), "missing or no array"),
+    "external link to an array": (_replace(KERNEL, h5py.ExternalLink("other.h5", "/x")), "missing or not an array"),
+    "soft link": (_replace(KERNEL, h5py.SoftLink("/layers/gru/cell/vars/0")), "missing or not an array"),
+    "loop": (_replace(KERNEL, h5py.SoftLink(f"/{KERNEL}")), "missing or not an array"),
     "external storage": (
         _replace(KERNEL, None, shape=(3, 16), dtype="f4", external=[("/etc/passwd", 0, 192)]),
         "must hold its arrays itself",

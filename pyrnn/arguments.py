@@ -323,14 +323,12 @@ def takes(function: Any, arguments: int, named: Iterable[str] = ()) -> bool:
     return True
 
 
-def function_of(*words: str) -> Rule:
-    """A function that can be called with these."""
+def function_of(*words: str, named: Sequence[str] = ()) -> Rule:
+    """A function that can be called with these by position, and with `named` by name."""
+    taken = f"a function of ({', '.join([*words, *(f'{name}=...' for name in named)])})"
 
     def rule(argument: str, value: Any) -> None:
-        taken = f"a function of ({', '.join(words)})"
-        if not callable(value):
-            raise TypeError(f"{argument} must be {taken}, got {shown(value)}")
-        if not takes(value, len(words)):
+        if not callable(value) or not takes(value, len(words), named):
             raise TypeError(f"{argument} must be {taken}, got {shown(value)}")
 
     return rule
@@ -407,8 +405,8 @@ def thresholds(argument: str, value: Any) -> None:
         raise ValueError(f"{argument} must lie in [0, 1], got {shown(value)}")
 
 
-def registered(module: str, *call: str) -> Rule:
-    """What `pyrnn.<module>.get` finds; a function of one's own must take what it will be called with."""
+def registered(module: str, *call: str, named: Sequence[str] = ()) -> Rule:
+    """What `pyrnn.<module>.get` finds; a custom function is called with `call` by position and `named` by name."""
 
     def rule(argument: str, value: Any) -> None:
         try:
@@ -418,7 +416,7 @@ def registered(module: str, *call: str) -> Rule:
             kind = TypeError if isinstance(error, TypeError) else ValueError
             raise kind(words if argument in words else f"{argument}: {words}") from None
         if call and found is value and inspect.isfunction(value):
-            function_of(*call)(argument, value)
+            function_of(*call, named=named)(argument, value)
 
     return rule
 
@@ -440,7 +438,7 @@ _share, _decay = number(0, 1), number(0, 1, open_ends=")")
 _rate = number(0, 1, words="be a number from 0 to 1")
 _at_least_0, _positive = number(0), number(0, open_ends="(")
 _activation = registered("activations")
-_initializer = registered("initializers", "shape", "dtype")
+_initializer = registered("initializers", "shape", named=["dtype"])
 _regularizer = registered("regularizers")
 _constraint = registered("constraints", "weight")
 

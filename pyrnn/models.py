@@ -180,7 +180,7 @@ class Sequential(OlderNames):
             layer.build(shape)
         except ValueError as error:
             below = itertools.takewhile(lambda each: each is not layer, self._layers)
-            raise ValueError(shapes.explained(error, list(below), shape)) from None
+            raise ValueError(shapes.explained(error, layer, list(below), shape)) from None
         for weight in layer.weights:
             if weight.path.startswith(f"{layer.name}/"):  # else it has the name of the model that it was built in
                 weight.path = f"{self.name}/{weight.path}"

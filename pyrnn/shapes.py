@@ -71,17 +71,20 @@ def check_input(layers: Sequence[Layer], built: Shape, shape: Shape) -> None:
             ) from None
 
 
-def explained(error: ValueError, below: Sequence[Layer], shape: Shape) -> str:
-    """The message of an error over a layer's input, which names a recurrent layer that lacks return_sequences.
+def explained(error: ValueError, layer: Layer, below: Sequence[Layer], shape: Shape) -> str:
+    """The message of an error over building `layer`, with what is missing where it takes series and got a table.
 
-    Where there is no layer below, x may lack the axis of features.
+    That is return_sequences in the last recurrent layer `below`, or the axis of features where no layer is below.
     """
-    if not below and len(shape) == 2:
+    rank = layer.min_rank if layer.axes is None else len(layer.axes)
+    if len(shape) != 2 or rank <= len(shape):
+        return str(error)
+    if not below:
         return f"{error}; series of one feature need a last axis of length 1, which x[..., None] adds"
-    for layer in reversed(below):
-        if getattr(layer, "return_sequences", None) is False and len(shape) == 2:
-            kind = type(layer).__name__
-            inner = getattr(layer, "forward_layer", None)
+    for each in reversed(below):
+        if getattr(each, "return_sequences", None) is False:
+            kind = type(each).__name__
+            inner = getattr(each, "forward_layer", None)
             fix = "give it" if inner is None else f"give the {type(inner).__name__} in it"
-            return f"{error}; layer {layer.name!r} ({kind}) returns its last output only: {fix} return_sequences=True"
+            return f"{error}; layer {each.name!r} ({kind}) returns its last output only: {fix} return_sequences=True"
     return str(error)

@@ -93,6 +93,30 @@ def test_a_function_of_ones_own() -> None:
     assert (layer.get_weights()[0] == 0.5).all()
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda shape, dtype: np.ones(shape, dtype),
+        lambda shape, dtype=None: np.ones(shape),
+        lambda shape, **options: np.ones(shape),
+        lambda shape, *, dtype: np.ones(shape, dtype),
+        lambda *arguments, **options: np.ones(arguments[0]),
+    ],
+    ids=["both", "default", "options", "keyword", "anything"],
+)
+def test_a_function_takes_the_dtype_by_name(function: Any) -> None:
+    """As Keras calls it: function(shape, dtype=...)."""
+    layer = layers.Dense(2, kernel_initializer=function)
+    layer.build((None, 3))
+    assert np.array_equal(layer.kernel, np.ones((3, 2)))
+
+
+@pytest.mark.parametrize("function", [lambda shape: shape, lambda shape, kind: shape, lambda *, shape, dtype: shape])
+def test_functions_without_a_dtype_are_rejected_when_the_layer_is_made(function: Any) -> None:
+    with pytest.raises(TypeError, match=r"kernel_initializer must be a function of \(shape, dtype=\.\.\.\), got"):
+        layers.Dense(2, kernel_initializer=function)
+
+
 def test_seeds() -> None:
     seeded, free = initializers.RandomNormal(seed=3), initializers.RandomNormal()
     np.testing.assert_array_equal(seeded((4,)), seeded((4,)))

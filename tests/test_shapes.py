@@ -124,6 +124,30 @@ def test_a_stack_that_lacks_return_sequences(name: str, deferred: bool) -> None:
         pyrnn.Sequential(fresh if deferred else [Input((4, 2)), *fresh]).predict(np.ones((1, 4, 2)), verbose=0)
 
 
+class Even(layers.Layer):
+    """A custom layer that rejects its input for a reason of its own."""
+
+    def build(self, input_shape: Any) -> None:
+        raise ValueError("the number of features must be even")
+
+
+WRONG_OTHERWISE: dict[str, tuple[Any, str]] = {
+    "initializer": (lambda: Dense(2, kernel_initializer=lambda shape, dtype: np.zeros(7)), r"must return .*\(7,\)"),
+    "array": (lambda: Dense(2, kernel_initializer=np.zeros(7)), r"\(7,\)"),
+    "custom": (Even, "the number of features must be even"),
+    "groups": (lambda: layers.GroupNormalization(4), "multiple of groups = 4, got 3"),
+}
+
+
+@pytest.mark.parametrize("below", [[Input((3,))], [Input((4, 2)), layers.LSTM(3)]], ids=["first", "after a layer"])
+@pytest.mark.parametrize("name", WRONG_OTHERWISE)
+def test_other_errors_of_a_layer_do_not_advise_another_shape(name: str, below: list[Any]) -> None:
+    made, words = WRONG_OTHERWISE[name]
+    with pytest.raises(ValueError, match=words) as caught:
+        pyrnn.Sequential([*(type(each).from_config(each.get_config()) for each in below), made()])
+    assert "return_sequences" not in str(caught.value) and "x[..., None]" not in str(caught.value)
+
+
 @pytest.mark.parametrize("first", [True, False])
 def test_two_outputs_cannot_be_stacked(first: bool) -> None:
     both = Bidirectional(layers.LSTM(3), merge_mode=None, name="both")

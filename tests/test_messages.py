@@ -27,7 +27,7 @@ X, Y = np.ones((4, 3, 2), np.float32), np.ones((4, 1), np.float32)
 
 def model(**options: Any) -> pyrnn.Sequential:
     made = pyrnn.Sequential([layers.SimpleRNN(2, input_shape=(3, 2)), layers.Dense(1, name="forecast")])
-    made.compile("sgd", **{"loss": "mse", **options})
+    made.compile(**{"optimizer": "sgd", "loss": "mse", **options})
     return made
 
 
@@ -250,6 +250,25 @@ def broken(*result: Any) -> Callable[..., Any]:
         (lambda: pyrnn.Sequential.from_config(3), "config of a Sequential must hold a list of layers, got 3"),
         (lambda: model().fit(X, Y, callbacks=[EarlyStopping]), "got the class EarlyStopping: write EarlyStopping(...)"),
         (lambda: model(metrics={"mae"}), "metrics must be a list such as ['mae'], got {'mae'}"),
+        (lambda: model().fit(3), "x must have one row per sample, got 3"),
+        (lambda: model().fit("data.csv", Y), "x must hold numbers, got 'data.csv'"),
+        (lambda: model().optimizer.build([]), "parameters must be those of a model, model.parameters(), got []"),
+        (
+            lambda: model(optimizer=optimizers.SGD(lambda: "a")).fit(X, Y, verbose=0),
+            "learning_rate must be a function that returns a number, got 'a'",
+        ),
+        (
+            lambda: layers.PReLU(shared_axes=[5])(X),
+            "shared_axes must name different axes of x of shape (4, 3, 2), got [5]",
+        ),
+        (
+            lambda: ModelCheckpoint("m-{epoch.keras"),
+            "filepath must be a format such as 'm-{epoch}.keras', got 'm-{epoch",
+        ),
+        (
+            lambda: model().fit(X, Y, callbacks=[ModelCheckpoint("m-{epoch:s}.keras")], verbose=0),
+            "filepath 'm-{epoch:s}.keras' cannot be filled in from the logs: Unknown format code 's'",
+        ),
         (lambda: layers.Input(), "Input takes either shape or batch_shape, got neither"),
         (lambda: layers.Input((3,), batch_shape=(2, 3)), "either shape or batch_shape, got (3,) and (2, 3)"),
         (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import string
 
 from pyrnn.arguments import checked
 from pyrnn.callbacks.base import Logs
@@ -40,6 +41,12 @@ class ModelCheckpoint(MonitorCallback):
         ending = ".weights.h5" if save_weights_only else ".keras"
         if not self.filepath.endswith(ending):
             raise ValueError(f"filepath must end in {ending!r}, got {shown(self.filepath)}")
+        try:
+            list(string.Formatter().parse(self.filepath))
+        except ValueError as error:
+            raise ValueError(
+                f"filepath must be a format such as 'm-{{epoch}}.keras', got {self.filepath!r}: {error}"
+            ) from None
         self.verbose, self.save_best_only, self.save_weights_only = verbose, save_best_only, save_weights_only
         self.save_freq = save_frequency(save_freq)
         self._epoch = self._batches = 0
@@ -66,6 +73,8 @@ class ModelCheckpoint(MonitorCallback):
             raise KeyError(
                 f"filepath {self.filepath!r} has the field {error}, which is not in the logs ({', '.join(fields)})"
             ) from None
+        except (ValueError, IndexError, AttributeError) as error:
+            raise ValueError(f"filepath {self.filepath!r} cannot be filled in from the logs: {error}") from None
         if not self._wanted(logs, path):
             return
         if folder := os.path.dirname(path):

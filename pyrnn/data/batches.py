@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pyrnn import backend
 from pyrnn.data.objects import NUMERIC, numbers_of
 from pyrnn.seeds import generator
+from pyrnn.validation import shown
 
 Array = NDArray[Any]
 
@@ -150,7 +151,9 @@ def make_batch(parts: Any, dtype: str) -> Batch:
         if type(given) is not np.ndarray:
             _check_single(name, given)
     x = as_column(given_x, as_float("x", given_x, dtype))
-    if x.ndim == 0 or len(x) == 0:
+    if x.ndim == 0:
+        raise ValueError(f"x must have one row per sample, got {shown(given_x)}")
+    if len(x) == 0:
         raise ValueError(f"x must hold at least one sample, got shape {x.shape}")
     if y is not None:
         given_y = y

@@ -35,6 +35,8 @@ def numbers_of(name: str, value: Any, array: Array) -> Array:
         label = getattr(value, "name", None)
         return _column(name, value, "the Series" if label is None else f"the Series {label!r}")
     if array.dtype.kind != "O":
+        if not array.ndim:
+            raise TypeError(f"{name} must hold numbers, got {shown(value)}")
         fix = f": {CONVERT}" if array.dtype.kind in "USV" else ""
         raise TypeError(f"{name} must hold numbers, got dtype {array.dtype}{fix}")
     return _from_objects(name, array, lambda at: f"column {at[-1]}" if array.ndim > 1 else "it")

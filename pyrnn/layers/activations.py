@@ -188,7 +188,7 @@ class PReLU(AxisLayer):
         self.shared_axes = None if shared_axes is None or shared_axes == [] else axis_list(shared_axes)
 
     def _build(self, input_shape: Shape) -> None:
-        shared = () if self.shared_axes is None else positions(self.shared_axes, input_shape)
+        shared = () if self.shared_axes is None else positions(self.shared_axes, input_shape, "shared_axes")
         if 0 in shared:
             raise ValueError(f"shared_axes must not hold the batch axis, got {self.shared_axes}")
         own = [each for each in range(1, len(input_shape)) if each not in shared]

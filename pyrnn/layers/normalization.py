@@ -23,11 +23,11 @@ def axis_list(axis: Any) -> list[int]:
     return [int(each) for each in axes]
 
 
-def positions(axes: Sequence[int], shape: Shape) -> tuple[int, ...]:
+def positions(axes: Sequence[int], shape: Shape, argument: str = "axis") -> tuple[int, ...]:
     """`axes` counted from 0, for x of `shape`."""
     found = tuple(each % len(shape) for each in axes if -len(shape) <= each < len(shape))
     if len(set(found)) != len(axes):
-        raise ValueError(f"axis must name different axes of x of shape {tuple(shape)}, got {list(axes)}")
+        raise ValueError(f"{argument} must name different axes of x of shape {tuple(shape)}, got {list(axes)}")
     return found
 
 

@@ -129,7 +129,10 @@ class Optimizer(registry.Configurable, OptimizerNames):
             self._learning_rate = LearningRate(rate, self)
             return self._learning_rate
         now = rate(self._iterations) if isinstance(rate, LearningRateSchedule) else rate()
-        return LearningRate(float(np.float32(now)), self)
+        try:
+            return LearningRate(float(np.float32(now)), self)
+        except (TypeError, ValueError):
+            raise TypeError(f"learning_rate must be a function that returns a number, got {shown(now)}") from None
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
@@ -198,6 +201,8 @@ class Optimizer(registry.Configurable, OptimizerNames):
                 self._build(parameters)
 
     def _build(self, parameters: ParameterVector) -> None:
+        if not isinstance(parameters, ParameterVector):
+            raise TypeError(f"parameters must be those of a model, model.parameters(), got {shown(parameters)}")
         before = {(id(weight), slot): array for weight, slot, array in self.state()}
         self.parameters, self.slots, self._scratch = parameters, {}, []
         for group in self._groups():

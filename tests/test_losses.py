@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -304,6 +305,37 @@ def test_a_users_loss_may_change_arrays_of_its_own_and_raise_errors_of_its_own()
 
     with pytest.raises(ValueError, match=r"^not today$"):
         losses.get(refuses).value_and_gradient(NUMBERS, NUMBERS)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda y_true, y_pred: losses.mean_squared_error(y_true, y_pred) + losses.mean_absolute_error(y_true, y_pred),
+        lambda y_true, y_pred: losses.Huber()(y_true, y_pred),
+        lambda y_true, y_pred: math.sqrt(np.mean(np.square(y_true - y_pred))),
+        lambda y_true, y_pred: float(np.mean(np.square(y_true - y_pred))),
+    ],
+    ids=["losses", "object", "math", "float"],
+)
+def test_a_users_loss_that_calls_what_autograd_cannot_follow(function: Any) -> None:
+    words = r"it calls a loss of pyrnn or another function.*or return \(value, gradient\)"
+    with pytest.raises(ValueError, match=words) as caught:
+        losses.get(function).value_and_gradient(NUMBERS, NUMBERS[::-1])  # type: ignore[union-attr]
+    assert "ArrayBox" not in str(caught.value)
+
+
+def test_losses_are_added_by_their_values_and_gradients() -> None:
+    """As the error of a loss that calls others advises."""
+    parts = [losses.MeanSquaredError(), losses.MeanAbsoluteError()]
+
+    def both(y_true: Any, y_pred: Any) -> Any:
+        (one, one_gradient), (other, other_gradient) = (part.elements(y_true, y_pred) for part in parts)
+        return one + other, one_gradient + other_gradient
+
+    actual = losses.get(both).value_and_gradient(NUMBERS, NUMBERS[::-1])  # type: ignore[union-attr]
+    expected = [part.value_and_gradient(NUMBERS, NUMBERS[::-1]) for part in parts]
+    assert actual[0] == pytest.approx(sum(value for value, _ in expected))
+    np.testing.assert_allclose(actual[1], sum(gradient for _, gradient in expected), rtol=1e-12)
 
 
 METRICS = ["rmse", "RMSE", "root_mean_squared_error", "RootMeanSquaredError", metrics.RootMeanSquaredError()]

@@ -15,6 +15,7 @@ from pyrnn.validation import shown
 
 # What NumPy and autograd say where a traced array is assigned to, or put into another one.
 _ASSIGNMENTS = ("item assignment", "scalar index", "setting an array element")
+_TRACED = "ArrayBox"  # autograd's array, in messages of functions that do not take it
 
 
 def _traceable(function: Callable[..., Any], numpy: Any) -> Callable[..., Any]:
@@ -52,6 +53,12 @@ def differentiate(function: Callable[..., Any], y_true: Array, y_pred: Array) ->
             raise ValueError(
                 f"autograd cannot differentiate the loss {name!r}, since it assigns to an array, as in y[i] = ...: "
                 "make the array by np.where, np.stack or np.concatenate, or return (value, gradient)"
+            ) from None
+        if _TRACED in str(error):
+            raise ValueError(
+                f"autograd cannot differentiate the loss {name!r}, since it calls a loss of pyrnn or another function "
+                "that is not NumPy's: write that in NumPy, or return (value, gradient), which "
+                "MeanSquaredError().elements(y_true, y_pred) and the like give"
             ) from None
         if isinstance(error, ValueError):
             raise

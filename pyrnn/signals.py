@@ -46,7 +46,7 @@ class deferred:
     __slots__ = ("_arrived", "_handlers")
 
     def __enter__(self) -> None:
-        self._arrived: list[int] = []
+        self._arrived: list[tuple[int, Any]] = []
         self._handlers: list[tuple[int, Any]] = []
         if _active or threading.get_ident() != threading.main_thread().ident:
             return
@@ -68,10 +68,10 @@ class deferred:
                 _restore(iter(self._handlers))
             finally:
                 if self._arrived:
-                    _raise(iter(self._arrived))
+                    _handle(iter(self._arrived))
 
     def _arrive(self, number: int, frame: Any) -> None:
-        self._arrived.append(number)
+        self._arrived.append((number, frame))
 
 
 def _restore(handlers: Iterable[tuple[int, Any]]) -> None:
@@ -85,11 +85,18 @@ def _restore(handlers: Iterable[tuple[int, Any]]) -> None:
             raise
 
 
-def _raise(numbers: Iterable[int]) -> None:
-    """Run the handlers of these signals, also if one of them raises."""
-    for number in numbers:
+def _handle(arrived: Iterable[tuple[int, Any]]) -> None:
+    """Run the handlers of these signals, also if one of them raises.
+
+    They are called instead of raising the signals again, which an event loop's wakeup descriptor would report twice.
+    """
+    for number, frame in arrived:
         try:
-            signal.raise_signal(number)
+            handler = _handler_of(number)
+            if callable(handler):
+                handler(number, frame)
+            else:  # one that ran before has put the default back
+                signal.raise_signal(number)
         except BaseException:
-            _raise(numbers)
+            _handle(arrived)
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import signal
 import threading
@@ -214,6 +215,49 @@ def test_an_error_and_a_signal() -> None:
         signal.raise_signal(signal.SIGINT)
         raise ArithmeticError
     assert isinstance(raised.value.__context__, ArithmeticError)
+
+
+def test_an_event_loop_hears_of_a_signal_once() -> None:
+    """Its wakeup descriptor has received the signal when it arrived."""
+    heard: list[int] = []
+
+    async def train() -> None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, heard.append, 1)
+        with signals.deferred():
+            signal.raise_signal(signal.SIGUSR1)
+        await asyncio.sleep(0.05)
+
+    asyncio.run(train())
+    assert heard == [1]
+
+
+def test_a_handler_receives_the_frame_that_was_interrupted() -> None:
+    frames: list[Any] = []
+    before = signal.signal(signal.SIGUSR1, lambda number, frame: frames.append(frame))
+    try:
+        with signals.deferred():
+            signal.raise_signal(signal.SIGUSR1)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert [frame.f_code.co_name for frame in frames] == ["test_a_handler_receives_the_frame_that_was_interrupted"]
+
+
+def test_a_handler_may_put_the_default_back() -> None:
+    """The second signal is then the default's, here to be ignored."""
+    seen: list[int] = []
+
+    def handler(number: int, frame: Any) -> None:
+        seen.append(number)
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        with signals.deferred():
+            signal.raise_signal(signal.SIGUSR1)
+            signal.raise_signal(signal.SIGUSR1)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert seen == [signal.SIGUSR1]
 
 
 def test_signals_that_arrive_while_handlers_are_exchanged(monkeypatch: pytest.MonkeyPatch, calls: list[int]) -> None:

@@ -135,7 +135,7 @@ NOT_STREAMED: dict[str, list[tuple[Callable[[], Any], str]]] = {
     "LayerNormalization": [(lambda: layers.LayerNormalization(axis=[1, 2]), "of which 1 is time")],
     "MaxPooling1D": [(lambda: layers.MaxPooling1D(2), "it takes several steps together")],
     "Normalization": [(lambda: layers.Normalization(axis=(1, 2)), "by its own moments")],
-    "PReLU": [(layers.PReLU, r"slopes of its own for each step: give shared_axes=\[1\]")],
+    "PReLU": [(layers.PReLU, r"its own slopes for each step: pass shared_axes=\[1\]")],
     "Permute": [(lambda: layers.Permute((2, 1)), "it changes the axis of time")],
     "RMSNormalization": [(lambda: layers.RMSNormalization(axis=1), "of which 1 is time")],
     "RNN": [(lambda: layers.RNN(layers.GRUCell(3), go_backwards=True), "it goes backwards")],

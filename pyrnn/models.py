@@ -149,6 +149,11 @@ class Sequential(OlderNames):
             declared = InputLayer(batch_shape=layer.declared_shape)
             shape = declared.batch_shape
         if shape is not None:
+            if type(self).build is not Sequential.build and not self._deferred:
+                raise TypeError(
+                    f"{type(self).__name__} defines build(), which is called where no layer and no Input declares the "
+                    f"input shape, got {shape}: leave the shape out or add the layers in __init__()"
+                )
             self._build_layer(layer, shape)
         if declared is not None:
             self._input, self._shape = declared, shape
@@ -202,7 +207,7 @@ class Sequential(OlderNames):
                 )
             return
         if not self._layers:
-            raise ValueError(f"model {self.name!r} has no layers yet: add some before building it")
+            raise ValueError(f"model {self.name!r} has no layers yet: add some first")
         if input_shape is None:
             raise ValueError(f"model {self.name!r} does not know its input shape: pass input_shape to build()")
         shape = standard_shape("input_shape", input_shape)
@@ -441,8 +446,6 @@ class Sequential(OlderNames):
     @checked()
     def __call__(self, x: Any, training: bool = False) -> Array:
         """Output for an array."""
-        if not self._layers:
-            raise ValueError(f"model {self.name!r} has no layers yet: add some before calling it")
         return self._output(x, training=bool(training))
 
     # Configs and files.

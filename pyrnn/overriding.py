@@ -19,7 +19,6 @@ MODEL = {
     "symbolic_call": _PASS,
     "compute_output_spec": "override compute_output_shape(input_shape)",
     "compute_mask": "forward_pass() returns the outputs and their mask",
-    "build": "layers are built as soon as the input shape is known; override build() in a layer",
     "build_from_config": "a loaded model is built from its config",
     "layers": "add() and pop() change the layers",
     **dict.fromkeys(("variables", "trainable_variables", "non_trainable_variables"), "weights are those of the layers"),

@@ -118,8 +118,8 @@ def test_a_stack_grows_and_shrinks() -> None:
         (lambda: model.build(), "does not know its input shape"),
         (lambda: model.input_shape, "is not built yet"),
         (lambda: model.count_params(), "has no weights yet"),
-        (lambda: pyrnn.Sequential([])(np.ones((2, 3))), "has no layers yet: add some before calling it"),
-        (lambda: pyrnn.Sequential([]).build((None, 3)), "has no layers yet: add some before building it"),
+        (lambda: pyrnn.Sequential([])(np.ones((2, 3))), "has no layers yet: add some first"),
+        (lambda: pyrnn.Sequential([]).build((None, 3)), "has no layers yet: add some first"),
     ):
         with pytest.raises((ValueError, AttributeError), match=words):
             call()

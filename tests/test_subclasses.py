@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import pyrnn
-from pyrnn import callbacks, constraints, initializers, losses, metrics, optimizers, overriding, regularizers
+from pyrnn import callbacks, constraints, initializers, layers, losses, metrics, optimizers, overriding, regularizers
 from pyrnn.layers import Dense
 from pyrnn.utils import PyDataset
 
@@ -261,3 +261,36 @@ def made(base: type, **methods: Any) -> Any:
 def test_what_a_hook_returns_is_never_broadcast(options: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         fitted(Dense(1, name="mine", **options))
+
+
+class Grown(pyrnn.Sequential):
+    """A model that adds its layers when it learns the input shape."""
+
+    def build(self, input_shape: Any = None) -> None:
+        if not self.layers:
+            self.add(layers.GRU(3))
+            self.add(layers.Dense(input_shape[-1]))
+        super().build(input_shape)
+
+
+def test_a_model_may_override_build() -> None:
+    x = np.ones((4, 5, 2), "float32")
+    assert Grown()(x).shape == (4, 2)
+    model = Grown()
+    model.compile("sgd", "mse")
+    model.fit(x, x[:, 0], verbose=0)
+    assert [layer.name.split("_")[0] for layer in model.layers] == ["gru", "dense"] and model.built
+    model.add(layers.Dense(1))
+    assert model.predict(x, verbose=0).shape == (4, 1)
+    for stack in ([layers.Input((5, 2)), layers.GRU(3)], [layers.GRU(3, input_shape=(5, 2))]):
+        with pytest.raises(TypeError, match=r"Grown defines build\(\), which is called where no layer"):
+            Grown(stack)
+
+
+@pytest.mark.parametrize("argument", ["initializer", "regularizer", "constraint"])
+@pytest.mark.parametrize("value", [lambda: None, "no such thing", 3.5], ids=["function", "name", "number"])
+def test_add_weight_checks_what_it_is_given(argument: str, value: Any) -> None:
+    layer = layers.Layer()
+    with pytest.raises((TypeError, ValueError), match=argument):
+        layer.add_weight((3,), "scale", **{argument: value})
+    assert not layer.weights

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn import constraints, initializers, overriding, registry, regularizers
-from pyrnn.arguments import checked, flag
+from pyrnn.arguments import RULES, checked, flag
 from pyrnn.data.batches import as_array, as_float
 from pyrnn.explaining import LayerNames
 from pyrnn.layers import attributes, composite, custom
@@ -179,7 +179,11 @@ class Layer(LayerNames):
 
     # Weights.
 
-    @checked()
+    @checked(
+        initializer=RULES["kernel_initializer"],
+        regularizer=RULES["kernel_regularizer"],
+        constraint=RULES["kernel_constraint"],
+    )
     def add_weight(
         self,
         shape: Sequence[int] | None = None,

@@ -13,13 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn import losses, metrics, optimizers, overriding, registry
+from pyrnn import losses, metrics, optimizers, overriding, registry, states
 from pyrnn.data import Batch
 from pyrnn.losses.base import read_only
 from pyrnn.metrics.base import masked_weights
 from pyrnn.validation import shown
 
 Array = NDArray[Any]
+# Values of a batch on which a saved metric is tried.
+_LARGEST_TRIAL = 1 << 22
 
 
 class Entry:
@@ -170,6 +172,30 @@ class Compiled:
         states = [metric.get_state() for metric in self.metrics]
         return {"shapes": self.shapes, "loss": self.mean_loss.get_state(), "metrics": states}
 
+    def check_state(self, state: Any) -> None:
+        """Check what `set_state` is to be passed, on copies of the metrics.
+
+        Raises:
+            ValueError: if it does not fit them, or they could not go on from it; nothing has changed.
+        """
+        shape = states.list_of(states.count())
+        rules = {"shapes": states.optional(states.tuple_of(shape, shape)), "loss": states.anything}
+        states.record({**rules, "metrics": states.list_of(states.anything)})("running metrics", state)
+        shapes = state["shapes"]
+        trials: list[metrics.Metric] = [copy.deepcopy(self.mean_loss)]
+        for entry in self.entries:
+            if entry.metric is not None:
+                trials.append(copy.deepcopy(entry.metric))
+            elif shapes is not None:
+                trials.append(metrics.resolve(entry.given, tuple(shapes[0]), tuple(shapes[1])))
+        if len(trials) != 1 + len(state["metrics"]):
+            raise ValueError(f"the model has {len(trials) - 1} metrics, it holds the state of {len(state['metrics'])}")
+        for trial, saved in zip(trials, [state["loss"], *state["metrics"]], strict=True):
+            try:
+                _try_state(trial, copy.deepcopy(saved), shapes)
+            except Exception as error:  # whatever a metric's own code says of it
+                raise ValueError(f"metric {trial.name!r} cannot go on from {shown(saved)}: {error}") from None
+
     def set_state(self, state: dict[str, Any]) -> None:
         """Continue from what `get_state` returned."""
         if state["shapes"] is not None:
@@ -261,6 +287,24 @@ def _metrics_for_output(argument: str, value: Any, output: str | None) -> list[A
         raise TypeError(f"{argument} must be a list such as {shown(example)}, got {shown(value)}")
     nested = (each if isinstance(each, list | tuple) else [each] for each in value)
     return list(itertools.chain.from_iterable(nested))
+
+
+def _try_state(metric: metrics.Metric, state: Any, shapes: list[list[int]] | None) -> None:
+    """Let a metric go on from a state, and one of ours also over a batch of ones if it takes such."""
+    fresh = copy.deepcopy(metric)
+    metric.set_state(state)
+    if not overriding.is_builtin(type(metric)):  # which is not called but in training
+        return
+    metric.result()
+    if shapes is None or isinstance(metric, metrics.Mean) or max(map(math.prod, shapes)) > _LARGEST_TRIAL:
+        return
+    ones = [np.ones(shape, np.float32) for shape in shapes]
+    try:
+        fresh.update_state(*ones)
+    except (TypeError, ValueError, IndexError):
+        return
+    metric.update_state(*ones)
+    metric.result()
 
 
 def _loss_weight(value: Any) -> float:

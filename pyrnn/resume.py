@@ -9,14 +9,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pyrnn import seeds
 from pyrnn.compiled import Compiled
 from pyrnn.data import Batches
 from pyrnn.data.class_weight import ClassWeight
 from pyrnn.layers import Layer
+from pyrnn.overriding import is_builtin
+from pyrnn.states import Rule, anything, array, count, flag, list_of, mapping_of, optional, record, text, tuple_of
+from pyrnn.validation import shown
 
 if TYPE_CHECKING:
-    from pyrnn.callbacks import CallbackList
+    from pyrnn.callbacks import Callback, CallbackList
 
 State = dict[str, Any]
 
@@ -55,16 +60,42 @@ class Run:
             ],
         }
 
-    def check(self, state: State) -> None:
-        """Refuse the state of a training over other data.
+    def check(self, state: Any) -> None:
+        """Check all that `set_position` and `set_rest` are to be passed.
 
         Raises:
-            ValueError: if they are of another kind or number of batches.
+            ValueError: if a part of it is wrong, or it is of a training over other data; nothing has changed.
         """
-        own = [_description(each) for each in self._data()]
-        kept = [{name: each[name] for name in ("kind", "steps", "shuffled")} for each in state["data"]]
-        if own != kept:
-            raise ValueError(f"the backup was made over other data: {kept}, fit has {own} (training, validation)")
+        record({
+            "epoch": count(), "batch": count(), "logs": mapping_of(anything), "stop_training": flag,
+            "data": list_of(mapping_of(anything)), "compiled": anything,
+            "callbacks": list_of(record({"class": text, "state": mapping_of(anything)})),
+        })("run", state)  # fmt: skip
+        self._check_data(state["data"], state["epoch"] + 1)
+        if self.batches.steps is not None and state["batch"] > self.batches.steps:
+            raise ValueError(f"batch must be at most {self.batches.steps}, got {state['batch']}")
+        self.compiled.check_state(state["compiled"])
+        for callback, saved in self._callbacks(state):
+            callback.check_state(saved)
+
+    def _check_data(self, saved: list[State], epochs: int) -> None:
+        """Raise a ValueError where the data differ from those of the interrupted training, or a position is wrong."""
+        names = ("training data", "validation data")
+        if len(saved) != len(self._data()):
+            had, has = ("without", "has some") if len(saved) < len(self._data()) else ("with", "has none")
+            raise ValueError(f"it was made {had} validation data, fit {has}")
+        for name, batches, each in zip(names, self._data(), saved, strict=False):
+            described = batches.describe()
+            changes = [
+                f"{_WORDS.get(key, key + ' ')}{_shown(each[key])}, now {_shown(value)}"
+                for key, value in described.items()
+                if each.get(key, value) != value  # older versions did not write all of them
+            ]
+            if changes:
+                of_kind = each.get("kind") != described["kind"]  # the rest follows from it
+                raise ValueError(f"it was made with other {name} ({'; '.join(changes[:1] if of_kind else changes)})")
+            record({**dict.fromkeys(described, anything), "position": record(batches.state_rules(epochs))},
+                   optional_names=list(described))(name, each)  # fmt: skip
 
     def set_position(self, state: State) -> None:
         """Go to epoch and batch, and walk the data to there; once only, for generators cannot walk back.
@@ -78,15 +109,20 @@ class Run:
         self.stopped = state["stop_training"]
 
     def set_rest(self, state: State) -> None:
-        """Running metrics and callbacks, which are found by class and order; those that were not kept start anew."""
+        """Running metrics and callbacks."""
         self.compiled.set_state(state["compiled"])
-        kept = list(state["callbacks"])
+        for callback, saved in self._callbacks(state):
+            callback.set_state(saved)
+
+    def _callbacks(self, state: State) -> list[tuple[Callback, State]]:
+        """The callbacks with their states, by class and order; those that were not saved start anew."""
+        saved, pairs = list(state["callbacks"]), []
         for callback in self.hooks.callbacks:
-            for each in kept:
-                if each["class"] == type(callback).__name__:
-                    callback.set_state(each["state"])
-                    kept.remove(each)
-                    break
+            match = next((each for each in saved if each["class"] == type(callback).__name__), None)
+            if match is not None:
+                saved.remove(match)
+                pairs.append((callback, match["state"]))
+        return pairs
 
     def _data(self) -> list[Batches]:
         return [self.batches] if self.validation is None else [self.batches, self.validation]
@@ -105,17 +141,33 @@ def random_state(model: Any) -> State:
     return {"streams": seeds.streams(), "layers": layers}
 
 
-def set_random_state(model: Any, state: State) -> None:
-    """Let every random stream and stateful layer go on from what `random_state` gave.
+def check_random_state(model: Any, state: Any) -> None:
+    """Check what `set_random_state` is to be passed.
 
     Raises:
-        ValueError: if it was of a model with other layers.
+        ValueError: if it is of a model with other layers, or a part of it is wrong; nothing has changed.
     """
+    record({"streams": seeds.streams_rule(), "layers": list_of(mapping_of(anything))})("random state", state)
     layers = list(all_layers(model))
-    own, kept = [type(layer).__name__ for layer in layers], [each["class"] for each in state["layers"]]
-    if own != kept:
-        raise ValueError(f"the random streams kept are those of layers {kept}, the model has {own}")
+    classes, saved = [type(layer).__name__ for layer in layers], [each.get("class") for each in state["layers"]]
+    if classes != saved:
+        raise ValueError(f"it holds the random streams of layers {shown(saved)}, the model has {shown(classes)}")
     for layer, each in zip(layers, state["layers"], strict=True):
+        rules = {"class": text, "streams": seeds.own_streams_rule(layer), "states": optional(_states_rule(layer))}
+        record(rules)(f"random state of layer {layer.name!r}", each)
+
+
+def _states_rule(layer: Layer) -> Rule:
+    """The states of a stateful layer: arrays of the shapes and dtypes that it has now."""
+    states = vars(layer).get("states")
+    if states is None:
+        return list_of(anything, 0) if is_builtin(type(layer)) else list_of(anything)
+    return tuple_of(*(array(np.shape(each), dtype=np.asarray(each).dtype) for each in states))
+
+
+def set_random_state(model: Any, state: State) -> None:
+    """Continue every random stream and stateful layer from what `random_state` returned; check it first."""
+    for layer, each in zip(all_layers(model), state["layers"], strict=True):
         seeds.set_own_streams(layer, each["streams"])
         if each["states"] is not None:
             layer.states = tuple(each["states"])  # type: ignore[attr-defined]  # a layer that had states has them
@@ -137,10 +189,19 @@ def all_layers(model: Any) -> Iterator[Layer]:
             pending += [each for each in held if isinstance(each, Layer)]
 
 
-def _description(batches: Batches) -> State:
-    shuffled = getattr(batches, "_random", None) is not None
-    return {"kind": type(batches).__name__, "steps": batches.steps, "shuffled": shuffled}
+# What `Batches.describe` says, in the words of `fit`.
+_WORDS = {"kind": "", "steps": "batches an epoch: ", "shuffled": "shuffle=", "batch_size": "batch_size=", "shapes": ""}
+_KINDS = {
+    "ArrayBatches": "arrays", "RepeatedBatches": "arrays with steps_per_epoch", "IteratorBatches": "a generator",
+    "StoredBatches": "a generator that ends", "LoaderBatches": "a loader", "PyDatasetBatches": "a PyDataset",
+}  # fmt: skip
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {tuple(shape)}" for name, shape in value.items() if isinstance(shape, list))
+    return _KINDS.get(value, shown(value)) if isinstance(value, str) else shown(value)
 
 
 def _data_state(batches: Batches) -> State:
-    return {**_description(batches), "position": batches.get_state()}
+    return {**batches.describe(), "position": batches.get_state()}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import random
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from pyrnn.arguments import checked
+from pyrnn.states import Rule, anything, array, mapping_of, number, optional, record, require, tuple_of
 from pyrnn.validation import shown
 
 _root = np.random.default_rng()
@@ -64,6 +67,87 @@ def set_streams(state: dict[str, Any]) -> None:
     np.random.set_state(state["numpy"])
     random.setstate((version, tuple(np.asarray(numbers).tolist()), gauss))
     _root = root
+
+
+def streams_rule() -> Rule:
+    """What `set_streams` may be passed."""
+    kind = type(vars(np.random)["get_bit_generator"]())  # of which NumPy's stubs know nothing
+    global_stream = np.random.RandomState(kind(0))
+    return record({
+        "pyrnn": stream_rule(_root.bit_generator),
+        "numpy": _stream_rule(global_stream, lambda: global_stream.get_state(legacy=False), global_stream.set_state),
+        "python": _python_rule,
+    })  # fmt: skip
+
+
+def own_streams_rule(owner: Any) -> Rule:
+    """What `set_own_streams` may be passed for this object."""
+    generators = {name: _bits(value) for name, value in _attributes(owner)}
+    return record({name: stream_rule(bits) for name, bits in generators.items() if bits is not None})
+
+
+# What NumPy's generators do not check. The first two are places in a buffer: others lead into foreign memory.
+_RANGES = {"pos": (0, 624), "buffer_pos": (0, 4), "has_uint32": (0, 1), "has_gauss": (0, 1)}
+
+
+def stream_rule(bits: Any) -> Rule:
+    """The state of a generator of the same kind as `bits`, which is not changed."""
+    trial = _fresh(bits)
+    return _stream_rule(trial, lambda: trial.state, lambda state: setattr(trial, "state", state))
+
+
+def _fresh(bits: Any) -> Any:
+    return type(bits)(0)
+
+
+def _stream_rule(trial: Any, get: Callable[[], Any], assign: Callable[[Any], None]) -> Rule:
+    """A state that `trial` takes and says of itself then."""
+
+    def rule(where: str, value: Any) -> None:
+        words = f"be the state of a {type(trial).__name__}"
+        mapping_of(anything)(where, value)
+        inner = value.get("state")
+        for part in (value, inner if isinstance(inner, dict) else {}):
+            for name, (least, most) in _RANGES.items():
+                if name in part:
+                    require(
+                        type(part[name]) is int and least <= part[name] <= most, f"{where}[{name!r}]", words, part[name]
+                    )
+        gauss = value.get("gauss", 0.0)
+        require(type(gauss) in (int, float) and math.isfinite(gauss), f"{where}['gauss']", words, gauss)
+        try:
+            assign(value)
+            taken = _alike(get(), value)
+        except (TypeError, ValueError, KeyError, IndexError, OverflowError, AttributeError):
+            taken = False
+        require(taken, where, words, value)
+
+    return rule
+
+
+def _python_rule(where: str, value: Any) -> None:
+    """The state of Python's `random`."""
+    words = "be the state of random.Random"
+    tuple_of(anything, array(kinds="u"), optional(number))(where, value)
+    version, numbers, gauss = value
+    require(gauss is None or math.isfinite(gauss), f"{where}[2]", words, gauss)
+    state: Any = (version, tuple(numbers.tolist()), gauss)
+    trial = random.Random(0)
+    try:
+        trial.setstate(state)
+    except (TypeError, ValueError, OverflowError):
+        state = None
+    require(trial.getstate() == state, where, words, value)
+
+
+def _alike(one: Any, other: Any) -> bool:
+    if isinstance(one, dict):
+        return (
+            isinstance(other, dict) and one.keys() == other.keys() and all(_alike(one[key], other[key]) for key in one)
+        )
+    if isinstance(one, np.ndarray):
+        return isinstance(other, np.ndarray) and one.dtype == other.dtype and np.array_equal(one, other)
+    return type(one) is type(other) and bool(one == other)
 
 
 def own_streams(owner: Any) -> dict[str, Any]:

@@ -354,6 +354,8 @@ class Trainer(ModelNames):
         return hooks.history
 
     def _train(self, run: Run, epochs: int, validation_freq: int | Iterable[int]) -> None:
+        for callback in run.hooks.callbacks:
+            callback._before_training()
         run.hooks("on_train_begin", {})  # a BackupAndRestore sets `run` to where an interrupted training was
         over = run.stopped and not run.batch
         for epoch in range(run.epoch, run.epoch if over else epochs):

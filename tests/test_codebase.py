@@ -36,6 +36,7 @@ FLOORS = [
         "registry",
         "seeds",
         "signals",
+        "states",
         "validation",
     },
     {"_core", "reference"},

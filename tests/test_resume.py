@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import io
+import json
 import os
 import random
 import subprocess
@@ -19,6 +21,7 @@ from resume_cases import (
     CASES,
     EPOCHS,
     NONE,
+    ROWS,
     STEPS,
     Case,
     Interrupt,
@@ -34,7 +37,7 @@ from resume_cases import (
 )
 
 import pyrnn
-from pyrnn import layers, seeds, utils
+from pyrnn import callbacks, layers, seeds, utils
 from pyrnn.callbacks import BackupAndRestore, Callback
 
 
@@ -99,19 +102,163 @@ def broken_off(folder: Path, case: str = "data-arrays", **options: Any) -> Path:
 @pytest.mark.parametrize(
     "case, words",
     [
-        ("data-generator", "made over other data: .*ArrayBatches.* fit has .*IteratorBatches"),
-        ("data-arrays-last-batch-smaller", "made over other data: .*'steps': 5.* fit has .*'steps': 4"),
-        ("data-arrays-in-order", "made over other data: .*'shuffled': True.* fit has .*'shuffled': False"),
-        ("data-validation", "made over other data"),
+        ("data-generator", r"made with other training data \(arrays, now a generator\)"),
+        (
+            "data-arrays-last-batch-smaller",
+            r"made with other training data \(batches an epoch: 5, now 4; batch_size=4, now 6\)",
+        ),
+        ("data-arrays-in-order", r"made with other training data \(shuffle=True, now False\)"),
+        ("data-validation", "made without validation data, fit has some"),
         ("model-layers", "is not a weights file|weights|shape"),
     ],
 )
 def test_a_backup_of_something_else(case: str, words: str, tmp_path: Path) -> None:
     path = broken_off(tmp_path)
     before = path.read_bytes()
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(ValueError, match=words) as caught:
         train(CASES[case], tmp_path, [BackupAndRestore(tmp_path / "b")])
+    assert str(path) in str(caught.value)
+    assert str(caught.value).endswith(f"; to start over, delete the folder '{tmp_path / 'b'}'")
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"x": X[:19], "y": Y[:19]}, r"training data \(samples 20, now 19\)"),  # of as many batches
+        ({"sample_weight": np.ones(ROWS)}, r"now x \(5, 3\), y \(1,\), sample_weight \(\)\)"),
+        ({"steps_per_epoch": 2}, r"training data \(arrays, now arrays with steps_per_epoch\)"),
+        ({"batch_size": ROWS}, r"training data \(batches an epoch: 5, now 1; batch_size=4, now 20\)"),
+    ],
+)
+def test_other_data_are_named(change: dict[str, Any], words: str, tmp_path: Path) -> None:
+    broken_off(tmp_path)
+    case: Case = (model, lambda: {**ARRAYS(), **change}, NONE)
+    with pytest.raises(ValueError, match=words):
+        train(case, tmp_path, [BackupAndRestore(tmp_path / "b")])
+
+
+def test_validation_data_that_are_gone_are_named(tmp_path: Path) -> None:
+    broken_off(tmp_path, "data-validation")
+    with pytest.raises(ValueError, match="made with validation data, fit has none"):
+        train(CASES["data-arrays"], tmp_path, [BackupAndRestore(tmp_path / "b")])
+
+
+@pytest.mark.parametrize(
+    ("save_freq", "verbose", "words"),
+    [(2, 1, "Resumed at epoch 2, batch 1, from '{}'\n"), ("epoch", 2, "Resumed at epoch 2, from '{}'\n"), (2, 0, "")],
+)
+def test_one_line_says_where_training_resumes(
+    save_freq: Any, verbose: int, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(*stop: Callback) -> str:
+        backup = BackupAndRestore(tmp_path / "b", save_freq=save_freq)
+        model().fit(**ARRAYS(), epochs=3, verbose=verbose, callbacks=[backup, *stop])
+        return capsys.readouterr().out
+
+    with pytest.raises(InterruptedError):
+        run(Interrupt(7))
+    assert "Resumed" not in capsys.readouterr().out
+    printed = run()
+    assert printed.startswith(words.format(tmp_path / "b")) and printed.count("Resumed") == bool(verbose)
+
+
+# What the checksum cannot tell: a state that was written wrong. Its place in the file's JSON -> value -> what is said.
+WRONG: dict[str, tuple[list[Any], Any, str]] = {
+    "no epoch": (["run", "epoch"], None, r"run\['epoch'\] must be an integer from 0"),
+    "half an epoch": (["run", "epoch"], 1.5, r"run\['epoch'\] must be an integer"),
+    "batches that are not there": (["run", "batch"], 6, "batch must be at most 5, got 6"),
+    "a position behind the end": (
+        ["run", "data", 0, "position", "taken"],
+        6,
+        r"\['taken'\] must be an integer from 0 to 5",
+    ),
+    "an order from nowhere": (["run", "data", 0, "position", "random"], None, r"\['random'\] must be a dict"),
+    "another stopping": (["run", "stop_training"], "no", "must be true or false"),
+    "metrics of others": (["run", "compiled", "metrics"], [], "the model has 1 metrics, it holds the state of 0"),
+    "metrics of text": (["run", "compiled", "loss", "fields", "total"], "x", "metric 'loss' cannot go on from"),
+    "weights of others": (
+        ["run", "callbacks", 1, "state", "best_weights"],
+        [],
+        r"\['best_weights'\] must be a list of",
+    ),
+    "a wait of None": (["run", "callbacks", 1, "state", "wait"], None, r"EarlyStopping\['wait'\] must be an integer"),
+    "no callbacks": (["run", "callbacks"], {}, r"run\['callbacks'\] must be a list"),
+    "foreign layers": (["random", "layers", 0, "class"], "Dense", "random streams of layers .*, the model has"),
+    "streams that are none": (["random", "layers", 0, "streams"], {}, "must have the keys"),
+    "states of none": (["random", "layers", 1, "states"], [1], "must be a list of 0 entries"),
+    "memory of others": (
+        ["random", "streams", "numpy", "state", "pos"],
+        10**9,
+        r"\['pos'\] must be the state of a RandomState",
+    ),
+    "a negative place": (["random", "streams", "numpy", "state", "pos"], -5, "must be the state of a RandomState"),
+    "a draw of NaN": (["random", "streams", "numpy", "gauss"], float("nan"), r"\['gauss'\] must be the state"),
+    "another generator": (["random", "streams", "pyrnn", "bit_generator"], "MT19937", "must be the state of a PCG64"),
+    "no Python": (["random", "streams", "python"], [3], r"\['python'\] must be a list of 3 entries"),
+    "text for numbers": (["random", "streams", "python", 1], "x", "must be an array"),
+    "arrays that are not there": (["random", "streams", "python", 1], {"array": 999}, "names array 999 of"),
+    "nothing": (["run"], None, "run must be a dict"),
+    "more": (["more"], 1, "its state must have the keys random, run, got more, random, run"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_backup_that_was_written_wrong(case: str, tmp_path: Path) -> None:
+    import h5py
+
+    from pyrnn.saving.state import sealed
+
+    path = broken_off(tmp_path, "callback-early-stopping")
+    places, value, words = WRONG[case]
+    buffer = io.BytesIO(path.read_bytes())
+    with h5py.File(buffer, "r+") as file:
+        state = node = json.loads(file["pyrnn/text"][()].tobytes())
+        for place in places[:-1]:
+            node = node[place]
+        node[places[-1]] = value
+        del file["pyrnn/text"]
+        file["pyrnn/text"] = np.frombuffer(json.dumps(state).encode(), np.uint8)
+    path.write_bytes(sealed(buffer.getvalue()))
+    (tmp_path / "log.csv").write_text("epochs of before")
+    made = model()
+    before, draws = made.get_weights(), repr(seeds.streams()["numpy"])
+    with pytest.raises(ValueError, match=words) as caught:
+        stopping = callbacks.EarlyStopping("loss", mode="max", patience=2, restore_best_weights=True, min_delta=1e9)
+        log = callbacks.CSVLogger(tmp_path / "log.csv")
+        made.fit(X, Y, batch_size=BATCH, verbose=0, callbacks=[log, stopping, BackupAndRestore(tmp_path / "b")])
+    assert str(path) in str(caught.value) and "to start over, delete the folder" in str(caught.value)
+    assert_same_bits(made.get_weights(), before)
+    assert len(made.optimizer.variables()) == 2 and not made.optimizer.built
+    assert (tmp_path / "log.csv").read_text() == "epochs of before"
+    assert repr(seeds.streams()["numpy"]) == draws
+
+
+class Unforeseen(Callback):
+    """Cannot take what it gave."""
+
+    def get_state(self) -> dict[str, Any]:
+        return {"a": 1}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        raise RuntimeError("unforeseen")
+
+
+def test_all_is_as_it_was_when_a_custom_callback_fails(tmp_path: Path) -> None:
+    with pytest.raises(InterruptedError):
+        train(
+            CASES["data-arrays"], tmp_path, [Unforeseen(), BackupAndRestore(tmp_path / "b", save_freq=2), Interrupt(7)]
+        )
+    made = model()
+    before = made.get_weights()
+    np.random.seed(3)
+    expected = np.random.RandomState(3).random()
+    with pytest.raises(
+        ValueError, match=r"latest.weights.h5' does not fit this training: RuntimeError\('unforeseen'\)"
+    ):
+        made.fit(**ARRAYS(), verbose=0, callbacks=[Unforeseen(), BackupAndRestore(tmp_path / "b")])
+    assert_same_bits(made.get_weights(), before)
+    assert not made.optimizer.built and made.optimizer.iterations == 0 and np.random.random() == expected
 
 
 def test_a_generator_that_ends_too_early(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from pyrnn import signals
 from pyrnn.arguments import checked
 from pyrnn.callbacks.base import Callback, Logs
+from pyrnn.states import Rule, flag
 
 
 class SwapEMAWeights(Callback):
@@ -27,6 +28,9 @@ class SwapEMAWeights(Callback):
         super().__init__()
         self.swap_on_epoch = swap_on_epoch
         self._swapped = False
+
+    def state_rules(self) -> dict[str, Rule]:
+        return {"_swapped": flag}
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         if self.swap_on_epoch:

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyrnn import resume
 from pyrnn.arguments import checked
 from pyrnn.callbacks.base import Callback, Logs
 from pyrnn.callbacks.checkpoint import save_frequency
+from pyrnn.states import Rule, anything, count, record
 from pyrnn.validation import not_built, shown
 
 WEIGHTS, METADATA = "latest.weights.h5", "training_metadata.json"
 PREVIOUS = ".bkp"
+
+
+class _Backup(NamedTuple):
+    """A backup that was read and checked; `state` is None and `epoch` counts in one that Keras made."""
+
+    content: bytes
+    source: str
+    state: dict[str, Any] | None
+    epoch: int
 
 
 class BackupAndRestore(Callback):
@@ -39,6 +50,7 @@ class BackupAndRestore(Callback):
     """
 
     remembers = ("_batches",)
+
     comes_last = True
 
     @checked()
@@ -57,23 +69,42 @@ class BackupAndRestore(Callback):
         self.double_checkpoint, self.delete_checkpoint = double_checkpoint, delete_checkpoint
         self._weights, self._metadata = (os.path.join(self.backup_dir, name) for name in (WEIGHTS, METADATA))
         self._batches = 0
-        self._within_epoch: tuple[bytes, str] | None = None  # a backup to be restored once more
+        self._backup: _Backup | None = None  # to be restored when training begins
+        self._within_epoch: _Backup | None = None  # to be restored once more
 
-    def on_train_begin(self, logs: Logs | None = None) -> None:
-        self._batches, self._within_epoch = 0, None
+    def state_rules(self) -> dict[str, Rule]:
+        return {"_batches": count()}
+
+    def _before_training(self) -> None:
+        """Read and check the backup: a log that another callback begins anew must not be lost to a damaged one."""
+        self._backup, self._batches, self._within_epoch = None, 0, None
         if not self.model.built:
             raise ValueError(not_built("BackupAndRestore can use it"))
         if self.model._run is None:
             raise ValueError(
                 "BackupAndRestore works in fit; in a loop of your own use model.save(path, include_rng=True)"
             )
-        self._remove(lambda name: name.startswith((f".{WEIGHTS}", f".{METADATA}")))  # what a kill left half written
         try:
-            self._restore("")
+            self._backup = self._checked("")
         except (OSError, ValueError):
             if not os.path.exists(self._weights + PREVIOUS):
                 raise
-            self._restore(PREVIOUS)
+            self._backup = self._checked(PREVIOUS)
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        if self._backup is None:
+            self._before_training()
+        self._remove(lambda name: name.startswith((f".{WEIGHTS}", f".{METADATA}")))  # what a kill left half written
+        backup, self._backup = self._backup, None
+        if backup is None:
+            return
+        run = self.model._run
+        self._restore(backup)
+        if run.batch:
+            self._within_epoch = backup
+        if self.params.get("verbose"):
+            batch = f", batch {run.batch}" if run.batch else ""
+            print(f"Resumed at epoch {run.epoch + 1}{batch}, from {self.backup_dir!r}")
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """The epoch's beginning was lived through twice now; what it changed is undone."""
@@ -81,11 +112,11 @@ class BackupAndRestore(Callback):
         from pyrnn.saving.weights_file import read_weights
 
         if self._within_epoch is not None:
-            (content, source), self._within_epoch = self._within_epoch, None
+            (content, source, _, _), self._within_epoch = self._within_epoch, None
             read_weights(self.model, content, source, with_optimizer=True)
-            kept = read_state(content, source)  # read anew, for training writes to the arrays
-            assert kept is not None
-            self._set_rest(kept)
+            state = read_state(content, source)  # read anew, for training writes to the arrays
+            assert state is not None
+            self._set_rest(state)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if self.save_freq == "epoch":
@@ -110,30 +141,72 @@ class BackupAndRestore(Callback):
             for name in filter(wanted, os.listdir(self.backup_dir)):
                 os.unlink(os.path.join(self.backup_dir, name))
 
-    def _restore(self, suffix: str) -> None:
+    def _checked(self, suffix: str) -> _Backup | None:
+        """The backup, if there is one, which fits this training in every part; nothing has changed.
+
+        Raises:
+            OSError: if it cannot be read.
+            ValueError: if it is damaged, or of another model or other data.
+        """
+        from pyrnn.saving.hdf5 import restored
         from pyrnn.saving.state import read_state
-        from pyrnn.saving.weights_file import read_weights
+        from pyrnn.saving.weights_file import matched_weights
 
         path = self._weights + suffix
+        source = repr(path)
         if not os.path.exists(path):
             if os.path.exists(self._weights + PREVIOUS) and not suffix:
                 raise FileNotFoundError(f"{path!r} is missing, the backup before it is there: {path + PREVIOUS!r}")
-            return
+            return None
         with open(path, "rb") as file:
             content = file.read()
-        run = self.model._run
-        kept = read_state(content, repr(path))
-        if kept is None:
-            epoch = self._epoch_of_keras(self._metadata + suffix)
-            read_weights(self.model, content, repr(path), with_optimizer=True)
-            run.epoch = epoch or run.epoch
-            return
-        run.check(kept["run"])
-        read_weights(self.model, content, repr(path), with_optimizer=True)
-        run.set_position(kept["run"])
-        self._set_rest(kept)
-        if run.batch:
-            self._within_epoch = content, repr(path)
+        try:
+            state = read_state(content, source)
+            epoch = self._epoch_of_keras(self._metadata + suffix) if state is None else 0
+            with restored(self.model.optimizer):
+                if state is not None:
+                    record({"run": anything, "random": anything})("its state", state)
+                    self.model._run.check(state["run"])
+                    resume.check_random_state(self.model, state["random"])
+                matched_weights(self.model, content, source, with_optimizer=True)
+        except ValueError as error:
+            raise ValueError(self._refusal(source, error)) from None
+        return _Backup(content, source, state, epoch)
+
+    def _refusal(self, source: str, error: Exception) -> str:
+        words = " ".join((str(error) if isinstance(error, ValueError) else repr(error)).split())
+        words = words if source in words else f"{source} does not fit this training: {words}"
+        return f"{words}; to start over, delete the folder {self.backup_dir!r}"
+
+    def _restore(self, backup: _Backup) -> None:
+        """Continue from a backup; if the data or a custom callback fail on it, all else is as it was.
+
+        Raises:
+            ValueError: if they do.
+        """
+        from pyrnn.saving.weights_file import read_weights
+
+        model, run = self.model, self.model._run
+        before = {"run": run.get_state(model.stop_training), "random": resume.random_state(model)}
+        weights, optimizer = model.get_weights(), model.optimizer
+        slots, fields = [value.copy() for _, value in optimizer.variables()], dict(vars(optimizer))
+        try:
+            read_weights(model, backup.content, backup.source, with_optimizer=True)
+            if backup.state is None:
+                run.epoch = backup.epoch or run.epoch
+                return
+            run.set_position(backup.state["run"])
+            self._set_rest(backup.state)
+        except Exception as error:
+            model.set_weights(weights)
+            vars(optimizer).clear()
+            vars(optimizer).update(fields)  # those of one that was not built, too
+            optimizer.set_variables(slots)
+            with contextlib.suppress(Exception):  # of the user's code that failed before
+                run.set_position(before["run"])
+                self._set_rest(before)
+            resume.set_random_state(model, before["random"])
+            raise ValueError(self._refusal(backup.source, error)) from error
 
     def _set_rest(self, kept: dict[str, Any]) -> None:
         """What the walk through the data may have changed too: streams come last."""
@@ -145,11 +218,14 @@ class BackupAndRestore(Callback):
     def _epoch_of_keras(metadata: str) -> int:
         if not os.path.exists(metadata):
             return 0
-        with open(metadata, encoding="utf-8") as text:
-            described = json.load(text)
-        epoch = described.get("epoch") if isinstance(described, dict) else None
-        if not isinstance(epoch, int) or epoch < 0:
-            raise ValueError(f"{metadata!r} is damaged: it must hold the number of epochs done, got {shown(described)}")
+        with open(metadata, "rb") as file:
+            content = file.read()
+        try:
+            epoch: int = json.loads(content)["epoch"]
+            count()("epoch", epoch)
+        except (ValueError, TypeError, KeyError, RecursionError):
+            words = f"it must hold the number of epochs done, got {shown(content)}"
+            raise ValueError(f"{metadata!r} is damaged: {words}") from None
         return epoch
 
     def _save(self) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 from pyrnn.arguments import checked
 from pyrnn.explaining import CallbackNames
+from pyrnn.overriding import is_builtin
+from pyrnn.states import Rule, anything, count, list_of, mapping_of, record
 from pyrnn.validation import unexpected_arguments
 
 Logs = dict[str, Any]
@@ -44,14 +46,30 @@ class Callback(CallbackNames):
         """What this callback remembers; {} if it need not be kept."""
         return {name: getattr(self, name) for name in self.remembers}
 
+    def state_rules(self) -> dict[str, Rule]:
+        """Rules for the fields that `remembers` names, which may hold anything by default; see `check_state`."""
+        return dict.fromkeys(self.remembers, anything)
+
+    def check_state(self, state: dict[str, Any]) -> None:
+        """Raise a ValueError if `set_state` cannot take this; a class with its own `get_state` checks it there."""
+        owner = next(cls for cls in type(self).__mro__ if "get_state" in vars(cls))
+        if is_builtin(owner):
+            rules = self.state_rules()
+            if owner is Callback:
+                rules = {name: rules.get(name, anything) for name in self.remembers}
+            record(rules)(f"state of {type(self).__name__}", state)
+
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from what `get_state` gave; called after `on_train_begin`."""
+        """Continue from what `get_state` returned; called after `on_train_begin`."""
         for name in self.remembers:
             setattr(self, name, state[name])
 
     def __getstate__(self) -> dict[str, Any]:
         """What a pickle or copy holds; `transient` fields are as new."""
         return {**vars(self), **copy.deepcopy(dict(self.transient))}
+
+    def _before_training(self) -> None:
+        """Raise what can be known before `on_train_begin` of any callback has changed something."""
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Before the first batch of `fit`."""
@@ -111,6 +129,9 @@ class History(Callback):
     """Keeps the logs of every epoch: `history[name]` is a list, `epoch` the epochs' numbers."""
 
     remembers = ("history", "epoch")
+
+    def state_rules(self) -> dict[str, Rule]:
+        return {"history": mapping_of(list_of(anything)), "epoch": list_of(count())}
 
     def __init__(self) -> None:
         super().__init__()

@@ -8,6 +8,7 @@ import string
 from pyrnn.arguments import checked
 from pyrnn.callbacks.base import Logs
 from pyrnn.callbacks.monitor import MonitorCallback
+from pyrnn.states import Rule, count, number, optional
 from pyrnn.validation import shown
 
 
@@ -50,6 +51,9 @@ class ModelCheckpoint(MonitorCallback):
         self.verbose, self.save_best_only, self.save_weights_only = verbose, save_best_only, save_weights_only
         self.save_freq = save_frequency(save_freq)
         self._epoch = self._batches = 0
+
+    def state_rules(self) -> dict[str, Rule]:
+        return {"best": optional(number), "_epoch": count(), "_batches": count()}
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._epoch = epoch

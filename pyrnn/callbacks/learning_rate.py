@@ -11,6 +11,7 @@ import numpy as np
 from pyrnn.arguments import checked
 from pyrnn.callbacks.base import Callback, Logs
 from pyrnn.callbacks.monitor import MonitorCallback
+from pyrnn.states import Rule, count, number, optional
 from pyrnn.validation import shown
 
 
@@ -87,6 +88,9 @@ class ReduceLROnPlateau(MonitorCallback):
         self.factor, self.patience, self.verbose = factor, patience, verbose
         self.cooldown, self.min_lr = cooldown, min_lr
         self.cooldown_counter = self.wait = 0
+
+    def state_rules(self) -> dict[str, Rule]:
+        return {"best": optional(number), "wait": count(), "cooldown_counter": count()}
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self.forget_best()

@@ -13,6 +13,7 @@ import numpy as np
 
 from pyrnn.arguments import checked
 from pyrnn.callbacks.base import Callback, Logs
+from pyrnn.states import Rule, flag, list_of, optional, text
 from pyrnn.validation import shown, warn
 
 # Seconds after which a server that does not answer counts as out of reach, so that training goes on.
@@ -71,6 +72,9 @@ class CSVLogger(Callback):
     def get_state(self) -> dict[str, Any]:
         with open(self.filename, encoding="utf-8", newline="") as file:
             return {"keys": self.keys, "append_header": self.append_header, "text": file.read()}
+
+    def state_rules(self) -> dict[str, Rule]:
+        return {"keys": optional(list_of(text)), "append_header": flag, "text": text}
 
     def set_state(self, state: dict[str, Any]) -> None:
         self.keys, self.append_header = state["keys"], state["append_header"]

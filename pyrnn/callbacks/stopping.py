@@ -8,6 +8,7 @@ from typing import Any
 from pyrnn.arguments import checked
 from pyrnn.callbacks.base import Callback, Logs
 from pyrnn.callbacks.monitor import MonitorCallback
+from pyrnn.states import Rule, array, count, number, optional, tuple_of
 
 
 class EarlyStopping(MonitorCallback):
@@ -36,6 +37,11 @@ class EarlyStopping(MonitorCallback):
         self.restore_best_weights, self.start_from_epoch = restore_best_weights, start_from_epoch
         self.wait = self.stopped_epoch = self.best_epoch = 0
         self.best_weights: list[Any] | None = None
+
+    def state_rules(self) -> dict[str, Rule]:
+        weights = tuple_of(*(array(weight.shape) for weight in self.model.weights))
+        counts = dict.fromkeys(("wait", "stopped_epoch", "best_epoch"), count())
+        return {"best": optional(number), **counts, "best_weights": optional(weights)}
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self.wait = self.stopped_epoch = self.best_epoch = 0

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pyrnn.arguments import checked
 from pyrnn.callbacks.base import Callback, Logs
+from pyrnn.states import Rule, count
 from pyrnn.validation import positive_int, shown, warn
 
 if TYPE_CHECKING:
@@ -43,7 +44,6 @@ class TensorBoard(Callback):
     """
 
     remembers = ("_batches", "_test_batches")
-    transient = {"_writers": {}}  # noqa: RUF012  # read only
 
     @checked()
     def __init__(
@@ -84,6 +84,11 @@ class TensorBoard(Callback):
                 warn(f"TensorBoard leaves out the graph, which has no JSON form: {error}")
             else:
                 self._writer("train").graph("keras", text)
+
+    def state_rules(self) -> dict[str, Rule]:
+        return {"_batches": count(), "_test_batches": count()}
+
+    transient = {"_writers": {}}  # noqa: RUF012  # read only
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._batches = 0

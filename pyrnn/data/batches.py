@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from pyrnn import backend
 from pyrnn.data.objects import NUMERIC, numbers_of
-from pyrnn.seeds import generator
+from pyrnn.seeds import generator, stream_rule
+from pyrnn.states import Rule, anything, count, record
 from pyrnn.validation import shown
 
 Array = NDArray[Any]
@@ -49,13 +50,29 @@ class Batches:
         """Told after each epoch."""
         self._taken = 0
 
+    def describe(self) -> dict[str, Any]:
+        """What a resumed training must find again: kind, batches in an epoch, whether their order is drawn."""
+        return {
+            "kind": type(self).__name__,
+            "steps": self.steps,
+            "shuffled": getattr(self, "_random", None) is not None,
+        }
+
     def get_state(self) -> dict[str, Any]:
-        """Where the walk stands."""
+        """The position in the data."""
         return {"taken": self._taken}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from what `get_state` gave."""
+        """Continue from what `get_state` returned."""
         self._taken = self._first = state["taken"]
+
+    def state_rules(self, epochs: int) -> dict[str, Rule]:
+        """Rules for the keys of `set_state`'s argument, where at most `epochs` have begun."""
+        return {"taken": count(self.steps)}
+
+    def _most_drawn(self, epochs: int) -> int | None:
+        """How many batches may have been drawn in so many epochs."""
+        return None if self.steps is None else epochs * self.steps
 
     def _numbers(self) -> Iterator[int]:
         """The numbers of an epoch's batches that are to come, each counted as taken."""
@@ -66,6 +83,17 @@ class Batches:
 
     def restart(self) -> None:
         """Begin the next epoch with the first batch, also where epochs of a few steps walk on through the data."""
+
+
+def drawn_rule(random: np.random.Generator | None) -> Rule:
+    """The state of a generator that draws orders; None where there is none."""
+    return anything if random is None else stream_rule(random.bit_generator)
+
+
+def described_arrays(data: Batch) -> dict[str, Any]:
+    """Numbers of samples and shapes of one of them, which a resumed training must find again."""
+    shapes = {name: None if part is None else list(part.shape[1:]) for name, part in data._asdict().items()}
+    return {"samples": len(data.x), "shapes": shapes}
 
 
 def is_array(value: Any) -> bool:
@@ -239,10 +267,16 @@ class ArrayBatches(Batches):
         now = None if self._random is None else self._random.bit_generator.state
         return {**super().get_state(), "random": self._drawn if self._taken else now}
 
+    def describe(self) -> dict[str, Any]:
+        return {**super().describe(), "batch_size": self.batch_size, **described_arrays(self.data)}
+
     def set_state(self, state: dict[str, Any]) -> None:
         super().set_state(state)
         if self._random is not None:
             self._random.bit_generator.state = self._drawn = state["random"]
+
+    def state_rules(self, epochs: int) -> dict[str, Rule]:
+        return {**super().state_rules(epochs), "random": drawn_rule(self._random)}
 
 
 def _gather(array: Array, rows: NDArray[np.int64]) -> Array:
@@ -276,3 +310,9 @@ class RepeatedBatches(Batches):
     def set_state(self, state: dict[str, Any]) -> None:
         super().set_state(state)
         self._batches.set_state(state["pass"])
+
+    def describe(self) -> dict[str, Any]:
+        return {**self._batches.describe(), **super().describe(), "shuffled": self._batches.shuffle}
+
+    def state_rules(self, epochs: int) -> dict[str, Rule]:
+        return {**super().state_rules(epochs), "pass": record(self._batches.state_rules(epochs))}

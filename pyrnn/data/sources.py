@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from pyrnn import seeds
-from pyrnn.data.batches import ArrayBatches, Batch, Batches, RepeatedBatches, is_array, make_batch
+from pyrnn import seeds, states
+from pyrnn.data.batches import ArrayBatches, Batch, Batches, RepeatedBatches, drawn_rule, is_array, make_batch
 from pyrnn.data.pydataset import PyDataset
+from pyrnn.states import Rule
 from pyrnn.validation import positive_int, warn
 
 DEFAULT_BATCH_SIZE = 32
@@ -51,6 +52,9 @@ class IteratorBatches(Batches):
     def set_state(self, state: dict[str, Any]) -> None:
         super().set_state(state)
         self._drawn = _drop(self._iterator, state["drawn"])
+
+    def state_rules(self, epochs: int) -> dict[str, Rule]:
+        return {**super().state_rules(epochs), "drawn": states.count(self._most_drawn(epochs))}
 
 
 class StoredBatches(Batches):
@@ -126,6 +130,15 @@ class LoaderBatches(Batches):
         self._passes = state["passes"]
         if state["drawn"]:
             self._drawn = _drop(self._begin_pass(), state["drawn"])
+
+    def state_rules(self, epochs: int) -> dict[str, Rule]:
+        most = self._most_drawn(epochs)
+        return {
+            **super().state_rules(epochs),
+            "passes": states.count(epochs if most is None else most),
+            "drawn": states.count(most),
+            "source": states.anything,
+        }
 
     def _begin_pass(self) -> Iterator[Any]:
         self._begun = _state_of(self._source)
@@ -286,6 +299,16 @@ class PyDatasetBatches(Batches):
             if self._taken:
                 self._dataset.on_epoch_begin()
         seeds.set_own_streams(self._dataset, state["streams"])
+
+    def state_rules(self, epochs: int) -> dict[str, Rule]:
+        return {
+            **super().state_rules(epochs),
+            "random": drawn_rule(self._random),
+            "at": states.count(self._most_drawn(epochs)),
+            "epochs": states.count(epochs),
+            "dataset": states.anything,
+            "streams": seeds.own_streams_rule(self._dataset),
+        }
 
 
 def as_batches(

@@ -19,6 +19,7 @@ from pyrnn.losses.base import fitted, match_ranks, read_only
 from pyrnn.metrics.functions import compares_points, described
 from pyrnn.metrics.variables import FieldVariable, Variable
 from pyrnn.naming import auto_name
+from pyrnn.states import array
 from pyrnn.validation import shown
 
 Array = NDArray[Any]
@@ -135,6 +136,7 @@ class Metric(registry.Configurable, MetricNames):
     def set_state(self, state: dict[str, Any]) -> None:
         """Continue from what `get_state` returned."""
         for variable, value in zip(self._variables, state["variables"], strict=True):
+            array(variable.shape)(variable.name, value)
             variable.assign(value)
         for name in (*self.state, *self.hidden):
             setattr(self, name, state["fields"][name])

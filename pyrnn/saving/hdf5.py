@@ -199,6 +199,20 @@ def matched_state(model: Sequential, arrays: Arrays, source: str, skip_others: b
     return datasets
 
 
+@contextlib.contextmanager
+def restored(optimizer: Any, *, only_on_error: bool = False) -> Iterator[None]:
+    """Leave an optimizer as it was, not built either; its variables must not be set meanwhile."""
+    before = None if optimizer is None else dict(vars(optimizer))
+    done = False
+    try:
+        yield
+        done = True
+    finally:
+        if before is not None and not (done and only_on_error):
+            vars(optimizer).clear()
+            vars(optimizer).update(before)
+
+
 def require_built(model: Sequential, source: str) -> None:
     """Refuse a model whose weights are not there yet."""
     if not model.built:

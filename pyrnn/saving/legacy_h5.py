@@ -27,7 +27,7 @@ from pyrnn.saving.hdf5 import (
     read_arrays,
     require_built,
 )
-from pyrnn.saving.state import BLOCK, read_state, sealed, write_state
+from pyrnn.saving.state import BLOCK, read_random_state, sealed, write_state
 
 ENDINGS = (".h5", ".hdf5")
 VERSION, BACKEND = "3.15.1", "numpy"
@@ -203,8 +203,8 @@ def load_model(path: str, compile: bool) -> Sequential:
         _assign(model, weights, source, skip_mismatch=False, by_name=False)
         if compile and training:
             _restore_optimizer(model, file, source)
-    if (state := read_state(content, source)) is not None:
-        set_random_state(model, state["random"])
+    if (state := read_random_state(model, content, source)) is not None:
+        set_random_state(model, state)
     return model
 
 

@@ -18,7 +18,7 @@ from pyrnn.resume import random_state, set_random_state
 from pyrnn.saving import archive, legacy_h5
 from pyrnn.saving.atomic import replace_file
 from pyrnn.saving.hdf5 import claimed_bytes, reading
-from pyrnn.saving.state import read_state
+from pyrnn.saving.state import read_random_state
 from pyrnn.saving.weights_file import read_weights, weights_bytes
 from pyrnn.validation import not_built, shown
 
@@ -77,10 +77,10 @@ def load_model(
     budget = 2 * claimed_bytes(weights, source) + archive.SMALL
     with reading(source), at_most(budget), registry.custom_object_scope(custom_objects):
         model, compiled = _described(text, source, compile)
-    state = read_state(weights, source)
+    state = read_random_state(model, weights, source)
     read_weights(model, weights, source, with_optimizer=compiled)
     if state is not None:
-        set_random_state(model, state["random"])
+        set_random_state(model, state)
     return model
 
 

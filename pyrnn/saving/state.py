@@ -12,7 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from pyrnn.saving.hdf5 import array_at, opened
+from pyrnn.resume import check_random_state
+from pyrnn.saving.hdf5 import Arrays, array_at, group_at, opened, read_arrays
+from pyrnn.states import anything, record
+from pyrnn.validation import shown
 
 GROUP = "pyrnn"
 # Bytes of the user block, the least that HDF5 allows.
@@ -61,26 +64,45 @@ def read_state(content: bytes, source: str) -> dict[str, Any] | None:
     """
     whole = check_seal(content, source)
     with opened(content, source) as file:
-        if GROUP not in file:
+        group = group_at(file, GROUP)
+        if group is None:
             return None
         if not whole:
             raise ValueError(f"{source} is damaged: it holds the state of a training without its checksum")
-        text = _read(array_at(file, f"{GROUP}/text", source), len(content))
-        count = len(file[GROUP].get("arrays", ()))
-        arrays = [_read(array_at(file, f"{GROUP}/arrays/{i}", source), len(content)) for i in range(count)]
-    state: dict[str, Any] = _restored(json.loads(text.tobytes()), arrays)
+        text, arrays = array_at(group, "text", source), group_at(group, "arrays")
+        stored = Arrays(arrays, [] if arrays is None else [str(i) for i in range(len(arrays))]).opened(source)
+        claimed = sum(int(each.nbytes) for each in (text, *stored))
+        if claimed > len(content):  # nothing is compressed here
+            raise ValueError(f"{source} is damaged: its state claims {claimed} bytes of a file of {len(content)}")
+        try:
+            state = _restored(json.loads(np.asarray(text[()]).tobytes()), read_arrays(stored))
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{source} is damaged: its state is not as it was written: {error}") from None
+    if not isinstance(state, dict):
+        raise ValueError(f"{source} is damaged: its state must be a dict, got {shown(state)}")
     return state
+
+
+def read_random_state(model: Any, content: bytes, source: str) -> dict[str, Any] | None:
+    """The random streams in the HDF5 part of a file of this model; None if there are none.
+
+    Raises:
+        ValueError: if the file is damaged, or they do not fit the model; nothing has changed.
+    """
+    state = read_state(content, source)
+    if state is None:
+        return None
+    try:
+        record({"random": anything})("state", state)
+        check_random_state(model, state["random"])
+    except ValueError as error:
+        raise ValueError(f"{source} is damaged: {error}") from None
+    random: dict[str, Any] = state["random"]
+    return random
 
 
 def _seal(content: bytes) -> bytes:
     return (_SEAL + f"{len(content)} {zlib.crc32(content):08x}\n".encode()).ljust(BLOCK, b"\0")
-
-
-def _read(dataset: Any, limit: int) -> Any:
-    """An array that can be as large as it claims: nothing is compressed here."""
-    if dataset.nbytes > limit:
-        raise ValueError(f"{dataset.name} claims {dataset.nbytes} bytes in a file of {limit}")
-    return np.asarray(dataset[()])
 
 
 def _plain(value: Any, where: str, arrays: list[Any]) -> Any:
@@ -103,6 +125,9 @@ def _restored(value: Any, arrays: list[Any]) -> Any:
         return [_restored(each, arrays) for each in value]
     if isinstance(value, dict):
         if value.keys() == {_ARRAY}:
-            return arrays[value[_ARRAY]]
+            number = value[_ARRAY]
+            if type(number) is not int or not 0 <= number < len(arrays):
+                raise ValueError(f"it names array {shown(number)} of {len(arrays)}")
+            return arrays[number]
         return {name: _restored(each, arrays) for name, each in value.items()}
     return value

@@ -28,6 +28,7 @@ from pyrnn.saving.hdf5 import (
     read_arrays,
     reading,
     require_built,
+    restored,
 )
 from pyrnn.saving.state import BLOCK, sealed, write_state
 from pyrnn.validation import not_built, shown
@@ -78,18 +79,18 @@ def _numbered(file: Any, path: str) -> Arrays:
     return Arrays(group, [] if group is None else [str(i) for i in range(len(group))])
 
 
-def read_weights(
+def matched_weights(
     model: Sequential, content: bytes, source: str, with_optimizer: bool, skip_mismatch: bool = False
-) -> None:
-    """Assign a file's values; every shape is checked before any array is read.
+) -> tuple[list[tuple[Weight, Any]], list[Any]]:
+    """A file's values for each weight, and those of the optimizer's variables; all shapes are checked before reading.
 
     With `skip_mismatch` layers that do not fit keep their weights, with a warning.
 
     Raises:
-        ValueError: if the file is damaged or does not fit the model, which is unchanged then.
+        ValueError: if the file is damaged or does not fit the model.
     """
     require_built(model, source)
-    with opened(content, source) as file:
+    with restored(model.optimizer, only_on_error=True), opened(content, source) as file:
         pending: list[tuple[Weight, Any]] = []
         for group, layer in _layer_groups(model):
             for path, _, weights in layer.variable_groups():
@@ -99,10 +100,23 @@ def read_weights(
         variables = _numbered(file, "optimizer/vars") if with_optimizer else Arrays(None, [])
         state = read_arrays(matched_state(model, variables, source, skip_others=False))
         values = read_arrays([dataset for _, dataset in pending])
-    if state and model.optimizer is not None:
-        with reading(source):
-            model.optimizer.set_variables(state)
-    assign_all([(weight, value) for (weight, _), value in zip(pending, values, strict=True)])
+    return [(weight, value) for (weight, _), value in zip(pending, values, strict=True)], state
+
+
+def read_weights(
+    model: Sequential, content: bytes, source: str, with_optimizer: bool, skip_mismatch: bool = False
+) -> None:
+    """Assign a file's values, as `matched_weights` finds them.
+
+    Raises:
+        ValueError: if the file is damaged or does not fit the model, which is unchanged then.
+    """
+    with restored(model.optimizer, only_on_error=True):
+        values, state = matched_weights(model, content, source, with_optimizer, skip_mismatch)
+        if state and model.optimizer is not None:
+            with reading(source):
+                model.optimizer.set_variables(state)
+    assign_all(values)
 
 
 @checked(model=a_model)

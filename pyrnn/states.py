@@ -1,0 +1,128 @@
+"""Rules for the state of a training that was read from a file, where it may be anything.
+
+A rule is a function of (where, value), as in `arguments`, which raises a ValueError that names the place.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pyrnn.validation import shown
+
+Rule = Callable[[str, Any], None]
+LARGEST_COUNT = 2**31 - 1
+
+
+def require(allowed: bool, where: str, words: str, value: Any) -> None:
+    """Raise a ValueError that `where` must `words` unless `allowed`."""
+    if not allowed:
+        raise ValueError(f"{where} must {words}, got {shown(value)}")
+
+
+def anything(where: str, value: Any) -> None:
+    """What only a user's code understands."""
+
+
+def count(most: int | None = None) -> Rule:
+    """An integer from 0 to `most`."""
+    largest = LARGEST_COUNT if most is None else most
+
+    def rule(where: str, value: Any) -> None:
+        allowed = type(value) is int and 0 <= value <= largest
+        require(allowed, where, f"be an integer from 0 to {largest}", value)
+
+    return rule
+
+
+def number(where: str, value: Any) -> None:
+    """A number, NaN and infinity too."""
+    require(type(value) in (int, float) and _fits(value), where, "be a number", value)
+
+
+def _fits(value: float) -> bool:
+    try:
+        math.isnan(value)
+    except OverflowError:
+        return False
+    return True
+
+
+def flag(where: str, value: Any) -> None:
+    """True or False."""
+    require(isinstance(value, bool), where, "be true or false", value)
+
+
+def text(where: str, value: Any) -> None:
+    """A string."""
+    require(isinstance(value, str), where, "be a string", value)
+
+
+def optional(rule: Rule) -> Rule:
+    """None, or what `rule` allows."""
+    return lambda where, value: None if value is None else rule(where, value)
+
+
+def list_of(rule: Rule, length: int | None = None) -> Rule:
+    """A list whose entries `rule` allows."""
+
+    def of_each(where: str, value: Any) -> None:
+        allowed = isinstance(value, list) and length in (None, len(value))
+        require(allowed, where, "be a list" if length is None else f"be a list of {length} entries", value)
+        for position, each in enumerate(value):
+            rule(f"{where}[{position}]", each)
+
+    return of_each
+
+
+def tuple_of(*rules: Rule) -> Rule:
+    """A list with as many entries as rules, one each."""
+
+    def rule(where: str, value: Any) -> None:
+        list_of(anything, len(rules))(where, value)
+        for position, (each, of_it) in enumerate(zip(value, rules, strict=True)):
+            of_it(f"{where}[{position}]", each)
+
+    return rule
+
+
+def mapping_of(rule: Rule) -> Rule:
+    """A dict by strings whose values `rule` allows."""
+
+    def of_each(where: str, value: Any) -> None:
+        require(isinstance(value, dict) and all(isinstance(name, str) for name in value), where, "be a dict", value)
+        for name, each in value.items():
+            rule(f"{where}[{name!r}]", each)
+
+    return of_each
+
+
+def record(rules: Mapping[str, Rule], optional_names: Sequence[str] = ()) -> Rule:
+    """A dict with these keys, of which some may be missing, since older versions did not write them."""
+
+    def of_each(where: str, value: Any) -> None:
+        mapping_of(anything)(where, value)
+        missing = rules.keys() - value.keys() - set(optional_names)
+        if missing or not value.keys() <= rules.keys():
+            raise ValueError(f"{where} must have the keys {', '.join(sorted(rules))}, got {', '.join(sorted(value))}")
+        for name, each in value.items():
+            rules[name](f"{where}[{name!r}]", each)
+
+    return of_each
+
+
+def array(shape: tuple[int, ...] | None = None, kinds: str = "fiub", dtype: Any = None) -> Rule:
+    """An array of numbers, of this shape, these kinds of dtype, or just this dtype."""
+
+    def rule(where: str, value: Any) -> None:
+        words = " ".join(["be an array", *([] if dtype is None else [f"of {dtype}"]),
+                          *([] if shape is None else [f"of shape {shape}"])])  # fmt: skip
+        if not isinstance(value, np.ndarray):
+            raise ValueError(f"{where} must {words}, got {shown(value)}")
+        if value.dtype.kind not in kinds or dtype not in (None, value.dtype) or shape not in (None, value.shape):
+            raise ValueError(f"{where} must {words}, got {value.dtype} of shape {value.shape}")
+
+    return rule

@@ -297,7 +297,8 @@ def other_isas(uncounted: dict[str, str]) -> Iterator[dict[str, Future[subproces
 
     Their lines are those of the tests here.
     """
-    files = [str(Path(__file__).with_name(name)) for name in ("test_kernel.py", "test_operations.py")]
+    names = ("test_kernel.py", "test_operations.py", "test_kernel_not_finite.py")
+    files = [str(Path(__file__).with_name(name)) for name in names]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files]
 
     def run(isa: str) -> subprocess.CompletedProcess[str]:

@@ -131,7 +131,7 @@ struct RnnBackward {
     Index initial_row;
     const T* carry;  // T + 1 slots
     Strides carry_at;
-    T* gates;  // in: as kept; out: dA. A cell of one vector reads states instead and only writes here.
+    T* gates;  // in: as kept; out: dA, 0 in lanes beyond H. A cell of one vector reads states instead and only writes here.
     const T* z;
     Strides gates_at;
     const T* d_output;  // (rows, T, H) if sequences, else (rows, H) of the last step; null: zero

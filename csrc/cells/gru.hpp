@@ -14,14 +14,15 @@ namespace pyrnn {
 namespace PYRNN_ISA_NAMESPACE {
 namespace {
 
-// h = z h_{t-1} + (1 - z) g over a row.
+// h = z h_{t-1} + (1 - z) g over a row. Written as g + z (h_{t-1} - g) it would be NaN where g is infinite.
 template <int kVectors, int kG, int kZ, class T>
 void mix(const GateRow<kVectors, T>& gates, const T* held, T* h, Index units) {
     constexpr Index kP = kLanes<T>;
     for (Index b = 0; b * kP < units; ++b) {
         const Index left = units - b * kP;
         const Vec<T> g = load(gates.vector(b, kG)), before = held ? load_columns(held + b * kP, left) : Vec<T>{};
-        store_columns(h + b * kP, g + load(gates.vector(b, kZ)) * (before - g), left);
+        const Vec<T> z = load(gates.vector(b, kZ));
+        store_columns(h + b * kP, z * before + rounded<T>((T(1) - z) * g), left);
     }
 }
 // What dh is to z and g, before their activations, into dz and dg; and what of it reaches h_{t-1} without passing U.
@@ -107,6 +108,9 @@ struct Gru {
                                       Vec<T> (&dh)[kRows][kBlocks], Index row, Index block) {
         constexpr Index kP = kLanes<T>;
         const Index hp = blocks_of<T>(p.units) * kP;
+        Lanes<T> lanes[kBlocks];
+#pragma GCC unroll 4
+        for (int b = 0; b < kBlocks; ++b) lanes[b] = lanes_before_end<T>(p.units - (block + b) * kP);
 #pragma GCC unroll 16
         for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 4
@@ -116,11 +120,11 @@ struct Gru {
                 const Vec<T> g = load(gates + kG * kP), z = load(gates + kZ * kP), r = load(gates + kR * kP);
                 const Vec<T> q = load(gates + kQ * kP);
                 const Vec<T> h = step.held ? load_columns(step.held + (row + i) * step.ld_held + at, p.units - at) : Vec<T>{};
-                const Vec<T> dg = dh[i][b] * (T(1) - z) * (T(1) - g * g);
+                const Vec<T> dg = cleared(dh[i][b] * (T(1) - z) * (T(1) - g * g), lanes[b]);
                 store(gates + kG * kP, dg);
-                store(gates + kZ * kP, dh[i][b] * (h - g) * (z * (T(1) - z)));
-                store(gates + kR * kP, dg * q * (r * (T(1) - r)));
-                store(gates + kQ * kP, dg * r);
+                store(gates + kZ * kP, cleared(dh[i][b] * (h - g) * (z * (T(1) - z)), lanes[b]));
+                store(gates + kR * kP, cleared(dg * q * (r * (T(1) - r)), lanes[b]));
+                store(gates + kQ * kP, cleared(dg * r, lanes[b]));
                 store(running.direct + (row + i) * hp + at, dh[i][b] * z);
             }
         }
@@ -141,7 +145,8 @@ struct Gru {
             differentiate_gate<kV>(p.activation, gate, pre, kG, units, dg, temporary);
             for (Index b = 0, at = 0; at < hp; ++b, at += kP) {
                 const Vec<T> da = load(gate.vector(b, kG));
-                store(d + at, da * load(gate.vector(b, kQ))), store(gate.vector(b, kQ), da * load(gate.vector(b, kR)));
+                store(d + at, da * load(gate.vector(b, kQ)));
+                store(gate.vector(b, kQ), cleared(da * load(gate.vector(b, kR)), lanes_before_end<T>(units - at)));
             }
             differentiate_gate<kV>(p.recurrent_activation, gate, pre, kR, units, d, temporary);
         });

@@ -93,6 +93,9 @@ struct Lstm {
                                       Vec<T> (&dh)[kRows][kBlocks], Index row, Index block) {
         constexpr Index kP = kLanes<T>;
         const Index hp = blocks_of<T>(p.units) * kP;
+        Lanes<T> lanes[kBlocks];
+#pragma GCC unroll 4
+        for (int b = 0; b < kBlocks; ++b) lanes[b] = lanes_before_end<T>(p.units - (block + b) * kP);
 #pragma GCC unroll 16
         for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
@@ -104,10 +107,10 @@ struct Lstm {
                 const Vec<T> o = load(gates + kO * kP), c_in = load(step.carry_in + carry);
                 const Vec<T> y = load(step.carry_out + carry + kP);
                 const Vec<T> dc = load(carried) + dh[r][b] * o * (T(1) - y * y);
-                store(gates + kI * kP, dc * g * (i * (T(1) - i)));
-                store(gates + kF * kP, dc * c_in * (f * (T(1) - f)));
-                store(gates + kG * kP, dc * i * (T(1) - g * g));
-                store(gates + kO * kP, dh[r][b] * y * (o * (T(1) - o)));
+                store(gates + kI * kP, cleared(dc * g * (i * (T(1) - i)), lanes[b]));
+                store(gates + kF * kP, cleared(dc * c_in * (f * (T(1) - f)), lanes[b]));
+                store(gates + kG * kP, cleared(dc * i * (T(1) - g * g), lanes[b]));
+                store(gates + kO * kP, cleared(dh[r][b] * y * (o * (T(1) - o)), lanes[b]));
                 store(carried, dc * f);
             }
         }

@@ -221,25 +221,28 @@ PYRNN_INLINE void activate_registers(Activation kind, Vec<T> (&acc)[kRows][kCols
     }
 }
 
-// d *= act'(y), y rows stride ld of which n columns exist, for the same activations.
+// d = f(d, y), y rows stride ld of which n columns exist; 0 in the others.
 template <class T, int kRows, int kCols, class F>
-PYRNN_INLINE void multiply_slopes(Vec<T> (&d)[kRows][kCols], const T* y, Index ld, Index n, F slope) {
-#pragma GCC unroll 16
-    for (int r = 0; r < kRows; ++r)
+PYRNN_INLINE void map_slopes(Vec<T> (&d)[kRows][kCols], const T* y, Index ld, Index n, F f) {
 #pragma GCC unroll 8
-        for (int c = 0; c < kCols; ++c) {
-            const Index left = n - c * kLanes<T>;
+    for (int c = 0; c < kCols; ++c) {
+        const Index left = n - c * kLanes<T>;
+        const auto lanes = lanes_before_end<T>(left);
+#pragma GCC unroll 16
+        for (int r = 0; r < kRows; ++r) {
             const T* from = y + r * ld + c * kLanes<T>;
-            d[r][c] *= slope(left >= kLanes<T> ? load(from) : load_partial(from, left));
+            d[r][c] = cleared(f(d[r][c], left >= kLanes<T> ? load(from) : load_partial(from, left)), lanes);
         }
+    }
 }
+// d *= act'(y) for the same activations. A unit of relu that gives 0 takes nothing, not even infinity.
 template <class T, int kRows, int kCols>
 PYRNN_INLINE void differentiate_registers(Activation kind, Vec<T> (&d)[kRows][kCols], const T* y, Index ld, Index n) {
     switch (kind) {
-        case Activation::kRelu: multiply_slopes(d, y, ld, n, [](Vec<T> v) { return v > 0 ? splat(T(1)) : Vec<T>{}; }); break;
-        case Activation::kTanh: multiply_slopes(d, y, ld, n, [](Vec<T> v) { return T(1) - v * v; }); break;
-        case Activation::kSigmoid: multiply_slopes(d, y, ld, n, [](Vec<T> v) { return v * (T(1) - v); }); break;
-        default: break;
+        case Activation::kRelu: map_slopes(d, y, ld, n, [](Vec<T> g, Vec<T> v) { return v > 0 ? g : Vec<T>{}; }); break;
+        case Activation::kTanh: map_slopes(d, y, ld, n, [](Vec<T> g, Vec<T> v) { return g * (T(1) - v * v); }); break;
+        case Activation::kSigmoid: map_slopes(d, y, ld, n, [](Vec<T> g, Vec<T> v) { return g * (v * (T(1) - v)); }); break;
+        default: map_slopes(d, y, ld, n, [](Vec<T> g, Vec<T>) { return g; }); break;
     }
 }
 
@@ -328,7 +331,7 @@ inline T scalar_derivative(Activation kind, T y, T z) {
         case Activation::kSquareplus: return (1 + z / libm_sqrt(z * z + 4)) / 2;
         case Activation::kSoftShrink:
         case Activation::kHardShrink: return z > kShrink<T> || z < -kShrink<T> ? T(1) : T(0);
-        case Activation::kSparsePlus: return z <= -1 ? T(0) : (z < 1 ? (z + 1) / 2 : T(1));
+        case Activation::kSparsePlus: return z <= -1 ? T(0) : (z >= 1 ? T(1) : (z + 1) / 2);
         case Activation::kSilu: { T s = logistic(z); return s * (1 + z * (1 - s)); }
         case Activation::kGelu:
             return (1 + libm_erf(z * kSqrtHalf<T>)) / 2 + z * kInvSqrt2Pi<T> * libm_exp(-z * z / 2);
@@ -397,7 +400,8 @@ inline void sparsemax_row(const T* z, T* y, Index n) {
         if (support == last) break;
         last = support;
     }
-    for (Index i = 0; i < n; ++i) y[i] = z[i] <= tau ? T(0) : z[i] - tau;
+    const T defined = tau - tau;  // NaN where there is no projection: a NaN or infinity in the row
+    for (Index i = 0; i < n; ++i) y[i] = (z[i] <= tau ? T(0) : z[i] - tau) + defined;
 }
 
 template <int kCount, class T, class F>

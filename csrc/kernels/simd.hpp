@@ -95,6 +95,43 @@ PYRNN_INLINE Vec<T> load_partial(const T* p, Index n) {
 }
 #endif
 
+// Which lanes of a row's vector lie before its end, where n > 0 columns are left; and v with 0 in the others. Beyond the end a vector
+// holds any numbers, such as NaN of infinity times a padded weight: sums must not run over them. AVX-512 clears them in the
+// multiplication that v comes from, at no cost. The empty asm keeps the compiler from writing a tile twice, for full and partial vectors.
+#if defined(__AVX512F__) && PYRNN_VECTOR_BYTES == 64
+template <class T>
+using Lanes = unsigned short;
+template <class T>
+PYRNN_INLINE Lanes<T> lanes_before_end(Index n) {
+    Index count = n < kLanes<T> ? n : kLanes<T>;
+    __asm__("" : "+r"(count));
+    return static_cast<unsigned short>(__builtin_ia32_bzhi_si(0xffff, static_cast<unsigned>(count)));
+}
+#if defined(__clang__)
+PYRNN_INLINE Vec<float> cleared(Vec<float> v, Lanes<float> lanes) { return __builtin_ia32_selectps_512(lanes, v, Vec<float>{}); }
+PYRNN_INLINE Vec<double> cleared(Vec<double> v, Lanes<double> lanes) {
+    return __builtin_ia32_selectpd_512(static_cast<unsigned char>(lanes), v, Vec<double>{});
+}
+#else
+PYRNN_INLINE Vec<float> cleared(Vec<float> v, Lanes<float> lanes) { return __builtin_ia32_movaps512_mask(v, Vec<float>{}, lanes); }
+PYRNN_INLINE Vec<double> cleared(Vec<double> v, Lanes<double> lanes) {
+    return __builtin_ia32_movapd512_mask(v, Vec<double>{}, static_cast<unsigned char>(lanes));
+}
+#endif
+#else
+template <class T>
+constexpr T kLaneNumbers[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+static_assert(sizeof(kLaneNumbers<float>) >= PYRNN_VECTOR_BYTES, "a number a lane");
+template <class T>
+using Lanes = IVec<T>;
+template <class T>
+PYRNN_INLINE Lanes<T> lanes_before_end(Index n) {
+    return (Lanes<T>)(load(kLaneNumbers<T>) < splat(static_cast<T>(n)));
+}
+PYRNN_INLINE Vec<float> cleared(Vec<float> v, Lanes<float> lanes) { return (Vec<float>)((IVec<float>)v & lanes); }
+PYRNN_INLINE Vec<double> cleared(Vec<double> v, Lanes<double> lanes) { return (Vec<double>)((IVec<double>)v & lanes); }
+#endif
+
 // v, rounded before it is used: keeps a product out of a fused multiply-add. Of a b + c d the compiler may fuse either
 // product, and not the same in every tile; results would then depend on how rows are cut.
 template <class T>

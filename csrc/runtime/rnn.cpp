@@ -335,6 +335,7 @@ void rnn_backward(const Rnn<T>& p, const RnnKept<T>& kept, const RnnGradients<T>
         typename WeightGradients<T>::Part of{};
         of.da = all_da + part.first % da_memory.steps * da_at.step;
         of.x = input.of(block, part);
+        if (p.mask) of.x = without_masked(p, block, part, of.x);
         of.begins = part.first == 0;
         of.initial_state = of.begins ? held(block, 0) : nullptr;
         of.held = of.begins ? states_of(block, 0) : held(block, part.first), of.state_row = w.state_row;

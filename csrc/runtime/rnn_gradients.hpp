@@ -1,6 +1,7 @@
 // The sums over rows and steps that follow the BPTT of a recurrent layer: the gradients of its weights and of its input.
 #pragma once
 
+#include <cmath>
 #include <cstring>
 
 #include "rnn_layout.hpp"
@@ -82,6 +83,33 @@ private:
         kernels<T>().gemm_tn(q);
     }
 };
+
+// x of a block at some steps, with zeros at masked ones if any of those holds NaN or infinity: dA is 0 there, but a product of both
+// would be NaN. Whatever stands at masked steps must not matter.
+template <class T>
+typename EnteringInput<T>::Part without_masked(const Rnn<T>& p, const Block& block, const Steps& part,
+                                               const typename EnteringInput<T>::Part& x) {
+    const Index f = p.features, steps = part.count(), row = steps * f;
+    const auto is_masked = [&](Index r, Index t) { return !p.mask[(block.row + r) * p.steps + first_time(p, part) + t]; };
+    bool is_clean = true;
+    for (Index j = 0; j < p.input_copies; ++j)
+        for (Index r = 0; r < block.rows; ++r)
+            for (Index t = 0; t < steps; ++t) {
+                const T* at = x.x + j * x.copy + r * x.row + t * f;
+                if (is_masked(r, t)) is_clean = is_clean && std::all_of(at, at + f, [](T v) { return std::isfinite(v); });
+            }
+    if (is_clean) return x;
+    T* const copy = thread_scratch<T, ThreadUse::kInput>(p.input_copies * block.rows * row);
+    T* to = copy;
+    for (Index j = 0; j < p.input_copies; ++j)
+        for (Index r = 0; r < block.rows; ++r)
+            for (Index t = 0; t < steps; ++t, to += f) {
+                const T* at = x.x + j * x.copy + r * x.row + t * f;
+                if (is_masked(r, t)) std::fill(to, to + f, T(0));
+                else std::copy(at, at + f, to);
+            }
+    return {copy, row, p.input_copies > 1 ? block.rows * row : 0};
+}
 
 // Sums the partial results in their order; vector j of (rows, Hp / P, count, P) is the gate (j + shift) % gates of out.
 template <class T>

@@ -33,7 +33,7 @@ private:
 };
 
 // Scratch of the calling thread, one piece for each use, good until the thread's next call for that use.
-enum class ThreadUse { kStrips, kGradient, kSums };
+enum class ThreadUse { kStrips, kGradient, kSums, kInput };
 template <class T, ThreadUse kUse>
 T* thread_scratch(Index count) {
     thread_local Buffer buffer;

@@ -44,7 +44,7 @@ def _sparsemax(x: Array) -> Array:
     sums = np.cumsum(z, axis=-1)
     support = (1 + k * z > sums).sum(axis=-1, keepdims=True)
     tau = (np.take_along_axis(sums, support - 1, axis=-1) - 1) / support
-    return np.asarray(np.maximum(x - tau, 0))
+    return np.where(np.isfinite(z.max(axis=-1, keepdims=True)), np.maximum(x - tau, 0), np.nan)
 
 
 def _glu(x: Array) -> Array:
@@ -78,7 +78,7 @@ FORWARD: dict[str, Callable[[Array], Array]] = {
     "gelu": lambda x: x * (1 + _erf(x * math.sqrt(0.5))) / 2,
     "tanh_shrink": lambda x: x - np.tanh(x),
     "hard_silu": lambda x: x * (np.clip(x + 3, 0, 6) / 6),
-    "hard_shrink": lambda x: np.where(np.abs(x) > 0.5, x, 0),
+    "hard_shrink": lambda x: np.where(np.abs(x) <= 0.5, 0, x),
     "mish": lambda x: x * np.tanh(softplus(x)),
     "log_sigmoid": lambda x: -softplus(-x),
     "glu": _glu,
@@ -154,9 +154,12 @@ def slope_times(dy: Array, y: Array, z: Array | None, activation: str) -> Array:
         dz = dy - np.exp(y) * dy.sum(axis=-1, keepdims=True)
     elif activation == "sparsemax":
         inside = y > 0
-        dz = inside * (
-            dy - (dy * inside).sum(axis=-1, keepdims=True) / np.maximum(inside.sum(axis=-1, keepdims=True), 1)
+        within = np.where(inside, dy, 0)
+        dz = np.where(
+            inside, dy - within.sum(axis=-1, keepdims=True) / np.maximum(inside.sum(axis=-1, keepdims=True), 1), 0
         )
+    elif activation == "relu":
+        dz = np.where(y > 0, dy, 0)  # a unit that gives 0 takes nothing, not even infinity
     else:
         dz = dy * SLOPES[activation](y, y if z is None else z)
     return np.asarray(dz, dy.dtype)

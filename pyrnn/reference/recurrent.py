@@ -271,9 +271,11 @@ def rnn_backward(
         found = kind.gradient(step, states, d, activation, rec)
         da_x, da_h = ([np.where(keep, da, 0) for da in each] for each in (found.da_x, found.da_h))
         for gate in range(kind.gates):
-            dw[gate] += entering_x[gate].T @ da_x[gate]
+            dw[gate] += np.where(keep, entering_x[gate], 0).T @ da_x[gate]  # 0 times NaN would be NaN
             h = entering_h[gate]
-            du[gate] += (h if found.reset is None or gate != candidate else found.reset * h).T @ da_h[gate]
+            if found.reset is not None and gate == candidate:
+                h = np.where(keep, found.reset * h, 0)
+            du[gate] += h.T @ da_h[gate]
         db[0] += np.concatenate(da_x, axis=1).sum(axis=0)
         if kind.bias_rows == 2:
             db[1] += np.concatenate(da_h, axis=1).sum(axis=0)

@@ -559,6 +559,7 @@ RULES: dict[str, Rule] = {
     "custom_objects": mapping,
     "implementation": one_of(1, 2),
     "json_string": text,
+    "save_format": optional(text),
     "headers": mapping,
     "embeddings_freq": whole(0, LARGEST_COUNT),
     "histogram_freq": whole(0, LARGEST_COUNT),

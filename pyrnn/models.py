@@ -521,25 +521,59 @@ class Sequential(OlderNames):
         overwrite: bool = True,
         include_optimizer: bool = True,
         include_rng: bool = False,
+        save_format: str | None = None,
     ) -> None:
-        """Write architecture, weights and training state to a `.keras` file, or a legacy `.h5` (see `pyrnn.saving`).
+        """Write architecture, weights and training state to a file.
 
-        With `include_rng` also every random stream (pyrnn's, the layers', `np.random`, `random`) and the states of
-        stateful layers: `load_model` sets them all, and what is drawn then is what would have been drawn here. Keras
-        reads the file as any other.
+        The file has the permissions that the umask allows, or those of the file it replaces. It is written under
+        another name and renamed, so that nothing is lost if that fails.
+
+        Args:
+            filepath: ends in `.keras`, or in `.h5` or `.hdf5` for Keras 2's format.
+            overwrite: False raises an error where the file exists.
+            include_optimizer: write what `compile` was passed and the optimizer's variables, too.
+            include_rng: write every random stream (pyrnn's, the layers', `np.random`, `random`) and the states of
+                stateful layers, too. `load_model` sets them, and draws what would have been drawn here. Keras reads
+                the file as any other.
+            save_format: "keras" or "h5", as older scripts write; the ending of `filepath` must be of that format.
+
+        Raises:
+            TypeError, ValueError: if the model is not built, an object in it cannot be written, or the ending is
+                another one.
+            OSError: if the file exists and `overwrite` is False, or it cannot be written.
+
+        Example:
+            >>> import tempfile, pyrnn
+            >>> model = pyrnn.Sequential([pyrnn.layers.Dense(2, input_shape=(3,))])
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     model.save(f"{folder}/model.keras")
+            ...     pyrnn.load_model(f"{folder}/model.keras").count_params()
+            8
         """
         from pyrnn import saving
 
         _refuse_existing(filepath, overwrite)
-        saving.save_model(self, filepath, include_optimizer=include_optimizer, include_rng=include_rng)
+        saving.save_model(self, filepath, include_optimizer, include_rng, save_format)
 
     @checked()
-    def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
-        """Write the weights to a `.weights.h5` file."""
+    def save_weights(
+        self, filepath: str | os.PathLike[str], overwrite: bool = True, save_format: str | None = None
+    ) -> None:
+        """Write the weights to a file.
+
+        Args:
+            filepath: ends in `.weights.h5`, or in `.h5` or `.hdf5` for Keras 2's format.
+            overwrite: False raises an error where the file exists.
+            save_format: None or "h5", as older scripts write.
+
+        Raises:
+            ValueError: if the model is not built, or the ending is another one.
+            OSError: if the file exists and `overwrite` is False, or it cannot be written.
+        """
         from pyrnn import saving
 
         _refuse_existing(filepath, overwrite)
-        saving.save_weights(self, filepath)
+        saving.save_weights(self, filepath, save_format)
 
     @checked()
     def load_weights(
@@ -611,9 +645,10 @@ def save_model(
     overwrite: bool = True,
     include_optimizer: bool = True,
     include_rng: bool = False,
+    save_format: str | None = None,
 ) -> None:
     """`model.save(filepath, ...)`."""
-    model.save(filepath, overwrite, include_optimizer, include_rng)
+    model.save(filepath, overwrite, include_optimizer, include_rng, save_format)
 
 
 @checked()

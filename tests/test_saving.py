@@ -240,3 +240,46 @@ def test_groups_that_are_links_are_not_followed(name: str, tmp_path: Path) -> No
     change_file(tmp_path / name, change)
     with pytest.raises(ValueError, match=f"{re.escape(name)}' holds [04]"):
         model.load_weights(tmp_path / name)
+
+
+SAVERS: dict[str, Callable[..., Any]] = {
+    "method": lambda model, path, **options: model.save(path, **options),
+    "function": lambda model, path, **options: pyrnn.models.save_model(model, path, **options),
+    "saving": lambda model, path, **options: pyrnn.saving.save_model(model, path, **options),
+    "weights": lambda model, path, **options: model.save_weights(path, **options),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "save_format"), [("m.keras", "keras"), ("m.h5", "h5"), ("m.hdf5", "h5"), ("m.h5", None)]
+)
+@pytest.mark.parametrize("saver", SAVERS)
+def test_save_format_says_what_the_ending_says(saver: str, name: str, save_format: Any, tmp_path: Path) -> None:
+    if saver == "weights" and save_format == "keras":
+        name, save_format = "m.weights.h5", "h5"
+    SAVERS[saver](make_model(), tmp_path / name, save_format=save_format)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    if saver != "weights":
+        assert pyrnn.load_model(tmp_path / name).compiled
+
+
+@pytest.mark.parametrize(
+    ("name", "save_format", "words"),
+    [
+        ("m.keras", "h5", r"must end in '\.h5' for save_format='h5', got '.*m\.keras': leave .* or write '.*m\.h5'"),
+        ("m.h5", "keras", r"must end in '\.keras' for save_format='keras'|must be 'h5', got 'keras'"),
+        ("m", "h5", r"must end in '\.h5' .*write '.*/m\.h5'"),
+        ("m.keras", "tf", "must be '.*', TensorFlow's SavedModel is not written"),
+        ("m.keras", "json", "must be '.*', got 'json'"),
+    ],
+)
+@pytest.mark.parametrize("saver", SAVERS)
+def test_save_format_must_fit(saver: str, name: str, save_format: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=words):
+        SAVERS[saver](make_model(), tmp_path / name, save_format=save_format)
+    assert not list(tmp_path.iterdir())
+
+
+def test_save_format_is_text(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="save_format must be a string"):
+        make_model().save(tmp_path / "m.keras", save_format=3)

@@ -20,6 +20,25 @@ _DAMAGE = (
 )  # fmt: skip
 
 
+def require_format(filepath: str, save_format: str | None, endings: dict[str, tuple[str, ...]]) -> None:
+    """Check the argument of older scripts, which must say what the ending of the file says.
+
+    Raises:
+        ValueError: if it is another format, or one that is not written.
+    """
+    if save_format is None:
+        return
+    if save_format not in endings:
+        words = "TensorFlow's SavedModel is not written" if save_format == "tf" else f"got {save_format!r}"
+        raise ValueError(f"save_format must be {' or '.join(map(repr, endings))}, {words}")
+    if not filepath.endswith(endings[save_format]):
+        ending = endings[save_format][0]
+        raise ValueError(
+            f"filepath must end in {ending!r} for save_format={save_format!r}, got {filepath!r}: "
+            f"leave out save_format, the ending says it, or write {os.path.splitext(filepath)[0] + ending!r}"
+        )
+
+
 def read_entries(path: str, *names: str) -> list[bytes]:
     """The entries of these names; nothing is written to the disk, whatever names the others have.
 

@@ -33,12 +33,14 @@ def save_model(
     filepath: str | os.PathLike[str],
     include_optimizer: bool = True,
     include_rng: bool = False,
+    save_format: str | None = None,
 ) -> None:
     """Write architecture, compile state, weights and optimizer state to a `.keras` file, or a legacy `.h5` file.
 
     With `include_rng` also every random stream, which `load_model` sets again.
     """
     path = os.fspath(filepath)
+    archive.require_format(path, save_format, {"keras": (ENDING,), "h5": legacy_h5.ENDINGS})
     if not model.built:
         raise ValueError(not_built("it can be saved"))
     state = {"random": random_state(model)} if include_rng else None

@@ -120,9 +120,10 @@ def read_weights(
 
 
 @checked(model=a_model)
-def save_weights(model: Sequential, filepath: str | os.PathLike[str]) -> None:
+def save_weights(model: Sequential, filepath: str | os.PathLike[str], save_format: str | None = None) -> None:
     """Write the weights to a file whose name ends in `.weights.h5`."""
     path = os.fspath(filepath)
+    archive.require_format(path, save_format, {"h5": legacy_h5.ENDINGS})
     if not path.endswith((ENDING, *legacy_h5.ENDINGS)):
         raise ValueError(f"filepath must end in {ENDING!r} (or '.h5', '.hdf5': Keras 2's format), got {shown(path)}")
     if not model.built:

@@ -74,12 +74,7 @@ def describe_function(function: Any, where: str = "") -> dict[str, Any]:
         raise ValueError(
             f"{where} must be a function with a name or an object with get_config to be saved, got {shown(function)}"
         )
-    return {
-        "module": "builtins" if builtin else getattr(function, "__module__", None),
-        "class_name": "function",
-        "config": name,
-        "registered_name": "function" if builtin else name,
-    }
+    return {"module": "builtins", "class_name": "function", "config": name, "registered_name": "function"}
 
 
 def _functions() -> dict[str, Any]:

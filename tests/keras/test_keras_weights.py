@@ -193,7 +193,7 @@ def test_functions_and_arrays() -> None:
     for module, function in ((initializers, halves), (constraints, clip)):
         with pytest.raises(ValueError, match=f"function '{function.__name__}'"):
             module.get(module.serialize(function))
-    with pytest.raises(TypeError, match="has no gradient"):
+    with pytest.raises(TypeError, match="must have a gradient"):
         regularizers.get(lambda w: np.abs(w).sum())
     with pytest.raises(ValueError, match=r"array of shape \(3, 2\)"):
         pyrnn.Sequential([pyrnn.Input((3,)), pyrnn.layers.Dense(3, kernel_initializer=kernel)])

@@ -195,5 +195,5 @@ def test_functions_and_arrays() -> None:
             module.get(module.serialize(function))
     with pytest.raises(TypeError, match="must have a gradient"):
         regularizers.get(lambda w: np.abs(w).sum())
-    with pytest.raises(ValueError, match=r"array of shape \(3, 2\)"):
+    with pytest.raises(ValueError, match=r"shape \(3, 3\), got \(3, 2\)"):
         pyrnn.Sequential([pyrnn.Input((3,)), pyrnn.layers.Dense(3, kernel_initializer=kernel)])

@@ -25,6 +25,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 LARGEST_COUNT = 2**63 - 1
 _MOST_AXES = 64  # of an array of NumPy
 _NO_DEFAULT = object()
+_NUMPY = (np.generic, np.ndarray)
 # Rules of arguments that are one number.
 _SCALAR: set[Rule] = set()
 
@@ -59,13 +60,13 @@ def checked(**own: Rule | None) -> Callable[[F], F]:
                 value = args[place]
                 if value is not default:
                     rule(name, value)
-                    if isinstance(value, np.generic | np.ndarray) and name in scalar and not value.ndim:
+                    if name in scalar and isinstance(value, _NUMPY) and not value.ndim:
                         args = (*args[:place], as_number(value), *args[place + 1 :])
             for name, value in kwargs.items():
                 if name in rules:
                     if value is not defaults.get(name, _NO_DEFAULT):
                         rules[name](name, value)
-                        if isinstance(value, np.generic | np.ndarray) and name in scalar and not value.ndim:
+                        if name in scalar and isinstance(value, _NUMPY) and not value.ndim:
                             kwargs[name] = as_number(value)
                 elif closed and name not in names:
                     _refuse_unknown(function, names, args, kwargs)

@@ -13,7 +13,7 @@ import numpy as np
 
 from pyrnn import seeds
 from pyrnn.compiled import Compiled
-from pyrnn.data import Batches
+from pyrnn.data import Batch, Batches
 from pyrnn.data.class_weight import ClassWeight
 from pyrnn.layers import Layer
 from pyrnn.overriding import is_builtin
@@ -199,7 +199,8 @@ _KINDS = {
 
 def _shown(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{name} {tuple(shape)}" for name, shape in value.items() if isinstance(shape, list))
+        shapes = {name: value.get(name) for name in Batch._fields}
+        return ", ".join(f"{name} {shown(tuple(each))}" for name, each in shapes.items() if isinstance(each, list))
     return _KINDS.get(value, shown(value)) if isinstance(value, str) else shown(value)
 
 

@@ -30,7 +30,7 @@ X = np.random.default_rng(1).normal(size=(ROWS, 5, 3)).astype(np.float32)
 Y = (X.sum(axis=(1, 2)) > 0).astype(np.float32)[:, None]
 EPOCHS = 3
 ARRAYS = (
-    np.zeros(0), np.zeros(3, np.uint32), np.float32(1), np.full((4, 3), np.nan, np.float32), np.array(2**62),
+    np.zeros(0), np.zeros(3, np.uint32), np.float32(1), np.full((4, 3), 2, np.float32), np.array(2**62),
     -np.ones(1, int), np.array([True]), np.zeros((2, 2, 2)),
 )  # fmt: skip
 

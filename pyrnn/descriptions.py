@@ -59,6 +59,8 @@ def _custom_objects(name: Any) -> str:
 def describe_function(function: Any, where: str = "") -> dict[str, Any]:
     """Keras 3's description of a function: its name, by which it must be registered where the file is read.
 
+    Of a custom function with the name of one of ours the module is written too, so that it is never taken for ours.
+
     Args:
         function: any callable.
         where: what it is, if a model cannot be loaded without it.
@@ -74,7 +76,15 @@ def describe_function(function: Any, where: str = "") -> dict[str, Any]:
         raise ValueError(
             f"{where} must be a function with a name or an object with get_config to be saved, got {shown(function)}"
         )
-    return {"module": "builtins", "class_name": "function", "config": name, "registered_name": "function"}
+    if builtin or not _is_one_of_ours(name):
+        return {"module": "builtins", "class_name": "function", "config": name, "registered_name": "function"}
+    return {"module": function.__module__, "class_name": "function", "config": name, "registered_name": name}
+
+
+def _is_one_of_ours(name: str) -> bool:
+    """Whether a custom function of this name, described as Keras does it, would be read as one of ours."""
+    names = (import_module(module).NAMES for module in ("pyrnn.losses", "pyrnn.metrics"))
+    return name in _functions() or any(name in each for each in names)
 
 
 def _functions() -> dict[str, Any]:

@@ -285,7 +285,7 @@ def test_another_process_trains_on() -> None:
     data = pickle.dumps((original, X, Y))
     path = str(Path(__file__).parent)
     code = f"import sys; sys.path.insert(0, {path!r})\n{CHILD}"
-    run = subprocess.run([sys.executable, "-c", code], input=data, stdout=subprocess.PIPE, check=True)
+    run = subprocess.run([sys.executable, "-c", code], input=data, stdout=subprocess.PIPE, check=True, cwd="/")
     loss, twin, predicted = pickle.loads(run.stdout)
     assert loss == original.train_on_batch(X, Y)
     assert_same_bits(state_of(twin), state_of(original))

@@ -219,7 +219,7 @@ def run_within(limit: str, environment: dict[str, str]) -> list[str]:
     code = WITHIN_LIMITS.replace("LIMIT", limit)
     environment = {**environment, "OPENBLAS_NUM_THREADS": "1"}  # NumPy's threads would count
     command = [sys.executable, "-c", code]
-    result = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, timeout=60)
+    result = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, timeout=60, cwd="/")
     return result.stdout.decode().split()
 
 
@@ -309,7 +309,7 @@ for child in range(50):
 def test_a_daemon_thread_in_the_core_does_not_hold_up_the_exit(uncounted: dict[str, str]) -> None:
     """Fifty processes that end while daemon threads train, predict and stream. They used to abort."""
     command = [sys.executable, "-W", "ignore", "-c", ENDING]
-    result = subprocess.run(command, env=uncounted, check=True, capture_output=True, timeout=120)
+    result = subprocess.run(command, env=uncounted, check=True, capture_output=True, timeout=120, cwd="/")
     assert result.stdout.decode().split() == ["0"] * 50, result.stderr.decode()[-2000:]
 
 

@@ -120,13 +120,18 @@ PYRNN_INLINE Vec<double> cleared(Vec<double> v, Lanes<double> lanes) {
 #endif
 #else
 template <class T>
-constexpr T kLaneNumbers[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-static_assert(sizeof(kLaneNumbers<float>) >= PYRNN_VECTOR_BYTES, "a number a lane");
-template <class T>
 using Lanes = IVec<T>;
 template <class T>
 PYRNN_INLINE Lanes<T> lanes_before_end(Index n) {
-    return (Lanes<T>)(load(kLaneNumbers<T>) < splat(static_cast<T>(n)));
+    // The vector is cut from a row of more, n lanes before where that turns from ones to zeros.
+    constexpr Index kP = kLanes<T>, kMostLanes = 8;
+    static_assert(kP <= kMostLanes, "the rows are too short");
+    static constexpr std::int32_t kNarrow[] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
+    static constexpr std::int64_t kWide[] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
+    const Index first = kMostLanes - (n < kP ? n : kP);
+    Lanes<T> lanes;
+    std::memcpy(&lanes, sizeof(T) == sizeof(float) ? static_cast<const void*>(kNarrow + first) : kWide + first, sizeof lanes);
+    return lanes;
 }
 PYRNN_INLINE Vec<float> cleared(Vec<float> v, Lanes<float> lanes) { return (Vec<float>)((IVec<float>)v & lanes); }
 PYRNN_INLINE Vec<double> cleared(Vec<double> v, Lanes<double> lanes) { return (Vec<double>)((IVec<double>)v & lanes); }

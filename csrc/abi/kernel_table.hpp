@@ -33,10 +33,9 @@ struct Kernels {
     // d = factor (p - y); returns the sum of (p - y)^2.
     T (*squared_error)(const T* y, const T* p, T* d, Index n, T factor);
     void (*sgd)(T* w, const T* g, T* m, Index n, T rate, T momentum, bool nesterov);
-    void (*rmsprop)(T* w, const T* g, T* v, T* m, T* avg, Index n, T rate, T rho, T gain, T momentum,
-                    T epsilon);
+    void (*rmsprop)(T* w, const T* g, T* v, T* m, T* avg, Index n, T rate, T rho, T gain, T momentum, T epsilon);
     void (*adam)(T* w, const T* g, T* m, T* v, T* vhat, Index n, T alpha, T gain1, T gain2, T epsilon);
-    double (*fma_burst)(Index repeats);  // returns the floating-point operations it did
+    double (*fma_burst)(Index repeats);                         // returns the floating-point operations it did
     void (*read_burst)(const T* from, Index n, Index repeats);  // reads n elements, a multiple of 8 P, again and again
 };
 

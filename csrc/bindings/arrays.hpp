@@ -1,4 +1,5 @@
-// numpy arrays to checked pointers. Every shape is checked here before any size is read; nothing is converted or copied.
+// numpy arrays to checked pointers. Every shape is checked here before any size is read; nothing is converted or
+// copied.
 #pragma once
 
 #include <pybind11/numpy.h>
@@ -80,7 +81,8 @@ inline void require_size(Index value, const char* name) {
     constexpr Index kLargest = (Index{1} << 31) - 1;
     require_positive(value, name);
     if (value > kLargest)
-        throw py::value_error(std::string(name) + " must be at most " + std::to_string(kLargest) + ", got " + std::to_string(value));
+        throw py::value_error(std::string(name) + " must be at most " + std::to_string(kLargest) + ", got " +
+                              std::to_string(value));
 }
 
 // The arrays of a sequence, held as long as the tuple: a sequence may make them anew at each look, or change meanwhile.
@@ -99,7 +101,8 @@ inline std::int64_t integer_of(const py::handle& object, const char* name) {
     if (!whole) throw py::error_already_set();
     int overflow = 0;
     const std::int64_t value = PyLong_AsLongLongAndOverflow(whole.ptr(), &overflow);
-    if (overflow) throw py::value_error(std::string(name) + " must fit into 64 bits, got " + std::string(py::str(whole)));
+    if (overflow)
+        throw py::value_error(std::string(name) + " must fit into 64 bits, got " + std::string(py::str(whole)));
     return value;
 }
 
@@ -127,8 +130,8 @@ T* pointer(const py::handle& object, const char* name, const Shape& shape, const
         throw py::value_error(std::string(name) + " must have shape " + letters + " = " + text(shape) + ", got " +
                               text(shape_of(a)));
     if (!has_type<T>(a))
-        throw py::type_error(std::string(name) + " must be " + std::string(py::str(py::dtype::of<T>())) + " like x, got " +
-                             std::string(py::str(a.dtype())));
+        throw py::type_error(std::string(name) + " must be " + std::string(py::str(py::dtype::of<T>())) +
+                             " like x, got " + std::string(py::str(a.dtype())));
     if (!(a.flags() & py::array::c_style)) throw py::value_error(std::string(name) + " must be C-contiguous");
     if (!is_aligned(a)) throw py::value_error(std::string(name) + " must be aligned to its item size");
     if (writable && !a.writeable()) throw py::value_error(std::string(name) + " must be writable");
@@ -141,7 +144,9 @@ T* output(const py::handle& object, const char* name, const Shape& shape, const 
 }
 
 template <class T>
-T* data_of(py::array_t<T>& a) { return a.mutable_data(); }
+T* data_of(py::array_t<T>& a) {
+    return a.mutable_data();
+}
 
 // An array as rows along its last axis; without one, or with an empty one, every number is a row.
 struct Rows { Index count, length; };

@@ -7,7 +7,8 @@ namespace {
 
 struct Geometry { Index pad_left, pad_right, out_steps; };
 
-Geometry geometry(Index steps, Index size, Index stride, Index dilation, const std::string& padding, bool causal_allowed) {
+Geometry geometry(Index steps, Index size, Index stride, Index dilation, const std::string& padding,
+                  bool causal_allowed) {
     // Zeros stand beside x as far as a window reaches, so it must not reach anywhere.
     constexpr Index kMostReach = Index{1} << 24;
     if (dilation > 1 && size > 1 && dilation > kMostReach / (size - 1))
@@ -16,8 +17,8 @@ Geometry geometry(Index steps, Index size, Index stride, Index dilation, const s
     const Index reach = (size - 1) * dilation + 1;
     if (padding == "valid") {
         if (steps < reach)
-            throw py::value_error("x must have at least " + std::to_string(reach) + " time steps for this window, got " +
-                                  std::to_string(steps));
+            throw py::value_error("x must have at least " + std::to_string(reach) +
+                                  " time steps for this window, got " + std::to_string(steps));
         return {0, 0, (steps - reach) / stride + 1};
     }
     if (padding == "causal" && causal_allowed) return {reach - 1, 0, (steps - 1) / stride + 1};
@@ -26,13 +27,13 @@ Geometry geometry(Index steps, Index size, Index stride, Index dilation, const s
         const Index total = needed > 0 ? needed : 0;
         return {total / 2, total - total / 2, out};
     }
-    throw py::value_error(std::string("padding must be 'valid'") + (causal_allowed ? ", 'same' or 'causal'" : " or 'same'") +
-                          ", got '" + padding + "'");
+    throw py::value_error(std::string("padding must be 'valid'") +
+                          (causal_allowed ? ", 'same' or 'causal'" : " or 'same'") + ", got '" + padding + "'");
 }
 
 template <class T>
-Conv<T> dense_problem(const py::array& x, const py::array& kernel, const py::handle& bias, const std::string& activation,
-                      const py::object& version) {
+Conv<T> dense_problem(const py::array& x, const py::array& kernel, const py::handle& bias,
+                      const std::string& activation, const py::object& version) {
     require_rank(kernel, 2, "kernel", "(F, H)");
     if (x.ndim() < 1) throw py::value_error("x must have shape (..., F), got ()");
     const Shape shape = shape_of(x);
@@ -43,7 +44,8 @@ Conv<T> dense_problem(const py::array& x, const py::array& kernel, const py::han
     require_positive(f, "the number of features of x");
     require_positive(h, "units");
     Conv<T> p{};
-    p.batch = 1, p.steps = rows, p.channels = f, p.filters = h, p.taps = 1, p.stride = 1, p.dilation = 1, p.out_steps = rows;
+    p.batch = 1, p.steps = rows, p.channels = f, p.filters = h, p.taps = 1, p.stride = 1, p.dilation = 1,
+    p.out_steps = rows;
     p.x = pointer<T>(x, "x", shape, "(..., features)");
     p.kernel = pointer<T>(kernel, "kernel", {f, h}, "(features, units)");
     p.bias = pointer<T>(bias, "bias", {h}, "(units,)", true);
@@ -54,13 +56,15 @@ Conv<T> dense_problem(const py::array& x, const py::array& kernel, const py::han
 
 template <class T>
 Conv<T> conv_problem(const py::array& x, const py::array& kernel, const py::handle& bias, Index strides,
-                     const std::string& padding, Index dilation, const std::string& activation, const py::object& version) {
+                     const std::string& padding, Index dilation, const std::string& activation,
+                     const py::object& version) {
     require_rank(x, 3, "x", "(B, T, C)");
     require_rank(kernel, 3, "kernel", "(K, C, O)");
     require_size(strides, "strides");
     require_size(dilation, "dilation_rate");
     Conv<T> p{};
-    p.batch = x.shape(0), p.steps = x.shape(1), p.channels = x.shape(2), p.taps = kernel.shape(0), p.filters = kernel.shape(2);
+    p.batch = x.shape(0), p.steps = x.shape(1), p.channels = x.shape(2), p.taps = kernel.shape(0),
+    p.filters = kernel.shape(2);
     require_positive(p.batch, "the batch size of x");
     require_positive(p.steps, "the number of time steps of x");
     require_positive(p.channels, "the number of channels of x");
@@ -99,7 +103,8 @@ py::object backward(const Conv<T>& p, const Shape& out, const Shape& in, const S
                     Workspace& workspace) {
     const std::size_t expected = needs_preactivation(p.activation) ? 2 : 1;
     if (saved.size() != expected)
-        throw py::value_error("saved must hold " + std::to_string(expected) + " arrays, got " + std::to_string(saved.size()));
+        throw py::value_error("saved must hold " + std::to_string(expected) + " arrays, got " +
+                              std::to_string(saved.size()));
     const T* y = pointer<T>(saved[0], "saved[0]", out, "of the output");
     const T* z = expected == 2 ? pointer<T>(saved[1], "saved[1]", out, "of the output") : nullptr;
     const T* dy_data = pointer<T>(dy, "dy", out, "of the output");
@@ -126,7 +131,8 @@ Pool pool_problem(const py::array& x, const std::string& mode, Index size, Index
     require_rank(x, 3, "x", "(B, T, C)");
     require_size(size, "pool_size");
     require_size(stride, "strides");
-    if (mode != "max" && mode != "average") throw py::value_error("mode must be 'max' or 'average', got '" + mode + "'");
+    if (mode != "max" && mode != "average")
+        throw py::value_error("mode must be 'max' or 'average', got '" + mode + "'");
     for (int i = 0; i < 3; ++i) require_positive(x.shape(i), i == 0 ? "the batch size of x" : "each dimension of x");
     const Geometry g = geometry(x.shape(1), size, stride, 1, padding, false);
     return {x.shape(0), x.shape(1), x.shape(2), g.out_steps, size, stride, g.pad_left, mode == "average"};
@@ -163,8 +169,8 @@ py::object pool_backward(const py::array& x, const py::object& dy, const Pool& p
 void bind_conv(py::module_& m) {
     m.def(
         "dense_forward",
-        [](const py::object& x, const py::object& kernel, const py::object& bias, const std::string& activation, bool training,
-           Workspace& workspace, const py::object& version) {
+        [](const py::object& x, const py::object& kernel, const py::object& bias, const std::string& activation,
+           bool training, Workspace& workspace, const py::object& version) {
             const py::array xa = array_of(x, "x"), ka = array_of(kernel, "kernel");
             if (is_double(xa, "x")) {
                 const auto p = dense_problem<double>(xa, ka, bias, activation, version);
@@ -183,18 +189,19 @@ void bind_conv(py::module_& m) {
             const py::array xa = array_of(x, "x"), ka = array_of(kernel, "kernel");
             const py::none no_bias;
             const auto run = [&](const auto& p) {
-                return backward(p, dense_output(xa, p.filters), shape_of(xa), shape_of(ka), tuple_of(saved, "saved"), dy,
-                                d_kernel, d_bias, need_dx, workspace);
+                return backward(p, dense_output(xa, p.filters), shape_of(xa), shape_of(ka), tuple_of(saved, "saved"),
+                                dy, d_kernel, d_bias, need_dx, workspace);
             };
             return is_double(xa, "x") ? run(dense_problem<double>(xa, ka, no_bias, activation, version))
                                       : run(dense_problem<float>(xa, ka, no_bias, activation, version));
         },
-        py::arg("x"), py::arg("kernel"), py::arg("saved"), py::arg("dy"), py::arg("activation"),
-        py::arg("d_kernel"), py::arg("d_bias"), py::arg("need_dx"), py::arg("workspace"), py::arg("version"));
+        py::arg("x"), py::arg("kernel"), py::arg("saved"), py::arg("dy"), py::arg("activation"), py::arg("d_kernel"),
+        py::arg("d_bias"), py::arg("need_dx"), py::arg("workspace"), py::arg("version"));
     m.def(
         "conv1d_forward",
-        [](const py::object& x, const py::object& kernel, const py::object& bias, Index strides, const std::string& padding,
-           Index dilation, const std::string& activation, bool training, Workspace& workspace, const py::object& version) {
+        [](const py::object& x, const py::object& kernel, const py::object& bias, Index strides,
+           const std::string& padding, Index dilation, const std::string& activation, bool training,
+           Workspace& workspace, const py::object& version) {
             const py::array xa = array_of(x, "x"), ka = array_of(kernel, "kernel");
             const auto run = [&](const auto& p) {
                 return forward(p, Shape{p.batch, p.out_steps, p.filters}, training, workspace);

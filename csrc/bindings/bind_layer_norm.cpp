@@ -36,7 +36,8 @@ py::object backward(const py::array& dy, const py::object& normal, const py::obj
     const T* const in = pointer<T>(dy, "dy", shape, "of dy");
     const T* const kept = pointer<T>(normal, "saved[0]", shape, "of dy");
     const T* const factors = pointer<T>(factor, "saved[1]", {rows.count}, "(rows,)");
-    const LayerNorm<T> p = {rows.count, rows.length, pointer<T>(gamma, "gamma", features, "(features,)", true), nullptr, T(0)};
+    const LayerNorm<T> p = {rows.count, rows.length, pointer<T>(gamma, "gamma", features, "(features,)", true), nullptr,
+                            T(0)};
     T* const by_gamma = output<T>(d_gamma, "d_gamma", features, "(features,)", true);
     T* const by_beta = output<T>(d_beta, "d_beta", features, "(features,)", true);
     py::array_t<T> dx(need_dx ? shape : Shape{0});

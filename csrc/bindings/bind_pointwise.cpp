@@ -16,7 +16,8 @@ namespace {
 template <class T>
 py::object glu_forward(const py::array& x) {
     const Rows rows = rows_of(x);
-    if (x.ndim() < 1 || rows.length % 2) throw py::value_error("glu needs an even last axis, got shape " + text(shape_of(x)));
+    if (x.ndim() < 1 || rows.length % 2)
+        throw py::value_error("glu needs an even last axis, got shape " + text(shape_of(x)));
     const T* in = pointer<T>(x, "x", shape_of(x), "of x");
     Shape shape = shape_of(x);
     const Index half = shape.back() /= 2;
@@ -32,7 +33,8 @@ py::object glu_forward(const py::array& x) {
 template <class T>
 py::object glu_backward(const py::array& x, const py::object& dy) {
     const Rows rows = rows_of(x);
-    if (x.ndim() < 1 || rows.length % 2) throw py::value_error("glu needs an even last axis, got shape " + text(shape_of(x)));
+    if (x.ndim() < 1 || rows.length % 2)
+        throw py::value_error("glu needs an even last axis, got shape " + text(shape_of(x)));
     const T* in = pointer<T>(x, "x", shape_of(x), "of x");
     Shape shape = shape_of(x);
     const Index half = shape.back() /= 2;
@@ -78,13 +80,14 @@ py::object activation_backward(const py::array& x, const py::object& y, const py
     const Rows rows = rows_of(x);
     {
         const WithoutGil release;
-        kernels<T>().activate_backward(kind, out, z, rows.length, g, rows.length, d, rows.length, rows.count, rows.length);
+        kernels<T>().activate_backward(kind, out, z, rows.length, g, rows.length, d, rows.length, rows.count,
+                                       rows.length);
     }
     return dx;
 }
 
-// Calls step(first, count) for all of n numbers, in pieces whose size does not depend on the number of threads. To the end: an
-// optimizer's step that a signal stopped halfway would leave some weights new and others old.
+// Calls step(first, count) for all of n numbers, in pieces whose size does not depend on the number of threads. To the
+// end: an optimizer's step that a signal stopped halfway would leave some weights new and others old.
 constexpr Index kPiece = Index{1} << 15;
 template <class F>
 void in_pieces(Index n, F step) {
@@ -95,7 +98,8 @@ void in_pieces(Index n, F step) {
 template <class T>
 py::tuple squared_error(const py::array& y_true, const py::object& y_pred) {
     const Shape shape = shape_of(y_true);
-    const T *y = pointer<T>(y_true, "y_true", shape, "of y_true"), *p = pointer<T>(y_pred, "y_pred", shape, "of y_true");
+    const T *y = pointer<T>(y_true, "y_true", shape, "of y_true"),
+            *p = pointer<T>(y_pred, "y_pred", shape, "of y_true");
     const Index n = y_true.size();
     const double share = 1 / static_cast<double>(n > 0 ? n : 1);
     py::array_t<T> gradient(shape);
@@ -104,7 +108,8 @@ py::tuple squared_error(const py::array& y_true, const py::object& y_pred) {
     {
         const WithoutGil release;
         in_pieces(n, [&](Index first, Index count) {
-            sums[static_cast<std::size_t>(first / kPiece)] = kernels<T>().squared_error(y + first, p + first, d + first, count, T(2 * share));
+            sums[static_cast<std::size_t>(first / kPiece)] =
+                kernels<T>().squared_error(y + first, p + first, d + first, count, T(2 * share));
         });
     }
     return py::make_tuple(std::accumulate(sums.begin(), sums.end(), 0.0) * share, gradient);
@@ -130,7 +135,10 @@ T* piece(T* vector, Index first) {
 }
 
 // Row numbers (N,), each below `rows`.
-struct RowNumbers { const std::int64_t* at; Index count; };
+struct RowNumbers {
+    const std::int64_t* at;
+    Index count;
+};
 RowNumbers row_numbers(const py::object& indices, Index rows) {
     const py::array ia = array_of(indices, "indices");
     require_rank(ia, 1, "indices", "(N,)");
@@ -138,7 +146,8 @@ RowNumbers row_numbers(const py::object& indices, Index rows) {
     const std::int64_t* at = pointer<std::int64_t>(indices, "indices", {count}, "(N,)");
     for (Index i = 0; i < count; ++i)
         if (at[i] < 0 || at[i] >= rows)
-            throw py::index_error("indices must lie in 0.." + std::to_string(rows - 1) + ", got " + std::to_string(at[i]));
+            throw py::index_error("indices must lie in 0.." + std::to_string(rows - 1) + ", got " +
+                                  std::to_string(at[i]));
     return {at, count};
 }
 
@@ -199,7 +208,8 @@ void bind_pointwise(py::module_& m) {
         "activation_backward",
         [](const py::object& x, const py::object& y, const py::object& dy, const std::string& name) {
             const py::array a = array_of(x, "x");
-            return is_double(a, "x") ? activation_backward<double>(a, y, dy, name) : activation_backward<float>(a, y, dy, name);
+            return is_double(a, "x") ? activation_backward<double>(a, y, dy, name)
+                                     : activation_backward<float>(a, y, dy, name);
         },
         py::arg("x"), py::arg("y"), py::arg("dy"), py::arg("activation"));
     m.def(
@@ -220,7 +230,8 @@ void bind_pointwise(py::module_& m) {
                 const T* const slopes = pointer<T>(gradients, "gradients", {n}, "(weights,)");
                 T* const m = flat<T>(momentum, "momentum", n, true);
                 in_pieces(n, [&](Index i, Index count) {
-                    kernels<T>().sgd(values + i, slopes + i, piece(m, i), count, T(learning_rate), T(momentum_rate), nesterov);
+                    kernels<T>().sgd(values + i, slopes + i, piece(m, i), count, T(learning_rate), T(momentum_rate),
+                                     nesterov);
                 });
             });
         },
@@ -228,18 +239,20 @@ void bind_pointwise(py::module_& m) {
         py::arg("momentum_rate"), py::arg("nesterov"));
     m.def(
         "rmsprop_step",
-        [](const py::object& weights, const py::object& gradients, const py::object& velocity, const py::object& momentum,
-           const py::object& average_gradient, double learning_rate, double rho, double momentum_rate, double epsilon) {
+        [](const py::object& weights, const py::object& gradients, const py::object& velocity,
+           const py::object& momentum, const py::object& average_gradient, double learning_rate, double rho,
+           double momentum_rate, double epsilon) {
             on_weights(weights, [&](const py::array& w, auto zero) {
                 using T = decltype(zero);
                 const Index n = w.shape(0);
                 T* const values = flat<T>(weights, "weights", n);
                 const T* const slopes = pointer<T>(gradients, "gradients", {n}, "(weights,)");
                 T* const v = flat<T>(velocity, "velocity", n);
-                T *const m = flat<T>(momentum, "momentum", n, true), *const average = flat<T>(average_gradient, "average_gradient", n, true);
+                T *const m = flat<T>(momentum, "momentum", n, true), *const average = flat<T>(
+                                                                         average_gradient, "average_gradient", n, true);
                 in_pieces(n, [&](Index i, Index count) {
-                    kernels<T>().rmsprop(values + i, slopes + i, v + i, piece(m, i), piece(average, i), count, T(learning_rate), T(rho),
-                                         T(1 - rho), T(momentum_rate), T(epsilon));
+                    kernels<T>().rmsprop(values + i, slopes + i, v + i, piece(m, i), piece(average, i), count,
+                                         T(learning_rate), T(rho), T(1 - rho), T(momentum_rate), T(epsilon));
                 });
             });
         },
@@ -247,8 +260,9 @@ void bind_pointwise(py::module_& m) {
         py::arg("learning_rate"), py::arg("rho"), py::arg("momentum_rate"), py::arg("epsilon"));
     m.def(
         "adam_step",
-        [](const py::object& weights, const py::object& gradients, const py::object& momentum, const py::object& velocity,
-           const py::object& velocity_hat, double learning_rate, double beta_1, double beta_2, double epsilon, Index step) {
+        [](const py::object& weights, const py::object& gradients, const py::object& momentum,
+           const py::object& velocity, const py::object& velocity_hat, double learning_rate, double beta_1,
+           double beta_2, double epsilon, Index step) {
             require_positive(step, "step");
             on_weights(weights, [&](const py::array& w, auto zero) {
                 using T = decltype(zero);
@@ -261,8 +275,8 @@ void bind_pointwise(py::module_& m) {
                 T *const m = flat<T>(momentum, "momentum", n), *const v = flat<T>(velocity, "velocity", n);
                 T* const largest = flat<T>(velocity_hat, "velocity_hat", n, true);
                 in_pieces(n, [&](Index i, Index count) {
-                    kernels<T>().adam(values + i, slopes + i, m + i, v + i, piece(largest, i), count, T(alpha), T(1 - beta_1), T(1 - beta_2),
-                                      T(epsilon));
+                    kernels<T>().adam(values + i, slopes + i, m + i, v + i, piece(largest, i), count, T(alpha),
+                                      T(1 - beta_1), T(1 - beta_2), T(epsilon));
                 });
             });
         },

@@ -25,8 +25,9 @@ void set_cell(Rnn<T>& p, const std::string& name, const py::array& kernel, const
     const std::string times = gates == 1 ? "units)" : std::to_string(gates) + " * units)";
     p.kernel = pointer<T>(kernel, "kernel", {p.features, gates * h}, ("(features, " + times).c_str());
     p.recurrent_kernel = pointer<T>(recurrent_kernel, "recurrent_kernel", {h, gates * h}, ("(units, " + times).c_str());
-    p.bias = cell.bias_rows == 2 ? pointer<T>(bias, "bias", {2, gates * h}, ("(2, " + times).c_str(), true)
-                                 : pointer<T>(bias, "bias", {gates * h}, gates == 1 ? "(units,)" : ("(" + times).c_str(), true);
+    p.bias = cell.bias_rows == 2
+                 ? pointer<T>(bias, "bias", {2, gates * h}, ("(2, " + times).c_str(), true)
+                 : pointer<T>(bias, "bias", {gates * h}, gates == 1 ? "(units,)" : ("(" + times).c_str(), true);
     p.activation = activation_named(activation);
     if (gates > 1) {
         if (recurrent_activation.is_none()) throw py::type_error("recurrent_activation must be a name for " + name);
@@ -53,15 +54,17 @@ struct Options {
 };
 
 // None, or the arrays of a sequence.
-py::object held(const py::object& states, const char* name) { return states.is_none() ? states : tuple_of(states, name); }
+py::object held(const py::object& states, const char* name) {
+    return states.is_none() ? states : tuple_of(states, name);
+}
 
 // One array for each state of the cell, or None for all; `states` is None or a tuple.
 py::object state_of(const py::object& states, std::size_t which, const CellInfo& cell, const char* name) {
     if (states.is_none()) return states;
     const py::tuple sequence = states;
     if (sequence.size() != static_cast<std::size_t>(cell.states))
-        throw py::value_error(std::string(name) + " must hold " + std::to_string(cell.states) + " array(s) for " + cell.name +
-                              ", got " + std::to_string(sequence.size()));
+        throw py::value_error(std::string(name) + " must hold " + std::to_string(cell.states) + " array(s) for " +
+                              cell.name + ", got " + std::to_string(sequence.size()));
     if (which >= sequence.size()) return py::none();
     return sequence[which];
 }
@@ -79,8 +82,8 @@ const T* scale_of(const py::object& scale, const char* name, Index gates, Index 
 }
 
 template <class T>
-Rnn<T> problem(const std::string& cell_name, const py::array& x, const py::array& kernel, const py::array& recurrent_kernel,
-               const py::handle& bias, const Options& o) {
+Rnn<T> problem(const std::string& cell_name, const py::array& x, const py::array& kernel,
+               const py::array& recurrent_kernel, const py::handle& bias, const Options& o) {
     Rnn<T> p{};
     require_rank(x, 3, "x", "(B, T, F)");
     const Index b = x.shape(0), t = x.shape(1), f = x.shape(2);
@@ -93,8 +96,10 @@ Rnn<T> problem(const std::string& cell_name, const py::array& x, const py::array
     const Index gates = cell.gates, h = p.units;
     p.x = pointer<T>(x, "x", {b, t, f}, "(B, T, F)");
     const char* states = "(batch, units)";
-    p.initial_state = pointer<T>(state_of(o.initial_state, 0, cell, "initial_state"), "initial_state", {b, h}, states, true);
-    p.initial_carry = pointer<T>(state_of(o.initial_state, 1, cell, "initial_state"), "initial_state", {b, h}, states, true);
+    p.initial_state =
+        pointer<T>(state_of(o.initial_state, 0, cell, "initial_state"), "initial_state", {b, h}, states, true);
+    p.initial_carry =
+        pointer<T>(state_of(o.initial_state, 1, cell, "initial_state"), "initial_state", {b, h}, states, true);
     p.input_scale = scale_of<T>(o.input_scale, "input_scale", gates, b, f, p.input_copies);
     p.state_scale = scale_of<T>(o.state_scale, "state_scale", gates, b, h, p.state_copies);
     p.mask = reinterpret_cast<const unsigned char*>(pointer<bool>(o.mask, "mask", {b, t}, "(batch, time)", true));
@@ -108,9 +113,7 @@ Rnn<T> problem(const std::string& cell_name, const py::array& x, const py::array
 }
 
 // The shapes of what training keeps: states, gates, carry and z, or checkpoints; empty where there are none.
-struct KeptShapes {
-    Shape states, gates, carry, z, checkpoints, carry_checkpoints;
-};
+struct KeptShapes { Shape states, gates, carry, z, checkpoints, carry_checkpoints; };
 template <class T>
 KeptShapes kept_shapes(const Rnn<T>& p) {
     const CellInfo& cell = info(p.cell);
@@ -167,7 +170,8 @@ py::tuple forward(const Rnn<T>& p, bool training, Workspace& workspace) {
     const py::object carry = new_array(shapes.carry, training, kept.carry, workspace);
     const py::object z = new_array(shapes.z, training, kept.z, workspace);
     const py::object checkpoints = new_array(shapes.checkpoints, training, kept.checkpoints, workspace);
-    const py::object carry_checkpoints = new_array(shapes.carry_checkpoints, training, kept.carry_checkpoints, workspace);
+    const py::object carry_checkpoints =
+        new_array(shapes.carry_checkpoints, training, kept.carry_checkpoints, workspace);
     const py::object output = new_array(p.sequences ? all : one, separate, output_data, workspace);
     const py::object final_state = new_array(one, true, final_data, workspace);
     const py::object final_carry = new_array(one, cell.states == 2, carry_data, workspace);
@@ -190,14 +194,15 @@ T* kept_array(const py::tuple& saved, std::size_t which, const char* name, const
 
 template <class T>
 py::tuple backward(const Rnn<T>& p, const py::tuple& saved, const py::object& d_output, const py::object& d_final_state,
-                   const py::object& d_kernel, const py::object& d_recurrent_kernel, const py::object& d_bias, bool need_dx,
-                   Workspace& workspace) {
+                   const py::object& d_kernel, const py::object& d_recurrent_kernel, const py::object& d_bias,
+                   bool need_dx, Workspace& workspace) {
     const CellInfo& cell = info(p.cell);
     const Index width = cell.gates * p.units;
     const Shape all{p.batch, p.steps, p.units}, one{p.batch, p.units};
     const KeptShapes shapes = kept_shapes(p);
     const bool checkpointed = !shapes.checkpoints.empty();
-    if (saved.size() != (checkpointed ? 2 : 4)) throw py::value_error("saved must be what rnn_forward(training=True) returned");
+    if (saved.size() != (checkpointed ? 2 : 4))
+        throw py::value_error("saved must be what rnn_forward(training=True) returned");
     RnnKept<T> kept{};
     if (checkpointed) {
         kept.checkpoints = kept_array<T>(saved, 0, "saved[0]", shapes.checkpoints);
@@ -211,8 +216,10 @@ py::tuple backward(const Rnn<T>& p, const py::tuple& saved, const py::object& d_
     RnnGradients<T> g{};
     g.d_output = p.sequences ? pointer<T>(d_output, "d_output", all, "(batch, time, units)", true)
                              : pointer<T>(d_output, "d_output", one, "(batch, units)", true);
-    g.d_final_state = pointer<T>(state_of(d_final_state, 0, cell, "d_final_state"), "d_final_state", one, "(batch, units)", true);
-    g.d_final_carry = pointer<T>(state_of(d_final_state, 1, cell, "d_final_state"), "d_final_state", one, "(batch, units)", true);
+    g.d_final_state =
+        pointer<T>(state_of(d_final_state, 0, cell, "d_final_state"), "d_final_state", one, "(batch, units)", true);
+    g.d_final_carry =
+        pointer<T>(state_of(d_final_state, 1, cell, "d_final_state"), "d_final_state", one, "(batch, units)", true);
     g.d_kernel = output<T>(d_kernel, "d_kernel", {p.features, width}, "of kernel");
     g.d_recurrent_kernel = output<T>(d_recurrent_kernel, "d_recurrent_kernel", {p.units, width}, "of recurrent_kernel");
     g.d_bias = output<T>(d_bias, "d_bias", cell.bias_rows == 2 ? Shape{2, width} : Shape{width}, "of bias", true);
@@ -235,21 +242,31 @@ void bind_rnn(py::module_& m) {
     m.def(
         "rnn_forward",
         [](const std::string& cell, const py::object& x, const py::object& kernel, const py::object& recurrent_kernel,
-           const py::object& bias, const std::string& activation, py::object recurrent_activation, py::object initial_state,
-           py::object mask, py::object input_scale, py::object state_scale, bool go_backwards, bool return_sequences,
-           bool zero_output_for_mask, py::object checkpoint_steps, bool training, Workspace& workspace, py::object version) {
+           const py::object& bias, const std::string& activation, py::object recurrent_activation,
+           py::object initial_state, py::object mask, py::object input_scale, py::object state_scale, bool go_backwards,
+           bool return_sequences, bool zero_output_for_mask, py::object checkpoint_steps, bool training,
+           Workspace& workspace, py::object version) {
             const py::array xa = array_of(x, "x"), ka = array_of(kernel, "kernel");
             const py::array ua = array_of(recurrent_kernel, "recurrent_kernel");
-            const Options o{activation, recurrent_activation, held(initial_state, "initial_state"), mask, input_scale,
-                            state_scale, go_backwards, return_sequences, zero_output_for_mask, checkpoint_steps, version};
+            const Options o{activation,
+                            recurrent_activation,
+                            held(initial_state, "initial_state"),
+                            mask,
+                            input_scale,
+                            state_scale,
+                            go_backwards,
+                            return_sequences,
+                            zero_output_for_mask,
+                            checkpoint_steps,
+                            version};
             return is_double(xa, "x") ? forward(problem<double>(cell, xa, ka, ua, bias, o), training, workspace)
                                       : forward(problem<float>(cell, xa, ka, ua, bias, o), training, workspace);
         },
         py::arg("cell"), py::arg("x"), py::arg("kernel"), py::arg("recurrent_kernel"), py::arg("bias"),
         py::arg("activation"), py::arg("recurrent_activation"), py::arg("initial_state"), py::arg("mask"),
-        py::arg("input_scale"), py::arg("state_scale"),
-        py::arg("go_backwards"), py::arg("return_sequences"), py::arg("zero_output_for_mask"), py::arg("checkpoint_steps"),
-        py::arg("training"), py::arg("workspace"), py::arg("version"));
+        py::arg("input_scale"), py::arg("state_scale"), py::arg("go_backwards"), py::arg("return_sequences"),
+        py::arg("zero_output_for_mask"), py::arg("checkpoint_steps"), py::arg("training"), py::arg("workspace"),
+        py::arg("version"));
     m.def(
         "rnn_backward",
         [](const std::string& cell, const py::object& x, const py::object& kernel, const py::object& recurrent_kernel,
@@ -261,22 +278,31 @@ void bind_rnn(py::module_& m) {
            py::object version) {
             const py::array xa = array_of(x, "x"), ka = array_of(kernel, "kernel");
             const py::array ua = array_of(recurrent_kernel, "recurrent_kernel");
-            const Options o{activation, recurrent_activation, held(initial_state, "initial_state"), mask, input_scale,
-                            state_scale, go_backwards, return_sequences, zero_output_for_mask, checkpoint_steps, version};
+            const Options o{activation,
+                            recurrent_activation,
+                            held(initial_state, "initial_state"),
+                            mask,
+                            input_scale,
+                            state_scale,
+                            go_backwards,
+                            return_sequences,
+                            zero_output_for_mask,
+                            checkpoint_steps,
+                            version};
             const py::tuple saved = tuple_of(kept, "saved");
             d_final_state = held(d_final_state, "d_final_state");
             return is_double(xa, "x")
-                       ? backward(problem<double>(cell, xa, ka, ua, bias, o), saved, d_output, d_final_state,
-                                  d_kernel, d_recurrent_kernel, d_bias, need_dx, workspace)
-                       : backward(problem<float>(cell, xa, ka, ua, bias, o), saved, d_output, d_final_state,
-                                  d_kernel, d_recurrent_kernel, d_bias, need_dx, workspace);
+                       ? backward(problem<double>(cell, xa, ka, ua, bias, o), saved, d_output, d_final_state, d_kernel,
+                                  d_recurrent_kernel, d_bias, need_dx, workspace)
+                       : backward(problem<float>(cell, xa, ka, ua, bias, o), saved, d_output, d_final_state, d_kernel,
+                                  d_recurrent_kernel, d_bias, need_dx, workspace);
         },
-        py::arg("cell"), py::arg("x"), py::arg("kernel"), py::arg("recurrent_kernel"), py::arg("bias"), py::arg("saved"),
-        py::arg("d_output"), py::arg("activation"), py::arg("recurrent_activation"), py::arg("initial_state"),
-        py::arg("mask"), py::arg("input_scale"), py::arg("state_scale"), py::arg("go_backwards"),
-        py::arg("return_sequences"), py::arg("zero_output_for_mask"), py::arg("checkpoint_steps"), py::arg("d_final_state"),
-        py::arg("d_kernel"), py::arg("d_recurrent_kernel"), py::arg("d_bias"), py::arg("need_dx"), py::arg("workspace"),
-        py::arg("version"));
+        py::arg("cell"), py::arg("x"), py::arg("kernel"), py::arg("recurrent_kernel"), py::arg("bias"),
+        py::arg("saved"), py::arg("d_output"), py::arg("activation"), py::arg("recurrent_activation"),
+        py::arg("initial_state"), py::arg("mask"), py::arg("input_scale"), py::arg("state_scale"),
+        py::arg("go_backwards"), py::arg("return_sequences"), py::arg("zero_output_for_mask"),
+        py::arg("checkpoint_steps"), py::arg("d_final_state"), py::arg("d_kernel"), py::arg("d_recurrent_kernel"),
+        py::arg("d_bias"), py::arg("need_dx"), py::arg("workspace"), py::arg("version"));
 }
 
 }  // namespace pyrnn

@@ -11,9 +11,10 @@ namespace {
 // From so many rows on a step takes long enough to let other Python threads run meanwhile.
 constexpr Index kLongRows = 64;
 
-// Of a stream that two Python threads call: the second one waits, without the GIL, since the first may want it back, and takes the
-// lock only once it has the GIL: a thread that does not get that any more (gil.hpp) must not hold it. The same thread may come again, out of what Python runs when an array is made (a finalizer). Where a call keeps the GIL to its
-// end that is its turn, and the lock is not needed.
+// Of a stream that two Python threads call: the second one waits, without the GIL, since the first may want it back,
+// and takes the lock only once it has the GIL: a thread that does not get that any more (gil.hpp) must not hold it. The
+// same thread may come again, out of what Python runs when an array is made (a finalizer). Where a call keeps the GIL
+// to its end that is its turn, and the lock is not needed.
 #if defined(Py_GIL_DISABLED)
 constexpr bool kHasGil = false;
 #else
@@ -133,8 +134,8 @@ public:
         std::vector<const T*> data;
         data.reserve(given.size());
         for (Index i = 0; i < stream_.state_count(); ++i)
-            data.push_back(pointer<T>(given[static_cast<std::size_t>(i)], "state", {stream_.batch(), stream_.state_units(i)},
-                                      "(batch, units)"));
+            data.push_back(pointer<T>(given[static_cast<std::size_t>(i)], "state",
+                                      {stream_.batch(), stream_.state_units(i)}, "(batch, units)"));
         for (Index i = 0; i < stream_.state_count(); ++i) stream_.write_state(i, data[static_cast<std::size_t>(i)]);
     }
 
@@ -143,7 +144,8 @@ public:
         for (const py::handle row : tuple_of(given, "rows")) rows.push_back(integer_of(row, "rows"));
         for (const Index row : rows)
             if (row < 0 || row >= stream_.batch())
-                throw py::index_error("rows must lie in 0.." + std::to_string(stream_.batch() - 1) + ", got " + std::to_string(row));
+                throw py::index_error("rows must lie in 0.." + std::to_string(stream_.batch() - 1) + ", got " +
+                                      std::to_string(row));
         const Turn turn(mutex_);
         for (const Index row : rows) stream_.clear_row(row);
     }
@@ -158,8 +160,8 @@ private:
             held = converted(x);
         const bool row = held.ndim() == 1 && stream_.batch() == 1 && held.shape(0) == features_;
         if (!row && !(held.ndim() == 2 && held.shape(0) == stream_.batch() && held.shape(1) == features_))
-            throw py::value_error("x must have shape (batch, features) = " + text({stream_.batch(), features_}) + ", got " +
-                                  text(shape_of(held)));
+            throw py::value_error("x must have shape (batch, features) = " + text({stream_.batch(), features_}) +
+                                  ", got " + text(shape_of(held)));
         return static_cast<const T*>(held.data());
     }
 
@@ -175,8 +177,8 @@ private:
         return array;
     }
 
-    // The array of the last step is used again if nothing else holds it any more. Without a GIL other threads may take a
-    // reference at any moment.
+    // The array of the last step is used again if nothing else holds it any more. Without a GIL other threads may take
+    // a reference at any moment.
     bool may_reuse_output() const { return kHasGil && output_ && output_.ref_count() == 1; }
     py::array_t<T> output() {
         if (stream_.empty()) throw py::value_error("the stream has no layers");
@@ -186,8 +188,8 @@ private:
     void require_room(Index width) const {
         constexpr Index kMost = Index{1} << 40;
         if (width > kMost / stream_.batch())
-            throw py::value_error("batch must be at most " + std::to_string(kMost / width) + " for rows of " + std::to_string(width) +
-                                  " numbers, got " + std::to_string(stream_.batch()));
+            throw py::value_error("batch must be at most " + std::to_string(kMost / width) + " for rows of " +
+                                  std::to_string(width) + " numbers, got " + std::to_string(stream_.batch()));
     }
     void require_not_started() const {
         if (output_) throw py::value_error("layers must be added before the first step");
@@ -212,8 +214,8 @@ template <class T>
 void bind(py::module_& m, const char* name) {
     py::class_<StreamOf<T>>(m, name)
         .def(py::init<Index, Index>(), py::arg("batch"), py::arg("features"))
-        .def("add_recurrent", &StreamOf<T>::add_recurrent, py::arg("cell"), py::arg("kernel"), py::arg("recurrent_kernel"),
-             py::arg("bias"), py::arg("activation"), py::arg("recurrent_activation"))
+        .def("add_recurrent", &StreamOf<T>::add_recurrent, py::arg("cell"), py::arg("kernel"),
+             py::arg("recurrent_kernel"), py::arg("bias"), py::arg("activation"), py::arg("recurrent_activation"))
         .def("add_dense", &StreamOf<T>::add_dense, py::arg("kernel"), py::arg("bias"), py::arg("activation"))
         .def("add_activation", &StreamOf<T>::add_activation, py::arg("activation"))
         .def("add_layer_norm", &StreamOf<T>::add_layer_norm, py::arg("gamma"), py::arg("beta"), py::arg("epsilon"))

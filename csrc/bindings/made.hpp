@@ -18,7 +18,8 @@ public:
         if (source && type && PyObject_TypeCheck(source.ptr(), type->type)) {
             auto* const instance = reinterpret_cast<py::detail::instance*>(source.ptr());
             if (!instance->get_value_and_holder(type).holder_constructed())
-                throw py::type_error(std::string(type->type->tp_name) + ".__init__() must be called before anything else");
+                throw py::type_error(std::string(type->type->tp_name) +
+                                     ".__init__() must be called before anything else");
         }
         return py::detail::type_caster_base<T>::load(source, convert);
     }

@@ -19,7 +19,8 @@ namespace pyrnn {
 Activation activation_named(const std::string& name) {
     for (int i = 0; i < static_cast<int>(Activation::kCount); ++i)
         if (name == kActivationNames[i]) return static_cast<Activation>(i);
-    if (name == "glu") throw py::value_error("activation 'glu' halves its last axis: use it as a layer of its own, Activation('glu')");
+    if (name == "glu")
+        throw py::value_error("activation 'glu' halves its last axis: use it as a layer of its own, Activation('glu')");
     throw py::value_error("activation must be the name of an activation, got '" + name + "'");
 }
 
@@ -84,8 +85,9 @@ void watch_signals() {
 }  // namespace
 }  // namespace pyrnn
 
-// Nothing here leans on the GIL: what threads share is locked (pool, workspaces, recyclers, streams) or atomic, and arrays
-// are the callers', who must not write them in another thread meanwhile, as everywhere in NumPy. docs/reliability.md
+// Nothing here leans on the GIL: what threads share is locked (pool, workspaces, recyclers, streams) or atomic, and
+// arrays are the callers', who must not write them in another thread meanwhile, as everywhere in NumPy.
+// docs/reliability.md
 PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     using namespace pyrnn;
     choose_table();
@@ -103,11 +105,14 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     bind_layer_norm(m);
     bind_pointwise(m);
     bind_stream(m);
-    m.def("set_num_threads", [](int count) {
-        require_positive(count, "num_threads");
-        const WithoutGil release;
-        set_num_threads(std::min(count, 256));
-    }, py::arg("count"));
+    m.def(
+        "set_num_threads",
+        [](int count) {
+            require_positive(count, "num_threads");
+            const WithoutGil release;
+            set_num_threads(std::min(count, 256));
+        },
+        py::arg("count"));
     m.def("get_num_threads", &num_threads);
     m.def("usable_cores", &usable_cores, py::arg("root"));
     m.def("isa", [] { return table().isa; });

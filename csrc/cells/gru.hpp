@@ -50,8 +50,9 @@ struct Gru {
     }
 
     template <class T, int kRows, int kCols>
-    PYRNN_INLINE static void forward(const RnnForward<T>& p, const ForwardStep<T>& step, Vec<T> (&acc)[kRows][kCols], Index row,
-                                     Index block) {
+    PYRNN_INLINE
+    static void forward(const RnnForward<T>& p, const ForwardStep<T>& step, Vec<T> (&acc)[kRows][kCols], Index row,
+                        Index block) {
         constexpr Index kP = kLanes<T>;
         const Index ld_state = p.state_row;
         constexpr int kBlocks = kCols / kV;
@@ -65,7 +66,8 @@ struct Gru {
                 for (int n = 0; n < kCount; ++n) a.v[n] = acc[(kFirst + n) / kBlocks][(kFirst + n) % kBlocks * kV + j];
                 return a;
             };
-            const auto r = vector_sigmoid(gate(kR)), q = gate(kQ), g = vector_tanh(gate(kG) + r * q), z = vector_sigmoid(gate(kZ));
+            const auto r = vector_sigmoid(gate(kR)), q = gate(kQ), g = vector_tanh(gate(kG) + r * q),
+                       z = vector_sigmoid(gate(kZ));
 #pragma GCC unroll 16
             for (int n = 0; n < kCount; ++n) {
                 const Index at = block_of(n) * kP, left = p.units - at;
@@ -76,7 +78,8 @@ struct Gru {
 #pragma GCC unroll 16
             for (int n = 0; n < kCount; ++n) {
                 T* kept = step.gates + row_of(n) * step.gates_at.row + block_of(n) * step.gates_at.block;
-                store(kept + kG * kP, g.v[n]), store(kept + kZ * kP, z.v[n]), store(kept + kR * kP, r.v[n]), store(kept + kQ * kP, q.v[n]);
+                store(kept + kG * kP, g.v[n]), store(kept + kZ * kP, z.v[n]), store(kept + kR * kP, r.v[n]),
+                    store(kept + kQ * kP, q.v[n]);
             }
         });
     }
@@ -104,8 +107,9 @@ struct Gru {
     }
 
     template <class T, int kRows, int kBlocks>
-    PYRNN_INLINE static void backward(const RnnBackward<T>& p, const BackwardStep<T>& step, const Running<T>& running,
-                                      Vec<T> (&dh)[kRows][kBlocks], Index row, Index block) {
+    PYRNN_INLINE
+    static void backward(const RnnBackward<T>& p, const BackwardStep<T>& step, const Running<T>& running,
+                         Vec<T> (&dh)[kRows][kBlocks], Index row, Index block) {
         constexpr Index kP = kLanes<T>;
         const Index hp = blocks_of<T>(p.units) * kP;
         Lanes<T> lanes[kBlocks];
@@ -119,7 +123,8 @@ struct Gru {
                 T* gates = step.gates + (row + i) * p.gates_at.row + (block + b) * p.gates_at.block;
                 const Vec<T> g = load(gates + kG * kP), z = load(gates + kZ * kP), r = load(gates + kR * kP);
                 const Vec<T> q = load(gates + kQ * kP);
-                const Vec<T> h = step.held ? load_columns(step.held + (row + i) * step.ld_held + at, p.units - at) : Vec<T>{};
+                const Vec<T> h =
+                    step.held ? load_columns(step.held + (row + i) * step.ld_held + at, p.units - at) : Vec<T>{};
                 const Vec<T> dg = cleared(dh[i][b] * (T(1) - z) * (T(1) - g * g), lanes[b]);
                 store(gates + kG * kP, dg);
                 store(gates + kZ * kP, cleared(dh[i][b] * (h - g) * (z * (T(1) - z)), lanes[b]));
@@ -166,16 +171,19 @@ struct GruResetBefore {
     }
 
     template <class T, int kRows, int kCols>
-    PYRNN_INLINE static void forward(const RnnForward<T>&, const ForwardStep<T>&, Vec<T> (&)[kRows][kCols], Index, Index) {}
+    PYRNN_INLINE
+    static void forward(const RnnForward<T>&, const ForwardStep<T>&, Vec<T> (&)[kRows][kCols], Index, Index) {}
     template <class T, int kRows, int kBlocks>
-    PYRNN_INLINE static void backward(const RnnBackward<T>&, const BackwardStep<T>&, const Running<T>&, Vec<T> (&)[kRows][kBlocks],
-                                      Index, Index) {}
+    PYRNN_INLINE
+    static void backward(const RnnBackward<T>&, const BackwardStep<T>&, const Running<T>&, Vec<T> (&)[kRows][kBlocks],
+                         Index, Index) {}
 
     template <class T>
     static void forward_rows(const RnnForward<T>& p, const ForwardStep<T>& step) {
         constexpr Index kP = kLanes<T>;
         const Index hp = blocks_of<T>(p.units) * kP, units = p.units;
-        T *reset = p.scratch + 8 * p.rows * hp, *product = p.scratch + 9 * p.rows * hp, *temporary = p.scratch + 10 * p.rows * hp;
+        T *reset = p.scratch + 8 * p.rows * hp, *product = p.scratch + 9 * p.rows * hp,
+          *temporary = p.scratch + 10 * p.rows * hp;
         const T* entering = step.entering ? step.entering + 2 * step.entering_copy : nullptr;
         for (Index i = 0; i < p.rows; ++i) {
             const GateRow<kV, T> gates(step.gates, step.gates_at, i);
@@ -220,7 +228,8 @@ struct GruResetBefore {
             differentiate_gate<kV>(p.activation, gate, pre, kG, units, dg, temporary);
             for (Index u = 0; u < units; ++u) da[i * hp + u] = gate(kG, u);
         });
-        gemm<T>({da, hp, p.rows, 1, hp, 0, p.candidate_t_panels, nullptr, units, product, hp, nullptr, Activation::kLinear, false});
+        gemm<T>({da, hp, p.rows, 1, hp, 0, p.candidate_t_panels, nullptr, units, product, hp, nullptr,
+                 Activation::kLinear, false});
         for (Index i = 0; i < p.rows; ++i) {
             T* reset = p.reset_states + i * p.reset_row + step.s * units;
             if (p.mask && !p.mask[i * p.mask_row + step.time]) {
@@ -230,7 +239,8 @@ struct GruResetBefore {
             const GateRow<kV, T> gate(step.gates, p.gates_at, i);
             const GateRow<kV, const T> pre(step.z, p.gates_at, i);
             const T* held = step.held ? step.held + i * step.ld_held : nullptr;
-            const T* scale = p.state_scale ? p.state_scale + (p.scale_copies > 1 ? 2 : 0) * p.scale_copy + i * units : nullptr;
+            const T* scale =
+                p.state_scale ? p.state_scale + (p.scale_copies > 1 ? 2 : 0) * p.scale_copy + i * units : nullptr;
             for (Index u = 0; u < units; ++u) {
                 const T r = gate(kR, u), factor = scale ? scale[u] : T(1);
                 const T entered = held ? held[u] * factor : T(0);

@@ -25,8 +25,9 @@ struct Lstm {
     }
 
     template <class T, int kRows, int kCols>
-    PYRNN_INLINE static void forward(const RnnForward<T>& p, const ForwardStep<T>& step, Vec<T> (&acc)[kRows][kCols], Index row,
-                                     Index block) {
+    PYRNN_INLINE
+    static void forward(const RnnForward<T>& p, const ForwardStep<T>& step, Vec<T> (&acc)[kRows][kCols], Index row,
+                        Index block) {
         constexpr Index kP = kLanes<T>;
         const Index ld_state = p.state_row;
         constexpr int kBlocks = kCols / kV;
@@ -58,7 +59,8 @@ struct Lstm {
 #pragma GCC unroll 16
             for (int n = 0; n < kCount; ++n) {
                 T* kept = step.gates + row_of(n) * step.gates_at.row + block_of(n) * step.gates_at.block;
-                store(kept + kI * kP, i.v[n]), store(kept + kF * kP, f.v[n]), store(kept + kG * kP, g.v[n]), store(kept + kO * kP, o.v[n]);
+                store(kept + kI * kP, i.v[n]), store(kept + kF * kP, f.v[n]), store(kept + kG * kP, g.v[n]),
+                    store(kept + kO * kP, o.v[n]);
                 store(step.carry_out + carry_of(n) + kP, y.v[n]);
             }
         });
@@ -89,8 +91,9 @@ struct Lstm {
     }
 
     template <class T, int kRows, int kBlocks>
-    PYRNN_INLINE static void backward(const RnnBackward<T>& p, const BackwardStep<T>& step, const Running<T>& running,
-                                      Vec<T> (&dh)[kRows][kBlocks], Index row, Index block) {
+    PYRNN_INLINE
+    static void backward(const RnnBackward<T>& p, const BackwardStep<T>& step, const Running<T>& running,
+                         Vec<T> (&dh)[kRows][kBlocks], Index row, Index block) {
         constexpr Index kP = kLanes<T>;
         const Index hp = blocks_of<T>(p.units) * kP;
         Lanes<T> lanes[kBlocks];
@@ -120,7 +123,8 @@ struct Lstm {
     static void backward_rows(const RnnBackward<T>& p, const BackwardStep<T>& step, const Running<T>& running) {
         constexpr Index kP = kLanes<T>;
         const Index hp = blocks_of<T>(p.units) * kP, units = p.units;
-        T *y = p.scratch + 10 * p.rows * hp, *dy = y + hp, *dc = y + 2 * hp, *d = y + 3 * hp, *c = y + 4 * hp, *temporary = y + 5 * hp;
+        T *y = p.scratch + 10 * p.rows * hp, *dy = y + hp, *dc = y + 2 * hp, *d = y + 3 * hp, *c = y + 4 * hp,
+          *temporary = y + 5 * hp;
         for_kept_rows<Lstm>(p, step, running, [&](Index r) {
             const GateRow<kV, T> gates(step.gates, p.gates_at, r);
             const GateRow<kV, const T> z(step.z, p.gates_at, r);

@@ -20,8 +20,9 @@ struct SimpleRnn {
     }
 
     template <class T, int kRows, int kBlocks>
-    PYRNN_INLINE static void forward(const RnnForward<T>& p, const ForwardStep<T>& step, Vec<T> (&acc)[kRows][kBlocks], Index row,
-                                     Index block) {
+    PYRNN_INLINE
+    static void forward(const RnnForward<T>& p, const ForwardStep<T>& step, Vec<T> (&acc)[kRows][kBlocks], Index row,
+                        Index block) {
         const Index ld_state = p.state_row, column = block * kLanes<T>;
         activate_registers<T>(p.activation, acc);
         write(acc, step.state + row * ld_state + column, ld_state, p.units - column);
@@ -39,8 +40,9 @@ struct SimpleRnn {
     }
 
     template <class T, int kRows, int kBlocks>
-    PYRNN_INLINE static void backward(const RnnBackward<T>& p, const BackwardStep<T>& step, const Running<T>&,
-                                      Vec<T> (&dh)[kRows][kBlocks], Index row, Index block) {
+    PYRNN_INLINE
+    static void backward(const RnnBackward<T>& p, const BackwardStep<T>& step, const Running<T>&,
+                         Vec<T> (&dh)[kRows][kBlocks], Index row, Index block) {
         constexpr Index kP = kLanes<T>;
         const Index ld = p.state_row, column = block * kP, n = p.units - column;
         const T* h = step.state + row * ld + column;
@@ -59,7 +61,8 @@ struct SimpleRnn {
             if (step.z)
                 for (Index b = 0; b < blocks; ++b) store(z + b * kP, load(pre.vector(b, 0)));
             store(da + hp - kP, Vec<T>{});
-            derivative_row(p.activation, step.state + r * p.state_row, step.z ? z : nullptr, running.dh + r * hp, da, p.units);
+            derivative_row(p.activation, step.state + r * p.state_row, step.z ? z : nullptr, running.dh + r * hp, da,
+                           p.units);
             for (Index b = 0; b < blocks; ++b) store(gates.vector(b, 0), load(da + b * kP));
         });
     }

@@ -1,14 +1,14 @@
-// Activations: exp, tanh and sigmoid on vectors (largest errors below, held by tests/test_operations.py), the others a row
-// at a time, and every derivative.
+// Activations: exp, tanh and sigmoid on vectors (largest errors below, held by tests/test_operations.py), the others a
+// row at a time, and every derivative.
 //
-// exp: x log2(e) = n + r, |r| <= 1/2, e^x = 2^n (1 + r q(r)), where q is (2^r - 1) / r by a polynomial through Chebyshev's
-// nodes (relative error 1.3e-8 of degree 5 in float32, 4e-21 of degree 12 in float64).
-// tanh: with t = expm1(2x) = 2^n r q + (2^n - 1), tanh x = t / (t + 2): no cancellation, since n = 0 near 0. One polynomial
-// and one division for every x. In float32 on AVX-512: 16 polynomials of degree 6 around multiples of 1/2, looked up by permutations,
-// since multiply-adds are what a tile waits for: 6 of them instead of 13.
-// sigmoid: 1 / (1 + e^-x), which keeps its relative accuracy on both sides; where results are subnormal, e^x. In float32 on AVX-512
-// e^-x is a power of 2^(1/16) out of a table.
-// At most 4 ULP each in float32 (tanh 1.96 on AVX-512 and 3.59 elsewhere, sigmoid 2.68 and 2.43, exponential 1.05 measured); NaN and infinities as in NumPy.
+// exp: x log2(e) = n + r, |r| <= 1/2, e^x = 2^n (1 + r q(r)), where q is (2^r - 1) / r by a polynomial through
+// Chebyshev's nodes (relative error 1.3e-8 of degree 5 in float32, 4e-21 of degree 12 in float64). tanh: with t =
+// expm1(2x) = 2^n r q + (2^n - 1), tanh x = t / (t + 2): no cancellation, since n = 0 near 0. One polynomial and one
+// division for every x. In float32 on AVX-512: 16 polynomials of degree 6 around multiples of 1/2, looked up by
+// permutations, since multiply-adds are what a tile waits for: 6 of them instead of 13. sigmoid: 1 / (1 + e^-x), which
+// keeps its relative accuracy on both sides; where results are subnormal, e^x. In float32 on AVX-512 e^-x is a power of
+// 2^(1/16) out of a table. At most 4 ULP each in float32 (tanh 1.96 on AVX-512 and 3.59 elsewhere, sigmoid 2.68
+// and 2.43, exponential 1.05 measured); NaN and infinities as in NumPy.
 #pragma once
 
 #include <limits>
@@ -28,7 +28,8 @@ struct ExpConstants<float> {
     static constexpr float kSigmoidMax = 88.3f;           // e^x and its inverse are numbers up to here
     static constexpr float kLog2e = 1.44269502f, kLog2eLow = 1.92596299e-8f;
     static constexpr float kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
-    static constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer, which stands in the low bits
+    static constexpr float kRound =
+        12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer, which stands in the low bits
     static constexpr int kMantissa = 23;
     static constexpr float kPolynomial[] = {1.5453162945e-4f, 1.3390863365e-3f, 9.6180825573e-3f,
                                             5.5503571142e-2f, 2.4022650761e-1f, 6.9314718803e-1f};
@@ -56,7 +57,8 @@ struct Power {
 };
 // Without kExact r is off by up to x times the last bits of log2(e), which tanh does not feel.
 template <int kTimes, bool kExact = true, class T, int N>
-PYRNN_INLINE Power<Several<T, N>> power_of_two(const Several<T, N>& x) {
+PYRNN_INLINE
+Power<Several<T, N>> power_of_two(const Several<T, N>& x) {
     using K = ExpConstants<T>;
     Power<Several<T, N>> p;
     p.shifted = x * (kTimes * K::kLog2e) + K::kRound;
@@ -69,18 +71,20 @@ PYRNN_INLINE Power<Several<T, N>> power_of_two(const Several<T, N>& x) {
 #endif
     return p;
 }
-// 2^n for n that leave it a normal number, by integers: on Zen 4 a scaling takes two turns of the multiply-adds' ports. Of a NaN
-// it makes some number, but r is NaN then: a formula must use r too.
+// 2^n for n that leave it a normal number, by integers: on Zen 4 a scaling takes two turns of the multiply-adds' ports.
+// Of a NaN it makes some number, but r is NaN then: a formula must use r too.
 template <class T, int N>
-PYRNN_INLINE Several<T, N> normal_power(const Power<Several<T, N>>& p) {
-    return each([](Vec<T> v) {
-        return from_bits<T>((bits_of<T>(v) << ExpConstants<T>::kMantissa) + bits_of<T>(splat(T(1))));
-    }, p.shifted);
+PYRNN_INLINE
+Several<T, N> normal_power(const Power<Several<T, N>>& p) {
+    return each(
+        [](Vec<T> v) { return from_bits<T>((bits_of<T>(v) << ExpConstants<T>::kMantissa) + bits_of<T>(splat(T(1)))); },
+        p.shifted);
 }
 
 // q(r) = (2^r - 1) / r.
 template <class T, int N>
-PYRNN_INLINE Several<T, N> power_slope(const Several<T, N>& r) {
+PYRNN_INLINE
+Several<T, N> power_slope(const Several<T, N>& r) {
     using K = ExpConstants<T>;
     Several<T, N> q = r * K::kPolynomial[0] + K::kPolynomial[1];
 #pragma GCC unroll 16
@@ -89,19 +93,22 @@ PYRNN_INLINE Several<T, N> power_slope(const Several<T, N>& r) {
 }
 
 template <class T, int N>
-PYRNN_INLINE Several<T, N> clamp(const Several<T, N>& x, T low, T high) {
+PYRNN_INLINE
+Several<T, N> clamp(const Several<T, N>& x, T low, T high) {
     return each([=](Vec<T> v) { return at_least(at_most(v, high), low); }, x);
 }
 
 template <class T, int N>
-PYRNN_INLINE Several<T, N> vector_exp(const Several<T, N>& x) {
+PYRNN_INLINE
+Several<T, N> vector_exp(const Several<T, N>& x) {
     using K = ExpConstants<T>;
     const auto p = power_of_two<1>(clamp(x, K::kMin, K::kMax));
     return each([](Vec<T> v, Vec<T> n) { return times_pow2(v, n); }, power_slope(p.r) * p.r + T(1), p.n);
 }
 
 template <class T, int N>
-PYRNN_INLINE Several<T, N> vector_tanh(const Several<T, N>& x) {
+PYRNN_INLINE
+Several<T, N> vector_tanh(const Several<T, N>& x) {
     using K = ExpConstants<T>;
     const auto p = power_of_two<2, false>(clamp(x, -K::kTanhMax, K::kTanhMax));
     const Several<T, N> power = normal_power(p), t = power_slope(p.r) * (p.r * power) + (power - T(1));
@@ -128,15 +135,17 @@ alignas(64) constexpr float kTanhTable[7][16] = {
     {0.143084124f, -0.0242329277f, -0.0460906588f, -0.0029702757f, 0.00473138643f, 0.00286143762f, 0.00122566207f,
      0.000474780769f, 0.000178198185f, 6.60330043e-05f, 2.43388586e-05f, 8.96662459e-06f, 3.29699242e-06f,
      1.21250457e-06f, 4.46200573e-07f, -6.88448722e-07f},
-    {-0.0369768105f, -0.0507423542f, 0.0157432966f, 0.00628724974f, -0.000411750836f, 0.000731770822f,
-     -0.00399700273f, 0.00135526073f, -0.00383000029f, -0.00341818272f, -0.00234872103f, -0.00317992829f,
-     -0.00128435867f, 0.00121894071f, 0.000769649458f, 2.62935089e-07f},
+    {-0.0369768105f, -0.0507423542f, 0.0157432966f, 0.00628724974f, -0.000411750836f, 0.000731770822f, -0.00399700273f,
+     0.00135526073f, -0.00383000029f, -0.00341818272f, -0.00234872103f, -0.00317992829f, -0.00128435867f,
+     0.00121894071f, 0.000769649458f, 2.62935089e-07f},
 };
 
 template <int N>
-PYRNN_INLINE Several<float, N> vector_tanh(const Several<float, N>& x) {
+PYRNN_INLINE
+Several<float, N> vector_tanh(const Several<float, N>& x) {
     constexpr float kLast = 7.5f, kOne = 9.1f;  // the last j / 2; where tanh has become 1
-    constexpr float kRound = 6291456.0f;        // 1.5 * 2^22: adding it rounds to a multiple of 1/2, and j stands in the low bits
+    constexpr float kRound =
+        6291456.0f;  // 1.5 * 2^22: adding it rounds to a multiple of 1/2, and j stands in the low bits
     const auto a = each([](Vec<float> v) { return absolute(v); }, x);
     const auto shifted = each([](Vec<float> v) { return at_most(v, kLast); }, a) + kRound;
     const auto d = each([](Vec<float> v) { return at_most(v, kOne); }, a) - (shifted - kRound);
@@ -150,10 +159,11 @@ PYRNN_INLINE Several<float, N> vector_tanh(const Several<float, N>& x) {
 }
 #endif
 
-// Relative accuracy at both ends, since e^-x keeps its own: no case for the sign. Results that would be subnormal come out as
-// 1 / e^kSigmoidMax, a subnormal number, which is 0 where subnormal numbers count as 0 (docs/decisions/0001).
+// Relative accuracy at both ends, since e^-x keeps its own: no case for the sign. Results that would be subnormal come
+// out as 1 / e^kSigmoidMax, a subnormal number, which is 0 where subnormal numbers count as 0 (docs/decisions/0001).
 template <class T, int N>
-PYRNN_INLINE Several<T, N> vector_sigmoid(const Several<T, N>& x) {
+PYRNN_INLINE
+Several<T, N> vector_sigmoid(const Several<T, N>& x) {
     using K = ExpConstants<T>;
     const auto p = power_of_two<-1>(clamp(x, -K::kSigmoidMax, K::kSigmoidMax));
     const Several<T, N> power = normal_power(p);
@@ -161,25 +171,28 @@ PYRNN_INLINE Several<T, N> vector_sigmoid(const Several<T, N>& x) {
 }
 
 #if PYRNN_LOOKUP
-// The bits of 2^(j / 16) less j / 16 of the least exponent, so that adding n and j to them, as they stand behind each other in one
-// integer, gives 2^(n + j / 16).
-alignas(64) constexpr float kSixteenths[16] = {1.0f,        0.99088687f, 0.9827539f,  0.9756443f,  0.96960354f, 0.9646789f,
-                                               0.9609198f,  0.9583778f,  0.95710677f, 0.9571631f,  0.9586054f,  0.96149516f,
-                                               0.9658964f,  0.9718761f,  0.97950405f, 0.9888533f};
+// The bits of 2^(j / 16) less j / 16 of the least exponent, so that adding n and j to them, as they stand behind each
+// other in one integer, gives 2^(n + j / 16).
+alignas(64) constexpr float kSixteenths[16] = {
+    1.0f,        0.99088687f, 0.9827539f, 0.9756443f,  0.96960354f, 0.9646789f, 0.9609198f,  0.9583778f,
+    0.95710677f, 0.9571631f,  0.9586054f, 0.96149516f, 0.9658964f,  0.9718761f, 0.97950405f, 0.9888533f};
 
 // As above, in powers of 2^(1 / 16), whose polynomial is of degree 2 instead of 5.
 template <int N>
-PYRNN_INLINE Several<float, N> vector_sigmoid(const Several<float, N>& x) {
+PYRNN_INLINE
+Several<float, N> vector_sigmoid(const Several<float, N>& x) {
     using K = ExpConstants<float>;
     constexpr float kTimes = -16, kHighest = 60;  // where sigmoid has long been 1
     constexpr int kFraction = 4;                  // bits of n behind the point
     const auto a = clamp(x, -K::kSigmoidMax, kHighest);
     const auto shifted = a * (kTimes * K::kLog2e) + K::kRound;
     const auto r = a * (kTimes * K::kLog2eLow) + (a * (kTimes * K::kLog2e) - (shifted - K::kRound));
-    const auto power = each([](Vec<float> v) {
-        return from_bits<float>((bits_of<float>(v) << (K::kMantissa - kFraction)) +
-                                bits_of<float>(look_up(kSixteenths, bits_of<float>(v))));
-    }, shifted);
+    const auto power = each(
+        [](Vec<float> v) {
+            return from_bits<float>((bits_of<float>(v) << (K::kMantissa - kFraction)) +
+                                    bits_of<float>(look_up(kSixteenths, bits_of<float>(v))));
+        },
+        shifted);
     const auto slope = (r * 1.355104632e-05f + 0.0009384123259f) * r + 0.0433216989f;
     return reciprocal(slope * (r * power) + (power + 1.0f));
 }
@@ -187,19 +200,22 @@ PYRNN_INLINE Several<float, N> vector_sigmoid(const Several<float, N>& x) {
 
 // The same down to the last subnormal number, where sigmoid x is e^x.
 template <class T, int N>
-PYRNN_INLINE Several<T, N> vector_sigmoid_subnormal(const Several<T, N>& x) {
-    return each([](Vec<T> v, Vec<T> small, Vec<T> y) { return v < 2 - ExpConstants<T>::kSigmoidMax ? small : y; }, x, vector_exp(x),
-                vector_sigmoid(x));
+PYRNN_INLINE
+Several<T, N> vector_sigmoid_subnormal(const Several<T, N>& x) {
+    return each([](Vec<T> v, Vec<T> small, Vec<T> y) { return v < 2 - ExpConstants<T>::kSigmoidMax ? small : y; }, x,
+                vector_exp(x), vector_sigmoid(x));
 }
 
 template <class T, int N>
-PYRNN_INLINE Several<T, N> vector_relu(const Several<T, N>& x) {
+PYRNN_INLINE
+Several<T, N> vector_relu(const Several<T, N>& x) {
     return each([](Vec<T> v) { return v < 0 ? Vec<T>{} : v; }, x);  // NaN stays NaN
 }
 
 // acc = f(acc), two vectors at a time: here the compiler finds more order itself, and many side by side would spill.
 template <class T, int kRows, int kCols, class F>
-PYRNN_INLINE void map_registers(Vec<T> (&acc)[kRows][kCols], F f) {
+PYRNN_INLINE
+void map_registers(Vec<T> (&acc)[kRows][kCols], F f) {
     constexpr int kAll = kRows * kCols;
 #pragma GCC unroll 16
     for (int i = 0; i + 1 < kAll; i += 2) {
@@ -212,7 +228,8 @@ PYRNN_INLINE void map_registers(Vec<T> (&acc)[kRows][kCols], F f) {
 
 // The activations that accumulators pass through in registers.
 template <class T, int kRows, int kCols>
-PYRNN_INLINE void activate_registers(Activation kind, Vec<T> (&acc)[kRows][kCols]) {
+PYRNN_INLINE
+void activate_registers(Activation kind, Vec<T> (&acc)[kRows][kCols]) {
     switch (kind) {
         case Activation::kRelu: map_registers<T>(acc, [](const auto& x) { return vector_relu(x); }); break;
         case Activation::kTanh: map_registers<T>(acc, [](const auto& x) { return vector_tanh(x); }); break;
@@ -223,7 +240,8 @@ PYRNN_INLINE void activate_registers(Activation kind, Vec<T> (&acc)[kRows][kCols
 
 // d = f(d, y), y rows stride ld of which n columns exist; 0 in the others.
 template <class T, int kRows, int kCols, class F>
-PYRNN_INLINE void map_slopes(Vec<T> (&d)[kRows][kCols], const T* y, Index ld, Index n, F f) {
+PYRNN_INLINE
+void map_slopes(Vec<T> (&d)[kRows][kCols], const T* y, Index ld, Index n, F f) {
 #pragma GCC unroll 8
     for (int c = 0; c < kCols; ++c) {
         const Index left = n - c * kLanes<T>;
@@ -237,11 +255,14 @@ PYRNN_INLINE void map_slopes(Vec<T> (&d)[kRows][kCols], const T* y, Index ld, In
 }
 // d *= act'(y) for the same activations. A unit of relu that gives 0 takes nothing, not even infinity.
 template <class T, int kRows, int kCols>
-PYRNN_INLINE void differentiate_registers(Activation kind, Vec<T> (&d)[kRows][kCols], const T* y, Index ld, Index n) {
+PYRNN_INLINE
+void differentiate_registers(Activation kind, Vec<T> (&d)[kRows][kCols], const T* y, Index ld, Index n) {
     switch (kind) {
         case Activation::kRelu: map_slopes(d, y, ld, n, [](Vec<T> g, Vec<T> v) { return v > 0 ? g : Vec<T>{}; }); break;
         case Activation::kTanh: map_slopes(d, y, ld, n, [](Vec<T> g, Vec<T> v) { return g * (T(1) - v * v); }); break;
-        case Activation::kSigmoid: map_slopes(d, y, ld, n, [](Vec<T> g, Vec<T> v) { return g * (v * (T(1) - v)); }); break;
+        case Activation::kSigmoid:
+            map_slopes(d, y, ld, n, [](Vec<T> g, Vec<T> v) { return g * (v * (T(1) - v)); });
+            break;
         default: map_slopes(d, y, ld, n, [](Vec<T> g, Vec<T>) { return g; }); break;
     }
 }
@@ -297,7 +318,8 @@ inline T scalar_activation(Activation kind, T x) {
         case Activation::kHardTanh: return clip(x, T(-1), T(1));
         case Activation::kSparseSigmoid: return clip((x + 1) / 2, T(0), T(1));
         case Activation::kSquareplus: return (x + libm_sqrt(x * x + 4)) / 2;
-        case Activation::kSoftShrink: return x > kShrink<T> ? x - kShrink<T> : (x < -kShrink<T> ? x + kShrink<T> : x * 0);
+        case Activation::kSoftShrink:
+            return x > kShrink<T> ? x - kShrink<T> : (x < -kShrink<T> ? x + kShrink<T> : x * 0);
         case Activation::kSparsePlus: return x <= -1 ? T(0) : (x < 1 ? (x + 1) * (x + 1) / 4 : x);
         case Activation::kSilu: return x * logistic(x);
         case Activation::kGelu: return x * (1 + libm_erf(x * kSqrtHalf<T>)) / 2;
@@ -323,7 +345,10 @@ inline T scalar_derivative(Activation kind, T y, T z) {
         case Activation::kCelu: return y > 0 ? T(1) : y + 1;
         case Activation::kSelu: return y > 0 ? kSeluScale<T> : y + kSeluScale<T> * kSeluAlpha<T>;
         case Activation::kSoftplus: return -libm_expm1(-y);
-        case Activation::kSoftsign: { T d = 1 - (y < 0 ? -y : y); return d * d; }
+        case Activation::kSoftsign: {
+            T d = 1 - (y < 0 ? -y : y);
+            return d * d;
+        }
         case Activation::kExponential: return y;
         case Activation::kHardSigmoid: return y > 0 && y < 1 ? T(1) / 6 : T(0);
         case Activation::kHardTanh: return y > -1 && y < 1 ? T(1) : T(0);
@@ -332,10 +357,15 @@ inline T scalar_derivative(Activation kind, T y, T z) {
         case Activation::kSoftShrink:
         case Activation::kHardShrink: return z > kShrink<T> || z < -kShrink<T> ? T(1) : T(0);
         case Activation::kSparsePlus: return z <= -1 ? T(0) : (z >= 1 ? T(1) : (z + 1) / 2);
-        case Activation::kSilu: { T s = logistic(z); return s * (1 + z * (1 - s)); }
-        case Activation::kGelu:
-            return (1 + libm_erf(z * kSqrtHalf<T>)) / 2 + z * kInvSqrt2Pi<T> * libm_exp(-z * z / 2);
-        case Activation::kTanhShrink: { T t = libm_tanh(z); return t * t; }
+        case Activation::kSilu: {
+            T s = logistic(z);
+            return s * (1 + z * (1 - s));
+        }
+        case Activation::kGelu: return (1 + libm_erf(z * kSqrtHalf<T>)) / 2 + z * kInvSqrt2Pi<T> * libm_exp(-z * z / 2);
+        case Activation::kTanhShrink: {
+            T t = libm_tanh(z);
+            return t * t;
+        }
         case Activation::kHardSilu: return z <= -3 ? T(0) : (z >= 3 ? T(1) : (2 * z + 3) / 6);
         case Activation::kMish: {
             T t = libm_tanh(softplus(z));
@@ -348,7 +378,8 @@ inline T scalar_derivative(Activation kind, T y, T z) {
 
 // exp(z - top) / sum, or its logarithm; a NaN in a row spreads over it. y may be z.
 template <class T>
-PYRNN_INLINE void softmax_row(const T* z, T* y, Index n, bool logarithm) {
+PYRNN_INLINE
+void softmax_row(const T* z, T* y, Index n, bool logarithm) {
     constexpr T kNothing = -std::numeric_limits<T>::infinity();
     const auto exponential = [](Vec<T> v, T top) { return vector_exp(Several<T, 1>{{v - top}}).v[0]; };
     Vec<T> tops = splat(kNothing), sums = {};
@@ -370,7 +401,8 @@ PYRNN_INLINE void softmax_row(const T* z, T* y, Index n, bool logarithm) {
 }
 // dz = y (dy - sum(dy y)), or of the logarithm dy - exp(y) sum(dy).
 template <class T>
-PYRNN_INLINE void softmax_derivative_row(const T* y, const T* dy, T* dz, Index n, bool logarithm) {
+PYRNN_INLINE
+void softmax_derivative_row(const T* y, const T* dy, T* dz, Index n, bool logarithm) {
     Vec<T> sums = {};
     for_vectors<T>(n, [&](Index i, Index lanes) __attribute__((always_inline)) {
         sums += logarithm ? some(dy + i, lanes) : some(dy + i, lanes) * some(y + i, lanes);
@@ -394,7 +426,10 @@ inline void sparsemax_row(const T* z, T* y, Index n) {
         Index support = 0;
         T total = 0;
         for (Index i = 0; i < n; ++i)
-            if (z[i] > tau) { total += z[i]; ++support; }
+            if (z[i] > tau) {
+                total += z[i];
+                ++support;
+            }
         if (support == 0) break;
         tau = (total - 1) / T(support);
         if (support == last) break;
@@ -405,7 +440,8 @@ inline void sparsemax_row(const T* z, T* y, Index n) {
 }
 
 template <int kCount, class T, class F>
-PYRNN_INLINE Index map_several(const T* z, T* y, Index first, Index n, F f) {
+PYRNN_INLINE
+Index map_several(const T* z, T* y, Index first, Index n, F f) {
     constexpr Index kP = kLanes<T>;
     for (; first + kCount * kP <= n; first += kCount * kP) {
         Several<T, kCount> x;
@@ -418,7 +454,8 @@ PYRNN_INLINE Index map_several(const T* z, T* y, Index first, Index n, F f) {
     return first;
 }
 template <class T, class F>
-PYRNN_INLINE void map_vectors(const T* z, T* y, Index n, F f) {
+PYRNN_INLINE
+void map_vectors(const T* z, T* y, Index n, F f) {
     const Index i = map_several<1>(z, y, map_several<4>(z, y, Index{0}, n, f), n, f);
     if (i < n) store_partial(y + i, f(Several<T, 1>{{load_partial(z + i, n - i)}}).v[0], n - i);
 }
@@ -427,15 +464,20 @@ template <class T>
 void activate(Activation kind, const T* z, Index ldz, T* y, Index ldy, Index rows, Index n) {
     for (Index r = 0; r < rows; ++r, z += ldz, y += ldy) {
         switch (kind) {
-            case Activation::kLinear: if (y != z) std::memcpy(y, z, n * sizeof(T)); break;
+            case Activation::kLinear:
+                if (y != z) std::memcpy(y, z, n * sizeof(T));
+                break;
             case Activation::kRelu: map_vectors(z, y, n, [](const auto& x) { return vector_relu(x); }); break;
             case Activation::kTanh: map_vectors(z, y, n, [](const auto& x) { return vector_tanh(x); }); break;
-            case Activation::kSigmoid: map_vectors(z, y, n, [](const auto& x) { return vector_sigmoid_subnormal(x); }); break;
+            case Activation::kSigmoid:
+                map_vectors(z, y, n, [](const auto& x) { return vector_sigmoid_subnormal(x); });
+                break;
             case Activation::kExponential: map_vectors(z, y, n, [](const auto& x) { return vector_exp(x); }); break;
             case Activation::kSoftmax: softmax_row(z, y, n, false); break;
             case Activation::kLogSoftmax: softmax_row(z, y, n, true); break;
             case Activation::kSparsemax: sparsemax_row(z, y, n); break;
-            default: for (Index i = 0; i < n; ++i) y[i] = scalar_activation(kind, z[i]);
+            default:
+                for (Index i = 0; i < n; ++i) y[i] = scalar_activation(kind, z[i]);
         }
     }
 }
@@ -443,22 +485,34 @@ void activate(Activation kind, const T* z, Index ldz, T* y, Index ldy, Index row
 template <class T>
 inline void derivative_row(Activation kind, const T* y, const T* z, const T* dy, T* dz, Index n) {
     switch (kind) {
-        case Activation::kLinear: for (Index i = 0; i < n; ++i) dz[i] = dy[i]; break;
-        case Activation::kRelu: for (Index i = 0; i < n; ++i) dz[i] = y[i] > 0 ? dy[i] : T(0); break;
-        case Activation::kTanh: for (Index i = 0; i < n; ++i) dz[i] = dy[i] * (1 - y[i] * y[i]); break;
-        case Activation::kSigmoid: for (Index i = 0; i < n; ++i) dz[i] = dy[i] * (y[i] * (1 - y[i])); break;
+        case Activation::kLinear:
+            for (Index i = 0; i < n; ++i) dz[i] = dy[i];
+            break;
+        case Activation::kRelu:
+            for (Index i = 0; i < n; ++i) dz[i] = y[i] > 0 ? dy[i] : T(0);
+            break;
+        case Activation::kTanh:
+            for (Index i = 0; i < n; ++i) dz[i] = dy[i] * (1 - y[i] * y[i]);
+            break;
+        case Activation::kSigmoid:
+            for (Index i = 0; i < n; ++i) dz[i] = dy[i] * (y[i] * (1 - y[i]));
+            break;
         case Activation::kSoftmax: softmax_derivative_row(y, dy, dz, n, false); break;
         case Activation::kLogSoftmax: softmax_derivative_row(y, dy, dz, n, true); break;
         case Activation::kSparsemax: {
             T sum = 0;
             Index support = 0;
             for (Index i = 0; i < n; ++i)
-                if (y[i] > 0) { sum += dy[i]; ++support; }
+                if (y[i] > 0) {
+                    sum += dy[i];
+                    ++support;
+                }
             T mean = support ? sum / T(support) : T(0);
             for (Index i = 0; i < n; ++i) dz[i] = y[i] > 0 ? dy[i] - mean : T(0);
             break;
         }
-        default: for (Index i = 0; i < n; ++i) dz[i] = dy[i] * scalar_derivative(kind, y[i], z ? z[i] : T(0));
+        default:
+            for (Index i = 0; i < n; ++i) dz[i] = dy[i] * scalar_derivative(kind, y[i], z ? z[i] : T(0));
     }
 }
 

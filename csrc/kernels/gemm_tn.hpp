@@ -9,7 +9,8 @@ namespace {
 
 // Calls f(row of the chunk, its address in the operand).
 template <class T, class F>
-PYRNN_INLINE void for_rows(const T* from, Index ld, Index sequence_stride, Index rows, Index first, Index count, F f) {
+PYRNN_INLINE
+void for_rows(const T* from, Index ld, Index sequence_stride, Index rows, Index first, Index count, F f) {
     Index sequence = first / rows, at = first % rows;
     for (Index k = 0; k < count; ++k) {
         f(k, from + sequence * sequence_stride + at * ld);
@@ -17,15 +18,15 @@ PYRNN_INLINE void for_rows(const T* from, Index ld, Index sequence_stride, Index
     }
 }
 
-// Rank-1 updates into registers: both operands have the summed index slowest, so nothing is transposed. The tile's place in
-// C is asked for before the sum and added to after it, so that it may come from far away meanwhile.
+// Rank-1 updates into registers: both operands have the summed index slowest, so nothing is transposed. The tile's
+// place in C is asked for before the sum and added to after it, so that it may come from far away meanwhile.
 //
-// The kCols vectors of a tile stand b_step apart in a row of B and c_step in C. Where C has many rows, a chunk of A is first
-// copied into strips as wide as a tile is tall, and B's columns, if its rows are wide, into one piece: rows a power of two
-// apart fight for few sets of L1.
+// The kCols vectors of a tile stand b_step apart in a row of B and c_step in C. Where C has many rows, a chunk of A is
+// first copied into strips as wide as a tile is tall, and B's columns, if its rows are wide, into one piece: rows a
+// power of two apart fight for few sets of L1.
 //
-// The strip for the tile of C's rows [row, row + height) starts at row * strip_pitch(count), its rows `height` apart. The gap
-// behind it takes what vectors write beyond the last row, and keeps strips from standing a power of two apart.
+// The strip for the tile of C's rows [row, row + height) starts at row * strip_pitch(count), its rows `height` apart.
+// The gap behind it takes what vectors write beyond the last row, and keeps strips from standing a power of two apart.
 constexpr Index strip_pitch(Index count) { return count + kGemmTnGap; }
 
 template <class T, int kCols>
@@ -40,7 +41,8 @@ struct GemmTnColumns {
     const T* next;  // the first vector of the columns that follow, or null
 
     template <int kRows>
-    PYRNN_INLINE static void sum(Vec<T> (&acc)[kRows][kCols], const T* a, Index lda, const T* b, Index ldb, Index b_step, Index n) {
+    PYRNN_INLINE
+    static void sum(Vec<T> (&acc)[kRows][kCols], const T* a, Index lda, const T* b, Index ldb, Index b_step, Index n) {
         for (Index k = 0; k < n; ++k, a += lda, b += ldb) {
             Vec<T> v[kCols];
 #pragma GCC unroll 4
@@ -53,7 +55,8 @@ struct GemmTnColumns {
     }
 
     // Of the columns that follow, each tile asks for its share of rows.
-    PYRNN_INLINE void ask_for_next(Index from, Index to) const {
+    PYRNN_INLINE
+    void ask_for_next(Index from, Index to) const {
         for_rows(next, p.ldb, p.b_sequence, p.rows, first + from, to - from, [&](Index, const T* row) {
 #pragma GCC unroll 4
             for (int j = 0; j < kCols; ++j) __builtin_prefetch(row + j * b_step, 0, 2);
@@ -123,7 +126,8 @@ struct Strips {
     }
 };
 template <int kRows, class T>
-PYRNN_INLINE void copy_strips(const GemmTn<T>& p, Index first, Index count) {
+PYRNN_INLINE
+void copy_strips(const GemmTn<T>& p, Index first, Index count) {
     constexpr Index kRowsAhead = 4;
     for_rows(p.a, p.lda, p.a_sequence, p.rows, first, count, [&](Index k, const T* from) {
         for (Index i = 0; i < p.m; i += kLanes<T>) __builtin_prefetch(from + kRowsAhead * p.lda + i);
@@ -133,8 +137,9 @@ PYRNN_INLINE void copy_strips(const GemmTn<T>& p, Index first, Index count) {
 }
 
 template <class T, int kCols>
-PYRNN_INLINE void gemm_tn_columns(const GemmTn<T>& p, Index first, Index count, bool strips, Index in, Index b_step, Index next, Index out,
-                                  Index c_step) {
+PYRNN_INLINE
+void gemm_tn_columns(const GemmTn<T>& p, Index first, Index count, bool strips, Index in, Index b_step, Index next,
+                     Index out, Index c_step) {
     constexpr Index kNarrow = 4;
     const bool copied = strips && p.ldb > kNarrow * kLanes<T>;
     T copy[kGemmTnChunk * kCols * kLanes<T>];
@@ -143,8 +148,16 @@ PYRNN_INLINE void gemm_tn_columns(const GemmTn<T>& p, Index first, Index count, 
 #pragma GCC unroll 4
             for (int j = 0; j < kCols; ++j) store(copy + (k * kCols + j) * kLanes<T>, load(from + j * b_step));
         });
-    GemmTnColumns<T, kCols> columns{p, first, count, p.b + in, b_step, strips ? p.scratch : nullptr, copied ? copy : nullptr, p.c + out,
-                                    c_step, strips ? p.b + next : nullptr};
+    GemmTnColumns<T, kCols> columns{p,
+                                    first,
+                                    count,
+                                    p.b + in,
+                                    b_step,
+                                    strips ? p.scratch : nullptr,
+                                    copied ? copy : nullptr,
+                                    p.c + out,
+                                    c_step,
+                                    strips ? p.b + next : nullptr};
     for_row_tiles<kTnRows<kCols>>(p.m, columns);
 }
 
@@ -152,7 +165,8 @@ template <class T>
 void gemm_tn(const GemmTn<T>& p) {
     constexpr Index kP = kLanes<T>;
     const Index total = p.sequences * p.rows;
-    const bool strips = p.m >= kCopyRows && p.runs * p.run >= kCopyVectors * kP, threes = p.run == 3 * kP, ones = p.run == kP;
+    const bool strips = p.m >= kCopyRows && p.runs * p.run >= kCopyVectors * kP, threes = p.run == 3 * kP,
+               ones = p.run == kP;
     for (Index first = 0; first < total; first += kGemmTnChunk) {
         if (p.interrupted && p.interrupted()) return;
         const Index count = first + kGemmTnChunk < total ? kGemmTnChunk : total - first;
@@ -161,8 +175,8 @@ void gemm_tn(const GemmTn<T>& p) {
         Index run = 0;
         if (ones)  // two runs make a tile
             for (; run + 2 <= p.runs; run += 2)
-                gemm_tn_columns<T, 2>(p, first, count, strips, run * p.run_offset, p.run_offset, (run + 2) * p.run_offset,
-                                      run * p.c_offset, p.c_offset);
+                gemm_tn_columns<T, 2>(p, first, count, strips, run * p.run_offset, p.run_offset,
+                                      (run + 2) * p.run_offset, run * p.c_offset, p.c_offset);
         for (; run < p.runs; ++run) {
             const Index in = run * p.run_offset, out = run * p.c_offset;
             if (threes) {

@@ -39,15 +39,17 @@ void pack_gates_t(T* panels, const T* w, Index rows, Index units, Index gates, I
                 const T* from = w + (row * gates + (g + shift) % gates) * units + first;
                 for (Index u = 0; u < kP; ++u)
                     for (Index lane = 0; lane < kP; ++lane)
-                        panels[u * kP + lane] = lane < lanes && first + u < units ? from[lane * gates * units + u] : T(0);
+                        panels[u * kP + lane] =
+                            lane < lanes && first + u < units ? from[lane * gates * units + u] : T(0);
             }
     }
 }
 
-// Adds rows to kCols vectors of sums, in chains that are joined at the end. As many chains for every kCols, so that the bits
-// do not depend on how columns are cut.
+// Adds rows to kCols vectors of sums, in chains that are joined at the end. As many chains for every kCols, so that the
+// bits do not depend on how columns are cut.
 template <int kCols, class T>
-PYRNN_INLINE void add_columns(T* sum, const T* rows, Index ld, Index count, Index sequence, Index sequences) {
+PYRNN_INLINE
+void add_columns(T* sum, const T* rows, Index ld, Index count, Index sequence, Index sequences) {
     constexpr int kChains = 4;
     Vec<T> acc[kChains][kCols] = {};
     for (Index s = 0; s < sequences; ++s, rows += sequence) {
@@ -73,8 +75,10 @@ PYRNN_INLINE void add_columns(T* sum, const T* rows, Index ld, Index count, Inde
 template <class T>
 void add_rows(T* sum, const T* rows, Index ld, Index count, Index sequence, Index sequences, Index np) {
     Index i = 0;
-    for (; i + 4 * kLanes<T> <= np; i += 4 * kLanes<T>) add_columns<4>(sum + i, rows + i, ld, count, sequence, sequences);
-    for (; i + 2 * kLanes<T> <= np; i += 2 * kLanes<T>) add_columns<2>(sum + i, rows + i, ld, count, sequence, sequences);
+    for (; i + 4 * kLanes<T> <= np; i += 4 * kLanes<T>)
+        add_columns<4>(sum + i, rows + i, ld, count, sequence, sequences);
+    for (; i + 2 * kLanes<T> <= np; i += 2 * kLanes<T>)
+        add_columns<2>(sum + i, rows + i, ld, count, sequence, sequences);
     for (; i < np; i += kLanes<T>) add_columns<1>(sum + i, rows + i, ld, count, sequence, sequences);
 }
 

@@ -8,8 +8,9 @@
 // A cell gives, for the activations that it can do in registers (Cell::fused):
 //   forward(acc, ...)   on the accumulators of a row and unit block
 //   backward(dh, ...)
-// and for all others the same on whole rows in memory, forward_rows and backward_rows; kDirect, whether some of dh reaches
-// h_{s-1} without passing U (then backward leaves it in running.direct); and reads(step), the h that backward reads, or null.
+// and for all others the same on whole rows in memory, forward_rows and backward_rows; kDirect, whether some of dh
+// reaches h_{s-1} without passing U (then backward leaves it in running.direct); and reads(step), the h that backward
+// reads, or null.
 #pragma once
 
 #include "gemm.hpp"
@@ -25,45 +26,49 @@ struct Constant {
 
 constexpr int kSide = PYRNN_TILE_ROWS == 8 ? 3 : 2;
 
-// Calls f(Constant<first>, Constant<count>) over kCount vectors of a tile, at most kSide side by side (Several): more than fit
-// into registers beside the rest of the tile would go through memory.
+// Calls f(Constant<first>, Constant<count>) over kCount vectors of a tile, at most kSide side by side (Several): more
+// than fit into registers beside the rest of the tile would go through memory.
 template <int kCount, int kFirst = 0, class F>
-PYRNN_INLINE void side_by_side(const F& f) {
-    constexpr int kLeft = kCount - kFirst, kGroups = (kLeft + kSide - 1) / kSide, kTaken = (kLeft + kGroups - 1) / kGroups;
+PYRNN_INLINE
+void side_by_side(const F& f) {
+    constexpr int kLeft = kCount - kFirst, kGroups = (kLeft + kSide - 1) / kSide,
+                  kTaken = (kLeft + kGroups - 1) / kGroups;
     f(Constant<kFirst>{}, Constant<kTaken>{});
     if constexpr (kTaken < kLeft) side_by_side<kCount, kFirst + kTaken>(f);
 }
 
 template <class T>
-PYRNN_INLINE Vec<T> load_columns(const T* p, Index n) {
-    return n >= kLanes<T> ? load(p) : load_partial(p, n);
-}
+PYRNN_INLINE
+Vec<T> load_columns(const T* p, Index n) { return n >= kLanes<T> ? load(p) : load_partial(p, n); }
 template <class T>
-PYRNN_INLINE void store_columns(T* p, Vec<T> v, Index n) {
-    n >= kLanes<T> ? store(p, v) : store_partial(p, v, n);
-}
+PYRNN_INLINE
+void store_columns(T* p, Vec<T> v, Index n) { n >= kLanes<T> ? store(p, v) : store_partial(p, v, n); }
 
 template <class T>
-PYRNN_INLINE void copy_rows(T* out, Index ld_out, const T* in, Index ld_in, Index rows, Index n) {
+PYRNN_INLINE
+void copy_rows(T* out, Index ld_out, const T* in, Index ld_in, Index rows, Index n) {
     for (Index r = 0; r < rows; ++r)
         for (Index i = 0; i < n; ++i) out[r * ld_out + i] = in[r * ld_in + i];
 }
 
-// The weights that a tile of `block` asks for: its share, by rows, of the next panels, or of the first, which the next step
-// begins with. Spread evenly over its sums: more at a time would hold up the loads of the tile itself. Null where the weights
-// stay in L2.
+// The weights that a tile of `block` asks for: its share, by rows, of the next panels, or of the first, which the next
+// step begins with. Spread evenly over its sums: more at a time would hold up the loads of the tile itself. Null where
+// the weights stay in L2.
 template <int kRows, int kWide, int kVectors, class T>
-PYRNN_INLINE Ahead<T> ahead_of(bool streamed, const T* panels, Index block, Index blocks, Index k_count, Index row, Index rows) {
+PYRNN_INLINE
+Ahead<T> ahead_of(bool streamed, const T* panels, Index block, Index blocks, Index k_count, Index row, Index rows) {
     constexpr Index kWidth = kVectors * kLanes<T>;
     if (!streamed) return {nullptr, 0};
     const Index next = block + 2 * kWide <= blocks ? block + kWide : 0;
-    return {panels + next * k_count * kWidth + k_count * kWide * kWidth * row / rows, (kWide * kWidth * kRows + rows - 1) / rows};
+    return {panels + next * k_count * kWidth + k_count * kWide * kWidth * row / rows,
+            (kWide * kWidth * kRows + rows - 1) / rows};
 }
 
-// Asks for what the end of a tile will read and write, kCount vectors in each of kBlocks unit blocks of a row: what training
-// keeps is more than L2 holds but for the smallest layers, and a store that misses waits for L3.
+// Asks for what the end of a tile will read and write, kCount vectors in each of kBlocks unit blocks of a row: what
+// training keeps is more than L2 holds but for the smallest layers, and a store that misses waits for L3.
 template <int kBlocks, int kCount, class T>
-PYRNN_INLINE void prefetch_row(const T* row, const Strides& at) {
+PYRNN_INLINE
+void prefetch_row(const T* row, const Strides& at) {
 #pragma GCC unroll 4
     for (int b = 0; b < kBlocks; ++b)
 #pragma GCC unroll 4
@@ -72,7 +77,8 @@ PYRNN_INLINE void prefetch_row(const T* row, const Strides& at) {
 
 // Writes kVectors accumulators for each row and unit block.
 template <int kVectors, class T, int kRows, int kCols>
-PYRNN_INLINE void write_gates(const Vec<T> (&acc)[kRows][kCols], T* gates, const Strides& at) {
+PYRNN_INLINE
+void write_gates(const Vec<T> (&acc)[kRows][kCols], T* gates, const Strides& at) {
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r)
 #pragma GCC unroll 16
@@ -80,10 +86,11 @@ PYRNN_INLINE void write_gates(const Vec<T> (&acc)[kRows][kCols], T* gates, const
             store(gates + r * at.row + c / kVectors * at.block + c % kVectors * kLanes<T>, acc[r][c]);
 }
 
-// Runs the tile that run(Constant<kWide>, block) makes over all unit blocks: kWide at a time, then half as many, and so on;
-// from the last to the first if `reversed`. Tiles are as tall as the registers allow, at most kMostRows.
+// Runs the tile that run(Constant<kWide>, block) makes over all unit blocks: kWide at a time, then half as many, and so
+// on; from the last to the first if `reversed`. Tiles are as tall as the registers allow, at most kMostRows.
 template <int kWide, int kVectors, int kMostRows = 16, class Run>
-PYRNN_INLINE void for_blocks(Index blocks, Index rows, const Run& run, bool reversed = false, Index block = 0) {
+PYRNN_INLINE
+void for_blocks(Index blocks, Index rows, const Run& run, bool reversed = false, Index block = 0) {
     constexpr int kFit = kTileRows<kWide * kVectors>, kRows = kFit < kMostRows ? kFit : kMostRows;
     const Index count = (blocks - block) / kWide, rest = block + count * kWide;
     if constexpr (kWide > 1)
@@ -96,7 +103,8 @@ PYRNN_INLINE void for_blocks(Index blocks, Index rows, const Run& run, bool reve
         if (!reversed) for_blocks<kWide / 2, kVectors, kMostRows>(blocks, rows, run, reversed, rest);
 }
 
-// The tiles of a plain scan (scan_forward.hpp, scan_backward.hpp) are of one height, a power of two that divides most batches.
+// The tiles of a plain scan (scan_forward.hpp, scan_backward.hpp) are of one height, a power of two that divides most
+// batches.
 template <int kCols, int kRows = 16>
 constexpr int plain_height() {
     if constexpr (kRows > kTileRows<kCols>) return plain_height<kCols, kRows / 2>();
@@ -105,12 +113,15 @@ constexpr int plain_height() {
 template <int kVectors>
 bool plain_rows(Index blocks, Index rows) {
     constexpr int kWide = kVectors == 1 ? 2 : 1;
-    return rows % plain_height<kWide * kVectors>() == 0 && (blocks % kWide == 0 || rows % plain_height<kVectors>() == 0);
+    return rows % plain_height<kWide * kVectors>() == 0 &&
+           (blocks % kWide == 0 || rows % plain_height<kVectors>() == 0);
 }
 // Calls tile(Constant<unit blocks>, Constant<rows>, first unit block, first row) for each.
 template <int kVectors, class F>
-PYRNN_INLINE void for_plain_tiles(Index blocks, Index rows, const F& tile) {
-    constexpr int kWide = kVectors == 1 ? 2 : 1, kHeight = plain_height<kWide * kVectors>(), kLone = plain_height<kVectors>();
+PYRNN_INLINE
+void for_plain_tiles(Index blocks, Index rows, const F& tile) {
+    constexpr int kWide = kVectors == 1 ? 2 : 1, kHeight = plain_height<kWide * kVectors>(),
+                  kLone = plain_height<kVectors>();
     Index block = 0;
     for (; block + kWide <= blocks; block += kWide)
         for (Index row = 0; row < rows; row += kHeight) tile(Constant<kWide>{}, Constant<kHeight>{}, block, row);
@@ -129,11 +140,15 @@ bool exceeds_cache(Index rows, Index steps, Index units) {
 // One row of kept gates, or of their pre-activations, across the unit blocks.
 template <int kVectors, class T>
 struct GateRow {
-    GateRow(T* gates, const Strides& at, Index row) : first(gates ? gates + row * at.row : nullptr), block_stride(at.block) {}
+    GateRow(T* gates, const Strides& at, Index row)
+        : first(gates ? gates + row * at.row : nullptr),
+          block_stride(at.block) {}
     T* first;  // or null
     Index block_stride;
-    PYRNN_INLINE T* vector(Index block, int j) const { return first + block * block_stride + j * kLanes<T>; }
-    PYRNN_INLINE T& operator()(int j, Index unit) const { return vector(unit / kLanes<T>, j)[unit % kLanes<T>]; }
+    PYRNN_INLINE
+    T* vector(Index block, int j) const { return first + block * block_stride + j * kLanes<T>; }
+    PYRNN_INLINE
+    T& operator()(int j, Index unit) const { return vector(unit / kLanes<T>, j)[unit % kLanes<T>]; }
 };
 
 // An activation over gate j of a row.
@@ -145,10 +160,11 @@ void activate_gate(Activation kind, const GateRow<kVectors, T>& gates, int j, In
     activate(kind, temporary, units, temporary, units, 1, units);
     for (Index b = 0; b < blocks; ++b) store(gates.vector(b, j), load(temporary + b * kP));
 }
-// dz = dy * act'(y, z): dy, dz and the two temporaries are rows of Hp; y is read from gate j of `gates` before dz goes there.
+// dz = dy * act'(y, z): dy, dz and the two temporaries are rows of Hp; y is read from gate j of `gates` before dz goes
+// there.
 template <int kVectors, class T>
-void differentiate_gate(Activation kind, const GateRow<kVectors, T>& gates, const GateRow<kVectors, const T>& z, int j, Index units,
-                        const T* dy, T* temporary) {
+void differentiate_gate(Activation kind, const GateRow<kVectors, T>& gates, const GateRow<kVectors, const T>& z, int j,
+                        Index units, const T* dy, T* temporary) {
     constexpr Index kP = kLanes<T>;
     const Index blocks = blocks_of<T>(units), hp = blocks * kP;
     T *y = temporary, *pre = temporary + hp, *dz = temporary + 2 * hp;

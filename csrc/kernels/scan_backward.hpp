@@ -10,10 +10,10 @@ namespace {
 template <class T>
 struct BackwardStep {
     Index s, time;
-    bool product, direct;        // whether dA_{s+1} exists; whether `direct` holds something
+    bool product, direct;  // whether dA_{s+1} exists; whether `direct` holds something
     const T* d_output;
     Index ld_output;
-    const T *held;               // h_{s-1}, or null: zero
+    const T* held;  // h_{s-1}, or null: zero
     Index ld_held;
     const T *state, *carry_in, *carry_out;
     T* gates;
@@ -27,12 +27,11 @@ struct Running {
 };
 
 // A part of the sum dA_{s+1} U^T: over the unit blocks [first, end) of dA.
-struct Span {
-    Index first, end;
-};
+struct Span { Index first, end; };
 
 template <class C, class T>
-PYRNN_INLINE BackwardStep<T> backward_step(const RnnBackward<T>& p, Index s, bool keeps_direct) {
+PYRNN_INLINE
+BackwardStep<T> backward_step(const RnnBackward<T>& p, Index s, bool keeps_direct) {
     BackwardStep<T> step{};
     step.s = s;
     step.time = p.backwards ? p.steps - 1 - s : s;
@@ -52,11 +51,12 @@ PYRNN_INLINE BackwardStep<T> backward_step(const RnnBackward<T>& p, Index s, boo
     return step;
 }
 
-// acc += that part for the kRows x kBlocks tile, each gate scaled where recurrent dropout says so (then the span is whole). On
-// the way ask(r) is called once for each row of the tile.
+// acc += that part for the kRows x kBlocks tile, each gate scaled where recurrent dropout says so (then the span is
+// whole). On the way ask(r) is called once for each row of the tile.
 template <class C, class T, int kRows, int kBlocks, class Ask>
-PYRNN_INLINE void recurrent_product(const RnnBackward<T>& p, Vec<T> (&acc)[kRows][kBlocks], const T* da, Index row, Index block,
-                                    const Span& span, const Ask& ask) {
+PYRNN_INLINE
+void recurrent_product(const RnnBackward<T>& p, Vec<T> (&acc)[kRows][kBlocks], const T* da, Index row, Index block,
+                       const Span& span, const Ask& ask) {
     constexpr Index kP = kLanes<T>, kV = C::kInfo.vectors, kU = C::kInfo.u_count, kRun = kU * kP;
     const Index blocks = blocks_of<T>(p.units), k_all = blocks * kRun, column = block * kP;
     const T* panel = p.ut_panels + block * k_all * kP;
@@ -87,7 +87,8 @@ PYRNN_INLINE void recurrent_product(const RnnBackward<T>& p, Vec<T> (&acc)[kRows
         } else {
             start(part, static_cast<const T*>(nullptr));
             for (Index b = 0; b < blocks; ++b)
-                accumulate<1, 0, 1>(part, da + b * p.gates_at.block + g * kP, ld_da, panel + (b * kU + g) * kP * kP, k_all * kP, kP, kP);
+                accumulate<1, 0, 1>(part, da + b * p.gates_at.block + g * kP, ld_da, panel + (b * kU + g) * kP * kP,
+                                    k_all * kP, kP, kP);
         }
         const T* scale = p.state_scale + g * p.scale_copy + row * p.units + column;
 #pragma GCC unroll 16
@@ -102,14 +103,19 @@ PYRNN_INLINE void recurrent_product(const RnnBackward<T>& p, Vec<T> (&acc)[kRows
 
 // Asks for what the next step will read and write of a row.
 template <class C, int kBlocks, class T>
-PYRNN_INLINE void ask_for_next_step(const RnnBackward<T>& p, const BackwardStep<T>& step, Index row, Index block) {
+PYRNN_INLINE
+void ask_for_next_step(const RnnBackward<T>& p, const BackwardStep<T>& step, Index row, Index block) {
     constexpr Index kP = kLanes<T>;
     const Index column = block * kP, units = p.units;
     const T* h = C::reads(step);
-    prefetch_row<kBlocks, C::kInfo.vectors>(step.gates + row * p.gates_at.row + block * p.gates_at.block - p.gates_at.step, p.gates_at);
+    prefetch_row<kBlocks, C::kInfo.vectors>(
+        step.gates + row * p.gates_at.row + block * p.gates_at.block - p.gates_at.step, p.gates_at);
     if (h) prefetch_row<kBlocks, 1>(h + row * p.state_row + column - units, Strides{0, 0, kP});
-    if (p.carry) prefetch_row<kBlocks, 2>(step.carry_in + row * p.carry_at.row + block * p.carry_at.block - p.carry_at.step, p.carry_at);
-    if (p.sequences && step.d_output) prefetch_row<kBlocks, 1>(step.d_output + row * step.ld_output + column - units, Strides{0, 0, kP});
+    if (p.carry)
+        prefetch_row<kBlocks, 2>(step.carry_in + row * p.carry_at.row + block * p.carry_at.block - p.carry_at.step,
+                                 p.carry_at);
+    if (p.sequences && step.d_output)
+        prefetch_row<kBlocks, 1>(step.d_output + row * step.ld_output + column - units, Strides{0, 0, kP});
 }
 
 template <class T, class C, int kBlocks>
@@ -156,7 +162,8 @@ struct BackwardTile {
 
 // Calls step_row(row) for every row that is not masked; a masked one passes dh on and has no dA.
 template <class C, class T, class F>
-PYRNN_INLINE void for_kept_rows(const RnnBackward<T>& p, const BackwardStep<T>& step, const Running<T>& running, F step_row) {
+PYRNN_INLINE
+void for_kept_rows(const RnnBackward<T>& p, const BackwardStep<T>& step, const Running<T>& running, F step_row) {
     constexpr Index kWidth = C::kInfo.vectors * kLanes<T>;
     const Index blocks = blocks_of<T>(p.units), hp = blocks * kLanes<T>;
     for (Index r = 0; r < p.rows; ++r) {
@@ -188,8 +195,8 @@ void finish_masked_rows(const RnnBackward<T>& p, const BackwardStep<T>& step, co
 // As for plain_forward.
 template <class C, class T>
 bool is_plain(const RnnBackward<T>& p) {
-    return C::fused(p.activation, p.recurrent_activation) && plain_rows<1>(blocks_of<T>(p.units), p.rows) && !p.mask && !p.state_scale &&
-           !p.z && !p.streamed;
+    return C::fused(p.activation, p.recurrent_activation) && plain_rows<1>(blocks_of<T>(p.units), p.rows) && !p.mask &&
+           !p.state_scale && !p.z && !p.streamed;
 }
 
 // The steps end - 1 to first.
@@ -204,25 +211,28 @@ void plain_backward(const RnnBackward<T>& given, const Running<T>& given_running
     const Index runs = one_run ? 1 : blocks, run = one_run ? k_all : kRun;
     for (Index s = end - 1; s >= first; --s) {
         const BackwardStep<T> step = backward_step<C>(p, s, C::kDirect);
-        for_plain_tiles<1>(blocks, p.rows, [&](auto wide, auto height, Index block, Index row) __attribute__((always_inline)) {
-            constexpr int kBlocks = decltype(wide)::value, kRows = decltype(height)::value;
-            if constexpr (kAsks) {
-                if (s >= 2)
+        for_plain_tiles<1>(
+            blocks, p.rows, [&](auto wide, auto height, Index block, Index row) __attribute__((always_inline)) {
+                constexpr int kBlocks = decltype(wide)::value, kRows = decltype(height)::value;
+                if constexpr (kAsks) {
+                    if (s >= 2)
 #pragma GCC unroll 16
-                    for (int r = 0; r < kRows; ++r) ask_for_next_step<C, kBlocks>(p, step, row + r, block);
-            }
-            Vec<T> dh[kRows][kBlocks];
-            start(dh, static_cast<const T*>(nullptr));
-            if (step.product) {
-                const T* from = step.gates + p.gates_at.step + row * p.gates_at.row + C::kInfo.u_first * kP;
-                const T* panel = p.ut_panels + block * k_all * kP;
-                for (Index i = 0; i < runs; ++i, from += p.gates_at.block, panel += run * kP)
-                    accumulate<1, 0, 1>(dh, from, p.gates_at.row, panel, k_all * kP, kP, run);
-            }
-            if (step.direct) add_existing(dh, running.direct + row * hp + block * kP, hp, kBlocks * kP);
-            if (step.d_output) add_existing(dh, step.d_output + row * step.ld_output + block * kP, step.ld_output, p.units - block * kP);
-            C::backward(p, step, running, dh, row, block);
-        });
+                        for (int r = 0; r < kRows; ++r) ask_for_next_step<C, kBlocks>(p, step, row + r, block);
+                }
+                Vec<T> dh[kRows][kBlocks];
+                start(dh, static_cast<const T*>(nullptr));
+                if (step.product) {
+                    const T* from = step.gates + p.gates_at.step + row * p.gates_at.row + C::kInfo.u_first * kP;
+                    const T* panel = p.ut_panels + block * k_all * kP;
+                    for (Index i = 0; i < runs; ++i, from += p.gates_at.block, panel += run * kP)
+                        accumulate<1, 0, 1>(dh, from, p.gates_at.row, panel, k_all * kP, kP, run);
+                }
+                if (step.direct) add_existing(dh, running.direct + row * hp + block * kP, hp, kBlocks * kP);
+                if (step.d_output)
+                    add_existing(dh, step.d_output + row * step.ld_output + block * kP, step.ld_output,
+                                 p.units - block * kP);
+                C::backward(p, step, running, dh, row, block);
+            });
     }
 }
 
@@ -232,7 +242,8 @@ bool any_backward(const RnnBackward<T>& p, const Running<T>& running, Index s) {
     constexpr Index kP = kLanes<T>, kV = C::kInfo.vectors;
     const Index blocks = blocks_of<T>(p.units);
     const bool fused = C::fused(p.activation, p.recurrent_activation), keeps_direct = C::kDirect || p.mask || !fused;
-    // dA_{s+1} is read again for every pair of unit blocks: of a large layer so much at a time as stays in L2 beside the weights.
+    // dA_{s+1} is read again for every pair of unit blocks: of a large layer so much at a time as stays in L2 beside
+    // the weights.
     constexpr Index kSpanBytes = Index{1} << 19;
     const Index block_bytes = p.rows * kV * kP * static_cast<Index>(sizeof(T)), fitting = kSpanBytes / block_bytes + 1;
     const Index width = p.streamed && !p.state_scale && fitting < blocks ? fitting : blocks;

@@ -13,7 +13,8 @@ struct ForwardStep {
     Index s, time;
     const T *x, *hoisted;  // hoisted: bias + x_t W, (rows, V Hp), where it is there already
     Index ld_x;
-    const T *held, *entering;  // h_{s-1}, and as it enters U (copies of it where recurrent dropout differs by gate); or null
+    const T *held,
+        *entering;  // h_{s-1}, and as it enters U (copies of it where recurrent dropout differs by gate); or null
     Index ld_held, ld_entering, entering_copy;
     T* state;
     const T* carry_in;
@@ -23,7 +24,8 @@ struct ForwardStep {
 };
 
 template <class T>
-PYRNN_INLINE ForwardStep<T> forward_step(const RnnForward<T>& p, Index s) {
+PYRNN_INLINE
+ForwardStep<T> forward_step(const RnnForward<T>& p, Index s) {
     ForwardStep<T> step{};
     step.s = s;
     step.time = p.backwards ? p.steps - 1 - s : s;
@@ -44,7 +46,8 @@ PYRNN_INLINE ForwardStep<T> forward_step(const RnnForward<T>& p, Index s) {
 
 // Asks for the rows that the end of a tile will write.
 template <class C, int kRows, int kBlocks, class T>
-PYRNN_INLINE void ask_for_output(const RnnForward<T>& p, const ForwardStep<T>& step, Index row, Index block) {
+PYRNN_INLINE
+void ask_for_output(const RnnForward<T>& p, const ForwardStep<T>& step, Index row, Index block) {
     constexpr Index kP = kLanes<T>;
     const T* gates = step.gates + block * step.gates_at.block + row * step.gates_at.row;
     const T* carry = p.carry ? step.carry_out + block * p.carry_at.block + row * p.carry_at.row : nullptr;
@@ -59,18 +62,20 @@ PYRNN_INLINE void ask_for_output(const RnnForward<T>& p, const ForwardStep<T>& s
 
 // acc += a W over the kCount gates from vector kFirst on. With copy != 0 each gate reads its own copy of a.
 template <int kVectors, int kFirst, int kCount, int kGate = 0, class T, int kRows, int kCols>
-PYRNN_INLINE void accumulate_gates(Vec<T> (&acc)[kRows][kCols], const T* a, Index lda, Index copy, const T* panels, Index block,
-                                   Index k_count, Ahead<T> ahead) {
+PYRNN_INLINE
+void accumulate_gates(Vec<T> (&acc)[kRows][kCols], const T* a, Index lda, Index copy, const T* panels, Index block,
+                      Index k_count, Ahead<T> ahead) {
     constexpr Index kStep = kCount * kLanes<T>;
     const T* panel = panels + block * k_count * kStep;
     if (copy == 0) {
-        if (ahead.at) accumulate<kVectors, kFirst, kCount, true>(acc, a, lda, panel, k_count * kStep, kStep, k_count, ahead);
+        if (ahead.at)
+            accumulate<kVectors, kFirst, kCount, true>(acc, a, lda, panel, k_count * kStep, kStep, k_count, ahead);
         else accumulate<kVectors, kFirst, kCount>(acc, a, lda, panel, k_count * kStep, kStep, k_count);
         return;
     }
     if constexpr (kGate < kCount) {
-        accumulate<kVectors, kFirst + kGate, 1>(acc, a + kGate * copy, lda, panel + kGate * kLanes<T>, k_count * kStep, kStep,
-                                                k_count);
+        accumulate<kVectors, kFirst + kGate, 1>(acc, a + kGate * copy, lda, panel + kGate * kLanes<T>, k_count * kStep,
+                                                kStep, k_count);
         if constexpr (kGate + 1 < kCount)
             accumulate_gates<kVectors, kFirst, kCount, kGate + 1>(acc, a, lda, copy, panels, block, k_count, ahead);
     }
@@ -96,24 +101,26 @@ struct ForwardTile {
 #pragma GCC unroll 16
             for (int r = 0; r < kRows; ++r)
 #pragma GCC unroll 16
-                for (int c = 0; c < kBlocks * kV; ++c) acc[r][c] = load(step.hoisted + ((row + r) * blocks + block) * kV * kP + c * kP);
+                for (int c = 0; c < kBlocks * kV; ++c)
+                    acc[r][c] = load(step.hoisted + ((row + r) * blocks + block) * kV * kP + c * kP);
         } else {
             start(acc, p.bias ? p.bias + block * kV * kP : nullptr);
-            accumulate_gates<kV, 0, kGates>(acc, step.x + row * step.ld_x, step.ld_x, p.x_copy, p.w_panels, block, p.features,
-                                            ahead_of<kRows, kBlocks, kGates>(p.streamed, p.w_panels, block, blocks, p.features, row, p.rows));
+            accumulate_gates<kV, 0, kGates>(
+                acc, step.x + row * step.ld_x, step.ld_x, p.x_copy, p.w_panels, block, p.features,
+                ahead_of<kRows, kBlocks, kGates>(p.streamed, p.w_panels, block, blocks, p.features, row, p.rows));
         }
         if (step.entering)
-            accumulate_gates<kV, C::kInfo.u_first, kU>(acc, step.entering + row * step.ld_entering, step.ld_entering,
-                                                       step.entering_copy, p.u_panels, block, p.units,
-                                                       ahead_of<kRows, kBlocks, kU>(p.streamed, p.u_panels, block, blocks, p.units, row, p.rows));
+            accumulate_gates<kV, C::kInfo.u_first, kU>(
+                acc, step.entering + row * step.ld_entering, step.ld_entering, step.entering_copy, p.u_panels, block,
+                p.units, ahead_of<kRows, kBlocks, kU>(p.streamed, p.u_panels, block, blocks, p.units, row, p.rows));
         if (step.z) write_gates<kV>(acc, step.z + block * p.gates_at.block + row * p.gates_at.row, p.gates_at);
         if (fused) C::forward(p, step, acc, row, block);
         else write_gates<kV>(acc, gates, step.gates_at);
     }
 };
 
-// Copies x_t and h_{s-1} to where rows stand an odd number of cache lines apart. In a large layer they often stand a multiple
-// of 4096 bytes apart, and the rows of a tile would fight for one set of L1.
+// Copies x_t and h_{s-1} to where rows stand an odd number of cache lines apart. In a large layer they often stand a
+// multiple of 4096 bytes apart, and the rows of a tile would fight for one set of L1.
 template <class T>
 void gather(const RnnForward<T>& p, ForwardStep<T>& step) {
     const auto copy = [&](const T*& from, Index& ld, Index n, T* to) {
@@ -127,7 +134,8 @@ void gather(const RnnForward<T>& p, ForwardStep<T>& step) {
 }
 
 template <class T>
-PYRNN_INLINE void scale_row(T* out, const T* in, const T* scale, Index n) {
+PYRNN_INLINE
+void scale_row(T* out, const T* in, const T* scale, Index n) {
     for (Index i = 0; i < n; ++i) out[i] = in[i] * scale[i];
 }
 
@@ -170,8 +178,8 @@ struct InputTile {
     }
 };
 
-// A step of a few rows takes as long as the reading of its weights. W is read once for kHoistedSteps of them instead; the sums
-// are the same chains of multiply-adds, so the bits do not change.
+// A step of a few rows takes as long as the reading of its weights. W is read once for kHoistedSteps of them instead;
+// the sums are the same chains of multiply-adds, so the bits do not change.
 template <class T, class C>
 void hoist_input(const RnnForward<T>& p, Index first) {
     constexpr int kV = C::kInfo.vectors, kWide = kV == 1 ? 2 : 1;
@@ -179,24 +187,30 @@ void hoist_input(const RnnForward<T>& p, Index first) {
     const Index steps = left < kHoistedSteps ? left : kHoistedSteps, time = p.backwards ? p.steps - 1 - first : first;
     for (Index r = 0; r < p.rows; ++r)
         for_blocks<kWide, kV>(blocks, steps, [&](auto width, Index block) {
-            return InputTile<T, C, decltype(width)::value>{p, p.x + r * p.x_row + time * p.features, p.backwards ? -p.features : p.features,
-                                                           p.hoisted + r * wide, p.rows * wide, block};
+            return InputTile<T, C, decltype(width)::value>{p,
+                                                           p.x + r * p.x_row + time * p.features,
+                                                           p.backwards ? -p.features : p.features,
+                                                           p.hoisted + r * wide,
+                                                           p.rows * wide,
+                                                           block};
         });
 }
 
-// Whether a tile has nothing to ask but its sums and the cell's step in registers. Tiles of a cell of many vectors are lower
-// in a plain scan, so that larger weights would be read more often.
+// Whether a tile has nothing to ask but its sums and the cell's step in registers. Tiles of a cell of many vectors are
+// lower in a plain scan, so that larger weights would be read more often.
 template <class C, class T>
 bool is_plain(const RnnForward<T>& p) {
     constexpr Index kPlainWeightBytes = Index{1} << 16;
     const Index weight_bytes = (p.features + p.units) * C::kInfo.gates * p.units * static_cast<Index>(sizeof(T));
-    return C::fused(p.activation, p.recurrent_activation) && plain_rows<C::kInfo.vectors>(blocks_of<T>(p.units), p.rows) &&
-           (C::kInfo.vectors == 1 || weight_bytes <= kPlainWeightBytes) && p.x_copy == 0 && !p.mask && !p.state_scale && !p.z &&
-           !p.gathered && !p.hoisted && !p.streamed;
+    return C::fused(p.activation, p.recurrent_activation) &&
+           plain_rows<C::kInfo.vectors>(blocks_of<T>(p.units), p.rows) &&
+           (C::kInfo.vectors == 1 || weight_bytes <= kPlainWeightBytes) && p.x_copy == 0 && !p.mask && !p.state_scale &&
+           !p.z && !p.gathered && !p.hoisted && !p.streamed;
 }
 
-// The time loop of plain tiles. It calls nothing and asks nothing in a tile, so that the compiler keeps addresses in registers
-// from step to step: a tile costs some 100 cycles beside its sums otherwise, as much as the activations of a small layer.
+// The time loop of plain tiles. It calls nothing and asks nothing in a tile, so that the compiler keeps addresses in
+// registers from step to step: a tile costs some 100 cycles beside its sums otherwise, as much as the activations of a
+// small layer.
 template <class T, class C, bool kAsks>
 void plain_forward(const RnnForward<T>& given, Index first, Index end) {
     const RnnForward<T> p = given;  // a copy: nothing that is written can be a part of it
@@ -205,17 +219,19 @@ void plain_forward(const RnnForward<T>& given, Index first, Index end) {
     const Index blocks = blocks_of<T>(p.units), w_block = p.features * kGates * kP, u_block = p.units * kU * kP;
     for (Index s = first; s < end; ++s) {
         const ForwardStep<T> step = forward_step(p, s);
-        for_plain_tiles<kV>(blocks, p.rows, [&](auto wide, auto height, Index block, Index row) __attribute__((always_inline)) {
-            constexpr int kBlocks = decltype(wide)::value, kRows = decltype(height)::value;
-            if constexpr (kAsks) ask_for_output<C, kRows, kBlocks>(p, step, row, block);
-            Vec<T> acc[kRows][kBlocks * kV];
-            start(acc, p.bias ? p.bias + block * kV * kP : nullptr);
-            accumulate<kV, 0, kGates>(acc, step.x + row * step.ld_x, step.ld_x, p.w_panels + block * w_block, w_block, kGates * kP, p.features);
-            if (step.held)
-                accumulate<kV, C::kInfo.u_first, kU>(acc, step.held + row * step.ld_held, step.ld_held, p.u_panels + block * u_block,
-                                                     u_block, kU * kP, p.units);
-            C::forward(p, step, acc, row, block);
-        });
+        for_plain_tiles<kV>(
+            blocks, p.rows, [&](auto wide, auto height, Index block, Index row) __attribute__((always_inline)) {
+                constexpr int kBlocks = decltype(wide)::value, kRows = decltype(height)::value;
+                if constexpr (kAsks) ask_for_output<C, kRows, kBlocks>(p, step, row, block);
+                Vec<T> acc[kRows][kBlocks * kV];
+                start(acc, p.bias ? p.bias + block * kV * kP : nullptr);
+                accumulate<kV, 0, kGates>(acc, step.x + row * step.ld_x, step.ld_x, p.w_panels + block * w_block,
+                                          w_block, kGates * kP, p.features);
+                if (step.held)
+                    accumulate<kV, C::kInfo.u_first, kU>(acc, step.held + row * step.ld_held, step.ld_held,
+                                                         p.u_panels + block * u_block, u_block, kU * kP, p.units);
+                C::forward(p, step, acc, row, block);
+            });
     }
 }
 
@@ -231,14 +247,14 @@ void scan_forward(const RnnForward<T>& p) {
         return;
     }
     constexpr int kV = C::kInfo.vectors, kWide = kV == 1 ? 2 : 1;
-    // With few rows many blocks of units keep enough sums in flight instead: the panels of more than four often stand a multiple
-    // of 4096 bytes apart and fill a set of L1. One step of a stream walks one at a time: L1 then still holds the last of them
-    // when the next step turns round.
+    // With few rows many blocks of units keep enough sums in flight instead: the panels of more than four often stand a
+    // multiple of 4096 bytes apart and fill a set of L1. One step of a stream walks one at a time: L1 then still holds
+    // the last of them when the next step turns round.
     constexpr int kWideFewRows = kV == 1 ? 4 : 2, kWideOneStep = kV == 1 ? 8 : 1;
     const Index blocks = blocks_of<T>(p.units), hp = blocks * kLanes<T>;
     const bool fused = C::fused(p.activation, p.recurrent_activation);
-    T* scaled = p.scratch;                    // (copies, rows, H)
-    T* raw = p.scratch + 4 * p.rows * hp;     // (rows, V Hp), where gates are needed and not kept
+    T* scaled = p.scratch;                 // (copies, rows, H)
+    T* raw = p.scratch + 4 * p.rows * hp;  // (rows, V Hp), where gates are needed and not kept
     for (Index s = 0; s < p.steps; ++s) {
         if (s % kStepsBetweenAsking == kStepsBetweenAsking - 1 && p.interrupted && p.interrupted()) return;
         ForwardStep<T> step = forward_step(p, s);
@@ -259,7 +275,8 @@ void scan_forward(const RnnForward<T>& p) {
         const auto tile = [&](auto wide, Index block) {
             return ForwardTile<T, C, decltype(wide)::value>{p, step, fused, block};
         };
-        // A few rows are bound by the reading of weights: walked to and fro, what the caches hold of them is of use again.
+        // A few rows are bound by the reading of weights: walked to and fro, what the caches hold of them is of use
+        // again.
         const bool reversed = (s % 2 == 1) != p.reversed;
         if (p.rows <= kFewRows && p.steps == 1) for_blocks<kWideOneStep, kV, kFewRows>(blocks, p.rows, tile, reversed);
         else if (p.rows <= kFewRows) for_blocks<kWideFewRows, kV, kFewRows>(blocks, p.rows, tile, reversed);

@@ -44,7 +44,14 @@ double fma_burst(Index repeats) {
 
 template <class T>
 constexpr Kernels<T> kernels() {
-    return {kLanes<T>, pack<T>, gemm<T>, gemm_tn<T>, activate<T>, activate_backward<T>, pack_gates<T>, pack_gates_t<T>,
+    return {kLanes<T>,
+            pack<T>,
+            gemm<T>,
+            gemm_tn<T>,
+            activate<T>,
+            activate_backward<T>,
+            pack_gates<T>,
+            pack_gates_t<T>,
             {
 #define PYRNN_CELL(enumerator, type, ...) scan_forward<T, type>,
 #include "../cells/cells.def"
@@ -55,7 +62,16 @@ constexpr Kernels<T> kernels() {
 #include "../cells/cells.def"
 #undef PYRNN_CELL
             },
-            add_rows<T>, pool_forward<T>, pool_backward<T>, layer_norm<T>, layer_norm_backward<T>, squared_error<T>, sgd<T>, rmsprop<T>, adam<T>, fma_burst<T>,
+            add_rows<T>,
+            pool_forward<T>,
+            pool_backward<T>,
+            layer_norm<T>,
+            layer_norm_backward<T>,
+            squared_error<T>,
+            sgd<T>,
+            rmsprop<T>,
+            adam<T>,
+            fma_burst<T>,
             read_burst<T>};
 }
 

@@ -16,8 +16,9 @@ namespace pyrnn {
 namespace PYRNN_ISA_NAMESPACE {
 namespace {
 
-// Rows of the tallest tile of so many columns. With 32 registers: 14 x 2, 8 x 3, 6 x 4 beside the columns of weights and a
-// broadcast, and 16 x 1, whose broadcasts fill both load ports. With 16 registers: 12 x 1, 6 x 2, 3 x 4. Larger ones spill.
+// Rows of the tallest tile of so many columns. With 32 registers: 14 x 2, 8 x 3, 6 x 4 beside the columns of weights
+// and a broadcast, and 16 x 1, whose broadcasts fill both load ports. With 16 registers: 12 x 1, 6 x 2, 3 x 4. Larger
+// ones spill.
 template <int kCols>
 constexpr int kTileRows = PYRNN_TILE_ROWS == 8 ? (kCols == 1   ? 16
                                                   : kCols == 2 ? 14
@@ -27,9 +28,8 @@ constexpr int kTileRows = PYRNN_TILE_ROWS == 8 ? (kCols == 1   ? 16
                                                : (PYRNN_TILE_ROWS * 2 / kCols > 0 ? PYRNN_TILE_ROWS * 2 / kCols : 1);
 
 template <class T>
-PYRNN_INLINE Index blocks_of(Index n) {
-    return (n + kLanes<T> - 1) / kLanes<T>;
-}
+PYRNN_INLINE
+Index blocks_of(Index n) { return (n + kLanes<T> - 1) / kLanes<T>; }
 
 template <class T>
 struct Ahead {
@@ -37,16 +37,17 @@ struct Ahead {
     Index step;
 };
 
-// acc[r][b * kVectors + kFirst + g] += a[r][k] * panel[b][k][g] over k, for kBlocks blocks and kCount vectors g of each;
-// the vectors of k stand k_stride apart (kCount * P where the panel holds no others).
+// acc[r][b * kVectors + kFirst + g] += a[r][k] * panel[b][k][g] over k, for kBlocks blocks and kCount vectors g of
+// each; the vectors of k stand k_stride apart (kCount * P where the panel holds no others).
 //
 // With kAhead each k asks L2 for weights of a later tile and moves on by ahead.step elements.
 //
 // The rows of a are addressed from one pointer for every four: lda, 2 lda and 3 lda fit x86's addressing modes, while a
 // register for each of 16 rows would not fit and spill into vector registers.
 template <int kVectors, int kFirst, int kCount, bool kAhead = false, class T, int kRows, int kCols>
-PYRNN_INLINE void accumulate(Vec<T> (&acc)[kRows][kCols], const T* a, Index lda, const T* panel, Index block_stride,
-                             Index k_stride, Index k_count, Ahead<T> ahead = {}) {
+PYRNN_INLINE
+void accumulate(Vec<T> (&acc)[kRows][kCols], const T* a, Index lda, const T* panel, Index block_stride, Index k_stride,
+                Index k_count, Ahead<T> ahead = {}) {
     constexpr int kBlocks = kCols / kVectors, kGroups = (kRows + 3) / 4;
     const T* group[kGroups];
 #pragma GCC unroll 4
@@ -77,7 +78,8 @@ PYRNN_INLINE void accumulate(Vec<T> (&acc)[kRows][kCols], const T* a, Index lda,
 }
 
 template <class T, int kRows, int kCols>
-PYRNN_INLINE void start(Vec<T> (&acc)[kRows][kCols], const T* bias) {
+PYRNN_INLINE
+void start(Vec<T> (&acc)[kRows][kCols], const T* bias) {
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r)
 #pragma GCC unroll 4
@@ -86,7 +88,8 @@ PYRNN_INLINE void start(Vec<T> (&acc)[kRows][kCols], const T* bias) {
 
 // Writes the first `n` columns of the tile.
 template <class T, int kRows, int kCols>
-PYRNN_INLINE void write(const Vec<T> (&acc)[kRows][kCols], T* y, Index ldy, Index n) {
+PYRNN_INLINE
+void write(const Vec<T> (&acc)[kRows][kCols], T* y, Index ldy, Index n) {
     if (n >= kCols * kLanes<T>) {
 #pragma GCC unroll 16
         for (int r = 0; r < kRows; ++r)
@@ -101,7 +104,8 @@ PYRNN_INLINE void write(const Vec<T> (&acc)[kRows][kCols], T* y, Index ldy, Inde
 }
 
 template <class T, int kRows, int kCols>
-PYRNN_INLINE void add_existing(Vec<T> (&acc)[kRows][kCols], const T* y, Index ldy, Index n) {
+PYRNN_INLINE
+void add_existing(Vec<T> (&acc)[kRows][kCols], const T* y, Index ldy, Index n) {
     if (n >= kCols * kLanes<T>) {
 #pragma GCC unroll 16
         for (int r = 0; r < kRows; ++r)
@@ -115,10 +119,12 @@ PYRNN_INLINE void add_existing(Vec<T> (&acc)[kRows][kCols], const T* y, Index ld
         for (int c = 0; c < kCols; ++c) acc[r][c] += load_partial(y + r * ldy + c * kLanes<T>, n - c * kLanes<T>);
 }
 
-// Calls f.tile<R>(row) over `rows` in tiles of nearly equal height, at most kRows: no short tile at the end, since a tile
-// costs some 60 cycles beside its sums. kStep > 1: heights are multiples of it but for the last rows, which keeps code small.
+// Calls f.tile<R>(row) over `rows` in tiles of nearly equal height, at most kRows: no short tile at the end, since a
+// tile costs some 60 cycles beside its sums. kStep > 1: heights are multiples of it but for the last rows, which keeps
+// code small.
 template <int kRows, int kStep, class F>
-PYRNN_INLINE void tile_of(Index height, Index row, F& f) {
+PYRNN_INLINE
+void tile_of(Index height, Index row, F& f) {
     if constexpr (kRows > kStep) {
         if (height < kRows) return tile_of<kRows - kStep, kStep>(height, row, f);
     }
@@ -127,7 +133,8 @@ PYRNN_INLINE void tile_of(Index height, Index row, F& f) {
         for (row += kRows, height -= kRows; height > 0; --height, ++row) f.template tile<1>(row);
 }
 template <int kRows, int kStep = 1, class F>
-PYRNN_INLINE void for_row_tiles(Index rows, F& f) {
+PYRNN_INLINE
+void for_row_tiles(Index rows, F& f) {
     if constexpr (kStep > 1) {
         if (rows < kStep) {
             for (Index row = 0; row < rows; ++row) f.template tile<1>(row);
@@ -142,12 +149,11 @@ PYRNN_INLINE void for_row_tiles(Index rows, F& f) {
         first = end;
     }
 }
-// Tiles of at most kRows rows, of even height where they are not short anyway (tall ones share rows so that none is left with
-// less than two).
+// Tiles of at most kRows rows, of even height where they are not short anyway (tall ones share rows so that none is
+// left with less than two).
 template <int kRows, class F>
-PYRNN_INLINE void for_even_tiles(Index rows, F& f) {
-    for_row_tiles<kRows, (kRows % 2 == 0 && kRows > 2 ? 2 : 1)>(rows, f);
-}
+PYRNN_INLINE
+void for_even_tiles(Index rows, F& f) { for_row_tiles<kRows, (kRows % 2 == 0 && kRows > 2 ? 2 : 1)>(rows, f); }
 
 }  // namespace
 }  // namespace PYRNN_ISA_NAMESPACE

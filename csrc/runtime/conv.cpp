@@ -13,7 +13,9 @@ namespace {
 constexpr Index kTaskRows = 64;
 
 template <class T>
-Index padded_steps(const Conv<T>& p) { return p.steps + p.pad_left + p.pad_right; }
+Index padded_steps(const Conv<T>& p) {
+    return p.steps + p.pad_left + p.pad_right;
+}
 
 template <class T>
 const T* padded_input(const Conv<T>& p, Workspace& ws) {
@@ -22,7 +24,8 @@ const T* padded_input(const Conv<T>& p, Workspace& ws) {
     T* out = ws.scratch<T>(Workspace::kInput, p.batch * row_padded);
     std::memset(out, 0, static_cast<std::size_t>(p.batch * row_padded) * sizeof(T));
     for (Index b = 0; b < p.batch; ++b)
-        std::memcpy(out + b * row_padded + p.pad_left * p.channels, p.x + b * row, static_cast<std::size_t>(row) * sizeof(T));
+        std::memcpy(out + b * row_padded + p.pad_left * p.channels, p.x + b * row,
+                    static_cast<std::size_t>(row) * sizeof(T));
     return out;
 }
 
@@ -48,13 +51,14 @@ void conv_forward(const Conv<T>& p, T* y, T* z, Workspace& ws) {
         const Index rows = first + kTaskRows < p.out_steps ? kTaskRows : p.out_steps - first;
         const Index at = (b * p.out_steps + first) * o;
         kernels<T>().gemm({x + (b * padded_steps(p) + first * p.stride) * p.channels, p.stride * p.channels, rows,
-                           one_run ? Index{1} : p.taps, one_run ? k_all : p.channels, p.dilation * p.channels, w, bias, o,
-                           y + at, o, z ? z + at : nullptr, p.activation, false});
+                           one_run ? Index{1} : p.taps, one_run ? k_all : p.channels, p.dilation * p.channels, w, bias,
+                           o, y + at, o, z ? z + at : nullptr, p.activation, false});
     });
 }
 
 template <class T>
-void conv_backward(const Conv<T>& p, const T* y, const T* z, const T* dy, T* d_kernel, T* d_bias, T* dx, Workspace& ws) {
+void conv_backward(const Conv<T>& p, const T* y, const T* z, const T* dy, T* d_kernel, T* d_bias, T* dx,
+                   Workspace& ws) {
     const auto& k = kernels<T>();
     const Index o = p.filters, op = padded<T>(o), c = p.channels, k_all = p.taps * c, ldx = padded_steps(p) * c;
     const T* x = padded_input(p, ws);
@@ -72,8 +76,8 @@ void conv_backward(const Conv<T>& p, const T* y, const T* z, const T* dy, T* d_k
             const Index row = b * p.out_steps + first;
             for (Index r = row; r < row + rows; ++r)
                 for (Index i = o; i < op; ++i) dz[r * op + i] = T(0);
-            k.activate_backward(p.activation, y + row * o, z ? z + row * o : nullptr, o, dy + row * o, o, dz + row * op, op,
-                                rows, o);
+            k.activate_backward(p.activation, y + row * o, z ? z + row * o : nullptr, o, dy + row * o, o, dz + row * op,
+                                op, rows, o);
             const T* from = x + b * ldx + first * p.stride * c;
             if (p.dilation == 1) {
                 k.gemm_tn({from, p.stride * c, 0, dz + row * op, op, 0, 1, rows, k_all, 1, op, 0, partial, op, 0,
@@ -81,7 +85,8 @@ void conv_backward(const Conv<T>& p, const T* y, const T* z, const T* dy, T* d_k
             } else {
                 for (Index tap = 0; tap < p.taps; ++tap)
                     k.gemm_tn({from + tap * p.dilation * c, p.stride * c, 0, dz + row * op, op, 0, 1, rows, c, 1, op, 0,
-                               partial + tap * c * op, op, 0, thread_scratch<T, ThreadUse::kStrips>(gemm_tn_scratch(c)), interrupted});
+                               partial + tap * c * op, op, 0, thread_scratch<T, ThreadUse::kStrips>(gemm_tn_scratch(c)),
+                               interrupted});
             }
             k.add_rows(partial + k_all * op, dz + row * op, op, rows, 0, 1, op);
         }
@@ -96,13 +101,15 @@ void conv_backward(const Conv<T>& p, const T* y, const T* z, const T* dy, T* d_k
     bool fresh = false;
     T* wt = ws.packed<T>(Workspace::kWt, p.taps * o * lanes_c, p.version, fresh);
     if (!fresh)
-        for (Index tap = 0; tap < p.taps; ++tap) k.pack(wt + tap * o * lanes_c, p.kernel + tap * c * o, o, c, Index{1}, o);
+        for (Index tap = 0; tap < p.taps; ++tap)
+            k.pack(wt + tap * o * lanes_c, p.kernel + tap * c * o, o, c, Index{1}, o);
     if (p.taps == 1 && p.stride == 1) {
         parallel_for(tasks.count, [&](Index task) {
             const Index b = task / tasks.per_sequence, first = task % tasks.per_sequence * kTaskRows;
             const Index rows = first + kTaskRows < p.out_steps ? kTaskRows : p.out_steps - first;
             const Index row = b * p.out_steps + first;
-            k.gemm({dz + row * op, op, rows, 1, o, 0, wt, nullptr, c, dx + row * c, c, nullptr, Activation::kLinear, false});
+            k.gemm({dz + row * op, op, rows, 1, o, 0, wt, nullptr, c, dx + row * c, c, nullptr, Activation::kLinear,
+                    false});
         });
         return;
     }
@@ -117,7 +124,7 @@ void conv_backward(const Conv<T>& p, const T* y, const T* z, const T* dy, T* d_k
     });
 }
 
-#define PYRNN_INSTANTIATE(T)                                       \
+#define PYRNN_INSTANTIATE(T)                                        \
     template void conv_forward(const Conv<T>&, T*, T*, Workspace&); \
     template void conv_backward(const Conv<T>&, const T*, const T*, const T*, T*, T*, T*, Workspace&);
 PYRNN_INSTANTIATE(float)

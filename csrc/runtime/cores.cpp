@@ -31,8 +31,8 @@ long quota_of_one(const std::string& folder) {
     return cores_of(quota, period);
 }
 
-// The least of `least` and the quotas of the group at `path` below `mount` and of all groups above it. A container may see
-// only its own part of the tree, whose root is then its own group.
+// The least of `least` and the quotas of the group at `path` below `mount` and of all groups above it. A container may
+// see only its own part of the tree, whose root is then its own group.
 template <class Read>
 long least_quota(long least, const std::string& mount, std::string path, Read read) {
     for (;;) {

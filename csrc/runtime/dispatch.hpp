@@ -17,8 +17,12 @@ const KernelTable& table();
 template <class T>
 const Kernels<T>& kernels();
 template <>
-inline const Kernels<float>& kernels<float>() { return table().f32; }
+inline const Kernels<float>& kernels<float>() {
+    return table().f32;
+}
 template <>
-inline const Kernels<double>& kernels<double>() { return table().f64; }
+inline const Kernels<double>& kernels<double>() {
+    return table().f64;
+}
 
 }  // namespace pyrnn

@@ -20,7 +20,9 @@ void in_pieces(Index rows, F f) {
 }
 
 template <class T>
-T* from(T* array, Index at) { return array ? array + at : nullptr; }
+T* from(T* array, Index at) {
+    return array ? array + at : nullptr;
+}
 
 }  // namespace
 
@@ -28,13 +30,14 @@ template <class T>
 void layer_norm_forward(const LayerNorm<T>& p, const T* x, T* y, T* normal, T* factor) {
     in_pieces(p.rows, [&](Index, Index first, Index rows) {
         const Index at = first * p.features;
-        kernels<T>().layer_norm(x + at, p.gamma, p.beta, y + at, from(normal, at), from(factor, first), rows, p.features,
-                                p.epsilon);
+        kernels<T>().layer_norm(x + at, p.gamma, p.beta, y + at, from(normal, at), from(factor, first), rows,
+                                p.features, p.epsilon);
     });
 }
 
 template <class T>
-void layer_norm_backward(const LayerNorm<T>& p, const T* dy, const T* normal, const T* factor, T* dx, T* d_gamma, T* d_beta) {
+void layer_norm_backward(const LayerNorm<T>& p, const T* dy, const T* normal, const T* factor, T* dx, T* d_gamma,
+                         T* d_beta) {
     const Index n = p.features, pieces = (p.rows + kPieceRows - 1) / kPieceRows;
     // d_gamma and d_beta of each piece, side by side.
     T* const sums = thread_scratch<T, ThreadUse::kSums>(2 * pieces * n);
@@ -42,8 +45,8 @@ void layer_norm_backward(const LayerNorm<T>& p, const T* dy, const T* normal, co
     in_pieces(p.rows, [&](Index piece, Index first, Index rows) {
         const Index at = first * n;
         T* const own = sums + 2 * piece * n;
-        kernels<T>().layer_norm_backward(dy + at, normal + at, factor + first, p.gamma, from(dx, at), d_gamma ? own : nullptr,
-                                         d_beta ? own + n : nullptr, rows, n);
+        kernels<T>().layer_norm_backward(dy + at, normal + at, factor + first, p.gamma, from(dx, at),
+                                         d_gamma ? own : nullptr, d_beta ? own + n : nullptr, rows, n);
     });
     for (T* const total : {d_gamma, d_beta}) {
         if (!total) continue;
@@ -54,7 +57,7 @@ void layer_norm_backward(const LayerNorm<T>& p, const T* dy, const T* normal, co
     }
 }
 
-#define PYRNN_INSTANTIATE(T)                                                         \
+#define PYRNN_INSTANTIATE(T)                                                     \
     template void layer_norm_forward(const LayerNorm<T>&, const T*, T*, T*, T*); \
     template void layer_norm_backward(const LayerNorm<T>&, const T*, const T*, const T*, T*, T*, T*);
 PYRNN_INSTANTIATE(float)

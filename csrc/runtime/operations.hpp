@@ -43,8 +43,8 @@ Index carry_size(const Rnn<T>&);
 template <class T>
 Index checkpoint_count(const Rnn<T>&);
 
-// kept.states (B, T, H) may be null where only the final states (B, H) are wanted. output: (B, T, H) of sequences, or null where
-// it equals the states; else (B, H). final_carry null for a cell with one state.
+// kept.states (B, T, H) may be null where only the final states (B, H) are wanted. output: (B, T, H) of sequences, or
+// null where it equals the states; else (B, H). final_carry null for a cell with one state.
 template <class T>
 void rnn_forward(const Rnn<T>&, const RnnKept<T>&, T* output, T* final_state, T* final_carry, Workspace&);
 
@@ -57,8 +57,9 @@ struct RnnGradients {
 template <class T>
 void rnn_backward(const Rnn<T>&, const RnnKept<T>&, const RnnGradients<T>&, Workspace&);
 
-// The kernel's problem for one step of all rows, for ever: weights packed into ws, zero states in it (initial_state, and the
-// one slot of carry, which a step updates in place); the caller sets x and states and moves the new h to initial_state.
+// The kernel's problem for one step of all rows, for ever: weights packed into ws, zero states in it (initial_state,
+// and the one slot of carry, which a step updates in place); the caller sets x and states and moves the new h to
+// initial_state.
 template <class T>
 RnnForward<T> rnn_step(const Rnn<T>&, Workspace&);
 
@@ -87,6 +88,7 @@ template <class T>
 void layer_norm_forward(const LayerNorm<T>&, const T* x, T* y, T* normal, T* factor);
 // dx, d_gamma and d_beta are overwritten; each may be null.
 template <class T>
-void layer_norm_backward(const LayerNorm<T>&, const T* dy, const T* normal, const T* factor, T* dx, T* d_gamma, T* d_beta);
+void layer_norm_backward(const LayerNorm<T>&, const T* dy, const T* normal, const T* factor, T* dx, T* d_gamma,
+                         T* d_beta);
 
 }  // namespace pyrnn

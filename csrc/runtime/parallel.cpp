@@ -32,8 +32,8 @@ class Watch;
 thread_local Watch* watch = nullptr;  // of the parallel_for whose task this thread is running
 thread_local bool is_caller = false;
 
-// One for each parallel_for that is no part of another: whether its caller was told to stop, which only the caller's thread
-// checks, or a task failed (memory ran out); then the tasks that are left are not begun.
+// One for each parallel_for that is no part of another: whether its caller was told to stop, which only the caller's
+// thread checks, or a task failed (memory ran out); then the tasks that are left are not begun.
 class Watch {
 public:
     explicit Watch(bool checks_signals) : checks_signals_(checks_signals) {}
@@ -53,7 +53,8 @@ public:
         const long now = milliseconds();
         if (now - last_ < kMilliseconds) return;
         last_ = now;
-        // A handler is any code: it may start threads, which inherit the mode, and come back here for another parallel_for.
+        // A handler is any code: it may start threads, which inherit the mode, and come back here for another
+        // parallel_for.
         const WithFloatMode caller(mode_);
         watch = nullptr, is_caller = false;
         if (signal_check()) stopped_.store(true, std::memory_order_relaxed);
@@ -78,15 +79,14 @@ private:
     long last_ = milliseconds();
 };
 
-// Each thread, the caller being the first, begins with its own share of the tasks and then helps the others: what a layer's
-// forward left in a core's cache is there for its backward.
+// Each thread, the caller being the first, begins with its own share of the tasks and then helps the others: what a
+// layer's forward left in a core's cache is there for its backward.
 class ThreadPool {
 public:
     // Of `wanted` threads, the caller among them, as many as the system allows.
     explicit ThreadPool(int wanted) : shares_(std::make_unique<Share[]>(static_cast<std::size_t>(wanted))) {
         threads_.reserve(static_cast<std::size_t>(wanted) - 1);
-        while (size() < wanted && add_worker()) {
-        }
+        while (size() < wanted && add_worker()) {}
         share_count_ = threads_.size() + 1;
     }
     ThreadPool(const ThreadPool&) = delete;
@@ -130,9 +130,7 @@ private:
         try {
             threads_.emplace_back([this, own = threads_.size() + 1] { work(own); });
             return true;
-        } catch (const std::system_error&) {
-            return false;
-        } catch (const std::bad_alloc&) {
+        } catch (const std::system_error&) { return false; } catch (const std::bad_alloc&) {
             return false;
         }
     }
@@ -142,17 +140,14 @@ private:
             Share& share = shares_[(own + k) % share_count_];
             try {
                 for (Index i; (i = share.next.fetch_add(1)) < share.end && !interrupted();) (*task_)(i);
-            } catch (...) {
-                watch->fail(std::current_exception());
-            }
+            } catch (...) { watch->fail(std::current_exception()); }
         }
     }
     void work(std::size_t own) {
         unsigned seen = 0;
         for (;;) {
             const auto until = std::chrono::steady_clock::now() + kSpin;
-            while (generation_.load(std::memory_order_acquire) == seen && std::chrono::steady_clock::now() < until) {
-            }
+            while (generation_.load(std::memory_order_acquire) == seen && std::chrono::steady_clock::now() < until) {}
             {
                 std::unique_lock<std::mutex> lock(mutex_);
                 wake_.wait(lock, [&] { return generation_.load() != seen; });
@@ -269,9 +264,7 @@ void run_watched(Index count, const std::function<void(Index)>& task, bool check
     watch = &own, is_caller = true;
     try {
         run_tasks(count, task);
-    } catch (...) {
-        own.fail(std::current_exception());
-    }
+    } catch (...) { own.fail(std::current_exception()); }
     watch = nullptr, is_caller = false;
     own.raise();
 }

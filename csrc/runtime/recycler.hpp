@@ -15,8 +15,8 @@ namespace pyrnn {
 
 constexpr Index kAlignment = 64;
 
-// Large blocks ask the system for huge pages: those lie in one piece, so that weights which fit into L2 do not fight for its
-// sets by the accident of where their pages lie.
+// Large blocks ask the system for huge pages: those lie in one piece, so that weights which fit into L2 do not fight
+// for its sets by the accident of where their pages lie.
 inline void* aligned_bytes(Index bytes) {
     constexpr Index kHugePage = Index{1} << 21;
     const Index alignment = bytes >= kHugePage / 2 ? kHugePage : kAlignment;

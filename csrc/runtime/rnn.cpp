@@ -13,7 +13,10 @@ template <class T>
 class ForwardWalk {
 public:
     ForwardWalk(const Rnn<T>& p, const Sizes<T>& z, const Cut<T>& cut, Workspace::Role scratch, Workspace& ws)
-        : p_(p), z_(z), panels_(forward_panels(p, z, ws)), scratch_rows_(scratch_size(cut.rows, z.hp)),
+        : p_(p),
+          z_(z),
+          panels_(forward_panels(p, z, ws)),
+          scratch_rows_(scratch_size(cut.rows, z.hp)),
           gathered_rows_(gathered_size(cut.rows, p.features, p.units, z.lanes)),
           scratch_(ws.scratch<T>(scratch, cut.blocks * scratch_rows_)) {
         if (asks_ahead(z, cut.rows)) gathered_ = ws.scratch<T>(Workspace::kGathered, cut.blocks * gathered_rows_);
@@ -69,9 +72,11 @@ public:
     }
 
     // Copies the states that the last of `steps` steps left.
-    void take(const Block& block, const Memory& memory, Index steps, T* state, Index state_row, T* carry, Index carry_row) const {
+    void take(const Block& block, const Memory& memory, Index steps, T* state, Index state_row, T* carry,
+              Index carry_row) const {
         const T* last = memory.states + (steps - 1) % memory.slots * p_.units;
-        for (Index r = 0; r < block.rows; ++r) std::memcpy(state + r * state_row, last + r * memory.state_row, bytes<T>(p_.units));
+        for (Index r = 0; r < block.rows; ++r)
+            std::memcpy(state + r * state_row, last + r * memory.state_row, bytes<T>(p_.units));
         for_carry(block, memory, steps % memory.carry_slots, [&](Index row, const T* at, Index unit, std::size_t size) {
             std::memcpy(carry + row * carry_row + unit, at, size);
         });
@@ -95,8 +100,9 @@ private:
     T *scratch_, *gathered_ = nullptr, *hoisted_ = nullptr;
 };
 
-// What backward walks over: all steps, as forward kept them, or a window of them that is walked forward again. Step s stands at
-// s % steps; behind the states of a window's rows, and before its first one, there is room for one more (rows begin at s = 0).
+// What backward walks over: all steps, as forward kept them, or a window of them that is walked forward again. Step s
+// stands at s % steps; behind the states of a window's rows, and before its first one, there is room for one more (rows
+// begin at s = 0).
 template <class T>
 struct Walked {
     Index steps;
@@ -111,7 +117,8 @@ struct Walked {
 template <class T>
 Walked<T> walked(const Rnn<T>& p, const Sizes<T>& z, const Cut<T>& cut, const RnnKept<T>& kept, Workspace& ws) {
     const Index h = p.units, rows = cut.task_rows, slots = z.window + 1, vectors = z.cell.vectors * z.lanes;
-    if (!z.checkpointed()) return {p.steps, kept.states, p.steps * h, kept.gates, kept.z, z.gates, kept.carry, z.carry.at};
+    if (!z.checkpointed())
+        return {p.steps, kept.states, p.steps * h, kept.gates, kept.z, z.gates, kept.carry, z.carry.at};
     const auto gates = z.kept(rows, slots, vectors), carry = z.kept(rows, slots, 2 * z.lanes);
     return {z.window,
             ws.scratch<T>(Workspace::kStates, rows * slots * h) + h,
@@ -123,8 +130,8 @@ Walked<T> walked(const Rnn<T>& p, const Sizes<T>& z, const Cut<T>& cut, const Rn
             carry.at};
 }
 
-// dA while backward walks: in the place of the gates where there are any; else of a segment. Step s stands at s % steps, and dA of
-// the first of so many steps is moved behind the last when the steps before them follow.
+// dA while backward walks: in the place of the gates where there are any; else of a segment. Step s stands at s %
+// steps, and dA of the first of so many steps is moved behind the last when the steps before them follow.
 template <class T>
 struct GradientMemory {
     Index steps;
@@ -141,7 +148,8 @@ struct GradientMemory {
 };
 
 template <class T>
-GradientMemory<T> gradient_memory(const Rnn<T>& p, const Sizes<T>& z, const Cut<T>& cut, const Walked<T>& w, Workspace& ws) {
+GradientMemory<T> gradient_memory(const Rnn<T>& p, const Sizes<T>& z, const Cut<T>& cut, const Walked<T>& w,
+                                  Workspace& ws) {
     if (w.gates) return {w.steps, w.gates_kept, w.gates};
     if (w.z) return {w.steps, w.gates_kept, ws.scratch<T>(Workspace::kGradient, w.gates_kept.size)};
     // A small layer's dA is used up by the task that makes it and can stay in that thread's L2.
@@ -153,9 +161,13 @@ GradientMemory<T> gradient_memory(const Rnn<T>& p, const Sizes<T>& z, const Cut<
 }  // namespace
 
 template <class T>
-Index gates_size(const Rnn<T>& p) { return Sizes<T>(p).gates.size; }
+Index gates_size(const Rnn<T>& p) {
+    return Sizes<T>(p).gates.size;
+}
 template <class T>
-Index carry_size(const Rnn<T>& p) { return Sizes<T>(p).carry.size; }
+Index carry_size(const Rnn<T>& p) {
+    return Sizes<T>(p).carry.size;
+}
 template <class T>
 Index checkpoint_count(const Rnn<T>& p) {
     const Sizes<T> z(p);
@@ -180,7 +192,8 @@ void rnn_forward(const Rnn<T>& p, const RnnKept<T>& kept, T* output, T* final_st
         const Index b = index * rows;
         const Block block{index, b, std::min(rows, p.batch - b), b};
         T* const own_carry = carry ? carry + b * carry_kept.at.row : nullptr;
-        typename ForwardWalk<T>::Memory memory{states + b * slots * h, slots, slots * h, own_carry, carry_slots, carry_kept.at};
+        typename ForwardWalk<T>::Memory memory{states + b * slots * h, slots, slots * h, own_carry, carry_slots,
+                                               carry_kept.at};
         typename ForwardWalk<T>::Start start{p.initial_state ? p.initial_state + b * h : nullptr, h,
                                              p.initial_carry ? p.initial_carry + b * h : nullptr, h};
         T* kept_state = kept.checkpoints ? kept.checkpoints + b * row : nullptr;
@@ -205,7 +218,8 @@ void rnn_forward(const Rnn<T>& p, const RnnKept<T>& kept, T* output, T* final_st
         walk.take(block, memory, last.count(), final_state + b * h, h, final_carry ? final_carry + b * h : nullptr, h);
         if (!output || p.sequences) return;
         for (Index r = b; r < b + block.rows; ++r) {
-            const bool masked = p.zero_output_for_mask && p.mask && !p.mask[r * p.steps + (p.backwards ? 0 : p.steps - 1)];
+            const bool masked =
+                p.zero_output_for_mask && p.mask && !p.mask[r * p.steps + (p.backwards ? 0 : p.steps - 1)];
             if (masked) std::memset(output + r * h, 0, bytes<T>(h));
             else std::memcpy(output + r * h, final_state + r * h, bytes<T>(h));
         }
@@ -261,14 +275,16 @@ void rnn_backward(const Rnn<T>& p, const RnnKept<T>& kept, const RnnGradients<T>
 
     // The row of what backward walks over, and h_{s-1} of a block's rows there.
     const auto kept_row = [&](const Block& block) { return again ? block.task_row : block.row; };
-    const auto states_of = [&](const Block& block, Index s) { return w.states + kept_row(block) * w.state_row + s % w.steps * h; };
+    const auto states_of = [&](const Block& block, Index s) {
+        return w.states + kept_row(block) * w.state_row + s % w.steps * h;
+    };
     const auto held = [&](const Block& block, Index s) -> const T* {
         if (s > 0) return states_of(block, s) - h;
         return p.initial_state ? p.initial_state + block.row * h : nullptr;
     };
     const auto da_of = [&](const Block& block) {
         return da_memory.memory ? da_memory.memory + kept_row(block) * da_at.row
-                               : thread_scratch<T, ThreadUse::kGradient>(da_memory.kept.size);
+                                : thread_scratch<T, ThreadUse::kGradient>(da_memory.kept.size);
     };
     const auto walk_again = [&](const Block& block, const Steps& part) {
         T *states = states_of(block, part.first), *before = states - h;
@@ -279,11 +295,12 @@ void rnn_backward(const Rnn<T>& p, const RnnKept<T>& kept, const RnnGradients<T>
             const Index at = block.row * checkpoint_row + (part.first / z.window - 1) * h;
             for (Index r = 0; r < block.rows; ++r)
                 std::memcpy(before + r * w.state_row, kept.checkpoints + at + r * checkpoint_row, bytes<T>(h));
-            start = {before, w.state_row, kept.carry_checkpoints ? kept.carry_checkpoints + at : nullptr, checkpoint_row};
+            start = {before, w.state_row, kept.carry_checkpoints ? kept.carry_checkpoints + at : nullptr,
+                     checkpoint_row};
         }
         T* carry = w.carry ? w.carry + row * w.carry_at.row : nullptr;
-        forward->run(block, part, input.of(block, part), start, {states, w.steps, w.state_row, carry, w.steps + 1, w.carry_at},
-                     [&](RnnForward<T>& q) {
+        forward->run(block, part, input.of(block, part), start,
+                     {states, w.steps, w.state_row, carry, w.steps + 1, w.carry_at}, [&](RnnForward<T>& q) {
                          q.gates = w.gates ? w.gates + row * w.gates_kept.at.row : nullptr;
                          q.z = w.z ? w.z + row * w.gates_kept.at.row : nullptr;
                          q.gates_at = w.gates_kept.at;
@@ -291,7 +308,9 @@ void rnn_backward(const Rnn<T>& p, const RnnKept<T>& kept, const RnnGradients<T>
     };
     const auto walk_back = [&](const Block& block, const Steps& part) {
         const Index b = block.row, row = kept_row(block), at = part.first % w.steps;
-        const auto ends = [&](Index steps) { return part.end == p.steps || part.end % steps == 0; };  // the last of so many steps
+        const auto ends = [&](Index steps) {
+            return part.end == p.steps || part.end % steps == 0;
+        };  // the last of so many steps
         T* const all_da = da_of(block);
         if (part.end < p.steps && ends(da_memory.steps)) da_memory.move(all_da, block, z);
         if (ends(input_steps)) input.scale(block, part.first);
@@ -318,7 +337,8 @@ void rnn_backward(const Rnn<T>& p, const RnnKept<T>& kept, const RnnGradients<T>
         q.state_scale = p.state_scale ? p.state_scale + b * h : nullptr;
         q.scale_copies = p.state_copies, q.scale_copy = p.batch * h;
         q.ut_panels = panels.ut, q.candidate_t_panels = panels.candidate_t;
-        q.reset_states = reset_states ? reset_states + block.task_row * entering_row : nullptr, q.reset_row = entering_row;
+        q.reset_states = reset_states ? reset_states + block.task_row * entering_row : nullptr,
+        q.reset_row = entering_row;
         if (part.first == 0 && g.d_initial_state) q.d_initial_state = g.d_initial_state + b * h;
         if (part.first == 0 && g.d_initial_carry) q.d_initial_carry = g.d_initial_carry + b * h;
         q.scratch = scratch + block.index * scratch_rows;
@@ -351,14 +371,16 @@ void rnn_backward(const Rnn<T>& p, const RnnKept<T>& kept, const RnnGradients<T>
     std::memset(partials, 0, bytes<T>(cut.groups * z.partial));
     const Index segments = (p.steps + segment - 1) / segment;
     if (z.large) {
-        const Index per_task = (z.blocks + num_threads() - 1) / num_threads();  // each sum runs in one piece: no bits depend on it
+        const Index per_task =
+            (z.blocks + num_threads() - 1) / num_threads();  // each sum runs in one piece: no bits depend on it
         const Block batch{0, 0, p.batch, 0};
         for (Index s = segments - 1; s >= 0; --s) {
             const Steps part = piece_of(p.steps, segment, s * segment);
             parallel_for(blocks, [&](Index index) { walk_back(block_of(index, index * rows), part); });
             parallel_for((z.blocks + per_task - 1) / per_task, [&](Index task) {
                 const Index first = task * per_task;
-                gradients.add(gradients_of(batch, part, da_memory.memory, first, std::min(per_task, z.blocks - first)), partials);
+                gradients.add(gradients_of(batch, part, da_memory.memory, first, std::min(per_task, z.blocks - first)),
+                              partials);
             });
         }
     } else {
@@ -376,12 +398,12 @@ void rnn_backward(const Rnn<T>& p, const RnnKept<T>& kept, const RnnGradients<T>
     reduce_gradients(g, partials, cut.groups, p, z);
 }
 
-#define PYRNN_INSTANTIATE(T)                                                                           \
-    template Index gates_size(const Rnn<T>&);                                                          \
-    template Index carry_size(const Rnn<T>&);                                                          \
-    template Index checkpoint_count(const Rnn<T>&);                                                    \
-    template void rnn_forward(const Rnn<T>&, const RnnKept<T>&, T*, T*, T*, Workspace&);               \
-    template RnnForward<T> rnn_step(const Rnn<T>&, Workspace&);                                        \
+#define PYRNN_INSTANTIATE(T)                                                             \
+    template Index gates_size(const Rnn<T>&);                                            \
+    template Index carry_size(const Rnn<T>&);                                            \
+    template Index checkpoint_count(const Rnn<T>&);                                      \
+    template void rnn_forward(const Rnn<T>&, const RnnKept<T>&, T*, T*, T*, Workspace&); \
+    template RnnForward<T> rnn_step(const Rnn<T>&, Workspace&);                          \
     template void rnn_backward(const Rnn<T>&, const RnnKept<T>&, const RnnGradients<T>&, Workspace&);
 PYRNN_INSTANTIATE(float)
 PYRNN_INSTANTIATE(double)

@@ -1,4 +1,5 @@
-// The sums over rows and steps that follow the BPTT of a recurrent layer: the gradients of its weights and of its input.
+// The sums over rows and steps that follow the BPTT of a recurrent layer: the gradients of its weights and of its
+// input.
 #pragma once
 
 #include <cmath>
@@ -46,13 +47,14 @@ struct WeightGradients {
         T* du = partial + z.u_at;
         if (part.entering) {
             for (Index j = 0; j < (p.state_copies == 1 ? 1 : cell.u_count); ++j)
-                product(part, part.entering + j * part.entering_copy, part.entering_row, h, h, 0, steps, cell.u_first, cell.u_count,
-                        p.state_copies == 1 ? kAll : j, du);
+                product(part, part.entering + j * part.entering_copy, part.entering_row, h, h, 0, steps, cell.u_first,
+                        cell.u_count, p.state_copies == 1 ? kAll : j, du);
         } else if (!part.begins) {
             product(part, part.held, part.state_row, h, h, 0, steps, cell.u_first, cell.u_count, kAll, du);
         } else {
             product(part, part.held, part.state_row, h, h, 1, steps - 1, cell.u_first, cell.u_count, kAll, du);
-            if (part.initial_state) product(part, part.initial_state, h, 0, h, 0, 1, cell.u_first, cell.u_count, kAll, du);
+            if (part.initial_state)
+                product(part, part.initial_state, h, 0, h, 0, 1, cell.u_first, cell.u_count, kAll, du);
         }
         if (part.reset_states)
             product(part, part.reset_states, part.entering_row, h, h, 0, steps, 0, 1, kAll, partial + z.candidate_at);
@@ -60,10 +62,10 @@ struct WeightGradients {
 
 private:
     static constexpr Index kAll = -1;
-    // c += a^T dA over `steps` steps, the first dA being that of `step`; of the vectors vector .. vector+count-1 either all or
-    // only the one `gate`.
-    void product(const Part& part, const T* a, Index a_row, Index a_step, Index m, Index step, Index steps, Index vector,
-                 Index count, Index gate, T* c) const {
+    // c += a^T dA over `steps` steps, the first dA being that of `step`; of the vectors vector .. vector+count-1 either
+    // all or only the one `gate`.
+    void product(const Part& part, const T* a, Index a_row, Index a_step, Index m, Index step, Index steps,
+                 Index vector, Index count, Index gate, T* c) const {
         if (steps == 0) return;
         const Strides& at = da_at;
         const Index lane = gate == kAll ? 0 : gate * z.lanes, run = (gate == kAll ? count : 1) * z.lanes;
@@ -71,9 +73,11 @@ private:
         GemmTn<T> q{};
         q.a = a, q.b = part.da + step * at.step + part.block * at.block + vector * z.lanes + lane;
         if (z.large) {
-            q.lda = a_row, q.a_sequence = a_step, q.ldb = at.row, q.b_sequence = at.step, q.sequences = steps, q.rows = part.rows;
+            q.lda = a_row, q.a_sequence = a_step, q.ldb = at.row, q.b_sequence = at.step, q.sequences = steps,
+            q.rows = part.rows;
         } else {
-            q.lda = a_step, q.a_sequence = a_row, q.ldb = at.step, q.b_sequence = at.row, q.sequences = part.rows, q.rows = steps;
+            q.lda = a_step, q.a_sequence = a_row, q.ldb = at.step, q.b_sequence = at.row, q.sequences = part.rows,
+            q.rows = steps;
         }
         q.m = m, q.runs = one_run ? 1 : part.blocks, q.run = one_run ? part.blocks * run : run, q.run_offset = at.block;
         const Strides sums = z.sums(m, count);
@@ -84,19 +88,22 @@ private:
     }
 };
 
-// x of a block at some steps, with zeros at masked ones if any of those holds NaN or infinity: dA is 0 there, but a product of both
-// would be NaN. Whatever stands at masked steps must not matter.
+// x of a block at some steps, with zeros at masked ones if any of those holds NaN or infinity: dA is 0 there, but a
+// product of both would be NaN. Whatever stands at masked steps must not matter.
 template <class T>
 typename EnteringInput<T>::Part without_masked(const Rnn<T>& p, const Block& block, const Steps& part,
                                                const typename EnteringInput<T>::Part& x) {
     const Index f = p.features, steps = part.count(), row = steps * f;
-    const auto is_masked = [&](Index r, Index t) { return !p.mask[(block.row + r) * p.steps + first_time(p, part) + t]; };
+    const auto is_masked = [&](Index r, Index t) {
+        return !p.mask[(block.row + r) * p.steps + first_time(p, part) + t];
+    };
     bool is_clean = true;
     for (Index j = 0; j < p.input_copies; ++j)
         for (Index r = 0; r < block.rows; ++r)
             for (Index t = 0; t < steps; ++t) {
                 const T* at = x.x + j * x.copy + r * x.row + t * f;
-                if (is_masked(r, t)) is_clean = is_clean && std::all_of(at, at + f, [](T v) { return std::isfinite(v); });
+                if (is_masked(r, t))
+                    is_clean = is_clean && std::all_of(at, at + f, [](T v) { return std::isfinite(v); });
             }
     if (is_clean) return x;
     T* const copy = thread_scratch<T, ThreadUse::kInput>(p.input_copies * block.rows * row);
@@ -113,8 +120,8 @@ typename EnteringInput<T>::Part without_masked(const Rnn<T>& p, const Block& blo
 
 // Sums the partial results in their order; vector j of (rows, Hp / P, count, P) is the gate (j + shift) % gates of out.
 template <class T>
-void reduce_gates(T* out, const T* partials, Index groups, Index partial, Index rows, const Rnn<T>& p, const Sizes<T>& z,
-                  Index count, Index shift) {
+void reduce_gates(T* out, const T* partials, Index groups, Index partial, Index rows, const Rnn<T>& p,
+                  const Sizes<T>& z, Index count, Index shift) {
     constexpr Index kTaskWeights = 1 << 15;
     const Index gates = z.cell.gates, h = p.units, task = kTaskWeights / (count * z.hp) + 1;
     const Strides sums = z.sums(rows, count);
@@ -156,7 +163,8 @@ void reduce_gradients(const RnnGradients<T>& g, const T* partials, Index groups,
     reduce_gates(g.d_kernel, partials, groups, z.partial, p.features, p, z, cell.gates, cell.x_shift);
     reduce_gates(g.d_recurrent_kernel, partials + z.u_at, groups, z.partial, h, p, z, cell.u_count, Index{0});
     if (z.candidate)
-        reduce_gates(g.d_recurrent_kernel, partials + z.candidate_at, groups, z.partial, h, p, z, Index{1}, cell.u_count);
+        reduce_gates(g.d_recurrent_kernel, partials + z.candidate_at, groups, z.partial, h, p, z, Index{1},
+                     cell.u_count);
     if (g.d_bias) reduce_bias(g.d_bias, partials, groups, p, z);
 }
 
@@ -168,19 +176,21 @@ void scale_states(const Rnn<T>& p, const Block& block, const RnnBackward<T>& q, 
         for (Index r = 0; r < block.rows; ++r) {
             const T* scale = p.state_scale + (j * p.batch + block.row + r) * h;
             T* out = entering + j * copy + r * row;
-            for (Index i = 0; i < h; ++i) out[i] = q.initial_state ? q.initial_state[r * q.initial_row + i] * scale[i] : T(0);
+            for (Index i = 0; i < h; ++i)
+                out[i] = q.initial_state ? q.initial_state[r * q.initial_row + i] * scale[i] : T(0);
             for (Index s = 1; s < q.steps; ++s)
                 for (Index i = 0; i < h; ++i) out[s * h + i] = q.states[r * q.state_row + (s - 1) * h + i] * scale[i];
         }
 }
 
-// dx of a block of rows over some steps, whose dA starts at `da`: dA W^T; under dropout by gate, each gate's product is scaled
-// before it is added. A product takes all these rows at one step, or all steps of one row, whichever lie closer.
+// dx of a block of rows over some steps, whose dA starts at `da`: dA W^T; under dropout by gate, each gate's product is
+// scaled before it is added. A product takes all these rows at one step, or all steps of one row, whichever lie closer.
 template <class T>
-void input_gradient(const Rnn<T>& p, const Sizes<T>& z, const Block& block, const Steps& part, const T* da, const Strides& at,
-                    const T* wt, T* dx, T* product) {
+void input_gradient(const Rnn<T>& p, const Sizes<T>& z, const Block& block, const Steps& part, const T* da,
+                    const Strides& at, const T* wt, T* dx, T* product) {
     const auto& k = kernels<T>();
-    const Index f = p.features, tf = p.steps * f, rows = block.rows, steps = part.count(), dx_step = p.backwards ? -f : f;
+    const Index f = p.features, tf = p.steps * f, rows = block.rows, steps = part.count(),
+                dx_step = p.backwards ? -f : f;
     const Index count = z.large ? rows : steps, products = z.large ? steps : rows, run = z.cell.gates * z.lanes;
     const Index ld = z.large ? at.row : at.step, ld_out = z.large ? tf : dx_step;
     const bool one_run = run == at.block;
@@ -191,19 +201,21 @@ void input_gradient(const Rnn<T>& p, const Sizes<T>& z, const Block& block, cons
         const T* row = da + i * (z.large ? at.step : at.row);
         T* out = dx + (p.backwards ? (steps - 1) * f : 0) + i * (z.large ? dx_step : tf);
         if (p.input_copies == 1) {
-            k.gemm({row, ld, count, one_run ? Index{1} : z.blocks, one_run ? z.width : run, at.block, wt, nullptr, f, out, ld_out,
-                    nullptr, Activation::kLinear, false});
+            k.gemm({row, ld, count, one_run ? Index{1} : z.blocks, one_run ? z.width : run, at.block, wt, nullptr, f,
+                    out, ld_out, nullptr, Activation::kLinear, false});
             continue;
         }
         for (Index j = 0; j < p.input_copies; ++j) {
-            k.gemm({row + j * z.lanes, ld, count, z.blocks, z.lanes, at.block, wt + j * z.hp * padded<T>(f), nullptr, f, product, f,
-                    nullptr, Activation::kLinear, false});
+            k.gemm({row + j * z.lanes, ld, count, z.blocks, z.lanes, at.block, wt + j * z.hp * padded<T>(f), nullptr, f,
+                    product, f, nullptr, Activation::kLinear, false});
             const T* scale = p.input_scale + (input_gate(p, j) * p.batch + block.row) * f;
             for (Index c = 0; c < count; ++c)
-                for (Index e = 0; e < f; ++e) out[c * ld_out + e] += product[c * f + e] * scale[(z.large ? c : i) * f + e];
+                for (Index e = 0; e < f; ++e)
+                    out[c * ld_out + e] += product[c * f + e] * scale[(z.large ? c : i) * f + e];
         }
     }
-    if (p.input_scale && p.input_copies == 1) scale_steps(dx, tf, dx, tf, p.input_scale + block.row * f, rows, steps, f);
+    if (p.input_scale && p.input_copies == 1)
+        scale_steps(dx, tf, dx, tf, p.input_scale + block.row * f, rows, steps, f);
 }
 
 }  // namespace

@@ -32,13 +32,23 @@ inline Steps piece_of(Index steps, Index size, Index s) {
 template <class T>
 struct Sizes {
     explicit Sizes(const Rnn<T>& p)
-        : cell(info(p.cell)), lanes(kernels<T>().lanes), hp(padded<T>(p.units)), blocks(hp / lanes), width(cell.vectors * hp),
-          w_width(cell.gates * hp), u_width(cell.u_count * hp), candidate(p.cell == Cell::kGruResetBefore),
-          u_at(p.features * w_width), bias_at(u_at + p.units * u_width), candidate_at(bias_at + width),
+        : cell(info(p.cell)),
+          lanes(kernels<T>().lanes),
+          hp(padded<T>(p.units)),
+          blocks(hp / lanes),
+          width(cell.vectors * hp),
+          w_width(cell.gates * hp),
+          u_width(cell.u_count * hp),
+          candidate(p.cell == Cell::kGruResetBefore),
+          u_at(p.features * w_width),
+          bias_at(u_at + p.units * u_width),
+          candidate_at(bias_at + width),
           partial(candidate_at + (candidate ? p.units * hp : 0)),
           large((p.features + p.units) * w_width * static_cast<Index>(sizeof(T)) > kSmallWeightBytes),
-          segment(std::max(large ? kLargeSegment : kSmallSegment, kGemmTnChunk / p.batch)), window(p.steps),
-          gates(kept(p.batch, p.steps, cell.vectors * lanes)), carry(kept(p.batch, p.steps + 1, 2 * lanes)) {
+          segment(std::max(large ? kLargeSegment : kSmallSegment, kGemmTnChunk / p.batch)),
+          window(p.steps),
+          gates(kept(p.batch, p.steps, cell.vectors * lanes)),
+          carry(kept(p.batch, p.steps + 1, 2 * lanes)) {
         if (p.checkpoint_steps) window = std::min(p.steps, (p.checkpoint_steps + segment - 1) / segment * segment);
         windows = (p.steps + window - 1) / window;
     }
@@ -56,7 +66,8 @@ struct Sizes {
         return {{vectors, step, batch * vectors}, steps * step};
     }
 
-    // And a partial result of `rows` rows of weights, `count` gates each: rows of Hp / P unit blocks, or the other way round.
+    // And a partial result of `rows` rows of weights, `count` gates each: rows of Hp / P unit blocks, or the other way
+    // round.
     Strides sums(Index rows, Index count) const {
         const Index v = count * lanes;
         return large ? Strides{v, 0, rows * v} : Strides{blocks * v, 0, v};
@@ -69,17 +80,17 @@ struct Sizes {
     bool candidate;
     Index u_at, bias_at, candidate_at, partial;
     bool large;  // the weights do not stay in L2 from step to step
-    // Weight gradients are summed by segments of the walk, from the last to the first, so that their bits are the same whether
-    // all steps were kept or, with checkpoints, only a window of whole segments was walked again.
+    // Weight gradients are summed by segments of the walk, from the last to the first, so that their bits are the same
+    // whether all steps were kept or, with checkpoints, only a window of whole segments was walked again.
     Index segment, window, windows;
     Kept gates, carry;  // where all steps are kept
     bool checkpointed() const { return windows > 1; }
 };
 
-// How the work of a problem is cut. While the weights stay in L2, a task takes few rows of the batch, so that their states
-// stay in L1, and sums the weight gradients of its rows right after their backward. Larger weights are streamed in each step,
-// so a task takes all rows that its thread has, and the weight gradients come afterwards, cut by units. Rows do not touch the
-// bits of a result, and how gradients are summed depends on sizes only.
+// How the work of a problem is cut. While the weights stay in L2, a task takes few rows of the batch, so that their
+// states stay in L1, and sums the weight gradients of its rows right after their backward. Larger weights are streamed
+// in each step, so a task takes all rows that its thread has, and the weight gradients come afterwards, cut by units.
+// Rows do not touch the bits of a result, and how gradients are summed depends on sizes only.
 template <class T>
 struct Cut {
     Cut(const Rnn<T>& p, const Sizes<T>& z) {
@@ -94,9 +105,7 @@ struct Cut {
     Index task_rows;  // rows that backward works on at a time
 };
 // A block of rows of the batch, and which rows of the memory for task_rows are its own.
-struct Block {
-    Index index, row, rows, task_row;
-};
+struct Block { Index index, row, rows, task_row; };
 
 // Whether tiles ask ahead for weights; those of a few rows would not ask for all.
 template <class T>
@@ -124,12 +133,15 @@ void scale_steps(T* out, Index out_row, const T* in, Index in_row, const T* scal
             for (Index i = 0; i < n; ++i) out[r * out_row + t * n + i] = in[r * in_row + t * n + i] * scale[i];
 }
 
-// x as it enters W: x itself or, under dropout, its copies (input_copies, rows, steps, F) for a piece of `steps` steps at a time.
+// x as it enters W: x itself or, under dropout, its copies (input_copies, rows, steps, F) for a piece of `steps` steps
+// at a time.
 template <class T>
 class EnteringInput {
 public:
     EnteringInput(const Rnn<T>& p, Index rows, Index steps, Workspace& ws)
-        : p_(p), steps_(steps), copy_(rows * steps * p.features),
+        : p_(p),
+          steps_(steps),
+          copy_(rows * steps * p.features),
           scaled_(p.input_scale ? ws.scratch<T>(Workspace::kInput, p.input_copies * copy_) : nullptr) {}
 
     // Makes the copies of the block's rows for the piece that step s lies in.

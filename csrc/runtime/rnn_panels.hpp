@@ -32,9 +32,11 @@ void pack_bias(T* panel, const Rnn<T>& p, const Sizes<T>& z) {
     const CellInfo& cell = z.cell;
     for (Index unit = 0; unit < p.units; ++unit) {
         T* at = panel + unit / z.lanes * cell.vectors * z.lanes + unit % z.lanes;
-        for (int j = 0; j < cell.gates; ++j) at[j * z.lanes] += p.bias[(j + cell.x_shift) % cell.gates * p.units + unit];
+        for (int j = 0; j < cell.gates; ++j)
+            at[j * z.lanes] += p.bias[(j + cell.x_shift) % cell.gates * p.units + unit];
         if (cell.bias_rows == 2)
-            for (int j = 0; j < cell.u_count; ++j) at[(cell.u_first + j) * z.lanes] += p.bias[(cell.gates + j) * p.units + unit];
+            for (int j = 0; j < cell.u_count; ++j)
+                at[(cell.u_first + j) * z.lanes] += p.bias[(cell.gates + j) * p.units + unit];
     }
 }
 
@@ -49,7 +51,8 @@ Panels<T> forward_panels(const Rnn<T>& p, const Sizes<T>& z, Workspace& ws) {
     panels.u = packed_gates<T>(ws, Workspace::kU, p.units * z.u_width, p.version, [&](T* to) {
         k.pack_gates(to, p.recurrent_kernel, p.units, p.units, cell.gates, 0, cell.u_count);
     });
-    if (p.bias) panels.bias = packed_gates<T>(ws, Workspace::kBias, z.width, p.version, [&](T* to) { pack_bias(to, p, z); });
+    if (p.bias)
+        panels.bias = packed_gates<T>(ws, Workspace::kBias, z.width, p.version, [&](T* to) { pack_bias(to, p, z); });
     if (z.candidate)
         panels.candidate = packed_gates<T>(ws, Workspace::kCandidate, p.units * z.hp, p.version, [&](T* to) {
             k.pack_gates(to, p.recurrent_kernel, p.units, p.units, cell.gates, cell.u_count, 1);

@@ -11,7 +11,8 @@ namespace {
 
 template <class T>
 void copy_rows(T* out, Index ld_out, const T* in, Index ld_in, Index rows, Index n) {
-    for (Index r = 0; r < rows; ++r) std::memcpy(out + r * ld_out, in + r * ld_in, static_cast<std::size_t>(n) * sizeof(T));
+    for (Index r = 0; r < rows; ++r)
+        std::memcpy(out + r * ld_out, in + r * ld_in, static_cast<std::size_t>(n) * sizeof(T));
 }
 
 // A copy of `count` weights in the stage's own memory.
@@ -54,7 +55,8 @@ void Stream<T>::add_dense(const T* kernel, const T* bias, Index units, Activatio
     Workspace& memory = *stage.memory;
     const T* w = packed_matrix(memory, Workspace::kW, kernel, features, units, units, Index{1}, Workspace::kNoVersion);
     const T* b = packed_bias(memory, bias, units, Workspace::kNoVersion);
-    stage.dense = {nullptr, features, batch_, 1, features, 0, w, b, units, stage.output, units, nullptr, activation, false};
+    stage.dense = {nullptr, features, batch_,       1,     features, 0,          w,
+                   b,       units,    stage.output, units, nullptr,  activation, false};
 }
 
 template <class T>
@@ -88,7 +90,8 @@ void Stream<T>::step(const T* x) {
                 q.x = x;
                 k.rnn_forward[stage.cell](q);
                 q.reversed = !q.reversed;  // what L1 holds of the weights is of use again
-                std::memcpy(const_cast<T*>(q.initial_state), stage.output, static_cast<std::size_t>(batch_ * n) * sizeof(T));
+                std::memcpy(const_cast<T*>(q.initial_state), stage.output,
+                            static_cast<std::size_t>(batch_ * n) * sizeof(T));
                 break;
             }
             case Kind::kDense: {

@@ -20,7 +20,8 @@ public:
     // gamma and beta (width,) may be null.
     void add_layer_norm(const T* gamma, const T* beta, T epsilon);
 
-    // The last layer writes its output (batch, width) here from now on, and never reads it later; there must be a layer.
+    // The last layer writes its output (batch, width) here from now on, and never reads it later; there must be a
+    // layer.
     void set_output(T* y);
     void step(const T* x);  // x (batch, features)
 

@@ -1,4 +1,5 @@
-// Memory that a layer keeps from call to call: scratch by role, and packed weights with the version they were made from.
+// Memory that a layer keeps from call to call: scratch by role, and packed weights with the version they were made
+// from.
 #pragma once
 
 #include <atomic>
@@ -46,8 +47,21 @@ public:
         for (auto& version : versions_) version = kNoVersion;
     }
     enum Role {
-        kScratch, kStates, kCarry, kInput, kScaledStates, kResetStates, kGradient, kPartials, kInputGradient, kGateWt, kGathered,
-        kHoisted, kForwardScratch, kPreactivations, kRoles
+        kScratch,
+        kStates,
+        kCarry,
+        kInput,
+        kScaledStates,
+        kResetStates,
+        kGradient,
+        kPartials,
+        kInputGradient,
+        kGateWt,
+        kGathered,
+        kHoisted,
+        kForwardScratch,
+        kPreactivations,
+        kRoles
     };
     enum Pack { kW, kU, kBias, kWt, kUt, kCandidate, kCandidateT, kPacks };
     static constexpr std::int64_t kNoVersion = -1;
@@ -81,11 +95,13 @@ private:
     std::shared_ptr<Recycler> recycler_ = std::make_shared<Recycler>();
 };
 
-// The workspace for one call: the layer's own, or a new one while that is in use, be it by another thread or by the call that
-// a signal handler has interrupted.
+// The workspace for one call: the layer's own, or a new one while that is in use, be it by another thread or by the
+// call that a signal handler has interrupted.
 class Borrowed {
 public:
-    explicit Borrowed(Workspace& own) : spare_(own.claim() ? nullptr : std::make_unique<Workspace>()), used_(spare_ ? *spare_ : own) {}
+    explicit Borrowed(Workspace& own)
+        : spare_(own.claim() ? nullptr : std::make_unique<Workspace>()),
+          used_(spare_ ? *spare_ : own) {}
     Borrowed(const Borrowed&) = delete;
     Borrowed& operator=(const Borrowed&) = delete;
     ~Borrowed() {

@@ -55,7 +55,7 @@ def rnn_forward(
             (output[:, 0] belongs to x[:, T-1], and step s reads mask[:, T-1-s]).
         zero_output_for_mask: output 0 at masked steps, also as the last output (states are still kept).
         checkpoint_steps: training keeps the states after every so many steps alone and backward computes the rest
-            again, with the same bits (`pyrnn.layers.recurrent_base` says how the core rounds it up); None: all is kept.
+            again, with the same bits (`pyrnn.layers.recurrent.base` says how the core rounds it up); None: all is kept.
         training: keep what backward needs.
         workspace: scratch; version: of the weights (None: never reuse packed weights).
 

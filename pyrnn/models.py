@@ -17,7 +17,7 @@ from pyrnn.arguments import a_function, a_model, checked, flag, optional, whole
 from pyrnn.data.batches import as_float, is_float
 from pyrnn.explaining import explain
 from pyrnn.layers.base import Layer, Shape
-from pyrnn.layers.input import InputLayer
+from pyrnn.layers.core.input import InputLayer
 from pyrnn.layers.settings import dtype_config, standard_shape
 from pyrnn.naming import auto_name
 from pyrnn.older_names import OlderNames

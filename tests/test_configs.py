@@ -21,7 +21,7 @@ from test_bad_values import GIVEN
 
 import pyrnn
 from pyrnn import constraints, initializers, layers, losses, metrics, optimizers, regularizers, utils
-from pyrnn.layers.cells import Cell
+from pyrnn.layers.recurrent.cells import Cell
 from pyrnn.optimizers import schedules
 from pyrnn.parameters import ParameterVector, Weight
 from pyrnn.validation import shown

@@ -128,7 +128,7 @@ def test_weights_of_the_user_s_layers_are_assigned_too() -> None:
 
 def test_the_layer_s_own_dict_is_what_is_read() -> None:
     """Reading a weight costs no call: the descriptor has no `__get__`."""
-    assert not hasattr(vars(layers.core.Affine)["kernel"], "__get__")
+    assert not hasattr(vars(layers.core.dense.Affine)["kernel"], "__get__")
 
 
 # Activations and numbers.

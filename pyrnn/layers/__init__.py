@@ -10,28 +10,28 @@ from pyrnn.arguments import checked, configurable
 from pyrnn.explaining import explain
 from pyrnn.layers.activations import ELU, LeakyReLU, PReLU, ReLU, Softmax
 from pyrnn.layers.base import Layer
-from pyrnn.layers.batch_normalization import BatchNormalization
-from pyrnn.layers.bidirectional import Bidirectional
-from pyrnn.layers.cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
-from pyrnn.layers.convolution import Conv1D
-from pyrnn.layers.core import Activation, Dense, Identity, Rescaling
-from pyrnn.layers.depthwise_convolution import DepthwiseConv1D, SeparableConv1D
-from pyrnn.layers.embedding import Embedding
-from pyrnn.layers.input import Input, InputLayer
-from pyrnn.layers.lambda_layer import Lambda
-from pyrnn.layers.length_normalization import RMSNormalization, UnitNormalization
-from pyrnn.layers.masking import Masking
-from pyrnn.layers.noise import AlphaDropout, GaussianDropout, GaussianNoise
-from pyrnn.layers.normalization import GroupNormalization, LayerNormalization
-from pyrnn.layers.pooling import AveragePooling1D, GlobalAveragePooling1D, GlobalMaxPooling1D, MaxPooling1D
-from pyrnn.layers.preprocessing import Normalization
-from pyrnn.layers.recurrent import GRU, LSTM, SimpleRNN
-from pyrnn.layers.recurrent_base import Recurrent
-from pyrnn.layers.regularization import ActivityRegularization, Dropout, SpatialDropout1D
+from pyrnn.layers.convolution.convolution import Conv1D
+from pyrnn.layers.convolution.depthwise import DepthwiseConv1D, SeparableConv1D
+from pyrnn.layers.convolution.pooling import AveragePooling1D, GlobalAveragePooling1D, GlobalMaxPooling1D, MaxPooling1D
+from pyrnn.layers.convolution.transposed import Conv1DTranspose
+from pyrnn.layers.core.dense import Activation, Dense, Identity, Rescaling
+from pyrnn.layers.core.embedding import Embedding
+from pyrnn.layers.core.input import Input, InputLayer
+from pyrnn.layers.core.lambda_layer import Lambda
+from pyrnn.layers.core.masking import Masking
+from pyrnn.layers.normalization.batch import BatchNormalization
+from pyrnn.layers.normalization.layer import GroupNormalization, LayerNormalization
+from pyrnn.layers.normalization.length import RMSNormalization, UnitNormalization
+from pyrnn.layers.normalization.preprocessing import Normalization
+from pyrnn.layers.recurrent.base import Recurrent
+from pyrnn.layers.recurrent.bidirectional import Bidirectional
+from pyrnn.layers.recurrent.cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
+from pyrnn.layers.recurrent.layers import GRU, LSTM, SimpleRNN
+from pyrnn.layers.recurrent.rnn import RNN
+from pyrnn.layers.recurrent.time_distributed import TimeDistributed
+from pyrnn.layers.regularization.dropout import ActivityRegularization, Dropout, SpatialDropout1D
+from pyrnn.layers.regularization.noise import AlphaDropout, GaussianDropout, GaussianNoise
 from pyrnn.layers.reshaping import Cropping1D, Flatten, Permute, RepeatVector, Reshape, UpSampling1D, ZeroPadding1D
-from pyrnn.layers.rnn import RNN
-from pyrnn.layers.transposed_convolution import Conv1DTranspose
-from pyrnn.layers.wrappers import TimeDistributed
 from pyrnn.validation import shown
 
 REGISTRY: dict[str, type[Layer]] = {

@@ -11,7 +11,7 @@ from pyrnn import backend, constraints, initializers, regularizers
 from pyrnn.arguments import checked, number, optional
 from pyrnn.data.batches import as_array
 from pyrnn.layers.base import Array, Layer, Shape
-from pyrnn.layers.normalization import AxisLayer, axis_list, positions
+from pyrnn.layers.normalization.layer import AxisLayer, axis_list, positions
 from pyrnn.parameters import Weight
 from pyrnn.validation import shown
 

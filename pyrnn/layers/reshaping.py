@@ -9,7 +9,7 @@ import numpy as np
 
 from pyrnn.arguments import checked
 from pyrnn.layers.base import Array, Layer, Shape
-from pyrnn.layers.convolution import check_data_format
+from pyrnn.layers.convolution.convolution import check_data_format
 from pyrnn.validation import LARGEST_SIZE, positive_int, shown
 
 

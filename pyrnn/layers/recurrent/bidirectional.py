@@ -13,8 +13,8 @@ from pyrnn import backend
 from pyrnn.arguments import checked, flag
 from pyrnn.layers import custom
 from pyrnn.layers.base import Array, Layer, Shape
-from pyrnn.layers.recurrent_base import Recurrent
-from pyrnn.layers.rnn import RNN
+from pyrnn.layers.recurrent.base import Recurrent
+from pyrnn.layers.recurrent.rnn import RNN
 from pyrnn.parameters import Weight
 from pyrnn.validation import shown, unknown_name
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from pyrnn.arguments import checked
 from pyrnn.layers.base import Shape
-from pyrnn.layers.recurrent_base import Recurrent
+from pyrnn.layers.recurrent.base import Recurrent
 
 
 class SimpleRNN(Recurrent):

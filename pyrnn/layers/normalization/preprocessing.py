@@ -11,8 +11,8 @@ import numpy as np
 from pyrnn.arguments import checked, numbers, optional
 from pyrnn.data.batches import as_array, as_column
 from pyrnn.layers.base import Array, Shape
-from pyrnn.layers.core import plain_numbers
-from pyrnn.layers.normalization import AxisLayer, axis_list
+from pyrnn.layers.core.dense import plain_numbers
+from pyrnn.layers.normalization.layer import AxisLayer, axis_list
 from pyrnn.parameters import Weight
 from pyrnn.validation import shown
 

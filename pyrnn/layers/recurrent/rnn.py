@@ -11,7 +11,7 @@ import numpy as np
 from pyrnn.arguments import checked, flag
 from pyrnn.layers import custom
 from pyrnn.layers.base import Array, Layer, Shape
-from pyrnn.layers.cells import Cell, StackedRNNCells, cell_of, check_cell, entry_of
+from pyrnn.layers.recurrent.cells import Cell, StackedRNNCells, cell_of, check_cell, entry_of
 from pyrnn.naming import snake_case
 from pyrnn.parameters import Weight
 from pyrnn.validation import positive_int

@@ -7,7 +7,7 @@ from typing import Any
 from pyrnn import regularizers, seeds
 from pyrnn.arguments import checked
 from pyrnn.layers.base import Array, Layer, Shape
-from pyrnn.layers.core import Identity
+from pyrnn.layers.core.dense import Identity
 from pyrnn.layers.settings import dropout_scale, fraction, standard_shape
 
 

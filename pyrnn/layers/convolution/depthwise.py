@@ -12,8 +12,8 @@ import numpy as np
 from pyrnn import activations, backend, constraints, initializers, regularizers
 from pyrnn.arguments import checked
 from pyrnn.layers.base import Array, Shape
-from pyrnn.layers.convolution import check_data_format, check_padding, single, window
-from pyrnn.layers.core import Affine
+from pyrnn.layers.convolution.convolution import check_data_format, check_padding, single, window
+from pyrnn.layers.core.dense import Affine
 from pyrnn.layers.settings import unknown_size
 from pyrnn.parameters import Weight
 from pyrnn.validation import positive_int

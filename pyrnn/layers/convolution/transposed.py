@@ -9,8 +9,8 @@ import numpy as np
 from pyrnn import backend, regularizers
 from pyrnn.arguments import checked
 from pyrnn.layers.base import Array, Shape
-from pyrnn.layers.convolution import check_data_format, check_padding, single
-from pyrnn.layers.core import Affine
+from pyrnn.layers.convolution.convolution import check_data_format, check_padding, single
+from pyrnn.layers.core.dense import Affine
 from pyrnn.layers.settings import unknown_size
 from pyrnn.validation import positive_int, shown
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from pyrnn.arguments import flag
 from pyrnn.layers.base import Array, Layer, Shape
-from pyrnn.layers.core import Dense
+from pyrnn.layers.core.dense import Dense
 from pyrnn.parameters import Weight
 from pyrnn.validation import shown
 

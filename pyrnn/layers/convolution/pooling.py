@@ -9,7 +9,7 @@ import numpy as np
 from pyrnn import backend
 from pyrnn.arguments import checked
 from pyrnn.layers.base import Array, Layer, Shape
-from pyrnn.layers.convolution import check_data_format, check_padding, single
+from pyrnn.layers.convolution.convolution import check_data_format, check_padding, single
 
 
 class Pooling1D(Layer):

@@ -10,7 +10,7 @@ import numpy as np
 from pyrnn import initializers
 from pyrnn.arguments import checked, flag, whole
 from pyrnn.layers.base import Array, Shape
-from pyrnn.layers.normalization import ScaledLayer
+from pyrnn.layers.normalization.layer import ScaledLayer
 from pyrnn.parameters import Weight
 from pyrnn.validation import shown, unsupported_value
 

@@ -8,7 +8,7 @@ from typing import Any
 from pyrnn import seeds
 from pyrnn.arguments import checked
 from pyrnn.layers.base import Array, Layer
-from pyrnn.layers.regularization import checked_noise_shape, noise_sizes
+from pyrnn.layers.regularization.dropout import checked_noise_shape, noise_sizes
 from pyrnn.layers.settings import fraction
 
 # Of the SELU activation: Klambauer et al. 2017, equation 2.

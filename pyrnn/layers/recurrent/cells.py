@@ -16,8 +16,8 @@ from pyrnn.data.batches import as_float
 from pyrnn.explaining import CellNames
 from pyrnn.layers import custom
 from pyrnn.layers.base import Array, Layer, Shape
-from pyrnn.layers.recurrent import GRU, LSTM, SimpleRNN
-from pyrnn.layers.recurrent_base import Recurrent
+from pyrnn.layers.recurrent.base import Recurrent
+from pyrnn.layers.recurrent.layers import GRU, LSTM, SimpleRNN
 from pyrnn.validation import shown
 
 # What a sequence has and a cell has not.

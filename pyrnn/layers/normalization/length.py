@@ -8,7 +8,7 @@ import numpy as np
 
 from pyrnn.arguments import checked
 from pyrnn.layers.base import Array, Layer, Shape
-from pyrnn.layers.normalization import AxisLayer, axis_list, positions
+from pyrnn.layers.normalization.layer import AxisLayer, axis_list, positions
 from pyrnn.parameters import Weight
 
 # The smallest length that UnitNormalization divides by, as in Keras.

@@ -10,7 +10,7 @@ import numpy as np
 from pyrnn import backend, regularizers
 from pyrnn.arguments import checked
 from pyrnn.layers.base import Array, Shape
-from pyrnn.layers.core import Affine
+from pyrnn.layers.core.dense import Affine
 from pyrnn.layers.settings import unknown_size
 from pyrnn.validation import positive_int, shown, unknown_name
 

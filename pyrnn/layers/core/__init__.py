@@ -1,0 +1,1 @@
+"""Layers that every kind of model uses."""

@@ -1,4 +1,4 @@
-"""Campaigns that a person starts: `nox -s fuzz`. How long each takes and what it last found: docs/reliability.md.
+"""Campaigns that a person starts: `nox -s fuzz`. How long each takes and what it last found: docs/dev/testing.md.
 
 What stands after `--` goes to pytest: `nox -s accuracy -- -k tanh`.
 """

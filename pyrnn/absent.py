@@ -2,7 +2,7 @@
 
 Each entry is (names, reason, what to use instead), below its owners: modules below `pyrnn` (`pyrnn` itself first), or
 kinds of objects (model, layer, cell, optimizer, loss, metric, callback, weight). Names and owners are separated by
-spaces; "*" is every name that Keras may have there. `explaining` raises the errors; docs/keras.md shows the rows.
+spaces; "*" is every name that Keras may have there. `explaining` raises the errors; docs/guide/keras.md shows the rows.
 """
 
 from __future__ import annotations

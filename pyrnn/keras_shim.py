@@ -81,7 +81,7 @@ def _no_counterpart(path: str) -> str:
     module, _, name = path.rpartition(".")
     root = max((root for root in ROOTS if f"{module}.".startswith(f"{root}.")), key=len, default="")
     owner = module.removeprefix(root).lstrip(".") or ("pyrnn" if root else "tensorflow")
-    return explanation(owner, name, module) or f"{path} has no counterpart in pyrnn (see docs/keras.md)"
+    return explanation(owner, name, module) or f"{path} has no counterpart in pyrnn (see docs/guide/keras.md)"
 
 
 def install() -> list[str]:

@@ -1,4 +1,4 @@
-"""The rows of docs/keras.md about absent names, from `pyrnn.absent`; run as a script, this writes them."""
+"""The rows of docs/guide/keras.md about absent names, from `pyrnn.absent`; run as a script, this writes them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pyrnn.absent import FAMILIES
 
-PAGE = Path(__file__).parent.parent / "docs/keras.md"
+PAGE = Path(__file__).parent.parent / "docs/guide/keras.md"
 OBJECTS = ("model", "layer", "cell", "optimizer", "loss", "metric", "callback", "weight")
 HEADING = "## Attributes of objects that are not here"
 _ROW = re.compile(r"^\| `[^\n]*? \| not here: [^\n]*\n", re.MULTILINE)

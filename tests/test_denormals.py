@@ -1,6 +1,6 @@
 """Subnormal numbers: they count as 0 in layers and optimizers, and the caller's mode stays.
 
-docs/decisions/0001-subnormal-numbers.md says why.
+docs/dev/decisions/0001-subnormal-numbers.md says why.
 """
 
 from __future__ import annotations

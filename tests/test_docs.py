@@ -67,7 +67,7 @@ def named_paths(document: Path) -> Iterator[str]:
 
 
 def exists(word: str, document: Path) -> bool:
-    near = ("", "benchmarks", "csrc", "csrc/cells", "docs", "pyrnn", "tests")
+    near = ("", "benchmarks", "csrc", "csrc/cells", "docs", "docs/dev", "pyrnn", "tests")
     return any((folder / word).exists() for folder in (document.parent, *(SOURCE / name for name in near)))
 
 
@@ -77,7 +77,7 @@ def document(request: pytest.FixtureRequest) -> Path:
 
 
 def test_all_documents_are_looked_at() -> None:
-    assert {"README.md", "CHANGELOG.md", "keras.md", "reliability.md"} <= {path.name for path in DOCUMENTS}
+    assert {"README.md", "CHANGELOG.md", "keras.md", "testing.md"} <= {path.name for path in DOCUMENTS}
 
 
 def test_links_and_files(document: Path) -> None:
@@ -116,7 +116,7 @@ def test_commands_extras_and_sessions(document: Path) -> None:
 
 
 def test_every_session_is_described() -> None:
-    described = text_of(SOURCE / "docs/reliability.md")
+    described = text_of(SOURCE / "docs/dev/testing.md")
     assert len(SESSIONS) >= 8
     assert [name for name in SESSIONS if f"`nox -s {name}`" not in described] == []
 
@@ -130,7 +130,7 @@ def test_the_list_of_keras_says_what_the_errors_say() -> None:
 
 def test_names_in_the_list_of_keras_are_here() -> None:
     """`tests/keras` compares the list with Keras; this holds its half about pyrnn without it."""
-    text = text_of(SOURCE / "docs/keras.md")
+    text = text_of(SOURCE / "docs/guide/keras.md")
     sections = re.findall(r"^## `keras\.?([\w.]*)`\n(.*?)(?=^## )", text, re.MULTILINE | re.DOTALL)
     assert len(sections) > 10
     for section, table in sections:

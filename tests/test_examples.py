@@ -148,7 +148,7 @@ def test_a_keras_script_runs_untouched(tmp_path: Path) -> None:
         ("import keras.backend as K; K.sum([1])", "AttributeError: keras.backend has no sum: losses, metrics and"),
         (
             "import keras; keras.nothing",
-            "AttributeError: keras.nothing has no counterpart in pyrnn (see docs/keras.md)",
+            "AttributeError: keras.nothing has no counterpart in pyrnn (see docs/guide/keras.md)",
         ),
         ("import tensorflow.data", "ImportError: tensorflow has no data: batches come from arrays"),
     ],

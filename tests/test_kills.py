@@ -16,7 +16,7 @@ import pytest
 
 import pyrnn
 
-# Of the slow test; `nox -s kills` of docs/reliability.md.
+# Of the slow test; `nox -s kills` of docs/dev/testing.md.
 MANY = int(os.environ.get("PYRNN_KILLS", "200"))
 SCRIPT = Path(__file__).with_name("resume_child.py")
 

@@ -87,7 +87,7 @@ void watch_signals() {
 
 // Nothing here leans on the GIL: what threads share is locked (pool, workspaces, recyclers, streams) or atomic, and
 // arrays are the callers', who must not write them in another thread meanwhile, as everywhere in NumPy.
-// docs/reliability.md
+// docs/dev/testing.md
 PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     using namespace pyrnn;
     choose_table();

@@ -160,7 +160,7 @@ Several<float, N> vector_tanh(const Several<float, N>& x) {
 #endif
 
 // Relative accuracy at both ends, since e^-x keeps its own: no case for the sign. Results that would be subnormal come
-// out as 1 / e^kSigmoidMax, a subnormal number, which is 0 where subnormal numbers count as 0 (docs/decisions/0001).
+// out as 1 / e^kSigmoidMax, a subnormal number, which is 0 where subnormal numbers count as 0 (decision 0001).
 template <class T, int N>
 PYRNN_INLINE
 Several<T, N> vector_sigmoid(const Several<T, N>& x) {

@@ -1,5 +1,5 @@
 // The control register of the floating-point unit, which says whether subnormal numbers count as 0
-// (docs/decisions/0001-subnormal-numbers.md). Each thread has its own; a new thread starts with its creator's.
+// (docs/dev/decisions/0001-subnormal-numbers.md). Each thread has its own; a new thread starts with its creator's.
 #pragma once
 
 #if defined(__x86_64__)

@@ -1,4 +1,4 @@
-"""Every public name of Keras's modules is here or raises an error that explains, and docs/keras.md says which."""
+"""Every public name of Keras's modules is here or raises an error that explains, and docs/guide/keras.md says which."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from names import explained
 
 import pyrnn
 
-TEXT = (Path(__file__).parent.parent.parent / "docs/keras.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).parent.parent.parent / "docs/guide/keras.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## `keras\.?([\w.]*)`\n(.*?)(?=^## )", TEXT, re.MULTILINE | re.DOTALL))
 
 
@@ -31,7 +31,7 @@ def test_names(section: str) -> None:
     }
     rows = re.findall(r"^\| (`.*?`) \| (same|differs|not here)", SECTIONS[section], re.MULTILINE)
     listed = {name: kind for names, kind in rows for name in re.findall(r"`([\w.]+)`", names)}
-    assert public <= listed.keys(), f"docs/keras.md lacks {sorted(public - listed.keys())}"
+    assert public <= listed.keys(), f"docs/guide/keras.md lacks {sorted(public - listed.keys())}"
     for name in public:
         try:
             here = hasattr(importlib.import_module(f"pyrnn{path}"), name)

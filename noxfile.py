@@ -49,7 +49,7 @@ def fuzz(session: nox.Session) -> None:
 def kills(session: nox.Session) -> None:
     """Two hundred SIGKILLs of a training that is begun again (PYRNN_KILLS)."""
     session.install(".[test]")
-    session.run(*PYTEST, "-s", "-m", "slow", "tests/test_kills.py", *session.posargs)
+    session.run(*PYTEST, "-s", "-m", "slow", "tests/resume/test_kills.py", *session.posargs)
 
 
 @nox.session
@@ -64,14 +64,14 @@ def repeats(session: nox.Session) -> None:
 def accuracy(session: nox.Session) -> None:
     """Every float32 through the activations that state their error."""
     session.install(".[test]")
-    session.run(*PYTEST, "-m", "slow", "tests/test_operations.py", *session.posargs)
+    session.run(*PYTEST, "-m", "slow", "tests/kernel/test_operations.py", *session.posargs)
 
 
 @nox.session
 def memory(session: nox.Session) -> None:
     """Memory over 100,000 training steps, 1,000 models and 20,000 changing shapes."""
     session.install(".[test]")
-    session.run(*PYTEST, "-m", "slow", "tests/test_processes.py", *session.posargs)
+    session.run(*PYTEST, "-m", "slow", "tests/processes/test_threads_and_forks.py", *session.posargs)
 
 
 @nox.session
@@ -96,7 +96,7 @@ def coverage(session: nox.Session) -> None:
     folder = Path(session.create_tmp()).resolve()
     session.env["COVERAGE_FILE"] = str(folder / "lines")
     # Left out is what kills itself while it writes its counts, and threads, which hinder each other at counting.
-    command = [*PYTEST, "--ignore=tests/test_kills.py", "-m", "not slow and not threads", *session.posargs]
+    command = [*PYTEST, "--ignore=tests/resume/test_kills.py", "-m", "not slow and not threads", *session.posargs]
     variant(session, "coverage", *command, COVERAGE_PROCESS_START=str(Path("pyproject.toml").resolve()))
     session.run("bash", ".ci/lines", str(folder / "coverage"), "htmlcov", external=True)
 

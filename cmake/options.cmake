@@ -17,7 +17,7 @@ if(PYRNN_SANITIZE)
 endif()
 if(PYRNN_COVERAGE)
   # Atomic counters take the kernels' tests five times as long. What threads lose of the others makes derived counts a little
-  # wrong, negative ones among them; in tests/test_kernel.py both find the same lines but two of 1,624. Either way threads that
+  # wrong, negative ones among them; in tests/kernel/test_recurrent.py both find the same lines but two of 1,624. Either way threads that
   # count in one place hinder each other.
   target_compile_options(pyrnn_options INTERFACE -O1 --coverage -fprofile-update=single)
   target_link_options(pyrnn_options INTERFACE --coverage)

@@ -1,5 +1,5 @@
-// Activations: exp, tanh and sigmoid on vectors (largest errors below, held by tests/test_operations.py), the others a
-// row at a time, and every derivative.
+// Activations: exp, tanh and sigmoid on vectors (largest errors below, checked by tests/kernel/test_operations.py), the
+// others a row at a time, and every derivative.
 //
 // exp: x log2(e) = n + r, |r| <= 1/2, e^x = 2^n (1 + r q(r)), where q is (2^r - 1) / r by a polynomial through
 // Chebyshev's nodes (relative error 1.3e-8 of degree 5 in float32, 4e-21 of degree 12 in float64). tanh: with t =

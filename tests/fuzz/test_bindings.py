@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
-from kernel_checks import ACTIVATIONS
+from kernel.checks import ACTIVATIONS
 from tolerance import assert_close
 
 from fuzz.profiles import fuzz
@@ -125,11 +125,12 @@ def as_double(arguments: dict[str, Any]) -> dict[str, Any]:
     )
 
 
-# Kinks of activations, where the next rounding decides between two derivatives, are left to test_operations.py.
+# Kinks of activations, where the next rounding decides between two derivatives, are left to kernel/test_operations.py.
 SMOOTH = st.sampled_from(["linear", "tanh", "sigmoid", "silu", "softplus", "softmax"])
 BOUNDED = st.sampled_from(["tanh", "sigmoid"])
 # A GRU weighs its state and its candidate with z and 1 - z. Where z may be negative that is no mean of both: the state
-# grows and rounding with it, so that an ulp of x moved an output by 100 of its own in 33 steps. test_kernel.py has all.
+# grows and rounding with it, so that an ulp of x moved an output by 100 of its own in 33 steps.
+# kernel/test_recurrent.py has all of them.
 GATES = dict.fromkeys(("gru", "gru_reset_before"), st.just("sigmoid"))
 
 

@@ -55,7 +55,8 @@ OPTIMIZERS: dict[str, Any] = {
     "schedule-free": lambda M, **k: M.ScheduleFreeAdamW(0.02, warmup_steps=3, **k),
 }
 # Keras's backends disagree on the steps of this one: those that assign in place (PyTorch, TensorFlow) mix the weights
-# with the new z where the formula, JAX and NumPy take the old one. tests/test_optimizers.py checks it by the formula.
+# with the new z where the formula, JAX and NumPy take the old one. tests/training/test_optimizers.py checks it by the
+# formula.
 TRAINED = [name for name in OPTIMIZERS if name != "schedule-free"]
 OPTIONS: dict[str, dict[str, Any]] = {
     "plain": {},

@@ -1,0 +1,153 @@
+"""What the documents name is there: links, files, commands, extras, sessions, Keras's names; their Python is valid."""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import importlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import keras_table
+import pytest
+
+from pyrnn import cli, explaining
+
+SOURCE = Path(__file__).parents[2]
+FOLDERS = ("benchmarks", "csrc", "docs", "examples", "tests")
+DOCUMENTS = sorted([*SOURCE.glob("*.md"), *(path for folder in FOLDERS for path in (SOURCE / folder).rglob("*.md"))])
+TOP = {path.name for path in SOURCE.iterdir() if path.is_dir()} - {"build", "dist"}
+PROJECT = (SOURCE / "pyproject.toml").read_text(encoding="utf-8")
+OPTIONAL = PROJECT.split("[project.optional-dependencies]")[1].split("[project.")[0]
+EXTRAS = set(re.findall(r"^(\w+) = \[", OPTIONAL, re.MULTILINE))
+NOXFILE = (SOURCE / "noxfile.py").read_text(encoding="utf-8")
+SESSIONS = set(re.findall(r"^@nox\.session.*\ndef (\w+)\(", NOXFILE, re.MULTILINE))
+
+
+def text_of(document: Path) -> str:
+    return document.read_text(encoding="utf-8")
+
+
+def prose(document: Path) -> str:
+    """The text without its blocks of code."""
+    return re.sub(r"^```.*?^```$", "", text_of(document), flags=re.MULTILINE | re.DOTALL)
+
+
+def blocks(document: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text_of(document), re.MULTILINE | re.DOTALL)
+
+
+def anchors(document: Path) -> set[str]:
+    """The names that GitHub gives to the headings."""
+    headings = re.findall(r"^#+ (.+)$", prose(document), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def broken_links(document: Path) -> Iterator[str]:
+    for target in re.findall(r"\]\(([^)\s]+)[^)]*\)|^\[[^\]]+\]: (\S+)", prose(document), re.MULTILINE):
+        link = "".join(target)
+        parts = urlsplit(link)
+        if parts.scheme:
+            if parts.scheme not in {"http", "https", "mailto"} or not (parts.netloc or parts.scheme == "mailto"):
+                yield link
+            continue
+        path = document.parent / parts.path if parts.path else document
+        if not path.exists() or (parts.fragment and parts.fragment not in anchors(path)):
+            yield link
+
+
+def named_paths(document: Path) -> Iterator[str]:
+    """Words in `code` that are files or folders of the repository."""
+    for word in re.findall(r"`([\w./-]+)`", prose(document)):
+        first = word.split("/")[0]
+        if ("/" in word and first in TOP) or re.search(r"\w\.(md|py|pyi|hpp|cpp|def|cmake|toml|txt)$", word):
+            yield word
+
+
+def exists(word: str, document: Path) -> bool:
+    near = ("", "benchmarks", "csrc", "csrc/cells", "docs", "docs/dev", "pyrnn", "tests")
+    return any((folder / word).exists() for folder in (document.parent, *(SOURCE / name for name in near)))
+
+
+@pytest.fixture(params=DOCUMENTS, ids=lambda path: str(path.relative_to(SOURCE)))
+def document(request: pytest.FixtureRequest) -> Path:
+    return Path(request.param)
+
+
+def test_all_documents_are_looked_at() -> None:
+    assert {"README.md", "CHANGELOG.md", "keras.md", "testing.md"} <= {path.name for path in DOCUMENTS}
+
+
+def test_links_and_files(document: Path) -> None:
+    assert not list(broken_links(document))
+    missing = [word for word in named_paths(document) if not exists(word, document)]
+    assert not missing, f"{document.name} names files that are not there: {missing}"
+
+
+def test_a_broken_link_is_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# A title: `x`\n[a](#a-title-x) [b](#none) [c](page.md#a-title-x) [d](no.md) [e](http:/x) [f](https://x.y/z)\n"
+    )
+    assert list(broken_links(page)) == ["#none", "no.md", "http:/x"]
+
+
+def test_python_blocks(document: Path) -> None:
+    """They compile, and what they import from pyrnn is there."""
+    for block in blocks(document, "python"):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "pyrnn":
+                module = importlib.import_module(str(node.module))
+                assert all(hasattr(module, alias.name) for alias in node.names), ast.unparse(node)
+
+
+def test_commands_extras_and_sessions(document: Path) -> None:
+    text = text_of(document)
+    subcommands = set(re.findall(r"(?:^|[`&] ?)pyrnn ([a-z]+)", text, re.MULTILINE))
+    for command in subcommands:
+        with pytest.raises(SystemExit) as stop:
+            cli.main([command, "--help"])
+        assert stop.value.code == 0, command
+    asked = {extra for names in re.findall(r"\.\[([\w,]+)\]", text) for extra in names.split(",")}
+    assert asked <= EXTRAS
+    assert set(re.findall(r"nox -s (\w+)", text)) <= SESSIONS
+
+
+def test_every_session_is_described() -> None:
+    described = text_of(SOURCE / "docs/dev/testing.md")
+    assert len(SESSIONS) >= 8
+    assert [name for name in SESSIONS if f"`nox -s {name}`" not in described] == []
+
+
+def test_the_list_of_keras_says_what_the_errors_say() -> None:
+    page = keras_table.PAGE.read_text(encoding="utf-8")
+    assert keras_table.written(page) == page, "run python tests/keras_table.py"
+    owners = {owner for owner, _ in keras_table.sections(page)} | set(keras_table.OBJECTS) | {"tensorflow"}
+    assert owners >= set(explaining.ABSENT)
+
+
+def test_names_in_the_list_of_keras_are_here() -> None:
+    """`tests/keras` compares the list with Keras; this holds its half about pyrnn without it."""
+    text = text_of(SOURCE / "docs/guide/keras.md")
+    sections = re.findall(r"^## `keras\.?([\w.]*)`\n(.*?)(?=^## )", text, re.MULTILINE | re.DOTALL)
+    assert len(sections) > 10
+    for section, table in sections:
+        rows = re.findall(r"^\| (`.*?`) \| (same|differs)", table, re.MULTILINE)
+        names = [name for cell, _ in rows for name in re.findall(r"`([\w.]+)`", cell)]
+        module = importlib.import_module(f"pyrnn.{section}".rstrip(".")) if names else None
+        assert [name for name in names if not hasattr(module, name)] == [], section
+
+
+EXAMPLES = sorted(
+    ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
+    for path in (SOURCE / "pyrnn").rglob("*.py")
+    if re.search(r"^ +>>> ", path.read_text(encoding="utf-8"), re.MULTILINE)
+)
+
+
+@pytest.mark.parametrize("module", EXAMPLES)
+def test_examples_of_docstrings(module: str) -> None:
+    failed, attempted = doctest.testmod(importlib.import_module(module))
+    assert attempted and not failed

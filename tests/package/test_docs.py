@@ -105,7 +105,9 @@ def test_python_blocks(document: Path) -> None:
 
 def test_commands_extras_and_sessions(document: Path) -> None:
     text = text_of(document)
-    subcommands = set(re.findall(r"(?:^|[`&] ?)pyrnn ([a-z]+)", text, re.MULTILINE))
+    subcommands = set(re.findall(r"`pyrnn ([a-z]+)", text))
+    for block in blocks(document, "sh"):
+        subcommands |= set(re.findall(r"(?:^|& )pyrnn ([a-z]+)", block, re.MULTILINE))
     for command in subcommands:
         with pytest.raises(SystemExit) as stop:
             cli.main([command, "--help"])

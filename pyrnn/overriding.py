@@ -92,9 +92,11 @@ def require_partner(cls: type, name: str, partner: str, root: type) -> None:
     owner, other = _owner(cls, name), _owner(cls, partner)
     assert owner is not None and other is not None
     if not is_builtin(owner) and other is not root and cls.__mro__.index(owner) < cls.__mro__.index(other):
+        # The name that users import, since the one that defines it may be internal.
+        base = next(each for each in cls.__mro__ if each is other or is_builtin(each)).__name__
         raise TypeError(
-            f"{cls.__name__} overrides {name} but not {partner}, so {other.__name__}.{partner} would give the gradient "
-            f"of {other.__name__}.{name}: define {partner} as well, or write {partner} = {other.__name__}.{partner} "
+            f"{cls.__name__} overrides {name} but not {partner}, so {base}.{partner} would give the gradient "
+            f"of {base}.{name}: define {partner} as well, or write {partner} = {base}.{partner} "
             "in the class if it still is the right one"
         )
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pyrnn.arguments import a_model, checked
-from pyrnn.models import Sequential
+from pyrnn.model import Model
 from pyrnn.parameters import Weight
 from pyrnn.validation import not_built, shown
 
@@ -55,7 +55,7 @@ def _bounds(names: list[str], layer_range: Sequence[str] | None) -> tuple[int, i
 
 
 def print_summary(
-    model: Sequential,
+    model: Model,
     line_length: int | None,
     positions: Sequence[float] | None,
     print_fn: Callable[[str], Any] | None,
@@ -129,7 +129,7 @@ def print_summary(
 
 @checked(model=a_model)
 def plot_model(
-    model: Sequential,
+    model: Model,
     to_file: str | os.PathLike[str] = "model.png",
     show_shapes: bool = False,
     show_dtype: bool = False,

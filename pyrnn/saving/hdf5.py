@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pyrnn.models import Sequential
+from pyrnn.model import Model
 from pyrnn.parameters import Weight
 from pyrnn.saving.archive import MOST_GROWTH, SMALL
 from pyrnn.validation import not_built, warn
@@ -174,7 +174,7 @@ def read_arrays(datasets: list[Any]) -> list[Any]:
     return [np.asarray(dataset[()]) for dataset in datasets]
 
 
-def matched_state(model: Sequential, arrays: Arrays, source: str, skip_others: bool) -> list[Any]:
+def matched_state(model: Model, arrays: Arrays, source: str, skip_others: bool) -> list[Any]:
     """The arrays of a file that are the variables of the model's optimizer, which is built for them; [] for none.
 
     With `skip_others` a number of arrays that is not the optimizer's counts as none.
@@ -213,7 +213,7 @@ def restored(optimizer: Any, *, only_on_error: bool = False) -> Iterator[None]:
             vars(optimizer).update(before)
 
 
-def require_built(model: Sequential, source: str) -> None:
+def require_built(model: Model, source: str) -> None:
     """Refuse a model whose weights are not there yet."""
     if not model.built:
         raise ValueError(not_built(f"weights of {source} can be loaded"))

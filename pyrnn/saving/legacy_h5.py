@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from pyrnn.layers import Layer
+from pyrnn.model import Model
 from pyrnn.models import Sequential, model_from_description
 from pyrnn.parameters import Weight, assign_all, at_most
 from pyrnn.resume import set_random_state
@@ -75,7 +76,7 @@ def _write_subset(group: Any, names: list[str], values: list[Any]) -> None:
         group.create_dataset(name, data=value)
 
 
-def _write_weights(group: Any, model: Sequential) -> None:
+def _write_weights(group: Any, model: Model) -> None:
     _set_names(group, "layer_names", [layer.name for layer in model.layers])
     group.attrs["backend"], group.attrs["keras_version"] = BACKEND.encode(), VERSION.encode()
     for layer in model.layers:
@@ -84,7 +85,7 @@ def _write_weights(group: Any, model: Sequential) -> None:
     _write_subset(group.create_group("top_level_model_weights"), [], [])
 
 
-def weights_bytes(model: Sequential) -> bytes:
+def weights_bytes(model: Model) -> bytes:
     """The file of the weights alone."""
     import h5py
 
@@ -94,7 +95,7 @@ def weights_bytes(model: Sequential) -> bytes:
     return buffer.getvalue()
 
 
-def model_bytes(model: Sequential, include_optimizer: bool, state: dict[str, Any] | None = None) -> bytes:
+def model_bytes(model: Model, include_optimizer: bool, state: dict[str, Any] | None = None) -> bytes:
     """The file of a whole model, in memory; `state` is of its training (`saving.state`)."""
     import h5py
 
@@ -142,7 +143,7 @@ def _layers(group: Any, source: str) -> dict[str, Arrays]:
     return layers
 
 
-def load_weights(model: Sequential, content: bytes, source: str, skip_mismatch: bool, by_name: bool) -> None:
+def load_weights(model: Model, content: bytes, source: str, skip_mismatch: bool, by_name: bool) -> None:
     """Assign the weights of a legacy file, by the order of its layers or by their names.
 
     Raises:
@@ -153,7 +154,7 @@ def load_weights(model: Sequential, content: bytes, source: str, skip_mismatch: 
         _assign(model, group_at(file, "model_weights") or file, source, skip_mismatch, by_name)
 
 
-def _assign(model: Sequential, group: Any, source: str, skip_mismatch: bool, by_name: bool) -> None:
+def _assign(model: Model, group: Any, source: str, skip_mismatch: bool, by_name: bool) -> None:
     saved = _layers(group, source)
     if by_name:
         pairs = [(layer, saved[layer.name]) for layer in model.layers if layer.name in saved]
@@ -208,7 +209,7 @@ def load_model(path: str, compile: bool) -> Sequential:
     return model
 
 
-def _restore_optimizer(model: Sequential, file: Any, source: str) -> None:
+def _restore_optimizer(model: Model, file: Any, source: str) -> None:
     group = group_at(file, "optimizer_weights")
     if group is None or model.optimizer is None:
         return

@@ -12,6 +12,7 @@ from typing import Any
 
 from pyrnn import registry
 from pyrnn.arguments import a_model, checked
+from pyrnn.model import Model
 from pyrnn.models import Sequential, model_from_description
 from pyrnn.parameters import at_most
 from pyrnn.resume import random_state, set_random_state
@@ -29,7 +30,7 @@ FORMAT_VERSION = "3.15.1"
 
 @checked(model=a_model)
 def save_model(
-    model: Sequential,
+    model: Model,
     filepath: str | os.PathLike[str],
     include_optimizer: bool = True,
     include_rng: bool = False,

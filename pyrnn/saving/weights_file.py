@@ -14,7 +14,7 @@ import numpy as np
 
 from pyrnn.arguments import a_model, checked
 from pyrnn.layers import Layer
-from pyrnn.models import Sequential
+from pyrnn.model import Model
 from pyrnn.naming import snake_case
 from pyrnn.parameters import Weight, assign_all
 from pyrnn.saving import archive, legacy_h5
@@ -36,7 +36,7 @@ from pyrnn.validation import not_built, shown
 ENDING = ".weights.h5"
 
 
-def _layer_groups(model: Sequential) -> list[tuple[str, Layer]]:
+def _layer_groups(model: Model) -> list[tuple[str, Layer]]:
     """(group, layer) of every layer; a name that comes again gets _1, _2, ..."""
     seen: Counter[str] = Counter()
     found = []
@@ -48,7 +48,7 @@ def _layer_groups(model: Sequential) -> list[tuple[str, Layer]]:
     return found
 
 
-def weights_bytes(model: Sequential, with_optimizer: bool, state: dict[str, Any] | None = None) -> bytes:
+def weights_bytes(model: Model, with_optimizer: bool, state: dict[str, Any] | None = None) -> bytes:
     """The HDF5 file of a built model, in memory; `state` is of its training (`saving.state`)."""
     import h5py
 
@@ -80,7 +80,7 @@ def _numbered(file: Any, path: str) -> Arrays:
 
 
 def matched_weights(
-    model: Sequential, content: bytes, source: str, with_optimizer: bool, skip_mismatch: bool = False
+    model: Model, content: bytes, source: str, with_optimizer: bool, skip_mismatch: bool = False
 ) -> tuple[list[tuple[Weight, Any]], list[Any]]:
     """A file's values for each weight, and those of the optimizer's variables; all shapes are checked before reading.
 
@@ -103,9 +103,7 @@ def matched_weights(
     return [(weight, value) for (weight, _), value in zip(pending, values, strict=True)], state
 
 
-def read_weights(
-    model: Sequential, content: bytes, source: str, with_optimizer: bool, skip_mismatch: bool = False
-) -> None:
+def read_weights(model: Model, content: bytes, source: str, with_optimizer: bool, skip_mismatch: bool = False) -> None:
     """Assign a file's values, as `matched_weights` finds them.
 
     Raises:
@@ -120,7 +118,7 @@ def read_weights(
 
 
 @checked(model=a_model)
-def save_weights(model: Sequential, filepath: str | os.PathLike[str], save_format: str | None = None) -> None:
+def save_weights(model: Model, filepath: str | os.PathLike[str], save_format: str | None = None) -> None:
     """Write the weights to a file whose name ends in `.weights.h5`."""
     path = os.fspath(filepath)
     archive.require_format(path, save_format, {"h5": legacy_h5.ENDINGS})
@@ -136,7 +134,7 @@ def save_weights(model: Sequential, filepath: str | os.PathLike[str], save_forma
 
 @checked(model=a_model)
 def load_weights(
-    model: Sequential, filepath: str | os.PathLike[str], skip_mismatch: bool = False, by_name: bool = False
+    model: Model, filepath: str | os.PathLike[str], skip_mismatch: bool = False, by_name: bool = False
 ) -> None:
     """Read weights that `save_weights` or Keras wrote: `.weights.h5`, those of a `.keras` model, legacy `.h5`."""
     path = os.fspath(filepath)

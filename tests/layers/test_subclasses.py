@@ -117,7 +117,7 @@ def test_a_penalty_needs_its_gradient() -> None:
 
     with pytest.raises(TypeError, match="Mine defines __call__ but not gradient, which training needs as well"):
         type("Mine", (regularizers.Regularizer,), {"__call__": penalty})
-    with pytest.raises(TypeError, match=r"overrides __call__ but not gradient, so L1L2\.gradient would give"):
+    with pytest.raises(TypeError, match=r"overrides __call__ but not gradient, so L2\.gradient would give"):
         type("Mine", (regularizers.L2,), {"__call__": penalty})
     kind = type("Mine", (regularizers.L2,), {"__call__": penalty, "gradient": lambda self, w: np.ones_like(w)})
     plain, bent = (fitted(Dense(1, kernel_regularizer=each)).get_weights()[0] for each in (None, kind()))

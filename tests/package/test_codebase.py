@@ -67,7 +67,7 @@ FLOORS = [
         "streaming",
         "utils",
     },
-    {"models", "saving"},
+    {"model", "models", "plan", "saving", "sequential"},
     {"summary"},
     {"cli", "demo", "bench", "datasets", "wrappers", "keras_shim", "__main__", "__init__"},
 ]

@@ -1,0 +1,356 @@
+"""`Model`: what every model has, whatever the order in which its layers run."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyrnn.arguments import checked, flag, whole
+from pyrnn.layers.base import Layer, Shape
+from pyrnn.older_names import OlderNames
+from pyrnn.parameters import ParameterVector, Structure, Weight, assign_all, shaped, values_for
+from pyrnn.plan import Plan
+from pyrnn.streaming import Stream
+from pyrnn.validation import LARGEST_SIZE, not_built, shown, unknown_name
+
+Array = NDArray[Any]
+
+
+class Model(OlderNames):
+    """Weights, training, files and reports of a model; a class that derives from it says how its layers run."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+        self.built = False
+        self._trainable = True
+        self._layers: list[Layer] = []
+        self._shapes: list[Any] = []  # of the layers' outputs, once they are built
+        self._activities: dict[Layer, Array] = {}  # outputs of the last forward pass that are penalised
+        self._plan: Plan | None = None
+        self._vector: ParameterVector | None = None
+
+    # Structure.
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, without the input layer."""
+        return list(self._layers)
+
+    @property
+    def dtype(self) -> str:
+        """'float32' or 'float64', of all layers."""
+        return self._layers[0].dtype if self._layers else "float32"
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes this model's weights."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        flag("trainable", value)
+        self._trainable = bool(value)
+        for layer in self._layers:
+            layer.trainable = bool(value)
+
+    @property
+    def input_shape(self) -> Shape:
+        """Shape of the input, batch axis first."""
+        raise NotImplementedError
+
+    @checked(index=whole(-LARGEST_SIZE))
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """The layer of that name or index."""
+        if (name is None) == (index is None):
+            raise ValueError(f"get_layer() takes either name or index, got {shown(name)} and {shown(index)}")
+        if index is not None:
+            if not -len(self._layers) <= index < len(self._layers):
+                raise ValueError(f"index must be from {-len(self._layers)} to {len(self._layers) - 1}, got {index}")
+            return self._layers[index]
+        for layer in self._layers:
+            if layer.name == name:
+                return layer
+        raise ValueError(unknown_name("layer", name, [layer.name for layer in self._layers]))
+
+    # Weights.
+
+    @property
+    def weights(self) -> list[Weight]:
+        """All weights, layer by layer."""
+        return [weight for layer in self._layers for weight in layer.weights]
+
+    @property
+    def trainable_weights(self) -> list[Weight]:
+        """The weights that training changes."""
+        if not self._trainable:
+            return []
+        return [weight for layer in self._layers for weight in layer.trainable_weights]
+
+    @property
+    def non_trainable_weights(self) -> list[Weight]:
+        """The weights that training leaves alone."""
+        if not self._trainable:
+            return self.weights
+        return [weight for layer in self._layers for weight in layer.non_trainable_weights]
+
+    def get_weights(self) -> list[Array]:
+        """Copies of all weights, layer by layer."""
+        return [weight.numpy() for weight in self.weights]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Overwrite all weights, given in the order of `get_weights`; nothing is written unless all shapes fit."""
+        assign_all(values_for(f"model {self.name!r}", self.weights, weights))
+
+    def count_params(self) -> int:
+        """Number of values in all weights."""
+        if not self.built:
+            raise ValueError(f"model {self.name!r} has no weights yet: build it or call it on data first")
+        return sum(weight.size for weight in self.weights)
+
+    def parameters(self) -> ParameterVector:
+        """All trainable weights as one flat vector; a new one if `trainable` has changed since."""
+        vector, weights = self._vector, self._training_plan().weights
+        if vector is None or vector.weights is not weights:
+            if vector is None or list(map(id, vector.weights)) != list(map(id, weights)):
+                vector = self._vector = ParameterVector(weights, self.dtype)
+            vector.weights = weights  # equal, and found the same at the next step
+        vector.reclaim()
+        return vector
+
+    def _training_plan(self) -> Plan:
+        plan = self._plan
+        if plan is None or plan.changes != Structure.changes:
+            layers, trainable = self._layers, self.trainable_weights
+            plan = self._plan = Plan(
+                Structure.changes,
+                trainable,
+                next((i for i, layer in enumerate(layers) if layer.trainable_weights), len(layers)),
+                [weight for weight in self.weights if weight.regularizer is not None],
+                [weight for weight in trainable if weight.regularizer is not None],
+            )
+        return plan
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a pickle or copy holds: all but a `fit` under way and what is derived from the layers."""
+        return {**vars(self), "_run": None, "_plan": None, "_vector": None, "_activities": {}}
+
+    # Numbers.
+
+    def backward_pass(self, dy: Array) -> None:
+        """Write the gradients of all trainable weights, after `forward_pass(training=True)`."""
+        first = self._training_plan().first
+        for index in range(len(self._layers) - 1, first - 1, -1):
+            layer = self._layers[index]
+            if layer.activity_regularizer is not None:
+                activity = self._activities[layer]
+                slope = np.asarray(layer.activity_regularizer.gradient(activity) / len(activity), dy.dtype)
+                if slope.shape != dy.shape:
+                    raise ValueError(
+                        f"the gradient of the activity_regularizer of layer {layer.name!r} must have the shape of its "
+                        f"output, {dy.shape}, got {slope.shape}"
+                    )
+                dy = dy + slope
+            gradient = layer.backward(dy, need_dx=index > first)
+            if index > first:
+                assert gradient is not None
+                dy = gradient
+
+    def regularization_loss(self) -> float:
+        """Sum of all weight regularizers and, over the last forward pass, of the layers' activity regularizers.
+
+        An activity's penalty is divided by the batch size, as in Keras.
+        """
+        penalty = 0.0
+        for weight in self._training_plan().penalised:
+            penalty += _penalty(weight.path, weight.regularizer(weight.array))
+        for layer, y in self._activities.items():
+            assert layer.activity_regularizer is not None
+            penalty += _penalty(layer.name, layer.activity_regularizer(y)) / len(y)
+        return penalty
+
+    def add_regularization_gradients(self) -> None:
+        """Add the regularizers' gradients to the weights' gradients."""
+        for weight in self._training_plan().penalised_trainable:
+            weight.gradient += shaped(
+                "the gradient of the regularizer", weight, weight.regularizer.gradient(weight.array)
+            )
+
+    def reset_states(self, states: Any = None) -> None:
+        """Set the states of stateful layers, to zeros unless `states` is given.
+
+        Args:
+            states: those of the one stateful layer, as its `reset_state` takes them, or a list with an entry for each
+                stateful layer where there are several.
+
+        Raises:
+            ValueError: if the states do not fit; all stay as they were.
+
+        Example:
+            >>> import numpy as np
+            >>> from pyrnn import Input, Sequential, layers
+            >>> model = Sequential([Input(batch_shape=(1, 5, 2)), layers.LSTM(3, stateful=True)])
+            >>> model.reset_states([np.ones((1, 3)), np.zeros((1, 3))])
+            >>> model.layers[0].states[0]
+            array([[1., 1., 1.]], dtype=float32)
+        """
+        if states is None:
+            for layer in self._layers:
+                layer.reset_state()
+            return
+        stateful: list[Any] = [layer for layer in self._layers if getattr(layer, "states", None) is not None]
+        entries = [states] if len(stateful) == 1 else states
+        if not isinstance(entries, list | tuple) or len(entries) != len(stateful):
+            raise ValueError(f"states must be a list of {len(stateful)}, one per stateful layer, got {shown(states)}")
+        before = [layer.states for layer in stateful]
+        try:
+            for layer, entry in zip(stateful, entries, strict=True):
+                layer.reset_state(entry)
+        except BaseException:
+            for layer, kept in zip(stateful, before, strict=True):
+                layer.reset_state(kept)
+            raise
+
+    reset_state = reset_states
+
+    @checked()
+    def stream(self, batch_size: int = 1, on_nan: str = "pass") -> Stream:
+        """This model one time step at a time, with the weights it has now; see `pyrnn.streaming.Stream`.
+
+        `on_nan` says what happens to readings that are NaN or infinite: "pass" does not check, "raise" rejects them,
+        "hold" puts the last finite reading in their place.
+        """
+        if not self.built:
+            raise ValueError(not_built("it can be streamed"))
+        return Stream(self._layers, self.input_shape, batch_size, self.dtype, on_nan)
+
+    @checked()
+    def __call__(self, x: Any, training: bool = False) -> Array:
+        """Output for an array."""
+        return self._output(x, training=bool(training))
+
+    # Configs and files.
+
+    def describe(self) -> dict[str, Any]:
+        """Keras 3's description of this model, as a `.keras` file holds it."""
+        raise NotImplementedError
+
+    def to_json(self, **options: Any) -> str:
+        """The architecture and what `compile` was given, as JSON; `options` go to `json.dumps`."""
+        return json.dumps(self.describe(), **options)
+
+    @checked()
+    def save(
+        self,
+        filepath: str | os.PathLike[str],
+        overwrite: bool = True,
+        include_optimizer: bool = True,
+        include_rng: bool = False,
+        save_format: str | None = None,
+    ) -> None:
+        """Write architecture, weights and training state to a file.
+
+        The file has the permissions that the umask allows, or those of the file it replaces. It is written under
+        another name and renamed, so that nothing is lost if that fails.
+
+        Args:
+            filepath: ends in `.keras`, or in `.h5` or `.hdf5` for Keras 2's format.
+            overwrite: False raises an error where the file exists.
+            include_optimizer: write what `compile` was passed and the optimizer's variables, too.
+            include_rng: write every random stream (pyrnn's, the layers', `np.random`, `random`) and the states of
+                stateful layers, too. `load_model` sets them, and draws what would have been drawn here. Keras reads
+                the file as any other.
+            save_format: "keras" or "h5", as older scripts write; the ending of `filepath` must be of that format.
+
+        Raises:
+            TypeError, ValueError: if the model is not built, an object in it cannot be written, or the ending is
+                another one.
+            OSError: if the file exists and `overwrite` is False, or it cannot be written.
+
+        Example:
+            >>> import tempfile, pyrnn
+            >>> model = pyrnn.Sequential([pyrnn.layers.Dense(2, input_shape=(3,))])
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     model.save(f"{folder}/model.keras")
+            ...     pyrnn.load_model(f"{folder}/model.keras").count_params()
+            8
+        """
+        from pyrnn import saving
+
+        _refuse_existing(filepath, overwrite)
+        saving.save_model(self, filepath, include_optimizer, include_rng, save_format)
+
+    @checked()
+    def save_weights(
+        self, filepath: str | os.PathLike[str], overwrite: bool = True, save_format: str | None = None
+    ) -> None:
+        """Write the weights to a file.
+
+        Args:
+            filepath: ends in `.weights.h5`, or in `.h5` or `.hdf5` for Keras 2's format.
+            overwrite: False raises an error where the file exists.
+            save_format: None or "h5", as older scripts write.
+
+        Raises:
+            ValueError: if the model is not built, or the ending is another one.
+            OSError: if the file exists and `overwrite` is False, or it cannot be written.
+        """
+        from pyrnn import saving
+
+        _refuse_existing(filepath, overwrite)
+        saving.save_weights(self, filepath, save_format)
+
+    @checked()
+    def load_weights(
+        self, filepath: str | os.PathLike[str], skip_mismatch: bool = False, by_name: bool = False
+    ) -> None:
+        """Read weights that `save_weights` (or Keras) wrote: `.weights.h5`, `.keras`, or legacy `.h5`.
+
+        `skip_mismatch` passes over layers that do not fit; `by_name` (legacy files) matches layers by their names.
+        """
+        from pyrnn import saving
+
+        saving.load_weights(self, filepath, skip_mismatch=skip_mismatch, by_name=by_name)
+
+    @checked()
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: Sequence[float] | None = None,
+        print_fn: Callable[[str], Any] | None = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range: Sequence[str] | None = None,
+    ) -> None:
+        """Print the layers, their output shapes and their numbers of weights, as Keras does.
+
+        `layer_range` holds the names (or patterns) of the first and last layer to print; `expand_nested` changes
+        nothing, since models do not nest here.
+        """
+        from pyrnn.summary import print_summary
+
+        print_summary(self, line_length, positions, print_fn, show_trainable, layer_range)
+
+    def __repr__(self) -> str:
+        return f"<Sequential name={self.name}, built={self.built}>"
+
+
+def _penalty(owner: str, value: Any) -> float:
+    """A regularizer's value, which must be one number."""
+    if type(value) is float:
+        return value
+    if np.size(value) != 1:
+        raise ValueError(
+            f"the regularizer of {owner!r} must return one number, got an array of shape {np.shape(value)}"
+        )
+    return float(value)
+
+
+def _refuse_existing(filepath: str | os.PathLike[str], overwrite: bool) -> None:
+    if not overwrite and os.path.exists(filepath):
+        raise FileExistsError(f"{os.fspath(filepath)!r} exists and overwrite is False")

@@ -1,0 +1,294 @@
+"""`Sequential`: layers that run one after the other."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from pyrnn import layers as layers_module
+from pyrnn import overriding, registry, shapes
+from pyrnn.arguments import checked
+from pyrnn.data.batches import as_float, is_float
+from pyrnn.layers.base import Layer, Shape
+from pyrnn.layers.core.input import InputLayer
+from pyrnn.layers.settings import dtype_config, standard_shape
+from pyrnn.model import Model
+from pyrnn.naming import auto_name
+from pyrnn.trainer import Trainer
+from pyrnn.validation import shown
+
+Array = NDArray[Any]
+_MOST_SHAPES = 1000  # that `check_input` remembers
+
+
+class Sequential(Model):
+    """Layers run one after the other.
+
+    The model is built as soon as the input shape is known: from an `Input`, from `input_shape=` of the first layer,
+    or at the first `fit`, `predict` or call.
+
+    Args:
+        layers: layers to add, in order.
+        trainable: False freezes all layers.
+        name: 'sequential', 'sequential_1', ... unless given.
+
+    A subclass may override `forward_pass` together with `backward_pass`, `get_config`, `reset_states` and the methods
+    that users call. One that defines `call`, `train_step` or another method that Keras calls and pyrnn does not is
+    rejected when it is created.
+    """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Reject methods that are never called."""
+        super().__init_subclass__(**kwargs)
+        overriding.reject(cls, overriding.MODEL)
+        overriding.require_partner(cls, "forward_pass", "backward_pass", Trainer)
+        overriding.require_partner(cls, "regularization_loss", "add_regularization_gradients", Trainer)
+        overriding.join(cls, "reset_states", "reset_state")
+
+    @checked()
+    def __init__(self, layers: Iterable[Any] | None = None, trainable: bool = True, name: str | None = None) -> None:
+        super().__init__(name if name is not None else auto_name("Sequential"))
+        self._input: InputLayer | None = None
+        self._shape: Shape | None = None
+        self._fitting: set[Shape] = set()  # other shapes of a sample that all layers take
+        self._deferred = False
+        if layers is not None:
+            if isinstance(layers, (Layer, str)) or not isinstance(layers, Iterable):
+                fix = "; write [layer]" if isinstance(layers, Layer) else ""
+                raise TypeError(f"layers must be a list of layers, got {shown(layers)}{fix}")
+            for layer in layers:
+                self.add(layer)
+        if not trainable:
+            self.trainable = False
+
+    # Structure.
+
+    def add(self, layer: Any) -> None:
+        """Put one more layer on top; it is built at once when the input shape is known."""
+        if isinstance(layer, type) and issubclass(layer, Layer):
+            raise TypeError(f"add() takes a layer, got the class {layer.__name__}; write {layer.__name__}(...)")
+        if not isinstance(layer, Layer):
+            raise TypeError(f"add() takes a layer of pyrnn.layers, got {shown(layer)}")
+        if "_weights" not in vars(layer):
+            raise TypeError(f"{type(layer).__name__} does not call super().__init__() in its __init__")
+        if any(layer.name == other.name for other in (*self._layers, *([self._input] if self._input else []))):
+            raise ValueError(
+                f"layers of a model must have different names, got {layer.name!r} twice: pass another name="
+            )
+        if isinstance(layer, InputLayer):
+            if self._input is not None or self._layers:
+                raise ValueError("an Input can only be the first layer of a Sequential")
+            self._input = layer
+            self._shape = layer.batch_shape
+            return
+        if getattr(layer, "return_state", False):
+            raise ValueError(
+                f"layer {layer.name!r} has return_state=True: a Sequential passes on one array, call the layer itself"
+            )
+        if getattr(layer, "merge_mode", "concat") is None:
+            raise ValueError(
+                f"layer {layer.name!r} has merge_mode=None and returns two arrays: a Sequential passes on one, choose "
+                "'concat', 'sum', 'ave' or 'mul', or call the layer itself"
+            )
+        if self._layers and layer.dtype != self.dtype:
+            raise ValueError(f"layer {layer.name!r} has dtype {layer.dtype}, the layers before it {self.dtype}")
+        shape, declared = self._shapes[-1] if self._shapes else self._shape, None
+        if not self._layers and shape is None and layer.declared_shape is not None:
+            declared = InputLayer(batch_shape=layer.declared_shape)
+            shape = declared.batch_shape
+        if shape is not None:
+            if type(self).build is not Sequential.build and not self._deferred:
+                raise TypeError(
+                    f"{type(self).__name__} defines build(), which is called where no layer and no Input declares the "
+                    f"input shape, got {shape}: leave the shape out or add the layers in __init__()"
+                )
+            self._build_layer(layer, shape)
+        if declared is not None:
+            self._input, self._shape = declared, shape
+        self._layers.append(layer)
+        self._plan = None
+        self._fitting.clear()
+        self.built = self._shape is not None
+
+    def pop(self) -> Layer | None:
+        """Take the last layer off and return it."""
+        if not self._layers:
+            return None
+        layer = self._layers.pop()
+        self._plan = None
+        self._fitting.clear()
+        if self._shapes:
+            self._shapes.pop()
+        if not self._layers:
+            self.built = False
+            if self._deferred:
+                self._shape, self._deferred = None, False
+        return layer
+
+    def _output_name(self) -> str | None:
+        return self._layers[-1].name if self._layers else None
+
+    def _build_layer(self, layer: Layer, shape: Shape) -> None:
+        try:
+            layer.build(shape)
+        except ValueError as error:
+            below = itertools.takewhile(lambda each: each is not layer, self._layers)
+            raise ValueError(shapes.explained(error, layer, list(below), shape)) from None
+        for weight in layer.weights:
+            if weight.path.startswith(f"{layer.name}/"):  # else it has the name of the model that it was built in
+                weight.path = f"{self.name}/{weight.path}"
+        self._shapes.append(layer.compute_output_shape(shape))
+
+    def build(self, input_shape: Any = None) -> None:
+        """Create all weights for inputs of `input_shape` (batch axis first, None where any size goes).
+
+        Raises:
+            ValueError: if the model is built already, for another shape.
+        """
+        if self.built:
+            if input_shape is not None and not shapes.agree(
+                standard_shape("input_shape", input_shape), self.input_shape
+            ):
+                raise ValueError(
+                    f"model {self.name!r} is already built for inputs of shape {self.input_shape}, "
+                    f"got input_shape {tuple(input_shape)}"
+                )
+            return
+        if not self._layers:
+            raise ValueError(f"model {self.name!r} has no layers yet: add some first")
+        if input_shape is None:
+            raise ValueError(f"model {self.name!r} does not know its input shape: pass input_shape to build()")
+        shape = standard_shape("input_shape", input_shape)
+        if 0 in shape:
+            raise ValueError(f"input_shape must hold positive sizes or None, got {shape}")
+        self._shapes = []
+        try:
+            current: Any = shape
+            for layer in self._layers:
+                self._build_layer(layer, current)
+                current = self._shapes[-1]
+        except BaseException:
+            self._shapes = []
+            raise
+        self._shape = shape
+        self._deferred = True
+        self.built = True
+
+    @property
+    def input_shape(self) -> Shape:
+        """Shape of the input, batch axis first."""
+        if self._shape is None:
+            raise AttributeError(f"model {self.name!r} is not built yet: its input shape is not known")
+        return self._shape
+
+    @property
+    def output_shape(self) -> Shape:
+        """Shape of the output, batch axis first."""
+        shape: Shape = self._shapes[-1] if self._shapes else self.input_shape
+        return shape
+
+    # Numbers.
+
+    def check_input(self, shape: Shape) -> Shape:
+        """The shape in which the model reads an x of this shape: with a last axis of 1 where only that differs.
+
+        Raises:
+            ValueError: if x does not fit the model.
+        """
+        declared, sample = self._shape, shape[1:]
+        if declared is None or (shape and (sample == declared[1:] or sample in self._fitting)):
+            return shape
+        if len(shape) != len(declared):
+            return self.check_input(shapes.with_rank(self._layers[0], declared, shape))
+        shapes.check_input(self._layers, declared, shape)
+        if len(self._fitting) == _MOST_SHAPES:
+            self._fitting.clear()
+        self._fitting.add(sample)
+        return shape
+
+    def forward_pass(self, x: Any, *, training: bool = False) -> tuple[Array, Array | None]:
+        """Output and its mask; builds the model if its input shape was not known before."""
+        dtype = self._layers[0].dtype if self._layers else "float32"
+        if not is_float(x, dtype):
+            x = as_float("x", x, dtype)
+        if not self.built:
+            self.build((None, *x.shape[1:]))
+        shape: Shape = x.shape
+        fitted = self.check_input(shape)
+        if fitted is not shape:
+            x = x.reshape(fitted)
+        mask: Array | None = None
+        self._activities.clear()
+        for layer in self._layers:
+            y = layer.forward(x, training=training, mask=mask)
+            if layer.activity_regularizer is not None:
+                self._activities[layer] = y
+            if mask is not None or layer.makes_mask:
+                mask = layer.compute_mask(x, mask)
+            x = y
+        return x, mask
+
+    # Configs.
+
+    def get_config(self) -> dict[str, Any]:
+        """Keras 3's config of this model."""
+        stack = [*([self._input] if self._input is not None else []), *self._layers]
+        config: dict[str, Any] = {
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": dtype_config(self.dtype),
+            "layers": [layers_module.serialize(layer) for layer in stack],
+        }
+        if self._shape is not None:
+            config["build_input_shape"] = self._shape
+        return config
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Sequential:
+        """A new model, with fresh weights, from `get_config`'s answer."""
+        entries = config.get("layers") if isinstance(config, Mapping) else config  # Keras 2.0 wrote a bare list
+        if not isinstance(entries, list | tuple):
+            raise ValueError(f"config of a Sequential must hold a list of layers, got {shown(config)}")
+        config = config if isinstance(config, Mapping) else {}
+        stack = [layers_module.deserialize(entry, custom_objects) for entry in entries]
+        trainables = [layer.trainable for layer in stack]
+        model = cls(stack, name=config.get("name"))
+        model._trainable = bool(config.get("trainable", True))
+        for layer, trainable in zip(stack, trainables, strict=True):
+            layer.trainable = trainable
+        shape = config.get("build_input_shape")
+        if not model.built and model._layers and shape:
+            model.build(shape)
+        return model
+
+    def get_build_config(self) -> dict[str, Any]:
+        """The input shape this model was built for."""
+        return {"input_shape": self.input_shape}
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Shape of the output for inputs of `input_shape`, batch axis first."""
+        shape: Any = standard_shape("input_shape", input_shape)
+        if self._shape is not None and len(shape) != len(self._shape):
+            raise ValueError(f"input_shape must have {len(self._shape)} axes like {self._shape}, got {shape}")
+        for layer in self._layers:
+            shape = layer.compute_output_shape(shape)
+        return shape
+
+    def describe(self) -> dict[str, Any]:
+        """Keras 3's description of this model, as it stands in a `.keras` file."""
+        entry: dict[str, Any] = {
+            "module": "keras",
+            "class_name": "Sequential",
+            "config": self.get_config(),
+            "registered_name": None,
+        }
+        if any(overriding.new_in(type(self), method, Sequential) for method in ("forward_pass", "from_config")):
+            entry = registry.describe(self)  # a plain Sequential would compute something else
+        if self.built:
+            entry["build_config"] = self.get_build_config()
+        if (compiled := self.get_compile_config()) is not None:
+            entry["compile_config"] = compiled
+        return entry

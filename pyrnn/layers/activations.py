@@ -15,6 +15,8 @@ from pyrnn.layers.normalization.layer import AxisLayer, axis_list, positions
 from pyrnn.parameters import Weight
 from pyrnn.validation import shown
 
+__all__ = ["ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax"]
+
 # What stands in for masked values before a softmax, as in Keras.
 _LOWEST = -1e9
 

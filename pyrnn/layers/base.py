@@ -20,6 +20,8 @@ from pyrnn.naming import auto_name
 from pyrnn.parameters import Structure, Weight, assign_all, values_for
 from pyrnn.validation import RENAMED, shown, unexpected_arguments, warn
 
+__all__ = ["Layer"]
+
 Array = NDArray[Any]
 Shape = tuple[Any, ...]
 

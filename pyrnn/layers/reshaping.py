@@ -12,6 +12,8 @@ from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.convolution.convolution import check_data_format
 from pyrnn.validation import LARGEST_SIZE, positive_int, shown
 
+__all__ = ["Cropping1D", "Flatten", "Permute", "RepeatVector", "Reshape", "UpSampling1D", "ZeroPadding1D"]
+
 
 class _View(Layer):
     """A layer that only changes the shape."""

@@ -14,6 +14,8 @@ from pyrnn.layers.core.dense import Affine
 from pyrnn.layers.settings import unknown_size
 from pyrnn.validation import positive_int, shown, unknown_name
 
+__all__ = ["Conv1D"]
+
 
 def single(argument: str, value: Any) -> int:
     """A positive integer, also from Keras's tuples of one."""

@@ -18,6 +18,8 @@ from pyrnn.layers.settings import unknown_size
 from pyrnn.parameters import Weight
 from pyrnn.validation import positive_int
 
+__all__ = ["DepthwiseConv1D", "SeparableConv1D"]
+
 
 class _Depthwise(Affine):
     """What both share: z (B, T', C * D) of x (B, T, C) and a kernel (K, C, D), D being `depth_multiplier`."""

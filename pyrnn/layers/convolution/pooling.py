@@ -11,6 +11,8 @@ from pyrnn.arguments import checked
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.convolution.convolution import check_data_format, check_padding, single
 
+__all__ = ["AveragePooling1D", "GlobalAveragePooling1D", "GlobalMaxPooling1D", "MaxPooling1D"]
+
 
 class Pooling1D(Layer):
     """What the two pooling layers share."""

@@ -14,6 +14,8 @@ from pyrnn.layers.core.dense import Affine
 from pyrnn.layers.settings import unknown_size
 from pyrnn.validation import positive_int, shown
 
+__all__ = ["Conv1DTranspose"]
+
 
 class Conv1DTranspose(Affine):
     """Each step of x (batch, time, channels) adds its kernel's taps to the output, `strides` steps after the last one.

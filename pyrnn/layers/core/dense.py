@@ -14,6 +14,8 @@ from pyrnn.layers.settings import unknown_size
 from pyrnn.parameters import Weight
 from pyrnn.validation import positive_int, unsupported_value
 
+__all__ = ["Activation", "Dense", "Identity", "Rescaling"]
+
 
 class Affine(Layer):
     """What Dense and the convolutions share: a kernel, a bias and an activation."""

@@ -13,6 +13,8 @@ from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.parameters import Weight
 from pyrnn.validation import positive_int, unsupported_value
 
+__all__ = ["Embedding"]
+
 
 class Embedding(Layer):
     """Row x of a trained table: ids (batch, ...) from 0 to input_dim - 1 -> (batch, ..., output_dim).

@@ -12,6 +12,8 @@ from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.settings import standard_shape
 from pyrnn.validation import shown, unsupported_value
 
+__all__ = ["Input", "InputLayer"]
+
 
 class InputLayer(Layer):
     """Declares the input shape of a model; it is not listed in `model.layers`."""

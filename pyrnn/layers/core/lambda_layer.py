@@ -15,6 +15,8 @@ from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.settings import standard_shape
 from pyrnn.validation import shown
 
+__all__ = ["Lambda"]
+
 
 def _takes(function: Callable[..., Any], argument: str) -> bool:
     try:

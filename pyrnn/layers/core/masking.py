@@ -9,6 +9,8 @@ import numpy as np
 from pyrnn.arguments import checked
 from pyrnn.layers.base import Array, Layer
 
+__all__ = ["Masking"]
+
 
 def differs_somewhere(x: Array, value: float) -> Array:
     """any(x != value) along the last axis: eight comparisons at a time where they fill whole words."""

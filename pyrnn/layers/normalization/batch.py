@@ -14,6 +14,8 @@ from pyrnn.layers.normalization.layer import ScaledLayer
 from pyrnn.parameters import Weight
 from pyrnn.validation import shown, unsupported_value
 
+__all__ = ["BatchNormalization"]
+
 # Keras's small number in the moments of masked steps.
 _MASK_EPSILON = 1e-7
 

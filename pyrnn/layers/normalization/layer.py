@@ -14,6 +14,8 @@ from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.parameters import Weight
 from pyrnn.validation import shown
 
+__all__ = ["GroupNormalization", "LayerNormalization"]
+
 
 def axis_list(axis: Any) -> list[int]:
     """The axes of an integer or a list of them."""

@@ -11,6 +11,8 @@ from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.normalization.layer import AxisLayer, axis_list, positions
 from pyrnn.parameters import Weight
 
+__all__ = ["RMSNormalization", "UnitNormalization"]
+
 # The smallest length that UnitNormalization divides by, as in Keras.
 _SMALLEST_NORM = 1e-12
 

@@ -16,6 +16,8 @@ from pyrnn.layers.normalization.layer import AxisLayer, axis_list
 from pyrnn.parameters import Weight
 from pyrnn.validation import shown
 
+__all__ = ["Normalization"]
+
 # The smallest standard deviation that is divided by, as in Keras.
 _SMALLEST_STDDEV = 1e-7
 

@@ -18,6 +18,8 @@ from pyrnn.naming import snake_case
 from pyrnn.parameters import Weight
 from pyrnn.validation import positive_int, shown
 
+__all__ = ["Recurrent"]
+
 
 class Recurrent(Layer):
     """A cell walked over time; subclasses name the cell, its gates and its states.

@@ -18,6 +18,8 @@ from pyrnn.layers.recurrent.rnn import RNN
 from pyrnn.parameters import Weight
 from pyrnn.validation import shown, unknown_name
 
+__all__ = ["Bidirectional"]
+
 MERGE_MODES = ("sum", "mul", "ave", "concat", None)
 # Up to this batch the kernel walks a sequence on one thread, so a second one can walk it from the other end. That pays
 # from so many multiply-adds on: handing the work over takes some 50 microseconds.

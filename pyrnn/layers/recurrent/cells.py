@@ -20,6 +20,8 @@ from pyrnn.layers.recurrent.base import Recurrent
 from pyrnn.layers.recurrent.layers import GRU, LSTM, SimpleRNN
 from pyrnn.validation import shown
 
+__all__ = ["GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells"]
+
 # What a sequence has and a cell has not.
 _OF_THE_SEQUENCE = (
     "activity_regularizer",

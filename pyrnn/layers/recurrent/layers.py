@@ -8,6 +8,8 @@ from pyrnn.arguments import checked
 from pyrnn.layers.base import Shape
 from pyrnn.layers.recurrent.base import Recurrent
 
+__all__ = ["GRU", "LSTM", "SimpleRNN"]
+
 
 class SimpleRNN(Recurrent):
     """Fully connected recurrence: h_t = act(x_t W + b + h_{t-1} U). Arguments and defaults are Keras's.

@@ -16,6 +16,8 @@ from pyrnn.naming import snake_case
 from pyrnn.parameters import Weight
 from pyrnn.validation import positive_int
 
+__all__ = ["RNN"]
+
 
 class RNN(Layer):
     """A cell, or a list of cells one on top of the other, over a sequence. Arguments and defaults are Keras's.

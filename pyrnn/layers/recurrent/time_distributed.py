@@ -13,6 +13,8 @@ from pyrnn.layers.core.dense import Dense
 from pyrnn.parameters import Weight
 from pyrnn.validation import shown
 
+__all__ = ["TimeDistributed"]
+
 
 class TimeDistributed(Layer):
     """The same layer at every time step, all steps in one call."""

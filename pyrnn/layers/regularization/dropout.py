@@ -10,6 +10,8 @@ from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.core.dense import Identity
 from pyrnn.layers.settings import dropout_scale, fraction, standard_shape
 
+__all__ = ["ActivityRegularization", "Dropout", "SpatialDropout1D"]
+
 
 def noise_sizes(noise_shape: Shape | None, shape: Shape) -> Shape:
     """The shape of the noise for x of `shape`; `noise_shape` None means that of x."""

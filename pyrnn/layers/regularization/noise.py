@@ -11,6 +11,8 @@ from pyrnn.layers.base import Array, Layer
 from pyrnn.layers.regularization.dropout import checked_noise_shape, noise_sizes
 from pyrnn.layers.settings import fraction
 
+__all__ = ["AlphaDropout", "GaussianDropout", "GaussianNoise"]
+
 # Of the SELU activation: Klambauer et al. 2017, equation 2.
 _SELU_ALPHA = 1.6732632423543772
 _SELU_SCALE = 1.0507009873554805

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pyrnn import backend
 from pyrnn.explaining import explain, missing
+from pyrnn.kinds import KINDS, Kind
 from pyrnn.validation import lookup, shown
 
 Array = NDArray[Any]
@@ -106,4 +107,5 @@ def deserialize(name: object) -> Activation:
     return get(name)
 
 
+KINDS["activations"] = Kind(deserialize, _REGISTRY)
 explain(__name__, attributes=False)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pyrnn import losses, metrics, optimizers, overriding, registry, states
 from pyrnn.data import Batch
-from pyrnn.losses.base import read_only
+from pyrnn.losses.differentiation import read_only
 from pyrnn.metrics.base import masked_weights
 from pyrnn.validation import shown
 

@@ -12,6 +12,7 @@ from pyrnn import registry
 from pyrnn.arguments import a_function, axes, checked, configurable, either, number, optional
 from pyrnn.data.batches import as_array
 from pyrnn.explaining import explain
+from pyrnn.kinds import KINDS, Kind
 
 Array = NDArray[Any]
 EPSILON = 1e-7
@@ -127,4 +128,5 @@ def serialize(constraint: Callable[[Array], Array] | None) -> dict[str, Any] | N
     return registry.describe_function(constraint, "constraint")
 
 
+KINDS["constraints"] = Kind(deserialize)
 explain(__name__)

@@ -6,11 +6,11 @@ import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from importlib import import_module
 from typing import Any, TypeGuard, TypeVar
 
 from pyrnn.custom_objects import get_registered_name, registered_as
 from pyrnn.jsonable import from_plain, is_special, to_plain
+from pyrnn.kinds import KINDS, functions
 from pyrnn.overriding import is_builtin
 from pyrnn.validation import lookup, shown, unknown_name, warn
 
@@ -83,15 +83,7 @@ def describe_function(function: Any, where: str = "") -> dict[str, Any]:
 
 def _is_one_of_ours(name: str) -> bool:
     """Whether a custom function of this name, described as Keras does it, would be read as one of ours."""
-    names = (import_module(module).NAMES for module in ("pyrnn.losses", "pyrnn.metrics"))
-    return name in _functions() or any(name in each for each in names)
-
-
-def _functions() -> dict[str, Any]:
-    """Activations, losses and functions of metrics by name."""
-    activations = import_module("pyrnn.activations")
-    known: dict[str, Any] = import_module("pyrnn.metrics.functions").KNOWN
-    return known | {name: getattr(activations, name) for name in activations.NAMES}
+    return any(name in kind.functions or name in kind.names for kind in KINDS.values())
 
 
 def is_function(description: Any) -> TypeGuard[Mapping[str, Any]]:
@@ -110,7 +102,7 @@ def described_function(kind: str, description: Mapping[str, Any], names: Mapping
         raise ValueError(f"{kind} was a lambda, of which files hold nothing: make it again")
     function = registered_as(name)
     if function is None and isinstance(name, str) and not is_custom(description):
-        function = {**_functions(), **(names or {})}.get(name)
+        function = {**functions(), **(names or {})}.get(name)
     if function is None:
         raise ValueError(
             f"{kind} is the function {shown(name)}, of which files hold the name: pass {_custom_objects(name)}"
@@ -244,12 +236,6 @@ def _custom_object(cls: Any, config: dict[str, Any]) -> Any:
     return made
 
 
-_MODULES = (
-    "activations", "constraints", "initializers", "layers", "losses", "metrics", "optimizers", "optimizers.schedules",
-    "regularizers",
-)  # fmt: skip
-
-
 def with_objects(value: Any, kind: str = "object") -> Any:
     """A value of a config with the objects and functions that are described in it; `kind` says what it is.
 
@@ -269,8 +255,8 @@ def with_objects(value: Any, kind: str = "object") -> Any:
     if is_function(value):
         return described_function(kind, value)
     module = str(value.get("module") or "").removeprefix("keras.")
-    if module in _MODULES and not is_custom(value):
-        return import_module(f"pyrnn.{module}").deserialize(value)
+    if module in KINDS and not is_custom(value):
+        return KINDS[module].deserialize(value)
     return from_description(described_class(kind, value, {}), value["config"])
 
 

@@ -13,6 +13,7 @@ from pyrnn import registry, seeds
 from pyrnn.arguments import a_function, checked, configurable, either, number, numbers, optional, sizes
 from pyrnn.data.batches import as_array
 from pyrnn.explaining import explain
+from pyrnn.kinds import KINDS, Kind
 from pyrnn.validation import shown
 
 Array = NDArray[Any]
@@ -374,4 +375,5 @@ def serialize(initializer: Callable[..., Any] | None) -> dict[str, Any] | None:
     return registry.describe_function(initializer, "initializer")
 
 
+KINDS["initializers"] = Kind(deserialize)
 explain(__name__)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from pyrnn.arguments import checked
 from pyrnn.custom_objects import (
     CustomObjectScope,
     custom_object_scope,
@@ -41,7 +40,6 @@ __all__ = [
     "describe_function",
     "described_class",
     "described_function",
-    "deserialize_keras_object",
     "from_description",
     "get",
     "get_custom_objects",
@@ -56,7 +54,6 @@ __all__ = [
     "remember_arguments",
     "require_kind",
     "serialize",
-    "serialize_keras_object",
     "with_objects",
 ]
 
@@ -81,51 +78,6 @@ class Configurable:
     def from_config(cls: type[T], config: dict[str, Any]) -> T:
         """The object that `get_config` described."""
         return cls(**config)
-
-
-@checked()
-def serialize_keras_object(obj: Any) -> Any:
-    """Write an object, a function or a value down as Keras does: for the `get_config` of a custom class.
-
-    Args:
-        obj: an object with `get_config`, a function with a name, an array, or a number, string, list or dict of them.
-
-    Returns:
-        Numbers, strings, None, lists and dicts of them.
-
-    Raises:
-        TypeError, ValueError: if it has no such form.
-
-    Example:
-        >>> import pyrnn
-        >>> described = pyrnn.saving.serialize_keras_object(pyrnn.initializers.Constant(2.0))
-        >>> described["config"]
-        {'value': 2.0}
-        >>> pyrnn.saving.deserialize_keras_object(described).value
-        2.0
-    """
-    return plain(obj, "obj")
-
-
-@checked(config=None)
-def deserialize_keras_object(
-    config: Any, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True
-) -> Any:
-    """Make what `serialize_keras_object` wrote down: for the `from_config` of a custom class.
-
-    Args:
-        config: the description. What is no description is returned as it is.
-        custom_objects: custom classes and functions by name, if they are not registered.
-        safe_mode: has no effect: code in a description never runs.
-
-    Returns:
-        The object, function or value.
-
-    Raises:
-        TypeError, ValueError: if a class or function is not known, or does not take what its config holds.
-    """
-    with custom_object_scope(custom_objects):
-        return with_objects(config)
 
 
 def serialize(obj: Any, module: str) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from pyrnn import overriding, registry
 from pyrnn.arguments import checked, configurable, optional
 from pyrnn.data.batches import as_array
 from pyrnn.explaining import explain
+from pyrnn.kinds import KINDS, Kind
 from pyrnn.validation import shown
 
 Array = NDArray[Any]
@@ -180,4 +181,5 @@ def serialize(regularizer: Regularizer | None) -> dict[str, Any] | None:
     return registry.serialize(regularizer, "keras.regularizers")
 
 
+KINDS["regularizers"] = Kind(deserialize)
 explain(__name__)

@@ -6,12 +6,10 @@ A layer is public once the module of its family names it in `__all__`; a new fam
 # ruff: noqa: F403, F405
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pyrnn import registry
-from pyrnn.arguments import checked, configurable
 from pyrnn.explaining import explain
+from pyrnn.kinds import KINDS, Kind
 from pyrnn.layers.activations import *
 from pyrnn.layers.base import *
 from pyrnn.layers.convolution.convolution import *
@@ -36,7 +34,7 @@ from pyrnn.layers.recurrent.time_distributed import *
 from pyrnn.layers.regularization.dropout import *
 from pyrnn.layers.regularization.noise import *
 from pyrnn.layers.reshaping import *
-from pyrnn.validation import shown
+from pyrnn.layers.serialization import *
 
 # Keras's second names; files always hold the first.
 AvgPool1D, MaxPool1D = AveragePooling1D, MaxPooling1D
@@ -44,35 +42,13 @@ GlobalAvgPool1D, GlobalMaxPool1D = GlobalAveragePooling1D, GlobalMaxPooling1D
 Convolution1D, Convolution1DTranspose, SeparableConvolution1D = Conv1D, Conv1DTranspose, SeparableConv1D
 
 # The layers that a file can hold, by class name: all but the bases.
-REGISTRY: dict[str, type[Layer]] = {
-    name: kind
+REGISTRY.update(
+    (name, kind)
     for name, kind in sorted(globals().items())
     if isinstance(kind, type) and issubclass(kind, Layer) and kind.__name__ == name and kind not in (Layer, Recurrent)
-}
+)
 
-
-@checked(layer=configurable)
-def serialize(layer: Layer) -> dict[str, Any]:
-    """Keras 3's serialized form of a layer."""
-    entry = registry.describe(layer, "keras.layers")
-    if layer.build_shape is not None and not isinstance(layer, InputLayer):
-        entry["build_config"] = {"input_shape": layer.build_shape}
-    return entry
-
-
-@checked()
-def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Layer:
-    """A new layer from `serialize`'s answer; `custom_objects` holds classes of your own by name."""
-    if not isinstance(config, Mapping) or "class_name" not in config:
-        raise ValueError(f"a layer's config must be a dict with 'class_name' and 'config', got {shown(config)}")
-    with registry.custom_object_scope(custom_objects):
-        kind = registry.described_class("layer", config, REGISTRY)
-        known = kind._known_arguments() if issubclass(kind, Layer) else None
-        layer = registry.from_description(kind, config.get("config", {}), known)
-    if not isinstance(layer, Layer):
-        raise TypeError(f"{kind.__name__} must be a layer of pyrnn.layers or derived from one, got {shown(layer)}")
-    return layer
-
+KINDS["layers"] = Kind(deserialize)
 
 if not TYPE_CHECKING:  # a type checker reads the names above
     __all__ = sorted(

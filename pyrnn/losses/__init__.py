@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
-from importlib import import_module
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from pyrnn import registry
 from pyrnn.arguments import checked, configurable, optional
 from pyrnn.data.batches import as_array
 from pyrnn.explaining import explain
+from pyrnn.kinds import KINDS, Kind
 from pyrnn.losses.base import EPSILON, REDUCTIONS, Array, Elementwise, Loss, match_ranks, same_rank
 from pyrnn.losses.classification import (
     BinaryCrossentropy,
@@ -39,7 +39,7 @@ from pyrnn.losses.regression import (
     MeanSquaredLogarithmicError,
     Poisson,
 )
-from pyrnn.validation import lookup, shown
+from pyrnn.validation import lookup
 
 CLASSES: tuple[type[Loss], ...] = (
     MeanSquaredError, MeanAbsoluteError, MeanAbsolutePercentageError, MeanSquaredLogarithmicError, Huber, LogCosh,
@@ -92,6 +92,8 @@ FUNCTIONS["huber_loss"] = FUNCTIONS["huber"]
 FUNCTIONS |= {name: FUNCTIONS[NAMES[name].default_name] for name in
               ("mse", "MSE", "mae", "MAE", "mape", "MAPE", "msle", "MSLE", "kld", "KLD", "logcosh")}  # fmt: skip
 globals().update(FUNCTIONS)
+# Called with what is not a loss, by name, class or object: each raises an error for what it can explain better.
+REJECTIONS: list[Callable[[Any], None]] = []
 
 __all__ = [
     "CLASSES",
@@ -148,29 +150,20 @@ def get(identifier: Any) -> Loss | None:
     elif isinstance(identifier, str):
         registered = registry.registered_as(identifier)
         if registered is None and identifier not in NAMES:
-            _reject_metric(identifier)
+            _reject(identifier)
         if registered is not None and not isinstance(registered, type):
             identifier = registered
     if not isinstance(identifier, str):
-        _reject_metric(identifier)
+        _reject(identifier)
     if callable(identifier) and not isinstance(identifier, type | Loss):
         name = getattr(identifier, "__name__", "")
         return lookup("loss", name, NAMES)() if identifier is FUNCTIONS.get(name) else FunctionLoss(identifier)
     return registry.get("loss", identifier, NAMES, Loss)
 
 
-def _reject_metric(identifier: Any) -> None:
-    """Raise a ValueError for a metric, by name, class or object."""
-    metrics = import_module("pyrnn.metrics")  # which is made of losses
-    if isinstance(identifier, str):
-        is_metric, kind = identifier in metrics.NAMES or identifier in metrics.BY_SHAPE, metrics.NAMES.get(identifier)
-    else:
-        kind = identifier if isinstance(identifier, type) else type(identifier)
-        is_metric = issubclass(kind, metrics.Metric)
-    if is_metric:
-        is_root = kind is metrics.RootMeanSquaredError
-        fix = "train on loss='mse', its square, which is smallest at the same weights" if is_root else "train on a loss"
-        raise ValueError(f"loss {shown(identifier)} is a metric: pass it in metrics=[...] and {fix}")
+def _reject(identifier: Any) -> None:
+    for reject in REJECTIONS:
+        reject(identifier)
 
 
 @checked(name=None)
@@ -186,4 +179,5 @@ def serialize(loss: Loss | None) -> dict[str, Any] | None:
     return loss.describe() if isinstance(loss, FunctionLoss) else registry.serialize(loss, "keras.losses")
 
 
+KINDS["losses"] = Kind(deserialize, FUNCTIONS, frozenset(NAMES))
 explain(__name__)

@@ -17,6 +17,7 @@ from pyrnn import overriding, registry
 from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array
 from pyrnn.explaining import LossNames
+from pyrnn.losses.differentiation import differentiate, read_only
 from pyrnn.validation import shown
 
 Array = NDArray[Any]
@@ -95,28 +96,6 @@ def with_classes(values: Array, name: str = "y_pred") -> Array:
     return values
 
 
-def read_only(label: str, function: Callable[..., Any], y_true: Any, y_pred: Any) -> Any:
-    """What a user's function makes of arrays that it cannot change: they are data and the outputs of the model.
-
-    Raises:
-        ValueError: if it assigns to one of them.
-    """
-    arrays = []
-    for array in (y_true, y_pred):
-        if isinstance(array, np.ndarray):  # autograd's trace of an array cannot be assigned to anyway
-            array = array.view()
-            array.flags.writeable = False
-        arrays.append(array)
-    try:
-        return function(*arrays)
-    except ValueError as error:
-        if "read-only" in str(error):
-            raise ValueError(
-                f"{label} assigns to y_true or y_pred in place: work on a copy, y_pred = y_pred.copy()"
-            ) from None
-        raise
-
-
 def _protected(method: Callable[..., Any]) -> Callable[..., Any]:
     """A method of (y_true, y_pred) that cannot change them."""
 
@@ -163,8 +142,6 @@ class Loss(registry.Configurable, LossNames):
         call = getattr(self, "call", None)
         if call is None:
             raise NotImplementedError(f"{type(self).__name__} must define call(y_true, y_pred) or elements")
-        from pyrnn.losses.custom import differentiate
-
         return differentiate(call, y_true, y_pred)
 
     def target_shape(self, pred_shape: Shape) -> Shape | None:

@@ -8,6 +8,7 @@ from typing import Any
 from pyrnn import losses, registry
 from pyrnn.arguments import checked, configurable, optional
 from pyrnn.explaining import explain
+from pyrnn.kinds import KINDS, Kind
 from pyrnn.metrics.accuracy import (
     Accuracy,
     BinaryAccuracy,
@@ -56,6 +57,7 @@ from pyrnn.metrics.errors import (
     ZeroSafeMAPE,
 )
 from pyrnn.metrics.functions import (
+    FUNCTIONS,
     OF_LOSSES,
     binary_accuracy,
     categorical_accuracy,
@@ -68,7 +70,7 @@ from pyrnn.metrics.functions import (
 )
 from pyrnn.metrics.scores import BinaryIoU, F1Score, FBetaScore, IoU, MeanIoU, OneHotIoU, OneHotMeanIoU
 from pyrnn.naming import snake_case
-from pyrnn.validation import lookup
+from pyrnn.validation import lookup, shown
 
 CLASSES: tuple[type[Metric], ...] = (
     Accuracy,
@@ -234,6 +236,19 @@ def get(identifier: Any) -> Any:
     return metric
 
 
+def reject_as_loss(identifier: Any) -> None:
+    """Raise a ValueError for a metric, by name, class or object, where a loss is expected."""
+    if isinstance(identifier, str):
+        is_metric, cls = identifier in NAMES or identifier in BY_SHAPE, NAMES.get(identifier)
+    else:
+        cls = identifier if isinstance(identifier, type) else type(identifier)
+        is_metric = issubclass(cls, Metric)
+    if is_metric:
+        is_root = cls is RootMeanSquaredError
+        fix = "train on loss='mse', its square, which is smallest at the same weights" if is_root else "train on a loss"
+        raise ValueError(f"loss {shown(identifier)} is a metric: pass it in metrics=[...] and {fix}")
+
+
 def name_of(function: Any) -> str:
     """Keras's name of a metric that is a function, a loss or another callable object."""
     name = getattr(function, "name", None)
@@ -266,4 +281,6 @@ def serialize(metric: Metric | None) -> dict[str, Any] | None:
     return registry.serialize(metric, "keras.metrics")
 
 
+KINDS["metrics"] = Kind(deserialize, FUNCTIONS, frozenset(NAMES))
+losses.REJECTIONS.append(reject_as_loss)
 explain(__name__)

@@ -147,14 +147,15 @@ OF_LOSSES: dict[str, Callable[..., Any]] = {
         "mae", "MAE", "mape", "MAPE", "msle", "MSLE", "kld", "KLD", "logcosh", "kullback_leibler_divergence",
     )
 }  # fmt: skip
-# What a file may name without its reader giving it: a metric may be any loss's function.
-KNOWN: dict[str, Callable[..., Any]] = losses.FUNCTIONS | {
+FUNCTIONS: dict[str, Callable[..., Any]] = {
     each.__name__: each
     for each in (
         binary_accuracy, categorical_accuracy, concordance_correlation, pearson_correlation,
         sparse_categorical_accuracy, sparse_top_k_categorical_accuracy, top_k_categorical_accuracy,
     )
 }  # fmt: skip
+# What a file may name without its reader giving it: a metric may be any loss's function.
+KNOWN = losses.FUNCTIONS | FUNCTIONS
 
 
 def described(description: Mapping[str, Any]) -> Callable[..., Any]:

@@ -8,6 +8,7 @@ from typing import Any
 from pyrnn import registry
 from pyrnn.arguments import checked, configurable, mapping
 from pyrnn.explaining import explain
+from pyrnn.kinds import KINDS, Kind
 from pyrnn.optimizers import schedules
 from pyrnn.optimizers.adafactor import Adafactor
 from pyrnn.optimizers.adagrad import Adadelta, Adagrad
@@ -91,4 +92,5 @@ def serialize(optimizer: Optimizer) -> dict[str, Any]:
     return config
 
 
+KINDS["optimizers"] = Kind(deserialize)
 explain(__name__)

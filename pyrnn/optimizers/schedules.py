@@ -15,6 +15,7 @@ import numpy as np
 from pyrnn import registry
 from pyrnn.arguments import checked, configurable, data, mapping
 from pyrnn.explaining import explain
+from pyrnn.kinds import KINDS, Kind
 
 Float = np.float32
 ONE, HALF, PI = Float(1), Float(0.5), Float(math.pi)
@@ -269,4 +270,5 @@ def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | N
     return schedule
 
 
+KINDS["optimizers.schedules"] = Kind(deserialize)
 explain(__name__)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from pyrnn.explaining import explain
+from pyrnn.keras_objects import deserialize_keras_object, serialize_keras_object
 from pyrnn.registry import (
     CustomObjectScope,
     custom_object_scope,
-    deserialize_keras_object,
     get_custom_objects,
     get_registered_name,
     get_registered_object,
     register_keras_serializable,
-    serialize_keras_object,
 )
 from pyrnn.saving.model_file import load_model, save_model
 from pyrnn.saving.weights_file import load_weights, save_weights

@@ -15,6 +15,7 @@ from pyrnn.layers import custom
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.recurrent.base import Recurrent
 from pyrnn.layers.recurrent.rnn import RNN
+from pyrnn.layers.serialization import layer_of, serialize_inner
 from pyrnn.parameters import Weight
 from pyrnn.validation import shown, unknown_name
 
@@ -284,19 +285,10 @@ class Bidirectional(Layer):
         return [*inner, ("vars", self.name, [])]
 
     def get_config(self) -> dict[str, Any]:
-        from pyrnn.layers import serialize
-
-        layers = {"layer": serialize(self.forward_layer), "backward_layer": serialize(self.backward_layer)}
-        for entry in layers.values():
-            entry.pop("build_config", None)
+        layers = {"layer": serialize_inner(self.forward_layer), "backward_layer": serialize_inner(self.backward_layer)}
         return {**super().get_config(), "merge_mode": self.merge_mode, **layers}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Bidirectional:
-        from pyrnn.layers import deserialize
-
-        settings = dict(config)
-        for name in ("layer", "backward_layer"):
-            if isinstance(settings.get(name), Mapping):
-                settings[name] = deserialize(settings[name])
-        return cls(**settings)
+        layers = {name: layer_of(config[name]) for name in ("layer", "backward_layer") if name in config}
+        return cls(**{**config, **layers})

@@ -18,6 +18,7 @@ from pyrnn.layers import custom
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.recurrent.base import Recurrent
 from pyrnn.layers.recurrent.layers import GRU, LSTM, SimpleRNN
+from pyrnn.layers.serialization import layer_of, serialize_inner
 from pyrnn.validation import shown
 
 __all__ = ["GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells"]
@@ -289,11 +290,11 @@ class StackedRNNCells(Layer):
         return x, after
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "cells": [entry_of(cell) for cell in self.cells]}
+        return {**super().get_config(), "cells": [serialize_inner(cell) for cell in self.cells]}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> StackedRNNCells:
-        return cls(**{**config, "cells": [cell_of(entry) for entry in config["cells"]]})
+        return cls(**{**config, "cells": [layer_of(entry) for entry in config["cells"]]})
 
 
 def check_cell(argument: str, cell: Any) -> None:
@@ -303,19 +304,3 @@ def check_cell(argument: str, cell: Any) -> None:
             f"{argument} must be SimpleRNNCell, LSTMCell or GRUCell, which the kernel runs over whole sequences, "
             f"got {shown(cell)}; for a cell of your own write a layer with forward and backward"
         )
-
-
-def entry_of(cell: Layer) -> dict[str, Any]:
-    """A cell in a config."""
-    from pyrnn.layers import serialize
-
-    entry = serialize(cell)
-    entry.pop("build_config", None)
-    return entry
-
-
-def cell_of(entry: Any) -> Any:
-    """The cell that `entry_of` described."""
-    from pyrnn.layers import deserialize
-
-    return deserialize(entry) if isinstance(entry, Mapping) else entry

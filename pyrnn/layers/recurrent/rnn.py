@@ -11,7 +11,8 @@ import numpy as np
 from pyrnn.arguments import checked, flag
 from pyrnn.layers import custom
 from pyrnn.layers.base import Array, Layer, Shape
-from pyrnn.layers.recurrent.cells import Cell, StackedRNNCells, cell_of, check_cell, entry_of
+from pyrnn.layers.recurrent.cells import Cell, StackedRNNCells, check_cell
+from pyrnn.layers.serialization import layer_of, serialize_inner
 from pyrnn.naming import snake_case
 from pyrnn.parameters import Weight
 from pyrnn.validation import positive_int
@@ -230,9 +231,9 @@ class RNN(Layer):
             "stateful": self.stateful,
             "unroll": self.unroll,
             "zero_output_for_mask": self.zero_output_for_mask,
-            "cell": entry_of(self.cell),
+            "cell": serialize_inner(self.cell),
         }
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> RNN:
-        return cls(**{**config, "cell": cell_of(config["cell"])})
+        return cls(**{**config, "cell": layer_of(config["cell"])})

@@ -10,6 +10,7 @@ import numpy as np
 from pyrnn.arguments import flag
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.core.dense import Dense
+from pyrnn.layers.serialization import layer_of, serialize_inner
 from pyrnn.parameters import Weight
 from pyrnn.validation import shown
 
@@ -102,16 +103,8 @@ class TimeDistributed(Layer):
         return [*inner, ("vars", self.name, [])]
 
     def get_config(self) -> dict[str, Any]:
-        from pyrnn.layers import serialize
-
-        entry = serialize(self.layer)
-        entry.pop("build_config", None)
-        return {**super().get_config(), "layer": entry}
+        return {**super().get_config(), "layer": serialize_inner(self.layer)}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> TimeDistributed:
-        from pyrnn.layers import deserialize
-
-        settings = dict(config)
-        layer = settings.pop("layer")
-        return cls(layer if isinstance(layer, Layer) else deserialize(layer), **settings)
+        return cls(**{**config, "layer": layer_of(config["layer"])})

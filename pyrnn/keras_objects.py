@@ -1,0 +1,75 @@
+"""Objects of any kind as descriptions in Keras 3's form: what the configs of custom classes are written with.
+
+Every registry is imported here, so that descriptions of all kinds can be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pyrnn import (  # noqa: F401  # each adds itself to `kinds.KINDS`
+    activations,
+    constraints,
+    descriptions,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    optimizers,
+    regularizers,
+)
+from pyrnn.arguments import checked
+from pyrnn.custom_objects import custom_object_scope
+
+
+@checked()
+def serialize_keras_object(obj: Any) -> Any:
+    """Describe an object, a function or a value in Keras 3's form: for the `get_config` of a custom class.
+
+    Args:
+        obj: an object with `get_config`, a function with a name, an array, a number, a string, or a list or dict of
+            these.
+
+    Returns:
+        What JSON can hold: numbers, strings, None, and lists and dicts of them.
+
+    Raises:
+        TypeError, ValueError: if `obj` cannot be described.
+
+    Example:
+        >>> import pyrnn
+        >>> described = pyrnn.saving.serialize_keras_object(pyrnn.initializers.Constant(2.0))
+        >>> described["config"]
+        {'value': 2.0}
+        >>> pyrnn.saving.deserialize_keras_object(described).value
+        2.0
+    """
+    return descriptions.plain(obj, "obj")
+
+
+@checked(config=None)
+def deserialize_keras_object(
+    config: Any, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True
+) -> Any:
+    """Make an object, a function or a value from its description: for the `from_config` of a custom class.
+
+    Args:
+        config: what `serialize_keras_object` returned. A value that is not a description is returned as it is.
+        custom_objects: custom classes and functions by name, where they are not registered.
+        safe_mode: has no effect, since code in a description never runs.
+
+    Returns:
+        The object, function or value.
+
+    Raises:
+        TypeError, ValueError: if a class or function is unknown, or does not accept what its config holds.
+
+    Example:
+        >>> import pyrnn
+        >>> described = {"module": "keras.regularizers", "class_name": "L2", "config": {"l2": 0.5}}
+        >>> pyrnn.saving.deserialize_keras_object(described).l2
+        0.5
+    """
+    with custom_object_scope(custom_objects):
+        return descriptions.with_objects(config)

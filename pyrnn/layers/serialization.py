@@ -1,0 +1,86 @@
+"""Layers as descriptions in Keras 3's form, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pyrnn import registry
+from pyrnn.arguments import checked, configurable
+from pyrnn.layers.base import Layer
+from pyrnn.layers.core.input import InputLayer
+from pyrnn.validation import shown
+
+__all__ = ["REGISTRY", "deserialize", "serialize"]
+
+# The layers that a file can hold, by class name. The package `pyrnn.layers` fills it; it is here, below the layers that
+# hold others.
+REGISTRY: dict[str, type[Layer]] = {}
+
+
+@checked(layer=configurable)
+def serialize(layer: Layer) -> dict[str, Any]:
+    """Describe a layer in Keras 3's form.
+
+    Args:
+        layer: the layer, built or not.
+
+    Returns:
+        A dict of "module", "class_name", "config" and "registered_name", which JSON can hold. A layer that is built
+        also has "build_config", its input shape.
+
+    Raises:
+        TypeError, ValueError: if its config holds what cannot be written.
+
+    Example:
+        >>> from pyrnn import layers
+        >>> layers.serialize(layers.Flatten(name="flat"))["class_name"]
+        'Flatten'
+    """
+    entry = registry.describe(layer, "keras.layers")
+    if layer.build_shape is not None and not isinstance(layer, InputLayer):
+        entry["build_config"] = {"input_shape": layer.build_shape}
+    return entry
+
+
+def serialize_inner(layer: Layer) -> dict[str, Any]:
+    """Describe a layer within the config of another one, which builds it: its input shape is left out."""
+    entry = serialize(layer)
+    entry.pop("build_config", None)
+    return entry
+
+
+@checked()
+def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Layer:
+    """Make a layer, with new weights, from its description.
+
+    Args:
+        config: what `serialize` returned, or Keras's description of a layer.
+        custom_objects: custom classes and functions by name, where they are not registered.
+
+    Returns:
+        The layer.
+
+    Raises:
+        TypeError: if the class is not a layer.
+        ValueError: if `config` is not a description, or names a class that is unknown.
+
+    Example:
+        >>> from pyrnn import layers
+        >>> layers.deserialize(layers.serialize(layers.Dense(3))).units
+        3
+    """
+    if not isinstance(config, Mapping) or "class_name" not in config:
+        raise ValueError(f"a layer's config must be a dict with 'class_name' and 'config', got {shown(config)}")
+    with registry.custom_object_scope(custom_objects):
+        kind = registry.described_class("layer", config, REGISTRY)
+        arguments = kind._known_arguments() if issubclass(kind, Layer) else None
+        layer = registry.from_description(kind, config.get("config", {}), arguments)
+    if not isinstance(layer, Layer):
+        raise TypeError(f"{kind.__name__} must be a layer of pyrnn.layers or derived from one, got {shown(layer)}")
+    return layer
+
+
+def layer_of(entry: Any) -> Any:
+    """The layer of an entry in a config: made from its description, or the layer itself."""
+    return deserialize(entry) if isinstance(entry, Mapping) else entry

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import keras_table
 import pytest
 
-from pyrnn import cli, explaining
+from pyrnn import backend, cli, explaining
 
 SOURCE = Path(__file__).parents[2]
 FOLDERS = ("benchmarks", "csrc", "docs", "examples", "tests")
@@ -101,6 +101,18 @@ def test_python_blocks(document: Path) -> None:
             if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "pyrnn":
                 module = importlib.import_module(str(node.module))
                 assert all(hasattr(module, alias.name) for alias in node.names), ast.unparse(node)
+
+
+@pytest.mark.parametrize("page", sorted((SOURCE / "docs/guide").glob("*.md")), ids=lambda path: path.stem)
+def test_guide_pages_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Python blocks of a page, one after the other, as a reader would paste them."""
+    monkeypatch.chdir(tmp_path)
+    threads, namespace = backend.get_num_threads(), {"__name__": "guide"}
+    try:
+        for block in blocks(page, "python"):
+            exec(compile(block, str(page), "exec"), namespace)
+    finally:
+        backend.set_num_threads(threads)
 
 
 def test_commands_extras_and_sessions(document: Path) -> None:

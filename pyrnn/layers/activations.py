@@ -69,7 +69,25 @@ class Elementwise(Layer):
 
 
 class ReLU(Elementwise):
-    """x above `threshold` (at most `max_value`), negative_slope * (x - threshold) below it."""
+    """Rectified linear unit with an optional slope, threshold and maximum.
+
+    y = min(x, max_value) where x > threshold, else negative_slope * (x - threshold). The output has the shape of x.
+
+    Args:
+        max_value: largest output, at least 0, or None for no limit.
+        negative_slope: slope below the threshold, at least 0.
+        threshold: value of x at which the unit switches on, at least 0.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if an argument is not such a number.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> layers.ReLU(max_value=2.0)(np.array([[-1.0, 1.0, 3.0]]))
+        array([[0., 1., 2.]], dtype=float32)
+    """
 
     @checked(threshold=number(0))
     def __init__(
@@ -115,7 +133,24 @@ class ReLU(Elementwise):
 
 
 class LeakyReLU(Elementwise):
-    """x, or negative_slope * x where x is negative. `alpha` is the slope's old name."""
+    """Rectified linear unit with a fixed slope for negative values.
+
+    y = x where x > 0, else negative_slope * x. The output has the shape of x.
+
+    Args:
+        negative_slope: slope below 0, at least 0.
+        alpha: the name of `negative_slope` in Keras 2; if given, it takes precedence.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if the slope is not a number of at least 0.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> layers.LeakyReLU(0.5)(np.array([[-1.0, 1.0]]))
+        array([[-0.5,  1. ]], dtype=float32)
+    """
 
     @checked(alpha=optional(number(0)))
     def __init__(self, negative_slope: float = 0.3, *, alpha: float | None = None, **kwargs: Any) -> None:
@@ -138,7 +173,26 @@ class LeakyReLU(Elementwise):
 
 
 class ELU(Elementwise):
-    """x, or alpha * (exp(x) - 1) where x is negative. Source: Clevert, Unterthiner and Hochreiter 2015."""
+    """Exponential linear unit.
+
+    y = x where x > 0, else alpha * (exp(x) - 1). The output has the shape of x.
+
+    Args:
+        alpha: negative limit of the output, any number.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if `alpha` is not a finite number.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> layers.ELU()(np.array([[-100.0, 1.0]]))
+        array([[-1.,  1.]], dtype=float32)
+
+    Source: Clevert, Unterthiner and Hochreiter 2015, Fast and accurate deep network learning by exponential linear
+    units.
+    """
 
     @checked()
     def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
@@ -165,9 +219,28 @@ class ELU(Elementwise):
 
 
 class PReLU(AxisLayer):
-    """x, or alpha * x where x is negative, with a trained alpha for each value of a sample.
+    """Rectified linear unit with a trained slope for negative values.
 
-    alpha is the same along `shared_axes` (1 is the first axis behind the batch). Source: He et al. 2015.
+    y = x where x > 0, else alpha * x. There is one alpha per value of a sample, except along `shared_axes`.
+
+    Args:
+        alpha_initializer: name or object of `pyrnn.initializers`, for alpha.
+        alpha_regularizer: name or object of `pyrnn.regularizers`, for alpha, or None.
+        alpha_constraint: name or object of `pyrnn.constraints`, applied to alpha after each step, or None.
+        shared_axes: axes along which alpha is the same, an integer or a list; 1 is the first axis after the batch.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if an argument has the wrong type, or `shared_axes` contains the batch axis.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> layer = layers.PReLU("ones", shared_axes=[1])
+        >>> layer(np.full((2, 5, 3), -1.0)).shape, layer.alpha.shape
+        ((2, 5, 3), (1, 3))
+
+    Source: He et al. 2015, Delving deep into rectifiers.
     """
 
     supports_masking = True
@@ -234,9 +307,23 @@ class PReLU(AxisLayer):
 
 
 class Softmax(Layer):
-    """exp(x) over its sum along `axis`, one or several axes; values whose mask is False get 0 and do not count.
+    """Softmax along one or several axes.
 
-    The mask must fit x as NumPy broadcasts arrays.
+    y = exp(x) / sum(exp(x)), the sum taken along `axis`. The output has the shape of x. The layer may be called with a
+    mask that broadcasts with x: values whose mask is False get probability 0.
+
+    Args:
+        axis: axis or list of axes that sum to 1.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if `axis` is not an axis of x, or a mask does not broadcast with x.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> layers.Softmax()(np.zeros((1, 4)))
+        array([[0.25, 0.25, 0.25, 0.25]], dtype=float32)
     """
 
     supports_masking = True

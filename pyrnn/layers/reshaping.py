@@ -35,7 +35,21 @@ class _View(Layer):
 
 
 class Flatten(_View):
-    """All axes but the batch axis as one."""
+    """Flatten each sample into one axis: x (B, ...) becomes (B, product of the other axes).
+
+    Args:
+        data_format: None or "channels_last"; nothing else is supported.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        ValueError: if `data_format` is "channels_first".
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> layers.Flatten()(np.zeros((2, 3, 4))).shape
+        (2, 12)
+    """
 
     @checked()
     def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
@@ -51,7 +65,22 @@ class Flatten(_View):
 
 
 class Reshape(_View):
-    """Another shape of one sample; one size may be -1."""
+    """Reshape each sample: x (B, ...) becomes (B, *target_shape), with the values in the same order.
+
+    Args:
+        target_shape: shape of one sample, a list of sizes; one of them may be -1, which is computed from the others.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if `target_shape` holds other values, or the number of values differs from that of a
+            sample.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> layers.Reshape((2, -1))(np.zeros((5, 6))).shape
+        (5, 2, 3)
+    """
 
     @checked()
     def __init__(self, target_shape: Any, **kwargs: Any) -> None:
@@ -79,7 +108,21 @@ class Reshape(_View):
 
 
 class RepeatVector(Layer):
-    """Each row of x (batch, features), n times."""
+    """Repeat each sample n times along a new time axis: x (B, F) becomes (B, n, F).
+
+    Args:
+        n: number of time steps, at least 1.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if `n` is not a positive integer.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> layers.RepeatVector(3)(np.zeros((2, 4))).shape
+        (2, 3, 4)
+    """
 
     not_streamed = "it changes the axis of time"
     axes = ("batch", "features")
@@ -102,7 +145,21 @@ class RepeatVector(Layer):
 
 
 class Permute(Layer):
-    """The axes of a sample in the order `dims`, 1 being the first axis behind the batch."""
+    """Permute the axes of each sample.
+
+    Args:
+        dims: the new order of the axes, each of 1 to the number of axes once; 1 is the first axis after the batch.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if `dims` is not a permutation, or x has a different number of axes.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> layers.Permute((2, 1))(np.zeros((5, 3, 4))).shape
+        (5, 4, 3)
+    """
 
     not_streamed = "it changes the axis of time"
 
@@ -143,7 +200,22 @@ def _two_counts(argument: str, value: Any) -> tuple[int, int]:
 
 
 class ZeroPadding1D(Layer):
-    """`padding` steps of zeros before and behind x (batch, time, channels)."""
+    """Add time steps of zeros: x (B, T, C) becomes (B, before + T + after, C).
+
+    Args:
+        padding: steps before and after, one integer for both or a pair, each at least 0.
+        data_format: None or "channels_last"; nothing else is supported.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if `padding` is not one or two such integers, or `data_format` is "channels_first".
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> layers.ZeroPadding1D((1, 0))(np.ones((1, 2, 1)))[0, :, 0]
+        array([0., 1., 1.], dtype=float32)
+    """
 
     not_streamed = "it changes the axis of time"
     axes = ("batch", "time", "channels")
@@ -170,7 +242,21 @@ class ZeroPadding1D(Layer):
 
 
 class Cropping1D(Layer):
-    """x (batch, time, channels) without its first and last `cropping` steps."""
+    """Remove time steps at both ends: x (B, T, C) becomes (B, T - first - last, C).
+
+    Args:
+        cropping: steps to remove at the start and at the end, one integer for both or a pair, each at least 0.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if `cropping` is not one or two such integers, or no step would remain.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> layers.Cropping1D((0, 2))(np.zeros((1, 5, 3))).shape
+        (1, 3, 3)
+    """
 
     not_streamed = "it changes the axis of time"
     axes = ("batch", "time", "channels")
@@ -198,7 +284,21 @@ class Cropping1D(Layer):
 
 
 class UpSampling1D(Layer):
-    """Each step of x (batch, time, channels), `size` times."""
+    """Repeat every time step: x (B, T, C) becomes (B, T * size, C).
+
+    Args:
+        size: number of copies of each step, at least 1.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if `size` is not a positive integer.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> layers.UpSampling1D(2)(np.array([[[1.0], [2.0]]]))[0, :, 0]
+        array([1., 1., 2., 2.], dtype=float32)
+    """
 
     not_streamed = "it changes the axis of time"
     axes = ("batch", "time", "channels")

@@ -57,7 +57,40 @@ def window(owner: str, steps: int, size: int, stride: int, dilation: int, paddin
 
 
 class Conv1D(Affine):
-    """Convolution over time of x (batch, time, channels). Arguments and defaults are Keras's."""
+    """Convolution over time: x (B, T, C) becomes (B, T', filters).
+
+    y_t = activation(sum over k of x_{t * strides + k * dilation_rate} kernel_k + bias), kernel (K, C / groups,
+    filters).
+
+    Args:
+        filters: number of output channels, at least 1.
+        kernel_size: number of time steps K that a window covers, at least 1.
+        strides: steps from one window to the next, at least 1.
+        padding: "valid" uses full windows only, "same" pads with zeros so that the output has ceil(T / strides) steps,
+            "causal" pads at the start so that y_t depends on no later step of x.
+        data_format: None or "channels_last"; nothing else is supported.
+        dilation_rate: distance between the steps of a window, at least 1.
+        groups: number of groups of channels, each convolved with its own filters; divides C and `filters`.
+        activation: name of an activation, a function of `pyrnn.activations`, or None for the identity.
+        use_bias: whether to add a bias (filters,).
+        kernel_initializer: name or object of `pyrnn.initializers`, for the kernel.
+        bias_initializer: name or object of `pyrnn.initializers`, for the bias.
+        kernel_regularizer: name or object of `pyrnn.regularizers`, for the kernel, or None.
+        bias_regularizer: name or object of `pyrnn.regularizers`, for the bias, or None.
+        activity_regularizer: name or object of `pyrnn.regularizers`, for the output, or None.
+        kernel_constraint: name or object of `pyrnn.constraints`, applied to the kernel after each step, or None.
+        bias_constraint: name or object of `pyrnn.constraints`, applied to the bias after each step, or None.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if an argument is out of range, or x has fewer steps than a "valid" window.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> layers.Conv1D(8, 3, padding="causal")(np.zeros((2, 10, 4))).shape
+        (2, 10, 8)
+    """
 
     axes = ("batch", "time", "channels")
 

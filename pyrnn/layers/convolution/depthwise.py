@@ -145,9 +145,37 @@ class _Depthwise(Affine):
 
 
 class DepthwiseConv1D(_Depthwise):
-    """Each channel of x (batch, time, channels) convolved over time with `depth_multiplier` kernels of its own.
+    """Convolve each channel over time by itself: x (B, T, C) becomes (B, T', C * depth_multiplier).
 
-    Channel c * depth_multiplier + d of the output is channel c with its kernel d. Arguments and defaults are Keras's.
+    Output channel c * depth_multiplier + d is input channel c convolved with its kernel d.
+
+    Args:
+        kernel_size: number of time steps K that a window covers, at least 1.
+        strides: steps from one window to the next, at least 1.
+        padding: "valid" uses full windows only, "same" pads with zeros so that the output has ceil(T / strides) steps.
+        depth_multiplier: number of kernels per channel, at least 1.
+        data_format: None or "channels_last"; nothing else is supported.
+        dilation_rate: distance between the steps of a window, at least 1.
+        activation: name of an activation, a function of `pyrnn.activations`, or None for the identity.
+        use_bias: whether to add a bias (C * depth_multiplier,).
+        depthwise_initializer: name or object of `pyrnn.initializers`, for the kernel (K, C, depth_multiplier).
+        bias_initializer: name or object of `pyrnn.initializers`, for the bias.
+        depthwise_regularizer: name or object of `pyrnn.regularizers`, for the kernel (K, C, depth_multiplier), or None.
+        bias_regularizer: name or object of `pyrnn.regularizers`, for the bias, or None.
+        activity_regularizer: name or object of `pyrnn.regularizers`, for the output, or None.
+        depthwise_constraint: name or object of `pyrnn.constraints`, applied to the kernel (K, C, depth_multiplier)
+            after each step, or None.
+        bias_constraint: name or object of `pyrnn.constraints`, applied to the bias after each step, or None.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if an argument is out of range, or x has fewer steps than a "valid" window.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> layers.DepthwiseConv1D(3, depth_multiplier=2)(np.zeros((2, 10, 4))).shape
+        (2, 8, 8)
     """
 
     @checked()
@@ -215,7 +243,50 @@ class DepthwiseConv1D(_Depthwise):
 
 
 class SeparableConv1D(_Depthwise):
-    """A depthwise convolution, then a Dense over its channels at each step. Arguments and defaults are Keras's."""
+    """Depthwise convolution followed by a product with a matrix: x (B, T, C) becomes (B, T', filters).
+
+    Each channel is convolved over time with `depth_multiplier` kernels; a pointwise kernel then mixes the channels of
+    each step.
+
+    Args:
+        filters: number of output channels, at least 1.
+        kernel_size: number of time steps K that a window covers, at least 1.
+        strides: steps from one window to the next, at least 1.
+        padding: "valid" uses full windows only, "same" pads with zeros so that the output has ceil(T / strides) steps.
+        data_format: None or "channels_last"; nothing else is supported.
+        dilation_rate: distance between the steps of a window, at least 1.
+        depth_multiplier: number of depthwise kernels per channel, at least 1.
+        activation: name of an activation, a function of `pyrnn.activations`, or None for the identity.
+        use_bias: whether to add a bias (filters,).
+        depthwise_initializer: name or object of `pyrnn.initializers`, for the depthwise kernel (K, C,
+            depth_multiplier).
+        pointwise_initializer: name or object of `pyrnn.initializers`, for the pointwise kernel (1, C *
+            depth_multiplier, filters).
+        bias_initializer: name or object of `pyrnn.initializers`, for the bias.
+        depthwise_regularizer: name or object of `pyrnn.regularizers`, for the depthwise kernel (K, C,
+            depth_multiplier), or None.
+        pointwise_regularizer: name or object of `pyrnn.regularizers`, for the pointwise kernel (1, C *
+            depth_multiplier, filters), or None.
+        bias_regularizer: name or object of `pyrnn.regularizers`, for the bias, or None.
+        activity_regularizer: name or object of `pyrnn.regularizers`, for the output, or None.
+        depthwise_constraint: name or object of `pyrnn.constraints`, applied to the depthwise kernel (K, C,
+            depth_multiplier) after each step, or None.
+        pointwise_constraint: name or object of `pyrnn.constraints`, applied to the pointwise kernel (1, C *
+            depth_multiplier, filters) after each step, or None.
+        bias_constraint: name or object of `pyrnn.constraints`, applied to the bias after each step, or None.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if an argument is out of range, or x has fewer steps than a "valid" window.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> layers.SeparableConv1D(8, 3)(np.zeros((2, 10, 4))).shape
+        (2, 8, 8)
+
+    Source: Chollet 2017, Xception: deep learning with depthwise separable convolutions.
+    """
 
     kernel_name = "depthwise_kernel"
     pointwise_kernel: Weight

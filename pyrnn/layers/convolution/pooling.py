@@ -68,7 +68,24 @@ class Pooling1D(Layer):
 
 
 class MaxPooling1D(Pooling1D):
-    """The largest value of each window."""
+    """Largest value of each window of time steps: x (B, T, C) becomes (B, T', C).
+
+    Args:
+        pool_size: steps per window, at least 1.
+        strides: steps from one window to the next, at least 1; None means `pool_size`.
+        padding: "valid" uses full windows only, "same" pads with zeros so that the output has ceil(T / strides) steps.
+        data_format: None or "channels_last"; nothing else is supported.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if an argument is out of range, or x has fewer steps than a "valid" window.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> layers.MaxPooling1D(2)(np.array([[[1.0], [3.0], [2.0], [0.0]]]))[0, :, 0]
+        array([3., 2.], dtype=float32)
+    """
 
     mode = "max"
 
@@ -85,7 +102,24 @@ class MaxPooling1D(Pooling1D):
 
 
 class AveragePooling1D(Pooling1D):
-    """The mean of each window; padding does not count."""
+    """Mean of each window of time steps: x (B, T, C) becomes (B, T', C). Padding does not count in the mean.
+
+    Args:
+        pool_size: steps per window, at least 1.
+        strides: steps from one window to the next, at least 1; None means `pool_size`.
+        padding: "valid" uses full windows only, "same" pads with zeros so that the output has ceil(T / strides) steps.
+        data_format: None or "channels_last"; nothing else is supported.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if an argument is out of range, or x has fewer steps than a "valid" window.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> layers.AveragePooling1D(2)(np.array([[[1.0], [3.0], [2.0], [0.0]]]))[0, :, 0]
+        array([2., 1.], dtype=float32)
+    """
 
     mode = "average"
 
@@ -115,7 +149,22 @@ class GlobalPooling1D(Layer):
 
 
 class GlobalMaxPooling1D(GlobalPooling1D):
-    """The largest value over time; steps that share it share its gradient."""
+    """Largest value over time: x (B, T, C) becomes (B, C). Steps that tie share the gradient equally.
+
+    Args:
+        data_format: None or "channels_last"; nothing else is supported.
+        keepdims: keep the time axis, with size 1.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if `data_format` is "channels_first" or `keepdims` is not a boolean.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> layers.GlobalMaxPooling1D()(np.array([[[1.0], [3.0], [2.0]]]))
+        array([[3.]], dtype=float32)
+    """
 
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
         largest: Array = x.max(axis=1, keepdims=True)
@@ -135,7 +184,22 @@ class GlobalMaxPooling1D(GlobalPooling1D):
 
 
 class GlobalAveragePooling1D(GlobalPooling1D):
-    """The mean over time; with a mask, over the steps that count."""
+    """Mean over time: x (B, T, C) becomes (B, C). With a mask (B, T), masked steps do not count in the mean.
+
+    Args:
+        data_format: None or "channels_last"; nothing else is supported.
+        keepdims: keep the time axis, with size 1.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if `data_format` is "channels_first" or `keepdims` is not a boolean.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> layers.GlobalAveragePooling1D()(np.array([[[1.0], [3.0], [2.0]]]))
+        array([[2.]], dtype=float32)
+    """
 
     supports_masking = True
 

@@ -18,10 +18,40 @@ __all__ = ["Conv1DTranspose"]
 
 
 class Conv1DTranspose(Affine):
-    """Each step of x (batch, time, channels) adds its kernel's taps to the output, `strides` steps after the last one.
+    """Transposed convolution over time: x (B, T, C) becomes (B, T', filters), with more steps than x.
 
-    The whole has (T - 1) strides + (K - 1) dilation_rate + 1 steps, of which `padding` keeps all ("valid") or
-    T * strides ("same"); `output_padding` says how many more at the end. Arguments and defaults are Keras's.
+    Step t of x adds x_t kernel_k to output step t * strides + k * dilation_rate. The full output has
+    (T - 1) * strides + (K - 1) * dilation_rate + 1 steps. kernel (K, filters, C).
+
+    Args:
+        filters: number of output channels, at least 1.
+        kernel_size: number of time steps K that a window covers, at least 1.
+        strides: steps from one window to the next, at least 1.
+        padding: "valid" keeps all output steps, "same" keeps T * strides of them.
+        output_padding: additional steps at the end, from 0 to strides - 1, or None to follow from `padding`.
+        data_format: None or "channels_last"; nothing else is supported.
+        dilation_rate: distance between the steps of a window, at least 1.
+        activation: name of an activation, a function of `pyrnn.activations`, or None for the identity.
+        use_bias: whether to add a bias (filters,).
+        kernel_initializer: name or object of `pyrnn.initializers`, for the kernel.
+        bias_initializer: name or object of `pyrnn.initializers`, for the bias.
+        kernel_regularizer: name or object of `pyrnn.regularizers`, for the kernel, or None.
+        bias_regularizer: name or object of `pyrnn.regularizers`, for the bias, or None.
+        activity_regularizer: name or object of `pyrnn.regularizers`, for the output, or None.
+        kernel_constraint: name or object of `pyrnn.constraints`, applied to the kernel after each step, or None.
+        bias_constraint: name or object of `pyrnn.constraints`, applied to the bias after each step, or None.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if an argument is out of range.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> layers.Conv1DTranspose(8, 4, strides=2, padding="same")(np.zeros((2, 10, 4))).shape
+        (2, 20, 8)
+
+    Source: Zeiler et al. 2010, Deconvolutional networks.
     """
 
     axes = ("batch", "time", "channels")

@@ -92,7 +92,35 @@ class Affine(Layer):
 
 
 class Dense(Affine):
-    """act(x W + b) along the last axis. Arguments and defaults are Keras's."""
+    """Fully connected layer: y = activation(x kernel + bias) along the last axis.
+
+    x (..., F) becomes (..., units); kernel (F, units), bias (units,).
+
+    Args:
+        units: size of the output's last axis, at least 1.
+        activation: name of an activation, a function of `pyrnn.activations`, or None for the identity.
+        use_bias: whether to add a bias.
+        kernel_initializer: name or object of `pyrnn.initializers`, for the kernel.
+        bias_initializer: name or object of `pyrnn.initializers`, for the bias.
+        kernel_regularizer: name or object of `pyrnn.regularizers`, for the kernel, or None.
+        bias_regularizer: name or object of `pyrnn.regularizers`, for the bias, or None.
+        activity_regularizer: name or object of `pyrnn.regularizers`, for the output, or None.
+        kernel_constraint: name or object of `pyrnn.constraints`, applied to the kernel after each step, or None.
+        bias_constraint: name or object of `pyrnn.constraints`, applied to the bias after each step, or None.
+        lora_rank: must be None: low-rank adaptation is not implemented.
+        lora_alpha: must be None.
+        quantization_config: must be None: weights are not quantized.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if an argument is out of range, or the size of x's last axis is not known.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> layers.Dense(3, activation="relu")(np.zeros((2, 5, 4))).shape
+        (2, 5, 3)
+    """
 
     supports_masking = True
     per_step = True
@@ -189,7 +217,21 @@ class Dense(Affine):
 
 
 class Activation(Layer):
-    """An activation function as a layer."""
+    """Apply an activation function. The output has the shape of x.
+
+    Args:
+        activation: name of an activation or a function of `pyrnn.activations`.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if the activation is not known.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> layers.Activation("relu")(np.array([[-1.0, 1.0]]))
+        array([[0., 1.]], dtype=float32)
+    """
 
     supports_masking = True
     per_step = True
@@ -236,7 +278,22 @@ def plain_numbers(value: Any) -> Any:
 
 
 class Rescaling(Layer):
-    """x * scale + offset."""
+    """Scale and shift: y = x * scale + offset.
+
+    Args:
+        scale: number or nested list of numbers that broadcasts with x.
+        offset: number or nested list of numbers that broadcasts with x.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if `scale` or `offset` does not hold finite numbers.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> layers.Rescaling(0.5, offset=-1.0)(np.array([[0.0, 4.0]]))
+        array([[-1.,  1.]], dtype=float32)
+    """
 
     supports_masking = True
     per_step = True
@@ -291,7 +348,17 @@ class Rescaling(Layer):
 
 
 class Identity(Layer):
-    """x itself."""
+    """Return x unchanged.
+
+    Args:
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> layers.Identity()(np.ones((1, 2)))
+        array([[1., 1.]], dtype=float32)
+    """
 
     supports_masking = True
     per_step = True

@@ -17,11 +17,32 @@ __all__ = ["Embedding"]
 
 
 class Embedding(Layer):
-    """Row x of a trained table: ids (batch, ...) from 0 to input_dim - 1 -> (batch, ..., output_dim).
+    """Look up rows of a trained table: ids (B, ...) become (B, ..., output_dim).
 
-    Ids may come as integers or as floating-point whole numbers; an id outside of the table is refused. With
-    `mask_zero` the id 0 is padding that does not count in the layers behind. `input_length`, which Keras 3 only warns
-    about, declares the input shape (batch, input_length) here, as it once did there.
+    Ids may be integers or whole floating-point numbers from 0 to input_dim - 1; any other id is rejected.
+
+    Args:
+        input_dim: number of rows of the table, at least 1.
+        output_dim: size of a row, at least 1.
+        embeddings_initializer: name or object of `pyrnn.initializers`, for the table.
+        embeddings_regularizer: name or object of `pyrnn.regularizers`, for the table, or None.
+        embeddings_constraint: name or object of `pyrnn.constraints`, applied to the table after each step, or None.
+        mask_zero: whether id 0 is padding, which the layers after this one mask.
+        weights: initial table (input_dim, output_dim), or a list that holds it, or None.
+        lora_rank: must be None: low-rank adaptation is not implemented.
+        lora_alpha: must be None.
+        quantization_config: must be None: weights are not quantized.
+        input_length: declares the input shape (batch, input_length). Keras 3 only warns about it.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if an argument is out of range, or x holds an id outside the table.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> layers.Embedding(10, 4)(np.array([[1, 2, 9]])).shape
+        (1, 3, 4)
     """
 
     reads_ids = True

@@ -16,7 +16,28 @@ __all__ = ["Input", "InputLayer"]
 
 
 class InputLayer(Layer):
-    """Declares the input shape of a model; it is not listed in `model.layers`."""
+    """Declare the input shape of a model. It is not listed in `model.layers`.
+
+    Args:
+        shape: shape of one sample, without the batch axis; None where any size is allowed.
+        batch_size: fixed number of rows of a batch, at least 1, or None.
+        dtype: dtype of the data, such as "float32".
+        sparse: must be None or False: sparse tensors are not supported.
+        ragged: must be None or False: ragged tensors are not supported.
+        batch_shape: shape with the batch axis, in place of `shape` and `batch_size`.
+        input_tensor: must be None.
+        optional: must be False.
+        name: name of the layer, or None for a generated one.
+        **kwargs: `input_shape` and `batch_input_shape`, the names of Keras 2.
+
+    Raises:
+        TypeError, ValueError: if no shape is passed, or it does not hold sizes.
+
+    Example:
+        >>> from pyrnn import layers
+        >>> layers.InputLayer(shape=(10, 3)).batch_shape
+        (None, 10, 3)
+    """
 
     supports_masking = True
 

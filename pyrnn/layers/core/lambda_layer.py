@@ -31,12 +31,30 @@ def _check_signature(argument: str, function: Any, arrays: Sequence[str], named:
 
 
 class Lambda(Layer):
-    """function(x, **arguments), NumPy arrays in and out, without weights.
+    """Apply a function to arrays: y = function(x, **arguments).
 
-    The function also gets `mask` and `training` if it names such arguments. Where layers before this one are trained,
-    `gradient(x, y, dy, **arguments)` must give dx; a function's own attribute `gradient` serves if none is given, and
-    comes back with it from a file. `output_shape` (without the batch axis, or a function of the input shape) is found
-    by a trial run if not given. `mask`, an array or a function of (x, mask), is handed on as the output's mask.
+    If layers before this one are trained, the gradient must be given: `gradient(x, y, dy, **arguments)` returns dx. A
+    function may carry it as its attribute `gradient`, which is then also found again when the model is loaded.
+
+    Args:
+        function: function of x (B, ...) that returns an array (B, ...). It is called with `mask=` and `training=` if
+            its signature has these names.
+        output_shape: shape of the output without the batch axis, or a function of the input shape; None means that a
+            trial run on zeros finds it.
+        mask: mask of the output, an array or a function of (x, mask), or None.
+        arguments: dict of keyword arguments for `function`.
+        gradient: function of (x, y, dy) that returns dx, or None.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if an argument is not such a function, or the result does not have the batch axis of x.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> square = layers.Lambda(lambda x: x**2, gradient=lambda x, y, dy: 2 * x * dy)
+        >>> square(np.array([[1.0, 3.0]]))
+        array([[1., 9.]], dtype=float32)
     """
 
     makes_mask = True  # if mask is given

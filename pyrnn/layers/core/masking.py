@@ -22,7 +22,24 @@ def differs_somewhere(x: Array, value: float) -> Array:
 
 
 class Masking(Layer):
-    """Steps whose features all equal `mask_value` do not count in the layers behind."""
+    """Mask the time steps whose features all equal `mask_value`.
+
+    x (B, T, F) is returned unchanged, with a mask (B, T) that is False for these steps. The layers after this one skip
+    them.
+
+    Args:
+        mask_value: value that marks a missing step, any number.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if `mask_value` is not a number.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> layers.Masking(-1.0).compute_mask(np.array([[[-1.0], [2.0]]]))
+        array([[False,  True]])
+    """
 
     supports_masking = True
     makes_mask = True

@@ -21,13 +21,44 @@ _MASK_EPSILON = 1e-7
 
 
 class BatchNormalization(ScaledLayer):
-    """Each feature (`axis`) to mean 0 and variance 1 over the batch and its steps, then gamma times it plus beta.
+    """Normalize each feature over the batch and its time steps.
 
-    y = gamma (x - mean) / sqrt(variance + epsilon) + beta, with the moments of the batch in training, which also move
-    `moving_mean` and `moving_variance` by m <- momentum m + (1 - momentum) new, and with these otherwise. With
-    `trainable=False` the moving ones serve in training too and stay as they are. Masked steps are normalized but do
-    not count in the moments. `renorm` (Ioffe 2017) makes training use the moving moments up to `renorm_clipping`.
-    Arguments, defaults and the order of the weights are Keras's. Source: Ioffe and Szegedy 2015.
+    y = gamma * (x - mean) / sqrt(variance + epsilon) + beta. Training uses the moments of the batch and updates the
+    moving ones, m = momentum * m + (1 - momentum) * batch moment; otherwise, or with `trainable=False`, the moving
+    moments are used. Masked steps are normalized but do not count in the moments. The output has the shape of x.
+
+    Args:
+        axis: axis of the features, along which moments, gamma and beta are separate.
+        momentum: weight of the old moving moments, from 0 to 1.
+        epsilon: number of at least 0 that is added to the variance.
+        center: whether to add beta.
+        scale: whether to multiply by gamma.
+        beta_initializer: name or object of `pyrnn.initializers`, for beta.
+        gamma_initializer: name or object of `pyrnn.initializers`, for gamma.
+        moving_mean_initializer: name or object of `pyrnn.initializers`, for the moving mean.
+        moving_variance_initializer: name or object of `pyrnn.initializers`, for the moving variance.
+        beta_regularizer: name or object of `pyrnn.regularizers`, for beta, or None.
+        gamma_regularizer: name or object of `pyrnn.regularizers`, for gamma, or None.
+        beta_constraint: name or object of `pyrnn.constraints`, applied to beta after each step, or None.
+        gamma_constraint: name or object of `pyrnn.constraints`, applied to gamma after each step, or None.
+        renorm: whether training corrects the batch moments towards the moving ones (batch renormalization).
+        renorm_clipping: dict with any of "rmax", "rmin" and "dmax", the limits of this correction, or None for no
+            limits.
+        renorm_momentum: `momentum` of the moments that the correction uses, from 0 to 1.
+        synchronized: must be False: training runs in one process.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if an argument is out of range, or the size of the axis is not known.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> layers.BatchNormalization()(np.array([[0.0], [2.0]]), training=True).round(2)
+        array([[-1.],
+               [ 1.]], dtype=float32)
+
+    Source: Ioffe and Szegedy 2015, Batch normalization; Ioffe 2017, Batch renormalization.
     """
 
     moving_mean: Weight

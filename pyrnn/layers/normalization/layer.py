@@ -137,11 +137,36 @@ def _centred_gradient(dy: Array, normal: Array, factor: Array, axes: tuple[int, 
 
 
 class LayerNormalization(ScaledLayer):
-    """Each sample and step apart to mean 0 and variance 1 over `axis`, then gamma times it plus beta.
+    """Normalize each sample and time step over its features.
 
-    y = gamma (x - mean) / sqrt(variance + epsilon) + beta; gamma and beta have the sizes of `axis`. With `rms_scaling`,
-    which Keras deprecates, y = gamma x / sqrt(variance + epsilon), with a gamma always and never a beta. Arguments and
-    defaults are Keras's. Source: Ba, Kiros and Hinton 2016.
+    y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, with the moments over `axis`. The output has the shape of
+    x; gamma and beta have the sizes of `axis`.
+
+    Args:
+        axis: axis or list of axes to normalize over.
+        epsilon: number of at least 0 that is added to the variance.
+        center: whether to add beta.
+        scale: whether to multiply by gamma.
+        beta_initializer: name or object of `pyrnn.initializers`, for beta.
+        gamma_initializer: name or object of `pyrnn.initializers`, for gamma.
+        beta_regularizer: name or object of `pyrnn.regularizers`, for beta, or None.
+        gamma_regularizer: name or object of `pyrnn.regularizers`, for gamma, or None.
+        beta_constraint: name or object of `pyrnn.constraints`, applied to beta after each step, or None.
+        gamma_constraint: name or object of `pyrnn.constraints`, applied to gamma after each step, or None.
+        rms_scaling: y = gamma * x / sqrt(variance + epsilon), always with gamma and without beta. Deprecated in Keras;
+            use `RMSNormalization`.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if an argument is out of range, or the size of an axis is not known.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> layers.LayerNormalization(epsilon=0.0)(np.array([[1.0, 3.0]]))
+        array([[-1.,  1.]], dtype=float32)
+
+    Source: Ba, Kiros and Hinton 2016, Layer normalization.
     """
 
     @checked(scale=flag)
@@ -240,10 +265,35 @@ class LayerNormalization(ScaledLayer):
 
 
 class GroupNormalization(ScaledLayer):
-    """The channels (`axis`) in `groups` of neighbours; each group of a sample to mean 0 and variance 1.
+    """Normalize each sample over groups of neighbouring channels and all time steps.
 
-    The moments run over the channels of a group and all steps; `groups` of -1 means one channel a group. Arguments
-    and defaults are Keras's. Source: Wu and He 2018.
+    y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, with the moments of a group of a sample. The output has
+    the shape of x; gamma and beta have one value per channel.
+
+    Args:
+        groups: number of groups, which must divide the number of channels; -1 means one channel per group.
+        axis: axis of the channels.
+        epsilon: number of at least 0 that is added to the variance.
+        center: whether to add beta.
+        scale: whether to multiply by gamma.
+        beta_initializer: name or object of `pyrnn.initializers`, for beta.
+        gamma_initializer: name or object of `pyrnn.initializers`, for gamma.
+        beta_regularizer: name or object of `pyrnn.regularizers`, for beta, or None.
+        gamma_regularizer: name or object of `pyrnn.regularizers`, for gamma, or None.
+        beta_constraint: name or object of `pyrnn.constraints`, applied to beta after each step, or None.
+        gamma_constraint: name or object of `pyrnn.constraints`, applied to gamma after each step, or None.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if an argument is out of range, or `groups` does not divide the number of channels.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> layers.GroupNormalization(2, epsilon=0.0)(np.array([[1.0, 3.0, 5.0, 9.0]]))
+        array([[-1.,  1., -1.,  1.]], dtype=float32)
+
+    Source: Wu and He 2018, Group normalization.
     """
 
     per_step = False

@@ -18,7 +18,27 @@ _SMALLEST_NORM = 1e-12
 
 
 class RMSNormalization(AxisLayer):
-    """y = scale x / sqrt(mean(x**2) + epsilon) over `axis`. Source: Zhang and Sennrich 2019."""
+    """Divide each sample and time step by the root mean square of its features.
+
+    y = scale * x / sqrt(mean(x ** 2) + epsilon), with the mean over `axis`. The output has the shape of x; the trained
+    weight `scale` has the sizes of `axis`.
+
+    Args:
+        axis: axis or list of axes to take the mean over.
+        epsilon: number of at least 0 that is added to the mean square.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if an argument is out of range, or the size of an axis is not known.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> layers.RMSNormalization()(np.array([[3.0, -3.0]])).round(3)
+        array([[ 1., -1.]], dtype=float32)
+
+    Source: Zhang and Sennrich 2019, Root mean square layer normalization.
+    """
 
     scale: Weight
 
@@ -60,7 +80,21 @@ class RMSNormalization(AxisLayer):
 
 
 class UnitNormalization(Layer):
-    """x over its Euclidean length along `axis`, so that the length becomes 1; zeros stay zeros."""
+    """Divide x by its Euclidean norm along `axis`, so that the norm becomes 1. Zeros stay zeros.
+
+    Args:
+        axis: axis or list of axes over which the norm is taken.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if `axis` is not an axis of x.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> layers.UnitNormalization()(np.array([[3.0, 4.0]]))
+        array([[0.6, 0.8]], dtype=float32)
+    """
 
     supports_masking = True
     per_step = True

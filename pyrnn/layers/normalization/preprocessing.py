@@ -23,10 +23,28 @@ _SMALLEST_STDDEV = 1e-7
 
 
 class Normalization(AxisLayer):
-    """(x - mean) / sqrt(variance), for each position along `axis` (None: one mean for all).
+    """Shift and scale features to mean 0 and variance 1, with moments that training does not change.
 
-    The moments are either given as `mean` and `variance` or found by `adapt(data)`; training does not change them.
-    `invert` undoes it: x * sqrt(variance) + mean. Until `adapt` was called the moments are 0 and 1.
+    y = (x - mean) / sqrt(variance). The moments come from the arguments or from `adapt(data)`.
+
+    Args:
+        axis: axis or list of axes whose positions have their own moments, usually that of the features; None for one
+            mean and variance of all values.
+        mean: mean, a number or an array that broadcasts along `axis`, or None to call `adapt`.
+        variance: variance in the same form; both are passed, or neither.
+        invert: compute x * sqrt(variance) + mean instead, which undoes the normalization.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if only one of `mean` and `variance` is passed, or an argument has the wrong type.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> layer = layers.Normalization()
+        >>> layer.adapt(np.array([[0.0], [2.0]]))
+        >>> layer(np.array([[3.0]]))
+        array([[2.]], dtype=float32)
     """
 
     supports_masking = True

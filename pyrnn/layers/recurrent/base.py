@@ -22,18 +22,16 @@ __all__ = ["Recurrent"]
 
 
 class Recurrent(Layer):
-    """A cell walked over time; subclasses name the cell, its gates and its states.
+    """Base of `SimpleRNN`, `LSTM` and `GRU`: runs a cell of the compiled core over a sequence.
 
-    `unroll` and, for LSTM and GRU, `implementation` are accepted as in Keras and change no number, but that
-    `implementation=1`, which recurrent dropout implies, draws a dropout mask for each gate.
+    A subclass names the cell, its gates and its states. The arguments are those of its subclasses.
 
-    `checkpoint_steps=k`, which Keras has not, is for sequences so long that what training keeps of each step would not
-    fit into memory: the states after every k steps are kept, and `backward` walks the steps before each of them again.
-    All results have the bits they have without it, at up to 1.5 times the time. Beside its input, its output and their
-    gradients a layer then needs memory for T / k + k of T steps instead of all T, least at k = sqrt(T). k is rounded up
-    to a multiple of the steps whose weight gradients are summed at once: 128 (32 where the weights are larger than
-    1 MiB; 256 / batch where that is more). A sequence that is no longer is kept whole. Files that hold it do not
-    load in Keras.
+    `checkpoint_steps=k` is for sequences so long that what training saves for each step does not fit into memory. Only
+    the states after every k steps are saved; `backward` computes the steps between them again. Results keep their bits,
+    at up to 1.5 times the time. In addition to its input, its output and their gradients, a layer then needs memory for
+    T / k + k steps instead of T, which is least at k = sqrt(T). k is rounded up to a multiple of the steps whose weight
+    gradients are summed at once: 128 (32 if the weights exceed 1 MiB; 256 / batch if that is more). A sequence that is
+    not longer than k is saved whole.
     """
 
     cell: str = ""

@@ -55,10 +55,28 @@ def _both(batch: int, work: int, one: Callable[[], Any], other: Callable[[], Any
 
 
 class Bidirectional(Layer):
-    """A recurrent layer and its mirror image, which reads the sequence from the end; outputs merged by `merge_mode`.
+    """Run a recurrent layer over the sequence in both directions and merge the outputs.
 
-    merge_mode: "concat" (units side by side), "sum", "ave", "mul", or None for a list of both. Source: Schuster and
-    Paliwal 1997; arguments, defaults and masks (`zero_output_for_mask` with `return_sequences`) are Keras's.
+    Calls accept `mask` (B, T) and `initial_state`, the states of the forward layer and then those of the backward
+    layer.
+
+    Args:
+        layer: a recurrent layer; a copy of it with the opposite `go_backwards` is the backward layer.
+        merge_mode: "concat" (B, ..., 2 * units), "sum", "mul", "ave", or None for a list of both outputs.
+        weights: initial weights of both layers, as `get_weights()` returns them, or None.
+        backward_layer: the layer of the other direction, or None for a copy of `layer`.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if `layer` is not a recurrent layer, or the two layers do not match.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> layers.Bidirectional(layers.LSTM(4, return_sequences=True))(np.zeros((2, 10, 3))).shape
+        (2, 10, 8)
+
+    Source: Schuster and Paliwal 1997, Bidirectional recurrent neural networks.
     """
 
     axes = ("batch", "time", "features")

@@ -103,7 +103,43 @@ class Cell(Layer, CellNames):
 
 
 class SimpleRNNCell(Cell):
-    """One step of `SimpleRNN`. Arguments and defaults are Keras's."""
+    """One time step of `SimpleRNN`, with the equations and weights of that layer.
+
+    `cell(x, states)` takes x (B, F) and the list of states [h], each (B, units), and returns the output (B, units) and
+    the new states. `RNN(cell)` runs it over a sequence in the compiled core.
+
+    Args:
+        units: size of the output and of each state, at least 1.
+        activation: name of an activation, a function of `pyrnn.activations`, or None for the identity.
+        use_bias: whether to add a bias.
+        kernel_initializer: name or object of `pyrnn.initializers`, for the kernel.
+        recurrent_initializer: name or object of `pyrnn.initializers`, for the recurrent kernel.
+        bias_initializer: name or object of `pyrnn.initializers`, for the bias.
+        kernel_regularizer: name or object of `pyrnn.regularizers`, for the kernel, or None.
+        recurrent_regularizer: name or object of `pyrnn.regularizers`, for the recurrent kernel, or None.
+        bias_regularizer: name or object of `pyrnn.regularizers`, for the bias, or None.
+        kernel_constraint: name or object of `pyrnn.constraints`, applied to the kernel after each step, or None.
+        recurrent_constraint: name or object of `pyrnn.constraints`, applied to the recurrent kernel after each step, or
+            None.
+        bias_constraint: name or object of `pyrnn.constraints`, applied to the bias after each step, or None.
+        dropout: probability with which an input is dropped in training, from 0 to 1, the same inputs at all time steps.
+        recurrent_dropout: probability with which a state is dropped in training where it enters the recurrent product,
+            from 0 to 1.
+        seed: seed of the dropout masks, an integer of at least 0, or None to derive one from
+            `pyrnn.utils.set_random_seed`.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if an argument is out of range, or the size of x's last axis is not known.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> cell = layers.SimpleRNNCell(4)
+        >>> output, states = cell(np.zeros((2, 3)), cell.get_initial_state(2))
+        >>> output.shape, len(states)
+        ((2, 4), 1)
+    """
 
     layer_type = SimpleRNN
 
@@ -139,7 +175,45 @@ class SimpleRNNCell(Cell):
 
 
 class LSTMCell(Cell):
-    """One step of `LSTM`. Arguments and defaults are Keras's."""
+    """One time step of `LSTM`, with the equations and weights of that layer.
+
+    `cell(x, states)` takes x (B, F) and the list of states [h, c], each (B, units), and returns the output (B, units)
+    and the new states. `RNN(cell)` runs it over a sequence in the compiled core.
+
+    Args:
+        units: size of the output and of each state, at least 1.
+        activation: name of an activation, a function of `pyrnn.activations`, or None for the identity.
+        recurrent_activation: activation of the gates, in the same form.
+        use_bias: whether to add a bias.
+        kernel_initializer: name or object of `pyrnn.initializers`, for the kernel.
+        recurrent_initializer: name or object of `pyrnn.initializers`, for the recurrent kernel.
+        bias_initializer: name or object of `pyrnn.initializers`, for the bias.
+        unit_forget_bias: whether the bias of the forget gate starts at 1.
+        kernel_regularizer: name or object of `pyrnn.regularizers`, for the kernel, or None.
+        recurrent_regularizer: name or object of `pyrnn.regularizers`, for the recurrent kernel, or None.
+        bias_regularizer: name or object of `pyrnn.regularizers`, for the bias, or None.
+        kernel_constraint: name or object of `pyrnn.constraints`, applied to the kernel after each step, or None.
+        recurrent_constraint: name or object of `pyrnn.constraints`, applied to the recurrent kernel after each step, or
+            None.
+        bias_constraint: name or object of `pyrnn.constraints`, applied to the bias after each step, or None.
+        dropout: probability with which an input is dropped in training, from 0 to 1, the same inputs at all time steps.
+        recurrent_dropout: probability with which a state is dropped in training where it enters the recurrent product,
+            from 0 to 1.
+        seed: seed of the dropout masks, an integer of at least 0, or None to derive one from
+            `pyrnn.utils.set_random_seed`.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if an argument is out of range, or the size of x's last axis is not known.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> cell = layers.LSTMCell(4)
+        >>> output, states = cell(np.zeros((2, 3)), cell.get_initial_state(2))
+        >>> output.shape, len(states)
+        ((2, 4), 2)
+    """
 
     layer_type = LSTM
 
@@ -178,7 +252,45 @@ class LSTMCell(Cell):
 
 
 class GRUCell(Cell):
-    """One step of `GRU`. Arguments and defaults are Keras's."""
+    """One time step of `GRU`, with the equations and weights of that layer.
+
+    `cell(x, states)` takes x (B, F) and the list of states [h], each (B, units), and returns the output (B, units) and
+    the new states. `RNN(cell)` runs it over a sequence in the compiled core.
+
+    Args:
+        units: size of the output and of each state, at least 1.
+        activation: name of an activation, a function of `pyrnn.activations`, or None for the identity.
+        recurrent_activation: activation of the gates, in the same form.
+        use_bias: whether to add a bias.
+        kernel_initializer: name or object of `pyrnn.initializers`, for the kernel.
+        recurrent_initializer: name or object of `pyrnn.initializers`, for the recurrent kernel.
+        bias_initializer: name or object of `pyrnn.initializers`, for the bias.
+        kernel_regularizer: name or object of `pyrnn.regularizers`, for the kernel, or None.
+        recurrent_regularizer: name or object of `pyrnn.regularizers`, for the recurrent kernel, or None.
+        bias_regularizer: name or object of `pyrnn.regularizers`, for the bias, or None.
+        kernel_constraint: name or object of `pyrnn.constraints`, applied to the kernel after each step, or None.
+        recurrent_constraint: name or object of `pyrnn.constraints`, applied to the recurrent kernel after each step, or
+            None.
+        bias_constraint: name or object of `pyrnn.constraints`, applied to the bias after each step, or None.
+        dropout: probability with which an input is dropped in training, from 0 to 1, the same inputs at all time steps.
+        recurrent_dropout: probability with which a state is dropped in training where it enters the recurrent product,
+            from 0 to 1.
+        reset_after: apply the reset gate after the recurrent product (True, as cuDNN does) or before it.
+        seed: seed of the dropout masks, an integer of at least 0, or None to derive one from
+            `pyrnn.utils.set_random_seed`.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if an argument is out of range, or the size of x's last axis is not known.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> cell = layers.GRUCell(4)
+        >>> output, states = cell(np.zeros((2, 3)), cell.get_initial_state(2))
+        >>> output.shape, len(states)
+        ((2, 4), 1)
+    """
 
     layer_type = GRU
 
@@ -217,7 +329,22 @@ class GRUCell(Cell):
 
 
 class StackedRNNCells(Layer):
-    """Several cells, one on top of the other, as one cell."""
+    """Stack cells, so that they act as one cell: each reads the output of the one before it.
+
+    Args:
+        cells: list of cells of `pyrnn.layers`, at least one.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if `cells` is empty or holds anything but cells.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> cell = layers.StackedRNNCells([layers.GRUCell(8), layers.GRUCell(4)])
+        >>> layers.RNN(cell)(np.zeros((2, 10, 3))).shape
+        (2, 4)
+    """
 
     axes = ("batch", "features")
     never_called = custom.NEVER_CALLED_CELL

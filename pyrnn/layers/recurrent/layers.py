@@ -12,11 +12,53 @@ __all__ = ["GRU", "LSTM", "SimpleRNN"]
 
 
 class SimpleRNN(Recurrent):
-    """Fully connected recurrence: h_t = act(x_t W + b + h_{t-1} U). Arguments and defaults are Keras's.
+    """Fully connected recurrent layer (Elman network).
 
-    And `checkpoint_steps`, for long sequences.
+    h_t = activation(x_t kernel + h_{t-1} recurrent_kernel + bias)
 
-    x (batch, time, features) -> (batch, units), or (batch, time, units) with `return_sequences`.
+    x (B, T, F) becomes (B, units), or (B, T, units) with `return_sequences`. kernel (F, units), recurrent_kernel
+    (units, units), bias (units,). Calls accept `mask` (B, T) and `initial_state`, an array (B, units).
+
+    Args:
+        units: size of the output and of each state, at least 1.
+        activation: name of an activation, a function of `pyrnn.activations`, or None for the identity.
+        use_bias: whether to add a bias.
+        kernel_initializer: name or object of `pyrnn.initializers`, for the kernel.
+        recurrent_initializer: name or object of `pyrnn.initializers`, for the recurrent kernel.
+        bias_initializer: name or object of `pyrnn.initializers`, for the bias.
+        kernel_regularizer: name or object of `pyrnn.regularizers`, for the kernel, or None.
+        recurrent_regularizer: name or object of `pyrnn.regularizers`, for the recurrent kernel, or None.
+        bias_regularizer: name or object of `pyrnn.regularizers`, for the bias, or None.
+        activity_regularizer: name or object of `pyrnn.regularizers`, for the output, or None.
+        kernel_constraint: name or object of `pyrnn.constraints`, applied to the kernel after each step, or None.
+        recurrent_constraint: name or object of `pyrnn.constraints`, applied to the recurrent kernel after each step, or
+            None.
+        bias_constraint: name or object of `pyrnn.constraints`, applied to the bias after each step, or None.
+        dropout: probability with which an input is dropped in training, from 0 to 1, the same inputs at all time steps.
+        recurrent_dropout: probability with which a state is dropped in training where it enters the recurrent product,
+            from 0 to 1.
+        return_sequences: return the output of every time step, (B, T, units), instead of the last one.
+        return_state: return the output followed by the final states.
+        go_backwards: read the sequence from its last step to its first.
+        stateful: start each batch from the final states of the previous one, until `reset_state()`.
+        unroll: accepted as in Keras; it changes neither the numbers nor the speed.
+        seed: seed of the dropout masks, an integer of at least 0, or None to derive one from
+            `pyrnn.utils.set_random_seed`.
+        zero_output_for_mask: return zeros at masked steps instead of the last output.
+        checkpoint_steps: save the states only after every `checkpoint_steps` steps of training and compute the steps
+            between them again in backward, for sequences that do not fit into memory; see `Recurrent`. Not in Keras,
+            which cannot load files that use it.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if an argument is out of range, the size of x's last axis is not known, or a stateful
+            layer has no fixed batch size.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> layers.SimpleRNN(4)(np.zeros((2, 10, 3))).shape
+        (2, 4)
 
     Source: Elman 1990, Finding structure in time.
     """
@@ -81,15 +123,68 @@ class SimpleRNN(Recurrent):
 
 
 class LSTM(Recurrent):
-    """Long short-term memory. Arguments and defaults are Keras's, gates in its order i, f, c, o.
+    """Long short-term memory layer.
 
-    And `checkpoint_steps`, for long sequences.
+    i, f, o = recurrent_activation(x_t kernel + h_{t-1} recurrent_kernel + bias)
+    g = activation(x_t kernel + h_{t-1} recurrent_kernel + bias)
+    c_t = f * c_{t-1} + i * g
+    h_t = o * activation(c_t)
 
-    i, f, o = recurrent_activation(x_t W + h_{t-1} U + b),  g = activation(x_t W + h_{t-1} U + b),
-    c_t = f c_{t-1} + i g,  h_t = o activation(c_t);  states are [h, c].
+    x (B, T, F) becomes (B, units), or (B, T, units) with `return_sequences`. kernel (F, 4 * units), recurrent_kernel
+    (units, 4 * units), bias (4 * units,), with the gates in the order i, f, g, o. Calls accept `mask` (B, T) and
+    `initial_state`, a list of two arrays (B, units): h and c.
 
-    Source: Hochreiter and Schmidhuber 1997; forget gate of Gers et al. 2000, its bias starting at 1 with
-    `unit_forget_bias` (Jozefowicz et al. 2015).
+    Args:
+        units: size of the output and of each state, at least 1.
+        activation: name of an activation, a function of `pyrnn.activations`, or None for the identity.
+        recurrent_activation: activation of the gates, in the same form.
+        use_bias: whether to add a bias.
+        kernel_initializer: name or object of `pyrnn.initializers`, for the kernel.
+        recurrent_initializer: name or object of `pyrnn.initializers`, for the recurrent kernel.
+        bias_initializer: name or object of `pyrnn.initializers`, for the bias.
+        unit_forget_bias: whether the bias of the forget gate starts at 1.
+        kernel_regularizer: name or object of `pyrnn.regularizers`, for the kernel, or None.
+        recurrent_regularizer: name or object of `pyrnn.regularizers`, for the recurrent kernel, or None.
+        bias_regularizer: name or object of `pyrnn.regularizers`, for the bias, or None.
+        activity_regularizer: name or object of `pyrnn.regularizers`, for the output, or None.
+        kernel_constraint: name or object of `pyrnn.constraints`, applied to the kernel after each step, or None.
+        recurrent_constraint: name or object of `pyrnn.constraints`, applied to the recurrent kernel after each step, or
+            None.
+        bias_constraint: name or object of `pyrnn.constraints`, applied to the bias after each step, or None.
+        dropout: probability with which an input is dropped in training, from 0 to 1, the same inputs at all time steps.
+        recurrent_dropout: probability with which a state is dropped in training where it enters the recurrent product,
+            from 0 to 1.
+        seed: seed of the dropout masks, an integer of at least 0, or None to derive one from
+            `pyrnn.utils.set_random_seed`.
+        return_sequences: return the output of every time step, (B, T, units), instead of the last one.
+        return_state: return the output followed by the final states.
+        go_backwards: read the sequence from its last step to its first.
+        stateful: start each batch from the final states of the previous one, until `reset_state()`.
+        unroll: accepted as in Keras; it changes neither the numbers nor the speed.
+        use_cudnn: must be "auto", False or None: everything runs on the CPU.
+        zero_output_for_mask: return zeros at masked steps instead of the last output.
+        implementation: 2, or 1 to draw one dropout mask per gate; both are equally fast.
+        checkpoint_steps: save the states only after every `checkpoint_steps` steps of training and compute the steps
+            between them again in backward, for sequences that do not fit into memory; see `Recurrent`. Not in Keras,
+            which cannot load files that use it.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if an argument is out of range, the size of x's last axis is not known, or a stateful
+            layer has no fixed batch size.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> x = np.zeros((2, 10, 3))
+        >>> layers.LSTM(4, return_sequences=True)(x).shape
+        (2, 10, 4)
+        >>> output, h, c = layers.LSTM(4, return_state=True)(x)
+        >>> c.shape
+        (2, 4)
+
+    Source: Hochreiter and Schmidhuber 1997, Long short-term memory; Gers, Schmidhuber and Cummins 2000 (forget gate);
+    Jozefowicz, Zaremba and Sutskever 2015 (`unit_forget_bias`).
     """
 
     cell = "lstm"
@@ -172,15 +267,65 @@ class LSTM(Recurrent):
 
 
 class GRU(Recurrent):
-    """Gated recurrent unit. Arguments and defaults are Keras's, gates in its order z, r, h.
+    """Gated recurrent unit layer.
 
-    And `checkpoint_steps`, for long sequences.
+    z, r = recurrent_activation(x_t kernel + h_{t-1} recurrent_kernel + bias)
+    g = activation(x_t kernel + bias[0] + r * (h_{t-1} recurrent_kernel + bias[1]))  with `reset_after`, else
+    g = activation(x_t kernel + bias + (r * h_{t-1}) recurrent_kernel)
+    h_t = z * h_{t-1} + (1 - z) * g
 
-    z, r = recurrent_activation(x_t W + h_{t-1} U + b),  h_t = z h_{t-1} + (1 - z) g,
-    g = activation(x_t W + b + r (h_{t-1} U + b'))   with `reset_after` (bias (2, 3 * units): b, b'), else
-    g = activation(x_t W + b + (r h_{t-1}) U).
+    x (B, T, F) becomes (B, units), or (B, T, units) with `return_sequences`. kernel (F, 3 * units), recurrent_kernel
+    (units, 3 * units), bias (2, 3 * units) with `reset_after`, else (3 * units,), with the gates in the order z, r, g.
+    Calls accept `mask` (B, T) and `initial_state`, an array (B, units).
 
-    Source: Cho et al. 2014 (reset before, version 1); version 3 of the paper and cuDNN (reset after).
+    Args:
+        units: size of the output and of each state, at least 1.
+        activation: name of an activation, a function of `pyrnn.activations`, or None for the identity.
+        recurrent_activation: activation of the gates, in the same form.
+        use_bias: whether to add a bias.
+        kernel_initializer: name or object of `pyrnn.initializers`, for the kernel.
+        recurrent_initializer: name or object of `pyrnn.initializers`, for the recurrent kernel.
+        bias_initializer: name or object of `pyrnn.initializers`, for the bias.
+        kernel_regularizer: name or object of `pyrnn.regularizers`, for the kernel, or None.
+        recurrent_regularizer: name or object of `pyrnn.regularizers`, for the recurrent kernel, or None.
+        bias_regularizer: name or object of `pyrnn.regularizers`, for the bias, or None.
+        activity_regularizer: name or object of `pyrnn.regularizers`, for the output, or None.
+        kernel_constraint: name or object of `pyrnn.constraints`, applied to the kernel after each step, or None.
+        recurrent_constraint: name or object of `pyrnn.constraints`, applied to the recurrent kernel after each step, or
+            None.
+        bias_constraint: name or object of `pyrnn.constraints`, applied to the bias after each step, or None.
+        dropout: probability with which an input is dropped in training, from 0 to 1, the same inputs at all time steps.
+        recurrent_dropout: probability with which a state is dropped in training where it enters the recurrent product,
+            from 0 to 1.
+        seed: seed of the dropout masks, an integer of at least 0, or None to derive one from
+            `pyrnn.utils.set_random_seed`.
+        return_sequences: return the output of every time step, (B, T, units), instead of the last one.
+        return_state: return the output followed by the final states.
+        go_backwards: read the sequence from its last step to its first.
+        stateful: start each batch from the final states of the previous one, until `reset_state()`.
+        unroll: accepted as in Keras; it changes neither the numbers nor the speed.
+        reset_after: apply the reset gate after the recurrent product (True, as cuDNN does) or before it.
+        use_cudnn: must be "auto", False or None: everything runs on the CPU.
+        zero_output_for_mask: return zeros at masked steps instead of the last output.
+        implementation: 2, or 1 to draw one dropout mask per gate; both are equally fast.
+        checkpoint_steps: save the states only after every `checkpoint_steps` steps of training and compute the steps
+            between them again in backward, for sequences that do not fit into memory; see `Recurrent`. Not in Keras,
+            which cannot load files that use it.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if an argument is out of range, the size of x's last axis is not known, or a stateful
+            layer has no fixed batch size.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> x, mask = np.zeros((2, 10, 3)), np.arange(10) < [[10], [7]]
+        >>> layers.GRU(4)(x, mask=mask, initial_state=np.ones((2, 4))).shape
+        (2, 4)
+
+    Source: Cho et al. 2014, Learning phrase representations using RNN encoder-decoder; version 1 resets before, version
+    3 and cuDNN after the recurrent product.
     """
 
     gates = 3

@@ -21,12 +21,31 @@ __all__ = ["RNN"]
 
 
 class RNN(Layer):
-    """A cell, or a list of cells one on top of the other, over a sequence. Arguments and defaults are Keras's.
+    """Run a cell, or a stack of cells, over a sequence: x (B, T, F) becomes (B, units).
 
-    x (batch, time, features) -> (batch, units), or (batch, time, units) with `return_sequences`. States are listed by
-    cell where there are several. Cells of your own are refused: they would walk time in Python.
+    With `return_sequences` the output is (B, T, units). Calls accept `mask` (B, T) and `initial_state`, a list of
+    arrays (B, units) in the order of the cells. Each cell runs in the compiled core; custom cells are rejected, since
+    they would need a Python loop over time.
 
-    `checkpoint_steps` is that of the recurrent layers, for every cell: less memory for long sequences.
+    Args:
+        cell: a cell of `pyrnn.layers`, or a list of cells, each of which reads the output of the one before it.
+        return_sequences: return the output of every time step (B, T, units), not only of the last one.
+        return_state: return the output and the final states.
+        go_backwards: read the sequence from the last step to the first.
+        stateful: start each batch from the final states of the one before, until `reset_state()`.
+        unroll: accepted as in Keras; it changes neither the numbers nor the speed.
+        zero_output_for_mask: return zeros at masked steps instead of the last output.
+        checkpoint_steps: passed to each cell, see `Recurrent`: less memory for long sequences.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if `cell` is not a cell of pyrnn, or an argument is out of range.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> layers.RNN([layers.LSTMCell(8), layers.LSTMCell(4)], return_sequences=True)(np.zeros((2, 10, 3))).shape
+        (2, 10, 4)
     """
 
     axes = ("batch", "time", "features")

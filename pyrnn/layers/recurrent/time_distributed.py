@@ -18,7 +18,23 @@ __all__ = ["TimeDistributed"]
 
 
 class TimeDistributed(Layer):
-    """The same layer at every time step, all steps in one call."""
+    """Apply a layer to every time step: x (B, T, ...) becomes (B, T, output shape of the layer).
+
+    All steps are computed in one call of the layer. A mask (B, T) is passed on.
+
+    Args:
+        layer: the layer, which reads one step (B, ...).
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if `layer` is not a layer, or x has fewer than three axes.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> layers.TimeDistributed(layers.Dense(2))(np.zeros((4, 10, 3))).shape
+        (4, 10, 2)
+    """
 
     supports_masking = True
     per_step = True

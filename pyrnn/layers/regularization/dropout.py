@@ -35,9 +35,28 @@ def checked_noise_shape(noise_shape: Any) -> Shape | None:
 
 
 class Dropout(Layer):
-    """Sets a share `rate` of the values to 0 in training and scales the others by 1 / (1 - rate).
+    """Set a fraction of the values to 0 in training and scale the others by 1 / (1 - rate).
 
-    `noise_shape` has 1 (or a smaller axis) where values share their fate and None where the size of x is meant.
+    The output has the shape of x. Outside training it is x.
+
+    Args:
+        rate: probability with which a value is dropped, from 0 to 1.
+        noise_shape: shape of the random mask, which broadcasts with x: 1 where values along an axis are dropped
+            together, None where the axis has the size of x. By default each value is dropped by itself.
+        seed: seed of this layer's random stream, an integer of at least 0, or None to derive one from
+            `pyrnn.utils.set_random_seed`.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if `rate` is not in [0, 1], or `noise_shape` does not broadcast with x.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> sorted(set(layers.Dropout(0.5, seed=1)(np.ones((4, 8)), training=True).ravel().tolist()))
+        [0.0, 2.0]
+
+    Source: Srivastava et al. 2014, Dropout: a simple way to prevent neural networks from overfitting.
     """
 
     supports_masking = True
@@ -75,7 +94,28 @@ class Dropout(Layer):
 
 
 class SpatialDropout1D(Dropout):
-    """Dropout of whole channels: x (batch, time, channels) shares its fate along time. Source: Tompson et al. 2014."""
+    """Drop whole channels in training: x (B, T, C), the same channels at all time steps of a row.
+
+    Args:
+        rate: probability with which a channel is dropped, from 0 to 1.
+        seed: seed of this layer's random stream, an integer of at least 0, or None to derive one from
+            `pyrnn.utils.set_random_seed`.
+        name: name of the layer, or None for a generated one.
+        dtype: "float32", "float64" or None for the default.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if `rate` is not in [0, 1].
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> y = layers.SpatialDropout1D(0.5, seed=1)(np.ones((1, 5, 8)), training=True)
+        >>> bool((y == y[:, :1]).all())
+        True
+
+    Source: Tompson et al. 2015, Efficient object localization using convolutional networks.
+    """
 
     axes = ("batch", "time", "channels")
 
@@ -90,7 +130,24 @@ class SpatialDropout1D(Dropout):
 
 
 class ActivityRegularization(Identity):
-    """x itself; adds l1 * sum(|x|) + l2 * sum(x**2), over the batch size, to the loss."""
+    """Return x unchanged and add a penalty on it to the loss.
+
+    The penalty is (l1 * sum(|x|) + l2 * sum(x ** 2)) / B.
+
+    Args:
+        l1: factor of the absolute values, at least 0.
+        l2: factor of the squares, at least 0.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if a factor is not a number of at least 0.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> layers.ActivityRegularization(l2=0.01)(np.ones((1, 2)))
+        array([[1., 1.]], dtype=float32)
+    """
 
     @checked()
     def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Any) -> None:

@@ -41,7 +41,23 @@ class Noisy(Layer):
 
 
 class GaussianNoise(Noisy):
-    """x plus normal noise of standard deviation `stddev` in training."""
+    """Add normal noise in training: y = x + stddev * n, n from N(0, 1). Outside training y = x.
+
+    Args:
+        stddev: standard deviation of the noise, at least 0.
+        seed: seed of this layer's random stream, an integer of at least 0, or None to derive one from
+            `pyrnn.utils.set_random_seed`.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if `stddev` is not a number of at least 0.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> layers.GaussianNoise(0.1)(np.ones((1, 2)))
+        array([[1., 1.]], dtype=float32)
+    """
 
     @checked()
     def __init__(self, stddev: float, seed: int | None = None, **kwargs: Any) -> None:
@@ -60,7 +76,27 @@ class GaussianNoise(Noisy):
 
 
 class GaussianDropout(Noisy):
-    """x times normal factors of mean 1 and variance rate / (1 - rate) in training. Source: Srivastava et al. 2014."""
+    """Multiply x by normal noise of mean 1 and variance rate / (1 - rate) in training.
+
+    The output has the shape of x. Outside training it is x.
+
+    Args:
+        rate: sets the variance like the drop probability of `Dropout`, from 0 to below 1.
+        seed: seed of this layer's random stream, an integer of at least 0, or None to derive one from
+            `pyrnn.utils.set_random_seed`.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if `rate` is not in [0, 1).
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> layers.GaussianDropout(0.5)(np.ones((1, 2)))
+        array([[1., 1.]], dtype=float32)
+
+    Source: Srivastava et al. 2014, Dropout: a simple way to prevent neural networks from overfitting, section 10.
+    """
 
     @checked()
     def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
@@ -83,10 +119,29 @@ class GaussianDropout(Noisy):
 
 
 class AlphaDropout(Noisy):
-    """Dropout behind SELU: a share `rate` of x is set to its limit, then all is scaled to keep mean 0 and variance 1.
+    """Dropout that keeps mean 0 and variance 1, for networks with the SELU activation.
 
-    y = a (x k + alpha' (1 - k)) + b, k being 0 with probability `rate`; `noise_shape` as in Dropout. Source:
-    Klambauer et al. 2017, section 2.
+    y = a * (x * k + alpha' * (1 - k)) + b in training, where k is 0 with probability `rate`, else 1, alpha' is the
+    negative limit of SELU, and a and b restore mean and variance. The output has the shape of x. Outside training it is
+    x.
+
+    Args:
+        rate: probability with which a value is dropped, from 0 to below 1.
+        noise_shape: shape of the random mask, as in `Dropout`.
+        seed: seed of this layer's random stream, an integer of at least 0, or None to derive one from
+            `pyrnn.utils.set_random_seed`.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if `rate` is not in [0, 1), or `noise_shape` does not broadcast with x.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import layers
+        >>> layers.AlphaDropout(0.5)(np.ones((1, 2)))
+        array([[1., 1.]], dtype=float32)
+
+    Source: Klambauer et al. 2017, Self-normalizing neural networks, section 2.
     """
 
     @checked()

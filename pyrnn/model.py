@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 
 from pyrnn.arguments import checked, flag, whole
 from pyrnn.layers.base import Layer, Shape
-from pyrnn.older_names import OlderNames
 from pyrnn.parameters import ParameterVector, Structure, Weight, assign_all, shaped, values_for
 from pyrnn.plan import Plan
 from pyrnn.streaming import Stream
+from pyrnn.trainer import Trainer
 from pyrnn.validation import LARGEST_SIZE, not_built, shown, unknown_name
 
 Array = NDArray[Any]
 
 
-class Model(OlderNames):
+class Model(Trainer):
     """Weights, training, files and reports of a model; a class that derives from it says how its layers run."""
 
     def __init__(self, name: str) -> None:

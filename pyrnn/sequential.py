@@ -12,6 +12,7 @@ from pyrnn import layers as layers_module
 from pyrnn import overriding, registry, shapes
 from pyrnn.arguments import checked
 from pyrnn.data.batches import as_float, is_float
+from pyrnn.keras2 import Keras2Methods
 from pyrnn.layers.base import Layer, Shape
 from pyrnn.layers.core.input import InputLayer
 from pyrnn.layers.settings import dtype_config, standard_shape
@@ -24,7 +25,7 @@ Array = NDArray[Any]
 _MOST_SHAPES = 1000  # that `check_input` remembers
 
 
-class Sequential(Model):
+class Sequential(Keras2Methods, Model):
     """Layers run one after the other.
 
     The model is built as soon as the input shape is known: from an `Input`, from `input_shape=` of the first layer,

@@ -58,7 +58,7 @@ FLOORS = [
     {
         "not_finite",
         "trainer",
-        "older_names",
+        "keras2",
         "callbacks",
         "compiled",
         "fitting",

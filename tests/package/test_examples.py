@@ -109,7 +109,7 @@ keras.backend.clear_session()
 model = keras.Sequential([keras.Input((5, 3)), LSTM(4), layers.Dense(1)])
 model.compile(optimizer=keras.optimizers.Adam(learning_rate=0.01), loss="mse")
 model.fit(np.ones((8, 5, 3)), np.ones((8, 1)), epochs=2, verbose=0, callbacks=[EarlyStopping("loss")])
-print(type(model).__module__, model.layers[0].name, tf.__version__.split(".")[0], sys.argv[1:])
+print(type(model).__module__.split(".")[0], model.layers[0].name, tf.__version__.split(".")[0], sys.argv[1:])
 """
 
 
@@ -122,7 +122,7 @@ def test_a_keras_script_runs_untouched(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     result = run_shim(script, "--size", "3")
-    assert result.stdout.strip() == "pyrnn.models lstm 2 ['--size', '3']", result.stderr
+    assert result.stdout.strip() == "pyrnn lstm 2 ['--size', '3']", result.stderr
     assert len(result.stderr.splitlines()) == 1 and "tensorflow.keras = pyrnn" in result.stderr
 
 

@@ -244,7 +244,7 @@ def test_what_a_model_holds_before_it_is_compiled() -> None:
     assert made.compiled and made.loss is not None and made.metrics_names == ["loss", "mae"]
     with pytest.raises(ValueError, match="x must yield at least one batch, got none"):
         made.predict(iter([]), verbose=0)
-    with pytest.raises(ValueError, match="leave workers and use_multiprocessing out"):
+    with pytest.raises(ValueError, match="leave out workers=2 and use_multiprocessing=False"):
         made.fit_generator(batches(), steps_per_epoch=1, workers=2)
 
 

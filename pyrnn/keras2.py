@@ -1,0 +1,176 @@
+"""Methods of models that Keras 2 had, Keras 3 dropped and users still write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from pyrnn.arguments import checked
+from pyrnn.callbacks import History
+from pyrnn.validation import positive_int
+
+Array = NDArray[Any]
+
+
+class _Trainable(Protocol):
+    """The methods that the generator methods call."""
+
+    @property
+    def fit(self) -> Callable[..., History]: ...
+
+    @property
+    def evaluate(self) -> Callable[..., Any]: ...
+
+    @property
+    def predict(self) -> Callable[..., Array]: ...
+
+
+class Keras2Methods:
+    """A mixin for models: `fit`, `evaluate` and `predict` under the names that Keras 2 had for generators."""
+
+    @checked()
+    def fit_generator(
+        self: _Trainable,
+        generator: Any,
+        steps_per_epoch: int | None = None,
+        epochs: int = 1,
+        verbose: Any = 1,
+        callbacks: Any = None,
+        validation_data: Any = None,
+        validation_steps: int | None = None,
+        validation_freq: int | Iterable[int] = 1,
+        class_weight: Mapping[int, float] | None = None,
+        max_queue_size: int = 10,
+        workers: int = 1,
+        use_multiprocessing: bool = False,
+        shuffle: bool = True,
+        initial_epoch: int = 0,
+    ) -> History:
+        """Train on the batches of a generator; `fit` does the same.
+
+        Args:
+            generator: yields (x, y) or (x, y, sample_weight), or is a PyDataset. It is read in the calling thread.
+            steps_per_epoch: batches of an epoch; None for all of a generator that ends.
+            epochs: number of the last epoch.
+            verbose: 0, 1, 2 or "auto", as in `fit`.
+            callbacks: a list of callbacks.
+            validation_data: (x, y), (x, y, sample_weight) or another generator.
+            validation_steps: batches of each validation.
+            validation_freq: validate every `validation_freq` epochs, or after the epochs in a list.
+            class_weight: {class number: weight}.
+            max_queue_size: at least 1; there is no queue.
+            workers: 0 or 1: the calling thread.
+            use_multiprocessing: False.
+            shuffle: draw the batches of a PyDataset in another order in each epoch.
+            initial_epoch: number of epochs that are already done.
+
+        Returns:
+            The History, as from `fit`.
+
+        Raises:
+            TypeError, ValueError: as `fit` does, or if workers are asked for.
+
+        Example:
+            >>> import numpy as np
+            >>> from pyrnn import Sequential, layers
+            >>> model = Sequential([layers.Dense(1, input_shape=(2,))])
+            >>> model.compile("sgd", "mse")
+            >>> batches = ((np.ones((4, 2)), np.zeros((4, 1))) for _ in range(3))
+            >>> history = model.fit_generator(batches, steps_per_epoch=3, verbose=0)
+            >>> history.epoch
+            [0]
+        """
+        _reject_workers(max_queue_size, workers, use_multiprocessing)
+        return self.fit(
+            generator, epochs=epochs, verbose=verbose, callbacks=callbacks, validation_data=validation_data,
+            shuffle=shuffle, class_weight=class_weight, initial_epoch=initial_epoch, steps_per_epoch=steps_per_epoch,
+            validation_steps=validation_steps, validation_freq=validation_freq,
+        )  # fmt: skip
+
+    @checked()
+    def evaluate_generator(
+        self: _Trainable,
+        generator: Any,
+        steps: int | None = None,
+        callbacks: Any = None,
+        max_queue_size: int = 10,
+        workers: int = 1,
+        use_multiprocessing: bool = False,
+        verbose: Any = 0,
+    ) -> Any:
+        """Compute loss and metrics over the batches of a generator; `evaluate` does the same.
+
+        Args:
+            generator: yields (x, y) or (x, y, sample_weight), or is a PyDataset. It is read in the calling thread.
+            steps: number of batches; None for all of a generator that ends.
+            callbacks: a list of callbacks.
+            max_queue_size: at least 1; there is no queue.
+            workers: 0 or 1: the calling thread.
+            use_multiprocessing: False.
+            verbose: 0, 1, 2 or "auto", as in `evaluate`.
+
+        Returns:
+            The loss, or a list of the loss and the metrics.
+
+        Raises:
+            TypeError, ValueError: as `evaluate` does, or if workers are asked for.
+
+        Example:
+            >>> import numpy as np
+            >>> from pyrnn import Sequential, layers
+            >>> model = Sequential([layers.Dense(1, kernel_initializer="zeros", input_shape=(2,))])
+            >>> model.compile("sgd", "mse")
+            >>> model.evaluate_generator((np.ones((4, 2)), np.ones((4, 1))) for _ in range(3))
+            1.0
+        """
+        _reject_workers(max_queue_size, workers, use_multiprocessing)
+        return self.evaluate(generator, steps=steps, callbacks=callbacks, verbose=verbose)
+
+    @checked()
+    def predict_generator(
+        self: _Trainable,
+        generator: Any,
+        steps: int | None = None,
+        callbacks: Any = None,
+        max_queue_size: int = 10,
+        workers: int = 1,
+        use_multiprocessing: bool = False,
+        verbose: Any = 0,
+    ) -> Array:
+        """Compute the outputs for the batches of a generator; `predict` does the same.
+
+        Args:
+            generator: yields x, or tuples that begin with it, or is a PyDataset. It is read in the calling thread.
+            steps: number of batches; None for all of a generator that ends.
+            callbacks: a list of callbacks.
+            max_queue_size: at least 1; there is no queue.
+            workers: 0 or 1: the calling thread.
+            use_multiprocessing: False.
+            verbose: 0, 1, 2 or "auto", as in `predict`.
+
+        Returns:
+            The outputs of all batches, one row per sample.
+
+        Raises:
+            TypeError, ValueError: as `predict` does, or if workers are asked for.
+
+        Example:
+            >>> import numpy as np
+            >>> from pyrnn import Sequential, layers
+            >>> model = Sequential([layers.Dense(1, input_shape=(2,))])
+            >>> model.predict_generator(np.ones((4, 2)) for _ in range(3)).shape
+            (12, 1)
+        """
+        _reject_workers(max_queue_size, workers, use_multiprocessing)
+        return self.predict(generator, steps=steps, callbacks=callbacks, verbose=verbose)
+
+
+def _reject_workers(max_queue_size: int, workers: int, use_multiprocessing: bool) -> None:
+    positive_int("max_queue_size", max_queue_size)
+    if workers > 1 or use_multiprocessing:
+        raise ValueError(
+            f"generators are read in the calling thread: leave out workers={workers} and "
+            f"use_multiprocessing={use_multiprocessing}"
+        )

@@ -11,8 +11,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import keras_table
+import numpy as np
 import pytest
 
+import pyrnn
 from pyrnn import backend, cli, explaining
 
 SOURCE = Path(__file__).parents[2]
@@ -163,5 +165,7 @@ EXAMPLES = sorted(
 
 @pytest.mark.parametrize("module", EXAMPLES)
 def test_examples_of_docstrings(module: str) -> None:
-    failed, attempted = doctest.testmod(importlib.import_module(module))
+    names = {"np": np, "pyrnn": pyrnn}  # examples need not import these two
+    flags = doctest.NORMALIZE_WHITESPACE
+    failed, attempted = doctest.testmod(importlib.import_module(module), extraglobs=names, optionflags=flags)
     assert attempted and not failed

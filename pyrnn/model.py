@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn.arguments import checked, flag, whole
+from pyrnn.files import model_file, weights_file
 from pyrnn.layers.base import Layer, Shape
 from pyrnn.parameters import ParameterVector, Structure, Weight, assign_all, shaped, values_for
 from pyrnn.plan import Plan
 from pyrnn.streaming import Stream
+from pyrnn.summary import print_summary
 from pyrnn.trainer import Trainer
 from pyrnn.validation import LARGEST_SIZE, not_built, shown, unknown_name
 
@@ -280,10 +282,8 @@ class Model(Trainer):
             ...     pyrnn.load_model(f"{folder}/model.keras").count_params()
             8
         """
-        from pyrnn import saving
-
         _refuse_existing(filepath, overwrite)
-        saving.save_model(self, filepath, include_optimizer, include_rng, save_format)
+        model_file.save_model(self, filepath, include_optimizer, include_rng, save_format)
 
     @checked()
     def save_weights(
@@ -300,10 +300,8 @@ class Model(Trainer):
             ValueError: if the model is not built, or the ending is another one.
             OSError: if the file exists and `overwrite` is False, or it cannot be written.
         """
-        from pyrnn import saving
-
         _refuse_existing(filepath, overwrite)
-        saving.save_weights(self, filepath, save_format)
+        weights_file.save_weights(self, filepath, save_format)
 
     @checked()
     def load_weights(
@@ -313,9 +311,7 @@ class Model(Trainer):
 
         `skip_mismatch` passes over layers that do not fit; `by_name` (legacy files) matches layers by their names.
         """
-        from pyrnn import saving
-
-        saving.load_weights(self, filepath, skip_mismatch=skip_mismatch, by_name=by_name)
+        weights_file.load_weights(self, filepath, skip_mismatch=skip_mismatch, by_name=by_name)
 
     @checked()
     def summary(
@@ -332,8 +328,6 @@ class Model(Trainer):
         `layer_range` holds the names (or patterns) of the first and last layer to print; `expand_nested` changes
         nothing, since models do not nest here.
         """
-        from pyrnn.summary import print_summary
-
         print_summary(self, line_length, positions, print_fn, show_trainable, layer_range)
 
     def __repr__(self) -> str:

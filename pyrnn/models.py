@@ -9,6 +9,7 @@ from typing import Any
 from pyrnn import registry
 from pyrnn.arguments import a_function, a_model, checked, optional
 from pyrnn.explaining import explain
+from pyrnn.files import model_file
 from pyrnn.layers.base import Layer
 from pyrnn.layers.core.input import InputLayer
 from pyrnn.sequential import Sequential
@@ -24,14 +25,30 @@ def load_model(
     compile: bool = True,
     safe_mode: bool = True,
 ) -> Sequential:
-    """Read a model that `save` (or Keras) wrote, `.keras` or legacy `.h5`.
+    """Read a model from a file that `save` or Keras wrote.
 
-    Code in a file never runs, so `safe_mode` has nothing to switch off.
+    Args:
+        filepath: a `.keras` file, or `.h5` or `.hdf5` in Keras 2's format.
+        custom_objects: custom classes and functions by name, where they are not registered.
+        compile: whether to compile the model as the file describes it, with the state of its optimizer.
+        safe_mode: has no effect, since code in a file never runs.
+
+    Returns:
+        The model, with its weights.
+
+    Raises:
+        OSError: if the file cannot be read.
+        TypeError, ValueError: if it is damaged, or describes what pyrnn does not have.
+
+    Example:
+        >>> import tempfile, pyrnn
+        >>> model = pyrnn.Sequential([pyrnn.layers.Dense(2, input_shape=(3,))])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save(f"{folder}/model.keras")
+        ...     pyrnn.load_model(f"{folder}/model.keras").output_shape
+        (None, 2)
     """
-    from pyrnn import saving
-
-    model: Sequential = saving.load_model(filepath, custom_objects=custom_objects, compile=compile)
-    return model
+    return model_file.read_model(os.fspath(filepath), model_from_description, custom_objects, compile)
 
 
 @checked(model=a_model)

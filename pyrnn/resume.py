@@ -1,6 +1,6 @@
 """All that a training needs to go on as if it had never stopped, beside weights and optimizer.
 
-Plain values and arrays in dicts and lists; `pyrnn.saving.state` writes them to a file.
+Plain values and arrays in dicts and lists; `pyrnn.files.state` writes them to a file.
 """
 
 from __future__ import annotations

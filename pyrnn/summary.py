@@ -7,14 +7,16 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pyrnn.arguments import a_model, checked
-from pyrnn.model import Model
 from pyrnn.parameters import Weight
 from pyrnn.validation import not_built, shown
+
+if TYPE_CHECKING:
+    from pyrnn.model import Model
 
 POSITIONS = (0.45, 0.80, 1.0)
 LINE_LENGTH = 88

@@ -11,6 +11,10 @@ from pyrnn import resume
 from pyrnn.arguments import checked
 from pyrnn.callbacks.base import Callback, Logs
 from pyrnn.callbacks.checkpoint import save_frequency
+from pyrnn.files.atomic import make_folder, replace_file
+from pyrnn.files.hdf5 import restored
+from pyrnn.files.state import read_state
+from pyrnn.files.weights_file import matched_weights, read_weights, weights_bytes
 from pyrnn.states import Rule, anything, count, record
 from pyrnn.validation import not_built, shown
 
@@ -108,9 +112,6 @@ class BackupAndRestore(Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """The epoch's beginning was lived through twice now; what it changed is undone."""
-        from pyrnn.saving.state import read_state
-        from pyrnn.saving.weights_file import read_weights
-
         if self._within_epoch is not None:
             (content, source, _, _), self._within_epoch = self._within_epoch, None
             read_weights(self.model, content, source, with_optimizer=True)
@@ -148,10 +149,6 @@ class BackupAndRestore(Callback):
             OSError: if it cannot be read.
             ValueError: if it is damaged, or of another model or other data.
         """
-        from pyrnn.saving.hdf5 import restored
-        from pyrnn.saving.state import read_state
-        from pyrnn.saving.weights_file import matched_weights
-
         path = self._weights + suffix
         source = repr(path)
         if not os.path.exists(path):
@@ -184,8 +181,6 @@ class BackupAndRestore(Callback):
         Raises:
             ValueError: if they do.
         """
-        from pyrnn.saving.weights_file import read_weights
-
         model, run = self.model, self.model._run
         before = {"run": run.get_state(model.stop_training), "random": resume.random_state(model)}
         weights, optimizer = model.get_weights(), model.optimizer
@@ -229,9 +224,6 @@ class BackupAndRestore(Callback):
         return epoch
 
     def _save(self) -> None:
-        from pyrnn.saving.atomic import make_folder, replace_file
-        from pyrnn.saving.weights_file import weights_bytes
-
         run = self.model._run
         state = {"run": run.get_state(self.model.stop_training), "random": resume.random_state(self.model)}
         metadata = {"epoch": run.epoch, "batch": max(0, run.batch - 1)}

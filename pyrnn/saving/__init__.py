@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from pyrnn.explaining import explain
+from pyrnn.files.model_file import save_model
+from pyrnn.files.weights_file import load_weights, save_weights
 from pyrnn.keras_objects import deserialize_keras_object, serialize_keras_object
+from pyrnn.models import load_model
 from pyrnn.registry import (
     CustomObjectScope,
     custom_object_scope,
@@ -12,8 +15,6 @@ from pyrnn.registry import (
     get_registered_object,
     register_keras_serializable,
 )
-from pyrnn.saving.model_file import load_model, save_model
-from pyrnn.saving.weights_file import load_weights, save_weights
 
 __all__ = [
     "CustomObjectScope",

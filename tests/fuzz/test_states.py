@@ -23,7 +23,7 @@ import pyrnn
 from fuzz.profiles import fuzz
 from fuzz.test_readers import BAD_VALUES, changed_json, entries, zipped
 from pyrnn import callbacks, layers, seeds, utils
-from pyrnn.saving.state import sealed
+from pyrnn.files.state import sealed
 
 ROWS, BATCH = 12, 4
 X = np.random.default_rng(1).normal(size=(ROWS, 5, 3)).astype(np.float32)

@@ -207,7 +207,7 @@ WRONG: dict[str, tuple[list[Any], Any, str]] = {
 def test_a_backup_that_was_written_wrong(case: str, tmp_path: Path) -> None:
     import h5py
 
-    from pyrnn.saving.state import sealed
+    from pyrnn.files.state import sealed
 
     path = broken_off(tmp_path, "callback-early-stopping")
     places, value, words = WRONG[case]
@@ -292,7 +292,7 @@ def test_damaged_backups_are_refused_and_the_model_stays(tmp_path: Path) -> None
 def test_arrays_larger_than_the_file_are_not_read(tmp_path: Path) -> None:
     import h5py
 
-    from pyrnn.saving.state import read_state, sealed
+    from pyrnn.files.state import read_state, sealed
 
     path = tmp_path / "large.h5"
     with h5py.File(path, "w", userblock_size=512) as file:

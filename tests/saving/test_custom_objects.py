@@ -387,7 +387,7 @@ def test_objects_of_another_kind_are_rejected(kind: str) -> None:
 
 
 def test_a_large_config_is_read_and_a_bomb_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pyrnn.saving import archive
+    from pyrnn.files import archive
 
     monkeypatch.setitem(archive.LARGEST, archive.CONFIG, 1 << 12)
     monkeypatch.setattr(archive, "SMALL", 1 << 10)

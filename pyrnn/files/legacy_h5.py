@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import io
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyrnn.layers import Layer
-from pyrnn.model import Model
-from pyrnn.models import Sequential, model_from_description
-from pyrnn.parameters import Weight, assign_all, at_most
-from pyrnn.resume import set_random_state
-from pyrnn.saving.archive import SMALL
-from pyrnn.saving.hdf5 import (
+from pyrnn.files.archive import SMALL
+from pyrnn.files.hdf5 import (
     Arrays,
+    M,
+    MakeModel,
     claimed_bytes,
     group_at,
     matched,
@@ -28,7 +25,13 @@ from pyrnn.saving.hdf5 import (
     read_arrays,
     require_built,
 )
-from pyrnn.saving.state import BLOCK, read_random_state, sealed, write_state
+from pyrnn.files.state import BLOCK, read_random_state, sealed, write_state
+from pyrnn.layers import Layer
+from pyrnn.parameters import Weight, assign_all, at_most
+from pyrnn.resume import set_random_state
+
+if TYPE_CHECKING:
+    from pyrnn.model import Model
 
 ENDINGS = (".h5", ".hdf5")
 VERSION, BACKEND = "3.15.1", "numpy"
@@ -96,7 +99,7 @@ def weights_bytes(model: Model) -> bytes:
 
 
 def model_bytes(model: Model, include_optimizer: bool, state: dict[str, Any] | None = None) -> bytes:
-    """The file of a whole model, in memory; `state` is of its training (`saving.state`)."""
+    """The file of a whole model, in memory; `state` is of its training (`files.state`)."""
     import h5py
 
     buffer = io.BytesIO()
@@ -173,11 +176,11 @@ def _assign(model: Model, group: Any, source: str, skip_mismatch: bool, by_name:
     assign_all([(weight, value) for (weight, _), value in zip(pending, values, strict=True)])
 
 
-def load_model(path: str, compile: bool) -> Sequential:
-    """Read a whole model, Keras 2's too.
+def read_model(path: str, make: MakeModel[M], compile: bool) -> M:
+    """Read a whole model, Keras 2's too; `make` makes it from its description.
 
     Raises:
-        ValueError: if the file is damaged, has weights only, or holds what pyrnn has not.
+        ValueError: if the file is damaged, holds weights only, or describes what pyrnn does not have.
     """
     source = repr(path)
     with open(path, "rb") as handle:
@@ -195,7 +198,7 @@ def load_model(path: str, compile: bool) -> Sequential:
             described = training.pop("optimizer_config")
             training["optimizer"] = {**described, "class_name": described["class_name"].split(">")[-1]}
             config["compile_config"] = training
-        model = model_from_description(source, config, compile)
+        model = make(source, config, compile)
         if not model.built:
             raise ValueError(f"{source} does not name the model's input shape")
         weights = group_at(file, "model_weights")

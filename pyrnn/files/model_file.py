@@ -8,20 +8,21 @@ import json
 import os
 import zipfile
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyrnn import registry
 from pyrnn.arguments import a_model, checked
-from pyrnn.model import Model
-from pyrnn.models import Sequential, model_from_description
+from pyrnn.files import archive, legacy_h5
+from pyrnn.files.atomic import replace_file
+from pyrnn.files.hdf5 import M, MakeModel, claimed_bytes, reading
+from pyrnn.files.state import read_random_state
+from pyrnn.files.weights_file import read_weights, weights_bytes
 from pyrnn.parameters import at_most
 from pyrnn.resume import random_state, set_random_state
-from pyrnn.saving import archive, legacy_h5
-from pyrnn.saving.atomic import replace_file
-from pyrnn.saving.hdf5 import claimed_bytes, reading
-from pyrnn.saving.state import read_random_state
-from pyrnn.saving.weights_file import read_weights, weights_bytes
 from pyrnn.validation import not_built, shown
+
+if TYPE_CHECKING:
+    from pyrnn.model import Model
 
 ENDING = ".keras"
 # The version of Keras whose format is written.
@@ -62,24 +63,26 @@ def save_model(
     replace_file(path, buffer.getvalue())
 
 
-@checked()
-def load_model(
-    filepath: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None, compile: bool = True
-) -> Sequential:
-    """Read a `.keras` or legacy `.h5` file that `save_model` or Keras wrote; no code in it is ever run.
+def read_model(path: str, make: MakeModel[M], custom_objects: Mapping[str, Any] | None, compile: bool) -> M:
+    """Read a `.keras` or legacy `.h5` file that `save_model` or Keras wrote. Code in it never runs.
+
+    Args:
+        path: the file.
+        make: makes a model from a description, see `MakeModel`.
+        custom_objects: custom classes and functions by name.
+        compile: whether to compile the model as the file describes it, with the state of its optimizer.
 
     Raises:
-        ValueError: if the file is damaged or holds what pyrnn has not.
+        ValueError: if the file is damaged or describes what pyrnn does not have.
     """
-    path = os.fspath(filepath)
     source = repr(path)
     if path.endswith(legacy_h5.ENDINGS):
         with registry.custom_object_scope(custom_objects):
-            return legacy_h5.load_model(path, compile)
+            return legacy_h5.read_model(path, make, compile)
     text, weights = archive.read_entries(path, archive.CONFIG, archive.WEIGHTS)
     budget = 2 * claimed_bytes(weights, source) + archive.SMALL
     with reading(source), at_most(budget), registry.custom_object_scope(custom_objects):
-        model, compiled = _described(text, source, compile)
+        model, compiled = _described(text, source, make, compile)
     state = read_random_state(model, weights, source)
     read_weights(model, weights, source, with_optimizer=compiled)
     if state is not None:
@@ -87,11 +90,11 @@ def load_model(
     return model
 
 
-def _described(text: bytes, source: str, compile: bool) -> tuple[Sequential, bool]:
+def _described(text: bytes, source: str, make: MakeModel[M], compile: bool) -> tuple[M, bool]:
     """The model that a config describes, and whether it was compiled."""
     try:
         config = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{source} is damaged or not a .keras file: {error}") from None
-    model = model_from_description(source, config, compile)
+    model = make(source, config, compile)
     return model, compile and bool(config.get("compile_config"))

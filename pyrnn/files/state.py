@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from pyrnn.files.hdf5 import Arrays, array_at, group_at, opened, read_arrays
 from pyrnn.resume import check_random_state
-from pyrnn.saving.hdf5 import Arrays, array_at, group_at, opened, read_arrays
 from pyrnn.states import anything, record
 from pyrnn.validation import shown
 

@@ -8,18 +8,14 @@ from __future__ import annotations
 import io
 import os
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pyrnn.arguments import a_model, checked
-from pyrnn.layers import Layer
-from pyrnn.model import Model
-from pyrnn.naming import snake_case
-from pyrnn.parameters import Weight, assign_all
-from pyrnn.saving import archive, legacy_h5
-from pyrnn.saving.atomic import replace_file
-from pyrnn.saving.hdf5 import (
+from pyrnn.files import archive, legacy_h5
+from pyrnn.files.atomic import replace_file
+from pyrnn.files.hdf5 import (
     Arrays,
     group_at,
     matched,
@@ -30,8 +26,14 @@ from pyrnn.saving.hdf5 import (
     require_built,
     restored,
 )
-from pyrnn.saving.state import BLOCK, sealed, write_state
+from pyrnn.files.state import BLOCK, sealed, write_state
+from pyrnn.layers import Layer
+from pyrnn.naming import snake_case
+from pyrnn.parameters import Weight, assign_all
 from pyrnn.validation import not_built, shown
+
+if TYPE_CHECKING:
+    from pyrnn.model import Model
 
 ENDING = ".weights.h5"
 
@@ -49,7 +51,7 @@ def _layer_groups(model: Model) -> list[tuple[str, Layer]]:
 
 
 def weights_bytes(model: Model, with_optimizer: bool, state: dict[str, Any] | None = None) -> bytes:
-    """The HDF5 file of a built model, in memory; `state` is of its training (`saving.state`)."""
+    """The HDF5 file of a built model, in memory; `state` is of its training (`files.state`)."""
     import h5py
 
     buffer = io.BytesIO()

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from pyrnn.model import Model
+from pyrnn.files.archive import MOST_GROWTH, SMALL
 from pyrnn.parameters import Weight
-from pyrnn.saving.archive import MOST_GROWTH, SMALL
 from pyrnn.validation import not_built, warn
 
+if TYPE_CHECKING:
+    from pyrnn.model import Model
+
+M = TypeVar("M", bound="Model")
+
+# Makes a model, with new weights: called with what messages call the file, a description, and whether to compile.
+MakeModel = Callable[[str, Any, bool], M]
 # Levels of groups in a file; Keras's layers within layers need a dozen.
 DEEPEST = 64
 _DAMAGE = (OSError, LookupError, AttributeError, ArithmeticError, RuntimeError, AssertionError, MemoryError)

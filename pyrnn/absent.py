@@ -13,7 +13,7 @@ _CHAIN = "models are Sequential, a chain with one input and one output"
 _LAYERS_OWN = "layers compute with NumPy and nothing is differentiated automatically"
 _PRECISION = "weights are float32 or float64"
 _SYMBOLIC = "there is no symbolic graph"
-_OF_KERAS = "it belongs to the insides of Keras"
+_OF_KERAS = "it is internal to Keras"
 _LOOP = "fit, evaluate and predict run their own loop"
 _FILES = "files are written and read whole"
 _CELL_ARGUMENT = "cells keep their arguments in their config"
@@ -34,10 +34,10 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("StatelessScope", "layers hold their weights", "use get_weights() and set_weights()"),
         ("name_scope", "there is no graph whose operations need names", "name layers with name="),
         ("device", "everything runs on the CPU", _THREADS),
-        ("remat RematScope", "layers decide what they keep for the gradient",
+        ("remat RematScope", "layers decide what they save for backward",
          "pass checkpoint_steps=k to LSTM, GRU, SimpleRNN or RNN"),
         ("version", "it is an attribute", "use pyrnn.__version__"),
-        ("applications", "they are models of images", "use Keras for them, and pyrnn on the features they give"),
+        ("applications", "they are models of images", "use Keras for them, and pyrnn on the features they return"),
         ("ops random tree", "layers, losses and metrics are written in NumPy",
          "use NumPy: np.sum for ops.sum, np.random.default_rng(seed) for random"),
         ("distribution", "training runs in one process on the CPU",
@@ -58,10 +58,10 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
          "GlobalMaxPool3D GlobalMaxPooling2D GlobalMaxPooling3D AdaptiveAveragePooling2D AdaptiveAveragePooling3D "
          "AdaptiveMaxPooling2D AdaptiveMaxPooling3D Deconvolution2D Deconvolution3D AtrousConvolution2D "
          "LocallyConnected2D", _IMAGES,
-         "use the 1D layer of that name along time, on frames that Reshape makes vectors of features"),
+         "use the 1D layer of that name along time, on frames that Reshape turns into vectors of features"),
         ("ConvLSTM1D ConvLSTM2D ConvLSTM3D ConvRecurrent2D ConvLSTM2DCell",
          "convolutions inside the recurrence are not implemented",
-         "use LSTM on frames that Reshape makes vectors of features, or Conv1D along time before LSTM"),
+         "use LSTM on frames that Reshape turns into vectors of features, or Conv1D along time before LSTM"),
         ("AugMix AutoContrast CenterCrop ContrastLimitedAdaptiveHistogramEqualization CutMix Equalization "
          "MaxNumBoundingBoxes MixUp Pipeline RandAugment RandomBrightness RandomColorDegeneration "
          "RandomColorJitter RandomContrast RandomCrop RandomElasticTransform RandomErasing RandomFlip "
@@ -345,6 +345,6 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("data", "batches come from arrays, generators, PyDataset and timeseries_dataset_from_array",
          "pass one of these to fit"),
         ("config distribute", "everything runs on the CPU", _THREADS),
-        ("*", "pyrnn stands in for tensorflow.keras only", "use NumPy"),
+        ("*", "pyrnn replaces tensorflow.keras only", "use NumPy"),
     ),
 }  # fmt: skip

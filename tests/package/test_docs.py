@@ -1,4 +1,4 @@
-"""What the documents name is there: links, files, commands, extras, sessions, Keras's names; their Python is valid."""
+"""Documents name only what exists: links, files, commands, extras, sessions, Keras's names; the guide's Python runs."""
 
 from __future__ import annotations
 
@@ -88,6 +88,12 @@ def test_links_and_files(document: Path) -> None:
     assert not missing, f"{document.name} names files that are not there: {missing}"
 
 
+def test_lines_are_at_most_120_characters(document: Path) -> None:
+    """Tables, images and indented blocks may be longer."""
+    lines = prose(document).splitlines() if document.name != "CHANGELOG.md" else []
+    assert not [line for line in lines if len(line) > 120 and not line.startswith(("|", "![", "    "))]
+
+
 def test_a_broken_link_is_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
@@ -105,8 +111,11 @@ def test_python_blocks(document: Path) -> None:
                 assert all(hasattr(module, alias.name) for alias in node.names), ast.unparse(node)
 
 
-@pytest.mark.parametrize("page", sorted((SOURCE / "docs/guide").glob("*.md")), ids=lambda path: path.stem)
-def test_guide_pages_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+GUIDE = [SOURCE / "README.md", *sorted((SOURCE / "docs/guide").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", GUIDE, ids=lambda path: path.stem)
+def test_pages_for_users_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The Python blocks of a page, one after the other, as a reader would paste them."""
     monkeypatch.chdir(tmp_path)
     threads, namespace = backend.get_num_threads(), {"__name__": "guide"}

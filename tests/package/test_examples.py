@@ -135,7 +135,7 @@ def test_a_keras_script_runs_untouched(tmp_path: Path) -> None:
         ),
         (
             "import tensorflow as tf; tf.reduce_mean([1])",
-            "tensorflow has no reduce_mean: pyrnn stands in for tensorflow.keras only; use NumPy",
+            "tensorflow has no reduce_mean: pyrnn replaces tensorflow.keras only; use NumPy",
         ),
         ("import keras; keras.Model", "AttributeError: keras has no Model: models are Sequential"),
         ("from tensorflow.keras import Model", "ImportError: tensorflow.keras has no Model: models are Sequential"),

@@ -1,0 +1,346 @@
+"""The project's English: none of the phrases below in code, messages or documents, and no variable named after nothing.
+
+`python tests/package/test_prose.py [FILE ...]` lists them.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import sys
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[2]
+
+# Files that still have such phrases or names. Delete a file from here when it is done; add none.
+UNFINISHED = {
+    ".ci/lines",
+    ".ci/run",
+    ".ci/variant",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "README.md",
+    "benchmarks/compare.py",
+    "benchmarks/options.py",
+    "benchmarks/plot.py",
+    "benchmarks/rivals.py",
+    "benchmarks/workloads.py",
+    "csrc/abi/kernel_table.hpp",
+    "csrc/abi/problem.hpp",
+    "csrc/bindings/arrays.hpp",
+    "csrc/bindings/bind_conv.cpp",
+    "csrc/bindings/bind_layer_norm.cpp",
+    "csrc/bindings/bind_pointwise.cpp",
+    "csrc/bindings/bind_rnn.cpp",
+    "csrc/bindings/bind_stream.cpp",
+    "csrc/bindings/module.cpp",
+    "csrc/cells/gru.hpp",
+    "csrc/cells/lstm.hpp",
+    "csrc/kernels/activations.hpp",
+    "csrc/kernels/gemm_tn.hpp",
+    "csrc/kernels/pack.hpp",
+    "csrc/kernels/pool.hpp",
+    "csrc/kernels/scan.hpp",
+    "csrc/kernels/scan_backward.hpp",
+    "csrc/kernels/scan_forward.hpp",
+    "csrc/kernels/simd.hpp",
+    "csrc/kernels/tile.hpp",
+    "csrc/runtime/cores.cpp",
+    "csrc/runtime/layer_norm.cpp",
+    "csrc/runtime/operations.hpp",
+    "csrc/runtime/parallel.cpp",
+    "csrc/runtime/parallel.hpp",
+    "csrc/runtime/recycler.hpp",
+    "csrc/runtime/rnn.cpp",
+    "csrc/runtime/rnn_gradients.hpp",
+    "csrc/runtime/rnn_layout.hpp",
+    "csrc/runtime/stream.cpp",
+    "csrc/runtime/workspace.hpp",
+    "docs/dev/testing.md",
+    "docs/guide/keras.md",
+    "examples/bidirectional.py",
+    "examples/masking_and_padding.py",
+    "examples/rnn_guide.py",
+    "examples/stateful_lstm.py",
+    "examples/tagging.py",
+    "examples/transfer_learning.py",
+    "noxfile.py",
+    "pyrnn/_core.pyi",
+    "pyrnn/absent.py",
+    "pyrnn/activations.py",
+    "pyrnn/arguments.py",
+    "pyrnn/backend.py",
+    "pyrnn/bench.py",
+    "pyrnn/callbacks/backup.py",
+    "pyrnn/callbacks/base.py",
+    "pyrnn/callbacks/checkpoint.py",
+    "pyrnn/callbacks/progress.py",
+    "pyrnn/callbacks/reporting.py",
+    "pyrnn/cli.py",
+    "pyrnn/compiled.py",
+    "pyrnn/config.py",
+    "pyrnn/custom_objects.py",
+    "pyrnn/data/batches.py",
+    "pyrnn/data/objects.py",
+    "pyrnn/data/pydataset.py",
+    "pyrnn/data/sources.py",
+    "pyrnn/data/timeseries.py",
+    "pyrnn/datasets/flights.py",
+    "pyrnn/demo.py",
+    "pyrnn/descriptions.py",
+    "pyrnn/initializers.py",
+    "pyrnn/keras_shim.py",
+    "pyrnn/layers/activations.py",
+    "pyrnn/layers/base.py",
+    "pyrnn/layers/convolution/convolution.py",
+    "pyrnn/layers/convolution/transposed.py",
+    "pyrnn/layers/core/embedding.py",
+    "pyrnn/layers/core/lambda_layer.py",
+    "pyrnn/layers/core/masking.py",
+    "pyrnn/layers/normalization/layer.py",
+    "pyrnn/layers/normalization/preprocessing.py",
+    "pyrnn/layers/recurrent/base.py",
+    "pyrnn/layers/recurrent/bidirectional.py",
+    "pyrnn/layers/recurrent/cells.py",
+    "pyrnn/layers/recurrent/rnn.py",
+    "pyrnn/layers/regularization/noise.py",
+    "pyrnn/layers/reshaping.py",
+    "pyrnn/losses/__init__.py",
+    "pyrnn/losses/base.py",
+    "pyrnn/losses/classification.py",
+    "pyrnn/losses/differentiation.py",
+    "pyrnn/losses/forecasting.py",
+    "pyrnn/losses/regression.py",
+    "pyrnn/metrics/__init__.py",
+    "pyrnn/metrics/accuracy.py",
+    "pyrnn/metrics/base.py",
+    "pyrnn/metrics/confusion.py",
+    "pyrnn/metrics/errors.py",
+    "pyrnn/metrics/functions.py",
+    "pyrnn/metrics/scores.py",
+    "pyrnn/model.py",
+    "pyrnn/not_finite.py",
+    "pyrnn/optimizers/__init__.py",
+    "pyrnn/optimizers/adafactor.py",
+    "pyrnn/optimizers/adagrad.py",
+    "pyrnn/optimizers/adam.py",
+    "pyrnn/optimizers/adamax.py",
+    "pyrnn/optimizers/base.py",
+    "pyrnn/optimizers/ftrl.py",
+    "pyrnn/optimizers/lamb.py",
+    "pyrnn/optimizers/muon.py",
+    "pyrnn/optimizers/rmsprop.py",
+    "pyrnn/optimizers/schedule_free.py",
+    "pyrnn/optimizers/schedules.py",
+    "pyrnn/parameters.py",
+    "pyrnn/preprocessing/text.py",
+    "pyrnn/reference/__init__.py",
+    "pyrnn/reference/activations.py",
+    "pyrnn/reference/recurrent.py",
+    "pyrnn/reference/streaming.py",
+    "pyrnn/registry.py",
+    "pyrnn/regularizers.py",
+    "pyrnn/resume.py",
+    "pyrnn/saving/archive.py",
+    "pyrnn/saving/hdf5.py",
+    "pyrnn/saving/legacy_h5.py",
+    "pyrnn/saving/model_file.py",
+    "pyrnn/saving/weights_file.py",
+    "pyrnn/seeds.py",
+    "pyrnn/sequential.py",
+    "pyrnn/shapes.py",
+    "pyrnn/states.py",
+    "pyrnn/summary.py",
+    "pyrnn/validation.py",
+    "tests/data/test_forms.py",
+    "tests/data/test_objects.py",
+    "tests/errors/test_arguments.py",
+    "tests/errors/test_common_mistakes.py",
+    "tests/errors/test_core.py",
+    "tests/errors/test_data.py",
+    "tests/errors/test_layer_inputs.py",
+    "tests/errors/test_loss_not_finite.py",
+    "tests/errors/test_shapes.py",
+    "tests/errors/test_targets.py",
+    "tests/errors/test_unchanged_state.py",
+    "tests/fuzz/test_bindings.py",
+    "tests/fuzz/test_readers.py",
+    "tests/fuzz/test_regressions.py",
+    "tests/fuzz/test_states.py",
+    "tests/keras/conftest.py",
+    "tests/keras/test_keras_callbacks.py",
+    "tests/keras/test_keras_compiled_metrics.py",
+    "tests/keras/test_keras_data.py",
+    "tests/keras/test_keras_hooks.py",
+    "tests/keras/test_keras_layer_models.py",
+    "tests/keras/test_keras_layers.py",
+    "tests/keras/test_keras_lengths.py",
+    "tests/keras/test_keras_losses.py",
+    "tests/keras/test_keras_metrics.py",
+    "tests/keras/test_keras_names.py",
+    "tests/kernel/test_checkpoint_steps.py",
+    "tests/kernel/test_not_finite.py",
+    "tests/kernel/test_operations.py",
+    "tests/kernel/test_recurrent.py",
+    "tests/kernel/test_subnormals.py",
+    "tests/layers/test_attributes.py",
+    "tests/layers/test_behaviour.py",
+    "tests/layers/test_composite.py",
+    "tests/layers/test_contract.py",
+    "tests/layers/test_custom.py",
+    "tests/layers/test_hooks.py",
+    "tests/layers/test_initializers.py",
+    "tests/layers/test_shared.py",
+    "tests/layers/test_subclasses.py",
+    "tests/metrics/test_batches.py",
+    "tests/metrics/test_compiled.py",
+    "tests/metrics/test_masks.py",
+    "tests/metrics/test_scaled_errors.py",
+    "tests/metrics/test_state.py",
+    "tests/metrics/test_targets.py",
+    "tests/models/test_check_gradients.py",
+    "tests/models/test_pickling.py",
+    "tests/models/test_sequential.py",
+    "tests/package/test_codebase.py",
+    "tests/package/test_docstrings.py",
+    "tests/package/test_examples.py",
+    "tests/processes/test_interrupts.py",
+    "tests/processes/test_threads_and_forks.py",
+    "tests/resume/cases.py",
+    "tests/resume/child.py",
+    "tests/resume/test_kills.py",
+    "tests/resume/test_same_bits.py",
+    "tests/saving/test_configs.py",
+    "tests/saving/test_custom_objects.py",
+    "tests/saving/test_files.py",
+    "tests/saving/test_full_disk.py",
+    "tests/saving/test_keras_versions.py",
+    "tests/streaming/test_layers.py",
+    "tests/streaming/test_states.py",
+    "tests/streaming/test_streams.py",
+    "tests/training/test_callbacks.py",
+    "tests/training/test_class_weight.py",
+    "tests/training/test_loop.py",
+    "tests/training/test_losses.py",
+    "tests/training/test_optimizers.py",
+    "tests/training/test_steps_per_epoch.py",
+    "tests/training/test_validation.py",
+}
+
+_PARTICIPLE = r"(?:\w+ed|\w+en|yet|changed|begun|made|had|met|read|run|set|come|gone|left|lost|found|kept|sent)\b"
+PHRASES = {
+    "is, is in, comes after": r"\b(?:stands?|standing|stood) (?!for\b)|\bstands?[.,;:]",
+    "next to, compared with, in addition to": r"\bbesides?\b",
+    "receives, is called with, is passed": r"\b(?:is|are|was|were|be|been|not|and|never|only) told\b|^told\b",
+    "that many, at most": r"\bso many\b",
+    "does not have, lacks": rf"\b(?:has|have|had) not(?! {_PARTICIPLE})\b",
+    "resume, continue": r"\b(?:go|goes|going|went|gone) on\b|\btrains? on(?=[.,;:]| and\b| with\b| as\b)",
+    "custom, user-defined, its own": r"\bof (?:one's|your|his|the user's) own\b|\bof yours\b|\bof the user's\b",
+    "save, keep for backward": r"\b(?:left|leaves?) behind\b|\bwhat \w+ (?:left|leaves)\b",
+    "expensive, costs": r"\bdear(?:er|est|ly)?\b",
+    "indefinitely": r"\bfor ever\b",
+    "raise, reject": r"\brefus(?:e|es|ed|ing|al|als)\b",
+    "as before": r"\bas ever\b",
+    "is rounded up, is split into": r"\b(?:is|are|was|were|be) cut\b|\bcuts? into\b",
+}
+EMPTY_NAMES = {"found", "given", "own", "kept", "words", "told", "known", "one"}
+
+_PATTERNS = {better: re.compile(pattern, re.IGNORECASE | re.MULTILINE) for better, pattern in PHRASES.items()}
+_CPP_TEXT = re.compile(r"//[^\n]*|/\*.*?\*/|\"(?:[^\"\\\n]|\\.)*\"", re.DOTALL)
+_CPP_NAME = re.compile(rf"[\w>&*] +[&*]?({'|'.join(sorted(EMPTY_NAMES))})\b *[=;,){{(:\[]")
+_QUOTED = re.compile(r"```.*?```|“[^”]*”", re.DOTALL)
+
+
+def files() -> list[str]:
+    """What is written by hand."""
+    folders = (".ci", "benchmarks", "cmake", "csrc", "docs", "examples", "pyrnn", "tests")
+    paths = [*SOURCE.iterdir(), *(path for folder in folders for path in (SOURCE / folder).rglob("*"))]
+    kinds = {".py", ".pyi", ".cpp", ".hpp", ".def", ".cmake", ".md", ".toml", ".json", ".in", ".txt"}
+    chosen = (path for path in paths if path.is_file() and (path.suffix in kinds or path.parent.name == ".ci"))
+    return sorted(str(path.relative_to(SOURCE)) for path in chosen if path != Path(__file__).resolve())
+
+
+def python_text(code: str) -> Iterator[tuple[int, str]]:
+    """Comments and strings of Python, consecutive comments as one, with the lines where they begin."""
+    comment: list[str] = []
+    first, last = 0, -1
+    for token in tokenize.generate_tokens(io.StringIO(code).readline):
+        if token.type == tokenize.COMMENT:
+            if token.start[0] != last + 1:
+                yield first, "\n".join(comment)
+                comment, first = [], token.start[0]
+            comment.append(token.string.lstrip("# "))
+            last = token.start[0]
+    yield first, "\n".join(comment)
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.lineno, node.value
+
+
+def python_names(code: str) -> Iterator[tuple[int, str]]:
+    """Variables and arguments that Python code names so."""
+    for node in ast.walk(ast.parse(code)):
+        name = getattr(node, "arg", None) if isinstance(node, ast.arg) else None
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            name = node.id
+        if name in EMPTY_NAMES:
+            yield getattr(node, "lineno", 0), str(name)
+
+
+def texts(name: str, content: str) -> Iterator[tuple[int, str]]:
+    if name.endswith((".py", ".pyi")):
+        yield from python_text(content)
+    elif name.endswith((".cpp", ".hpp", ".def")):
+        for match in _CPP_TEXT.finditer(content):
+            yield content.count("\n", 0, match.start()) + 1, match[0]
+    else:
+        yield 1, _QUOTED.sub(lambda match: "\n" * match[0].count("\n"), content)
+
+
+def hits(name: str, content: str) -> Iterator[str]:
+    """`line: phrase (what to write)` for each phrase and each empty name in a file."""
+    for first, text in texts(name, content):
+        for better, pattern in _PATTERNS.items():
+            for match in pattern.finditer(text):
+                yield f"{name}:{first + text.count(chr(10), 0, match.start())}: {match[0]!r}: write {better}"
+    if name.endswith((".py", ".pyi")):
+        for line, variable in python_names(content):
+            yield f"{name}:{line}: the name {variable!r} says nothing"
+    elif name.endswith((".cpp", ".hpp")):
+        code = _CPP_TEXT.sub(lambda match: "\n" * match[0].count("\n"), content)
+        for match in _CPP_NAME.finditer(code):
+            yield f"{name}:{code.count(chr(10), 0, match.start()) + 1}: the name {match[1]!r} says nothing"
+
+
+@pytest.mark.parametrize("name", files())
+def test_prose(name: str) -> None:
+    lines = list(hits(name, (SOURCE / name).read_text(encoding="utf-8")))
+    if name not in UNFINISHED:
+        assert not lines, "\n".join(lines)
+
+
+def test_hits_are_noticed() -> None:
+    code = """x = "It stands here"  # beside it,
+# told so many times
+# by words
+
+def f(found): one = f"refused {x}"
+"""
+    noticed = [line.split(": write")[0] for line in hits("a.py", code)]
+    assert noticed == [
+        "a.py:1: 'beside'", "a.py:2: 'told'", "a.py:2: 'so many'", "a.py:1: 'stands '", "a.py:5: 'refused'",
+        "a.py:5: the name 'found' says nothing", "a.py:5: the name 'one' says nothing",
+    ]  # fmt: skip
+    text = "int kept = 1;  // what it left\nf(own); auto& words{};"
+    assert [line.split(":", 2)[1] for line in hits("a.hpp", text)] == ["1", "1", "2"]
+    assert list(hits("a.md", "It has not been cut. “It stands.”\n```\nfor ever\n```\n")) == []
+
+
+if __name__ == "__main__":
+    for chosen in sys.argv[1:] or files():
+        print(*hits(chosen, (SOURCE / chosen).read_text(encoding="utf-8")), sep="\n", end="\n")

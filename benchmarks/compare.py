@@ -1,9 +1,8 @@
-"""pyrnn beside its rivals: `python benchmarks/compare.py [--threads N] [--groups book,small,...] [--rounds N]`.
+"""Compare pyrnn with its rivals: `python benchmarks/compare.py [--threads N] [--groups book,small,...] [--rounds N]`.
 
-Each side runs in a process of its own, pinned to as many cores as it may use threads. All get the same weights and
-data; outputs are checked against float64 first. Rounds are interleaved, so that noise meets every side; figures are
-medians.
-Needs pyrnn installed and, of the rivals, whatever is to be compared: `pip install ".[bench]"` takes them all.
+Each library runs in its own process, pinned to as many cores as it may use threads. All receive the same weights and
+data, and their outputs are first checked against float64. Rounds are interleaved, so that noise affects every library;
+figures are medians. Requires pyrnn and the rivals to compare: `pip install ".[bench]"` installs them all.
 """
 
 from __future__ import annotations
@@ -24,15 +23,15 @@ import numpy as np
 from rivals import KERAS_BACKENDS, NEEDS, RIVALS
 from workloads import WORKLOADS, Workload
 
-# float32 after hundreds of steps, whatever the order of sums.
+# Allows for float32 rounding over hundreds of steps, in any order of summation.
 TOLERANCE = 2e-3
 SLICE_SECONDS = 0.25
 
 
 def serve(name: str, threads: int) -> None:
-    """The worker: reads {"work": [group, index]} or {"slice": seconds} from stdin, answers a line of JSON each."""
+    """Run a worker: answer each {"work": [group, index]} or {"slice": seconds} from stdin with a line of JSON."""
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what the rivals print is no answer
+    os.dup2(2, 1)  # keep what the rivals print out of the answers
     side: Any = None
     run: Any = None
     work: Any = None
@@ -57,40 +56,41 @@ def serve(name: str, threads: int) -> None:
 
                     answer["peak"] = backend.fma_peak("float32")
                     answer["bandwidth"] = backend.read_bandwidth(work.weight_bytes)
-        except Exception as failure:  # one side that fails must not end the comparison
+        except Exception as failure:  # a library that fails must not end the comparison
             answer = {"failure": f"{type(failure).__name__}: {failure}"[:300]}
         print(json.dumps(answer), file=answers, flush=True)
 
 
 def _pass_over(side: Any, work: Workload, x: Any, y: Any) -> Any:
-    """What is timed: a function that trains on the batch, predicts it, or steps through it."""
+    """Return the function to time: it trains on the batch, predicts it, or steps through it."""
     if work.kind == "train":
         return lambda: side.train(x, y)
     if work.kind == "predict":
         return lambda: side.predict(x)
-    times = [np.ascontiguousarray(x[:, t]) for t in range(work.steps)]
+    inputs = [np.ascontiguousarray(x[:, t]) for t in range(work.steps)]
 
-    def walk() -> Any:
-        found = None
-        for each in times:
-            found = side.step(each)
-        return found
+    def step_through() -> Any:
+        output = None
+        for x_t in inputs:
+            output = side.step(x_t)
+        return output
 
-    return walk
+    return step_through
 
 
 def _times(run: Any, seconds: float) -> list[float]:
-    run()  # finds in the caches what the side before has left there
-    found, end = [], time.perf_counter() + seconds
-    while not found or time.perf_counter() < end:
+    run()  # bring its data back into the caches
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while not times or time.perf_counter() < end:
         start = time.perf_counter()
         run()
-        found.append(time.perf_counter() - start)
-    return found
+        times.append(time.perf_counter() - start)
+    return times
 
 
 class Worker:
-    """A side's process."""
+    """The process of one library."""
 
     def __init__(self, name: str, threads: int) -> None:
         self.name = name
@@ -108,7 +108,7 @@ class Worker:
         )
 
     def ask(self, **request: Any) -> dict[str, Any]:
-        """One request, one answer."""
+        """Send one request and return the answer."""
         assert self.process.stdin is not None and self.process.stdout is not None
         self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
@@ -117,7 +117,7 @@ class Worker:
 
 
 def compare(group: str, index: int, workers: list[Worker], rounds: int) -> dict[str, Any]:
-    """Medians (seconds) and the peak of one workload."""
+    """Return the medians (seconds) of one workload and pyrnn's fraction of the machine's limits."""
     work = WORKLOADS[group][index]
     able, failures = [], {}
     for worker in workers:
@@ -146,14 +146,14 @@ def compare(group: str, index: int, workers: list[Worker], rounds: int) -> dict[
 
 
 def limit(result: dict[str, Any], threads: int) -> str:
-    """Our share of what the machine can do: its multiply-adds, or with one row the reading of weights from cache."""
+    """Return pyrnn's fraction of the FMA peak or, with one row, of the bandwidth of reading weights."""
     if result["of_bandwidth"] is not None:
         return f"{result['of_bandwidth'] / threads:.0%} of the bandwidth"
     return f"{result['of_peak'] / threads:.0%} of the FMA peak"
 
 
 def describe(result: dict[str, Any], threads: int) -> str:
-    """One paragraph: our time and share of the limit, the best rival, all the others."""
+    """Return one paragraph: pyrnn's time and fraction of the limit, then the rivals from the fastest on."""
     ours = result["medians"]["pyrnn"]
     rivals = sorted((seconds, name) for name, seconds in result["medians"].items() if name != "pyrnn")
     others = ", ".join(f"{name} {seconds * 1e3:.4g} ({seconds / ours:.1f}x)" for seconds, name in rivals)
@@ -170,30 +170,30 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the results as JSON, for plot.py")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     parser.add_argument("--cores", help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.serve:
-        os.sched_setaffinity(0, {int(core) for core in given.cores.split(",")})
-        serve(given.serve, given.threads)
+    options = parser.parse_args()
+    if options.serve:
+        os.sched_setaffinity(0, {int(core) for core in options.cores.split(",")})
+        serve(options.serve, options.threads)
         return
     from pyrnn import __version__, backend
 
-    wanted = [name for name in RIVALS if name in given.rivals.split(",") or name == "pyrnn"]
-    there = [name for name in wanted if all(importlib.util.find_spec(m) for m in NEEDS.get(name, []))]
+    selected = [name for name in RIVALS if name in options.rivals.split(",") or name == "pyrnn"]
+    installed = [name for name in selected if all(importlib.util.find_spec(m) for m in NEEDS.get(name, []))]
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     machine = {
         "pyrnn": __version__, "commit": commit.stdout.strip(), "isa": backend.isa(), "compiler": backend.compiler(),
         "machine": platform.processor() or platform.machine(), "python": platform.python_version(),
-        "threads": given.threads, "absent": sorted(set(wanted) - set(there)),
+        "threads": options.threads, "absent": sorted(set(selected) - set(installed)),
     }  # fmt: skip
     print(", ".join(f"{name} {value}" for name, value in machine.items()), flush=True)
-    workers = [Worker(name, given.threads) for name in there]
+    workers = [Worker(name, options.threads) for name in installed]
     results = []
-    for group in given.groups.split(","):
+    for group in options.groups.split(","):
         for index in range(len(WORKLOADS[group])):
-            results.append(compare(group, index, workers, given.rounds))
-            print(describe(results[-1], given.threads), flush=True)
-    if given.out:
-        given.out.write_text(json.dumps({"machine": machine, "results": results}, indent=1) + "\n")
+            results.append(compare(group, index, workers, options.rounds))
+            print(describe(results[-1], options.threads), flush=True)
+    if options.out:
+        options.out.write_text(json.dumps({"machine": machine, "results": results}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

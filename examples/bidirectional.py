@@ -1,8 +1,8 @@
-"""Reading from both ends: what follows a mark is the past of one direction and the future of the other.
+"""Read a sequence from both ends.
 
-Each sequence holds one marked token; the label is the class of the token that stands right after it. A forward LSTM
-meets the answer after the mark, a backward one before it; both together see each step with its past and its future.
-The stack is that of Keras's example "Bidirectional LSTM": Embedding, two bidirectional LSTMs, one sigmoid unit.
+Each sequence contains one mark; the label is the class of the token right after it. A forward LSTM reads the mark
+before that token, a backward LSTM reads the token first; together they see each step with its past and its future. The
+layers are those of Keras's example "Bidirectional LSTM": Embedding, two bidirectional LSTMs and one sigmoid unit.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ WORDS, LENGTH, MARK = 20, 20, 1
 
 
 def make_data(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Word numbers (count, LENGTH) and labels (count, 1): whether the word after MARK is in the upper half."""
+    """Return word ids (count, LENGTH) and labels (count, 1): whether the word after MARK is in the upper half."""
     rng = np.random.default_rng(seed)
     x = rng.integers(2, WORDS, (count, LENGTH))
     at = rng.integers(0, LENGTH - 1, count)
@@ -26,7 +26,7 @@ def make_data(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def main(count: int = 4000, epochs: int = 8) -> float:
-    """Train; returns the accuracy on sequences never seen."""
+    """Train and return the accuracy on unseen sequences."""
     pyrnn.utils.set_random_seed(0)
     x, y = make_data(count)
     model = pyrnn.Sequential(

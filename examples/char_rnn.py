@@ -1,8 +1,8 @@
-"""A character RNN that writes Python: trained on whole windows of text, run one character at a time.
+"""A character RNN that writes Python: trained on windows of text, run one character at a time.
 
-The text is the source of a module of Python's own library. `model.stream()` keeps the states of all layers, so a new
-character costs microseconds instead of another pass over the whole text; the last lines check that it says what
-`predict` says.
+The text is the source of a module of the standard library. `model.stream()` keeps the states of all layers, so each new
+character costs microseconds instead of another pass over the whole text. The last lines check that the stream agrees
+with `predict`.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from pyrnn import layers
 
 
 def windows(text: np.ndarray, length: int, rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Windows (count, length) from random places of a text, and the characters that follow each of theirs."""
+    """Return windows (count, length) of a text at random positions, and the same windows one character later."""
     starts = rng.integers(len(text) - length - 1, size=count)
     places = starts[:, None] + np.arange(length)
     return text[places], text[places + 1]
 
 
 def write(model: pyrnn.Sequential, prompt: np.ndarray, count: int, temperature: float, seed: int = 0) -> np.ndarray:
-    """The prompt and `count` characters drawn one after the other; a low temperature prefers likely ones."""
+    """Return the prompt and `count` characters drawn one after the other; low temperatures favour likely characters."""
     rng = np.random.default_rng(seed)
     stream = model.stream()
     for character in prompt:
@@ -40,7 +40,7 @@ def write(model: pyrnn.Sequential, prompt: np.ndarray, count: int, temperature: 
 
 
 def main(units: int = 64, count: int = 4000, epochs: int = 6) -> dict[str, Any]:
-    """Train and write; returns what the tests look at."""
+    """Train, write, and return what the tests check."""
     pyrnn.utils.set_random_seed(3)
     source = inspect.getsource(textwrap)
     alphabet = sorted(set(source))
@@ -62,9 +62,9 @@ def main(units: int = 64, count: int = 4000, epochs: int = 6) -> dict[str, Any]:
     written = write(model, prompt, 300, temperature=0.5)
     spent = (time.perf_counter() - begin) / len(written)
     print("".join(alphabet[number] for number in written))
-    print(f"\n{spent * 1e6:.0f} us for each character, drawing it included")
+    print(f"\n{spent * 1e6:.0f} us per character, including the draw")
 
-    # A stream says at each step what predict says of all characters so far.
+    # At each step, the stream returns what predict returns for all characters so far.
     stream = model.stream()
     streamed = np.stack([stream.step([number])[0] for number in written])
     whole = model.predict(written[None], verbose=0)[0]

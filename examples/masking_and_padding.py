@@ -1,7 +1,7 @@
-"""Sequences of different lengths: padding makes one array of them, a mask says which steps count.
+"""Sequences of different lengths: padding turns them into one array, a mask marks the real steps.
 
-What Keras's guide "Masking and padding" shows, in our words: `pad_sequences`, Embedding(mask_zero=True), Masking, how
-the mask reaches later layers, and a layer of one's own that makes or changes a mask.
+Covers Keras's guide "Masking and padding": `pad_sequences`, Embedding(mask_zero=True), Masking, how the mask reaches
+later layers, and a custom layer that changes a mask.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SENTENCES = [[711, 632, 71], [73, 8, 3215, 55, 927], [83, 91, 1, 645, 1253, 927]
 
 
 class TakeEverySecond(layers.Layer):
-    """Every second step, and the mask with it: a layer that changes time must change the mask too."""
+    """Keep every second step, and the same steps of the mask: a layer that changes time must change the mask too."""
 
     supports_masking = True
 
@@ -41,7 +41,7 @@ class TakeEverySecond(layers.Layer):
 
 
 def main() -> dict[str, Any]:
-    """Returns what the tests look at."""
+    """Run the guide and return what the tests check."""
     pyrnn.utils.set_random_seed(0)
     padded = pad_sequences(SENTENCES, padding="post")
     print(padded)
@@ -51,11 +51,11 @@ def main() -> dict[str, Any]:
     mask = embedding.compute_mask(padded)
     print(mask)
 
-    # Masking does the same for numbers: a step that is all zeros does not count.
+    # Masking does the same for numbers: it masks the steps that are all zeros.
     masking = layers.Masking()
     same = masking.compute_mask(vectors * mask[..., None])
 
-    # In a model the mask goes along by itself; padding more changes nothing.
+    # A model passes the mask on; more padding changes nothing.
     model = pyrnn.Sequential([embedding, TakeEverySecond(), layers.LSTM(8), layers.Dense(1)])
     short, long = model.predict(padded, verbose=0), model.predict(np.pad(padded, ((0, 0), (0, 4))), verbose=0)
 

@@ -1,6 +1,6 @@
-"""Working with recurrent layers: what Keras's guide of that name shows for Sequential models, in our words.
+"""Working with recurrent layers: what Keras's guide of that name shows for Sequential models.
 
-Layers, stacks, outputs and states, states carried over, Bidirectional, cells. Everything runs on the kernel.
+Covers layers, stacks, outputs and states, stateful layers, Bidirectional and cells.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from pyrnn import layers
 
 
 def first_model() -> pyrnn.Sequential:
-    """Word numbers in, ten classes out."""
+    """Return a model from word ids to ten classes."""
     return pyrnn.Sequential([layers.Embedding(input_dim=1000, output_dim=64), layers.LSTM(128), layers.Dense(10)])
 
 
 def stack() -> pyrnn.Sequential:
-    """return_sequences=True gives the next layer every step, and not the last alone."""
+    """Return a stack of layers: return_sequences=True passes every step to the next layer, not just the last."""
     return pyrnn.Sequential(
         [
             layers.Embedding(input_dim=1000, output_dim=64),
@@ -31,14 +31,14 @@ def stack() -> pyrnn.Sequential:
 
 
 def encoder_and_decoder(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The states of one layer start another: return_state=True gives them, initial_state= takes them."""
+    """Start a layer from the states of another: return_state=True returns them, initial_state= accepts them."""
     _, state_h, state_c = layers.LSTM(64, return_state=True)(x)
     output: np.ndarray = layers.LSTM(64)(y, initial_state=[state_h, state_c])
     return output
 
 
 def carried_over(paragraphs: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """A stateful layer reads a long sequence piece by piece; the answer is that of the whole."""
+    """Read a long sequence in parts with a stateful layer, and as a whole; both outputs are the same."""
     lstm = layers.LSTM(16, stateful=True)
     for paragraph in paragraphs:
         output = lstm(paragraph)
@@ -47,7 +47,7 @@ def carried_over(paragraphs: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def bidirectional() -> pyrnn.Sequential:
-    """Two layers, one from either end, their outputs side by side."""
+    """Return a model whose layers read the sequence from both ends and concatenate the outputs."""
     return pyrnn.Sequential(
         [
             pyrnn.Input((5, 10)),
@@ -59,7 +59,7 @@ def bidirectional() -> pyrnn.Sequential:
 
 
 def rows_of_pictures(model: Any, epochs: int) -> float:
-    """Classify pictures of 16 x 16 by reading them row by row: bars that stand in one of four quarters."""
+    """Classify pictures of 16 x 16 by reading them row by row: one of their four quarters is bright."""
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 4, 1200)
     pictures = rng.normal(0, 0.3, (len(labels), 16, 16)).astype("float32")
@@ -71,7 +71,7 @@ def rows_of_pictures(model: Any, epochs: int) -> float:
 
 
 def picture_model(use_cell: bool) -> pyrnn.Sequential:
-    """LSTM(64), or RNN(LSTMCell(64)), which is the same layer on the same kernel."""
+    """Return a model with LSTM(64), or with RNN(LSTMCell(64)), which computes the same."""
     recurrent = layers.RNN(layers.LSTMCell(64)) if use_cell else layers.LSTM(64)
     return pyrnn.Sequential(
         [pyrnn.Input((None, 16)), recurrent, layers.BatchNormalization(), layers.Dense(4, activation="softmax")]
@@ -79,7 +79,7 @@ def picture_model(use_cell: bool) -> pyrnn.Sequential:
 
 
 def main(epochs: int = 5) -> dict[str, Any]:
-    """Run it all; returns what the tests look at."""
+    """Run everything and return what the tests check."""
     pyrnn.utils.set_random_seed(0)
     words = np.random.default_rng(0).integers(0, 1000, (4, 12))
     outputs = {"first": first_model()(words), "stack": stack()(words)}

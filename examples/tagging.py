@@ -1,8 +1,8 @@
-"""Tagging words: sentences of different lengths, a mask over the padding, and metrics that count real words only.
+"""Tag words: sentences of different lengths, a mask for the padding, and metrics that count real words only.
 
-A small grammar writes sentences in which many words ("watch", "light", "cook") are nouns or verbs by what comes before
-and after them. An Embedding with `mask_zero=True`, a Bidirectional LSTM and a Dense layer over its steps learn the tag
-of each word. The padding counts neither in the loss nor in the accuracy: the last lines compute both by hand.
+A small grammar writes sentences in which many words ("watch", "light", "cook") are nouns or verbs, depending on the
+words around them. An Embedding with `mask_zero=True`, a Bidirectional LSTM and a Dense layer over its steps learn the
+tag of each word. Neither the loss nor the accuracy counts the padding: the last lines compute both by hand.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Tagged = list[tuple[str, str]]
 
 
 def noun_phrase(rng: np.random.Generator) -> Tagged:
-    """The (old) (quiet) watch."""
+    """Return a phrase such as "the old quiet watch"."""
     adjectives = rng.choice(ADJECTIVES, size=rng.integers(0, 3), replace=False)
     return [
         (str(rng.choice(["the", "a", "every"])), "DET"),
@@ -35,7 +35,7 @@ def noun_phrase(rng: np.random.Generator) -> Tagged:
 
 
 def sentence(rng: np.random.Generator) -> Tagged:
-    """(Adverb) noun phrase, (auxiliary) verb, (noun phrase), (adverb)."""
+    """Return (adverb) noun phrase, (auxiliary) verb, (noun phrase), (adverb); those in parentheses may be missing."""
     words: Tagged = [(str(rng.choice(ADVERBS)), "ADV")] if rng.random() < 0.3 else []
     words += noun_phrase(rng)
     if rng.random() < 0.5:
@@ -49,7 +49,7 @@ def sentence(rng: np.random.Generator) -> Tagged:
 
 
 def main(count: int = 600, epochs: int = 8) -> dict[str, Any]:
-    """Train the tagger; returns what the tests look at."""
+    """Train the tagger and return what the tests check."""
     pyrnn.utils.set_random_seed(1)
     rng = np.random.default_rng(1)
     sentences = [sentence(rng) for _ in range(count)]
@@ -67,17 +67,17 @@ def main(count: int = 600, epochs: int = 8) -> dict[str, Any]:
         ]
     )
     model.compile(pyrnn.optimizers.Adam(0.02), "sparse_categorical_crossentropy", metrics=["accuracy"])
-    held = count // 5
+    held_out = count // 5
     history = model.fit(
-        x[held:], y[held:], epochs=epochs, verbose=2, validation_data=(x[:held], y[:held])
+        x[held_out:], y[held_out:], epochs=epochs, verbose=2, validation_data=(x[:held_out], y[:held_out])
     ).history  # fmt: skip
 
-    # What evaluate says, by hand: the mean over the words, without the padding.
-    loss, accuracy = model.evaluate(x[:held], y[:held], batch_size=held, verbose=0)
-    probabilities, real = model.predict(x[:held], verbose=0), x[:held] > 0
-    right = probabilities.argmax(axis=-1) == y[:held]
-    of_truth = np.take_along_axis(probabilities, y[:held, :, None], axis=-1)[..., 0]
-    by_hand = [-np.log(of_truth[real]).mean(), right[real].mean()]
+    # The results of evaluate, computed by hand: means over the words, without the padding.
+    loss, accuracy = model.evaluate(x[:held_out], y[:held_out], batch_size=held_out, verbose=0)
+    probabilities, is_word = model.predict(x[:held_out], verbose=0), x[:held_out] > 0
+    correct = probabilities.argmax(axis=-1) == y[:held_out]
+    truth = np.take_along_axis(probabilities, y[:held_out, :, None], axis=-1)[..., 0]
+    by_hand = [-np.log(truth[is_word]).mean(), correct[is_word].mean()]
     print(f"evaluate: loss {loss:.4f}, accuracy {accuracy:.4f}; by hand {by_hand[0]:.4f}, {by_hand[1]:.4f}")
 
     words = ["the", "watch", "will", "light", "the", "garden"]

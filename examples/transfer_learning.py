@@ -1,8 +1,8 @@
-"""Transfer learning: a recurrent layer trained on one task serves another, and both models keep training it.
+"""Transfer learning: reuse a recurrent layer that was trained on another task; both models can train it.
 
-A GRU learns to tell waves of five shapes apart from many examples. `Sequential(old.layers[:-1] + [...])` puts a new
-classifier on the same layer, for three shapes of which few examples have a label: first with the layer frozen, then
-fine-tuned at a small rate. The layer has one set of weights, so the old model sees what the new one changes, and each
+A GRU learns to distinguish waves of five shapes from many examples. `Sequential([*old.layers[:-1], ...])` puts a new
+classifier on the same layer, for three shapes with few labelled examples: first with the layer frozen, then fine-tuned
+at a small learning rate. The layer has one set of weights, so the old model sees what the new one changes, and each
 model keeps its own optimizer.
 """
 
@@ -16,38 +16,38 @@ import pyrnn
 from pyrnn import layers
 
 LENGTH = 40
-# Functions of the turn, from 0 to 1.
+# Wave shapes: functions of the phase, from 0 to 1.
 COMMON = [
-    lambda turn: np.sin(2 * np.pi * turn),
-    lambda turn: np.sign(0.5 - turn),
-    lambda turn: 2 * turn - 1,
-    lambda turn: 1 - 2 * turn,
-    lambda turn: np.abs(np.sin(np.pi * turn)),
+    lambda phase: np.sin(2 * np.pi * phase),
+    lambda phase: np.sign(0.5 - phase),
+    lambda phase: 2 * phase - 1,
+    lambda phase: 1 - 2 * phase,
+    lambda phase: np.abs(np.sin(np.pi * phase)),
 ]
 RARE = [
-    lambda turn: 1 - 4 * np.abs(turn - 0.5),
-    lambda turn: np.sign(0.25 - turn),
-    lambda turn: np.sin(2 * np.pi * turn) ** 3,
+    lambda phase: 1 - 4 * np.abs(phase - 0.5),
+    lambda phase: np.sign(0.25 - phase),
+    lambda phase: np.sin(2 * np.pi * phase) ** 3,
 ]
 
 
 def waves(shapes: list[Any], count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Noisy waves (count, LENGTH, 1) of random period, phase and shape, and the number of each one's shape."""
+    """Return noisy waves (count, LENGTH, 1) of random period, phase and shape, and the index of each shape."""
     numbers = rng.integers(len(shapes), size=count)
-    period, phase = rng.uniform(8, 20, (count, 1)), rng.uniform(0, 1, (count, 1))
-    turn = (np.arange(LENGTH) / period + phase) % 1
-    values = np.stack([shape(turn) for shape in shapes])[numbers, np.arange(count)]
+    period, offset = rng.uniform(8, 20, (count, 1)), rng.uniform(0, 1, (count, 1))
+    phase = (np.arange(LENGTH) / period + offset) % 1
+    values = np.stack([shape(phase) for shape in shapes])[numbers, np.arange(count)]
     return (values + rng.normal(0, 0.15, values.shape)).astype(np.float32)[..., None], numbers
 
 
 def compiled(model: pyrnn.Sequential, rate: float) -> pyrnn.Sequential:
-    """The model with Adam at this rate; prints and tests look at its accuracy."""
+    """Compile the model with Adam at this learning rate and return it."""
     model.compile(pyrnn.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 
 
 def main(count: int = 3000, labelled: int = 30, epochs: int = 20) -> dict[str, Any]:
-    """Train all models; returns what the tests look at."""
+    """Train all models and return what the tests check."""
     pyrnn.utils.set_random_seed(2)
     rng = np.random.default_rng(2)
     many, many_test = waves(COMMON, count, rng), waves(COMMON, 600, rng)
@@ -71,20 +71,20 @@ def main(count: int = 3000, labelled: int = 30, epochs: int = 20) -> dict[str, A
     frozen = accuracy(new, test)
     print(f"three other shapes, {labelled} labels, on the frozen layer: {frozen:.3f}")
 
-    # Fine-tuning: the whole new model at a small rate. This changes the layer that the old model has, too.
+    # Fine-tuning: train the whole new model at a small learning rate. This changes the layer of the old model, too.
     base.trainable = True
     compiled(new, 0.002).fit(*few, epochs=2 * epochs, verbose=0)
     tuned, changed = accuracy(new, test), accuracy(old, many_test)
     print(f"fine-tuned: {tuned:.3f}; the old model on the changed layer: {changed:.3f}")
 
-    # The old model trains on, from the optimizer state that it had.
+    # The old model continues training from its optimizer state.
     assert old.optimizer is not None
     steps = old.optimizer.iterations
     old.fit(*many, epochs=2, verbose=0)
     repaired = accuracy(old, many_test)
     print(f"the old model after two more epochs: {repaired:.3f}")
 
-    # What the few labels teach a model that starts from nothing.
+    # For comparison: a new model trained on the few labels only.
     alone = pyrnn.Sequential([layers.Input((LENGTH, 1)), layers.GRU(32), layers.Dense(len(RARE), activation="softmax")])
     compiled(alone, 0.01).fit(*few, epochs=5 * epochs, verbose=0)
     scratch = accuracy(alone, test)

@@ -1,4 +1,4 @@
-"""Guards of the house: import floors, one door to the core, names that agree between the languages."""
+"""Guards of the house: import order, one door to the core, names that agree between the languages."""
 
 from __future__ import annotations
 
@@ -12,112 +12,81 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import import_order
 import pytest
 
 import pyrnn
-from pyrnn import backend, layers
+from pyrnn import backend, keras_shim, layers
 from pyrnn.reference.recurrent import CELLS
 
 PACKAGE = Path(pyrnn.__file__).parent
 SOURCE = Path(__file__).parents[2]
 
-# Lower floors first; a module may import from its own floor and from those below it.
-FLOORS = [
-    {
-        "absent",
-        "arguments",
-        "config",
-        "custom_objects",
-        "descriptions",
-        "explaining",
-        "jsonable",
-        "kinds",
-        "naming",
-        "overriding",
-        "registry",
-        "seeds",
-        "signals",
-        "states",
-        "validation",
-    },
-    {"_core", "reference"},
-    {"backend"},
-    {
-        "activations",
-        "initializers",
-        "regularizers",
-        "constraints",
-        "losses",
-        "metrics",
-        "optimizers",
-        "parameters",
-        "data",
-        "preprocessing",
-    },
-    {"layers"},
-    {
-        "not_finite",
-        "trainer",
-        "keras2",
-        "callbacks",
-        "compiled",
-        "files",
-        "fitting",
-        "resume",
-        "shapes",
-        "stages",
-        "streaming",
-        "summary",
-    },
-    {"keras_objects", "model", "models", "plan", "sequential"},
-    {"saving", "utils"},
-    {"cli", "demo", "bench", "datasets", "wrappers", "keras_shim", "__main__", "__init__"},
-]
-FLOOR_OF = {name: level for level, names in enumerate(FLOORS) for name in names}
+# Modules that import others by computed names, with these others: the lazy package itself, and the shim's table.
+COMPUTED = {
+    "pyrnn": {*pyrnn._NAMES.values(), *(f"pyrnn.{name}" for name in pyrnn._SUBMODULES)},
+    "pyrnn.keras_shim": {f"pyrnn.{name}" for name in keras_shim.MODULES},
+    "pyrnn.arguments": {"pyrnn.validation"},  # until its rules are next to the parameters
+}
 
 
-def part_of(path: Path) -> str:
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+def imports(module: str) -> set[str]:
+    """The modules that a module imports, whatever way and whenever it does."""
+    if module in COMPUTED:
+        with pytest.raises(ValueError, match="import_module"):
+            set(import_order.imports(module))
+        return COMPUTED[module]
+    return set(import_order.imports(module))
 
 
-def imports_at_load(path: Path) -> set[str]:
-    """Parts of pyrnn that `path` imports when it is loaded (not inside functions, not for types only)."""
-    found: set[str] = set()
-    pending: list[ast.AST] = list(ast.parse(path.read_text()).body)
-    while pending:
-        node = pending.pop()
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            continue
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            continue
-        if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("pyrnn.")}
-        elif isinstance(node, ast.ImportFrom) and node.module == "pyrnn":
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pyrnn."):
-            found.add(str(node.module).split(".")[1])
-        pending.extend(ast.iter_child_nodes(node))
-    return found
+def test_every_module_is_in_the_import_order() -> None:
+    entries = {import_order.entry(module) for module in import_order.MODULES} | {"_core"}
+    assert entries == import_order.ORDER.keys(), "tests/import_order.txt has one line for each module or package"
 
 
-MODULES = sorted(PACKAGE.rglob("*.py"))
+@pytest.mark.parametrize("module", import_order.MODULES)
+def test_imports_point_downwards(module: str) -> None:
+    """Imports inside functions too."""
+    order = list(import_order.ORDER)
+    entry = import_order.entry(module)
+    below = {*order[: order.index(entry)], entry}
+    upwards = {name for name in imports(module) if import_order.entry(name) not in below}
+    assert not upwards, f"{module} imports from above itself in tests/import_order.txt"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_imports_point_downwards(path: Path) -> None:
-    part = part_of(path)
-    assert part in FLOOR_OF, f"{part} has no floor: add it to FLOORS"
-    if part == "__init__":
-        return
-    upward = {name for name in imports_at_load(path) & FLOOR_OF.keys() if FLOOR_OF[name] > FLOOR_OF[part]}
-    assert not upward, f"{path.name} (floor {FLOOR_OF[part]}) imports upwards: {sorted(upward)}"
+def test_no_modules_import_each_other() -> None:
+    graph = {module: imports(module) - {module} for module in import_order.MODULES}
+    graph["pyrnn.layers.composite"].discard("pyrnn.layers.base")  # until layers declare the layers they hold
+    assert import_order.cycle(graph) == []
+
+
+def test_the_page_has_the_import_order() -> None:
+    page = import_order.PAGE.read_text(encoding="utf-8")
+    assert all(f"| `{name}` | {purpose} |" in page for name, purpose in import_order.ORDER.items())
+    assert import_order.written(page) == page, "run python tests/import_order.py"
+
+
+def test_the_reader_of_imports_sees_every_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = tmp_path / "module.py"
+    module.write_text(
+        "import pyrnn.seeds\n"
+        "from typing import TYPE_CHECKING\n"
+        "if TYPE_CHECKING:\n    from pyrnn.models import Sequential\n"
+        "def function():\n    from pyrnn import config\n    from pyrnn.losses.base import Loss\n"
+    )
+    monkeypatch.setitem(import_order.MODULES, "pyrnn.data.module", module)
+    seen = set(import_order.imports("pyrnn.data.module"))
+    assert seen == {"pyrnn.seeds", "pyrnn.config", "pyrnn.losses", "pyrnn.losses.base"}
+    module.write_text("import importlib\ndef function(name):\n    importlib.import_module(name)\n")
+    with pytest.raises(ValueError, match=r"line 3: importlib\.import_module"):
+        set(import_order.imports("pyrnn.data.module"))
+    assert import_order.cycle({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == ["b", "c"]
 
 
 def test_only_backend_imports_the_implementations() -> None:
-    for path in MODULES:
-        if part_of(path) in {"backend", "reference"}:
-            continue
-        assert not imports_at_load(path) & {"_core", "reference"}, path
+    for module in import_order.MODULES:
+        if import_order.entry(module) not in {"backend", "reference"}:
+            assert not {import_order.entry(name) for name in imports(module)} & {"_core", "reference"}, module
 
 
 def test_core_and_reference_have_every_operation() -> None:
@@ -145,7 +114,7 @@ def public_things(module: str) -> Iterator[tuple[str, Any]]:
 
 MODULE_NAMES = sorted(
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
-    for path in MODULES
+    for path in PACKAGE.rglob("*.py")
     if path.name != "__main__.py"
 )
 

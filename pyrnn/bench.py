@@ -1,8 +1,8 @@
-"""``pyrnn bench``: the compiled core against the NumPy reference, on training steps of the book's models and a grid.
+"""``pyrnn bench``: training steps of the compiled core and of the NumPy reference, timed in one run.
 
-A step is the forward pass with what backward needs, the mean squared error's gradient, the whole backward pass and
-Adam over all weights. Both sides start from the same weights and data; their losses and gradients must agree before
-anything is timed. Then they take turns, and medians count, so a slow moment of the machine hits both.
+A step is `Sequential.train_on_batch`: forward, mean squared error, backward and Adam. Two models, one per backend,
+start from the same weights, and their losses and gradients must agree before anything is timed. Then they take turns,
+so that a slow moment of the machine affects both, and the medians are compared.
 """
 
 from __future__ import annotations
@@ -12,23 +12,27 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 import pyrnn
-from pyrnn import backend
+from pyrnn import backend, layers
 
-Array = NDArray[Any]
-BACKENDS = ("reference", "core")
-LEARNING_RATE = 1e-3
+TARGETS = 1
 
 
 @dataclass(frozen=True)
 class Case:
-    """A stack of SimpleRNN layers under Dense(1)."""
+    """A stack of SimpleRNN layers under Dense(1).
+
+    Args:
+        batch: Rows of a batch (B).
+        steps: Time steps (T).
+        features: Features of the input (F).
+        units: Units of each recurrent layer (H).
+        label: What the table calls it, before the shape.
+    """
 
     batch: int
     steps: int
@@ -44,13 +48,25 @@ class Case:
 
     @property
     def flops(self) -> int:
-        """Multiplications and additions of the matrix products in one step; the input itself needs no gradient."""
-        total, wide = 0, self.features
+        """Multiplications and additions of the matrix products in one step; the input needs no gradient."""
+        total, width = 0, self.features
         for depth, units in enumerate(self.units):
             products = 2 * self.batch * self.steps * units
-            total += products * wide * (2 if depth == 0 else 3) + products * units * 3
-            wide = units
-        return total + 3 * 2 * self.batch * wide
+            total += products * width * (2 if depth == 0 else 3) + products * units * 3
+            width = units
+        return total + 3 * 2 * self.batch * width * TARGETS
+
+    def model(self, dtype: str) -> pyrnn.Sequential:
+        """Return the compiled model, with the same random weights at each call."""
+        pyrnn.utils.set_random_seed(0)
+        *lower, top = self.units
+        model = pyrnn.Sequential([layers.Input((self.steps, self.features), dtype=dtype)])
+        for units in lower:
+            model.add(layers.SimpleRNN(units, return_sequences=True, dtype=dtype))
+        model.add(layers.SimpleRNN(top, dtype=dtype))
+        model.add(layers.Dense(TARGETS, dtype=dtype))
+        model.compile("adam", "mse")
+        return model
 
 
 BOOK = (
@@ -66,171 +82,70 @@ GRID = (
 )
 
 
-@dataclass
-class Stack:
-    """Weights, optimizer state and scratch of one side, driven through the backend's operations alone."""
-
-    case: Case
-    dtype: str
-    name: str
-    shapes: list[tuple[int, ...]] = field(init=False)
-    weights: Array = field(init=False)
-    gradients: Array = field(init=False)
-    step_count: int = 0
-
-    def __post_init__(self) -> None:
-        """Same random weights on either side."""
-        self.shapes, wide = [], self.case.features
-        for units in self.case.units:
-            self.shapes += [(wide, units), (units, units), (units,)]
-            wide = units
-        self.shapes += [(wide, 1), (1,)]
-        rng = np.random.default_rng(0)
-        parts = [rng.standard_normal(shape) / np.sqrt(2 * shape[0]) for shape in self.shapes]
-        self.weights = np.concatenate([part.ravel() for part in parts]).astype(self.dtype)
-        self.gradients = np.zeros_like(self.weights)
-        self.momentum, self.velocity = np.zeros_like(self.weights), np.zeros_like(self.weights)
-        backend.use_backend(self.name)
-        self.workspaces = [backend.Workspace() for _ in range(len(self.case.units) + 1)]
-        self.w, self.dw = self._views(self.weights), self._views(self.gradients)
-
-    def _views(self, flat: Array) -> list[Array]:
-        """The weights' own shapes inside a flat vector."""
-        views, start = [], 0
-        for shape in self.shapes:
-            size = int(np.prod(shape))
-            views.append(flat[start : start + size].reshape(shape))
-            start += size
-        return views
-
-    def train_step(self, x: Array, y: Array) -> float:
-        """One step on x (B, T, F), y (B, 1): the loss before it. The caller has switched the backend."""
-        layers = len(self.case.units)
-        version = self.step_count
-        sequences, saved = [x], []
-        for i in range(layers):
-            kernel, recurrent_kernel, bias = self.w[3 * i : 3 * i + 3]
-            output, _, kept = backend.rnn_forward(
-                "simple_rnn",
-                sequences[-1],
-                kernel,
-                recurrent_kernel,
-                bias,
-                training=True,
-                **self._options(i, version),
-            )
-            sequences.append(output)
-            saved.append(kept)
-        dense: dict[str, Any] = {"activation": "linear", "workspace": self.workspaces[-1], "version": version}
-        prediction, dense_saved = backend.dense_forward(sequences[-1], self.w[-2], self.w[-1], training=True, **dense)
-        error = prediction - y
-        d_output = backend.dense_backward(
-            sequences[-1],
-            self.w[-2],
-            dense_saved,
-            error * self.weights.dtype.type(2.0 / error.size),
-            d_kernel=self.dw[-2],
-            d_bias=self.dw[-1],
-            need_dx=True,
-            **dense,
-        )
-        for i in reversed(range(layers)):
-            d_output, _ = backend.rnn_backward(
-                "simple_rnn",
-                sequences[i],
-                self.w[3 * i],
-                self.w[3 * i + 1],
-                self.w[3 * i + 2],
-                saved[i],
-                d_output,
-                d_final_state=None,
-                d_kernel=self.dw[3 * i],
-                d_recurrent_kernel=self.dw[3 * i + 1],
-                d_bias=self.dw[3 * i + 2],
-                need_dx=i > 0,
-                **self._options(i, version),
-            )
-        self.step_count += 1
-        backend.adam_step(
-            self.weights,
-            self.gradients,
-            self.momentum,
-            self.velocity,
-            None,
-            learning_rate=LEARNING_RATE,
-            beta_1=0.9,
-            beta_2=0.999,
-            epsilon=1e-7,
-            step=self.step_count,
-        )
-        return float(np.mean(np.square(error)))
-
-    def _options(self, layer: int, version: int) -> dict[str, Any]:
-        """What forward and backward of a layer share."""
-        return {
-            "activation": "tanh",
-            "recurrent_activation": None,
-            "initial_state": None,
-            "mask": None,
-            "input_scale": None,
-            "state_scale": None,
-            "go_backwards": False,
-            "return_sequences": layer + 1 < len(self.case.units),
-            "zero_output_for_mask": False,
-            "checkpoint_steps": None,
-            "workspace": self.workspaces[layer],
-            "version": version,
-        }
-
-
-def check(stacks: dict[str, Stack], x: Array, y: Array) -> None:
-    """One step on both sides from the same weights.
+def check(case: Case, dtype: str, losses: dict[str, float], models: dict[str, pyrnn.Sequential]) -> None:
+    """Compare the losses and gradients of the first step.
 
     Raises:
-        ArithmeticError: if losses or gradients differ by more than rounding.
+        ArithmeticError: If they differ by more than rounding.
     """
-    losses = {}
-    for name, stack in stacks.items():
-        backend.use_backend(name)
-        losses[name] = stack.train_step(x, y)
-    core, reference = stacks["core"], stacks["reference"]
     # Longest sum: a weight's gradient over all rows and steps.
-    terms = core.case.batch * core.case.steps
-    tolerance = float(np.finfo(core.weights.dtype).eps) * (16.0 + 4.0 * terms**0.5)
+    tolerance = float(np.finfo(dtype).eps) * (16.0 + 4.0 * (case.batch * case.steps) ** 0.5)
+    weights = zip(models["core"].trainable_weights, models["reference"].trainable_weights, strict=True)
     pairs = [("loss", np.array(losses["core"]), np.array(losses["reference"]))]
-    pairs += [(f"gradient {i}", a, b) for i, (a, b) in enumerate(zip(core.dw, reference.dw, strict=True))]
-    for what, a, b in pairs:
-        error = float(np.max(np.abs(a - b)) / max(float(np.max(np.abs(b))), 1e-30))
+    pairs += [(f"gradient of {core.path}", core.gradient, reference.gradient) for core, reference in weights]
+    for what, core, reference in pairs:
+        error = float(np.max(np.abs(core - reference)) / max(float(np.max(np.abs(reference))), 1e-30))
         if not error <= tolerance:
             raise ArithmeticError(
-                f"{core.case.name}: {what} of core and reference differ by {error:.1e} of its largest value"
+                f"{case.name}: {what} of core and reference differ by {error:.1e} of its largest value"
             )
 
 
 def measure(case: Case, dtype: str, seconds: float) -> dict[str, float]:
-    """Median seconds of a step on either side, after both were checked against each other."""
+    """Return the median seconds of a step by backend, after comparing their first steps.
+
+    Args:
+        case: The model and its input.
+        dtype: "float32" or "float64".
+        seconds: How long to measure; at least five steps of each.
+
+    Raises:
+        ArithmeticError: If the backends disagree.
+    """
     rng = np.random.default_rng(1)
     x = rng.standard_normal((case.batch, case.steps, case.features)).astype(dtype)
-    y = rng.standard_normal((case.batch, 1)).astype(dtype)
-    stacks = {name: Stack(case, dtype, name) for name in BACKENDS}
-    check(stacks, x, y)
-    times: dict[str, list[float]] = {name: [] for name in BACKENDS}
+    y = rng.standard_normal((case.batch, TARGETS)).astype(dtype)
+    models = {name: case.model(dtype) for name in backend.BACKENDS}
+
+    def step(name: str) -> tuple[float, float]:
+        """Train on one backend and return the loss and the seconds."""
+        backend.use_backend(name)
+        start = time.perf_counter()
+        loss = models[name].train_on_batch(x, y)
+        return float(loss), time.perf_counter() - start
+
+    check(case, dtype, {name: step(name)[0] for name in models}, models)
+    times: dict[str, list[float]] = {name: [] for name in models}
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or len(times["core"]) < 5:
-        for name, stack in stacks.items():
-            backend.use_backend(name)
-            start = time.perf_counter()
-            stack.train_step(x, y)
-            times[name].append(time.perf_counter() - start)
+        for name in models:
+            times[name].append(step(name)[1])
     return {name: statistics.median(values) for name, values in times.items()}
 
 
 def run(*, dtype: str, threads: int, seconds: float, grid: bool, echo: Callable[[str], None] = print) -> None:
     """Print one line for each case.
 
+    Args:
+        dtype: "float32" or "float64".
+        threads: Threads of the core.
+        seconds: Time for each case.
+        grid: Whether to measure other shapes after the book's models.
+        echo: Receives each line.
+
     Raises:
-        ImportError: if the compiled core was not built.
-        ArithmeticError: if core and reference disagree.
+        ImportError: If the compiled core was not built.
+        ArithmeticError: If core and reference disagree.
     """
     before, before_threads = backend.current_backend(), backend.get_num_threads()
     try:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pyrnn import backend, cli, demo
+from pyrnn import backend, bench, cli, demo
 
 WINDOW = demo.SHORTEST_WINDOW
 
@@ -137,6 +137,14 @@ def test_bench(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["bench", "--book-only", "--seconds", "0.01"]) == 0
     assert "of peak" in capsys.readouterr().out
     assert backend.current_backend() == before
+
+
+def test_bench_times_nothing_where_backends_disagree() -> None:
+    case = bench.Case(2, 3, 4, (5,))
+    models = {name: case.model("float32") for name in backend.BACKENDS}
+    bench.check(case, "float32", {"core": 1.0, "reference": 1.0}, models)
+    with pytest.raises(ArithmeticError, match=r"H=5: loss of core and reference differ by 5\.0e-01"):
+        bench.check(case, "float32", {"core": 1.0, "reference": 2.0}, models)
 
 
 @pytest.mark.parametrize("arguments", [[], ["train"], ["bench", "--threads", "0"], ["demo", "--epochs", "-1"]])

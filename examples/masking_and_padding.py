@@ -62,7 +62,7 @@ def main() -> dict[str, Any]:
     # By hand, layer by layer.
     lstm = layers.LSTM(8)
     by_hand = lstm(vectors, mask=mask)
-    alone = np.concatenate([lstm(embedding(np.array([words]))) for words in SENTENCES])
+    alone = np.concatenate([lstm(embedding(np.array([ids]))) for ids in SENTENCES])
     return {"mask": mask, "same": same, "short": short, "long": long, "by_hand": by_hand, "alone": alone}
 
 

@@ -81,8 +81,8 @@ def picture_model(use_cell: bool) -> pyrnn.Sequential:
 def main(epochs: int = 5) -> dict[str, Any]:
     """Run everything and return what the tests check."""
     pyrnn.utils.set_random_seed(0)
-    words = np.random.default_rng(0).integers(0, 1000, (4, 12))
-    outputs = {"first": first_model()(words), "stack": stack()(words)}
+    ids = np.random.default_rng(0).integers(0, 1000, (4, 12))
+    outputs = {"first": first_model()(ids), "stack": stack()(ids)}
     x = np.random.default_rng(1).normal(size=(20, 10, 50)).astype("float32")
     outputs["decoded"] = encoder_and_decoder(x, x[:, :7])
     outputs["pieces"], outputs["whole"] = carried_over([x, x, x])

@@ -36,16 +36,16 @@ def noun_phrase(rng: np.random.Generator) -> Tagged:
 
 def sentence(rng: np.random.Generator) -> Tagged:
     """Return (adverb) noun phrase, (auxiliary) verb, (noun phrase), (adverb); those in parentheses may be missing."""
-    words: Tagged = [(str(rng.choice(ADVERBS)), "ADV")] if rng.random() < 0.3 else []
-    words += noun_phrase(rng)
+    tokens: Tagged = [(str(rng.choice(ADVERBS)), "ADV")] if rng.random() < 0.3 else []
+    tokens += noun_phrase(rng)
     if rng.random() < 0.5:
-        words.append((str(rng.choice(["will", "can", "must"])), "AUX"))
-    words.append((str(rng.choice(VERBS)), "VERB"))
+        tokens.append((str(rng.choice(["will", "can", "must"])), "AUX"))
+    tokens.append((str(rng.choice(VERBS)), "VERB"))
     if rng.random() < 0.7:
-        words += noun_phrase(rng)
+        tokens += noun_phrase(rng)
     if rng.random() < 0.3:
-        words.append((str(rng.choice(ADVERBS)), "ADV"))
-    return words
+        tokens.append((str(rng.choice(ADVERBS)), "ADV"))
+    return tokens
 
 
 def main(count: int = 600, epochs: int = 8) -> dict[str, Any]:
@@ -80,9 +80,9 @@ def main(count: int = 600, epochs: int = 8) -> dict[str, Any]:
     by_hand = [-np.log(truth[is_word]).mean(), correct[is_word].mean()]
     print(f"evaluate: loss {loss:.4f}, accuracy {accuracy:.4f}; by hand {by_hand[0]:.4f}, {by_hand[1]:.4f}")
 
-    words = ["the", "watch", "will", "light", "the", "garden"]
-    tags = [TAGS[tag] for tag in model.predict([[numbers[word] for word in words]], verbose=0)[0].argmax(axis=-1)]
-    print(" ".join(f"{word}/{tag}" for word, tag in zip(words, tags, strict=True)))
+    question = ["the", "watch", "will", "light", "the", "garden"]
+    tags = [TAGS[tag] for tag in model.predict([[numbers[word] for word in question]], verbose=0)[0].argmax(axis=-1)]
+    print(" ".join(f"{word}/{tag}" for word, tag in zip(question, tags, strict=True)))
     return {"history": history, "evaluated": [loss, accuracy], "by_hand": by_hand, "tags": tags}
 
 

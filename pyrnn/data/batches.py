@@ -1,6 +1,7 @@
-"""The one form in which data reach the trainer: batches (x, y, sample_weight), arrays of one dtype, epoch by epoch.
+"""The form in which data reach the trainer: batches (x, y, sample_weight) of arrays of one dtype, epoch by epoch.
 
-Here the form itself and batches of arrays; batches of a user's own making are in `sources`.
+This module has the form itself and batches of arrays. Batches that a user's generator, loader or dataset makes are in
+`sources`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,19 @@ Array = NDArray[Any]
 
 
 class Batch(NamedTuple):
-    """x (B, ...), y (B, ...) or None, sample_weight (B,) or (B, T) or None."""
+    """One batch as the trainer reads it.
+
+    Args:
+        x: Inputs (B, ...), C-contiguous, in the dtype of the model.
+        y: Targets (B, ...), or None for prediction. Integers stay integers.
+        sample_weight: Weights (B,) of the samples or (B, T) of the time steps, or None.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn.data import Batch
+        >>> Batch(np.zeros((4, 10, 3)), np.zeros((4, 1)), None).x.shape
+        (4, 10, 3)
+    """
 
     x: Array
     y: Array | None
@@ -31,27 +44,42 @@ class Batch(NamedTuple):
 
 
 class Batches:
-    """Data that can be walked once an epoch; `steps` is None where the length is unknown.
+    """Data that can be iterated once per epoch; `steps` is the number of batches, or None if it is unknown.
 
-    `get_state` says at any time where the walk stands; after `set_state`, on data as new as they were in the beginning,
-    the next `epoch()` gives the batches that were still to come.
+    `get_state` returns the position at any time. After `set_state`, on data as new as they were in the beginning, the
+    next `epoch()` returns the batches that were still to come.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn.data import as_batches
+        >>> batches = as_batches(np.zeros((5, 2)), dtype="float32", batch_size=2)
+        >>> batches.steps, [len(batch.x) for batch in batches.epoch()]
+        (3, [2, 2, 1])
     """
 
     steps: int | None = None
-    # Batches of the present epoch that were handed out, and those that the next `epoch()` leaves out.
+    # Batches of the present epoch already returned, and those that the next `epoch()` skips.
     _taken = 0
     _first = 0
 
     def epoch(self) -> Iterator[Batch]:
-        """The batches of one epoch."""
+        """Iterate over the batches of one epoch.
+
+        Returns:
+            An iterator of batches.
+        """
         raise NotImplementedError
 
     def epoch_ended(self) -> None:
-        """Told after each epoch."""
+        """Called at the end of each epoch."""
         self._taken = 0
 
     def describe(self) -> dict[str, Any]:
-        """What a resumed training must find again: kind, batches in an epoch, whether their order is drawn."""
+        """Return what a resumed training must find again.
+
+        Returns:
+            The kind of data, the number of batches in an epoch, and whether their order is random; plain values.
+        """
         return {
             "kind": type(self).__name__,
             "steps": self.steps,
@@ -59,59 +87,98 @@ class Batches:
         }
 
     def get_state(self) -> dict[str, Any]:
-        """The position in the data."""
+        """Return the position in the data.
+
+        Returns:
+            Plain values and arrays, which `set_state` accepts.
+        """
         return {"taken": self._taken}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Continue from what `get_state` returned."""
+        """Continue from what `get_state` returned.
+
+        Args:
+            state: The position, already checked against `state_rules`.
+        """
         self._taken = self._first = state["taken"]
 
     def state_rules(self, epochs: int) -> dict[str, Rule]:
-        """Rules for the keys of `set_state`'s argument, where at most `epochs` have begun."""
+        """Return the rules for the keys of a state.
+
+        Args:
+            epochs: How many epochs may have begun, at most.
+
+        Returns:
+            A rule of `pyrnn.states` for each key.
+        """
         return {"taken": count(self.steps)}
 
     def _most_drawn(self, epochs: int) -> int | None:
-        """How many batches may have been drawn in so many epochs."""
+        """How many batches `epochs` epochs draw at most."""
         return None if self.steps is None else epochs * self.steps
 
     def _numbers(self) -> Iterator[int]:
-        """The numbers of an epoch's batches that are to come, each counted as taken."""
+        """The numbers of the batches still to come in this epoch; each is counted as taken."""
         first, self._first = self._first, 0
         for number in itertools.count(first) if self.steps is None else range(first, self.steps):
             self._taken = number + 1
             yield number
 
     def restart(self) -> None:
-        """Begin the next epoch with the first batch, also where epochs of a few steps walk on through the data."""
+        """Begin the next epoch with the first batch, even if epochs of a few steps continue through the data."""
 
 
 def drawn_rule(random: np.random.Generator | None) -> Rule:
-    """The state of a generator that draws orders; None where there is none."""
+    """The rule for the state of a generator that draws orders, None if there is no generator."""
     return anything if random is None else stream_rule(random.bit_generator)
 
 
 def described_arrays(data: Batch) -> dict[str, Any]:
-    """Numbers of samples and shapes of one of them, which a resumed training must find again."""
+    """Number of samples and shape of one sample, which a resumed training must find again."""
     shapes = {name: None if part is None else list(part.shape[1:]) for name, part in data._asdict().items()}
     return {"samples": len(data.x), "shapes": shapes}
 
 
 def is_array(value: Any) -> bool:
-    """Whether `value` is data as a whole: an array of any library, a table, or nested lists of numbers."""
+    """Return whether a value is data as a whole: an array of any library, a table, or nested lists of numbers.
+
+    Args:
+        value: Any object.
+
+    Returns:
+        True for arrays, tables and sequences; False for generators, loaders and other iterables.
+
+    Example:
+        >>> from pyrnn.data import is_array
+        >>> is_array([[1, 2], [3, 4]]), is_array(iter([1]))
+        (True, False)
+    """
     return isinstance(value, Sequence) or hasattr(value, "__array__") or hasattr(value, "__array_interface__")
 
 
 def as_array(name: str, value: Any) -> Array:
-    """`value` as an array of whatever dtype; objects that are numbers or booleans become float64 or int64.
+    """Convert a value to an array of numbers, of whatever dtype.
+
+    Args:
+        name: The argument's name, for error messages.
+        value: An array of any library, a table of pandas, nested lists, or a number.
+
+    Returns:
+        A NumPy array of floats, integers or booleans. Objects that are numbers or booleans become float64 or int64.
 
     Raises:
-        TypeError: if it holds anything but numbers.
-        ValueError: if it is ragged.
+        TypeError: If it holds anything but numbers.
+        ValueError: If its rows have different lengths.
+
+    Example:
+        >>> from pyrnn.data import as_array
+        >>> as_array("x", [[1, 2.5], [3, 4]]).dtype
+        dtype('float64')
     """
     if type(value) is np.ndarray and value.dtype.kind in "fiub":
         plain: Array = value
         return plain
-    if hasattr(value, "detach"):  # a PyTorch tensor: its gradients and its device stay behind
+    if hasattr(value, "detach"):  # a PyTorch tensor, which may have gradients or be on a GPU
         value = value.detach().cpu()
     try:
         array = np.asarray(value)
@@ -127,31 +194,31 @@ _FLOATS = tuple(_KINDS.values())
 
 
 def is_float(value: Any, dtype: str) -> bool:
-    """Whether `value` is an array as `as_float` gives it."""
+    """Whether a value is already an array as `as_float` returns it."""
     if type(value) is not np.ndarray or value.dtype != _KINDS[dtype]:
         return False
     flags = value.flags
     return flags.c_contiguous and flags.aligned
 
 
-def are_alike(one: Array, other: Array) -> bool:
-    """Whether both are arrays of one shape and dtype as `as_float` gives them."""
-    kind = one.dtype
-    if one.shape != other.shape or kind != other.dtype or kind not in _FLOATS:
+def are_alike(first: Array, second: Array) -> bool:
+    """Whether two arrays have the same shape and dtype and are as `as_float` returns them."""
+    dtype = first.dtype
+    if first.shape != second.shape or dtype != second.dtype or dtype not in _FLOATS:
         return False
-    flags, others = one.flags, other.flags
+    flags, others = first.flags, second.flags
     return flags.c_contiguous and flags.aligned and others.c_contiguous and others.aligned
 
 
 def as_float(name: str, value: Any, dtype: str, *, allow_integers: bool = False) -> Array:
-    """`value` as a C-contiguous array of `dtype`; integers stay integers if `allow_integers`.
+    """Convert a value to a C-contiguous array of `dtype`; integers stay integers if `allow_integers`.
 
     Raises:
-        TypeError, ValueError: as `as_array`.
+        TypeError, ValueError: As `as_array`.
     """
     if is_float(value, dtype):
-        given: Array = value
-        return given
+        unchanged: Array = value
+        return unchanged
     array = as_array(name, value)
     if allow_integers and array.dtype.kind in "iu":
         return np.ascontiguousarray(array)
@@ -159,10 +226,10 @@ def as_float(name: str, value: Any, dtype: str, *, allow_integers: bool = False)
 
 
 def make_batch(parts: Any, dtype: str) -> Batch:
-    """A user's batch, checked and converted.
+    """Check and convert a batch that a user's code made.
 
     Raises:
-        TypeError, ValueError: if it is no array or tuple (x, y[, sample_weight]), or lengths differ, or y holds NaN.
+        TypeError, ValueError: If it is not an array or tuple (x, y[, sample_weight]), lengths differ, or y holds NaN.
     """
     if isinstance(parts, Mapping):
         raise TypeError(f"a batch must be x, (x, y) or (x, y, sample_weight), got a dict of {_keys(parts)}")
@@ -172,21 +239,21 @@ def make_batch(parts: Any, dtype: str) -> Batch:
         parts = (parts,)
     if not 1 <= len(parts) <= 3:
         raise ValueError(f"a batch must be x, (x, y) or (x, y, sample_weight), got {len(parts)} parts")
-    given_x, y, weight = (*parts, None, None)[:3]
-    if given_x is None:
+    user_x, y, weight = (*parts, None, None)[:3]
+    if user_x is None:
         raise TypeError("x is missing: pass arrays x and y, or as x a generator, loader or PyDataset of batches (x, y)")
-    for name, given in (("x", given_x), ("y", y)):
-        if type(given) is not np.ndarray:
-            _check_single(name, given)
-    x = as_column(given_x, as_float("x", given_x, dtype))
+    for name, value in (("x", user_x), ("y", y)):
+        if type(value) is not np.ndarray:
+            _check_single(name, value)
+    x = as_column(user_x, as_float("x", user_x, dtype))
     if x.ndim == 0:
-        raise ValueError(f"x must have one row per sample, got {shown(given_x)}")
+        raise ValueError(f"x must have one row per sample, got {shown(user_x)}")
     if len(x) == 0:
         raise ValueError(f"x must hold at least one sample, got shape {x.shape}")
     if y is not None:
-        given_y = y
+        user_y = y
         y = as_column(y, as_float("y", y, dtype, allow_integers=True))
-        _check_rows("y", y, x, given_y, given_x)
+        _check_rows("y", y, x, user_y, user_x)
         if y.dtype.kind == "f" and math.isnan(np.vdot(y, y)):
             raise ValueError("y holds NaN: remove or fill these samples first")
     if weight is not None:
@@ -195,54 +262,67 @@ def make_batch(parts: Any, dtype: str) -> Batch:
     return Batch(x, y, weight)
 
 
-def _check_single(name: str, given: Any) -> None:
+def _check_single(name: str, value: Any) -> None:
     """Reject several inputs or outputs in a dict, list or tuple; arrays of one shape in a list are samples.
 
     Raises:
-        TypeError: for a dict.
-        ValueError: for arrays of several shapes.
+        TypeError: For a dict.
+        ValueError: For arrays of several shapes.
     """
     rule = f"{name} must be one array, since the model has one {'input' if name == 'x' else 'output'}"
-    if isinstance(given, Mapping):
-        fix = f"pass {name}[{next(iter(given))!r}]" if len(given) == 1 else "join arrays by np.concatenate"
-        raise TypeError(f"{rule}, got a dict of {_keys(given)}{'; ' + fix if given else ''}")
-    if not isinstance(given, list | tuple) or not all(hasattr(each, "__array__") for each in given):
+    if isinstance(value, Mapping):
+        fix = f"pass {name}[{next(iter(value))!r}]" if len(value) == 1 else "join arrays by np.concatenate"
+        raise TypeError(f"{rule}, got a dict of {_keys(value)}{'; ' + fix if value else ''}")
+    if not isinstance(value, list | tuple) or not all(hasattr(each, "__array__") for each in value):
         return
-    shapes = [np.shape(each) for each in given]
+    shapes = [np.shape(each) for each in value]
     if len(set(shapes)) > 1 and len({shape[:1] for shape in shapes}) == 1 and () not in shapes:
-        kind = type(given).__name__
+        kind = type(value).__name__
         fix = "join them along the last axis by np.concatenate"
         if kind == "tuple":
             fix = "pass y as a second argument"
-        raise ValueError(f"{rule}, got a {kind} of {len(given)} arrays of shapes {', '.join(map(str, shapes))}; {fix}")
+        raise ValueError(f"{rule}, got a {kind} of {len(value)} arrays of shapes {', '.join(map(str, shapes))}; {fix}")
 
 
 def _keys(value: Mapping[Any, Any]) -> str:
     return ", ".join(repr(key) for key in value) or "nothing"
 
 
-def _check_rows(name: str, array: Array, x: Array, given: Any = None, given_x: Any = None) -> None:
+def _check_rows(name: str, array: Array, x: Array, user_value: Any = None, user_x: Any = None) -> None:
     if array.ndim and len(array) == len(x):
         return
     fix = ""
-    for of, value, rows in ((name, given, len(x)), ("x", given_x, len(array) if array.ndim else None)):
+    for argument, value, rows in ((name, user_value, len(x)), ("x", user_x, len(array) if array.ndim else None)):
         if (
             isinstance(value, list | tuple)
             and value
             and hasattr(value[0], "__array__")
             and np.shape(value[0])[:1] == (rows,)
         ):
-            fix = f"; {of} must be one array, not a {type(value).__name__} of {len(value)}"
+            fix = f"; {argument} must be one array, not a {type(value).__name__} of {len(value)}"
     raise ValueError(f"{name} must have one row for each of the {len(x)} samples of x, got shape {array.shape}{fix}")
 
 
-def as_column(given: Any, array: Array) -> Array:
-    """A pandas Series is a table of one column, as in Keras."""
-    return array[:, None] if array.ndim == 1 and type(given).__name__ == "Series" else array
+def as_column(value: Any, array: Array) -> Array:
+    """The array of a pandas Series as a table of one column, as in Keras; any other array unchanged."""
+    return array[:, None] if array.ndim == 1 and type(value).__name__ == "Series" else array
 
 
 class ArrayBatches(Batches):
-    """Slices of arrays, in order (views) or shuffled (gathered by the core)."""
+    """Slices of arrays, in order (as views) or shuffled (gathered by the core).
+
+    Args:
+        data: The arrays of all samples.
+        batch_size: Samples in a batch, at least 1; the last batch of an epoch may be smaller.
+        shuffle: Whether each epoch has another order, drawn from pyrnn's seed.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn.data import ArrayBatches, Batch
+        >>> batches = ArrayBatches(Batch(np.arange(4.0), None, None), batch_size=3, shuffle=False)
+        >>> [batch.x.tolist() for batch in batches.epoch()]
+        [[0.0, 1.0, 2.0], [3.0]]
+    """
 
     def __init__(self, data: Batch, batch_size: int, shuffle: bool) -> None:
         self.data, self.batch_size, self.shuffle = data, batch_size, shuffle
@@ -284,21 +364,33 @@ def _gather(array: Array, rows: NDArray[np.int64]) -> Array:
 
 
 class RepeatedBatches(Batches):
-    """Array batches cut into epochs of `steps`, walking on where the last epoch ended."""
+    """Batches of arrays in epochs of a fixed number of steps; each epoch continues where the previous one ended.
+
+    Args:
+        batches: The arrays in batches.
+        steps: Batches in an epoch, at least 1.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn.data import ArrayBatches, Batch, RepeatedBatches
+        >>> batches = RepeatedBatches(ArrayBatches(Batch(np.arange(3.0), None, None), 1, shuffle=False), steps=2)
+        >>> [[float(batch.x[0]) for batch in batches.epoch()] for _ in range(3)]
+        [[0.0, 1.0], [2.0, 0.0], [1.0, 2.0]]
+    """
 
     def __init__(self, batches: ArrayBatches, steps: int) -> None:
         self.steps, self.data, self._batches = steps, batches.data, batches
         self.restart()
 
     @staticmethod
-    def _for_ever(batches: ArrayBatches) -> Iterator[Batch]:
+    def _endlessly(batches: ArrayBatches) -> Iterator[Batch]:
         while True:
             yield from batches.epoch()
             batches.epoch_ended()
 
     def restart(self) -> None:
         self._batches.epoch_ended()
-        self._source = self._for_ever(self._batches)
+        self._source = self._endlessly(self._batches)
 
     def epoch(self) -> Iterator[Batch]:
         for _ in self._numbers():

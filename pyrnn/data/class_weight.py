@@ -12,17 +12,17 @@ Array = NDArray[Any]
 
 
 class ClassWeight:
-    """The weight of each class; classes that are not named weigh 1."""
+    """The weight of each class; classes without a weight weigh 1."""
 
     def __init__(self, weights: Mapping[int, float]) -> None:
         self._classes = np.asarray(sorted(weights), np.int64)
         self._weights = np.asarray([weights[each] for each in sorted(weights)], np.float64)
 
     def weigh(self, y: Array, sample_weight: Array | None, pred_shape: tuple[int, ...], dtype: str) -> Array:
-        """The weight of each row or time step of outputs of `pred_shape`, times its `sample_weight`.
+        """The weight of each row or time step of outputs of shape `pred_shape`, multiplied by its `sample_weight`.
 
         Raises:
-            ValueError: if a row of y has no single class.
+            ValueError: If a row of y does not have exactly one class.
         """
         labels = classes_of(y, pred_shape)
         weights = np.ones(labels.shape, dtype)
@@ -36,10 +36,10 @@ class ClassWeight:
 
 
 def classes_of(y: Array, pred_shape: tuple[int, ...]) -> Array:
-    """The class number of each row or time step: of y itself, or of one-hot rows where y is as wide as the output.
+    """The class number of each row or time step: y itself, or one-hot rows if y is as wide as the output.
 
     Raises:
-        ValueError: if y holds neither whole numbers nor rows with a single highest value from 0 to 1.
+        ValueError: If y holds neither whole numbers nor rows with a single highest value from 0 to 1.
     """
     if y.ndim == len(pred_shape) and y.shape[-1] > 1:
         highest = y.max(axis=-1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Numbers out of arrays of Python objects and tables with columns of several kinds; whatever is no number is named."""
+"""Numbers from arrays of Python objects and tables with columns of several kinds; errors name what is not a number."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ CONVERT = 'convert it first, such as by .astype("float32")'
 
 
 def is_table(value: Any) -> bool:
-    """Whether `value` is a DataFrame of pandas, which knows its columns."""
+    """Whether a value is a DataFrame of pandas."""
     return hasattr(value, "iloc") and hasattr(value, "columns") and getattr(value, "ndim", 0) == 2
 
 
 def numbers_of(name: str, value: Any, array: Array) -> Array:
-    """The numbers in `value`, which NumPy made an `array` of another kind of.
+    """The numbers in a value that NumPy converted to an array of objects, strings or dates.
 
     Raises:
-        TypeError: if it holds anything else; the message names the column and the first such value.
+        TypeError: If it holds anything else; the message names the column and the first such value.
     """
     if is_table(value):
         columns = [_column(name, value.iloc[:, i], f"column {value.columns[i]!r}") for i in range(value.shape[1])]
@@ -42,7 +42,7 @@ def numbers_of(name: str, value: Any, array: Array) -> Array:
     return _from_objects(name, array, lambda at: f"column {at[-1]}" if array.ndim > 1 else "it")
 
 
-def _column(name: str, series: Any, words: str) -> Array:
+def _column(name: str, series: Any, place: str) -> Array:
     """One column of a table, as numbers."""
     kind = getattr(series.dtype, "kind", "O")
     if kind in NUMERIC:
@@ -50,10 +50,10 @@ def _column(name: str, series: Any, words: str) -> Array:
         return array
     if kind in "mM":
         raise TypeError(
-            f"{name} must hold numbers, but {words} holds {'dates' if kind == 'M' else 'times'} ({series.dtype}): "
+            f"{name} must hold numbers, but {place} holds {'dates' if kind == 'M' else 'times'} ({series.dtype}): "
             "leave it out or convert it to numbers"
         )
-    return _from_objects(name, np.asarray(series, object), lambda at: words)
+    return _from_objects(name, np.asarray(series, object), lambda at: place)
 
 
 def _from_objects(name: str, array: Array, where: Callable[[tuple[int, ...]], str]) -> Array:

@@ -11,16 +11,35 @@ from pyrnn.validation import positive_int
 
 
 class PyDataset:
-    """A set of batches: `__getitem__(i)` gives the batch i as (x, y) or (x, y, sample_weight), `__len__` their number.
+    """A set of batches: `__getitem__(i)` returns batch i as (x, y) or (x, y, sample_weight), `__len__` their number.
 
-    Instead of `__len__` the property `num_batches` may be defined; None there means that there is no end. With
-    `workers` > 1 that many threads read ahead, at most `max_queue_size` batches, which still come in order; with 0 or 1
-    batches are read as they are needed.
+    Instead of `__len__` a subclass may define the property `num_batches`; None there means that the dataset has no end.
 
-    When a training goes on from a backup, batches that were seen are not asked for again, and NumPy generators that are
-    attributes draw what they would have drawn. `on_epoch_begin` and `on_epoch_end` are called for the epochs of before;
-    a dataset that changes in other ways defines `get_state()` (numbers, texts, lists, dicts and arrays) and
-    `set_state(state)`, and no such calls are made then.
+    When a training resumes from a backup, batches already seen are not read again, and NumPy generators that are
+    attributes draw what they would have drawn. `on_epoch_begin` and `on_epoch_end` are called for past epochs. A
+    dataset that changes in other ways defines `get_state()` (numbers, texts, lists, dicts and arrays) and
+    `set_state(state)`; then no such calls are made.
+
+    Args:
+        workers: Threads that read ahead; with 0 or 1 batches are read when they are needed. Order is preserved.
+        use_multiprocessing: False; a PyDataset reads in threads.
+        max_queue_size: Batches that `workers` prepare ahead, at most; at least 1.
+
+    Raises:
+        ValueError: If `use_multiprocessing` is True.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn.utils import PyDataset
+        >>> class Squares(PyDataset):
+        ...     def __len__(self):
+        ...         return 3
+        ...
+        ...     def __getitem__(self, index):
+        ...         x = np.full((2, 1), float(index))
+        ...         return x, x**2
+        >>> [float(y[0, 0]) for x, y in Squares()]
+        [0.0, 1.0, 4.0]
     """
 
     @checked()

@@ -19,13 +19,27 @@ SUSPICIOUS_LENGTH = 10_000  # batches of a validation generator that might have 
 
 
 class IteratorBatches(Batches):
-    """A generator or another iterator: `steps` batches an epoch, or all of it once where that is None.
+    """Batches of a generator or another iterator: `steps` per epoch, or all of them once if it is None.
 
-    To go on with an interrupted training it must yield the same batches again: those of before are drawn and dropped.
+    To resume an interrupted training the iterator must yield the same batches again; past batches are drawn and
+    dropped.
+
+    Args:
+        source: The iterator of batches x, (x, y) or (x, y, sample_weight).
+        steps: Batches in an epoch, or None.
+        dtype: "float32" or "float64", of the model.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn.data import IteratorBatches
+        >>> source = ((np.full((1, 2), i), np.zeros((1, 1))) for i in range(4))
+        >>> batches = IteratorBatches(source, steps=2, dtype="float32")
+        >>> [[float(batch.x[0, 0]) for batch in batches.epoch()] for _ in range(2)]
+        [[0.0, 1.0], [2.0, 3.0]]
     """
 
-    # What an error calls it, and advises.
-    name, advice = "the generator", "give fewer steps or epochs"
+    # For errors.
+    name, advice = "the generator", "pass fewer steps or epochs"
 
     def __init__(self, source: Any, steps: int | None, dtype: str) -> None:
         self.steps, self._dtype = steps, dtype
@@ -33,6 +47,11 @@ class IteratorBatches(Batches):
         self._drawn = 0
 
     def epoch(self) -> Iterator[Batch]:
+        """Iterate over the batches of one epoch.
+
+        Raises:
+            ValueError: If the source ends before `steps` batches.
+        """
         for number in self._numbers():
             try:
                 parts = next(self._iterator)
@@ -58,7 +77,7 @@ class IteratorBatches(Batches):
 
 
 class StoredBatches(Batches):
-    """A generator that ends by itself, for validation: each batch is drawn once, copied, and used again in every epoch.
+    """Batches of a generator that ends by itself, for validation: each is drawn once, copied, and used in every epoch.
 
     To resume, the generator must yield the same batches again.
     """
@@ -73,7 +92,7 @@ class StoredBatches(Batches):
         if self._is_complete:
             return
         for batch in self._source.epoch():
-            # A generator may fill the same array again and again.
+            # A generator may reuse one array for all batches.
             self._stored.append(Batch(*(None if part is None else part.copy() for part in batch)))  # type: ignore[arg-type]  # x is never None
             if len(self._stored) == SUSPICIOUS_LENGTH:
                 warn(
@@ -85,19 +104,32 @@ class StoredBatches(Batches):
 
 
 class LoaderBatches(Batches):
-    """What can be iterated again and again: a PyTorch DataLoader, a `tf.data.Dataset`, a `TimeseriesDataset`.
+    """Batches of what can be iterated repeatedly: a PyTorch DataLoader, a `tf.data.Dataset`, a `TimeseriesDataset`.
 
-    Each epoch is one pass; in training with `steps` epochs walk on through the passes, as they do over arrays. To go on
-    with an interrupted training the passes of before are made again and dropped, unless the loader has `get_state()`
+    Each epoch is one pass. In training with `steps`, an epoch continues where the previous one ended, as with arrays.
+    To resume an interrupted training, past passes are made again and dropped, unless the loader has `get_state()`
     (called before each pass) and `set_state(state)`.
+
+    Args:
+        source: The loader.
+        steps: Batches in an epoch, or None for a whole pass.
+        dtype: "float32" or "float64", of the model.
+        repeat: Whether epochs continue through the passes; otherwise each begins with the first batch.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn.data import LoaderBatches
+        >>> batches = LoaderBatches([np.zeros((2, 3)), np.zeros((1, 3))], steps=None, dtype="float32", repeat=False)
+        >>> batches.steps, [len(batch.x) for batch in batches.epoch()]
+        (2, [2, 1])
     """
 
     def __init__(self, source: Any, steps: int | None, dtype: str, repeat: bool) -> None:
         self.steps = _length(source) if steps is None else steps
         self._source, self._wanted, self._dtype, self._repeat = source, steps, dtype, repeat
         self._pass: Iterator[Any] | None = None
-        self._passes = self._drawn = 0  # passes that are over, batches drawn of the present one
-        self._begun: Any = None  # what `get_state` of the loader said before the present pass
+        self._passes = self._drawn = 0  # finished passes, batches drawn from the present one
+        self._begun: Any = None  # what the loader's `get_state` returned before the present pass
 
     def epoch(self) -> Iterator[Batch]:
         wanted = None if self._wanted is None else self._wanted - self._first
@@ -112,7 +144,7 @@ class LoaderBatches(Batches):
 
     def epoch_ended(self) -> None:
         super().epoch_ended()
-        if self._wanted is None:  # where training was stopped within an epoch the pass is over too
+        if self._wanted is None:  # an epoch that was stopped early ends its pass too
             self.restart()
 
     def get_state(self) -> dict[str, Any]:
@@ -150,7 +182,7 @@ class LoaderBatches(Batches):
         self._passes += 1
 
     def _walk(self) -> Iterator[Any]:
-        """The rest of the present pass, or a whole one; where epochs have a number of steps, pass after pass."""
+        """The rest of the present pass, or a whole one; pass after pass if epochs have a number of steps."""
         while True:
             current = self._begin_pass() if self._pass is None else self._pass
             for parts in current:
@@ -165,12 +197,12 @@ class LoaderBatches(Batches):
 
 
 def _state_of(source: Any) -> Any:
-    """What a user's data say of themselves to be given back by `set_state`; None if they have no such methods."""
+    """The state that a user's data report for `set_state`; None if they have no such methods."""
     return source.get_state() if hasattr(source, "get_state") and hasattr(source, "set_state") else None
 
 
 def _drop(source: Iterator[Any], count: int) -> int:
-    """Draw so many batches for nothing; returns their number."""
+    """Draw and discard `count` batches; return their number."""
     drawn = sum(1 for _ in itertools.islice(source, count))
     if drawn < count:
         raise ValueError(
@@ -181,7 +213,7 @@ def _drop(source: Iterator[Any], count: int) -> int:
 
 
 def _length(source: Any) -> int | None:
-    """The number of batches, where it is known: `len` of endless tf.data and IterableDatasets raises TypeError."""
+    """The number of batches, or None: `len` of endless tf.data and IterableDatasets raises TypeError."""
     try:
         return len(source)
     except TypeError:
@@ -189,10 +221,32 @@ def _length(source: Any) -> int | None:
 
 
 class PyDatasetBatches(Batches):
-    """A PyDataset, in order or with its batches shuffled in each pass.
+    """Batches of a PyDataset, in order or shuffled in each pass.
 
-    Each epoch is one pass; with `steps` epochs walk on through the passes, as they do over arrays, or through a dataset
-    without an end.
+    Each epoch is one pass. With `steps`, an epoch continues where the previous one ended, as with arrays, or through a
+    dataset without an end.
+
+    Args:
+        dataset: The dataset.
+        steps: Batches in an epoch, or None for all of them.
+        dtype: "float32" or "float64", of the model.
+        shuffle: Whether each pass has another order of batches, drawn from pyrnn's seed.
+
+    Raises:
+        ValueError: If the dataset is empty, or has no end and `steps` is None.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn.data import PyDataset, PyDatasetBatches
+        >>> class Numbers(PyDataset):
+        ...     def __len__(self):
+        ...         return 2
+        ...
+        ...     def __getitem__(self, index):
+        ...         return np.full((1, 1), float(index))
+        >>> batches = PyDatasetBatches(Numbers(), steps=None, dtype="float32", shuffle=False)
+        >>> [float(batch.x[0, 0]) for batch in batches.epoch()]
+        [0.0, 1.0]
     """
 
     def __init__(self, dataset: PyDataset, steps: int | None, dtype: str, shuffle: bool) -> None:
@@ -206,13 +260,13 @@ class PyDatasetBatches(Batches):
         if self.steps < 1 or count == 0:
             raise ValueError("the PyDataset must have at least one batch, got 0")
         self._random = seeds.generator() if shuffle and count is not None else None
-        # The passes that are not over, by number: (the generator's state before its order was drawn, the order).
+        # Unfinished passes by number: (the generator's state before the order was drawn, the order).
         self._passes: dict[int, tuple[Any, list[int]]] = {}
-        self._pass = self._at = 0  # the present pass, and its batches that were handed out
+        self._pass = self._at = 0  # the present pass, and how many of its batches were returned
         self._epochs = 0
 
     def epoch(self) -> Iterator[Batch]:
-        if not self._first:  # what goes on in the middle was told before
+        if not self._first:  # set_state has called it for an epoch that resumes in the middle
             self._dataset.on_epoch_begin()
         self._taken, self._first, first = self._first, 0, self._first
         assert self.steps is not None
@@ -248,9 +302,9 @@ class PyDatasetBatches(Batches):
         return self._random.bit_generator.state, self._random.permutation(count).tolist()
 
     def _read(self, wanted: Iterator[int]) -> Iterator[Any]:
-        """The batches of these numbers, in order; read ahead in threads where the dataset has workers.
+        """The batches with these numbers, in order; read ahead in threads if the dataset has workers.
 
-        At most `max_queue_size` batches are being made or wait at any time.
+        At most `max_queue_size` batches are in preparation or waiting at any time.
         """
         # A subclass need not call our __init__, as in Keras.
         workers, ahead = getattr(self._dataset, "workers", 1), getattr(self._dataset, "max_queue_size", 10)
@@ -322,16 +376,33 @@ def as_batches(
     shuffle: bool = False,
     repeat: bool = False,
 ) -> Batches:
-    """Batches of arrays, of a generator, of a loader or of a PyDataset; loaders and generators shuffle by themselves.
+    """Make batches from arrays, a generator, a loader or a PyDataset.
 
     Args:
-        batch_size: of arrays; by default what divides them into `steps` batches, as in Keras, or 32.
-        steps: batches of an epoch.
-        repeat: for training: each epoch has `steps` batches and begins where the one before ended, and the data are
-            walked again and again. Otherwise each epoch begins with the first batch and uses none twice.
+        x: Inputs (N, ...), or a generator, loader or PyDataset that yields (x, y) or (x, y, sample_weight).
+        y: Targets (N, ...), for arrays only; None for prediction.
+        sample_weight: Weights (N,) or (N, T), for arrays only.
+        dtype: "float32" or "float64", of the model.
+        batch_size: Samples in a batch, for arrays; by default what divides them into `steps` batches, as in Keras, or
+            32.
+        steps: Batches in an epoch; by default one pass over the data.
+        shuffle: Whether arrays and PyDatasets get another order in each pass; generators and loaders shuffle
+            themselves.
+        repeat: For training: each epoch has `steps` batches, begins where the previous one ended, and the data are
+            repeated. Otherwise each epoch begins with the first batch and uses none twice.
+
+    Returns:
+        The batches.
 
     Raises:
-        TypeError, ValueError: as `make_batch`; or if y is given beside a generator, which yields its own.
+        TypeError, ValueError: As `make_batch`; or if y is passed with a generator, which yields its own.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn.data import as_batches
+        >>> batches = as_batches(np.zeros((100, 5, 2)), np.zeros((100, 1)), dtype="float32")
+        >>> batches.steps, next(batches.epoch()).x.shape
+        (4, (32, 5, 2))
     """
     if steps is not None:
         steps = positive_int("steps", steps)
@@ -363,7 +434,7 @@ def as_batches(
 
 
 def _at_most(steps: int, count: int | None) -> int:
-    """`steps`, or the number of batches that there are."""
+    """`steps`, or the number of batches if there are fewer."""
     if count is None or steps <= count:
         return steps
     warn(f"{steps} steps are more than the {count} batches of the data: each batch is used once")

@@ -1,4 +1,4 @@
-"""Data cut in two."""
+"""Data split into two parts."""
 
 from __future__ import annotations
 
@@ -38,18 +38,31 @@ def split_dataset(
     seed: int | None = None,
     preferred_backend: str | None = None,
 ) -> tuple[Any, Any]:
-    """The first `left_size` and the last `right_size` samples.
+    """Split a dataset into its first `left_size` and its last `right_size` samples.
 
     Args:
-        dataset: an array; a list or tuple of arrays of one length, which gives two tuples; or a PyDataset, which gives
-            two, and whose sizes count batches.
-        left_size, right_size: numbers of samples (int) or shares of them (float); one that is missing is the rest.
-        shuffle: in another order, which `seed` fixes (the order that Keras with TensorFlow gives).
-        preferred_backend: None; the parts are made of NumPy arrays.
+        dataset: An array (N, ...); a list or tuple of arrays of one length, which is split into two tuples; or a
+            PyDataset, which is split into two, with sizes that count batches.
+        left_size: Number of samples (int) or share of them (float, between 0 and 1) of the first part; by default the
+            rest.
+        right_size: The same for the second part.
+        shuffle: Whether to split in another order.
+        seed: Fixes that order, to the one that Keras with TensorFlow draws; by default it is drawn from pyrnn's seed.
+        preferred_backend: None; the parts are NumPy arrays.
+
+    Returns:
+        The two parts, each of the kind of `dataset`.
 
     Raises:
-        TypeError: for another kind of dataset or of size.
-        ValueError: for sizes out of range, or a part that would be empty.
+        TypeError: For another kind of dataset or of size.
+        ValueError: For sizes out of range, or a part that would be empty.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn.utils import split_dataset
+        >>> left, right = split_dataset(np.arange(10), left_size=0.8)
+        >>> left.tolist(), right.tolist()
+        ([0, 1, 2, 3, 4, 5, 6, 7], [8, 9])
     """
     if preferred_backend is not None:
         raise ValueError(f"preferred_backend must be None, got {shown(preferred_backend)}: the parts are NumPy arrays")
@@ -115,10 +128,10 @@ def _sizes(left: float | None, right: float | None, total: int) -> tuple[int, in
 
 
 def hold_back(x: Any, y: Any, sample_weight: Any, share: float) -> tuple[Any, Any]:
-    """(what trains, what validates): the last `share` of the samples is held back before any shuffling, as in Keras.
+    """(Training data, validation data): the last `share` of the samples is held back before any shuffling, as in Keras.
 
     Raises:
-        ValueError: if x is no array, or one of both would be empty.
+        ValueError: If x is not an array, or one of the parts would be empty.
     """
     if not is_array(x):
         raise ValueError("validation_split needs arrays: pass validation_data with a generator or PyDataset")

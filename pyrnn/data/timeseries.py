@@ -18,9 +18,24 @@ FORMATS = ("tf", "grain")
 
 
 class TimeseriesDataset:
-    """Batches of windows (B, T, ...), or (windows, targets), made anew at each pass; `len` is their number.
+    """Batches of windows (B, T, ...), or (windows, targets), read from the series at each pass; `len` is their number.
 
-    With `shuffle` each pass has another order; without a batch size the items are single windows (T, ...).
+    With `random` each pass has another order. `timeseries_dataset_from_array` creates it.
+
+    Args:
+        data: The series (N, ...), one row per time step.
+        targets: (N, ...) or None; targets[i] belongs to the window that starts at row i.
+        starts: Rows (W,) where the windows start.
+        steps: Offsets (T,) of a window's rows from its start.
+        batch_size: Windows in a batch; None yields single windows (T, ...).
+        random: Draws the order of each pass; None keeps the order of `starts`.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn.utils import timeseries_dataset_from_array
+        >>> dataset = timeseries_dataset_from_array(np.arange(6), None, sequence_length=3, batch_size=2)
+        >>> len(dataset), next(iter(dataset)).tolist()
+        (2, [[0, 1, 2], [1, 2, 3]])
     """
 
     def __init__(
@@ -49,11 +64,19 @@ class TimeseriesDataset:
                 yield self._at(rows, rows[:, None] + self._steps)
 
     def get_state(self) -> dict[str, Any]:
-        """From what the order of the next pass is drawn."""
+        """Return the state from which the order of the next pass is drawn.
+
+        Returns:
+            Plain values, which `set_state` accepts.
+        """
         return seeds.own_streams(self)
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from what `get_state` gave."""
+        """Continue from what `get_state` returned.
+
+        Args:
+            state: The state.
+        """
         seeds.set_own_streams(self, state)
 
     def _at(self, rows: Any, windows: Any) -> Any:
@@ -74,20 +97,35 @@ def timeseries_dataset_from_array(
     end_index: int | None = None,
     format: str = "tf",
 ) -> TimeseriesDataset:
-    """Windows data[i], data[i + sampling_rate], ... of `sequence_length` steps, for i = 0, sequence_stride, ...
+    """Create windows of a series: data[i], data[i + sampling_rate], ... for i = 0, sequence_stride, ...
 
     Args:
-        data: (N, ...), one row per time step.
-        targets: targets[i] belongs to the window that starts at i; None for windows alone.
-        batch_size: windows in a batch; None for single windows.
-        shuffle: draw windows in another order at each pass, which `seed` fixes.
-        start_index, end_index: use data[start_index:end_index] only.
-        format: Keras's names of the kind of dataset, "tf" or "grain": what comes out is the same for both, an iterable
-            of NumPy arrays that `fit`, `evaluate` and `predict` take.
+        data: The series (N, ...), one row per time step.
+        targets: (N, ...), where targets[i] belongs to the window that starts at row i; None for windows alone.
+        sequence_length: Steps T of a window, at least 1.
+        sequence_stride: Rows between the starts of two windows, at least 1 and less than N.
+        sampling_rate: Rows between two steps of a window, at least 1 and less than N.
+        batch_size: Windows in a batch; None for single windows.
+        shuffle: Whether each pass has another order.
+        seed: Fixes these orders; by default they are drawn from pyrnn's seed.
+        start_index: First row that is used, from 0.
+        end_index: Row before which to stop, greater than `start_index`; by default all rows are used.
+        format: "tf" or "grain", Keras's kinds of dataset. Both give the same: an iterable of NumPy arrays.
+
+    Returns:
+        A `TimeseriesDataset` for `fit`, `evaluate` and `predict`.
 
     Raises:
-        TypeError: if data holds no numbers or a count is no integer.
-        ValueError: for counts and indices out of range.
+        TypeError: If data holds no numbers or a count is not an integer.
+        ValueError: For counts and indices out of range.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn.utils import timeseries_dataset_from_array
+        >>> series = np.arange(10.0)
+        >>> x, y = next(iter(timeseries_dataset_from_array(series[:-3], series[3:], sequence_length=3)))
+        >>> x[0].tolist(), float(y[0])
+        ([0.0, 1.0, 2.0], 3.0)
     """
     values = as_array("data", data)
     if not values.ndim or (targets is not None and not as_array("targets", targets).ndim):

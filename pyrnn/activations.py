@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pyrnn import backend
 from pyrnn.explaining import explain, missing
 from pyrnn.kinds import KINDS, Kind
+from pyrnn.rules import Registered
 from pyrnn.validation import lookup, shown
 
 Array = NDArray[Any]
@@ -95,6 +96,9 @@ def get(identifier: object) -> Activation:
         f"activation must be a name such as 'relu' or a function of pyrnn.activations, got {shown(identifier)}; "
         "a layer or a function of your own goes after this layer: Lambda(function)"
     )
+
+
+ActivationLike = Annotated[str | Activation | Mapping[str, Any] | None, Registered(get)]
 
 
 def serialize(activation: Activation) -> str:

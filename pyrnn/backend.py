@@ -11,10 +11,12 @@ import contextlib
 import copyreg
 import os
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from pyrnn.arguments import checked, one_of, whole
+from pyrnn.arguments import checked
 from pyrnn.explaining import explain
+from pyrnn.rules import OneOf, Whole
+from pyrnn.typing import Name, Size
 from pyrnn.validation import shown, unknown_name
 
 if TYPE_CHECKING:
@@ -140,8 +142,8 @@ def _core() -> ModuleType:
     return _core
 
 
-@checked()
-def use_backend(name: str) -> None:
+@checked
+def use_backend(name: Name) -> None:
     """Switch every operation to ``"core"`` (compiled) or ``"reference"`` (plain NumPy).
 
     Models that are already built follow at their next call.
@@ -170,8 +172,8 @@ def current_backend() -> str:
     return _active
 
 
-@checked()
-def set_num_threads(count: int) -> None:
+@checked
+def set_num_threads(count: Size) -> None:
     """Let the core use ``count`` threads (1 to 256); results keep the same bits at any count.
 
     The threads are created by the next call that has work for them. If the system allows fewer (a limit on memory or
@@ -208,14 +210,14 @@ def compiler() -> str:
     return str(_core().compiler())
 
 
-@checked(dtype=one_of("float32", "float64"))
-def fma_peak(dtype: str = "float32") -> float:
+@checked
+def fma_peak(dtype: Annotated[str, OneOf("float32", "float64")] = "float32") -> float:
     """Measured fused multiply-add peak of one thread, in GFLOP/s (takes about 20 ms)."""
     return float(_core().fma_peak(dtype))
 
 
-@checked(size=whole(1, 2**32))
-def read_bandwidth(size: int) -> float:
+@checked
+def read_bandwidth(size: Annotated[int, Whole(1, 2**32)]) -> float:
     """Measured speed of one thread reading `size` bytes again and again, in bytes a second (takes about 50 ms).
 
     It is the bandwidth of the cache that holds so many bytes.

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn import registry
-from pyrnn.arguments import a_function, axes, checked, configurable, either, number, optional
+from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array
 from pyrnn.explaining import explain
 from pyrnn.kinds import KINDS, Kind
+from pyrnn.rules import Configurable, Either, Function, Registered
+from pyrnn.typing import Axes, NonNegative, Rate
 
 Array = NDArray[Any]
 EPSILON = 1e-7
@@ -34,8 +36,8 @@ def _norms(w: Array, axis: Any) -> Array:
 class MaxNorm(Constraint):
     """Norm along `axis` at most `max_value`."""
 
-    @checked(max_value=number(0), axis=axes)
-    def __init__(self, max_value: float = 2, axis: Any = 0) -> None:
+    @checked
+    def __init__(self, max_value: NonNegative = 2, axis: Axes = 0) -> None:
         self.max_value, self.axis = max_value, axis
 
     def __call__(self, w: Array) -> Array:
@@ -50,8 +52,10 @@ class MaxNorm(Constraint):
 class MinMaxNorm(Constraint):
     """Norm along `axis` drawn into [min_value, max_value] at the given rate (1: wholly)."""
 
-    @checked(min_value=number(0), max_value=number(0), axis=axes)
-    def __init__(self, min_value: float = 0.0, max_value: float = 1.0, rate: float = 1.0, axis: Any = 0) -> None:
+    @checked
+    def __init__(
+        self, min_value: NonNegative = 0.0, max_value: NonNegative = 1.0, rate: Rate = 1.0, axis: Axes = 0
+    ) -> None:
         if min_value > max_value:
             raise ValueError(f"min_value must be at most max_value = {max_value}, got {min_value}")
         self.min_value, self.max_value, self.rate, self.axis = min_value, max_value, rate, axis
@@ -77,8 +81,8 @@ class NonNeg(Constraint):
 class UnitNorm(Constraint):
     """Norm 1 along `axis`."""
 
-    @checked(axis=axes)
-    def __init__(self, axis: Any = 0) -> None:
+    @checked
+    def __init__(self, axis: Axes = 0) -> None:
         self.axis = axis
 
     def __call__(self, w: Array) -> Array:
@@ -117,11 +121,14 @@ def get(identifier: object) -> Callable[[Array], Array] | None:
     return registry.get("constraint", identifier, _NAMES, Constraint)
 
 
+ConstraintLike = Annotated[str | Callable[[Array], Array] | Mapping[str, Any] | None, Registered(get, "weight")]
 deserialize = get
 
 
-@checked(constraint=optional(either(configurable, a_function(0, 9))))
-def serialize(constraint: Callable[[Array], Array] | None) -> dict[str, Any] | None:
+@checked
+def serialize(
+    constraint: Annotated[Callable[[Array], Array], Either(Configurable(), Function(0, 9))] | None,
+) -> dict[str, Any] | None:
     """Keras 3's description of a constraint; of a function it has the name only."""
     if constraint is None or hasattr(constraint, "get_config"):
         return registry.serialize(constraint, "keras.constraints")

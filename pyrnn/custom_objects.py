@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pyrnn.arguments import checked, mapping, optional, text
+from pyrnn.arguments import checked
+from pyrnn.rules import Dict
+from pyrnn.typing import CustomObjects, Name, Text
 from pyrnn.validation import shown
 
 T = TypeVar("T")
@@ -15,8 +17,8 @@ T = TypeVar("T")
 _registered: dict[str, Any] = {}
 
 
-@checked()
-def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[T], T]:
+@checked
+def register_keras_serializable(package: Text = "Custom", name: Name | None = None) -> Callable[[T], T]:
     """A decorator that lets files name this class as "package>name" and find it again."""
 
     def decorator(cls: T) -> T:
@@ -34,8 +36,8 @@ def get_custom_objects() -> dict[str, Any]:
 
 
 @contextmanager
-@checked(objects=optional(mapping))
-def custom_object_scope(objects: Mapping[str, Any] | None) -> Iterator[None]:
+@checked
+def custom_object_scope(objects: Annotated[Mapping[str, Any], Dict()] | None) -> Iterator[None]:
     """Within it these classes are found by these names too."""
     before = dict(_registered)
     _registered.update(objects or {})
@@ -57,9 +59,9 @@ def get_registered_name(cls: Any) -> str:
     return str(getattr(cls, "__name__", type(cls).__name__))
 
 
-@checked(name=text)
+@checked
 def get_registered_object(
-    name: str, custom_objects: Mapping[str, Any] | None = None, module_objects: Mapping[str, Any] | None = None
+    name: Text, custom_objects: CustomObjects | None = None, module_objects: CustomObjects | None = None
 ) -> Any:
     """The class of that name, or None."""
     for known in (_registered, custom_objects or {}, module_objects or {}):

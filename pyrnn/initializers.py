@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn import registry, seeds
-from pyrnn.arguments import a_function, checked, configurable, either, number, numbers, optional, sizes
+from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array
 from pyrnn.explaining import explain
 from pyrnn.kinds import KINDS, Kind
+from pyrnn.rules import MOST_AXES, Configurable, Either, Function, ListOf, Registered, Rule, Whole
+from pyrnn.typing import DtypeLike, Finite, NonNegative, Numbers, Positive, Seed, Text
 from pyrnn.validation import shown
 
 Array = NDArray[Any]
-Shape = Sequence[int]
-Axes = Sequence[int] | None
 FLOAT = "float32"
+
+
+class _Sizes(Rule):
+    """The shape of an array: a list of sizes, or one size."""
+
+    allowed = "list zero"
+
+    def check(self, argument: str, value: Any) -> None:
+        for size in value if isinstance(value, list | tuple | np.ndarray) else [value]:
+            Whole(0).check(argument, size)
+
+
+Shape = Annotated[Sequence[int], _Sizes()]
 
 
 class Initializer(registry.Configurable):
@@ -36,16 +49,16 @@ class Initializer(registry.Configurable):
 class Zeros(Initializer):
     """All zeros."""
 
-    @checked(shape=sizes)
-    def __call__(self, shape: Shape, dtype: str | None = None) -> Array:
+    @checked
+    def __call__(self, shape: Shape, dtype: DtypeLike = None) -> Array:
         return np.zeros(shape, dtype or FLOAT)
 
 
 class Ones(Initializer):
     """All ones."""
 
-    @checked(shape=sizes)
-    def __call__(self, shape: Shape, dtype: str | None = None) -> Array:
+    @checked
+    def __call__(self, shape: Shape, dtype: DtypeLike = None) -> Array:
         return np.ones(shape, dtype or FLOAT)
 
 
@@ -62,14 +75,14 @@ class Constant(Initializer):
         array([1., 2.], dtype=float32)
     """
 
-    @checked(value=numbers)
-    def __init__(self, value: Any = 0.0) -> None:
+    @checked
+    def __init__(self, value: Numbers = 0.0) -> None:
         self.value = value if isinstance(value, int | float | list | tuple) else as_array("value", value)
         if isinstance(self.value, np.ndarray | np.generic) and not self.value.ndim:
             self.value = self.value.item()
 
-    @checked(shape=sizes)
-    def __call__(self, shape: Shape, dtype: str | None = None) -> Array:
+    @checked
+    def __call__(self, shape: Shape, dtype: DtypeLike = None) -> Array:
         try:
             return np.full(shape, self.value, dtype or FLOAT)
         except ValueError:
@@ -95,12 +108,12 @@ class _Given(Constant):
 class Identity(Initializer):
     """`gain` times the identity matrix; shape (n, m)."""
 
-    @checked()
-    def __init__(self, gain: float = 1.0) -> None:
+    @checked
+    def __init__(self, gain: Finite = 1.0) -> None:
         self.gain = gain
 
-    @checked(shape=sizes)
-    def __call__(self, shape: Shape, dtype: str | None = None) -> Array:
+    @checked
+    def __call__(self, shape: Shape, dtype: DtypeLike = None) -> Array:
         if len(shape) != 2:
             raise ValueError(f"shape must have 2 axes for Identity, got {tuple(shape)}")
         return np.asarray(self.gain * np.eye(shape[0], shape[1]), dtype or FLOAT)
@@ -112,8 +125,8 @@ class Identity(Initializer):
 class _Random(Initializer):
     """Draws from a generator of `seed`: the same values at each call if it is given, as in Keras."""
 
-    @checked()
-    def __init__(self, seed: int | None = None) -> None:
+    @checked
+    def __init__(self, seed: Seed | None = None) -> None:
         if seed is not None and (isinstance(seed, bool) or not hasattr(seed, "__index__")):
             raise TypeError(f"seed must be an integer or None, got {shown(seed)}")
         self.seed = seed
@@ -128,13 +141,13 @@ class _Random(Initializer):
 class RandomUniform(_Random):
     """Uniform on [minval, maxval)."""
 
-    @checked()
-    def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: int | None = None) -> None:
+    @checked
+    def __init__(self, minval: Finite = -0.05, maxval: Finite = 0.05, seed: Seed | None = None) -> None:
         super().__init__(seed)
         self.minval, self.maxval = minval, maxval
 
-    @checked(shape=sizes)
-    def __call__(self, shape: Shape, dtype: str | None = None) -> Array:
+    @checked
+    def __call__(self, shape: Shape, dtype: DtypeLike = None) -> Array:
         return self._generator().uniform(self.minval, self.maxval, shape).astype(dtype or FLOAT)
 
     def get_config(self) -> dict[str, Any]:
@@ -144,13 +157,13 @@ class RandomUniform(_Random):
 class RandomNormal(_Random):
     """Normal of this mean and standard deviation."""
 
-    @checked()
-    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
+    @checked
+    def __init__(self, mean: Finite = 0.0, stddev: NonNegative = 0.05, seed: Seed | None = None) -> None:
         super().__init__(seed)
         self.mean, self.stddev = mean, stddev
 
-    @checked(shape=sizes)
-    def __call__(self, shape: Shape, dtype: str | None = None) -> Array:
+    @checked
+    def __call__(self, shape: Shape, dtype: DtypeLike = None) -> Array:
         return self._generator().normal(self.mean, self.stddev, shape).astype(dtype or FLOAT)
 
     def get_config(self) -> dict[str, Any]:
@@ -168,8 +181,8 @@ def _truncated_normal(generator: np.random.Generator, shape: Shape) -> Array:
 class TruncatedNormal(RandomNormal):
     """Normal, values further than two standard deviations from the mean drawn again."""
 
-    @checked(shape=sizes)
-    def __call__(self, shape: Shape, dtype: str | None = None) -> Array:
+    @checked
+    def __call__(self, shape: Shape, dtype: DtypeLike = None) -> Array:
         return (self.mean + self.stddev * _truncated_normal(self._generator(), shape)).astype(dtype or FLOAT)
 
 
@@ -187,15 +200,15 @@ class VarianceScaling(_Random):
     # Standard deviation of a standard normal cut at two standard deviations.
     TRUNCATED_STDDEV = 0.87962566103423978
 
-    @checked(scale=number(0, open_ends="("))
+    @checked
     def __init__(
         self,
-        scale: float = 1.0,
-        mode: str = "fan_in",
-        distribution: str = "truncated_normal",
-        seed: int | None = None,
-        input_axes: Axes = None,
-        output_axes: Axes = None,
+        scale: Positive = 1.0,
+        mode: Text = "fan_in",
+        distribution: Text = "truncated_normal",
+        seed: Seed | None = None,
+        input_axes: Annotated[Sequence[int], ListOf(Whole(-MOST_AXES, MOST_AXES))] | None = None,
+        output_axes: Annotated[Sequence[int], ListOf(Whole(-MOST_AXES, MOST_AXES))] | None = None,
     ) -> None:
         super().__init__(seed)
         if (input_axes is None) != (output_axes is None):
@@ -212,8 +225,8 @@ class VarianceScaling(_Random):
         self.scale, self.mode, self.distribution = scale, mode, distribution
         self.input_axes, self.output_axes = input_axes, output_axes
 
-    @checked(shape=sizes)
-    def __call__(self, shape: Shape, dtype: str | None = None) -> Array:
+    @checked
+    def __call__(self, shape: Shape, dtype: DtypeLike = None) -> Array:
         fan_in, fan_out = _fans(shape) if self.input_axes is None else self._fans_of_axes(shape)
         fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]
         variance = self.scale / max(1.0, fan)
@@ -252,8 +265,13 @@ class _Scaled(VarianceScaling):
 
     RULE: tuple[float, str, str]
 
-    @checked()
-    def __init__(self, seed: int | None = None, input_axes: Axes = None, output_axes: Axes = None) -> None:
+    @checked
+    def __init__(
+        self,
+        seed: Seed | None = None,
+        input_axes: Annotated[Sequence[int], ListOf(Whole(-MOST_AXES, MOST_AXES))] | None = None,
+        output_axes: Annotated[Sequence[int], ListOf(Whole(-MOST_AXES, MOST_AXES))] | None = None,
+    ) -> None:
         super().__init__(*self.RULE, seed=seed, input_axes=input_axes, output_axes=output_axes)
 
     def get_config(self) -> dict[str, Any]:
@@ -299,13 +317,13 @@ class LecunNormal(_Scaled):
 class Orthogonal(_Random):
     """`gain` times a random orthogonal matrix (QR of a normal one). Source: Saxe et al. 2014."""
 
-    @checked()
-    def __init__(self, gain: float = 1.0, seed: int | None = None) -> None:
+    @checked
+    def __init__(self, gain: Finite = 1.0, seed: Seed | None = None) -> None:
         super().__init__(seed)
         self.gain = gain
 
-    @checked(shape=sizes)
-    def __call__(self, shape: Shape, dtype: str | None = None) -> Array:
+    @checked
+    def __call__(self, shape: Shape, dtype: DtypeLike = None) -> Array:
         if len(shape) < 2:
             raise ValueError(f"shape must have at least 2 axes for Orthogonal, got {tuple(shape)}")
         rows, columns = math.prod(shape[:-1]), shape[-1]
@@ -362,11 +380,17 @@ def get(identifier: object) -> Callable[..., Any] | None:
     return registry.get("initializer", identifier, _NAMES, Initializer)
 
 
+InitializerLike = Annotated[
+    str | Callable[..., Any] | Mapping[str, Any] | Array | None,
+    Registered(get, "shape", named=["dtype"], allowed="none array"),
+]
 deserialize = get
 
 
-@checked(initializer=optional(either(configurable, a_function(0, 9))))
-def serialize(initializer: Callable[..., Any] | None) -> dict[str, Any] | None:
+@checked
+def serialize(
+    initializer: Annotated[Callable[..., Any], Either(Configurable(), Function(0, 9))] | None,
+) -> dict[str, Any] | None:
     """Keras 3's description of an initializer; of a function it has the name only."""
     if isinstance(initializer, _Given):
         initializer = Constant(initializer.value)

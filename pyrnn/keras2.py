@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, Protocol
 
 from numpy.typing import NDArray
 
 from pyrnn.arguments import checked
 from pyrnn.callbacks import History
+from pyrnn.data.class_weight import ClassWeights
+from pyrnn.rules import LARGEST_COUNT, Either, ListOf, Whole
+from pyrnn.typing import Count, Flag, Index, Natural, Size, Verbosity
 from pyrnn.validation import positive_int
 
 Array = NDArray[Any]
@@ -30,23 +33,23 @@ class _Trainable(Protocol):
 class Keras2Methods:
     """A mixin for models: `fit`, `evaluate` and `predict` under the names that Keras 2 had for generators."""
 
-    @checked()
+    @checked
     def fit_generator(
         self: _Trainable,
         generator: Any,
-        steps_per_epoch: int | None = None,
-        epochs: int = 1,
-        verbose: Any = 1,
+        steps_per_epoch: Count | None = None,
+        epochs: Count = 1,
+        verbose: Verbosity = 1,
         callbacks: Any = None,
         validation_data: Any = None,
-        validation_steps: int | None = None,
-        validation_freq: int | Iterable[int] = 1,
-        class_weight: Mapping[int, float] | None = None,
-        max_queue_size: int = 10,
-        workers: int = 1,
-        use_multiprocessing: bool = False,
-        shuffle: bool = True,
-        initial_epoch: int = 0,
+        validation_steps: Count | None = None,
+        validation_freq: Annotated[int | Iterable[int], Either(ListOf(Whole(1)), Whole(1, LARGEST_COUNT))] = 1,
+        class_weight: ClassWeights | None = None,
+        max_queue_size: Size = 10,
+        workers: Natural = 1,
+        use_multiprocessing: Flag = False,
+        shuffle: Flag = True,
+        initial_epoch: Index = 0,
     ) -> History:
         """Train on the batches of a generator; `fit` does the same.
 
@@ -89,16 +92,16 @@ class Keras2Methods:
             validation_steps=validation_steps, validation_freq=validation_freq,
         )  # fmt: skip
 
-    @checked()
+    @checked
     def evaluate_generator(
         self: _Trainable,
         generator: Any,
-        steps: int | None = None,
+        steps: Count | None = None,
         callbacks: Any = None,
-        max_queue_size: int = 10,
-        workers: int = 1,
-        use_multiprocessing: bool = False,
-        verbose: Any = 0,
+        max_queue_size: Size = 10,
+        workers: Natural = 1,
+        use_multiprocessing: Flag = False,
+        verbose: Verbosity = 0,
     ) -> Any:
         """Compute loss and metrics over the batches of a generator; `evaluate` does the same.
 
@@ -128,16 +131,16 @@ class Keras2Methods:
         _reject_workers(max_queue_size, workers, use_multiprocessing)
         return self.evaluate(generator, steps=steps, callbacks=callbacks, verbose=verbose)
 
-    @checked()
+    @checked
     def predict_generator(
         self: _Trainable,
         generator: Any,
-        steps: int | None = None,
+        steps: Count | None = None,
         callbacks: Any = None,
-        max_queue_size: int = 10,
-        workers: int = 1,
-        use_multiprocessing: bool = False,
-        verbose: Any = 0,
+        max_queue_size: Size = 10,
+        workers: Natural = 1,
+        use_multiprocessing: Flag = False,
+        verbose: Verbosity = 0,
     ) -> Array:
         """Compute the outputs for the batches of a generator; `predict` does the same.
 

@@ -5,7 +5,6 @@ Every registry is imported here, so that descriptions of all kinds can be read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from pyrnn import (  # noqa: F401  # each adds itself to `kinds.KINDS`
@@ -21,9 +20,10 @@ from pyrnn import (  # noqa: F401  # each adds itself to `kinds.KINDS`
 )
 from pyrnn.arguments import checked
 from pyrnn.custom_objects import custom_object_scope
+from pyrnn.typing import CustomObjects, Flag
 
 
-@checked()
+@checked
 def serialize_keras_object(obj: Any) -> Any:
     """Describe an object, a function or a value in Keras 3's form: for the `get_config` of a custom class.
 
@@ -48,10 +48,8 @@ def serialize_keras_object(obj: Any) -> Any:
     return descriptions.plain(obj, "obj")
 
 
-@checked(config=None)
-def deserialize_keras_object(
-    config: Any, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True
-) -> Any:
+@checked
+def deserialize_keras_object(config: Any, custom_objects: CustomObjects | None = None, safe_mode: Flag = True) -> Any:
     """Make an object, a function or a value from its description: for the `from_config` of a custom class.
 
     Args:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn.arguments import checked, flag, whole
+from pyrnn import rules
+from pyrnn.arguments import checked
 from pyrnn.files import model_file, weights_file
 from pyrnn.layers.base import Layer, Shape
 from pyrnn.parameters import ParameterVector, Structure, Weight, assign_all, shaped, values_for
 from pyrnn.plan import Plan
+from pyrnn.rules import Function, ListOf, OneOf, Whole
 from pyrnn.streaming import Stream
 from pyrnn.summary import print_summary
 from pyrnn.trainer import Trainer
+from pyrnn.typing import FilePath, Flag, Name, Size, Text, Vector
 from pyrnn.validation import LARGEST_SIZE, not_built, shown, unknown_name
 
 Array = NDArray[Any]
@@ -56,7 +59,7 @@ class Model(Trainer):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        flag("trainable", value)
+        rules.Flag().check("trainable", value)
         self._trainable = bool(value)
         for layer in self._layers:
             layer.trainable = bool(value)
@@ -66,8 +69,8 @@ class Model(Trainer):
         """Shape of the input, batch axis first."""
         raise NotImplementedError
 
-    @checked(index=whole(-LARGEST_SIZE))
-    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+    @checked
+    def get_layer(self, name: Name | None = None, index: Annotated[int, Whole(-LARGEST_SIZE)] | None = None) -> Layer:
         """The layer of that name or index."""
         if (name is None) == (index is None):
             raise ValueError(f"get_layer() takes either name or index, got {shown(name)} and {shown(index)}")
@@ -220,8 +223,8 @@ class Model(Trainer):
 
     reset_state = reset_states
 
-    @checked()
-    def stream(self, batch_size: int = 1, on_nan: str = "pass") -> Stream:
+    @checked
+    def stream(self, batch_size: Size = 1, on_nan: Annotated[str, OneOf("pass", "raise", "hold")] = "pass") -> Stream:
         """This model one time step at a time, with the weights it has now; see `pyrnn.streaming.Stream`.
 
         `on_nan` says what happens to readings that are NaN or infinite: "pass" does not check, "raise" rejects them,
@@ -231,8 +234,8 @@ class Model(Trainer):
             raise ValueError(not_built("it can be streamed"))
         return Stream(self._layers, self.input_shape, batch_size, self.dtype, on_nan)
 
-    @checked()
-    def __call__(self, x: Any, training: bool = False) -> Array:
+    @checked
+    def __call__(self, x: Any, training: Flag = False) -> Array:
         """Output for an array."""
         return self._output(x, training=bool(training))
 
@@ -246,14 +249,14 @@ class Model(Trainer):
         """The architecture and what `compile` was given, as JSON; `options` go to `json.dumps`."""
         return json.dumps(self.describe(), **options)
 
-    @checked()
+    @checked
     def save(
         self,
-        filepath: str | os.PathLike[str],
-        overwrite: bool = True,
-        include_optimizer: bool = True,
-        include_rng: bool = False,
-        save_format: str | None = None,
+        filepath: FilePath,
+        overwrite: Flag = True,
+        include_optimizer: Flag = True,
+        include_rng: Flag = False,
+        save_format: Text | None = None,
     ) -> None:
         """Write architecture, weights and training state to a file.
 
@@ -285,10 +288,8 @@ class Model(Trainer):
         _refuse_existing(filepath, overwrite)
         model_file.save_model(self, filepath, include_optimizer, include_rng, save_format)
 
-    @checked()
-    def save_weights(
-        self, filepath: str | os.PathLike[str], overwrite: bool = True, save_format: str | None = None
-    ) -> None:
+    @checked
+    def save_weights(self, filepath: FilePath, overwrite: Flag = True, save_format: Text | None = None) -> None:
         """Write the weights to a file.
 
         Args:
@@ -303,25 +304,23 @@ class Model(Trainer):
         _refuse_existing(filepath, overwrite)
         weights_file.save_weights(self, filepath, save_format)
 
-    @checked()
-    def load_weights(
-        self, filepath: str | os.PathLike[str], skip_mismatch: bool = False, by_name: bool = False
-    ) -> None:
+    @checked
+    def load_weights(self, filepath: FilePath, skip_mismatch: Flag = False, by_name: Flag = False) -> None:
         """Read weights that `save_weights` (or Keras) wrote: `.weights.h5`, `.keras`, or legacy `.h5`.
 
         `skip_mismatch` passes over layers that do not fit; `by_name` (legacy files) matches layers by their names.
         """
         weights_file.load_weights(self, filepath, skip_mismatch=skip_mismatch, by_name=by_name)
 
-    @checked()
+    @checked
     def summary(
         self,
-        line_length: int | None = None,
-        positions: Sequence[float] | None = None,
-        print_fn: Callable[[str], Any] | None = None,
-        expand_nested: bool = False,
-        show_trainable: bool = False,
-        layer_range: Sequence[str] | None = None,
+        line_length: Size | None = None,
+        positions: Vector | None = None,
+        print_fn: Annotated[Callable[[str], Any], Function(1, 1)] | None = None,
+        expand_nested: Flag = False,
+        show_trainable: Flag = False,
+        layer_range: Annotated[Sequence[str], ListOf(rules.Text())] | None = None,
     ) -> None:
         """Print the layers, their output shapes and their numbers of weights, as Keras does.
 

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import Annotated, Any
 
 from pyrnn import registry
-from pyrnn.arguments import a_function, a_model, checked, optional
+from pyrnn.arguments import checked
 from pyrnn.explaining import explain
 from pyrnn.files import model_file
 from pyrnn.layers.base import Layer
 from pyrnn.layers.core.input import InputLayer
+from pyrnn.rules import Function
 from pyrnn.sequential import Sequential
+from pyrnn.typing import IS_MODEL, CustomObjects, FilePath, Flag, Text
 from pyrnn.validation import parsed, shown
 
 __all__ = ["Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
 
 
-@checked()
+@checked
 def load_model(
-    filepath: str | os.PathLike[str],
-    custom_objects: Mapping[str, Any] | None = None,
-    compile: bool = True,
-    safe_mode: bool = True,
+    filepath: FilePath,
+    custom_objects: CustomObjects | None = None,
+    compile: Flag = True,
+    safe_mode: Flag = True,
 ) -> Sequential:
     """Read a model from a file that `save` or Keras wrote.
 
@@ -51,21 +53,21 @@ def load_model(
     return model_file.read_model(os.fspath(filepath), model_from_description, custom_objects, compile)
 
 
-@checked(model=a_model)
+@checked
 def save_model(
-    model: Sequential,
-    filepath: str | os.PathLike[str],
-    overwrite: bool = True,
-    include_optimizer: bool = True,
-    include_rng: bool = False,
-    save_format: str | None = None,
+    model: Annotated[Sequential, IS_MODEL],
+    filepath: FilePath,
+    overwrite: Flag = True,
+    include_optimizer: Flag = True,
+    include_rng: Flag = False,
+    save_format: Text | None = None,
 ) -> None:
     """`model.save(filepath, ...)`."""
     model.save(filepath, overwrite, include_optimizer, include_rng, save_format)
 
 
-@checked()
-def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None = None) -> Sequential:
+@checked
+def model_from_json(json_string: Text, custom_objects: CustomObjects | None = None) -> Sequential:
     """A new model, with fresh weights, from `to_json`'s answer (Keras's too, versions 2 and 3)."""
     description = parsed("json_string", json_string)
     with registry.custom_object_scope(custom_objects):
@@ -97,8 +99,11 @@ def model_from_description(source: str, description: Any, compile: bool = True) 
     return model
 
 
-@checked(model=a_model, clone_function=optional(a_function(1, 1)))
-def clone_model(model: Sequential, clone_function: Callable[[Layer], Layer] | None = None) -> Sequential:
+@checked
+def clone_model(
+    model: Annotated[Sequential, IS_MODEL],
+    clone_function: Annotated[Callable[[Layer], Layer], Function(1, 1)] | None = None,
+) -> Sequential:
     """Make a model of the same architecture with fresh weights, and compile it if `model` is compiled.
 
     Custom layers, losses and other objects need not be registered, and functions may be lambdas.

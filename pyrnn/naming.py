@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 
 from pyrnn.arguments import checked
+from pyrnn.typing import Flag
 
 _counters: defaultdict[str, int] = defaultdict(int)
 
@@ -25,7 +26,7 @@ def auto_name(kind: str) -> str:
     return f"{snake}_{count}" if count else snake
 
 
-@checked()
-def clear_session(free_memory: bool = True) -> None:
+@checked
+def clear_session(free_memory: Flag = True) -> None:
     """Count automatic names from the start again; Keras's name of it. There is no other state to clear."""
     _counters.clear()

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn import overriding, registry
-from pyrnn.arguments import checked, configurable, optional
+from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array
 from pyrnn.explaining import explain
 from pyrnn.kinds import KINDS, Kind
+from pyrnn.rules import Configurable, Registered
+from pyrnn.typing import NonNegative, Text
 from pyrnn.validation import shown
 
 Array = NDArray[Any]
@@ -50,8 +53,8 @@ def _factor(argument: str, value: Any, default: float) -> float:
 class L1L2(Regularizer):
     """l1 * sum(|w|) + l2 * sum(w**2)."""
 
-    @checked()
-    def __init__(self, l1: float | None = 0.0, l2: float | None = 0.0) -> None:
+    @checked
+    def __init__(self, l1: NonNegative | None = 0.0, l2: NonNegative | None = 0.0) -> None:
         self.l1, self.l2 = _factor("l1", l1, 0.0), _factor("l2", l2, 0.0)
 
     def __call__(self, w: Array) -> float:
@@ -72,8 +75,8 @@ class L1L2(Regularizer):
 class L1(L1L2):
     """l1 * sum(|w|)."""
 
-    @checked()
-    def __init__(self, l1: float | None = 0.01) -> None:
+    @checked
+    def __init__(self, l1: NonNegative | None = 0.01) -> None:
         super().__init__(l1=_factor("l1", l1, 0.01))
 
     def get_config(self) -> dict[str, Any]:
@@ -83,8 +86,8 @@ class L1(L1L2):
 class L2(L1L2):
     """l2 * sum(w**2)."""
 
-    @checked()
-    def __init__(self, l2: float | None = 0.01) -> None:
+    @checked
+    def __init__(self, l2: NonNegative | None = 0.01) -> None:
         super().__init__(l2=_factor("l2", l2, 0.01))
 
     def get_config(self) -> dict[str, Any]:
@@ -102,8 +105,8 @@ class OrthogonalRegularizer(Regularizer):
 
     MODES = ("rows", "columns")
 
-    @checked(factor=None)
-    def __init__(self, factor: float = 0.01, mode: str = "rows") -> None:
+    @checked
+    def __init__(self, factor: float = 0.01, mode: Text = "rows") -> None:
         if factor is None:
             raise TypeError("factor must be a number, got None")
         if mode not in self.MODES:
@@ -172,11 +175,12 @@ def get(identifier: object) -> Regularizer | None:
     return registry.get("regularizer", identifier, _NAMES, Regularizer)
 
 
+RegularizerLike = Annotated[str | Regularizer | type[Regularizer] | Mapping[str, Any] | None, Registered(get)]
 deserialize = get
 
 
-@checked(regularizer=optional(configurable))
-def serialize(regularizer: Regularizer | None) -> dict[str, Any] | None:
+@checked
+def serialize(regularizer: Annotated[Regularizer, Configurable()] | None) -> dict[str, Any] | None:
     """Keras 3's description of a regularizer."""
     return registry.serialize(regularizer, "keras.regularizers")
 

@@ -16,7 +16,7 @@ from pyrnn.validation import shown
 _root = np.random.default_rng()
 
 
-@checked(seed=None)
+@checked
 def set_random_seed(seed: int) -> None:
     """Make everything random in pyrnn repeatable from here on (weights, shuffling, dropout).
 

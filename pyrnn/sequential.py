@@ -19,6 +19,7 @@ from pyrnn.layers.settings import dtype_config, standard_shape
 from pyrnn.model import Model
 from pyrnn.naming import auto_name
 from pyrnn.trainer import Trainer
+from pyrnn.typing import Boolean, Name
 from pyrnn.validation import shown
 
 Array = NDArray[Any]
@@ -49,8 +50,10 @@ class Sequential(Keras2Methods, Model):
         overriding.require_partner(cls, "regularization_loss", "add_regularization_gradients", Trainer)
         overriding.join(cls, "reset_states", "reset_state")
 
-    @checked()
-    def __init__(self, layers: Iterable[Any] | None = None, trainable: bool = True, name: str | None = None) -> None:
+    @checked
+    def __init__(
+        self, layers: Iterable[Any] | None = None, trainable: Boolean = True, name: Name | None = None
+    ) -> None:
         super().__init__(name if name is not None else auto_name("Sequential"))
         self._input: InputLayer | None = None
         self._shape: Shape | None = None

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn.arguments import LARGEST_COUNT, whole
 from pyrnn.data.batches import as_array, as_float
 from pyrnn.layers import Layer
 from pyrnn.layers.base import Shape
+from pyrnn.rules import LARGEST_COUNT, Whole
 from pyrnn.stages import Builder
 from pyrnn.validation import positive_int, shown
 
 Array = NDArray[Any]
-_number_of_row = whole(-LARGEST_COUNT, LARGEST_COUNT)
+_number_of_row = Whole(-LARGEST_COUNT, LARGEST_COUNT)
 
 
 class Stream:
@@ -153,7 +153,7 @@ class Stream:
         if numbers.ndim != 1 or (numbers.size and numbers.dtype.kind not in "iu"):
             raise TypeError(f"rows must be an integer or a list of integers, got {shown(rows)}")
         for row in numbers:
-            _number_of_row("rows", row)
+            _number_of_row.check("rows", row)
             if not 0 <= row < self.batch_size:
                 raise IndexError(f"rows must lie in 0..{self.batch_size - 1}, got {row}")
         with self._lock:

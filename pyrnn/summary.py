@@ -7,12 +7,13 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from pyrnn.arguments import a_model, checked
+from pyrnn.arguments import checked
 from pyrnn.parameters import Weight
+from pyrnn.typing import IS_MODEL, FilePath, Flag, Size, Text
 from pyrnn.validation import not_built, shown
 
 if TYPE_CHECKING:
@@ -129,18 +130,18 @@ def print_summary(
         print_fn(console.end_capture())
 
 
-@checked(model=a_model)
+@checked
 def plot_model(
-    model: Model,
-    to_file: str | os.PathLike[str] = "model.png",
-    show_shapes: bool = False,
-    show_dtype: bool = False,
-    show_layer_names: bool = False,
-    rankdir: str = "TB",
-    expand_nested: bool = False,
-    dpi: int | None = 200,
-    show_layer_activations: bool = False,
-    show_trainable: bool = False,
+    model: Annotated[Model, IS_MODEL],
+    to_file: FilePath = "model.png",
+    show_shapes: Flag = False,
+    show_dtype: Flag = False,
+    show_layer_names: Flag = False,
+    rankdir: Text = "TB",
+    expand_nested: Flag = False,
+    dpi: Size = 200,
+    show_layer_activations: Flag = False,
+    show_trainable: Flag = False,
 ) -> None:
     """Draw the layers as boxes, one below the other ("TB") or side by side ("LR"), into a picture (extra `plot`).
 

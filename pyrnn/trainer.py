@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +15,14 @@ from pyrnn.callbacks import CallbackList, History
 from pyrnn.compiled import Compiled, LazyLogs
 from pyrnn.data import Batch, Batches, as_batches
 from pyrnn.data.batches import ArrayBatches, RepeatedBatches, make_batch
-from pyrnn.data.class_weight import ClassWeight
+from pyrnn.data.class_weight import ClassWeight, ClassWeights
 from pyrnn.data.splitting import hold_back
 from pyrnn.explaining import ModelNames
 from pyrnn.fitting import check_fit, validation_batches
 from pyrnn.parameters import ParameterVector
 from pyrnn.resume import Run
+from pyrnn.rules import LARGEST_COUNT, Either, ListOf, OneOf, Whole
+from pyrnn.typing import Count, Decay, Flag, Index, Size, Verbosity
 from pyrnn.validation import positive_int, shown, warn
 
 Array = NDArray[Any]
@@ -86,7 +88,7 @@ class Trainer(ModelNames):
 
     # Compiling.
 
-    @checked()
+    @checked
     def compile(
         self,
         optimizer: Any = "rmsprop",
@@ -94,10 +96,10 @@ class Trainer(ModelNames):
         loss_weights: Any = None,
         metrics: Any = None,
         weighted_metrics: Any = None,
-        run_eagerly: bool = False,
-        steps_per_execution: int = 1,
-        jit_compile: Any = "auto",
-        auto_scale_loss: bool = True,
+        run_eagerly: Flag = False,
+        steps_per_execution: Count = 1,
+        jit_compile: Annotated[str | bool, OneOf("auto", True, False)] = "auto",
+        auto_scale_loss: Flag = True,
     ) -> None:
         """Fix optimizer, loss and metrics, by names or objects.
 
@@ -235,14 +237,14 @@ class Trainer(ModelNames):
             return compiled.logs()
         return list(compiled.logs().values()) if compiled.entries else compiled.mean_loss.result()
 
-    @checked()
+    @checked
     def train_on_batch(
         self,
         x: Any,
         y: Any = None,
         sample_weight: Any = None,
-        class_weight: Mapping[int, float] | None = None,
-        return_dict: bool = False,
+        class_weight: ClassWeights | None = None,
+        return_dict: Flag = False,
     ) -> Any:
         """One step on one batch; returns its loss (and metrics: a list, or a dict if `return_dict`)."""
         compiled = self._ready("training")
@@ -255,8 +257,8 @@ class Trainer(ModelNames):
         self._train_step(batch, compiled, by_class)
         return self._results(compiled, return_dict)
 
-    @checked()
-    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
+    @checked
+    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: Flag = False) -> Any:
         """Loss (and metrics) of one batch, without training."""
         compiled = self._ready("evaluating")
         batch = make_batch((x, y, sample_weight), self.dtype)
@@ -275,25 +277,25 @@ class Trainer(ModelNames):
 
     # Loops.
 
-    @checked()
+    @checked
     def fit(
         self,
         x: Any = None,
         y: Any = None,
-        batch_size: int | None = None,
-        epochs: int = 1,
-        verbose: Any = "auto",
+        batch_size: Size | None = None,
+        epochs: Count = 1,
+        verbose: Verbosity = "auto",
         callbacks: Any = None,
-        validation_split: float = 0.0,
+        validation_split: Decay = 0.0,
         validation_data: Any = None,
-        shuffle: bool = True,
-        class_weight: Mapping[int, float] | None = None,
+        shuffle: Flag = True,
+        class_weight: ClassWeights | None = None,
         sample_weight: Any = None,
-        initial_epoch: int = 0,
-        steps_per_epoch: int | None = None,
-        validation_steps: int | None = None,
-        validation_batch_size: int | None = None,
-        validation_freq: int | Iterable[int] = 1,
+        initial_epoch: Index = 0,
+        steps_per_epoch: Count | None = None,
+        validation_steps: Count | None = None,
+        validation_batch_size: Count | None = None,
+        validation_freq: Annotated[int | Iterable[int], Either(ListOf(Whole(1)), Whole(1, LARGEST_COUNT))] = 1,
     ) -> History:
         """Train for `epochs` on arrays, a generator, a loader or a PyDataset.
 
@@ -407,17 +409,17 @@ class Trainer(ModelNames):
         batches.epoch_ended()
         hooks("on_test_end", compiled.logs())
 
-    @checked()
+    @checked
     def evaluate(
         self,
         x: Any = None,
         y: Any = None,
-        batch_size: int | None = None,
-        verbose: Any = "auto",
+        batch_size: Size | None = None,
+        verbose: Verbosity = "auto",
         sample_weight: Any = None,
-        steps: int | None = None,
+        steps: Count | None = None,
         callbacks: Any = None,
-        return_dict: bool = False,
+        return_dict: Flag = False,
     ) -> Any:
         """Loss and metrics over arrays, a generator or a PyDataset."""
         compiled = self._ready("evaluate")
@@ -429,13 +431,13 @@ class Trainer(ModelNames):
             self._evaluate(batches, compiled, hooks)
         return self._results(compiled, return_dict)
 
-    @checked()
+    @checked
     def predict(
         self,
         x: Any,
-        batch_size: int | None = None,
-        verbose: Any = "auto",
-        steps: int | None = None,
+        batch_size: Size | None = None,
+        verbose: Verbosity = "auto",
+        steps: Count | None = None,
         callbacks: Any = None,
     ) -> Array:
         """Outputs for arrays, a generator or a PyDataset, one row a sample."""

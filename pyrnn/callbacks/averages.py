@@ -8,6 +8,7 @@ from pyrnn import signals
 from pyrnn.arguments import checked
 from pyrnn.callbacks.base import Callback, Logs
 from pyrnn.states import Rule, flag
+from pyrnn.typing import Flag
 
 
 class SwapEMAWeights(Callback):
@@ -23,8 +24,8 @@ class SwapEMAWeights(Callback):
 
     remembers = ("_swapped",)
 
-    @checked()
-    def __init__(self, swap_on_epoch: bool = False) -> None:
+    @checked
+    def __init__(self, swap_on_epoch: Flag = False) -> None:
         super().__init__()
         self.swap_on_epoch = swap_on_epoch
         self._swapped = False

@@ -16,6 +16,7 @@ from pyrnn.files.hdf5 import restored
 from pyrnn.files.state import read_state
 from pyrnn.files.weights_file import matched_weights, read_weights, weights_bytes
 from pyrnn.states import Rule, anything, count, record
+from pyrnn.typing import FilePath, Flag
 from pyrnn.validation import not_built, shown
 
 WEIGHTS, METADATA = "latest.weights.h5", "training_metadata.json"
@@ -57,13 +58,13 @@ class BackupAndRestore(Callback):
 
     comes_last = True
 
-    @checked()
+    @checked
     def __init__(
         self,
-        backup_dir: str | os.PathLike[str],
+        backup_dir: FilePath,
         save_freq: str | int = "epoch",
-        double_checkpoint: bool = False,
-        delete_checkpoint: bool = True,
+        double_checkpoint: Flag = False,
+        delete_checkpoint: Flag = True,
     ) -> None:
         super().__init__()
         self.backup_dir = os.fspath(backup_dir)

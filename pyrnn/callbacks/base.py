@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from pyrnn.arguments import checked
 from pyrnn.explaining import CallbackNames
 from pyrnn.overriding import is_builtin
+from pyrnn.rules import Function
 from pyrnn.states import Rule, anything, count, list_of, mapping_of, record
 from pyrnn.validation import unexpected_arguments
 
@@ -155,15 +156,15 @@ class LambdaCallback(Callback):
         TypeError: for a name that is no hook.
     """
 
-    @checked()
+    @checked
     def __init__(
         self,
-        on_epoch_begin: Hook | None = None,
-        on_epoch_end: Hook | None = None,
-        on_train_begin: Hook | None = None,
-        on_train_end: Hook | None = None,
-        on_train_batch_begin: Hook | None = None,
-        on_train_batch_end: Hook | None = None,
+        on_epoch_begin: Annotated[Hook, Function(2, 2)] | None = None,
+        on_epoch_end: Annotated[Hook, Function(2, 2)] | None = None,
+        on_train_begin: Annotated[Hook, Function(1, 1)] | None = None,
+        on_train_end: Annotated[Hook, Function(1, 1)] | None = None,
+        on_train_batch_begin: Annotated[Hook, Function(2, 2)] | None = None,
+        on_train_batch_end: Annotated[Hook, Function(2, 2)] | None = None,
         **hooks: Hook | None,
     ) -> None:
         super().__init__()

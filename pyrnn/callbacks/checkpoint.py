@@ -9,6 +9,7 @@ from pyrnn.arguments import checked
 from pyrnn.callbacks.base import Logs
 from pyrnn.callbacks.monitor import MonitorCallback
 from pyrnn.states import Rule, count, number, optional
+from pyrnn.typing import FilePath, Finite, Flag, Text, Verbose
 from pyrnn.validation import shown
 
 
@@ -25,17 +26,17 @@ class ModelCheckpoint(MonitorCallback):
 
     remembers = ("best", "_epoch", "_batches")
 
-    @checked()
+    @checked
     def __init__(
         self,
-        filepath: str | os.PathLike[str],
-        monitor: str = "val_loss",
-        verbose: int = 0,
-        save_best_only: bool = False,
-        save_weights_only: bool = False,
-        mode: str = "auto",
+        filepath: FilePath,
+        monitor: Text = "val_loss",
+        verbose: Verbose = 0,
+        save_best_only: Flag = False,
+        save_weights_only: Flag = False,
+        mode: Text = "auto",
         save_freq: str | int = "epoch",
-        initial_value_threshold: float | None = None,
+        initial_value_threshold: Finite | None = None,
     ) -> None:
         super().__init__(monitor, mode, best=initial_value_threshold)
         self.filepath = os.fspath(filepath)

@@ -8,6 +8,7 @@ from typing import Any
 from pyrnn.arguments import checked
 from pyrnn.callbacks.base import HOOKS, Callback, History, Hook, Logs
 from pyrnn.callbacks.progress import ProgbarLogger
+from pyrnn.typing import Flag
 from pyrnn.validation import shown
 
 
@@ -26,12 +27,12 @@ class CallbackList(Callback):
         TypeError: for anything that is no `Callback`.
     """
 
-    @checked()
+    @checked
     def __init__(
         self,
         callbacks: Any = None,
-        add_history: bool = False,
-        add_progbar: bool = False,
+        add_history: Flag = False,
+        add_progbar: Flag = False,
         model: Any = None,
         **params: Any,
     ) -> None:

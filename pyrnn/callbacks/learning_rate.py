@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from pyrnn.arguments import checked
 from pyrnn.callbacks.base import Callback, Logs
 from pyrnn.callbacks.monitor import MonitorCallback
+from pyrnn.rules import Function
 from pyrnn.states import Rule, count, number, optional
+from pyrnn.typing import Index, NonNegative, Text, Verbose
 from pyrnn.validation import shown
 
 
@@ -24,8 +26,8 @@ class LearningRateScheduler(Callback):
         TypeError: if the schedule's answer is no float.
     """
 
-    @checked()
-    def __init__(self, schedule: Callable[..., Any], verbose: int = 0) -> None:
+    @checked
+    def __init__(self, schedule: Annotated[Callable[..., Any], Function(1, 2)], verbose: Verbose = 0) -> None:
         super().__init__()
         if not callable(schedule):
             raise TypeError(f"schedule must be a function of epoch and learning rate, got {shown(schedule)}")
@@ -70,17 +72,17 @@ class ReduceLROnPlateau(MonitorCallback):
 
     remembers = ("best", "wait", "cooldown_counter")
 
-    @checked()
+    @checked
     def __init__(
         self,
-        monitor: str = "val_loss",
-        factor: float = 0.1,
-        patience: int = 10,
-        verbose: int = 0,
-        mode: str = "auto",
-        min_delta: float = 1e-4,
-        cooldown: int = 0,
-        min_lr: float = 0.0,
+        monitor: Text = "val_loss",
+        factor: NonNegative = 0.1,
+        patience: Index = 10,
+        verbose: Verbose = 0,
+        mode: Text = "auto",
+        min_delta: NonNegative = 1e-4,
+        cooldown: Index = 0,
+        min_lr: NonNegative = 0.0,
     ) -> None:
         super().__init__(monitor, mode, min_delta)
         if factor >= 1:

@@ -10,6 +10,7 @@ from pyrnn import losses
 from pyrnn.arguments import checked
 from pyrnn.callbacks.base import Callback, Logs
 from pyrnn.naming import snake_case
+from pyrnn.typing import NonNegative, Text
 from pyrnn.validation import did_you_mean, shown, warn
 
 MODES = ("auto", "min", "max")
@@ -31,8 +32,8 @@ class MonitorCallback(Callback):
         ValueError: when the number is first compared, if "auto" finds neither.
     """
 
-    @checked()
-    def __init__(self, monitor: str, mode: str, min_delta: float = 0.0, best: float | None = None) -> None:
+    @checked
+    def __init__(self, monitor: Text, mode: Text, min_delta: NonNegative = 0.0, best: float | None = None) -> None:
         super().__init__()
         if mode not in MODES:
             raise ValueError(f"mode must be one of {', '.join(MODES)}, got {shown(mode)}")

@@ -7,13 +7,15 @@ import csv
 import json
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any, TextIO
+from typing import Annotated, Any, TextIO
 
 import numpy as np
 
 from pyrnn.arguments import checked
 from pyrnn.callbacks.base import Callback, Logs
+from pyrnn.rules import Dict
 from pyrnn.states import Rule, flag, list_of, optional, text
+from pyrnn.typing import FilePath, Flag, Text
 from pyrnn.validation import shown, warn
 
 # Seconds after which a server that does not answer counts as out of reach, so that training goes on.
@@ -30,8 +32,8 @@ class CSVLogger(Callback):
 
     transient = {"csv_file": None, "writer": None}  # noqa: RUF012  # read only
 
-    @checked()
-    def __init__(self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False) -> None:
+    @checked
+    def __init__(self, filename: FilePath, separator: Text = ",", append: Flag = False) -> None:
         super().__init__()
         self.filename, self.sep, self.append = os.fspath(filename), separator, append
         self.keys: list[str] | None = None
@@ -104,14 +106,14 @@ class RemoteMonitor(Callback):
     what it answers is not looked at.
     """
 
-    @checked()
+    @checked
     def __init__(
         self,
-        root: str = "http://localhost:9000",
-        path: str = "/publish/epoch/end/",
-        field: str = "data",
-        headers: Mapping[str, str] | None = None,
-        send_as_json: bool = False,
+        root: Text = "http://localhost:9000",
+        path: Text = "/publish/epoch/end/",
+        field: Text = "data",
+        headers: Annotated[Mapping[str, str], Dict()] | None = None,
+        send_as_json: Flag = False,
     ) -> None:
         super().__init__()
         if not root.startswith(("http://", "https://")):

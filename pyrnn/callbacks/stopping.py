@@ -9,6 +9,7 @@ from pyrnn.arguments import checked
 from pyrnn.callbacks.base import Callback, Logs
 from pyrnn.callbacks.monitor import MonitorCallback
 from pyrnn.states import Rule, array, count, number, optional, tuple_of
+from pyrnn.typing import Finite, Flag, Index, NonNegative, Text, Verbose
 
 
 class EarlyStopping(MonitorCallback):
@@ -20,17 +21,17 @@ class EarlyStopping(MonitorCallback):
 
     remembers = ("best", "wait", "stopped_epoch", "best_epoch", "best_weights")
 
-    @checked()
+    @checked
     def __init__(
         self,
-        monitor: str = "val_loss",
-        min_delta: float = 0,
-        patience: int = 0,
-        verbose: int = 0,
-        mode: str = "auto",
-        baseline: float | None = None,
-        restore_best_weights: bool = False,
-        start_from_epoch: int = 0,
+        monitor: Text = "val_loss",
+        min_delta: NonNegative = 0,
+        patience: Index = 0,
+        verbose: Verbose = 0,
+        mode: Text = "auto",
+        baseline: Finite | None = None,
+        restore_best_weights: Flag = False,
+        start_from_epoch: Index = 0,
     ) -> None:
         super().__init__(monitor, mode, min_delta)
         self.patience, self.verbose, self.baseline = patience, verbose, baseline
@@ -86,8 +87,8 @@ class TerminateOnNaN(Callback):
         RuntimeError: at such a batch, if `raise_error`; `on_train_end` of callbacks is not called then.
     """
 
-    @checked()
-    def __init__(self, raise_error: bool = False) -> None:
+    @checked
+    def __init__(self, raise_error: Flag = False) -> None:
         super().__init__()
         self.raise_error = raise_error
 

@@ -6,14 +6,18 @@ import io
 import json
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pyrnn import rules
 from pyrnn.arguments import checked
 from pyrnn.callbacks.base import Callback, Logs
+from pyrnn.rules import Dict, Either, ListOf, Whole
 from pyrnn.states import Rule, count
+from pyrnn.typing import FilePath, Flag, Index
 from pyrnn.validation import positive_int, shown, warn
 
 if TYPE_CHECKING:
@@ -45,18 +49,20 @@ class TensorBoard(Callback):
 
     remembers = ("_batches", "_test_batches")
 
-    @checked()
+    @checked
     def __init__(
         self,
-        log_dir: str | os.PathLike[str] = "logs",
-        histogram_freq: int = 0,
-        write_graph: bool = True,
-        write_images: bool = False,
-        write_steps_per_second: bool = False,
-        update_freq: str | int = "epoch",
-        profile_batch: Any = 0,
-        embeddings_freq: int = 0,
-        embeddings_metadata: Any = None,
+        log_dir: FilePath = "logs",
+        histogram_freq: Index = 0,
+        write_graph: Flag = True,
+        write_images: Flag = False,
+        write_steps_per_second: Flag = False,
+        update_freq: Annotated[str | int, Either(rules.Text(), Whole(0, LARGEST_COUNT))] = "epoch",
+        profile_batch: Annotated[
+            int | Sequence[int], Either(Whole(0, LARGEST_COUNT), ListOf(Whole(0, LARGEST_COUNT)))
+        ] = 0,
+        embeddings_freq: Index = 0,
+        embeddings_metadata: Annotated[str | Mapping[str, str], Either(rules.Text(), Dict())] | None = None,
     ) -> None:
         super().__init__()
         for name, value in (("profile_batch", profile_batch), ("embeddings_freq", embeddings_freq),

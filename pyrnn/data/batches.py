@@ -9,12 +9,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn import backend
+from pyrnn import backend, rules
 from pyrnn.data.objects import NUMERIC, numbers_of
 from pyrnn.seeds import generator, stream_rule
 from pyrnn.states import Rule, anything, count, record
@@ -189,6 +189,16 @@ def as_array(name: str, value: Any) -> Array:
     return array if array.dtype.kind in NUMERIC else numbers_of(name, value, array)
 
 
+class _Readable(rules.Rule):
+    """What `as_array` reads, NaN and infinity too."""
+
+    allowed = f"list {rules.NUMBERS} true array"
+
+    def check(self, argument: str, value: Any) -> None:
+        as_array(argument, value)
+
+
+Data = Annotated[Any, _Readable()]
 _KINDS = {name: np.dtype(name) for name in ("float32", "float64")}
 _FLOATS = tuple(_KINDS.values())
 

@@ -2,13 +2,40 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pyrnn.rules import Rule, is_number
+from pyrnn.validation import shown
+
 Array = NDArray[Any]
+
+
+class _ClassWeights(Rule):
+    """A dict of class number to weight."""
+
+    allowed = "dict"
+
+    def check(self, argument: str, value: Any) -> None:
+        requirement = f"{argument} must be a dict of class numbers to weights such as {{0: 1.0, 1: 2.5}}"
+        if not isinstance(value, Mapping):
+            is_list = isinstance(value, list | tuple | np.ndarray) and np.ndim(value) == 1
+            fix = f"; write dict(enumerate({argument}))" if is_list else ""
+            raise TypeError(f"{requirement}, got {shown(value)}{fix}")
+        for label, weight in value.items():
+            if not is_number(label) or label != int(label):
+                raise TypeError(f"{requirement}, got the class {shown(label)}")
+            if not is_number(weight):
+                raise TypeError(f"{requirement}, got the weight {shown(weight)} for class {label}")
+            if not 0 <= weight < math.inf:
+                raise ValueError(f"{argument} must hold finite weights of at least 0, got {weight} for class {label}")
+
+
+ClassWeights = Annotated[Mapping[int, float], _ClassWeights()]
 
 
 class ClassWeight:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pyrnn.arguments import checked
+from pyrnn.typing import Flag, Natural, Size
 from pyrnn.validation import positive_int
 
 
@@ -42,8 +43,8 @@ class PyDataset:
         [0.0, 1.0, 4.0]
     """
 
-    @checked()
-    def __init__(self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10) -> None:
+    @checked
+    def __init__(self, workers: Natural = 1, use_multiprocessing: Flag = False, max_queue_size: Size = 10) -> None:
         if use_multiprocessing:
             raise ValueError("use_multiprocessing must be left out, got True: a PyDataset reads in threads (workers)")
         self.workers = int(workers)

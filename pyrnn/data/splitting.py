@@ -12,6 +12,7 @@ from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array, as_column, is_array
 from pyrnn.data.pydataset import PyDataset
 from pyrnn.seeds import next_seed
+from pyrnn.typing import Flag, Seed
 from pyrnn.validation import shown
 
 
@@ -29,13 +30,13 @@ class Subset(PyDataset):
         return self.dataset[self.numbers[index]]
 
 
-@checked()
+@checked
 def split_dataset(
     dataset: Any,
     left_size: float | None = None,
     right_size: float | None = None,
-    shuffle: bool = False,
-    seed: int | None = None,
+    shuffle: Flag = False,
+    seed: Seed | None = None,
     preferred_backend: str | None = None,
 ) -> tuple[Any, Any]:
     """Split a dataset into its first `left_size` and its last `right_size` samples.

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn import seeds
-from pyrnn.arguments import checked, whole
+from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array
+from pyrnn.rules import Whole
+from pyrnn.typing import Flag, Seed, Size, Text
 from pyrnn.validation import LARGEST_SIZE, positive_int, shown
 
 Array = NDArray[Any]
@@ -83,19 +85,19 @@ class TimeseriesDataset:
         return self._data[windows] if self._targets is None else (self._data[windows], self._targets[rows])
 
 
-@checked(start_index=whole(-LARGEST_SIZE), end_index=whole(-LARGEST_SIZE))
+@checked
 def timeseries_dataset_from_array(
     data: Any,
     targets: Any,
-    sequence_length: int,
-    sequence_stride: int = 1,
-    sampling_rate: int = 1,
-    batch_size: int | None = 128,
-    shuffle: bool = False,
-    seed: int | None = None,
-    start_index: int | None = None,
-    end_index: int | None = None,
-    format: str = "tf",
+    sequence_length: Size,
+    sequence_stride: Size = 1,
+    sampling_rate: Size = 1,
+    batch_size: Size = 128,
+    shuffle: Flag = False,
+    seed: Seed | None = None,
+    start_index: Annotated[int, Whole(-LARGEST_SIZE)] | None = None,
+    end_index: Annotated[int, Whole(-LARGEST_SIZE)] | None = None,
+    format: Text = "tf",
 ) -> TimeseriesDataset:
     """Create windows of a series: data[i], data[i + sampling_rate], ... for i = 0, sequence_stride, ...
 

@@ -8,10 +8,10 @@ import json
 import os
 import zipfile
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pyrnn import registry
-from pyrnn.arguments import a_model, checked
+from pyrnn.arguments import checked
 from pyrnn.files import archive, legacy_h5
 from pyrnn.files.atomic import replace_file
 from pyrnn.files.hdf5 import M, MakeModel, claimed_bytes, reading
@@ -19,6 +19,7 @@ from pyrnn.files.state import read_random_state
 from pyrnn.files.weights_file import read_weights, weights_bytes
 from pyrnn.parameters import at_most
 from pyrnn.resume import random_state, set_random_state
+from pyrnn.typing import IS_MODEL, FilePath, Flag, Text
 from pyrnn.validation import not_built, shown
 
 if TYPE_CHECKING:
@@ -29,13 +30,13 @@ ENDING = ".keras"
 FORMAT_VERSION = "3.15.1"
 
 
-@checked(model=a_model)
+@checked
 def save_model(
-    model: Model,
-    filepath: str | os.PathLike[str],
-    include_optimizer: bool = True,
-    include_rng: bool = False,
-    save_format: str | None = None,
+    model: Annotated[Model, IS_MODEL],
+    filepath: FilePath,
+    include_optimizer: Flag = True,
+    include_rng: Flag = False,
+    save_format: Text | None = None,
 ) -> None:
     """Write architecture, compile state, weights and optimizer state to a `.keras` file, or a legacy `.h5` file.
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import io
 import os
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from pyrnn.arguments import a_model, checked
+from pyrnn.arguments import checked
 from pyrnn.files import archive, legacy_h5
 from pyrnn.files.atomic import replace_file
 from pyrnn.files.hdf5 import (
@@ -30,6 +30,7 @@ from pyrnn.files.state import BLOCK, sealed, write_state
 from pyrnn.layers import Layer
 from pyrnn.naming import snake_case
 from pyrnn.parameters import Weight, assign_all
+from pyrnn.typing import IS_MODEL, FilePath, Flag, Text
 from pyrnn.validation import not_built, shown
 
 if TYPE_CHECKING:
@@ -119,8 +120,8 @@ def read_weights(model: Model, content: bytes, source: str, with_optimizer: bool
     assign_all(values)
 
 
-@checked(model=a_model)
-def save_weights(model: Model, filepath: str | os.PathLike[str], save_format: str | None = None) -> None:
+@checked
+def save_weights(model: Annotated[Model, IS_MODEL], filepath: FilePath, save_format: Text | None = None) -> None:
     """Write the weights to a file whose name ends in `.weights.h5`."""
     path = os.fspath(filepath)
     archive.require_format(path, save_format, {"h5": legacy_h5.ENDINGS})
@@ -134,9 +135,9 @@ def save_weights(model: Model, filepath: str | os.PathLike[str], save_format: st
     replace_file(path, weights_bytes(model, with_optimizer=True))
 
 
-@checked(model=a_model)
+@checked
 def load_weights(
-    model: Model, filepath: str | os.PathLike[str], skip_mismatch: bool = False, by_name: bool = False
+    model: Annotated[Model, IS_MODEL], filepath: FilePath, skip_mismatch: Flag = False, by_name: Flag = False
 ) -> None:
     """Read weights that `save_weights` or Keras wrote: `.weights.h5`, those of a `.keras` model, legacy `.h5`."""
     path = os.fspath(filepath)

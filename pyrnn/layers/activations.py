@@ -8,11 +8,15 @@ from typing import Any
 import numpy as np
 
 from pyrnn import backend, constraints, initializers, regularizers
-from pyrnn.arguments import checked, number, optional
+from pyrnn.arguments import checked
+from pyrnn.constraints import ConstraintLike
 from pyrnn.data.batches import as_array
+from pyrnn.initializers import InitializerLike
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.normalization.layer import AxisLayer, axis_list, positions
 from pyrnn.parameters import Weight
+from pyrnn.regularizers import RegularizerLike
+from pyrnn.typing import Axes, NonNegative
 from pyrnn.validation import shown
 
 __all__ = ["ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax"]
@@ -89,9 +93,13 @@ class ReLU(Elementwise):
         array([[0., 1., 2.]], dtype=float32)
     """
 
-    @checked(threshold=number(0))
+    @checked
     def __init__(
-        self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **kwargs: Any
+        self,
+        max_value: NonNegative | None = None,
+        negative_slope: NonNegative = 0.0,
+        threshold: NonNegative = 0.0,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.max_value = None if max_value is None else _slope("max_value", max_value)
@@ -152,8 +160,8 @@ class LeakyReLU(Elementwise):
         array([[-0.5,  1. ]], dtype=float32)
     """
 
-    @checked(alpha=optional(number(0)))
-    def __init__(self, negative_slope: float = 0.3, *, alpha: float | None = None, **kwargs: Any) -> None:
+    @checked
+    def __init__(self, negative_slope: NonNegative = 0.3, *, alpha: NonNegative | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.negative_slope = _slope("negative_slope", negative_slope if alpha is None else alpha)
 
@@ -194,8 +202,8 @@ class ELU(Elementwise):
     units.
     """
 
-    @checked()
-    def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
+    @checked
+    def __init__(self, alpha: NonNegative = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if isinstance(alpha, bool) or not isinstance(alpha, (int, float, np.number)):
             raise TypeError(f"alpha must be a number, got {shown(alpha)}")
@@ -247,13 +255,13 @@ class PReLU(AxisLayer):
     per_step = True
     alpha: Weight
 
-    @checked()
+    @checked
     def __init__(
         self,
-        alpha_initializer: Any = "Zeros",
-        alpha_regularizer: Any = None,
-        alpha_constraint: Any = None,
-        shared_axes: Any = None,
+        alpha_initializer: InitializerLike = "Zeros",
+        alpha_regularizer: RegularizerLike = None,
+        alpha_constraint: ConstraintLike = None,
+        shared_axes: Axes = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -329,8 +337,8 @@ class Softmax(Layer):
     supports_masking = True
     per_step = True
 
-    @checked()
-    def __init__(self, axis: Any = -1, **kwargs: Any) -> None:
+    @checked
+    def __init__(self, axis: Axes = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         axes = axis_list(axis)
         self.axis = axes if isinstance(axis, (list, tuple)) else axes[0]

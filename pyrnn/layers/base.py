@@ -10,14 +10,18 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn import constraints, initializers, overriding, registry, regularizers
-from pyrnn.arguments import RULES, checked, flag
+from pyrnn import constraints, initializers, overriding, registry, regularizers, rules
+from pyrnn.arguments import checked
+from pyrnn.constraints import ConstraintLike
 from pyrnn.data.batches import as_array, as_float
 from pyrnn.explaining import LayerNames
+from pyrnn.initializers import InitializerLike
 from pyrnn.layers import attributes, composite, custom
 from pyrnn.layers.settings import dtype_config, dtype_name, standard_shape
 from pyrnn.naming import auto_name
 from pyrnn.parameters import Structure, Weight, assign_all, values_for
+from pyrnn.regularizers import RegularizerLike
+from pyrnn.typing import Boolean, DtypeLike, Flag, Name, Size
 from pyrnn.validation import RENAMED, shown, unexpected_arguments, warn
 
 __all__ = ["Layer"]
@@ -105,20 +109,20 @@ class Layer(LayerNames):
                 raise TypeError(unexpected_arguments(cls.__name__, old, known))
         return registry.remember_arguments(super().__new__(cls), args, kwargs)
 
-    @checked()
+    @checked
     def __init__(
         self,
         *,
-        name: str | None = None,
-        trainable: bool = True,
-        dtype: Any = None,
+        name: Name | None = None,
+        trainable: Boolean = True,
+        dtype: DtypeLike = None,
         input_shape: Any = None,
         batch_input_shape: Any = None,
         batch_shape: Any = None,
-        input_dim: int | None = None,
-        input_length: int | None = None,
-        batch_size: int | None = None,
-        activity_regularizer: Any = None,
+        input_dim: Size | None = None,
+        input_length: Size | None = None,
+        batch_size: Size | None = None,
+        activity_regularizer: RegularizerLike = None,
         **unknown: Any,
     ) -> None:
         if unknown:
@@ -181,21 +185,17 @@ class Layer(LayerNames):
 
     # Weights.
 
-    @checked(
-        initializer=RULES["kernel_initializer"],
-        regularizer=RULES["kernel_regularizer"],
-        constraint=RULES["kernel_constraint"],
-    )
+    @checked
     def add_weight(
         self,
         shape: Sequence[int] | None = None,
-        name: str | None = None,
+        name: Name | None = None,
         *,
-        initializer: Any = "glorot_uniform",
-        regularizer: Any = None,
-        constraint: Any = None,
-        trainable: bool = True,
-        dtype: Any = None,
+        initializer: InitializerLike = "glorot_uniform",
+        regularizer: RegularizerLike = None,
+        constraint: ConstraintLike = None,
+        trainable: Boolean = True,
+        dtype: DtypeLike = None,
     ) -> Weight:
         """Create a weight of this layer; shape None is one number. Its gradient goes to `weight.gradient`."""
         shape = () if shape is None else shape
@@ -225,7 +225,7 @@ class Layer(LayerNames):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        flag("trainable", value)
+        rules.Flag().check("trainable", value)
         self._trainable = bool(value)
         Structure.changes += 1
 
@@ -362,8 +362,8 @@ class Layer(LayerNames):
             self.build(array.shape)
         return array, None if mask is None else self.checked_mask(mask, array)
 
-    @checked(mask=None)
-    def __call__(self, x: Any, *, training: bool = False, mask: Any = None) -> Any:
+    @checked
+    def __call__(self, x: Any, *, training: Flag = False, mask: Any = None) -> Any:
         """Convert x, build at first use, and run the layer."""
         array, mask = self._accept(x, mask)
         return self.forward(array, training=bool(training), mask=mask)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import numpy as np
 
 from pyrnn.arguments import checked
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.convolution.convolution import check_data_format
+from pyrnn.rules import MOST_AXES, ListOf, Whole
+from pyrnn.typing import Size, Text
 from pyrnn.validation import LARGEST_SIZE, positive_int, shown
 
 __all__ = ["Cropping1D", "Flatten", "Permute", "RepeatVector", "Reshape", "UpSampling1D", "ZeroPadding1D"]
@@ -51,8 +54,8 @@ class Flatten(_View):
         (2, 12)
     """
 
-    @checked()
-    def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
+    @checked
+    def __init__(self, data_format: Text | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         check_data_format("Flatten", data_format)
 
@@ -82,8 +85,8 @@ class Reshape(_View):
         (5, 2, 3)
     """
 
-    @checked()
-    def __init__(self, target_shape: Any, **kwargs: Any) -> None:
+    @checked
+    def __init__(self, target_shape: Annotated[Sequence[int], ListOf(Whole(-1))], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.target_shape = tuple(int(size) for size in target_shape)
         if any(size < -1 for size in self.target_shape) or self.target_shape.count(-1) > 1:
@@ -163,8 +166,8 @@ class Permute(Layer):
 
     not_streamed = "it changes the axis of time"
 
-    @checked()
-    def __init__(self, dims: Any, **kwargs: Any) -> None:
+    @checked
+    def __init__(self, dims: Annotated[Sequence[int], ListOf(Whole(1, MOST_AXES))], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.dims = tuple(dims)
         if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
@@ -220,8 +223,8 @@ class ZeroPadding1D(Layer):
     not_streamed = "it changes the axis of time"
     axes = ("batch", "time", "channels")
 
-    @checked(padding=None)
-    def __init__(self, padding: Any = 1, data_format: str | None = None, **kwargs: Any) -> None:
+    @checked
+    def __init__(self, padding: Any = 1, data_format: Text | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         check_data_format("ZeroPadding1D", data_format)
         self.padding = _two_counts("padding", padding)
@@ -303,8 +306,8 @@ class UpSampling1D(Layer):
     not_streamed = "it changes the axis of time"
     axes = ("batch", "time", "channels")
 
-    @checked()
-    def __init__(self, size: int = 2, **kwargs: Any) -> None:
+    @checked
+    def __init__(self, size: Size = 2, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.size = positive_int("size", size)
 

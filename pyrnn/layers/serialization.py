@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from pyrnn import registry
-from pyrnn.arguments import checked, configurable
+from pyrnn.arguments import checked
 from pyrnn.layers.base import Layer
 from pyrnn.layers.core.input import InputLayer
+from pyrnn.rules import Configurable
+from pyrnn.typing import CustomObjects
 from pyrnn.validation import shown
 
 __all__ = ["REGISTRY", "deserialize", "serialize"]
@@ -18,8 +20,8 @@ __all__ = ["REGISTRY", "deserialize", "serialize"]
 REGISTRY: dict[str, type[Layer]] = {}
 
 
-@checked(layer=configurable)
-def serialize(layer: Layer) -> dict[str, Any]:
+@checked
+def serialize(layer: Annotated[Layer, Configurable()]) -> dict[str, Any]:
     """Describe a layer in Keras 3's form.
 
     Args:
@@ -50,8 +52,8 @@ def serialize_inner(layer: Layer) -> dict[str, Any]:
     return entry
 
 
-@checked()
-def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Layer:
+@checked
+def deserialize(config: Mapping[str, Any], custom_objects: CustomObjects | None = None) -> Layer:
     """Make a layer, with new weights, from its description.
 
     Args:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import numpy as np
 
 from pyrnn import registry
-from pyrnn.arguments import checked, configurable, optional
+from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array
 from pyrnn.explaining import explain
 from pyrnn.kinds import KINDS, Kind
@@ -39,6 +39,8 @@ from pyrnn.losses.regression import (
     MeanSquaredLogarithmicError,
     Poisson,
 )
+from pyrnn.rules import Configurable
+from pyrnn.typing import CustomObjects
 from pyrnn.validation import lookup
 
 CLASSES: tuple[type[Loss], ...] = (
@@ -166,15 +168,15 @@ def _reject(identifier: Any) -> None:
         reject(identifier)
 
 
-@checked(name=None)
-def deserialize(name: Any, custom_objects: Mapping[str, Any] | None = None) -> Loss | None:
+@checked
+def deserialize(name: Any, custom_objects: CustomObjects | None = None) -> Loss | None:
     """The loss for a name or description; `custom_objects` are classes and functions of yours by name."""
     with registry.custom_object_scope(custom_objects):
         return get(name)
 
 
-@checked(loss=optional(configurable))
-def serialize(loss: Loss | None) -> dict[str, Any] | None:
+@checked
+def serialize(loss: Annotated[Loss, Configurable()] | None) -> dict[str, Any] | None:
     """Keras 3's description of a loss."""
     return loss.describe() if isinstance(loss, FunctionLoss) else registry.serialize(loss, "keras.losses")
 

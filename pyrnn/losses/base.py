@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +18,15 @@ from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array
 from pyrnn.explaining import LossNames
 from pyrnn.losses.differentiation import differentiate, read_only
+from pyrnn.rules import OneOf
+from pyrnn.typing import DtypeLike, Name
 from pyrnn.validation import shown
 
 Array = NDArray[Any]
 Shape = tuple[int, ...]
 EPSILON = 1e-7
 REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none", None)
+Reduction = Annotated[str | None, OneOf(*REDUCTIONS)]
 # Those that are the mean over all elements where there are no weights.
 MEANS = ("sum_over_batch_size", "mean", "mean_with_sample_weight")
 
@@ -123,9 +126,9 @@ class Loss(registry.Configurable, LossNames):
             for name in {"elements", "pairs"} & vars(cls).keys():
                 setattr(cls, name, _protected(vars(cls)[name]))
 
-    @checked()
+    @checked
     def __init__(
-        self, name: str | None = None, reduction: str | None = "sum_over_batch_size", dtype: Any = None
+        self, name: Name | None = None, reduction: Reduction = "sum_over_batch_size", dtype: DtypeLike = None
     ) -> None:
         if reduction not in REDUCTIONS:
             raise ValueError(f"reduction must be one of {REDUCTIONS}, got {shown(reduction)}")
@@ -297,9 +300,9 @@ class Paired(Loss):
 class Elementwise(Paired):
     """A loss that is the mean over the last axis of a function of each pair."""
 
-    @checked()
+    @checked
     def __init__(
-        self, reduction: str | None = "sum_over_batch_size", name: str | None = None, dtype: Any = None
+        self, reduction: Reduction = "sum_over_batch_size", name: Name | None = None, dtype: DtypeLike = None
     ) -> None:
         super().__init__(name, reduction, dtype)
 

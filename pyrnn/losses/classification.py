@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from pyrnn.arguments import checked
-from pyrnn.losses.base import EPSILON, Array, Elementwise, Loss, Paired, match_ranks, with_classes
+from pyrnn.losses.base import EPSILON, Array, Elementwise, Loss, Paired, Reduction, match_ranks, with_classes
 from pyrnn.losses.labels import ClassNumbers, OneHot
+from pyrnn.rules import Whole
+from pyrnn.typing import Axis, DtypeLike, Flag, Name, NonNegative, Rate
+from pyrnn.validation import LARGEST_SIZE
 
 
 def _last(axis: int, *arrays: Array) -> tuple[Array, ...]:
@@ -19,15 +22,15 @@ def _last(axis: int, *arrays: Array) -> tuple[Array, ...]:
 class _CrossEntropy(Paired):
     """What the cross entropies share; classes stand along `axis`."""
 
-    @checked()
+    @checked
     def __init__(
         self,
-        from_logits: bool = False,
-        label_smoothing: float = 0.0,
-        axis: int = -1,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = None,
-        dtype: Any = None,
+        from_logits: Flag = False,
+        label_smoothing: Rate = 0.0,
+        axis: Axis = -1,
+        reduction: Reduction = "sum_over_batch_size",
+        name: Name | None = None,
+        dtype: DtypeLike = None,
     ) -> None:
         Loss.__init__(self, name, reduction, dtype)
         if not 0 <= label_smoothing <= 1:
@@ -150,15 +153,15 @@ class SparseCategoricalCrossentropy(ClassNumbers):
 
     default_name = "sparse_categorical_crossentropy"
 
-    @checked()
+    @checked
     def __init__(
         self,
-        from_logits: bool = False,
-        ignore_class: int | None = None,
-        reduction: str | None = "sum_over_batch_size",
-        axis: int = -1,
-        name: str | None = None,
-        dtype: Any = None,
+        from_logits: Flag = False,
+        ignore_class: Annotated[int, Whole(-LARGEST_SIZE)] | None = None,
+        reduction: Reduction = "sum_over_batch_size",
+        axis: Axis = -1,
+        name: Name | None = None,
+        dtype: DtypeLike = None,
     ) -> None:
         super().__init__(name, reduction, dtype)
         self.from_logits, self.axis, self.ignore_class = from_logits, axis, ignore_class
@@ -190,18 +193,18 @@ class BinaryFocalCrossentropy(Elementwise):
 
     default_name = "binary_focal_crossentropy"
 
-    @checked()
+    @checked
     def __init__(
         self,
-        apply_class_balancing: bool = False,
-        alpha: float = 0.25,
-        gamma: float = 2.0,
-        from_logits: bool = False,
-        label_smoothing: float = 0.0,
-        axis: int = -1,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = None,
-        dtype: Any = None,
+        apply_class_balancing: Flag = False,
+        alpha: NonNegative = 0.25,
+        gamma: NonNegative = 2.0,
+        from_logits: Flag = False,
+        label_smoothing: Rate = 0.0,
+        axis: Axis = -1,
+        reduction: Reduction = "sum_over_batch_size",
+        name: Name | None = None,
+        dtype: DtypeLike = None,
     ) -> None:
         super().__init__(reduction, name, dtype)
         self.apply_class_balancing, self.alpha, self.gamma = bool(apply_class_balancing), alpha, gamma
@@ -240,17 +243,17 @@ class CategoricalFocalCrossentropy(CategoricalCrossentropy):
 
     default_name = "categorical_focal_crossentropy"
 
-    @checked()
+    @checked
     def __init__(
         self,
-        alpha: float = 0.25,
-        gamma: float = 2.0,
-        from_logits: bool = False,
-        label_smoothing: float = 0.0,
-        axis: int = -1,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = None,
-        dtype: Any = None,
+        alpha: NonNegative = 0.25,
+        gamma: NonNegative = 2.0,
+        from_logits: Flag = False,
+        label_smoothing: Rate = 0.0,
+        axis: Axis = -1,
+        reduction: Reduction = "sum_over_batch_size",
+        name: Name | None = None,
+        dtype: DtypeLike = None,
     ) -> None:
         super().__init__(from_logits, label_smoothing, axis, reduction, name, dtype)
         self.alpha, self.gamma = alpha, gamma
@@ -283,13 +286,13 @@ class CategoricalGeneralizedCrossEntropy(ClassNumbers):
 
     default_name = "categorical_generalized_cross_entropy"
 
-    @checked()
+    @checked
     def __init__(
         self,
-        q: float = 0.5,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = None,
-        dtype: Any = None,
+        q: Rate = 0.5,
+        reduction: Reduction = "sum_over_batch_size",
+        name: Name | None = None,
+        dtype: DtypeLike = None,
     ) -> None:
         super().__init__(name, reduction, dtype)
         if not 0 < q < 1:
@@ -311,9 +314,9 @@ class KLDivergence(Paired):
 
     default_name = "kl_divergence"
 
-    @checked()
+    @checked
     def __init__(
-        self, reduction: str | None = "sum_over_batch_size", name: str | None = None, dtype: Any = None
+        self, reduction: Reduction = "sum_over_batch_size", name: Name | None = None, dtype: DtypeLike = None
     ) -> None:
         super().__init__(name, reduction, dtype)
 

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from pyrnn import registry
-from pyrnn.arguments import checked, takes
+from pyrnn.arguments import checked
 from pyrnn.losses.base import Array, Loss
 from pyrnn.losses.differentiation import differentiate, read_only
+from pyrnn.rules import takes
+from pyrnn.typing import Name
 from pyrnn.validation import shown
 
 
@@ -22,8 +24,8 @@ class FunctionLoss(Loss):
     `pyrnn.utils.check_gradients` tells whether value and gradient belong together.
     """
 
-    @checked()
-    def __init__(self, fn: Callable[[Array, Array], Any], name: str | None = None) -> None:
+    @checked
+    def __init__(self, fn: Callable[[Array, Array], Any], name: Name | None = None) -> None:
         if not takes(fn, 2):
             raise TypeError(f"a loss must be a function of (y_true, y_pred), got {shown(fn)}")
         super().__init__(name or getattr(fn, "__name__", "loss"))

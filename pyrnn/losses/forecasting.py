@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from pyrnn.arguments import checked, data, numbers, optional, whole
-from pyrnn.data.batches import as_array
-from pyrnn.losses.base import EPSILON, Array, Elementwise, Loss, Shape, match_ranks
+from pyrnn.arguments import checked
+from pyrnn.data.batches import Data, as_array
+from pyrnn.losses.base import EPSILON, Array, Elementwise, Loss, Reduction, Shape, match_ranks
+from pyrnn.typing import Axis, DtypeLike, Flag, Name, Numbers, Size
 from pyrnn.validation import shown
 
 _MOST_AXES = 64  # of an array of NumPy
@@ -63,13 +64,13 @@ class Quantile(Loss):
     default_name = "quantile"
     target_rule = "have one number for all quantiles of y_pred, shape"
 
-    @checked()
+    @checked
     def __init__(
         self,
-        quantile: Any = 0.5,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = None,
-        dtype: Any = None,
+        quantile: Numbers = 0.5,
+        reduction: Reduction = "sum_over_batch_size",
+        name: Name | None = None,
+        dtype: DtypeLike = None,
     ) -> None:
         super().__init__(name, reduction, dtype)
         levels = np.atleast_1d(np.asarray(quantile, np.float64))
@@ -108,8 +109,8 @@ class Quantile(Loss):
         return {**super().get_config(), "quantile": self.quantile}
 
 
-@checked(series=data, axis=whole(-_MOST_AXES))
-def naive_scale(series: Any, seasonality: int = 1, axis: int = 0) -> Any:
+@checked
+def naive_scale(series: Data, seasonality: Size = 1, axis: Axis = 0) -> Any:
     """Mean absolute error of the naive forecast y[t - seasonality] on a training series: the scale of MASE.
 
     Args:
@@ -176,13 +177,13 @@ class MASE(Elementwise):
 
     default_name = "mase"
 
-    @checked(scale=optional(numbers))
+    @checked
     def __init__(
         self,
-        scale: Any = None,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = None,
-        dtype: Any = None,
+        scale: Numbers | None = None,
+        reduction: Reduction = "sum_over_batch_size",
+        name: Name | None = None,
+        dtype: DtypeLike = None,
     ) -> None:
         super().__init__(reduction, name, dtype)
         if scale is None:
@@ -219,13 +220,13 @@ class GaussianNLL(Loss):
     default_name = "gaussian_nll"
     target_rule = "have the shape of the means in y_pred,"
 
-    @checked()
+    @checked
     def __init__(
         self,
-        full: bool = False,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = None,
-        dtype: Any = None,
+        full: Flag = False,
+        reduction: Reduction = "sum_over_batch_size",
+        name: Name | None = None,
+        dtype: DtypeLike = None,
     ) -> None:
         super().__init__(name, reduction, dtype)
         self.full = bool(full)

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from pyrnn.arguments import checked, number
-from pyrnn.losses.base import EPSILON, Array, Loss, Paired, Shape, match_ranks
+from pyrnn.arguments import checked
+from pyrnn.losses.base import EPSILON, Array, Loss, Paired, Reduction, Shape, match_ranks
 from pyrnn.losses.labels import whole_numbers
+from pyrnn.typing import Axes, DtypeLike, Flag, Name, NonNegative
 
 
 class Tversky(Paired):
@@ -16,15 +17,15 @@ class Tversky(Paired):
 
     default_name = "tversky"
 
-    @checked(alpha=number(0), beta=number(0))
+    @checked
     def __init__(
         self,
-        alpha: float = 0.5,
-        beta: float = 0.5,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = None,
-        axis: Any = None,
-        dtype: Any = None,
+        alpha: NonNegative = 0.5,
+        beta: NonNegative = 0.5,
+        reduction: Reduction = "sum_over_batch_size",
+        name: Name | None = None,
+        axis: Axes = None,
+        dtype: DtypeLike = None,
     ) -> None:
         super().__init__(name, reduction, dtype)
         self.alpha, self.beta = alpha, beta
@@ -50,13 +51,13 @@ class Dice(Paired):
 
     default_name = "dice"
 
-    @checked()
+    @checked
     def __init__(
         self,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = None,
-        axis: Any = None,
-        dtype: Any = None,
+        reduction: Reduction = "sum_over_batch_size",
+        name: Name | None = None,
+        axis: Axes = None,
+        dtype: DtypeLike = None,
     ) -> None:
         super().__init__(name, reduction, dtype)
         self.axis = tuple(axis) if isinstance(axis, list) else axis
@@ -81,15 +82,15 @@ class Circle(Loss):
     default_name = "circle"
     target_rule = "hold one class number for each row of y_pred, shape"
 
-    @checked()
+    @checked
     def __init__(
         self,
-        gamma: float = 80.0,
-        margin: float = 0.4,
-        remove_diagonal: bool = True,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = None,
-        dtype: Any = None,
+        gamma: NonNegative = 80.0,
+        margin: NonNegative = 0.4,
+        remove_diagonal: Flag = True,
+        reduction: Reduction = "sum_over_batch_size",
+        name: Name | None = None,
+        dtype: DtypeLike = None,
     ) -> None:
         super().__init__(name, reduction, dtype)
         self.gamma, self.margin, self.remove_diagonal = gamma, margin, bool(remove_diagonal)

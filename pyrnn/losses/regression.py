@@ -10,7 +10,8 @@ import numpy as np
 from pyrnn import backend
 from pyrnn.arguments import checked
 from pyrnn.data.batches import are_alike
-from pyrnn.losses.base import EPSILON, MEANS, Array, Elementwise, Paired, match_ranks
+from pyrnn.losses.base import EPSILON, MEANS, Array, Elementwise, Paired, Reduction, match_ranks
+from pyrnn.typing import Axes, DtypeLike, Name, Positive
 
 
 class MeanSquaredError(Elementwise):
@@ -71,13 +72,13 @@ class Huber(Elementwise):
 
     default_name = "huber_loss"
 
-    @checked()
+    @checked
     def __init__(
         self,
-        delta: float = 1.0,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = None,
-        dtype: Any = None,
+        delta: Positive = 1.0,
+        reduction: Reduction = "sum_over_batch_size",
+        name: Name | None = None,
+        dtype: DtypeLike = None,
     ) -> None:
         super().__init__(reduction, name, dtype)
         self.delta = delta
@@ -117,13 +118,13 @@ class CosineSimilarity(Paired):
 
     default_name = "cosine_similarity"
 
-    @checked()
+    @checked
     def __init__(
         self,
-        axis: Any = -1,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = None,
-        dtype: Any = None,
+        axis: Axes = -1,
+        reduction: Reduction = "sum_over_batch_size",
+        name: Name | None = None,
+        dtype: DtypeLike = None,
     ) -> None:
         super().__init__(name, reduction, dtype)
         self.axis: Any = tuple(axis) if isinstance(axis, list) else axis

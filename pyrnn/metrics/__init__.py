@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from pyrnn import losses, registry
-from pyrnn.arguments import checked, configurable, optional
+from pyrnn.arguments import checked
 from pyrnn.explaining import explain
 from pyrnn.kinds import KINDS, Kind
 from pyrnn.metrics.accuracy import (
@@ -70,6 +70,8 @@ from pyrnn.metrics.functions import (
 )
 from pyrnn.metrics.scores import BinaryIoU, F1Score, FBetaScore, IoU, MeanIoU, OneHotIoU, OneHotMeanIoU
 from pyrnn.naming import snake_case
+from pyrnn.rules import Configurable
+from pyrnn.typing import CustomObjects
 from pyrnn.validation import lookup, shown
 
 CLASSES: tuple[type[Metric], ...] = (
@@ -268,15 +270,15 @@ def resolve(name: str, y_true_shape: tuple[int, ...], y_pred_shape: tuple[int, .
     return metric
 
 
-@checked()
-def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+@checked
+def deserialize(config: Any, custom_objects: CustomObjects | None = None) -> Any:
     """The metric for a name or description; `custom_objects` are classes and functions of yours by name."""
     with registry.custom_object_scope(custom_objects):
         return get(config)
 
 
-@checked(metric=optional(configurable))
-def serialize(metric: Metric | None) -> dict[str, Any] | None:
+@checked
+def serialize(metric: Annotated[Metric, Configurable()] | None) -> dict[str, Any] | None:
     """Keras 3's description of a metric."""
     return registry.serialize(metric, "keras.metrics")
 

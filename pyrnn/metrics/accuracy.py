@@ -16,6 +16,7 @@ from pyrnn.metrics.functions import (
     sparse_top_k_categorical_accuracy,
     top_k_categorical_accuracy,
 )
+from pyrnn.typing import DtypeLike, Finite, Flag, Name, Size
 from pyrnn.validation import positive_int
 
 
@@ -33,8 +34,8 @@ class BinaryAccuracy(MeanMetric):
 
     default_name = "binary_accuracy"
 
-    @checked()
-    def __init__(self, name: str | None = None, dtype: Any = None, threshold: float = 0.5) -> None:
+    @checked
+    def __init__(self, name: Name | None = None, dtype: DtypeLike = None, threshold: Finite = 0.5) -> None:
         super().__init__(name, dtype)
         self.threshold = threshold
 
@@ -68,8 +69,8 @@ class TopKCategoricalAccuracy(MeanMetric):
 
     default_name = "top_k_categorical_accuracy"
 
-    @checked()
-    def __init__(self, k: int = 5, name: str | None = None, dtype: Any = None) -> None:
+    @checked
+    def __init__(self, k: Size = 5, name: Name | None = None, dtype: DtypeLike = None) -> None:
         super().__init__(name, dtype)
         self.k = positive_int("k", k)
 
@@ -85,8 +86,10 @@ class SparseTopKCategoricalAccuracy(TopKCategoricalAccuracy):
 
     default_name = "sparse_top_k_categorical_accuracy"
 
-    @checked()
-    def __init__(self, k: int = 5, name: str | None = None, dtype: Any = None, from_sorted_ids: bool = False) -> None:
+    @checked
+    def __init__(
+        self, k: Size = 5, name: Name | None = None, dtype: DtypeLike = None, from_sorted_ids: Flag = False
+    ) -> None:
         super().__init__(k, name, dtype)
         self.from_sorted_ids = bool(from_sorted_ids)
 

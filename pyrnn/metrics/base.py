@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn import losses, overriding, registry
-from pyrnn.arguments import checked, takes
+from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array
 from pyrnn.explaining import MetricNames
 from pyrnn.jsonable import dtype_name
@@ -20,11 +20,40 @@ from pyrnn.losses.differentiation import read_only
 from pyrnn.metrics.functions import compares_points, described
 from pyrnn.metrics.variables import FieldVariable, Variable
 from pyrnn.naming import auto_name
+from pyrnn.rules import Numbers, Optional, Rule, Whole, takes
 from pyrnn.states import array
+from pyrnn.typing import DtypeLike, Name
 from pyrnn.validation import shown
 
 Array = NDArray[Any]
 EPSILON = 1e-7
+
+
+class _Thresholds(Numbers):
+    """A number from 0 to 1, or a list of them."""
+
+    allowed = "zero"
+
+    def check(self, argument: str, value: Any) -> None:
+        super().check(argument, value)
+        if np.ndim(value) > 1 or not np.size(value):
+            raise ValueError(f"{argument} must be a number or a list of numbers, got {shown(value)}")
+        if not (np.min(value) >= 0 and np.max(value) <= 1):
+            raise ValueError(f"{argument} must lie in [0, 1], got {shown(value)}")
+
+
+class _Labels(Rule):
+    """Class numbers: a list, tuple or array of at least one integer of at least 0."""
+
+    def check(self, argument: str, value: Any) -> None:
+        if not isinstance(value, list | tuple | range | np.ndarray) or np.ndim(value) != 1 or not len(value):
+            raise TypeError(f"{argument} must be a list of class numbers, got {shown(value)}")
+        for label in value:
+            Whole(0).check(argument, label)
+
+
+ThresholdsLike = Annotated[float | Sequence[float] | None, Optional(_Thresholds())]
+ClassIds = Annotated[Sequence[int], _Labels()]
 
 
 class Metric(registry.Configurable, MetricNames):
@@ -73,8 +102,8 @@ class Metric(registry.Configurable, MetricNames):
         if overriding.new_in(cls, "update_state", Metric) is not None and "masked" not in vars(cls):
             cls.masked = False
 
-    @checked()
-    def __init__(self, dtype: Any = None, name: str | None = None) -> None:
+    @checked
+    def __init__(self, dtype: DtypeLike = None, name: Name | None = None) -> None:
         self.name = name or self.default_name or auto_name(type(self).__name__)
         self.dtype = dtype_name(dtype, "float32")
         self._variables: list[Variable] = []
@@ -177,8 +206,8 @@ class MeanMetric(Metric):
     masked = of_points = True
     state: tuple[str, ...] = ("total", "count")
 
-    @checked()
-    def __init__(self, name: str | None = None, dtype: Any = None) -> None:
+    @checked
+    def __init__(self, name: Name | None = None, dtype: DtypeLike = None) -> None:
         super().__init__(dtype, name)
         MeanMetric.reset_state(self)  # not a subclass's, which may need what its constructor makes
 
@@ -253,8 +282,10 @@ class Sum(Mean):
 class MeanMetricWrapper(MeanMetric):
     """The mean of a function of (y_true, y_pred), or of a loss, with the keyword arguments given."""
 
-    @checked()
-    def __init__(self, fn: Callable[..., Any], name: str | None = None, dtype: Any = None, **options: Any) -> None:
+    @checked
+    def __init__(
+        self, fn: Callable[..., Any], name: Name | None = None, dtype: DtypeLike = None, **options: Any
+    ) -> None:
         if not callable(fn) or not takes(fn, 2, options):
             arguments = ", ".join(["y_true", "y_pred", *options])
             raise TypeError(f"a metric must be a function of ({arguments}), got {shown(fn)}")

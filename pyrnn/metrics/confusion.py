@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 import numpy as np
 
+from pyrnn import rules
 from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array
 from pyrnn.losses.base import match_ranks, with_classes
-from pyrnn.metrics.base import EPSILON, Array, Metric, weights_of
+from pyrnn.metrics.base import EPSILON, Array, Metric, ThresholdsLike, weights_of
+from pyrnn.rules import Dict, Either, Whole
+from pyrnn.typing import DtypeLike, Flag, Name, Natural, Rate, Size, Text
 from pyrnn.validation import shown
 
 CURVES = {"roc": "ROC", "pr": "PR", "prgain": "PRGAIN"}
@@ -122,8 +126,8 @@ class _Count(ConfusionMetric):
 
     counted = ""
 
-    @checked()
-    def __init__(self, thresholds: Any = None, name: str | None = None, dtype: Any = None) -> None:
+    @checked
+    def __init__(self, thresholds: ThresholdsLike = None, name: Name | None = None, dtype: DtypeLike = None) -> None:
         self.thresholds = thresholds
         super().__init__(_thresholds(thresholds, 0.5), name, dtype)
 
@@ -166,14 +170,14 @@ class Precision(ConfusionMetric):
 
     missed = "false_positives"
 
-    @checked()
+    @checked
     def __init__(
         self,
-        thresholds: Any = None,
-        top_k: int | None = None,
-        class_id: int | None = None,
-        name: str | None = None,
-        dtype: Any = None,
+        thresholds: ThresholdsLike = None,
+        top_k: Size | None = None,
+        class_id: Natural | None = None,
+        name: Name | None = None,
+        dtype: DtypeLike = None,
     ) -> None:
         self.thresholds, self.top_k, self.class_id = thresholds, top_k, class_id
         super().__init__(_thresholds(thresholds, 0.5 if top_k is None else _NEVER), name, dtype)
@@ -235,14 +239,14 @@ class SensitivityAtSpecificity(_AtConstraint):
 
     constraint = "specificity"
 
-    @checked()
+    @checked
     def __init__(
         self,
-        specificity: float,
-        num_thresholds: int = 200,
-        class_id: int | None = None,
-        name: str | None = None,
-        dtype: Any = None,
+        specificity: Rate,
+        num_thresholds: Annotated[int, Whole(1, 2**20)] = 200,
+        class_id: Natural | None = None,
+        name: Name | None = None,
+        dtype: DtypeLike = None,
     ) -> None:
         super().__init__(specificity, num_thresholds, class_id, name, dtype)
 
@@ -255,14 +259,14 @@ class SpecificityAtSensitivity(_AtConstraint):
 
     constraint = "sensitivity"
 
-    @checked()
+    @checked
     def __init__(
         self,
-        sensitivity: float,
-        num_thresholds: int = 200,
-        class_id: int | None = None,
-        name: str | None = None,
-        dtype: Any = None,
+        sensitivity: Rate,
+        num_thresholds: Annotated[int, Whole(1, 2**20)] = 200,
+        class_id: Natural | None = None,
+        name: Name | None = None,
+        dtype: DtypeLike = None,
     ) -> None:
         super().__init__(sensitivity, num_thresholds, class_id, name, dtype)
 
@@ -275,14 +279,14 @@ class PrecisionAtRecall(_AtConstraint):
 
     constraint = "recall"
 
-    @checked()
+    @checked
     def __init__(
         self,
-        recall: float,
-        num_thresholds: int = 200,
-        class_id: int | None = None,
-        name: str | None = None,
-        dtype: Any = None,
+        recall: Rate,
+        num_thresholds: Annotated[int, Whole(1, 2**20)] = 200,
+        class_id: Natural | None = None,
+        name: Name | None = None,
+        dtype: DtypeLike = None,
     ) -> None:
         super().__init__(recall, num_thresholds, class_id, name, dtype)
 
@@ -295,14 +299,14 @@ class RecallAtPrecision(_AtConstraint):
 
     constraint = "precision"
 
-    @checked()
+    @checked
     def __init__(
         self,
-        precision: float,
-        num_thresholds: int = 200,
-        class_id: int | None = None,
-        name: str | None = None,
-        dtype: Any = None,
+        precision: Rate,
+        num_thresholds: Annotated[int, Whole(1, 2**20)] = 200,
+        class_id: Natural | None = None,
+        name: Name | None = None,
+        dtype: DtypeLike = None,
     ) -> None:
         super().__init__(precision, num_thresholds, class_id, name, dtype)
 
@@ -315,19 +319,19 @@ class AUC(ConfusionMetric):
 
     hidden = ("_labels",)
 
-    @checked()
+    @checked
     def __init__(
         self,
-        num_thresholds: int = 200,
-        curve: str = "ROC",
-        summation_method: str = "interpolation",
-        name: str | None = None,
-        dtype: Any = None,
-        thresholds: Any = None,
-        multi_label: bool = False,
-        num_labels: int | None = None,
-        label_weights: Any = None,
-        from_logits: bool = False,
+        num_thresholds: Annotated[int, Whole(1, 2**20)] = 200,
+        curve: Text = "ROC",
+        summation_method: Text = "interpolation",
+        name: Name | None = None,
+        dtype: DtypeLike = None,
+        thresholds: ThresholdsLike = None,
+        multi_label: Flag = False,
+        num_labels: Size | None = None,
+        label_weights: Annotated[Mapping[int, float] | Sequence[float], Either(Dict(), rules.Vector())] | None = None,
+        from_logits: Flag = False,
     ) -> None:
         for argument, value, known in (
             ("curve", curve, CURVES),

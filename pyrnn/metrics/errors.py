@@ -11,6 +11,7 @@ from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array
 from pyrnn.metrics.base import Array, MeanMetric, Metric, check_masked_axis, matched, weights_of
 from pyrnn.metrics.functions import concordance_correlation, pearson_correlation
+from pyrnn.typing import Axes, DtypeLike, Name, Natural, Text
 from pyrnn.validation import shown, unexpected_arguments
 
 _OF_PAIRS = losses.Elementwise.elements
@@ -25,8 +26,8 @@ class LossMetric(MeanMetric):
     # Whether what the loss leaves out is left out without weights too: Keras's metrics do so with weights only.
     always_leaves_out = False
 
-    @checked()
-    def __init__(self, name: str | None = None, dtype: Any = None, *values: Any, **named: Any) -> None:
+    @checked
+    def __init__(self, name: Name | None = None, dtype: DtypeLike = None, *values: Any, **named: Any) -> None:
         super().__init__(name, dtype)
         own, known = type(self).__name__, self.takes
         if len(values) > len(known):
@@ -123,8 +124,8 @@ class CosineSimilarity(MeanMetric):
 
     default_name = "cosine_similarity"
 
-    @checked()
-    def __init__(self, name: str | None = None, dtype: Any = None, axis: Any = -1) -> None:
+    @checked
+    def __init__(self, name: Name | None = None, dtype: DtypeLike = None, axis: Axes = -1) -> None:
         super().__init__(name, dtype)
         self.axis = axis
 
@@ -145,8 +146,8 @@ class WAPE(Metric):
     masked = of_points = True
     state = ("error", "size")
 
-    @checked()
-    def __init__(self, name: str | None = None, dtype: Any = None) -> None:
+    @checked
+    def __init__(self, name: Name | None = None, dtype: DtypeLike = None) -> None:
         super().__init__(dtype, name)
         WAPE.reset_state(self)
 
@@ -169,8 +170,8 @@ class _Correlation(MeanMetric):
 
     correlation: Any
 
-    @checked()
-    def __init__(self, name: str | None = None, dtype: Any = None, axis: Any = -1) -> None:
+    @checked
+    def __init__(self, name: Name | None = None, dtype: DtypeLike = None, axis: Axes = -1) -> None:
         super().__init__(name, dtype)
         self.axis = tuple(axis) if isinstance(axis, list) else axis
 
@@ -210,13 +211,13 @@ class R2Score(Metric):
     masked = of_points = True
     hidden = ("_sums", "_samples")
 
-    @checked()
+    @checked
     def __init__(
         self,
-        class_aggregation: str | None = "uniform_average",
-        num_regressors: int = 0,
-        name: str | None = None,
-        dtype: Any = None,
+        class_aggregation: Text | None = "uniform_average",
+        num_regressors: Natural = 0,
+        name: Name | None = None,
+        dtype: DtypeLike = None,
     ) -> None:
         known = (None, "uniform_average", "variance_weighted_average")
         if class_aggregation not in known:

@@ -14,26 +14,27 @@ from pyrnn.data.batches import as_array
 from pyrnn.losses import EPSILON
 from pyrnn.losses.base import aligned, match_ranks, same_rank, with_classes
 from pyrnn.losses.labels import whole_numbers
+from pyrnn.typing import Axes, Finite, Flag, Size
 from pyrnn.validation import positive_int
 
 Array = NDArray[Any]
 
 
-@checked()
-def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Array:
+@checked
+def binary_accuracy(y_true: Any, y_pred: Any, threshold: Finite = 0.5) -> Array:
     """1 for each element on the true side of `threshold`, else 0."""
     true, pred = _fitted(y_true, y_pred)
     return np.asarray(true == (pred > threshold), np.float32)
 
 
-@checked()
+@checked
 def categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
     """1 for each sample whose largest prediction is the one-hot class, else 0."""
     true, pred = _one_hot(y_true, y_pred, "sparse_categorical_accuracy")
     return np.asarray(true.argmax(axis=-1) == pred.argmax(axis=-1), np.float32)
 
 
-@checked()
+@checked
 def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
     """1 for each sample whose largest prediction is the class number, else 0; a last axis of 1 goes."""
     labels, pred = _labels(y_true, y_pred)
@@ -41,15 +42,15 @@ def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
     return matches[..., 0] if matches.ndim > 1 and matches.shape[-1] == 1 else matches
 
 
-@checked()
-def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Array:
+@checked
+def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: Size = 5) -> Array:
     """1 for each sample whose one-hot class is among the k largest predictions, else 0."""
     true, pred = _one_hot(y_true, y_pred, "sparse_top_k_categorical_accuracy")
     return sparse_top_k_categorical_accuracy(true.argmax(axis=-1), pred, k)
 
 
-@checked()
-def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5, from_sorted_ids: bool = False) -> Array:
+@checked
+def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: Size = 5, from_sorted_ids: Flag = False) -> Array:
     """1 for each sample whose class number is among the k largest predictions, else 0, in the shape of y_true.
 
     With `from_sorted_ids` y_pred holds class numbers, the best first.
@@ -72,8 +73,8 @@ def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5, from
     return np.asarray(matches, np.float32).reshape(np.shape(y_true))
 
 
-@checked()
-def pearson_correlation(y_true: Any, y_pred: Any, axis: Any = -1) -> Array:
+@checked
+def pearson_correlation(y_true: Any, y_pred: Any, axis: Axes = -1) -> Array:
     """Mean along `axis` of the products of what is left of both without mean and scale."""
     pair, dtype = _correlated(y_true, y_pred)
     normal = [each - each.mean(axis=axis, keepdims=True) for each in pair]
@@ -81,8 +82,8 @@ def pearson_correlation(y_true: Any, y_pred: Any, axis: Any = -1) -> Array:
     return np.asarray((normal[0] * normal[1]).mean(axis=axis), dtype)
 
 
-@checked()
-def concordance_correlation(y_true: Any, y_pred: Any, axis: Any = -1) -> Array:
+@checked
+def concordance_correlation(y_true: Any, y_pred: Any, axis: Axes = -1) -> Array:
     """How far both agree along `axis`, in scale and mean too; Keras's form (Lin 1989)."""
     pair, dtype = _correlated(y_true, y_pred)
     means = [each.mean(axis=axis, keepdims=True) for each in pair]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from pyrnn.arguments import checked, number, optional
+from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array
 from pyrnn.losses.labels import whole_numbers
-from pyrnn.metrics.base import EPSILON, Array, Metric, weights_of
-from pyrnn.validation import shown
+from pyrnn.metrics.base import EPSILON, Array, ClassIds, Metric, weights_of
+from pyrnn.rules import Number, Whole
+from pyrnn.typing import Axis, DtypeLike, Finite, Flag, Name, Positive, Size, Text
+from pyrnn.validation import LARGEST_SIZE, shown
 
 AVERAGES = (None, "micro", "macro", "weighted")
 _NEARLY_ZERO = 1e-9
@@ -28,17 +30,14 @@ class FBetaScore(Metric):
     masked = of_points = True
     hidden = ("_counts",)
 
-    @checked(
-        beta=number(0, words="be a positive float", open_ends="("),
-        threshold=optional(number(0, 1, words="be a float in (0, 1]", open_ends="(")),
-    )
+    @checked
     def __init__(
         self,
-        average: str | None = None,
-        beta: float = 1.0,
-        threshold: float | None = None,
-        name: str | None = None,
-        dtype: Any = None,
+        average: Text | None = None,
+        beta: Positive = 1.0,
+        threshold: Annotated[float, Number(0, 1, open_ends="(")] | None = None,
+        name: Name | None = None,
+        dtype: DtypeLike = None,
     ) -> None:
         if average not in AVERAGES:
             raise ValueError(f"average must be one of {AVERAGES}, got {shown(average)}")
@@ -94,13 +93,13 @@ class F1Score(FBetaScore):
 
     default_name = "f1_score"
 
-    @checked()
+    @checked
     def __init__(
         self,
-        average: str | None = None,
-        threshold: float | None = None,
-        name: str | None = None,
-        dtype: Any = None,
+        average: Text | None = None,
+        threshold: Finite | None = None,
+        name: Name | None = None,
+        dtype: DtypeLike = None,
     ) -> None:
         super().__init__(average, 1.0, threshold, name, dtype)
 
@@ -121,17 +120,17 @@ class IoU(Metric):
     masked = of_points = True
     hidden = ("_matrix",)
 
-    @checked()
+    @checked
     def __init__(
         self,
-        num_classes: int,
-        target_class_ids: Any,
-        name: str | None = None,
-        dtype: Any = None,
-        ignore_class: int | None = None,
-        sparse_y_true: bool = True,
-        sparse_y_pred: bool = True,
-        axis: int = -1,
+        num_classes: Size,
+        target_class_ids: ClassIds,
+        name: Name | None = None,
+        dtype: DtypeLike = None,
+        ignore_class: Annotated[int, Whole(-LARGEST_SIZE)] | None = None,
+        sparse_y_true: Flag = True,
+        sparse_y_pred: Flag = True,
+        axis: Axis = -1,
     ) -> None:
         self.target_class_ids = list(target_class_ids)
         if max(self.target_class_ids) >= num_classes:
@@ -203,13 +202,13 @@ class IoU(Metric):
 class BinaryIoU(IoU):
     """IoU of the classes 0 and 1, predictions from `threshold` on being 1."""
 
-    @checked()
+    @checked
     def __init__(
         self,
-        target_class_ids: Any = (0, 1),
-        threshold: float = 0.5,
-        name: str | None = None,
-        dtype: Any = None,
+        target_class_ids: ClassIds = (0, 1),
+        threshold: Finite = 0.5,
+        name: Name | None = None,
+        dtype: DtypeLike = None,
     ) -> None:
         super().__init__(2, target_class_ids, name, dtype)
         self.threshold = threshold
@@ -225,16 +224,16 @@ class BinaryIoU(IoU):
 class MeanIoU(IoU):
     """IoU of all classes."""
 
-    @checked()
+    @checked
     def __init__(
         self,
-        num_classes: int,
-        name: str | None = None,
-        dtype: Any = None,
-        ignore_class: int | None = None,
-        sparse_y_true: bool = True,
-        sparse_y_pred: bool = True,
-        axis: int = -1,
+        num_classes: Size,
+        name: Name | None = None,
+        dtype: DtypeLike = None,
+        ignore_class: Annotated[int, Whole(-LARGEST_SIZE)] | None = None,
+        sparse_y_true: Flag = True,
+        sparse_y_pred: Flag = True,
+        axis: Axis = -1,
     ) -> None:
         super().__init__(num_classes, range(num_classes), name, dtype, ignore_class, sparse_y_true, sparse_y_pred, axis)
 
@@ -247,16 +246,16 @@ class MeanIoU(IoU):
 class OneHotIoU(IoU):
     """IoU of one-hot y_true."""
 
-    @checked()
+    @checked
     def __init__(
         self,
-        num_classes: int,
-        target_class_ids: Any,
-        name: str | None = None,
-        dtype: Any = None,
-        ignore_class: int | None = None,
-        sparse_y_pred: bool = False,
-        axis: int = -1,
+        num_classes: Size,
+        target_class_ids: ClassIds,
+        name: Name | None = None,
+        dtype: DtypeLike = None,
+        ignore_class: Annotated[int, Whole(-LARGEST_SIZE)] | None = None,
+        sparse_y_pred: Flag = False,
+        axis: Axis = -1,
     ) -> None:
         super().__init__(num_classes, target_class_ids, name, dtype, ignore_class, False, sparse_y_pred, axis)
 
@@ -269,15 +268,15 @@ class OneHotIoU(IoU):
 class OneHotMeanIoU(OneHotIoU):
     """IoU of all classes of one-hot y_true."""
 
-    @checked()
+    @checked
     def __init__(
         self,
-        num_classes: int,
-        name: str | None = None,
-        dtype: Any = None,
-        ignore_class: int | None = None,
-        sparse_y_pred: bool = False,
-        axis: int = -1,
+        num_classes: Size,
+        name: Name | None = None,
+        dtype: DtypeLike = None,
+        ignore_class: Annotated[int, Whole(-LARGEST_SIZE)] | None = None,
+        sparse_y_pred: Flag = False,
+        axis: Axis = -1,
     ) -> None:
         super().__init__(num_classes, range(num_classes), name, dtype, ignore_class, sparse_y_pred, axis)
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array
+from pyrnn.typing import Name
 
 Array = NDArray[Any]
 
@@ -33,8 +34,8 @@ class Variable(NDArrayOperatorsMixin):
 
     __hash__ = object.__hash__
 
-    @checked()
-    def __init__(self, value: Array, name: str) -> None:
+    @checked
+    def __init__(self, value: Array, name: Name) -> None:
         self.value, self.name = value, name
 
     @property
@@ -57,7 +58,7 @@ class Variable(NDArrayOperatorsMixin):
         """Number of elements."""
         return self.value.size
 
-    @checked(value=None)
+    @checked
     def assign(self, value: Any) -> None:
         """Overwrite the value.
 
@@ -153,8 +154,8 @@ class Variable(NDArrayOperatorsMixin):
 class FieldVariable(Variable):
     """A field of a metric that is a number or array, as a variable: reading and writing it are those of the field."""
 
-    @checked()
-    def __init__(self, owner: Any, name: str) -> None:
+    @checked
+    def __init__(self, owner: Any, name: Name) -> None:
         self.owner, self.name = owner, name
 
     @property

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from pyrnn import registry
-from pyrnn.arguments import checked, configurable, mapping
+from pyrnn.arguments import checked
 from pyrnn.explaining import explain
 from pyrnn.kinds import KINDS, Kind
 from pyrnn.optimizers import schedules
@@ -22,6 +22,8 @@ from pyrnn.optimizers.muon import Muon
 from pyrnn.optimizers.rmsprop import RMSprop
 from pyrnn.optimizers.schedule_free import ScheduleFreeAdamW
 from pyrnn.optimizers.sgd import SGD
+from pyrnn.rules import Configurable, Dict
+from pyrnn.typing import CustomObjects
 
 __all__ = [
     "SGD",
@@ -68,8 +70,8 @@ def get(identifier: Any) -> Optimizer:
     return optimizer
 
 
-@checked(config=mapping)
-def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Optimizer:
+@checked
+def deserialize(config: Annotated[Mapping[str, Any], Dict()], custom_objects: CustomObjects | None = None) -> Optimizer:
     """The optimizer that `serialize` described; classes of one's own are registered, or given in `custom_objects`.
 
     Raises:
@@ -84,8 +86,8 @@ def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | N
     return optimizer
 
 
-@checked(optimizer=configurable)
-def serialize(optimizer: Optimizer) -> dict[str, Any]:
+@checked
+def serialize(optimizer: Annotated[Optimizer, Configurable()]) -> dict[str, Any]:
     """Keras 3's description of an optimizer."""
     config = registry.serialize(optimizer, "keras.optimizers")
     assert config is not None

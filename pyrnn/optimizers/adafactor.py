@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn.arguments import checked
-from pyrnn.optimizers.base import Optimizer, Rate, State
+from pyrnn.optimizers.base import LearningRateLike, Optimizer, State
 from pyrnn.parameters import ParameterVector, Weight
+from pyrnn.rules import Whole
+from pyrnn.typing import Count, Finite, Flag, Name, NonNegative, Positive, Rate
 
 Array = NDArray[Any]
 
@@ -29,25 +31,25 @@ class Adafactor(Optimizer):
 
     default_name = "adafactor"
 
-    @checked()
+    @checked
     def __init__(
         self,
-        learning_rate: Rate = 0.001,
-        beta_2_decay: float = -0.8,
-        epsilon_1: float = 1e-30,
-        epsilon_2: float = 1e-3,
-        clip_threshold: float = 1.0,
-        relative_step: bool = True,
-        weight_decay: float | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        use_ema: bool = False,
-        ema_momentum: float = 0.99,
-        ema_overwrite_frequency: int | None = None,
-        loss_scale_factor: float | None = None,
-        gradient_accumulation_steps: int | None = None,
-        name: str | None = None,
+        learning_rate: LearningRateLike = 0.001,
+        beta_2_decay: Finite = -0.8,
+        epsilon_1: NonNegative = 1e-30,
+        epsilon_2: NonNegative = 1e-3,
+        clip_threshold: Positive = 1.0,
+        relative_step: Flag = True,
+        weight_decay: NonNegative | None = None,
+        clipnorm: Positive | None = None,
+        clipvalue: Positive | None = None,
+        global_clipnorm: Positive | None = None,
+        use_ema: Flag = False,
+        ema_momentum: Rate = 0.99,
+        ema_overwrite_frequency: Count | None = None,
+        loss_scale_factor: Positive | None = None,
+        gradient_accumulation_steps: Annotated[int, Whole(2)] | None = None,
+        name: Name | None = None,
     ) -> None:
         super().__init__(
             learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema, ema_momentum,

@@ -6,22 +6,24 @@ import inspect
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn import overriding, registry, signals
-from pyrnn.arguments import checked, takes
+from pyrnn.arguments import checked
 from pyrnn.explaining import OptimizerNames
 from pyrnn.optimizers import schedules
 from pyrnn.optimizers.rates import LearningRate
 from pyrnn.optimizers.schedules import LearningRateSchedule
 from pyrnn.parameters import ParameterVector, Weight, assign_all, shaped
+from pyrnn.rules import Whole, takes
+from pyrnn.typing import Count, Flag, Name, NonNegative, Positive, Rate
 from pyrnn.validation import shown, unexpected_arguments
 
 Array = NDArray[Any]
-Rate = float | LearningRateSchedule | Callable[[], Any]
+LearningRateLike = float | LearningRateSchedule | Callable[[], Any]
 State = list[tuple[Weight | None, str, Array]]
 T = TypeVar("T", bound="Optimizer")
 # Arguments of older versions of Keras, and what stands in their place.
@@ -63,20 +65,20 @@ class Optimizer(registry.Configurable, OptimizerNames):
         _check_arguments(cls, arguments)
         return super().__new__(cls, *args, **arguments)
 
-    @checked()
+    @checked
     def __init__(
         self,
-        learning_rate: Rate,
-        weight_decay: float | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        use_ema: bool = False,
-        ema_momentum: float = 0.99,
-        ema_overwrite_frequency: int | None = None,
-        loss_scale_factor: float | None = None,
-        gradient_accumulation_steps: int | None = None,
-        name: str | None = None,
+        learning_rate: LearningRateLike,
+        weight_decay: NonNegative | None = None,
+        clipnorm: Positive | None = None,
+        clipvalue: Positive | None = None,
+        global_clipnorm: Positive | None = None,
+        use_ema: Flag = False,
+        ema_momentum: Rate = 0.99,
+        ema_overwrite_frequency: Count | None = None,
+        loss_scale_factor: Positive | None = None,
+        gradient_accumulation_steps: Annotated[int, Whole(2)] | None = None,
+        name: Name | None = None,
     ) -> None:
         if sum(clip is not None for clip in (clipnorm, clipvalue, global_clipnorm)) > 1:
             raise ValueError(
@@ -96,7 +98,7 @@ class Optimizer(registry.Configurable, OptimizerNames):
         if gradient_accumulation_steps:
             _check_count("gradient_accumulation_steps", gradient_accumulation_steps, 2)
         self.name = name or self.default_name
-        self._learning_rate: Rate = 0.0
+        self._learning_rate: LearningRateLike = 0.0
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.clipnorm, self.clipvalue, self.global_clipnorm = clipnorm, clipvalue, global_clipnorm

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn.arguments import checked, number
-from pyrnn.optimizers.base import Optimizer, Rate
+from pyrnn.arguments import checked
+from pyrnn.optimizers.base import LearningRateLike, Optimizer
+from pyrnn.rules import Number, Whole
+from pyrnn.typing import Count, Flag, Name, NonNegative, Positive, Rate
 
 Array = NDArray[Any]
 
@@ -23,26 +25,26 @@ class Ftrl(Optimizer):
 
     default_name = "ftrl"
 
-    @checked(beta=number(0))
+    @checked
     def __init__(
         self,
-        learning_rate: Rate = 0.001,
-        learning_rate_power: float = -0.5,
-        initial_accumulator_value: float = 0.1,
-        l1_regularization_strength: float = 0.0,
-        l2_regularization_strength: float = 0.0,
-        l2_shrinkage_regularization_strength: float = 0.0,
-        beta: float = 0.0,
-        weight_decay: float | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        use_ema: bool = False,
-        ema_momentum: float = 0.99,
-        ema_overwrite_frequency: int | None = None,
-        loss_scale_factor: float | None = None,
-        gradient_accumulation_steps: int | None = None,
-        name: str | None = None,
+        learning_rate: LearningRateLike = 0.001,
+        learning_rate_power: Annotated[float, Number(most=0)] = -0.5,
+        initial_accumulator_value: NonNegative = 0.1,
+        l1_regularization_strength: NonNegative = 0.0,
+        l2_regularization_strength: NonNegative = 0.0,
+        l2_shrinkage_regularization_strength: NonNegative = 0.0,
+        beta: NonNegative = 0.0,
+        weight_decay: NonNegative | None = None,
+        clipnorm: Positive | None = None,
+        clipvalue: Positive | None = None,
+        global_clipnorm: Positive | None = None,
+        use_ema: Flag = False,
+        ema_momentum: Rate = 0.99,
+        ema_overwrite_frequency: Count | None = None,
+        loss_scale_factor: Positive | None = None,
+        gradient_accumulation_steps: Annotated[int, Whole(2)] | None = None,
+        name: Name | None = None,
     ) -> None:
         super().__init__(
             learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema, ema_momentum,

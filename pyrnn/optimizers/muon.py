@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn import backend
+from pyrnn import backend, rules
 from pyrnn.arguments import checked
-from pyrnn.optimizers.base import Optimizer, Rate, State
+from pyrnn.optimizers.base import LearningRateLike, Optimizer, State
 from pyrnn.parameters import ParameterVector, Weight
+from pyrnn.rules import ListOf, Whole
+from pyrnn.typing import Count, Decay, Finite, Flag, Name, NonNegative, Positive, Rate, Size
 
 Array = NDArray[Any]
 
@@ -30,34 +32,34 @@ class Muon(Optimizer):
 
     default_name = "muon"
 
-    @checked()
+    @checked
     def __init__(
         self,
-        learning_rate: Rate = 0.001,
-        adam_beta_1: float = 0.9,
-        adam_beta_2: float = 0.999,
-        adam_weight_decay: float | None = 0.004,
-        epsilon: float = 1e-7,
-        weight_decay: float | None = 0.004,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        use_ema: bool = False,
-        ema_momentum: float = 0.99,
-        ema_overwrite_frequency: int | None = None,
-        loss_scale_factor: float | None = None,
-        gradient_accumulation_steps: int | None = None,
-        name: str | None = None,
-        exclude_layers: Sequence[str] | None = None,
-        exclude_embeddings: bool = True,
-        muon_a: float = 3.4445,
-        muon_b: float = -4.7750,
-        muon_c: float = 2.0315,
-        adam_lr_ratio: float = 1,
-        momentum: float = 0.95,
-        ns_steps: int = 5,
-        nesterov: bool = True,
-        rms_rate: float | None = 0.2,
+        learning_rate: LearningRateLike = 0.001,
+        adam_beta_1: Decay = 0.9,
+        adam_beta_2: Decay = 0.999,
+        adam_weight_decay: NonNegative | None = 0.004,
+        epsilon: NonNegative = 1e-7,
+        weight_decay: NonNegative | None = 0.004,
+        clipnorm: Positive | None = None,
+        clipvalue: Positive | None = None,
+        global_clipnorm: Positive | None = None,
+        use_ema: Flag = False,
+        ema_momentum: Rate = 0.99,
+        ema_overwrite_frequency: Count | None = None,
+        loss_scale_factor: Positive | None = None,
+        gradient_accumulation_steps: Annotated[int, Whole(2)] | None = None,
+        name: Name | None = None,
+        exclude_layers: Annotated[Sequence[str], ListOf(rules.Text())] | None = None,
+        exclude_embeddings: Flag = True,
+        muon_a: Finite = 3.4445,
+        muon_b: Finite = -4.7750,
+        muon_c: Finite = 2.0315,
+        adam_lr_ratio: NonNegative = 1,
+        momentum: Rate = 0.95,
+        ns_steps: Size = 5,
+        nesterov: Flag = True,
+        rms_rate: Rate | None = 0.2,
     ) -> None:
         super().__init__(
             learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema, ema_momentum,

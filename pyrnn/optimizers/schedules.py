@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import numpy as np
 
 from pyrnn import registry
-from pyrnn.arguments import checked, configurable, data, mapping
+from pyrnn.arguments import checked
+from pyrnn.data.batches import Data
 from pyrnn.explaining import explain
 from pyrnn.kinds import KINDS, Kind
+from pyrnn.rules import Configurable, Dict
+from pyrnn.typing import CustomObjects, Flag, Name, NonNegative, Positive, Vector
 
 Float = np.float32
 ONE, HALF, PI = Float(1), Float(0.5), Float(math.pi)
@@ -42,14 +45,14 @@ def _require_positive(argument: str, value: Any) -> None:
 class _Decay(LearningRateSchedule):
     """Shared by the two rules with a rate and a staircase."""
 
-    @checked()
+    @checked
     def __init__(
         self,
-        initial_learning_rate: float,
-        decay_steps: float,
-        decay_rate: float,
-        staircase: bool = False,
-        name: str | None = None,
+        initial_learning_rate: NonNegative,
+        decay_steps: Positive,
+        decay_rate: NonNegative,
+        staircase: Flag = False,
+        name: Name | None = None,
     ) -> None:
         _require_positive("decay_steps", decay_steps)
         self.initial_learning_rate, self.decay_steps, self.decay_rate = initial_learning_rate, decay_steps, decay_rate
@@ -73,16 +76,16 @@ class _Decay(LearningRateSchedule):
 class ExponentialDecay(_Decay):
     """initial_learning_rate * decay_rate ** (step / decay_steps); on a staircase the quotient is cut to an integer."""
 
-    @checked(step=data)
-    def __call__(self, step: Any) -> Any:
+    @checked
+    def __call__(self, step: Data) -> Any:
         return Float(self.initial_learning_rate) * np.power(Float(self.decay_rate), self.progress(step))
 
 
 class InverseTimeDecay(_Decay):
     """initial_learning_rate / (1 + decay_rate * step / decay_steps); on a staircase the quotient is cut."""
 
-    @checked(step=data)
-    def __call__(self, step: Any) -> Any:
+    @checked
+    def __call__(self, step: Data) -> Any:
         return Float(self.initial_learning_rate) / (ONE + Float(self.decay_rate) * self.progress(step))
 
 
@@ -93,8 +96,8 @@ class PiecewiseConstantDecay(LearningRateSchedule):
         ValueError: if there is not one value more than boundaries, or the boundaries do not grow.
     """
 
-    @checked()
-    def __init__(self, boundaries: Sequence[float], values: Sequence[float], name: str = "PiecewiseConstant") -> None:
+    @checked
+    def __init__(self, boundaries: Vector, values: Vector, name: Name = "PiecewiseConstant") -> None:
         if len(boundaries) != len(values) - 1:
             raise ValueError(
                 "values must have one element more than boundaries, "
@@ -104,8 +107,8 @@ class PiecewiseConstantDecay(LearningRateSchedule):
             raise ValueError(f"boundaries must grow strictly, got {list(boundaries)}")
         self.boundaries, self.values, self.name = boundaries, values, name
 
-    @checked(step=data)
-    def __call__(self, step: Any) -> Any:
+    @checked
+    def __call__(self, step: Data) -> Any:
         return np.asarray(self.values, Float)[np.searchsorted(np.asarray(self.boundaries), np.asarray(step))]
 
     def get_config(self) -> dict[str, Any]:
@@ -118,22 +121,22 @@ class PolynomialDecay(LearningRateSchedule):
     The step stops at decay_steps; with `cycle` decay_steps is multiplied until it reaches the step.
     """
 
-    @checked()
+    @checked
     def __init__(
         self,
-        initial_learning_rate: float,
-        decay_steps: float,
-        end_learning_rate: float = 0.0001,
-        power: float = 1.0,
-        cycle: bool = False,
-        name: str = "PolynomialDecay",
+        initial_learning_rate: NonNegative,
+        decay_steps: Positive,
+        end_learning_rate: NonNegative = 0.0001,
+        power: NonNegative = 1.0,
+        cycle: Flag = False,
+        name: Name = "PolynomialDecay",
     ) -> None:
         _require_positive("decay_steps", decay_steps)
         self.initial_learning_rate, self.decay_steps = initial_learning_rate, decay_steps
         self.end_learning_rate, self.power, self.cycle, self.name = end_learning_rate, power, cycle, name
 
-    @checked(step=data)
-    def __call__(self, step: Any) -> Any:
+    @checked
+    def __call__(self, step: Data) -> Any:
         step, steps, end = _float(step), Float(self.decay_steps), Float(self.end_learning_rate)
         if self.cycle:
             steps = steps * np.maximum(np.ceil(step / steps), ONE)
@@ -159,15 +162,15 @@ class CosineDecay(LearningRateSchedule):
     wave starts there. Source: Loshchilov and Hutter 2017 (SGDR); warm-up: Goyal et al. 2017.
     """
 
-    @checked()
+    @checked
     def __init__(
         self,
-        initial_learning_rate: float,
-        decay_steps: float,
-        alpha: float = 0.0,
-        name: str = "CosineDecay",
-        warmup_target: float | None = None,
-        warmup_steps: int = 0,
+        initial_learning_rate: NonNegative,
+        decay_steps: Positive,
+        alpha: NonNegative = 0.0,
+        name: Name = "CosineDecay",
+        warmup_target: NonNegative | None = None,
+        warmup_steps: NonNegative = 0,
     ) -> None:
         _require_positive("decay_steps", decay_steps)
         self.initial_learning_rate, self.decay_steps, self.alpha, self.name = (
@@ -175,8 +178,8 @@ class CosineDecay(LearningRateSchedule):
         )  # fmt: skip
         self.warmup_target, self.warmup_steps = warmup_target, warmup_steps
 
-    @checked(step=data)
-    def __call__(self, step: Any) -> Any:
+    @checked
+    def __call__(self, step: Data) -> Any:
         step, initial = _float(step), Float(self.initial_learning_rate)
         if self.warmup_target is None:
             return self._wave(step, initial)
@@ -206,22 +209,22 @@ class CosineDecayRestarts(LearningRateSchedule):
     Source: Loshchilov and Hutter 2017 (SGDR).
     """
 
-    @checked()
+    @checked
     def __init__(
         self,
-        initial_learning_rate: float,
-        first_decay_steps: float,
-        t_mul: float = 2.0,
-        m_mul: float = 1.0,
-        alpha: float = 0.0,
-        name: str = "SGDRDecay",
+        initial_learning_rate: NonNegative,
+        first_decay_steps: Positive,
+        t_mul: Positive = 2.0,
+        m_mul: NonNegative = 1.0,
+        alpha: NonNegative = 0.0,
+        name: Name = "SGDRDecay",
     ) -> None:
         _require_positive("first_decay_steps", first_decay_steps)
         self.initial_learning_rate, self.first_decay_steps = initial_learning_rate, first_decay_steps
         self.t_mul, self.m_mul, self.alpha, self.name = t_mul, m_mul, alpha, name
 
-    @checked(step=data)
-    def __call__(self, step: Any) -> Any:
+    @checked
+    def __call__(self, step: Data) -> Any:
         progress, longer, alpha = _float(step) / Float(self.first_decay_steps), Float(self.t_mul), Float(self.alpha)
         if longer == ONE:
             restarts = np.floor(progress)
@@ -251,14 +254,16 @@ _CLASSES: tuple[type[LearningRateSchedule], ...] = (
 NAMES: dict[str, type[LearningRateSchedule]] = {cls.__name__: cls for cls in _CLASSES}
 
 
-@checked(learning_rate_schedule=configurable)
-def serialize(learning_rate_schedule: LearningRateSchedule) -> dict[str, Any]:
+@checked
+def serialize(learning_rate_schedule: Annotated[LearningRateSchedule, Configurable()]) -> dict[str, Any]:
     """Keras 3's description of a schedule."""
     return registry.describe(learning_rate_schedule, MODULE)
 
 
-@checked(config=mapping)
-def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> LearningRateSchedule:
+@checked
+def deserialize(
+    config: Annotated[Mapping[str, Any], Dict()], custom_objects: CustomObjects | None = None
+) -> LearningRateSchedule:
     """The schedule that `serialize` described; classes of one's own are registered, or given in `custom_objects`.
 
     Raises:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from numpy.typing import NDArray
 
 from pyrnn import backend
 from pyrnn.arguments import checked
-from pyrnn.optimizers.base import Optimizer, Rate
+from pyrnn.optimizers.base import LearningRateLike, Optimizer
+from pyrnn.rules import Whole
+from pyrnn.typing import Count, Flag, Name, NonNegative, Positive, Rate
 
 Array = NDArray[Any]
 
@@ -18,22 +20,22 @@ class SGD(Optimizer):
 
     default_name = "sgd"
 
-    @checked()
+    @checked
     def __init__(
         self,
-        learning_rate: Rate = 0.01,
-        momentum: float = 0.0,
-        nesterov: bool = False,
-        weight_decay: float | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        use_ema: bool = False,
-        ema_momentum: float = 0.99,
-        ema_overwrite_frequency: int | None = None,
-        loss_scale_factor: float | None = None,
-        gradient_accumulation_steps: int | None = None,
-        name: str | None = None,
+        learning_rate: LearningRateLike = 0.01,
+        momentum: Rate = 0.0,
+        nesterov: Flag = False,
+        weight_decay: NonNegative | None = None,
+        clipnorm: Positive | None = None,
+        clipvalue: Positive | None = None,
+        global_clipnorm: Positive | None = None,
+        use_ema: Flag = False,
+        ema_momentum: Rate = 0.99,
+        ema_overwrite_frequency: Count | None = None,
+        loss_scale_factor: Positive | None = None,
+        gradient_accumulation_steps: Annotated[int, Whole(2)] | None = None,
+        name: Name | None = None,
     ) -> None:
         super().__init__(
             learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema, ema_momentum,

@@ -9,23 +9,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn.arguments import checked, whole
+from pyrnn.arguments import checked
 from pyrnn.data import PyDataset
 from pyrnn.explaining import explain
 from pyrnn.seeds import generator
+from pyrnn.typing import Flag, Natural, Size, Text
 from pyrnn.validation import described, positive_int, shown, warn
 
 Array = NDArray[Any]
 SIDES = ("pre", "post")
 
 
-@checked(dtype=None)
+@checked
 def pad_sequences(
     sequences: Any,
-    maxlen: int | None = None,
+    maxlen: Natural | None = None,
     dtype: Any = "int32",
-    padding: str = "pre",
-    truncating: str = "pre",
+    padding: Text = "pre",
+    truncating: Text = "pre",
     value: float | str = 0.0,
 ) -> Array:
     """One array (number of sequences, maxlen, ...) of sequences of any length.
@@ -139,22 +140,22 @@ class TimeseriesGenerator(PyDataset):
         ValueError: if the lengths differ, or no window fits between start_index and end_index.
     """
 
-    @checked(start_index=whole(0), end_index=whole(0))
+    @checked
     def __init__(
         self,
         data: Any,
         targets: Any,
-        length: int,
-        sampling_rate: int = 1,
-        stride: int = 1,
-        start_index: int = 0,
-        end_index: int | None = None,
-        shuffle: bool = False,
-        reverse: bool = False,
-        batch_size: int = 128,
-        workers: int = 1,
-        use_multiprocessing: bool = False,
-        max_queue_size: int = 10,
+        length: Size,
+        sampling_rate: Size = 1,
+        stride: Size = 1,
+        start_index: Natural = 0,
+        end_index: Natural | None = None,
+        shuffle: Flag = False,
+        reverse: Flag = False,
+        batch_size: Size = 128,
+        workers: Natural = 1,
+        use_multiprocessing: Flag = False,
+        max_queue_size: Size = 10,
     ) -> None:
         super().__init__(workers, use_multiprocessing, max_queue_size)
         for name, rows in (("data", data), ("targets", targets)):
@@ -210,8 +211,8 @@ class TimeseriesGenerator(PyDataset):
         return json.dumps({"class_name": type(self).__name__, "config": self.get_config()}, **options)
 
 
-@checked()
-def timeseries_generator_from_json(json_string: str) -> TimeseriesGenerator:
+@checked
+def timeseries_generator_from_json(json_string: Text) -> TimeseriesGenerator:
     """The generator that `to_json` described."""
     config = described("json_string", json_string, ("data", "targets"))
     data, targets = (np.asarray(json.loads(config.pop(name))) for name in ("data", "targets"))

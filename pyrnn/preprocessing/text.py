@@ -7,14 +7,16 @@ import json
 import math
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn import arguments
-from pyrnn.arguments import checked, function_of, whole
+from pyrnn import rules
+from pyrnn.arguments import checked
 from pyrnn.explaining import explain
+from pyrnn.rules import Either, Function, FunctionOf, Whole
+from pyrnn.typing import Flag, Index, Name, Size, Text
 from pyrnn.validation import described, shown
 
 FILTERS = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'
@@ -22,8 +24,10 @@ MODES = ("binary", "count", "tfidf", "freq")
 Analyzer = Callable[[str], Sequence[str]]
 
 
-@checked(filters=arguments.text, split=arguments.name, input_text=arguments.text)
-def text_to_word_sequence(input_text: str, filters: str = FILTERS, lower: bool = True, split: str = " ") -> list[str]:
+@checked
+def text_to_word_sequence(
+    input_text: Text, filters: Text = FILTERS, lower: Flag = True, split: Name = " "
+) -> list[str]:
     """The words of a text: each character of `filters` counts as `split`."""
     if lower:
         input_text = input_text.lower()
@@ -31,30 +35,28 @@ def text_to_word_sequence(input_text: str, filters: str = FILTERS, lower: bool =
     return [word for word in words if word]
 
 
-@checked(
-    filters=arguments.text, split=arguments.name, input_text=arguments.text, n=whole(2), analyzer=function_of("text")
-)
+@checked
 def one_hot(
-    input_text: str,
-    n: int,
-    filters: str = FILTERS,
-    lower: bool = True,
-    split: str = " ",
-    analyzer: Analyzer | None = None,
+    input_text: Text,
+    n: Annotated[int, Whole(2)],
+    filters: Text = FILTERS,
+    lower: Flag = True,
+    split: Name = " ",
+    analyzer: Annotated[Analyzer, FunctionOf("text")] | None = None,
 ) -> list[int]:
     """A number of 1..n - 1 for each word, by Python's `hash`: another one in each process (see PYTHONHASHSEED)."""
     return hashing_trick(input_text, n, hash, filters, lower, split, analyzer)
 
 
-@checked(filters=arguments.text, split=arguments.name, text=arguments.text, n=whole(2), analyzer=function_of("text"))
+@checked
 def hashing_trick(
-    text: str,
-    n: int,
-    hash_function: Callable[[str], int] | str | None = None,
-    filters: str = FILTERS,
-    lower: bool = True,
-    split: str = " ",
-    analyzer: Analyzer | None = None,
+    text: Text,
+    n: Annotated[int, Whole(2)],
+    hash_function: Annotated[Callable[[str], int] | str, Either(rules.Text(), Function(1, 1))] | None = None,
+    filters: Text = FILTERS,
+    lower: Flag = True,
+    split: Name = " ",
+    analyzer: Annotated[Analyzer, FunctionOf("text")] | None = None,
 ) -> list[int]:
     """A number of 1..n - 1 for each word; different words may share one.
 
@@ -91,17 +93,17 @@ class Tokenizer:
     `word_counts`, `word_docs` (texts with a word), `word_index`, `index_word`, `index_docs` are what was learnt.
     """
 
-    @checked(filters=arguments.text, split=arguments.name, analyzer=function_of("text"))
+    @checked
     def __init__(
         self,
-        num_words: int | None = None,
-        filters: str = FILTERS,
-        lower: bool = True,
-        split: str = " ",
-        char_level: bool = False,
-        oov_token: str | None = None,
-        analyzer: Analyzer | None = None,
-        document_count: int = 0,
+        num_words: Size | None = None,
+        filters: Text = FILTERS,
+        lower: Flag = True,
+        split: Name = " ",
+        char_level: Flag = False,
+        oov_token: Text | None = None,
+        analyzer: Annotated[Analyzer, FunctionOf("text")] | None = None,
+        document_count: Index = 0,
     ) -> None:
         self.num_words, self.filters, self.lower, self.split = num_words, filters, lower, split
         self.char_level, self.oov_token, self.analyzer = char_level, oov_token, analyzer
@@ -256,13 +258,13 @@ def _number_lists(sequences: Any) -> list[list[int]]:
     for sequence in _all_of("sequences", sequences):
         numbers = list(_all_of("sequences", sequence))
         for number in numbers:
-            whole(0)("sequences", number)
+            Whole(0).check("sequences", number)
         found.append(numbers)
     return found
 
 
-@checked()
-def tokenizer_from_json(json_string: str) -> Tokenizer:
+@checked
+def tokenizer_from_json(json_string: Text) -> Tokenizer:
     """The Tokenizer that `to_json` described, here or in Keras."""
     names = ("word_counts", "word_docs", "index_docs", "index_word", "word_index")
     config = described("json_string", json_string, names)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn import losses
-from pyrnn.arguments import checked, data, number, optional, whole
-from pyrnn.data.batches import as_array, as_float
+from pyrnn.arguments import checked
+from pyrnn.data.batches import Data, as_array, as_float
 from pyrnn.layers import Layer
 from pyrnn.resume import random_state, set_random_state
+from pyrnn.rules import Number
+from pyrnn.typing import Size
 from pyrnn.validation import shown
 
 Array = NDArray[Any]
@@ -27,19 +29,16 @@ ROUNDINGS = 4
 NEGLIGIBLE = 1e-3
 
 
-@checked(
-    x=data, y_pred=optional(data), sample_weight=optional(data), mask=optional(data),
-    tolerance=optional(number(0, 1, open_ends="(")), count=whole(1),
-)  # fmt: skip
+@checked  # fmt: skip
 def check_gradients(
     tested: Any,
-    x: Any,
-    y_pred: Any = None,
+    x: Data,
+    y_pred: Data | None = None,
     *,
-    sample_weight: Any = None,
-    mask: Any = None,
-    tolerance: float | None = None,
-    count: int = 200,
+    sample_weight: Data | None = None,
+    mask: Data | None = None,
+    tolerance: Annotated[float, Number(0, 1, open_ends="(")] | None = None,
+    count: Size = 200,
 ) -> dict[str, float]:
     """Compare the gradients of a loss or a layer with finite differences.
 

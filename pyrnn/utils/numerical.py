@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn.arguments import checked
 from pyrnn.data import as_array
+from pyrnn.rules import Either, Number, OneOf
+from pyrnn.typing import Axis, Size
 from pyrnn.validation import LARGEST_SIZE, positive_int, shown
 
 
-@checked()
-def to_categorical(x: Any, num_classes: int | None = None) -> NDArray[np.float64]:
+@checked
+def to_categorical(x: Any, num_classes: Size | None = None) -> NDArray[np.float64]:
     """One-hot rows (float64, as Keras) of class numbers 0 to `num_classes` - 1.
 
     Raises:
@@ -40,8 +43,10 @@ def to_categorical(x: Any, num_classes: int | None = None) -> NDArray[np.float64
     return rows.reshape((*shape, count))
 
 
-@checked()
-def normalize(x: Any, axis: int | None = -1, order: float | None = 2) -> NDArray[Any]:
+@checked
+def normalize(
+    x: Any, axis: Axis | None = -1, order: Annotated[float, Either(OneOf(math.inf, -math.inf), Number())] = 2
+) -> NDArray[Any]:
     """`x` divided by its norm of that order along `axis` (over all of it if None); where the norm is 0, x stays."""
     array = as_array("x", x)
     norm = np.asarray(np.linalg.norm(array, order, axis, keepdims=True))

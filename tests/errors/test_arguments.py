@@ -1,8 +1,7 @@
-"""Every argument of every public class and function meets a table of bad values.
+"""Every argument of every public class and function rejects the bad values of its rule.
 
-Each value is refused by a TypeError or ValueError, one sentence that names the argument, or stands in `LEGAL`: what is
-right for arguments of that name, here and in Keras. Arguments are found by walking the modules, so that a new one is
-held to the table without a line here.
+Each value raises a TypeError or ValueError, one sentence that names the argument. Modules are walked, so that a new
+function needs no line here. Arguments without a rule meet all `SAMPLES` but those in `LEGAL`.
 """
 
 from __future__ import annotations
@@ -19,121 +18,59 @@ import pytest
 
 import pyrnn
 from pyrnn import layers
+from pyrnn.arguments import rules_of
 from pyrnn.optimizers import schedules
 from pyrnn.preprocessing.text import Tokenizer
+from pyrnn.rules import ANYTHING, SAMPLES, Rule
 
-VALUES: dict[str, Any] = {
-    "object": object(),
-    "list": [],
-    "dict": {},
-    "text": "no such\nthing",
-    "empty": "",
-    "none": None,
-    "nan": float("nan"),
-    "infinite": float("inf"),
-    "negative": -1,
-    "zero": 0,
-    "one-and-a-half": 1.5,
-    "huge": 2**63,
-    "true": True,
-    "array": np.ones((2, 2)),
-    "no-arguments": lambda: None,
-}
-# What is right for an argument of a name; its default is so anyway.
+# What is right for arguments without a rule, by name: only the function knows.
 LEGAL = {
-    # Flags, which Keras's users also write as 0 and 1.
-    "zero true": """
-        add_history add_progbar amsgrad append apply_class_balancing by_name center centered char_level compile cycle
-        delete_checkpoint double_checkpoint exclude_embeddings free_memory from_logits from_sorted_ids full go_backwards
-        include_optimizer include_rng invert keepdims lower mask_zero multi_label nesterov overwrite raise_error
-        relative_step
-        remove_diagonal renorm reset_after restore_best_weights return_sequences return_state reverse rms_scaling
-        safe_mode expand_nested show_dtype
-        show_layer_activations show_layer_names show_shapes show_trainable
-        save_best_only save_weights_only send_as_json shuffle skip_mismatch sparse_y_pred sparse_y_true staircase
-        stateful swap_on_epoch synchronized unit_forget_bias unroll use_bias use_ema use_multiprocessing
-        verbose write_graph write_images write_steps_per_second zero_output_for_mask""",
-    "true": "trainable",
-    # Shares: from 0 to 1, or below 1.
-    "zero": """
-        adam_beta_1 adam_beta_2 beta_1 beta_2 class_id dropout ema_momentum label_smoothing momentum precision rate
-        recall recurrent_dropout renorm_momentum rho sensitivity specificity thresholds""",
-    # Counts of steps, epochs and rows from 0.
-    "zero huge": "patience seed",
+    "zero": "cropping padding",
+    "zero fraction huge": "factor",
+    "zero huge": "seed",
     "huge": "save_freq",
-    "none zero ": "rms_rate",
-    "zero ": "cropping end_index maxlen padding start_index",
-    "zero one-and-a-half huge": """
-        adam_lr_ratio alpha decay_rate end_learning_rate epsilon epsilon_1 epsilon_2 factor gamma
-        initial_accumulator_value initial_learning_rate l1_regularization_strength l2_regularization_strength
-        l2_shrinkage_regularization_strength m_mul margin max_value min_delta min_lr min_value negative_slope power
-        stddev warmup_steps warmup_target""",
-    "none zero one-and-a-half huge": "adam_weight_decay l1 l2 weight_decay",
-    "one-and-a-half huge": """
-        clip_threshold clipnorm clipvalue decay_steps
-        delta first_decay_steps global_clipnorm loss_scale_factor t_mul""",
-    "negative zero one-and-a-half huge": """
-        baseline beta_2_decay gain initial_value_threshold mask_value maxval mean minval muon_a muon_b muon_c
-        threshold""",
-    "zero one-and-a-half huge no-arguments": "learning_rate",  # a function without arguments gives it
-    "infinite negative zero one-and-a-half huge": "order",  # of a norm
-    "negative zero": "ignore_class learning_rate_power shared_axes",
+    "zero fraction huge function": "learning_rate",  # a function without arguments gives it
     "negative": "groups",  # -1: as many as features
-    "negative zero list none": "axis",
-    # Names that are looked up; None is "linear" or none at all, an array an initializer's value.
-    "none": "activation class_aggregation loss merge_mode metric recurrent_activation reduction regularizer use_cudnn",
-    "none array": """
-        alpha_initializer beta_initializer bias_initializer embeddings_initializer gamma_initializer kernel_initializer
-        depthwise_initializer moving_mean_initializer moving_variance_initializer pointwise_initializer
-        recurrent_initializer""",
-    "none no-arguments": "constraint initializer",  # serialize: of a function the name is written
-    "none array no-arguments": "identifier",
-    "text": "name backup_dir filename filepath log_dir split to_file",
-    "text empty": "field filters input_text monitor oov_token package path separator text",
-    "dict": "arguments custom_objects headers module_objects renorm_clipping",
-    "dict empty": "embeddings_metadata",
-    "list": "dims exclude_layers label_weights noise_shape profile_batch target_shape",
+    "none": "activation loss metric",
+    "none array function": "identifier",
+    "text": "name",
+    "list": "noise_shape",
     "list dict": "callbacks layers",  # anything empty
-    "dict none": "dtype",  # Keras's description of a policy; the default where it is another
+    "dict none": "dtype",
     "list dict array": "sequences",
     "list none array": "targets",
-    "array": "data series",
-    "list negative zero one-and-a-half huge array": "offset scale value weights",
-    "no-arguments": "function gradient output_shape",  # called when the layer is, with what it then has
-    "list negative zero one-and-a-half huge array no-arguments": "mask",
-    "list none nan infinite negative zero one-and-a-half huge true array": "x",
+    "array": "data",
+    "list negative zero fraction huge array": "value",
+    "function": "function gradient output_shape",  # called when the layer is, with what it then has
+    "list none nan infinite negative zero fraction huge true array": "x",
+    ANYTHING: "y_true y_pred",  # data, which test_data.py and test_targets.py look at
 }
-# Where a name means something else, or what is right depends on the class.
+# What is right for one function only.
 SPECIAL = {
-    "activations.deserialize.name": "none",
-    "callbacks.CallbackList.model": " ".join(VALUES),  # it is only handed on
+    "callbacks.CallbackList.model": ANYTHING,  # it is only passed on
     "layers.Conv1DTranspose.output_padding": "zero",  # of a stride of 1
     "layers.Input.optional": "none",
     "layers.Input.shape": "list",
     "layers.InputLayer.optional": "none",
     "layers.InputLayer.shape": "list",
-    "layers.Lambda.output_shape": "list no-arguments",
-    "losses.Tversky.beta": "zero one-and-a-half huge",
-    "metrics.FBetaScore.beta": "one-and-a-half huge",
-    "losses.deserialize.name": "none no-arguments",
-    "metrics.deserialize.config": "none no-arguments",
-    "optimizers.Ftrl.beta": "zero one-and-a-half huge",
-    "preprocessing.sequence.pad_sequences.value": "negative zero one-and-a-half true",
-    "data.PyDataset.workers": "zero",
-    "data.split_dataset.dataset": "array",
-    "preprocessing.sequence.TimeseriesGenerator.workers": "zero",
-    "utils.PyDataset.workers": "zero",
-    "utils.Sequence.workers": "zero",
-    "layers.PReLU.shared_axes": "negative zero list",
-    "saving.get_registered_object.name": "text empty",
-    "saving.CustomObjectScope.objects": "dict none",
-    "saving.serialize_keras_object.obj": " ".join(name for name in VALUES if name not in ("object", "no-arguments")),
-    "saving.deserialize_keras_object.config": " ".join(VALUES),  # what is no description comes back as it is
-    "saving.get_registered_name.cls": " ".join(VALUES),  # what is not registered has its own name
+    "layers.Lambda.output_shape": "list function",
+    "losses.deserialize.name": "none function",
+    "metrics.deserialize.config": "none function",
+    "activations.deserialize.name": "none",
     "activations.get.identifier": "none",
     "activations.serialize.activation": "none",
+    "preprocessing.sequence.pad_sequences.value": "negative zero fraction true",
+    "data.split_dataset.dataset": "array",
+    "saving.serialize_keras_object.obj": " ".join(name for name in SAMPLES if name not in ("object", "function")),
+    "saving.deserialize_keras_object.config": ANYTHING,  # what is no description comes back as it is
+    "saving.get_registered_name.cls": ANYTHING,  # what is not registered has its own name
+    "build.input_shape": ANYTHING,  # a built model keeps its shape, as in Keras
+    "compile.loss": "none function",  # a custom function is called in training
+    "compile.loss_weights": "fraction negative zero huge list",
+    "compile.metrics": "list dict",
+    "compile.weighted_metrics": "list dict",
 }
-# What stands in a message for the name of an argument that is positional and unnamed in Keras's own errors.
+# What a message says for the name of an argument that is positional and unnamed in Keras's own errors.
 ALSO_CALLED = {
     "name": ("activation", "loss"),
     "identifier": ("activation", "initializer", "regularizer", "constraint", "loss", "metric", "optimizer"),
@@ -169,7 +106,7 @@ MODULES = [
     "summary",
     "utils",
 ]
-# Made by the functions beside them, of arguments that these have checked.
+# Made by the functions next to them, of arguments that these have checked.
 INNER = [
     "callbacks.Hook",
     "data.ArrayBatches",
@@ -276,12 +213,33 @@ def _public() -> Iterator[tuple[str, Any]]:
 
 PUBLIC = dict(_public())
 LEGAL_OF: dict[str, set[str]] = {}
-LEGAL[" ".join(VALUES)] = (
-    "y_true y_pred"  # of the functions of losses and metrics: data, which tests/errors/test_data.py looks at
-)
-for _values, _names in LEGAL.items():
+for _samples, _names in LEGAL.items():
     for _name in _names.split():
-        LEGAL_OF.setdefault(_name, set()).update(_values.split())
+        LEGAL_OF.setdefault(_name, set()).update(_samples.split())
+
+
+def _rule(function: Any, argument: str) -> Rule | None:
+    """The rule of an argument; of a class, in the constructor that names it."""
+    constructors = (
+        [vars(base).get("__init__") for base in inspect.getmro(function)] if inspect.isclass(function) else []
+    )
+    for each in [*constructors, function]:
+        if (
+            inspect.isroutine(each)
+            and hasattr(inspect.unwrap(each), "__code__")
+            and argument in (rules := rules_of(each))
+        ):
+            return rules[argument]
+    return None
+
+
+def _bad_values(name: str, function: Any, argument: inspect.Parameter) -> dict[str, Any]:
+    rule = _rule(function, argument.name)
+    legal = (
+        SPECIAL.get(f"{name}.{argument.name}", "").split() or LEGAL_OF.get(argument.name, ()) if rule is None else ()
+    )
+    values = SAMPLES if rule is None else rule.bad_values()
+    return {label: value for label, value in values.items() if label not in legal and value is not argument.default}
 
 
 def _arguments(function: Any) -> list[inspect.Parameter]:
@@ -314,10 +272,7 @@ def test_every_argument(name: str, folder: None, recwarn: pytest.WarningsRecorde
     with contextlib.suppress(ImportError):  # plot_model needs a package; its arguments are checked before
         function(**given)
     for each in arguments:
-        legal = set(SPECIAL.get(f"{name}.{each.name}", "").split()) or LEGAL_OF.get(each.name, set())
-        for label, value in VALUES.items():
-            if value is each.default or label in legal:
-                continue
+        for label, value in _bad_values(name, function, each).items():
             called = (each.name, *ALSO_CALLED.get(each.name, ()))
             try:
                 function(**{**given, each.name: value})
@@ -333,7 +288,7 @@ def test_every_argument(name: str, folder: None, recwarn: pytest.WarningsRecorde
 
 
 X, Y = np.ones((6, 3, 2), np.float32), np.ones((6, 1), np.float32)
-# Methods of a model with the arguments that are right, beside what `LEGAL` says of the others.
+# Methods of a model with right arguments.
 METHODS: dict[str, dict[str, Any]] = {
     "add": {"layer": layers.Dense(2)},
     "build": {"input_shape": (None, 3, 2)},
@@ -353,36 +308,6 @@ METHODS: dict[str, dict[str, Any]] = {
     "test_on_batch": {"x": X, "y": Y},
     "train_on_batch": {"x": X, "y": Y},
 }
-METHOD_LEGAL = {
-    "build.input_shape": " ".join(VALUES),  # a built model keeps its shape, as in Keras
-    "compile.auto_scale_loss": "zero",
-    "compile.jit_compile": "true zero",
-    "compile.loss": "none no-arguments",  # a function of one's own is called in training
-    "compile.loss_weights": "one-and-a-half negative zero huge list",
-    "compile.metrics": "list dict",
-    "compile.optimizer": "",
-    "compile.run_eagerly": "true zero",
-    "compile.weighted_metrics": "list dict",
-    "evaluate.return_dict": "true zero",
-    "evaluate.callbacks": "list dict",
-    "fit.callbacks": "list dict",
-    "fit.class_weight": "dict",
-    "fit.epochs": "huge",
-    "fit.initial_epoch": "huge",
-    "fit.shuffle": "zero",
-    "fit.steps_per_epoch": "huge",
-    "fit.validation_freq": "list huge",
-    "fit.validation_split": "zero",
-    "fit.validation_steps": "huge",
-    "get_layer.index": "zero negative",
-    "predict.callbacks": "list dict",
-    "predict.steps": "huge",
-    "evaluate.steps": "huge",
-    "summary.positions": "list",
-    "test_on_batch.return_dict": "true zero",
-    "train_on_batch.class_weight": "dict",
-    "train_on_batch.return_dict": "true zero",
-}
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -401,10 +326,7 @@ def test_methods_leave_the_model_as_it_was(
 
     before = state()
     for each in _arguments(getattr(model, method)):
-        legal = set(METHOD_LEGAL.get(f"{method}.{each.name}", "").split()) or LEGAL_OF.get(each.name, set())
-        for label, value in VALUES.items():
-            if value is each.default or label in legal:
-                continue
+        for label, value in _bad_values(f"{method}", getattr(pyrnn.Sequential, method), each).items():
             called = f"{method}({each.name}={label})"
             try:
                 getattr(model, method)(**{**given, each.name: value})

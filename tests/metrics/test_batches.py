@@ -133,7 +133,7 @@ def test_areas_by_hand(curve: str, summation: str) -> None:
         (lambda: metrics.AUC(num_labels=3), "num_labels is for multi_label=True only"),
         (lambda: metrics.AUC(label_weights={"config": {}}), "label_weights must be a list of numbers"),
         (lambda: metrics.Precision(thresholds=[0.5, 2]), r"thresholds must lie in \[0, 1\]"),
-        (lambda: metrics.PrecisionAtRecall(1.5), r"recall must lie in \[0, 1\], got 1.5"),
+        (lambda: metrics.PrecisionAtRecall(1.5), r"recall must be a number from 0 to 1, got 1.5"),
         (lambda: metrics.PrecisionAtRecall(0.5, num_thresholds=0), "num_thresholds must be a positive integer, got 0"),
     ],
 )

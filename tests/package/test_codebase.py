@@ -26,7 +26,6 @@ SOURCE = Path(__file__).parents[2]
 COMPUTED = {
     "pyrnn": {*pyrnn._NAMES.values(), *(f"pyrnn.{name}" for name in pyrnn._SUBMODULES)},
     "pyrnn.keras_shim": {f"pyrnn.{name}" for name in keras_shim.MODULES},
-    "pyrnn.arguments": {"pyrnn.validation"},  # until its rules are next to the parameters
 }
 
 

@@ -8,10 +8,15 @@ from typing import Any
 import numpy as np
 
 from pyrnn import backend, regularizers
+from pyrnn.activations import ActivationLike
 from pyrnn.arguments import checked
+from pyrnn.constraints import ConstraintLike
+from pyrnn.initializers import InitializerLike
 from pyrnn.layers.base import Array, Shape
 from pyrnn.layers.core.dense import Affine
 from pyrnn.layers.settings import unknown_size
+from pyrnn.regularizers import RegularizerLike
+from pyrnn.typing import Flag, Text, Units
 from pyrnn.validation import positive_int, shown, unknown_name
 
 __all__ = ["Conv1D"]
@@ -94,25 +99,25 @@ class Conv1D(Affine):
 
     axes = ("batch", "time", "channels")
 
-    @checked()
+    @checked
     def __init__(
         self,
-        filters: int,
+        filters: Units,
         kernel_size: Any,
         strides: Any = 1,
-        padding: str = "valid",
-        data_format: str | None = None,
+        padding: Text = "valid",
+        data_format: Text | None = None,
         dilation_rate: Any = 1,
         groups: int = 1,
-        activation: Any = None,
-        use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
+        activation: ActivationLike = None,
+        use_bias: Flag = True,
+        kernel_initializer: InitializerLike = "glorot_uniform",
+        bias_initializer: InitializerLike = "zeros",
+        kernel_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        activity_regularizer: RegularizerLike = None,
+        kernel_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
         **kwargs: Any,
     ) -> None:
         self.filters = positive_int("filters", filters)

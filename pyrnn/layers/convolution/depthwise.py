@@ -10,12 +10,17 @@ from typing import Any
 import numpy as np
 
 from pyrnn import activations, backend, constraints, initializers, regularizers
+from pyrnn.activations import ActivationLike
 from pyrnn.arguments import checked
+from pyrnn.constraints import ConstraintLike
+from pyrnn.initializers import InitializerLike
 from pyrnn.layers.base import Array, Shape
 from pyrnn.layers.convolution.convolution import check_data_format, check_padding, single, window
 from pyrnn.layers.core.dense import Affine
 from pyrnn.layers.settings import unknown_size
 from pyrnn.parameters import Weight
+from pyrnn.regularizers import RegularizerLike
+from pyrnn.typing import Flag, Size, Text, Units
 from pyrnn.validation import positive_int
 
 __all__ = ["DepthwiseConv1D", "SeparableConv1D"]
@@ -178,24 +183,24 @@ class DepthwiseConv1D(_Depthwise):
         (2, 8, 8)
     """
 
-    @checked()
+    @checked
     def __init__(
         self,
         kernel_size: Any,
         strides: Any = 1,
-        padding: str = "valid",
-        depth_multiplier: int = 1,
-        data_format: str | None = None,
+        padding: Text = "valid",
+        depth_multiplier: Size = 1,
+        data_format: Text | None = None,
         dilation_rate: Any = 1,
-        activation: Any = None,
-        use_bias: bool = True,
-        depthwise_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        depthwise_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        depthwise_constraint: Any = None,
-        bias_constraint: Any = None,
+        activation: ActivationLike = None,
+        use_bias: Flag = True,
+        depthwise_initializer: InitializerLike = "glorot_uniform",
+        bias_initializer: InitializerLike = "zeros",
+        depthwise_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        activity_regularizer: RegularizerLike = None,
+        depthwise_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -291,28 +296,28 @@ class SeparableConv1D(_Depthwise):
     kernel_name = "depthwise_kernel"
     pointwise_kernel: Weight
 
-    @checked()
+    @checked
     def __init__(
         self,
-        filters: int,
+        filters: Units,
         kernel_size: Any,
         strides: Any = 1,
-        padding: str = "valid",
-        data_format: str | None = None,
+        padding: Text = "valid",
+        data_format: Text | None = None,
         dilation_rate: Any = 1,
-        depth_multiplier: int = 1,
-        activation: Any = None,
-        use_bias: bool = True,
-        depthwise_initializer: Any = "glorot_uniform",
-        pointwise_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        depthwise_regularizer: Any = None,
-        pointwise_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        depthwise_constraint: Any = None,
-        pointwise_constraint: Any = None,
-        bias_constraint: Any = None,
+        depth_multiplier: Size = 1,
+        activation: ActivationLike = None,
+        use_bias: Flag = True,
+        depthwise_initializer: InitializerLike = "glorot_uniform",
+        pointwise_initializer: InitializerLike = "glorot_uniform",
+        bias_initializer: InitializerLike = "zeros",
+        depthwise_regularizer: RegularizerLike = None,
+        pointwise_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        activity_regularizer: RegularizerLike = None,
+        depthwise_constraint: ConstraintLike = None,
+        pointwise_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
         **kwargs: Any,
     ) -> None:
         self.filters = positive_int("filters", filters)

@@ -10,6 +10,7 @@ from pyrnn import backend
 from pyrnn.arguments import checked
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.convolution.convolution import check_data_format, check_padding, single
+from pyrnn.typing import Flag, Text
 
 __all__ = ["AveragePooling1D", "GlobalAveragePooling1D", "GlobalMaxPooling1D", "MaxPooling1D"]
 
@@ -21,9 +22,14 @@ class Pooling1D(Layer):
     not_streamed = "it takes several steps together"
     axes = ("batch", "time", "channels")
 
-    @checked()
+    @checked
     def __init__(
-        self, pool_size: Any, strides: Any = None, padding: str = "valid", data_format: str | None = None, **kwargs: Any
+        self,
+        pool_size: Any,
+        strides: Any = None,
+        padding: Text = "valid",
+        data_format: Text | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.pool_size = (single("pool_size", pool_size),)
@@ -89,13 +95,13 @@ class MaxPooling1D(Pooling1D):
 
     mode = "max"
 
-    @checked()
+    @checked
     def __init__(
         self,
         pool_size: Any = 2,
         strides: Any = None,
-        padding: str = "valid",
-        data_format: str | None = None,
+        padding: Text = "valid",
+        data_format: Text | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(pool_size, strides, padding, data_format, **kwargs)
@@ -130,8 +136,8 @@ class GlobalPooling1D(Layer):
     not_streamed = "it takes several steps together"
     axes = ("batch", "time", "channels")
 
-    @checked()
-    def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any) -> None:
+    @checked
+    def __init__(self, data_format: Text | None = None, keepdims: Flag = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         check_data_format(type(self).__name__, data_format)
         self.keepdims = bool(keepdims)

@@ -6,12 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from pyrnn import activations, backend, constraints, initializers, regularizers
-from pyrnn.arguments import checked, numbers
+from pyrnn import activations, backend, constraints, initializers, regularizers, rules
+from pyrnn.activations import ActivationLike
+from pyrnn.arguments import checked
+from pyrnn.constraints import ConstraintLike
+from pyrnn.initializers import InitializerLike
 from pyrnn.layers.attributes import ActivationAttribute
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.settings import unknown_size
 from pyrnn.parameters import Weight
+from pyrnn.regularizers import RegularizerLike
+from pyrnn.typing import Flag, Numbers, Units
 from pyrnn.validation import positive_int, unsupported_value
 
 __all__ = ["Activation", "Dense", "Identity", "Rescaling"]
@@ -126,19 +131,19 @@ class Dense(Affine):
     per_step = True
     min_rank = 2
 
-    @checked()
+    @checked
     def __init__(
         self,
-        units: int,
-        activation: Any = None,
-        use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
+        units: Units,
+        activation: ActivationLike = None,
+        use_bias: Flag = True,
+        kernel_initializer: InitializerLike = "glorot_uniform",
+        bias_initializer: InitializerLike = "zeros",
+        kernel_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        activity_regularizer: RegularizerLike = None,
+        kernel_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
         lora_rank: None = None,
         lora_alpha: None = None,
         quantization_config: None = None,
@@ -238,8 +243,8 @@ class Activation(Layer):
     activation = ActivationAttribute(halves=True)
     _activation: str
 
-    @checked()
-    def __init__(self, activation: Any, **kwargs: Any) -> None:
+    @checked
+    def __init__(self, activation: ActivationLike, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.activation = activation
 
@@ -298,8 +303,8 @@ class Rescaling(Layer):
     supports_masking = True
     per_step = True
 
-    @checked(scale=numbers, offset=numbers)
-    def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any) -> None:
+    @checked
+    def __init__(self, scale: Numbers, offset: Numbers = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.scale, self.offset = scale, offset
 
@@ -310,7 +315,7 @@ class Rescaling(Layer):
 
     @scale.setter
     def scale(self, value: Any) -> None:
-        numbers("scale", plain_numbers(value))
+        rules.Numbers().check("scale", plain_numbers(value))
         self._plain_scale = plain_numbers(value)
         self._scale = np.asarray(self._plain_scale, self.dtype)
 
@@ -321,7 +326,7 @@ class Rescaling(Layer):
 
     @offset.setter
     def offset(self, value: Any) -> None:
-        numbers("offset", plain_numbers(value))
+        rules.Numbers().check("offset", plain_numbers(value))
         self._plain_offset = plain_numbers(value)
         self._offset = np.asarray(self._plain_offset, self.dtype)
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from pyrnn import backend, constraints, initializers, regularizers
+from pyrnn import backend, constraints, initializers, regularizers, rules
 from pyrnn.arguments import checked
+from pyrnn.constraints import ConstraintLike
 from pyrnn.data.batches import as_array
+from pyrnn.initializers import InitializerLike
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.parameters import Weight
+from pyrnn.regularizers import RegularizerLike
+from pyrnn.rules import Either, ListOf
+from pyrnn.typing import Flag, Size, Units
 from pyrnn.validation import positive_int, unsupported_value
 
 __all__ = ["Embedding"]
@@ -49,20 +54,20 @@ class Embedding(Layer):
     makes_mask = True  # if mask_zero
     embeddings: Weight
 
-    @checked()
+    @checked
     def __init__(
         self,
-        input_dim: int,
-        output_dim: int,
-        embeddings_initializer: Any = "uniform",
-        embeddings_regularizer: Any = None,
-        embeddings_constraint: Any = None,
-        mask_zero: bool = False,
-        weights: Any = None,
+        input_dim: Size,
+        output_dim: Units,
+        embeddings_initializer: InitializerLike = "uniform",
+        embeddings_regularizer: RegularizerLike = None,
+        embeddings_constraint: ConstraintLike = None,
+        mask_zero: Flag = False,
+        weights: Annotated[Any, Either(ListOf(rules.Numbers()), rules.Numbers())] | None = None,
         lora_rank: None = None,
         lora_alpha: None = None,
         quantization_config: None = None,
-        input_length: int | None = None,
+        input_length: Size | None = None,
         **kwargs: Any,
     ) -> None:
         self.input_dim = positive_int("input_dim", input_dim)
@@ -150,8 +155,8 @@ class Embedding(Layer):
         backend.scatter_rows(self.embeddings.gradient, ids.ravel().astype(np.int64, copy=False), rows)
         return np.zeros(ids.shape, dy.dtype) if need_dx else None
 
-    @checked(mask=None)
-    def __call__(self, x: Any, *, training: bool = False, mask: Any = None) -> Array:
+    @checked
+    def __call__(self, x: Any, *, training: Flag = False, mask: Any = None) -> Array:
         """The rows for an array of ids, which stay integers if they are."""
         array = as_array("x of Embedding", x)
         if array.dtype.kind == "b":

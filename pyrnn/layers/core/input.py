@@ -10,6 +10,7 @@ from pyrnn.arguments import checked
 from pyrnn.jsonable import dtype_name
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.settings import standard_shape
+from pyrnn.typing import DtypeLike, Name, Size
 from pyrnn.validation import shown, unsupported_value
 
 __all__ = ["Input", "InputLayer"]
@@ -41,18 +42,18 @@ class InputLayer(Layer):
 
     supports_masking = True
 
-    @checked()
+    @checked
     def __init__(
         self,
         shape: Any = None,
-        batch_size: int | None = None,
-        dtype: Any = None,
+        batch_size: Size | None = None,
+        dtype: DtypeLike = None,
         sparse: bool | None = None,
         ragged: bool | None = None,
         batch_shape: Any = None,
         input_tensor: Any = None,
         optional: bool = False,
-        name: str | None = None,
+        name: Name | None = None,
         **kwargs: Any,
     ) -> None:
         for argument, value in (

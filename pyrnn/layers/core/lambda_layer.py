@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from pyrnn import registry
-from pyrnn.arguments import checked, takes
+from pyrnn import registry, rules
+from pyrnn.arguments import checked
 from pyrnn.layers import custom
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.settings import standard_shape
+from pyrnn.rules import Dict, Either, Function, takes
 from pyrnn.validation import shown
 
 __all__ = ["Lambda"]
@@ -60,13 +61,13 @@ class Lambda(Layer):
     makes_mask = True  # if mask is given
     not_streamed = "its function may look at all steps; TimeDistributed(Lambda(...)) runs it on each step"
 
-    @checked()
+    @checked
     def __init__(
         self,
         function: Callable[..., Any],
         output_shape: Any = None,
-        mask: Any = None,
-        arguments: Mapping[str, Any] | None = None,
+        mask: Annotated[Any, Either(rules.Numbers(), Function(0, 2))] | None = None,
+        arguments: Annotated[Mapping[str, Any], Dict()] | None = None,
         gradient: Callable[..., Any] | None = None,
         **kwargs: Any,
     ) -> None:

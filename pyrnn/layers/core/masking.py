@@ -8,6 +8,7 @@ import numpy as np
 
 from pyrnn.arguments import checked
 from pyrnn.layers.base import Array, Layer
+from pyrnn.typing import Finite
 
 __all__ = ["Masking"]
 
@@ -45,8 +46,8 @@ class Masking(Layer):
     makes_mask = True
     min_rank = 2
 
-    @checked()
-    def __init__(self, mask_value: float = 0.0, **kwargs: Any) -> None:
+    @checked
+    def __init__(self, mask_value: Finite = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.mask_value = mask_value
         self._keep: Array | None = None  # of the last training step

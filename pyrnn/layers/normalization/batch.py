@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from pyrnn import initializers
-from pyrnn.arguments import checked, flag, whole
+from pyrnn.arguments import checked
+from pyrnn.constraints import ConstraintLike
+from pyrnn.initializers import InitializerLike
 from pyrnn.layers.base import Array, Shape
 from pyrnn.layers.normalization.layer import ScaledLayer
 from pyrnn.parameters import Weight
+from pyrnn.regularizers import RegularizerLike
+from pyrnn.rules import Dict
+from pyrnn.typing import Axis, Flag, NonNegative, Rate
 from pyrnn.validation import shown, unsupported_value
 
 __all__ = ["BatchNormalization"]
@@ -67,26 +72,26 @@ class BatchNormalization(ScaledLayer):
     renorm_mean: Weight
     renorm_stddev: Weight
 
-    @checked(scale=flag, axis=whole(-64, 64))
+    @checked
     def __init__(
         self,
-        axis: int = -1,
-        momentum: float = 0.99,
-        epsilon: float = 1e-3,
-        center: bool = True,
-        scale: bool = True,
-        beta_initializer: Any = "zeros",
-        gamma_initializer: Any = "ones",
-        moving_mean_initializer: Any = "zeros",
-        moving_variance_initializer: Any = "ones",
-        beta_regularizer: Any = None,
-        gamma_regularizer: Any = None,
-        beta_constraint: Any = None,
-        gamma_constraint: Any = None,
-        renorm: bool = False,
-        renorm_clipping: Mapping[str, float] | None = None,
-        renorm_momentum: float = 0.99,
-        synchronized: bool = False,
+        axis: Axis = -1,
+        momentum: Rate = 0.99,
+        epsilon: NonNegative = 1e-3,
+        center: Flag = True,
+        scale: Flag = True,
+        beta_initializer: InitializerLike = "zeros",
+        gamma_initializer: InitializerLike = "ones",
+        moving_mean_initializer: InitializerLike = "zeros",
+        moving_variance_initializer: InitializerLike = "ones",
+        beta_regularizer: RegularizerLike = None,
+        gamma_regularizer: RegularizerLike = None,
+        beta_constraint: ConstraintLike = None,
+        gamma_constraint: ConstraintLike = None,
+        renorm: Flag = False,
+        renorm_clipping: Annotated[Mapping[str, float], Dict()] | None = None,
+        renorm_momentum: Rate = 0.99,
+        synchronized: Flag = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(

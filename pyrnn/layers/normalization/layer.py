@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from pyrnn import backend, constraints, initializers, regularizers
-from pyrnn.arguments import checked, either, flag, one_of, whole
+from pyrnn.arguments import checked
+from pyrnn.constraints import ConstraintLike
+from pyrnn.initializers import InitializerLike
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.parameters import Weight
+from pyrnn.regularizers import RegularizerLike
+from pyrnn.rules import Either, OneOf, Whole
+from pyrnn.typing import Axes, Axis, Flag, NonNegative
 from pyrnn.validation import shown
 
 __all__ = ["GroupNormalization", "LayerNormalization"]
@@ -169,20 +174,20 @@ class LayerNormalization(ScaledLayer):
     Source: Ba, Kiros and Hinton 2016, Layer normalization.
     """
 
-    @checked(scale=flag)
+    @checked
     def __init__(
         self,
-        axis: Any = -1,
-        epsilon: float = 1e-3,
-        center: bool = True,
-        scale: bool = True,
-        beta_initializer: Any = "zeros",
-        gamma_initializer: Any = "ones",
-        beta_regularizer: Any = None,
-        gamma_regularizer: Any = None,
-        beta_constraint: Any = None,
-        gamma_constraint: Any = None,
-        rms_scaling: bool = False,
+        axis: Axes = -1,
+        epsilon: NonNegative = 1e-3,
+        center: Flag = True,
+        scale: Flag = True,
+        beta_initializer: InitializerLike = "zeros",
+        gamma_initializer: InitializerLike = "ones",
+        beta_regularizer: RegularizerLike = None,
+        gamma_regularizer: RegularizerLike = None,
+        beta_constraint: ConstraintLike = None,
+        gamma_constraint: ConstraintLike = None,
+        rms_scaling: Flag = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -299,20 +304,20 @@ class GroupNormalization(ScaledLayer):
     per_step = False
     not_streamed = "its moments run over all steps"
 
-    @checked(scale=flag, groups=either(one_of(-1), whole(1)))
+    @checked
     def __init__(
         self,
-        groups: int = 32,
-        axis: int = -1,
-        epsilon: float = 1e-3,
-        center: bool = True,
-        scale: bool = True,
-        beta_initializer: Any = "zeros",
-        gamma_initializer: Any = "ones",
-        beta_regularizer: Any = None,
-        gamma_regularizer: Any = None,
-        beta_constraint: Any = None,
-        gamma_constraint: Any = None,
+        groups: Annotated[int, Either(OneOf(-1), Whole(1))] = 32,
+        axis: Axis = -1,
+        epsilon: NonNegative = 1e-3,
+        center: Flag = True,
+        scale: Flag = True,
+        beta_initializer: InitializerLike = "zeros",
+        gamma_initializer: InitializerLike = "ones",
+        beta_regularizer: RegularizerLike = None,
+        gamma_regularizer: RegularizerLike = None,
+        beta_constraint: ConstraintLike = None,
+        gamma_constraint: ConstraintLike = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(

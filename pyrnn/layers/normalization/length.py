@@ -10,6 +10,7 @@ from pyrnn.arguments import checked
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.normalization.layer import AxisLayer, axis_list, positions
 from pyrnn.parameters import Weight
+from pyrnn.typing import Axes, NonNegative
 
 __all__ = ["RMSNormalization", "UnitNormalization"]
 
@@ -42,8 +43,8 @@ class RMSNormalization(AxisLayer):
 
     scale: Weight
 
-    @checked()
-    def __init__(self, axis: Any = -1, epsilon: float = 1e-6, **kwargs: Any) -> None:
+    @checked
+    def __init__(self, axis: Axes = -1, epsilon: NonNegative = 1e-6, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         axes = axis_list(axis)
         self.axis = axes if isinstance(axis, (list, tuple)) else axes[0]
@@ -99,8 +100,8 @@ class UnitNormalization(Layer):
     supports_masking = True
     per_step = True
 
-    @checked()
-    def __init__(self, axis: Any = -1, **kwargs: Any) -> None:
+    @checked
+    def __init__(self, axis: Axes = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         axes = axis_list(axis)
         self.axis = axes if isinstance(axis, (list, tuple)) else axes[0]

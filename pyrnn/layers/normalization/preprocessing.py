@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from pyrnn.arguments import checked, numbers, optional
+from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array, as_column
 from pyrnn.layers.base import Array, Shape
 from pyrnn.layers.core.dense import plain_numbers
 from pyrnn.layers.normalization.layer import AxisLayer, axis_list
 from pyrnn.parameters import Weight
+from pyrnn.typing import Axes, Flag, Numbers
 from pyrnn.validation import shown
 
 __all__ = ["Normalization"]
@@ -53,9 +54,14 @@ class Normalization(AxisLayer):
     adapt_variance: Weight
     count: Weight
 
-    @checked(mean=optional(numbers), variance=optional(numbers))
+    @checked
     def __init__(
-        self, axis: Any = -1, mean: Any = None, variance: Any = None, invert: bool = False, **kwargs: Any
+        self,
+        axis: Axes = -1,
+        mean: Numbers | None = None,
+        variance: Numbers | None = None,
+        invert: Flag = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.axis = () if axis is None or axis == () or axis == [] else tuple(axis_list(axis))

@@ -16,6 +16,7 @@ from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.settings import dropout_scale, fraction, unknown_size
 from pyrnn.naming import snake_case
 from pyrnn.parameters import Weight
+from pyrnn.typing import Flag
 from pyrnn.validation import positive_int, shown
 
 __all__ = ["Recurrent"]
@@ -345,8 +346,8 @@ class Recurrent(Layer):
             )
         return arrays
 
-    @checked(mask=None)
-    def __call__(self, x: Any, *, initial_state: Any = None, training: bool = False, mask: Any = None) -> Any:
+    @checked
+    def __call__(self, x: Any, *, initial_state: Any = None, training: Flag = False, mask: Any = None) -> Any:
         """Run the layer on an array; `initial_state` is one array (batch, units) a state, or a list of them."""
         array, mask = self._accept(x, mask)
         if initial_state is not None:

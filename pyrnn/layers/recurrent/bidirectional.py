@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from pyrnn import backend
-from pyrnn.arguments import checked, flag
+from pyrnn import backend, rules
+from pyrnn.arguments import checked
 from pyrnn.layers import custom
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.recurrent.base import Recurrent
 from pyrnn.layers.recurrent.rnn import RNN
 from pyrnn.layers.serialization import layer_of, serialize_inner
 from pyrnn.parameters import Weight
+from pyrnn.rules import Either, ListOf
+from pyrnn.typing import Flag, Text
 from pyrnn.validation import shown, unknown_name
 
 __all__ = ["Bidirectional"]
@@ -84,12 +86,12 @@ class Bidirectional(Layer):
     never_called = custom.NEVER_CALLED_RECURRENT
     not_streamed = "it reads the sequence from its end as well"
 
-    @checked()
+    @checked
     def __init__(
         self,
         layer: Recurrent | RNN,
-        merge_mode: str | None = "concat",
-        weights: Any = None,
+        merge_mode: Text | None = "concat",
+        weights: Annotated[Any, Either(ListOf(rules.Numbers()), rules.Numbers())] | None = None,
         backward_layer: Recurrent | RNN | None = None,
         **kwargs: Any,
     ) -> None:
@@ -162,7 +164,7 @@ class Bidirectional(Layer):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        flag("trainable", value)
+        rules.Flag().check("trainable", value)
         self._trainable = bool(value)
         for each in self._directions:
             each.trainable = bool(value)
@@ -286,8 +288,8 @@ class Bidirectional(Layer):
             *self.backward_layer.checked_states(states[half:], x, argument),
         ]
 
-    @checked(mask=None)
-    def __call__(self, x: Any, *, initial_state: Any = None, training: bool = False, mask: Any = None) -> Any:
+    @checked
+    def __call__(self, x: Any, *, initial_state: Any = None, training: Flag = False, mask: Any = None) -> Any:
         """Run the layer on an array; `initial_state` lists the states of the forward direction, then the other's."""
         array, mask = self._accept(x, mask)
         if initial_state is not None:

@@ -7,18 +7,24 @@ as fast as a stack of layers: which it equals, since a masked step keeps the sta
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from pyrnn.arguments import checked, list_of
+from pyrnn.activations import ActivationLike
+from pyrnn.arguments import checked
+from pyrnn.constraints import ConstraintLike
 from pyrnn.data.batches import as_float
 from pyrnn.explaining import CellNames
+from pyrnn.initializers import InitializerLike
 from pyrnn.layers import custom
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.recurrent.base import Recurrent
 from pyrnn.layers.recurrent.layers import GRU, LSTM, SimpleRNN
 from pyrnn.layers.serialization import layer_of, serialize_inner
+from pyrnn.regularizers import RegularizerLike
+from pyrnn.rules import Dict, ListOf, Rule
+from pyrnn.typing import Flag, Rate, Seed, Units
 from pyrnn.validation import shown
 
 __all__ = ["GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells"]
@@ -43,8 +49,8 @@ class Cell(Layer, CellNames):
     never_called = custom.NEVER_CALLED_CELL
     layer_type: ClassVar[type[Recurrent]]
 
-    @checked()
-    def __init__(self, units: int, arguments: Mapping[str, Any], **kwargs: Any) -> None:
+    @checked
+    def __init__(self, units: Units, arguments: Annotated[Mapping[str, Any], Dict()], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.layer = self.layer_type(units, name=self.name, dtype=self.dtype, return_state=True, **arguments)
         self.units = self.layer.units
@@ -84,8 +90,8 @@ class Cell(Layer, CellNames):
         dx = self.layer.backward(dy, need_dx=need_dx)
         return None if dx is None else dx[:, 0]
 
-    @checked()
-    def __call__(self, x: Any, states: Any = None, training: bool = False) -> Any:  # type: ignore[override]  # a cell is called with its states, as in Keras
+    @checked
+    def __call__(self, x: Any, states: Any = None, training: Flag = False) -> Any:  # type: ignore[override]  # a cell is called with its states, as in Keras
         """(output (batch, units), [states]) after one step; `states` None starts from zeros."""
         x = as_float("x", x, self.dtype)
         if self.built:
@@ -143,24 +149,24 @@ class SimpleRNNCell(Cell):
 
     layer_type = SimpleRNN
 
-    @checked()
+    @checked
     def __init__(
         self,
-        units: int,
-        activation: Any = "tanh",
-        use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        recurrent_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        recurrent_constraint: Any = None,
-        bias_constraint: Any = None,
-        dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
-        seed: int | None = None,
+        units: Units,
+        activation: ActivationLike = "tanh",
+        use_bias: Flag = True,
+        kernel_initializer: InitializerLike = "glorot_uniform",
+        recurrent_initializer: InitializerLike = "orthogonal",
+        bias_initializer: InitializerLike = "zeros",
+        kernel_regularizer: RegularizerLike = None,
+        recurrent_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        kernel_constraint: ConstraintLike = None,
+        recurrent_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
+        dropout: Rate = 0.0,
+        recurrent_dropout: Rate = 0.0,
+        seed: Seed | None = None,
         **kwargs: Any,
     ) -> None:
         arguments = {
@@ -217,26 +223,26 @@ class LSTMCell(Cell):
 
     layer_type = LSTM
 
-    @checked()
+    @checked
     def __init__(
         self,
-        units: int,
-        activation: Any = "tanh",
-        recurrent_activation: Any = "sigmoid",
-        use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros",
-        unit_forget_bias: bool = True,
-        kernel_regularizer: Any = None,
-        recurrent_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        recurrent_constraint: Any = None,
-        bias_constraint: Any = None,
-        dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
-        seed: int | None = None,
+        units: Units,
+        activation: ActivationLike = "tanh",
+        recurrent_activation: ActivationLike = "sigmoid",
+        use_bias: Flag = True,
+        kernel_initializer: InitializerLike = "glorot_uniform",
+        recurrent_initializer: InitializerLike = "orthogonal",
+        bias_initializer: InitializerLike = "zeros",
+        unit_forget_bias: Flag = True,
+        kernel_regularizer: RegularizerLike = None,
+        recurrent_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        kernel_constraint: ConstraintLike = None,
+        recurrent_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
+        dropout: Rate = 0.0,
+        recurrent_dropout: Rate = 0.0,
+        seed: Seed | None = None,
         **kwargs: Any,
     ) -> None:
         arguments = {
@@ -294,26 +300,26 @@ class GRUCell(Cell):
 
     layer_type = GRU
 
-    @checked()
+    @checked
     def __init__(
         self,
-        units: int,
-        activation: Any = "tanh",
-        recurrent_activation: Any = "sigmoid",
-        use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        recurrent_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        recurrent_constraint: Any = None,
-        bias_constraint: Any = None,
-        dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
-        reset_after: bool = True,
-        seed: int | None = None,
+        units: Units,
+        activation: ActivationLike = "tanh",
+        recurrent_activation: ActivationLike = "sigmoid",
+        use_bias: Flag = True,
+        kernel_initializer: InitializerLike = "glorot_uniform",
+        recurrent_initializer: InitializerLike = "orthogonal",
+        bias_initializer: InitializerLike = "zeros",
+        kernel_regularizer: RegularizerLike = None,
+        recurrent_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        kernel_constraint: ConstraintLike = None,
+        recurrent_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
+        dropout: Rate = 0.0,
+        recurrent_dropout: Rate = 0.0,
+        reset_after: Flag = True,
+        seed: Seed | None = None,
         **kwargs: Any,
     ) -> None:
         arguments = {
@@ -326,6 +332,20 @@ class GRUCell(Cell):
             "reset_after": reset_after, "seed": seed,
         }  # fmt: skip
         super().__init__(units, arguments, **kwargs)
+
+
+class _IsCell(Rule):
+    """One of the cells above."""
+
+    def check(self, argument: str, value: Any) -> None:
+        if not isinstance(value, Cell):
+            raise TypeError(
+                f"{argument} must be SimpleRNNCell, LSTMCell or GRUCell, which the kernel runs over whole sequences, "
+                f"got {shown(value)}; for a custom cell write a layer with forward and backward"
+            )
+
+
+IS_CELL = _IsCell()
 
 
 class StackedRNNCells(Layer):
@@ -349,9 +369,8 @@ class StackedRNNCells(Layer):
     axes = ("batch", "features")
     never_called = custom.NEVER_CALLED_CELL
 
-    @checked(cells=None)
-    def __init__(self, cells: Sequence[Cell], **kwargs: Any) -> None:
-        list_of(check_cell)("cells", cells)
+    @checked
+    def __init__(self, cells: Annotated[Sequence[Cell], ListOf(IS_CELL)], **kwargs: Any) -> None:
         if not cells:
             raise ValueError("cells must hold at least one cell, got an empty list")
         kwargs.setdefault("dtype", cells[0].dtype)
@@ -400,8 +419,8 @@ class StackedRNNCells(Layer):
             gradient = cell.backward(gradient, need_dx=need_dx or cell is not self.cells[0])
         return gradient
 
-    @checked()
-    def __call__(self, x: Any, states: Any = None, training: bool = False) -> Any:  # type: ignore[override]  # a cell is called with its states, as in Keras
+    @checked
+    def __call__(self, x: Any, states: Any = None, training: Flag = False) -> Any:  # type: ignore[override]  # a cell is called with its states, as in Keras
         """(output (batch, units), states) after one step, one entry of `states` a cell."""
         if states is not None and (not isinstance(states, list | tuple) or len(states) != len(self.cells)):
             raise TypeError(f"states must be a list of {len(self.cells)} entries, one per cell, got {shown(states)}")
@@ -422,12 +441,3 @@ class StackedRNNCells(Layer):
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> StackedRNNCells:
         return cls(**{**config, "cells": [layer_of(entry) for entry in config["cells"]]})
-
-
-def check_cell(argument: str, cell: Any) -> None:
-    """Refuse what is none of the cells above in one sentence."""
-    if not isinstance(cell, Cell):
-        raise TypeError(
-            f"{argument} must be SimpleRNNCell, LSTMCell or GRUCell, which the kernel runs over whole sequences, "
-            f"got {shown(cell)}; for a cell of your own write a layer with forward and backward"
-        )

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
+from pyrnn.activations import ActivationLike
 from pyrnn.arguments import checked
+from pyrnn.constraints import ConstraintLike
+from pyrnn.initializers import InitializerLike
 from pyrnn.layers.base import Shape
 from pyrnn.layers.recurrent.base import Recurrent
+from pyrnn.regularizers import RegularizerLike
+from pyrnn.rules import OneOf
+from pyrnn.typing import Flag, Rate, Seed, Size, Units
 
 __all__ = ["GRU", "LSTM", "SimpleRNN"]
 
@@ -65,33 +71,33 @@ class SimpleRNN(Recurrent):
 
     cell = "simple_rnn"
 
-    @checked()
+    @checked
     def __init__(
         self,
-        units: int,
-        activation: Any = "tanh",
-        use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        recurrent_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        recurrent_constraint: Any = None,
-        bias_constraint: Any = None,
-        dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
-        return_sequences: bool = False,
-        return_state: bool = False,
-        go_backwards: bool = False,
-        stateful: bool = False,
-        unroll: bool = False,
-        seed: int | None = None,
-        zero_output_for_mask: bool = False,
+        units: Units,
+        activation: ActivationLike = "tanh",
+        use_bias: Flag = True,
+        kernel_initializer: InitializerLike = "glorot_uniform",
+        recurrent_initializer: InitializerLike = "orthogonal",
+        bias_initializer: InitializerLike = "zeros",
+        kernel_regularizer: RegularizerLike = None,
+        recurrent_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        activity_regularizer: RegularizerLike = None,
+        kernel_constraint: ConstraintLike = None,
+        recurrent_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
+        dropout: Rate = 0.0,
+        recurrent_dropout: Rate = 0.0,
+        return_sequences: Flag = False,
+        return_state: Flag = False,
+        go_backwards: Flag = False,
+        stateful: Flag = False,
+        unroll: Flag = False,
+        seed: Seed | None = None,
+        zero_output_for_mask: Flag = False,
         *,
-        checkpoint_steps: int | None = None,
+        checkpoint_steps: Size | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -191,37 +197,37 @@ class LSTM(Recurrent):
     gates = 4
     state_count = 2
 
-    @checked()
+    @checked
     def __init__(
         self,
-        units: int,
-        activation: Any = "tanh",
-        recurrent_activation: Any = "sigmoid",
-        use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros",
-        unit_forget_bias: bool = True,
-        kernel_regularizer: Any = None,
-        recurrent_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        recurrent_constraint: Any = None,
-        bias_constraint: Any = None,
-        dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
-        seed: int | None = None,
-        return_sequences: bool = False,
-        return_state: bool = False,
-        go_backwards: bool = False,
-        stateful: bool = False,
-        unroll: bool = False,
-        use_cudnn: Any = "auto",
-        zero_output_for_mask: bool = False,
-        implementation: int = 2,
+        units: Units,
+        activation: ActivationLike = "tanh",
+        recurrent_activation: ActivationLike = "sigmoid",
+        use_bias: Flag = True,
+        kernel_initializer: InitializerLike = "glorot_uniform",
+        recurrent_initializer: InitializerLike = "orthogonal",
+        bias_initializer: InitializerLike = "zeros",
+        unit_forget_bias: Flag = True,
+        kernel_regularizer: RegularizerLike = None,
+        recurrent_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        activity_regularizer: RegularizerLike = None,
+        kernel_constraint: ConstraintLike = None,
+        recurrent_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
+        dropout: Rate = 0.0,
+        recurrent_dropout: Rate = 0.0,
+        seed: Seed | None = None,
+        return_sequences: Flag = False,
+        return_state: Flag = False,
+        go_backwards: Flag = False,
+        stateful: Flag = False,
+        unroll: Flag = False,
+        use_cudnn: Annotated[str | bool, OneOf("auto", False)] | None = "auto",
+        zero_output_for_mask: Flag = False,
+        implementation: Annotated[int, OneOf(1, 2)] = 2,
         *,
-        checkpoint_steps: int | None = None,
+        checkpoint_steps: Size | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -330,37 +336,37 @@ class GRU(Recurrent):
 
     gates = 3
 
-    @checked()
+    @checked
     def __init__(
         self,
-        units: int,
-        activation: Any = "tanh",
-        recurrent_activation: Any = "sigmoid",
-        use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        recurrent_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        recurrent_constraint: Any = None,
-        bias_constraint: Any = None,
-        dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
-        seed: int | None = None,
-        return_sequences: bool = False,
-        return_state: bool = False,
-        go_backwards: bool = False,
-        stateful: bool = False,
-        unroll: bool = False,
-        reset_after: bool = True,
-        use_cudnn: Any = "auto",
-        zero_output_for_mask: bool = False,
-        implementation: int = 2,
+        units: Units,
+        activation: ActivationLike = "tanh",
+        recurrent_activation: ActivationLike = "sigmoid",
+        use_bias: Flag = True,
+        kernel_initializer: InitializerLike = "glorot_uniform",
+        recurrent_initializer: InitializerLike = "orthogonal",
+        bias_initializer: InitializerLike = "zeros",
+        kernel_regularizer: RegularizerLike = None,
+        recurrent_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        activity_regularizer: RegularizerLike = None,
+        kernel_constraint: ConstraintLike = None,
+        recurrent_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
+        dropout: Rate = 0.0,
+        recurrent_dropout: Rate = 0.0,
+        seed: Seed | None = None,
+        return_sequences: Flag = False,
+        return_state: Flag = False,
+        go_backwards: Flag = False,
+        stateful: Flag = False,
+        unroll: Flag = False,
+        reset_after: Flag = True,
+        use_cudnn: Annotated[str | bool, OneOf("auto", False)] | None = "auto",
+        zero_output_for_mask: Flag = False,
+        implementation: Annotated[int, OneOf(1, 2)] = 2,
         *,
-        checkpoint_steps: int | None = None,
+        checkpoint_steps: Size | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(

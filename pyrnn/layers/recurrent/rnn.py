@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from pyrnn.arguments import checked, flag
+from pyrnn import rules
+from pyrnn.arguments import checked
 from pyrnn.layers import custom
 from pyrnn.layers.base import Array, Layer, Shape
-from pyrnn.layers.recurrent.cells import Cell, StackedRNNCells, check_cell
+from pyrnn.layers.recurrent.cells import IS_CELL, Cell, StackedRNNCells
 from pyrnn.layers.serialization import layer_of, serialize_inner
 from pyrnn.naming import snake_case
 from pyrnn.parameters import Weight
+from pyrnn.typing import Flag, Size
 from pyrnn.validation import positive_int
 
 __all__ = ["RNN"]
@@ -52,24 +54,24 @@ class RNN(Layer):
     supports_masking = True
     never_called = custom.NEVER_CALLED_RECURRENT
 
-    @checked()
+    @checked
     def __init__(
         self,
         cell: Any,
-        return_sequences: bool = False,
-        return_state: bool = False,
-        go_backwards: bool = False,
-        stateful: bool = False,
-        unroll: bool = False,
-        zero_output_for_mask: bool = False,
+        return_sequences: Flag = False,
+        return_state: Flag = False,
+        go_backwards: Flag = False,
+        stateful: Flag = False,
+        unroll: Flag = False,
+        zero_output_for_mask: Flag = False,
         *,
-        checkpoint_steps: int | None = None,
+        checkpoint_steps: Size | None = None,
         **kwargs: Any,
     ) -> None:
         if isinstance(cell, list | tuple):
             cell = StackedRNNCells(cell)
         if not isinstance(cell, StackedRNNCells):
-            check_cell("cell", cell)
+            IS_CELL.check("cell", cell)
         kwargs.setdefault("dtype", cell.dtype)
         super().__init__(**kwargs)
         self.cell: Cell | StackedRNNCells = cell
@@ -92,7 +94,7 @@ class RNN(Layer):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        flag("trainable", value)
+        rules.Flag().check("trainable", value)
         self._trainable = self.cell.trainable = bool(value)
 
     def _set_options(self) -> None:
@@ -217,8 +219,8 @@ class RNN(Layer):
             checked += layer.checked_states(given[len(checked) : len(checked) + layer.state_count], x, argument)
         return checked
 
-    @checked(mask=None)
-    def __call__(self, x: Any, *, initial_state: Any = None, training: bool = False, mask: Any = None) -> Any:
+    @checked
+    def __call__(self, x: Any, *, initial_state: Any = None, training: Flag = False, mask: Any = None) -> Any:
         """Run the layer on an array; `initial_state` is given as `return_state` returns it."""
         array, mask = self._accept(x, mask)
         if initial_state is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pyrnn.arguments import flag
+from pyrnn import rules
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.core.dense import Dense
 from pyrnn.layers.serialization import layer_of, serialize_inner
@@ -71,7 +71,7 @@ class TimeDistributed(Layer):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        flag("trainable", value)
+        rules.Flag().check("trainable", value)
         self._trainable = bool(value)
         self.layer.trainable = bool(value)
 

@@ -9,6 +9,7 @@ from pyrnn.arguments import checked
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.core.dense import Identity
 from pyrnn.layers.settings import dropout_scale, fraction, standard_shape
+from pyrnn.typing import DtypeLike, Name, NonNegative, Rate, Seed
 
 __all__ = ["ActivityRegularization", "Dropout", "SpatialDropout1D"]
 
@@ -62,8 +63,8 @@ class Dropout(Layer):
     supports_masking = True
     per_step = True
 
-    @checked()
-    def __init__(self, rate: float, noise_shape: Any = None, seed: int | None = None, **kwargs: Any) -> None:
+    @checked
+    def __init__(self, rate: Rate, noise_shape: Any = None, seed: Seed | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.rate = fraction("rate", rate)
         self.noise_shape = checked_noise_shape(noise_shape)
@@ -119,9 +120,9 @@ class SpatialDropout1D(Dropout):
 
     axes = ("batch", "time", "channels")
 
-    @checked()
+    @checked
     def __init__(
-        self, rate: float, seed: int | None = None, name: str | None = None, dtype: Any = None, **kwargs: Any
+        self, rate: Rate, seed: Seed | None = None, name: Name | None = None, dtype: DtypeLike = None, **kwargs: Any
     ) -> None:
         super().__init__(rate, (None, 1, None), seed, name=name, dtype=dtype, **kwargs)
 
@@ -149,8 +150,8 @@ class ActivityRegularization(Identity):
         array([[1., 1.]], dtype=float32)
     """
 
-    @checked()
-    def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Any) -> None:
+    @checked
+    def __init__(self, l1: NonNegative | None = 0.0, l2: NonNegative | None = 0.0, **kwargs: Any) -> None:
         super().__init__(activity_regularizer=regularizers.L1L2(l1=l1, l2=l2), **kwargs)
         self.l1, self.l2 = l1, l2
 

@@ -10,6 +10,7 @@ from pyrnn.arguments import checked
 from pyrnn.layers.base import Array, Layer
 from pyrnn.layers.regularization.dropout import checked_noise_shape, noise_sizes
 from pyrnn.layers.settings import fraction
+from pyrnn.typing import NonNegative, Rate, Seed
 
 __all__ = ["AlphaDropout", "GaussianDropout", "GaussianNoise"]
 
@@ -24,8 +25,8 @@ class Noisy(Layer):
     supports_masking = True
     per_step = True
 
-    @checked()
-    def __init__(self, seed: int | None = None, **kwargs: Any) -> None:
+    @checked
+    def __init__(self, seed: Seed | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.seed = seed
         self._rng = seeds.generator(seed)
@@ -59,8 +60,8 @@ class GaussianNoise(Noisy):
         array([[1., 1.]], dtype=float32)
     """
 
-    @checked()
-    def __init__(self, stddev: float, seed: int | None = None, **kwargs: Any) -> None:
+    @checked
+    def __init__(self, stddev: NonNegative, seed: Seed | None = None, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
         self.stddev = fraction("stddev", stddev)
 
@@ -98,8 +99,8 @@ class GaussianDropout(Noisy):
     Source: Srivastava et al. 2014, Dropout: a simple way to prevent neural networks from overfitting, section 10.
     """
 
-    @checked()
-    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
+    @checked
+    def __init__(self, rate: Rate, seed: Seed | None = None, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
         self.rate = _below_one(rate)
 
@@ -144,8 +145,8 @@ class AlphaDropout(Noisy):
     Source: Klambauer et al. 2017, Self-normalizing neural networks, section 2.
     """
 
-    @checked()
-    def __init__(self, rate: float, noise_shape: Any = None, seed: int | None = None, **kwargs: Any) -> None:
+    @checked
+    def __init__(self, rate: Rate, noise_shape: Any = None, seed: Seed | None = None, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
         self.rate = _below_one(rate)
         self.noise_shape = checked_noise_shape(noise_shape)

@@ -1,4 +1,4 @@
-"""Evaluating with the averages of the weights."""
+"""Evaluation with averages of the weights."""
 
 from __future__ import annotations
 
@@ -12,14 +12,25 @@ from pyrnn.typing import Flag
 
 
 class SwapEMAWeights(Callback):
-    """Puts the optimizer's moving averages in the weights' place while the model is evaluated or predicts.
+    """Replaces the weights by the optimizer's moving averages while the model is evaluated or predicts.
 
-    With `swap_on_epoch` also from the end of an epoch to the begin of the next, so that callbacks which come later in
-    the list (a `ModelCheckpoint`) see the averages. (B. Polyak, A. Juditsky: Acceleration of stochastic approximation
-    by averaging, 1992.)
+    With `swap_on_epoch` also from the end of an epoch to the beginning of the next, so that callbacks later in the
+    list, such as a `ModelCheckpoint`, see the averages.
+
+    Args:
+        swap_on_epoch: Whether to swap at the end of each epoch too.
 
     Raises:
-        ValueError: at the first swap, if the optimizer keeps no averages.
+        ValueError: At the first swap, if the optimizer has no averages.
+
+    Example:
+        >>> from pyrnn.callbacks import SwapEMAWeights
+        >>> model = pyrnn.Sequential([pyrnn.layers.Dense(1, input_shape=(2,))])
+        >>> model.compile(pyrnn.optimizers.Adam(use_ema=True), "mse")
+        >>> x, y = np.ones((4, 2)), np.ones((4, 1))
+        >>> history = model.fit(x, y, validation_data=(x, y), callbacks=[SwapEMAWeights()], verbose=0)
+
+    Source: B. Polyak, A. Juditsky: Acceleration of stochastic approximation by averaging, 1992.
     """
 
     remembers = ("_swapped",)
@@ -42,7 +53,7 @@ class SwapEMAWeights(Callback):
             return
         self._put(averages=True)
         if epoch == self.params["epochs"] - 1 or self.model.stop_training:
-            # `fit` ends by copying the averages into the weights: what the swap left in their place must not win.
+            # `fit` ends by copying the averages into the weights, and the swap has put the weights in their place.
             for weight, average in self._pairs():
                 average[...] = weight.array
             self._swapped = False

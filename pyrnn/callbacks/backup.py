@@ -1,4 +1,4 @@
-"""Going on with a training that was interrupted."""
+"""Resuming an interrupted training."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PREVIOUS = ".bkp"
 
 
 class _Backup(NamedTuple):
-    """A backup that was read and checked; `state` is None and `epoch` counts in one that Keras made."""
+    """A backup that was read and checked; in one that Keras made `state` is None and `epoch` says where to begin."""
 
     content: bytes
     source: str
@@ -33,25 +33,36 @@ class _Backup(NamedTuple):
 
 
 class BackupAndRestore(Callback):
-    """Keeps the whole state of a training in `backup_dir`; the next `fit` goes on there and ends with the same bits.
+    """Saves the whole state of a training in `backup_dir`; the next `fit` resumes there and ends with the same bits.
 
-    Saved after each epoch, or after every `save_freq` batches, when all other callbacks had their turn: weights,
-    optimizer, position in the epoch, order of the samples, running loss and metrics, every random stream, states of
-    stateful layers, and what the other callbacks remember (see `Callback.remembers`). All of it is in one file, which
-    is written under another name, flushed, and renamed. Files and names are Keras's, which reads the weights.
+    It saves after each epoch, or after every `save_freq` batches, when all other callbacks have run: weights,
+    optimizer, position in the epoch, order of the samples, running loss and metrics, all random streams, states of
+    stateful layers, and what the other callbacks remember (see `Callback.remembers`). Everything is in one file, which
+    is written under another name, flushed, and renamed. Files and names are Keras's, and Keras can read the weights.
 
-    `fit` must get the same data again: arrays and a `PyDataset` begin where they were left; a generator is advanced, so
-    it must be a new one that yields the same batches. With `double_checkpoint` the backup before stays as well, for
-    when the last one is damaged. A backup that Keras made begins the epoch it was made in anew.
+    `fit` must be called with the same data again. Arrays and a `PyDataset` continue where they were; a generator is
+    advanced, so it must be a new one that yields the same batches. With `double_checkpoint` the previous backup is
+    kept, in case the last one is damaged. A backup that Keras made resumes at the beginning of its epoch.
 
     Args:
-        backup_dir: a folder for this training alone; made if missing.
-        delete_checkpoint: remove the backup when training ends.
+        backup_dir: A folder for this training alone; created if missing.
+        save_freq: "epoch", or a number of batches, at least 1.
+        double_checkpoint: Whether to keep the previous backup too.
+        delete_checkpoint: Whether to remove the backup when training ends.
 
     Raises:
-        ValueError: if the model is not built when `fit` begins, the backup is damaged and there is none before it, or
-            it was made with other data or another model.
-        OSError: if a backup cannot be written; the model and the backup before stay as they are.
+        ValueError: If the model is not built when `fit` begins, if the backup is damaged and there is no previous one,
+            or if it was made with other data or another model.
+        OSError: If a backup cannot be written; the model and the previous backup are unchanged.
+
+    Example:
+        >>> import tempfile
+        >>> from pyrnn.callbacks import BackupAndRestore
+        >>> model = pyrnn.Sequential([pyrnn.layers.Dense(1, input_shape=(2,))])
+        >>> model.compile("sgd", "mse")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     backup = BackupAndRestore(f"{folder}/backup", save_freq=10)
+        ...     history = model.fit(np.ones((4, 2)), np.ones((4, 1)), epochs=2, callbacks=[backup], verbose=0)
     """
 
     remembers = ("_batches",)
@@ -81,14 +92,15 @@ class BackupAndRestore(Callback):
         return {"_batches": count()}
 
     def _before_training(self) -> None:
-        """Read and check the backup: a log that another callback begins anew must not be lost to a damaged one."""
+        """Read and check the backup.
+
+        This comes before another callback starts its log anew, which a damaged backup must not destroy.
+        """
         self._backup, self._batches, self._within_epoch = None, 0, None
         if not self.model.built:
             raise ValueError(not_built("BackupAndRestore can use it"))
         if self.model._run is None:
-            raise ValueError(
-                "BackupAndRestore works in fit; in a loop of your own use model.save(path, include_rng=True)"
-            )
+            raise ValueError("BackupAndRestore works in fit; in a custom loop use model.save(path, include_rng=True)")
         try:
             self._backup = self._checked("")
         except (OSError, ValueError):
@@ -99,7 +111,7 @@ class BackupAndRestore(Callback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         if self._backup is None:
             self._before_training()
-        self._remove(lambda name: name.startswith((f".{WEIGHTS}", f".{METADATA}")))  # what a kill left half written
+        self._remove(lambda name: name.startswith((f".{WEIGHTS}", f".{METADATA}")))  # files unfinished at a kill
         backup, self._backup = self._backup, None
         if backup is None:
             return
@@ -112,11 +124,11 @@ class BackupAndRestore(Callback):
             print(f"Resumed at epoch {run.epoch + 1}{batch}, from {self.backup_dir!r}")
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        """The epoch's beginning was lived through twice now; what it changed is undone."""
+        """Restore the state once more if training resumed within this epoch, whose beginning others saw again."""
         if self._within_epoch is not None:
             (content, source, _, _), self._within_epoch = self._within_epoch, None
             read_weights(self.model, content, source, with_optimizer=True)
-            state = read_state(content, source)  # read anew, for training writes to the arrays
+            state = read_state(content, source)  # read again, because training writes to the arrays
             assert state is not None
             self._set_rest(state)
 
@@ -144,17 +156,17 @@ class BackupAndRestore(Callback):
                 os.unlink(os.path.join(self.backup_dir, name))
 
     def _checked(self, suffix: str) -> _Backup | None:
-        """The backup, if there is one, which fits this training in every part; nothing has changed.
+        """The backup, if there is one, after checking that all of it fits this training; nothing has changed.
 
         Raises:
-            OSError: if it cannot be read.
-            ValueError: if it is damaged, or of another model or other data.
+            OSError: If it cannot be read.
+            ValueError: If it is damaged, or of another model or other data.
         """
         path = self._weights + suffix
         source = repr(path)
         if not os.path.exists(path):
             if os.path.exists(self._weights + PREVIOUS) and not suffix:
-                raise FileNotFoundError(f"{path!r} is missing, the backup before it is there: {path + PREVIOUS!r}")
+                raise FileNotFoundError(f"{path!r} is missing, but the previous backup exists: {path + PREVIOUS!r}")
             return None
         with open(path, "rb") as file:
             content = file.read()
@@ -172,15 +184,15 @@ class BackupAndRestore(Callback):
         return _Backup(content, source, state, epoch)
 
     def _refusal(self, source: str, error: Exception) -> str:
-        words = " ".join((str(error) if isinstance(error, ValueError) else repr(error)).split())
-        words = words if source in words else f"{source} does not fit this training: {words}"
-        return f"{words}; to start over, delete the folder {self.backup_dir!r}"
+        reason = " ".join((str(error) if isinstance(error, ValueError) else repr(error)).split())
+        reason = reason if source in reason else f"{source} does not fit this training: {reason}"
+        return f"{reason}; to start over, delete the folder {self.backup_dir!r}"
 
     def _restore(self, backup: _Backup) -> None:
-        """Continue from a backup; if the data or a custom callback fail on it, all else is as it was.
+        """Continue from a backup; if the data or a custom callback fail on it, everything else is as it was.
 
         Raises:
-            ValueError: if they do.
+            ValueError: If they fail.
         """
         model, run = self.model, self.model._run
         before = {"run": run.get_state(model.stop_training), "random": resume.random_state(model)}
@@ -196,19 +208,19 @@ class BackupAndRestore(Callback):
         except Exception as error:
             model.set_weights(weights)
             vars(optimizer).clear()
-            vars(optimizer).update(fields)  # those of one that was not built, too
+            vars(optimizer).update(fields)  # also of an optimizer that was not built
             optimizer.set_variables(slots)
-            with contextlib.suppress(Exception):  # of the user's code that failed before
+            with contextlib.suppress(Exception):  # the user's code may fail again
                 run.set_position(before["run"])
                 self._set_rest(before)
             resume.set_random_state(model, before["random"])
             raise ValueError(self._refusal(backup.source, error)) from error
 
-    def _set_rest(self, kept: dict[str, Any]) -> None:
-        """What the walk through the data may have changed too: streams come last."""
-        self.model._run.set_rest(kept["run"])
+    def _set_rest(self, saved: dict[str, Any]) -> None:
+        """Restore what reading the data may have changed too; random streams come last."""
+        self.model._run.set_rest(saved["run"])
         self.model.stop_training = self.model._run.stopped
-        resume.set_random_state(self.model, kept["random"])
+        resume.set_random_state(self.model, saved["random"])
 
     @staticmethod
     def _epoch_of_keras(metadata: str) -> int:
@@ -220,8 +232,8 @@ class BackupAndRestore(Callback):
             epoch: int = json.loads(content)["epoch"]
             count()("epoch", epoch)
         except (ValueError, TypeError, KeyError, RecursionError):
-            words = f"it must hold the number of epochs done, got {shown(content)}"
-            raise ValueError(f"{metadata!r} is damaged: {words}") from None
+            reason = f"it must hold the number of finished epochs, got {shown(content)}"
+            raise ValueError(f"{metadata!r} is damaged: {reason}") from None
         return epoch
 
     def _save(self) -> None:

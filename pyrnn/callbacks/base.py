@@ -1,4 +1,4 @@
-"""The hooks of training and the callbacks that are nothing but hooks."""
+"""The hooks of training, and the callbacks that consist of nothing but hooks."""
 
 from __future__ import annotations
 
@@ -18,17 +18,29 @@ Hook = Callable[..., Any]
 
 
 class Callback(CallbackNames):
-    """Base of all callbacks; `model` and `params` are set before training. Hooks and their order are Keras's.
+    """Base class of all callbacks; `model` and `params` are set before training. Hooks and their order are Keras's.
 
-    What a callback remembers from one hook to another is kept by `BackupAndRestore` if its class names the fields in
+    `BackupAndRestore` saves what a callback remembers from one hook to the next if its class lists the fields in
     `remembers` (numbers, texts, None, arrays, lists and dicts of them), or defines `get_state` and `set_state`.
+
+    Example:
+        >>> from pyrnn.callbacks import Callback
+        >>> class StopAt(Callback):
+        ...     def on_epoch_end(self, epoch, logs=None):
+        ...         if logs["loss"] < 1e3:
+        ...             self.model.stop_training = True
+        >>> model = pyrnn.Sequential([pyrnn.layers.Dense(1, input_shape=(2,))])
+        >>> model.compile("sgd", "mse")
+        >>> history = model.fit(np.ones((4, 2)), np.ones((4, 1)), epochs=5, callbacks=[StopAt()], verbose=0)
+        >>> len(history.history["loss"])
+        1
     """
 
-    # Fields that an interrupted training needs to go on.
+    # Fields that an interrupted training needs to resume.
     remembers: tuple[str, ...] = ()
-    # Fields that belong to this process, such as open files, and what a pickle or copy has in their place.
+    # Fields that belong to this process, such as open files, with the value that a pickle or copy gets instead.
     transient: Mapping[str, Any] = {}
-    # Whether the hooks of all others come first.
+    # Whether its hooks run after those of all other callbacks.
     comes_last = False
 
     def __init__(self) -> None:
@@ -36,23 +48,46 @@ class Callback(CallbackNames):
         self.model: Any = None
 
     def set_params(self, params: dict[str, Any]) -> None:
-        """Told how training runs: epochs, steps, verbose."""
+        """Receive how training runs.
+
+        Args:
+            params: "epochs", "steps" and "verbose".
+        """
         self.params = params
 
     def set_model(self, model: Any) -> None:
-        """Told which model is trained."""
+        """Receive the model that is trained.
+
+        Args:
+            model: The model.
+        """
         self.model = model
 
     def get_state(self) -> dict[str, Any]:
-        """What this callback remembers; {} if it need not be kept."""
+        """Return what this callback remembers.
+
+        Returns:
+            Plain values and arrays by name; {} if nothing has to be saved.
+        """
         return {name: getattr(self, name) for name in self.remembers}
 
     def state_rules(self) -> dict[str, Rule]:
-        """Rules for the fields that `remembers` names, which may hold anything by default; see `check_state`."""
+        """Return the rules for the fields listed in `remembers`; by default they may hold anything.
+
+        Returns:
+            A rule of `pyrnn.states` for each field.
+        """
         return dict.fromkeys(self.remembers, anything)
 
     def check_state(self, state: dict[str, Any]) -> None:
-        """Raise a ValueError if `set_state` cannot take this; a class with its own `get_state` checks it there."""
+        """Check a state before `set_state`; a class with its own `get_state` checks it there.
+
+        Args:
+            state: What `get_state` returned in the interrupted training, read from a file.
+
+        Raises:
+            ValueError: If `set_state` cannot take it.
+        """
         owner = next(cls for cls in type(self).__mro__ if "get_state" in vars(cls))
         if is_builtin(owner):
             rules = self.state_rules()
@@ -61,73 +96,161 @@ class Callback(CallbackNames):
             record(rules)(f"state of {type(self).__name__}", state)
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Continue from what `get_state` returned; called after `on_train_begin`."""
+        """Continue from what `get_state` returned; called after `on_train_begin`.
+
+        Args:
+            state: The state.
+        """
         for name in self.remembers:
             setattr(self, name, state[name])
 
     def __getstate__(self) -> dict[str, Any]:
-        """What a pickle or copy holds; `transient` fields are as new."""
+        """What a pickle or copy holds; `transient` fields are as in a new object."""
         return {**vars(self), **copy.deepcopy(dict(self.transient))}
 
     def _before_training(self) -> None:
-        """Raise what can be known before `on_train_begin` of any callback has changed something."""
+        """Raise foreseeable errors before any callback's `on_train_begin` changes something."""
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Before the first batch of `fit`."""
+        """Called before the first batch of `fit`.
+
+        Args:
+            logs: {}.
+        """
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        """After the last batch of `fit`; `logs` are those of the last epoch."""
+        """Called after the last batch of `fit`.
+
+        Args:
+            logs: Those of the last epoch.
+        """
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        """Before the first batch of an epoch; epochs count from 0."""
+        """Called before the first batch of an epoch.
+
+        Args:
+            epoch: Its number, from 0.
+            logs: {}.
+        """
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """After validation; `logs` hold the epoch's losses and metrics, those of validation with `val_` before."""
+        """Called after an epoch and its validation.
+
+        Args:
+            epoch: Its number, from 0.
+            logs: The loss and metrics of the epoch, with the prefix `val_` those of the validation.
+        """
 
     def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """The older name of `on_train_batch_begin`, which calls it."""
+        """Called by `on_train_batch_begin`, as its older name.
+
+        Args:
+            batch: The number of the batch in its epoch, from 0.
+            logs: {}.
+        """
 
     def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """The older name of `on_train_batch_end`, which calls it."""
+        """Called by `on_train_batch_end`, as its older name.
+
+        Args:
+            batch: The number of the batch in its epoch, from 0.
+            logs: The running means of the epoch.
+        """
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """Before a batch of `fit`; batches count from 0 in each epoch."""
+        """Called before a batch of `fit`.
+
+        Args:
+            batch: The number of the batch in its epoch, from 0.
+            logs: {}.
+        """
         self.on_batch_begin(batch, logs)
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """After a batch of `fit`; `logs` hold the running means of the epoch."""
+        """Called after a batch of `fit`.
+
+        Args:
+            batch: The number of the batch in its epoch, from 0.
+            logs: The running means of the epoch.
+        """
         self.on_batch_end(batch, logs)
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
-        """Before the first batch of `evaluate` or of a validation."""
+        """Called before the first batch of `evaluate` or of a validation.
+
+        Args:
+            logs: {}.
+        """
 
     def on_test_end(self, logs: Logs | None = None) -> None:
-        """After the last batch of `evaluate` or of a validation."""
+        """Called after the last batch of `evaluate` or of a validation.
+
+        Args:
+            logs: The loss and metrics.
+        """
 
     def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """Before a batch of `evaluate` or of a validation."""
+        """Called before a batch of `evaluate` or of a validation.
+
+        Args:
+            batch: The number of the batch, from 0.
+            logs: {}.
+        """
 
     def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """After a batch of `evaluate` or of a validation."""
+        """Called after a batch of `evaluate` or of a validation.
+
+        Args:
+            batch: The number of the batch, from 0.
+            logs: The running means.
+        """
 
     def on_predict_begin(self, logs: Logs | None = None) -> None:
-        """Before the first batch of `predict`."""
+        """Called before the first batch of `predict`.
+
+        Args:
+            logs: {}.
+        """
 
     def on_predict_end(self, logs: Logs | None = None) -> None:
-        """After the last batch of `predict`."""
+        """Called after the last batch of `predict`.
+
+        Args:
+            logs: {}.
+        """
 
     def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """Before a batch of `predict`."""
+        """Called before a batch of `predict`.
+
+        Args:
+            batch: The number of the batch, from 0.
+            logs: {}.
+        """
 
     def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """After a batch of `predict`; `logs["outputs"]` holds what it gave."""
+        """Called after a batch of `predict`.
+
+        Args:
+            batch: The number of the batch, from 0.
+            logs: "outputs" holds the predictions of the batch.
+        """
 
 
 HOOKS = tuple(name for name in vars(Callback) if name.startswith("on_"))
 
 
 class History(Callback):
-    """Keeps the logs of every epoch: `history[name]` is a list, `epoch` the epochs' numbers."""
+    """Collects the logs of every epoch.
+
+    `fit` returns it. `history[name]` is a list with one value per epoch; `epoch` holds their numbers.
+
+    Example:
+        >>> model = pyrnn.Sequential([pyrnn.layers.Dense(1, input_shape=(2,))])
+        >>> model.compile("sgd", "mse")
+        >>> history = model.fit(np.ones((4, 2)), np.ones((4, 1)), epochs=3, verbose=0)
+        >>> history.epoch, len(history.history["loss"])
+        ([0, 1, 2], 3)
+    """
 
     remembers = ("history", "epoch")
 
@@ -150,10 +273,27 @@ class History(Callback):
 
 
 class LambdaCallback(Callback):
-    """Hooks given as functions: the six of training by position, any other hook of `Callback` by its name.
+    """Runs functions as hooks.
+
+    Args:
+        on_epoch_begin: Called with (epoch, logs).
+        on_epoch_end: Called with (epoch, logs).
+        on_train_begin: Called with (logs).
+        on_train_end: Called with (logs).
+        on_train_batch_begin: Called with (batch, logs).
+        on_train_batch_end: Called with (batch, logs).
+        **hooks: Any other hook of `Callback` by its name.
 
     Raises:
-        TypeError: for a name that is no hook.
+        TypeError: For a name that is not a hook.
+
+    Example:
+        >>> from pyrnn.callbacks import LambdaCallback
+        >>> callback = LambdaCallback(on_epoch_end=lambda epoch, logs: print(epoch, sorted(logs)))
+        >>> model = pyrnn.Sequential([pyrnn.layers.Dense(1, input_shape=(2,))])
+        >>> model.compile("sgd", "mse")
+        >>> history = model.fit(np.ones((4, 2)), np.ones((4, 1)), callbacks=[callback], verbose=0)
+        0 ['loss']
     """
 
     @checked
@@ -171,7 +311,7 @@ class LambdaCallback(Callback):
         unknown = {name: hook for name, hook in hooks.items() if name not in HOOKS}
         if unknown:
             raise TypeError(unexpected_arguments("LambdaCallback", unknown, HOOKS))
-        given = {
+        functions = {
             "on_epoch_begin": on_epoch_begin,
             "on_epoch_end": on_epoch_end,
             "on_train_begin": on_train_begin,
@@ -180,6 +320,6 @@ class LambdaCallback(Callback):
             "on_train_batch_end": on_train_batch_end,
             **hooks,
         }
-        for hook, function in given.items():
+        for hook, function in functions.items():
             if function is not None:
                 setattr(self, hook, function)

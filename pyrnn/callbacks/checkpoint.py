@@ -14,14 +14,33 @@ from pyrnn.validation import shown
 
 
 class ModelCheckpoint(MonitorCallback):
-    """Saves the model (or its weights) after each epoch, or after every `save_freq` batches.
+    """Saves the model or its weights after each epoch, or after every `save_freq` batches.
 
-    `filepath` may hold fields of the logs and of the epoch, counted from 1: "m-{epoch:02d}-{val_loss:.2f}.keras"; its
-    folder is made. With `save_best_only` a file is written only when `monitor` improved, at first on
-    `initial_value_threshold`, or when it is missing.
+    Args:
+        filepath: The file, ".keras" or ".weights.h5". It may contain fields of the logs and of the epoch, counted from
+            1: "m-{epoch:02d}-{val_loss:.2f}.keras". Its folder is created.
+        monitor: The name in the logs that `save_best_only` compares.
+        verbose: 1 prints a line for each file.
+        save_best_only: Whether to save only when `monitor` has improved, or is missing from the logs.
+        save_weights_only: Whether to save the weights instead of the model.
+        mode: "min" or "max", or "auto": as the metric or its name says.
+        save_freq: "epoch", or a number of batches, at least 1.
+        initial_value_threshold: The value that the first file must improve on; None for any.
 
     Raises:
-        KeyError: when saving, if `filepath` names what the logs have not.
+        ValueError: If `filepath` has another suffix or is not a valid format.
+        KeyError: When saving, if `filepath` names a field that is not in the logs.
+
+    Example:
+        >>> import os, tempfile
+        >>> from pyrnn.callbacks import ModelCheckpoint
+        >>> model = pyrnn.Sequential([pyrnn.layers.Dense(1, input_shape=(2,))])
+        >>> model.compile("sgd", "mse")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     best = ModelCheckpoint(f"{folder}/best-{{epoch}}.keras", monitor="loss", save_best_only=True)
+        ...     history = model.fit(np.ones((4, 2)), np.ones((4, 1)), callbacks=[best], verbose=0)
+        ...     os.listdir(folder)
+        ['best-1.keras']
     """
 
     remembers = ("best", "_epoch", "_batches")
@@ -111,7 +130,7 @@ class ModelCheckpoint(MonitorCallback):
 
 
 def save_frequency(value: str | int) -> str | int:
-    """`save_freq`, checked: "epoch" or a number of batches."""
+    """Check `save_freq`: "epoch" or a number of batches."""
     if not (isinstance(value, str) and value == "epoch") and (
         isinstance(value, bool) or not isinstance(value, int) or value < 1
     ):

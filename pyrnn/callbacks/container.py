@@ -1,4 +1,4 @@
-"""The list of callbacks through which the trainer speaks to all of them."""
+"""The list of callbacks that the trainer calls."""
 
 from __future__ import annotations
 
@@ -13,18 +13,26 @@ from pyrnn.validation import shown
 
 
 class CallbackList(Callback):
-    """Calls each hook of each callback in order; hooks that nobody overrides cost nothing.
+    """Calls each hook of each callback in order; hooks that no callback overrides cost nothing.
 
-    Those with `comes_last` are called after the others. Callbacks see the logs in alphabetical order, as one dict that
-    they share: what one adds, the next ones find.
+    Callbacks with `comes_last` are called after the others. They all receive the same dict of logs, in alphabetical
+    order, so what one adds, the next ones see.
 
     Args:
-        callbacks: a callback or a list of them, which may hold lists.
-        add_history, add_progbar: append a `History` and a `ProgbarLogger` where the list has none.
-        model, params: told to each callback.
+        callbacks: A callback or a list of them, which may contain lists.
+        add_history: Whether to append a `History` if the list has none.
+        add_progbar: Whether to append a `ProgbarLogger` if the list has none.
+        model: The model, for `set_model` of each callback.
+        **params: For `set_params` of each callback.
 
     Raises:
-        TypeError: for anything that is no `Callback`.
+        TypeError: For anything that is not a `Callback`.
+
+    Example:
+        >>> from pyrnn.callbacks import CallbackList, LambdaCallback
+        >>> hooks = CallbackList([LambdaCallback(on_epoch_begin=lambda epoch, logs: print("epoch", epoch))])
+        >>> hooks.on_epoch_begin(3)
+        epoch 3
     """
 
     @checked
@@ -56,7 +64,14 @@ class CallbackList(Callback):
         return next((c for c in reversed(self.callbacks) if isinstance(c, History)), None)
 
     def append(self, callback: Callback) -> None:
-        """Add a callback at the end."""
+        """Add a callback at the end.
+
+        Args:
+            callback: The callback.
+
+        Raises:
+            TypeError: If it is not a `Callback`.
+        """
         if not isinstance(callback, Callback):
             raise TypeError(f"callback must be a Callback, got {shown(callback)}")
         self.callbacks.append(callback)
@@ -76,7 +91,7 @@ class CallbackList(Callback):
             callback.set_model(model)
 
     def __enter__(self) -> None:
-        """With `with`, a loop that an exception or Ctrl-C ends leaves a clean terminal."""
+        """As a context manager it cleans up the terminal when an exception or Ctrl-C ends the loop."""
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         for callback in self.callbacks if kind is not None else ():
@@ -106,10 +121,17 @@ def _forward(hook: str) -> Hook:
 
         return of_whole
 
-    def of_part(self: CallbackList, number: int, logs: Logs | None = None) -> None:
-        self(hook, number, logs or {})
+    if "_epoch_" in hook:
 
-    return of_part
+        def of_epoch(self: CallbackList, epoch: int, logs: Logs | None = None) -> None:
+            self(hook, epoch, logs or {})
+
+        return of_epoch
+
+    def of_batch(self: CallbackList, batch: int, logs: Logs | None = None) -> None:
+        self(hook, batch, logs or {})
+
+    return of_batch
 
 
 for _hook in HOOKS:

@@ -18,12 +18,25 @@ from pyrnn.validation import shown
 
 
 class LearningRateScheduler(Callback):
-    """Before each epoch sets the learning rate to `schedule(epoch, learning_rate)`, or to the older `schedule(epoch)`.
+    """Sets the learning rate before each epoch to `schedule(epoch, learning_rate)` or `schedule(epoch)`.
 
     The logs of each epoch get `learning_rate`.
 
+    Args:
+        schedule: A function of the epoch, from 0, and the present learning rate, which returns a float.
+        verbose: 1 prints a line per epoch.
+
     Raises:
-        TypeError: if the schedule's answer is no float.
+        TypeError: If schedule is not a function or, before an epoch, if it does not return a float.
+
+    Example:
+        >>> from pyrnn.callbacks import LearningRateScheduler
+        >>> model = pyrnn.Sequential([pyrnn.layers.Dense(1, input_shape=(2,))])
+        >>> model.compile(pyrnn.optimizers.SGD(0.5), "mse")
+        >>> halve = LearningRateScheduler(lambda epoch, rate: rate / 2)
+        >>> history = model.fit(np.ones((4, 2)), np.ones((4, 1)), epochs=3, callbacks=[halve], verbose=0)
+        >>> history.history["learning_rate"]
+        [0.25, 0.125, 0.0625]
     """
 
     @checked
@@ -34,6 +47,11 @@ class LearningRateScheduler(Callback):
         self.schedule, self.verbose = schedule, verbose
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Set the learning rate of the epoch.
+
+        Raises:
+            TypeError: If the schedule does not return a float.
+        """
         optimizer = self.model.optimizer
         now = float(optimizer.learning_rate)
         rate = self.schedule(epoch, now) if _takes_two(self.schedule) else self.schedule(epoch)
@@ -51,7 +69,7 @@ class LearningRateScheduler(Callback):
 def _takes_two(schedule: Callable[..., Any]) -> bool:
     try:
         signature = inspect.signature(schedule)
-    except (TypeError, ValueError):  # functions written in C need not have one
+    except (TypeError, ValueError):  # a function written in C may lack one
         return True
     try:
         signature.bind(0, 0.0)
@@ -61,13 +79,31 @@ def _takes_two(schedule: Callable[..., Any]) -> bool:
 
 
 class ReduceLROnPlateau(MonitorCallback):
-    """Multiplies the learning rate by `factor`, down to `min_lr`, after `patience` epochs without an improvement.
+    """Multiplies the learning rate by `factor` after `patience` epochs without an improvement.
 
-    An improvement is a change of `monitor` by more than `min_delta`; after a reduction `cooldown` epochs do not count.
     The logs of each epoch get `learning_rate`.
 
+    Args:
+        monitor: The name in the logs to watch.
+        factor: Less than 1.
+        patience: Epochs without an improvement before a reduction.
+        verbose: 1 prints a line per reduction.
+        mode: "min" or "max", or "auto": as the metric or its name says.
+        min_delta: The least change that counts as an improvement.
+        cooldown: Epochs after a reduction that do not count.
+        min_lr: The lowest learning rate.
+
     Raises:
-        ValueError: if factor is 1 or more.
+        ValueError: If factor is 1 or more.
+
+    Example:
+        >>> from pyrnn.callbacks import ReduceLROnPlateau
+        >>> model = pyrnn.Sequential([pyrnn.layers.Dense(1, input_shape=(2,))])
+        >>> model.compile(pyrnn.optimizers.SGD(0.5), "mse")
+        >>> reduce = ReduceLROnPlateau("loss", factor=0.5, patience=1, min_delta=1e6)
+        >>> history = model.fit(np.ones((4, 2)), np.ones((4, 1)), epochs=3, callbacks=[reduce], verbose=0)
+        >>> history.history["learning_rate"]
+        [0.5, 0.5, 0.25]
     """
 
     remembers = ("best", "wait", "cooldown_counter")
@@ -115,7 +151,11 @@ class ReduceLROnPlateau(MonitorCallback):
                 self.cooldown_counter, self.wait = self.cooldown, 0
 
     def in_cooldown(self) -> bool:
-        """Whether epochs do not count now."""
+        """Return whether epochs do not count at present, because the rate was just reduced.
+
+        Returns:
+            True during a cooldown.
+        """
         return self.cooldown_counter > 0
 
     def _reduce(self, epoch: int) -> bool:

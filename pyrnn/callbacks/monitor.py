@@ -1,4 +1,4 @@
-"""Watching one number of the logs, for the callbacks that act on its best value."""
+"""Watching one number of the logs, for callbacks that act on its best value."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pyrnn.typing import NonNegative, Text
 from pyrnn.validation import did_you_mean, shown, warn
 
 MODES = ("auto", "min", "max")
-# Where a metric does not say itself which way it improves, the end of its name does.
+# Suffixes of names, for metrics that do not declare which way they improve.
 RISING = (
     "acc", "accuracy", "auc", "precision", "recall", "f1", "f1_score", "fbeta_score", "r2_score", "cosine_similarity",
     "iou", "io_u", "sensitivity", "specificity", "true_positives", "true_negatives", "correlation",
@@ -26,10 +26,16 @@ FALLING = (
 
 
 class MonitorCallback(Callback):
-    """Knows which way `monitor` improves: `mode` "min" or "max", or "auto": as its metric or its name says.
+    """Base class of callbacks that compare one number of the logs with the best so far.
+
+    Args:
+        monitor: The name in the logs.
+        mode: "min" or "max", or "auto": as the metric or its name says.
+        min_delta: The least change that counts as an improvement.
+        best: The value to beat at first; None for any.
 
     Raises:
-        ValueError: when the number is first compared, if "auto" finds neither.
+        ValueError: For another mode or, when the number is first compared, if "auto" cannot tell the direction.
     """
 
     @checked
@@ -43,28 +49,51 @@ class MonitorCallback(Callback):
         self.best: float | None = best
 
     def forget_best(self) -> None:
-        """Start anew."""
+        """Start again without a best value."""
         self.best = None
 
     def rises(self) -> bool:
-        """Whether larger is better."""
+        """Return whether larger is better.
+
+        Returns:
+            True for "max".
+
+        Raises:
+            ValueError: If `mode` is "auto" and neither the metric nor its name tells.
+        """
         if self._rises is None:
             self._rises = _rises(self.monitor.removeprefix("val_"), self.model)
             if self._rises is None:
                 raise ValueError(
                     f"{type(self).__name__} cannot tell whether {self.monitor!r} should rise or fall: "
-                    "give mode='max' or mode='min'"
+                    "pass mode='max' or mode='min'"
                 )
         return self._rises
 
     def improved(self, value: float, than: float | None) -> bool:
-        """Whether `value` is better than another by more than min_delta; NaN never is."""
+        """Return whether a value is better than another by more than `min_delta`; NaN never is.
+
+        Args:
+            value: The new value.
+            than: The value to beat, or None.
+
+        Returns:
+            True if it is better, or if there is no value to beat.
+        """
         if than is None:
             return not math.isnan(value)
         return value - self.min_delta > than if self.rises() else value + self.min_delta < than
 
     def value(self, logs: Logs | None, consequence: str) -> float | None:
-        """The monitored number, or None with a warning that says why it is missing and what follows from that."""
+        """Return the monitored number.
+
+        Args:
+            logs: The logs of an epoch.
+            consequence: What happens without the number, for the warning.
+
+        Returns:
+            The number, or None after a warning that it is missing.
+        """
         logs = logs or {}
         if self.monitor in logs:
             self.rises()
@@ -81,7 +110,7 @@ class MonitorCallback(Callback):
 
 
 def _rises(name: str, model: Any) -> bool | None:
-    """Whether larger is better: as the metric says, else the end of its name in the logs or of its class's name."""
+    """Whether larger is better: as the metric says, else by the suffix of its name or its class's name."""
     if name == "loss":
         return False
     names = [name]
@@ -92,7 +121,7 @@ def _rises(name: str, model: Any) -> bool | None:
                 return bool(direction == "up")
             names += [type(metric).__name__, getattr(metric, "default_name", None) or ""]
     for each in names:
-        plain = re.sub(r"_\d+$", "", snake_case(each))  # of a second metric of its name
+        plain = re.sub(r"_\d+$", "", snake_case(each))  # a second metric of that name has a number
         if plain.endswith(RISING):
             return True
         if each in losses.NAMES or plain.endswith(FALLING):

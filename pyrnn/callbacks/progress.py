@@ -9,7 +9,7 @@ from typing import Any
 from pyrnn.callbacks.base import Callback, Logs
 
 WIDTH = 20
-# Seconds between two redraws, so that drawing costs nothing beside training.
+# Seconds between two redraws, so that drawing costs next to nothing.
 INTERVAL = 0.05
 
 
@@ -27,7 +27,18 @@ def _per_step(seconds: float) -> str:
 
 
 class ProgbarLogger(Callback):
-    """verbose 1: a bar that is redrawn on a terminal, one plain line an epoch elsewhere; verbose 2: a line an epoch."""
+    """Prints progress as a bar or in lines.
+
+    With verbose 1 a bar is redrawn on a terminal, and a line is printed per epoch elsewhere; with 2 always a line.
+    `fit`, `evaluate` and `predict` add it unless `verbose` is 0.
+
+    Example:
+        >>> from pyrnn.callbacks import ProgbarLogger
+        >>> bar = ProgbarLogger()
+        >>> bar.set_params({"epochs": 2, "steps": 10, "verbose": 1})
+        >>> bar.on_epoch_begin(0)
+        Epoch 1/2
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -99,7 +110,7 @@ class ProgbarLogger(Callback):
         self._line_open = True
 
     def leave_line(self) -> None:
-        """End the line of a bar that will not be drawn to its end: what is printed next begins a line of its own."""
+        """End the line of an unfinished bar, so that what is printed next begins on a new line."""
         if self._line_open:
             print(flush=True)
         self._line_open = False

@@ -18,16 +18,35 @@ from pyrnn.states import Rule, flag, list_of, optional, text
 from pyrnn.typing import FilePath, Flag, Text
 from pyrnn.validation import shown, warn
 
-# Seconds after which a server that does not answer counts as out of reach, so that training goes on.
+# Seconds after which a server that does not answer counts as out of reach, so that training can continue.
 TIMEOUT = 10
 
 
 class CSVLogger(Callback):
-    """Writes a row an epoch: `epoch` and the logs in alphabetical order, "NA" for those that an epoch lacks.
+    """Writes one row per epoch: `epoch` and the logs in alphabetical order, "NA" for those that an epoch lacks.
 
-    Columns are those of the first epoch, and its `val_` ones even if only later epochs validate. With `append` rows
-    are added to a file that exists, without a second header. When training goes on from a backup the file holds the
-    rows of the epochs of before, and no others.
+    Columns are those of the first epoch, with their `val_` counterparts even if only later epochs validate. When
+    training resumes from a backup, the file contains the rows of the past epochs and no others.
+
+    Args:
+        filename: The file.
+        separator: One character between fields.
+        append: Whether to add rows to an existing file, without a second header.
+
+    Raises:
+        TypeError: If separator is not a string.
+        OSError: In training, if the file cannot be written.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> from pyrnn.callbacks import CSVLogger
+        >>> model = pyrnn.Sequential([pyrnn.layers.Dense(1, input_shape=(2,))])
+        >>> model.compile("sgd", "mse")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     logger = CSVLogger(f"{folder}/log.csv")
+        ...     history = model.fit(np.ones((4, 2)), np.ones((4, 1)), epochs=2, callbacks=[logger], verbose=0)
+        ...     pathlib.Path(folder, "log.csv").read_text().splitlines()[0]
+        'epoch,loss,val_loss'
     """
 
     transient = {"csv_file": None, "writer": None}  # noqa: RUF012  # read only
@@ -49,6 +68,11 @@ class CSVLogger(Callback):
         self.keys = None
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Write the row of an epoch.
+
+        Raises:
+            OSError: If the file cannot be written.
+        """
         logs = logs or {}
         assert self.csv_file is not None
         if self.keys is None:
@@ -100,10 +124,24 @@ def _cell(value: Any) -> Any:
 
 
 class RemoteMonitor(Callback):
-    """Posts epoch number and logs to `root` + `path` after each epoch.
+    """Posts the epoch's number and logs to `root` + `path` after each epoch.
 
-    As JSON if `send_as_json`, else as a form whose `field` holds the JSON. A server out of reach only brings a warning;
-    what it answers is not looked at.
+    A server that cannot be reached causes a warning; its answers are ignored.
+
+    Args:
+        root: The server, with "http://" or "https://".
+        path: The path on the server.
+        field: The field of the form that holds the JSON.
+        headers: Additional headers of the request.
+        send_as_json: Whether to send the JSON itself instead of a form.
+
+    Raises:
+        ValueError: If root does not begin with "http://" or "https://".
+
+    Example:
+        >>> from pyrnn.callbacks import RemoteMonitor
+        >>> RemoteMonitor("https://example.org", send_as_json=True).path
+        '/publish/epoch/end/'
     """
 
     @checked

@@ -1,4 +1,4 @@
-"""Stopping when a number no longer improves, or is none."""
+"""Stopping when a number no longer improves, or is not finite."""
 
 from __future__ import annotations
 
@@ -15,8 +15,27 @@ from pyrnn.typing import Finite, Flag, Index, NonNegative, Text, Verbose
 class EarlyStopping(MonitorCallback):
     """Stops after `patience` epochs in which `monitor` did not improve by more than `min_delta`.
 
-    With `restore_best_weights` the model ends with the weights of its best epoch; epochs before `start_from_epoch`
-    are not looked at; `baseline` must be beaten for patience to start anew.
+    Args:
+        monitor: The name in the logs to watch.
+        min_delta: The least change that counts as an improvement.
+        patience: Epochs without an improvement before training stops.
+        verbose: 1 prints when it stops.
+        mode: "min" or "max", or "auto": as the metric or its name says.
+        baseline: A value that must be beaten for patience to start again; None for none.
+        restore_best_weights: Whether the model ends with the weights of its best epoch.
+        start_from_epoch: Epochs before this number do not count.
+
+    Raises:
+        ValueError: For another mode or, in training, if "auto" cannot tell the direction.
+
+    Example:
+        >>> from pyrnn.callbacks import EarlyStopping
+        >>> model = pyrnn.Sequential([pyrnn.layers.Dense(1, input_shape=(2,))])
+        >>> model.compile("sgd", "mse")
+        >>> stop = EarlyStopping("loss", min_delta=1e6, patience=2)
+        >>> history = model.fit(np.ones((4, 2)), np.ones((4, 1)), epochs=10, callbacks=[stop], verbose=0)
+        >>> len(history.epoch)
+        3
     """
 
     remembers = ("best", "wait", "stopped_epoch", "best_epoch", "best_weights")
@@ -50,7 +69,14 @@ class EarlyStopping(MonitorCallback):
         self.forget_best()
 
     def get_monitor_value(self, logs: Logs | None) -> float | None:
-        """Return the number to watch, None where there is none; a subclass may compute it from several."""
+        """Return the number to watch; a subclass may compute it from several.
+
+        Args:
+            logs: The logs of an epoch.
+
+        Returns:
+            The number, or None if it is missing.
+        """
         return self.value(logs, "This epoch is not counted.")
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
@@ -81,10 +107,19 @@ class EarlyStopping(MonitorCallback):
 
 
 class TerminateOnNaN(Callback):
-    """Stops training at the first batch whose running loss is NaN or infinite; raises there if `raise_error`.
+    """Stops training at the first batch whose running loss is NaN or infinite.
+
+    Args:
+        raise_error: Whether to raise an error instead.
 
     Raises:
-        RuntimeError: at such a batch, if `raise_error`; `on_train_end` of callbacks is not called then.
+        RuntimeError: At such a batch, if `raise_error`; `on_train_end` of callbacks is not called then.
+
+    Example:
+        >>> from pyrnn.callbacks import TerminateOnNaN
+        >>> TerminateOnNaN(raise_error=True).on_batch_end(5, {"loss": float("nan")})
+        Traceback (most recent call last):
+        RuntimeError: the loss is nan at batch 5: training ends here
     """
 
     @checked
@@ -93,6 +128,11 @@ class TerminateOnNaN(Callback):
         self.raise_error = raise_error
 
     def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Check the loss.
+
+        Raises:
+            RuntimeError: If the loss is not finite and `raise_error` is set.
+        """
         loss = None if logs is None else logs.get("loss")
         if loss is None or math.isfinite(loss):
             return

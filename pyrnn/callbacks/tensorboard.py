@@ -1,4 +1,4 @@
-"""Logs and weights for TensorBoard, in the form in which Keras writes them (extra `tensorboard`)."""
+"""Logs and weights for TensorBoard, in Keras's form (extra `tensorboard`)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pyrnn.parameters import Weight
 
 Array = NDArray[Any]
-# Images of one weight that are written at most, as tf.summary.image does.
+# Images of one weight that are written at most, as in tf.summary.image.
 LARGEST_COUNT = 3
 
 
@@ -35,16 +35,24 @@ class TensorBoard(Callback):
     after each evaluation `evaluation_<name>_vs_iterations`.
 
     Args:
-        histogram_freq: epochs between histograms of the weights; 0 for none. With `write_images` also their pictures.
-        write_graph: write the model's architecture.
-        write_steps_per_second: write the speed of each epoch (and of the batches that are written).
-        update_freq: "epoch", "batch" or a number of batches.
-        profile_batch, embeddings_freq, embeddings_metadata: only Keras's defaults; profiles and the embedding
-            projector are TensorFlow's own.
+        log_dir: The folder.
+        histogram_freq: Epochs between histograms of the weights; 0 for none.
+        write_graph: Whether to write the model's architecture.
+        write_images: Whether to write pictures of the weights with the histograms.
+        write_steps_per_second: Whether to write the speed of each epoch, and of the batches that are written.
+        update_freq: "epoch", "batch", or a number of batches.
+        profile_batch: 0; profiles need TensorFlow.
+        embeddings_freq: 0; the embedding projector needs TensorFlow.
+        embeddings_metadata: None.
 
     Raises:
-        ValueError: for options that are TensorFlow's own.
-        ImportError: when training begins, if the package `tensorboard` is missing.
+        ValueError: For options that need TensorFlow.
+        ImportError: When training begins, if the package `tensorboard` is missing.
+
+    Example:
+        >>> from pyrnn.callbacks import TensorBoard
+        >>> TensorBoard("logs", update_freq="batch").update_freq
+        1
     """
 
     remembers = ("_batches", "_test_batches")
@@ -87,7 +95,7 @@ class TensorBoard(Callback):
             try:
                 text = json.dumps({"class_name": type(model).__name__, "config": model.get_config()})
             except (TypeError, ValueError, NotImplementedError) as error:
-                warn(f"TensorBoard leaves out the graph, which has no JSON form: {error}")
+                warn(f"TensorBoard omits the graph, which has no JSON form: {error}")
             else:
                 self._writer("train").graph("keras", text)
 
@@ -216,7 +224,7 @@ class _Writer:
 
 
 def _images(weight: Weight) -> Array | None:
-    """A weight as images (N, height, width, 1): a vector is a column, the wider side of a matrix lies across."""
+    """A weight as images (N, height, width, 1): a vector as a column, a matrix with its wider side horizontal."""
     values = np.squeeze(weight.array)
     if values.ndim == 1:
         return values.reshape(1, -1, 1, 1)

@@ -319,7 +319,7 @@ def test_a_backup_of_keras_goes_on_with_its_epoch(tmp_path: Path) -> None:
     metadata.write_text('{"epoch": -1}')
     again = made()
     before = again.get_weights()
-    with pytest.raises(ValueError, match="is damaged: it must hold the number of epochs done"):
+    with pytest.raises(ValueError, match="is damaged: it must hold the number of finished epochs"):
         again.fit(X, Y, epochs=3, callbacks=[BackupAndRestore(folder)], **options)
     assert_same_bits(again.get_weights(), before)
     metadata.write_text('{"epoch": 2}')
@@ -349,7 +349,7 @@ def test_a_state_that_cannot_be_kept_is_named(tmp_path: Path) -> None:
 def test_a_backup_needs_a_running_fit(tmp_path: Path) -> None:
     callback = BackupAndRestore(tmp_path / "b")
     callback.set_model(model())
-    with pytest.raises(ValueError, match="works in fit; in a loop of your own use"):
+    with pytest.raises(ValueError, match="works in fit; in a custom loop use"):
         callback.on_train_begin()
 
 

@@ -1,4 +1,4 @@
-"""Losses by Keras's names, and those of forecasters, each with its gradient."""
+"""Losses by Keras's names, and some for forecasts, each with its gradient."""
 
 from __future__ import annotations
 
@@ -63,15 +63,33 @@ NAMES: dict[str, type[Loss]] = (
 )  # fmt: skip
 
 
+_FUNCTION_DOC = """Return the value of each sample, as `{name}` computes it.
+
+    Args:
+        y_true: Targets, shape (batch, ...), as the class expects them.
+        y_pred: Outputs of the model, shape (batch, ...).
+{arguments}
+    Returns:
+        One value per sample (and time step), usually of shape `y_pred.shape[:-1]`.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If the shapes do not match, or an argument is out of its range.
+
+    Example:
+{example}
+    """
+
+
 def _function(name: str) -> Any:
-    """Keras's function form: the value of each sample; further arguments are those of the class, in Keras's order."""
+    """Return Keras's function form of a loss; its docstring takes arguments and example from that of the class."""
     cls = NAMES[name]
     pair = [inspect.Parameter(each, inspect.Parameter.POSITIONAL_OR_KEYWORD) for each in ("y_true", "y_pred")]
     every = inspect.signature(cls).parameters.values()
-    own = [each for each in every if each.name not in ("reduction", "name", "dtype")]
+    options = [each for each in every if each.name not in ("reduction", "name", "dtype")]
     if cls is Circle:  # Keras's function has two more arguments before these
-        own = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
-    signature = inspect.Signature([*pair, *own])
+        options = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in options]
+    signature = inspect.Signature([*pair, *options])
 
     def loss(*arguments: Any, **named: Any) -> Array:
         options = signature.bind(*arguments, **named).arguments
@@ -82,7 +100,11 @@ def _function(name: str) -> Any:
 
     loss.__signature__ = signature  # type: ignore[attr-defined]  # what inspect reads
     loss.__name__ = loss.__qualname__ = name
-    loss.__doc__ = f"The value of each sample of `{NAMES[name].__name__}`."
+    parts = (cls.__doc__ or "").partition("    Args:\n")[2]
+    example = parts.partition("    Example:\n")[2].partition("\n\n")[0].rstrip()
+    loss.__doc__ = _FUNCTION_DOC.format(
+        name=cls.__name__, arguments=parts.partition("        reduction:")[0], example=example
+    )
     return loss
 
 
@@ -141,9 +163,22 @@ __all__ = [
 
 
 def get(identifier: Any) -> Loss | None:
-    """The loss for a name, a description, a class, an object or a function; None stays None.
+    """Return the loss for a name, a description, a class, an object or a function.
 
-    A function of your own returns (value, gradient), or a value in NumPy: see `FunctionLoss`.
+    Args:
+        identifier: The name ("mse", "MeanSquaredError"), a dictionary that `serialize` returned, a `Loss` or its class,
+            a custom function of (y_true, y_pred), which `FunctionLoss` wraps, or None.
+
+    Returns:
+        The loss; None for None.
+
+    Raises:
+        TypeError: If the identifier is something else.
+        ValueError: If the name is unknown, or names a metric.
+
+    Example:
+        >>> pyrnn.losses.get("mse").name
+        'mean_squared_error'
     """
     if isinstance(identifier, dict) and (registry.is_function(identifier) or "class_name" not in identifier):
         identifier = registry.described_function("loss", identifier, NAMES)
@@ -170,14 +205,43 @@ def _reject(identifier: Any) -> None:
 
 @checked
 def deserialize(name: Any, custom_objects: CustomObjects | None = None) -> Loss | None:
-    """The loss for a name or description; `custom_objects` are classes and functions of yours by name."""
+    """Return the loss for a name or a description.
+
+    Args:
+        name: The name, or a dictionary that `serialize` returned.
+        custom_objects: Custom classes and functions by name.
+
+    Returns:
+        The loss; None for None.
+
+    Raises:
+        ValueError: If the name is unknown.
+
+    Example:
+        >>> pyrnn.losses.deserialize(pyrnn.losses.serialize(pyrnn.losses.Huber(2.0))).delta
+        2.0
+    """
     with registry.custom_object_scope(custom_objects):
         return get(name)
 
 
 @checked
 def serialize(loss: Annotated[Loss, Configurable()] | None) -> dict[str, Any] | None:
-    """Keras 3's description of a loss."""
+    """Return Keras's description of a loss.
+
+    Args:
+        loss: The loss, or None.
+
+    Returns:
+        A dictionary that `deserialize` accepts; None for None.
+
+    Raises:
+        TypeError: If `loss` is not a loss.
+
+    Example:
+        >>> pyrnn.losses.serialize(pyrnn.losses.Hinge())["class_name"]
+        'Hinge'
+    """
     return loss.describe() if isinstance(loss, FunctionLoss) else registry.serialize(loss, "keras.losses")
 
 

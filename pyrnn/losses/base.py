@@ -32,10 +32,23 @@ MEANS = ("sum_over_batch_size", "mean", "mean_with_sample_weight")
 
 
 def match_ranks(y_true: Array, y_pred: Array) -> Array:
-    """y_true in the shape of y_pred, where one of them may lack a last axis of length 1. Nothing else broadcasts.
+    """Return y_true in the shape of y_pred, where one of them may lack a last axis of length 1.
+
+    Nothing else broadcasts.
+
+    Args:
+        y_true: Targets, shape (batch, ...).
+        y_pred: Outputs of the model, shape (batch, ...).
+
+    Returns:
+        y_true in the shape of y_pred, a view.
 
     Raises:
-        ValueError: if the shapes differ otherwise.
+        ValueError: If the shapes differ otherwise.
+
+    Example:
+        >>> pyrnn.losses.match_ranks(np.array([1.0, 2.0]), np.zeros((2, 1))).shape
+        (2, 1)
     """
     return aligned(y_true, y_pred.shape)
 
@@ -110,7 +123,29 @@ def _protected(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Loss(registry.Configurable, LossNames):
-    """Base of all: `elements` gives the value of each sample and its derivative by y_pred."""
+    """Base class of losses.
+
+    A custom loss overrides `call(y_true, y_pred)` with NumPy operations, which the package autograd differentiates, or
+    `elements`, which returns the values and their gradient. Both receive arrays of shape (batch, ...).
+
+    Args:
+        name: Name of the loss; by default the snake-case name of the class.
+        reduction: How the values of samples become one number: "sum_over_batch_size" or "mean" (their mean), "sum",
+            "mean_with_sample_weight" (the weighted sum divided by the sum of the weights), or "none" or None to return
+            every value.
+        dtype: None or "float32". A loss is computed in the dtype of y_pred.
+
+    Raises:
+        ValueError: If `reduction` or `dtype` is none of these.
+
+    Example:
+        >>> class Cubed(pyrnn.Loss):
+        ...     def elements(self, y_true, y_pred):
+        ...         error = y_pred - y_true
+        ...         return abs(error**3).mean(axis=-1), 3 * error * abs(error) / error.shape[-1]
+        >>> Cubed()(np.zeros((2, 1)), np.array([[1.0], [2.0]]))
+        4.5
+    """
 
     default_name = "loss"
     # What introduces the shape of `target_shape` in an error.
@@ -138,9 +173,21 @@ class Loss(registry.Configurable, LossNames):
         self.reduction = reduction
 
     def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
-        """(values, gradient): one value a sample; the gradient of the sum of values, in the shape of y_pred.
+        """Return the value of each sample, and the gradient of their sum.
 
-        A subclass that defines Keras's `call(y_true, y_pred)`, in NumPy, is differentiated by the package autograd.
+        A subclass that defines `call(y_true, y_pred)` is differentiated by the package autograd.
+
+        Args:
+            y_true: Targets, shape (batch, ...).
+            y_pred: Outputs of the model, shape (batch, ...).
+
+        Returns:
+            (values, gradient): one value per sample (and time step), usually of shape `y_pred.shape[:-1]`; the
+            derivative of the sum of values with respect to y_pred, in its shape.
+
+        Raises:
+            TypeError: If a function does not return numbers.
+            ValueError: If shapes do not match.
         """
         call = getattr(self, "call", None)
         if call is None:
@@ -148,18 +195,34 @@ class Loss(registry.Configurable, LossNames):
         return differentiate(call, y_true, y_pred)
 
     def target_shape(self, pred_shape: Shape) -> Shape | None:
-        """The shape of y_true for a y_pred of `pred_shape`; a last axis of length 1 may be missing or too many.
+        """Return the shape that y_true must have.
 
-        None, the default, lets `elements` or `call` take y_true in any shape. A loss of your own that defines this
-        method has its targets checked before the model runs.
+        A last axis of length 1 may still be missing or added. A custom loss that defines this method has its targets
+        checked before the model runs.
+
+        Args:
+            pred_shape: Shape of y_pred.
+
+        Returns:
+            The shape, or None (the default) if `elements` or `call` accepts any.
+
+        Raises:
+            ValueError: If y_pred cannot have this shape.
         """
         return None
 
     def target(self, y_true: Array, pred_shape: Shape) -> Array:
-        """y_true as `elements` takes it for a y_pred of `pred_shape`, which need not exist yet.
+        """Return y_true in the form that `elements` receives.
+
+        Args:
+            y_true: Targets, shape (batch, ...).
+            pred_shape: Shape of y_pred, which need not have been computed yet.
+
+        Returns:
+            y_true, reshaped or converted.
 
         Raises:
-            ValueError: if the shape does not fit, or y_true holds what cannot be a target.
+            ValueError: If the shape does not match, or y_true holds values that cannot be targets.
         """
         shape = self.target_shape(pred_shape)
         if shape is not None:
@@ -172,22 +235,44 @@ class Loss(registry.Configurable, LossNames):
         return y_true
 
     def point(self, y_pred: Array) -> Array:
-        """The forecasts in y_pred that metrics compare with y_true: y_pred itself.
+        """Return the forecasts in y_pred that metrics compare with y_true.
 
-        A loss whose y_pred holds more, such as a mean and a variance, returns the means. Custom metrics and functions
-        receive the whole y_pred.
+        They are y_pred itself unless a loss needs more outputs, such as a mean and a variance; then they are the means.
+        Custom metrics and functions receive the whole y_pred.
+
+        Args:
+            y_pred: Outputs of the model, shape (batch, ...).
+
+        Returns:
+            The forecasts, in the shape of y_true.
 
         Raises:
-            ValueError: if no part of y_pred is such a forecast.
+            ValueError: If y_pred holds no such forecast.
         """
         return y_pred
 
     def counted(self, y_true: Array, values: Array) -> Array | None:
-        """Which values count in the mean, where the loss itself leaves some out; None: all."""
+        """Return which values count in the mean.
+
+        Args:
+            y_true: Targets, shape (batch, ...).
+            values: What `elements` returned, one value per sample.
+
+        Returns:
+            A mask in the shape of `values`, or None if all of them count.
+        """
         return None
 
     def weigh(self, gradient: Array, weights: Array) -> Array:
-        """The gradient of sum(weights * values): each sample's part times its weight."""
+        """Return the gradient of sum(weights * values).
+
+        Args:
+            gradient: Gradient of the sum of values, in the shape of y_pred.
+            weights: One weight per value, shape (batch, ...).
+
+        Returns:
+            The weighted gradient, in the shape of y_pred.
+        """
         axis = getattr(self, "axis", None)
         if isinstance(axis, int) and gradient.ndim == weights.ndim + 1:
             return np.asarray(gradient * np.expand_dims(weights, axis))
@@ -197,10 +282,19 @@ class Loss(registry.Configurable, LossNames):
     def value_and_gradient(
         self, y_true: Any, y_pred: Array, sample_weight: Any = None, mask: Array | None = None
     ) -> tuple[float, Array]:
-        """The reduced loss and its gradient by y_pred.
+        """Return the reduced loss and its gradient.
+
+        Args:
+            y_true: Targets, shape (batch, ...).
+            y_pred: Outputs of the model, shape (batch, ...).
+            sample_weight: Weights that broadcast to the values, usually (batch,) or (batch, time), or None.
+            mask: Booleans, False where a value does not count, shape (batch, time) or (batch,), or None.
+
+        Returns:
+            (loss, gradient): a float, and its derivative with respect to y_pred, in the shape of y_pred.
 
         Raises:
-            ValueError: if shapes do not fit, or reduction is "none", which has no single value.
+            ValueError: If shapes do not match, or `reduction` is "none", which gives no single value.
         """
         if self.reduction in ("none", None):
             raise ValueError(
@@ -223,7 +317,7 @@ class Loss(registry.Configurable, LossNames):
         return total * scale, np.ascontiguousarray(gradient, y_pred.dtype)
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """The reduced loss; the weighted values of the samples if reduction is "none"."""
+        """Return the reduced loss, or the weighted values of the samples if `reduction` is "none"."""
         y_true, y_pred = as_array("y_true", y_true), as_array("y_pred", y_pred)
         if y_pred.dtype.kind != "f":
             y_pred = y_pred.astype(np.float32)
@@ -247,6 +341,11 @@ class Loss(registry.Configurable, LossNames):
         return 1.0 / max(1, values.size if values.ndim or weights is None else weights.size)
 
     def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments by name.
+
+        Returns:
+            A dictionary that `from_config` accepts.
+        """
         return {"name": self.name, "reduction": self.reduction}
 
 
@@ -298,7 +397,28 @@ class Paired(Loss):
 
 
 class Elementwise(Paired):
-    """A loss that is the mean over the last axis of a function of each pair."""
+    """A loss that is the mean, over the last axis, of a function of each pair of elements.
+
+    A subclass defines `pairs`.
+
+    Args:
+        reduction: How the values of samples become one number: "sum_over_batch_size" or "mean" (their mean), "sum",
+            "mean_with_sample_weight" (the weighted sum divided by the sum of the weights), or "none" or None to return
+            every value.
+        name: Name of the loss; by default the snake-case name of the class.
+        dtype: None or "float32". A loss is computed in the dtype of y_pred.
+
+    Raises:
+        ValueError: If `reduction` or `dtype` is none of these.
+
+    Example:
+        >>> class Cubed(pyrnn.losses.Elementwise):
+        ...     def pairs(self, y_true, y_pred):
+        ...         error = y_pred - y_true
+        ...         return abs(error**3), 3 * error * abs(error)
+        >>> Cubed()(np.zeros((2, 1)), np.array([[1.0], [2.0]]))
+        4.5
+    """
 
     @checked
     def __init__(
@@ -307,7 +427,18 @@ class Elementwise(Paired):
         super().__init__(name, reduction, dtype)
 
     def pairs(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
-        """(value, derivative by y_pred) of each element."""
+        """Return the value of each pair and its derivative.
+
+        Args:
+            y_true: Targets, in the shape (batch, ...) and dtype of y_pred.
+            y_pred: Outputs of the model, shape (batch, ...).
+
+        Returns:
+            (values, derivatives with respect to y_pred), both in the shape of y_pred.
+
+        Raises:
+            ValueError: If y_pred cannot have this shape.
+        """
         raise NotImplementedError
 
     def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:

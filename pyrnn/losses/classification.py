@@ -43,7 +43,28 @@ class _CrossEntropy(Paired):
 
 
 class BinaryCrossentropy(_CrossEntropy, Elementwise):
-    """-mean(y log p + (1 - y) log(1 - p)), p cut to [1e-7, 1 - 1e-7], or from logits."""
+    """Binary cross entropy: -mean(y log p + (1 - y) log(1 - p)), with p between 1e-7 and 1 - 1e-7.
+
+    Args:
+        from_logits: Whether y_pred holds logits; otherwise probabilities.
+        label_smoothing: From 0 to 1: how far targets move from 0 and 1 towards 1/2.
+        axis: Axis of the mean.
+        reduction: How the values of samples become one number: "sum_over_batch_size" or "mean" (their mean), "sum",
+            "mean_with_sample_weight" (the weighted sum divided by the sum of the weights), or "none" or None to return
+            every value.
+        name: Name of the loss; by default the snake-case name of the class.
+        dtype: None or "float32". A loss is computed in the dtype of y_pred.
+
+    Raises:
+        ValueError: If `label_smoothing` is not in [0, 1], or `reduction` or `dtype` is none of these.
+
+    Example:
+        >>> y_true, y_pred = np.array([[0.0, 1.0]]), np.array([[0.25, 0.5]])
+        >>> round(pyrnn.losses.BinaryCrossentropy()(y_true, y_pred), 4)
+        0.4904
+        >>> pyrnn.losses.binary_crossentropy(y_true, y_pred).round(4)
+        array([0.4904])
+    """
 
     default_name = "binary_crossentropy"
 
@@ -81,7 +102,28 @@ def _shifted(y_pred: Array) -> Array:
 
 
 class CategoricalCrossentropy(_CrossEntropy, OneHot):
-    """-sum(y log p) over classes, y one-hot."""
+    """Cross entropy of one-hot classes: -sum(y log p) over classes.
+
+    Args:
+        from_logits: Whether y_pred holds logits; otherwise probabilities, which are divided by their sum.
+        label_smoothing: From 0 to 1: the share of a target that is spread evenly over all classes.
+        axis: Axis of the classes.
+        reduction: How the values of samples become one number: "sum_over_batch_size" or "mean" (their mean), "sum",
+            "mean_with_sample_weight" (the weighted sum divided by the sum of the weights), or "none" or None to return
+            every value.
+        name: Name of the loss; by default the snake-case name of the class.
+        dtype: None or "float32". A loss is computed in the dtype of y_pred.
+
+    Raises:
+        ValueError: If `label_smoothing` is not in [0, 1], or `reduction` or `dtype` is none of these.
+
+    Example:
+        >>> y_true, y_pred = np.array([[0.0, 1.0, 0.0]]), np.array([[0.25, 0.5, 0.25]])
+        >>> round(pyrnn.losses.CategoricalCrossentropy()(y_true, y_pred), 4)
+        0.6931
+        >>> pyrnn.losses.categorical_crossentropy(y_true, y_pred).round(4)
+        array([0.6931])
+    """
 
     default_name = "categorical_crossentropy"
 
@@ -96,7 +138,15 @@ class CategoricalCrossentropy(_CrossEntropy, OneHot):
         return values, gradient if self.axis == -1 else np.moveaxis(gradient, -1, self.axis)
 
     def of_classes(self, target: Array, y_pred: Array) -> tuple[Array, Array]:
-        """Values and gradient where the classes stand along the last axis."""
+        """Return values and gradient of classes along the last axis.
+
+        Args:
+            target: One-hot rows, shape (..., classes).
+            y_pred: Probabilities or logits, shape (..., classes).
+
+        Returns:
+            (values of shape (...,), gradient of shape (..., classes)).
+        """
         if self.from_logits:
             log_p = _shifted(y_pred)
             gradient = np.exp(log_p)
@@ -149,7 +199,30 @@ def _sparse_logits(y_pred: Array, of_truth: Array, kept: Array | None) -> tuple[
 
 
 class SparseCategoricalCrossentropy(ClassNumbers):
-    """-log p of the true class, y integers from 0 to classes - 1."""
+    """Cross entropy of class numbers: -log p of the true class.
+
+    y_true holds integers from 0 to classes - 1, in the shape of y_pred without its classes.
+
+    Args:
+        from_logits: Whether y_pred holds logits; otherwise probabilities, which are divided by their sum.
+        ignore_class: A class number whose samples do not count, or None.
+        axis: Axis of the classes.
+        reduction: How the values of samples become one number: "sum_over_batch_size" or "mean" (their mean), "sum",
+            "mean_with_sample_weight" (the weighted sum divided by the sum of the weights), or "none" or None to return
+            every value.
+        name: Name of the loss; by default the snake-case name of the class.
+        dtype: None or "float32". A loss is computed in the dtype of y_pred.
+
+    Raises:
+        ValueError: If `reduction` or `dtype` is none of these.
+
+    Example:
+        >>> y_true, y_pred = np.array([1, 0]), np.array([[0.25, 0.5, 0.25], [0.25, 0.5, 0.25]])
+        >>> round(pyrnn.losses.SparseCategoricalCrossentropy()(y_true, y_pred), 4)
+        1.0397
+        >>> pyrnn.losses.sparse_categorical_crossentropy(y_true, y_pred).round(4)
+        array([0.6931, 1.3863])
+    """
 
     default_name = "sparse_categorical_crossentropy"
 
@@ -189,7 +262,33 @@ class SparseCategoricalCrossentropy(ClassNumbers):
 
 
 class BinaryFocalCrossentropy(Elementwise):
-    """Cross entropy times (1 - p of the truth)**gamma, so that what is easy counts less. Source: Lin et al. 2018."""
+    """Binary cross entropy times (1 - p of the truth)**gamma, so that easy samples count less.
+
+    Args:
+        apply_class_balancing: Whether to weight class 1 by `alpha` and class 0 by 1 - `alpha`.
+        alpha: Weight of class 1, from 0 to 1.
+        gamma: Exponent, at least 0; at 0 the loss is the cross entropy.
+        from_logits: Whether y_pred holds logits; otherwise probabilities.
+        label_smoothing: From 0 to 1: how far targets move from 0 and 1 towards 1/2.
+        axis: Axis of the mean.
+        reduction: How the values of samples become one number: "sum_over_batch_size" or "mean" (their mean), "sum",
+            "mean_with_sample_weight" (the weighted sum divided by the sum of the weights), or "none" or None to return
+            every value.
+        name: Name of the loss; by default the snake-case name of the class.
+        dtype: None or "float32". A loss is computed in the dtype of y_pred.
+
+    Raises:
+        ValueError: If a number is out of its range, or `reduction` or `dtype` is none of these.
+
+    Example:
+        >>> y_true, y_pred = np.array([[0.0, 1.0]]), np.array([[0.25, 0.5]])
+        >>> round(pyrnn.losses.BinaryFocalCrossentropy()(y_true, y_pred), 4)
+        0.0956
+        >>> pyrnn.losses.binary_focal_crossentropy(y_true, y_pred).round(4)
+        array([0.0956])
+
+    Source: Lin et al. 2018.
+    """
 
     default_name = "binary_focal_crossentropy"
 
@@ -239,7 +338,32 @@ class BinaryFocalCrossentropy(Elementwise):
 
 
 class CategoricalFocalCrossentropy(CategoricalCrossentropy):
-    """-sum(alpha (1 - p)**gamma y log p) over classes. Source: Lin et al. 2018."""
+    """Focal cross entropy of one-hot classes: -sum(alpha (1 - p)**gamma y log p) over classes.
+
+    Args:
+        alpha: Weight of all classes.
+        gamma: Exponent, at least 0.
+        from_logits: Whether y_pred holds logits; otherwise probabilities, which are divided by their sum.
+        label_smoothing: From 0 to 1: the share of a target that is spread evenly over all classes.
+        axis: Axis of the classes.
+        reduction: How the values of samples become one number: "sum_over_batch_size" or "mean" (their mean), "sum",
+            "mean_with_sample_weight" (the weighted sum divided by the sum of the weights), or "none" or None to return
+            every value.
+        name: Name of the loss; by default the snake-case name of the class.
+        dtype: None or "float32". A loss is computed in the dtype of y_pred.
+
+    Raises:
+        ValueError: If a number is out of its range, or `reduction` or `dtype` is none of these.
+
+    Example:
+        >>> y_true, y_pred = np.array([[0.0, 1.0, 0.0]]), np.array([[0.25, 0.5, 0.25]])
+        >>> round(pyrnn.losses.CategoricalFocalCrossentropy()(y_true, y_pred), 4)
+        0.0433
+        >>> pyrnn.losses.categorical_focal_crossentropy(y_true, y_pred).round(4)
+        array([0.0433])
+
+    Source: Lin et al. 2018.
+    """
 
     default_name = "categorical_focal_crossentropy"
 
@@ -282,7 +406,31 @@ def _softmax(x: Array) -> Array:
 
 
 class CategoricalGeneralizedCrossEntropy(ClassNumbers):
-    """(1 - p**q) / q for the p of the true class number; robust to wrong labels. Source: Zhang and Sabuncu 2018."""
+    """(1 - p**q) / q for the probability p of the true class; robust to wrong labels.
+
+    y_true holds integers from 0 to classes - 1. Near q = 0 the loss is the cross entropy, near q = 1 the absolute
+    error.
+
+    Args:
+        q: Between 0 and 1.
+        reduction: How the values of samples become one number: "sum_over_batch_size" or "mean" (their mean), "sum",
+            "mean_with_sample_weight" (the weighted sum divided by the sum of the weights), or "none" or None to return
+            every value.
+        name: Name of the loss; by default the snake-case name of the class.
+        dtype: None or "float32". A loss is computed in the dtype of y_pred.
+
+    Raises:
+        ValueError: If `q` is not between 0 and 1, or `reduction` or `dtype` is none of these.
+
+    Example:
+        >>> y_true, y_pred = np.array([1, 0]), np.array([[0.25, 0.5, 0.25], [0.25, 0.5, 0.25]])
+        >>> round(pyrnn.losses.CategoricalGeneralizedCrossEntropy()(y_true, y_pred), 4)
+        0.7929
+        >>> pyrnn.losses.categorical_generalized_cross_entropy(y_true, y_pred, q=0.5).round(4)
+        array([0.5858, 1.    ])
+
+    Source: Zhang and Sabuncu 2018.
+    """
 
     default_name = "categorical_generalized_cross_entropy"
 
@@ -310,7 +458,25 @@ class CategoricalGeneralizedCrossEntropy(ClassNumbers):
 
 
 class KLDivergence(Paired):
-    """sum(y_true * log(y_true / y_pred)), both cut to [1e-7, 1]."""
+    """Kullback-Leibler divergence: sum(y_true * log(y_true / y_pred)), with both between 1e-7 and 1.
+
+    Args:
+        reduction: How the values of samples become one number: "sum_over_batch_size" or "mean" (their mean), "sum",
+            "mean_with_sample_weight" (the weighted sum divided by the sum of the weights), or "none" or None to return
+            every value.
+        name: Name of the loss; by default the snake-case name of the class.
+        dtype: None or "float32". A loss is computed in the dtype of y_pred.
+
+    Raises:
+        ValueError: If `reduction` or `dtype` is none of these.
+
+    Example:
+        >>> y_true, y_pred = np.array([[0.5, 0.5]]), np.array([[0.25, 0.75]])
+        >>> round(pyrnn.losses.KLDivergence()(y_true, y_pred), 4)
+        0.1438
+        >>> pyrnn.losses.kl_divergence(y_true, y_pred).round(4)
+        array([0.1438])
+    """
 
     default_name = "kl_divergence"
 
@@ -334,7 +500,25 @@ def _signs(y_true: Array, dtype: Any) -> Array:
 
 
 class Hinge(Elementwise):
-    """mean(max(1 - y_true * y_pred, 0)), y_true -1 or 1 (0 and 1 are turned into them)."""
+    """Hinge loss: mean(max(1 - y_true * y_pred, 0)), with y_true -1 or 1 (0 and 1 are converted).
+
+    Args:
+        reduction: How the values of samples become one number: "sum_over_batch_size" or "mean" (their mean), "sum",
+            "mean_with_sample_weight" (the weighted sum divided by the sum of the weights), or "none" or None to return
+            every value.
+        name: Name of the loss; by default the snake-case name of the class.
+        dtype: None or "float32". A loss is computed in the dtype of y_pred.
+
+    Raises:
+        ValueError: If `reduction` or `dtype` is none of these.
+
+    Example:
+        >>> y_true, y_pred = np.array([[0.0, 1.0]]), np.array([[-0.5, 0.5]])
+        >>> pyrnn.losses.Hinge()(y_true, y_pred)
+        0.5
+        >>> pyrnn.losses.hinge(y_true, y_pred)
+        array([0.5])
+    """
 
     default_name = "hinge"
 
@@ -345,7 +529,25 @@ class Hinge(Elementwise):
 
 
 class SquaredHinge(Elementwise):
-    """mean(max(1 - y_true * y_pred, 0)**2)."""
+    """Squared hinge loss: mean(max(1 - y_true * y_pred, 0)**2), with y_true -1 or 1 (0 and 1 are converted).
+
+    Args:
+        reduction: How the values of samples become one number: "sum_over_batch_size" or "mean" (their mean), "sum",
+            "mean_with_sample_weight" (the weighted sum divided by the sum of the weights), or "none" or None to return
+            every value.
+        name: Name of the loss; by default the snake-case name of the class.
+        dtype: None or "float32". A loss is computed in the dtype of y_pred.
+
+    Raises:
+        ValueError: If `reduction` or `dtype` is none of these.
+
+    Example:
+        >>> y_true, y_pred = np.array([[0.0, 1.0]]), np.array([[-0.5, 0.5]])
+        >>> pyrnn.losses.SquaredHinge()(y_true, y_pred)
+        0.25
+        >>> pyrnn.losses.squared_hinge(y_true, y_pred)
+        array([0.25])
+    """
 
     default_name = "squared_hinge"
 
@@ -356,7 +558,25 @@ class SquaredHinge(Elementwise):
 
 
 class CategoricalHinge(KLDivergence, OneHot):
-    """max(1 + max((1 - y) * p) - sum(y * p), 0), y one-hot."""
+    """Hinge loss of one-hot classes: max(1 + max((1 - y) * p) - sum(y * p), 0).
+
+    Args:
+        reduction: How the values of samples become one number: "sum_over_batch_size" or "mean" (their mean), "sum",
+            "mean_with_sample_weight" (the weighted sum divided by the sum of the weights), or "none" or None to return
+            every value.
+        name: Name of the loss; by default the snake-case name of the class.
+        dtype: None or "float32". A loss is computed in the dtype of y_pred.
+
+    Raises:
+        ValueError: If `reduction` or `dtype` is none of these.
+
+    Example:
+        >>> y_true, y_pred = np.array([[0.0, 1.0, 0.0]]), np.array([[0.25, 0.5, 0.25]])
+        >>> pyrnn.losses.CategoricalHinge()(y_true, y_pred)
+        0.75
+        >>> pyrnn.losses.categorical_hinge(y_true, y_pred)
+        array([0.75])
+    """
 
     default_name = "categorical_hinge"
 

@@ -19,9 +19,23 @@ from pyrnn.validation import shown
 class FunctionLoss(Loss):
     """A function of (y_true, y_pred) as a loss.
 
-    It returns (value, gradient): one value a sample or a single one, and the derivative of their sum by y_pred, in
-    the shape of y_pred; or the value alone, in NumPy, which autograd then differentiates (extra `autograd`).
-    `pyrnn.utils.check_gradients` tells whether value and gradient belong together.
+    The function returns (value, gradient): one value per sample or a single one, and the derivative of their sum with
+    respect to y_pred, in the shape of y_pred. Or it returns the value alone, computed with NumPy, and the package
+    autograd differentiates it (extra `autograd`). `pyrnn.utils.check_gradients` tests whether a gradient is right.
+
+    Args:
+        fn: The function. It may not change its arguments.
+        name: Name of the loss; by default that of the function.
+
+    Raises:
+        TypeError: If `fn` is not a function of two arguments.
+
+    Example:
+        >>> def squared(y_true, y_pred):
+        ...     error = y_pred - y_true
+        ...     return (error**2).mean(axis=-1), 2 * error / error.shape[-1]
+        >>> pyrnn.losses.FunctionLoss(squared)(np.array([[0.0, 1.0]]), np.array([[1.0, 3.0]]))
+        2.5
     """
 
     @checked
@@ -49,5 +63,9 @@ class FunctionLoss(Loss):
         return np.asarray(result[0], y_pred.dtype), np.asarray(result[1], y_pred.dtype)
 
     def describe(self) -> dict[str, Any]:
-        """Keras's description of a function, which a file names and `custom_objects` gives back."""
+        """Return Keras's description of the function, which a file stores and `custom_objects` turns back into it.
+
+        Returns:
+            A dictionary that `pyrnn.losses.get` accepts.
+        """
         return registry.describe_callable(self.fn)

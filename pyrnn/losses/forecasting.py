@@ -1,4 +1,4 @@
-"""Losses that forecasters use and Keras has not."""
+"""Losses for forecasts that Keras does not have."""
 
 from __future__ import annotations
 
@@ -17,7 +17,27 @@ _MOST_AXES = 64  # of an array of NumPy
 
 
 class ZeroSafeMAPE(Elementwise):
-    """100 * mean(|y_true - y_pred| / |y_true|) over the elements where y_true is not 0; the others do not count."""
+    """Mean absolute percentage error over the elements whose target is not 0.
+
+    100 * mean(|y_true - y_pred| / |y_true|); a sample whose targets are all 0 does not count.
+
+    Args:
+        reduction: How the values of samples become one number: "sum_over_batch_size" or "mean" (their mean), "sum",
+            "mean_with_sample_weight" (the weighted sum divided by the sum of the weights), or "none" or None to return
+            every value.
+        name: Name of the loss; by default the snake-case name of the class.
+        dtype: None or "float32". A loss is computed in the dtype of y_pred.
+
+    Raises:
+        ValueError: If `reduction` or `dtype` is none of these.
+
+    Example:
+        >>> y_true, y_pred = np.array([[0.0, 4.0], [0.0, 0.0]]), np.array([[1.0, 3.0], [5.0, 9.0]])
+        >>> pyrnn.losses.zero_safe_mape(y_true, y_pred)
+        array([25.,  0.])
+        >>> pyrnn.losses.ZeroSafeMAPE(reduction="sum")(y_true, y_pred)
+        25.0
+    """
 
     default_name = "zero_safe_mape"
 
@@ -37,7 +57,26 @@ class ZeroSafeMAPE(Elementwise):
 
 
 class SymmetricMAPE(Elementwise):
-    """200 * mean(|y_true - y_pred| / (|y_true| + |y_pred|)), from 0 to 200; 0 where both are 0.
+    """Symmetric mean absolute percentage error: 200 * mean(|y_true - y_pred| / (|y_true| + |y_pred|)).
+
+    From 0 to 200; 0 where both are 0.
+
+    Args:
+        reduction: How the values of samples become one number: "sum_over_batch_size" or "mean" (their mean), "sum",
+            "mean_with_sample_weight" (the weighted sum divided by the sum of the weights), or "none" or None to return
+            every value.
+        name: Name of the loss; by default the snake-case name of the class.
+        dtype: None or "float32". A loss is computed in the dtype of y_pred.
+
+    Raises:
+        ValueError: If `reduction` or `dtype` is none of these.
+
+    Example:
+        >>> y_true, y_pred = np.array([[2.0, 4.0]]), np.array([[2.0, 12.0]])
+        >>> pyrnn.losses.SymmetricMAPE()(y_true, y_pred)
+        50.0
+        >>> pyrnn.losses.symmetric_mape(y_true, y_pred)
+        array([50.])
 
     Source: Makridakis 1993; the form of the M3 and M4 competitions.
     """
@@ -52,11 +91,26 @@ class SymmetricMAPE(Elementwise):
 
 
 class Quantile(Loss):
-    """The pinball loss: mean(max(q * e, (q - 1) * e)), e = y_true - y_pred; least at the q-quantile.
+    """Pinball loss: mean(max(q * e, (q - 1) * e)) with e = y_true - y_pred, smallest at the q-quantile.
 
     Args:
-        quantile: a number between 0 and 1, or several: then the last axis of y_pred holds one forecast for each, and
-            y_true one number for all of them.
+        quantile: A number between 0 and 1, or several. With several, the last axis of y_pred holds one forecast for
+            each and y_true one number for all of them: y_pred (batch, quantiles), y_true (batch, 1).
+        reduction: How the values of samples become one number: "sum_over_batch_size" or "mean" (their mean), "sum",
+            "mean_with_sample_weight" (the weighted sum divided by the sum of the weights), or "none" or None to return
+            every value.
+        name: Name of the loss; by default the snake-case name of the class.
+        dtype: None or "float32". A loss is computed in the dtype of y_pred.
+
+    Raises:
+        ValueError: If a quantile is not between 0 and 1, or `reduction` or `dtype` is none of these.
+
+    Example:
+        >>> y_true, y_pred = np.array([[2.0]]), np.array([[1.0, 2.0, 4.0]])
+        >>> round(pyrnn.losses.Quantile([0.1, 0.5, 0.9])(y_true, y_pred), 4)
+        0.1
+        >>> pyrnn.losses.quantile(y_true, y_pred, [0.1, 0.5, 0.9]).round(4)
+        array([0.1])
 
     Source: Koenker and Bassett 1978.
     """
@@ -88,7 +142,7 @@ class Quantile(Loss):
         return (*pred_shape[:-1], 1)
 
     def point(self, y_pred: Array) -> Array:
-        """The medians."""
+        """Return the medians."""
         if self._levels.size == 1:
             return y_pred
         if 0.5 not in self._levels:
@@ -111,19 +165,19 @@ class Quantile(Loss):
 
 @checked
 def naive_scale(series: Data, seasonality: Size = 1, axis: Axis = 0) -> Any:
-    """Mean absolute error of the naive forecast y[t - seasonality] on a training series: the scale of MASE.
+    """Return the mean absolute error of the naive forecast y[t - seasonality] on a training series: the scale of MASE.
 
     Args:
-        series: one series, or a table of several; NaN is a missing value.
-        seasonality: steps between a value and the one that forecasts it, at least 1: 24 for a daily season of hours.
-        axis: the axis of time in a table; 0 is a table with one column per series.
+        series: One series of shape (time,), or a table of several; NaN marks a missing value.
+        seasonality: Steps between a value and the one that forecasts it, at least 1: 24 for a daily season of hours.
+        axis: Axis of time in a table; 0 if each series is a column.
 
     Returns:
-        A float for one series; an array with one value per series for a table. Steps with a missing value are left
-        out of the mean.
+        A float for one series; an array with one value per series for a table. Steps with a missing value do not count.
 
     Raises:
-        ValueError: if a series has no two values `seasonality` steps apart.
+        TypeError: If `series` does not hold numbers.
+        ValueError: If a series has no two values `seasonality` steps apart.
 
     Example:
         >>> from pyrnn import losses
@@ -153,24 +207,26 @@ def naive_scale(series: Data, seasonality: Size = 1, axis: Axis = 0) -> Any:
 
 
 class MASE(Elementwise):
-    """mean(|y_true - y_pred| / scale): below 1 it beats the naive forecast.
+    """Mean absolute scaled error: mean(|y_true - y_pred| / scale), below 1 if it beats the naive forecast.
 
     Args:
-        scale: the naive forecast's mean absolute error on the training series, `naive_scale(series, seasonality)`: a
+        scale: Mean absolute error of the naive forecast on the training series, `naive_scale(series, seasonality)`: a
             positive number, or one for each series along the last axis of y.
-        reduction: how the values of samples become one, as in every loss.
-        name: name of the loss.
-        dtype: None or "float32"; the loss is computed in the dtype of y_pred.
+        reduction: How the values of samples become one number: "sum_over_batch_size" or "mean" (their mean), "sum",
+            "mean_with_sample_weight" (the weighted sum divided by the sum of the weights), or "none" or None to return
+            every value.
+        name: Name of the loss; by default the snake-case name of the class.
+        dtype: None or "float32". A loss is computed in the dtype of y_pred.
 
     Raises:
-        ValueError: without a scale, which would make it the mean absolute error, or if it is not positive.
+        ValueError: If `scale` is missing, which would give the mean absolute error, or not positive.
 
     Example:
-        >>> from pyrnn import losses
-        >>> series = [1.0, 3.0, 2.0, 6.0]
-        >>> loss = losses.MASE(losses.naive_scale(series))
-        >>> round(loss([[5.0]], [[12.0]]), 6)
+        >>> scale = pyrnn.losses.naive_scale([1.0, 3.0, 2.0, 6.0])
+        >>> round(pyrnn.losses.MASE(scale)([[5.0]], [[12.0]]), 6)
         3.0
+        >>> pyrnn.losses.mase(np.array([[5.0]]), np.array([[12.0]]), scale).round(6)
+        array([3.])
 
     Source: Hyndman and Koehler 2006.
     """
@@ -211,9 +267,29 @@ class MASE(Elementwise):
 
 
 class GaussianNLL(Loss):
-    """mean((log v + (y_true - m)**2 / v) / 2), the first half of y_pred's last axis m, the second log v.
+    """Negative log likelihood of a normal distribution: mean((log v + (y_true - m)**2 / v) / 2).
 
-    With `full` the constant log(2 pi) / 2 is added. y_true has half of y_pred's last axis.
+    The first half of y_pred's last axis holds the means m, the second half log v: y_pred (batch, 2 * outputs) and
+    y_true (batch, outputs).
+
+    Args:
+        full: Whether to add the constant log(2 pi) / 2.
+        reduction: How the values of samples become one number: "sum_over_batch_size" or "mean" (their mean), "sum",
+            "mean_with_sample_weight" (the weighted sum divided by the sum of the weights), or "none" or None to return
+            every value.
+        name: Name of the loss; by default the snake-case name of the class.
+        dtype: None or "float32". A loss is computed in the dtype of y_pred.
+
+    Raises:
+        ValueError: If `reduction` or `dtype` is none of these.
+
+    Example:
+        >>> y_true, y_pred = np.array([[2.0]]), np.array([[1.0, 0.0]])
+        >>> pyrnn.losses.GaussianNLL()(y_true, y_pred)
+        0.5
+        >>> pyrnn.losses.gaussian_nll(y_true, y_pred)
+        array([0.5])
+
     Source: Nix and Weigend 1994.
     """
 
@@ -238,7 +314,7 @@ class GaussianNLL(Loss):
         return (*pred_shape[:-1], width // 2)
 
     def point(self, y_pred: Array) -> Array:
-        """The means."""
+        """Return the means."""
         return y_pred[..., : y_pred.shape[-1] // 2]
 
     def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:

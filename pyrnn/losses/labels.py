@@ -50,7 +50,7 @@ class ClassNumbers(Loss):
         return without(self.axis, pred_shape)
 
     def target(self, y_true: Array, pred_shape: Shape) -> Array:
-        """y_true as int64, in the shape of y_pred without its classes; the ignored class number stays."""
+        """Return y_true as int64 in the shape of y_pred without its classes; the ignored class number stays."""
         classes = classes_along(self.axis, pred_shape)
         if y_true.ndim == len(pred_shape) and y_true.shape[self.axis] == 1:
             y_true = y_true.squeeze(axis=self.axis)

@@ -13,7 +13,32 @@ from pyrnn.typing import Axes, DtypeLike, Flag, Name, NonNegative
 
 
 class Tversky(Paired):
-    """1 - TP / (TP + alpha FP + beta FN), over `axis` (None: the whole batch). Source: Salehi et al. 2017."""
+    """Tversky loss: 1 - TP / (TP + alpha FN + beta FP), for segments that may be rare.
+
+    TP, FN and FP are sums of products of y_true and y_pred, which hold probabilities.
+
+    Args:
+        alpha: Weight of what is true and not predicted (FN), at least 0.
+        beta: Weight of what is predicted and not true (FP), at least 0.
+        axis: Axis or axes of the sums; None for all, which gives one value for the batch.
+        reduction: How the values of samples become one number: "sum_over_batch_size" or "mean" (their mean), "sum",
+            "mean_with_sample_weight" (the weighted sum divided by the sum of the weights), or "none" or None to return
+            every value.
+        name: Name of the loss; by default the snake-case name of the class.
+        dtype: None or "float32". A loss is computed in the dtype of y_pred.
+
+    Raises:
+        ValueError: If `alpha` or `beta` is below 0, or `reduction` or `dtype` is none of these.
+
+    Example:
+        >>> y_true, y_pred = np.array([[1.0, 0.0, 1.0]]), np.array([[1.0, 1.0, 0.0]])
+        >>> round(pyrnn.losses.Tversky(alpha=0.7, beta=0.3)(y_true, y_pred), 4)
+        0.5
+        >>> float(pyrnn.losses.tversky(y_true, y_pred, alpha=0.7, beta=0.3).round(4))
+        0.5
+
+    Source: Salehi et al. 2017.
+    """
 
     default_name = "tversky"
 
@@ -47,7 +72,26 @@ class Tversky(Paired):
 
 
 class Dice(Paired):
-    """1 - 2 sum(y p) / (sum(y) + sum(p)), over `axis` (None: the whole batch)."""
+    """Dice loss: 1 - 2 sum(y_true * y_pred) / (sum(y_true) + sum(y_pred)).
+
+    Args:
+        axis: Axis or axes of the sums; None for all, which gives one value for the batch.
+        reduction: How the values of samples become one number: "sum_over_batch_size" or "mean" (their mean), "sum",
+            "mean_with_sample_weight" (the weighted sum divided by the sum of the weights), or "none" or None to return
+            every value.
+        name: Name of the loss; by default the snake-case name of the class.
+        dtype: None or "float32". A loss is computed in the dtype of y_pred.
+
+    Raises:
+        ValueError: If `reduction` or `dtype` is none of these.
+
+    Example:
+        >>> y_true, y_pred = np.array([[1.0, 0.0, 1.0]]), np.array([[1.0, 1.0, 0.0]])
+        >>> round(pyrnn.losses.Dice()(y_true, y_pred), 4)
+        0.5
+        >>> float(pyrnn.losses.dice(y_true, y_pred).round(4))
+        0.5
+    """
 
     default_name = "dice"
 
@@ -73,10 +117,33 @@ class Dice(Paired):
 
 
 class Circle(Loss):
-    """Draws unit vectors y_pred (batch, features) of one class number together and others apart.
+    """Circle loss: draws unit vectors of one class together and pushes others apart.
 
-    log(1 + sum exp(pairs of one class) * sum exp(other pairs)), each pair weighted by how far it is from its margin.
-    Samples whose loss is 0 do not count in the mean. Source: Sun et al. 2020.
+    log(1 + sum exp(pairs of one class) * sum exp(other pairs)), where each pair is weighted by its distance from the
+    margin. y_true holds one class number per row, shape (batch,), and y_pred unit vectors, shape (batch, features).
+    Samples whose loss is 0 do not count in the mean.
+
+    Args:
+        gamma: Scale of the exponents, above 0.
+        margin: How far pairs should be from the border between the same and another class.
+        remove_diagonal: Whether to leave out the pair of a row with itself.
+        reduction: How the values of samples become one number: "sum_over_batch_size" or "mean" (their mean), "sum",
+            "mean_with_sample_weight" (the weighted sum divided by the sum of the weights), or "none" or None to return
+            every value.
+        name: Name of the loss; by default the snake-case name of the class.
+        dtype: None or "float32". A loss is computed in the dtype of y_pred.
+
+    Raises:
+        ValueError: If `gamma` is not above 0, or `reduction` or `dtype` is none of these.
+
+    Example:
+        >>> y_true, y_pred = np.array([0, 1, 0]), np.array([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]])
+        >>> round(pyrnn.losses.Circle(gamma=2.0)(y_true, y_pred), 4)
+        0.915
+        >>> pyrnn.losses.circle(y_true, y_pred, gamma=2.0).round(4)
+        array([0.5459, 0.    , 1.2842])
+
+    Source: Sun et al. 2020.
     """
 
     default_name = "circle"
@@ -125,7 +192,7 @@ class Circle(Loss):
         return np.logaddexp(0, total), self.weigh(y_pred, np.ones(len(y_pred), y_pred.dtype))
 
     def weigh(self, gradient: Array, weights: Array) -> Array:
-        """A sample's loss moves the others too, so weights belong on the pairs."""
+        """Return the gradient of the weighted values: weights apply to pairs, since each loss moves other rows too."""
         by_product, y_pred = self._pairs
         by_product = by_product * weights[:, None]
         return np.asarray((by_product + by_product.T) @ y_pred, y_pred.dtype)

@@ -15,7 +15,25 @@ from pyrnn.typing import Axes, DtypeLike, Name, Positive
 
 
 class MeanSquaredError(Elementwise):
-    """mean((y_true - y_pred)**2)."""
+    """Mean squared error: mean((y_true - y_pred)**2).
+
+    Args:
+        reduction: How the values of samples become one number: "sum_over_batch_size" or "mean" (their mean), "sum",
+            "mean_with_sample_weight" (the weighted sum divided by the sum of the weights), or "none" or None to return
+            every value.
+        name: Name of the loss; by default the snake-case name of the class.
+        dtype: None or "float32". A loss is computed in the dtype of y_pred.
+
+    Raises:
+        ValueError: If `reduction` or `dtype` is none of these.
+
+    Example:
+        >>> y_true, y_pred = np.array([[0.0, 1.0], [0.0, 0.0]]), np.array([[1.0, 3.0], [0.0, 1.0]])
+        >>> pyrnn.losses.MeanSquaredError()(y_true, y_pred)
+        1.5
+        >>> pyrnn.losses.mean_squared_error(y_true, y_pred)
+        array([2.5, 0.5])
+    """
 
     default_name = "mean_squared_error"
 
@@ -35,7 +53,25 @@ class MeanSquaredError(Elementwise):
 
 
 class MeanAbsoluteError(Elementwise):
-    """mean(|y_true - y_pred|)."""
+    """Mean absolute error: mean(|y_true - y_pred|).
+
+    Args:
+        reduction: How the values of samples become one number: "sum_over_batch_size" or "mean" (their mean), "sum",
+            "mean_with_sample_weight" (the weighted sum divided by the sum of the weights), or "none" or None to return
+            every value.
+        name: Name of the loss; by default the snake-case name of the class.
+        dtype: None or "float32". A loss is computed in the dtype of y_pred.
+
+    Raises:
+        ValueError: If `reduction` or `dtype` is none of these.
+
+    Example:
+        >>> y_true, y_pred = np.array([[0.0, 1.0], [0.0, 0.0]]), np.array([[1.0, 3.0], [0.0, 1.0]])
+        >>> pyrnn.losses.MeanAbsoluteError()(y_true, y_pred)
+        1.0
+        >>> pyrnn.losses.mean_absolute_error(y_true, y_pred)
+        array([1.5, 0.5])
+    """
 
     default_name = "mean_absolute_error"
 
@@ -45,7 +81,27 @@ class MeanAbsoluteError(Elementwise):
 
 
 class MeanAbsolutePercentageError(Elementwise):
-    """100 * mean(|y_true - y_pred| / max(|y_true|, 1e-7))."""
+    """Mean absolute percentage error: 100 * mean(|y_true - y_pred| / max(|y_true|, 1e-7)).
+
+    `ZeroSafeMAPE` leaves out targets of 0, which dominate this mean.
+
+    Args:
+        reduction: How the values of samples become one number: "sum_over_batch_size" or "mean" (their mean), "sum",
+            "mean_with_sample_weight" (the weighted sum divided by the sum of the weights), or "none" or None to return
+            every value.
+        name: Name of the loss; by default the snake-case name of the class.
+        dtype: None or "float32". A loss is computed in the dtype of y_pred.
+
+    Raises:
+        ValueError: If `reduction` or `dtype` is none of these.
+
+    Example:
+        >>> y_true, y_pred = np.array([[2.0, 4.0], [5.0, 10.0]]), np.array([[1.0, 3.0], [5.0, 9.0]])
+        >>> pyrnn.losses.MeanAbsolutePercentageError()(y_true, y_pred)
+        21.25
+        >>> pyrnn.losses.mean_absolute_percentage_error(y_true, y_pred)
+        array([37.5,  5. ])
+    """
 
     default_name = "mean_absolute_percentage_error"
 
@@ -56,7 +112,25 @@ class MeanAbsolutePercentageError(Elementwise):
 
 
 class MeanSquaredLogarithmicError(Elementwise):
-    """mean((log(y_true + 1) - log(y_pred + 1))**2), both cut to at least 1e-7."""
+    """Mean squared logarithmic error: mean((log(y_true + 1) - log(y_pred + 1))**2), with both at least 1e-7.
+
+    Args:
+        reduction: How the values of samples become one number: "sum_over_batch_size" or "mean" (their mean), "sum",
+            "mean_with_sample_weight" (the weighted sum divided by the sum of the weights), or "none" or None to return
+            every value.
+        name: Name of the loss; by default the snake-case name of the class.
+        dtype: None or "float32". A loss is computed in the dtype of y_pred.
+
+    Raises:
+        ValueError: If `reduction` or `dtype` is none of these.
+
+    Example:
+        >>> y_true, y_pred = np.array([[1.0, 3.0]]), np.array([[0.0, 1.0]])
+        >>> round(pyrnn.losses.MeanSquaredLogarithmicError()(y_true, y_pred), 4)
+        0.4805
+        >>> pyrnn.losses.mean_squared_logarithmic_error(y_true, y_pred).round(4)
+        array([0.4805])
+    """
 
     default_name = "mean_squared_logarithmic_error"
 
@@ -68,7 +142,28 @@ class MeanSquaredLogarithmicError(Elementwise):
 
 
 class Huber(Elementwise):
-    """Half the squared error up to `delta`, linear beyond."""
+    """Huber loss: half the squared error up to `delta`, and linear beyond.
+
+    Args:
+        delta: Absolute error above which the loss is linear, above 0.
+        reduction: How the values of samples become one number: "sum_over_batch_size" or "mean" (their mean), "sum",
+            "mean_with_sample_weight" (the weighted sum divided by the sum of the weights), or "none" or None to return
+            every value.
+        name: Name of the loss; by default the snake-case name of the class.
+        dtype: None or "float32". A loss is computed in the dtype of y_pred.
+
+    Raises:
+        ValueError: If `delta` is not above 0, or `reduction` or `dtype` is none of these.
+
+    Example:
+        >>> y_true, y_pred = np.array([[0.0, 1.0]]), np.array([[0.5, 4.0]])
+        >>> pyrnn.losses.Huber(delta=1.0)(y_true, y_pred)
+        1.3125
+        >>> pyrnn.losses.huber(y_true, y_pred, delta=1.0)
+        array([1.3125])
+
+    Source: Huber 1964, Robust estimation of a location parameter.
+    """
 
     default_name = "huber_loss"
 
@@ -94,7 +189,25 @@ class Huber(Elementwise):
 
 
 class LogCosh(Elementwise):
-    """mean(log(cosh(y_pred - y_true)))."""
+    """Mean of log(cosh(y_pred - y_true)), close to half the squared error near 0 and linear far from it.
+
+    Args:
+        reduction: How the values of samples become one number: "sum_over_batch_size" or "mean" (their mean), "sum",
+            "mean_with_sample_weight" (the weighted sum divided by the sum of the weights), or "none" or None to return
+            every value.
+        name: Name of the loss; by default the snake-case name of the class.
+        dtype: None or "float32". A loss is computed in the dtype of y_pred.
+
+    Raises:
+        ValueError: If `reduction` or `dtype` is none of these.
+
+    Example:
+        >>> y_true, y_pred = np.array([[0.0, 1.0]]), np.array([[0.5, 4.0]])
+        >>> round(pyrnn.losses.LogCosh()(y_true, y_pred), 4)
+        1.2147
+        >>> pyrnn.losses.log_cosh(y_true, y_pred).round(4)
+        array([1.2147])
+    """
 
     default_name = "log_cosh"
 
@@ -104,7 +217,25 @@ class LogCosh(Elementwise):
 
 
 class Poisson(Elementwise):
-    """mean(y_pred - y_true * log(y_pred + 1e-7))."""
+    """Poisson loss: mean(y_pred - y_true * log(y_pred + 1e-7)), for counts.
+
+    Args:
+        reduction: How the values of samples become one number: "sum_over_batch_size" or "mean" (their mean), "sum",
+            "mean_with_sample_weight" (the weighted sum divided by the sum of the weights), or "none" or None to return
+            every value.
+        name: Name of the loss; by default the snake-case name of the class.
+        dtype: None or "float32". A loss is computed in the dtype of y_pred.
+
+    Raises:
+        ValueError: If `reduction` or `dtype` is none of these.
+
+    Example:
+        >>> y_true, y_pred = np.array([[0.0, 2.0]]), np.array([[1.0, 2.0]])
+        >>> round(pyrnn.losses.Poisson()(y_true, y_pred), 4)
+        0.8069
+        >>> pyrnn.losses.poisson(y_true, y_pred).round(4)
+        array([0.8069])
+    """
 
     default_name = "poisson"
 
@@ -114,7 +245,27 @@ class Poisson(Elementwise):
 
 
 class CosineSimilarity(Paired):
-    """-cos of the angle between y_true and y_pred along `axis`: -1 where they point the same way."""
+    """Negative cosine of the angle between y_true and y_pred: -1 if they point the same way, 1 if opposite ways.
+
+    Args:
+        axis: Axis, or list of axes, of the vectors.
+        reduction: How the values of samples become one number: "sum_over_batch_size" or "mean" (their mean), "sum",
+            "mean_with_sample_weight" (the weighted sum divided by the sum of the weights), or "none" or None to return
+            every value.
+        name: Name of the loss; by default the snake-case name of the class.
+        dtype: None or "float32". A loss is computed in the dtype of y_pred.
+
+    Raises:
+        TypeError: If `axis` is not an integer or a list of them.
+        ValueError: If `reduction` or `dtype` is none of these.
+
+    Example:
+        >>> y_true, y_pred = np.array([[0.0, 1.0], [1.0, 1.0]]), np.array([[1.0, 0.0], [2.0, 2.0]])
+        >>> round(pyrnn.losses.CosineSimilarity()(y_true, y_pred), 4)
+        -0.5
+        >>> pyrnn.losses.cosine_similarity(y_true, y_pred).round(4)
+        array([-0., -1.])
+    """
 
     default_name = "cosine_similarity"
 

@@ -26,6 +26,8 @@ UNFINISHED = {
     "pyrnn.config",
     "pyrnn.constraints",
     "pyrnn.custom_objects",
+    "pyrnn.files.model_file",
+    "pyrnn.files.weights_file",
     "pyrnn.initializers",
     "pyrnn.layers.activations",
     "pyrnn.layers.base",
@@ -51,14 +53,6 @@ UNFINISHED = {
     "pyrnn.layers.regularization.dropout",
     "pyrnn.layers.regularization.noise",
     "pyrnn.layers.reshaping",
-    "pyrnn.losses",
-    "pyrnn.losses.base",
-    "pyrnn.losses.classification",
-    "pyrnn.losses.custom",
-    "pyrnn.losses.forecasting",
-    "pyrnn.losses.labels",
-    "pyrnn.losses.overlap",
-    "pyrnn.losses.regression",
     "pyrnn.metrics",
     "pyrnn.metrics.accuracy",
     "pyrnn.metrics.base",
@@ -87,8 +81,6 @@ UNFINISHED = {
     "pyrnn.preprocessing.text",
     "pyrnn.registry",
     "pyrnn.regularizers",
-    "pyrnn.files.model_file",
-    "pyrnn.files.weights_file",
     "pyrnn.sequential",
     "pyrnn.summary",
     "pyrnn.trainer",
@@ -147,7 +139,7 @@ def missing(
     if not text or not text.strip():
         yield "docstring"
         return
-    if not re.match(r"\S.*[.:]($|\n\n)", text.lstrip()):
+    if not re.match(r"\S.*[.:]($|\n\n)", inspect.cleandoc(text)):
         yield "first line that is one sentence"
     parts = sections(text)
     above = [sections(each) for each in inherited]

@@ -13,6 +13,7 @@ from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array
 from pyrnn.explaining import explain
 from pyrnn.kinds import KINDS, Kind
+from pyrnn.naming import snake_case
 from pyrnn.rules import Configurable, Either, Function, Registered
 from pyrnn.typing import Axes, NonNegative, Rate
 
@@ -93,13 +94,11 @@ class UnitNorm(Constraint):
         return {"axis": self.axis}
 
 
+_CLASSES = registry.classes_in(globals(), Constraint)
 # Keras's names in snake case, to be called like the classes.
-max_norm, min_max_norm, non_neg, unit_norm = MaxNorm, MinMaxNorm, NonNeg, UnitNorm
+globals().update({snake_case(cls.__name__): cls for cls in _CLASSES})
 
-_NAMES: dict[str, type[Constraint]] = {
-    "MaxNorm": MaxNorm, "MinMaxNorm": MinMaxNorm, "NonNeg": NonNeg, "UnitNorm": UnitNorm, "Constraint": Constraint,
-    "max_norm": MaxNorm, "min_max_norm": MinMaxNorm, "non_neg": NonNeg, "unit_norm": UnitNorm, "constraint": Constraint,
-}  # fmt: skip
+_NAMES: dict[str, type[Constraint]] = registry.by_name((Constraint, *_CLASSES), lambda cls: snake_case(cls.__name__))
 
 
 def get(identifier: object) -> Callable[[Array], Array] | None:

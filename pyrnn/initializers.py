@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array
 from pyrnn.explaining import explain
 from pyrnn.kinds import KINDS, Kind
+from pyrnn.naming import snake_case
 from pyrnn.rules import MOST_AXES, Configurable, Either, Function, ListOf, Registered, Rule, Whole
 from pyrnn.typing import DtypeLike, Finite, NonNegative, Numbers, Positive, Seed, Text
 from pyrnn.validation import shown
@@ -38,6 +39,9 @@ Shape = Annotated[Sequence[int], _Sizes()]
 class Initializer(registry.Configurable):
     """Base of all: `initializer(shape, dtype=None) -> ndarray`, float32 unless told otherwise."""
 
+    # Further names by which `get` finds the class.
+    aliases: ClassVar[tuple[str, ...]] = ()
+
     def __call__(self, shape: Shape, dtype: str | None = None) -> Array:
         raise NotImplementedError
 
@@ -49,6 +53,8 @@ class Initializer(registry.Configurable):
 class Zeros(Initializer):
     """All zeros."""
 
+    aliases = ("zero",)
+
     @checked
     def __call__(self, shape: Shape, dtype: DtypeLike = None) -> Array:
         return np.zeros(shape, dtype or FLOAT)
@@ -56,6 +62,8 @@ class Zeros(Initializer):
 
 class Ones(Initializer):
     """All ones."""
+
+    aliases = ("one",)
 
     @checked
     def __call__(self, shape: Shape, dtype: DtypeLike = None) -> Array:
@@ -108,6 +116,8 @@ class _Given(Constant):
 class Identity(Initializer):
     """`gain` times the identity matrix; shape (n, m)."""
 
+    aliases = ("eye",)
+
     @checked
     def __init__(self, gain: Finite = 1.0) -> None:
         self.gain = gain
@@ -141,6 +151,8 @@ class _Random(Initializer):
 class RandomUniform(_Random):
     """Uniform on [minval, maxval)."""
 
+    aliases = ("uniform",)
+
     @checked
     def __init__(self, minval: Finite = -0.05, maxval: Finite = 0.05, seed: Seed | None = None) -> None:
         super().__init__(seed)
@@ -156,6 +168,8 @@ class RandomUniform(_Random):
 
 class RandomNormal(_Random):
     """Normal of this mean and standard deviation."""
+
+    aliases = ("normal",)
 
     @checked
     def __init__(self, mean: Finite = 0.0, stddev: NonNegative = 0.05, seed: Seed | None = None) -> None:
@@ -335,26 +349,15 @@ class Orthogonal(_Random):
         return {"gain": self.gain, "seed": self.seed}
 
 
+_CLASSES = registry.classes_in(globals(), Initializer)
 # Keras's names in snake case, to be called like the classes.
-zeros, ones, constant, identity, orthogonal = Zeros, Ones, Constant, Identity, Orthogonal
-random_uniform, random_normal, truncated_normal = RandomUniform, RandomNormal, TruncatedNormal
-variance_scaling, glorot_uniform, glorot_normal = VarianceScaling, GlorotUniform, GlorotNormal
-he_uniform, he_normal, lecun_uniform, lecun_normal = HeUniform, HeNormal, LecunUniform, LecunNormal
+globals().update({snake_case(cls.__name__): cls for cls in _CLASSES})
 IdentityInitializer, OrthogonalInitializer = Identity, Orthogonal
 
-_CLASSES: tuple[type[Initializer], ...] = (
-    Zeros, Ones, Constant, Identity, RandomUniform, RandomNormal, TruncatedNormal, VarianceScaling,
-    GlorotUniform, GlorotNormal, HeUniform, HeNormal, LecunUniform, LecunNormal, Orthogonal,
-)  # fmt: skip
-_NAMES: dict[str, type[Initializer]] = {cls.__name__: cls for cls in _CLASSES} | {
-    "zeros": Zeros, "ones": Ones, "zero": Zeros, "one": Ones, "constant": Constant, "identity": Identity,
-    "eye": Identity, "random_uniform": RandomUniform,
-    "uniform": RandomUniform, "random_normal": RandomNormal, "normal": RandomNormal,
-    "truncated_normal": TruncatedNormal, "variance_scaling": VarianceScaling, "glorot_uniform": GlorotUniform,
-    "glorot_normal": GlorotNormal, "he_uniform": HeUniform, "he_normal": HeNormal, "lecun_uniform": LecunUniform,
-    "lecun_normal": LecunNormal, "orthogonal": Orthogonal, "OrthogonalInitializer": Orthogonal,
+_NAMES: dict[str, type[Initializer]] = registry.by_name(_CLASSES, lambda cls: snake_case(cls.__name__)) | {
     "IdentityInitializer": Identity,
-}  # fmt: skip
+    "OrthogonalInitializer": Orthogonal,
+}
 
 
 def get(identifier: object) -> Callable[..., Any] | None:

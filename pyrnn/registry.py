@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from pyrnn.custom_objects import (
@@ -34,12 +35,15 @@ from pyrnn.validation import lookup, shown
 __all__ = [
     "Configurable",
     "CustomObjectScope",
+    "by_name",
+    "classes_in",
     "custom_object_scope",
     "describe",
     "describe_callable",
     "describe_function",
     "described_class",
     "described_function",
+    "exported",
     "from_description",
     "get",
     "get_custom_objects",
@@ -58,6 +62,35 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+
+def classes_in(names: Mapping[str, Any], base: type[T], *abstract: type[Any]) -> tuple[type[T], ...]:
+    """The public classes of one kind among the names of a module: all but `base` and the `abstract` ones."""
+    return tuple(
+        value
+        for name, value in names.items()
+        if isinstance(value, type)
+        and issubclass(value, base)
+        and value.__name__ == name
+        and not name.startswith("_")
+        and value not in (base, *abstract)
+    )
+
+
+def by_name(classes: Iterable[type[T]], *spellings: Callable[[type[T]], str]) -> dict[str, type[T]]:
+    """The classes by all their names: the name of the class, its other spellings, and the `aliases` that it defines."""
+    return {
+        name: cls
+        for cls in classes
+        for name in (cls.__name__, *(spelling(cls) for spelling in spellings), *vars(cls).get("aliases", ()))
+    }
+
+
+def exported(package: str, *names: str) -> list[str]:
+    """What `from package import *` gives: what its modules list in `__all__` and it imports, and `names` of its own."""
+    own = vars(sys.modules[package])
+    modules = [module for name, module in sys.modules.items() if name.startswith(f"{package}.")]
+    return sorted({*names, *(name for module in modules for name in getattr(module, "__all__", ()) if name in own)})
 
 
 class Configurable:

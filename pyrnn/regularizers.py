@@ -14,6 +14,7 @@ from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array
 from pyrnn.explaining import explain
 from pyrnn.kinds import KINDS, Kind
+from pyrnn.naming import snake_case
 from pyrnn.rules import Configurable, Registered
 from pyrnn.typing import NonNegative, Text
 from pyrnn.validation import shown
@@ -152,10 +153,10 @@ class OrthogonalRegularizer(Regularizer):
 # Keras's names in lower case, to be called like the classes.
 l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer
 
-_NAMES: dict[str, type[Regularizer]] = {
-    "L1": L1, "L2": L2, "L1L2": L1L2, "OrthogonalRegularizer": OrthogonalRegularizer,
-    "l1": L1, "l2": L2, "l1_l2": L1L2, "l1l2": L1L2, "orthogonal_regularizer": OrthogonalRegularizer,
-}  # fmt: skip
+_CLASSES = registry.classes_in(globals(), Regularizer)
+_NAMES: dict[str, type[Regularizer]] = registry.by_name(_CLASSES, lambda cls: snake_case(cls.__name__)) | {
+    "l1_l2": L1L2
+}
 
 
 def get(identifier: object) -> Regularizer | None:

@@ -1,36 +1,24 @@
 """Callbacks by Keras's names."""
 
+# ruff: noqa: F403
 from __future__ import annotations
 
-from pyrnn.callbacks.averages import SwapEMAWeights
-from pyrnn.callbacks.backup import BackupAndRestore
-from pyrnn.callbacks.base import Callback, History, LambdaCallback
-from pyrnn.callbacks.checkpoint import ModelCheckpoint
-from pyrnn.callbacks.container import CallbackList
-from pyrnn.callbacks.learning_rate import LearningRateScheduler, ReduceLROnPlateau
-from pyrnn.callbacks.progress import ProgbarLogger
-from pyrnn.callbacks.reporting import CSVLogger, RemoteMonitor
-from pyrnn.callbacks.stopping import EarlyStopping, TerminateOnNaN
-from pyrnn.callbacks.tensorboard import TensorBoard
+from typing import TYPE_CHECKING
+
+from pyrnn import registry
+from pyrnn.callbacks.averages import *
+from pyrnn.callbacks.backup import *
+from pyrnn.callbacks.base import *
+from pyrnn.callbacks.checkpoint import *
+from pyrnn.callbacks.container import *
+from pyrnn.callbacks.learning_rate import *
+from pyrnn.callbacks.progress import *
+from pyrnn.callbacks.reporting import *
+from pyrnn.callbacks.stopping import *
+from pyrnn.callbacks.tensorboard import *
 from pyrnn.explaining import explain
 
-__all__ = [
-    "BackupAndRestore",
-    "CSVLogger",
-    "Callback",
-    "CallbackList",
-    "EarlyStopping",
-    "History",
-    "LambdaCallback",
-    "LearningRateScheduler",
-    "ModelCheckpoint",
-    "ProgbarLogger",
-    "ReduceLROnPlateau",
-    "RemoteMonitor",
-    "SwapEMAWeights",
-    "TensorBoard",
-    "TerminateOnNaN",
-]
-
+if not TYPE_CHECKING:  # a type checker reads the names above
+    __all__ = registry.exported(__name__)
 
 explain(__name__)

@@ -10,6 +10,8 @@ from pyrnn.callbacks.base import Callback, Logs
 from pyrnn.states import Rule, flag
 from pyrnn.typing import Flag
 
+__all__ = ["SwapEMAWeights"]
+
 
 class SwapEMAWeights(Callback):
     """Replaces the weights by the optimizer's moving averages while the model is evaluated or predicts.

@@ -19,6 +19,8 @@ from pyrnn.states import Rule, anything, count, record
 from pyrnn.typing import FilePath, Flag
 from pyrnn.validation import not_built, shown
 
+__all__ = ["BackupAndRestore"]
+
 WEIGHTS, METADATA = "latest.weights.h5", "training_metadata.json"
 PREVIOUS = ".bkp"
 

@@ -13,6 +13,8 @@ from pyrnn.rules import Function
 from pyrnn.states import Rule, anything, count, list_of, mapping_of, record
 from pyrnn.validation import unexpected_arguments
 
+__all__ = ["Callback", "History", "LambdaCallback"]
+
 Logs = dict[str, Any]
 Hook = Callable[..., Any]
 

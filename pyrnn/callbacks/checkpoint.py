@@ -12,6 +12,8 @@ from pyrnn.states import Rule, count, number, optional
 from pyrnn.typing import FilePath, Finite, Flag, Text, Verbose
 from pyrnn.validation import shown
 
+__all__ = ["ModelCheckpoint"]
+
 
 class ModelCheckpoint(MonitorCallback):
     """Saves the model or its weights after each epoch, or after every `save_freq` batches.

@@ -11,6 +11,8 @@ from pyrnn.callbacks.progress import ProgbarLogger
 from pyrnn.typing import Flag
 from pyrnn.validation import shown
 
+__all__ = ["CallbackList"]
+
 
 class CallbackList(Callback):
     """Calls each hook of each callback in order; hooks that no callback overrides cost nothing.

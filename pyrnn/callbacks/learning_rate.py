@@ -16,6 +16,8 @@ from pyrnn.states import Rule, count, number, optional
 from pyrnn.typing import Index, NonNegative, Text, Verbose
 from pyrnn.validation import shown
 
+__all__ = ["LearningRateScheduler", "ReduceLROnPlateau"]
+
 
 class LearningRateScheduler(Callback):
     """Sets the learning rate before each epoch to `schedule(epoch, learning_rate)` or `schedule(epoch)`.

@@ -8,6 +8,8 @@ from typing import Any
 
 from pyrnn.callbacks.base import Callback, Logs
 
+__all__ = ["ProgbarLogger"]
+
 WIDTH = 20
 # Seconds between two redraws, so that drawing costs next to nothing.
 INTERVAL = 0.05

@@ -18,6 +18,8 @@ from pyrnn.states import Rule, flag, list_of, optional, text
 from pyrnn.typing import FilePath, Flag, Text
 from pyrnn.validation import shown, warn
 
+__all__ = ["CSVLogger", "RemoteMonitor"]
+
 # Seconds after which a server that does not answer counts as out of reach, so that training can continue.
 TIMEOUT = 10
 

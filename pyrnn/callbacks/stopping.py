@@ -11,6 +11,8 @@ from pyrnn.callbacks.monitor import MonitorCallback
 from pyrnn.states import Rule, array, count, number, optional, tuple_of
 from pyrnn.typing import Finite, Flag, Index, NonNegative, Text, Verbose
 
+__all__ = ["EarlyStopping", "TerminateOnNaN"]
+
 
 class EarlyStopping(MonitorCallback):
     """Stops after `patience` epochs in which `monitor` did not improve by more than `min_delta`.

@@ -20,6 +20,8 @@ from pyrnn.states import Rule, count
 from pyrnn.typing import FilePath, Flag, Index
 from pyrnn.validation import positive_int, shown, warn
 
+__all__ = ["TensorBoard"]
+
 if TYPE_CHECKING:
     from pyrnn.parameters import Weight
 

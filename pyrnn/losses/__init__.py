@@ -1,10 +1,11 @@
 """Losses by Keras's names, and some for forecasts, each with its gradient."""
 
+# ruff: noqa: F403, F405
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
@@ -13,54 +14,24 @@ from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array
 from pyrnn.explaining import explain
 from pyrnn.kinds import KINDS, Kind
-from pyrnn.losses.base import EPSILON, REDUCTIONS, Array, Elementwise, Loss, match_ranks, same_rank
-from pyrnn.losses.classification import (
-    BinaryCrossentropy,
-    BinaryFocalCrossentropy,
-    CategoricalCrossentropy,
-    CategoricalFocalCrossentropy,
-    CategoricalGeneralizedCrossEntropy,
-    CategoricalHinge,
-    Hinge,
-    KLDivergence,
-    SparseCategoricalCrossentropy,
-    SquaredHinge,
-)
-from pyrnn.losses.custom import FunctionLoss
-from pyrnn.losses.forecasting import MASE, GaussianNLL, Quantile, SymmetricMAPE, ZeroSafeMAPE, naive_scale
-from pyrnn.losses.overlap import Circle, Dice, Tversky
-from pyrnn.losses.regression import (
-    CosineSimilarity,
-    Huber,
-    LogCosh,
-    MeanAbsoluteError,
-    MeanAbsolutePercentageError,
-    MeanSquaredError,
-    MeanSquaredLogarithmicError,
-    Poisson,
-)
+from pyrnn.losses.base import *
+from pyrnn.losses.base import Array, same_rank
+from pyrnn.losses.classification import *
+from pyrnn.losses.custom import *
+from pyrnn.losses.forecasting import *
+from pyrnn.losses.overlap import *
+from pyrnn.losses.regression import *
 from pyrnn.rules import Configurable
 from pyrnn.typing import CustomObjects
 from pyrnn.validation import lookup
 
-CLASSES: tuple[type[Loss], ...] = (
-    MeanSquaredError, MeanAbsoluteError, MeanAbsolutePercentageError, MeanSquaredLogarithmicError, Huber, LogCosh,
-    Poisson, CosineSimilarity, BinaryCrossentropy, BinaryFocalCrossentropy, CategoricalCrossentropy,
-    CategoricalFocalCrossentropy, CategoricalGeneralizedCrossEntropy, SparseCategoricalCrossentropy, KLDivergence,
-    Hinge, SquaredHinge, CategoricalHinge, Tversky, Dice, Circle, ZeroSafeMAPE, SymmetricMAPE, Quantile, MASE,
-    GaussianNLL,
-)  # fmt: skip
-NAMES: dict[str, type[Loss]] = (
-    {cls.__name__: cls for cls in CLASSES}
-    | {cls.default_name: cls for cls in CLASSES}
-    | {
-        "mse": MeanSquaredError, "MSE": MeanSquaredError, "mae": MeanAbsoluteError, "MAE": MeanAbsoluteError,
-        "mape": MeanAbsolutePercentageError, "MAPE": MeanAbsolutePercentageError, "msle": MeanSquaredLogarithmicError,
-        "MSLE": MeanSquaredLogarithmicError, "huber": Huber, "logcosh": LogCosh, "bce": BinaryCrossentropy,
-        "BCE": BinaryCrossentropy, "kld": KLDivergence, "KLD": KLDivergence,
-        "kullback_leibler_divergence": KLDivergence, "smape": SymmetricMAPE,
-    }
-)  # fmt: skip
+CLASSES = registry.classes_in(globals(), Loss, Elementwise, FunctionLoss)
+NAMES: dict[str, type[Loss]] = registry.by_name(CLASSES, lambda cls: cls.default_name) | {
+    "huber": Huber,
+    "kullback_leibler_divergence": KLDivergence,
+}
+# Aliases that Keras has for the class alone, not for its function.
+_OF_CLASSES = {"bce", "BCE", "smape"}
 
 
 _FUNCTION_DOC = """Return the value of each sample, as `{name}` computes it.
@@ -113,53 +84,15 @@ FUNCTIONS: dict[str, Any] = {
     for name in [*(cls.default_name for cls in CLASSES if cls is not Huber), "huber", "kullback_leibler_divergence"]
 }
 FUNCTIONS["huber_loss"] = FUNCTIONS["huber"]
-FUNCTIONS |= {name: FUNCTIONS[NAMES[name].default_name] for name in
-              ("mse", "MSE", "mae", "MAE", "mape", "MAPE", "msle", "MSLE", "kld", "KLD", "logcosh")}  # fmt: skip
+FUNCTIONS |= {
+    alias: FUNCTIONS[cls.default_name]
+    for cls in CLASSES
+    for alias in vars(cls).get("aliases", ())
+    if alias not in _OF_CLASSES
+}
 globals().update(FUNCTIONS)
 # Called with what is not a loss, by name, class or object: each raises an error for what it can explain better.
 REJECTIONS: list[Callable[[Any], None]] = []
-
-__all__ = [
-    "CLASSES",
-    "EPSILON",
-    "FUNCTIONS",
-    "MASE",
-    "NAMES",
-    "REDUCTIONS",
-    "BinaryCrossentropy",
-    "BinaryFocalCrossentropy",
-    "CategoricalCrossentropy",
-    "CategoricalFocalCrossentropy",
-    "CategoricalGeneralizedCrossEntropy",
-    "CategoricalHinge",
-    "Circle",
-    "CosineSimilarity",
-    "Dice",
-    "Elementwise",
-    "FunctionLoss",
-    "GaussianNLL",
-    "Hinge",
-    "Huber",
-    "KLDivergence",
-    "LogCosh",
-    "Loss",
-    "MeanAbsoluteError",
-    "MeanAbsolutePercentageError",
-    "MeanSquaredError",
-    "MeanSquaredLogarithmicError",
-    "Poisson",
-    "Quantile",
-    "SparseCategoricalCrossentropy",
-    "SquaredHinge",
-    "SymmetricMAPE",
-    "Tversky",
-    "ZeroSafeMAPE",
-    "deserialize",
-    "get",
-    "match_ranks",
-    "naive_scale",
-    "serialize",
-]
 
 
 def get(identifier: Any) -> Loss | None:
@@ -244,6 +177,9 @@ def serialize(loss: Annotated[Loss, Configurable()] | None) -> dict[str, Any] | 
     """
     return loss.describe() if isinstance(loss, FunctionLoss) else registry.serialize(loss, "keras.losses")
 
+
+if not TYPE_CHECKING:  # a type checker reads the names above
+    __all__ = registry.exported(__name__, "CLASSES", "FUNCTIONS", "NAMES", "deserialize", "get", "serialize")
 
 KINDS["losses"] = Kind(deserialize, FUNCTIONS, frozenset(NAMES))
 explain(__name__)

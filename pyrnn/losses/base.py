@@ -22,6 +22,8 @@ from pyrnn.rules import OneOf
 from pyrnn.typing import DtypeLike, Name
 from pyrnn.validation import shown
 
+__all__ = ["EPSILON", "REDUCTIONS", "Elementwise", "Loss", "match_ranks"]
+
 Array = NDArray[Any]
 Shape = tuple[int, ...]
 EPSILON = 1e-7
@@ -148,6 +150,8 @@ class Loss(registry.Configurable, LossNames):
     """
 
     default_name = "loss"
+    # Further names by which `get` finds the class.
+    aliases: ClassVar[tuple[str, ...]] = ()
     # What introduces the shape of `target_shape` in an error.
     target_rule: ClassVar[str] = "have the shape of y_pred,"
 

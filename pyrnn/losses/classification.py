@@ -13,6 +13,19 @@ from pyrnn.rules import Whole
 from pyrnn.typing import Axis, DtypeLike, Flag, Name, NonNegative, Rate
 from pyrnn.validation import LARGEST_SIZE
 
+__all__ = [
+    "BinaryCrossentropy",
+    "BinaryFocalCrossentropy",
+    "CategoricalCrossentropy",
+    "CategoricalFocalCrossentropy",
+    "CategoricalGeneralizedCrossEntropy",
+    "CategoricalHinge",
+    "Hinge",
+    "KLDivergence",
+    "SparseCategoricalCrossentropy",
+    "SquaredHinge",
+]
+
 
 def _last(axis: int, *arrays: Array) -> tuple[Array, ...]:
     """The arrays with that axis moved to the end."""
@@ -67,6 +80,10 @@ class BinaryCrossentropy(_CrossEntropy, Elementwise):
     """
 
     default_name = "binary_crossentropy"
+    aliases = (
+        "bce",
+        "BCE",
+    )
 
     def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
         true, pred = _last(self.axis, match_ranks(y_true, y_pred), y_pred)
@@ -479,6 +496,10 @@ class KLDivergence(Paired):
     """
 
     default_name = "kl_divergence"
+    aliases = (
+        "kld",
+        "KLD",
+    )
 
     @checked
     def __init__(

@@ -15,6 +15,8 @@ from pyrnn.rules import takes
 from pyrnn.typing import Name
 from pyrnn.validation import shown
 
+__all__ = ["FunctionLoss"]
+
 
 class FunctionLoss(Loss):
     """A function of (y_true, y_pred) as a loss.

@@ -13,6 +13,8 @@ from pyrnn.losses.base import EPSILON, Array, Elementwise, Loss, Reduction, Shap
 from pyrnn.typing import Axis, DtypeLike, Flag, Name, Numbers, Size
 from pyrnn.validation import shown
 
+__all__ = ["MASE", "GaussianNLL", "Quantile", "SymmetricMAPE", "ZeroSafeMAPE", "naive_scale"]
+
 _MOST_AXES = 64  # of an array of NumPy
 
 
@@ -82,6 +84,7 @@ class SymmetricMAPE(Elementwise):
     """
 
     default_name = "symmetric_mape"
+    aliases = ("smape",)
 
     def pairs(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
         error = y_pred - y_true

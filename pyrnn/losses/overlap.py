@@ -11,6 +11,8 @@ from pyrnn.losses.base import EPSILON, Array, Loss, Paired, Reduction, Shape, ma
 from pyrnn.losses.labels import whole_numbers
 from pyrnn.typing import Axes, DtypeLike, Flag, Name, NonNegative
 
+__all__ = ["Circle", "Dice", "Tversky"]
+
 
 class Tversky(Paired):
     """Tversky loss: 1 - TP / (TP + alpha FN + beta FP), for segments that may be rare.

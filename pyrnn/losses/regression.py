@@ -13,6 +13,17 @@ from pyrnn.data.batches import are_alike
 from pyrnn.losses.base import EPSILON, MEANS, Array, Elementwise, Paired, Reduction, match_ranks
 from pyrnn.typing import Axes, DtypeLike, Name, Positive
 
+__all__ = [
+    "CosineSimilarity",
+    "Huber",
+    "LogCosh",
+    "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
+    "MeanSquaredError",
+    "MeanSquaredLogarithmicError",
+    "Poisson",
+]
+
 
 class MeanSquaredError(Elementwise):
     """Mean squared error: mean((y_true - y_pred)**2).
@@ -36,6 +47,10 @@ class MeanSquaredError(Elementwise):
     """
 
     default_name = "mean_squared_error"
+    aliases = (
+        "mse",
+        "MSE",
+    )
 
     def pairs(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
         error = y_pred - y_true
@@ -74,6 +89,10 @@ class MeanAbsoluteError(Elementwise):
     """
 
     default_name = "mean_absolute_error"
+    aliases = (
+        "mae",
+        "MAE",
+    )
 
     def pairs(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
         error = y_pred - y_true
@@ -104,6 +123,10 @@ class MeanAbsolutePercentageError(Elementwise):
     """
 
     default_name = "mean_absolute_percentage_error"
+    aliases = (
+        "mape",
+        "MAPE",
+    )
 
     def pairs(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
         error = y_pred - y_true
@@ -133,6 +156,10 @@ class MeanSquaredLogarithmicError(Elementwise):
     """
 
     default_name = "mean_squared_logarithmic_error"
+    aliases = (
+        "msle",
+        "MSLE",
+    )
 
     def pairs(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
         low = np.asarray(EPSILON, y_pred.dtype)
@@ -210,6 +237,7 @@ class LogCosh(Elementwise):
     """
 
     default_name = "log_cosh"
+    aliases = ("logcosh",)
 
     def pairs(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
         error = y_pred - y_true

@@ -1,213 +1,33 @@
 """Metrics by Keras's names, and those of forecasters: kept over the batches seen since the last reset."""
 
+# ruff: noqa: F403, F405
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pyrnn import losses, registry
 from pyrnn.arguments import checked
 from pyrnn.explaining import explain
 from pyrnn.kinds import KINDS, Kind
-from pyrnn.metrics.accuracy import (
-    Accuracy,
-    BinaryAccuracy,
-    CategoricalAccuracy,
-    SparseCategoricalAccuracy,
-    SparseTopKCategoricalAccuracy,
-    TopKCategoricalAccuracy,
-)
-from pyrnn.metrics.base import Mean, MeanMetric, MeanMetricWrapper, Metric, Sum
-from pyrnn.metrics.confusion import (
-    AUC,
-    FalseNegatives,
-    FalsePositives,
-    Precision,
-    PrecisionAtRecall,
-    Recall,
-    RecallAtPrecision,
-    SensitivityAtSpecificity,
-    SpecificityAtSensitivity,
-    TrueNegatives,
-    TruePositives,
-)
-from pyrnn.metrics.errors import (
-    MASE,
-    SMAPE,
-    WAPE,
-    BinaryCrossentropy,
-    CategoricalCrossentropy,
-    CategoricalHinge,
-    ConcordanceCorrelation,
-    CosineSimilarity,
-    Hinge,
-    Huber,
-    KLDivergence,
-    LogCoshError,
-    MeanAbsoluteError,
-    MeanAbsolutePercentageError,
-    MeanSquaredError,
-    MeanSquaredLogarithmicError,
-    PearsonCorrelation,
-    Poisson,
-    R2Score,
-    RootMeanSquaredError,
-    SparseCategoricalCrossentropy,
-    SquaredHinge,
-    ZeroSafeMAPE,
-)
-from pyrnn.metrics.functions import (
-    FUNCTIONS,
-    OF_LOSSES,
-    binary_accuracy,
-    categorical_accuracy,
-    concordance_correlation,
-    described,
-    pearson_correlation,
-    sparse_categorical_accuracy,
-    sparse_top_k_categorical_accuracy,
-    top_k_categorical_accuracy,
-)
-from pyrnn.metrics.scores import BinaryIoU, F1Score, FBetaScore, IoU, MeanIoU, OneHotIoU, OneHotMeanIoU
+from pyrnn.metrics.accuracy import *
+from pyrnn.metrics.base import *
+from pyrnn.metrics.confusion import *
+from pyrnn.metrics.errors import *
+from pyrnn.metrics.functions import *
+from pyrnn.metrics.functions import FUNCTIONS, described
+from pyrnn.metrics.scores import *
 from pyrnn.naming import snake_case
 from pyrnn.rules import Configurable
 from pyrnn.typing import CustomObjects
 from pyrnn.validation import lookup, shown
 
-CLASSES: tuple[type[Metric], ...] = (
-    Accuracy,
-    BinaryAccuracy,
-    CategoricalAccuracy,
-    SparseCategoricalAccuracy,
-    SparseTopKCategoricalAccuracy,
-    TopKCategoricalAccuracy,
-    Mean,
-    Sum,
-    AUC,
-    FalseNegatives,
-    FalsePositives,
-    Precision,
-    PrecisionAtRecall,
-    Recall,
-    RecallAtPrecision,
-    SensitivityAtSpecificity,
-    SpecificityAtSensitivity,
-    TrueNegatives,
-    TruePositives,
-    MASE,
-    SMAPE,
-    WAPE,
-    BinaryCrossentropy,
-    CategoricalCrossentropy,
-    CategoricalHinge,
-    ConcordanceCorrelation,
-    CosineSimilarity,
-    Hinge,
-    Huber,
-    KLDivergence,
-    LogCoshError,
-    MeanAbsoluteError,
-    MeanAbsolutePercentageError,
-    MeanSquaredError,
-    MeanSquaredLogarithmicError,
-    PearsonCorrelation,
-    Poisson,
-    R2Score,
-    RootMeanSquaredError,
-    SparseCategoricalCrossentropy,
-    SquaredHinge,
-    ZeroSafeMAPE,
-    BinaryIoU,
-    F1Score,
-    FBetaScore,
-    IoU,
-    MeanIoU,
-    OneHotIoU,
-    OneHotMeanIoU,
+CLASSES = registry.classes_in(globals(), Metric, MeanMetric, MeanMetricWrapper)
+NAMES: dict[str, type[Metric]] = registry.by_name(
+    CLASSES, lambda cls: snake_case(cls.__name__), lambda cls: cls.default_name or cls.__name__
 )
-NAMES: dict[str, type[Metric]] = (
-    {cls.__name__: cls for cls in CLASSES}
-    | {cls.default_name or snake_case(cls.__name__): cls for cls in CLASSES}
-    | {snake_case(cls.__name__): cls for cls in CLASSES}
-    | {
-        "mse": MeanSquaredError, "MSE": MeanSquaredError, "mae": MeanAbsoluteError, "MAE": MeanAbsoluteError,
-        "mape": MeanAbsolutePercentageError, "MAPE": MeanAbsolutePercentageError, "msle": MeanSquaredLogarithmicError,
-        "MSLE": MeanSquaredLogarithmicError, "rmse": RootMeanSquaredError, "RMSE": RootMeanSquaredError,
-        "log_cosh": LogCoshError, "bce": BinaryCrossentropy, "BCE": BinaryCrossentropy, "kld": KLDivergence,
-        "KLD": KLDivergence, "mase": MASE, "smape": SMAPE, "wape": WAPE,
-    }
-)  # fmt: skip
 globals().update(OF_LOSSES)
 
-__all__ = [
-    "AUC",
-    "BY_SHAPE",
-    "CLASSES",
-    "MASE",
-    "NAMES",
-    "OF_LOSSES",
-    "SMAPE",
-    "WAPE",
-    "Accuracy",
-    "BinaryAccuracy",
-    "BinaryCrossentropy",
-    "BinaryIoU",
-    "CategoricalAccuracy",
-    "CategoricalCrossentropy",
-    "CategoricalHinge",
-    "ConcordanceCorrelation",
-    "CosineSimilarity",
-    "F1Score",
-    "FBetaScore",
-    "FalseNegatives",
-    "FalsePositives",
-    "Hinge",
-    "Huber",
-    "IoU",
-    "KLDivergence",
-    "LogCoshError",
-    "Mean",
-    "MeanAbsoluteError",
-    "MeanAbsolutePercentageError",
-    "MeanIoU",
-    "MeanMetric",
-    "MeanMetricWrapper",
-    "MeanSquaredError",
-    "MeanSquaredLogarithmicError",
-    "Metric",
-    "OneHotIoU",
-    "OneHotMeanIoU",
-    "PearsonCorrelation",
-    "Poisson",
-    "Precision",
-    "PrecisionAtRecall",
-    "R2Score",
-    "Recall",
-    "RecallAtPrecision",
-    "RootMeanSquaredError",
-    "SensitivityAtSpecificity",
-    "SparseCategoricalAccuracy",
-    "SparseCategoricalCrossentropy",
-    "SparseTopKCategoricalAccuracy",
-    "SpecificityAtSensitivity",
-    "SquaredHinge",
-    "Sum",
-    "TopKCategoricalAccuracy",
-    "TrueNegatives",
-    "TruePositives",
-    "ZeroSafeMAPE",
-    "binary_accuracy",
-    "categorical_accuracy",
-    "concordance_correlation",
-    "deserialize",
-    "get",
-    "pearson_correlation",
-    "resolve",
-    "serialize",
-    "sparse_categorical_accuracy",
-    "sparse_top_k_categorical_accuracy",
-    "top_k_categorical_accuracy",
-]
 # In any case of letters; the shapes of the first batch say which metric is meant.
 BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")
 
@@ -282,6 +102,9 @@ def serialize(metric: Annotated[Metric, Configurable()] | None) -> dict[str, Any
     """Keras 3's description of a metric."""
     return registry.serialize(metric, "keras.metrics")
 
+
+if not TYPE_CHECKING:  # a type checker reads the names above
+    __all__ = registry.exported(__name__, "BY_SHAPE", "CLASSES", "NAMES", "deserialize", "get", "resolve", "serialize")
 
 KINDS["metrics"] = Kind(deserialize, FUNCTIONS, frozenset(NAMES))
 losses.REJECTIONS.append(reject_as_loss)

@@ -19,6 +19,15 @@ from pyrnn.metrics.functions import (
 from pyrnn.typing import DtypeLike, Finite, Flag, Name, Size
 from pyrnn.validation import positive_int
 
+__all__ = [
+    "Accuracy",
+    "BinaryAccuracy",
+    "CategoricalAccuracy",
+    "SparseCategoricalAccuracy",
+    "SparseTopKCategoricalAccuracy",
+    "TopKCategoricalAccuracy",
+]
+
 
 class Accuracy(MeanMetric):
     """Share of elements that are equal."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,8 @@ from pyrnn.rules import Numbers, Optional, Rule, Whole, takes
 from pyrnn.states import array
 from pyrnn.typing import DtypeLike, Name
 from pyrnn.validation import shown
+
+__all__ = ["Mean", "MeanMetric", "MeanMetricWrapper", "Metric", "Sum"]
 
 Array = NDArray[Any]
 EPSILON = 1e-7
@@ -84,6 +86,8 @@ class Metric(registry.Configurable, MetricNames):
     """
 
     default_name: str | None = None
+    # Further names by which `get` finds the class.
+    aliases: ClassVar[tuple[str, ...]] = ()
     # Whether a step that the model's mask leaves out gets the weight 0. A custom `update_state` does not receive such
     # weights, as in Keras, whatever it derives from: it may reduce the steps first, or take the argument `mask`.
     masked = False

@@ -16,6 +16,20 @@ from pyrnn.rules import Dict, Either, Whole
 from pyrnn.typing import DtypeLike, Flag, Name, Natural, Rate, Size, Text
 from pyrnn.validation import shown
 
+__all__ = [
+    "AUC",
+    "FalseNegatives",
+    "FalsePositives",
+    "Precision",
+    "PrecisionAtRecall",
+    "Recall",
+    "RecallAtPrecision",
+    "SensitivityAtSpecificity",
+    "SpecificityAtSensitivity",
+    "TrueNegatives",
+    "TruePositives",
+]
+
 CURVES = {"roc": "ROC", "pr": "PR", "prgain": "PRGAIN"}
 SUMMATIONS = {
     "interpolation": "interpolation", "minoring": "minoring", "majoring": "majoring",

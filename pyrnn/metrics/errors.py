@@ -14,6 +14,32 @@ from pyrnn.metrics.functions import concordance_correlation, pearson_correlation
 from pyrnn.typing import Axes, DtypeLike, Name, Natural, Text
 from pyrnn.validation import shown, unexpected_arguments
 
+__all__ = [
+    "MASE",
+    "SMAPE",
+    "WAPE",
+    "BinaryCrossentropy",
+    "CategoricalCrossentropy",
+    "CategoricalHinge",
+    "ConcordanceCorrelation",
+    "CosineSimilarity",
+    "Hinge",
+    "Huber",
+    "KLDivergence",
+    "LogCoshError",
+    "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
+    "MeanSquaredError",
+    "MeanSquaredLogarithmicError",
+    "PearsonCorrelation",
+    "Poisson",
+    "R2Score",
+    "RootMeanSquaredError",
+    "SparseCategoricalCrossentropy",
+    "SquaredHinge",
+    "ZeroSafeMAPE",
+]
+
 _OF_PAIRS = losses.Elementwise.elements
 
 
@@ -76,12 +102,14 @@ def _of(
     name: str | None = None,
     takes: tuple[str, ...] = (),
     always_leaves_out: bool = False,
+    aliases: tuple[str, ...] = (),
 ) -> type[LossMetric]:
     body = {
         "loss": loss,
         "takes": takes,
         "always_leaves_out": always_leaves_out,
         "default_name": name or loss.default_name,
+        "aliases": (*aliases, *(() if class_name else loss.aliases)),
         "__doc__": f"Mean of {loss.__name__} over samples, with its arguments.",
         "__module__": __name__,
     }
@@ -93,7 +121,7 @@ MeanAbsoluteError = _of(losses.MeanAbsoluteError)
 MeanAbsolutePercentageError = _of(losses.MeanAbsolutePercentageError)
 MeanSquaredLogarithmicError = _of(losses.MeanSquaredLogarithmicError)
 Huber = _of(losses.Huber, name="huber", takes=("delta",))
-LogCoshError = _of(losses.LogCosh, "LogCoshError", "logcosh")
+LogCoshError = _of(losses.LogCosh, "LogCoshError", "logcosh", aliases=("log_cosh",))
 BinaryCrossentropy = _of(losses.BinaryCrossentropy, takes=("from_logits", "label_smoothing"))
 CategoricalCrossentropy = _of(losses.CategoricalCrossentropy, takes=("from_logits", "label_smoothing", "axis"))
 SparseCategoricalCrossentropy = _of(losses.SparseCategoricalCrossentropy, takes=("from_logits", "ignore_class", "axis"))
@@ -111,6 +139,10 @@ class RootMeanSquaredError(MeanMetric):
     """sqrt of the mean squared error of all elements."""
 
     default_name = "root_mean_squared_error"
+    aliases = (
+        "rmse",
+        "RMSE",
+    )
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
         return np.square(np.asarray(losses.match_ranks(y_true, y_pred), np.float64) - y_pred)

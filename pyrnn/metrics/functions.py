@@ -17,6 +17,17 @@ from pyrnn.losses.labels import whole_numbers
 from pyrnn.typing import Axes, Finite, Flag, Size
 from pyrnn.validation import positive_int
 
+__all__ = [
+    "OF_LOSSES",
+    "binary_accuracy",
+    "categorical_accuracy",
+    "concordance_correlation",
+    "pearson_correlation",
+    "sparse_categorical_accuracy",
+    "sparse_top_k_categorical_accuracy",
+    "top_k_categorical_accuracy",
+]
+
 Array = NDArray[Any]
 
 

@@ -14,6 +14,8 @@ from pyrnn.rules import Number, Whole
 from pyrnn.typing import Axis, DtypeLike, Finite, Flag, Name, Positive, Size, Text
 from pyrnn.validation import LARGEST_SIZE, shown
 
+__all__ = ["BinaryIoU", "F1Score", "FBetaScore", "IoU", "MeanIoU", "OneHotIoU", "OneHotMeanIoU"]
+
 AVERAGES = (None, "micro", "macro", "weighted")
 _NEARLY_ZERO = 1e-9
 

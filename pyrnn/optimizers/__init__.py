@@ -1,56 +1,33 @@
 """Optimizers by Keras's names."""
 
+# ruff: noqa: F403, F405
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pyrnn import registry
 from pyrnn.arguments import checked
 from pyrnn.explaining import explain
 from pyrnn.kinds import KINDS, Kind
-from pyrnn.optimizers import schedules
-from pyrnn.optimizers.adafactor import Adafactor
-from pyrnn.optimizers.adagrad import Adadelta, Adagrad
-from pyrnn.optimizers.adam import Adam, AdamW
-from pyrnn.optimizers.adamax import Adamax, Nadam
-from pyrnn.optimizers.base import Optimizer
-from pyrnn.optimizers.ftrl import Ftrl
-from pyrnn.optimizers.lamb import Lamb
-from pyrnn.optimizers.lion import Lion
-from pyrnn.optimizers.muon import Muon
-from pyrnn.optimizers.rmsprop import RMSprop
-from pyrnn.optimizers.schedule_free import ScheduleFreeAdamW
-from pyrnn.optimizers.sgd import SGD
+from pyrnn.optimizers import schedules as schedules
+from pyrnn.optimizers.adafactor import *
+from pyrnn.optimizers.adagrad import *
+from pyrnn.optimizers.adam import *
+from pyrnn.optimizers.adamax import *
+from pyrnn.optimizers.base import *
+from pyrnn.optimizers.ftrl import *
+from pyrnn.optimizers.lamb import *
+from pyrnn.optimizers.lion import *
+from pyrnn.optimizers.muon import *
+from pyrnn.optimizers.rmsprop import *
+from pyrnn.optimizers.schedule_free import *
+from pyrnn.optimizers.sgd import *
 from pyrnn.rules import Configurable, Dict
 from pyrnn.typing import CustomObjects
 
-__all__ = [
-    "SGD",
-    "Adadelta",
-    "Adafactor",
-    "Adagrad",
-    "Adam",
-    "AdamW",
-    "Adamax",
-    "Ftrl",
-    "Lamb",
-    "Lion",
-    "Muon",
-    "Nadam",
-    "Optimizer",
-    "RMSprop",
-    "ScheduleFreeAdamW",
-    "deserialize",
-    "get",
-    "schedules",
-    "serialize",
-]
-
-CLASSES: tuple[type[Optimizer], ...] = (
-    SGD, RMSprop, Adam, AdamW, Adamax, Nadam, Adagrad, Adadelta, Adafactor, Ftrl, Lion, Lamb, Muon, ScheduleFreeAdamW,
-)  # fmt: skip
-NAMES: dict[str, type[Optimizer]] = {name: cls for cls in CLASSES for name in (cls.__name__, cls.__name__.lower())}
+CLASSES = registry.classes_in(globals(), Optimizer)
+NAMES: dict[str, type[Optimizer]] = registry.by_name(CLASSES, lambda cls: cls.__name__.lower())
 
 
 def get(identifier: Any) -> Optimizer:
@@ -93,6 +70,9 @@ def serialize(optimizer: Annotated[Optimizer, Configurable()]) -> dict[str, Any]
     assert config is not None
     return config
 
+
+if not TYPE_CHECKING:  # a type checker reads the names above
+    __all__ = registry.exported(__name__, "deserialize", "get", "schedules", "serialize")
 
 KINDS["optimizers"] = Kind(deserialize)
 explain(__name__)

@@ -14,6 +14,8 @@ from pyrnn.parameters import ParameterVector, Weight
 from pyrnn.rules import Whole
 from pyrnn.typing import Count, Finite, Flag, Name, NonNegative, Positive, Rate
 
+__all__ = ["Adafactor"]
+
 Array = NDArray[Any]
 
 

@@ -13,6 +13,8 @@ from pyrnn.parameters import ParameterVector
 from pyrnn.rules import Whole
 from pyrnn.typing import Count, Decay, Flag, Name, NonNegative, Positive, Rate
 
+__all__ = ["Adamax", "Nadam"]
+
 Array = NDArray[Any]
 
 

@@ -22,6 +22,8 @@ from pyrnn.rules import Whole, takes
 from pyrnn.typing import Count, Flag, Name, NonNegative, Positive, Rate
 from pyrnn.validation import shown, unexpected_arguments
 
+__all__ = ["Optimizer"]
+
 Array = NDArray[Any]
 LearningRateLike = float | LearningRateSchedule | Callable[[], Any]
 State = list[tuple[Weight | None, str, Array]]

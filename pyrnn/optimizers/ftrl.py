@@ -12,6 +12,8 @@ from pyrnn.optimizers.base import LearningRateLike, Optimizer
 from pyrnn.rules import Number, Whole
 from pyrnn.typing import Count, Flag, Name, NonNegative, Positive, Rate
 
+__all__ = ["Ftrl"]
+
 Array = NDArray[Any]
 
 

@@ -12,6 +12,8 @@ from pyrnn.optimizers.base import LearningRateLike, Optimizer
 from pyrnn.rules import Whole
 from pyrnn.typing import Count, Decay, Flag, Name, NonNegative, Positive, Rate
 
+__all__ = ["Lion"]
+
 Array = NDArray[Any]
 
 

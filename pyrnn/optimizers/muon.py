@@ -17,6 +17,8 @@ from pyrnn.parameters import ParameterVector, Weight
 from pyrnn.rules import ListOf, Whole
 from pyrnn.typing import Count, Decay, Finite, Flag, Name, NonNegative, Positive, Rate, Size
 
+__all__ = ["Muon"]
+
 Array = NDArray[Any]
 
 

@@ -248,10 +248,7 @@ class CosineDecayRestarts(LearningRateSchedule):
         }
 
 
-_CLASSES: tuple[type[LearningRateSchedule], ...] = (
-    CosineDecay, CosineDecayRestarts, ExponentialDecay, InverseTimeDecay, PiecewiseConstantDecay, PolynomialDecay,
-)  # fmt: skip
-NAMES: dict[str, type[LearningRateSchedule]] = {cls.__name__: cls for cls in _CLASSES}
+NAMES: dict[str, type[LearningRateSchedule]] = registry.by_name(registry.classes_in(globals(), LearningRateSchedule))
 
 
 @checked

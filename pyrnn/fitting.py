@@ -12,7 +12,7 @@ from pyrnn.data import Batch, Batches, as_batches
 from pyrnn.data.batches import ArrayBatches, RepeatedBatches
 from pyrnn.data.class_weight import ClassWeight
 from pyrnn.data.sources import DEFAULT_BATCH_SIZE, IteratorBatches, StoredBatches
-from pyrnn.resume import all_layers
+from pyrnn.layers.composite import all_layers
 
 
 def check_fit(model: Any, compiled: Compiled, batch: Batch, class_weight: ClassWeight | None = None) -> None:
@@ -28,7 +28,7 @@ def check_fit(model: Any, compiled: Compiled, batch: Batch, class_weight: ClassW
     if not model.built:
         model.build((None, *batch.x.shape[1:]))
     x_shape = model.check_input(batch.x.shape)
-    if any(not type(layer).__module__.startswith("pyrnn.") for layer in all_layers(model)):
+    if any(not type(layer).__module__.startswith("pyrnn.") for layer in all_layers(model.layers)):
         return
     shape = model.compute_output_shape(x_shape)
     if None in shape:

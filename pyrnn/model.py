@@ -5,29 +5,41 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
-import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn import rules
+from pyrnn import overriding, rules
 from pyrnn.arguments import checked
 from pyrnn.files import model_file, weights_file
 from pyrnn.layers.base import Layer, Shape
-from pyrnn.parameters import ParameterVector, Structure, Weight, assign_all, shaped, values_for
+from pyrnn.parameters import ParameterVector, Weight, assign_all, values_for
 from pyrnn.plan import Plan
 from pyrnn.rules import Function, ListOf, OneOf, Whole
 from pyrnn.streaming import Stream
 from pyrnn.summary import print_summary
-from pyrnn.trainer import Trainer
+from pyrnn.trainer import Passes, Trainer
 from pyrnn.typing import FilePath, Flag, Name, Size, Text, Vector
 from pyrnn.validation import LARGEST_SIZE, not_built, shown, unknown_name
 
 Array = NDArray[Any]
+_PASSES = [name for name in vars(Passes) if not name.startswith("_")]
 
 
 class Model(Trainer):
     """Weights, training, files and reports of a model; a class that derives from it says how its layers run."""
+
+    # Whether a subclass defines one of the methods of `Passes`.
+    _overrides_passes: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Reject methods that are never called."""
+        super().__init_subclass__(**kwargs)
+        overriding.reject(cls, overriding.MODEL)
+        overriding.require_partner(cls, "forward_pass", "backward_pass", Trainer)
+        overriding.require_partner(cls, "regularization_loss", "add_regularization_gradients", Trainer)
+        overriding.join(cls, "reset_states", "reset_state")
+        cls._overrides_passes = any(getattr(cls, name) is not getattr(Model, name) for name in _PASSES)
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -36,9 +48,7 @@ class Model(Trainer):
         self._trainable = True
         self._layers: list[Layer] = []
         self._shapes: list[Any] = []  # of the layers' outputs, once they are built
-        self._activities: dict[Layer, Array] = {}  # outputs of the last forward pass that are penalised
-        self._plan: Plan | None = None
-        self._vector: ParameterVector | None = None
+        self._plan = Plan(self._layers)
 
     # Structure.
 
@@ -61,6 +71,7 @@ class Model(Trainer):
     def trainable(self, value: bool) -> None:
         rules.Flag().check("trainable", value)
         self._trainable = bool(value)
+        self._plan.stale = True
         for layer in self._layers:
             layer.trainable = bool(value)
 
@@ -120,71 +131,38 @@ class Model(Trainer):
 
     def parameters(self) -> ParameterVector:
         """All trainable weights as one flat vector; a new one if `trainable` has changed since."""
-        vector, weights = self._vector, self._training_plan().weights
-        if vector is None or vector.weights is not weights:
-            if vector is None or list(map(id, vector.weights)) != list(map(id, weights)):
-                vector = self._vector = ParameterVector(weights, self.dtype)
-            vector.weights = weights  # equal, and found the same at the next step
-        vector.reclaim()
-        return vector
-
-    def _training_plan(self) -> Plan:
-        plan = self._plan
-        if plan is None or plan.changes != Structure.changes:
-            layers, trainable = self._layers, self.trainable_weights
-            plan = self._plan = Plan(
-                Structure.changes,
-                trainable,
-                next((i for i, layer in enumerate(layers) if layer.trainable_weights), len(layers)),
-                [weight for weight in self.weights if weight.regularizer is not None],
-                [weight for weight in trainable if weight.regularizer is not None],
-            )
-        return plan
+        return self.plan().parameters()
 
     def __getstate__(self) -> dict[str, Any]:
-        """What a pickle or copy holds: all but a `fit` under way and what is derived from the layers."""
-        return {**vars(self), "_run": None, "_plan": None, "_vector": None, "_activities": {}}
+        """Return what a pickle or copy holds: all but a `fit` under way and what is derived from the layers."""
+        return {**vars(self), "_run": None, "_plan": Plan(self._layers)}
 
     # Numbers.
 
+    def plan(self) -> Plan:
+        """Return the plan of this model, compiled for the layers and weights as they are now."""
+        plan = self._plan
+        if plan.stale:
+            plan.compile(self.weights, self.trainable_weights, self.dtype)
+        return plan
+
+    def passes(self) -> Passes:
+        return self if self._overrides_passes else self.plan()
+
     def backward_pass(self, dy: Array) -> None:
         """Write the gradients of all trainable weights, after `forward_pass(training=True)`."""
-        first = self._training_plan().first
-        for index in range(len(self._layers) - 1, first - 1, -1):
-            layer = self._layers[index]
-            if layer.activity_regularizer is not None:
-                activity = self._activities[layer]
-                slope = np.asarray(layer.activity_regularizer.gradient(activity) / len(activity), dy.dtype)
-                if slope.shape != dy.shape:
-                    raise ValueError(
-                        f"the gradient of the activity_regularizer of layer {layer.name!r} must have the shape of its "
-                        f"output, {dy.shape}, got {slope.shape}"
-                    )
-                dy = dy + slope
-            gradient = layer.backward(dy, need_dx=index > first)
-            if index > first:
-                assert gradient is not None
-                dy = gradient
+        self.plan().backward_pass(dy)
 
     def regularization_loss(self) -> float:
         """Sum of all weight regularizers and, over the last forward pass, of the layers' activity regularizers.
 
         An activity's penalty is divided by the batch size, as in Keras.
         """
-        penalty = 0.0
-        for weight in self._training_plan().penalised:
-            penalty += _penalty(weight.path, weight.regularizer(weight.array))
-        for layer, y in self._activities.items():
-            assert layer.activity_regularizer is not None
-            penalty += _penalty(layer.name, layer.activity_regularizer(y)) / len(y)
-        return penalty
+        return self.plan().regularization_loss()
 
     def add_regularization_gradients(self) -> None:
         """Add the regularizers' gradients to the weights' gradients."""
-        for weight in self._training_plan().penalised_trainable:
-            weight.gradient += shaped(
-                "the gradient of the regularizer", weight, weight.regularizer.gradient(weight.array)
-            )
+        self.plan().add_regularization_gradients()
 
     def reset_states(self, states: Any = None) -> None:
         """Set the states of stateful layers, to zeros unless `states` is given.
@@ -331,17 +309,6 @@ class Model(Trainer):
 
     def __repr__(self) -> str:
         return f"<Sequential name={self.name}, built={self.built}>"
-
-
-def _penalty(owner: str, value: Any) -> float:
-    """A regularizer's value, which must be one number."""
-    if type(value) is float:
-        return value
-    if np.size(value) != 1:
-        raise ValueError(
-            f"the regularizer of {owner!r} must return one number, got an array of shape {np.shape(value)}"
-        )
-    return float(value)
 
 
 def _refuse_existing(filepath: str | os.PathLike[str], overwrite: bool) -> None:

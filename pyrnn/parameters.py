@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -19,17 +20,39 @@ from pyrnn.validation import shown
 
 Array = NDArray[Any]
 
+# Packed copies are keyed by the largest version of their weights, so each touch must exceed all versions so far.
 _versions = itertools.count(1)
 
 
-class Structure:
-    """Counts, over all models, what can change a model's list of trainable or penalised weights."""
+class Watched:
+    """A layer or a weight: it tells the plans of the models that hold it when they must be compiled again."""
 
-    changes = 0
+    __slots__ = ("_watchers",)
+    _watchers: set[weakref.ref[Any]]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Start without watchers; pickles and copies do so too."""
+        watched = super().__new__(cls)
+        object.__setattr__(watched, "_watchers", set())
+        return watched
+
+    def watch(self, plan: Any) -> None:
+        """Set `plan.stale` at each change from now on, for as long as the plan lives.
+
+        Args:
+            plan: the `Plan` of a model that holds this layer or weight; only a weak reference is kept.
+        """
+        self._watchers.add(weakref.ref(plan, self._watchers.discard))
+
+    def changed(self) -> None:
+        """Mark the plans as stale, since they were compiled for what this was before."""
+        for reference in tuple(self._watchers):
+            if (plan := reference()) is not None:
+                plan.stale = True
 
 
 class _Structural:
-    """A field of a weight that such lists depend on."""
+    """A field of a weight that plans depend on."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._slot = f"_{name}"
@@ -39,7 +62,7 @@ class _Structural:
 
     def __set__(self, weight: Any, value: Any) -> None:
         setattr(weight, self._slot, value)
-        Structure.changes += 1
+        weight.changed()
 
 
 _ALIGNMENT = 64
@@ -84,7 +107,7 @@ class Claim:
         self.broken = True
 
 
-class Weight(NDArrayOperatorsMixin, WeightNames):
+class Weight(NDArrayOperatorsMixin, WeightNames, Watched):
     """One named array of a layer, with its gradient.
 
     Operators and NumPy functions treat a weight as its array. `weight.assign(value)`, `weight[...] = value` and

@@ -5,7 +5,6 @@ Plain values and arrays in dicts and lists; `pyrnn.files.state` writes them to a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from pyrnn.compiled import Compiled
 from pyrnn.data import Batch, Batches
 from pyrnn.data.class_weight import ClassWeight
 from pyrnn.layers import Layer
+from pyrnn.layers.composite import all_layers
 from pyrnn.overriding import is_builtin
 from pyrnn.states import Rule, anything, array, count, flag, list_of, mapping_of, optional, record, text, tuple_of
 from pyrnn.validation import shown
@@ -136,7 +136,7 @@ def random_state(model: Any) -> State:
             "streams": seeds.own_streams(layer),
             "states": None if vars(layer).get("states") is None else list(vars(layer)["states"]),
         }
-        for layer in all_layers(model)
+        for layer in all_layers(model.layers)
     ]
     return {"streams": seeds.streams(), "layers": layers}
 
@@ -148,7 +148,7 @@ def check_random_state(model: Any, state: Any) -> None:
         ValueError: if it is of a model with other layers, or a part of it is wrong; nothing has changed.
     """
     record({"streams": seeds.streams_rule(), "layers": list_of(mapping_of(anything))})("random state", state)
-    layers = list(all_layers(model))
+    layers = list(all_layers(model.layers))
     classes, saved = [type(layer).__name__ for layer in layers], [each.get("class") for each in state["layers"]]
     if classes != saved:
         raise ValueError(f"it holds the random streams of layers {shown(saved)}, the model has {shown(classes)}")
@@ -167,26 +167,11 @@ def _states_rule(layer: Layer) -> Rule:
 
 def set_random_state(model: Any, state: State) -> None:
     """Continue every random stream and stateful layer from what `random_state` returned; check it first."""
-    for layer, each in zip(all_layers(model), state["layers"], strict=True):
+    for layer, each in zip(all_layers(model.layers), state["layers"], strict=True):
         seeds.set_own_streams(layer, each["streams"])
         if each["states"] is not None:
-            layer.states = tuple(each["states"])  # type: ignore[attr-defined]  # a layer that had states has them
+            layer.states = tuple(each["states"])
     seeds.set_streams(state["streams"])
-
-
-def all_layers(model: Any) -> Iterator[Layer]:
-    """The layers of a model and those that they hold, each once, in one order."""
-    seen: set[int] = set()
-    pending: list[Any] = list(model.layers)
-    while pending:
-        layer = pending.pop(0)
-        if id(layer) in seen:
-            continue
-        seen.add(id(layer))
-        yield layer
-        for value in vars(layer).values():
-            held = value if isinstance(value, list | tuple) else [value]
-            pending += [each for each in held if isinstance(each, Layer)]
 
 
 # What `Batches.describe` says, in the words of `fit`.

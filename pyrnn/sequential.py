@@ -18,7 +18,6 @@ from pyrnn.layers.core.input import InputLayer
 from pyrnn.layers.settings import dtype_config, standard_shape
 from pyrnn.model import Model
 from pyrnn.naming import auto_name
-from pyrnn.trainer import Trainer
 from pyrnn.typing import Boolean, Name
 from pyrnn.validation import shown
 
@@ -41,14 +40,6 @@ class Sequential(Keras2Methods, Model):
     that users call. One that defines `call`, `train_step` or another method that Keras calls and pyrnn does not is
     rejected when it is created.
     """
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Reject methods that are never called."""
-        super().__init_subclass__(**kwargs)
-        overriding.reject(cls, overriding.MODEL)
-        overriding.require_partner(cls, "forward_pass", "backward_pass", Trainer)
-        overriding.require_partner(cls, "regularization_loss", "add_regularization_gradients", Trainer)
-        overriding.join(cls, "reset_states", "reset_state")
 
     @checked
     def __init__(
@@ -113,7 +104,7 @@ class Sequential(Keras2Methods, Model):
         if declared is not None:
             self._input, self._shape = declared, shape
         self._layers.append(layer)
-        self._plan = None
+        self._plan.stale = True
         self._fitting.clear()
         self.built = self._shape is not None
 
@@ -122,7 +113,7 @@ class Sequential(Keras2Methods, Model):
         if not self._layers:
             return None
         layer = self._layers.pop()
-        self._plan = None
+        self._plan.stale = True
         self._fitting.clear()
         if self._shapes:
             self._shapes.pop()
@@ -224,16 +215,7 @@ class Sequential(Keras2Methods, Model):
         fitted = self.check_input(shape)
         if fitted is not shape:
             x = x.reshape(fitted)
-        mask: Array | None = None
-        self._activities.clear()
-        for layer in self._layers:
-            y = layer.forward(x, training=training, mask=mask)
-            if layer.activity_regularizer is not None:
-                self._activities[layer] = y
-            if mask is not None or layer.makes_mask:
-                mask = layer.compute_mask(x, mask)
-            x = y
-        return x, mask
+        return self._plan.forward(x, training)
 
     # Configs.
 

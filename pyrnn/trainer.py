@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +29,24 @@ Array = NDArray[Any]
 VERBOSITIES = ("auto", 0, 1, 2)
 
 
+class Passes(Protocol):
+    """What follows the forward pass in a training step."""
+
+    def backward_pass(self, dy: Array) -> None:
+        """Write the gradients for dy, the gradient of the loss by the outputs of the last training `forward_pass`."""
+
+    def regularization_loss(self) -> float:
+        """Return what the layers' regularizers add to the loss."""
+
+    def add_regularization_gradients(self) -> None:
+        """Add the gradients of `regularization_loss` to the gradients of the weights."""
+
+    def parameters(self) -> ParameterVector:
+        """Return the flat vectors of weights and gradients."""
+
+
 class Trainer(ModelNames):
-    """Gives a model its training; the model brings `forward_pass`, `backward_pass` and its parameters."""
+    """Gives a model its training; the model brings `forward_pass`, and `passes` for the rest of a step."""
 
     stop_training: bool
     stop_evaluating: bool
@@ -66,20 +82,8 @@ class Trainer(ModelNames):
         """The outputs for a batch, and their mask where the model has one."""
         raise NotImplementedError
 
-    def backward_pass(self, dy: Array) -> None:
-        """Write the gradients for dy, the slope of the loss in the outputs of the last training `forward_pass`."""
-        raise NotImplementedError
-
-    def regularization_loss(self) -> float:
-        """What the layers' regularizers add to the loss."""
-        raise NotImplementedError
-
-    def add_regularization_gradients(self) -> None:
-        """Add the slopes of `regularization_loss` to the gradients."""
-        raise NotImplementedError
-
-    def parameters(self) -> ParameterVector:
-        """The flat vectors of weights and gradients."""
+    def passes(self) -> Passes:
+        """What the rest of a training step runs: the plan, or the model itself where its class overrides a method."""
         raise NotImplementedError
 
     def _output_name(self) -> str | None:
@@ -204,16 +208,16 @@ class Trainer(ModelNames):
         if compiled.loss_weight != 1:
             loss *= compiled.loss_weight
             gradient = gradient * gradient.dtype.type(compiled.loss_weight)
-        parameters = self.parameters()
-        compiled.optimizer.build(parameters)
-        self.backward_pass(gradient)
-        penalty = self.regularization_loss()
+        passes = self.passes()
+        compiled.optimizer.build(passes.parameters())
+        passes.backward_pass(gradient)
+        penalty = passes.regularization_loss()
         if penalty:
             loss += penalty
         if not (math.isfinite(loss) or compiled.has_warned):
             compiled.has_warned = True
             warn(not_finite.explanation(self, loss, y_pred, batch, source, training=True))
-        self.add_regularization_gradients()
+        passes.add_regularization_gradients()
         compiled.update(batch, y_pred, loss, mask)
         compiled.optimizer.step()
 
@@ -226,7 +230,7 @@ class Trainer(ModelNames):
         assert compiled.loss is not None
         compiled.resolve(y, y_pred)
         loss, _ = compiled.loss.value_and_gradient(y, y_pred, batch.sample_weight, mask)
-        loss = loss * compiled.loss_weight + self.regularization_loss()
+        loss = loss * compiled.loss_weight + self.passes().regularization_loss()
         if not (math.isfinite(loss) or compiled.has_warned):
             compiled.has_warned = True
             warn(not_finite.explanation(self, loss, y_pred, batch, source, training=False))

@@ -6,7 +6,7 @@ import inspect
 from typing import Any
 
 from pyrnn import activations
-from pyrnn.parameters import Weight, assign_all, values_for
+from pyrnn.parameters import Watched, Weight, assign_all, values_for
 
 
 class WeightAttribute:
@@ -63,6 +63,8 @@ def guarded_setattr(layer: Any, name: str, value: Any) -> None:
         set_weight(layer, name, value)
     else:
         object.__setattr__(layer, name, value)
+        if isinstance(value, Watched):
+            layer.changed()
 
 
 class ActivationAttribute:

@@ -19,7 +19,7 @@ from pyrnn.initializers import InitializerLike
 from pyrnn.layers import attributes, composite, custom
 from pyrnn.layers.settings import dtype_config, dtype_name, standard_shape
 from pyrnn.naming import auto_name
-from pyrnn.parameters import Structure, Weight, assign_all, values_for
+from pyrnn.parameters import Watched, Weight, assign_all, values_for
 from pyrnn.regularizers import RegularizerLike
 from pyrnn.typing import Boolean, DtypeLike, Flag, Name, Size
 from pyrnn.validation import RENAMED, shown, unexpected_arguments, warn
@@ -57,7 +57,7 @@ def _of_right_rank(own: Callable[..., Any]) -> Callable[..., Any]:
     return compute_output_shape
 
 
-class Layer(LayerNames):
+class Layer(LayerNames, Watched):
     """Base of all layers, a user's own too.
 
     A custom layer defines `build(input_shape)` (its weights, by `add_weight`), `forward` and `backward`, in NumPy;
@@ -216,6 +216,7 @@ class Layer(LayerNames):
         )
         weight.path = f"{self.name}/{name}"
         self._weights.append(weight)
+        self.changed()
         return weight
 
     @property
@@ -227,7 +228,7 @@ class Layer(LayerNames):
     def trainable(self, value: bool) -> None:
         rules.Flag().check("trainable", value)
         self._trainable = bool(value)
-        Structure.changes += 1
+        self.changed()
 
     @property
     def weights(self) -> list[Weight]:

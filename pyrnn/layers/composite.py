@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pyrnn import overriding
@@ -49,6 +49,24 @@ def inner_weights(layer: Any, only_trainable: bool = False) -> list[Weight]:
         for weight in (each.trainable_weights if only_trainable else each.weights)
     }
     return list(weights.values())
+
+
+def all_layers(layers: Iterable[Any]) -> Iterator[Any]:
+    """Yield layers and those that they hold in their attributes, each once and always in the same order."""
+    from pyrnn.layers.base import Layer
+
+    seen: set[int] = set()
+    pending = list(layers)
+    while pending:
+        layer = pending.pop(0)
+        if id(layer) in seen:
+            continue
+        seen.add(id(layer))
+        yield layer
+        for value in vars(layer).values():
+            several = value.values() if isinstance(value, Mapping) else value
+            held = several if isinstance(value, Mapping | list | tuple) else [value]
+            pending += [each for each in held if isinstance(each, Layer)]
 
 
 def finish(layer: Any, input_shape: tuple[Any, ...]) -> None:

@@ -1,4 +1,4 @@
-"""Metrics by Keras's names, and those of forecasters: kept over the batches seen since the last reset."""
+"""Metrics by Keras's names, and some for forecasts: values over all batches since the last reset."""
 
 # ruff: noqa: F403, F405
 from __future__ import annotations
@@ -33,7 +33,23 @@ BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")
 
 
 def get(identifier: Any) -> Any:
-    """The metric for a name, a description, a class, an object or a function of (y_true, y_pred); None stays None."""
+    """Return the metric for a name, a description, a class, an object or a function.
+
+    Args:
+        identifier: The name ("mae"), a dictionary that `serialize` returned, a `Metric` or its class, a loss, a custom
+            function of (y_true, y_pred), which `MeanMetricWrapper` wraps, or None.
+
+    Returns:
+        The metric; None for None.
+
+    Raises:
+        TypeError: If the identifier is something else.
+        ValueError: If the name is unknown, or ("accuracy") depends on the shapes of y.
+
+    Example:
+        >>> pyrnn.metrics.get("mae").name
+        'mean_absolute_error'
+    """
     if isinstance(identifier, str):
         registered = registry.get_registered_object(identifier)
         if registered is None:
@@ -59,7 +75,20 @@ def get(identifier: Any) -> Any:
 
 
 def reject_as_loss(identifier: Any) -> None:
-    """Raise a ValueError for a metric, by name, class or object, where a loss is expected."""
+    """Raise an error if a metric was passed as a loss.
+
+    Args:
+        identifier: What was passed: a name, a class or an object.
+
+    Raises:
+        ValueError: If it is a metric.
+
+    Example:
+        >>> pyrnn.metrics.reject_as_loss("r2_score")
+        Traceback (most recent call last):
+            ...
+        ValueError: loss 'r2_score' is a metric: pass it in metrics=[...] and train on a loss
+    """
     if isinstance(identifier, str):
         is_metric, cls = identifier in NAMES or identifier in BY_SHAPE, NAMES.get(identifier)
     else:
@@ -72,13 +101,37 @@ def reject_as_loss(identifier: Any) -> None:
 
 
 def name_of(function: Any) -> str:
-    """Keras's name of a metric that is a function, a loss or another callable object."""
+    """Return Keras's name of a metric that is a function, a loss or another callable object.
+
+    Args:
+        function: The function or object.
+
+    Returns:
+        Its `name`, or the snake-case form of its `__name__` or class.
+
+    Example:
+        >>> pyrnn.metrics.name_of(pyrnn.losses.Hinge())
+        'hinge'
+    """
     name = getattr(function, "name", None)
     return name if name else snake_case(getattr(function, "__name__", type(function).__name__))
 
 
 def resolve(name: str, y_true_shape: tuple[int, ...], y_pred_shape: tuple[int, ...]) -> Metric:
-    """The metric that "accuracy", "acc", "crossentropy" or "ce" means for these shapes, by Keras's rule."""
+    """Return the metric that "accuracy", "acc", "crossentropy" or "ce" means for these shapes.
+
+    Args:
+        name: One of these, in any case of letters.
+        y_true_shape: Shape of the targets, such as (batch, 1).
+        y_pred_shape: Shape of the model's output, such as (batch, classes).
+
+    Returns:
+        The binary, categorical or sparse categorical metric, by Keras's rule.
+
+    Example:
+        >>> type(pyrnn.metrics.resolve("acc", (32,), (32, 10))).__name__
+        'SparseCategoricalAccuracy'
+    """
     if y_pred_shape[-1:] == (1,):
         kind = "binary"
     elif len(y_true_shape) < len(y_pred_shape) or (y_true_shape[-1:] == (1,) and y_pred_shape[-1] > 1):
@@ -92,14 +145,43 @@ def resolve(name: str, y_true_shape: tuple[int, ...], y_pred_shape: tuple[int, .
 
 @checked
 def deserialize(config: Any, custom_objects: CustomObjects | None = None) -> Any:
-    """The metric for a name or description; `custom_objects` are classes and functions of yours by name."""
+    """Return the metric for a name or a description.
+
+    Args:
+        config: The name, or a dictionary that `serialize` returned.
+        custom_objects: Custom classes and functions by name.
+
+    Returns:
+        The metric; None for None.
+
+    Raises:
+        ValueError: If the name is unknown.
+
+    Example:
+        >>> pyrnn.metrics.deserialize(pyrnn.metrics.serialize(pyrnn.metrics.MeanIoU(2))).num_classes
+        2
+    """
     with registry.custom_object_scope(custom_objects):
         return get(config)
 
 
 @checked
 def serialize(metric: Annotated[Metric, Configurable()] | None) -> dict[str, Any] | None:
-    """Keras 3's description of a metric."""
+    """Return Keras's description of a metric.
+
+    Args:
+        metric: The metric, a function, or None.
+
+    Returns:
+        A dictionary that `deserialize` accepts; None for None.
+
+    Raises:
+        TypeError: If `metric` is none of these.
+
+    Example:
+        >>> pyrnn.metrics.serialize(pyrnn.metrics.AUC())["class_name"]
+        'AUC'
+    """
     return registry.serialize(metric, "keras.metrics")
 
 

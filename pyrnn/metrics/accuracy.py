@@ -1,4 +1,4 @@
-"""Shares of right predictions."""
+"""Shares of correct predictions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,21 @@ __all__ = [
 
 
 class Accuracy(MeanMetric):
-    """Share of elements that are equal."""
+    """Share of elements of y_pred that equal y_true.
+
+    Args:
+        name: Name in logs and reports; by default the snake-case name of the class.
+        dtype: Accepted as in Keras; sums are kept in float64.
+
+    Raises:
+        TypeError: If `name` or `dtype` has the wrong type.
+
+    Example:
+        >>> metric = pyrnn.metrics.Accuracy()
+        >>> metric.update_state([1, 2, 3, 4], [0, 2, 3, 4])
+        >>> metric.result()
+        0.75
+    """
 
     default_name = "accuracy"
 
@@ -39,7 +53,22 @@ class Accuracy(MeanMetric):
 
 
 class BinaryAccuracy(MeanMetric):
-    """Share of elements on the true side of `threshold` (0 for logits)."""
+    """Share of elements that `threshold` puts on the right side.
+
+    Args:
+        name: Name in logs and reports; by default the snake-case name of the class.
+        dtype: Accepted as in Keras; sums are kept in float64.
+        threshold: Border between 0 and 1; 0 for logits.
+
+    Raises:
+        TypeError: If `name` or `dtype` has the wrong type.
+
+    Example:
+        >>> metric = pyrnn.metrics.BinaryAccuracy()
+        >>> metric.update_state([1, 1, 0, 0], [0.9, 0.4, 0.1, 0.2])
+        >>> metric.result()
+        0.75
+    """
 
     default_name = "binary_accuracy"
 
@@ -56,7 +85,21 @@ class BinaryAccuracy(MeanMetric):
 
 
 class CategoricalAccuracy(MeanMetric):
-    """Share of samples whose largest prediction is the one-hot class."""
+    """Share of samples whose largest prediction is the one-hot class.
+
+    Args:
+        name: Name in logs and reports; by default the snake-case name of the class.
+        dtype: Accepted as in Keras; sums are kept in float64.
+
+    Raises:
+        TypeError: If `name` or `dtype` has the wrong type.
+
+    Example:
+        >>> metric = pyrnn.metrics.CategoricalAccuracy()
+        >>> metric.update_state([[0, 0, 1], [0, 1, 0]], [[0.1, 0.9, 0.8], [0.05, 0.95, 0.0]])
+        >>> metric.result()
+        0.5
+    """
 
     default_name = "categorical_accuracy"
 
@@ -65,7 +108,21 @@ class CategoricalAccuracy(MeanMetric):
 
 
 class SparseCategoricalAccuracy(MeanMetric):
-    """Share of samples whose largest prediction is the class number."""
+    """Share of samples whose largest prediction is at the class number.
+
+    Args:
+        name: Name in logs and reports; by default the snake-case name of the class.
+        dtype: Accepted as in Keras; sums are kept in float64.
+
+    Raises:
+        TypeError: If `name` or `dtype` has the wrong type.
+
+    Example:
+        >>> metric = pyrnn.metrics.SparseCategoricalAccuracy()
+        >>> metric.update_state([2, 1], [[0.1, 0.9, 0.8], [0.05, 0.95, 0.0]])
+        >>> metric.result()
+        0.5
+    """
 
     default_name = "sparse_categorical_accuracy"
 
@@ -74,7 +131,22 @@ class SparseCategoricalAccuracy(MeanMetric):
 
 
 class TopKCategoricalAccuracy(MeanMetric):
-    """Share of samples whose one-hot class is among the k largest predictions."""
+    """Share of samples whose one-hot class is among the k largest predictions.
+
+    Args:
+        k: How many predictions count, at least 1.
+        name: Name in logs and reports; by default the snake-case name of the class.
+        dtype: Accepted as in Keras; sums are kept in float64.
+
+    Raises:
+        ValueError: If `k` is below 1.
+
+    Example:
+        >>> metric = pyrnn.metrics.TopKCategoricalAccuracy(k=2)
+        >>> metric.update_state([[0, 0, 1], [1, 0, 0]], [[0.1, 0.9, 0.8], [0.05, 0.95, 0.1]])
+        >>> metric.result()
+        0.5
+    """
 
     default_name = "top_k_categorical_accuracy"
 
@@ -91,7 +163,23 @@ class TopKCategoricalAccuracy(MeanMetric):
 
 
 class SparseTopKCategoricalAccuracy(TopKCategoricalAccuracy):
-    """Share of samples whose class number is among the k largest predictions."""
+    """Share of samples whose class number is among the k largest predictions.
+
+    Args:
+        k: How many predictions count, at least 1.
+        name: Name in logs and reports; by default the snake-case name of the class.
+        dtype: Accepted as in Keras; sums are kept in float64.
+        from_sorted_ids: Whether y_pred holds class numbers, the best first, instead of one prediction per class.
+
+    Raises:
+        ValueError: If `k` is below 1.
+
+    Example:
+        >>> metric = pyrnn.metrics.SparseTopKCategoricalAccuracy(k=2)
+        >>> metric.update_state([2, 0], [[0.1, 0.9, 0.8], [0.05, 0.95, 0.1]])
+        >>> metric.result()
+        0.5
+    """
 
     default_name = "sparse_top_k_categorical_accuracy"
 

@@ -59,17 +59,22 @@ ClassIds = Annotated[Sequence[int], _Labels()]
 
 
 class Metric(registry.Configurable, MetricNames):
-    """Base of all: `update_state` for each batch, `result` at any time, `reset_state` between epochs.
+    """Base class of metrics: `update_state` for each batch, `result` at any time, `reset_state` between epochs.
 
-    A metric of your own makes its state by `add_variable` and defines `update_state` and `result`, as in Keras. A
-    variable is written by `assign`, by operators in place and by assignment to its attribute. `reset_state` brings
-    variables back to their start; define it too where there is other state. Metrics that are attributes of a metric,
-    or in its lists and dicts, are reset and saved with it.
+    A custom metric creates its state with `add_variable` and defines `update_state` and `result`. A variable is written
+    by `assign`, by in-place operators and by assignment to its attribute. `reset_state` restores the initial values of
+    variables; override it if there is other state. Metrics that are attributes of a metric, or in its lists and
+    dictionaries, are reset and saved with it.
+
+    Args:
+        dtype: Accepted as in Keras; sums are kept in float64.
+        name: Name in logs and reports; by default the snake-case name of the class.
+
+    Raises:
+        TypeError: If `name` or `dtype` has the wrong type.
 
     Example:
-        >>> import numpy as np
-        >>> from pyrnn import metrics
-        >>> class Largest(metrics.Metric):
+        >>> class Largest(pyrnn.metrics.Metric):
         ...     def __init__(self, name="largest"):
         ...         super().__init__(name=name)
         ...         self.error = self.add_variable((), "zeros", name="error")
@@ -124,7 +129,21 @@ class Metric(registry.Configurable, MetricNames):
     def add_variable(
         self, shape: Any = (), initializer: Any = "zeros", dtype: Any = None, name: str | None = None
     ) -> Variable:
-        """A new part of the state, which `reset_state` brings back to its start ("zeros", "ones" or a function)."""
+        """Create a part of the state.
+
+        Args:
+            shape: Shape of the variable.
+            initializer: Its initial value: "zeros", "ones" or a function of the shape.
+            dtype: Its dtype, float64 by default; "int" is int64.
+            name: Its name; by default numbered.
+
+        Returns:
+            The variable.
+
+        Raises:
+            RuntimeError: If the constructor has not called `super().__init__()` yet.
+            ValueError: If `initializer` is something else.
+        """
         if "_variables" not in vars(self):
             raise RuntimeError(f"{type(self).__name__} must call super().__init__() before add_variable()")
         if callable(initializer):
@@ -144,7 +163,7 @@ class Metric(registry.Configurable, MetricNames):
 
     @property
     def variables(self) -> list[Variable]:
-        """What `add_variable` made, the fields named in `state`, and the variables of metrics that this one holds."""
+        """Variables from `add_variable`, the fields named in `state`, and the variables of metrics in attributes."""
         fields = (FieldVariable(self, name) for name in self.state)
         return [*self._variables, *fields, *(each for metric in self._held() for each in metric.variables)]
 
@@ -153,7 +172,7 @@ class Metric(registry.Configurable, MetricNames):
         return list({id(metric): metric for metric in _metrics_in(vars(self).values())}.values())
 
     def reset_state(self) -> None:
-        """Forget all batches."""
+        """Restore the initial state, as before the first batch."""
         for variable, start in zip(self._variables, self._starts, strict=True):
             variable.assign(start)
         for metric in self._held():
@@ -162,13 +181,21 @@ class Metric(registry.Configurable, MetricNames):
     reset_states = reset_state
 
     def get_state(self) -> dict[str, Any]:
-        """All that `update_state` has gathered, to continue from with `set_state`."""
+        """Return the state, to continue from with `set_state`.
+
+        Returns:
+            A dictionary of arrays, numbers, and the states of metrics in attributes.
+        """
         fields = {name: getattr(self, name) for name in (*self.state, *self.hidden)}
         variables = [variable.numpy() for variable in self._variables]
         return {"variables": variables, "fields": fields, "metrics": [each.get_state() for each in self._held()]}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Continue from what `get_state` returned."""
+        """Continue from a state that `get_state` returned.
+
+        Args:
+            state: The dictionary.
+        """
         for variable, value in zip(self._variables, state["variables"], strict=True):
             array(variable.shape)(variable.name, value)
             variable.assign(value)
@@ -178,14 +205,33 @@ class Metric(registry.Configurable, MetricNames):
             metric.set_state(saved)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Take a batch in."""
+        """Add a batch.
+
+        Args:
+            y_true: Targets, shape (batch, ...).
+            y_pred: Outputs of the model, shape (batch, ...).
+            sample_weight: Weights that broadcast to the samples, usually (batch,) or (batch, time), or None.
+
+        Raises:
+            TypeError: If the arguments do not hold numbers.
+            ValueError: If their shapes do not match.
+        """
         raise NotImplementedError(f"{type(self).__name__} must define update_state(y_true, y_pred, sample_weight)")
 
     def check_mask(self, mask: Array, y_pred: Array) -> None:
-        """Raise a ValueError if steps of y_pred that `mask` leaves out cannot get the weight 0."""
+        """Raise a ValueError if masked steps of y_pred cannot get the weight 0.
+
+        Args:
+            mask: Booleans, False where a step is masked, shape (batch, time).
+            y_pred: Outputs of the model, shape (batch, time, ...).
+        """
 
     def result(self) -> Any:
-        """The metric over all batches since the last reset."""
+        """Return the metric over all batches since the last reset.
+
+        Returns:
+            A float, or an array for metrics with several values.
+        """
         raise NotImplementedError(f"{type(self).__name__} must define result()")
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
@@ -193,6 +239,11 @@ class Metric(registry.Configurable, MetricNames):
         return self.result()
 
     def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments by name.
+
+        Returns:
+            A dictionary that `from_config` accepts.
+        """
         return {"name": self.name, "dtype": self.dtype}
 
 
@@ -205,7 +256,26 @@ def _metrics_in(values: Iterable[Any]) -> Iterator[Metric]:
 
 
 class MeanMetric(Metric):
-    """A weighted mean over samples. The values of a sample, one or many, count as their mean, as in Keras."""
+    """Weighted mean over samples. If a sample has several values, it counts with their mean.
+
+    A subclass defines `values`.
+
+    Args:
+        name: Name in logs and reports; by default the snake-case name of the class.
+        dtype: Accepted as in Keras; sums are kept in float64.
+
+    Raises:
+        TypeError: If `name` or `dtype` has the wrong type.
+
+    Example:
+        >>> class Overshoot(pyrnn.metrics.MeanMetric):
+        ...     def values(self, y_true, y_pred):
+        ...         return np.maximum(y_pred - y_true, 0)
+        >>> metric = Overshoot()
+        >>> metric.update_state(np.zeros((3, 1)), np.array([[-1.0], [1.0], [5.0]]))
+        >>> metric.result()
+        2.0
+    """
 
     masked = of_points = True
     state: tuple[str, ...] = ("total", "count")
@@ -224,14 +294,35 @@ class MeanMetric(Metric):
         self.add(self.values(as_array("y_true", y_true), as_array("y_pred", y_pred)), sample_weight)
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
-        """Values whose first axis is the batch."""
+        """Return the values to average.
+
+        Args:
+            y_true: Targets, shape (batch, ...).
+            y_pred: Outputs of the model, shape (batch, ...).
+
+        Returns:
+            An array of shape (batch, ...), or a scalar for the whole batch.
+
+        Raises:
+            TypeError: If a function does not return numbers.
+            ValueError: If the shapes do not match.
+        """
         raise NotImplementedError
 
     def result(self) -> float:
         return self.total / self.count if self.count else 0.0
 
     def add(self, values: Array, sample_weight: Any) -> None:
-        """Take values (B, ...) and their weights in; one weight for all values makes them one sample."""
+        """Add values and their weights to the mean.
+
+        Args:
+            values: Array of shape (batch, ...); a scalar counts as one sample.
+            sample_weight: Weights that broadcast to the values, shape (batch, ...), or None. A single weight for all
+                makes them one sample.
+
+        Raises:
+            ValueError: If the weights do not broadcast to the values.
+        """
         per_sample = math.prod(values.shape[1:]) or 1
         if sample_weight is None:
             self.total += float(values.sum()) / per_sample
@@ -256,12 +347,33 @@ class MeanMetric(Metric):
 
 
 class Mean(MeanMetric):
-    """Weighted mean of the values given."""
+    """Weighted mean of values.
+
+    Args:
+        name: Name in logs and reports; by default the snake-case name of the class.
+        dtype: Accepted as in Keras; sums are kept in float64.
+
+    Raises:
+        TypeError: If `name` or `dtype` has the wrong type.
+
+    Example:
+        >>> metric = pyrnn.metrics.Mean()
+        >>> metric.update_state([1.0, 3.0])
+        >>> metric.update_state([5.0], sample_weight=[2.0])
+        >>> metric.result()
+        3.5
+    """
 
     masked = of_points = False  # it takes values; what a subclass makes of the whole output is its own
     default_name = "mean"
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:  # type: ignore[override]  # as in Keras
+        """Add values.
+
+        Args:
+            values: A number or an array of any shape.
+            sample_weight: Weights that broadcast to the values, such as (batch,), or None.
+        """
         self.add(as_array("values", values).astype(np.float64), sample_weight)
 
     def __call__(self, values: Any, sample_weight: Any = None) -> float:  # type: ignore[override]  # as in Keras
@@ -270,13 +382,33 @@ class Mean(MeanMetric):
 
 
 class Sum(Mean):
-    """Weighted sum of the values given."""
+    """Weighted sum of values.
+
+    Args:
+        name: Name in logs and reports; by default the snake-case name of the class.
+        dtype: Accepted as in Keras; sums are kept in float64.
+
+    Raises:
+        TypeError: If `name` or `dtype` has the wrong type.
+
+    Example:
+        >>> metric = pyrnn.metrics.Sum()
+        >>> metric.update_state([1.0, 3.0])
+        >>> metric.update_state([5.0], sample_weight=[2.0])
+        >>> metric.result()
+        14.0
+    """
 
     default_name = "sum"
     state = ("total",)
 
     def add(self, values: Array, sample_weight: Any) -> None:
-        """Take values and their weights in."""
+        """Add values and their weights to the sum.
+
+        Args:
+            values: Array of any shape.
+            sample_weight: Weights that broadcast to the values, such as (batch,), or None.
+        """
         self.total += float((values * weights_of(sample_weight, values)).sum())
 
     def result(self) -> float:
@@ -284,7 +416,25 @@ class Sum(Mean):
 
 
 class MeanMetricWrapper(MeanMetric):
-    """The mean of a function of (y_true, y_pred), or of a loss, with the keyword arguments given."""
+    """Mean of a function of (y_true, y_pred), or of a loss.
+
+    Args:
+        fn: The function or loss. It returns one value per sample, per sample and step, or for the whole batch.
+        name: Name in logs and reports.
+        dtype: Accepted as in Keras; sums are kept in float64.
+        **options: Keyword arguments of `fn`.
+
+    Raises:
+        TypeError: If `fn` is not a function of two arguments and these options.
+
+    Example:
+        >>> def within(y_true, y_pred, margin):
+        ...     return abs(y_true - y_pred) <= margin
+        >>> metric = pyrnn.metrics.MeanMetricWrapper(within, name="within", margin=0.5)
+        >>> metric.update_state(np.zeros((2, 1)), np.array([[0.4], [0.6]]))
+        >>> metric.result()
+        0.5
+    """
 
     @checked
     def __init__(
@@ -314,7 +464,14 @@ class MeanMetricWrapper(MeanMetric):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> MeanMetricWrapper:
-        """The metric that `get_config` described; its function must be registered or in `custom_objects`."""
+        """Return the metric that `get_config` described.
+
+        Args:
+            config: The dictionary. Its function must be registered or in `custom_objects`.
+
+        Returns:
+            The metric.
+        """
         fn = config["fn"]
         if isinstance(fn, Mapping):
             fn = described(fn) if registry.is_function(fn) else registry.with_objects(fn, "metric")

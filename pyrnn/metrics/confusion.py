@@ -1,4 +1,4 @@
-"""Right and wrong predictions above thresholds, and what is made of their counts."""
+"""Counts of right and wrong predictions at thresholds, and the rates computed from them."""
 
 from __future__ import annotations
 
@@ -87,7 +87,18 @@ class ConfusionMetric(Metric):
     def count(
         self, y_true: Any, y_pred: Any, sample_weight: Any, class_id: int | None = None, top_k: int | None = None
     ) -> None:
-        """Take a batch in; y_true is right where it is not 0."""
+        """Add a batch to the counts.
+
+        Args:
+            y_true: Labels, shape (batch, ...); positive where not 0.
+            y_pred: Predictions from 0 to 1, shape (batch, ...).
+            sample_weight: Weights that broadcast to the predictions, such as (batch,), or None.
+            class_id: The class along the last axis to count, or None for all.
+            top_k: How many of the largest predictions of a row count as positive, or None for all.
+
+        Raises:
+            ValueError: If the shapes do not match, or y_pred has no such class.
+        """
         pred: Array = as_array("y_pred", y_pred).astype(np.float32, copy=False)
         true: Array = match_ranks(as_array("y_true", y_true), pred)
         weight = weights_of(sample_weight, pred)
@@ -131,7 +142,14 @@ class ConfusionMetric(Metric):
         return np.where(missing, 0, numbers)
 
     def plain(self, values: Array) -> Any:
-        """One number where there is one threshold."""
+        """Return a float if there is one threshold.
+
+        Args:
+            values: One value per threshold, shape (thresholds,).
+
+        Returns:
+            A float, or the array.
+        """
         return float(values[0]) if len(values) == 1 else values
 
 
@@ -156,31 +174,109 @@ class _Count(ConfusionMetric):
 
 
 class TruePositives(_Count):
-    """Number (weight) of right predictions above the threshold (0.5, or those given)."""
+    """Number (or weight) of positive predictions that are right.
+
+    Args:
+        thresholds: A number from 0 to 1, or a list of them; predictions above it are positive. 0.5 if None.
+        name: Name in logs and reports; by default the snake-case name of the class.
+        dtype: Accepted as in Keras; sums are kept in float64.
+
+    Raises:
+        ValueError: If a threshold is not in [0, 1].
+
+    Example:
+        >>> metric = pyrnn.metrics.TruePositives()
+        >>> metric.update_state([0, 1, 1, 1], [0.9, 0.1, 0.7, 0.8])
+        >>> metric.result()
+        2.0
+    """
 
     counted = "true_positives"
 
 
 class FalsePositives(_Count):
-    """Number (weight) of wrong predictions above the threshold."""
+    """Number (or weight) of positive predictions that are wrong.
+
+    Args:
+        thresholds: A number from 0 to 1, or a list of them; predictions above it are positive. 0.5 if None.
+        name: Name in logs and reports; by default the snake-case name of the class.
+        dtype: Accepted as in Keras; sums are kept in float64.
+
+    Raises:
+        ValueError: If a threshold is not in [0, 1].
+
+    Example:
+        >>> metric = pyrnn.metrics.FalsePositives()
+        >>> metric.update_state([0, 1, 1, 1], [0.9, 0.1, 0.7, 0.8])
+        >>> metric.result()
+        1.0
+    """
 
     counted = "false_positives"
 
 
 class TrueNegatives(_Count):
-    """Number (weight) of right predictions not above the threshold."""
+    """Number (or weight) of negative predictions that are right.
+
+    Args:
+        thresholds: A number from 0 to 1, or a list of them; predictions above it are positive. 0.5 if None.
+        name: Name in logs and reports; by default the snake-case name of the class.
+        dtype: Accepted as in Keras; sums are kept in float64.
+
+    Raises:
+        ValueError: If a threshold is not in [0, 1].
+
+    Example:
+        >>> metric = pyrnn.metrics.TrueNegatives()
+        >>> metric.update_state([0, 0, 1, 1], [0.9, 0.1, 0.7, 0.8])
+        >>> metric.result()
+        1.0
+    """
 
     counted = "true_negatives"
 
 
 class FalseNegatives(_Count):
-    """Number (weight) of wrong predictions not above the threshold."""
+    """Number (or weight) of negative predictions that are wrong.
+
+    Args:
+        thresholds: A number from 0 to 1, or a list of them; predictions above it are positive. 0.5 if None.
+        name: Name in logs and reports; by default the snake-case name of the class.
+        dtype: Accepted as in Keras; sums are kept in float64.
+
+    Raises:
+        ValueError: If a threshold is not in [0, 1].
+
+    Example:
+        >>> metric = pyrnn.metrics.FalseNegatives()
+        >>> metric.update_state([0, 1, 1, 1], [0.9, 0.1, 0.7, 0.8])
+        >>> metric.result()
+        1.0
+    """
 
     counted = "false_negatives"
 
 
 class Precision(ConfusionMetric):
-    """True positives / all positives predicted, at the thresholds given, of the top_k predictions, of one class_id."""
+    """Precision: true positives / predicted positives.
+
+    Args:
+        thresholds: A number from 0 to 1, or a list of them; predictions above it are positive. 0.5 if None, or, with
+            `top_k`, none.
+        top_k: How many of the largest predictions of a row may be positive, at least 1, or None.
+        class_id: The class along the last axis to count, or None for all.
+        name: Name in logs and reports; by default the snake-case name of the class.
+        dtype: Accepted as in Keras; sums are kept in float64.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+
+    Example:
+        >>> metric = pyrnn.metrics.Precision()
+        >>> metric.update_state([0, 1, 1, 1], [0.9, 0.1, 0.7, 0.8])
+        >>> round(metric.result(), 4)
+        0.6667
+    """
 
     missed = "false_positives"
 
@@ -208,7 +304,25 @@ class Precision(ConfusionMetric):
 
 
 class Recall(Precision):
-    """True positives / all that are positive."""
+    """Recall: true positives / all that is positive.
+
+    Args:
+        thresholds: A number from 0 to 1, or a list of them; predictions above it are positive. 0.5 if None, or, with
+            `top_k`, none.
+        top_k: How many of the largest predictions of a row may be positive, at least 1, or None.
+        class_id: The class along the last axis to count, or None for all.
+        name: Name in logs and reports; by default the snake-case name of the class.
+        dtype: Accepted as in Keras; sums are kept in float64.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+
+    Example:
+        >>> metric = pyrnn.metrics.Recall()
+        >>> metric.update_state([0, 1, 1, 1], [0.9, 0.1, 0.7, 0.2])
+        >>> round(metric.result(), 4)
+        0.3333
+    """
 
     missed = "false_negatives"
 
@@ -249,7 +363,24 @@ class _AtConstraint(ConfusionMetric):
 
 
 class SensitivityAtSpecificity(_AtConstraint):
-    """The best sensitivity (recall) where the specificity is at least the one given."""
+    """Best sensitivity (recall) where the specificity is at least a given value.
+
+    Args:
+        specificity: The value, from 0 to 1.
+        num_thresholds: How many evenly spaced thresholds to try, at least 1.
+        class_id: The class along the last axis to count, or None for all.
+        name: Name in logs and reports; by default the snake-case name of the class.
+        dtype: Accepted as in Keras; sums are kept in float64.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+
+    Example:
+        >>> metric = pyrnn.metrics.SensitivityAtSpecificity(0.5)
+        >>> metric.update_state([0, 0, 0, 1, 1], [0.0, 0.3, 0.8, 0.3, 0.8])
+        >>> metric.result()
+        0.5
+    """
 
     constraint = "specificity"
 
@@ -269,7 +400,24 @@ class SensitivityAtSpecificity(_AtConstraint):
 
 
 class SpecificityAtSensitivity(_AtConstraint):
-    """The best specificity where the sensitivity (recall) is at least the one given."""
+    """Best specificity where the sensitivity (recall) is at least a given value.
+
+    Args:
+        sensitivity: The value, from 0 to 1.
+        num_thresholds: How many evenly spaced thresholds to try, at least 1.
+        class_id: The class along the last axis to count, or None for all.
+        name: Name in logs and reports; by default the snake-case name of the class.
+        dtype: Accepted as in Keras; sums are kept in float64.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+
+    Example:
+        >>> metric = pyrnn.metrics.SpecificityAtSensitivity(0.5)
+        >>> metric.update_state([0, 0, 0, 1, 1], [0.0, 0.3, 0.8, 0.3, 0.8])
+        >>> round(metric.result(), 4)
+        0.6667
+    """
 
     constraint = "sensitivity"
 
@@ -289,7 +437,24 @@ class SpecificityAtSensitivity(_AtConstraint):
 
 
 class PrecisionAtRecall(_AtConstraint):
-    """The best precision where the recall is at least the one given."""
+    """Best precision where the recall is at least a given value.
+
+    Args:
+        recall: The value, from 0 to 1.
+        num_thresholds: How many evenly spaced thresholds to try, at least 1.
+        class_id: The class along the last axis to count, or None for all.
+        name: Name in logs and reports; by default the snake-case name of the class.
+        dtype: Accepted as in Keras; sums are kept in float64.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+
+    Example:
+        >>> metric = pyrnn.metrics.PrecisionAtRecall(0.5)
+        >>> metric.update_state([0, 0, 0, 1, 1], [0.0, 0.3, 0.8, 0.3, 0.8])
+        >>> metric.result()
+        0.5
+    """
 
     constraint = "recall"
 
@@ -309,7 +474,24 @@ class PrecisionAtRecall(_AtConstraint):
 
 
 class RecallAtPrecision(_AtConstraint):
-    """The best recall where the precision is at least the one given."""
+    """Best recall where the precision is at least a given value.
+
+    Args:
+        precision: The value, from 0 to 1.
+        num_thresholds: How many evenly spaced thresholds to try, at least 1.
+        class_id: The class along the last axis to count, or None for all.
+        name: Name in logs and reports; by default the snake-case name of the class.
+        dtype: Accepted as in Keras; sums are kept in float64.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+
+    Example:
+        >>> metric = pyrnn.metrics.RecallAtPrecision(0.8)
+        >>> metric.update_state([0, 0, 1, 1], [0.0, 0.5, 0.3, 0.9])
+        >>> metric.result()
+        0.5
+    """
 
     constraint = "precision"
 
@@ -329,7 +511,29 @@ class RecallAtPrecision(_AtConstraint):
 
 
 class AUC(ConfusionMetric):
-    """Area under the ROC, PR or PRGAIN curve, summed over thresholds. Arguments and defaults are Keras's."""
+    """Area under the ROC, PR or PRGAIN curve, summed over thresholds.
+
+    Args:
+        num_thresholds: How many evenly spaced thresholds to use, at least 2.
+        curve: "ROC", "PR" (precision and recall) or "PRGAIN".
+        summation_method: "interpolation", "minoring" (the lower of two heights) or "majoring" (the higher).
+        name: Name in logs and reports; by default the snake-case name of the class.
+        dtype: Accepted as in Keras; sums are kept in float64.
+        thresholds: Numbers from 0 to 1 that replace the even ones, or None.
+        multi_label: Whether each label along the last axis has a curve of its own; the result is the mean of the areas.
+        num_labels: Number of labels, or None to take it from the first batch.
+        label_weights: Weights of the labels in that mean, or None.
+        from_logits: Whether y_pred holds logits; otherwise values from 0 to 1.
+
+    Raises:
+        ValueError: If an argument is out of its range, or `num_labels` is set without `multi_label`.
+
+    Example:
+        >>> metric = pyrnn.metrics.AUC(num_thresholds=3)
+        >>> metric.update_state([0, 0, 1, 1], [0.0, 0.5, 0.3, 0.9])
+        >>> round(metric.result(), 4)
+        0.75
+    """
 
     hidden = ("_labels",)
 

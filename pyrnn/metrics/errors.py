@@ -96,47 +96,106 @@ class LossMetric(MeanMetric):
         return {**super().get_config(), **{name: own[name] for name in self.takes}}
 
 
+_DOC = """Mean of the loss `{loss}` over samples.
+
+    Args:
+        name: Name in logs and reports; by default {default!r}.
+        dtype: Accepted as in Keras; sums are kept in float64.
+        *values, **named: {takes}
+
+    Raises:
+        TypeError: If an argument is unknown or has the wrong type.
+        ValueError: If an argument is out of its range.
+
+    Example:
+        >>> metric = pyrnn.metrics.{class_name}({arguments})
+        >>> metric.update_state({batch})
+        >>> round(metric.result(), 4)
+        {result}
+    """
+
+_NUMBERS, _SIGNS = "[[1.0, 3.0]], [[2.0, 5.0]]", "[[0, 1]], [[-0.5, 0.5]]"
+_SHARES, _ONE_HOT = "[[0.5, 0.5]], [[0.25, 0.75]]", "[[0, 1, 0]], [[0.25, 0.5, 0.25]]"
+
+
 def _of(
     loss: type[losses.Loss],
+    batch: str,
+    result: float,
     class_name: str | None = None,
     name: str | None = None,
     takes: tuple[str, ...] = (),
+    arguments: str = "",
     always_leaves_out: bool = False,
     aliases: tuple[str, ...] = (),
 ) -> type[LossMetric]:
+    """Return the class of a loss's mean; `batch`, `arguments` and `result` are the example of its docstring."""
+    default_name = name or loss.default_name
+    doc = _DOC.format(
+        loss=f"pyrnn.losses.{loss.__name__}",
+        default=default_name,
+        takes=f"Arguments of the loss: {', '.join(map('`{}`'.format, takes))}." if takes else "None are accepted.",
+        class_name=class_name or loss.__name__,
+        arguments=arguments,
+        batch=batch,
+        result=result,
+    )
     body = {
         "loss": loss,
         "takes": takes,
         "always_leaves_out": always_leaves_out,
-        "default_name": name or loss.default_name,
+        "default_name": default_name,
         "aliases": (*aliases, *(() if class_name else loss.aliases)),
-        "__doc__": f"Mean of {loss.__name__} over samples, with its arguments.",
+        "__doc__": doc,
         "__module__": __name__,
     }
     return type(class_name or loss.__name__, (LossMetric,), body)
 
 
-MeanSquaredError = _of(losses.MeanSquaredError)
-MeanAbsoluteError = _of(losses.MeanAbsoluteError)
-MeanAbsolutePercentageError = _of(losses.MeanAbsolutePercentageError)
-MeanSquaredLogarithmicError = _of(losses.MeanSquaredLogarithmicError)
-Huber = _of(losses.Huber, name="huber", takes=("delta",))
-LogCoshError = _of(losses.LogCosh, "LogCoshError", "logcosh", aliases=("log_cosh",))
-BinaryCrossentropy = _of(losses.BinaryCrossentropy, takes=("from_logits", "label_smoothing"))
-CategoricalCrossentropy = _of(losses.CategoricalCrossentropy, takes=("from_logits", "label_smoothing", "axis"))
-SparseCategoricalCrossentropy = _of(losses.SparseCategoricalCrossentropy, takes=("from_logits", "ignore_class", "axis"))
-Hinge = _of(losses.Hinge)
-SquaredHinge = _of(losses.SquaredHinge)
-CategoricalHinge = _of(losses.CategoricalHinge)
-KLDivergence = _of(losses.KLDivergence)
-Poisson = _of(losses.Poisson)
-SMAPE = _of(losses.SymmetricMAPE, "SMAPE", "smape")
-MASE = _of(losses.MASE, "MASE", "mase", takes=("scale",))
-ZeroSafeMAPE = _of(losses.ZeroSafeMAPE, always_leaves_out=True)
+MeanSquaredError = _of(losses.MeanSquaredError, _NUMBERS, 2.5)
+MeanAbsoluteError = _of(losses.MeanAbsoluteError, _NUMBERS, 1.5)
+MeanAbsolutePercentageError = _of(losses.MeanAbsolutePercentageError, _NUMBERS, 83.3333)
+MeanSquaredLogarithmicError = _of(losses.MeanSquaredLogarithmicError, _NUMBERS, 0.1644)
+Huber = _of(losses.Huber, _NUMBERS, 1.1875, name="huber", takes=("delta",), arguments="delta=1.5")
+LogCoshError = _of(losses.LogCosh, _NUMBERS, 0.8794, "LogCoshError", "logcosh", aliases=("log_cosh",))
+BinaryCrossentropy = _of(
+    losses.BinaryCrossentropy, _SHARES, 0.837, takes=("from_logits", "label_smoothing"), arguments="label_smoothing=0.1"
+)
+CategoricalCrossentropy = _of(
+    losses.CategoricalCrossentropy, _ONE_HOT, 0.6931, takes=("from_logits", "label_smoothing", "axis")
+)
+SparseCategoricalCrossentropy = _of(
+    losses.SparseCategoricalCrossentropy,
+    "[1], [[0.25, 0.5, 0.25]]",
+    0.6931,
+    takes=("from_logits", "ignore_class", "axis"),
+)
+Hinge = _of(losses.Hinge, _SIGNS, 0.5)
+SquaredHinge = _of(losses.SquaredHinge, _SIGNS, 0.25)
+CategoricalHinge = _of(losses.CategoricalHinge, _ONE_HOT, 0.75)
+KLDivergence = _of(losses.KLDivergence, _SHARES, 0.1438)
+Poisson = _of(losses.Poisson, _NUMBERS, 0.7393)
+SMAPE = _of(losses.SymmetricMAPE, _NUMBERS, 58.3333, "SMAPE", "smape")
+MASE = _of(losses.MASE, _NUMBERS, 0.5, "MASE", "mase", takes=("scale",), arguments="scale=3.0")
+ZeroSafeMAPE = _of(losses.ZeroSafeMAPE, "[[0.0, 4.0]], [[1.0, 3.0]]", 25.0, always_leaves_out=True)
 
 
 class RootMeanSquaredError(MeanMetric):
-    """sqrt of the mean squared error of all elements."""
+    """Root of the mean squared error of all elements.
+
+    Args:
+        name: Name in logs and reports; by default the snake-case name of the class.
+        dtype: Accepted as in Keras; sums are kept in float64.
+
+    Raises:
+        TypeError: If `name` or `dtype` has the wrong type.
+
+    Example:
+        >>> metric = pyrnn.metrics.RootMeanSquaredError()
+        >>> metric.update_state([[0.0, 1.0], [0.0, 0.0]], [[3.0, 1.0], [0.0, 4.0]])
+        >>> metric.result()
+        2.5
+    """
 
     default_name = "root_mean_squared_error"
     aliases = (
@@ -152,7 +211,22 @@ class RootMeanSquaredError(MeanMetric):
 
 
 class CosineSimilarity(MeanMetric):
-    """Mean cosine of the angle between y_true and y_pred along `axis`."""
+    """Mean cosine of the angle between y_true and y_pred.
+
+    Args:
+        name: Name in logs and reports; by default the snake-case name of the class.
+        dtype: Accepted as in Keras; sums are kept in float64.
+        axis: Axis of the vectors.
+
+    Raises:
+        TypeError: If `name` or `dtype` has the wrong type.
+
+    Example:
+        >>> metric = pyrnn.metrics.CosineSimilarity()
+        >>> metric.update_state(np.array([[0.0, 1.0], [1.0, 1.0]]), np.array([[1.0, 0.0], [2.0, 2.0]]))
+        >>> round(metric.result(), 4)
+        0.5
+    """
 
     default_name = "cosine_similarity"
 
@@ -172,7 +246,21 @@ class CosineSimilarity(MeanMetric):
 
 
 class WAPE(Metric):
-    """100 * sum(|y_true - y_pred|) / sum(|y_true|): the error of all, relative to the size of all."""
+    """Weighted absolute percentage error: 100 * sum(|y_true - y_pred|) / sum(|y_true|).
+
+    Args:
+        name: Name in logs and reports; by default the snake-case name of the class.
+        dtype: Accepted as in Keras; sums are kept in float64.
+
+    Raises:
+        TypeError: If `name` or `dtype` has the wrong type.
+
+    Example:
+        >>> metric = pyrnn.metrics.WAPE()
+        >>> metric.update_state([[2.0], [6.0]], [[1.0], [7.0]])
+        >>> metric.result()
+        25.0
+    """
 
     default_name = "wape"
     masked = of_points = True
@@ -218,25 +306,69 @@ class _Correlation(MeanMetric):
 
 
 class PearsonCorrelation(_Correlation):
-    """Mean of the products of what is left of both without mean and scale."""
+    """Mean Pearson correlation of y_true and y_pred.
+
+    Args:
+        name: Name in logs and reports; by default the snake-case name of the class.
+        dtype: Accepted as in Keras; sums are kept in float64.
+        axis: Axis, or list of axes, along which to correlate; the mean is over the others and over batches.
+
+    Raises:
+        TypeError: If `name` or `dtype` has the wrong type.
+
+    Example:
+        >>> metric = pyrnn.metrics.PearsonCorrelation()
+        >>> metric.update_state([[0.0, 1.0, 0.5], [0.0, 1.0, 0.5]], [[0.1, 0.9, 0.5], [1.0, 0.0, 0.5]])
+        >>> round(abs(metric.result()), 4)
+        0.0
+    """
 
     default_name = "pearson_correlation"
     correlation = staticmethod(pearson_correlation)
 
 
 class ConcordanceCorrelation(_Correlation):
-    """How far both agree, in scale and mean too; Keras's form (Lin 1989)."""
+    """Mean concordance correlation of y_true and y_pred, which also asks for the same scale and mean.
+
+    Args:
+        name: Name in logs and reports; by default the snake-case name of the class.
+        dtype: Accepted as in Keras; sums are kept in float64.
+        axis: Axis, or list of axes, along which to correlate; the mean is over the others and over batches.
+
+    Raises:
+        TypeError: If `name` or `dtype` has the wrong type.
+
+    Example:
+        >>> metric = pyrnn.metrics.ConcordanceCorrelation()
+        >>> metric.update_state([[0.0, 1.0, 0.5]], [[0.1, 0.9, 0.5]])
+        >>> round(metric.result(), 4)
+        0.9756
+
+    Source: Lin 1989, in Keras's form.
+    """
 
     default_name = "concordance_correlation"
     correlation = staticmethod(concordance_correlation)
 
 
 class R2Score(Metric):
-    """1 - squared error / variance, a column of y each; averaged by `class_aggregation`.
+    """Coefficient of determination: 1 - squared error / variance, for each column of y.
 
     Args:
-        class_aggregation: "uniform_average", "variance_weighted_average" or None (one score a column).
-        num_regressors: number of predictors, for the adjusted score; 0 gives the plain one.
+        class_aggregation: "uniform_average" (the mean over columns), "variance_weighted_average", or None for one score
+            per column.
+        num_regressors: Number of predictors for the adjusted score, at least 0; 0 gives the plain score.
+        name: Name in logs and reports; by default the snake-case name of the class.
+        dtype: Accepted as in Keras; sums are kept in float64.
+
+    Raises:
+        ValueError: If `class_aggregation` or `num_regressors` is none of these.
+
+    Example:
+        >>> metric = pyrnn.metrics.R2Score()
+        >>> metric.update_state([[1.0], [4.0], [3.0]], [[2.0], [4.0], [4.0]])
+        >>> round(metric.result(), 4)
+        0.5714
     """
 
     default_name = "r2_score"

@@ -1,4 +1,4 @@
-"""Keras's function forms: a value for each sample or element. Those that are losses too are the losses' own."""
+"""Keras's metric functions: one value per sample or element. Functions that are also losses come from `losses`."""
 
 from __future__ import annotations
 
@@ -33,21 +33,67 @@ Array = NDArray[Any]
 
 @checked
 def binary_accuracy(y_true: Any, y_pred: Any, threshold: Finite = 0.5) -> Array:
-    """1 for each element on the true side of `threshold`, else 0."""
+    """Return 1 for each element that `threshold` puts on the right side, else 0.
+
+    Args:
+        y_true: True labels, shape (batch, ...), 0 or 1.
+        y_pred: Predictions, shape (batch, ...).
+        threshold: Border between 0 and 1; 0 for logits.
+
+    Returns:
+        float32 array in the shape of y_pred.
+
+    Raises:
+        ValueError: If the shapes do not match.
+
+    Example:
+        >>> pyrnn.metrics.binary_accuracy([1, 1, 0, 0], [0.9, 0.4, 0.1, 0.2])
+        array([1., 0., 1., 1.], dtype=float32)
+    """
     true, pred = _fitted(y_true, y_pred)
     return np.asarray(true == (pred > threshold), np.float32)
 
 
 @checked
 def categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
-    """1 for each sample whose largest prediction is the one-hot class, else 0."""
+    """Return 1 for each sample whose largest prediction is the one-hot class, else 0.
+
+    Args:
+        y_true: One-hot rows, shape (batch, ..., classes).
+        y_pred: Predictions, shape (batch, ..., classes).
+
+    Returns:
+        float32 array of shape (batch, ...).
+
+    Raises:
+        ValueError: If the shapes do not match.
+
+    Example:
+        >>> pyrnn.metrics.categorical_accuracy([[0, 0, 1], [0, 1, 0]], [[0.1, 0.9, 0.8], [0.05, 0.95, 0.0]])
+        array([0., 1.], dtype=float32)
+    """
     true, pred = _one_hot(y_true, y_pred, "sparse_categorical_accuracy")
     return np.asarray(true.argmax(axis=-1) == pred.argmax(axis=-1), np.float32)
 
 
 @checked
 def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
-    """1 for each sample whose largest prediction is the class number, else 0; a last axis of 1 goes."""
+    """Return 1 for each sample whose largest prediction is at the class number, else 0.
+
+    Args:
+        y_true: Class numbers, shape (batch, ...) or (batch, ..., 1).
+        y_pred: Predictions, shape (batch, ..., classes).
+
+    Returns:
+        float32 array of shape (batch, ...).
+
+    Raises:
+        ValueError: If the shapes do not match, or a class number is not an integer.
+
+    Example:
+        >>> pyrnn.metrics.sparse_categorical_accuracy([2, 1], [[0.1, 0.9, 0.8], [0.05, 0.95, 0.0]])
+        array([0., 1.], dtype=float32)
+    """
     labels, pred = _labels(y_true, y_pred)
     matches = np.asarray(whole_numbers(labels) == pred.argmax(axis=-1), np.float32)
     return matches[..., 0] if matches.ndim > 1 and matches.shape[-1] == 1 else matches
@@ -55,16 +101,47 @@ def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
 
 @checked
 def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: Size = 5) -> Array:
-    """1 for each sample whose one-hot class is among the k largest predictions, else 0."""
+    """Return 1 for each sample whose one-hot class is among the k largest predictions, else 0.
+
+    Args:
+        y_true: One-hot rows, shape (batch, ..., classes).
+        y_pred: Predictions, shape (batch, ..., classes).
+        k: How many predictions count, at least 1.
+
+    Returns:
+        float32 array of shape (batch, ...).
+
+    Raises:
+        ValueError: If the shapes do not match, or `k` is below 1.
+
+    Example:
+        >>> y_pred = [[0.1, 0.9, 0.8], [0.05, 0.95, 0.1]]
+        >>> pyrnn.metrics.top_k_categorical_accuracy([[0, 0, 1], [1, 0, 0]], y_pred, k=2)
+        array([1., 0.], dtype=float32)
+    """
     true, pred = _one_hot(y_true, y_pred, "sparse_top_k_categorical_accuracy")
     return sparse_top_k_categorical_accuracy(true.argmax(axis=-1), pred, k)
 
 
 @checked
 def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: Size = 5, from_sorted_ids: Flag = False) -> Array:
-    """1 for each sample whose class number is among the k largest predictions, else 0, in the shape of y_true.
+    """Return 1 for each sample whose class number is among the k largest predictions, else 0.
 
-    With `from_sorted_ids` y_pred holds class numbers, the best first.
+    Args:
+        y_true: Class numbers, shape (batch, ...) or (batch, ..., 1).
+        y_pred: Predictions, shape (batch, ..., classes), or sorted class numbers.
+        k: How many predictions count, at least 1.
+        from_sorted_ids: Whether y_pred holds class numbers, the best first, instead of one prediction per class.
+
+    Returns:
+        float32 array in the shape of y_true.
+
+    Raises:
+        ValueError: If the shapes do not match, or `k` is below 1.
+
+    Example:
+        >>> pyrnn.metrics.sparse_top_k_categorical_accuracy([2, 0], [[0.1, 0.9, 0.8], [0.05, 0.95, 0.1]], k=2)
+        array([1., 0.], dtype=float32)
     """
     k = positive_int("k", k)
     labels, pred = _labels(y_true, y_pred)
@@ -86,7 +163,23 @@ def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: Size = 5, fro
 
 @checked
 def pearson_correlation(y_true: Any, y_pred: Any, axis: Axes = -1) -> Array:
-    """Mean along `axis` of the products of what is left of both without mean and scale."""
+    """Return the Pearson correlation along an axis: the mean product of the standardized values.
+
+    Args:
+        y_true: Targets, shape (batch, ...).
+        y_pred: Outputs of the model, shape (batch, ...).
+        axis: Axis or axes of the mean.
+
+    Returns:
+        Array in the shape of y_pred without these axes.
+
+    Raises:
+        ValueError: If the shapes do not match.
+
+    Example:
+        >>> pyrnn.metrics.pearson_correlation([[0.0, 1.0, 0.5]], [[0.1, 0.9, 0.5]]).round(4)
+        array([1.])
+    """
     pair, dtype = _correlated(y_true, y_pred)
     normal = [each - each.mean(axis=axis, keepdims=True) for each in pair]
     normal = [each / each.std(axis=axis, keepdims=True) for each in normal]
@@ -95,7 +188,25 @@ def pearson_correlation(y_true: Any, y_pred: Any, axis: Axes = -1) -> Array:
 
 @checked
 def concordance_correlation(y_true: Any, y_pred: Any, axis: Axes = -1) -> Array:
-    """How far both agree along `axis`, in scale and mean too; Keras's form (Lin 1989)."""
+    """Return the concordance correlation along an axis, which also asks for the same scale and mean.
+
+    Args:
+        y_true: Targets, shape (batch, ...).
+        y_pred: Outputs of the model, shape (batch, ...).
+        axis: Axis or axes of the mean.
+
+    Returns:
+        Array in the shape of y_pred without these axes.
+
+    Raises:
+        ValueError: If the shapes do not match.
+
+    Example:
+        >>> pyrnn.metrics.concordance_correlation([[0.0, 1.0, 0.5]], [[0.1, 0.9, 0.5]]).round(4)
+        array([0.9756])
+
+    Source: Lin 1989, in Keras's form.
+    """
     pair, dtype = _correlated(y_true, y_pred)
     means = [each.mean(axis=axis, keepdims=True) for each in pair]
     spreads = [each.var(axis=axis, keepdims=True) for each in pair]

@@ -21,11 +21,26 @@ _NEARLY_ZERO = 1e-9
 
 
 class FBetaScore(Metric):
-    """(1 + beta**2) precision recall / (beta**2 precision + recall), of one-hot or multi-label classes.
+    """F-beta score: (1 + beta**2) * precision * recall / (beta**2 * precision + recall), for each class.
+
+    y_true and y_pred have shape (batch, classes).
 
     Args:
-        average: None (one score a class), "micro", "macro" or "weighted". beta: weight of recall.
-        threshold: predictions above it are positive; None: the largest one is.
+        average: None for one score per class, or "micro" (of all counts together), "macro" (their mean), "weighted"
+            (their mean, weighted by the number of true samples).
+        beta: Weight of recall against precision, above 0.
+        threshold: Predictions above it are positive, in (0, 1]; None takes the largest of each row.
+        name: Name in logs and reports; by default the snake-case name of the class.
+        dtype: Accepted as in Keras; sums are kept in float64.
+
+    Raises:
+        ValueError: If `average`, `beta` or `threshold` is none of these.
+
+    Example:
+        >>> metric = pyrnn.metrics.FBetaScore(beta=2.0, threshold=0.5)
+        >>> metric.update_state([[1, 1, 1], [1, 0, 0], [1, 1, 0]], [[0.2, 0.6, 0.7], [0.2, 0.6, 0.6], [0.6, 0.8, 0.0]])
+        >>> metric.result().round(4)
+        array([0.3846, 0.9091, 0.8333])
     """
 
     default_name = "fbeta_score"
@@ -91,7 +106,24 @@ class FBetaScore(Metric):
 
 
 class F1Score(FBetaScore):
-    """The harmonic mean of precision and recall: FBetaScore with beta 1."""
+    """Harmonic mean of precision and recall, for each class: `FBetaScore` with beta 1.
+
+    Args:
+        average: None for one score per class, or "micro" (of all counts together), "macro" (their mean), "weighted"
+            (their mean, weighted by the number of true samples).
+        threshold: Predictions above it are positive, in (0, 1]; None takes the largest of each row.
+        name: Name in logs and reports; by default the snake-case name of the class.
+        dtype: Accepted as in Keras; sums are kept in float64.
+
+    Raises:
+        ValueError: If `average` or `threshold` is none of these.
+
+    Example:
+        >>> metric = pyrnn.metrics.F1Score(threshold=0.5)
+        >>> metric.update_state([[1, 1, 1], [1, 0, 0], [1, 1, 0]], [[0.2, 0.6, 0.7], [0.2, 0.6, 0.6], [0.6, 0.8, 0.0]])
+        >>> metric.result().round(4)
+        array([0.5   , 0.8   , 0.6667])
+    """
 
     default_name = "f1_score"
 
@@ -112,11 +144,29 @@ class F1Score(FBetaScore):
 
 
 class IoU(Metric):
-    """True positives / (true positives + false positives + false negatives), its mean over `target_class_ids`.
+    """Intersection over union, averaged over some classes.
 
-    y holds class numbers, or one value a class along `axis` where `sparse_y_true` or `sparse_y_pred` is False: as in
-    Keras, fractions of a y_pred of class numbers are cut.
-    With an integer dtype, the default, sample weights must be whole numbers.
+    For each class: true positives / (true positives + false positives + false negatives).
+
+    Args:
+        num_classes: Number of classes, at least 1.
+        target_class_ids: The classes whose mean is the result.
+        name: Name in logs and reports.
+        dtype: None or an integer dtype asks for whole sample weights, a float dtype does not.
+        ignore_class: A class number in y_true whose elements do not count, or None.
+        sparse_y_true: Whether y_true holds class numbers; otherwise one value per class along `axis`.
+        sparse_y_pred: Whether y_pred holds class numbers, rounded towards 0; otherwise one value per class along
+            `axis`.
+        axis: Axis of the classes.
+
+    Raises:
+        ValueError: If a class is not below `num_classes`.
+
+    Example:
+        >>> metric = pyrnn.metrics.IoU(num_classes=2, target_class_ids=[0])
+        >>> metric.update_state([0, 0, 1, 1], [0, 1, 0, 1])
+        >>> round(metric.result(), 4)
+        0.3333
     """
 
     masked = of_points = True
@@ -202,7 +252,23 @@ class IoU(Metric):
 
 
 class BinaryIoU(IoU):
-    """IoU of the classes 0 and 1, predictions from `threshold` on being 1."""
+    """Intersection over union of the classes 0 and 1; predictions of at least `threshold` are 1.
+
+    Args:
+        target_class_ids: The classes whose mean is the result, from 0 and 1.
+        threshold: Border between the classes.
+        name: Name in logs and reports.
+        dtype: None or an integer dtype asks for whole sample weights, a float dtype does not.
+
+    Raises:
+        ValueError: If a class is neither 0 nor 1.
+
+    Example:
+        >>> metric = pyrnn.metrics.BinaryIoU(threshold=0.3)
+        >>> metric.update_state([0, 1, 0, 1], [0.1, 0.2, 0.4, 0.7])
+        >>> round(metric.result(), 4)
+        0.3333
+    """
 
     @checked
     def __init__(
@@ -224,7 +290,27 @@ class BinaryIoU(IoU):
 
 
 class MeanIoU(IoU):
-    """IoU of all classes."""
+    """Intersection over union, averaged over all classes.
+
+    Args:
+        num_classes: Number of classes, at least 1.
+        name: Name in logs and reports.
+        dtype: None or an integer dtype asks for whole sample weights, a float dtype does not.
+        ignore_class: A class number in y_true whose elements do not count, or None.
+        sparse_y_true: Whether y_true holds class numbers; otherwise one value per class along `axis`.
+        sparse_y_pred: Whether y_pred holds class numbers, rounded towards 0; otherwise one value per class along
+            `axis`.
+        axis: Axis of the classes.
+
+    Raises:
+        ValueError: If `num_classes` is below 1.
+
+    Example:
+        >>> metric = pyrnn.metrics.MeanIoU(num_classes=2)
+        >>> metric.update_state([0, 0, 1, 1], [0, 1, 0, 1])
+        >>> round(metric.result(), 4)
+        0.3333
+    """
 
     @checked
     def __init__(
@@ -246,7 +332,27 @@ class MeanIoU(IoU):
 
 
 class OneHotIoU(IoU):
-    """IoU of one-hot y_true."""
+    """Intersection over union with one-hot y_true.
+
+    Args:
+        num_classes: Number of classes, at least 1.
+        target_class_ids: The classes whose mean is the result.
+        name: Name in logs and reports.
+        dtype: None or an integer dtype asks for whole sample weights, a float dtype does not.
+        ignore_class: A class number in y_true whose elements do not count, or None.
+        sparse_y_pred: Whether y_pred holds class numbers, rounded towards 0; otherwise one value per class along
+            `axis`.
+        axis: Axis of the classes.
+
+    Raises:
+        ValueError: If a class is not below `num_classes`.
+
+    Example:
+        >>> metric = pyrnn.metrics.OneHotIoU(num_classes=3, target_class_ids=[0, 2])
+        >>> metric.update_state([[0, 0, 1], [1, 0, 0]], [[0.2, 0.3, 0.5], [0.1, 0.2, 0.7]])
+        >>> round(metric.result(), 4)
+        0.25
+    """
 
     @checked
     def __init__(
@@ -268,7 +374,26 @@ class OneHotIoU(IoU):
 
 
 class OneHotMeanIoU(OneHotIoU):
-    """IoU of all classes of one-hot y_true."""
+    """Intersection over union with one-hot y_true, averaged over all classes.
+
+    Args:
+        num_classes: Number of classes, at least 1.
+        name: Name in logs and reports.
+        dtype: None or an integer dtype asks for whole sample weights, a float dtype does not.
+        ignore_class: A class number in y_true whose elements do not count, or None.
+        sparse_y_pred: Whether y_pred holds class numbers, rounded towards 0; otherwise one value per class along
+            `axis`.
+        axis: Axis of the classes.
+
+    Raises:
+        ValueError: If `num_classes` is below 1.
+
+    Example:
+        >>> metric = pyrnn.metrics.OneHotMeanIoU(num_classes=3)
+        >>> metric.update_state([[0, 0, 1], [1, 0, 0]], [[0.2, 0.3, 0.5], [0.1, 0.2, 0.7]])
+        >>> round(metric.result(), 4)
+        0.25
+    """
 
     @checked
     def __init__(

@@ -63,11 +63,11 @@ class Variable(NDArrayOperatorsMixin):
         """Overwrite the value.
 
         Args:
-            value: one number for all elements, or an array of the variable's shape.
+            value: One number for all elements, or an array of the variable's shape.
 
         Raises:
-            TypeError: if it holds no numbers.
-            ValueError: if its shape differs, or it has fractions and the variable holds whole numbers.
+            TypeError: If it does not hold numbers.
+            ValueError: If its shape differs, or it has fractions and the variable holds integers.
         """
         array = as_array("value", value)
         if array.ndim and array.shape != self.shape:

@@ -25,7 +25,7 @@ TRAINABLE_WIDTH = 12
 
 
 def _readable(size: float) -> str:
-    """Bytes as Keras writes them: '128.00 B'."""
+    """A number of bytes as Keras writes it: '128.00 B'."""
     units = ("B", "KB", "MB", "GB", "TB", "PB")
     for unit in units[:-1]:
         if size < 1024:
@@ -50,10 +50,10 @@ def _bounds(names: list[str], layer_range: Sequence[str] | None) -> tuple[int, i
         return 0, len(names)
     if len(layer_range) != 2 or not all(isinstance(name, str) for name in layer_range):
         raise ValueError(f"layer_range must hold two names of layers, got {shown(layer_range)}")
-    found = [[i for i, name in enumerate(names) if re.match(pattern, name)] for pattern in layer_range]
-    if not all(found):
+    matches = [[i for i, name in enumerate(names) if re.match(pattern, name)] for pattern in layer_range]
+    if not all(matches):
         raise ValueError(f"layer_range must name layers of {', '.join(names)}, got {shown(layer_range)}")
-    first, last = min(found[0]), max(found[1])
+    first, last = min(matches[0]), max(matches[1])
     return min(first, last), max(first, last) + 1
 
 
@@ -65,7 +65,27 @@ def print_summary(
     show_trainable: bool,
     layer_range: Sequence[str] | None,
 ) -> None:
-    """Print a table of the layers and the totals below it, on the console or through `print_fn`."""
+    """Print a table of the layers with the totals below it.
+
+    Args:
+        model: The model.
+        line_length: Width in characters; by default that of the terminal, at most 88.
+        positions: Right edges of the columns as shares of the width; by default (0.45, 0.8, 1.0).
+        print_fn: A function of the text; by default it is printed on the console.
+        show_trainable: Whether to add a column that says which layers are trainable.
+        layer_range: Names, or patterns of names, of the first and last layer to show; by default all.
+
+    Raises:
+        ValueError: If a column would be narrower than 4 characters, or `layer_range` matches no layer.
+
+    Example:
+        >>> from pyrnn.summary import print_summary
+        >>> model = pyrnn.Sequential([pyrnn.layers.Dense(2, input_shape=(3,))], name="small")
+        >>> lines = []
+        >>> print_summary(model, 60, None, lines.append, False, None)
+        >>> lines[0].splitlines()[0], "Total params: 8" in lines[0]
+        ('Model: "small"', True)
+    """
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Column, Table
@@ -81,7 +101,7 @@ def print_summary(
     if min(widths) < 4:
         raise ValueError(f"line_length must leave at least 4 characters per column, got {length}")
     columns = [
-        Column(name, justify=side, width=width)  # type: ignore[arg-type]  # sides are rich's words
+        Column(name, justify=side, width=width)  # type: ignore[arg-type]  # sides are names that rich knows
         for name, side, width in zip(names, sides, widths, strict=False)
     ]
     table = Table(*columns, width=length, show_lines=True)
@@ -112,7 +132,7 @@ def print_summary(
     optimizer_built = optimizer is not None and optimizer.parameters is not None
     if optimizer is not None and optimizer_built:
         arrays = [np.asarray(value) for _, value in optimizer.variables()]
-        # Keras keeps the step counter and the learning rate in 4 bytes each.
+        # In Keras the step counter and the learning rate take 4 bytes each.
         slots = (sum(a.size for a in arrays), sum(4 if a.ndim == 0 else a.nbytes for a in arrays))
     if print_fn is not None:
         console = Console(highlight=False, force_terminal=False, color_system=None)
@@ -143,12 +163,32 @@ def plot_model(
     show_layer_activations: Flag = False,
     show_trainable: Flag = False,
 ) -> None:
-    """Draw the layers as boxes, one below the other ("TB") or side by side ("LR"), into a picture (extra `plot`).
+    """Draw the layers of a model as boxes into a picture (extra `plot`).
 
-    The file's ending chooses the format (png, svg, pdf). `expand_nested` changes nothing: models do not nest here.
+    Args:
+        model: The model; it must be built.
+        to_file: The file; its suffix chooses the format (png, svg, pdf).
+        show_shapes: Whether to show shapes of inputs and outputs.
+        show_dtype: Whether to show dtypes.
+        show_layer_names: Whether to show names of layers.
+        rankdir: "TB" draws from top to bottom, "LR" from left to right.
+        expand_nested: Has no effect, since models do not nest.
+        dpi: Resolution, in dots per inch; None for matplotlib's own.
+        show_layer_activations: Whether to show activations.
+        show_trainable: Whether to show which layers are trainable.
 
     Raises:
-        ImportError: without matplotlib. ValueError: if the model is not built or `rankdir` is neither.
+        ImportError: If matplotlib is missing.
+        ValueError: If the model is not built, or for another rankdir.
+
+    Example:
+        >>> import os, tempfile
+        >>> from pyrnn.utils import plot_model
+        >>> model = pyrnn.Sequential([pyrnn.layers.Dense(2, input_shape=(3,))])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     plot_model(model, f"{folder}/model.png", show_shapes=True)
+        ...     os.listdir(folder)
+        ['model.png']
     """
     if rankdir not in ("TB", "LR"):
         raise ValueError(f"rankdir must be 'TB' or 'LR', got {shown(rankdir)}")

@@ -1,4 +1,4 @@
-"""The entries of a `.keras` file, a zip, read with an eye on what they claim to hold."""
+"""The entries of a `.keras` file, a zip, read within limits on what they claim to hold."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import zipfile
 import zlib
 
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
-# Larger entries are refused before anything is unpacked, and so are those that would grow more than weights ever do.
+# Larger entries are rejected before anything is unpacked, and so are those that would grow more than weights ever do.
 LARGEST = {CONFIG: 1 << 26, WEIGHTS: 1 << 34}
 MOST_GROWTH, SMALL = 100, 1 << 20
-# Text of numbers, which a config with an array is, grows no more than this; so much of a file is always unpacked.
+# A config with an array, which is text of numbers, grows no more than this; that much of a file is always unpacked.
 USUAL_GROWTH = 4
 _DAMAGE = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, KeyError, ValueError, EOFError, OSError, RuntimeError,
@@ -21,30 +21,30 @@ _DAMAGE = (
 
 
 def require_format(filepath: str, save_format: str | None, endings: dict[str, tuple[str, ...]]) -> None:
-    """Check the argument of older scripts, which must say what the ending of the file says.
+    """Check the argument of older scripts, which must agree with the suffix of the file.
 
     Raises:
-        ValueError: if it is another format, or one that is not written.
+        ValueError: If it is another format, or one that is not written.
     """
     if save_format is None:
         return
     if save_format not in endings:
-        words = "TensorFlow's SavedModel is not written" if save_format == "tf" else f"got {save_format!r}"
-        raise ValueError(f"save_format must be {' or '.join(map(repr, endings))}, {words}")
+        reason = "TensorFlow's SavedModel is not written" if save_format == "tf" else f"got {save_format!r}"
+        raise ValueError(f"save_format must be {' or '.join(map(repr, endings))}, {reason}")
     if not filepath.endswith(endings[save_format]):
         ending = endings[save_format][0]
         raise ValueError(
             f"filepath must end in {ending!r} for save_format={save_format!r}, got {filepath!r}: "
-            f"leave out save_format, the ending says it, or write {os.path.splitext(filepath)[0] + ending!r}"
+            f"remove save_format, which the suffix implies, or write {os.path.splitext(filepath)[0] + ending!r}"
         )
 
 
 def read_entries(path: str, *names: str) -> list[bytes]:
-    """The entries of these names; nothing is written to the disk, whatever names the others have.
+    """Read entries by name; nothing is written to the disk, whatever names the others have.
 
     Raises:
-        OSError: if the file cannot be opened.
-        ValueError: if it is damaged, lacks an entry, or one is too large.
+        OSError: If the file cannot be opened.
+        ValueError: If it is damaged, lacks an entry, or one is too large.
     """
     with open(path, "rb") as file:
         try:

@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all."""
+"""Writing a file completely or not at all."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ import stat
 
 
 def make_folder(path: str) -> None:
-    """Make a folder where there is none, so that it outlives a power cut."""
+    """Create a missing folder so that it survives a power failure."""
     if not os.path.isdir(path):
         os.makedirs(path, exist_ok=True)
         _flush_folder(os.path.dirname(os.path.abspath(path)))
 
 
 def replace_file(path: str, content: bytes, permissions_of: str | None = None) -> None:
-    """Write `content` to a temporary name in the same folder, flush it to the disk, rename it to `path`.
+    """Write `content` under a temporary name in the same folder, flush it to the disk, rename it to `path`.
 
-    The folder is flushed too, so that the new name outlives a power cut. As with `open(path, "wb")`, a new file has the
-    permissions that the umask allows, a file that is replaced keeps its permissions and its group, a link is followed,
-    and a file that may not be written is not replaced.
+    The folder is flushed too, so that the new name survives a power failure. As with `open(path, "wb")`, a new file has
+    the permissions that the umask allows, a replaced file keeps its permissions and its group, a link is followed, and
+    a write-protected file is not replaced.
 
     Args:
-        path: the file to write.
-        content: all of it.
-        permissions_of: a file whose permissions the new one gets, for copies; `path` by default.
+        path: The file to write.
+        content: All of it.
+        permissions_of: A file whose permissions the new one gets, for copies; `path` by default.
 
     Raises:
-        OSError: if it cannot be written; what was at `path` is still there then.
+        OSError: If it cannot be written; what was at `path` is still there then.
     """
     try:
         _replace(os.path.realpath(path), content, os.path.realpath(permissions_of or path))
@@ -38,7 +38,7 @@ def replace_file(path: str, content: bytes, permissions_of: str | None = None) -
 
 def _replace(path: str, content: bytes, model: str) -> None:
     if os.path.isfile(path):
-        with open(path, "r+b"):  # fails where the file is protected; renaming onto it would not
+        with open(path, "r+b"):  # fails if the file is write-protected; renaming onto it would not
             pass
     folder, name = os.path.split(path)
     temporary = os.path.join(folder, f".{name}.{os.urandom(4).hex()}")

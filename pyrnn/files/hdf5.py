@@ -1,4 +1,4 @@
-"""What reading Keras's two HDF5 layouts shares: opening, finding arrays, fitting them to weights, assigning them."""
+"""What reading Keras's two HDF5 layouts shares: opening, locating arrays, matching them to weights, assigning them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound="Model")
 
-# Makes a model, with new weights: called with what messages call the file, a description, and whether to compile.
+# Creates a model with new weights from the file's name for messages, a description, and whether to compile.
 MakeModel = Callable[[str, Any, bool], M]
 # Levels of groups in a file; Keras's layers within layers need a dozen.
 DEEPEST = 64
@@ -30,7 +30,7 @@ def opened(content: bytes, source: str) -> Iterator[Any]:
     """The HDF5 file in `content`.
 
     Raises:
-        ValueError: if it is damaged or none, also where HDF5 says so while it is read.
+        ValueError: If it is damaged or not HDF5, even if HDF5 notices only while it is read.
     """
     import h5py
 
@@ -40,24 +40,28 @@ def opened(content: bytes, source: str) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def reading(source: str) -> Iterator[None]:
-    """What h5py and others raise over a damaged file becomes a ValueError that names it; TypeErrors and ValueErrors of
-    what it describes stay what they are.
+    """Turn what h5py and others raise over a damaged file into a ValueError that names it.
+
+    TypeErrors and ValueErrors about what the file describes keep their type and get the file's name.
     """
     try:
         yield
-    except NotImplementedError:  # of a layer of one's own that is made meanwhile
+    except NotImplementedError:  # from a custom layer of the file
         raise
     except (TypeError, ValueError) as error:
-        words = " ".join(str(error).split())
+        reason = " ".join(str(error).split())
         kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(words if source in words else f"{source}: {words}") from None
+        raise kind(reason if source in reason else f"{source}: {reason}") from None
     except _DAMAGE as error:
-        words = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"{source} is damaged or not an HDF5 file: {words}") from None
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{source} is damaged or not an HDF5 file: {reason}") from None
 
 
 def node_at(group: Any, path: str) -> Any:
-    """What stands below `group`, or None; soft and external links are not followed, they could lead out of the file."""
+    """What is below `group` at `path`, or None.
+
+    Soft and external links are not followed, as they could lead out of the file.
+    """
     import h5py
 
     node, parts = group, path.split("/")
@@ -78,10 +82,10 @@ def group_at(group: Any, path: str) -> Any:
 
 
 def array_at(group: Any, path: str, source: str) -> Any:
-    """The array below `group`; its numbers must stand in the file itself, which must be able to hold them.
+    """The array below `group`; its numbers must be stored in the file itself, which must be able to hold them.
 
     Raises:
-        ValueError: if there is none, or it draws on other files, or claims more than the file can hold.
+        ValueError: If it is missing, refers to other files, or claims more than the file can hold.
     """
     import h5py
 
@@ -91,10 +95,10 @@ def array_at(group: Any, path: str, source: str) -> Any:
             f"{source} is not a weights file in Keras's layout: {group.name}/{path} is missing or not an array"
         )
     if node.is_virtual or node.external:
-        raise ValueError(f"{source} must hold its arrays itself, {node.name} draws on other files")
+        raise ValueError(f"{source} must hold its arrays itself, {node.name} refers to other files")
     try:
         kind = node.dtype.kind
-    except TypeError as error:  # HDF5 has types that NumPy has not
+    except TypeError as error:  # HDF5 has types that NumPy lacks
         raise ValueError(f"{source} must hold arrays of numbers, {node.name} has none: {error}") from None
     if kind not in "fiub":
         raise ValueError(f"{source} must hold arrays of numbers, {node.name} has dtype {node.dtype}")
@@ -117,7 +121,7 @@ class Arrays(NamedTuple):
 
 
 def claimed_bytes(content: bytes, source: str) -> int:
-    """What all arrays of an HDF5 file take in memory; each is checked to be there.
+    """The memory that all arrays of an HDF5 file would take; each is checked to be there.
 
     Every object is opened once, from the group that holds it: a path from the root would cost its depth again.
     """
@@ -143,7 +147,7 @@ def claimed_bytes(content: bytes, source: str) -> int:
 
 
 def misfit(array: Any, dataset: Any, source: str) -> str | None:
-    """What is wrong with an array of a file that is to fill `array`, told by shape and kind: nothing is read."""
+    """What is wrong with a file's array that is to fill `array`, judged by shape and kind without reading it."""
     if dataset.shape != array.shape:
         return f"has shape {array.shape}, {source} holds {dataset.shape}"
     if dataset.dtype.kind not in ("iu" if array.dtype.kind in "iu" else "iuf"):
@@ -154,44 +158,44 @@ def misfit(array: Any, dataset: Any, source: str) -> str | None:
 def matched(
     layer: str, weights: list[Weight], arrays: Arrays, source: str, skip_mismatch: bool
 ) -> list[tuple[Weight, Any]]:
-    """Each weight of a layer with its array of the file.
+    """Pair each weight of a layer with its array of the file.
 
     Raises:
-        ValueError: if number, shapes or kinds differ, which is a warning and an empty list with `skip_mismatch`.
+        ValueError: If number, shapes or kinds differ; with `skip_mismatch` a warning and an empty list instead.
     """
-    words, datasets = "", []
+    reason, datasets = "", []
     if len(arrays.names) != len(weights):
-        words = f"layer {layer!r} has {len(weights)} weights, {source} holds {len(arrays.names)}"
+        reason = f"layer {layer!r} has {len(weights)} weights, {source} holds {len(arrays.names)}"
     else:
         datasets = arrays.opened(source)
     for weight, dataset in zip(weights, datasets, strict=False):
-        if not words and (wrong := misfit(weight.array, dataset, source)):
-            words = f"weight {weight.path!r} of layer {layer!r} {wrong}"
-    if not words:
+        if not reason and (wrong := misfit(weight.array, dataset, source)):
+            reason = f"weight {weight.path!r} of layer {layer!r} {wrong}"
+    if not reason:
         return list(zip(weights, datasets, strict=True))
     if not skip_mismatch:
-        raise ValueError(words)
-    warn(f"{words}: the layer keeps its weights")
+        raise ValueError(reason)
+    warn(f"{reason}: the layer keeps its weights")
     return []
 
 
 def read_arrays(datasets: list[Any]) -> list[Any]:
-    """The numbers of the arrays of an open file."""
+    """The numbers of arrays of an open file."""
     return [np.asarray(dataset[()]) for dataset in datasets]
 
 
 def matched_state(model: Model, arrays: Arrays, source: str, skip_others: bool) -> list[Any]:
-    """The arrays of a file that are the variables of the model's optimizer, which is built for them; [] for none.
+    """The arrays of a file for the variables of the model's optimizer, which is built for them; [] if there are none.
 
     With `skip_others` a number of arrays that is not the optimizer's counts as none.
 
     Raises:
-        ValueError: if number, shapes or kinds differ.
+        ValueError: If number, shapes or kinds differ.
     """
     optimizer, count = model.optimizer, len(arrays.names)
     if optimizer is None or not count:
         return []
-    if count != len(optimizer.variables()):  # but for one that has not trained yet, there are slots
+    if count != len(optimizer.variables()):  # the file's optimizer has trained: build the slots
         optimizer.build(model.parameters())
     variables = optimizer.variables()
     if count != len(variables):
@@ -207,7 +211,7 @@ def matched_state(model: Model, arrays: Arrays, source: str, skip_others: bool) 
 
 @contextlib.contextmanager
 def restored(optimizer: Any, *, only_on_error: bool = False) -> Iterator[None]:
-    """Leave an optimizer as it was, not built either; its variables must not be set meanwhile."""
+    """Restore an optimizer afterwards, even to not built; its variables must not be set meanwhile."""
     before = None if optimizer is None else dict(vars(optimizer))
     done = False
     try:
@@ -220,6 +224,6 @@ def restored(optimizer: Any, *, only_on_error: bool = False) -> Iterator[None]:
 
 
 def require_built(model: Model, source: str) -> None:
-    """Refuse a model whose weights are not there yet."""
+    """Reject a model that has no weights yet."""
     if not model.built:
         raise ValueError(not_built(f"weights of {source} can be loaded"))

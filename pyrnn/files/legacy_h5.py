@@ -35,14 +35,14 @@ if TYPE_CHECKING:
 
 ENDINGS = (".h5", ".hdf5")
 VERSION, BACKEND = "3.15.1", "numpy"
-# HDF5 keeps no more than this in one attribute; longer lists of names are cut into several.
+# HDF5 stores no more than this in one attribute; longer lists of names are split into several.
 _LARGEST_ATTRIBUTE = 64512
-# Of names; HDF5 needs longer for each the more there are.
+# Of names; HDF5 gets slower with each one.
 _MOST_ATTRIBUTES = 1000
 
 
 def _weights(layer: Layer) -> list[Weight]:
-    """In the old order: those that train first."""
+    """In the old order: trainable weights first."""
     return [*layer.trainable_weights, *layer.non_trainable_weights]
 
 
@@ -89,7 +89,7 @@ def _write_weights(group: Any, model: Model) -> None:
 
 
 def weights_bytes(model: Model) -> bytes:
-    """The file of the weights alone."""
+    """The file of the weights alone, in memory."""
     import h5py
 
     buffer = io.BytesIO()
@@ -99,7 +99,7 @@ def weights_bytes(model: Model) -> bytes:
 
 
 def model_bytes(model: Model, include_optimizer: bool, state: dict[str, Any] | None = None) -> bytes:
-    """The file of a whole model, in memory; `state` is of its training (`files.state`)."""
+    """The file of a whole model, in memory; `state` is that of its training (`files.state`)."""
     import h5py
 
     buffer = io.BytesIO()
@@ -131,7 +131,7 @@ def _layers(group: Any, source: str) -> dict[str, Arrays]:
     """The arrays of each layer that `layer_names` lists.
 
     Raises:
-        ValueError: if a layer's group hangs in the file by two names: a small file could claim any number of layers.
+        ValueError: If a layer's group has two names in the file: a small file could claim any number of layers.
     """
     import h5py
 
@@ -150,7 +150,7 @@ def load_weights(model: Model, content: bytes, source: str, skip_mismatch: bool,
     """Assign the weights of a legacy file, by the order of its layers or by their names.
 
     Raises:
-        ValueError: if the file is damaged or does not fit the model, which is unchanged then.
+        ValueError: If the file is damaged or does not fit the model, which is then unchanged.
     """
     require_built(model, source)
     with opened(content, source) as file:
@@ -177,10 +177,10 @@ def _assign(model: Model, group: Any, source: str, skip_mismatch: bool, by_name:
 
 
 def read_model(path: str, make: MakeModel[M], compile: bool) -> M:
-    """Read a whole model, Keras 2's too; `make` makes it from its description.
+    """Read a whole model, also of Keras 2; `make` creates it from its description.
 
     Raises:
-        ValueError: if the file is damaged, holds weights only, or describes what pyrnn does not have.
+        ValueError: If the file is damaged, holds weights only, or describes what pyrnn does not have.
     """
     source = repr(path)
     with open(path, "rb") as handle:
@@ -216,7 +216,7 @@ def _restore_optimizer(model: Model, file: Any, source: str) -> None:
     group = group_at(file, "optimizer_weights")
     if group is None or model.optimizer is None:
         return
-    # Keras 2 kept others: its optimizers start anew, as in Keras 3.
+    # Keras 2 saved other variables: its optimizers start anew, as in Keras 3.
     state = read_arrays(matched_state(model, _listed(group), source, skip_others=True))
     if state:
         model.optimizer.set_variables(state)

@@ -38,9 +38,28 @@ def save_model(
     include_rng: Flag = False,
     save_format: Text | None = None,
 ) -> None:
-    """Write architecture, compile state, weights and optimizer state to a `.keras` file, or a legacy `.h5` file.
+    """Write architecture, weights, `compile` arguments and optimizer state to a `.keras` file, or a legacy `.h5` file.
 
-    With `include_rng` also every random stream, which `load_model` sets again.
+    Args:
+        model: The model; it must be built.
+        filepath: The file, which ends in ".keras", ".h5" or ".hdf5".
+        include_optimizer: Whether to write the `compile` arguments and the optimizer's state.
+        include_rng: Whether to write the random streams and the states of stateful layers, which `load_model` restores.
+        save_format: "keras" or "h5", of older scripts; it must agree with the suffix.
+
+    Raises:
+        ValueError: If the model is not built, or for another suffix or format.
+        OSError: If the file cannot be written; what was there before is unchanged.
+
+    Example:
+        >>> import tempfile
+        >>> from pyrnn.saving import load_model, save_model
+        >>> model = pyrnn.Sequential([pyrnn.layers.Dense(2, input_shape=(3,))])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_model(model, f"{folder}/model.keras")
+        ...     loaded = load_model(f"{folder}/model.keras")
+        >>> loaded.count_params()
+        8
     """
     path = os.fspath(filepath)
     archive.require_format(path, save_format, {"keras": (ENDING,), "h5": legacy_h5.ENDINGS})
@@ -68,13 +87,13 @@ def read_model(path: str, make: MakeModel[M], custom_objects: Mapping[str, Any] 
     """Read a `.keras` or legacy `.h5` file that `save_model` or Keras wrote. Code in it never runs.
 
     Args:
-        path: the file.
-        make: makes a model from a description, see `MakeModel`.
-        custom_objects: custom classes and functions by name.
-        compile: whether to compile the model as the file describes it, with the state of its optimizer.
+        path: The file.
+        make: Creates a model from a description, see `MakeModel`.
+        custom_objects: Custom classes and functions by name.
+        compile: Whether to compile the model as the file describes, with the state of its optimizer.
 
     Raises:
-        ValueError: if the file is damaged or describes what pyrnn does not have.
+        ValueError: If the file is damaged or describes what pyrnn does not have.
     """
     source = repr(path)
     if path.endswith(legacy_h5.ENDINGS):

@@ -1,7 +1,7 @@
-"""The state of a training (`pyrnn.resume`) in the group `pyrnn` of an HDF5 file, which Keras passes over.
+"""The state of a training (`pyrnn.resume`) in the group `pyrnn` of an HDF5 file, which Keras ignores.
 
-pyrnn/text is JSON in bytes, in which {"array": 3} stands for pyrnn/arrays/3. The user block in front of the file, which
-HDF5 leaves to its users, holds a line with the length and the checksum of all that follows.
+pyrnn/text is JSON in bytes, in which {"array": 3} refers to pyrnn/arrays/3. The user block in front of the file, which
+HDF5 reserves for applications, holds a line with the length and the checksum of everything after it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def write_state(file: Any, state: dict[str, Any]) -> None:
     """Add the group to an open file.
 
     Raises:
-        TypeError: if the state holds anything but numbers, texts, None, arrays, lists and dicts of them.
+        TypeError: If the state holds anything but numbers, texts, None, arrays, lists and dicts of them.
     """
     arrays: list[Any] = []
     text = json.dumps(_plain(state, "state", arrays)).encode()
@@ -39,15 +39,15 @@ def write_state(file: Any, state: dict[str, Any]) -> None:
 
 
 def sealed(content: bytes) -> bytes:
-    """A file with an empty user block, with its seal in it."""
+    """Put the seal into the empty user block of a file."""
     return _seal(content[BLOCK:]) + content[BLOCK:]
 
 
 def check_seal(content: bytes, source: str) -> bool:
-    """Whether the file has a seal.
+    """Return whether the file has a seal.
 
     Raises:
-        ValueError: if it is broken.
+        ValueError: If it does not match.
     """
     if not content.startswith(_SEAL):
         return False
@@ -57,10 +57,10 @@ def check_seal(content: bytes, source: str) -> bool:
 
 
 def read_state(content: bytes, source: str) -> dict[str, Any] | None:
-    """The state in an HDF5 file; None if there is none.
+    """Return the state in an HDF5 file, or None.
 
     Raises:
-        ValueError: if the file is damaged.
+        ValueError: If the file is damaged.
     """
     whole = check_seal(content, source)
     with opened(content, source) as file:
@@ -84,10 +84,10 @@ def read_state(content: bytes, source: str) -> dict[str, Any] | None:
 
 
 def read_random_state(model: Any, content: bytes, source: str) -> dict[str, Any] | None:
-    """The random streams in the HDF5 part of a file of this model; None if there are none.
+    """Return the random streams in the HDF5 part of a file of this model, or None.
 
     Raises:
-        ValueError: if the file is damaged, or they do not fit the model; nothing has changed.
+        ValueError: If the file is damaged, or they do not fit the model; nothing has changed.
     """
     state = read_state(content, source)
     if state is None:
@@ -117,7 +117,7 @@ def _plain(value: Any, where: str, arrays: list[Any]) -> Any:
         return [_plain(each, f"{where}[{i}]", arrays) for i, each in enumerate(value)]
     if isinstance(value, dict) and all(isinstance(name, str) for name in value) and value.keys() != {_ARRAY}:
         return {name: _plain(each, f"{where}[{name!r}]", arrays) for name, each in value.items()}
-    raise TypeError(f"{where} cannot be kept in a file: it must hold numbers, texts, None and arrays, got {value!r}")
+    raise TypeError(f"{where} cannot be saved: it must hold numbers, texts, None and arrays, got {value!r}")
 
 
 def _restored(value: Any, arrays: list[Any]) -> Any:

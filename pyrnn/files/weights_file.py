@@ -40,19 +40,19 @@ ENDING = ".weights.h5"
 
 
 def _layer_groups(model: Model) -> list[tuple[str, Layer]]:
-    """(group, layer) of every layer; a name that comes again gets _1, _2, ..."""
+    """(group, layer) of every layer; a repeated name gets _1, _2, ..."""
     seen: Counter[str] = Counter()
-    found = []
+    groups = []
     for layer in model.layers:
         name = snake_case(type(layer).__name__)
         suffix = f"_{seen[name]}" if seen[name] else ""
         seen[name] += 1
-        found.append((f"layers/{name}{suffix}", layer))
-    return found
+        groups.append((f"layers/{name}{suffix}", layer))
+    return groups
 
 
 def weights_bytes(model: Model, with_optimizer: bool, state: dict[str, Any] | None = None) -> bytes:
-    """The HDF5 file of a built model, in memory; `state` is of its training (`files.state`)."""
+    """The HDF5 file of a built model, in memory; `state` is that of its training (`files.state`)."""
     import h5py
 
     buffer = io.BytesIO()
@@ -85,12 +85,12 @@ def _numbered(file: Any, path: str) -> Arrays:
 def matched_weights(
     model: Model, content: bytes, source: str, with_optimizer: bool, skip_mismatch: bool = False
 ) -> tuple[list[tuple[Weight, Any]], list[Any]]:
-    """A file's values for each weight, and those of the optimizer's variables; all shapes are checked before reading.
+    """A file's values for each weight and for the optimizer's variables; all shapes are checked before reading.
 
     With `skip_mismatch` layers that do not fit keep their weights, with a warning.
 
     Raises:
-        ValueError: if the file is damaged or does not fit the model.
+        ValueError: If the file is damaged or does not fit the model.
     """
     require_built(model, source)
     with restored(model.optimizer, only_on_error=True), opened(content, source) as file:
@@ -107,10 +107,10 @@ def matched_weights(
 
 
 def read_weights(model: Model, content: bytes, source: str, with_optimizer: bool, skip_mismatch: bool = False) -> None:
-    """Assign a file's values, as `matched_weights` finds them.
+    """Assign a file's values as `matched_weights` matches them.
 
     Raises:
-        ValueError: if the file is damaged or does not fit the model, which is unchanged then.
+        ValueError: If the file is damaged or does not fit the model, which is then unchanged.
     """
     with restored(model.optimizer, only_on_error=True):
         values, state = matched_weights(model, content, source, with_optimizer, skip_mismatch)
@@ -122,7 +122,25 @@ def read_weights(model: Model, content: bytes, source: str, with_optimizer: bool
 
 @checked
 def save_weights(model: Annotated[Model, IS_MODEL], filepath: FilePath, save_format: Text | None = None) -> None:
-    """Write the weights to a file whose name ends in `.weights.h5`."""
+    """Write the weights to a file.
+
+    Args:
+        model: The model; it must be built.
+        filepath: The file, which ends in ".weights.h5" (Keras 3), ".h5" or ".hdf5" (Keras 2).
+        save_format: "h5", of older scripts; it must agree with the suffix.
+
+    Raises:
+        ValueError: If the model is not built, or for another suffix or format.
+        OSError: If the file cannot be written; what was there before is unchanged.
+
+    Example:
+        >>> import tempfile
+        >>> from pyrnn.saving import load_weights, save_weights
+        >>> model = pyrnn.Sequential([pyrnn.layers.Dense(2, input_shape=(3,))])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_weights(model, f"{folder}/model.weights.h5")
+        ...     load_weights(model, f"{folder}/model.weights.h5")
+    """
     path = os.fspath(filepath)
     archive.require_format(path, save_format, {"h5": legacy_h5.ENDINGS})
     if not path.endswith((ENDING, *legacy_h5.ENDINGS)):
@@ -139,7 +157,26 @@ def save_weights(model: Annotated[Model, IS_MODEL], filepath: FilePath, save_for
 def load_weights(
     model: Annotated[Model, IS_MODEL], filepath: FilePath, skip_mismatch: Flag = False, by_name: Flag = False
 ) -> None:
-    """Read weights that `save_weights` or Keras wrote: `.weights.h5`, those of a `.keras` model, legacy `.h5`."""
+    """Read weights that `save_weights` or Keras wrote.
+
+    Args:
+        model: The model; it must be built.
+        filepath: A ".weights.h5" file, a ".keras" model, or a legacy ".h5" or ".hdf5" file.
+        skip_mismatch: Whether layers that do not fit keep their weights, with a warning, instead of an error.
+        by_name: For legacy files: assign weights to layers of the same name instead of in order.
+
+    Raises:
+        ValueError: If the file is damaged or does not fit the model, which is then unchanged.
+        OSError: If the file cannot be read.
+
+    Example:
+        >>> import tempfile
+        >>> from pyrnn.saving import load_weights, save_weights
+        >>> model = pyrnn.Sequential([pyrnn.layers.Dense(2, input_shape=(3,))])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_weights(model, f"{folder}/old.h5")
+        ...     load_weights(model, f"{folder}/old.h5", by_name=True)
+    """
     path = os.fspath(filepath)
     if path.endswith(".keras"):
         (content,) = archive.read_entries(path, archive.WEIGHTS)

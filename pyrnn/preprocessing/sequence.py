@@ -1,4 +1,4 @@
-"""Sequences of unequal length made equal; windows over a series as Keras 2 made them."""
+"""Padding sequences to one length, and windows over a series as in Keras 2."""
 
 from __future__ import annotations
 
@@ -29,19 +29,31 @@ def pad_sequences(
     truncating: Text = "pre",
     value: float | str = 0.0,
 ) -> Array:
-    """One array (number of sequences, maxlen, ...) of sequences of any length.
+    """Pad or truncate sequences to one length.
 
     Args:
-        maxlen: by default the longest length; longer sequences lose their begin (`truncating` "pre") or end ("post").
-        padding: whether `value` is put before ("pre") or after ("post") shorter sequences.
+        sequences: A list of sequences (T_i, ...) of any lengths, whose items have one shape.
+        maxlen: Length of the result; by default the longest length.
+        dtype: Dtype of the result.
+        padding: "pre" puts `value` before shorter sequences, "post" after them.
+        truncating: "pre" removes the beginning of longer sequences, "post" their end.
+        value: The padding, a number; a string needs a dtype of strings.
+
+    Returns:
+        An array (number of sequences, maxlen, ...) of `dtype`.
 
     Warns:
-        UserWarning: if numbers lose their fractions in `dtype`, which is Keras's int32 unless it is given.
+        UserWarning: If numbers lose their fractions in `dtype`, which is int32 by default as in Keras.
 
     Raises:
-        TypeError: if sequences is no list of lists or arrays.
-        ValueError: if the items of the sequences have different shapes, a number is out of the range of `dtype`, or
+        TypeError: If sequences is not a list of lists or arrays.
+        ValueError: If the items of the sequences have different shapes, a number is out of the range of `dtype`, or
             value is a string and dtype is not.
+
+    Example:
+        >>> from pyrnn.utils import pad_sequences
+        >>> pad_sequences([[1, 2, 3], [4]], padding="post").tolist()
+        [[1, 2, 3], [4, 0, 0]]
     """
     for name, side in (("padding", padding), ("truncating", truncating)):
         if side not in SIDES:
@@ -84,15 +96,15 @@ def pad_sequences(
         lost = lost or _fraction("sequences", items, padded.dtype)
         padded[index, slice(maxlen - length, None) if padding == "pre" else slice(length)] = items
     if lost:
-        warn(f"pad_sequences: {lost}; give dtype='float32' to keep fractions")
+        warn(f"pad_sequences: {lost}; pass dtype='float32' to keep fractions")
     return padded
 
 
 def _items(sequence: Any, index: int, dtype: np.dtype[Any]) -> Array:
-    """The items of a sequence as an array, of a kind that `dtype` takes.
+    """The items of a sequence as an array that `dtype` accepts.
 
     Raises:
-        ValueError: if they have different shapes, or `dtype` does not take them.
+        ValueError: If they have different shapes, or do not fit `dtype`.
     """
     try:
         items = np.asarray(sequence, dtype if dtype.kind == "O" else None)
@@ -106,10 +118,10 @@ def _items(sequence: Any, index: int, dtype: np.dtype[Any]) -> Array:
 
 
 def _fraction(name: str, items: Array, dtype: np.dtype[Any]) -> str:
-    """Words for the first number that loses its fraction in `dtype`; empty if none does.
+    """A message about the first number that loses its fraction in `dtype`; empty if none does.
 
     Raises:
-        ValueError: if a number cannot be held at all.
+        ValueError: If a number is out of range.
     """
     if dtype.kind not in "iu" or items.dtype.kind not in "iuf" or np.can_cast(items.dtype, dtype):
         return ""
@@ -126,18 +138,33 @@ def _fraction(name: str, items: Array, dtype: np.dtype[Any]) -> str:
 
 
 class TimeseriesGenerator(PyDataset):
-    """Batches (windows (B, length / sampling_rate, ...), targets (B, ...)), as Keras 2 made them.
+    """Batches (windows (B, length / sampling_rate, ...), targets (B, ...)), as in Keras 2.
 
     The window of target i holds data[i - length], data[i - length + sampling_rate], ... up to data[i - 1].
 
     Args:
-        data: (N, ...), an array or list, one row a time step; targets: as many.
-        stride: steps between windows. start_index, end_index: first and last row that is used.
-        shuffle: draw the windows of each batch at random, with repetition. reverse: the latest step first.
-        workers, max_queue_size: see `PyDataset`.
+        data: (N, ...), an array or list, one row per time step.
+        targets: (N, ...), an array or list.
+        length: Steps that a window reaches back, at least 1.
+        sampling_rate: Steps between two rows of a window, at least 1.
+        stride: Steps between two windows, at least 1.
+        start_index: First row that is used, from 0.
+        end_index: Last row that is used; by default the last one.
+        shuffle: Whether each batch consists of random windows, with repetition.
+        reverse: Whether a window begins with the latest step.
+        batch_size: Windows in a batch, at least 1.
+        workers: See `PyDataset`.
+        use_multiprocessing: False, see `PyDataset`.
+        max_queue_size: See `PyDataset`.
 
     Raises:
-        ValueError: if the lengths differ, or no window fits between start_index and end_index.
+        ValueError: If the lengths differ, or no window fits between start_index and end_index.
+
+    Example:
+        >>> from pyrnn.preprocessing.sequence import TimeseriesGenerator
+        >>> x, y = TimeseriesGenerator(np.arange(6), np.arange(6), length=3, batch_size=2)[0]
+        >>> x.tolist(), y.tolist()
+        ([[0, 1, 2], [1, 2, 3]], [3, 4])
     """
 
     @checked
@@ -191,7 +218,11 @@ class TimeseriesGenerator(PyDataset):
         return windows[:, ::-1] if self.reverse else windows, self._targets[rows]
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, data and targets as JSON text."""
+        """Return the constructor's arguments.
+
+        Returns:
+            A dict; data and targets are JSON text.
+        """
         return {
             "data": _as_json("data", self.data),
             "targets": _as_json("targets", self.targets),
@@ -207,13 +238,36 @@ class TimeseriesGenerator(PyDataset):
         }
 
     def to_json(self, **options: Any) -> str:
-        """`get_config` as JSON text; options are those of `json.dumps`."""
+        """Return `get_config` as JSON text.
+
+        Args:
+            **options: Of `json.dumps`.
+
+        Returns:
+            The text, which `timeseries_generator_from_json` reads.
+        """
         return json.dumps({"class_name": type(self).__name__, "config": self.get_config()}, **options)
 
 
 @checked
 def timeseries_generator_from_json(json_string: Text) -> TimeseriesGenerator:
-    """The generator that `to_json` described."""
+    """Create the generator that `to_json` described.
+
+    Args:
+        json_string: What `to_json` returned.
+
+    Returns:
+        The generator.
+
+    Raises:
+        ValueError: If the text is not such a description.
+
+    Example:
+        >>> from pyrnn.preprocessing.sequence import TimeseriesGenerator, timeseries_generator_from_json
+        >>> text = TimeseriesGenerator([1, 2, 3, 4], [1, 2, 3, 4], length=2).to_json()
+        >>> len(timeseries_generator_from_json(text))
+        1
+    """
     config = described("json_string", json_string, ("data", "targets"))
     data, targets = (np.asarray(json.loads(config.pop(name))) for name in ("data", "targets"))
     return TimeseriesGenerator(data, targets, **config)

@@ -1,4 +1,4 @@
-"""Texts as sequences of word numbers, as Keras 2 made them."""
+"""Texts as sequences of word numbers, as in Keras 2."""
 
 from __future__ import annotations
 
@@ -28,11 +28,29 @@ Analyzer = Callable[[str], Sequence[str]]
 def text_to_word_sequence(
     input_text: Text, filters: Text = FILTERS, lower: Flag = True, split: Name = " "
 ) -> list[str]:
-    """The words of a text: each character of `filters` counts as `split`."""
+    """Split a text into words.
+
+    Args:
+        input_text: The text.
+        filters: Characters that count as `split`.
+        lower: Whether to convert the text to lower case.
+        split: The separator of words.
+
+    Returns:
+        The words, without empty ones.
+
+    Raises:
+        TypeError: If an argument is not a string.
+
+    Example:
+        >>> from pyrnn.preprocessing.text import text_to_word_sequence
+        >>> text_to_word_sequence("Now is the time, now!")
+        ['now', 'is', 'the', 'time', 'now']
+    """
     if lower:
         input_text = input_text.lower()
-    words = input_text.translate({ord(character): split for character in filters}).split(split)
-    return [word for word in words if word]
+    parts = input_text.translate({ord(character): split for character in filters}).split(split)
+    return [word for word in parts if word]
 
 
 @checked
@@ -44,7 +62,29 @@ def one_hot(
     split: Name = " ",
     analyzer: Annotated[Analyzer, FunctionOf("text")] | None = None,
 ) -> list[int]:
-    """A number of 1..n - 1 for each word, by Python's `hash`: another one in each process (see PYTHONHASHSEED)."""
+    """Return a number from 1 to n - 1 for each word, by Python's `hash`.
+
+    Numbers differ from process to process unless PYTHONHASHSEED is set; `hashing_trick` with "md5" is stable.
+
+    Args:
+        input_text: The text.
+        n: At least 2.
+        filters: See `text_to_word_sequence`.
+        lower: See `text_to_word_sequence`.
+        split: See `text_to_word_sequence`.
+        analyzer: A function that returns the words of a text, used instead of filters, lower and split.
+
+    Returns:
+        One number per word; different words may share one.
+
+    Raises:
+        ValueError: If n is less than 2.
+
+    Example:
+        >>> from pyrnn.preprocessing.text import one_hot
+        >>> len(one_hot("one two three", n=10))
+        3
+    """
     return hashing_trick(input_text, n, hash, filters, lower, split, analyzer)
 
 
@@ -58,11 +98,28 @@ def hashing_trick(
     split: Name = " ",
     analyzer: Annotated[Analyzer, FunctionOf("text")] | None = None,
 ) -> list[int]:
-    """A number of 1..n - 1 for each word; different words may share one.
+    """Return a number from 1 to n - 1 for each word.
 
     Args:
-        hash_function: None for Python's `hash`, "md5" for one that stays the same, or a function of a word.
-        analyzer: a function that gives the words of a text, instead of filters, lower and split.
+        text: The text.
+        n: At least 2.
+        hash_function: None for Python's `hash`, "md5" for one that is the same in every process, or a function of a
+            word.
+        filters: See `text_to_word_sequence`.
+        lower: See `text_to_word_sequence`.
+        split: See `text_to_word_sequence`.
+        analyzer: A function that returns the words of a text, used instead of filters, lower and split.
+
+    Returns:
+        One number per word; different words may share one.
+
+    Raises:
+        ValueError: If n is less than 2, or for another hash_function.
+
+    Example:
+        >>> from pyrnn.preprocessing.text import hashing_trick
+        >>> hashing_trick("one two one", n=100, hash_function="md5")
+        [39, 78, 39]
     """
     if n < 2:
         raise ValueError(f"n must be at least 2, got {n}")
@@ -72,8 +129,8 @@ def hashing_trick(
         hash_function = hash
     if not callable(hash_function):
         raise ValueError(f"hash_function must be None, 'md5' or a function, got {shown(hash_function)}")
-    words = text_to_word_sequence(text, filters, lower, split) if analyzer is None else analyzer(text)
-    return [hash_function(word) % (n - 1) + 1 for word in words]
+    sequence = text_to_word_sequence(text, filters, lower, split) if analyzer is None else analyzer(text)
+    return [hash_function(word) % (n - 1) + 1 for word in sequence]
 
 
 def _md5(word: str) -> int:
@@ -81,16 +138,29 @@ def _md5(word: str) -> int:
 
 
 class Tokenizer:
-    """Numbers words by how often they come: the most frequent one is 1; 0 is no word.
+    """Numbers words by frequency: the most frequent one is 1, and 0 is no word.
+
+    `word_counts`, `word_docs` (texts with a word), `word_index`, `index_word` and `index_docs` hold what was learned.
 
     Args:
-        num_words: only the num_words - 1 most frequent words get through.
-        filters, lower, split: see `text_to_word_sequence`. char_level: characters instead of words.
-        oov_token: stands for unknown words, with the number 1; without it they are left out.
-        analyzer: a function that gives the words of a text.
-        document_count: texts seen so far.
+        num_words: Only the num_words - 1 most frequent words get a number; None for all.
+        filters: See `text_to_word_sequence`.
+        lower: See `text_to_word_sequence`.
+        split: See `text_to_word_sequence`.
+        char_level: Whether to number characters instead of words.
+        oov_token: A word that replaces unknown ones, with the number 1; without it they are dropped.
+        analyzer: A function that returns the words of a text, used instead of filters, lower and split.
+        document_count: Texts seen so far.
 
-    `word_counts`, `word_docs` (texts with a word), `word_index`, `index_word`, `index_docs` are what was learnt.
+    Raises:
+        TypeError: If an argument has another kind.
+
+    Example:
+        >>> from pyrnn.preprocessing.text import Tokenizer
+        >>> tokenizer = Tokenizer()
+        >>> tokenizer.fit_on_texts(["the cat", "the dog"])
+        >>> tokenizer.texts_to_sequences(["the dog", "a bird"])
+        [[1, 3], []]
     """
 
     @checked
@@ -115,69 +185,116 @@ class Tokenizer:
         self.index_word: dict[int, str] = {}
 
     def fit_on_texts(self, texts: Iterable[Any]) -> None:
-        """Learn the words of texts, each a string or a list of words; what was learnt before stays.
+        """Learn the words of texts, in addition to what was learned before.
+
+        Args:
+            texts: Strings, or lists of words.
 
         Raises:
-            TypeError: if `texts` are none, before anything is learnt.
+            TypeError: If `texts` holds anything else; nothing is learned then.
         """
-        split = [list(self._words(text)) for text in _all_of("texts", texts)]
-        for words in split:
+        documents = [list(self._words(text)) for text in _all_of("texts", texts)]
+        for document in documents:
             self.document_count += 1
-            for word in words:
+            for word in document:
                 self.word_counts[word] = self.word_counts.get(word, 0) + 1
-            for word in set(words):
+            for word in set(document):
                 self.word_docs[word] += 1
         by_count = sorted(self.word_counts, key=lambda word: self.word_counts[word], reverse=True)
-        known = by_count if self.oov_token is None else [self.oov_token, *by_count]
+        vocabulary = by_count if self.oov_token is None else [self.oov_token, *by_count]
         # A word that is also the oov_token takes the later number, as in Keras.
-        self.word_index = {word: number for number, word in enumerate(known, 1)}
+        self.word_index = {word: number for number, word in enumerate(vocabulary, 1)}
         self.index_word = {number: word for word, number in self.word_index.items()}
         for word, count in self.word_docs.items():
             self.index_docs[self.word_index[word]] = count
 
     def fit_on_sequences(self, sequences: Sequence[Iterable[int]]) -> None:
-        """Count in how many sequences each number comes, for `sequences_to_matrix`."""
-        found = _number_lists(sequences)
-        self.document_count += len(found)
-        for sequence in found:
+        """Count in how many sequences each number occurs, for `sequences_to_matrix`.
+
+        Args:
+            sequences: Lists of numbers (T_i,).
+        """
+        lists = _number_lists(sequences)
+        self.document_count += len(lists)
+        for sequence in lists:
             for number in set(sequence):
                 self.index_docs[number] += 1
 
     def texts_to_sequences(self, texts: Iterable[Any]) -> list[list[int]]:
-        """The numbers of the known words of each text."""
+        """Return the numbers of the known words of each text.
+
+        Args:
+            texts: Strings, or lists of words.
+
+        Returns:
+            One list of numbers per text.
+        """
         return list(self.texts_to_sequences_generator(texts))
 
     def texts_to_sequences_generator(self, texts: Iterable[Any]) -> Iterator[list[int]]:
-        """One sequence at a time."""
+        """Yield the numbers of the known words of each text.
+
+        Args:
+            texts: Strings, or lists of words.
+
+        Yields:
+            One list of numbers per text.
+        """
         unknown = self._unknown()
         for text in _all_of("texts", texts):
             numbers = (self._through(self.word_index.get(word), unknown) for word in self._words(text))
             yield [number for number in numbers if number is not None]
 
     def sequences_to_texts(self, sequences: Iterable[Iterable[int]]) -> list[str]:
-        """The words of the numbers, with a space between."""
+        """Return the words of numbers.
+
+        Args:
+            sequences: Lists of numbers (T_i,).
+
+        Returns:
+            One text per sequence, with spaces between the words.
+        """
         return list(self.sequences_to_texts_generator(_number_lists(sequences)))
 
     def sequences_to_texts_generator(self, sequences: Iterable[Iterable[int]]) -> Iterator[str]:
-        """One text at a time."""
+        """Yield the words of numbers.
+
+        Args:
+            sequences: Lists of numbers (T_i,).
+
+        Yields:
+            One text per sequence, with spaces between the words.
+        """
         unknown = self._unknown()
         for sequence in _all_of("sequences", sequences):
             numbers = (self._through(n if n in self.index_word else None, unknown) for n in sequence)
             yield " ".join(self.index_word[number] for number in numbers if number is not None)
 
     def texts_to_matrix(self, texts: Iterable[Any], mode: str = "binary") -> NDArray[np.float64]:
-        """See `sequences_to_matrix`."""
+        """Return a matrix with a row per text and a column per number.
+
+        Args:
+            texts: Strings, or lists of words.
+            mode: See `sequences_to_matrix`.
+
+        Returns:
+            An array (number of texts, num_words).
+        """
         return self.sequences_to_matrix(self.texts_to_sequences(texts), mode)
 
     def sequences_to_matrix(self, sequences: Sequence[Sequence[int]], mode: str = "binary") -> NDArray[np.float64]:
-        """A row a sequence, a column a number.
+        """Return a matrix with a row per sequence and a column per number.
 
         Args:
-            mode: "binary": 1 where the number comes; "count": how often, c; "freq": c / length;
-                "tfidf": (1 + log c) * log(1 + texts / (1 + texts with the number)).
+            sequences: Lists of numbers (T_i,).
+            mode: "binary": 1 if the number occurs; "count": how often, c; "freq": c / length; "tfidf": (1 + log c) *
+                log(1 + texts / (1 + texts with the number)).
+
+        Returns:
+            An array (number of sequences, num_words).
 
         Raises:
-            ValueError: for another mode, or if nothing was learnt that the mode needs.
+            ValueError: For another mode, or if nothing was learned that the mode needs.
         """
         if not isinstance(mode, str) or mode not in MODES:
             raise ValueError(f"mode must be one of {', '.join(MODES)}, got {shown(mode)}")
@@ -186,15 +303,19 @@ class Tokenizer:
             raise ValueError("the Tokenizer needs num_words or texts to learn from (fit_on_texts) before a matrix")
         if mode == "tfidf" and not self.document_count:
             raise ValueError("the Tokenizer must learn from texts (fit_on_texts) before mode 'tfidf'")
-        found = _number_lists(sequences)
-        matrix = np.zeros((len(found), columns))
-        for row, sequence in zip(matrix, found, strict=True):
+        lists = _number_lists(sequences)
+        matrix = np.zeros((len(lists), columns))
+        for row, sequence in zip(matrix, lists, strict=True):
             for number, count in Counter(n for n in sequence if n < columns).items():
                 row[number] = self._entry(mode, number, count, len(sequence))
         return matrix
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments and what was learnt, as JSON text; an analyzer is not kept."""
+        """Return the constructor's arguments and what was learned; the analyzer is not included.
+
+        Returns:
+            A dict; what was learned is JSON text.
+        """
         return {
             "num_words": self.num_words,
             "filters": self.filters,
@@ -211,7 +332,14 @@ class Tokenizer:
         }
 
     def to_json(self, **options: Any) -> str:
-        """`get_config` as JSON text; options are those of `json.dumps`."""
+        """Return `get_config` as JSON text.
+
+        Args:
+            **options: Of `json.dumps`.
+
+        Returns:
+            The text, which `tokenizer_from_json` reads.
+        """
         return json.dumps({"class_name": type(self).__name__, "config": self.get_config()}, **options)
 
     def _words(self, text: Any) -> Sequence[str]:
@@ -232,7 +360,7 @@ class Tokenizer:
         return None if self.oov_token is None else self.word_index.get(self.oov_token)
 
     def _through(self, number: int | None, unknown: int | None) -> int | None:
-        """A number that may pass: itself, or that of the oov_token, or None."""
+        """A number that is not too large, else that of the oov_token, else None."""
         return unknown if number is None or (self.num_words and number >= self.num_words) else number
 
     def _entry(self, mode: str, number: int, count: int, length: int) -> float:
@@ -246,35 +374,52 @@ class Tokenizer:
 
 
 def _all_of(argument: str, values: Any) -> Iterable[Any]:
-    """The same, which must be a list or another iterable, and no string."""
+    """The same values, which must be a list or another iterable, and not a string."""
     if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
         raise TypeError(f"{argument} must be a list, got {shown(values)}")
     return values
 
 
 def _number_lists(sequences: Any) -> list[list[int]]:
-    """Sequences of whole numbers, checked as a whole."""
-    found = []
+    """Lists of whole numbers, checked before any is used."""
+    lists = []
     for sequence in _all_of("sequences", sequences):
         numbers = list(_all_of("sequences", sequence))
         for number in numbers:
             Whole(0).check("sequences", number)
-        found.append(numbers)
-    return found
+        lists.append(numbers)
+    return lists
 
 
 @checked
 def tokenizer_from_json(json_string: Text) -> Tokenizer:
-    """The Tokenizer that `to_json` described, here or in Keras."""
+    """Create the Tokenizer that `to_json` described, in pyrnn or in Keras.
+
+    Args:
+        json_string: What `to_json` returned.
+
+    Returns:
+        The Tokenizer.
+
+    Raises:
+        ValueError: If the text is not such a description.
+
+    Example:
+        >>> from pyrnn.preprocessing.text import Tokenizer, tokenizer_from_json
+        >>> tokenizer = Tokenizer()
+        >>> tokenizer.fit_on_texts(["the cat"])
+        >>> tokenizer_from_json(tokenizer.to_json()).word_index
+        {'the': 1, 'cat': 2}
+    """
     names = ("word_counts", "word_docs", "index_docs", "index_word", "word_index")
     config = described("json_string", json_string, names)
-    learnt = {name: json.loads(config.pop(name)) for name in names}
+    learned = {name: json.loads(config.pop(name)) for name in names}
     tokenizer = Tokenizer(**config)
-    tokenizer.word_counts = OrderedDict(learnt["word_counts"])
-    tokenizer.word_docs = defaultdict(int, learnt["word_docs"])
-    tokenizer.index_docs = defaultdict(int, {int(number): count for number, count in learnt["index_docs"].items()})
-    tokenizer.index_word = {int(number): word for number, word in learnt["index_word"].items()}
-    tokenizer.word_index = learnt["word_index"]
+    tokenizer.word_counts = OrderedDict(learned["word_counts"])
+    tokenizer.word_docs = defaultdict(int, learned["word_docs"])
+    tokenizer.index_docs = defaultdict(int, {int(number): count for number, count in learned["index_docs"].items()})
+    tokenizer.index_word = {int(number): word for number, word in learned["index_word"].items()}
+    tokenizer.word_index = learned["word_index"]
     return tokenizer
 
 

@@ -21,7 +21,7 @@ from pyrnn.validation import shown
 Array = NDArray[Any]
 # dtype -> (step of the finite differences, tolerance)
 PRECISION = {"float32": (1e-2, 2e-2), "float64": (1e-5, 1e-4)}
-# Values below it move by a share of it.
+# Smaller values move as if they had this size.
 SMALLEST = 0.1
 # How many roundings each term of a value may have gone through.
 ROUNDINGS = 4
@@ -42,27 +42,27 @@ def check_gradients(
 ) -> dict[str, float]:
     """Compare the gradients of a loss or a layer with finite differences.
 
-    A wrong gradient raises no error in training: the model only learns worse, or nonsense. Call this once for a loss
-    or layer that computes its own gradients, on data as in training. At a kink, such as |x| at 0, any slope between
-    those of both sides is right.
+    A wrong gradient raises no error in training: the model learns badly or not at all. Call this once for a loss or
+    layer that computes its own gradients, on data as in training. At a kink, such as |x| at 0, any slope between those
+    of the two sides is right.
 
     Args:
-        tested: a loss (a name, a function of (y_true, y_pred) or a `Loss`), or a layer. A layer is built for x where it
-            is not yet; its weights, states and random streams are afterwards what they were.
-        x: y_true for a loss; the input, batch axis first, for a layer.
-        y_pred: the predictions, for a loss only; the check runs in float64.
-        sample_weight: weights of the samples, for a loss only.
-        mask: the mask of x, for a layer only.
-        tolerance: largest relative error, by default 1e-4 in float64 and 2e-2 in float32. A layer is checked in its own
-            dtype: `dtype="float64"` makes the sharper check.
-        count: largest number of values of each array that are checked; they are chosen at random, always the same.
+        tested: A loss (a name, a function of (y_true, y_pred) or a `Loss`), or a layer. A layer that is not built yet
+            is built for x; its weights, states and random streams are unchanged afterwards.
+        x: y_true (N, ...) for a loss; the input (N, ...) for a layer.
+        y_pred: The predictions (N, ...), for a loss only; the check runs in float64.
+        sample_weight: Weights (N,) of the samples, for a loss only.
+        mask: The mask (N, T) of x, for a layer only.
+        tolerance: Largest relative error, by default 1e-4 in float64 and 2e-2 in float32. A layer is checked in its own
+            dtype; `dtype="float64"` makes the check stricter.
+        count: Number of values of each array that are checked, at most; they are chosen at random, always the same.
 
     Returns:
-        the largest relative error beyond rounding, by name: of "y_pred", or of "x" and each trainable weight.
+        The largest relative error beyond rounding, by name: of "y_pred", or of "x" and each trainable weight.
 
     Raises:
-        ValueError: if a gradient is wrong; the message names the worst value.
-        TypeError: if `tested` is neither, or an argument belongs to the other kind.
+        ValueError: If a gradient is wrong; the message names the worst value.
+        TypeError: If `tested` is neither, or an argument belongs to the other kind.
 
     Example:
         >>> import numpy as np
@@ -122,7 +122,7 @@ class _Check:
             set_random_state(owner, streams)
             y = layer.forward(array, training=True, mask=mask)
             if not isinstance(y, np.ndarray):
-                raise TypeError(f"tested must return one array, got {type(y).__name__}: leave return_state out")
+                raise TypeError(f"tested must return one array, got {type(y).__name__}: remove return_state")
             return y
 
         try:
@@ -158,18 +158,18 @@ class _Check:
         terms: Callable[[], Array],
         changed: Callable[[], None] = lambda: None,
     ) -> float:
-        """The largest relative error of a gradient by `array`, which the value, the sum of `terms`, depends on.
+        """The largest relative error of the gradient by `array`, on which the value, the sum of `terms`, depends.
 
-        `changed` is called after writing to the array.
+        `changed` is called after each write to the array.
 
         Raises:
-            ValueError: if it is more than the tolerance.
+            ValueError: If it exceeds the tolerance.
         """
         chosen = np.arange(array.size)
         if array.size > self.count:
             chosen = np.sort(np.random.default_rng(0).choice(array.size, self.count, replace=False))
         start = terms()
-        slopes, unsure = np.zeros((2, len(chosen))), np.zeros(len(chosen))  # up and down, which differ at a kink
+        slopes, unsure = np.zeros((2, len(chosen))), np.zeros(len(chosen))  # upward and downward; they differ at a kink
         for i, place in enumerate(chosen):
             index = np.unravel_index(place, array.shape)
             before = array[index]

@@ -1,4 +1,4 @@
-"""Labels and norms."""
+"""One-hot rows and norms."""
 
 from __future__ import annotations
 
@@ -17,10 +17,22 @@ from pyrnn.validation import LARGEST_SIZE, positive_int, shown
 
 @checked
 def to_categorical(x: Any, num_classes: Size | None = None) -> NDArray[np.float64]:
-    """One-hot rows (float64, as Keras) of class numbers 0 to `num_classes` - 1.
+    """Convert class numbers to one-hot rows.
+
+    Args:
+        x: Class numbers (...) or (..., 1), from 0 to num_classes - 1.
+        num_classes: Width of the rows; by default the largest class number + 1.
+
+    Returns:
+        Rows (..., num_classes), float64 as in Keras.
 
     Raises:
-        ValueError: if a class number is negative or too large, or no whole number.
+        ValueError: If a class number is negative, too large or not whole.
+
+    Example:
+        >>> from pyrnn.utils import to_categorical
+        >>> to_categorical([0, 2], num_classes=3).tolist()
+        [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
     """
     labels = as_array("x", x)
     if not np.isfinite(labels).all() or labels.min(initial=0) < 0:
@@ -47,7 +59,24 @@ def to_categorical(x: Any, num_classes: Size | None = None) -> NDArray[np.float6
 def normalize(
     x: Any, axis: Axis | None = -1, order: Annotated[float, Either(OneOf(math.inf, -math.inf), Number())] = 2
 ) -> NDArray[Any]:
-    """`x` divided by its norm of that order along `axis` (over all of it if None); where the norm is 0, x stays."""
+    """Divide an array by its norms along an axis.
+
+    Args:
+        x: An array (...).
+        axis: The axis of the vectors; None for the norm of the whole array.
+        order: Order of the norm: a number, or plus or minus infinity.
+
+    Returns:
+        An array of the same shape; vectors of norm 0 are unchanged.
+
+    Raises:
+        TypeError: If x holds no numbers.
+
+    Example:
+        >>> from pyrnn.utils import normalize
+        >>> normalize([[3.0, 4.0], [0.0, 0.0]]).tolist()
+        [[0.6, 0.8], [0.0, 0.0]]
+    """
     array = as_array("x", x)
     norm = np.asarray(np.linalg.norm(array, order, axis, keepdims=True))
     return np.asarray(array / np.where(norm == 0, norm.dtype.type(1), norm))

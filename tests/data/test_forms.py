@@ -244,7 +244,7 @@ def test_a_dataset_without_end(workers: int) -> None:
 
 
 PADDED: dict[str, tuple[Any, dict[str, Any], str]] = {
-    "floats": ([[1, 2], [3, 0.56]], {}, "0.56 of sequences became 0 in dtype int32; give dtype='float32'"),
+    "floats": ([[1, 2], [3, 0.56]], {}, "0.56 of sequences became 0 in dtype int32; pass dtype='float32'"),
     "arrays": ([np.array([1.5, 2]), np.array([3.0])], {"dtype": "int64"}, "1.5 of sequences became 1 in dtype int64"),
     "negative": ([[-0.5]], {"dtype": "int8"}, "-0.5 of sequences became 0"),
     "value": ([[1]], {"value": 0.5, "maxlen": 2}, "0.5 of value became 0 in dtype int32"),

@@ -173,7 +173,7 @@ MIXED: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "states": (
         lambda: check_gradients(layers.LSTM(2, return_state=True), X),
-        "tested must return one array, got tuple: leave return_state out",
+        "tested must return one array, got tuple: remove return_state",
     ),
     "loss-and-mask": (lambda: check_gradients("mse", TRUE, PRED, mask=TRUE > 0), "y_pred, and no mask"),
     "loss-alone": (lambda: check_gradients("mse", TRUE), "a loss needs y_true and y_pred"),

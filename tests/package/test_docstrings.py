@@ -26,8 +26,6 @@ UNFINISHED = {
     "pyrnn.config",
     "pyrnn.constraints",
     "pyrnn.custom_objects",
-    "pyrnn.files.model_file",
-    "pyrnn.files.weights_file",
     "pyrnn.initializers",
     "pyrnn.layers.activations",
     "pyrnn.layers.base",
@@ -70,16 +68,10 @@ UNFINISHED = {
     "pyrnn.optimizers.schedule_free",
     "pyrnn.optimizers.schedules",
     "pyrnn.optimizers.sgd",
-    "pyrnn.preprocessing.sequence",
-    "pyrnn.preprocessing.text",
     "pyrnn.registry",
     "pyrnn.regularizers",
     "pyrnn.sequential",
-    "pyrnn.summary",
     "pyrnn.trainer",
-    "pyrnn.utils.gradients",
-    "pyrnn.utils.numerical",
-    "pyrnn.utils.randomness",
 }
 
 NAMESPACES = sorted(

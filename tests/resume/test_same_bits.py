@@ -342,7 +342,7 @@ def test_a_state_that_cannot_be_kept_is_named(tmp_path: Path) -> None:
         remembers = ("odd",)
         odd = object()
 
-    with pytest.raises(TypeError, match=r"callbacks.*'odd'.* cannot be kept in a file"):
+    with pytest.raises(TypeError, match=r"callbacks.*'odd'.* cannot be saved: it must hold"):
         train(CASES["data-arrays"], tmp_path, [BackupAndRestore(tmp_path / "b"), Odd()])
 
 

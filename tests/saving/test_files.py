@@ -138,8 +138,8 @@ CHANGES: dict[str, tuple[Callable[[Any, str], None], str]] = {
     "nothing": (lambda g, n: replaced(g, n, data=h5py.Empty("f4")), "numbers, .* has none"),
     "link to a file": (link_to(h5py.ExternalLink("other.h5", "/x")), "missing or not an array"),
     "soft link": (link_to(h5py.SoftLink("/x")), "missing or not an array"),
-    "virtual": (virtual, "draws on other files"),
-    "outside": (outside, "draws on other files"),
+    "virtual": (virtual, "refers to other files"),
+    "outside": (outside, "refers to other files"),
     "removed": (removed, "missing or not an array|variables, .* holds"),
 }
 
@@ -266,7 +266,7 @@ def test_save_format_says_what_the_ending_says(saver: str, name: str, save_forma
 @pytest.mark.parametrize(
     ("name", "save_format", "words"),
     [
-        ("m.keras", "h5", r"must end in '\.h5' for save_format='h5', got '.*m\.keras': leave .* or write '.*m\.h5'"),
+        ("m.keras", "h5", r"must end in '\.h5' for save_format='h5', got '.*m\.keras': remove .* or write '.*m\.h5'"),
         ("m.h5", "keras", r"must end in '\.keras' for save_format='keras'|must be 'h5', got 'keras'"),
         ("m", "h5", r"must end in '\.h5' .*write '.*/m\.h5'"),
         ("m.keras", "tf", "must be '.*', TensorFlow's SavedModel is not written"),

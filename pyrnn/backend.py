@@ -5,6 +5,7 @@ rebinds those names, so calls go straight to the implementation without a hop. N
 ``pyrnn._core`` or ``pyrnn.reference``; signatures and shapes stand in ``_core.pyi``.
 """
 
+# ruff: noqa: F403, F405
 from __future__ import annotations
 
 import contextlib
@@ -19,71 +20,7 @@ from pyrnn.rules import OneOf, Whole
 from pyrnn.typing import Name, Size
 from pyrnn.validation import shown, unknown_name
 
-if TYPE_CHECKING:
-    from pyrnn._core import (
-        Stream32 as Stream32,
-    )
-    from pyrnn._core import (
-        Stream64 as Stream64,
-    )
-    from pyrnn._core import (
-        Workspace as Workspace,
-    )
-    from pyrnn._core import (
-        activation_backward as activation_backward,
-    )
-    from pyrnn._core import (
-        activation_forward as activation_forward,
-    )
-    from pyrnn._core import (
-        adam_step as adam_step,
-    )
-    from pyrnn._core import (
-        conv1d_backward as conv1d_backward,
-    )
-    from pyrnn._core import (
-        conv1d_forward as conv1d_forward,
-    )
-    from pyrnn._core import (
-        dense_backward as dense_backward,
-    )
-    from pyrnn._core import (
-        dense_forward as dense_forward,
-    )
-    from pyrnn._core import (
-        gather_rows as gather_rows,
-    )
-    from pyrnn._core import (
-        layer_norm_backward as layer_norm_backward,
-    )
-    from pyrnn._core import (
-        layer_norm_forward as layer_norm_forward,
-    )
-    from pyrnn._core import (
-        pool1d_backward as pool1d_backward,
-    )
-    from pyrnn._core import (
-        pool1d_forward as pool1d_forward,
-    )
-    from pyrnn._core import (
-        rmsprop_step as rmsprop_step,
-    )
-    from pyrnn._core import (
-        rnn_backward as rnn_backward,
-    )
-    from pyrnn._core import (
-        rnn_forward as rnn_forward,
-    )
-    from pyrnn._core import (
-        scatter_rows as scatter_rows,
-    )
-    from pyrnn._core import (
-        sgd_step as sgd_step,
-    )
-    from pyrnn._core import (
-        squared_error as squared_error,
-    )
-
+# The list of the operations. `_core.pyi` describes each; the core and the reference have a function for each.
 OPERATIONS = (
     "Stream32",
     "Stream64",
@@ -231,3 +168,7 @@ def _new_workspace() -> Workspace:
 
 use_backend(os.environ.get("PYRNN_BACKEND", "core"))
 explain(__name__, attributes=False)
+
+if TYPE_CHECKING:
+    # The signatures of the operations; two functions about the machine have other arguments here.
+    from pyrnn._core import *  # type: ignore[assignment]

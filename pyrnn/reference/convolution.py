@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn.reference.activations import PREACTIVATION, apply, require, slope_times
+from pyrnn.reference.activations import ACTIVATIONS, apply, require, slope_times
 
 Array = NDArray[Any]
 
@@ -33,7 +33,7 @@ def _finish(z: Array, activation: str, training: bool) -> tuple[Array, tuple[Arr
     y = apply(z, activation)
     if not training:
         return y, ()
-    return y, ((y, z) if activation in PREACTIVATION else (y,))
+    return y, ((y, z) if ACTIVATIONS[activation].reads_input else (y,))
 
 
 def _dz(saved: Sequence[Array], dy: Array, activation: str) -> Array:

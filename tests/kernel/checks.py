@@ -6,9 +6,9 @@ from typing import Any
 
 from tolerance import assert_close
 
-from pyrnn.reference.activations import FORWARD
+from pyrnn.reference.activations import ACTIVATIONS as REFERENCE
 
-ACTIVATIONS = [name for name in FORWARD if name != "glu"]
+ACTIVATIONS = [name for name in REFERENCE if name != "glu"]
 DTYPES = ["float32", "float64"]
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pyrnn import overriding, rules
 from pyrnn.arguments import checked
 from pyrnn.files import model_file, weights_file
+from pyrnn.layers import custom
 from pyrnn.layers.base import Layer, Shape
 from pyrnn.parameters import ParameterVector, Weight, assign_all, values_for
 from pyrnn.plan import Plan
@@ -39,6 +40,8 @@ class Model(Trainer):
         overriding.require_partner(cls, "forward_pass", "backward_pass", Trainer)
         overriding.require_partner(cls, "regularization_loss", "add_regularization_gradients", Trainer)
         overriding.join(cls, "reset_states", "reset_state")
+        if (method := overriding.new_in(cls, "forward_pass", Trainer)) is not None:
+            cls.forward_pass = custom.passing(method)  # type: ignore[method-assign]
         cls._overrides_passes = any(getattr(cls, name) is not getattr(Model, name) for name in _PASSES)
 
     def __init__(self, name: str) -> None:

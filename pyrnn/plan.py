@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pyrnn.layers.base import Layer
 from pyrnn.layers.composite import all_layers
+from pyrnn.overriding import is_builtin
 from pyrnn.parameters import ParameterVector, Weight, shaped
 
 Array = NDArray[Any]
@@ -37,6 +38,9 @@ class Plan:
         self._penalised: list[Weight] = []
         self._penalised_trainable: list[Weight] = []
         self._activities: dict[Layer, Array] = {}  # outputs of the last forward pass that are penalised
+        # Whether layers may hold what a pass has saved, and whether they may after a whole pass: those below `_first`,
+        # and custom ones, whose `backward` need not take it.
+        self._has_saved = self._leaves_saved = False
 
     def compile(self, weights: Sequence[Weight], trainable: list[Weight], dtype: str) -> None:
         """Derive what a training step needs from the layers as they are now.
@@ -53,6 +57,7 @@ class Plan:
             self._vector = None
         self.trainable, self._dtype = trainable, dtype
         self._first = next((i for i, layer in enumerate(self.layers) if layer.trainable_weights), len(self.layers))
+        self._leaves_saved = self._first > 0 or not all(is_builtin(type(layer)) for layer in all_layers(self.layers))
         self._penalised = [weight for weight in weights if weight.regularizer is not None]
         self._penalised_trainable = [weight for weight in trainable if weight.regularizer is not None]
 
@@ -71,6 +76,10 @@ class Plan:
         """
         mask: Array | None = None
         self._activities.clear()
+        if training:
+            if self._has_saved:
+                self.discard_saved()
+            self._has_saved = True
         for layer in self.layers:
             y = layer.forward(x, training=training, mask=mask)
             if layer.activity_regularizer is not None:
@@ -95,6 +104,12 @@ class Plan:
             if index > first:
                 assert gradient is not None
                 dy = gradient
+        self._has_saved = self._leaves_saved
+
+    def discard_saved(self) -> None:
+        """Discard what passes without a backward saved; a pass in training starts with this."""
+        for layer in self.layers:
+            layer._discard_saved()
 
     def _activity_gradient(self, layer: Layer, dy: Array) -> Array:
         """Return the gradient of a layer's activity regularizer by its output, divided by the batch size."""

@@ -133,7 +133,7 @@ def random_state(model: Any) -> State:
     layers = [
         {
             "class": type(layer).__name__,
-            "streams": seeds.own_streams(layer),
+            "streams": seeds.own_streams(layer.generators()),
             "states": None if vars(layer).get("states") is None else list(vars(layer)["states"]),
         }
         for layer in all_layers(model.layers)
@@ -153,7 +153,11 @@ def check_random_state(model: Any, state: Any) -> None:
     if classes != saved:
         raise ValueError(f"it holds the random streams of layers {shown(saved)}, the model has {shown(classes)}")
     for layer, each in zip(layers, state["layers"], strict=True):
-        rules = {"class": text, "streams": seeds.own_streams_rule(layer), "states": optional(_states_rule(layer))}
+        rules = {
+            "class": text,
+            "streams": seeds.own_streams_rule(layer.generators()),
+            "states": optional(_states_rule(layer)),
+        }
         record(rules)(f"random state of layer {layer.name!r}", each)
 
 
@@ -168,7 +172,7 @@ def _states_rule(layer: Layer) -> Rule:
 def set_random_state(model: Any, state: State) -> None:
     """Continue every random stream and stateful layer from what `random_state` returned; check it first."""
     for layer, each in zip(all_layers(model.layers), state["layers"], strict=True):
-        seeds.set_own_streams(layer, each["streams"])
+        seeds.set_own_streams(layer.generators(), each["streams"])
         if each["states"] is not None:
             layer.states = tuple(each["states"])
     seeds.set_streams(state["streams"])

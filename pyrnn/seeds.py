@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,8 @@ import numpy as np
 from pyrnn.arguments import checked
 from pyrnn.states import Rule, anything, array, mapping_of, number, optional, record, require, tuple_of
 from pyrnn.validation import shown
+
+Generator = np.random.Generator | np.random.RandomState  # both of NumPy's kinds
 
 _root = np.random.default_rng()
 
@@ -80,10 +82,9 @@ def streams_rule() -> Rule:
     })  # fmt: skip
 
 
-def own_streams_rule(owner: Any) -> Rule:
-    """What `set_own_streams` may be passed for this object."""
-    generators = {name: _bits(value) for name, value in _attributes(owner)}
-    return record({name: stream_rule(bits) for name, bits in generators.items() if bits is not None})
+def own_streams_rule(generators: Mapping[str, Generator]) -> Rule:
+    """Return the rule for what `set_own_streams` may be passed for these generators."""
+    return record({name: stream_rule(_bits(value)) for name, value in generators.items()})
 
 
 # What NumPy's generators do not check. The first two are places in a buffer: others lead into foreign memory.
@@ -150,30 +151,28 @@ def _alike(one: Any, other: Any) -> bool:
     return type(one) is type(other) and bool(one == other)
 
 
-def own_streams(owner: Any) -> dict[str, Any]:
-    """The states of the NumPy generators that are attributes of an object, by name."""
-    return {name: _bits(value).state for name, value in _attributes(owner) if _bits(value) is not None}
+def generators_of(owner: Any) -> dict[str, Generator]:
+    """Return the NumPy generators in the attributes of a user's data set, by attribute."""
+    return {name: value for name, value in getattr(owner, "__dict__", {}).items() if isinstance(value, Generator)}
 
 
-def set_own_streams(owner: Any, states: dict[str, Any]) -> None:
-    """Let an object's generators go on from what `own_streams` gave.
+def own_streams(generators: Mapping[str, Generator]) -> dict[str, Any]:
+    """Return the states of generators, by attribute."""
+    return {name: _bits(value).state for name, value in generators.items()}
+
+
+def set_own_streams(generators: Mapping[str, Generator], states: Mapping[str, Any]) -> None:
+    """Continue the streams of generators from what `own_streams` returned.
 
     Raises:
-        ValueError: if it has others.
+        ValueError: if `states` is of other generators.
     """
-    found = {name: _bits(value) for name, value in _attributes(owner) if _bits(value) is not None}
-    if found.keys() != states.keys():
-        raise ValueError(f"{type(owner).__name__} has the generators {sorted(found)}, kept were {sorted(states)}")
-    for name, bits in found.items():
-        bits.state = states[name]
+    if generators.keys() != states.keys():
+        raise ValueError(f"the state must be of the generators {sorted(generators)}, got {sorted(states)}")
+    for name, value in generators.items():
+        _bits(value).state = states[name]
 
 
-def _attributes(owner: Any) -> list[tuple[str, Any]]:
-    return list(getattr(owner, "__dict__", {}).items())
-
-
-def _bits(value: Any) -> Any:
-    """What a generator of either of NumPy's two kinds draws from; None for anything else."""
-    if isinstance(value, np.random.Generator):
-        return value.bit_generator
-    return value._bit_generator if isinstance(value, np.random.RandomState) else None
+def _bits(value: Generator) -> Any:
+    """Return what a generator of either kind draws from."""
+    return value.bit_generator if isinstance(value, np.random.Generator) else value._bit_generator

@@ -335,7 +335,7 @@ class PyDatasetBatches(Batches):
             "at": self._at,
             "epochs": self._epochs,
             "dataset": _state_of(self._dataset),
-            "streams": seeds.own_streams(self._dataset),
+            "streams": seeds.own_streams(seeds.generators_of(self._dataset)),
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -352,7 +352,7 @@ class PyDatasetBatches(Batches):
                 self._dataset.on_epoch_end()
             if self._taken:
                 self._dataset.on_epoch_begin()
-        seeds.set_own_streams(self._dataset, state["streams"])
+        seeds.set_own_streams(seeds.generators_of(self._dataset), state["streams"])
 
     def state_rules(self, epochs: int) -> dict[str, Rule]:
         return {
@@ -361,7 +361,7 @@ class PyDatasetBatches(Batches):
             "at": states.count(self._most_drawn(epochs)),
             "epochs": states.count(epochs),
             "dataset": states.anything,
-            "streams": seeds.own_streams_rule(self._dataset),
+            "streams": seeds.own_streams_rule(seeds.generators_of(self._dataset)),
         }
 
 

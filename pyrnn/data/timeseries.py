@@ -71,7 +71,7 @@ class TimeseriesDataset:
         Returns:
             Plain values, which `set_state` accepts.
         """
-        return seeds.own_streams(self)
+        return seeds.own_streams(seeds.generators_of(self))
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Continue from what `get_state` returned.
@@ -79,7 +79,7 @@ class TimeseriesDataset:
         Args:
             state: The state.
         """
-        seeds.set_own_streams(self, state)
+        seeds.set_own_streams(seeds.generators_of(self), state)
 
     def _at(self, rows: Any, windows: Any) -> Any:
         return self._data[windows] if self._targets is None else (self._data[windows], self._targets[rows])

@@ -53,13 +53,13 @@ class Elementwise(Layer):
         core = self._core
         y = self._function(x) if core is None else backend.activation_forward(x, core)
         if training:
-            self._saved = (x, y)
+            self._tape.append((x, y))
         return y
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
+        x, y = self._take_saved()
         if not need_dx:
             return None
-        x, y = self._take_saved()
         if (core := self._core) is not None:
             return backend.activation_backward(x, y, dy, core)
         return dy * self._derivative(x, y)
@@ -270,7 +270,7 @@ class PReLU(AxisLayer):
         self.alpha_constraint = constraints.get(alpha_constraint)
         self.shared_axes = None if shared_axes is None or shared_axes == [] else axis_list(shared_axes)
 
-    def _build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: Shape) -> None:
         shared = () if self.shared_axes is None else positions(self.shared_axes, input_shape, "shared_axes")
         if 0 in shared:
             raise ValueError(f"shared_axes must not hold the batch axis, got {self.shared_axes}")
@@ -286,7 +286,7 @@ class PReLU(AxisLayer):
 
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
         if training:
-            self._saved = x
+            self._tape.append(x)
         return np.where(x > 0, x, self.alpha.array * x)
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
@@ -368,14 +368,14 @@ class Softmax(Layer):
         rows, shape, places = self._rows(x)
         y = backend.activation_forward(rows, "softmax")
         if training:
-            self._saved = (rows, y, mask)
+            self._tape.append((rows, y, mask))
         wide = self._back(y, shape, places)
         return wide if mask is None else np.where(mask, wide, x.dtype.type(0))
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
+        rows, y, mask = self._take_saved()
         if not need_dx:
             return None
-        rows, y, mask = self._take_saved()
         if mask is not None:
             dy = np.where(mask, dy, dy.dtype.type(0))
         d_rows, shape, places = self._rows(dy)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from pyrnn import activations
-from pyrnn.parameters import Watched, Weight, assign_all, values_for
+from pyrnn.layers.composite import Holder, layers_in
+from pyrnn.parameters import Weight, assign_all, values_for
+from pyrnn.seeds import Generator
 
 
 class WeightAttribute:
@@ -63,8 +69,23 @@ def guarded_setattr(layer: Any, name: str, value: Any) -> None:
         set_weight(layer, name, value)
     else:
         object.__setattr__(layer, name, value)
-        if isinstance(value, Watched):
-            layer.changed()
+
+
+def declaring_setattr(assign: Callable[[Any, str, Any], None]) -> Callable[[Any, str, Any], None]:
+    """`__setattr__` of users' layers: `assign`, after which the layer answers for the layers and generators in `value`.
+
+    Containers are looked into when they are asked for, so that a list may be filled later.
+    """
+
+    @functools.wraps(assign)
+    def __setattr__(layer: Any, name: str, value: Any) -> None:
+        assign(layer, name, value)
+        if type(value) is not np.ndarray and isinstance(value, Holder | Generator | list | tuple | Mapping):
+            layer._declared[name] = None
+            if layers_in(value):
+                layer.changed()
+
+    return __setattr__
 
 
 class ActivationAttribute:

@@ -16,10 +16,11 @@ from pyrnn.constraints import ConstraintLike
 from pyrnn.data.batches import as_array, as_float
 from pyrnn.explaining import LayerNames
 from pyrnn.initializers import InitializerLike
-from pyrnn.layers import attributes, composite, custom
+from pyrnn.layers import attributes, custom
+from pyrnn.layers.composite import Holder
 from pyrnn.layers.settings import dtype_config, dtype_name, standard_shape
 from pyrnn.naming import auto_name
-from pyrnn.parameters import Watched, Weight, assign_all, values_for
+from pyrnn.parameters import Weight, assign_all, values_for
 from pyrnn.regularizers import RegularizerLike
 from pyrnn.typing import Boolean, DtypeLike, Flag, Name, Size
 from pyrnn.validation import RENAMED, shown, unexpected_arguments, warn
@@ -57,7 +58,32 @@ def _of_right_rank(own: Callable[..., Any]) -> Callable[..., Any]:
     return compute_output_shape
 
 
-class Layer(LayerNames, Watched):
+def _once(build: Callable[..., None]) -> Callable[..., None]:
+    """The `build` of a class, which checks the shape, is run once and leaves the layer built, as in Keras.
+
+    It may call `super().build(input_shape)`, or not.
+    """
+
+    @functools.wraps(build)
+    def build_once(self: Layer, input_shape: Shape) -> None:
+        shape = standard_shape("input_shape", input_shape)
+        if self.built or overriding.is_builtin(type(self)):
+            self.check_input(shape)
+        is_whole = type(self).build is build_once  # else a subclass has called it
+        if not self.built:
+            try:
+                build(self, shape)
+            except BaseException:
+                self.built = False
+                raise
+        self.build_shape, self.built = shape, True
+        if is_whole and not overriding.is_builtin(type(self)):
+            custom.finish(self, shape)
+
+    return build_once
+
+
+class Layer(Holder, LayerNames):
     """Base of all layers, a user's own too.
 
     A custom layer defines `build(input_shape)` (its weights, by `add_weight`), `forward` and `backward`, in NumPy;
@@ -87,6 +113,8 @@ class Layer(LayerNames, Watched):
     # Words for the axes of x, where a fixed rank is needed.
     axes: ClassVar[tuple[str, ...] | None] = None
     min_rank: ClassVar[int] = 1
+    # Whether x must have the features that the layer was built for because of the weights of the layers in it.
+    fixes_features: ClassVar[bool] = False
     supports_masking: bool = False
     makes_mask: bool = False
     # Whether x is word numbers (batch, time), without a features axis.
@@ -97,8 +125,6 @@ class Layer(LayerNames, Watched):
     not_streamed: ClassVar[str] = "set per_step = True in its class if forward treats each step by itself"
     # What a subclass may not define, with what to write instead.
     never_called: ClassVar[Mapping[str, str]] = custom.NEVER_CALLED
-    # What forward(training=True) leaves for backward.
-    _saved: Any = None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """Keras's older names are refused before a missing new one could be."""
@@ -160,28 +186,16 @@ class Layer(LayerNames, Watched):
         return list(dict.fromkeys([*names, *_BASE_ARGUMENTS]))
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """A `build` of the user's leaves the layer built, as in Keras, whether or not it calls ours."""
+        """Prepare the methods that a class defines: what they are passed and return is checked around them."""
         super().__init_subclass__(**kwargs)
         attributes.guard_weights(cls)
         if "compute_output_shape" in vars(cls) and overriding.is_builtin(cls):
             cls.compute_output_shape = _of_right_rank(cls.compute_output_shape)  # type: ignore[method-assign]
         if not overriding.is_builtin(cls):
             custom.prepare(cls, Layer)
-        own = vars(cls).get("build") if overriding.is_builtin(cls) else overriding.new_in(cls, "build", Layer)
-        if own is None:
-            return
-
-        @functools.wraps(own)
-        def build(self: Layer, input_shape: Shape) -> None:
-            shape = standard_shape("input_shape", input_shape)
-            if self.built:
-                self.check_input(shape)
-            else:
-                own(self, shape)
-            self.build_shape, self.built = shape, True
-            composite.finish(self, shape)
-
-        cls.build = build  # type: ignore[method-assign]  # the same signature
+        build = vars(cls).get("build") if overriding.is_builtin(cls) else overriding.new_in(cls, "build", Layer)
+        if build is not None:
+            cls.build = _once(build)  # type: ignore[method-assign]  # the same signature
 
     # Weights.
 
@@ -230,25 +244,6 @@ class Layer(LayerNames, Watched):
         self._trainable = bool(value)
         self.changed()
 
-    @property
-    def weights(self) -> list[Weight]:
-        """All weights, in Keras's order."""
-        return [*self._weights, *composite.inner_weights(self)]
-
-    @property
-    def trainable_weights(self) -> list[Weight]:
-        """The weights that training changes."""
-        if not self.trainable:
-            return []
-        own = [weight for weight in self._weights if weight.trainable]
-        return [*own, *composite.inner_weights(self, only_trainable=True)]
-
-    @property
-    def non_trainable_weights(self) -> list[Weight]:
-        """The weights that training leaves alone."""
-        trainable = set(map(id, self.trainable_weights))
-        return [weight for weight in self.weights if id(weight) not in trainable]
-
     def get_weights(self) -> list[Array]:
         """Copies of all weights."""
         return [weight.numpy() for weight in self.weights]
@@ -268,8 +263,9 @@ class Layer(LayerNames, Watched):
     def check_input(self, shape: Shape) -> None:
         """Refuse an x of the wrong rank or size in one sentence."""
         fits = len(shape) == len(self.axes) if self.axes is not None else len(shape) >= self.min_rank
-        if fits and self.build_shape is not None and self._weights and len(shape) == len(self.build_shape):
-            fits = shape[-1] == self.build_shape[-1]
+        if fits and self.build_shape is not None and len(shape) == len(self.build_shape):
+            is_fixed = self._weights or (self.fixes_features and self.weights)
+            fits = not is_fixed or shape[-1] == self.build_shape[-1]
         if fits:
             return
         words = f" ({', '.join(self.axes)})" if self.axes is not None else f" with at least {self.min_rank} axes"
@@ -278,19 +274,9 @@ class Layer(LayerNames, Watched):
             words += f" = {known}" if self.axes is not None else f", {known}"
         raise ValueError(f"{type(self).__name__} expects x of shape{words}, got {tuple(shape)}")
 
+    @_once
     def build(self, input_shape: Shape) -> None:
         """Create the weights for inputs of `input_shape` (batch axis first, may be None)."""
-        shape = standard_shape("input_shape", input_shape)
-        self.check_input(shape)
-        if not self.built:
-            self._build(shape)
-        self.build_shape = shape
-        self.built = True
-        if type(self).build is Layer.build:
-            composite.finish(self, shape)
-
-    def _build(self, input_shape: Shape) -> None:
-        """Create the weights; subclasses override this."""
 
     def compute_output_shape(self, input_shape: Shape) -> Any:
         """Shape of the output for inputs of `input_shape`."""
@@ -316,17 +302,6 @@ class Layer(LayerNames, Watched):
         """Gradients: writes `weight.gradient`, returns dx unless `need_dx` is False."""
         raise NotImplementedError(f"{type(self).__name__} must define backward(dy, need_dx) before it can be trained")
 
-    def _take_saved(self) -> Any:
-        """What forward left; backward uses it up, so that the next forward may take the memory."""
-        saved = self._saved
-        assert saved is not None, "backward() follows forward(training=True)"
-        self._saved = None
-        return saved
-
-    def __getstate__(self) -> dict[str, Any]:
-        """What a pickle or copy holds: all but what forward saved for backward."""
-        return {name: value for name, value in vars(self).items() if name != "_saved"}
-
     def stream_into(self, stream: Any) -> None:
         """Add what this layer does at one time step to a stream (`pyrnn.stages.Builder`).
 
@@ -340,11 +315,6 @@ class Layer(LayerNames, Watched):
     def _not_streamed(self, why: str) -> ValueError:
         return ValueError(f"layer {self.name!r} ({type(self).__name__}) cannot run one time step at a time: {why}")
 
-    def reset_state(self) -> None:
-        """Forget what a stateful layer keeps from batch to batch."""
-        for _, layer in composite.inner_layers(self):
-            layer.reset_state()
-
     def checked_mask(self, mask: Any, x: Array) -> Array:
         """A mask for x, of its leading axes."""
         array = as_array("mask", mask)
@@ -354,28 +324,44 @@ class Layer(LayerNames, Watched):
             raise ValueError(f"mask must have the leading axes of x, {x.shape}, got shape {array.shape}")
         return np.ascontiguousarray(array, dtype=bool)
 
-    def _accept(self, x: Any, mask: Any) -> tuple[Array, Array | None]:
-        """What a call is given, converted and checked; builds the layer at first use."""
-        array = as_float("x", x, self.dtype)
+    def checked_states(self, states: Any, x: Array, argument: str = "initial_state") -> list[Array]:
+        """Initial states for x; only recurrent layers take any."""
+        raise TypeError(f"{type(self).__name__} takes no {argument}, got {shown(states)}")
+
+    def _converted(self, x: Any) -> Array:
+        """x as an array that `forward` takes."""
+        return as_float("x", x, self.dtype)
+
+    def _accept(self, x: Any) -> Array:
+        """x converted and checked; builds the layer at first use."""
+        array = self._converted(x)
         if self.built:
             self.check_input(array.shape)
         else:
             self.build(array.shape)
-        return array, None if mask is None else self.checked_mask(mask, array)
+        return array
 
     @checked
-    def __call__(self, x: Any, *, training: Flag = False, mask: Any = None) -> Any:
-        """Convert x, build at first use, and run the layer."""
-        array, mask = self._accept(x, mask)
-        return self.forward(array, training=bool(training), mask=mask)
+    def __call__(self, x: Any, *, initial_state: Any = None, training: Flag = False, mask: Any = None) -> Any:
+        """Convert and check the inputs, build the layer at first use, and run it.
+
+        Args:
+            x: an array, batch axis first.
+            initial_state: of recurrent layers, one array (batch, units) per state, as `return_state` returns them.
+            training: whether to save what `backward` needs, and to use dropout and the like.
+            mask: booleans of the shape of the leading axes of x; steps that are False do not count.
+
+        Returns:
+            The output, or a tuple of the outputs.
+        """
+        array = self._accept(x)
+        mask = None if mask is None else self.checked_mask(mask, array)
+        states = {} if initial_state is None else {"initial_state": self.checked_states(initial_state, array)}
+        if training and not custom.is_in_pass():
+            self._discard_saved()
+        return self.forward(array, training=bool(training), mask=mask, **states)
 
     # Configs and files.
-
-    def variable_groups(self) -> list[tuple[str, str, list[Weight]]]:
-        """Where the weights stand in a file: (group below the layer's, its name attribute, weights), as in Keras."""
-        groups = [(f"{path}/{below}", name, weights) for path, layer in composite.inner_layers(self)
-                  for below, name, weights in layer.variable_groups()]  # fmt: skip
-        return [*groups, ("vars", self.name, self._weights)]
 
     def get_config(self) -> dict[str, Any]:
         """Keras 3's config of this layer."""

@@ -1,92 +1,164 @@
-"""Layers in the attributes of users' layers: their weights are part of the layer that holds them."""
+"""What a layer holds: weights, other layers, random generators, and what training saved for backward."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from pyrnn import overriding
-from pyrnn.layers import custom
 from pyrnn.naming import snake_case
-from pyrnn.parameters import Weight
+from pyrnn.parameters import Watched, Weight
+from pyrnn.seeds import Generator
 
 
-def inner_layers(layer: Any) -> list[tuple[str, Any]]:
-    """The layers that a user's layer holds, with their places in a file: attribute, or attribute/kind of a list.
+class Holder(Watched):
+    """The part of a layer that answers for what it holds.
 
-    Layers of pyrnn that hold others look after these themselves.
+    A built-in layer declares the layers and generators in its attributes by `children` and `generators`. For a user's
+    class, assigning one to an attribute declares it: `attributes.guarded_setattr` records the attribute's name.
     """
-    if overriding.is_builtin(type(layer)):
-        return []
-    tracked = set(map(id, layer._weights))
-    return [
-        (path, each)
-        for path, each in _held(layer)
-        if not (each._weights and tracked.issuperset(map(id, each._weights)))
-    ]
 
+    name: str
+    trainable: bool
+    _weights: list[Weight]
+    # What forward(training=True) saved for backward, the last one last.
+    _tape: list[Any]
+    # The attributes of a user's layer to which a layer, a generator or a container was assigned, in that order.
+    _declared: dict[str, None]
 
-def _held(layer: Any) -> Iterator[tuple[str, Any]]:
-    from pyrnn.layers.base import Layer
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Prepare the records that attributes are assigned to before `__init__` has run."""
+        holder = super().__new__(cls)
+        vars(holder).update(_tape=[], _declared={})
+        return holder
 
-    for name, value in vars(layer).items():
-        if isinstance(value, Layer):
-            yield name, value
-        several = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
-        counts: dict[str, int] = {}
-        for each in several:
-            if isinstance(each, Layer):
-                kind = snake_case(type(each).__name__)
-                counts[kind] = counts.get(kind, -1) + 1
-                yield f"{name}/{kind}{f'_{counts[kind]}' if counts[kind] else ''}", each
+    # Layers in this layer.
 
+    def children(self) -> list[tuple[str, Any]]:
+        """Return the layers that are part of this one.
 
-def inner_weights(layer: Any, only_trainable: bool = False) -> list[Weight]:
-    """The weights of the layers in a user's layer, each once."""
-    weights = {
-        id(weight): weight
-        for _, each in inner_layers(layer)
-        for weight in (each.trainable_weights if only_trainable else each.weights)
-    }
-    return list(weights.values())
+        Returns:
+            Each layer once, after its place in a file: the path of its group in the group of this layer.
+        """
+        return self._with_assigned([])
+
+    def _with_assigned(self, declared: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
+        """Return `declared`, and after it the layers that a user's class has in its attributes."""
+        children = {id(layer): (path, layer) for path, layer in declared}
+        for name in self._declared:
+            value = vars(self).get(name)
+            for path, layer in [(name, value)] if isinstance(value, Holder) else numbered(name, layers_in(value)):
+                children.setdefault(id(layer), (path, layer))
+        return list(children.values())
+
+    def generators(self) -> dict[str, Generator]:
+        """Return the random generators of this layer, whose streams a resumed training continues.
+
+        Returns:
+            Each generator under the name of its attribute.
+        """
+        values = {name: vars(self).get(name) for name in self._declared}
+        return {name: value for name, value in values.items() if isinstance(value, Generator)}
+
+    # Weights, those of the layers in this one included.
+
+    @property
+    def weights(self) -> list[Weight]:
+        """All weights, in Keras's order."""
+        weights = {id(weight): weight for weight in self._weights}
+        for _, layer in self.children():
+            for weight in layer.weights:
+                weights.setdefault(id(weight), weight)
+        return list(weights.values())
+
+    @property
+    def trainable_weights(self) -> list[Weight]:
+        """The weights that training changes."""
+        if not self.trainable:
+            return []
+        weights = {id(weight): weight for weight in self._weights if weight.trainable}
+        for _, layer in self.children():
+            for weight in layer.trainable_weights:
+                weights.setdefault(id(weight), weight)
+        return list(weights.values())
+
+    @property
+    def non_trainable_weights(self) -> list[Weight]:
+        """The weights that training does not change."""
+        trainable = set(map(id, self.trainable_weights))
+        return [weight for weight in self.weights if id(weight) not in trainable]
+
+    def variable_groups(self) -> list[tuple[str, str, list[Weight]]]:
+        """Return where the weights are in a file, as in Keras.
+
+        Returns:
+            For each group below this layer's: its path, its attribute `name` and its weights.
+        """
+        groups, listed = [], set(map(id, self._weights))
+        for path, layer in self.children():
+            weights = set(map(id, layer.weights))
+            if weights and weights <= listed:
+                continue
+            listed |= weights
+            groups += [(f"{path}/{below}", name, weights) for below, name, weights in layer.variable_groups()]
+        return [*groups, ("vars", self.name, self._weights)]
+
+    def reset_state(self) -> None:
+        """Forget what stateful layers keep from batch to batch."""
+        for _, layer in self.children():
+            layer.reset_state()
+
+    # What training saves: forward(training=True) appends one entry to the tape, backward takes the last one.
+
+    def _take_saved(self) -> Any:
+        """Take what the last forward(training=True) saved, so that a later forward can reuse the memory.
+
+        Raises:
+            RuntimeError: if each forward has had its backward.
+        """
+        if not self._tape:
+            raise RuntimeError(
+                f"backward() of layer {self.name!r} ({type(self).__name__}) must come after forward(x, training=True), "
+                "once for each"
+            )
+        return self._tape.pop()
+
+    def _discard_saved(self) -> None:
+        """Discard what passes without a backward saved, in this layer and in those that it holds."""
+        self._tape.clear()
+        for _, layer in self.children():
+            layer._discard_saved()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a pickle or copy holds: all but what forward saved for backward."""
+        return {name: value for name, value in vars(self).items() if name != "_tape"}
 
 
 def all_layers(layers: Iterable[Any]) -> Iterator[Any]:
-    """Yield layers and those that they hold in their attributes, each once and always in the same order."""
-    from pyrnn.layers.base import Layer
-
-    seen: set[int] = set()
-    pending = list(layers)
+    """Yield layers and those that they hold, each once: the outer ones first."""
+    pending, yielded = list(layers), set()
     while pending:
         layer = pending.pop(0)
-        if id(layer) in seen:
-            continue
-        seen.add(id(layer))
-        yield layer
-        for value in vars(layer).values():
-            several = value.values() if isinstance(value, Mapping) else value
-            held = several if isinstance(value, Mapping | list | tuple) else [value]
-            pending += [each for each in held if isinstance(each, Layer)]
+        if id(layer) not in yielded:
+            yielded.add(id(layer))
+            yield layer
+            pending += [child for _, child in layer.children()]
 
 
-def finish(layer: Any, input_shape: tuple[Any, ...]) -> None:
-    """Check the layers in a user's layer, and build those that it leaves to its `forward`, by a trial on zeros.
+def layers_in(value: Any) -> list[Any]:
+    """Return the layers in the value of an attribute: itself, or those in a list, tuple or dict."""
+    if isinstance(value, Holder):
+        return [value]
+    values = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    return [each for each in values if isinstance(each, Holder)]
 
-    Raises:
-        TypeError: if it holds a model.
-        ValueError: if a layer in it has another dtype or an activity_regularizer, or the trial fails.
-    """
-    if overriding.is_builtin(type(layer)):
-        return
-    owner = custom.named(layer)
-    for name, value in vars(layer).items():
-        if hasattr(value, "forward_pass"):
-            raise TypeError(f"{owner} holds the model {name}, whose weights would not be trained: hold its layers")
-    inner = [each for _, each in inner_layers(layer)]
-    for each in inner:
-        if each.dtype != layer.dtype:
-            raise ValueError(f"{owner} has dtype {layer.dtype}, layer {each.name!r} in it {each.dtype}")
-        if each.activity_regularizer is not None:
-            raise ValueError(f"give activity_regularizer to {owner}, not to layer {each.name!r} in it")
-    if not all(each.built for each in inner):
-        custom.trial_shape(layer, layer.forward, input_shape, "build the layers it holds in build(input_shape)")
+
+def numbered(group: str, layers: Iterable[Any]) -> list[tuple[str, Any]]:
+    """Return layers with their paths: group/lstm, group/lstm_1, ..."""
+    counts: Counter[str] = Counter()
+    paths = []
+    for layer in layers:
+        kind = snake_case(type(layer).__name__)
+        paths.append((f"{group}/{kind}_{counts[kind]}" if counts[kind] else f"{group}/{kind}", layer))
+        counts[kind] += 1
+    return paths

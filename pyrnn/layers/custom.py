@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,7 @@ _PENALTY = "pass activity_regularizer= to the layer, or a loss to compile()"
 
 NEVER_CALLED = {
     "call": f"{_FORWARD}; nothing is differentiated automatically",
+    "_build": "define build(input_shape)",
     "__call__": f"models call forward(); {_FORWARD}",
     "stateless_call": _FORWARD,
     "symbolic_call": _SHAPE,
@@ -66,6 +68,38 @@ NEVER_CALLED_RECURRENT = NEVER_CALLED | dict.fromkeys(
     ("inner_loop", "get_initial_state"),
     "the kernel runs all steps at once; pass initial_state when you call the layer, or override forward and backward",
 )
+
+
+class _Pass(threading.local):
+    """How many functions of users the calling thread is in."""
+
+    depth = 0
+
+
+_pass = _Pass()
+
+
+def is_in_pass() -> bool:
+    """Whether a layer is called by a user's layer, which calls its `backward` as often, and not by itself."""
+    return _pass.depth > 0
+
+
+def passing(method: Callable[..., Any]) -> Callable[..., Any]:
+    """`forward_pass` of a user's model, which may call a layer several times and need not call all of them."""
+
+    @functools.wraps(method)
+    def forward_pass(self: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
+        if kwargs.get("training"):
+            self._plan.discard_saved()
+        _pass.depth += 1
+        try:
+            return method(self, x, *args, **kwargs)
+        finally:
+            _pass.depth -= 1
+
+    return forward_pass
+
+
 # Stand-ins for an unknown size; sizes that differ between the two outputs depend on it.
 _TRIALS = (2, 3)
 
@@ -98,8 +132,10 @@ def prepare(cls: type, root: Any) -> None:
     overriding.require_partner(cls, "forward", "backward", root)
     overriding.join(cls, "reset_state", "reset_states")
     made: Any = cls
-    if not any("__setattr__" in vars(each) for each in cls.__mro__ if each is not object):
+    if made.__setattr__ is object.__setattr__:
         made.__setattr__ = attributes.guarded_setattr
+    if (assign := overriding.new_in(cls, "__setattr__", root)) is not None:
+        made.__setattr__ = attributes.declaring_setattr(assign)
     if (method := overriding.new_in(cls, "forward", root)) is not None:
         made.forward = _converting_forward(method)
         if overriding.new_in(cls, "stream_into", root) is None:  # the inherited one is another forward's
@@ -127,7 +163,7 @@ def _converting_forward(method: Callable[..., Any]) -> Callable[..., Any]:
     def forward(self: Any, x: Array, *args: Any, **kwargs: Any) -> Any:
         y = run(self, method, self, x, *args, **kwargs)
         if kwargs.get("training"):
-            self._x_shape = x.shape
+            self._tape.append(x.shape)
         if isinstance(y, tuple) and hasattr(self, "return_state"):
             return tuple(converted(self, "forward", each) for each in y)
         return y if is_float(y, self.dtype) else converted(self, "forward", y)
@@ -139,6 +175,7 @@ def _converting_backward(method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
     def backward(self: Any, dy: Any, *args: Any, need_dx: bool = True, **kwargs: Any) -> Any:
         gradients = [(weight, weight.gradient) for weight in self._weights]
+        shape = self._tape.pop() if self._tape else None
         dx = run(self, method, self, dy, *args, need_dx=need_dx, **kwargs)
         for weight, gradient in gradients:
             if weight.gradient is not gradient:  # `weight.gradient = ...` instead of `weight.gradient[...] = ...`
@@ -146,8 +183,7 @@ def _converting_backward(method: Callable[..., Any]) -> Callable[..., Any]:
         if not need_dx:
             return None
         dx = dx if is_float(dx, self.dtype) else converted(self, "backward", dx)
-        shape = getattr(self, "_x_shape", dx.shape)
-        if dx.shape != shape:
+        if shape is not None and dx.shape != shape:
             raise ValueError(f"backward of {named(self)} must return dx of the shape of x, {shape}, got {dx.shape}")
         return dx
 
@@ -174,6 +210,7 @@ def run(layer: Any, function: Callable[..., Any], *arguments: Any, **options: An
     Raises:
         ValueError: if it changes one in place.
     """
+    _pass.depth += 1
     try:
         return function(*(_read_only(each) for each in arguments), **options)
     except ValueError as error:
@@ -183,6 +220,8 @@ def run(layer: Any, function: Callable[..., Any], *arguments: Any, **options: An
                 "write x = x + 1 instead of x += 1, or copy it first"
             ) from error
         raise
+    finally:
+        _pass.depth -= 1
 
 
 def _read_only(value: Any) -> Any:
@@ -206,3 +245,24 @@ def converted(layer: Any, method: str, value: Any) -> Array:
 def named(layer: Any) -> str:
     """A layer by its name and class, for errors."""
     return f"layer {layer.name!r} ({type(layer).__name__})"
+
+
+def finish(layer: Any, input_shape: tuple[Any, ...]) -> None:
+    """Check the layers in a user's layer, and build those that it leaves to its `forward`, by a trial on zeros.
+
+    Raises:
+        TypeError: if it holds a model.
+        ValueError: if a layer in it has another dtype or an activity_regularizer, or the trial fails.
+    """
+    owner = named(layer)
+    for name, value in vars(layer).items():
+        if hasattr(value, "forward_pass"):
+            raise TypeError(f"{owner} holds the model {name}, whose weights would not be trained: hold its layers")
+    children = [child for _, child in layer.children()]
+    for child in children:
+        if child.dtype != layer.dtype:
+            raise ValueError(f"{owner} has dtype {layer.dtype}, layer {child.name!r} in it {child.dtype}")
+        if child.activity_regularizer is not None:
+            raise ValueError(f"give activity_regularizer to {owner}, not to layer {child.name!r} in it")
+    if not all(child.built for child in children):
+        trial_shape(layer, layer.forward, input_shape, "build the layers it holds in build(input_shape)")

@@ -23,18 +23,14 @@ class _View(Layer):
 
     not_streamed = "it changes the axis of time"
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._shape: Shape | None = None
-
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
         if training:
-            self._shape = x.shape
+            self._tape.append(x.shape)
         return x.reshape(self.compute_output_shape(x.shape))
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
-        assert self._shape is not None, "backward() follows forward(training=True)"
-        return dy.reshape(self._shape) if need_dx else None
+        shape = self._take_saved()
+        return dy.reshape(shape) if need_dx else None
 
 
 class Flatten(_View):

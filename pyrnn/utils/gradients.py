@@ -120,6 +120,7 @@ class _Check:
 
         def run() -> Array:
             set_random_state(owner, streams)
+            layer._discard_saved()
             y = layer.forward(array, training=True, mask=mask)
             if not isinstance(y, np.ndarray):
                 raise TypeError(f"tested must return one array, got {type(y).__name__}: remove return_state")
@@ -147,7 +148,7 @@ class _Check:
             set_random_state(owner, streams)
             for weight, before in zip(layer.weights, weights, strict=True):
                 weight.assign(before)
-            layer._saved = None
+            layer._discard_saved()
         return errors
 
     def compare(

@@ -232,14 +232,18 @@ def test_backups(draw: Any) -> None:
         before = [
             made.get_weights(),
             [v.copy() for _, v in made.optimizer.variables()],
-            seeds.own_streams(made.layers[0]),
+            seeds.own_streams(made.layers[0].generators()),
         ]
         state = streams()
         try:
             train(made, data, folder)
         except ValueError as error:
             refused(error, path)
-            after = [made.get_weights(), [v for _, v in made.optimizer.variables()], seeds.own_streams(made.layers[0])]
+            after = [
+                made.get_weights(),
+                [v for _, v in made.optimizer.variables()],
+                seeds.own_streams(made.layers[0].generators()),
+            ]
             assert repr(after) == repr(before) and streams() == state
             assert made.optimizer.iterations == 0 and not made.stop_training
             assert path.exists() and (error.__cause__ is not None or (folder / "log.csv").read_bytes() == log)

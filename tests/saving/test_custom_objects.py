@@ -64,7 +64,7 @@ class Wrapped(layers.Layer):
     def backward(self, dy: Any, *, need_dx: bool = True) -> Any:
         return self.sublayer.backward(dy, need_dx=need_dx)
 
-    def _build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Any) -> None:
         self.sublayer.build(input_shape)
 
     def compute_output_shape(self, input_shape: Any) -> Any:

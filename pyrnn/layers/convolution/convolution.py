@@ -147,7 +147,7 @@ class Conv1D(Affine):
             **kwargs,
         )
 
-    def _build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: Shape) -> None:
         if input_shape[-1] is None:
             raise unknown_size("Conv1D", "channels", input_shape)
         self.compute_output_shape(input_shape)
@@ -192,7 +192,7 @@ class Conv1D(Affine):
         if self.groups > 1:
             y = backend.activation_forward(z, self._activation)
         if training:
-            self._saved = (inputs, [saved for _, saved in found], version, z, y)
+            self._tape.append((inputs, [saved for _, saved in found], version, z, y))
         return y
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:

@@ -73,14 +73,12 @@ class _Depthwise(Affine):
         self.depthwise_initializer = self.kernel_initializer
         self.depthwise_regularizer = self.kernel_regularizer
         self.depthwise_constraint = self.kernel_constraint
-        # Padded x, each channel D times; the steps of each tap; those of x.
-        self._windows: tuple[Any, ...] | None = None
 
     def _steps(self, time: int) -> tuple[int, int, int]:
         size, stride, dilation = self.kernel_size[0], self.strides[0], self.dilation_rate[0]
         return window(type(self).__name__, time, size, stride, dilation, self.padding)
 
-    def _build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: Shape) -> None:
         if input_shape[-1] is None:
             raise unknown_size(type(self).__name__, "channels", input_shape)
         self.compute_output_shape(input_shape)
@@ -89,8 +87,8 @@ class _Depthwise(Affine):
     def _time(self, input_shape: Shape) -> int | None:
         return None if input_shape[1] is None else self._steps(input_shape[1])[2]
 
-    def _convolve(self, x: Array, training: bool) -> Array:
-        """z (B, T', C * D)."""
+    def _convolve(self, x: Array) -> tuple[Array, tuple[Any, ...]]:
+        """Return z (B, T', C * D), and padded x with each channel D times, the steps of each tap and those of x."""
         batch, time, channels = x.shape
         left, right, out = self._steps(time)
         padded = np.pad(x, ((0, 0), (left, right), (0, 0))) if left or right else x
@@ -102,15 +100,11 @@ class _Depthwise(Affine):
         z = np.zeros((batch, out, channels * self.depth_multiplier), x.dtype)
         for steps, kernel in zip(taps, self.kernel.array, strict=True):
             z += padded[:, steps] * kernel.reshape(-1)
-        if training:
-            self._windows = (padded, taps, slice(left, left + time))
-        return z
+        return z, (padded, taps, slice(left, left + time))
 
-    def _convolve_backward(self, dz: Array, need_dx: bool) -> Array | None:
-        """dx (B, T, C) of dz (B, T', C * D); writes the gradient of the kernel."""
-        assert self._windows is not None, "backward() follows forward(training=True)"
-        padded, taps, inside = self._windows
-        self._windows = None
+    def _convolve_backward(self, dz: Array, windows: tuple[Any, ...], need_dx: bool) -> Array | None:
+        """Return dx (B, T, C) of dz (B, T', C * D); write the gradient of the kernel."""
+        padded, taps, inside = windows
         dx = np.zeros_like(padded) if need_dx else None
         for steps, kernel, d_kernel in zip(taps, self.kernel.array, self.kernel.gradient, strict=True):
             d_kernel[...] = np.einsum("btc,btc->c", padded[:, steps], dz).reshape(kernel.shape)
@@ -222,8 +216,8 @@ class DepthwiseConv1D(_Depthwise):
             **kwargs,
         )
 
-    def _build(self, input_shape: Shape) -> None:
-        super()._build(input_shape)
+    def build(self, input_shape: Shape) -> None:
+        super().build(input_shape)
         self._add_bias(input_shape[-1] * self.depth_multiplier)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
@@ -231,20 +225,20 @@ class DepthwiseConv1D(_Depthwise):
         return (input_shape[0], self._time(input_shape), channels)
 
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
-        z = self._convolve(x, training)
+        z, windows = self._convolve(x)
         if self.bias is not None:
             z += self.bias.array
         y = backend.activation_forward(z, self._activation)
         if training:
-            self._saved = (z, y)
+            self._tape.append((windows, z, y))
         return y
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
-        z, y = self._take_saved()
+        windows, z, y = self._take_saved()
         dz = backend.activation_backward(z, y, np.ascontiguousarray(dy), self._activation)
         if self.bias is not None:
             self.bias.gradient[...] = dz.sum(axis=(0, 1))
-        return self._convolve_backward(dz, need_dx)
+        return self._convolve_backward(dz, windows, need_dx)
 
 
 class SeparableConv1D(_Depthwise):
@@ -352,8 +346,8 @@ class SeparableConv1D(_Depthwise):
     def depthwise_kernel(self, value: Any) -> None:
         self.kernel = value
 
-    def _build(self, input_shape: Shape) -> None:
-        super()._build(input_shape)
+    def build(self, input_shape: Shape) -> None:
+        super().build(input_shape)
         self.pointwise_kernel = self.add_weight(
             (1, input_shape[-1] * self.depth_multiplier, self.filters),
             "pointwise_kernel",
@@ -370,18 +364,18 @@ class SeparableConv1D(_Depthwise):
         return {"activation": self._activation, "workspace": self._workspace, "version": version}
 
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
-        z = self._convolve(x, training)
+        z, windows = self._convolve(x)
         version = self.pointwise_kernel.version
         version = version if self.bias is None else max(version, self.bias.version)
         bias = None if self.bias is None else self.bias.array
         kernel = self.pointwise_kernel.array[0]
         y, saved = backend.dense_forward(z, kernel, bias, training=training, **self._options(version))
         if training:
-            self._saved = (z, saved, version)
+            self._tape.append((windows, z, saved, version))
         return y
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
-        z, saved, version = self._take_saved()
+        windows, z, saved, version = self._take_saved()
         dz = backend.dense_backward(
             z,
             self.pointwise_kernel.array[0],
@@ -393,7 +387,7 @@ class SeparableConv1D(_Depthwise):
             **self._options(version),
         )
         assert dz is not None
-        return self._convolve_backward(dz, need_dx)
+        return self._convolve_backward(dz, windows, need_dx)
 
     def get_config(self) -> dict[str, Any]:
         return {

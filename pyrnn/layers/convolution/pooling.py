@@ -50,7 +50,7 @@ class Pooling1D(Layer):
 
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
         if training:
-            self._saved = x
+            self._tape.append(x)
         return backend.pool1d_forward(
             x, mode=self.mode, pool_size=self.pool_size[0], strides=self.strides[0], padding=self.padding
         )
@@ -175,13 +175,13 @@ class GlobalMaxPooling1D(GlobalPooling1D):
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
         largest: Array = x.max(axis=1, keepdims=True)
         if training:
-            self._saved = (x, largest)
+            self._tape.append((x, largest))
         return largest if self.keepdims else largest[:, 0]
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
+        x, largest = self._take_saved()
         if not need_dx:
             return None
-        x, largest = self._take_saved()
         reached = x == largest
         with np.errstate(divide="ignore", invalid="ignore"):  # a NaN reaches nothing
             share = dy.reshape(largest.shape) / reached.sum(axis=1, keepdims=True, dtype=x.dtype)
@@ -224,12 +224,12 @@ class GlobalAveragePooling1D(GlobalPooling1D):
                 y = np.where(mask[:, :, None], x, 0).sum(axis=1, keepdims=True) / total
             y = y if self.keepdims else y[:, 0, :]
         if training:
-            self._saved = (x.shape, share)
+            self._tape.append((x.shape, share))
         return np.ascontiguousarray(y)
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
+        shape, share = self._take_saved()
         if not need_dx:
             return None
-        shape, share = self._take_saved()
         dx: Array = np.ascontiguousarray(np.broadcast_to(dy.reshape(shape[0], 1, shape[2]) * share, shape))
         return dx

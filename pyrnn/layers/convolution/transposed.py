@@ -110,7 +110,7 @@ class Conv1DTranspose(Affine):
         )
         self._back_workspace = backend.Workspace()
 
-    def _build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: Shape) -> None:
         if input_shape[-1] is None:
             raise unknown_size("Conv1DTranspose", "channels", input_shape)
         self.compute_output_shape(input_shape)
@@ -155,7 +155,7 @@ class Conv1DTranspose(Affine):
             z += self.bias.array
         y = backend.activation_forward(z, self._activation)
         if training:
-            self._saved = (x, z, y, whole, before)
+            self._tape.append((x, z, y, whole, before))
         return y
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:

@@ -175,7 +175,7 @@ class Dense(Affine):
             raise ValueError(f"Dense expects x of {self.build_shape[-1]} features along its last axis, got {shape}")
         super().check_input(shape)
 
-    def _build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: Shape) -> None:
         if input_shape[-1] is None:
             raise unknown_size("Dense", "features", input_shape)
         self._add_kernel((input_shape[-1], self.units))
@@ -198,7 +198,7 @@ class Dense(Affine):
             version,
         )
         if training:
-            self._saved = (x, saved, version)
+            self._tape.append((x, saved, version))
         return y
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
@@ -256,13 +256,13 @@ class Activation(Layer):
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
         y = backend.activation_forward(x, self._activation)
         if training:
-            self._saved = (x, y)
+            self._tape.append((x, y))
         return y
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
+        x, y = self._take_saved()
         if not need_dx:
             return None
-        x, y = self._take_saved()
         return backend.activation_backward(x, y, dy, self._activation)
 
     def stream_into(self, stream: Any) -> None:

@@ -94,7 +94,7 @@ class Embedding(Layer):
                 raise ValueError(
                     f"weights must hold one array of shape (input_dim, output_dim) = {shape}, got {np.shape(given)}"
                 )
-            self._build(())
+            self._add_table()
             self.set_weights([given])
             self.built = True
 
@@ -102,7 +102,10 @@ class Embedding(Layer):
         if not shape:
             raise ValueError("Embedding expects x with a batch axis, got a single number")
 
-    def _build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: Shape) -> None:
+        self._add_table()
+
+    def _add_table(self) -> None:
         self.embeddings = self.add_weight(
             (self.input_dim, self.output_dim),
             "embeddings",
@@ -139,7 +142,7 @@ class Embedding(Layer):
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
         ids = self._checked_ids(x)
         if training:
-            self._saved = ids
+            self._tape.append(ids)
         y: Array = np.take(self.embeddings.array, ids, axis=0)
         return y
 
@@ -155,19 +158,12 @@ class Embedding(Layer):
         backend.scatter_rows(self.embeddings.gradient, ids.ravel().astype(np.int64, copy=False), rows)
         return np.zeros(ids.shape, dy.dtype) if need_dx else None
 
-    @checked
-    def __call__(self, x: Any, *, training: Flag = False, mask: Any = None) -> Array:
-        """The rows for an array of ids, which stay integers if they are."""
-        array = as_array("x of Embedding", x)
-        if array.dtype.kind == "b":
-            raise TypeError(f"x of Embedding must hold whole numbers, got dtype {array.dtype}")
-        if self.built:
-            self.check_input(array.shape)
-        else:
-            self.build(array.shape)
-        if mask is not None:
-            self.checked_mask(mask, array)
-        return self.forward(array, training=bool(training))
+    def _converted(self, x: Any) -> Array:
+        """x as an array of ids, which stay integers if they are."""
+        ids = as_array("x of Embedding", x)
+        if ids.dtype.kind == "b":
+            raise TypeError(f"x of Embedding must hold whole numbers, got dtype {ids.dtype}")
+        return ids
 
     def get_config(self) -> dict[str, Any]:
         return {

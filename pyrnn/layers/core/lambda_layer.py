@@ -117,10 +117,11 @@ class Lambda(Layer):
                 f"function of layer {self.name!r} must return {len(x)} rows, as x has, got shape {y.shape}"
             )
         if training:
-            self._saved = (x, y)
+            self._tape.append((x, y))
         return y
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
+        x, y = self._take_saved()
         if not need_dx:
             return None
         if self.gradient is None:
@@ -128,7 +129,6 @@ class Lambda(Layer):
                 f"layer {self.name!r} comes after layers that are trained: pass gradient=, a function of (x, y, dy) "
                 "that returns dx, to Lambda"
             )
-        x, y = self._take_saved()
         dx = custom.converted(self, "gradient", custom.run(self, self.gradient, x, y, dy, **self.arguments))
         if dx.shape != x.shape:
             raise ValueError(f"gradient of layer {self.name!r} must have the shape of x, {x.shape}, got {dx.shape}")

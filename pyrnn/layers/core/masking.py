@@ -50,7 +50,6 @@ class Masking(Layer):
     def __init__(self, mask_value: Finite = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.mask_value = mask_value
-        self._keep: Array | None = None  # of the last training step
         # The same beside its x, from a training step's forward to its compute_mask and no longer: x may be filled anew.
         self._fresh: tuple[Array, Array] | None = None
 
@@ -64,7 +63,8 @@ class Masking(Layer):
             return x  # what does not count is 0 already
         keep = differs_somewhere(x, self.mask_value)
         if training:
-            self._keep, self._fresh = keep, (x, keep)
+            self._tape.append(keep)
+            self._fresh = (x, keep)
         return x if self.mask_value == 0 else np.where(keep[..., None], x, x.dtype.type(0))
 
     def stream_into(self, stream: Any) -> None:
@@ -73,11 +73,8 @@ class Masking(Layer):
         stream.add_mask(self.mask_value)
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
-        if not need_dx:
-            return None
-        assert self._keep is not None, "backward() follows forward(training=True)"
-        dx: Array = dy * self._keep[..., None]
-        return dx
+        keep = self._take_saved()
+        return dy * keep[..., None] if need_dx else None
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "mask_value": self.mask_value}

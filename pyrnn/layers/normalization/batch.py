@@ -126,7 +126,7 @@ class BatchNormalization(ScaledLayer):
             if limits.get("dmax", 0) < 0:
                 raise ValueError(f"dmax of renorm_clipping must be at least 0, got {shown(renorm_clipping)}")
 
-    def _build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: Shape) -> None:
         shape = self._fix([self.axis], input_shape)
         self._add_scale(shape, self.scale, self.center)
 
@@ -212,7 +212,7 @@ class BatchNormalization(ScaledLayer):
         normal = centred * factor
         corrected: Array = normal if r is None else normal * r + d
         if training:
-            self._saved = (normal, corrected, factor, of_batch, wide, share, r)
+            self._tape.append((normal, corrected, factor, of_batch, wide, share, r))
         y = corrected if gamma is None else corrected * gamma
         return y if self.beta is None else y + self._wide(self.beta.array, rank)
 

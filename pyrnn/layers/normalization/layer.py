@@ -212,7 +212,7 @@ class LayerNormalization(ScaledLayer):
         gamma, beta = (None if weight is None else getattr(weight, name) for weight in (self.gamma, self.beta))
         return gamma, beta
 
-    def _build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: Shape) -> None:
         self.axis = sorted(axis_list(self.axis))
         sizes = self._fix(self.axis, input_shape)
         fixed = self._positions
@@ -228,14 +228,14 @@ class LayerNormalization(ScaledLayer):
         if self._by_kernel(x.ndim):
             y, kept = backend.layer_norm_forward(x, *self._arrays("array"), epsilon=self.epsilon, training=training)
             if training:
-                self._saved = kept
+                self._tape.append(kept)
             return y
         centred = x - x.mean(axis=axes, keepdims=True)
         factor = 1 / np.sqrt(np.square(centred).mean(axis=axes, keepdims=True) + x.dtype.type(self.epsilon))
         normal: Array = centred * factor
         scaled: Array = x * factor if self.rms_scaling else normal
         if training:
-            self._saved = (normal, factor, scaled)
+            self._tape.append((normal, factor, scaled))
         y = scaled if self.gamma is None else scaled * self.gamma.array.reshape(self._broadcast)
         return y if self.beta is None else y + self.beta.array.reshape(self._broadcast)
 
@@ -337,7 +337,7 @@ class GroupNormalization(ScaledLayer):
         self.groups = groups
         (self.axis,) = axis_list([axis])
 
-    def _build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: Shape) -> None:
         (channels,) = self._fix([self.axis], input_shape)
         if self._positions == (0,):
             raise ValueError("axis of GroupNormalization must not be the batch axis, got 0")
@@ -361,7 +361,7 @@ class GroupNormalization(ScaledLayer):
         factor = 1 / np.sqrt(np.square(centred).mean(axis=-1, keepdims=True) + x.dtype.type(self.epsilon))
         normal: Array = centred * factor
         if training:
-            self._saved = (normal, factor)
+            self._tape.append((normal, factor))
         y = normal.reshape(first.shape)
         sizes = (-1,) + (1,) * (x.ndim - 2)
         if self.gamma is not None:

@@ -51,7 +51,7 @@ class RMSNormalization(AxisLayer):
         self.epsilon = float(epsilon)
         self._broadcast: Shape = ()
 
-    def _build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: Shape) -> None:
         self.axis = sorted(axis_list(self.axis))
         sizes = self._fix(self.axis, input_shape)
         fixed = self._positions
@@ -63,7 +63,7 @@ class RMSNormalization(AxisLayer):
         factor = 1 / np.sqrt(square + x.dtype.type(self.epsilon))
         normal: Array = x * factor
         if training:
-            self._saved = (normal, factor)
+            self._tape.append((normal, factor))
         return normal * self.scale.array.reshape(self._broadcast)
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
@@ -116,13 +116,13 @@ class UnitNormalization(Layer):
         factor: Array = 1 / np.maximum(length, x.dtype.type(_SMALLEST_NORM))
         y: Array = x * factor
         if training:
-            self._saved = (y, factor)
+            self._tape.append((y, factor))
         return y
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
+        y, factor = self._take_saved()
         if not need_dx:
             return None
-        y, factor = self._take_saved()
         axes = positions(axis_list(self.axis), y.shape)
         along = y * (dy * y).sum(axis=axes, keepdims=True)
         dx: Array = np.where(factor < 1 / _SMALLEST_NORM, dy - along, dy) * factor

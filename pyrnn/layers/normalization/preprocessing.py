@@ -81,7 +81,7 @@ class Normalization(AxisLayer):
         self._broadcast: Shape = ()
         self._given: tuple[Array, Array] | None = None
 
-    def _build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: Shape) -> None:
         self._fix(self.axis, input_shape)
         self._positions = tuple(sorted(self._positions))
         sizes = tuple(input_shape[each] for each in self._positions)

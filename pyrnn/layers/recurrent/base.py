@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pyrnn import activations, backend, constraints, initializers, regularizers, seeds
-from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array, as_float
 from pyrnn.layers import custom
 from pyrnn.layers.attributes import ActivationAttribute
@@ -16,7 +15,6 @@ from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.settings import dropout_scale, fraction, unknown_size
 from pyrnn.naming import snake_case
 from pyrnn.parameters import Weight
-from pyrnn.typing import Flag
 from pyrnn.validation import positive_int, shown
 
 __all__ = ["Recurrent"]
@@ -142,10 +140,13 @@ class Recurrent(Layer):
         if self._rng is None and (self._dropout or self._recurrent_dropout):
             self._rng = seeds.generator(self.seed)
 
+    def generators(self) -> dict[str, seeds.Generator]:
+        return {**super().generators(), **({} if self._rng is None else {"_rng": self._rng})}
+
     def _bias_shape(self) -> tuple[int, ...]:
         return (self.gates * self.units,)
 
-    def _build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: Shape) -> None:
         features = input_shape[-1]
         if features is None:
             raise unknown_size(type(self).__name__, "features", input_shape)
@@ -265,7 +266,7 @@ class Recurrent(Layer):
         if mask is not None and initial_state is not None:
             output = np.where(self._unstarted(mask), output.dtype.type(0), output)
         if training:
-            self._saved = (x, saved, initial_state, mask, input_scale, state_scale, version)
+            self._tape.append((x, saved, initial_state, mask, input_scale, state_scale, version))
         if self.stateful:
             self.states = tuple(np.array(state) for state in finals)
         return (output, *finals) if self.return_state else output
@@ -345,14 +346,6 @@ class Recurrent(Layer):
                 f"got shapes {[state.shape for state in arrays]}"
             )
         return arrays
-
-    @checked
-    def __call__(self, x: Any, *, initial_state: Any = None, training: Flag = False, mask: Any = None) -> Any:
-        """Run the layer on an array; `initial_state` is one array (batch, units) a state, or a list of them."""
-        array, mask = self._accept(x, mask)
-        if initial_state is not None:
-            initial_state = self.checked_states(initial_state, array)
-        return self.forward(array, training=bool(training), mask=mask, initial_state=initial_state)
 
     def variable_groups(self) -> list[tuple[str, str, list[Weight]]]:
         return [("cell/vars", f"{snake_case(type(self).__name__)}_cell", self._weights), ("vars", self.name, [])]

@@ -16,9 +16,8 @@ from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.recurrent.base import Recurrent
 from pyrnn.layers.recurrent.rnn import RNN
 from pyrnn.layers.serialization import layer_of, serialize_inner
-from pyrnn.parameters import Weight
 from pyrnn.rules import Either, ListOf
-from pyrnn.typing import Flag, Text
+from pyrnn.typing import Text
 from pyrnn.validation import shown, unknown_name
 
 __all__ = ["Bidirectional"]
@@ -82,6 +81,7 @@ class Bidirectional(Layer):
     """
 
     axes = ("batch", "time", "features")
+    fixes_features = True
     supports_masking = True
     never_called = custom.NEVER_CALLED_RECURRENT
     not_streamed = "it reads the sequence from its end as well"
@@ -169,17 +169,15 @@ class Bidirectional(Layer):
         for each in self._directions:
             each.trainable = bool(value)
 
-    @property
-    def trainable_weights(self) -> list[Weight]:
-        """The weights that training changes: none of a direction that is frozen."""
-        return [weight for each in self._directions for weight in each.trainable_weights] if self._trainable else []
+    def children(self) -> list[tuple[str, Layer]]:
+        return self._with_assigned([("forward_layer", self.forward_layer), ("backward_layer", self.backward_layer)])
 
-    def _build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: Shape) -> None:
         for each in self._directions:
             each.build(input_shape)
             for weight in each.weights:
                 weight.path = f"{self.name}/{weight.path}"
-        self._weights = [weight for each in self._directions for weight in each.weights]
+        self._multiply_adds = self.forward_layer.count_params()
         if self._initial_weights is not None:
             self.set_weights(self._initial_weights)
 
@@ -228,7 +226,7 @@ class Bidirectional(Layer):
         def run(layer: Recurrent | RNN, start: Any) -> Any:
             return layer.forward(x, training=training, mask=mask, initial_state=start)
 
-        work = len(x) * x.shape[1] * self.forward_layer.count_params()
+        work = len(x) * x.shape[1] * self._multiply_adds
         forward, backward = _both(
             len(x), work, lambda: run(self.forward_layer, starts[0]), lambda: run(self.backward_layer, starts[1])
         )
@@ -239,7 +237,7 @@ class Bidirectional(Layer):
         if self.return_sequences:
             backward = backward[:, ::-1]
         if training:
-            self._saved = (forward, backward, work)
+            self._tape.append((forward, backward, work))
         if self.merge_mode is None:
             return (forward, np.ascontiguousarray(backward), *states)
         if self.merge_mode == "concat":
@@ -287,22 +285,6 @@ class Bidirectional(Layer):
             *self.forward_layer.checked_states(states[:half], x, argument),
             *self.backward_layer.checked_states(states[half:], x, argument),
         ]
-
-    @checked
-    def __call__(self, x: Any, *, initial_state: Any = None, training: Flag = False, mask: Any = None) -> Any:
-        """Run the layer on an array; `initial_state` lists the states of the forward direction, then the other's."""
-        array, mask = self._accept(x, mask)
-        if initial_state is not None:
-            initial_state = self.checked_states(initial_state, array)
-        return self.forward(array, training=bool(training), mask=mask, initial_state=initial_state)
-
-    def variable_groups(self) -> list[tuple[str, str, list[Weight]]]:
-        inner = [
-            (f"{direction}/{path}", name, weights)
-            for direction, layer in zip(("forward_layer", "backward_layer"), self._directions, strict=True)
-            for path, name, weights in layer.variable_groups()
-        ]
-        return [*inner, ("vars", self.name, [])]
 
     def get_config(self) -> dict[str, Any]:
         layers = {"layer": serialize_inner(self.forward_layer), "backward_layer": serialize_inner(self.backward_layer)}

@@ -11,14 +11,15 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
+from pyrnn import rules
 from pyrnn.activations import ActivationLike
 from pyrnn.arguments import checked
 from pyrnn.constraints import ConstraintLike
-from pyrnn.data.batches import as_float
 from pyrnn.explaining import CellNames
 from pyrnn.initializers import InitializerLike
 from pyrnn.layers import custom
 from pyrnn.layers.base import Array, Layer, Shape
+from pyrnn.layers.composite import numbered
 from pyrnn.layers.recurrent.base import Recurrent
 from pyrnn.layers.recurrent.layers import GRU, LSTM, SimpleRNN
 from pyrnn.layers.serialization import layer_of, serialize_inner
@@ -52,8 +53,23 @@ class Cell(Layer, CellNames):
     @checked
     def __init__(self, units: Units, arguments: Annotated[Mapping[str, Any], Dict()], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.layer = self.layer_type(units, name=self.name, dtype=self.dtype, return_state=True, **arguments)
+        self.layer = self.layer_type(
+            units, name=self.name, dtype=self.dtype, trainable=self._trainable, return_state=True, **arguments
+        )
         self.units = self.layer.units
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes the weights."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        rules.Flag().check("trainable", value)
+        self._trainable = self.layer.trainable = bool(value)
+
+    def children(self) -> list[tuple[str, Layer]]:
+        return self._with_assigned([("layer", self.layer)])
 
     @property
     def state_size(self) -> int | list[int]:
@@ -69,7 +85,7 @@ class Cell(Layer, CellNames):
         """Zeros, one array (batch, units) a state."""
         return [np.zeros((batch_size or 1, self.units), self.dtype) for _ in range(self.layer.state_count)]
 
-    def _build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: Shape) -> None:
         self.layer.build((input_shape[0], None, input_shape[-1]))
         self._weights = self.layer._weights
         self.rename(self.name)
@@ -93,11 +109,7 @@ class Cell(Layer, CellNames):
     @checked
     def __call__(self, x: Any, states: Any = None, training: Flag = False) -> Any:  # type: ignore[override]  # a cell is called with its states, as in Keras
         """(output (batch, units), [states]) after one step; `states` None starts from zeros."""
-        x = as_float("x", x, self.dtype)
-        if self.built:
-            self.check_input(x.shape)
-        else:
-            self.build(x.shape)
+        x = self._accept(x)
         if states is not None:
             states = self.layer.checked_states(states, x[:, None], "states")
         output, *states = self.layer(x[:, None], initial_state=states, training=training)
@@ -367,6 +379,7 @@ class StackedRNNCells(Layer):
     """
 
     axes = ("batch", "features")
+    fixes_features = True
     never_called = custom.NEVER_CALLED_CELL
 
     @checked
@@ -376,6 +389,9 @@ class StackedRNNCells(Layer):
         kwargs.setdefault("dtype", cells[0].dtype)
         super().__init__(**kwargs)
         self.cells = list(cells)
+
+    def children(self) -> list[tuple[str, Layer]]:
+        return self._with_assigned(numbered("cells", self.cells))
 
     @property
     def state_size(self) -> list[int | list[int]]:
@@ -391,12 +407,11 @@ class StackedRNNCells(Layer):
         """Zeros for every cell."""
         return [cell.get_initial_state(batch_size) for cell in self.cells]
 
-    def _build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: Shape) -> None:
         shape = input_shape
         for cell in self.cells:
             cell.build(shape)
             shape = cell.compute_output_shape(shape)
-        self._weights = [weight for cell in self.cells for weight in cell._weights]
         self.rename(self.name)
 
     def rename(self, path: str) -> None:
@@ -424,11 +439,7 @@ class StackedRNNCells(Layer):
         """(output (batch, units), states) after one step, one entry of `states` a cell."""
         if states is not None and (not isinstance(states, list | tuple) or len(states) != len(self.cells)):
             raise TypeError(f"states must be a list of {len(self.cells)} entries, one per cell, got {shown(states)}")
-        x = as_float("x", x, self.dtype)
-        if self.built:
-            self.check_input(x.shape)
-        else:
-            self.build(x.shape)
+        x = self._accept(x)
         after = []
         for i, cell in enumerate(self.cells):
             x, state = cell(x, None if states is None else states[i], training=training)

@@ -261,8 +261,8 @@ class LSTM(Recurrent):
         )
         self.unit_forget_bias = bool(unit_forget_bias)
 
-    def _build(self, input_shape: Shape) -> None:
-        super()._build(input_shape)
+    def build(self, input_shape: Shape) -> None:
+        super().build(input_shape)
         if self.bias is not None and self.unit_forget_bias:
             start = self.bias.numpy()
             start[self.units : 2 * self.units] = 1

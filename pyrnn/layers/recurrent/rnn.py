@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,8 +13,6 @@ from pyrnn.layers import custom
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.recurrent.cells import IS_CELL, Cell, StackedRNNCells
 from pyrnn.layers.serialization import layer_of, serialize_inner
-from pyrnn.naming import snake_case
-from pyrnn.parameters import Weight
 from pyrnn.typing import Flag, Size
 from pyrnn.validation import positive_int
 
@@ -51,6 +48,7 @@ class RNN(Layer):
     """
 
     axes = ("batch", "time", "features")
+    fixes_features = True
     supports_masking = True
     never_called = custom.NEVER_CALLED_RECURRENT
 
@@ -108,7 +106,7 @@ class RNN(Layer):
             layer.zero_output_for_mask = self.zero_output_for_mask and layer is last
             layer.checkpoint_steps = self.checkpoint_steps
 
-    def _build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: Shape) -> None:
         if self.stateful and input_shape[0] is None:
             raise ValueError(
                 f"layer {self.name!r} is stateful: its batch size must be fixed, "
@@ -116,14 +114,11 @@ class RNN(Layer):
             )
         self._set_options()
         self.cell.build((input_shape[0], input_shape[-1]))
-        self._weights = self.cell._weights
         self.cell.rename(f"{self.name}/{self.cell.name}")
 
-    @property
-    def trainable_weights(self) -> list[Weight]:
-        """The weights that training changes: none of a cell that is frozen."""
-        cells = self.cell.cells if isinstance(self.cell, StackedRNNCells) else [self.cell]
-        return [weight for cell in cells for weight in cell.trainable_weights] if self.trainable else []
+    def children(self) -> list[tuple[str, Layer]]:
+        # The layers that run the cells follow the cell: a training's state lists the random streams in this order.
+        return self._with_assigned([("cell", self.cell), *(("cell", layer) for layer in self._stack)])
 
     @property
     def states(self) -> tuple[Array, ...] | None:
@@ -218,28 +213,6 @@ class RNN(Layer):
         for layer in self._stack:
             checked += layer.checked_states(given[len(checked) : len(checked) + layer.state_count], x, argument)
         return checked
-
-    @checked
-    def __call__(self, x: Any, *, initial_state: Any = None, training: Flag = False, mask: Any = None) -> Any:
-        """Run the layer on an array; `initial_state` is given as `return_state` returns it."""
-        array, mask = self._accept(x, mask)
-        if initial_state is not None:
-            initial_state = self.checked_states(initial_state, array)
-        return self.forward(array, training=bool(training), mask=mask, initial_state=initial_state)
-
-    def variable_groups(self) -> list[tuple[str, str, list[Weight]]]:
-        found: list[tuple[str, str, list[Weight]]] = []
-        if isinstance(self.cell, StackedRNNCells):
-            seen: Counter[str] = Counter()
-            for cell in self.cell.cells:
-                name = snake_case(type(cell).__name__)
-                suffix = f"_{seen[name]}" if seen[name] else ""
-                seen[name] += 1
-                found.append((f"cell/cells/{name}{suffix}/vars", cell.name, cell._weights))
-            found.append(("cell/vars", self.cell.name, []))
-        else:
-            found.append(("cell/vars", self.cell.name, self._weights))
-        return [*found, ("vars", self.name, [])]
 
     def get_config(self) -> dict[str, Any]:
         own = {} if self.checkpoint_steps is None else {"checkpoint_steps": self.checkpoint_steps}

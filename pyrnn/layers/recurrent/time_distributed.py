@@ -11,7 +11,6 @@ from pyrnn import rules
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.core.dense import Dense
 from pyrnn.layers.serialization import layer_of, serialize_inner
-from pyrnn.parameters import Weight
 from pyrnn.validation import shown
 
 __all__ = ["TimeDistributed"]
@@ -39,6 +38,7 @@ class TimeDistributed(Layer):
     supports_masking = True
     per_step = True
     min_rank = 3
+    fixes_features = True
 
     def __init__(self, layer: Layer, **kwargs: Any) -> None:
         if not isinstance(layer, Layer):
@@ -60,7 +60,6 @@ class TimeDistributed(Layer):
         if self.dtype != layer.dtype:
             raise ValueError(f"dtype of TimeDistributed must be that of its layer, {layer.dtype}, got {self.dtype}")
         self.layer = layer
-        self._shape: Shape | None = None
         if not self._trainable:
             layer.trainable = False
 
@@ -75,15 +74,12 @@ class TimeDistributed(Layer):
         self._trainable = bool(value)
         self.layer.trainable = bool(value)
 
-    @property
-    def trainable_weights(self) -> list[Weight]:
-        """The weights that training changes."""
-        return self.layer.trainable_weights if self._trainable else []
+    def children(self) -> list[tuple[str, Layer]]:
+        return self._with_assigned([("layer", self.layer)])
 
-    def _build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: Shape) -> None:
         self.layer.build((input_shape[0], *input_shape[2:]))
-        self._weights = self.layer.weights
-        for weight in self._weights:
+        for weight in self.layer.weights:
             weight.path = f"{self.name}/{weight.path}"
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
@@ -98,25 +94,21 @@ class TimeDistributed(Layer):
             inner = np.ascontiguousarray(mask).reshape(batch * time, *mask.shape[2:])
         y = self.layer.forward(flat, training=training, mask=inner)
         if training:
-            self._shape = x.shape
+            self._tape.append(x.shape)
         result: Array = y.reshape(batch, time, *y.shape[1:])
         return result
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
-        assert self._shape is not None, "backward() follows forward(training=True)"
-        batch, time = self._shape[:2]
+        shape = self._take_saved()
+        batch, time = shape[:2]
         dx = self.layer.backward(dy.reshape(batch * time, *dy.shape[2:]), need_dx=need_dx)
-        return None if dx is None else dx.reshape(self._shape)
+        return None if dx is None else dx.reshape(shape)
 
     def stream_into(self, stream: Any) -> None:
         if type(self.layer).stream_into is Dense.stream_into and len(stream.shape) == 1:
             self.layer.stream_into(stream)
         else:
             stream.add_step(self)
-
-    def variable_groups(self) -> list[tuple[str, str, list[Weight]]]:
-        inner = [(f"layer/{path}", name, weights) for path, name, weights in self.layer.variable_groups()]
-        return [*inner, ("vars", self.name, [])]
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "layer": serialize_inner(self.layer)}

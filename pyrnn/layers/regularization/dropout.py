@@ -70,22 +70,24 @@ class Dropout(Layer):
         self.noise_shape = checked_noise_shape(noise_shape)
         self.seed = seed
         self._rng = seeds.generator(seed)
-        self._scale: Array | None = None
 
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
         if not training:
             return x
-        if not self.rate:
-            self._scale = None
-            return x
-        self._scale = dropout_scale(self._rng, noise_sizes(self.noise_shape, x.shape), self.rate, self.dtype)
-        y: Array = x * self._scale
-        return y
+        scale = None
+        if self.rate:
+            scale = dropout_scale(self._rng, noise_sizes(self.noise_shape, x.shape), self.rate, self.dtype)
+        self._tape.append(scale)
+        return x if scale is None else x * scale
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
+        scale = self._take_saved()
         if not need_dx:
             return None
-        return dy if self._scale is None else dy * self._scale
+        return dy if scale is None else dy * scale
+
+    def generators(self) -> dict[str, seeds.Generator]:
+        return {**super().generators(), "_rng": self._rng}
 
     def stream_into(self, stream: Any) -> None:
         """Nothing to do outside of training."""

@@ -30,15 +30,29 @@ class Noisy(Layer):
         super().__init__(**kwargs)
         self.seed = seed
         self._rng = seeds.generator(seed)
-        self._factor: Array | None = None
+
+    def _noisy(self, x: Array) -> tuple[Array, Array | None]:
+        """Return y and the factor, None for a factor of 1."""
+        raise NotImplementedError
+
+    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
+        if not training:
+            return x
+        y, factor = self._noisy(x)
+        self._tape.append(factor)
+        return y
+
+    def generators(self) -> dict[str, seeds.Generator]:
+        return {**super().generators(), "_rng": self._rng}
 
     def stream_into(self, stream: Any) -> None:
         """Nothing to do outside of training."""
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
+        factor = self._take_saved()
         if not need_dx:
             return None
-        return dy if self._factor is None else dy * self._factor
+        return dy if factor is None else dy * factor
 
 
 class GaussianNoise(Noisy):
@@ -65,12 +79,11 @@ class GaussianNoise(Noisy):
         super().__init__(seed, **kwargs)
         self.stddev = fraction("stddev", stddev)
 
-    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
-        if not training or not self.stddev:
-            return x
+    def _noisy(self, x: Array) -> tuple[Array, Array | None]:
+        if not self.stddev:
+            return x, None
         noise: Any = self._rng.standard_normal(x.shape, dtype=x.dtype.type)
-        y: Array = x + x.dtype.type(self.stddev) * noise
-        return y
+        return x + x.dtype.type(self.stddev) * noise, None
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "stddev": self.stddev, "seed": self.seed}
@@ -104,16 +117,13 @@ class GaussianDropout(Noisy):
         super().__init__(seed, **kwargs)
         self.rate = _below_one(rate)
 
-    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
-        if not training:
-            return x
-        self._factor = None
+    def _noisy(self, x: Array) -> tuple[Array, Array | None]:
         if not self.rate:
-            return x
+            return x, None
         kind = x.dtype.type
         draw: Any = self._rng.standard_normal(x.shape, dtype=kind)
-        self._factor = kind(1) + kind(math.sqrt(self.rate / (1 - self.rate))) * draw
-        return x * self._factor
+        factor = kind(1) + kind(math.sqrt(self.rate / (1 - self.rate))) * draw
+        return x * factor, factor
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}
@@ -151,20 +161,16 @@ class AlphaDropout(Noisy):
         self.rate = _below_one(rate)
         self.noise_shape = checked_noise_shape(noise_shape)
 
-    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
-        if not training:
-            return x
-        self._factor = None
+    def _noisy(self, x: Array) -> tuple[Array, Array | None]:
         if not self.rate:
-            return x
+            return x, None
         kind = x.dtype.type
         draw: Any = self._rng.random(noise_sizes(self.noise_shape, x.shape), dtype=kind)
         kept = (draw >= kind(self.rate)).astype(kind)
         limit = -_SELU_ALPHA * _SELU_SCALE
         a = ((1 - self.rate) * (1 + self.rate * limit**2)) ** -0.5
-        self._factor = kept * kind(a)
-        y: Array = x * self._factor + (kind(a * limit) * (1 - kept) - kind(a * limit * self.rate))
-        return y
+        factor = kept * kind(a)
+        return x * factor + (kind(a * limit) * (1 - kept) - kind(a * limit * self.rate)), factor
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "rate": self.rate, "seed": self.seed, "noise_shape": self.noise_shape}

@@ -104,12 +104,23 @@ class Configurable:
         return remember_arguments(made, args, kwargs)
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
+        """Return the constructor's arguments by name.
+
+        Returns:
+            A dictionary that `from_config` accepts.
+        """
         return {}
 
     @classmethod
     def from_config(cls: type[T], config: dict[str, Any]) -> T:
-        """The object that `get_config` described."""
+        """Return the object that `get_config` described.
+
+        Args:
+            config: The dictionary.
+
+        Returns:
+            A new object.
+        """
         return cls(**config)
 
 

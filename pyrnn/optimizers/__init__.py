@@ -31,11 +31,22 @@ NAMES: dict[str, type[Optimizer]] = registry.by_name(CLASSES, lambda cls: cls.__
 
 
 def get(identifier: Any) -> Optimizer:
-    """The optimizer for a name (in any case), a description, a class or an object.
+    """Return the optimizer for a name, a description, a class or an object.
+
+    Args:
+        identifier: The name in any case of letters ("adam"), a dictionary that `serialize` returned, an `Optimizer` or
+            its class.
+
+    Returns:
+        The optimizer.
 
     Raises:
-        TypeError: for anything else, None included.
-        ValueError: for an unknown name; close matches are suggested.
+        TypeError: If the identifier is something else, such as None.
+        ValueError: If the name is unknown; close matches are suggested.
+
+    Example:
+        >>> type(pyrnn.optimizers.get("adam")).__name__
+        'Adam'
     """
     if isinstance(identifier, dict):
         return deserialize(identifier)
@@ -49,10 +60,22 @@ def get(identifier: Any) -> Optimizer:
 
 @checked
 def deserialize(config: Annotated[Mapping[str, Any], Dict()], custom_objects: CustomObjects | None = None) -> Optimizer:
-    """The optimizer that `serialize` described; classes of one's own are registered, or given in `custom_objects`.
+    """Return the optimizer that `serialize` described.
+
+    Args:
+        config: The dictionary.
+        custom_objects: Custom classes by name.
+
+    Returns:
+        The optimizer.
 
     Raises:
-        ValueError: for an unknown name; close matches are suggested.
+        TypeError: If `config` is not a dictionary.
+        ValueError: If the name is unknown; close matches are suggested.
+
+    Example:
+        >>> pyrnn.optimizers.deserialize(pyrnn.optimizers.serialize(pyrnn.optimizers.SGD(0.5))).learning_rate
+        0.5
     """
     name = config.get("class_name")
     with registry.custom_object_scope(custom_objects):
@@ -65,7 +88,21 @@ def deserialize(config: Annotated[Mapping[str, Any], Dict()], custom_objects: Cu
 
 @checked
 def serialize(optimizer: Annotated[Optimizer, Configurable()]) -> dict[str, Any]:
-    """Keras 3's description of an optimizer."""
+    """Return Keras's description of an optimizer.
+
+    Args:
+        optimizer: The optimizer.
+
+    Returns:
+        A dictionary that `deserialize` accepts.
+
+    Raises:
+        TypeError: If `optimizer` is not an optimizer.
+
+    Example:
+        >>> pyrnn.optimizers.serialize(pyrnn.optimizers.Adam())["class_name"]
+        'Adam'
+    """
     config = registry.serialize(optimizer, "keras.optimizers")
     assert config is not None
     return config

@@ -20,15 +20,43 @@ Array = NDArray[Any]
 
 
 class Adafactor(Optimizer):
-    """Scales gradients by a rank-one estimate of their mean squares: a row r (..., n) and a column c (..., m).
+    """Adafactor: scales gradients by a rank-one estimate of their mean squares.
 
-    For a weight of shape (..., n, m), q = g**2 + epsilon_1, beta = 1 - t**beta_2_decay:
-    r = beta * r + (1 - beta) * mean(q, -1), c = beta * c + (1 - beta) * mean(q, -2), v = r / mean(r, -1) * c;
-    of a vector v itself is the running mean. u = g / sqrt(v), cut to a root mean square of `clip_threshold`;
-    w -= max(epsilon_2, rms(w)) * min(rate, 1 / sqrt(t)) * u.
+    For a weight of shape (..., n, m), with a row r (..., n), a column c (..., m), q = g**2 + epsilon_1 and beta = 1 -
+    t**beta_2_decay: r = beta * r + (1 - beta) * mean(q, -1), c = beta * c + (1 - beta) * mean(q, -2), v = r / mean(r,
+    -1) * c; for a vector, v is the running mean itself. u = g / sqrt(v), scaled down to a root mean square of at most
+    `clip_threshold`; w -= max(epsilon_2, rms(w)) * min(rate, 1 / sqrt(t)) * u.
 
-    `relative_step` names the last minimum, which Keras takes in any case: the argument changes nothing there nor here,
-    and is kept for files.  Source: Shazeer and Stern 2018.
+    Args:
+        learning_rate: Step size: a number of at least 0, a schedule, or a function without arguments.
+        beta_2_decay: Exponent of the momentum's schedule, usually negative.
+        epsilon_1: Added to the squares, at least 0.
+        epsilon_2: Smallest root mean square of a weight, at least 0.
+        clip_threshold: Largest root mean square of a step, above 0.
+        relative_step: Stored in files; like Keras, pyrnn always takes the minimum of `learning_rate` and 1 / sqrt(t).
+        weight_decay: Share by which weights shrink, times the learning rate, before each step; at least 0, or None.
+        clipnorm: Largest norm of each weight's gradient, above 0, or None. At most one of the three clips may be set.
+        clipvalue: Largest absolute value of a gradient's elements, above 0, or None.
+        global_clipnorm: Largest norm of all gradients together, above 0, or None.
+        use_ema: Whether to keep a moving average of the weights, which replaces them at the end of `fit`.
+        ema_momentum: Momentum of that average, from 0 to 1.
+        ema_overwrite_frequency: Steps after which the average replaces the weights each time, or None.
+        loss_scale_factor: Stored in files for Keras; nothing is scaled here, since gradients are float32 or float64.
+        gradient_accumulation_steps: Steps whose mean gradient makes one update, at least 2, or None.
+        name: Name of the optimizer; by default its class in snake case.
+
+    Raises:
+        TypeError: If an argument is unknown or has the wrong type.
+        ValueError: If an argument is out of its range, or several clips are set.
+
+    Example:
+        >>> model = pyrnn.Sequential([pyrnn.layers.Dense(1, use_bias=False, kernel_initializer="ones")])
+        >>> model.compile(pyrnn.optimizers.Adafactor(0.1), "mse")
+        >>> loss = model.train_on_batch(np.ones((1, 1)), np.zeros((1, 1)))
+        >>> model.get_weights()[0].round(4)
+        array([[0.9]], dtype=float32)
+
+    Source: Shazeer and Stern 2018.
     """
 
     default_name = "adafactor"

@@ -18,7 +18,35 @@ Array = NDArray[Any]
 
 
 class Adagrad(Optimizer):
-    """a += g**2, w -= rate * g / sqrt(a + epsilon); a starts at `initial_accumulator_value`.
+    """Adagrad: divides the gradient by the root of the sum of its squares.
+
+    a += g**2, w -= rate * g / sqrt(a + epsilon).
+
+    Args:
+        learning_rate: Step size: a number of at least 0, a schedule, or a function without arguments.
+        initial_accumulator_value: Initial value of the sum, at least 0.
+        epsilon: Added inside the root, at least 0.
+        weight_decay: Share by which weights shrink, times the learning rate, before each step; at least 0, or None.
+        clipnorm: Largest norm of each weight's gradient, above 0, or None. At most one of the three clips may be set.
+        clipvalue: Largest absolute value of a gradient's elements, above 0, or None.
+        global_clipnorm: Largest norm of all gradients together, above 0, or None.
+        use_ema: Whether to keep a moving average of the weights, which replaces them at the end of `fit`.
+        ema_momentum: Momentum of that average, from 0 to 1.
+        ema_overwrite_frequency: Steps after which the average replaces the weights each time, or None.
+        loss_scale_factor: Stored in files for Keras; nothing is scaled here, since gradients are float32 or float64.
+        gradient_accumulation_steps: Steps whose mean gradient makes one update, at least 2, or None.
+        name: Name of the optimizer; by default its class in snake case.
+
+    Raises:
+        TypeError: If an argument is unknown or has the wrong type.
+        ValueError: If an argument is out of its range, or several clips are set.
+
+    Example:
+        >>> model = pyrnn.Sequential([pyrnn.layers.Dense(1, use_bias=False, kernel_initializer="ones")])
+        >>> model.compile(pyrnn.optimizers.Adagrad(0.1), "mse")
+        >>> loss = model.train_on_batch(np.ones((1, 1)), np.zeros((1, 1)))
+        >>> model.get_weights()[0].round(4)
+        array([[0.9012]], dtype=float32)
 
     Source: Duchi et al. 2011.
     """
@@ -72,9 +100,38 @@ class Adagrad(Optimizer):
 
 
 class Adadelta(Optimizer):
-    """a = rho * a + (1 - rho) * g**2, d = -g * sqrt(b + epsilon) / sqrt(a + epsilon), b = rho * b + (1 - rho) * d**2.
+    """Adadelta: scales steps by the ratio of the mean squares of earlier steps and of gradients.
 
-    w += rate * d. Source: Zeiler 2012 (where the rate is 1).
+    a = rho * a + (1 - rho) * g**2, d = -g * sqrt(b + epsilon) / sqrt(a + epsilon), b = rho * b + (1 - rho) * d**2,
+    w += rate * d.
+
+    Args:
+        learning_rate: Step size: a number of at least 0, a schedule, or a function without arguments.
+        rho: Momentum of the mean squares, from 0 to 1.
+        epsilon: Added inside the roots, at least 0.
+        weight_decay: Share by which weights shrink, times the learning rate, before each step; at least 0, or None.
+        clipnorm: Largest norm of each weight's gradient, above 0, or None. At most one of the three clips may be set.
+        clipvalue: Largest absolute value of a gradient's elements, above 0, or None.
+        global_clipnorm: Largest norm of all gradients together, above 0, or None.
+        use_ema: Whether to keep a moving average of the weights, which replaces them at the end of `fit`.
+        ema_momentum: Momentum of that average, from 0 to 1.
+        ema_overwrite_frequency: Steps after which the average replaces the weights each time, or None.
+        loss_scale_factor: Stored in files for Keras; nothing is scaled here, since gradients are float32 or float64.
+        gradient_accumulation_steps: Steps whose mean gradient makes one update, at least 2, or None.
+        name: Name of the optimizer; by default its class in snake case.
+
+    Raises:
+        TypeError: If an argument is unknown or has the wrong type.
+        ValueError: If an argument is out of its range, or several clips are set.
+
+    Example:
+        >>> model = pyrnn.Sequential([pyrnn.layers.Dense(1, use_bias=False, kernel_initializer="ones")])
+        >>> model.compile(pyrnn.optimizers.Adadelta(1.0), "mse")
+        >>> loss = model.train_on_batch(np.ones((1, 1)), np.zeros((1, 1)))
+        >>> model.get_weights()[0].round(4)
+        array([[0.9986]], dtype=float32)
+
+    Source: Zeiler 2012 (where the rate is 1).
     """
 
     default_name = "adadelta"

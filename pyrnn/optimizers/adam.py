@@ -18,7 +18,41 @@ Array = NDArray[Any]
 
 
 class Adam(Optimizer):
-    """Adam (Kingma and Ba 2014) with the "epsilon hat" before its section 2.1; AMSGrad: Reddi et al. 2018."""
+    """Adam: steps by running means of the gradient and of its square.
+
+    m += (1 - beta_1) * (g - m), v += (1 - beta_2) * (g**2 - v),
+    w -= rate * sqrt(1 - beta_2**t) / (1 - beta_1**t) * m / (sqrt(v) + epsilon).
+
+    Args:
+        learning_rate: Step size: a number of at least 0, a schedule, or a function without arguments.
+        beta_1: Momentum of the mean gradient, at least 0 and below 1.
+        beta_2: Momentum of the mean square, at least 0 and below 1.
+        epsilon: Added to the root, at least 0 (the "epsilon hat" of section 2.1 in the paper).
+        amsgrad: Whether to use the largest mean square so far.
+        weight_decay: Share by which weights shrink, times the learning rate, before each step; at least 0, or None.
+        clipnorm: Largest norm of each weight's gradient, above 0, or None. At most one of the three clips may be set.
+        clipvalue: Largest absolute value of a gradient's elements, above 0, or None.
+        global_clipnorm: Largest norm of all gradients together, above 0, or None.
+        use_ema: Whether to keep a moving average of the weights, which replaces them at the end of `fit`.
+        ema_momentum: Momentum of that average, from 0 to 1.
+        ema_overwrite_frequency: Steps after which the average replaces the weights each time, or None.
+        loss_scale_factor: Stored in files for Keras; nothing is scaled here, since gradients are float32 or float64.
+        gradient_accumulation_steps: Steps whose mean gradient makes one update, at least 2, or None.
+        name: Name of the optimizer; by default its class in snake case.
+
+    Raises:
+        TypeError: If an argument is unknown or has the wrong type.
+        ValueError: If an argument is out of its range, or several clips are set.
+
+    Example:
+        >>> model = pyrnn.Sequential([pyrnn.layers.Dense(1, use_bias=False, kernel_initializer="ones")])
+        >>> model.compile(pyrnn.optimizers.Adam(0.1), "mse")
+        >>> loss = model.train_on_batch(np.ones((1, 1)), np.zeros((1, 1)))
+        >>> model.get_weights()[0].round(4)
+        array([[0.9]], dtype=float32)
+
+    Source: Kingma and Ba 2014; AMSGrad: Reddi et al. 2018.
+    """
 
     default_name = "adam"
 
@@ -71,7 +105,38 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with decoupled weight decay (Loshchilov and Hutter 2019)."""
+    """Adam with decoupled weight decay.
+
+    Args:
+        learning_rate: Step size: a number of at least 0, a schedule, or a function without arguments.
+        weight_decay: Share by which weights shrink, times the learning rate, before each step; at least 0, or None.
+        beta_1: Momentum of the mean gradient, at least 0 and below 1.
+        beta_2: Momentum of the mean square, at least 0 and below 1.
+        epsilon: Added to the root, at least 0.
+        amsgrad: Whether to use the largest mean square so far.
+        clipnorm: Largest norm of each weight's gradient, above 0, or None. At most one of the three clips may be set.
+        clipvalue: Largest absolute value of a gradient's elements, above 0, or None.
+        global_clipnorm: Largest norm of all gradients together, above 0, or None.
+        use_ema: Whether to keep a moving average of the weights, which replaces them at the end of `fit`.
+        ema_momentum: Momentum of that average, from 0 to 1.
+        ema_overwrite_frequency: Steps after which the average replaces the weights each time, or None.
+        loss_scale_factor: Stored in files for Keras; nothing is scaled here, since gradients are float32 or float64.
+        gradient_accumulation_steps: Steps whose mean gradient makes one update, at least 2, or None.
+        name: Name of the optimizer; by default its class in snake case.
+
+    Raises:
+        TypeError: If an argument is unknown or has the wrong type.
+        ValueError: If an argument is out of its range, or several clips are set.
+
+    Example:
+        >>> model = pyrnn.Sequential([pyrnn.layers.Dense(1, use_bias=False, kernel_initializer="ones")])
+        >>> model.compile(pyrnn.optimizers.AdamW(0.1, weight_decay=0.5), "mse")
+        >>> loss = model.train_on_batch(np.ones((1, 1)), np.zeros((1, 1)))
+        >>> model.get_weights()[0].round(4)
+        array([[0.85]], dtype=float32)
+
+    Source: Loshchilov and Hutter 2019.
+    """
 
     default_name = "adam_w"
 

@@ -36,24 +36,36 @@ OLD_ARGUMENTS = {
 
 
 class Optimizer(registry.Configurable, OptimizerNames):
-    """Base of all optimizers: works in place on a model's flat vector of weights.
+    """Base class of optimizers, which update a model's flat vector of weights in place.
+
+    A custom optimizer defines `update`, and `slot_groups` if it keeps vectors between steps.
 
     Args:
-        learning_rate: step size: a number, a schedule of `pyrnn.optimizers.schedules`, or a function without arguments.
-        weight_decay: weights shrink by this share times the learning rate before each step.
-        clipnorm: largest norm of each weight's gradient; clipvalue: largest size of each element; global_clipnorm:
-            largest norm of all gradients together. At most one of the three.
-        use_ema: keep an average of the weights, a = ema_momentum * a + (1 - ema_momentum) * w after each step. The
-            weights become the average every `ema_overwrite_frequency` steps, and at the end of `fit`. The two other
-            arguments have a meaning with `use_ema` only.
-        loss_scale_factor: written to files for Keras, which multiplies the loss by it and divides the gradients again;
-            the two cancel. Here gradients are of the loss itself, in float32 or float64: nothing is scaled.
-        gradient_accumulation_steps: at least 2: weights change every so many calls of `step`, by the mean gradient.
-        name: by default the class's name as Keras writes it.
+        learning_rate: Step size: a number of at least 0, a schedule, or a function without arguments.
+        weight_decay: Share by which weights shrink, times the learning rate, before each step; at least 0, or None.
+        clipnorm: Largest norm of each weight's gradient, above 0, or None. At most one of the three clips may be set.
+        clipvalue: Largest absolute value of a gradient's elements, above 0, or None.
+        global_clipnorm: Largest norm of all gradients together, above 0, or None.
+        use_ema: Whether to keep a moving average of the weights, which replaces them at the end of `fit`.
+        ema_momentum: Momentum of that average, from 0 to 1.
+        ema_overwrite_frequency: Steps after which the average replaces the weights each time, or None.
+        loss_scale_factor: Stored in files for Keras; nothing is scaled here, since gradients are float32 or float64.
+        gradient_accumulation_steps: Steps whose mean gradient makes one update, at least 2, or None.
+        name: Name of the optimizer; by default its class in snake case.
 
     Raises:
-        TypeError: for arguments that do not exist (old names are told) and a learning rate of a wrong kind.
-        ValueError: for values out of range.
+        TypeError: If an argument is unknown or has the wrong type.
+        ValueError: If an argument is out of its range, or several clips are set.
+
+    Example:
+        >>> class Signs(pyrnn.optimizers.Optimizer):
+        ...     def update(self, values, gradients, learning_rate):
+        ...         values -= learning_rate * np.sign(gradients)
+        >>> model = pyrnn.Sequential([pyrnn.layers.Dense(1, use_bias=False, kernel_initializer="ones")])
+        >>> model.compile(Signs(0.25), "mse")
+        >>> loss = model.train_on_batch(np.ones((1, 1)), np.zeros((1, 1)))
+        >>> model.get_weights()
+        [array([[0.75]], dtype=float32)]
     """
 
     default_name = "optimizer"
@@ -116,7 +128,7 @@ class Optimizer(registry.Configurable, OptimizerNames):
 
     @property
     def iterations(self) -> int:
-        """Number of times the weights have changed (calls of `step`, if no gradients are gathered)."""
+        """Number of times the weights have changed (calls of `step`, unless gradients are accumulated)."""
         return self._iterations // (self.gradient_accumulation_steps or 1)
 
     @property
@@ -140,6 +152,11 @@ class Optimizer(registry.Configurable, OptimizerNames):
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
+        """Current step size, a `LearningRate`; `lr` is the same. Set it to a number, a schedule or a function.
+
+        Raises:
+            TypeError: If it is set to a number while a schedule determines it, or to something else.
+        """
         if isinstance(value, LearningRateSchedule) or (callable(value) and not isinstance(value, type)):
             if not isinstance(value, LearningRateSchedule) and not takes(value, 0):
                 raise TypeError(f"learning_rate must be a function without arguments, got {shown(value)}")
@@ -162,18 +179,37 @@ class Optimizer(registry.Configurable, OptimizerNames):
     # State.
 
     def slot_groups(self) -> tuple[tuple[str, ...], ...]:
-        """Slots as long as the weights, in Keras's order of creation: names in one group alternate weight by weight."""
+        """Return the names of the vectors kept between steps, in Keras's order of creation.
+
+        Returns:
+            Groups of slot names; in files the names of one group alternate, weight by weight.
+        """
         return ()
 
     def initial_value(self, slot: str) -> float:
-        """What a slot is filled with at first."""
+        """Return the initial value of a slot.
+
+        Args:
+            slot: Name of the slot.
+
+        Returns:
+            The value of all its elements.
+        """
         return 0.0
 
     def make_state(self, parameters: ParameterVector) -> None:
-        """Make what is kept beside the slots; `state` lists it."""
+        """Create state in addition to the slots; `state` lists it.
+
+        Args:
+            parameters: The model's weights.
+        """
 
     def state(self) -> State:
-        """(weight, slot, array) of all that is kept between steps, in Keras's order; the weight is None for scalars."""
+        """Return everything kept between steps, in Keras's order.
+
+        Returns:
+            (weight, slot, array) for each; the weight is None for scalars.
+        """
         parameters = self.parameters
         if parameters is None:
             return []
@@ -185,7 +221,15 @@ class Optimizer(registry.Configurable, OptimizerNames):
         ]
 
     def variable_name(self, weight: Weight | None, slot: str) -> str:
-        """Keras's name of a variable."""
+        """Return Keras's name of a variable.
+
+        Args:
+            weight: Its weight, or None.
+            slot: Name of its slot.
+
+        Returns:
+            The name.
+        """
         return slot if weight is None else f"{weight.path.replace('/', '_')}_{slot}"
 
     def _groups(self) -> tuple[tuple[str, ...], ...]:
@@ -199,7 +243,14 @@ class Optimizer(registry.Configurable, OptimizerNames):
         return self.parameters is not None
 
     def build(self, parameters: ParameterVector) -> None:
-        """Make slots for these weights; what is kept for weights it had before stays."""
+        """Create slots for a model's weights; state of weights that it already had is kept.
+
+        Args:
+            parameters: `model.parameters()`.
+
+        Raises:
+            TypeError: If `parameters` is something else.
+        """
         if parameters is not self.parameters:
             with signals.deferred():
                 self._build(parameters)
@@ -219,7 +270,14 @@ class Optimizer(registry.Configurable, OptimizerNames):
                 array[...] = previous
 
     def scratch(self, index: int = 0) -> Array:
-        """A vector (N,) for values in between, of any content; the same one at each call."""
+        """Return a vector for intermediate values, the same at each call; its content is arbitrary.
+
+        Args:
+            index: Number of the vector, from 0.
+
+        Returns:
+            Array of shape (weights,).
+        """
         assert self.parameters is not None
         while len(self._scratch) <= index:
             self._scratch.append(self.parameters.slot())
@@ -228,7 +286,11 @@ class Optimizer(registry.Configurable, OptimizerNames):
     # Steps.
 
     def step(self) -> None:
-        """Take one step from the gradients in the parameter vector; signals are handled after it."""
+        """Update the weights once from the gradients in the parameter vector. Signals are handled after the step.
+
+        Raises:
+            ValueError: If `build` has not been called.
+        """
         if self.parameters is None:
             raise ValueError("the optimizer has no weights yet: call build(parameters) first")
         with signals.deferred():
@@ -251,7 +313,13 @@ class Optimizer(registry.Configurable, OptimizerNames):
         self._iterations += 1
 
     def update(self, values: Array, gradients: Array, learning_rate: float) -> None:
-        """The rule itself, in place on flat vectors (N,); the number of this step is `iterations + 1`."""
+        """Apply the rule in place; the number of this step is `iterations + 1`.
+
+        Args:
+            values: Flat vector of all weights, shape (weights,).
+            gradients: Their gradients, shape (weights,); may be overwritten.
+            learning_rate: Step size of this step.
+        """
         raise NotImplementedError
 
     def _gather(self, gradients: Array) -> bool:
@@ -284,9 +352,14 @@ class Optimizer(registry.Configurable, OptimizerNames):
     def exclude_from_weight_decay(
         self, var_list: Iterable[Weight] | None = None, var_names: Sequence[str] | None = None
     ) -> None:
-        """Spare weights the decay: those listed, and those in whose `name` one of the patterns is found.
+        """Exclude weights from the decay. A second call replaces the first.
 
-        A second call replaces the first.
+        Args:
+            var_list: Weights to exclude.
+            var_names: Regular expressions; weights whose `name` contains a match are excluded.
+
+        Raises:
+            TypeError: If these are not lists of weights and strings.
         """
         if not isinstance(var_list, list | tuple | None):
             raise TypeError(f"var_list must be a list of weights, got {shown(var_list)}")
@@ -302,11 +375,22 @@ class Optimizer(registry.Configurable, OptimizerNames):
         self._undecayed_names = re.compile("|".join(var_names)) if var_names else None
 
     def decay_of(self, weight: Weight) -> float | None:
-        """The share by which this weight shrinks, before exclusions."""
+        """Return the decay of a weight, before exclusions.
+
+        Args:
+            weight: The weight.
+
+        Returns:
+            Its share, or None.
+        """
         return self.weight_decay
 
     def decays(self) -> bool:
-        """Whether any weight may shrink."""
+        """Return whether any weight may decay.
+
+        Returns:
+            True or False.
+        """
         return self.weight_decay is not None
 
     def _share(self, weight: Weight) -> float:
@@ -336,13 +420,24 @@ class Optimizer(registry.Configurable, OptimizerNames):
             values[...] = average
 
     def ema_weights(self) -> list[Array]:
-        """The averages, one array a weight, in their order; they are the live ones."""
+        """Return the moving averages of the weights.
+
+        Returns:
+            One array per weight, in their order: views, not copies.
+        """
         if not self.use_ema or self.parameters is None:
             return []
         return [self.parameters.view(self.slots["average"], weight) for weight in self.parameters.weights]
 
     def finalize_variable_values(self, var_list: Sequence[Weight] | None = None) -> None:
-        """Put the averages in the weights' place if `use_ema`; `fit` calls it at its end."""
+        """Replace the weights by their averages if `use_ema`; `fit` calls it at its end.
+
+        Args:
+            var_list: The weights to assign to, by default those of the optimizer.
+
+        Raises:
+            ValueError: If their number differs.
+        """
         if not self.use_ema or self.parameters is None:
             return
         own = self.parameters.weights
@@ -353,23 +448,31 @@ class Optimizer(registry.Configurable, OptimizerNames):
         assign_all(list(zip(weights, averages, strict=True)))
 
     def __getstate__(self) -> dict[str, Any]:
-        """What a pickle or copy holds: all but scratch memory."""
+        """Return what a pickle or copy holds: everything except scratch memory."""
         return {**vars(self), "_scratch": []}
 
     # Files.
 
     def variables(self) -> list[tuple[str, Array]]:
-        """(name, value) in Keras's order: iteration, learning rate if it is a number, then averages and slots."""
+        """Return name and value of each variable, in Keras's order.
+
+        Returns:
+            (name, value) of the iteration, the learning rate if it is a number, averages and slots.
+        """
         found: list[tuple[str, Array]] = [("iteration", np.asarray(self._iterations, np.int64))]
         if isinstance(self._learning_rate, float):
             found.append(("learning_rate", np.asarray(self._learning_rate, np.float32)))
         return found + [(self.variable_name(weight, slot), array) for weight, slot, array in self.state()]
 
     def set_variables(self, values: list[Array]) -> None:
-        """Overwrite what `variables` lists.
+        """Overwrite the variables; nothing has changed if an error is raised.
+
+        Args:
+            values: One value for each that `variables` returns, of the same shape.
 
         Raises:
-            ValueError: if number or shapes differ; nothing has changed then.
+            TypeError: If a value does not hold numbers.
+            ValueError: If their number or shapes differ.
         """
         own = self.variables()
         if len(values) != len(own):
@@ -390,6 +493,11 @@ class Optimizer(registry.Configurable, OptimizerNames):
                 array[...] = value
 
     def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments by name.
+
+        Returns:
+            A dictionary that `from_config` accepts.
+        """
         rate = self._learning_rate
         if isinstance(rate, LearningRateSchedule):
             described: Any = schedules.serialize(rate)
@@ -411,7 +519,15 @@ class Optimizer(registry.Configurable, OptimizerNames):
 
     @classmethod
     def from_config(cls: type[T], config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> T:
-        """The optimizer that `get_config` described; custom schedules are registered or in `custom_objects`."""
+        """Return the optimizer that `get_config` described.
+
+        Args:
+            config: The dictionary.
+            custom_objects: Custom schedules and functions by name.
+
+        Returns:
+            The optimizer.
+        """
         rate = config.get("learning_rate")
         with registry.custom_object_scope(custom_objects):
             if registry.is_function(rate):

@@ -18,10 +18,41 @@ Array = NDArray[Any]
 
 
 class Ftrl(Optimizer):
-    """Follow the regularized leader: n' = n + g**2, p = -learning_rate_power, a = rate.
+    """Follow the regularized leader.
 
-    z += g + 2 * shrinkage * w - (n'**p - n**p) / a * w,
-    w = (clip(z, -l1, l1) - z) / (n'**p / a + 2 * (l2 + beta / (2 * a))).
+    n' = n + g**2, p = -learning_rate_power, z += g + 2 * shrinkage * w - (n'**p - n**p) / rate * w,
+    w = (clip(z, -l1, l1) - z) / (n'**p / rate + 2 * (l2 + beta / (2 * rate))).
+
+    Args:
+        learning_rate: Step size: a number of at least 0, a schedule, or a function without arguments.
+        learning_rate_power: Exponent of the accumulated squares, at most 0.
+        initial_accumulator_value: Initial value of n, at least 0.
+        l1_regularization_strength: l1, at least 0.
+        l2_regularization_strength: l2, at least 0.
+        l2_shrinkage_regularization_strength: Shrinkage, at least 0.
+        beta: At least 0.
+        weight_decay: Share by which weights shrink, times the learning rate, before each step; at least 0, or None.
+        clipnorm: Largest norm of each weight's gradient, above 0, or None. At most one of the three clips may be set.
+        clipvalue: Largest absolute value of a gradient's elements, above 0, or None.
+        global_clipnorm: Largest norm of all gradients together, above 0, or None.
+        use_ema: Whether to keep a moving average of the weights, which replaces them at the end of `fit`.
+        ema_momentum: Momentum of that average, from 0 to 1.
+        ema_overwrite_frequency: Steps after which the average replaces the weights each time, or None.
+        loss_scale_factor: Stored in files for Keras; nothing is scaled here, since gradients are float32 or float64.
+        gradient_accumulation_steps: Steps whose mean gradient makes one update, at least 2, or None.
+        name: Name of the optimizer; by default its class in snake case.
+
+    Raises:
+        TypeError: If an argument is unknown or has the wrong type.
+        ValueError: If an argument is out of its range, or several clips are set.
+
+    Example:
+        >>> model = pyrnn.Sequential([pyrnn.layers.Dense(1, use_bias=False, kernel_initializer="ones")])
+        >>> model.compile(pyrnn.optimizers.Ftrl(0.1), "mse")
+        >>> loss = model.train_on_batch(np.ones((1, 1)), np.zeros((1, 1)))
+        >>> model.get_weights()[0].round(4)
+        array([[0.7451]], dtype=float32)
+
     Source: McMahan et al. 2013; the shrinkage is Keras's.
     """
 

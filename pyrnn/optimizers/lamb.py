@@ -19,9 +19,38 @@ Array = NDArray[Any]
 
 
 class Lamb(Optimizer):
-    """Adam's direction u = m_hat / (sqrt(v_hat) + epsilon) as long as the weight: w -= rate * |w| / |u| * u.
+    """Lamb: Adam's direction, scaled to the norm of each weight.
 
-    |w| / |u| is 1 where one of the norms is 0.  Source: You et al. 2020.
+    u = m_hat / (sqrt(v_hat) + epsilon), w -= rate * |w| / |u| * u; the ratio is 1 if a norm is 0.
+
+    Args:
+        learning_rate: Step size: a number of at least 0, a schedule, or a function without arguments.
+        beta_1: Momentum of the mean gradient, at least 0 and below 1.
+        beta_2: Momentum of the mean square, at least 0 and below 1.
+        epsilon: Added to the root, at least 0.
+        weight_decay: Share by which weights shrink, times the learning rate, before each step; at least 0, or None.
+        clipnorm: Largest norm of each weight's gradient, above 0, or None. At most one of the three clips may be set.
+        clipvalue: Largest absolute value of a gradient's elements, above 0, or None.
+        global_clipnorm: Largest norm of all gradients together, above 0, or None.
+        use_ema: Whether to keep a moving average of the weights, which replaces them at the end of `fit`.
+        ema_momentum: Momentum of that average, from 0 to 1.
+        ema_overwrite_frequency: Steps after which the average replaces the weights each time, or None.
+        loss_scale_factor: Stored in files for Keras; nothing is scaled here, since gradients are float32 or float64.
+        gradient_accumulation_steps: Steps whose mean gradient makes one update, at least 2, or None.
+        name: Name of the optimizer; by default its class in snake case.
+
+    Raises:
+        TypeError: If an argument is unknown or has the wrong type.
+        ValueError: If an argument is out of its range, or several clips are set.
+
+    Example:
+        >>> model = pyrnn.Sequential([pyrnn.layers.Dense(1, use_bias=False, kernel_initializer="ones")])
+        >>> model.compile(pyrnn.optimizers.Lamb(0.1), "mse")
+        >>> loss = model.train_on_batch(np.ones((1, 1)), np.zeros((1, 1)))
+        >>> model.get_weights()[0].round(4)
+        array([[0.9]], dtype=float32)
+
+    Source: You et al. 2020.
     """
 
     default_name = "lamb"

@@ -23,12 +23,49 @@ Array = NDArray[Any]
 
 
 class Muon(Optimizer):
-    """Steps of matrices are orthogonalized: m = momentum * m + g, w -= rate * scale * O(g + momentum * m).
+    """Muon: steps of matrices are orthogonalized; other weights take Adam's steps.
 
-    O is `ns_steps` Newton-Schulz steps X <- muon_a * X + (muon_b * X X' + muon_c * (X X')**2) X from X / |X|;
-    scale = rms_rate * sqrt(larger side), or 1 if `rms_rate` is None; without `nesterov` it is O(m).
-    All other weights take Adam's step at adam_lr_ratio * rate: vectors, weights in whose path an expression of
-    `exclude_layers` is found, and embeddings (`exclude_embeddings`); they decay by `adam_weight_decay`.
+    m = momentum * m + g, w -= rate * scale * O(g + momentum * m), where O is `ns_steps` Newton-Schulz steps
+    X <- muon_a * X + (muon_b * X X' + muon_c * (X X')**2) X from X / |X|, and scale = rms_rate * sqrt(larger side).
+
+    Args:
+        learning_rate: Step size: a number of at least 0, a schedule, or a function without arguments.
+        adam_beta_1: Adam's momentum of the mean gradient, at least 0 and below 1.
+        adam_beta_2: Adam's momentum of the mean square, at least 0 and below 1.
+        adam_weight_decay: Weight decay of weights that take Adam's steps, at least 0, or None.
+        epsilon: Added to Adam's root, at least 0.
+        weight_decay: Share by which weights shrink, times the learning rate, before each step; at least 0, or None.
+        clipnorm: Largest norm of each weight's gradient, above 0, or None. At most one of the three clips may be set.
+        clipvalue: Largest absolute value of a gradient's elements, above 0, or None.
+        global_clipnorm: Largest norm of all gradients together, above 0, or None.
+        use_ema: Whether to keep a moving average of the weights, which replaces them at the end of `fit`.
+        ema_momentum: Momentum of that average, from 0 to 1.
+        ema_overwrite_frequency: Steps after which the average replaces the weights each time, or None.
+        loss_scale_factor: Stored in files for Keras; nothing is scaled here, since gradients are float32 or float64.
+        gradient_accumulation_steps: Steps whose mean gradient makes one update, at least 2, or None.
+        name: Name of the optimizer; by default its class in snake case.
+        exclude_layers: Regular expressions; matrices whose path contains a match take Adam's steps.
+        exclude_embeddings: Whether embeddings take Adam's steps.
+        muon_a: Coefficient of X.
+        muon_b: Coefficient of X X' X.
+        muon_c: Coefficient of (X X')**2 X.
+        adam_lr_ratio: Adam's step size relative to `learning_rate`, at least 0.
+        momentum: From 0 to 1.
+        ns_steps: Number of Newton-Schulz steps, at least 1.
+        nesterov: Whether to use Nesterov's momentum; otherwise the step is O(m).
+        rms_rate: Root mean square of a step relative to Adam's, from 0 to 1; None for a scale of 1.
+
+    Raises:
+        TypeError: If an argument is unknown or has the wrong type.
+        ValueError: If an argument is out of its range, or several clips are set.
+
+    Example:
+        >>> model = pyrnn.Sequential([pyrnn.layers.Dense(1, use_bias=False, kernel_initializer="ones")])
+        >>> model.compile(pyrnn.optimizers.Muon(0.1), "mse")
+        >>> loss = model.train_on_batch(np.ones((1, 1)), np.zeros((1, 1)))
+        >>> model.get_weights()[0].round(4)
+        array([[0.9857]], dtype=float32)
+
     Source: Jordan et al. 2024; the scale: Liu et al. 2025.
     """
 
@@ -74,7 +111,14 @@ class Muon(Optimizer):
         self.momentum, self.ns_steps, self.nesterov, self.rms_rate = momentum, ns_steps, nesterov, rms_rate
 
     def uses_adam(self, weight: Weight) -> bool:
-        """Whether a weight takes Adam's step."""
+        """Return whether a weight takes Adam's steps.
+
+        Args:
+            weight: The weight.
+
+        Returns:
+            True for vectors and for excluded matrices.
+        """
         if len(weight.shape) != 2 or (self.exclude_embeddings and "embedding" in weight.path.lower()):
             return True
         return any(re.search(keyword, weight.path) for keyword in self.exclude_layers)

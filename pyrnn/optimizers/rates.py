@@ -8,7 +8,7 @@ import numpy as np
 
 
 class LearningRate(float):
-    """The present step size of an optimizer: a number, with the methods of Keras's variable.
+    """Current step size of an optimizer: a number with the methods of Keras's variable.
 
     Example:
         >>> from pyrnn.optimizers import SGD

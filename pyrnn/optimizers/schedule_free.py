@@ -19,10 +19,40 @@ Array = NDArray[Any]
 
 
 class ScheduleFreeAdamW(Optimizer):
-    """Steps z by Adam's second moment, and averages it: x = (1 - 1/t) * x + z / t, w = (1 - beta_1) * z + beta_1 * x.
+    """Schedule-free AdamW: takes Adam's steps on z and trains an average of z, so that no schedule is needed.
 
-    v += (1 - beta_2) * (g**2 - v), z -= rate * g / (sqrt(v / (1 - beta_2**t)) + epsilon); z starts at the weights, the
-    rate grows linearly over `warmup_steps`. The model's weights are w, as in Keras.  Source: Defazio et al. 2024.
+    v += (1 - beta_2) * (g**2 - v), z -= rate * g / (sqrt(v / (1 - beta_2**t)) + epsilon), x = (1 - 1/t) * x + z / t,
+    w = (1 - beta_1) * z + beta_1 * x. z starts at the weights. The model's weights are w, as in Keras.
+
+    Args:
+        learning_rate: Step size: a number of at least 0, a schedule, or a function without arguments.
+        beta_1: Share of the average x in the weights, above 0 and below 1.
+        beta_2: Momentum of the mean square, at least 0 and below 1.
+        epsilon: Added to the root, at least 0.
+        warmup_steps: Steps over which the rate grows linearly, at least 0.
+        weight_decay: Share by which weights shrink, times the learning rate, before each step; at least 0, or None.
+        clipnorm: Largest norm of each weight's gradient, above 0, or None. At most one of the three clips may be set.
+        clipvalue: Largest absolute value of a gradient's elements, above 0, or None.
+        global_clipnorm: Largest norm of all gradients together, above 0, or None.
+        use_ema: Whether to keep a moving average of the weights, which replaces them at the end of `fit`.
+        ema_momentum: Momentum of that average, from 0 to 1.
+        ema_overwrite_frequency: Steps after which the average replaces the weights each time, or None.
+        loss_scale_factor: Stored in files for Keras; nothing is scaled here, since gradients are float32 or float64.
+        gradient_accumulation_steps: Steps whose mean gradient makes one update, at least 2, or None.
+        name: Name of the optimizer; by default its class in snake case.
+
+    Raises:
+        TypeError: If an argument is unknown or has the wrong type.
+        ValueError: If an argument is out of its range, or several clips are set.
+
+    Example:
+        >>> model = pyrnn.Sequential([pyrnn.layers.Dense(1, use_bias=False, kernel_initializer="ones")])
+        >>> model.compile(pyrnn.optimizers.ScheduleFreeAdamW(0.1), "mse")
+        >>> loss = model.train_on_batch(np.ones((1, 1)), np.zeros((1, 1)))
+        >>> model.get_weights()[0].round(4)
+        array([[0.9]], dtype=float32)
+
+    Source: Defazio et al. 2024.
     """
 
     default_name = "schedule_free_adam_w"

@@ -1,6 +1,6 @@
-"""Learning rates that follow the number of steps, by Keras's names; computed in float32 as there.
+"""Learning rates that depend on the number of steps, by Keras's names; computed in float32, as Keras does.
 
-A schedule is called with a step (or an array of steps) and gives the rate; hand one to an optimizer as `learning_rate`.
+A schedule is called with a step (or an array of steps) and returns the rate. Pass one as `learning_rate`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,15 @@ MODULE = "keras.optimizers.schedules"
 
 
 class LearningRateSchedule(registry.Configurable):
-    """Base of all: a subclass defines `__call__(step) -> rate`."""
+    """Base class of schedules: a subclass defines `__call__(step)`.
+
+    Example:
+        >>> class Halved(pyrnn.optimizers.schedules.LearningRateSchedule):
+        ...     def __call__(self, step):
+        ...         return 0.1 / 2 ** (step // 100)
+        >>> Halved()(250)
+        0.025
+    """
 
     def __call__(self, step: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} must have a method __call__(self, step)")
@@ -59,7 +67,14 @@ class _Decay(LearningRateSchedule):
         self.staircase, self.name = staircase, name or type(self).__name__
 
     def progress(self, step: Any) -> Any:
-        """step / decay_steps, cut to an integer on a staircase."""
+        """Return step / decay_steps, rounded down if `staircase`.
+
+        Args:
+            step: A step, or an array of steps.
+
+        Returns:
+            float32 of the same shape.
+        """
         progress = _float(step) / Float(self.decay_steps)
         return np.floor(progress) if self.staircase else progress
 
@@ -74,7 +89,24 @@ class _Decay(LearningRateSchedule):
 
 
 class ExponentialDecay(_Decay):
-    """initial_learning_rate * decay_rate ** (step / decay_steps); on a staircase the quotient is cut to an integer."""
+    """initial_learning_rate * decay_rate ** (step / decay_steps).
+
+    Args:
+        initial_learning_rate: Rate at step 0, at least 0.
+        decay_steps: Steps after which the rate has been multiplied by `decay_rate`, above 0.
+        decay_rate: At least 0.
+        staircase: Whether to round the quotient down, so that the rate changes every `decay_steps` only.
+        name: Name of the schedule.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If an argument is out of its range.
+
+    Example:
+        >>> schedule = pyrnn.optimizers.schedules.ExponentialDecay(0.1, decay_steps=100, decay_rate=0.5)
+        >>> round(float(schedule(200)), 4)
+        0.025
+    """
 
     @checked
     def __call__(self, step: Data) -> Any:
@@ -82,7 +114,24 @@ class ExponentialDecay(_Decay):
 
 
 class InverseTimeDecay(_Decay):
-    """initial_learning_rate / (1 + decay_rate * step / decay_steps); on a staircase the quotient is cut."""
+    """initial_learning_rate / (1 + decay_rate * step / decay_steps).
+
+    Args:
+        initial_learning_rate: Rate at step 0, at least 0.
+        decay_steps: Unit of the step, above 0.
+        decay_rate: At least 0.
+        staircase: Whether to round the quotient down, so that the rate changes every `decay_steps` only.
+        name: Name of the schedule.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If an argument is out of its range.
+
+    Example:
+        >>> schedule = pyrnn.optimizers.schedules.InverseTimeDecay(1.0, decay_steps=100, decay_rate=0.5)
+        >>> float(schedule(200))
+        0.5
+    """
 
     @checked
     def __call__(self, step: Data) -> Any:
@@ -90,10 +139,23 @@ class InverseTimeDecay(_Decay):
 
 
 class PiecewiseConstantDecay(LearningRateSchedule):
-    """values[i], i the number of boundaries below the step: a step on a boundary still has the value before it.
+    """values[i], where i is the number of boundaries below the step.
+
+    A step on a boundary still has the value before it.
+
+    Args:
+        boundaries: Steps in increasing order.
+        values: Rates, one more than `boundaries`.
+        name: Name of the schedule.
 
     Raises:
-        ValueError: if there is not one value more than boundaries, or the boundaries do not grow.
+        TypeError: If an argument has the wrong type.
+        ValueError: If there is not one value more than boundaries, or the boundaries do not increase.
+
+    Example:
+        >>> schedule = pyrnn.optimizers.schedules.PiecewiseConstantDecay([100, 200], [1.0, 0.5, 0.25])
+        >>> [float(rate) for rate in schedule([100, 101, 500])]
+        [1.0, 0.5, 0.25]
     """
 
     @checked
@@ -118,7 +180,24 @@ class PiecewiseConstantDecay(LearningRateSchedule):
 class PolynomialDecay(LearningRateSchedule):
     """(initial_learning_rate - end_learning_rate) * (1 - step / decay_steps) ** power + end_learning_rate.
 
-    The step stops at decay_steps; with `cycle` decay_steps is multiplied until it reaches the step.
+    The rate stays at the end value after `decay_steps`.
+
+    Args:
+        initial_learning_rate: Rate at step 0, at least 0.
+        decay_steps: Steps to the end value, above 0.
+        end_learning_rate: End value, at least 0.
+        power: Exponent, at least 0; 1 is a straight line.
+        cycle: Whether to continue towards the next multiple of `decay_steps` instead of staying at the end value.
+        name: Name of the schedule.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If an argument is out of its range.
+
+    Example:
+        >>> schedule = pyrnn.optimizers.schedules.PolynomialDecay(1.0, decay_steps=100, end_learning_rate=0.0)
+        >>> float(schedule(25))
+        0.75
     """
 
     @checked
@@ -156,10 +235,28 @@ class PolynomialDecay(LearningRateSchedule):
 
 
 class CosineDecay(LearningRateSchedule):
-    """Half a cosine wave from the initial rate to `alpha` times it over decay_steps.
+    """Half a cosine wave from the initial rate down to `alpha` times it.
 
-    With `warmup_target` the rate first grows linearly from the initial one to the target over warmup_steps, and the
-    wave starts there. Source: Loshchilov and Hutter 2017 (SGDR); warm-up: Goyal et al. 2017.
+    With `warmup_target` the rate first grows linearly from the initial one to the target, where the wave starts.
+
+    Args:
+        initial_learning_rate: Rate at step 0, at least 0.
+        decay_steps: Length of the wave in steps, above 0.
+        alpha: Final rate as a share of the highest, at least 0.
+        name: Name of the schedule.
+        warmup_target: Rate at the end of the warm-up, at least 0; None for no warm-up.
+        warmup_steps: Steps of the warm-up, at least 0.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If an argument is out of its range.
+
+    Example:
+        >>> schedule = pyrnn.optimizers.schedules.CosineDecay(1.0, decay_steps=100)
+        >>> round(float(schedule(50)), 4)
+        0.5
+
+    Source: Loshchilov and Hutter 2017 (SGDR); warm-up: Goyal et al. 2017.
     """
 
     @checked
@@ -204,7 +301,24 @@ class CosineDecay(LearningRateSchedule):
 
 
 class CosineDecayRestarts(LearningRateSchedule):
-    """Half cosine waves one after the other, each `t_mul` times as long and `m_mul` times as high as the one before.
+    """Half cosine waves in succession.
+
+    Args:
+        initial_learning_rate: Rate at step 0, at least 0.
+        first_decay_steps: Length of the first wave in steps, above 0.
+        t_mul: Length of each wave relative to the one before, above 0.
+        m_mul: Height of each wave relative to the one before, at least 0.
+        alpha: Lowest rate as a share of the initial one, at least 0.
+        name: Name of the schedule.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If an argument is out of its range.
+
+    Example:
+        >>> schedule = pyrnn.optimizers.schedules.CosineDecayRestarts(1.0, first_decay_steps=100)
+        >>> float(schedule(100)), round(float(schedule(200)), 4)
+        (1.0, 0.5)
 
     Source: Loshchilov and Hutter 2017 (SGDR).
     """
@@ -253,7 +367,22 @@ NAMES: dict[str, type[LearningRateSchedule]] = registry.by_name(registry.classes
 
 @checked
 def serialize(learning_rate_schedule: Annotated[LearningRateSchedule, Configurable()]) -> dict[str, Any]:
-    """Keras 3's description of a schedule."""
+    """Return Keras's description of a schedule.
+
+    Args:
+        learning_rate_schedule: The schedule.
+
+    Returns:
+        A dictionary that `deserialize` accepts.
+
+    Raises:
+        TypeError: If `learning_rate_schedule` is not a schedule.
+
+    Example:
+        >>> schedules = pyrnn.optimizers.schedules
+        >>> schedules.serialize(schedules.ExponentialDecay(0.1, 100, 0.5))["class_name"]
+        'ExponentialDecay'
+    """
     return registry.describe(learning_rate_schedule, MODULE)
 
 
@@ -261,10 +390,23 @@ def serialize(learning_rate_schedule: Annotated[LearningRateSchedule, Configurab
 def deserialize(
     config: Annotated[Mapping[str, Any], Dict()], custom_objects: CustomObjects | None = None
 ) -> LearningRateSchedule:
-    """The schedule that `serialize` described; classes of one's own are registered, or given in `custom_objects`.
+    """Return the schedule that `serialize` described.
+
+    Args:
+        config: The dictionary.
+        custom_objects: Custom classes by name.
+
+    Returns:
+        The schedule.
 
     Raises:
-        ValueError: for an unknown name; close matches are suggested.
+        TypeError: If `config` is not a dictionary.
+        ValueError: If the name is unknown; close matches are suggested.
+
+    Example:
+        >>> schedules = pyrnn.optimizers.schedules
+        >>> schedules.deserialize(schedules.serialize(schedules.ExponentialDecay(0.1, 100, 0.5))).decay_steps
+        100
     """
     with registry.custom_object_scope(custom_objects):
         schedule = registry.get("learning rate schedule", dict(config), NAMES, LearningRateSchedule)

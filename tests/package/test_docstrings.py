@@ -54,21 +54,6 @@ UNFINISHED = {
     "pyrnn.model",
     "pyrnn.models",
     "pyrnn.naming",
-    "pyrnn.optimizers",
-    "pyrnn.optimizers.adafactor",
-    "pyrnn.optimizers.adagrad",
-    "pyrnn.optimizers.adam",
-    "pyrnn.optimizers.adamax",
-    "pyrnn.optimizers.base",
-    "pyrnn.optimizers.ftrl",
-    "pyrnn.optimizers.lamb",
-    "pyrnn.optimizers.lion",
-    "pyrnn.optimizers.muon",
-    "pyrnn.optimizers.rmsprop",
-    "pyrnn.optimizers.schedule_free",
-    "pyrnn.optimizers.schedules",
-    "pyrnn.optimizers.sgd",
-    "pyrnn.registry",
     "pyrnn.regularizers",
     "pyrnn.sequential",
     "pyrnn.trainer",
@@ -129,11 +114,12 @@ def missing(
     parts = sections(text)
     above = [sections(each) for each in inherited]
     arguments = {name: entry for each in (*above, parts) for name, entry in entries(each.get("Args", "")).items()}
-    try:
-        signature = inspect.signature(called)
-    except ValueError:  # an exception or the like, without arguments of its own
-        return
-    for parameter in list(signature.parameters.values())[bound:]:
+    is_class = inspect.isclass(called)
+    function = called.__init__ if is_class else called
+    if is_class and not inspect.isfunction(function):  # made by `__new__`, if it has arguments at all
+        function = vars(called).get("__new__", lambda self: None)
+    signature = inspect.signature(function)
+    for parameter in list(signature.parameters.values())[bound or is_class :]:
         stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
         if parameter.name.startswith("_"):
             continue
@@ -141,11 +127,10 @@ def missing(
             yield f"Args: {stars}{parameter.name}"
         elif parameter.name in ARRAYS and "(" not in arguments[parameter.name]:
             yield f"Args: shape of {parameter.name}"
-    is_class = inspect.isclass(called)
     whole = parts.keys() | {title for each in above for title in each}
     if not is_class and signature.return_annotation not in NOTHING and not whole & {"Returns", "Yields"}:
         yield "Returns"
-    if raises(called.__init__ if is_class else called) and "Raises" not in whole:
+    if raises(function) and "Raises" not in whole:
         yield "Raises"
     if example and ">>> " not in text:
         yield "Example"

@@ -1,28 +1,46 @@
-# The ISA list: name, vector bytes, rows of a tile, flags, probe (a C++ expression, true where this CPU runs it).
-# Order: best first. Each entry compiles csrc/kernels/table.cpp once.
+# The list of ISAs: name, vector bytes, rows of a tile, flags, probe (a C++ expression, true where this CPU runs the ISA).
+# Best first. Each entry compiles csrc/kernels/*.cpp: scan.cpp for each cell and scalar type, operations.cpp for each scalar
+# type, and table.cpp, which joins them. Many small objects keep many cores busy.
 set(PYRNN_KERNEL_OBJECTS "")
 set(PYRNN_ISA_ENTRIES "")
 
-# Unrolled tiles under a sanitizer or with counters take the optimizer many minutes; -O1 is enough there, and one ISA (PYRNN_ISAS) at
-# a time.
+# With sanitizers or counters the optimizer needs many minutes for unrolled tiles. -O1 is enough there, and one ISA
+# (PYRNN_ISAS).
 set(PYRNN_KERNEL_OPTIMIZATION -O3)
 if(PYRNN_SANITIZE OR PYRNN_COVERAGE OR PYRNN_COMPILES_ONLY)
   set(PYRNN_KERNEL_OPTIMIZATION -O1)
 endif()
 
+set(cells_def ${CMAKE_CURRENT_SOURCE_DIR}/cells/cells.def)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${cells_def})
+file(STRINGS ${cells_def} PYRNN_CELL_TYPES REGEX "^PYRNN_CELL\\(")
+list(TRANSFORM PYRNN_CELL_TYPES REPLACE "^PYRNN_CELL\\([^,]*, ([A-Za-z]+),.*" "\\1")
+
+# An object that exports `symbol`. Compile definitions follow the options.
+function(pyrnn_add_kernel_object source symbol options)
+  set(target pyrnn_${symbol})
+  add_library(${target} OBJECT kernels/${source})
+  target_compile_definitions(${target} PRIVATE PYRNN_SYMBOL=${symbol} ${ARGN})
+  target_compile_options(${target} PRIVATE ${options})
+  target_link_libraries(${target} PRIVATE pyrnn_options)
+  set(PYRNN_KERNEL_OBJECTS ${PYRNN_KERNEL_OBJECTS} $<TARGET_OBJECTS:${target}> PARENT_SCOPE)
+endfunction()
+
 function(pyrnn_add_isa name bytes rows flags probe)
   if(PYRNN_ISAS AND NOT name IN_LIST PYRNN_ISAS)
     return()
   endif()
-  set(target pyrnn_kernels_${name})
-  add_library(${target} OBJECT kernels/table.cpp)
-  target_compile_definitions(${target} PRIVATE
-    PYRNN_ISA_NAMESPACE=isa_${name} PYRNN_ISA_NAME="${name}" PYRNN_TABLE=kTable_${name}
-    PYRNN_VECTOR_BYTES=${bytes} PYRNN_TILE_ROWS=${rows})
-  target_compile_options(${target} PRIVATE ${PYRNN_KERNEL_OPTIMIZATION} -fno-ivopts -ffp-contract=fast -fno-math-errno -fno-trapping-math -Wno-psabi ${flags})
-  target_link_libraries(${target} PRIVATE pyrnn_options)
-  set(PYRNN_KERNEL_OBJECTS ${PYRNN_KERNEL_OBJECTS} $<TARGET_OBJECTS:${target}> PARENT_SCOPE)
-  set(PYRNN_ISA_ENTRIES "${PYRNN_ISA_ENTRIES} X(kTable_${name}, (${probe}))" PARENT_SCOPE)
+  set(options ${PYRNN_KERNEL_OPTIMIZATION} -fno-ivopts -ffp-contract=fast -fno-math-errno -fno-trapping-math -Wno-psabi ${flags})
+  foreach(scalar float double)
+    set(definitions PYRNN_ISA_NAMESPACE=isa_${name} PYRNN_VECTOR_BYTES=${bytes} PYRNN_TILE_ROWS=${rows} PYRNN_SCALAR=${scalar})
+    foreach(cell ${PYRNN_CELL_TYPES})
+      pyrnn_add_kernel_object(scan.cpp kernels_${name}_${cell}_${scalar} "${options}" ${definitions} PYRNN_CELL_TYPE=${cell})
+    endforeach()
+    pyrnn_add_kernel_object(operations.cpp kernels_${name}_operations_${scalar} "${options}" ${definitions})
+  endforeach()
+  pyrnn_add_kernel_object(table.cpp kernels_${name} "" PYRNN_ISA_NAME="${name}")
+  set(PYRNN_KERNEL_OBJECTS ${PYRNN_KERNEL_OBJECTS} PARENT_SCOPE)
+  set(PYRNN_ISA_ENTRIES "${PYRNN_ISA_ENTRIES} X(kernels_${name}, (${probe}))" PARENT_SCOPE)
 endfunction()
 
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")

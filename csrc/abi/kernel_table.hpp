@@ -1,10 +1,19 @@
-// The face of one ISA's kernels: a table of functions per scalar type.
+// The functions of one ISA, by scalar type. Each struct of functions is filled by an object of its own (kernels/*.cpp);
+// table.cpp joins them.
 #pragma once
 
 #include "cell.hpp"
 
 namespace pyrnn {
 
+// The time loops of one cell.
+template <class T>
+struct Scan {
+    void (*forward)(const RnnForward<T>&);
+    void (*backward)(const RnnBackward<T>&);
+};
+
+// Everything else.
 template <class T>
 struct Kernels {
     Index lanes;  // P
@@ -20,8 +29,6 @@ struct Kernels {
     // panels[unit block][row][gate][lane], and transposed panels[row block][unit block][gate][unit][lane of rows].
     void (*pack_gates)(T* panels, const T* w, Index rows, Index units, Index gates, Index shift, Index count);
     void (*pack_gates_t)(T* panels, const T* w, Index rows, Index units, Index gates, Index shift, Index count);
-    void (*rnn_forward[kCellCount])(const RnnForward<T>&);
-    void (*rnn_backward[kCellCount])(const RnnBackward<T>&);
     // sum (np) += each of `count` rows of each of `sequences`, which stand `sequence` apart.
     void (*add_rows)(T* sum, const T* rows, Index ld, Index count, Index sequence, Index sequences, Index np);
     void (*pool_forward)(const Pool&, const T* x, T* y);
@@ -39,10 +46,16 @@ struct Kernels {
     void (*read_burst)(const T* from, Index n, Index repeats);  // reads n elements, a multiple of 8 P, again and again
 };
 
+template <class T>
+struct ScalarTable {
+    const Kernels<T>* kernels;
+    const Scan<T>* scans[kCellCount];
+};
+
 struct KernelTable {
     const char* isa;
-    Kernels<float> f32;
-    Kernels<double> f64;
+    ScalarTable<float> f32;
+    ScalarTable<double> f64;
 };
 
 }  // namespace pyrnn

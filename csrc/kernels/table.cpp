@@ -1,85 +1,34 @@
-// The one symbol a kernel object exports: the table of its ISA. Compiled once per ISA with that ISA's flags.
-#include "../cells/gru.hpp"
-#include "../cells/lstm.hpp"
-#include "../cells/simple_rnn.hpp"
-#include "gemm_tn.hpp"
-#include "layer_norm.hpp"
-#include "losses.hpp"
-#include "optim.hpp"
-#include "pack.hpp"
-#include "pool.hpp"
+// The table of one ISA, from the symbols that its other objects export. cmake/isas.cmake names them
+// <PYRNN_SYMBOL>_<part>_<scalar type>.
+#include "../abi/kernel_table.hpp"
+
+#define PYRNN_JOIN(table, part, scalar) table##_##part##_##scalar
+#define PYRNN_NAME(table, part, scalar) PYRNN_JOIN(table, part, scalar)
+#define PYRNN_PART(part, scalar) PYRNN_NAME(PYRNN_SYMBOL, part, scalar)
 
 namespace pyrnn {
-namespace PYRNN_ISA_NAMESPACE {
-namespace {
 
-template <class T>
-void read_burst(const T* from, Index n, Index repeats) {
-    constexpr int kChains = 8;
-    Vec<T> acc[kChains] = {};
-    for (Index k = 0; k < repeats; ++k)
-        for (Index i = 0; i < n; i += kChains * kLanes<T>)
-#pragma GCC unroll 8
-            for (int c = 0; c < kChains; ++c) acc[c] += load(from + i + c * kLanes<T>);
-    for (int c = 0; c < kChains; ++c) __asm__ volatile("" : : "m"(acc[c]));
-}
-
-// Independent chains of multiply-adds: enough to fill two ports of latency 4 or 5.
-template <class T>
-double fma_burst(Index repeats) {
-    constexpr int kChains = 12;
-    Vec<T> acc[kChains];
-    for (int i = 0; i < kChains; ++i) acc[i] = splat(T(i));
-    Vec<T> a = splat(T(0.999)), b = splat(T(0.001));
-    for (Index k = 0; k < repeats; ++k) {
-        __asm__ volatile("" : "+m"(a), "+m"(b));
-        const Vec<T> factor = a, term = b;
-        for (int inner = 0; inner < 64; ++inner)
-#pragma GCC unroll 16
-            for (int i = 0; i < kChains; ++i) acc[i] = acc[i] * factor + term;
-    }
-    for (int i = 0; i < kChains; ++i) __asm__ volatile("" : : "m"(acc[i]));
-    return 2.0 * static_cast<double>(repeats) * 64 * kChains * static_cast<double>(kLanes<T>);
-}
-
-template <class T>
-constexpr Kernels<T> kernels() {
-    return {kLanes<T>,
-            pack<T>,
-            gemm<T>,
-            gemm_tn<T>,
-            activate<T>,
-            activate_backward<T>,
-            pack_gates<T>,
-            pack_gates_t<T>,
-            {
-#define PYRNN_CELL(enumerator, type, ...) scan_forward<T, type>,
+#define PYRNN_CELL(enumerator, type, ...)             \
+    extern const Scan<float> PYRNN_PART(type, float); \
+    extern const Scan<double> PYRNN_PART(type, double);
 #include "../cells/cells.def"
 #undef PYRNN_CELL
-            },
-            {
-#define PYRNN_CELL(enumerator, type, ...) scan_backward<T, type>,
+extern const Kernels<float> PYRNN_PART(operations, float);
+extern const Kernels<double> PYRNN_PART(operations, double);
+
+extern const KernelTable PYRNN_SYMBOL;
+const KernelTable PYRNN_SYMBOL = {PYRNN_ISA_NAME,
+                                  {&PYRNN_PART(operations, float),
+                                   {
+#define PYRNN_CELL(enumerator, type, ...) &PYRNN_PART(type, float),
 #include "../cells/cells.def"
 #undef PYRNN_CELL
-            },
-            add_rows<T>,
-            pool_forward<T>,
-            pool_backward<T>,
-            layer_norm<T>,
-            layer_norm_backward<T>,
-            squared_error<T>,
-            sgd<T>,
-            rmsprop<T>,
-            adam<T>,
-            fma_burst<T>,
-            read_burst<T>};
-}
-
-}  // namespace
-}  // namespace PYRNN_ISA_NAMESPACE
-
-extern const KernelTable PYRNN_TABLE;
-const KernelTable PYRNN_TABLE = {PYRNN_ISA_NAME, PYRNN_ISA_NAMESPACE::kernels<float>(),
-                                 PYRNN_ISA_NAMESPACE::kernels<double>()};
+                                   }},
+                                  {&PYRNN_PART(operations, double),
+                                   {
+#define PYRNN_CELL(enumerator, type, ...) &PYRNN_PART(type, double),
+#include "../cells/cells.def"
+#undef PYRNN_CELL
+                                   }}};
 
 }  // namespace pyrnn

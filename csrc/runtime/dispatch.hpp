@@ -15,14 +15,22 @@ void choose_table();
 const KernelTable& table();
 
 template <class T>
-const Kernels<T>& kernels();
+const ScalarTable<T>& scalar_table();
 template <>
-inline const Kernels<float>& kernels<float>() {
+inline const ScalarTable<float>& scalar_table<float>() {
     return table().f32;
 }
 template <>
-inline const Kernels<double>& kernels<double>() {
+inline const ScalarTable<double>& scalar_table<double>() {
     return table().f64;
+}
+template <class T>
+const Kernels<T>& kernels() {
+    return *scalar_table<T>().kernels;
+}
+template <class T>
+const Scan<T>& scan(Cell cell) {
+    return *scalar_table<T>().scans[static_cast<int>(cell)];
 }
 
 }  // namespace pyrnn

@@ -68,7 +68,7 @@ public:
             std::memset(at, 0, bytes<T>(z_.lanes));
             if (start.carry) std::memcpy(at, start.carry + row * start.carry_row + unit, size);
         });
-        kernels<T>().rnn_forward[static_cast<int>(p_.cell)](q);
+        scan<T>(p_.cell).forward(q);
     }
 
     // Copies the states that the last of `steps` steps left.
@@ -250,7 +250,6 @@ RnnForward<T> rnn_step(const Rnn<T>& p, Workspace& ws) {
 
 template <class T>
 void rnn_backward(const Rnn<T>& p, const RnnKept<T>& kept, const RnnGradients<T>& g, Workspace& ws) {
-    const auto& k = kernels<T>();
     const Sizes<T> z(p);
     const Cut<T> cut(p, z);
     const Index h = p.units, f = p.features, th = p.steps * h, rows = cut.rows, blocks = cut.blocks;
@@ -345,7 +344,7 @@ void rnn_backward(const Rnn<T>& p, const RnnKept<T>& kept, const RnnGradients<T>
         q.activation = p.activation, q.recurrent_activation = p.recurrent_activation;
         q.streamed = asks_ahead(z, block.rows);
         q.interrupted = interrupted;
-        k.rnn_backward[static_cast<int>(p.cell)](q);
+        scan<T>(p.cell).backward(q);
         if (entered) scale_states(p, block, q, entered, entering_row, entering_copy);
         T* const product = products ? products + block.index * product_size : nullptr;
         if (g.dx) input_gradient(p, z, block, part, da, da_at, panels.wt, g.dx, product);

@@ -40,7 +40,7 @@ typename Stream<T>::Stage& Stream<T>::add(Kind kind, Index width) {
 template <class T>
 void Stream<T>::add_recurrent(const Rnn<T>& p) {
     Stage& stage = add(Kind::kRecurrent, p.units);
-    stage.cell = static_cast<int>(p.cell);
+    stage.cell = p.cell;
     stage.recurrent = rnn_step(p, *stage.memory);
     stage.recurrent.states = stage.output;
     const RnnForward<T>& q = stage.recurrent;
@@ -88,7 +88,7 @@ void Stream<T>::step(const T* x) {
             case Kind::kRecurrent: {
                 RnnForward<T>& q = stage.recurrent;
                 q.x = x;
-                k.rnn_forward[stage.cell](q);
+                scan<T>(stage.cell).forward(q);
                 q.reversed = !q.reversed;  // what L1 holds of the weights is of use again
                 std::memcpy(const_cast<T*>(q.initial_state), stage.output,
                             static_cast<std::size_t>(batch_ * n) * sizeof(T));

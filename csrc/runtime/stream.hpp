@@ -42,7 +42,7 @@ private:
         Kind kind;
         Index width_in, width;
         RnnForward<T> recurrent;
-        int cell;
+        Cell cell;
         Gemm<T> dense;
         Activation activation;
         const T *gamma, *beta;

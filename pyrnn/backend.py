@@ -1,8 +1,7 @@
-"""The one door to the compiled core and to its NumPy twin.
+"""Chooses between the compiled core and the NumPy reference. No other module imports either.
 
-Every operation that costs time is looked up here as ``backend.rnn_forward(...)`` and the like. ``use_backend``
-rebinds those names, so calls go straight to the implementation without a hop. No other module imports
-``pyrnn._core`` or ``pyrnn.reference``; signatures and shapes stand in ``_core.pyi``.
+Operations are called as `backend.rnn_forward(...)`. `use_backend` rebinds these names, so that a call goes straight to
+the implementation. `_core.pyi` describes signatures and shapes.
 """
 
 # ruff: noqa: F403, F405
@@ -69,7 +68,7 @@ _active = ""
 
 
 def _core() -> ModuleType:
-    """The extension module, or one sentence that says how to get it."""
+    """Import the extension, or raise an ImportError that says how to build it."""
     try:
         from pyrnn import _core
     except ImportError as error:
@@ -81,13 +80,24 @@ def _core() -> ModuleType:
 
 @checked
 def use_backend(name: Name) -> None:
-    """Switch every operation to ``"core"`` (compiled) or ``"reference"`` (plain NumPy).
+    """Compute every operation with the compiled core or in plain NumPy from now on.
 
     Models that are already built follow at their next call.
 
+    Args:
+        name: "core" (compiled) or "reference" (NumPy, slow).
+
     Raises:
-        ValueError: if ``name`` is neither.
-        ImportError: if the compiled core was not built.
+        TypeError: If `name` is not a string.
+        ValueError: If `name` is neither.
+        ImportError: If the compiled core has not been built.
+
+    Example:
+        >>> import pyrnn
+        >>> pyrnn.backend.use_backend("reference")
+        >>> pyrnn.backend.current_backend()
+        'reference'
+        >>> pyrnn.backend.use_backend("core")
     """
     global _active
     if name == "core":
@@ -105,20 +115,40 @@ def use_backend(name: Name) -> None:
 
 
 def current_backend() -> str:
-    """Name of the backend in use: ``"core"`` or ``"reference"``."""
+    """Return what computes the operations.
+
+    Returns:
+        "core" or "reference".
+
+    Example:
+        >>> import pyrnn
+        >>> pyrnn.backend.current_backend()
+        'core'
+    """
     return _active
 
 
 @checked
 def set_num_threads(count: Size) -> None:
-    """Let the core use ``count`` threads (1 to 256); results keep the same bits at any count.
+    """Let the core use `count` threads. Results have the same bits at any count.
 
-    The threads are created by the next call that has work for them. If the system allows fewer (a limit on memory or
-    on processes), those share the work, and :func:`get_num_threads` returns how many there are.
+    The next call that has work for them creates the threads. If the system allows fewer, because of a limit on memory
+    or processes, those share the work, and `get_num_threads` returns their number.
+
+    Args:
+        count: 1 to 256.
 
     Raises:
-        TypeError: if ``count`` is no integer.
-        ValueError: if it is out of range.
+        TypeError: If `count` is not an integer.
+        ValueError: If it is out of range.
+
+    Example:
+        >>> import pyrnn
+        >>> before = pyrnn.get_num_threads()
+        >>> pyrnn.set_num_threads(1)
+        >>> pyrnn.get_num_threads()
+        1
+        >>> pyrnn.set_num_threads(before)
     """
     if isinstance(count, bool) or not hasattr(count, "__index__"):
         raise TypeError(f"count must be an integer, got {shown(count)}")
@@ -128,36 +158,106 @@ def set_num_threads(count: Size) -> None:
 
 
 def get_num_threads() -> int:
-    """Number of threads the core uses."""
+    """Return how many threads the core uses, the calling one included.
+
+    Returns:
+        What `set_num_threads` set; by default PYRNN_NUM_THREADS, OMP_NUM_THREADS or the number of cores that this
+        process may use, whichever exists first.
+
+    Example:
+        >>> import pyrnn
+        >>> pyrnn.get_num_threads() >= 1
+        True
+    """
     return int(_core().get_num_threads())
 
 
 def isa() -> str:
-    """Name of the instruction set the core was told or chose to use."""
+    """Return the instruction set that the core uses. The environment variable PYRNN_ISA chooses another one.
+
+    Returns:
+        One of `available_isas()`.
+
+    Raises:
+        ImportError: If the compiled core has not been built.
+
+    Example:
+        >>> import pyrnn
+        >>> pyrnn.backend.isa() in pyrnn.backend.available_isas()
+        True
+    """
     return str(_core().isa())
 
 
 def available_isas() -> list[str]:
-    """Names of the instruction sets this build holds and this machine runs, best first."""
+    """Return the instruction sets that this build contains and this machine can run.
+
+    Returns:
+        Names such as "v4" (AVX-512), "v3" (AVX2), "v2" (SSE4.2) or "neon", the best first.
+
+    Example:
+        >>> import pyrnn
+        >>> len(pyrnn.backend.available_isas()) >= 1
+        True
+    """
     return list(_core().available_isas())
 
 
 def compiler() -> str:
-    """Name and version of the compiler that built the core."""
+    """Return the compiler that built the core.
+
+    Returns:
+        Its name and version.
+
+    Example:
+        >>> import pyrnn
+        >>> pyrnn.backend.compiler().split()[0] in ("GCC", "Clang")
+        True
+    """
     return str(_core().compiler())
 
 
 @checked
 def fma_peak(dtype: Annotated[str, OneOf("float32", "float64")] = "float32") -> float:
-    """Measured fused multiply-add peak of one thread, in GFLOP/s (takes about 20 ms)."""
+    """Measure how fast one thread multiplies and adds, which takes about 20 ms.
+
+    Args:
+        dtype: "float32" or "float64".
+
+    Returns:
+        GFLOP/s, a multiply-add counted as two operations.
+
+    Raises:
+        ValueError: If `dtype` is neither.
+
+    Example:
+        >>> import pyrnn
+        >>> pyrnn.backend.fma_peak() > 0
+        True
+    """
     return float(_core().fma_peak(dtype))
 
 
 @checked
 def read_bandwidth(size: Annotated[int, Whole(1, 2**32)]) -> float:
-    """Measured speed of one thread reading `size` bytes again and again, in bytes a second (takes about 50 ms).
+    """Measure how fast one thread reads the same memory again and again, which takes about 50 ms.
 
-    It is the bandwidth of the cache that holds so many bytes.
+    It is the bandwidth of the smallest cache that holds `size` bytes.
+
+    Args:
+        size: Bytes to read, 1 to 2**32.
+
+    Returns:
+        Bytes per second.
+
+    Raises:
+        TypeError: If `size` is not an integer.
+        ValueError: If it is out of range.
+
+    Example:
+        >>> import pyrnn
+        >>> pyrnn.backend.read_bandwidth(2**15) > 0
+        True
     """
     return float(_core().read_bandwidth(size))
 

@@ -1,4 +1,4 @@
-"""Settings under Keras's names: the dtype of layers that are given none, and whether results repeat."""
+"""Settings under Keras's names: the default dtype, and whether results are reproducible."""
 
 from __future__ import annotations
 
@@ -9,15 +9,34 @@ _floatx = "float32"
 
 
 def floatx() -> str:
-    """The dtype of layers that are given none: "float32" unless `set_floatx` changed it."""
+    """Return the dtype of layers that are created without one.
+
+    Returns:
+        "float32", unless `set_floatx` has changed it.
+
+    Example:
+        >>> import pyrnn
+        >>> pyrnn.config.floatx()
+        'float32'
+    """
     return _floatx
 
 
 def set_floatx(value: str) -> None:
-    """Make `value`, "float32" or "float64", the dtype of layers that are made from now on without one.
+    """Set the dtype of layers that are created without one from now on.
+
+    Args:
+        value: "float32" or "float64".
 
     Raises:
-        ValueError: for anything else; the kernel knows these two.
+        ValueError: If `value` is neither; the kernel computes in these two.
+
+    Example:
+        >>> import pyrnn
+        >>> pyrnn.config.set_floatx("float64")
+        >>> pyrnn.layers.Dense(1).dtype
+        'float64'
+        >>> pyrnn.config.set_floatx("float32")
     """
     global _floatx
     if value not in _FLOATS:
@@ -26,29 +45,69 @@ def set_floatx(value: str) -> None:
 
 
 def epsilon() -> float:
-    """The small number of losses and metrics, 1e-7 as in Keras; it cannot be changed."""
+    """Return the small number that losses and metrics add to denominators. It cannot be changed.
+
+    Returns:
+        1e-7, as in Keras.
+
+    Example:
+        >>> import pyrnn
+        >>> pyrnn.config.epsilon()
+        1e-07
+    """
     return 1e-7
 
 
 def image_data_format() -> str:
-    """Where channels stand: "channels_last"."""
+    """Return which axis holds channels: the last one.
+
+    Returns:
+        "channels_last".
+
+    Example:
+        >>> import pyrnn
+        >>> pyrnn.config.image_data_format()
+        'channels_last'
+    """
     return "channels_last"
 
 
 def backend() -> str:
-    """What computes: "pyrnn", the compiled core or its NumPy twin (`pyrnn.backend`)."""
+    """Return the name of what computes. `pyrnn.backend` chooses between the compiled core and NumPy.
+
+    Returns:
+        "pyrnn".
+
+    Example:
+        >>> import pyrnn
+        >>> pyrnn.config.backend()
+        'pyrnn'
+    """
     return "pyrnn"
 
 
 def enable_op_determinism() -> None:
-    """TensorFlow's switch. Nothing is left to do: results have the same bits in every run and at any number of threads.
+    """Do nothing: results have the same bits in every run and at any number of threads.
 
-    With `utils.set_random_seed` first, what is drawn repeats too.
+    `pyrnn.utils.set_random_seed` makes random numbers repeat too.
+
+    Example:
+        >>> import pyrnn
+        >>> pyrnn.config.enable_op_determinism()
     """
 
 
 def is_op_determinism_enabled() -> bool:
-    """True: see `enable_op_determinism`."""
+    """Return whether results have the same bits in every run, which they always do.
+
+    Returns:
+        True.
+
+    Example:
+        >>> import pyrnn
+        >>> pyrnn.config.is_op_determinism_enabled()
+        True
+    """
     return True
 
 

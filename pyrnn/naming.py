@@ -1,4 +1,4 @@
-"""Automatic names, Keras's way: the class in snake case, then _1, _2, ... counted per process."""
+"""Automatic names as in Keras: the class in snake case, then with _1, _2, ..., counted per process."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _counters: defaultdict[str, int] = defaultdict(int)
 
 
 def snake_case(name: str) -> str:
-    """SimpleRNN -> simple_rnn, Conv1D -> conv1d, GRU -> gru, as Keras names layers and groups of a file."""
+    """Spell a name as Keras names layers and groups in a file: simple_rnn, conv1d, gru."""
     name = re.sub(r"\W+", "", name)
     name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
 def auto_name(kind: str) -> str:
-    """Keras's automatic name: 'simple_rnn', then 'simple_rnn_1', counted per process."""
+    """Return the next automatic name of a kind of object: 'simple_rnn', then 'simple_rnn_1'."""
     snake = snake_case(kind)
     count = _counters[snake]
     _counters[snake] += 1
@@ -28,5 +28,18 @@ def auto_name(kind: str) -> str:
 
 @checked
 def clear_session(free_memory: Flag = True) -> None:
-    """Count automatic names from the start again; Keras's name of it. There is no other state to clear."""
+    """Restart the numbers in automatic names. There is no other state to clear.
+
+    Args:
+        free_memory: Has no effect, since models are freed when the last reference to them goes.
+
+    Raises:
+        TypeError: If `free_memory` is not True or False.
+
+    Example:
+        >>> import pyrnn
+        >>> pyrnn.utils.clear_session()
+        >>> pyrnn.layers.Dense(1).name, pyrnn.layers.Dense(1).name
+        ('dense', 'dense_1')
+    """
     _counters.clear()

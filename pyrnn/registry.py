@@ -1,4 +1,4 @@
-"""How the registries of configurable objects look names up and write objects down, in Keras 3's form."""
+"""What all registries share: their lists of names, and objects from names, classes and descriptions."""
 
 from __future__ import annotations
 
@@ -65,7 +65,13 @@ T = TypeVar("T")
 
 
 def classes_in(names: Mapping[str, Any], base: type[T], *abstract: type[Any]) -> tuple[type[T], ...]:
-    """The public classes of one kind among the names of a module: all but `base` and the `abstract` ones."""
+    """Collect the public classes of one kind in a module, which is thus the only list of them.
+
+    Args:
+        names: The module's `globals()`.
+        base: The class from which they derive; it is left out.
+        *abstract: Further classes to leave out.
+    """
     return tuple(
         value
         for name, value in names.items()
@@ -78,7 +84,12 @@ def classes_in(names: Mapping[str, Any], base: type[T], *abstract: type[Any]) ->
 
 
 def by_name(classes: Iterable[type[T]], *spellings: Callable[[type[T]], str]) -> dict[str, type[T]]:
-    """The classes by all their names: the name of the class, its other spellings, and the `aliases` that it defines."""
+    """Map every name of the classes to the class: its own name, its other spellings, and its `aliases`.
+
+    Args:
+        classes: The classes of a registry.
+        *spellings: Functions that return another spelling of a class's name, such as snake case.
+    """
     return {
         name: cls
         for cls in classes
@@ -87,16 +98,26 @@ def by_name(classes: Iterable[type[T]], *spellings: Callable[[type[T]], str]) ->
 
 
 def exported(package: str, *names: str) -> list[str]:
-    """What `from package import *` gives: what its modules list in `__all__` and it imports, and `names` of its own."""
-    own = vars(sys.modules[package])
+    """List what `from package import *` imports: `names`, and what the package imports from its modules' `__all__`."""
+    contents = vars(sys.modules[package])
     modules = [module for name, module in sys.modules.items() if name.startswith(f"{package}.")]
-    return sorted({*names, *(name for module in modules for name in getattr(module, "__all__", ()) if name in own)})
+    return sorted(
+        {*names, *(name for module in modules for name in getattr(module, "__all__", ()) if name in contents)}
+    )
 
 
 class Configurable:
-    """An object that is made again from its `get_config()`.
+    """Base class of objects that can be created again from their `get_config()`.
 
-    A subclass without `get_config` is made again from the arguments it was made with.
+    A subclass that does not define `get_config` is created again from the arguments of its constructor.
+
+    Example:
+        >>> from pyrnn import regularizers
+        >>> penalty = regularizers.L2(0.5)
+        >>> penalty.get_config()
+        {'l2': 0.5}
+        >>> regularizers.L2.from_config(penalty.get_config()).l2
+        0.5
     """
 
     def __new__(cls: type[T], *args: Any, **kwargs: Any) -> T:
@@ -104,37 +125,44 @@ class Configurable:
         return remember_arguments(made, args, kwargs)
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments by name.
+        """Return the arguments of the constructor by name.
 
         Returns:
-            A dictionary that `from_config` accepts.
+            A dict that `from_config` accepts. Its values are numbers, strings, arrays, functions with a name, objects
+            with `get_config`, and lists and dicts of these.
         """
         return {}
 
     @classmethod
     def from_config(cls: type[T], config: dict[str, Any]) -> T:
-        """Return the object that `get_config` described.
+        """Create an object from what `get_config` returned.
 
         Args:
-            config: The dictionary.
+            config: The arguments of the constructor by name.
 
         Returns:
-            A new object.
+            A new object of this class.
         """
         return cls(**config)
 
 
 def serialize(obj: Any, module: str) -> dict[str, Any] | None:
-    """Keras 3's description of `obj`; None stays None."""
+    """Describe an object in Keras 3's form; None stays None."""
     return None if obj is None else describe(obj, module)
 
 
 def get(kind: str, identifier: Any, names: Mapping[str, type[T]], base: type[T]) -> T | None:
-    """The object for None, a name, a description as `serialize` makes it, a class or an object of `base`.
+    """Return the object that an identifier names or describes.
+
+    Args:
+        kind: What messages call the object, such as "optimizer".
+        identifier: None, a name, a description as `serialize` returns it, a class, or an object of class `base`.
+        names: The classes of the registry by name.
+        base: The class from which they derive.
 
     Raises:
-        TypeError: for anything else.
-        ValueError: for an unknown name; close matches are suggested.
+        TypeError: if the identifier is anything else.
+        ValueError: if the name is unknown; the message suggests similar ones.
     """
     if identifier is None or isinstance(identifier, base):
         return identifier
@@ -149,5 +177,5 @@ def get(kind: str, identifier: Any, names: Mapping[str, type[T]], base: type[T])
     registered = registered_as(identifier)
     if registered is not None and not isinstance(registered, type):
         raise TypeError(f"{kind} must be registered as a class, {identifier!r} is {shown(registered)}")
-    known: Mapping[str, type[T]] = names if registered is None else {identifier: registered}
-    return lookup(kind, identifier, known)()
+    classes: Mapping[str, type[T]] = names if registered is None else {identifier: registered}
+    return lookup(kind, identifier, classes)()

@@ -237,7 +237,7 @@ def broken(*result: Any) -> Callable[..., Any]:
         ),
         (
             lambda: layers.Dense(3, activation=np.tanh),
-            "got <ufunc 'tanh'>; a layer or a function of your own goes after",
+            "got <ufunc 'tanh'>; for a custom function, add the layer Lambda(function)",
         ),
         (
             lambda: layers.StackedRNNCells([layers.LSTMCell(2), 3]),

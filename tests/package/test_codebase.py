@@ -160,14 +160,14 @@ def test_import_is_light(uncounted: dict[str, str]) -> None:
     assert result.stdout.strip() == ""
 
 
-def test_unknown_isa_is_refused_with_the_list() -> None:
+def test_an_unknown_isa_is_rejected_with_the_list() -> None:
     code = "import os; os.environ['PYRNN_ISA'] = 'v9'; import pyrnn.backend"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd="/")
     assert result.returncode != 0
     assert "PYRNN_ISA must be one of" in result.stderr
 
 
-def test_every_cell_stands_in_the_kernel_the_reference_and_a_layer() -> None:
+def test_every_cell_is_in_the_kernel_the_reference_and_a_layer() -> None:
     definitions = (SOURCE / "csrc/cells/cells.def").read_text(encoding="utf-8")
     kernel = re.findall(r'^PYRNN_CELL\(\w+, \w+, "(\w+)"', definitions, re.MULTILINE)
     made = [layers.SimpleRNN(1), layers.LSTM(1), layers.GRU(1), layers.GRU(1, reset_after=False)]

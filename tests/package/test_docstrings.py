@@ -21,11 +21,7 @@ from pyrnn import backend
 # Modules whose docstrings are not complete yet. Delete a module from here when it is done; add none.
 UNFINISHED = {
     "pyrnn._core",
-    "pyrnn.activations",
-    "pyrnn.backend",
-    "pyrnn.config",
     "pyrnn.constraints",
-    "pyrnn.custom_objects",
     "pyrnn.initializers",
     "pyrnn.layers.activations",
     "pyrnn.layers.base",
@@ -53,7 +49,6 @@ UNFINISHED = {
     "pyrnn.layers.reshaping",
     "pyrnn.model",
     "pyrnn.models",
-    "pyrnn.naming",
     "pyrnn.regularizers",
     "pyrnn.sequential",
     "pyrnn.trainer",

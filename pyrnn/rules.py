@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from pyrnn.validation import LARGEST_SIZE, shown
+from pyrnn.validation import LARGEST_SIZE, shown, unsupported_value
 
 LARGEST_COUNT = 2**63 - 1
 MOST_AXES = 64  # of an array of NumPy
@@ -76,6 +76,18 @@ class Unchecked(Rule):
 
     def __init__(self, *, allowed: str = "") -> None:
         self.allowed = allowed
+
+
+class Omitted(Rule):
+    """An argument of Keras that must be left out: it may be None, or `default`."""
+
+    def __init__(self, default: Any = None) -> None:
+        self.default = default
+        self.allowed = "none"
+
+    def check(self, argument: str, value: Any) -> None:
+        if value is not None and value is not self.default:
+            raise ValueError(unsupported_value(argument, value))
 
 
 # Numbers.

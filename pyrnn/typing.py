@@ -37,6 +37,7 @@ Verbose = Annotated[int, rules.OneOf(0, 1, 2, True, False)]
 Verbosity = Annotated[int | str, rules.OneOf(0, 1, 2, "auto", True, False)]
 
 # Arrays, lists and objects.
+Omitted = Annotated[None, rules.Omitted()]
 Axis = Annotated[int, rules.Whole(-rules.MOST_AXES, rules.MOST_AXES)]
 Axes = Annotated[int | Sequence[int] | None, rules.Axes()]
 CustomObjects = Annotated[Mapping[str, Any], rules.Dict()]

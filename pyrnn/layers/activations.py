@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from pyrnn import backend, constraints, initializers, regularizers
+from pyrnn import backend
 from pyrnn.arguments import checked
 from pyrnn.constraints import ConstraintLike
 from pyrnn.data.batches import as_array
 from pyrnn.initializers import InitializerLike
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.normalization.layer import AxisLayer, axis_list, positions
+from pyrnn.layers.specs import WeightSpec, arguments_of, specs_config
 from pyrnn.parameters import Weight
 from pyrnn.regularizers import RegularizerLike
 from pyrnn.typing import Axes, NonNegative
@@ -226,6 +227,9 @@ class ELU(Elementwise):
         return {**super().get_config(), "alpha": self.alpha}
 
 
+_ALPHA = WeightSpec("alpha")
+
+
 class PReLU(AxisLayer):
     """Rectified linear unit with a trained slope for negative values.
 
@@ -264,10 +268,9 @@ class PReLU(AxisLayer):
         shared_axes: Axes = None,
         **kwargs: Any,
     ) -> None:
+        arguments = arguments_of(locals())
         super().__init__(**kwargs)
-        self.alpha_initializer = initializers.get(alpha_initializer)
-        self.alpha_regularizer = regularizers.get(alpha_regularizer)
-        self.alpha_constraint = constraints.get(alpha_constraint)
+        _ALPHA.read(self, arguments)
         self.shared_axes = None if shared_axes is None or shared_axes == [] else axis_list(shared_axes)
 
     def build(self, input_shape: Shape) -> None:
@@ -276,13 +279,7 @@ class PReLU(AxisLayer):
             raise ValueError(f"shared_axes must not hold the batch axis, got {self.shared_axes}")
         own = [each for each in range(1, len(input_shape)) if each not in shared]
         self._fix(own, input_shape)
-        self.alpha = self.add_weight(
-            tuple(input_shape[each] if each in own else 1 for each in range(1, len(input_shape))),
-            "alpha",
-            initializer=self.alpha_initializer,
-            regularizer=self.alpha_regularizer,
-            constraint=self.alpha_constraint,
-        )
+        self.alpha = _ALPHA.add(self, tuple(size if each in own else 1 for each, size in enumerate(input_shape))[1:])
 
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
         if training:
@@ -307,9 +304,7 @@ class PReLU(AxisLayer):
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
-            "alpha_initializer": initializers.serialize(self.alpha_initializer),
-            "alpha_regularizer": regularizers.serialize(self.alpha_regularizer),
-            "alpha_constraint": constraints.serialize(self.alpha_constraint),
+            **specs_config(self, _ALPHA),
             "shared_axes": self.shared_axes,
         }
 

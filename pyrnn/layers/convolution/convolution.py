@@ -15,6 +15,7 @@ from pyrnn.initializers import InitializerLike
 from pyrnn.layers.base import Array, Shape
 from pyrnn.layers.core.dense import Affine
 from pyrnn.layers.settings import unknown_size
+from pyrnn.layers.specs import arguments_of
 from pyrnn.regularizers import RegularizerLike
 from pyrnn.typing import Flag, Text, Units
 from pyrnn.validation import positive_int, shown, unknown_name
@@ -120,6 +121,7 @@ class Conv1D(Affine):
         bias_constraint: ConstraintLike = None,
         **kwargs: Any,
     ) -> None:
+        arguments = arguments_of(locals())
         self.filters = positive_int("filters", filters)
         self.kernel_size = (single("kernel_size", kernel_size),)
         self.strides = (single("strides", strides),)
@@ -133,19 +135,7 @@ class Conv1D(Affine):
             raise ValueError(
                 f"either strides or dilation_rate of Conv1D must be 1, got {shown(strides)} and {shown(dilation_rate)}"
             )
-        super().__init__(
-            activation,
-            use_bias,
-            kernel_initializer,
-            bias_initializer,
-            kernel_regularizer,
-            bias_regularizer,
-            activity_regularizer,
-            kernel_constraint,
-            bias_constraint,
-            {},
-            **kwargs,
-        )
+        super().__init__(arguments, **kwargs)
 
     def build(self, input_shape: Shape) -> None:
         if input_shape[-1] is None:
@@ -155,7 +145,7 @@ class Conv1D(Affine):
             raise ValueError(
                 f"channels of x must be a multiple of groups = {self.groups}, got x of shape {input_shape}"
             )
-        self._add_kernel((self.kernel_size[0], input_shape[-1] // self.groups, self.filters))
+        self.kernel = self.kernel_spec.add(self, (self.kernel_size[0], input_shape[-1] // self.groups, self.filters))
         self._add_bias(self.filters)
         self._workspaces = [backend.Workspace() for _ in range(self.groups)]
 

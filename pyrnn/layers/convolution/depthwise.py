@@ -5,11 +5,12 @@ They go tap by tap over whole arrays in NumPy: a channel's product is too thin f
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 
-from pyrnn import activations, backend, constraints, initializers, regularizers
+from pyrnn import activations, backend
 from pyrnn.activations import ActivationLike
 from pyrnn.arguments import checked
 from pyrnn.constraints import ConstraintLike
@@ -18,6 +19,7 @@ from pyrnn.layers.base import Array, Shape
 from pyrnn.layers.convolution.convolution import check_data_format, check_padding, single, window
 from pyrnn.layers.core.dense import Affine
 from pyrnn.layers.settings import unknown_size
+from pyrnn.layers.specs import WeightSpec, arguments_of, specs_config
 from pyrnn.parameters import Weight
 from pyrnn.regularizers import RegularizerLike
 from pyrnn.typing import Flag, Size, Text, Units
@@ -30,49 +32,16 @@ class _Depthwise(Affine):
     """What both share: z (B, T', C * D) of x (B, T, C) and a kernel (K, C, D), D being `depth_multiplier`."""
 
     axes = ("batch", "time", "channels")
-    kernel_name = "kernel"
+    kernel_spec = WeightSpec("kernel", "depthwise")
 
-    def __init__(
-        self,
-        kernel_size: Any,
-        strides: Any,
-        padding: str,
-        depth_multiplier: int,
-        data_format: str | None,
-        dilation_rate: Any,
-        activation: Any,
-        use_bias: bool,
-        depthwise_initializer: Any,
-        bias_initializer: Any,
-        depthwise_regularizer: Any,
-        bias_regularizer: Any,
-        activity_regularizer: Any,
-        depthwise_constraint: Any,
-        bias_constraint: Any,
-        **kwargs: Any,
-    ) -> None:
-        self.kernel_size = (single("kernel_size", kernel_size),)
-        self.strides = (single("strides", strides),)
-        self.padding = check_padding(padding, ("valid", "same"))
-        self.depth_multiplier = positive_int("depth_multiplier", depth_multiplier)
-        check_data_format(type(self).__name__, data_format)
-        self.dilation_rate = (single("dilation_rate", dilation_rate),)
-        super().__init__(
-            activation,
-            use_bias,
-            depthwise_initializer,
-            bias_initializer,
-            depthwise_regularizer,
-            bias_regularizer,
-            activity_regularizer,
-            depthwise_constraint,
-            bias_constraint,
-            {},
-            **kwargs,
-        )
-        self.depthwise_initializer = self.kernel_initializer
-        self.depthwise_regularizer = self.kernel_regularizer
-        self.depthwise_constraint = self.kernel_constraint
+    def __init__(self, arguments: Mapping[str, Any], **kwargs: Any) -> None:
+        self.kernel_size = (single("kernel_size", arguments["kernel_size"]),)
+        self.strides = (single("strides", arguments["strides"]),)
+        self.padding = check_padding(arguments["padding"], ("valid", "same"))
+        self.depth_multiplier = positive_int("depth_multiplier", arguments["depth_multiplier"])
+        check_data_format(type(self).__name__, arguments["data_format"])
+        self.dilation_rate = (single("dilation_rate", arguments["dilation_rate"]),)
+        super().__init__(arguments, **kwargs)
 
     def _steps(self, time: int) -> tuple[int, int, int]:
         size, stride, dilation = self.kernel_size[0], self.strides[0], self.dilation_rate[0]
@@ -82,7 +51,7 @@ class _Depthwise(Affine):
         if input_shape[-1] is None:
             raise unknown_size(type(self).__name__, "channels", input_shape)
         self.compute_output_shape(input_shape)
-        self._add_kernel((self.kernel_size[0], input_shape[-1], self.depth_multiplier), self.kernel_name)
+        self.kernel = self.kernel_spec.add(self, (self.kernel_size[0], input_shape[-1], self.depth_multiplier))
 
     def _time(self, input_shape: Shape) -> int | None:
         return None if input_shape[1] is None else self._steps(input_shape[1])[2]
@@ -133,13 +102,7 @@ class _Depthwise(Affine):
             "dilation_rate": self.dilation_rate,
             "activation": activations.serialize(self.activation),
             "use_bias": self.use_bias,
-            "depthwise_initializer": initializers.serialize(self.depthwise_initializer),
-            "bias_initializer": initializers.serialize(self.bias_initializer),
-            "depthwise_regularizer": regularizers.serialize(self.depthwise_regularizer),
-            "bias_regularizer": regularizers.serialize(self.bias_regularizer),
-            "activity_regularizer": regularizers.serialize(self.activity_regularizer),
-            "depthwise_constraint": constraints.serialize(self.depthwise_constraint),
-            "bias_constraint": constraints.serialize(self.bias_constraint),
+            **specs_config(self, self.kernel_spec, self.bias_spec, activity=True),
         }
 
 
@@ -197,24 +160,7 @@ class DepthwiseConv1D(_Depthwise):
         bias_constraint: ConstraintLike = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            kernel_size,
-            strides,
-            padding,
-            depth_multiplier,
-            data_format,
-            dilation_rate,
-            activation,
-            use_bias,
-            depthwise_initializer,
-            bias_initializer,
-            depthwise_regularizer,
-            bias_regularizer,
-            activity_regularizer,
-            depthwise_constraint,
-            bias_constraint,
-            **kwargs,
-        )
+        super().__init__(arguments_of(locals()), **kwargs)
 
     def build(self, input_shape: Shape) -> None:
         super().build(input_shape)
@@ -287,7 +233,8 @@ class SeparableConv1D(_Depthwise):
     Source: Chollet 2017, Xception: deep learning with depthwise separable convolutions.
     """
 
-    kernel_name = "depthwise_kernel"
+    kernel_spec = WeightSpec("depthwise_kernel", "depthwise")
+    pointwise_spec: ClassVar[WeightSpec] = WeightSpec("pointwise_kernel", "pointwise")
     pointwise_kernel: Weight
 
     @checked
@@ -314,28 +261,10 @@ class SeparableConv1D(_Depthwise):
         bias_constraint: ConstraintLike = None,
         **kwargs: Any,
     ) -> None:
+        arguments = arguments_of(locals())
         self.filters = positive_int("filters", filters)
-        super().__init__(
-            kernel_size,
-            strides,
-            padding,
-            depth_multiplier,
-            data_format,
-            dilation_rate,
-            activation,
-            use_bias,
-            depthwise_initializer,
-            bias_initializer,
-            depthwise_regularizer,
-            bias_regularizer,
-            activity_regularizer,
-            depthwise_constraint,
-            bias_constraint,
-            **kwargs,
-        )
-        self.pointwise_initializer = initializers.get(pointwise_initializer)
-        self.pointwise_regularizer = regularizers.get(pointwise_regularizer)
-        self.pointwise_constraint = constraints.get(pointwise_constraint)
+        super().__init__(arguments, **kwargs)
+        self.pointwise_spec.read(self, arguments)
 
     @property
     def depthwise_kernel(self) -> Weight:
@@ -348,13 +277,8 @@ class SeparableConv1D(_Depthwise):
 
     def build(self, input_shape: Shape) -> None:
         super().build(input_shape)
-        self.pointwise_kernel = self.add_weight(
-            (1, input_shape[-1] * self.depth_multiplier, self.filters),
-            "pointwise_kernel",
-            initializer=self.pointwise_initializer,
-            regularizer=self.pointwise_regularizer,
-            constraint=self.pointwise_constraint,
-        )
+        shape = (1, input_shape[-1] * self.depth_multiplier, self.filters)
+        self.pointwise_kernel = self.pointwise_spec.add(self, shape)
         self._add_bias(self.filters)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
@@ -393,7 +317,5 @@ class SeparableConv1D(_Depthwise):
         return {
             **super().get_config(),
             "filters": self.filters,
-            "pointwise_initializer": initializers.serialize(self.pointwise_initializer),
-            "pointwise_regularizer": regularizers.serialize(self.pointwise_regularizer),
-            "pointwise_constraint": constraints.serialize(self.pointwise_constraint),
+            **specs_config(self, self.pointwise_spec),
         }

@@ -15,6 +15,7 @@ from pyrnn.layers.base import Array, Shape
 from pyrnn.layers.convolution.convolution import check_data_format, check_padding, single
 from pyrnn.layers.core.dense import Affine
 from pyrnn.layers.settings import unknown_size
+from pyrnn.layers.specs import arguments_of
 from pyrnn.regularizers import RegularizerLike
 from pyrnn.typing import Flag, Text, Units
 from pyrnn.validation import positive_int, shown
@@ -83,6 +84,7 @@ class Conv1DTranspose(Affine):
         bias_constraint: ConstraintLike = None,
         **kwargs: Any,
     ) -> None:
+        arguments = arguments_of(locals())
         self.filters = positive_int("filters", filters)
         self.kernel_size = (single("kernel_size", kernel_size),)
         self.strides = (single("strides", strides),)
@@ -95,26 +97,14 @@ class Conv1DTranspose(Affine):
                 "either strides or dilation_rate of Conv1DTranspose must be 1, "
                 f"got {shown(strides)} and {shown(dilation_rate)}"
             )
-        super().__init__(
-            activation,
-            use_bias,
-            kernel_initializer,
-            bias_initializer,
-            kernel_regularizer,
-            bias_regularizer,
-            activity_regularizer,
-            kernel_constraint,
-            bias_constraint,
-            {},
-            **kwargs,
-        )
+        super().__init__(arguments, **kwargs)
         self._back_workspace = backend.Workspace()
 
     def build(self, input_shape: Shape) -> None:
         if input_shape[-1] is None:
             raise unknown_size("Conv1DTranspose", "channels", input_shape)
         self.compute_output_shape(input_shape)
-        self._add_kernel((self.kernel_size[0], self.filters, input_shape[-1]))
+        self.kernel = self.kernel_spec.add(self, (self.kernel_size[0], self.filters, input_shape[-1]))
         self._add_bias(self.filters)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 
-from pyrnn import activations, backend, constraints, initializers, regularizers, rules
+from pyrnn import activations, backend, rules
 from pyrnn.activations import ActivationLike
 from pyrnn.arguments import checked
 from pyrnn.constraints import ConstraintLike
@@ -14,10 +15,11 @@ from pyrnn.initializers import InitializerLike
 from pyrnn.layers.attributes import ActivationAttribute
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.settings import unknown_size
+from pyrnn.layers.specs import WeightSpec, arguments_of, specs_config
 from pyrnn.parameters import Weight
 from pyrnn.regularizers import RegularizerLike
-from pyrnn.typing import Flag, Numbers, Units
-from pyrnn.validation import positive_int, unsupported_value
+from pyrnn.typing import Flag, Numbers, Omitted, Units
+from pyrnn.validation import positive_int
 
 __all__ = ["Activation", "Dense", "Identity", "Rescaling"]
 
@@ -30,54 +32,22 @@ class Affine(Layer):
     activation = ActivationAttribute()
     _activation: str
 
-    def __init__(
-        self,
-        activation: Any,
-        use_bias: bool,
-        kernel_initializer: Any,
-        bias_initializer: Any,
-        kernel_regularizer: Any,
-        bias_regularizer: Any,
-        activity_regularizer: Any,
-        kernel_constraint: Any,
-        bias_constraint: Any,
-        unsupported: dict[str, Any],
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        for argument, value in unsupported.items():
-            if value is not None:
-                raise ValueError(unsupported_value(argument, value))
-        self.activation = activation
-        self.use_bias = bool(use_bias)
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
+    kernel_spec: ClassVar[WeightSpec] = WeightSpec("kernel")
+    bias_spec: ClassVar[WeightSpec] = WeightSpec("bias")
+
+    def __init__(self, arguments: Mapping[str, Any], **kwargs: Any) -> None:
+        super().__init__(activity_regularizer=arguments["activity_regularizer"], **kwargs)
+        self.activation = arguments["activation"]
+        self.use_bias = bool(arguments["use_bias"])
+        self.kernel_spec.read(self, arguments)
+        self.bias_spec.read(self, arguments)
         self._workspace = backend.Workspace()
         self.bias = None
 
-    def _add_kernel(self, shape: tuple[int, ...], name: str = "kernel") -> None:
-        self.kernel = self.add_weight(
-            shape,
-            name,
-            initializer=self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-        )
-
     def _add_bias(self, size: int) -> None:
-        """Make the bias, if there is to be one."""
+        """Create the bias, if there is one."""
         if self.use_bias:
-            self.bias = self.add_weight(
-                (size,),
-                "bias",
-                initializer=self.bias_initializer,
-                regularizer=self.bias_regularizer,
-                constraint=self.bias_constraint,
-            )
+            self.bias = self.bias_spec.add(self, (size,))
 
     def _version(self) -> int:
         version = self.kernel.version
@@ -87,12 +57,7 @@ class Affine(Layer):
         return {
             "activation": activations.serialize(self.activation),
             "use_bias": self.use_bias,
-            "kernel_initializer": initializers.serialize(self.kernel_initializer),
-            "bias_initializer": initializers.serialize(self.bias_initializer),
-            "kernel_regularizer": regularizers.serialize(self.kernel_regularizer),
-            "bias_regularizer": regularizers.serialize(self.bias_regularizer),
-            "kernel_constraint": constraints.serialize(self.kernel_constraint),
-            "bias_constraint": constraints.serialize(self.bias_constraint),
+            **specs_config(self, self.kernel_spec, self.bias_spec),
         }
 
 
@@ -144,25 +109,13 @@ class Dense(Affine):
         activity_regularizer: RegularizerLike = None,
         kernel_constraint: ConstraintLike = None,
         bias_constraint: ConstraintLike = None,
-        lora_rank: None = None,
-        lora_alpha: None = None,
-        quantization_config: None = None,
+        lora_rank: Omitted = None,
+        lora_alpha: Omitted = None,
+        quantization_config: Omitted = None,
         **kwargs: Any,
     ) -> None:
+        super().__init__(arguments_of(locals()), **kwargs)
         self.units = positive_int("units", units)
-        super().__init__(
-            activation,
-            use_bias,
-            kernel_initializer,
-            bias_initializer,
-            kernel_regularizer,
-            bias_regularizer,
-            activity_regularizer,
-            kernel_constraint,
-            bias_constraint,
-            {"lora_rank": lora_rank, "lora_alpha": lora_alpha, "quantization_config": quantization_config},
-            **kwargs,
-        )
 
     def stream_into(self, stream: Any) -> None:
         if len(stream.shape) != 1:
@@ -178,7 +131,7 @@ class Dense(Affine):
     def build(self, input_shape: Shape) -> None:
         if input_shape[-1] is None:
             raise unknown_size("Dense", "features", input_shape)
-        self._add_kernel((input_shape[-1], self.units))
+        self.kernel = self.kernel_spec.add(self, (input_shape[-1], self.units))
         self._add_bias(self.units)
         self._parts = (self.kernel, self.bias)
 

@@ -6,19 +6,22 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from pyrnn import backend, constraints, initializers, regularizers, rules
+from pyrnn import backend, rules
 from pyrnn.arguments import checked
 from pyrnn.constraints import ConstraintLike
 from pyrnn.data.batches import as_array
 from pyrnn.initializers import InitializerLike
 from pyrnn.layers.base import Array, Layer, Shape
+from pyrnn.layers.specs import WeightSpec, arguments_of, specs_config
 from pyrnn.parameters import Weight
 from pyrnn.regularizers import RegularizerLike
 from pyrnn.rules import Either, ListOf
-from pyrnn.typing import Flag, Size, Units
-from pyrnn.validation import positive_int, unsupported_value
+from pyrnn.typing import Flag, Omitted, Size, Units
+from pyrnn.validation import positive_int
 
 __all__ = ["Embedding"]
+
+_EMBEDDINGS = WeightSpec("embeddings")
 
 
 class Embedding(Layer):
@@ -64,27 +67,19 @@ class Embedding(Layer):
         embeddings_constraint: ConstraintLike = None,
         mask_zero: Flag = False,
         weights: Annotated[Any, Either(ListOf(rules.Numbers()), rules.Numbers())] | None = None,
-        lora_rank: None = None,
-        lora_alpha: None = None,
-        quantization_config: None = None,
+        lora_rank: Omitted = None,
+        lora_alpha: Omitted = None,
+        quantization_config: Omitted = None,
         input_length: Size | None = None,
         **kwargs: Any,
     ) -> None:
+        arguments = arguments_of(locals())
         self.input_dim = positive_int("input_dim", input_dim)
         self.output_dim = positive_int("output_dim", output_dim)
-        for argument, value in (
-            ("lora_rank", lora_rank),
-            ("lora_alpha", lora_alpha),
-            ("quantization_config", quantization_config),
-        ):
-            if value is not None:
-                raise ValueError(unsupported_value(argument, value))
         if input_length is not None:
             kwargs.setdefault("input_shape", (positive_int("input_length", input_length),))
         super().__init__(**kwargs)
-        self.embeddings_initializer = initializers.get(embeddings_initializer)
-        self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
-        self.embeddings_constraint = constraints.get(embeddings_constraint)
+        _EMBEDDINGS.read(self, arguments)
         self.mask_zero = bool(mask_zero)
         self.supports_masking = self.mask_zero
         if weights is not None:
@@ -106,13 +101,7 @@ class Embedding(Layer):
         self._add_table()
 
     def _add_table(self) -> None:
-        self.embeddings = self.add_weight(
-            (self.input_dim, self.output_dim),
-            "embeddings",
-            initializer=self.embeddings_initializer,
-            regularizer=self.embeddings_regularizer,
-            constraint=self.embeddings_constraint,
-        )
+        self.embeddings = _EMBEDDINGS.add(self, (self.input_dim, self.output_dim))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape, self.output_dim)
@@ -170,10 +159,7 @@ class Embedding(Layer):
             **super().get_config(),
             "input_dim": self.input_dim,
             "output_dim": self.output_dim,
-            "embeddings_initializer": initializers.serialize(self.embeddings_initializer),
-            "embeddings_regularizer": regularizers.serialize(self.embeddings_regularizer),
-            "activity_regularizer": regularizers.serialize(self.activity_regularizer),
-            "embeddings_constraint": constraints.serialize(self.embeddings_constraint),
+            **specs_config(self, _EMBEDDINGS, activity=True),
             "mask_zero": self.mask_zero,
             "quantization_config": None,
         }

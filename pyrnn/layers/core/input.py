@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pyrnn import config
+from pyrnn import config, rules
 from pyrnn.arguments import checked
 from pyrnn.jsonable import dtype_name
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.settings import standard_shape
-from pyrnn.typing import DtypeLike, Name, Size
-from pyrnn.validation import shown, unsupported_value
+from pyrnn.typing import DtypeLike, Name, Omitted, Size
+from pyrnn.validation import shown
 
 __all__ = ["Input", "InputLayer"]
 
@@ -48,22 +48,14 @@ class InputLayer(Layer):
         shape: Any = None,
         batch_size: Size | None = None,
         dtype: DtypeLike = None,
-        sparse: bool | None = None,
-        ragged: bool | None = None,
+        sparse: Annotated[bool, rules.Omitted(False)] | None = None,
+        ragged: Annotated[bool, rules.Omitted(False)] | None = None,
         batch_shape: Any = None,
-        input_tensor: Any = None,
-        optional: bool = False,
+        input_tensor: Omitted = None,
+        optional: Annotated[bool, rules.Omitted(False)] | None = False,
         name: Name | None = None,
         **kwargs: Any,
     ) -> None:
-        for argument, value in (
-            ("sparse", sparse),
-            ("ragged", ragged),
-            ("input_tensor", input_tensor),
-            ("optional", optional),
-        ):
-            if value is not None and value is not False:
-                raise ValueError(unsupported_value(argument, value))
         shape = kwargs.pop("input_shape", None) if shape is None else shape
         batch_shape = kwargs.pop("batch_input_shape", None) if batch_shape is None else batch_shape
         super().__init__(name=name, **kwargs)
@@ -108,12 +100,12 @@ def Input(
     shape: Any = None,
     batch_size: int | None = None,
     dtype: Any = None,
-    sparse: bool | None = None,
-    ragged: bool | None = None,
+    sparse: Annotated[bool, rules.Omitted(False)] | None = None,
+    ragged: Annotated[bool, rules.Omitted(False)] | None = None,
     batch_shape: Any = None,
     name: str | None = None,
-    tensor: Any = None,
-    optional: bool = False,
+    tensor: Omitted = None,
+    optional: Annotated[bool, rules.Omitted(False)] | None = False,
 ) -> InputLayer:
     """The first entry of a `Sequential`: the shape of one sample, without the batch axis."""
     return InputLayer(shape, batch_size, dtype, sparse, ragged, batch_shape, tensor, optional, name)

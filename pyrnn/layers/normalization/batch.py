@@ -7,22 +7,26 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from pyrnn import initializers
 from pyrnn.arguments import checked
 from pyrnn.constraints import ConstraintLike
 from pyrnn.initializers import InitializerLike
 from pyrnn.layers.base import Array, Shape
 from pyrnn.layers.normalization.layer import ScaledLayer
+from pyrnn.layers.specs import WeightSpec, arguments_of, specs_config
 from pyrnn.parameters import Weight
 from pyrnn.regularizers import RegularizerLike
-from pyrnn.rules import Dict
+from pyrnn.rules import Dict, Omitted
 from pyrnn.typing import Axis, Flag, NonNegative, Rate
-from pyrnn.validation import shown, unsupported_value
+from pyrnn.validation import shown
 
 __all__ = ["BatchNormalization"]
 
 # Keras's small number in the moments of masked steps.
 _MASK_EPSILON = 1e-7
+
+_MOVING_MEAN = WeightSpec("moving_mean", kinds=("initializer",))
+_MOVING_VARIANCE = WeightSpec("moving_variance", kinds=("initializer",))
+_RENORM_MEAN = WeightSpec("renorm_mean", "moving_mean", kinds=("initializer",))
 
 
 class BatchNormalization(ScaledLayer):
@@ -91,27 +95,15 @@ class BatchNormalization(ScaledLayer):
         renorm: Flag = False,
         renorm_clipping: Annotated[Mapping[str, float], Dict()] | None = None,
         renorm_momentum: Rate = 0.99,
-        synchronized: Flag = False,
+        synchronized: Annotated[bool, Omitted(False)] = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            epsilon,
-            center,
-            scale,
-            beta_initializer,
-            gamma_initializer,
-            beta_regularizer,
-            gamma_regularizer,
-            beta_constraint,
-            gamma_constraint,
-            **kwargs,
-        )
-        if synchronized:
-            raise ValueError(unsupported_value("synchronized", synchronized))
+        arguments = arguments_of(locals())
+        super().__init__(arguments, **kwargs)
         self.axis = int(axis)
         self.momentum = float(momentum)
-        self.moving_mean_initializer = initializers.get(moving_mean_initializer)
-        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
+        _MOVING_MEAN.read(self, arguments)
+        _MOVING_VARIANCE.read(self, arguments)
         self.renorm = bool(renorm)
         self.renorm_momentum = float(renorm_momentum)
         self.renorm_clipping = dict(renorm_clipping or {}) if self.renorm else renorm_clipping
@@ -130,15 +122,12 @@ class BatchNormalization(ScaledLayer):
         shape = self._fix([self.axis], input_shape)
         self._add_scale(shape, self.scale, self.center)
 
-        def moving(name: str, initializer: Any) -> Weight:
-            return self.add_weight(shape, name, initializer=initializer, trainable=False)
-
-        self.moving_mean = moving("moving_mean", self.moving_mean_initializer)
-        self.moving_variance = moving("moving_variance", self.moving_variance_initializer)
+        self.moving_mean = _MOVING_MEAN.add(self, shape, trainable=False)
+        self.moving_variance = _MOVING_VARIANCE.add(self, shape, trainable=False)
         if self.renorm:
-            self.moving_stddev = moving("moving_stddev", "zeros")
-            self.renorm_mean = moving("renorm_mean", self.moving_mean_initializer)
-            self.renorm_stddev = moving("renorm_stddev", "zeros")
+            self.moving_stddev = self.add_weight(shape, "moving_stddev", initializer="zeros", trainable=False)
+            self.renorm_mean = _RENORM_MEAN.add(self, shape, trainable=False)
+            self.renorm_stddev = self.add_weight(shape, "renorm_stddev", initializer="zeros", trainable=False)
             for weight in (self.moving_stddev, self.renorm_stddev):
                 weight.assign(np.sqrt(self.moving_variance.array))
 
@@ -255,8 +244,7 @@ class BatchNormalization(ScaledLayer):
             **super().get_config(),
             "axis": self.axis,
             "momentum": self.momentum,
-            "moving_mean_initializer": initializers.serialize(self.moving_mean_initializer),
-            "moving_variance_initializer": initializers.serialize(self.moving_variance_initializer),
+            **specs_config(self, _MOVING_MEAN, _MOVING_VARIANCE),
             "synchronized": False,
             "renorm": self.renorm,
             "renorm_clipping": self.renorm_clipping,

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import numpy as np
 
-from pyrnn import backend, constraints, initializers, regularizers
+from pyrnn import backend
 from pyrnn.arguments import checked
 from pyrnn.constraints import ConstraintLike
 from pyrnn.initializers import InitializerLike
 from pyrnn.layers.base import Array, Layer, Shape
+from pyrnn.layers.specs import WeightSpec, arguments_of, specs_config
 from pyrnn.parameters import Weight
 from pyrnn.regularizers import RegularizerLike
 from pyrnn.rules import Either, OneOf, Whole
@@ -20,6 +21,8 @@ from pyrnn.typing import Axes, Axis, Flag, NonNegative
 from pyrnn.validation import shown
 
 __all__ = ["GroupNormalization", "LayerNormalization"]
+
+_BETA, _GAMMA = WeightSpec("beta"), WeightSpec("gamma")
 
 
 def axis_list(axis: Any) -> list[int]:
@@ -76,48 +79,20 @@ class ScaledLayer(AxisLayer):
     gamma: Weight | None
     beta: Weight | None
 
-    def __init__(
-        self,
-        epsilon: float,
-        center: bool,
-        scale: bool,
-        beta_initializer: Any,
-        gamma_initializer: Any,
-        beta_regularizer: Any,
-        gamma_regularizer: Any,
-        beta_constraint: Any,
-        gamma_constraint: Any,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, arguments: Mapping[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.epsilon = float(epsilon)
-        self.center, self.scale = bool(center), bool(scale)
-        self.beta_initializer = initializers.get(beta_initializer)
-        self.gamma_initializer = initializers.get(gamma_initializer)
-        self.beta_regularizer = regularizers.get(beta_regularizer)
-        self.gamma_regularizer = regularizers.get(gamma_regularizer)
-        self.beta_constraint = constraints.get(beta_constraint)
-        self.gamma_constraint = constraints.get(gamma_constraint)
+        self.epsilon = float(arguments["epsilon"])
+        self.center, self.scale = bool(arguments["center"]), bool(arguments["scale"])
+        _BETA.read(self, arguments)
+        _GAMMA.read(self, arguments)
         self.gamma = self.beta = None
 
     def _add_scale(self, shape: tuple[int, ...], scale: bool, center: bool) -> None:
-        """Make gamma if `scale`, beta if `center`."""
+        """Create gamma if `scale`, beta if `center`."""
         if scale:
-            self.gamma = self.add_weight(
-                shape,
-                "gamma",
-                initializer=self.gamma_initializer,
-                regularizer=self.gamma_regularizer,
-                constraint=self.gamma_constraint,
-            )
+            self.gamma = _GAMMA.add(self, shape)
         if center:
-            self.beta = self.add_weight(
-                shape,
-                "beta",
-                initializer=self.beta_initializer,
-                regularizer=self.beta_regularizer,
-                constraint=self.beta_constraint,
-            )
+            self.beta = _BETA.add(self, shape)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -125,12 +100,7 @@ class ScaledLayer(AxisLayer):
             "epsilon": self.epsilon,
             "center": self.center,
             "scale": self.scale,
-            "beta_initializer": initializers.serialize(self.beta_initializer),
-            "gamma_initializer": initializers.serialize(self.gamma_initializer),
-            "beta_regularizer": regularizers.serialize(self.beta_regularizer),
-            "gamma_regularizer": regularizers.serialize(self.gamma_regularizer),
-            "beta_constraint": constraints.serialize(self.beta_constraint),
-            "gamma_constraint": constraints.serialize(self.gamma_constraint),
+            **specs_config(self, _BETA, _GAMMA),
         }
 
 
@@ -190,18 +160,7 @@ class LayerNormalization(ScaledLayer):
         rms_scaling: Flag = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            epsilon,
-            center,
-            scale,
-            beta_initializer,
-            gamma_initializer,
-            beta_regularizer,
-            gamma_regularizer,
-            beta_constraint,
-            gamma_constraint,
-            **kwargs,
-        )
+        super().__init__(arguments_of(locals()), **kwargs)
         self.rms_scaling = bool(rms_scaling)
         axes = axis_list(axis)
         self.axis = axes if isinstance(axis, (list, tuple)) else axes[0]
@@ -320,18 +279,7 @@ class GroupNormalization(ScaledLayer):
         gamma_constraint: ConstraintLike = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            epsilon,
-            center,
-            scale,
-            beta_initializer,
-            gamma_initializer,
-            beta_regularizer,
-            gamma_regularizer,
-            beta_constraint,
-            gamma_constraint,
-            **kwargs,
-        )
+        super().__init__(arguments_of(locals()), **kwargs)
         if isinstance(groups, bool) or not isinstance(groups, int) or (groups < 1 and groups != -1):
             raise ValueError(f"groups must be a positive integer or -1, got {shown(groups)}")
         self.groups = groups

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from pyrnn import activations, backend, constraints, initializers, regularizers, seeds
+from pyrnn import activations, backend, seeds
 from pyrnn.data.batches import as_array, as_float
 from pyrnn.layers import custom
 from pyrnn.layers.attributes import ActivationAttribute
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.settings import dropout_scale, fraction, unknown_size
+from pyrnn.layers.specs import WeightSpec, specs_config
 from pyrnn.naming import snake_case
 from pyrnn.parameters import Weight
-from pyrnn.validation import positive_int, shown
+from pyrnn.validation import positive_int
 
 __all__ = ["Recurrent"]
+
+_KERNEL = WeightSpec("kernel")
+_RECURRENT_KERNEL = WeightSpec("recurrent_kernel", "recurrent")
+_BIAS = WeightSpec("bias")
+_SPECS = (_KERNEL, _RECURRENT_KERNEL, _BIAS)
+_FLAGS = ("return_sequences", "return_state", "go_backwards", "stateful", "unroll", "zero_output_for_mask")
 
 
 class Recurrent(Layer):
     """Base of `SimpleRNN`, `LSTM` and `GRU`: runs a cell of the compiled core over a sequence.
 
-    A subclass names the cell, its gates and its states. The arguments are those of its subclasses.
+    A subclass names the cell, its gates and its states, and passes the arguments of its constructor as a dict.
 
     `checkpoint_steps=k` is for sequences so long that what training saves for each step does not fit into memory. Only
     the states after every k steps are saved; `backward` computes the steps between them again. Results keep their bits,
@@ -45,73 +52,33 @@ class Recurrent(Layer):
     activation = ActivationAttribute()
     recurrent_activation = ActivationAttribute()
     _activation: str
+    use_bias: bool
+    return_sequences: bool
+    return_state: bool
+    go_backwards: bool
+    stateful: bool
+    unroll: bool
+    zero_output_for_mask: bool
 
-    def __init__(
-        self,
-        units: int,
-        *,
-        activation: Any,
-        recurrent_activation: Any = None,
-        use_bias: bool,
-        kernel_initializer: Any,
-        recurrent_initializer: Any,
-        bias_initializer: Any,
-        kernel_regularizer: Any,
-        recurrent_regularizer: Any,
-        bias_regularizer: Any,
-        activity_regularizer: Any,
-        kernel_constraint: Any,
-        recurrent_constraint: Any,
-        bias_constraint: Any,
-        dropout: float,
-        recurrent_dropout: float,
-        seed: int | None,
-        return_sequences: bool,
-        return_state: bool,
-        go_backwards: bool,
-        stateful: bool,
-        unroll: bool,
-        zero_output_for_mask: bool,
-        checkpoint_steps: int | None = None,
-        use_cudnn: Any = "auto",
-        implementation: int = 2,
-        **kwargs: Any,
-    ) -> None:
-        self.units = positive_int("units", units)
-        self.activation = activation
+    def __init__(self, arguments: Mapping[str, Any], **kwargs: Any) -> None:
+        self.units = positive_int("units", arguments["units"])
+        self.activation = arguments["activation"]
         self._recurrent_activation: str | None = None
         if self.gates > 1:
-            self.recurrent_activation = recurrent_activation
-        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        if use_cudnn not in ("auto", False, None):
-            raise ValueError(f"use_cudnn must be 'auto' or False, got {shown(use_cudnn)}: everything runs on the CPU")
-        if implementation not in (1, 2):
-            raise ValueError(f"implementation must be 1 or 2, got {shown(implementation)}")
-        self.use_bias = bool(use_bias)
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.recurrent_initializer = initializers.get(recurrent_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.recurrent_regularizer = regularizers.get(recurrent_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self.recurrent_constraint = constraints.get(recurrent_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
-        self.return_sequences = bool(return_sequences)
-        self.return_state = bool(return_state)
-        self.go_backwards = bool(go_backwards)
-        self.stateful = bool(stateful)
-        self.unroll = bool(unroll)
-        self.zero_output_for_mask = bool(zero_output_for_mask)
-        self.checkpoint_steps = None
-        if checkpoint_steps is not None:
-            self.checkpoint_steps = positive_int("checkpoint_steps", checkpoint_steps)
-        self.seed = seed
+            self.recurrent_activation = arguments["recurrent_activation"]
+        super().__init__(activity_regularizer=arguments["activity_regularizer"], **kwargs)
+        for spec in _SPECS:
+            spec.read(self, arguments)
+        for flag in ("use_bias", *_FLAGS):
+            setattr(self, flag, bool(arguments[flag]))
+        steps = arguments["checkpoint_steps"]
+        self.checkpoint_steps = None if steps is None else positive_int("checkpoint_steps", steps)
+        self.seed: int | None = arguments["seed"]
         self.states: tuple[Array, ...] | None = None
-        self._implementation = implementation
+        self._implementation: int = arguments.get("implementation", 2)
         self._rng: np.random.Generator | None = None
         self._recurrent_dropout = 0.0
-        self.dropout, self.recurrent_dropout = dropout, recurrent_dropout
+        self.dropout, self.recurrent_dropout = arguments["dropout"], arguments["recurrent_dropout"]
         self._workspace = backend.Workspace()
         self.bias = None
 
@@ -156,28 +123,10 @@ class Recurrent(Layer):
                 f"layer {self.name!r} is stateful: its batch size must be fixed, "
                 f"write Input(batch_shape=(size, time, features)), got {input_shape}"
             )
-        self.kernel = self.add_weight(
-            (features, width),
-            "kernel",
-            initializer=self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-        )
-        self.recurrent_kernel = self.add_weight(
-            (self.units, width),
-            "recurrent_kernel",
-            initializer=self.recurrent_initializer,
-            regularizer=self.recurrent_regularizer,
-            constraint=self.recurrent_constraint,
-        )
+        self.kernel = _KERNEL.add(self, (features, width))
+        self.recurrent_kernel = _RECURRENT_KERNEL.add(self, (self.units, width))
         if self.use_bias:
-            self.bias = self.add_weight(
-                self._bias_shape(),
-                "bias",
-                initializer=self.bias_initializer,
-                regularizer=self.bias_regularizer,
-                constraint=self.bias_constraint,
-            )
+            self.bias = _BIAS.add(self, self._bias_shape())
         self._parts = (self.kernel, self.recurrent_kernel, self.bias)
         for weight in self._weights:
             weight.path = f"{self.name}/{snake_case(type(self).__name__)}_cell/{weight.name}"
@@ -353,25 +302,11 @@ class Recurrent(Layer):
     def get_config(self) -> dict[str, Any]:
         config = {
             **super().get_config(),
-            "return_sequences": self.return_sequences,
-            "return_state": self.return_state,
-            "go_backwards": self.go_backwards,
-            "stateful": self.stateful,
-            "unroll": self.unroll,
-            "zero_output_for_mask": self.zero_output_for_mask,
+            **{flag: getattr(self, flag) for flag in _FLAGS},
             "units": self.units,
             "activation": activations.serialize(self.activation),
             "use_bias": self.use_bias,
-            "kernel_initializer": initializers.serialize(self.kernel_initializer),
-            "recurrent_initializer": initializers.serialize(self.recurrent_initializer),
-            "bias_initializer": initializers.serialize(self.bias_initializer),
-            "kernel_regularizer": regularizers.serialize(self.kernel_regularizer),
-            "recurrent_regularizer": regularizers.serialize(self.recurrent_regularizer),
-            "bias_regularizer": regularizers.serialize(self.bias_regularizer),
-            "activity_regularizer": regularizers.serialize(self.activity_regularizer),
-            "kernel_constraint": constraints.serialize(self.kernel_constraint),
-            "recurrent_constraint": constraints.serialize(self.recurrent_constraint),
-            "bias_constraint": constraints.serialize(self.bias_constraint),
+            **specs_config(self, *_SPECS, activity=True),
             "dropout": self.dropout,
             "recurrent_dropout": self.recurrent_dropout,
         }

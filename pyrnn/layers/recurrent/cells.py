@@ -23,8 +23,9 @@ from pyrnn.layers.composite import numbered
 from pyrnn.layers.recurrent.base import Recurrent
 from pyrnn.layers.recurrent.layers import GRU, LSTM, SimpleRNN
 from pyrnn.layers.serialization import layer_of, serialize_inner
+from pyrnn.layers.specs import arguments_of
 from pyrnn.regularizers import RegularizerLike
-from pyrnn.rules import Dict, ListOf, Rule
+from pyrnn.rules import ListOf, Rule
 from pyrnn.typing import Flag, Rate, Seed, Units
 from pyrnn.validation import shown
 
@@ -50,11 +51,10 @@ class Cell(Layer, CellNames):
     never_called = custom.NEVER_CALLED_CELL
     layer_type: ClassVar[type[Recurrent]]
 
-    @checked
-    def __init__(self, units: Units, arguments: Annotated[Mapping[str, Any], Dict()], **kwargs: Any) -> None:
+    def __init__(self, arguments: Mapping[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.layer = self.layer_type(
-            units, name=self.name, dtype=self.dtype, trainable=self._trainable, return_state=True, **arguments
+            name=self.name, dtype=self.dtype, trainable=self._trainable, return_state=True, **arguments
         )
         self.units = self.layer.units
 
@@ -181,15 +181,7 @@ class SimpleRNNCell(Cell):
         seed: Seed | None = None,
         **kwargs: Any,
     ) -> None:
-        arguments = {
-            "activation": activation, "use_bias": use_bias, "kernel_initializer": kernel_initializer,
-            "recurrent_initializer": recurrent_initializer, "bias_initializer": bias_initializer,
-            "kernel_regularizer": kernel_regularizer, "recurrent_regularizer": recurrent_regularizer,
-            "bias_regularizer": bias_regularizer, "kernel_constraint": kernel_constraint,
-            "recurrent_constraint": recurrent_constraint, "bias_constraint": bias_constraint, "dropout": dropout,
-            "recurrent_dropout": recurrent_dropout, "seed": seed,
-        }  # fmt: skip
-        super().__init__(units, arguments, **kwargs)
+        super().__init__(arguments_of(locals()), **kwargs)
 
 
 class LSTMCell(Cell):
@@ -257,16 +249,7 @@ class LSTMCell(Cell):
         seed: Seed | None = None,
         **kwargs: Any,
     ) -> None:
-        arguments = {
-            "activation": activation, "recurrent_activation": recurrent_activation, "use_bias": use_bias,
-            "kernel_initializer": kernel_initializer, "recurrent_initializer": recurrent_initializer,
-            "bias_initializer": bias_initializer, "unit_forget_bias": unit_forget_bias,
-            "kernel_regularizer": kernel_regularizer, "recurrent_regularizer": recurrent_regularizer,
-            "bias_regularizer": bias_regularizer, "kernel_constraint": kernel_constraint,
-            "recurrent_constraint": recurrent_constraint, "bias_constraint": bias_constraint, "dropout": dropout,
-            "recurrent_dropout": recurrent_dropout, "seed": seed,
-        }  # fmt: skip
-        super().__init__(units, arguments, **kwargs)
+        super().__init__(arguments_of(locals()), **kwargs)
 
 
 class GRUCell(Cell):
@@ -334,16 +317,7 @@ class GRUCell(Cell):
         seed: Seed | None = None,
         **kwargs: Any,
     ) -> None:
-        arguments = {
-            "activation": activation, "recurrent_activation": recurrent_activation, "use_bias": use_bias,
-            "kernel_initializer": kernel_initializer, "recurrent_initializer": recurrent_initializer,
-            "bias_initializer": bias_initializer, "kernel_regularizer": kernel_regularizer,
-            "recurrent_regularizer": recurrent_regularizer, "bias_regularizer": bias_regularizer,
-            "kernel_constraint": kernel_constraint, "recurrent_constraint": recurrent_constraint,
-            "bias_constraint": bias_constraint, "dropout": dropout, "recurrent_dropout": recurrent_dropout,
-            "reset_after": reset_after, "seed": seed,
-        }  # fmt: skip
-        super().__init__(units, arguments, **kwargs)
+        super().__init__(arguments_of(locals()), **kwargs)
 
 
 class _IsCell(Rule):

@@ -10,6 +10,7 @@ from pyrnn.constraints import ConstraintLike
 from pyrnn.initializers import InitializerLike
 from pyrnn.layers.base import Shape
 from pyrnn.layers.recurrent.base import Recurrent
+from pyrnn.layers.specs import arguments_of
 from pyrnn.regularizers import RegularizerLike
 from pyrnn.rules import OneOf
 from pyrnn.typing import Flag, Rate, Seed, Size, Units
@@ -100,32 +101,7 @@ class SimpleRNN(Recurrent):
         checkpoint_steps: Size | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            units,
-            activation=activation,
-            use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            activity_regularizer=activity_regularizer,
-            kernel_constraint=kernel_constraint,
-            recurrent_constraint=recurrent_constraint,
-            bias_constraint=bias_constraint,
-            dropout=dropout,
-            recurrent_dropout=recurrent_dropout,
-            seed=seed,
-            return_sequences=return_sequences,
-            return_state=return_state,
-            go_backwards=go_backwards,
-            stateful=stateful,
-            unroll=unroll,
-            zero_output_for_mask=zero_output_for_mask,
-            checkpoint_steps=checkpoint_steps,
-            **kwargs,
-        )
+        super().__init__(arguments_of(locals()), **kwargs)
 
 
 class LSTM(Recurrent):
@@ -230,35 +206,7 @@ class LSTM(Recurrent):
         checkpoint_steps: Size | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            units,
-            activation=activation,
-            recurrent_activation=recurrent_activation,
-            use_cudnn=use_cudnn,
-            implementation=implementation,
-            use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            activity_regularizer=activity_regularizer,
-            kernel_constraint=kernel_constraint,
-            recurrent_constraint=recurrent_constraint,
-            bias_constraint=bias_constraint,
-            dropout=dropout,
-            recurrent_dropout=recurrent_dropout,
-            seed=seed,
-            return_sequences=return_sequences,
-            return_state=return_state,
-            go_backwards=go_backwards,
-            stateful=stateful,
-            unroll=unroll,
-            zero_output_for_mask=zero_output_for_mask,
-            checkpoint_steps=checkpoint_steps,
-            **kwargs,
-        )
+        super().__init__(arguments_of(locals()), **kwargs)
         self.unit_forget_bias = bool(unit_forget_bias)
 
     def build(self, input_shape: Shape) -> None:
@@ -369,35 +317,7 @@ class GRU(Recurrent):
         checkpoint_steps: Size | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            units,
-            activation=activation,
-            recurrent_activation=recurrent_activation,
-            use_cudnn=use_cudnn,
-            implementation=implementation,
-            use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            activity_regularizer=activity_regularizer,
-            kernel_constraint=kernel_constraint,
-            recurrent_constraint=recurrent_constraint,
-            bias_constraint=bias_constraint,
-            dropout=dropout,
-            recurrent_dropout=recurrent_dropout,
-            seed=seed,
-            return_sequences=return_sequences,
-            return_state=return_state,
-            go_backwards=go_backwards,
-            stateful=stateful,
-            unroll=unroll,
-            zero_output_for_mask=zero_output_for_mask,
-            checkpoint_steps=checkpoint_steps,
-            **kwargs,
-        )
+        super().__init__(arguments_of(locals()), **kwargs)
         self.reset_after = bool(reset_after)
         self.cell = "gru" if self.reset_after else "gru_reset_before"
 

@@ -43,7 +43,7 @@ def check_fit(model: Any, compiled: Compiled, batch: Batch, class_weight: ClassW
         weight = None if batch.sample_weight is None else batch.sample_weight[rows]
         with np.errstate(all="ignore"):
             if weighs:
-                loss.value_and_gradient(y[rows], y_pred, weight)
+                loss.value(y[rows], y_pred, weight)
             compiled.check(y[rows], np.ones_like(y_pred), weight)
 
 

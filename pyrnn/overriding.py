@@ -77,6 +77,20 @@ def _owner(cls: type, name: str) -> type | None:
     return next((each for each in cls.__mro__ if name in vars(each)), None)
 
 
+def comes_before(cls: type, name: str, other: str) -> bool:
+    """Return whether a class takes `name` from a more derived class than `other`.
+
+    Args:
+        cls: a class.
+        name: the method that a subclass may define instead of `other`.
+        other: a method that the class has if it has `name`.
+    """
+    owner, owner_of_other = _owner(cls, name), _owner(cls, other)
+    if owner is None or owner_of_other is None:
+        return False
+    return cls.__mro__.index(owner) < cls.__mro__.index(owner_of_other)
+
+
 def require_partner(cls: type, name: str, partner: str, root: type) -> None:
     """Reject a user's class that overrides `name` and inherits a `partner` that belongs to another `name`.
 

@@ -229,7 +229,7 @@ class Trainer(ModelNames):
         y_pred, mask = self.forward_pass(x, training=False)
         assert compiled.loss is not None
         compiled.resolve(y, y_pred)
-        loss, _ = compiled.loss.value_and_gradient(y, y_pred, batch.sample_weight, mask)
+        loss = compiled.loss.value(y, y_pred, batch.sample_weight, mask)
         loss = loss * compiled.loss_weight + self.passes().regularization_loss()
         if not (math.isfinite(loss) or compiled.has_warned):
             compiled.has_warned = True

@@ -26,6 +26,8 @@ __all__ = ["EPSILON", "REDUCTIONS", "Elementwise", "Loss", "match_ranks"]
 
 Array = NDArray[Any]
 Shape = tuple[int, ...]
+# Values, and a function that computes their gradient.
+Lazy = tuple[Array, Callable[[], Array]]
 EPSILON = 1e-7
 REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none", None)
 Reduction = Annotated[str | None, OneOf(*REDUCTIONS)]
@@ -154,13 +156,19 @@ class Loss(registry.Configurable, LossNames):
     aliases: ClassVar[tuple[str, ...]] = ()
     # What introduces the shape of `target_shape` in an error.
     target_rule: ClassVar[str] = "have the shape of y_pred,"
+    # Whether a subclass defines these methods, which are then used instead of the lazy ones that it inherits.
+    _defines_elements: ClassVar[bool] = False
+    _defines_pairs: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Let a user's `call` count, and reject methods that are never called."""
         super().__init_subclass__(**kwargs)
         overriding.reject(cls, overriding.LOSS)
         if overriding.new_in(cls, "call", Loss) is not None and overriding.new_in(cls, "elements", Loss) is None:
-            cls.elements = Loss.elements  # type: ignore[method-assign]  # not those of the loss it derives from
+            # Not the values of the loss that it derives from.
+            cls.elements, cls.lazy_elements = Loss.elements, Loss.lazy_elements  # type: ignore[method-assign]
+        cls._defines_elements = overriding.comes_before(cls, "elements", "lazy_elements")
+        cls._defines_pairs = overriding.comes_before(cls, "pairs", "lazy_pairs")
         if not overriding.is_builtin(cls):
             for name in {"elements", "pairs"} & vars(cls).keys():
                 setattr(cls, name, _protected(vars(cls)[name]))
@@ -193,10 +201,46 @@ class Loss(registry.Configurable, LossNames):
             TypeError: If a function does not return numbers.
             ValueError: If shapes do not match.
         """
+        values, gradient = self.lazy_elements(y_true, y_pred)
+        return values, gradient()
+
+    def lazy_elements(self, y_true: Array, y_pred: Array) -> Lazy:
+        """Return the value of each sample, and a function that computes the gradient of their sum.
+
+        This is what a loss of pyrnn defines: evaluation and metrics never compute the gradient.
+
+        Args:
+            y_true: Targets, shape (batch, ...).
+            y_pred: Outputs of the model, shape (batch, ...).
+
+        Returns:
+            (values, gradient): what `elements` returns, but for the gradient a function without arguments. It may use
+            the memory of what it computes with, so it can be called once.
+
+        Raises:
+            TypeError: If a function does not return numbers.
+            ValueError: If shapes do not match.
+        """
         call = getattr(self, "call", None)
         if call is None:
             raise NotImplementedError(f"{type(self).__name__} must define call(y_true, y_pred) or elements")
         return differentiate(call, y_true, y_pred)
+
+    def _lazy(self, y_true: Array, y_pred: Array) -> Lazy:
+        """Return what `lazy_elements` returns, from `elements` where a user's class defines that."""
+        return _eager(self.elements(y_true, y_pred)) if self._defines_elements else self.lazy_elements(y_true, y_pred)
+
+    def values(self, y_true: Array, y_pred: Array) -> Array:
+        """Return the value of each sample: what `elements` returns, without the gradient.
+
+        Args:
+            y_true: Targets, shape (batch, ...), as `target` returns them.
+            y_pred: Outputs of the model, shape (batch, ...).
+
+        Returns:
+            One value per sample (and time step), usually of shape `y_pred.shape[:-1]`.
+        """
+        return self._lazy(y_true, y_pred)[0]
 
     def target_shape(self, pred_shape: Shape) -> Shape | None:
         """Return the shape that y_true must have.
@@ -300,25 +344,51 @@ class Loss(registry.Configurable, LossNames):
         Raises:
             ValueError: If shapes do not match, or `reduction` is "none", which gives no single value.
         """
+        total, scale, weights, of_sum = self._reduced(y_true, y_pred, sample_weight, mask)
+        gradient = of_sum()
+        if weights is not None:
+            gradient = self.weigh(gradient, weights)
+        gradient = gradient * gradient.dtype.type(scale)
+        return total * scale, np.ascontiguousarray(gradient, y_pred.dtype)
+
+    def value(self, y_true: Any, y_pred: Array, sample_weight: Any = None, mask: Array | None = None) -> float:
+        """Return the reduced loss, the same number as `value_and_gradient` returns, without its gradient.
+
+        Args:
+            y_true: Targets, shape (batch, ...).
+            y_pred: Outputs of the model, shape (batch, ...).
+            sample_weight: Weights that broadcast to the values, usually (batch,) or (batch, time), or None.
+            mask: Booleans, False where a value does not count, shape (batch, time) or (batch,), or None.
+
+        Returns:
+            The loss.
+
+        Raises:
+            ValueError: If shapes do not match, or `reduction` is "none", which gives no single value.
+        """
+        total, scale, *_ = self._reduced(y_true, y_pred, sample_weight, mask)
+        return total * scale
+
+    def _reduced(
+        self, y_true: Any, y_pred: Array, sample_weight: Any, mask: Array | None
+    ) -> tuple[float, float, Array | None, Callable[[], Array]]:
+        """Return the weighted sum of the values, the factor that makes it the loss, the weights of the values (None
+        where all weigh the same), and the function that computes the gradient of the plain sum.
+        """
         if self.reduction in ("none", None):
             raise ValueError(
                 "reduction='none' gives no single value to train on: choose 'sum_over_batch_size' or 'sum'"
             )
         y_true = self.target(np.asarray(y_true), y_pred.shape)
-        values, gradient = self.elements(y_true, y_pred)
+        values, gradient = self._lazy(y_true, y_pred)
         weights = _weights(values, sample_weight, _both(mask, self.counted(y_true, values)), self.reduction)
         scale = self._scale(values, weights)
         if weights is None:
-            total = float(values.sum())
-        elif values.ndim == 0:
-            total = float(values)
-            scale *= float(weights.sum())
-        else:
-            weights = np.broadcast_to(weights, values.shape)
-            total = float(np.vdot(values, weights))
-            gradient = self.weigh(gradient, weights)
-        gradient = gradient * gradient.dtype.type(scale)
-        return total * scale, np.ascontiguousarray(gradient, y_pred.dtype)
+            return float(values.sum()), scale, None, gradient
+        if values.ndim == 0:
+            return float(values), scale * float(weights.sum()), None, gradient
+        weights = np.broadcast_to(weights, values.shape)
+        return float(np.vdot(values, weights)), scale, weights, gradient
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Return the reduced loss, or the weighted values of the samples if `reduction` is "none"."""
@@ -326,7 +396,7 @@ class Loss(registry.Configurable, LossNames):
         if y_pred.dtype.kind != "f":
             y_pred = y_pred.astype(np.float32)
         y_true = self.target(y_true, y_pred.shape)
-        values, _ = self.elements(y_true, y_pred)
+        values = self.values(y_true, y_pred)
         weights = _weights(values, sample_weight, self.counted(y_true, values), self.reduction)
         weighted = values if weights is None else values * weights
         if self.reduction in ("none", None):
@@ -351,6 +421,17 @@ class Loss(registry.Configurable, LossNames):
             A dictionary that `from_config` accepts.
         """
         return {"name": self.name, "reduction": self.reduction}
+
+
+def _eager(values_and_gradient: tuple[Array, Array]) -> Lazy:
+    """Return values with a function that returns the gradient, which is there already."""
+    values, gradient = values_and_gradient
+    return values, lambda: gradient
+
+
+def _times(gradient: Array, factor: float) -> Array:
+    scaled: Array = gradient * gradient.dtype.type(factor)
+    return scaled
 
 
 def _both(mask: Array | None, counted: Array | None) -> Array | None:
@@ -443,16 +524,44 @@ class Elementwise(Paired):
         Raises:
             ValueError: If y_pred cannot have this shape.
         """
-        raise NotImplementedError
+        values, slopes = self.lazy_pairs(y_true, y_pred)
+        return values, slopes()
 
-    def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
-        y_true = match_ranks(y_true, y_pred)
-        if y_true.dtype != y_pred.dtype:
-            y_true = y_true.astype(y_pred.dtype)
-        values, slopes = self.pairs(y_true, y_pred)
+    def lazy_pairs(self, y_true: Array, y_pred: Array) -> Lazy:
+        """Return the value of each pair, and a function that computes its derivative.
+
+        This is what a loss of pyrnn defines, as `lazy_elements` of other losses.
+
+        Args:
+            y_true: Targets, in the shape (batch, ...) and dtype of y_pred.
+            y_pred: Outputs of the model, shape (batch, ...).
+
+        Returns:
+            (values, derivatives): what `pairs` returns, but for the derivatives a function without arguments.
+
+        Raises:
+            ValueError: If y_pred cannot have this shape.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define pairs(y_true, y_pred)")
+
+    def of_pairs(self, y_true: Array, y_pred: Array) -> Lazy:
+        """Return what `lazy_pairs` returns, from `pairs` where a user's class defines that.
+
+        Args:
+            y_true: Targets, shape (batch, ...), that of y_pred but for a last axis of 1.
+            y_pred: Outputs of the model, shape (batch, ...).
+
+        Returns:
+            (values, derivatives), the derivatives as a function without arguments.
+        """
+        y_true = match_ranks(y_true, y_pred).astype(y_pred.dtype, copy=False)
+        return _eager(self.pairs(y_true, y_pred)) if self._defines_pairs else self.lazy_pairs(y_true, y_pred)
+
+    def lazy_elements(self, y_true: Array, y_pred: Array) -> Lazy:
+        values, slopes = self.of_pairs(y_true, y_pred)
         if values.ndim == 0:
             return values, slopes
         n = values.shape[-1]
         if n == 1:
             return values[..., 0], slopes
-        return values.mean(axis=-1), slopes * slopes.dtype.type(1 / n)
+        return values.mean(axis=-1), lambda: _times(slopes(), 1 / n)

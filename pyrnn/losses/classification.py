@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import numpy as np
 
 from pyrnn.arguments import checked
-from pyrnn.losses.base import EPSILON, Array, Elementwise, Loss, Paired, Reduction, match_ranks, with_classes
+from pyrnn.losses.base import EPSILON, Array, Elementwise, Lazy, Loss, Paired, Reduction, match_ranks, with_classes
 from pyrnn.losses.labels import ClassNumbers, OneHot
 from pyrnn.rules import Whole
 from pyrnn.typing import Axis, DtypeLike, Flag, Name, NonNegative, Rate
@@ -30,6 +31,11 @@ __all__ = [
 def _last(axis: int, *arrays: Array) -> tuple[Array, ...]:
     """The arrays with that axis moved to the end."""
     return arrays if axis == -1 else tuple(np.moveaxis(array, axis, -1) for array in arrays)
+
+
+def _moved(gradient: Callable[[], Array], axis: int) -> Callable[[], Array]:
+    """Return the function with the last axis of its result moved to `axis`."""
+    return gradient if axis == -1 else lambda: np.moveaxis(gradient(), -1, axis)
 
 
 class _CrossEntropy(Paired):
@@ -85,23 +91,23 @@ class BinaryCrossentropy(_CrossEntropy, Elementwise):
         "BCE",
     )
 
-    def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+    def lazy_elements(self, y_true: Array, y_pred: Array) -> Lazy:
         true, pred = _last(self.axis, match_ranks(y_true, y_pred), y_pred)
-        values, gradient = super().elements(true, pred)
-        return values, gradient if self.axis == -1 else np.moveaxis(gradient, -1, self.axis)
+        values, gradient = super().lazy_elements(true, pred)
+        return values, _moved(gradient, self.axis)
 
-    def pairs(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+    def lazy_pairs(self, y_true: Array, y_pred: Array) -> Lazy:
         if self.label_smoothing:
             y_true = y_true * np.asarray(1 - self.label_smoothing, y_true.dtype) + y_true.dtype.type(
                 self.label_smoothing / 2
             )
         if self.from_logits:
             values = np.logaddexp(0, y_pred) - y_true * y_pred
-            return values, 1 / (1 + np.exp(-np.clip(y_pred, -80, None))) - y_true
+            return values, lambda: 1 / (1 + np.exp(-np.clip(y_pred, -80, None))) - y_true
         low, high = y_pred.dtype.type(EPSILON), y_pred.dtype.type(1 - EPSILON)
         p = np.clip(y_pred, low, high)
         values = -(y_true * np.log(p) + (1 - y_true) * np.log(1 - p))
-        return values, (p - y_true) / (p * (1 - p)) * ((y_pred >= low) & (y_pred <= high))
+        return values, lambda: (p - y_true) / (p * (1 - p)) * ((y_pred >= low) & (y_pred <= high))
 
 
 def _probabilities(y_pred: Array) -> tuple[Array, Array, Array, Array]:
@@ -144,7 +150,7 @@ class CategoricalCrossentropy(_CrossEntropy, OneHot):
 
     default_name = "categorical_crossentropy"
 
-    def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+    def lazy_elements(self, y_true: Array, y_pred: Array) -> Lazy:
         target = self.target(y_true, y_pred.shape).astype(y_pred.dtype)
         if self.label_smoothing:
             # Keras divides by the length of the last axis, whatever `axis` is.
@@ -152,9 +158,9 @@ class CategoricalCrossentropy(_CrossEntropy, OneHot):
             target = target + y_pred.dtype.type(self.label_smoothing / target.shape[-1])
         target, y_pred = _last(self.axis, target, y_pred)
         values, gradient = self.of_classes(target, y_pred)
-        return values, gradient if self.axis == -1 else np.moveaxis(gradient, -1, self.axis)
+        return values, _moved(gradient, self.axis)
 
-    def of_classes(self, target: Array, y_pred: Array) -> tuple[Array, Array]:
+    def of_classes(self, target: Array, y_pred: Array) -> Lazy:
         """Return values and gradient of classes along the last axis.
 
         Args:
@@ -164,25 +170,44 @@ class CategoricalCrossentropy(_CrossEntropy, OneHot):
         Returns:
             (values of shape (...,), gradient of shape (..., classes)).
         """
-        if self.from_logits:
-            log_p = _shifted(y_pred)
-            gradient = np.exp(log_p)
-            total = gradient.sum(axis=-1, keepdims=True)
-            log_p -= np.log(total)
-            gradient *= target.sum(axis=-1, keepdims=True) / total
-            gradient -= target
-        else:
-            p, total, cut, inside = _probabilities(y_pred)
-            log_p = np.log(cut)
-            gradient = np.where(inside, -target / cut, 0)
-            p *= gradient
-            gradient -= p.sum(axis=-1, keepdims=True)
-            gradient /= total
-        log_p *= target
-        return -log_p.sum(axis=-1), gradient
+        return _of_logits(target, y_pred) if self.from_logits else _of_probabilities(target, y_pred)
 
 
-def _sparse_probabilities(y_pred: Array, of_truth: Array, kept: Array | None) -> tuple[Array, Array]:
+def _of_logits(target: Array, y_pred: Array) -> Lazy:
+    """Return -sum(target log p) over classes, p from logits."""
+    log_p = _shifted(y_pred)
+    slopes = np.exp(log_p)
+    total = slopes.sum(axis=-1, keepdims=True)
+    log_p -= np.log(total)
+    log_p *= target
+
+    def gradient() -> Array:
+        nonlocal slopes
+        slopes *= target.sum(axis=-1, keepdims=True) / total
+        slopes -= target
+        return slopes
+
+    return -log_p.sum(axis=-1), gradient
+
+
+def _of_probabilities(target: Array, y_pred: Array) -> Lazy:
+    """Return -sum(target log p) over classes, p from y_pred."""
+    p, total, cut, inside = _probabilities(y_pred)
+    log_p = np.log(cut)
+    log_p *= target
+
+    def gradient() -> Array:
+        nonlocal p
+        slopes = np.where(inside, -target / cut, 0)
+        p *= slopes
+        slopes -= p.sum(axis=-1, keepdims=True)
+        slopes /= total
+        return slopes
+
+    return -log_p.sum(axis=-1), gradient
+
+
+def _sparse_probabilities(y_pred: Array, of_truth: Array, kept: Array | None) -> Lazy:
     """(-log p of the truth, gradient) of rows of classes; `of_truth`: where in them the true ones stand."""
     total = y_pred.sum(axis=-1)
     p = y_pred.reshape(-1)[of_truth] / total
@@ -192,26 +217,35 @@ def _sparse_probabilities(y_pred: Array, of_truth: Array, kept: Array | None) ->
     values = -np.log(cut)
     if kept is not None:
         values, counts = np.where(kept, values, 0), counts & kept
-    by_p = np.where(counts, -1 / cut, 0) / total
-    by_total = by_p * p
-    gradient = np.repeat(-by_total, y_pred.shape[-1])
-    gradient[of_truth] = by_p - by_total
+
+    def gradient() -> Array:
+        by_p = np.where(counts, -1 / cut, 0) / total
+        by_total = by_p * p
+        slopes = np.repeat(-by_total, y_pred.shape[-1])
+        slopes[of_truth] = by_p - by_total
+        return slopes
+
     return values, gradient
 
 
-def _sparse_logits(y_pred: Array, of_truth: Array, kept: Array | None) -> tuple[Array, Array]:
+def _sparse_logits(y_pred: Array, of_truth: Array, kept: Array | None) -> Lazy:
     """The same from logits."""
     shifted = _shifted(y_pred)
     log_p = shifted.reshape(-1)[of_truth]
     slopes = np.exp(shifted, out=shifted)
     total = slopes.sum(axis=-1, keepdims=True)
     values = np.log(total[:, 0]) - log_p
-    slopes /= total
-    gradient = slopes.reshape(-1)
-    gradient[of_truth] -= 1
     if kept is not None:
         values = np.where(kept, values, 0)
-        slopes *= kept[:, None]
+
+    def gradient() -> Array:
+        nonlocal slopes
+        slopes /= total
+        slopes.reshape(-1)[of_truth] -= 1
+        if kept is not None:
+            slopes *= kept[:, None]
+        return slopes
+
     return values, gradient
 
 
@@ -256,7 +290,7 @@ class SparseCategoricalCrossentropy(ClassNumbers):
         super().__init__(name, reduction, dtype)
         self.from_logits, self.axis, self.ignore_class = from_logits, axis, ignore_class
 
-    def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+    def lazy_elements(self, y_true: Array, y_pred: Array) -> Lazy:
         labels, counted = self.target(y_true, with_classes(y_pred).shape), None
         if self.ignore_class is not None:
             counted = labels != self.ignore_class
@@ -267,8 +301,7 @@ class SparseCategoricalCrossentropy(ClassNumbers):
         of_truth = labels.reshape(-1) + np.arange(0, rows.size, classes)
         of_rows = _sparse_logits if self.from_logits else _sparse_probabilities
         values, slopes = of_rows(rows, of_truth, None if counted is None else counted.reshape(-1))
-        gradient = slopes.reshape(y_pred.shape)
-        return values.reshape(labels.shape), gradient if self.axis == -1 else np.moveaxis(gradient, -1, self.axis)
+        return values.reshape(labels.shape), _moved(lambda: slopes().reshape(y_pred.shape), self.axis)
 
     def counted(self, y_true: Array, values: Array) -> Array | None:
         return None if self.ignore_class is None else y_true.reshape(values.shape) != self.ignore_class
@@ -326,12 +359,12 @@ class BinaryFocalCrossentropy(Elementwise):
         self.apply_class_balancing, self.alpha, self.gamma = bool(apply_class_balancing), alpha, gamma
         self.from_logits, self.label_smoothing, self.axis = bool(from_logits), label_smoothing, axis
 
-    def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+    def lazy_elements(self, y_true: Array, y_pred: Array) -> Lazy:
         true, pred = _last(self.axis, match_ranks(y_true, y_pred), y_pred)
-        values, gradient = super().elements(true, pred)
-        return values, gradient if self.axis == -1 else np.moveaxis(gradient, -1, self.axis)
+        values, gradient = super().lazy_elements(true, pred)
+        return values, _moved(gradient, self.axis)
 
-    def pairs(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+    def lazy_pairs(self, y_true: Array, y_pred: Array) -> Lazy:
         kind = y_pred.dtype.type
         if self.label_smoothing:
             y_true = y_true * kind(1 - self.label_smoothing) + kind(self.label_smoothing / 2)
@@ -339,15 +372,21 @@ class BinaryFocalCrossentropy(Elementwise):
         low, high = kind(EPSILON), kind(1 - EPSILON)
         cut = np.clip(p, low, high)
         entropy = -(y_true * np.log(cut) + (1 - y_true) * np.log(1 - cut))
-        entropy_slope = (cut - y_true) / (cut * (1 - cut)) * ((p >= low) & (p <= high))
         far = 1 - (y_true * p + (1 - y_true) * (1 - p))  # how far from the truth
         factor = far ** kind(self.gamma)
-        factor_slope = kind(self.gamma) * far ** kind(self.gamma - 1) * (1 - 2 * y_true)
-        values, slopes = factor * entropy, factor * entropy_slope + factor_slope * entropy
+        weight = None
         if self.apply_class_balancing:
             weight = y_true * kind(self.alpha) + (1 - y_true) * kind(1 - self.alpha)
-            values, slopes = values * weight, slopes * weight
-        return values, slopes * p * (1 - p) if self.from_logits else slopes
+
+        def slopes() -> Array:
+            entropy_slope = (cut - y_true) / (cut * (1 - cut)) * ((p >= low) & (p <= high))
+            factor_slope = kind(self.gamma) * far ** kind(self.gamma - 1) * (1 - 2 * y_true)
+            slopes = factor * entropy_slope + factor_slope * entropy
+            if weight is not None:
+                slopes = slopes * weight
+            return np.asarray(slopes * p * (1 - p) if self.from_logits else slopes)
+
+        return factor * entropy if weight is None else factor * entropy * weight, slopes
 
     def get_config(self) -> dict[str, Any]:
         names = ("apply_class_balancing", "alpha", "gamma", "from_logits", "label_smoothing", "axis")
@@ -399,17 +438,21 @@ class CategoricalFocalCrossentropy(CategoricalCrossentropy):
         super().__init__(from_logits, label_smoothing, axis, reduction, name, dtype)
         self.alpha, self.gamma = alpha, gamma
 
-    def of_classes(self, target: Array, y_pred: Array) -> tuple[Array, Array]:
+    def of_classes(self, target: Array, y_pred: Array) -> Lazy:
         kind = y_pred.dtype.type
-        given = _softmax(y_pred) if self.from_logits else y_pred
-        share, total, p, inside = _probabilities(given)
+        probabilities = _softmax(y_pred) if self.from_logits else y_pred
+        share, total, p, inside = _probabilities(probabilities)
         log_p, rest = np.log(p), 1 - p
         factor = kind(self.alpha) * rest ** kind(self.gamma)
-        factor_slope = -kind(self.alpha * self.gamma) * rest ** kind(self.gamma - 1)
-        by_p = np.where(inside, -target * (factor / p + factor_slope * log_p), 0)
-        gradient = (by_p - (by_p * share).sum(axis=-1, keepdims=True)) / total
-        if self.from_logits:
-            gradient = given * (gradient - (gradient * given).sum(axis=-1, keepdims=True))
+
+        def gradient() -> Array:
+            factor_slope = -kind(self.alpha * self.gamma) * rest ** kind(self.gamma - 1)
+            by_p = np.where(inside, -target * (factor / p + factor_slope * log_p), 0)
+            slopes: Array = (by_p - (by_p * share).sum(axis=-1, keepdims=True)) / total
+            if self.from_logits:
+                slopes = probabilities * (slopes - (slopes * probabilities).sum(axis=-1, keepdims=True))
+            return slopes
+
         return -(target * factor * log_p).sum(axis=-1), gradient
 
     def get_config(self) -> dict[str, Any]:
@@ -464,11 +507,11 @@ class CategoricalGeneralizedCrossEntropy(ClassNumbers):
             raise ValueError(f"q must lie between 0 and 1, got {q}")
         self.q = q
 
-    def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+    def lazy_elements(self, y_true: Array, y_pred: Array) -> Lazy:
         labels = self.target(y_true, with_classes(y_pred).shape)
         target = (labels[..., None] == np.arange(y_pred.shape[-1])).astype(y_pred.dtype)
         p, q = (target * y_pred).sum(axis=-1), y_pred.dtype.type(self.q)
-        return (1 - p**q) / q, -target * (p ** (q - 1))[..., None]
+        return (1 - p**q) / q, lambda: -target * (p ** (q - 1))[..., None]
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "q": self.q}
@@ -507,11 +550,11 @@ class KLDivergence(Paired):
     ) -> None:
         super().__init__(name, reduction, dtype)
 
-    def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+    def lazy_elements(self, y_true: Array, y_pred: Array) -> Lazy:
         low = y_pred.dtype.type(EPSILON)
         true = np.clip(match_ranks(y_true, y_pred).astype(y_pred.dtype), low, 1)
         pred = np.clip(y_pred, low, 1)
-        return (true * np.log(true / pred)).sum(axis=-1), -true / pred * ((y_pred >= low) & (y_pred <= 1))
+        return (true * np.log(true / pred)).sum(axis=-1), lambda: -true / pred * ((y_pred >= low) & (y_pred <= 1))
 
 
 def _signs(y_true: Array, dtype: Any) -> Array:
@@ -543,10 +586,10 @@ class Hinge(Elementwise):
 
     default_name = "hinge"
 
-    def pairs(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+    def lazy_pairs(self, y_true: Array, y_pred: Array) -> Lazy:
         true = _signs(y_true, y_pred.dtype)
         values = np.maximum(1 - true * y_pred, 0)
-        return values, -true * (values > 0)
+        return values, lambda: -true * (values > 0)
 
 
 class SquaredHinge(Elementwise):
@@ -572,10 +615,10 @@ class SquaredHinge(Elementwise):
 
     default_name = "squared_hinge"
 
-    def pairs(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+    def lazy_pairs(self, y_true: Array, y_pred: Array) -> Lazy:
         true = _signs(y_true, y_pred.dtype)
         values = np.maximum(1 - true * y_pred, 0)
-        return values * values, -2 * true * values
+        return values * values, lambda: -2 * true * values
 
 
 class CategoricalHinge(KLDivergence, OneHot):
@@ -601,11 +644,16 @@ class CategoricalHinge(KLDivergence, OneHot):
 
     default_name = "categorical_hinge"
 
-    def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+    def lazy_elements(self, y_true: Array, y_pred: Array) -> Lazy:
         true = self.target(y_true, y_pred.shape).astype(y_pred.dtype)
         others = (1 - true) * with_classes(y_pred)
         highest = others.max(axis=-1, keepdims=True)
         values = np.maximum(highest[..., 0] - (true * y_pred).sum(axis=-1) + 1, 0)
-        at = others == highest
-        share = at / at.sum(axis=-1, keepdims=True)
-        return values, ((share * (1 - true) - true) * (values > 0)[..., None]).astype(y_pred.dtype)
+
+        def gradient() -> Array:
+            at = others == highest
+            share = at / at.sum(axis=-1, keepdims=True)
+            slopes: Array = (share * (1 - true) - true) * (values > 0)[..., None]
+            return slopes.astype(y_pred.dtype)
+
+        return values, gradient

@@ -9,7 +9,7 @@ import numpy as np
 
 from pyrnn import registry
 from pyrnn.arguments import checked
-from pyrnn.losses.base import Array, Loss
+from pyrnn.losses.base import Array, Lazy, Loss
 from pyrnn.losses.differentiation import differentiate, read_only
 from pyrnn.rules import takes
 from pyrnn.typing import Name
@@ -50,7 +50,7 @@ class FunctionLoss(Loss):
             raise TypeError(f"fn must be a function of (y_true, y_pred), got {shown(fn)}")
         self.fn = fn
 
-    def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+    def lazy_elements(self, y_true: Array, y_pred: Array) -> Lazy:
         result = read_only(f"the loss {self.name!r}", self.fn, y_true, y_pred)
         value = result[0] if isinstance(result, tuple) and result else result
         if np.asarray(value).dtype.kind not in "biuf":
@@ -62,7 +62,7 @@ class FunctionLoss(Loss):
             raise ValueError(
                 f"the loss {self.name!r} must return (value, gradient of shape {y_pred.shape}), got shapes {shapes}"
             )
-        return np.asarray(result[0], y_pred.dtype), np.asarray(result[1], y_pred.dtype)
+        return np.asarray(result[0], y_pred.dtype), lambda: np.asarray(result[1], y_pred.dtype)
 
     def describe(self) -> dict[str, Any]:
         """Return Keras's description of the function, which a file stores and `custom_objects` turns back into it.

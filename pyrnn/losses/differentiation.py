@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -49,24 +50,11 @@ def _traceable(function: Callable[..., Any], numpy: Any) -> Callable[..., Any]:
     return copy if owner is None else types.MethodType(copy, owner)
 
 
-def differentiate(function: Callable[..., Any], y_true: Array, y_pred: Array) -> tuple[Array, Array]:
-    """(values, gradient of their sum by y_pred) of a function written in NumPy.
-
-    Raises:
-        ImportError: without the package autograd. ValueError: if it cannot differentiate the function.
-    """
+@contextlib.contextmanager
+def _explained(name: Any) -> Iterator[None]:
+    """Say in the user's terms what autograd says of a function that it cannot differentiate."""
     try:
-        import autograd.numpy as traced
-        from autograd import make_vjp
-    except ImportError:
-        raise ImportError(
-            "a loss in plain NumPy is differentiated by autograd: pip install 'pyrnn-core[autograd]', "
-            "or let the function return (value, gradient)"
-        ) from None
-    run, name = _traceable(function, traced), getattr(function, "__name__", function)
-    try:
-        backward, values = make_vjp(lambda prediction: read_only(f"the loss {name!r}", run, y_true, prediction))(y_pred)
-        gradient = backward(np.ones_like(values))
+        yield
     except (TypeError, NotImplementedError, AttributeError, ValueError) as error:
         if any(words in str(error) for words in _ASSIGNMENTS):
             raise ValueError(
@@ -84,4 +72,38 @@ def differentiate(function: Callable[..., Any], y_true: Array, y_pred: Array) ->
         raise ValueError(
             f"autograd cannot differentiate the loss {name!r}: {error}; return (value, gradient)"
         ) from None
-    return np.asarray(values, y_pred.dtype), np.asarray(gradient, y_pred.dtype)
+
+
+def differentiate(function: Callable[..., Any], y_true: Array, y_pred: Array) -> tuple[Array, Callable[[], Array]]:
+    """Trace a function written in NumPy.
+
+    Args:
+        function: a function of (y_true, y_pred) that returns one value per sample, or a single one.
+        y_true: targets, shape (batch, ...).
+        y_pred: outputs of the model, shape (batch, ...).
+
+    Returns:
+        (values, gradient): the values, and a function that computes the gradient of their sum by y_pred.
+
+    Raises:
+        ImportError: without the package autograd.
+        ValueError: if it cannot differentiate the function.
+    """
+    try:
+        import autograd.numpy as traced
+        from autograd import make_vjp
+    except ImportError:
+        raise ImportError(
+            "a loss in plain NumPy is differentiated by autograd: pip install 'pyrnn-core[autograd]', "
+            "or let the function return (value, gradient)"
+        ) from None
+    run, name = _traceable(function, traced), getattr(function, "__name__", function)
+    with _explained(name):
+        backward, values = make_vjp(lambda prediction: read_only(f"the loss {name!r}", run, y_true, prediction))(y_pred)
+
+    def gradient() -> Array:
+        with _explained(name):
+            slopes = backward(np.ones_like(values))
+        return np.asarray(slopes, y_pred.dtype)
+
+    return np.asarray(values, y_pred.dtype), gradient

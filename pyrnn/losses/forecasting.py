@@ -9,7 +9,7 @@ import numpy as np
 
 from pyrnn.arguments import checked
 from pyrnn.data.batches import Data, as_array
-from pyrnn.losses.base import EPSILON, Array, Elementwise, Loss, Reduction, Shape, match_ranks
+from pyrnn.losses.base import EPSILON, Array, Elementwise, Lazy, Loss, Reduction, Shape, match_ranks
 from pyrnn.typing import Axis, DtypeLike, Flag, Name, Numbers, Size
 from pyrnn.validation import shown
 
@@ -43,13 +43,13 @@ class ZeroSafeMAPE(Elementwise):
 
     default_name = "zero_safe_mape"
 
-    def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+    def lazy_elements(self, y_true: Array, y_pred: Array) -> Lazy:
         true = match_ranks(y_true, y_pred).astype(y_pred.dtype)
         counted = true != 0
         per_unit = np.where(counted, 100 / np.where(counted, np.abs(true), 1), 0).astype(y_pred.dtype)
         share = per_unit / np.maximum(counted.sum(axis=-1, keepdims=True), 1).astype(y_pred.dtype)
         error = y_pred - true
-        return (np.abs(error) * share).sum(axis=-1), np.sign(error) * share
+        return (np.abs(error) * share).sum(axis=-1), lambda: np.sign(error) * share
 
     def counted(self, y_true: Array, values: Array) -> Array | None:
         if y_true.ndim > values.ndim:
@@ -86,11 +86,11 @@ class SymmetricMAPE(Elementwise):
     default_name = "symmetric_mape"
     aliases = ("smape",)
 
-    def pairs(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+    def lazy_pairs(self, y_true: Array, y_pred: Array) -> Lazy:
         error = y_pred - y_true
         size = np.maximum(np.abs(y_true) + np.abs(y_pred), y_pred.dtype.type(EPSILON))
         values = 200 * np.abs(error) / size
-        return values, (200 * np.sign(error) - values * np.sign(y_pred)) / size
+        return values, lambda: (200 * np.sign(error) - values * np.sign(y_pred)) / size
 
 
 class Quantile(Loss):
@@ -156,11 +156,11 @@ class Quantile(Loss):
         median = int(np.argmax(self._levels == 0.5))
         return y_pred[..., median : median + 1]
 
-    def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+    def lazy_elements(self, y_true: Array, y_pred: Array) -> Lazy:
         levels = self._levels.astype(y_pred.dtype)
         error = self.target(y_true, y_pred.shape).astype(y_pred.dtype) - y_pred
         slope = np.where(error > 0, -levels, np.where(error < 0, 1 - levels, 0)).astype(y_pred.dtype)
-        return (-slope * error).mean(axis=-1), slope / y_pred.dtype.type(y_pred.shape[-1])
+        return (-slope * error).mean(axis=-1), lambda: slope / y_pred.dtype.type(y_pred.shape[-1])
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "quantile": self.quantile}
@@ -258,12 +258,12 @@ class MASE(Elementwise):
         self.scale = float(scale) if np.ndim(scale) == 0 else scales.tolist()
         self._scales = scales
 
-    def pairs(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+    def lazy_pairs(self, y_true: Array, y_pred: Array) -> Lazy:
         series = self._scales.size
         if series > 1 and (y_pred.ndim < 2 or y_pred.shape[-1] != series):
             raise ValueError(f"y_pred must have {series} series along its last axis, as scale has, got {y_pred.shape}")
         error, per_unit = y_pred - y_true, (1 / self._scales).astype(y_pred.dtype)
-        return np.abs(error) * per_unit, np.sign(error) * per_unit
+        return np.abs(error) * per_unit, lambda: np.sign(error) * per_unit
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "scale": self.scale}
@@ -320,7 +320,7 @@ class GaussianNLL(Loss):
         """Return the means."""
         return y_pred[..., : y_pred.shape[-1] // 2]
 
-    def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+    def lazy_elements(self, y_true: Array, y_pred: Array) -> Lazy:
         target = self.target(y_true, y_pred.shape).astype(y_pred.dtype)
         half = y_pred.shape[-1] // 2
         mean, log_variance = y_pred[..., :half], y_pred[..., half:]
@@ -329,8 +329,12 @@ class GaussianNLL(Loss):
         values = (log_variance + error * error * precision) / 2
         if self.full:
             values = values + y_pred.dtype.type(math.log(2 * math.pi) / 2)
-        slopes = np.concatenate([error * precision, (1 - error * error * precision) / 2], axis=-1)
-        return values.mean(axis=-1), slopes / y_pred.dtype.type(half)
+
+        def gradient() -> Array:
+            slopes = np.concatenate([error * precision, (1 - error * error * precision) / 2], axis=-1)
+            return np.asarray(slopes / y_pred.dtype.type(half))
+
+        return values.mean(axis=-1), gradient
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "full": self.full}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pyrnn.arguments import checked
-from pyrnn.losses.base import EPSILON, Array, Loss, Paired, Reduction, Shape, match_ranks
+from pyrnn.losses.base import EPSILON, Array, Lazy, Loss, Paired, Reduction, Shape, match_ranks
 from pyrnn.losses.labels import whole_numbers
 from pyrnn.typing import Axes, DtypeLike, Flag, Name, NonNegative
 
@@ -58,15 +58,18 @@ class Tversky(Paired):
         self.alpha, self.beta = alpha, beta
         self.axis = tuple(axis) if isinstance(axis, list) else axis
 
-    def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+    def lazy_elements(self, y_true: Array, y_pred: Array) -> Lazy:
         true, axis = match_ranks(y_true, y_pred).astype(y_pred.dtype), self.axis
         alpha, beta = y_pred.dtype.type(self.alpha), y_pred.dtype.type(self.beta)
         both = (true * y_pred).sum(axis=axis, keepdims=True)
         # Keras's names: what is true and not predicted weighs alpha.
         below = both + alpha * ((1 - y_pred) * true).sum(axis=axis, keepdims=True)
         below = below + beta * (y_pred * (1 - true)).sum(axis=axis, keepdims=True) + y_pred.dtype.type(EPSILON)
-        slope = true + beta * (1 - true) - alpha * true
-        gradient = -(true * below - both * slope) / (below * below)
+
+        def gradient() -> Array:
+            slope = true + beta * (1 - true) - alpha * true
+            return np.asarray(-(true * below - both * slope) / (below * below))
+
         return (1 - both / below).squeeze(axis=axis), gradient
 
     def get_config(self) -> dict[str, Any]:
@@ -108,11 +111,11 @@ class Dice(Paired):
         super().__init__(name, reduction, dtype)
         self.axis = tuple(axis) if isinstance(axis, list) else axis
 
-    def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+    def lazy_elements(self, y_true: Array, y_pred: Array) -> Lazy:
         true, axis = match_ranks(y_true, y_pred).astype(y_pred.dtype), self.axis
         both = 2 * (true * y_pred).sum(axis=axis, keepdims=True)
         below = (true + y_pred).sum(axis=axis, keepdims=True) + y_pred.dtype.type(EPSILON)
-        return (1 - both / below).squeeze(axis=axis), (both / below - 2 * true) / below
+        return (1 - both / below).squeeze(axis=axis), lambda: (both / below - 2 * true) / below
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "axis": self.axis}
@@ -172,7 +175,7 @@ class Circle(Loss):
             raise ValueError(f"y_pred must have shape (batch, features), got {pred_shape}")
         return whole_numbers(super().target(y_true, pred_shape))
 
-    def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+    def lazy_elements(self, y_true: Array, y_pred: Array) -> Lazy:
         labels, kind = self.target(y_true, y_pred.shape), y_pred.dtype.type
         same = labels[:, None] == labels[None]
         other = ~same
@@ -186,12 +189,16 @@ class Circle(Loss):
         with_other = np.where(other, gamma * near * (1 - margin - distance), -np.inf)
         logs, shares = zip(*(_log_sum(each) for each in (with_same, with_other)), strict=True)
         total = logs[0] + logs[1]
-        slope = 1 / (1 + np.exp(-total))
-        by_distance = shares[0] * 2 * gamma * distance - shares[1] * gamma * (
-            (1 - margin - distance) * (near > 0) + near
-        )
-        self._pairs = -by_distance * slope[:, None] * (raw > 0), y_pred
-        return np.logaddexp(0, total), self.weigh(y_pred, np.ones(len(y_pred), y_pred.dtype))
+
+        def gradient() -> Array:
+            slope = 1 / (1 + np.exp(-total))
+            by_distance = shares[0]() * 2 * gamma * distance - shares[1]() * gamma * (
+                (1 - margin - distance) * (near > 0) + near
+            )
+            self._pairs = -by_distance * slope[:, None] * (raw > 0), y_pred
+            return self.weigh(y_pred, np.ones(len(y_pred), y_pred.dtype))
+
+        return np.logaddexp(0, total), gradient
 
     def weigh(self, gradient: Array, weights: Array) -> Array:
         """Return the gradient of the weighted values: weights apply to pairs, since each loss moves other rows too."""
@@ -207,11 +214,11 @@ class Circle(Loss):
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
-def _log_sum(x: Array) -> tuple[Array, Array]:
-    """log(sum(exp(x))) of each row and the share of each element in it; -inf and 0 for rows of -inf."""
+def _log_sum(x: Array) -> Lazy:
+    """Return log(sum(exp(x))) of each row and the share of each element in it; -inf and 0 for rows of -inf."""
     highest = np.maximum(x.max(axis=1, keepdims=True), np.finfo(x.dtype).min)
     powers = np.exp(x - highest)
     total = powers.sum(axis=1, keepdims=True)
     with np.errstate(divide="ignore"):
         logs = (np.log(total) + highest)[:, 0]
-    return logs, powers / np.maximum(total, np.finfo(x.dtype).tiny)
+    return logs, lambda: powers / np.maximum(total, np.finfo(x.dtype).tiny)

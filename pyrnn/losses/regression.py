@@ -10,7 +10,7 @@ import numpy as np
 from pyrnn import backend
 from pyrnn.arguments import checked
 from pyrnn.data.batches import are_alike
-from pyrnn.losses.base import EPSILON, MEANS, Array, Elementwise, Paired, Reduction, match_ranks
+from pyrnn.losses.base import EPSILON, MEANS, Array, Elementwise, Lazy, Paired, Reduction, match_ranks
 from pyrnn.typing import Axes, DtypeLike, Name, Positive
 
 __all__ = [
@@ -52,19 +52,27 @@ class MeanSquaredError(Elementwise):
         "MSE",
     )
 
-    def pairs(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+    def lazy_pairs(self, y_true: Array, y_pred: Array) -> Lazy:
         error = y_pred - y_true
-        return error * error, error + error
+        return error * error, lambda: error + error
 
     def value_and_gradient(
         self, y_true: Any, y_pred: Array, sample_weight: Any = None, mask: Array | None = None
     ) -> tuple[float, Array]:
-        if (
-            sample_weight is None and mask is None and type(self) is MeanSquaredError and self.reduction in MEANS
-            and type(y_true) is np.ndarray and are_alike(y_true, y_pred)
-        ):  # fmt: skip
+        if self._is_plain_mean(y_true, y_pred, sample_weight, mask):
             return backend.squared_error(y_true, y_pred)  # what most models of time series are trained with
         return super().value_and_gradient(y_true, y_pred, sample_weight, mask)
+
+    def value(self, y_true: Any, y_pred: Array, sample_weight: Any = None, mask: Array | None = None) -> float:
+        if self._is_plain_mean(y_true, y_pred, sample_weight, mask):
+            return backend.squared_error(y_true, y_pred)[0]  # the kernel writes the gradient in the same pass
+        return super().value(y_true, y_pred, sample_weight, mask)
+
+    def _is_plain_mean(self, y_true: Any, y_pred: Array, sample_weight: Any, mask: Array | None) -> bool:
+        return (
+            sample_weight is None and mask is None and type(self) is MeanSquaredError and self.reduction in MEANS
+            and type(y_true) is np.ndarray and are_alike(y_true, y_pred)
+        )  # fmt: skip
 
 
 class MeanAbsoluteError(Elementwise):
@@ -94,9 +102,9 @@ class MeanAbsoluteError(Elementwise):
         "MAE",
     )
 
-    def pairs(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+    def lazy_pairs(self, y_true: Array, y_pred: Array) -> Lazy:
         error = y_pred - y_true
-        return np.abs(error), np.sign(error)
+        return np.abs(error), lambda: np.sign(error)
 
 
 class MeanAbsolutePercentageError(Elementwise):
@@ -128,10 +136,10 @@ class MeanAbsolutePercentageError(Elementwise):
         "MAPE",
     )
 
-    def pairs(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+    def lazy_pairs(self, y_true: Array, y_pred: Array) -> Lazy:
         error = y_pred - y_true
         per_unit = 100 / np.maximum(np.abs(y_true), np.asarray(EPSILON, y_true.dtype))
-        return np.abs(error) * per_unit, np.sign(error) * per_unit
+        return np.abs(error) * per_unit, lambda: np.sign(error) * per_unit
 
 
 class MeanSquaredLogarithmicError(Elementwise):
@@ -161,11 +169,11 @@ class MeanSquaredLogarithmicError(Elementwise):
         "MSLE",
     )
 
-    def pairs(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+    def lazy_pairs(self, y_true: Array, y_pred: Array) -> Lazy:
         low = np.asarray(EPSILON, y_pred.dtype)
         cut = np.maximum(y_pred, low)
         error = np.log(cut + 1) - np.log(np.maximum(y_true, low) + 1)
-        return error * error, 2 * error / (cut + 1) * (y_pred > low)
+        return error * error, lambda: 2 * error / (cut + 1) * (y_pred > low)
 
 
 class Huber(Elementwise):
@@ -205,11 +213,11 @@ class Huber(Elementwise):
         super().__init__(reduction, name, dtype)
         self.delta = delta
 
-    def pairs(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+    def lazy_pairs(self, y_true: Array, y_pred: Array) -> Lazy:
         error = y_pred - y_true
         size, delta = np.abs(error), np.asarray(self.delta, error.dtype)
         values = np.where(size <= delta, error * error / 2, delta * size - delta * delta / 2)
-        return values, np.clip(error, -delta, delta)
+        return values, lambda: np.clip(error, -delta, delta)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "delta": self.delta}
@@ -239,9 +247,9 @@ class LogCosh(Elementwise):
     default_name = "log_cosh"
     aliases = ("logcosh",)
 
-    def pairs(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+    def lazy_pairs(self, y_true: Array, y_pred: Array) -> Lazy:
         error = y_pred - y_true
-        return np.logaddexp(error, -error) - np.asarray(math.log(2), error.dtype), np.tanh(error)
+        return np.logaddexp(error, -error) - np.asarray(math.log(2), error.dtype), lambda: np.tanh(error)
 
 
 class Poisson(Elementwise):
@@ -267,9 +275,9 @@ class Poisson(Elementwise):
 
     default_name = "poisson"
 
-    def pairs(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+    def lazy_pairs(self, y_true: Array, y_pred: Array) -> Lazy:
         shifted = y_pred + y_pred.dtype.type(EPSILON)
-        return y_pred - y_true * np.log(shifted), 1 - y_true / shifted
+        return y_pred - y_true * np.log(shifted), lambda: 1 - y_true / shifted
 
 
 class CosineSimilarity(Paired):
@@ -308,12 +316,12 @@ class CosineSimilarity(Paired):
         super().__init__(name, reduction, dtype)
         self.axis: Any = tuple(axis) if isinstance(axis, list) else axis
 
-    def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+    def lazy_elements(self, y_true: Array, y_pred: Array) -> Lazy:
         y_true = match_ranks(y_true, y_pred).astype(y_pred.dtype)
         true, _ = self._unit(y_true)
         pred, length = self._unit(y_pred)
         values = -(true * pred).sum(axis=self.axis)
-        return values, -(true + pred * np.expand_dims(values, self.axis)) / length
+        return values, lambda: -(true + pred * np.expand_dims(values, self.axis)) / length
 
     def _unit(self, y: Array) -> tuple[Array, Array]:
         """y over its length along the axis, and that length; lengths near 0 are cut as in Keras."""

@@ -40,7 +40,7 @@ __all__ = [
     "ZeroSafeMAPE",
 ]
 
-_OF_PAIRS = losses.Elementwise.elements
+_OF_PAIRS = losses.Elementwise.lazy_elements
 
 
 class LossMetric(MeanMetric):
@@ -72,8 +72,8 @@ class LossMetric(MeanMetric):
         values = self.values(y_true, y_pred)
         if sample_weight is not None:
             sample_weight = as_array("sample_weight", sample_weight)
-            of_elements = sample_weight.ndim > values.ndim and sample_weight.shape[-1] > 1
-            if of_elements and type(self._loss).elements is _OF_PAIRS:
+            of_elements, loss = sample_weight.ndim > values.ndim and sample_weight.shape[-1] > 1, type(self._loss)
+            if of_elements and loss.lazy_elements is _OF_PAIRS and not loss._defines_elements:
                 values = self._elementwise(y_true, y_pred)
         if sample_weight is not None or self.always_leaves_out:
             counted = self._loss.counted(y_true, values)
@@ -85,11 +85,11 @@ class LossMetric(MeanMetric):
         """The values before their mean over the last axis, for weights of elements."""
         assert isinstance(self._loss, losses.Elementwise)
         pred = y_pred if y_pred.dtype.kind == "f" else y_pred.astype(np.float32)
-        return self._loss.pairs(losses.match_ranks(y_true, pred).astype(pred.dtype, copy=False), pred)[0]
+        return self._loss.of_pairs(y_true, pred)[0]
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
         pred = y_pred if y_pred.dtype.kind == "f" else y_pred.astype(np.float32)
-        return self._loss.elements(self._loss.target(y_true, pred.shape), pred)[0]
+        return self._loss.values(self._loss.target(y_true, pred.shape), pred)
 
     def get_config(self) -> dict[str, Any]:
         own = self._loss.get_config()
@@ -236,7 +236,7 @@ class CosineSimilarity(MeanMetric):
         self.axis = axis
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
-        return -losses.CosineSimilarity(axis=self.axis).elements(y_true, y_pred)[0]
+        return -losses.CosineSimilarity(axis=self.axis).values(y_true, y_pred)
 
     def check_mask(self, mask: Array, y_pred: Array) -> None:
         check_masked_axis(self.name, self.axis, mask, y_pred)

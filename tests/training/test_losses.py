@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import itertools
 import math
 import sys
 from collections.abc import Callable
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 from tolerance import assert_close
 
-from pyrnn import losses, metrics
+from pyrnn import Sequential, layers, losses, metrics
 
 RNG = np.random.default_rng(0)
 NUMBERS = RNG.normal(size=(6, 3)) + 2
@@ -401,3 +403,112 @@ def test_one_value_a_batch_with_weights() -> None:
     plain, weighed = (loss.value_and_gradient(NUMBERS, NUMBERS[::-1], given) for given in (None, weight))
     assert weighed[0] == pytest.approx(plain[0] * weight.mean())
     np.testing.assert_allclose(weighed[1], plain[1] * weight.mean(), rtol=1e-12)
+
+
+class Scaled(losses.Elementwise):
+    """A user's loss of pairs."""
+
+    def pairs(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+        return 3 * (y_pred - y_true), np.full_like(y_pred, 3)
+
+
+class Doubled(losses.MeanSquaredError):
+    """A user's loss that extends what it inherits."""
+
+    def elements(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+        values, gradient = super().elements(y_true, y_pred)
+        return 2 * values, 2 * gradient
+
+
+class Halved(losses.MeanAbsoluteError):
+    """A user's loss that extends the pairs that it inherits."""
+
+    def pairs(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+        values, slopes = super().pairs(y_true, y_pred)
+        return values / 2, slopes / 2
+
+
+class Called(losses.MeanAbsoluteError):
+    """A user's loss that autograd differentiates."""
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        return np.mean((y_true - y_pred) ** 4, axis=-1)
+
+
+class CalledInstead(Doubled):
+    """A user's `call` counts, not the `elements` that the class inherits."""
+
+    call = Called.call
+
+
+def with_gradient(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+    return np.abs(y_pred - y_true).sum(axis=-1), np.sign(y_pred - y_true)
+
+
+CUSTOM: dict[str, Callable[[str], losses.Loss]] = {
+    "pairs": lambda reduction: Scaled(reduction=reduction),
+    "elements": lambda reduction: Doubled(reduction=reduction),
+    "inherited pairs": lambda reduction: Halved(reduction=reduction),
+    "call": lambda reduction: Called(reduction=reduction),
+    "call instead of elements": lambda reduction: CalledInstead(reduction=reduction),
+    "function": lambda reduction: losses.FunctionLoss(lambda t, p: np.log1p(np.square(p - t)).mean(-1)),
+    "function with gradient": lambda reduction: losses.FunctionLoss(with_gradient),
+}
+BUILT_IN = {kind.__name__: lambda reduction, kind=kind: kind(reduction=reduction) for kind in losses.CLASSES}
+BUILT_IN |= {
+    "MASE": lambda reduction: losses.MASE(2.0, reduction=reduction),
+    "Quantiles": lambda reduction: losses.Quantile([0.1, 0.5, 0.9], reduction=reduction),
+    **{
+        f"{kind.__name__} of logits": lambda reduction, kind=kind: kind(from_logits=True, reduction=reduction)
+        for kind in losses.CLASSES
+        if "from_logits" in inspect.signature(kind).parameters
+    },
+}
+
+
+def batch_for(loss: losses.Loss, dtype: str) -> tuple[np.ndarray, np.ndarray]:
+    """Targets and outputs that a loss takes, of shape (5, 6) if it takes any."""
+    rng = np.random.default_rng(1)
+    y_pred = rng.uniform(0.1, 0.9, (5, 3 if isinstance(loss, losses.Quantile) else 6)).astype(dtype)
+    if loss.target_rule.startswith("hold one class"):
+        return np.array([0, 3, 1, 1, 0]), y_pred
+    shape = loss.target_shape(y_pred.shape) or y_pred.shape
+    return rng.uniform(0.1, 0.9, shape).astype(dtype), y_pred
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "sum", "mean_with_sample_weight"])
+@pytest.mark.parametrize("name", [*BUILT_IN, *CUSTOM])
+def test_the_value_alone_has_the_same_bits(name: str, reduction: str, dtype: str) -> None:
+    loss = (BUILT_IN | CUSTOM)[name](reduction)
+    y_true, y_pred = batch_for(loss, dtype)
+    weights, mask = np.array([1.0, 0.5, 0.0, 2.0, 1.5]), np.array([True, False, True, True, False])
+    for sample_weight, kept in itertools.product((None, weights), (None, mask)):
+        value, gradient = loss.value_and_gradient(y_true, y_pred, sample_weight, kept)
+        assert loss.value(y_true, y_pred, sample_weight, kept) == value
+        assert gradient.shape == y_pred.shape and gradient.dtype == y_pred.dtype
+    values, gradient = loss.elements(loss.target(y_true, y_pred.shape), y_pred)
+    assert loss.values(loss.target(y_true, y_pred.shape), y_pred).tobytes() == np.asarray(values).tobytes()
+    assert gradient.shape == y_pred.shape
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_evaluation_computes_no_gradient(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fused squared error aside: the kernel writes its gradient in the same pass."""
+    loss = BUILT_IN[name]("sum_over_batch_size")
+    y_true, y_pred = batch_for(loss, "float32")
+    computed = []
+    lazy = type(loss).lazy_elements
+
+    def counting(self: Any, y_true: Any, y_pred: Any) -> Any:
+        values, gradient = lazy(self, y_true, y_pred)
+        return values, lambda: computed.append(1) or gradient()
+
+    monkeypatch.setattr(type(loss), "lazy_elements", counting)
+    model = Sequential([layers.Input((6,)), layers.Dense(y_pred.shape[1], "sigmoid")])
+    model.compile("sgd", loss)
+    x, weights = np.ones((5, 6), np.float32), np.ones(5)
+    model.evaluate(x, y_true, sample_weight=weights, verbose=0)
+    assert not computed
+    model.train_on_batch(x, y_true, sample_weight=weights)
+    assert computed

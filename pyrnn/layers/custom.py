@@ -174,18 +174,20 @@ def _converting_forward(method: Callable[..., Any]) -> Callable[..., Any]:
 def _converting_backward(method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
     def backward(self: Any, dy: Any, *args: Any, need_dx: bool = True, **kwargs: Any) -> Any:
-        gradients = [(weight, weight.gradient) for weight in self._weights]
+        written = [(weight, weight.gradient) for weight in self._weights]
         shape = self._tape.pop() if self._tape else None
-        dx = run(self, method, self, dy, *args, need_dx=need_dx, **kwargs)
-        for weight, gradient in gradients:
+        gradients = run(self, method, self, dy, *args, need_dx=need_dx, **kwargs)
+        dx, *d_states = gradients if isinstance(gradients, tuple) and hasattr(self, "return_state") else (gradients,)
+        for weight, gradient in written:
             if weight.gradient is not gradient:  # `weight.gradient = ...` instead of `weight.gradient[...] = ...`
                 gradient[...], weight.gradient = weight.gradient, gradient
-        if not need_dx:
-            return None
-        dx = dx if is_float(dx, self.dtype) else converted(self, "backward", dx)
-        if shape is not None and dx.shape != shape:
-            raise ValueError(f"backward of {named(self)} must return dx of the shape of x, {shape}, got {dx.shape}")
-        return dx
+        if need_dx:
+            dx = dx if is_float(dx, self.dtype) else converted(self, "backward", dx)
+            if shape is not None and dx.shape != shape:
+                raise ValueError(f"backward of {named(self)} must return dx of the shape of x, {shape}, got {dx.shape}")
+        else:
+            dx = None
+        return (dx, *(converted(self, "backward", each) for each in d_states)) if d_states else dx
 
     return backward
 

@@ -177,6 +177,7 @@ class Recurrent(Layer):
         mask: Array | None = None,
         initial_state: Sequence[Array] | None = None,
     ) -> Any:
+        is_input = initial_state is not None
         if self.stateful and initial_state is None and self.states is not None:
             expected = self.states[0].shape[0]
             if expected != x.shape[0]:
@@ -215,19 +216,28 @@ class Recurrent(Layer):
         if mask is not None and initial_state is not None:
             output = np.where(self._unstarted(mask), output.dtype.type(0), output)
         if training:
-            self._tape.append((x, saved, initial_state, mask, input_scale, state_scale, version))
+            self._tape.append((x, saved, initial_state, is_input, mask, input_scale, state_scale, version))
         if self.stateful:
             self.states = tuple(np.array(state) for state in finals)
         return (output, *finals) if self.return_state else output
 
-    def backward(
-        self, dy: Array, *, need_dx: bool = True, d_final_state: Sequence[Array | None] | None = None
-    ) -> Array | None:
-        x, saved, initial_state, mask, input_scale, state_scale, version = self._take_saved()
+    def backward(self, dy: Array, *d_states: Array | None, need_dx: bool = True) -> Any:
+        """Write the gradients of the weights.
+
+        Args:
+            dy: the gradient by the output, (batch, units) or (batch, time, units).
+            *d_states: with `return_state`, the gradients by the final states, (batch, units) each; None is 0.
+            need_dx: whether the gradient by x is needed.
+
+        Returns:
+            dx, None unless `need_dx`; for a pass that started from an `initial_state` a tuple of dx and the gradient by
+            each of these states, (batch, units).
+        """
+        x, saved, initial_state, is_input, mask, input_scale, state_scale, version = self._take_saved()
         if mask is not None and initial_state is not None:
             dy = np.where(self._unstarted(mask), dy.dtype.type(0), dy)
         kernel, recurrent_kernel, bias = self._parts
-        dx, _ = backend.rnn_backward(
+        dx, d_initial = backend.rnn_backward(
             self.cell,
             x,
             kernel.array,
@@ -245,7 +255,7 @@ class Recurrent(Layer):
             self.return_sequences,
             self.zero_output_for_mask,
             self.checkpoint_steps,
-            d_final_state,
+            d_states or None,
             kernel.gradient,
             recurrent_kernel.gradient,
             None if bias is None else bias.gradient,
@@ -253,7 +263,7 @@ class Recurrent(Layer):
             self._workspace,
             version,
         )
-        return dx
+        return (dx, *d_initial) if is_input and d_initial is not None else dx
 
     def _unstarted(self, mask: Array) -> Array:
         """Where no step has counted yet, to broadcast with the output: Keras gives 0 there, not the initial state."""

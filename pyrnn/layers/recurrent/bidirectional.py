@@ -250,11 +250,23 @@ class Bidirectional(Layer):
                 output /= 2
         return (output, *states) if self.return_state else output
 
-    def backward(self, dy: Any, *, need_dx: bool = True) -> Array | None:
+    def backward(self, dy: Array, *more: Any, need_dx: bool = True) -> Any:
+        """Write the gradients of the weights.
+
+        Args:
+            dy: the gradient by the output; with `merge_mode` None by that of the forward direction.
+            *more: the gradients by the other outputs: with `merge_mode` None by that of the other direction, then, with
+                `return_state`, by the final states, those of the forward direction first; None is 0 for a state.
+            need_dx: whether the gradient by x is needed.
+
+        Returns:
+            dx, None unless `need_dx`; for a pass that started from an `initial_state` a tuple of dx and the gradient by
+            each of these states.
+        """
         forward, backward, work = self._take_saved()
         units = self.forward_layer.units
         if self.merge_mode is None:
-            parts = dy[0], dy[1]
+            parts, more = (dy, more[0]), more[1:]
         elif self.merge_mode == "concat":
             parts = dy[..., :units], dy[..., units:]
         elif self.merge_mode == "mul":
@@ -264,13 +276,16 @@ class Bidirectional(Layer):
             parts = half, half
         d_forward = np.ascontiguousarray(parts[0])
         d_backward = np.ascontiguousarray(parts[1][:, ::-1] if self.return_sequences else parts[1])
-        first, second = _both(
+        count = len(more) // 2
+        gradients = _both(
             len(d_forward),
             work,
-            lambda: self.forward_layer.backward(d_forward, need_dx=need_dx),
-            lambda: self.backward_layer.backward(d_backward, need_dx=need_dx),
+            lambda: self.forward_layer.backward(d_forward, *more[:count], need_dx=need_dx),
+            lambda: self.backward_layer.backward(d_backward, *more[count:], need_dx=need_dx),
         )
-        return first + second if need_dx else None
+        (first, *d_first), (second, *d_second) = (each if isinstance(each, tuple) else (each,) for each in gradients)
+        dx = first + second if need_dx else None
+        return (dx, *d_first, *d_second) if d_first else dx
 
     def checked_mask(self, mask: Any, x: Array) -> Array:
         """A mask (batch, time) for x."""

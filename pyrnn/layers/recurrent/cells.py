@@ -77,6 +77,11 @@ class Cell(Layer, CellNames):
         return self.units if self.layer.state_count == 1 else [self.units] * self.layer.state_count
 
     @property
+    def state_count(self) -> int:
+        """Number of states."""
+        return self.layer.state_count
+
+    @property
     def output_size(self) -> int:
         """Units of the output."""
         return self.units
@@ -102,9 +107,22 @@ class Cell(Layer, CellNames):
         output: Array = self.layer.forward(x[:, None], training=training)[0]
         return output.reshape(len(x), self.units)
 
-    def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
-        dx = self.layer.backward(dy, need_dx=need_dx)
-        return None if dx is None else dx[:, 0]
+    def backward(self, dy: Array, *d_states: Array | None, need_dx: bool = True) -> Any:
+        """Write the gradients of the weights.
+
+        Args:
+            dy: the gradient by the output, (batch, units).
+            *d_states: the gradients by the states after the step, (batch, units) each; None is 0.
+            need_dx: whether the gradient by x is needed.
+
+        Returns:
+            dx, None unless `need_dx`; for a step that was called with states a tuple of dx and the gradient by each of
+            these states.
+        """
+        gradients = self.layer.backward(dy, *d_states, need_dx=need_dx)
+        dx, *d_before = gradients if isinstance(gradients, tuple) else (gradients,)
+        dx = None if dx is None else dx[:, 0]
+        return (dx, *d_before) if d_before else dx
 
     @checked
     def __call__(self, x: Any, states: Any = None, training: Flag = False) -> Any:  # type: ignore[override]  # a cell is called with its states, as in Keras
@@ -401,12 +419,9 @@ class StackedRNNCells(Layer):
             x = cell.forward(x, training=training)
         return x
 
-    def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
-        gradient: Array | None = dy
-        for cell in reversed(self.cells):
-            assert gradient is not None
-            gradient = cell.backward(gradient, need_dx=need_dx or cell is not self.cells[0])
-        return gradient
+    def backward(self, dy: Array, *d_states: Array | None, need_dx: bool = True) -> Any:
+        """Write the gradients of the weights, as a cell does, with the states of all cells."""
+        return backward_through(self.cells, dy, d_states, need_dx)
 
     @checked
     def __call__(self, x: Any, states: Any = None, training: Flag = False) -> Any:  # type: ignore[override]  # a cell is called with its states, as in Keras
@@ -426,3 +441,28 @@ class StackedRNNCells(Layer):
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> StackedRNNCells:
         return cls(**{**config, "cells": [layer_of(entry) for entry in config["cells"]]})
+
+
+def backward_through(
+    stack: Sequence[Recurrent] | Sequence[Cell], dy: Array, d_states: Sequence[Array | None], need_dx: bool
+) -> Any:
+    """Write the gradients of layers or cells on top of each other.
+
+    Args:
+        stack: the lowest one first.
+        dy: the gradient by the output of the last one.
+        d_states: the gradients by the final states of all, in the order of `stack`, or none.
+        need_dx: whether the gradient by the input of the first one is needed.
+
+    Returns:
+        That gradient; where they started from initial states, a tuple of it and the gradients by all of these.
+    """
+    gradient: Any = dy
+    d_initial: list[Array] = []
+    for index in range(len(stack) - 1, -1, -1):
+        each = stack[index]
+        d_final, d_states = d_states[-each.state_count :], d_states[: -each.state_count]
+        gradients = each.backward(gradient, *d_final, need_dx=need_dx or index > 0)
+        gradient, *d_before = gradients if isinstance(gradients, tuple) else (gradients,)
+        d_initial = [*d_before, *d_initial]
+    return (gradient, *d_initial) if d_initial else gradient

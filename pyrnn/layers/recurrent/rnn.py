@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from pyrnn import rules
 from pyrnn.arguments import checked
 from pyrnn.layers import custom
 from pyrnn.layers.base import Array, Layer, Shape
-from pyrnn.layers.recurrent.cells import IS_CELL, Cell, StackedRNNCells
+from pyrnn.layers.recurrent.cells import IS_CELL, Cell, StackedRNNCells, backward_through
 from pyrnn.layers.serialization import layer_of, serialize_inner
 from pyrnn.typing import Flag, Size
 from pyrnn.validation import positive_int
@@ -176,18 +176,20 @@ class RNN(Layer):
                 mask = np.ascontiguousarray(mask[:, ::-1])
         return (x, *self._grouped(states)) if self.return_state else x
 
-    def backward(
-        self, dy: Array, *, need_dx: bool = True, d_final_state: Sequence[Array | None] | None = None
-    ) -> Array | None:
-        gradient: Array | None = dy
-        for layer in reversed(self._stack):
-            d_states = None
-            if d_final_state is not None:
-                d_states, d_final_state = d_final_state[-layer.state_count :], d_final_state[: -layer.state_count]
-            lowest = layer is self._stack[0]
-            assert gradient is not None
-            gradient = layer.backward(gradient, need_dx=need_dx or not lowest, d_final_state=d_states)
-        return gradient
+    def backward(self, dy: Array, *d_states: Array | None, need_dx: bool = True) -> Any:
+        """Write the gradients of the weights.
+
+        Args:
+            dy: the gradient by the output, (batch, units) or (batch, time, units).
+            *d_states: with `return_state`, the gradients by the final states, (batch, units) each, cell after cell.
+                None is 0.
+            need_dx: whether the gradient by x is needed.
+
+        Returns:
+            dx, None unless `need_dx`; for a pass that started from an `initial_state` a tuple of dx and the gradient by
+            each of these states, cell after cell.
+        """
+        return backward_through(self._stack, dy, d_states, need_dx)
 
     def stream_into(self, stream: Any) -> None:
         if self.go_backwards:

@@ -1,4 +1,4 @@
-"""The command ``pyrnn``: demo, info and bench. Bad input ends in one sentence and exit code 2, no traceback."""
+"""The command ``pyrnn``: demo, info and bench. Bad input ends in one sentence and exit code 2, without a traceback."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DEFAULT_SEED = 0
 
 
 def positive_int(text: str) -> int:
-    """An argument that must be an integer of at least 1."""
+    """Parse an integer of at least 1."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
@@ -26,7 +26,7 @@ def positive_int(text: str) -> int:
 
 
 def positive_float(text: str) -> float:
-    """An argument that must be a number above 0."""
+    """Parse a finite number above 0."""
     value = float(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"must be above 0, got {text}")
@@ -34,7 +34,7 @@ def positive_float(text: str) -> float:
 
 
 def demo(arguments: argparse.Namespace) -> None:
-    """Train the book's models and print the table."""
+    """Train the textbook's models and print the table."""
     # The demo's layers and models would slow `pyrnn info` down.
     from pyrnn import demo as demonstration
 
@@ -62,7 +62,7 @@ def demo(arguments: argparse.Namespace) -> None:
 
 
 def info(arguments: argparse.Namespace) -> None:
-    """Print what this installation is and runs on."""
+    """Print the version, the instruction sets, the threads and the compiler of this installation."""
     print(f"pyrnn     {pyrnn.__version__}")
     print(f"python    {platform.python_version()}, NumPy {np.__version__}, {platform.system()} {platform.machine()}")
     print(f"backend   {backend.current_backend()}")
@@ -86,7 +86,7 @@ def bench(arguments: argparse.Namespace) -> None:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(prog="pyrnn", description="Recurrent networks in C++ behind the Keras API.")
     parser.add_argument("--version", action="version", version=f"pyrnn {pyrnn.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -98,16 +98,16 @@ def make_parser() -> argparse.ArgumentParser:
         sub.set_defaults(function=function)
         return sub
 
-    sub = command("demo", demo, "train the book's models on New York's departures of 2013, or on a series of your own")
-    sub.add_argument("--data", type=Path, metavar="FILE.csv", help="CSV with a header, one row a step, oldest first")
+    sub = command("demo", demo, "train a textbook's models on New York's departures of 2013, or on your series")
+    sub.add_argument("--data", type=Path, metavar="FILE.csv", help="CSV with a header, one row per step, oldest first")
     sub.add_argument("--target", metavar="COLUMN", help="column of the CSV to forecast one row ahead")
     sub.add_argument("--season", type=positive_int, default=168, help="rows after which the CSV's pattern repeats")
-    sub.add_argument("--window", type=positive_int, default=100, help="rows a forecast looks back on")
+    sub.add_argument("--window", type=positive_int, default=100, help="rows that a forecast is made from")
     sub.add_argument("--epochs", type=positive_int, default=DEFAULT_EPOCHS, help="passes over the training rows")
     sub.add_argument("--batch-size", type=positive_int, default=128, help="windows in a batch")
     sub.add_argument("--seed", type=int, default=DEFAULT_SEED, help="of weights and shuffling")
-    sub.add_argument("--png", type=Path, default=Path("pyrnn-demo.png"), help="where the picture goes")
-    sub.add_argument("--verbose", type=int, choices=(0, 1, 2), default=1, help="progress: none, bar, line an epoch")
+    sub.add_argument("--png", type=Path, default=Path("pyrnn-demo.png"), help="file of the picture")
+    sub.add_argument("--verbose", type=int, choices=(0, 1, 2), default=1, help="progress: none, bar, line per epoch")
 
     command("info", info, "print version, instruction sets, threads and compiler")
 
@@ -115,7 +115,7 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument("--dtype", choices=("float32", "float64"), default="float32", help="of all arrays")
     sub.add_argument("--threads", type=positive_int, default=1, help="threads of the core")
     sub.add_argument("--seconds", type=positive_float, default=2.0, help="time for each model")
-    sub.add_argument("--book-only", action="store_true", help="leave the grid out")
+    sub.add_argument("--book-only", action="store_true", help="without the grid")
     return parser
 
 

@@ -1,8 +1,8 @@
-"""``pyrnn demo``: the book's models on a real series, through the book's calls, beside naive forecasts.
+"""``pyrnn demo``: a textbook's models on a real series, with the textbook's calls, compared with naive forecasts.
 
 The task: from the last ``window`` rows, forecast the target in the next row. Everything a model sees was known before
-that row: past values, past weather, the calendar of the row to come. The loss is the mean absolute percentage error,
-which an actual value of 0 would make infinite, so rows to forecast are those where the target is not 0; of the flights
+that row: past values, past weather, the calendar of the coming row. The loss is the mean absolute percentage error,
+which an actual value of 0 would make infinite, so only rows with a target other than 0 are forecast; for the flights
 only the hours from 6 to 21, when the airports are open. Time splits the rows: the first 80 % train, the rest validate.
 """
 
@@ -35,7 +35,7 @@ SHORTEST_WINDOW = 49
 
 @dataclass(frozen=True)
 class Series:
-    """What to forecast and what to forecast it from, one row a step."""
+    """What to forecast and from what, one row per step."""
 
     target: str
     values: NDArray[np.float64]  # (T,)
@@ -49,7 +49,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Task:
-    """Windows cut from a series: ``inputs[end - window:end]`` forecasts ``values[end]``."""
+    """Windows of a series: ``inputs[end - window:end]`` forecasts ``values[end]``."""
 
     inputs: Floats  # (T, F), scaled
     values: Floats  # (T,), in units of ``scale``
@@ -89,7 +89,7 @@ def clock(moments: NDArray[np.datetime64]) -> NDArray[np.float64]:
 
 
 def flight_series() -> Series:
-    """The three airports' departures together."""
+    """The departures of the three airports together."""
     flights = load_flights()
     hour = flights.time.astype(np.int64) % 24
     total = flights.total.astype(np.float64)
@@ -101,17 +101,17 @@ def flight_series() -> Series:
         usable=(hour >= OPEN_HOURS[0]) & (hour <= OPEN_HOURS[1]) & (total > 0),
         season=WEEK,
         naive=("last value", "same hour a week before"),
-        note=f"departures per hour of EWR, JFK and LGA together in 2013; forecast are the hours from "
+        note=f"departures per hour from EWR, JFK and LGA together in 2013; the forecast covers the hours from "
         f"{OPEN_HOURS[0]} to {OPEN_HOURS[1]} o'clock with at least one departure",
     )
 
 
 def csv_series(path: Path, target: str, season: int) -> Series:
-    """A user's own series: numeric columns are features, the first column of dates gives the calendar.
+    """A user's series: numeric columns are features, the first column of dates gives the calendar.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if the file has no such column, or the column is not numeric.
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file has no such column, or the column is not numeric.
     """
     with path.open(newline="", encoding="utf-8-sig") as stream:
         header, *rows = [row for row in csv.reader(stream) if row] or [[]]
@@ -143,12 +143,12 @@ def csv_series(path: Path, target: str, season: int) -> Series:
         usable=~missing & (values != 0),
         season=season,
         naive=("last value", f"value {season} rows before"),
-        note=f"{target} of {path.name}, {len(values)} rows; forecast are the rows where it is neither 0 nor missing",
+        note=f"{target} of {path.name}, {len(values)} rows; forecasts are for those neither 0 nor missing",
     )
 
 
 def _numbers(column: tuple[str, ...]) -> NDArray[np.float64] | None:
-    """The column as numbers, empty fields and NA as NaN; None if it holds anything else or nothing."""
+    """The column as numbers, with empty fields and NA as NaN; None if it holds anything else or nothing."""
     try:
         values = np.array([float("nan" if field.strip() in ("", "NA") else field) for field in column])
     except ValueError:
@@ -158,7 +158,7 @@ def _numbers(column: tuple[str, ...]) -> NDArray[np.float64] | None:
 
 
 def _moments(column: tuple[str, ...]) -> NDArray[np.datetime64] | None:
-    """The column as ISO dates, a zone dropped; None if it holds anything else."""
+    """The column as ISO dates without time zones; None if it holds anything else."""
     try:
         moments = np.array([field.strip()[:19].replace(" ", "T") for field in column], dtype="datetime64[s]")
     except ValueError:
@@ -167,10 +167,10 @@ def _moments(column: tuple[str, ...]) -> NDArray[np.datetime64] | None:
 
 
 def _fill(column: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Gaps repeat the value before them; a gap at the start takes the first value."""
-    known = np.flatnonzero(np.isfinite(column))
-    before = np.searchsorted(known, np.arange(len(column)), side="right") - 1
-    filled: NDArray[np.float64] = column[known[np.maximum(before, 0)]]
+    """The column with gaps filled by the value before them; a gap at the start takes the first value."""
+    finite = np.flatnonzero(np.isfinite(column))
+    before = np.searchsorted(finite, np.arange(len(column)), side="right") - 1
+    filled: NDArray[np.float64] = column[finite[np.maximum(before, 0)]]
     return filled
 
 
@@ -178,17 +178,17 @@ def make_task(series: Series, window: int) -> Task:
     """Features, scaled by the training rows alone, and the rows to forecast.
 
     Row t of the inputs holds what is known before row t + 1: all columns of row t, the calendar of row t + 1, and the
-    target one day's share (a seventh of a season), one and two seasons before row t + 1.
+    target a seventh of a season, one season and two seasons before row t + 1.
 
     Raises:
-        ValueError: if the window is too short for the convolutional model, or the series for the window.
+        ValueError: If the window is too short for the convolutional model, or the series for the window.
     """
     if window < SHORTEST_WINDOW:
         raise ValueError(f"window must be at least {SHORTEST_WINDOW} (the convolutional model needs it), got {window}")
     count, season = len(series.values), series.season
     following = np.minimum(np.arange(count) + 1, count - 1)
     lags = [series.values[np.maximum(following - lag, 0)] for lag in (max(1, season // 7), season, 2 * season)]
-    known = np.concatenate([series.columns, np.stack(lags, axis=1)], axis=1)
+    features = np.concatenate([series.columns, np.stack(lags, axis=1)], axis=1)
     first = 2 * season + window
     ends = np.flatnonzero(series.usable & (np.arange(count) >= first))
     split = int(len(ends) * TRAIN_SHARE)
@@ -198,12 +198,12 @@ def make_task(series: Series, window: int) -> Task:
             f"the series is too short: {count} rows, but a window of {window} and two seasons of {season} rows "
             f"leave {len(ends)} rows to forecast"
         )
-    past = known[: train[-1]]
+    past = features[: train[-1]]
     spread = past.std(axis=0)
-    known = (known - past.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    scaled = (features - past.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
     scale = float(np.abs(series.values[train]).mean())
     return Task(
-        inputs=np.concatenate([known, series.calendar[following]], axis=1).astype(np.float32),
+        inputs=np.concatenate([scaled, series.calendar[following]], axis=1).astype(np.float32),
         values=(series.values / scale).astype(np.float32),
         train=train,
         validation=validation,
@@ -215,7 +215,7 @@ def make_task(series: Series, window: int) -> Task:
 def generator(
     task: Task, ends: NDArray[np.int64], batch_size: int, rng: np.random.Generator | None = None
 ) -> Iterator[tuple[Floats, Floats]]:
-    """(x, y) for ever, in whole batches; shuffled anew each round if ``rng`` is given."""
+    """Yield (x, y) indefinitely, in whole batches; shuffled again in each round if ``rng`` is passed."""
     while True:
         order = ends if rng is None else rng.permutation(ends)
         for start in range(0, len(order) - batch_size + 1, batch_size):
@@ -223,7 +223,7 @@ def generator(
 
 
 def convolutional(max_len: int, n_features: int) -> Sequential:
-    """The book's convolutional model."""
+    """The textbook's convolutional model."""
     model = Sequential()
     model.add(Conv1D(16, 5, activation="relu", input_shape=(max_len, n_features)))
     model.add(MaxPooling1D(5))
@@ -235,7 +235,7 @@ def convolutional(max_len: int, n_features: int) -> Sequential:
 
 
 def recurrent(max_len: int, n_features: int) -> Sequential:
-    """The book's single recurrent layer."""
+    """The textbook's single recurrent layer."""
     model = Sequential()
     model.add(SimpleRNN(16, input_shape=(max_len, n_features)))
     model.add(Dense(1))
@@ -243,7 +243,7 @@ def recurrent(max_len: int, n_features: int) -> Sequential:
 
 
 def recurrent_stack(max_len: int, n_features: int) -> Sequential:
-    """The book's stack of recurrent layers."""
+    """The textbook's stack of recurrent layers."""
     model = Sequential()
     model.add(SimpleRNN(16, return_sequences=True, input_shape=(max_len, n_features)))
     model.add(SimpleRNN(32, return_sequences=True))
@@ -253,7 +253,7 @@ def recurrent_stack(max_len: int, n_features: int) -> Sequential:
 
 
 def gated(layer: type[LSTM] | type[GRU]) -> Callable[[int, int], Sequential]:
-    """One layer of a gated cell, as the book recommends in the end."""
+    """One layer of a gated cell, as the textbook finally recommends."""
 
     def make(max_len: int, n_features: int) -> Sequential:
         model = Sequential()
@@ -274,15 +274,15 @@ MODELS = {
 
 
 def percentage_error(truth: NDArray[Any], forecast: NDArray[Any]) -> float:
-    """Mean absolute percentage error; no truth is 0 here."""
+    """Mean absolute percentage error; no true value is 0 here."""
     return float(100.0 * np.mean(np.abs((forecast - truth) / truth)))
 
 
 def run(series: Series, *, window: int, epochs: int, batch_size: int, seed: int, verbose: int) -> list[Result]:
-    """Train every model and measure it, after its last epoch, on every validation row; naive forecasts come last.
+    """Train every model and measure it after its last epoch on every validation row; naive forecasts come last.
 
     Raises:
-        ValueError: if the series is too short for the window and the batch.
+        ValueError: If the series is too short for the window and the batch.
     """
     task = make_task(series, window)
     if batch_size > min(len(task.train), len(task.validation)):
@@ -293,9 +293,7 @@ def run(series: Series, *, window: int, epochs: int, batch_size: int, seed: int,
     n_features = task.inputs.shape[1]
     n_train_samples, n_val_samples = len(task.train), len(task.validation)
     print(f"{series.note}.")
-    print(
-        f"{n_train_samples} windows of {window} rows x {n_features} features; {n_val_samples} later ones to validate."
-    )
+    print(f"{n_train_samples} windows of {window} rows x {n_features} features; {n_val_samples} later ones validate.")
     truth = series.values[task.validation]
     results = []
     for name, make in MODELS.items():
@@ -325,7 +323,7 @@ def run(series: Series, *, window: int, epochs: int, batch_size: int, seed: int,
 
 
 def table(results: list[Result]) -> str:
-    """Validation loss and training time of every forecast."""
+    """The validation loss and training time of every forecast, as text."""
     width = max(len(result.name) for result in results)
     lines = [f"{'forecast':<{width}}  val_loss (MAPE)  training", f"{'-' * width}  ---------------  --------"]
     for result in results:
@@ -335,7 +333,7 @@ def table(results: list[Result]) -> str:
 
 
 def plot(series: Series, results: list[Result], window: int, path: Path) -> bool:
-    """PNG of the first PLOTTED_ROWS validation rows; False if matplotlib is not installed."""
+    """Write a PNG of the first PLOTTED_ROWS validation rows; return False if matplotlib is not installed."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -350,7 +348,7 @@ def plot(series: Series, results: list[Result], window: int, path: Path) -> bool
     axes.plot(span, series.values[span], color="black", linewidth=2, label="truth")
     for result in results:
         if result.seconds is not None:
-            # A gap where no forecast is asked for, such as at night.
+            # With gaps where nothing is forecast, such as at night.
             line = np.full(len(span), np.nan)
             line[rows[shown] - span[0]] = result.forecast[shown]
             axes.plot(span, line, linewidth=1.2, label=f"{result.name}: {result.loss:.1f} %")

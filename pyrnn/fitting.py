@@ -1,4 +1,4 @@
-"""Whether data fit a model and its loss, looked at before the model runs: where they do not, nothing has changed."""
+"""Checks that data fit a model and its loss, before the model runs; if they do not, nothing has changed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,17 @@ from pyrnn.layers.composite import all_layers
 
 
 def check_fit(model: Any, compiled: Compiled, batch: Batch, class_weight: ClassWeight | None = None) -> None:
-    """Check that x, y and weights fit the model and its loss, before the model runs; builds the model.
+    """Check that x, y and weights fit the model and its loss; builds the model.
+
+    Args:
+        model: The model.
+        compiled: Its loss and metrics.
+        batch: The data.
+        class_weight: The weights of the classes, or None.
 
     Raises:
-        ValueError: if they do not. Outputs of layers that are not pyrnn's are known only after the model ran.
+        ValueError: If they do not fit. Outputs of custom layers are not checked: they are known only after the model
+            ran.
     """
     loss, y = compiled.loss, batch.y
     if y is None:
@@ -48,7 +55,21 @@ def check_fit(model: Any, compiled: Compiled, batch: Batch, class_weight: ClassW
 
 
 def validation_batches(model: Any, compiled: Compiled, data: Any, batch_size: int | None, steps: int | None) -> Batches:
-    """The batches of validation; arrays are checked here, since they come only after an epoch of training."""
+    """Return the batches of validation; arrays are checked here, since they are used only after an epoch of training.
+
+    Args:
+        model: The model.
+        compiled: Its loss and metrics.
+        data: The argument `validation_data`.
+        batch_size: Samples in a batch, or None.
+        steps: Batches of a validation, or None.
+
+    Returns:
+        The batches.
+
+    Raises:
+        TypeError, ValueError: If the data do not fit; the message begins with validation_data.
+    """
     parts = data if isinstance(data, tuple | list) else (data,)
     if not 1 <= len(parts) <= 3:
         raise ValueError(f"validation_data must be (x, y) or (x, y, sample_weight), got {len(parts)} parts")

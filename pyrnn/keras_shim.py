@@ -1,8 +1,8 @@
-"""`python -m pyrnn.keras_shim script.py ...` runs a Keras script on pyrnn, its text untouched.
+"""`python -m pyrnn.keras_shim script.py ...` runs a Keras script on pyrnn, unchanged.
 
 Within that process `keras`, `tensorflow.keras` and `tf_keras` are pyrnn; a line on stderr says so. Names of Keras that
 pyrnn does not have fail at the line that uses them, with the reason and what to use instead (`pyrnn.absent`).
-`install()` does the same in a process of your own.
+`install()` does the same in the calling process.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 import pyrnn
 from pyrnn.explaining import explanation
 
-# The versions that scripts compare with.
+# The versions that scripts see.
 KERAS_VERSION, TENSORFLOW_VERSION = "3.15.1", "2.21.0"
 ROOTS = ("keras", "tf_keras", "tensorflow.keras", "tensorflow.python.keras")
 MODULES = (
@@ -50,7 +50,7 @@ BACKEND = {
 
 
 class _Alias(ModuleType):
-    """A module that has these names, and for any other one those of `fallback` or an error that explains."""
+    """A module with these names; for any other name it asks `fallback` or raises an error that explains."""
 
     def __init__(self, name: str, names: Mapping[str, Any], fallback: ModuleType | None = None) -> None:
         super().__init__(name)
@@ -70,14 +70,14 @@ class _Refusing:
 
     @staticmethod
     def find_spec(name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        """Find nothing, or raise."""
+        """Return None, or raise for a name of Keras or TensorFlow."""
         if name.split(".")[0] in ("keras", "tf_keras", "tensorflow"):
             raise ImportError(_no_counterpart(name), name=name)
         return None
 
 
 def _no_counterpart(path: str) -> str:
-    """One sentence for a name of Keras or TensorFlow that is not mapped, such as keras.layers.Conv2D."""
+    """One sentence on a name of Keras or TensorFlow that is not mapped, such as keras.layers.Conv2D."""
     module, _, name = path.rpartition(".")
     root = max((root for root in ROOTS if f"{module}.".startswith(f"{root}.")), key=len, default="")
     owner = module.removeprefix(root).lstrip(".") or ("pyrnn" if root else "tensorflow")
@@ -85,14 +85,17 @@ def _no_counterpart(path: str) -> str:
 
 
 def install() -> list[str]:
-    """Map the names of Keras to pyrnn for this process; returns the roots that were mapped.
+    """Map the names of Keras to pyrnn for this process.
+
+    Returns:
+        The roots that were mapped.
 
     Raises:
-        RuntimeError: if real Keras or TensorFlow has been imported already.
+        RuntimeError: If real Keras or TensorFlow has already been imported.
     """
     loaded = [name for name in ("keras", "tf_keras", "tensorflow") if name in sys.modules]
     if loaded:
-        raise RuntimeError(f"{loaded[0]} is imported already: call pyrnn.keras_shim.install() before it")
+        raise RuntimeError(f"{loaded[0]} is already imported: call pyrnn.keras_shim.install() first")
     modules = {name: importlib.import_module(f"pyrnn.{name}") for name in MODULES}
     for old, new in OLD_MODULES.items():
         modules[old] = modules[new]
@@ -118,7 +121,14 @@ def install() -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns 2 for wrong usage, else what the script leaves."""
+    """Run the command.
+
+    Args:
+        arguments: The script and its arguments; by default those of the process.
+
+    Returns:
+        2 for wrong usage, otherwise 0.
+    """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments or arguments[0].startswith("-"):
         print("usage: python -m pyrnn.keras_shim script.py [arguments of the script]", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Why a loss is not finite: looked for once, when it has happened."""
+"""Why a loss is not finite; searched for once, after it has happened."""
 
 from __future__ import annotations
 
@@ -19,27 +19,33 @@ STOP = "callbacks.TerminateOnNaN() stops training at such a loss"
 
 
 def explanation(model: Any, loss: float, y_pred: Array, batch: Batch, source: Batches | None, training: bool) -> str:
-    """A sentence on a loss that is NaN or infinite: where, why and what to do.
+    """Return a sentence on a loss that is NaN or infinite: where, why and what to do.
 
     Args:
-        model: the model; the batch under way is that of its `fit`, if one is.
-        source: where the batch comes from, None for a batch that the user passed.
+        model: The model; its running `fit`, if any, says which batch this is.
+        loss: The loss.
+        y_pred: The predictions (N, ...).
+        batch: The batch.
+        source: Where the batch comes from; None if the user passed it.
         training: False for evaluation.
+
+    Returns:
+        The sentence.
     """
     run, where, of = model._run, "", ""
     if run is not None and training:
         where = f" in epoch {run.epoch + 1}, batch {run.batch + 1}"
     elif run is not None:
         where, of = f" in the validation of epoch {run.epoch + 1}", " of validation_data"
-    # Places are those in the arrays that the user passed, where there are such.
+    # Positions refer to the arrays that the user passed, if there are any.
     data = source.data if isinstance(source, ArrayBatches | RepeatedBatches) else batch
     named = {f"{name}{of}": array for name, array in data._asdict().items() if array is not None}
-    words = _reason(model, named, y_pred)
-    return f"the loss is {loss}{where}: {words}{'; ' + STOP if training else ''}"
+    reason = _reason(model, named, y_pred)
+    return f"the loss is {loss}{where}: {reason}{'; ' + STOP if training else ''}"
 
 
 def _reason(model: Any, data: Mapping[str, Array], y_pred: Array) -> str:
-    """What made the loss of these outputs NaN or infinite."""
+    """What made the loss of these predictions NaN or infinite."""
     for name, array in data.items():
         if array.dtype.kind == "f" and not (finite := np.isfinite(array)).all():
             at = [int(each) for each in np.argwhere(~finite)[0]]
@@ -50,16 +56,16 @@ def _reason(model: Any, data: Mapping[str, Array], y_pred: Array) -> str:
             )
     for weight in model.weights:
         if not np.isfinite(weight.array).all():
-            return f"weight {weight.path!r} holds numbers that are not finite, its steps were too large; {GROWTH}"
+            return f"weight {weight.path!r} holds numbers that are not finite, because steps were too large; {GROWTH}"
     weights = max((_largest(weight.array) for weight in model.weights), default=0.0)
     sizes = {**{name: _largest(array) for name, array in data.items()}, "weights": weights}
-    words = ", ".join(f"{name} up to {size:.3g}" for name, size in sizes.items())
+    largest = ", ".join(f"{name} up to {size:.3g}" for name, size in sizes.items())
     if np.isfinite(y_pred).all() and max(_largest(y_pred), *sizes.values()) < LARGE:
         return (
             f"{model.loss.name!r} is not finite for predictions from {y_pred.min():.3g} to {y_pred.max():.3g}: "
             "look at its logarithms, roots and divisions"
         )
-    return f"the numbers have grown too large ({words}, predictions up to {_largest(y_pred):.3g}); {GROWTH}"
+    return f"the numbers have grown too large ({largest}, predictions up to {_largest(y_pred):.3g}); {GROWTH}"
 
 
 def _largest(array: Array) -> float:

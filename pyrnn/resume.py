@@ -1,4 +1,4 @@
-"""All that a training needs to go on as if it had never stopped, beside weights and optimizer.
+"""Everything a training needs to resume as if it had never stopped, in addition to weights and optimizer.
 
 Plain values and arrays in dicts and lists; `pyrnn.files.state` writes them to a file.
 """
@@ -28,24 +28,31 @@ State = dict[str, Any]
 
 @dataclass
 class Run:
-    """A `fit` under way: what it works with and where it stands."""
+    """A running `fit`: what it works with, and its position."""
 
     batches: Batches
     validation: Batches | None
     compiled: Compiled
     hooks: CallbackList
     epoch: int
-    """The epoch under way, or the next one between two epochs."""
+    """The present epoch, or the next one between two epochs."""
     class_weight: ClassWeight | None = None
     batch: int = 0
-    """Its batches that are done."""
+    """How many of its batches are done."""
     logs: dict[str, Any] = field(default_factory=dict)
-    """Of the last epoch that is done."""
+    """Those of the last finished epoch."""
     stopped: bool = False
     """Whether `stop_training` was set when this training was interrupted."""
 
     def get_state(self, stop: bool) -> State:
-        """Position, data, running metrics and callbacks."""
+        """Return position, data, running metrics and callbacks.
+
+        Args:
+            stop: Whether `stop_training` is set.
+
+        Returns:
+            Plain values and arrays.
+        """
         return {
             "epoch": self.epoch,
             "batch": self.batch,
@@ -61,10 +68,13 @@ class Run:
         }
 
     def check(self, state: Any) -> None:
-        """Check all that `set_position` and `set_rest` are to be passed.
+        """Check what `set_position` and `set_rest` are to be called with.
+
+        Args:
+            state: What `get_state` returned, read from a file.
 
         Raises:
-            ValueError: if a part of it is wrong, or it is of a training over other data; nothing has changed.
+            ValueError: If a part of it is wrong, or it is of a training with other data; nothing has changed.
         """
         record({
             "epoch": count(), "batch": count(), "logs": mapping_of(anything), "stop_training": flag,
@@ -79,7 +89,7 @@ class Run:
             callback.check_state(saved)
 
     def _check_data(self, saved: list[State], epochs: int) -> None:
-        """Raise a ValueError where the data differ from those of the interrupted training, or a position is wrong."""
+        """Raise a ValueError if the data differ from those of the interrupted training, or a position is wrong."""
         names = ("training data", "validation data")
         if len(saved) != len(self._data()):
             had, has = ("without", "has some") if len(saved) < len(self._data()) else ("with", "has none")
@@ -87,7 +97,7 @@ class Run:
         for name, batches, each in zip(names, self._data(), saved, strict=False):
             described = batches.describe()
             changes = [
-                f"{_WORDS.get(key, key + ' ')}{_shown(each[key])}, now {_shown(value)}"
+                f"{_NAMES.get(key, key + ' ')}{_shown(each[key])}, now {_shown(value)}"
                 for key, value in described.items()
                 if each.get(key, value) != value  # older versions did not write all of them
             ]
@@ -98,10 +108,13 @@ class Run:
                    optional_names=list(described))(name, each)  # fmt: skip
 
     def set_position(self, state: State) -> None:
-        """Go to epoch and batch, and walk the data to there; once only, for generators cannot walk back.
+        """Set epoch and batch, and advance the data; only once, because generators cannot go back.
+
+        Args:
+            state: A checked state.
 
         Raises:
-            ValueError: if the data end too early.
+            ValueError: If the data end too early.
         """
         for batches, each in zip(self._data(), state["data"], strict=True):
             batches.set_state(each["position"])
@@ -109,13 +122,17 @@ class Run:
         self.stopped = state["stop_training"]
 
     def set_rest(self, state: State) -> None:
-        """Running metrics and callbacks."""
+        """Set running metrics and callbacks.
+
+        Args:
+            state: A checked state.
+        """
         self.compiled.set_state(state["compiled"])
         for callback, saved in self._callbacks(state):
             callback.set_state(saved)
 
     def _callbacks(self, state: State) -> list[tuple[Callback, State]]:
-        """The callbacks with their states, by class and order; those that were not saved start anew."""
+        """The callbacks with their states, matched by class and order; those without a state start anew."""
         saved, pairs = list(state["callbacks"]), []
         for callback in self.hooks.callbacks:
             match = next((each for each in saved if each["class"] == type(callback).__name__), None)
@@ -129,7 +146,14 @@ class Run:
 
 
 def random_state(model: Any) -> State:
-    """Every random stream, and the states of stateful layers."""
+    """Return every random stream, and the states of stateful layers.
+
+    Args:
+        model: The model.
+
+    Returns:
+        Plain values and arrays.
+    """
     layers = [
         {
             "class": type(layer).__name__,
@@ -142,10 +166,14 @@ def random_state(model: Any) -> State:
 
 
 def check_random_state(model: Any, state: Any) -> None:
-    """Check what `set_random_state` is to be passed.
+    """Check what `set_random_state` is to be called with.
+
+    Args:
+        model: The model.
+        state: What `random_state` returned, read from a file.
 
     Raises:
-        ValueError: if it is of a model with other layers, or a part of it is wrong; nothing has changed.
+        ValueError: If it is of a model with other layers, or a part of it is wrong; nothing has changed.
     """
     record({"streams": seeds.streams_rule(), "layers": list_of(mapping_of(anything))})("random state", state)
     layers = list(all_layers(model.layers))
@@ -162,7 +190,7 @@ def check_random_state(model: Any, state: Any) -> None:
 
 
 def _states_rule(layer: Layer) -> Rule:
-    """The states of a stateful layer: arrays of the shapes and dtypes that it has now."""
+    """The rule for the states of a stateful layer: arrays of the present shapes and dtypes."""
     states = vars(layer).get("states")
     if states is None:
         return list_of(anything, 0) if is_builtin(type(layer)) else list_of(anything)
@@ -170,7 +198,12 @@ def _states_rule(layer: Layer) -> Rule:
 
 
 def set_random_state(model: Any, state: State) -> None:
-    """Continue every random stream and stateful layer from what `random_state` returned; check it first."""
+    """Continue every random stream and stateful layer from what `random_state` returned.
+
+    Args:
+        model: The model.
+        state: A checked state.
+    """
     for layer, each in zip(all_layers(model.layers), state["layers"], strict=True):
         seeds.set_own_streams(layer.generators(), each["streams"])
         if each["states"] is not None:
@@ -178,8 +211,8 @@ def set_random_state(model: Any, state: State) -> None:
     seeds.set_streams(state["streams"])
 
 
-# What `Batches.describe` says, in the words of `fit`.
-_WORDS = {"kind": "", "steps": "batches an epoch: ", "shuffled": "shuffle=", "batch_size": "batch_size=", "shapes": ""}
+# The keys of `Batches.describe` as messages name them.
+_NAMES = {"kind": "", "steps": "batches per epoch: ", "shuffled": "shuffle=", "batch_size": "batch_size=", "shapes": ""}
 _KINDS = {
     "ArrayBatches": "arrays", "RepeatedBatches": "arrays with steps_per_epoch", "IteratorBatches": "a generator",
     "StoredBatches": "a generator that ends", "LoaderBatches": "a loader", "PyDatasetBatches": "a PyDataset",

@@ -1,4 +1,4 @@
-"""Shapes along a stack of layers: which inputs a built stack takes, and what is wrong with one that does not fit."""
+"""Shapes along a stack of layers: which inputs a built stack accepts, and what is wrong with one that does not fit."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from typing import Any
 from pyrnn.layers.base import Layer, Shape
 
 
-def agree(one: Shape, other: Shape) -> bool:
+def agree(first: Shape, second: Shape) -> bool:
     """Whether two shapes are the same wherever both sizes are known."""
-    return len(one) == len(other) and all(None in pair or pair[0] == pair[1] for pair in zip(one, other, strict=True))
+    same_rank = len(first) == len(second)
+    return same_rank and all(None in pair or pair[0] == pair[1] for pair in zip(first, second, strict=True))
 
 
 def with_rank(first: Layer, built: Shape, shape: Shape) -> Shape:
-    """The shape of x with as many axes as `built`, where a last axis of length 1 makes the difference, as in Keras.
+    """The shape of x with as many axes as `built`, if only a last axis of length 1 is missing or extra, as in Keras.
 
     Raises:
-        ValueError: if that does not help, or x may as well be a single sample without the axis of the batch.
+        ValueError: If that does not help, or x could also be a single sample without a batch axis.
     """
     if len(shape) == len(built) + 1 and shape[-1] == 1:
         return shape[:-1]
@@ -39,26 +40,26 @@ def with_rank(first: Layer, built: Shape, shape: Shape) -> Shape:
 
 
 def _axes(first: Layer, built: Shape) -> str:
-    """The words for the axes of x, where the first layer has them for that number of axes."""
+    """The names of the axes of x, if the first layer has names for that number of axes."""
     return f"({', '.join(first.axes)})" if first.axes is not None and len(first.axes) == len(built) else ""
 
 
 def check_input(layers: Sequence[Layer], built: Shape, shape: Shape) -> None:
-    """Reject an x that the layers do not take; other sequence lengths than `built` has are theirs to reject.
+    """Reject an x that the layers do not accept; each layer decides about sequence lengths other than those of `built`.
 
     Args:
-        layers: the layers, built.
-        built: the input shape they were built for, batch axis first.
-        shape: the shape of x.
+        layers: The layers, built.
+        built: The input shape they were built for, batch axis first.
+        shape: The shape of x.
 
     Raises:
-        ValueError: if x has an empty axis, or a layer does not take it.
+        ValueError: If x has an empty axis, or a layer does not accept it.
     """
     first = layers[0]
     axes = _axes(first, built)
     if 0 in shape[1:]:
-        words = f"x {axes}".strip()
-        raise ValueError(f"{words} must have at least one value along every axis, got shape {tuple(shape)}")
+        name = f"x {axes}".strip()
+        raise ValueError(f"{name} must have at least one value along every axis, got shape {tuple(shape)}")
     first.check_input(shape)
     current: Any = (None, *shape[1:])
     for layer in layers:
@@ -72,9 +73,9 @@ def check_input(layers: Sequence[Layer], built: Shape, shape: Shape) -> None:
 
 
 def explained(error: ValueError, layer: Layer, below: Sequence[Layer], shape: Shape) -> str:
-    """The message of an error over building `layer`, with what is missing where it takes series and got a table.
+    """The message of an error from building a layer, with what is missing if it needs series and got a table.
 
-    That is return_sequences in the last recurrent layer `below`, or the axis of features where no layer is below.
+    That is return_sequences in the last recurrent layer `below`, or the axis of features if no layer is below.
     """
     rank = layer.min_rank if layer.axes is None else len(layer.axes)
     if len(shape) != 2 or rank <= len(shape):

@@ -1,6 +1,6 @@
-"""What a stream does at a step: stages of the core where it knows the layers, of NumPy or of a layer itself elsewhere.
+"""What a stream does at each step: stages of the core if it has the layer, otherwise of NumPy or of the layer itself.
 
-A stage takes an array (batch, ...), the mask (batch,) or None, and returns both for the next one.
+A stage takes an array (batch, ...) and the mask (batch,) or None, and returns both for the next stage.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ Stage = Callable[[Array, Mask], tuple[Array, Mask]]
 
 
 class Builder:
-    """Collects the stages of a stack of layers; what `Layer.stream_into` gets.
+    """Collects the stages of a stack of layers; `Layer.stream_into` receives it.
 
     Attributes:
-        batch: rows of a step.
-        shape: the shape of one row of the present step: () for ids, (features,) after most layers.
-        time_axis: 1 while steps are part of a sequence for the next layer; None after a recurrent layer without
-            return_sequences, whose output is that of the sequence so far.
-        masked: whether a mask may arrive at the next layer.
+        batch: Rows of a step. shape: The shape of one row of the present step: () for ids, (features,) after most
+        layers. time_axis: 1 while the next layer sees steps of a sequence; None after a recurrent layer without
+        return_sequences,
+            whose output is that of the sequence so far.
+        masked: Whether the next layer may receive a mask.
     """
 
     def __init__(self, batch: int, shape: Shape, dtype: str) -> None:
@@ -50,8 +50,11 @@ class Builder:
     def add(self, layer: Layer) -> None:
         """Add a layer.
 
+        Args:
+            layer: The layer, built.
+
         Raises:
-            ValueError: if it cannot run one time step at a time.
+            ValueError: If it cannot run one time step at a time.
         """
         ends_mask = self.masked and self._ends_mask(layer)
         if self.time_axis is None and not layer.per_step:
@@ -74,14 +77,14 @@ class Builder:
         return layer.compute_mask(np.zeros(self._input_shape(), self.dtype), np.ones((self.batch, 1), bool)) is None
 
     def only_core(self) -> Any:
-        """The core's stream, if it runs all layers."""
+        """Return the core's stream if it runs all layers, else None."""
         return self._core if len(self.stages) == 1 else None
 
     # Layers of the core.
 
     def add_recurrent(self, cell: str, kernel: Array, recurrent_kernel: Array, bias: Array | None, activation: str,
                       recurrent_activation: str | None, zero_output_for_mask: bool = False) -> None:  # fmt: skip
-        """Add a recurrence; where a mask may arrive, rows that it leaves out keep their states."""
+        """Add a recurrence; if there may be a mask, masked rows keep their states."""
         weights = (cell, kernel, recurrent_kernel, bias, activation, recurrent_activation)
         if not self.masked:
             self._in_core(len(kernel)).add_recurrent(*weights)
@@ -107,7 +110,7 @@ class Builder:
     # Others.
 
     def add_step(self, layer: Layer) -> None:
-        """Add a layer whose `forward` treats each step by itself, with the weights and settings it has now."""
+        """Add a layer whose `forward` treats each step by itself, with its present weights and settings."""
         self._append((StepStage if self.time_axis else WholeStage)(copy.deepcopy(layer)))
         self.masked = self.masked or layer.makes_mask
 
@@ -137,7 +140,7 @@ class Builder:
         self.masked = True
 
     def add_window(self, layer: Layer, steps: int) -> None:
-        """Add a layer that maps the present and the last `steps` steps to the next output, zeros before the first."""
+        """Add a layer that maps the present and the last `steps` steps to the next output; zeros precede the first."""
         stage = WindowStage(layer, np.zeros((self.batch, steps, *self.shape), self.dtype))
         self._append(stage)
         self.stateful.append(stage)
@@ -170,7 +173,7 @@ def _without_mask(x: Array, mask: Mask) -> tuple[Array, Mask]:
 
 
 class WholeStage:
-    """A layer behind the last time axis."""
+    """A layer after the last time axis."""
 
     def __init__(self, layer: Layer) -> None:
         self.layer = layer
@@ -188,11 +191,11 @@ class StepStage:
 
     def __call__(self, x: Array, mask: Mask) -> tuple[Array, Mask]:
         layer, sequence = self.layer, x[:, None]
-        of_one = None if mask is None else mask[:, None]
-        y = layer.forward(sequence, training=False, mask=of_one)
+        step_mask = None if mask is None else mask[:, None]
+        y = layer.forward(sequence, training=False, mask=step_mask)
         if layer.makes_mask:
-            of_one = layer.compute_mask(sequence, of_one)
-            mask = None if of_one is None else of_one[:, 0]
+            step_mask = layer.compute_mask(sequence, step_mask)
+            mask = None if step_mask is None else step_mask[:, 0]
         return y[:, 0], mask
 
 
@@ -218,7 +221,7 @@ class MaskStage:
 
 
 class MaskedStage:
-    """A recurrence of which the mask holds some rows: they keep their states, and give the output they gave before."""
+    """A recurrence with a mask: masked rows keep their states and repeat their last output."""
 
     def __init__(self, core: Any, zero_output: bool) -> None:
         self.core, self.zero_output = core, zero_output
@@ -233,7 +236,7 @@ class MaskedStage:
 
 
 class WindowStage:
-    """A layer over a window that ends with the present step; it keeps the inputs before."""
+    """A layer over a window that ends with the present step; it stores the inputs before."""
 
     def __init__(self, layer: Layer, past: Array) -> None:
         self.layer, self.past = layer, past
@@ -245,14 +248,14 @@ class WindowStage:
         return y[:, 0], mask
 
     def states(self) -> list[Array]:
-        """A copy of the inputs before."""
+        """Return a copy of the stored inputs."""
         return [self.past.copy()]
 
     def set_states(self, states: Sequence[Array]) -> None:
-        """Overwrite the inputs before."""
+        """Overwrite the stored inputs."""
         self.past = states[0].copy()
 
     def reset(self, rows: Sequence[int]) -> None:
-        """Zero the inputs of these rows."""
+        """Set the stored inputs of these rows to zero."""
         self.past = self.past.copy()
         self.past[list(rows)] = 0

@@ -1,6 +1,6 @@
-"""Rules for the state of a training that was read from a file, where it may be anything.
+"""Rules for the state of a training that was read from a file, which may hold anything.
 
-A rule is a function of (where, value), as in `arguments`, which raises a ValueError that names the place.
+A rule is a function of (where, value) that raises a ValueError that names the place.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ Rule = Callable[[str, Any], None]
 LARGEST_COUNT = 2**31 - 1
 
 
-def require(allowed: bool, where: str, words: str, value: Any) -> None:
-    """Raise a ValueError that `where` must `words` unless `allowed`."""
+def require(allowed: bool, where: str, rule: str, value: Any) -> None:
+    """Raise a ValueError "`where` must `rule`, got ..." unless `allowed`."""
     if not allowed:
-        raise ValueError(f"{where} must {words}, got {shown(value)}")
+        raise ValueError(f"{where} must {rule}, got {shown(value)}")
 
 
 def anything(where: str, value: Any) -> None:
-    """What only a user's code understands."""
+    """Accept what only a user's code understands."""
 
 
 def count(most: int | None = None) -> Rule:
@@ -79,7 +79,7 @@ def list_of(rule: Rule, length: int | None = None) -> Rule:
 
 
 def tuple_of(*rules: Rule) -> Rule:
-    """A list with as many entries as rules, one each."""
+    """A list with one entry for each rule."""
 
     def rule(where: str, value: Any) -> None:
         list_of(anything, len(rules))(where, value)
@@ -115,14 +115,14 @@ def record(rules: Mapping[str, Rule], optional_names: Sequence[str] = ()) -> Rul
 
 
 def array(shape: tuple[int, ...] | None = None, kinds: str = "fiub", dtype: Any = None) -> Rule:
-    """An array of numbers, of this shape, these kinds of dtype, or just this dtype."""
+    """An array of numbers, of this shape, these kinds of dtype, or this dtype."""
 
     def rule(where: str, value: Any) -> None:
-        words = " ".join(["be an array", *([] if dtype is None else [f"of {dtype}"]),
-                          *([] if shape is None else [f"of shape {shape}"])])  # fmt: skip
+        wanted = " ".join(["be an array", *([] if dtype is None else [f"of {dtype}"]),
+                           *([] if shape is None else [f"of shape {shape}"])])  # fmt: skip
         if not isinstance(value, np.ndarray):
-            raise ValueError(f"{where} must {words}, got {shown(value)}")
+            raise ValueError(f"{where} must {wanted}, got {shown(value)}")
         if value.dtype.kind not in kinds or dtype not in (None, value.dtype) or shape not in (None, value.shape):
-            raise ValueError(f"{where} must {words}, got {value.dtype} of shape {value.shape}")
+            raise ValueError(f"{where} must {wanted}, got {value.dtype} of shape {value.shape}")
 
     return rule

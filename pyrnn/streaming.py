@@ -1,4 +1,4 @@
-"""A model one time step at a time: what arrives is answered at once, and the states stay inside."""
+"""A model one time step at a time: each step is answered at once, and the states stay inside."""
 
 from __future__ import annotations
 
@@ -21,26 +21,33 @@ _number_of_row = Whole(-LARGEST_COUNT, LARGEST_COUNT)
 
 
 class Stream:
-    """A stack of layers with the weights that it has now; made by `model.stream(batch_size, on_nan)`.
+    """A stack of layers with its present weights; `model.stream(batch_size, on_nan)` creates it.
 
-    `step(x)` takes the next time step of every row and returns the model's output for it, (batch, units), which equals
-    `predict` on all steps so far, to rounding. x has shape (batch, features), or (features,) where batch is 1; for a
-    model that begins with an `Embedding`, ids of shape (batch,), or one id where batch is 1. The array returned is the
-    caller's: later steps leave it alone.
+    `step(x)` takes the next time step of every row and returns the model's output for it, (batch, units). The output
+    equals `predict` on all steps so far, to rounding. x has shape (batch, features), or (features,) if batch is 1. For
+    a model that begins with an `Embedding` x holds ids of shape (batch,), or one id if batch is 1. The returned array
+    belongs to the caller: later steps do not change it.
 
     Recurrent layers, Dense, Embedding, Masking, causal Conv1D, and all layers that treat each step by itself can be
-    streamed: activations, normalizations over features (BatchNormalization by its moving moments), Rescaling, dropout
-    and noise (which do nothing), TimeDistributed around any layer. Masks hold the states of their rows as in `predict`.
-    A custom layer sets `per_step = True` in its class if its `forward` treats each step by itself.
+    streamed: activations, normalizations over features (BatchNormalization with its moving moments), Rescaling, dropout
+    and noise (which do nothing), TimeDistributed around any layer. Masked rows keep their states, as in `predict`. A
+    custom layer sets `per_step = True` in its class if its `forward` treats each step by itself.
 
     A reading that is NaN or infinite would stay in the states until `reset`. `on_nan` says what happens to it:
 
     - "pass": nothing is checked, which is fastest;
-    - "raise": `step` raises a ValueError and leaves all states as they were;
+    - "raise": `step` raises a ValueError and the states do not change;
     - "hold": the last finite reading of the same row and feature takes its place; without one, `step` raises.
 
+    Args:
+        layers: The layers, built.
+        input_shape: The shape of x, batch and time axis first.
+        batch_size: Rows of a step, at least 1.
+        dtype: "float32" or "float64", of the layers.
+        on_nan: "pass", "raise" or "hold".
+
     Raises:
-        ValueError: if the model has no time axis, or a layer needs more than the steps so far (Bidirectional,
+        ValueError: If the model has no time axis, or a layer needs more than the steps so far (Bidirectional,
             go_backwards, pooling, convolutions that are not causal) or changes their number.
 
     Example:
@@ -57,7 +64,7 @@ class Stream:
         >>> bool(np.isfinite(stream.step([1.0, np.nan, 1.0])).all())
         True
 
-    A model of characters, which begins with ids:
+        A model of characters, which begins with ids:
 
         >>> model = Sequential([layers.Embedding(30, 8, input_length=5), layers.GRU(16), layers.Dense(30, "softmax")])
         >>> model.stream().step(7).shape
@@ -99,14 +106,14 @@ class Stream:
             y, mask = array, None
             for stage in self._stages:
                 y, mask = stage(y, mask)
-        # A custom layer may hand on its argument or what it keeps.
+        # A custom layer may return its argument or an array that it holds.
         return y.copy() if np.may_share_memory(y, array) or not y.flags.writeable else y
 
     def _converted(self, x: Any) -> Array:
-        """x as an array (batch, ...) of the model's dtype, or of ids.
+        """Return x as an array (batch, ...) of the model's dtype, or of ids.
 
         Raises:
-            TypeError, ValueError: if it holds no numbers or has another shape.
+            TypeError, ValueError: If it holds no numbers or has another shape.
         """
         array = as_array("x", x) if self._reads_ids else as_float("x", x, self.dtype)
         if array.dtype.kind == "b":
@@ -138,14 +145,18 @@ class Stream:
             return x
         place = tuple(int(each) for each in np.argwhere(~finite)[0])
         at = list(place[added_axes:])
-        reason = ", and no earlier reading is there to hold" if self._holds else ""
-        raise ValueError(f"x must be finite, got {x[place]} at {at}{reason}; the states are as they were")
+        reason = ", and there is no earlier reading to hold" if self._holds else ""
+        raise ValueError(f"x must be finite, got {x[place]} at {at}{reason}; the states are unchanged")
 
     def reset(self, rows: Any = None) -> None:
-        """Zero the states of all rows, or of the rows of these numbers (a number or several).
+        """Set the states to zero, of all rows or of some.
+
+        Args:
+            rows: A row or a list of rows, from 0; None for all.
 
         Raises:
-            IndexError: if a row is none of the batch.
+            TypeError: If rows are not integers.
+            IndexError: If a row is out of range.
         """
         if rows is None:
             rows = range(self.batch_size)
@@ -164,10 +175,10 @@ class Stream:
 
     @property
     def state(self) -> list[Array]:
-        """Copies of the states in the order of the layers.
+        """Copies of the states in the order of the layers; assign a list of the same shapes to set them.
 
-        A recurrent layer has h (batch, units), and c after it for an LSTM; a causal convolution the last inputs that
-        its kernel reaches back to, (batch, steps, channels). Assigning a list of the same shapes sets them.
+        A recurrent layer has h (batch, units), and an LSTM also c; a causal convolution has the last inputs that its
+        kernel reaches back to, (batch, steps, channels).
         """
         with self._lock:
             return [state for part in self._stateful for state in part.states()]

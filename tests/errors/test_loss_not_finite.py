@@ -107,7 +107,7 @@ def test_one_warning_says_where_and_why(case: str) -> None:
 def test_weights_that_are_not_finite() -> None:
     made = model()
     made.set_weights([np.full_like(weight, np.nan) for weight in made.get_weights()])
-    with pytest.warns(UserWarning, match=r"weight '\S+/kernel' holds numbers that are not finite, its steps were"):
+    with pytest.warns(UserWarning, match=r"weight '\S+/kernel' holds numbers that are not finite, because steps were"):
         made.fit(X, Y, verbose=0)
 
 

@@ -105,7 +105,7 @@ def broken_off(folder: Path, case: str = "data-arrays", **options: Any) -> Path:
         ("data-generator", r"made with other training data \(arrays, now a generator\)"),
         (
             "data-arrays-last-batch-smaller",
-            r"made with other training data \(batches an epoch: 5, now 4; batch_size=4, now 6\)",
+            r"made with other training data \(batches per epoch: 5, now 4; batch_size=4, now 6\)",
         ),
         ("data-arrays-in-order", r"made with other training data \(shuffle=True, now False\)"),
         ("data-validation", "made without validation data, fit has some"),
@@ -128,7 +128,7 @@ def test_a_backup_of_something_else(case: str, words: str, tmp_path: Path) -> No
         ({"x": X[:19], "y": Y[:19]}, r"training data \(samples 20, now 19\)"),  # of as many batches
         ({"sample_weight": np.ones(ROWS)}, r"now x \(5, 3\), y \(1,\), sample_weight \(\)\)"),
         ({"steps_per_epoch": 2}, r"training data \(arrays, now arrays with steps_per_epoch\)"),
-        ({"batch_size": ROWS}, r"training data \(batches an epoch: 5, now 1; batch_size=4, now 20\)"),
+        ({"batch_size": ROWS}, r"training data \(batches per epoch: 5, now 1; batch_size=4, now 20\)"),
     ],
 )
 def test_other_data_are_named(change: dict[str, Any], words: str, tmp_path: Path) -> None:

@@ -212,7 +212,7 @@ def test_gaps_between_readings_in_a_stack_of_several_stages() -> None:
         np.testing.assert_array_equal(held.step(gaps[:, t]), expected)
     rejecting.step(gaps[:, 0])
     before = rejecting.state[0]
-    with pytest.raises(ValueError, match=r"x must be finite, got nan at \[1, 2\]; the states are as they were"):
+    with pytest.raises(ValueError, match=r"x must be finite, got nan at \[1, 2\]; the states are unchanged"):
         rejecting.step(gaps[:, 1])
     np.testing.assert_array_equal(rejecting.state[0], before)
     ids = filled(Embedding(IDS, 2), layers.GRU(2), shape=(None,)).stream(on_nan="hold")
@@ -224,7 +224,7 @@ def test_gaps_between_readings_in_a_stack_of_several_stages() -> None:
     ids.step(4)
     np.testing.assert_array_equal(ids.step(4), two)
     ids.reset()
-    with pytest.raises(ValueError, match="no earlier reading is there to hold"):
+    with pytest.raises(ValueError, match="there is no earlier reading to hold"):
         ids.step(np.nan)
 
 

@@ -128,7 +128,7 @@ def test_readings_that_are_not_finite_are_rejected(gap: str, dtype: str) -> None
     broken = x[:, 1].copy()
     broken[1, 2] = GAPS[gap]
     for given in (broken, broken.tolist()):
-        with pytest.raises(ValueError, match=rf"x must be finite, got {GAPS[gap]} at \[1, 2\]; the states are as"):
+        with pytest.raises(ValueError, match=rf"x must be finite, got {GAPS[gap]} at \[1, 2\]; the states are unch"):
             stream.step(given)
     assert all(np.array_equal(one, other) for one, other in zip(before, stream.state, strict=True))
     assert np.array_equal(stream.step(x[:, 2]), plain.step(x[:, 2]))
@@ -150,7 +150,7 @@ def test_the_last_readings_are_held(gap: str) -> None:
     before = stream.state
     given = x[:, 0].copy()
     given[1, 3] = value
-    with pytest.raises(ValueError, match=r"at \[1, 3\], and no earlier reading is there to hold"):
+    with pytest.raises(ValueError, match=r"at \[1, 3\], and there is no earlier reading to hold"):
         stream.step(given)
     assert all(np.array_equal(one, other) for one, other in zip(before, stream.state, strict=True))
     stream.step(x[:, 0])
@@ -161,7 +161,7 @@ def test_the_last_readings_are_held(gap: str) -> None:
 def test_a_single_row_that_is_held_and_steps_of_a_wrong_shape() -> None:
     model = make("lstm", "float32")
     stream = model.stream(on_nan="hold")
-    with pytest.raises(ValueError, match=r"at \[1\], and no earlier reading"):
+    with pytest.raises(ValueError, match=r"at \[1\], and there is no earlier reading"):
         stream.step([1.0, np.nan, 2.0, 3.0])
     stream.step([1.0, 5.0, 2.0, 3.0])
     for wrong in (np.ones(5), np.ones((2, 4)), np.ones((1, 1, 4))):

@@ -1,4 +1,4 @@
-"""Projections applied to a weight after each step, by Keras's names."""
+"""Projections that are applied to a weight after each step, by Keras's names."""
 
 from __future__ import annotations
 
@@ -22,7 +22,15 @@ EPSILON = 1e-7
 
 
 class Constraint(registry.Configurable):
-    """Base of all: `constraint(w)` returns the projected weight; this one leaves it as it is."""
+    """Base class of constraints: `constraint(w)` returns the projected weight. This one returns w itself.
+
+    Example:
+        >>> class Rounded(pyrnn.constraints.Constraint):
+        ...     def __call__(self, w):
+        ...         return np.round(w)
+        >>> pyrnn.layers.Dense(2, kernel_constraint=Rounded()).kernel_constraint(np.array([0.4, 0.6]))
+        array([0., 1.])
+    """
 
     def __call__(self, w: Array) -> Array:
         w = as_array("w", w)
@@ -35,7 +43,21 @@ def _norms(w: Array, axis: Any) -> Array:
 
 
 class MaxNorm(Constraint):
-    """Norm along `axis` at most `max_value`."""
+    """Norm along `axis` of at most `max_value`.
+
+    Args:
+        max_value: At least 0.
+        axis: Axis, or list of axes, of the vectors.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If `max_value` is below 0.
+
+    Example:
+        >>> pyrnn.constraints.MaxNorm(1.0)(np.array([[3.0, 0.3], [4.0, 0.4]])).round(4)
+        array([[0.6, 0.3],
+               [0.8, 0.4]])
+    """
 
     @checked
     def __init__(self, max_value: NonNegative = 2, axis: Axes = 0) -> None:
@@ -51,7 +73,23 @@ class MaxNorm(Constraint):
 
 
 class MinMaxNorm(Constraint):
-    """Norm along `axis` drawn into [min_value, max_value] at the given rate (1: wholly)."""
+    """Norm along `axis` between `min_value` and `max_value`.
+
+    Args:
+        min_value: At least 0.
+        max_value: At least `min_value`.
+        rate: Share of the way to these bounds that a step takes, from 0 to 1.
+        axis: Axis, or list of axes, of the vectors.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If an argument is out of its range.
+
+    Example:
+        >>> pyrnn.constraints.MinMaxNorm(1.0, 2.0)(np.array([[3.0, 0.3], [4.0, 0.4]])).round(4)
+        array([[1.2, 0.6],
+               [1.6, 0.8]])
+    """
 
     @checked
     def __init__(
@@ -72,7 +110,12 @@ class MinMaxNorm(Constraint):
 
 
 class NonNeg(Constraint):
-    """Negative values become 0."""
+    """Negative values become 0.
+
+    Example:
+        >>> pyrnn.constraints.NonNeg()(np.array([-1.0, 2.0]))
+        array([0., 2.])
+    """
 
     def __call__(self, w: Array) -> Array:
         w = as_array("w", w)
@@ -80,7 +123,19 @@ class NonNeg(Constraint):
 
 
 class UnitNorm(Constraint):
-    """Norm 1 along `axis`."""
+    """Norm of 1 along `axis`.
+
+    Args:
+        axis: Axis, or list of axes, of the vectors.
+
+    Raises:
+        TypeError: If `axis` is not an integer or a list of them.
+
+    Example:
+        >>> pyrnn.constraints.UnitNorm()(np.array([[3.0, 0.3], [4.0, 0.4]])).round(4)
+        array([[0.6, 0.6],
+               [0.8, 0.8]])
+    """
 
     @checked
     def __init__(self, axis: Axes = 0) -> None:
@@ -102,11 +157,22 @@ _NAMES: dict[str, type[Constraint]] = registry.by_name((Constraint, *_CLASSES), 
 
 
 def get(identifier: object) -> Callable[[Array], Array] | None:
-    """The constraint for a name, a description, a class, an object or a function of a weight; None stays None.
+    """Return the constraint for a name, a description, a class, an object or a function.
+
+    Args:
+        identifier: The name ("non_neg"), a dictionary that `serialize` returned, a `Constraint` or its class, a
+            function of a weight, or None.
+
+    Returns:
+        The constraint; None for None.
 
     Raises:
-        TypeError: for anything else.
-        ValueError: for an unknown name (close matches are suggested), or of a function that is not registered.
+        TypeError: If the identifier is something else.
+        ValueError: If the name is unknown (close matches are suggested) or that of a function that is not registered.
+
+    Example:
+        >>> pyrnn.constraints.get("max_norm").max_value
+        2
     """
     if isinstance(identifier, str) and callable(function := registry.registered_as(identifier)):
         identifier = function
@@ -128,7 +194,21 @@ deserialize = get
 def serialize(
     constraint: Annotated[Callable[[Array], Array], Either(Configurable(), Function(0, 9))] | None,
 ) -> dict[str, Any] | None:
-    """Keras 3's description of a constraint; of a function it has the name only."""
+    """Return Keras's description of a constraint; of a function, it holds only the name.
+
+    Args:
+        constraint: The constraint, a function, or None.
+
+    Returns:
+        A dictionary that `deserialize` accepts; None for None.
+
+    Raises:
+        TypeError: If `constraint` is none of these.
+
+    Example:
+        >>> pyrnn.constraints.serialize(pyrnn.constraints.MaxNorm(3))["config"]
+        {'max_value': 3, 'axis': 0}
+    """
     if constraint is None or hasattr(constraint, "get_config"):
         return registry.serialize(constraint, "keras.constraints")
     return registry.describe_function(constraint, "constraint")

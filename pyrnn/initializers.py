@@ -37,7 +37,15 @@ Shape = Annotated[Sequence[int], _Sizes()]
 
 
 class Initializer(registry.Configurable):
-    """Base of all: `initializer(shape, dtype=None) -> ndarray`, float32 unless told otherwise."""
+    """Base class of initializers: `initializer(shape, dtype=None)` returns an array, float32 by default.
+
+    Example:
+        >>> class Halves(pyrnn.initializers.Initializer):
+        ...     def __call__(self, shape, dtype=None):
+        ...         return np.full(shape, 0.5, dtype or "float32")
+        >>> pyrnn.layers.Dense(2, kernel_initializer=Halves()).kernel_initializer((1, 2))
+        array([[0.5, 0.5]], dtype=float32)
+    """
 
     # Further names by which `get` finds the class.
     aliases: ClassVar[tuple[str, ...]] = ()
@@ -46,12 +54,21 @@ class Initializer(registry.Configurable):
         raise NotImplementedError
 
     def clone(self) -> Initializer:
-        """Another one made from the same configuration."""
+        """Return a new initializer with the same configuration.
+
+        Returns:
+            The initializer.
+        """
         return type(self).from_config(self.get_config())
 
 
 class Zeros(Initializer):
-    """All zeros."""
+    """All zeros.
+
+    Example:
+        >>> pyrnn.initializers.Zeros()((2,))
+        array([0., 0.], dtype=float32)
+    """
 
     aliases = ("zero",)
 
@@ -61,7 +78,12 @@ class Zeros(Initializer):
 
 
 class Ones(Initializer):
-    """All ones."""
+    """All ones.
+
+    Example:
+        >>> pyrnn.initializers.Ones()((2,))
+        array([1., 1.], dtype=float32)
+    """
 
     aliases = ("one",)
 
@@ -71,15 +93,19 @@ class Ones(Initializer):
 
 
 class Constant(Initializer):
-    """All `value`: a number, or an array that broadcasts to the weight's shape, such as pretrained embeddings.
+    """One value, or an array that broadcasts to the weight's shape, such as pretrained embeddings.
 
-    A file holds an array as Keras writes it, in JSON: about 20 bytes a number. `Embedding(weights=[array])` sets the
-    weights alone.
+    A file stores an array as Keras does, in JSON: about 20 bytes per number. `Embedding(weights=[array])` sets the
+    weights without storing the array.
+
+    Args:
+        value: A number, or an array that broadcasts to the shape of the weight.
+
+    Raises:
+        TypeError: If `value` does not hold numbers.
 
     Example:
-        >>> import numpy as np
-        >>> from pyrnn import initializers
-        >>> initializers.Constant(np.array([1.0, 2.0]))((3, 2))[0]
+        >>> pyrnn.initializers.Constant(np.array([1.0, 2.0]))((3, 2))[0]
         array([1., 2.], dtype=float32)
     """
 
@@ -103,7 +129,7 @@ class Constant(Initializer):
 
 
 class _Given(Constant):
-    """The array that a layer is given in place of an initializer; a file has it as a Constant."""
+    """An array passed in place of an initializer; a file stores it as a Constant."""
 
     def __call__(self, shape: Shape, dtype: str | None = None) -> Array:
         if np.shape(self.value) != tuple(shape):
@@ -114,7 +140,19 @@ class _Given(Constant):
 
 
 class Identity(Initializer):
-    """`gain` times the identity matrix; shape (n, m)."""
+    """A multiple of the identity matrix, for shapes (n, m).
+
+    Args:
+        gain: The factor.
+
+    Raises:
+        TypeError: If `gain` is not a number.
+
+    Example:
+        >>> pyrnn.initializers.Identity(2.0)((2, 2))
+        array([[2., 0.],
+               [0., 2.]], dtype=float32)
+    """
 
     aliases = ("eye",)
 
@@ -133,7 +171,7 @@ class Identity(Initializer):
 
 
 class _Random(Initializer):
-    """Draws from a generator of `seed`: the same values at each call if it is given, as in Keras."""
+    """Random values from a generator: the same at each call if `seed` is set, as in Keras."""
 
     @checked
     def __init__(self, seed: Seed | None = None) -> None:
@@ -149,7 +187,21 @@ class _Random(Initializer):
 
 
 class RandomUniform(_Random):
-    """Uniform on [minval, maxval)."""
+    """Uniform distribution on [minval, maxval).
+
+    Args:
+        minval: Lower end.
+        maxval: Upper end.
+        seed: Seed of the values, which are then the same at each call; None draws new ones.
+
+    Raises:
+        TypeError: If `seed` is not an integer.
+
+    Example:
+        >>> values = pyrnn.initializers.RandomUniform(0.0, 1.0, seed=1)((1000,))
+        >>> bool(0 <= values.min() and values.max() < 1)
+        True
+    """
 
     aliases = ("uniform",)
 
@@ -167,7 +219,22 @@ class RandomUniform(_Random):
 
 
 class RandomNormal(_Random):
-    """Normal of this mean and standard deviation."""
+    """Normal distribution.
+
+    Args:
+        mean: Mean.
+        stddev: Standard deviation, at least 0.
+        seed: Seed of the values, which are then the same at each call; None draws new ones.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If `stddev` is below 0.
+
+    Example:
+        >>> values = pyrnn.initializers.RandomNormal(stddev=2.0, seed=1)((10000,))
+        >>> bool(1.9 < values.std() < 2.1)
+        True
+    """
 
     aliases = ("normal",)
 
@@ -193,7 +260,22 @@ def _truncated_normal(generator: np.random.Generator, shape: Shape) -> Array:
 
 
 class TruncatedNormal(RandomNormal):
-    """Normal, values further than two standard deviations from the mean drawn again."""
+    """Normal distribution, with values more than two standard deviations from the mean drawn again.
+
+    Args:
+        mean: Mean.
+        stddev: Standard deviation before truncation, at least 0.
+        seed: Seed of the values, which are then the same at each call; None draws new ones.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If `stddev` is below 0.
+
+    Example:
+        >>> values = pyrnn.initializers.TruncatedNormal(stddev=2.0, seed=1)((10000,))
+        >>> bool(abs(values).max() <= 4)
+        True
+    """
 
     @checked
     def __call__(self, shape: Shape, dtype: DtypeLike = None) -> Array:
@@ -201,12 +283,29 @@ class TruncatedNormal(RandomNormal):
 
 
 class VarianceScaling(_Random):
-    """Scales the variance to scale / n, n the fan of the weight's shape by `mode`.
+    """Distribution with variance scale / n, where n depends on the shape of the weight.
 
-    The fans are the products of the sizes along `input_axes` and `output_axes`; without them the last axis counts
-    outputs, the one before it inputs, and all others the window of a convolution.
+    The fans are the products of the sizes along `input_axes` and `output_axes`. By default the last axis counts
+    outputs, the one before it inputs, and the other axes are the window of a convolution, which counts for both.
 
-    Source: Glorot and Bengio 2010, He et al. 2015, LeCun et al. 1998 are instances of it.
+    Args:
+        scale: Above 0.
+        mode: What n is: "fan_in" (inputs), "fan_out" (outputs) or "fan_avg" (their mean).
+        distribution: "truncated_normal" (or "normal"), "untruncated_normal" or "uniform".
+        seed: Seed of the values, which are then the same at each call; None draws new ones.
+        input_axes: Axes of the shape that count inputs, or None for the last but one and those before it.
+        output_axes: Axes that count outputs, or None for the last and those before the last but one.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If an argument is none of these.
+
+    Example:
+        >>> values = pyrnn.initializers.VarianceScaling(2.0, "fan_in", seed=1)((100, 100))
+        >>> bool(0.019 < values.var() < 0.021)
+        True
+
+    Source: Glorot and Bengio 2010, He et al. 2015 and LeCun et al. 1998 are instances of it.
     """
 
     MODES = ("fan_in", "fan_out", "fan_avg")
@@ -266,7 +365,7 @@ class VarianceScaling(_Random):
 
 
 def _fans(shape: Shape) -> tuple[float, float]:
-    """Inputs and outputs a weight of this shape connects; leading axes are the window of a convolution."""
+    """Return the inputs and outputs that a weight connects; leading axes are the window of a convolution."""
     if len(shape) < 2:
         n = float(math.prod(shape))
         return n, n
@@ -293,43 +392,160 @@ class _Scaled(VarianceScaling):
 
 
 class GlorotUniform(_Scaled):
-    """Uniform, variance 2 / (fan_in + fan_out). Source: Glorot and Bengio 2010."""
+    """Uniform distribution with variance 2 / (fan_in + fan_out).
+
+    Args:
+        seed: Seed of the values, which are then the same at each call; None draws new ones.
+        input_axes: Axes of the shape that count inputs, or None for the last but one and those before it.
+        output_axes: Axes that count outputs, or None for the last and those before the last but one.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If only one of `input_axes` and `output_axes` is set.
+
+    Example:
+        >>> values = pyrnn.initializers.GlorotUniform(seed=1)((100, 100))
+        >>> bool(0.0095 < values.var() < 0.0105)
+        True
+
+    Source: Glorot and Bengio 2010.
+    """
 
     RULE = (1.0, "fan_avg", "uniform")
 
 
 class GlorotNormal(_Scaled):
-    """Truncated normal, variance 2 / (fan_in + fan_out). Source: Glorot and Bengio 2010."""
+    """Truncated normal distribution with variance 2 / (fan_in + fan_out).
+
+    Args:
+        seed: Seed of the values, which are then the same at each call; None draws new ones.
+        input_axes: Axes of the shape that count inputs, or None for the last but one and those before it.
+        output_axes: Axes that count outputs, or None for the last and those before the last but one.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If only one of `input_axes` and `output_axes` is set.
+
+    Example:
+        >>> values = pyrnn.initializers.GlorotNormal(seed=1)((100, 100))
+        >>> bool(0.0095 < values.var() < 0.0105)
+        True
+
+    Source: Glorot and Bengio 2010.
+    """
 
     RULE = (1.0, "fan_avg", "truncated_normal")
 
 
 class HeUniform(_Scaled):
-    """Uniform, variance 2 / fan_in. Source: He et al. 2015."""
+    """Uniform distribution with variance 2 / fan_in.
+
+    Args:
+        seed: Seed of the values, which are then the same at each call; None draws new ones.
+        input_axes: Axes of the shape that count inputs, or None for the last but one and those before it.
+        output_axes: Axes that count outputs, or None for the last and those before the last but one.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If only one of `input_axes` and `output_axes` is set.
+
+    Example:
+        >>> values = pyrnn.initializers.HeUniform(seed=1)((100, 100))
+        >>> bool(0.019 < values.var() < 0.021)
+        True
+
+    Source: He et al. 2015.
+    """
 
     RULE = (2.0, "fan_in", "uniform")
 
 
 class HeNormal(_Scaled):
-    """Truncated normal, variance 2 / fan_in. Source: He et al. 2015."""
+    """Truncated normal distribution with variance 2 / fan_in.
+
+    Args:
+        seed: Seed of the values, which are then the same at each call; None draws new ones.
+        input_axes: Axes of the shape that count inputs, or None for the last but one and those before it.
+        output_axes: Axes that count outputs, or None for the last and those before the last but one.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If only one of `input_axes` and `output_axes` is set.
+
+    Example:
+        >>> values = pyrnn.initializers.HeNormal(seed=1)((100, 100))
+        >>> bool(0.019 < values.var() < 0.021)
+        True
+
+    Source: He et al. 2015.
+    """
 
     RULE = (2.0, "fan_in", "truncated_normal")
 
 
 class LecunUniform(_Scaled):
-    """Uniform, variance 1 / fan_in. Source: LeCun et al. 1998."""
+    """Uniform distribution with variance 1 / fan_in.
+
+    Args:
+        seed: Seed of the values, which are then the same at each call; None draws new ones.
+        input_axes: Axes of the shape that count inputs, or None for the last but one and those before it.
+        output_axes: Axes that count outputs, or None for the last and those before the last but one.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If only one of `input_axes` and `output_axes` is set.
+
+    Example:
+        >>> values = pyrnn.initializers.LecunUniform(seed=1)((100, 100))
+        >>> bool(0.0095 < values.var() < 0.0105)
+        True
+
+    Source: LeCun et al. 1998.
+    """
 
     RULE = (1.0, "fan_in", "uniform")
 
 
 class LecunNormal(_Scaled):
-    """Truncated normal, variance 1 / fan_in. Source: LeCun et al. 1998."""
+    """Truncated normal distribution with variance 1 / fan_in.
+
+    Args:
+        seed: Seed of the values, which are then the same at each call; None draws new ones.
+        input_axes: Axes of the shape that count inputs, or None for the last but one and those before it.
+        output_axes: Axes that count outputs, or None for the last and those before the last but one.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If only one of `input_axes` and `output_axes` is set.
+
+    Example:
+        >>> values = pyrnn.initializers.LecunNormal(seed=1)((100, 100))
+        >>> bool(0.0095 < values.var() < 0.0105)
+        True
+
+    Source: LeCun et al. 1998.
+    """
 
     RULE = (1.0, "fan_in", "truncated_normal")
 
 
 class Orthogonal(_Random):
-    """`gain` times a random orthogonal matrix (QR of a normal one). Source: Saxe et al. 2014."""
+    """A multiple of a random orthogonal matrix, the Q of a normal matrix's QR decomposition.
+
+    Args:
+        gain: The factor.
+        seed: Seed of the values, which are then the same at each call; None draws new ones.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+
+    Example:
+        >>> q = pyrnn.initializers.Orthogonal(seed=1)((3, 3))
+        >>> bool(np.allclose(q @ q.T, np.eye(3), atol=1e-6))
+        True
+
+    Source: Saxe et al. 2014.
+    """
 
     @checked
     def __init__(self, gain: Finite = 1.0, seed: Seed | None = None) -> None:
@@ -361,13 +577,22 @@ _NAMES: dict[str, type[Initializer]] = registry.by_name(_CLASSES, lambda cls: sn
 
 
 def get(identifier: object) -> Callable[..., Any] | None:
-    """The initializer for a name, a description, a class, an object, an array or a function `f(shape, dtype=None)`.
+    """Return the initializer for a name, a description, a class, an object, an array or a function.
 
-    None stays None. An array is the value itself: it fits a weight of its shape only.
+    Args:
+        identifier: The name ("glorot_uniform"), a dictionary that `serialize` returned, an `Initializer` or its class,
+            the value of the weight itself as an array of its shape, a function of (shape, dtype), or None.
+
+    Returns:
+        The initializer; None for None.
 
     Raises:
-        TypeError: for anything else.
-        ValueError: for an unknown name (close matches are suggested), or of a function that is not registered.
+        TypeError: If the identifier is something else.
+        ValueError: If the name is unknown (close matches are suggested) or that of a function that is not registered.
+
+    Example:
+        >>> pyrnn.initializers.get("he_normal").mode
+        'fan_in'
     """
     if isinstance(identifier, np.ndarray | np.generic):
         return _Given(np.asarray(identifier))
@@ -394,7 +619,21 @@ deserialize = get
 def serialize(
     initializer: Annotated[Callable[..., Any], Either(Configurable(), Function(0, 9))] | None,
 ) -> dict[str, Any] | None:
-    """Keras 3's description of an initializer; of a function it has the name only."""
+    """Return Keras's description of an initializer; of a function, it holds only the name.
+
+    Args:
+        initializer: The initializer, a function, or None.
+
+    Returns:
+        A dictionary that `deserialize` accepts; None for None.
+
+    Raises:
+        TypeError: If `initializer` is none of these.
+
+    Example:
+        >>> pyrnn.initializers.serialize(pyrnn.initializers.Zeros())["class_name"]
+        'Zeros'
+    """
     if isinstance(initializer, _Given):
         initializer = Constant(initializer.value)
     if initializer is None or hasattr(initializer, "get_config"):

@@ -1,4 +1,4 @@
-"""Weight penalties by Keras's names, each with its gradient."""
+"""Weight penalties by Keras's names, with their gradients."""
 
 from __future__ import annotations
 
@@ -24,7 +24,18 @@ EPSILON = 1e-7
 
 
 class Regularizer(registry.Configurable):
-    """Base of all: `regularizer(w) -> float`, `regularizer.gradient(w)` of the shape of w."""
+    """Base class of regularizers: `regularizer(w)` returns the penalty, `regularizer.gradient(w)` its gradient.
+
+    Example:
+        >>> class Cubes(pyrnn.regularizers.Regularizer):
+        ...     def __call__(self, w):
+        ...         return float((abs(w) ** 3).sum())
+        ...
+        ...     def gradient(self, w):
+        ...         return 3 * w * abs(w)
+        >>> pyrnn.layers.Dense(2, kernel_regularizer=Cubes()).kernel_regularizer(np.array([1.0, -2.0]))
+        9.0
+    """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Reject a penalty without its gradient."""
@@ -36,7 +47,14 @@ class Regularizer(registry.Configurable):
         raise NotImplementedError
 
     def gradient(self, w: Array) -> Array:
-        """Derivative of the penalty by w."""
+        """Return the derivative of the penalty.
+
+        Args:
+            w: The weight, an array of any shape.
+
+        Returns:
+            Array in the shape of w.
+        """
         raise NotImplementedError
 
 
@@ -52,7 +70,20 @@ def _factor(argument: str, value: Any, default: float) -> float:
 
 
 class L1L2(Regularizer):
-    """l1 * sum(|w|) + l2 * sum(w**2)."""
+    """l1 * sum(|w|) + l2 * sum(w**2).
+
+    Args:
+        l1: At least 0.
+        l2: At least 0.
+
+    Raises:
+        TypeError: If a factor is not a number.
+        ValueError: If a factor is not finite or below 0.
+
+    Example:
+        >>> pyrnn.regularizers.L1L2(l1=1.0, l2=0.5)(np.array([1.0, -2.0]))
+        5.5
+    """
 
     @checked
     def __init__(self, l1: NonNegative | None = 0.0, l2: NonNegative | None = 0.0) -> None:
@@ -74,7 +105,19 @@ class L1L2(Regularizer):
 
 
 class L1(L1L2):
-    """l1 * sum(|w|)."""
+    """l1 * sum(|w|).
+
+    Args:
+        l1: At least 0; None for 0.01.
+
+    Raises:
+        TypeError: If `l1` is not a number.
+        ValueError: If `l1` is not finite or below 0.
+
+    Example:
+        >>> pyrnn.regularizers.L1(1.0)(np.array([1.0, -2.0]))
+        3.0
+    """
 
     @checked
     def __init__(self, l1: NonNegative | None = 0.01) -> None:
@@ -85,7 +128,19 @@ class L1(L1L2):
 
 
 class L2(L1L2):
-    """l2 * sum(w**2)."""
+    """l2 * sum(w**2).
+
+    Args:
+        l2: At least 0; None for 0.01.
+
+    Raises:
+        TypeError: If `l2` is not a number.
+        ValueError: If `l2` is not finite or below 0.
+
+    Example:
+        >>> pyrnn.regularizers.L2(0.5)(np.array([1.0, -2.0]))
+        2.5
+    """
 
     @checked
     def __init__(self, l2: NonNegative | None = 0.01) -> None:
@@ -96,12 +151,21 @@ class L2(L1L2):
 
 
 class OrthogonalRegularizer(Regularizer):
-    """factor times the mean of |n_i . n_j| over all pairs of rows (or columns) of w (n, m), n_i = w_i / |w_i|.
+    """factor times the mean of |n_i . n_j| over all pairs of rows (or columns) of w (n, m), where n_i = w_i / |w_i|.
 
-    A matrix of a single row has no pairs: its penalty is 0 (Keras's is NaN).
+    A matrix with a single row has no pairs: its penalty is 0 (Keras returns NaN).
+
+    Args:
+        factor: At least 0.
+        mode: "rows" or "columns".
 
     Raises:
-        ValueError: if w is no matrix, or for an unknown mode.
+        TypeError: If `factor` is not a number.
+        ValueError: If `factor` is not finite or below 0, or `mode` is unknown.
+
+    Example:
+        >>> round(pyrnn.regularizers.OrthogonalRegularizer(1.0)(np.array([[1.0, 0.0], [1.0, 1.0]])), 4)
+        0.7071
     """
 
     MODES = ("rows", "columns")
@@ -160,11 +224,21 @@ _NAMES: dict[str, type[Regularizer]] = registry.by_name(_CLASSES, lambda cls: sn
 
 
 def get(identifier: object) -> Regularizer | None:
-    """The regularizer for a name, a description, a class or an object; None stays None.
+    """Return the regularizer for a name, a description, a class or an object.
+
+    Args:
+        identifier: The name ("l2"), a dictionary that `serialize` returned, a `Regularizer` or its class, or None.
+
+    Returns:
+        The regularizer; None for None.
 
     Raises:
-        TypeError: for anything else; a mere function is refused, since training needs its gradient too.
-        ValueError: for an unknown name; close matches are suggested.
+        TypeError: If the identifier is something else, such as a function, which has no gradient.
+        ValueError: If the name is unknown; close matches are suggested.
+
+    Example:
+        >>> pyrnn.regularizers.get("l2").l2
+        0.01
     """
     if callable(identifier) and not isinstance(identifier, type | Regularizer):
         raise TypeError(
@@ -182,7 +256,21 @@ deserialize = get
 
 @checked
 def serialize(regularizer: Annotated[Regularizer, Configurable()] | None) -> dict[str, Any] | None:
-    """Keras 3's description of a regularizer."""
+    """Return Keras's description of a regularizer.
+
+    Args:
+        regularizer: The regularizer, or None.
+
+    Returns:
+        A dictionary that `deserialize` accepts; None for None.
+
+    Raises:
+        TypeError: If `regularizer` is not a regularizer.
+
+    Example:
+        >>> pyrnn.regularizers.serialize(pyrnn.regularizers.L2(0.5))["config"]
+        {'l2': 0.5}
+    """
     return registry.serialize(regularizer, "keras.regularizers")
 
 

@@ -21,8 +21,6 @@ from pyrnn import backend
 # Modules whose docstrings are not complete yet. Delete a module from here when it is done; add none.
 UNFINISHED = {
     "pyrnn._core",
-    "pyrnn.constraints",
-    "pyrnn.initializers",
     "pyrnn.layers.activations",
     "pyrnn.layers.base",
     "pyrnn.layers.convolution.convolution",
@@ -49,7 +47,6 @@ UNFINISHED = {
     "pyrnn.layers.reshaping",
     "pyrnn.model",
     "pyrnn.models",
-    "pyrnn.regularizers",
     "pyrnn.sequential",
     "pyrnn.trainer",
 }

@@ -1,4 +1,4 @@
-"""Activations with parameters of their own: LeakyReLU, PReLU, ELU, ReLU and Softmax."""
+"""Activation layers with parameters: ReLU, LeakyReLU, ELU, PReLU and Softmax."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pyrnn.validation import shown
 
 __all__ = ["ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax"]
 
-# What stands in for masked values before a softmax, as in Keras.
+# Replaces masked values before a softmax, as in Keras.
 _LOWEST = -1e9
 
 
@@ -277,9 +277,9 @@ class PReLU(AxisLayer):
         shared = () if self.shared_axes is None else positions(self.shared_axes, input_shape, "shared_axes")
         if 0 in shared:
             raise ValueError(f"shared_axes must not hold the batch axis, got {self.shared_axes}")
-        own = [each for each in range(1, len(input_shape)) if each not in shared]
-        self._fix(own, input_shape)
-        self.alpha = _ALPHA.add(self, tuple(size if each in own else 1 for each, size in enumerate(input_shape))[1:])
+        separate = [each for each in range(1, len(input_shape)) if each not in shared]
+        self._fix(separate, input_shape)
+        self.alpha = _ALPHA.add(self, tuple(size if each in separate else 1 for each, size in enumerate(input_shape))[1:])
 
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
         if training:

@@ -1,4 +1,4 @@
-"""What every layer is: names, shapes, weights, masks and configs."""
+"""`Layer`, the base class of all layers: names, shapes, weights, masks and configs."""
 
 from __future__ import annotations
 
@@ -44,24 +44,24 @@ _BASE_ARGUMENTS = (
 )
 
 
-def _of_right_rank(own: Callable[..., Any]) -> Callable[..., Any]:
-    """`compute_output_shape` of a layer, for shapes that have the axes it needs."""
+def _of_right_rank(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a `compute_output_shape`, so that it rejects shapes without the axes that the layer needs."""
 
-    @functools.wraps(own)
+    @functools.wraps(method)
     def compute_output_shape(self: Layer, input_shape: Shape) -> Any:
         shape = standard_shape("input_shape", input_shape)
         if len(shape) < self.min_rank or (self.axes is not None and len(shape) != len(self.axes)):
             axes = f"({', '.join(self.axes)})" if self.axes is not None else f"with at least {self.min_rank} axes"
             raise ValueError(f"{type(self).__name__} expects x of shape {axes}, got {shape}")
-        return own(self, shape)
+        return method(self, shape)
 
     return compute_output_shape
 
 
 def _once(build: Callable[..., None]) -> Callable[..., None]:
-    """The `build` of a class, which checks the shape, is run once and leaves the layer built, as in Keras.
+    """Wrap a `build`, so that it checks the shape, runs once and marks the layer as built.
 
-    It may call `super().build(input_shape)`, or not.
+    It need not call `super().build(input_shape)`, as in Keras.
     """
 
     @functools.wraps(build)
@@ -69,7 +69,7 @@ def _once(build: Callable[..., None]) -> Callable[..., None]:
         shape = standard_shape("input_shape", input_shape)
         if self.built or overriding.is_builtin(type(self)):
             self.check_input(shape)
-        is_whole = type(self).build is build_once  # else a subclass has called it
+        is_whole = type(self).build is build_once  # otherwise a subclass called it
         if not self.built:
             try:
                 build(self, shape)
@@ -84,14 +84,32 @@ def _once(build: Callable[..., None]) -> Callable[..., None]:
 
 
 class Layer(Holder, LayerNames):
-    """Base of all layers, a user's own too.
+    """Base class of all layers, built-in and custom.
 
-    A custom layer defines `build(input_shape)` (its weights, by `add_weight`), `forward` and `backward`, in NumPy;
-    `compute_output_shape` where the shape changes, and `get_config` where it has arguments. `forward` and `backward`
-    may return views, lists and arrays of any dtype, and must not change their argument in place. Layers that it holds
-    in its attributes are part of it: it calls `self.dense(x, training=training)` in `forward` and
+    A custom layer defines `build(input_shape)`, which creates weights with `add_weight`, and `forward` and `backward`
+    in NumPy; also `compute_output_shape` if the shape changes, and `get_config` if the constructor has arguments.
+    `forward` and `backward` may return views, lists and arrays of any dtype, but must not change their argument in
+    place. Layers assigned
+    to attributes belong to the layer: it calls `self.dense(x, training=training)` in `forward` and
     `self.dense.backward(dy)` in `backward`. A subclass that defines a method that Keras calls and pyrnn does not, such
-    as `call`, is rejected when it is created.
+    as `call`, is rejected when the class is created.
+
+    Args:
+        name: name of the layer, without "/", or None for a generated one.
+        trainable: whether training changes the weights.
+        dtype: "float32", "float64" or None for the default of `pyrnn.config`.
+        input_shape: shape of one sample, which declares the input shape of a model's first layer, or None.
+        batch_input_shape: shape with the batch axis, in place of `input_shape`.
+        batch_shape: the same under Keras 3's name.
+        input_dim: size of the last axis, in place of `input_shape`.
+        input_length: number of time steps, together with `input_dim`.
+        batch_size: fixed number of rows of a batch, together with `input_shape`.
+        activity_regularizer: name or object of `pyrnn.regularizers`, for the output, or None.
+        **unknown: any other argument is rejected.
+
+    Raises:
+        TypeError: if an argument is unknown or has the wrong type.
+        ValueError: if an argument is out of range, or `input_length` is passed without `input_dim`.
 
     Example:
         >>> import numpy as np
@@ -110,29 +128,29 @@ class Layer(Holder, LayerNames):
         (2, 3)
     """
 
-    # Words for the axes of x, where a fixed rank is needed.
+    # Names of the axes of x, if its rank is fixed.
     axes: ClassVar[tuple[str, ...] | None] = None
     min_rank: ClassVar[int] = 1
     # Whether x must have the features that the layer was built for because of the weights of the layers in it.
     fixes_features: ClassVar[bool] = False
     supports_masking: bool = False
     makes_mask: bool = False
-    # Whether x is word numbers (batch, time), without a features axis.
+    # Whether x holds ids (batch, time), without an axis of features.
     reads_ids: ClassVar[bool] = False
-    # Whether forward treats each step of x (batch, time, ...) by itself, so that a stream may call it step by step.
+    # Whether forward computes each step of x (batch, time, ...) independently, so that a stream may call it per step.
     per_step: ClassVar[bool] = False
     # Why a layer that is not per_step cannot be streamed.
     not_streamed: ClassVar[str] = "set per_step = True in its class if forward treats each step by itself"
-    # What a subclass may not define, with what to write instead.
+    # Methods that a subclass must not define, with what to write instead.
     never_called: ClassVar[Mapping[str, str]] = custom.NEVER_CALLED
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        """Keras's older names are refused before a missing new one could be."""
+        """Reject Keras's older names before Python can complain about missing new ones."""
         if not RENAMED.keys().isdisjoint(kwargs):
-            known = cls._known_arguments()
-            old = {name: value for name, value in kwargs.items() if name in RENAMED and name not in known}
-            if old:
-                raise TypeError(unexpected_arguments(cls.__name__, old, known))
+            arguments = cls._known_arguments()
+            renamed = {name: value for name, value in kwargs.items() if name in RENAMED and name not in arguments}
+            if renamed:
+                raise TypeError(unexpected_arguments(cls.__name__, renamed, arguments))
         return registry.remember_arguments(super().__new__(cls), args, kwargs)
 
     @checked
@@ -211,7 +229,25 @@ class Layer(Holder, LayerNames):
         trainable: Boolean = True,
         dtype: DtypeLike = None,
     ) -> Weight:
-        """Create a weight of this layer; shape None is one number. Its gradient goes to `weight.gradient`."""
+        """Create a weight of this layer, usually in `build`.
+
+        The layer keeps it in `weights`; `backward` writes its gradient into `weight.gradient`.
+
+        Args:
+            shape: shape of the weight, a list or tuple of sizes; None for a single number.
+            name: name of the weight, or None for a generated one.
+            initializer: name or object of `pyrnn.initializers` that fills it.
+            regularizer: name or object of `pyrnn.regularizers` whose penalty is added to the loss, or None.
+            constraint: name or object of `pyrnn.constraints`, applied after each step, or None.
+            trainable: whether training changes it.
+            dtype: "float32", "float64" or None for the dtype of the layer.
+
+        Returns:
+            The `Weight`, whose array (*shape) is `weight.array`.
+
+        Raises:
+            TypeError, ValueError: if an argument is not of these kinds.
+        """
         shape = () if shape is None else shape
         name = f"variable_{len(self._weights)}" if name is None else name
         if isinstance(shape, str) or not isinstance(name, str):
@@ -245,15 +281,33 @@ class Layer(Holder, LayerNames):
         self.changed()
 
     def get_weights(self) -> list[Array]:
-        """Copies of all weights."""
+        """Return copies of all weights, a list of arrays in Keras's order.
+
+        Returns:
+            One array per weight.
+        """
         return [weight.numpy() for weight in self.weights]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
-        """Overwrite all weights, given in the order of `get_weights`; nothing is written unless all shapes fit."""
+        """Overwrite all weights. Nothing is written unless all shapes match.
+
+        Args:
+            weights: list of arrays in the order and with the shapes of `get_weights()`: (F, G * units) and so on.
+
+        Raises:
+            TypeError, ValueError: if the number of arrays, a shape or a dtype does not match.
+        """
         assign_all(values_for(f"layer {self.name!r}", self.weights, weights))
 
     def count_params(self) -> int:
-        """Number of values in all weights."""
+        """Count the values in all weights.
+
+        Returns:
+            The number of values.
+
+        Raises:
+            ValueError: if the layer is not built yet.
+        """
         if not self.built:
             raise ValueError(f"layer {self.name!r} has no weights yet: build it or call it on data first")
         return sum(weight.size for weight in self.weights)
@@ -261,29 +315,61 @@ class Layer(Holder, LayerNames):
     # Shapes.
 
     def check_input(self, shape: Shape) -> None:
-        """Refuse an x of the wrong rank or size in one sentence."""
+        """Check the shape of an input.
+
+        Args:
+            shape: shape of x with the batch axis first; None where any size is allowed.
+
+        Raises:
+            ValueError: if the number of axes or the size of the last axis does not fit the layer.
+        """
         fits = len(shape) == len(self.axes) if self.axes is not None else len(shape) >= self.min_rank
         if fits and self.build_shape is not None and len(shape) == len(self.build_shape):
             is_fixed = self._weights or (self.fixes_features and self.weights)
             fits = not is_fixed or shape[-1] == self.build_shape[-1]
         if fits:
             return
-        words = f" ({', '.join(self.axes)})" if self.axes is not None else f" with at least {self.min_rank} axes"
-        known = self.declared_shape or self.build_shape
-        if known is not None and (self.axes is None or len(known) == len(self.axes)):
-            words += f" = {known}" if self.axes is not None else f", {known}"
-        raise ValueError(f"{type(self).__name__} expects x of shape{words}, got {tuple(shape)}")
+        rule = f" ({', '.join(self.axes)})" if self.axes is not None else f" with at least {self.min_rank} axes"
+        expected = self.declared_shape or self.build_shape
+        if expected is not None and (self.axes is None or len(expected) == len(self.axes)):
+            rule += f" = {expected}" if self.axes is not None else f", {expected}"
+        raise ValueError(f"{type(self).__name__} expects x of shape{rule}, got {tuple(shape)}")
 
     @_once
     def build(self, input_shape: Shape) -> None:
-        """Create the weights for inputs of `input_shape` (batch axis first, may be None)."""
+        """Create the weights. Called once, before the first `forward`.
+
+        Args:
+            input_shape: shape of x with the batch axis first; None where any size is allowed.
+
+        Raises:
+            ValueError: if the layer cannot read inputs of this shape.
+        """
 
     def compute_output_shape(self, input_shape: Shape) -> Any:
-        """Shape of the output for inputs of `input_shape`."""
+        """Return the shape of the output.
+
+        Args:
+            input_shape: shape of x with the batch axis first; None where any size is allowed.
+
+        Returns:
+            The shape of the output in the same form; a list of shapes if the layer returns several arrays.
+
+        Raises:
+            ValueError: if the layer cannot read inputs of this shape.
+        """
         return tuple(input_shape)
 
     def compute_mask(self, x: Array | None, mask: Array | None = None) -> Array | None:
-        """Mask handed on to the next layer."""
+        """Return the mask for the next layer.
+
+        Args:
+            x: input (B, T, ...), or None if only the mask matters.
+            mask: mask of x (B, T), True for the steps that count, or None.
+
+        Returns:
+            The mask of the output, or None.
+        """
         if self.supports_masking or mask is None:
             return mask
         warn(f"layer {self.name!r} ({type(self).__name__}) does not support masking: the layers after it get no mask")
@@ -292,21 +378,49 @@ class Layer(Holder, LayerNames):
     # Numbers.
 
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Any:
-        """Output for x; keeps what `backward` needs only when `training`."""
+        """Compute the output. With `training`, save what `backward` needs.
+
+        Args:
+            x: input (B, ...), a C-contiguous array of the layer's dtype.
+            training: whether the pass is part of a training step.
+            mask: mask of x (B, T), True for the steps that count, or None.
+
+        Returns:
+            The output (B, ...), or a tuple of arrays.
+
+        Raises:
+            ValueError: if x does not fit what the layer keeps from earlier calls.
+        """
         raise NotImplementedError(
             f"{type(self).__name__} must define forward(x, training, mask) and backward(dy, need_dx): "
             "there is no automatic differentiation here, so call() is not enough"
         )
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
-        """Gradients: writes `weight.gradient`, returns dx unless `need_dx` is False."""
+        """Write the gradients of the weights into `weight.gradient` and return that of x.
+
+        It belongs to the last `forward(training=True)` whose `backward` has not run yet.
+
+        Args:
+            dy: gradient of the loss with respect to the output, in the shape of the output.
+            need_dx: whether the gradient with respect to x is needed.
+
+        Returns:
+            The gradient with respect to x, in the shape of x, or None if `need_dx` is False.
+
+        Raises:
+            ValueError: if a gradient does not have the shape it must have.
+        """
         raise NotImplementedError(f"{type(self).__name__} must define backward(dy, need_dx) before it can be trained")
 
     def stream_into(self, stream: Any) -> None:
-        """Add what this layer does at one time step to a stream (`pyrnn.stages.Builder`).
+        """Add what the layer does at one time step to a stream.
+
+        Args:
+            stream: the `pyrnn.stages.Builder` that collects the steps of all layers.
 
         Raises:
-            ValueError: if it needs more than the steps so far.
+            ValueError: if the layer needs later time steps.
         """
         if not self.per_step:
             raise self._not_streamed(self.not_streamed)
@@ -316,7 +430,18 @@ class Layer(Holder, LayerNames):
         return ValueError(f"layer {self.name!r} ({type(self).__name__}) cannot run one time step at a time: {why}")
 
     def checked_mask(self, mask: Any, x: Array) -> Array:
-        """A mask for x, of its leading axes."""
+        """Convert and check a mask.
+
+        Args:
+            mask: array of booleans or numbers, with the leading axes of x, such as (B, T).
+            x: the input (B, ...) that it belongs to.
+
+        Returns:
+            The mask as a C-contiguous boolean array.
+
+        Raises:
+            TypeError, ValueError: if it is not such an array.
+        """
         array = as_array("mask", mask)
         if self.axes is not None and len(self.axes) == 3 and array.shape != x.shape[:2]:
             raise ValueError(f"mask must have shape (batch, time) = {x.shape[:2]}, got {array.shape}")
@@ -325,7 +450,19 @@ class Layer(Holder, LayerNames):
         return np.ascontiguousarray(array, dtype=bool)
 
     def checked_states(self, states: Any, x: Array, argument: str = "initial_state") -> list[Array]:
-        """Initial states for x; only recurrent layers take any."""
+        """Convert and check initial states.
+
+        Args:
+            states: an array (B, units) per state, or a list of them in the order of `return_state`.
+            x: the input (B, ...) that they belong to.
+            argument: name of the argument, for error messages.
+
+        Returns:
+            A list of arrays (B, units).
+
+        Raises:
+            TypeError, ValueError: if number, shape or dtype does not fit, or the layer has no states.
+        """
         raise TypeError(f"{type(self).__name__} takes no {argument}, got {shown(states)}")
 
     def _converted(self, x: Any) -> Array:
@@ -364,7 +501,11 @@ class Layer(Holder, LayerNames):
     # Configs and files.
 
     def get_config(self) -> dict[str, Any]:
-        """Keras 3's config of this layer."""
+        """Return the arguments that rebuild the layer, as Keras 3 writes them.
+
+        Returns:
+            A dict of JSON-serializable values by argument.
+        """
         config = {"name": self.name, "trainable": self.trainable, "dtype": dtype_config(self.dtype)}
         if self.activity_regularizer is not None:
             config["activity_regularizer"] = regularizers.serialize(self.activity_regularizer)
@@ -372,7 +513,14 @@ class Layer(Holder, LayerNames):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Layer:
-        """A new layer from `get_config`'s answer."""
+        """Create a layer from the result of `get_config()`.
+
+        Args:
+            config: the dict; keys are arguments of the constructor.
+
+        Returns:
+            A new layer with fresh weights.
+        """
         return cls(**config)
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Another shape, no other number: Flatten, Reshape, Permute, RepeatVector, ZeroPadding1D, Cropping1D, UpSampling1D."""
+"""Layers that change the shape: Flatten, Reshape, Permute, RepeatVector, ZeroPadding1D, Cropping1D, UpSampling1D."""
 
 from __future__ import annotations
 
@@ -93,14 +93,14 @@ class Reshape(_View):
         if None in rest:
             return (input_shape[0], *(None if size == -1 else size for size in self.target_shape))
         count = math.prod(rest)
-        known = math.prod(size for size in self.target_shape if size != -1)
-        fits = count == known if -1 not in self.target_shape else known > 0 and count % known == 0
+        product = math.prod(size for size in self.target_shape if size != -1)
+        fits = count == product if -1 not in self.target_shape else product > 0 and count % product == 0
         if not fits:
             raise ValueError(
                 f"target_shape must hold the {count} values of one sample of x, of shape {tuple(rest)}, "
                 f"got {self.target_shape}"
             )
-        return (input_shape[0], *(count // known if size == -1 else size for size in self.target_shape))
+        return (input_shape[0], *(count // product if size == -1 else size for size in self.target_shape))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "target_shape": self.target_shape}
@@ -189,7 +189,7 @@ class Permute(Layer):
 
 
 def _two_counts(argument: str, value: Any) -> tuple[int, int]:
-    """Counts at the start and at the end, from one number or two."""
+    """Return the counts at the start and at the end, from one number or two."""
     pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
     if len(pair) != 2 or any(
         isinstance(n, bool) or not isinstance(n, int | np.integer) or not 0 <= n <= LARGEST_SIZE for n in pair

@@ -22,22 +22,21 @@ REGISTRY: dict[str, type[Layer]] = {}
 
 @checked
 def serialize(layer: Annotated[Layer, Configurable()]) -> dict[str, Any]:
-    """Describe a layer in Keras 3's form.
+    """Return the Keras 3 description of a layer.
 
     Args:
-        layer: the layer, built or not.
+        layer: a layer.
 
     Returns:
-        A dict of "module", "class_name", "config" and "registered_name", which JSON can hold. A layer that is built
-        also has "build_config", its input shape.
+        A dict with "module", "class_name", "config" and "registered_name", and "build_config" once the layer is built.
 
     Raises:
-        TypeError, ValueError: if its config holds what cannot be written.
+        TypeError: if `layer` has no `get_config`, or holds an object that cannot be described.
 
     Example:
         >>> from pyrnn import layers
-        >>> layers.serialize(layers.Flatten(name="flat"))["class_name"]
-        'Flatten'
+        >>> layers.serialize(layers.Dense(2))["class_name"]
+        'Dense'
     """
     entry = registry.describe(layer, "keras.layers")
     if layer.build_shape is not None and not isinstance(layer, InputLayer):
@@ -54,23 +53,22 @@ def serialize_inner(layer: Layer) -> dict[str, Any]:
 
 @checked
 def deserialize(config: Mapping[str, Any], custom_objects: CustomObjects | None = None) -> Layer:
-    """Make a layer, with new weights, from its description.
+    """Create a layer from its description.
 
     Args:
-        config: what `serialize` returned, or Keras's description of a layer.
-        custom_objects: custom classes and functions by name, where they are not registered.
+        config: the result of `serialize`, or the description of a layer in a Keras file.
+        custom_objects: dict from names to custom classes and functions, or None for registered ones only.
 
     Returns:
-        The layer.
+        A new layer with fresh weights.
 
     Raises:
-        TypeError: if the class is not a layer.
-        ValueError: if `config` is not a description, or names a class that is unknown.
+        TypeError, ValueError: if `config` does not describe a layer that pyrnn has.
 
     Example:
         >>> from pyrnn import layers
-        >>> layers.deserialize(layers.serialize(layers.Dense(3))).units
-        3
+        >>> layers.deserialize(layers.serialize(layers.Dense(2, name="head"))).name
+        'head'
     """
     if not isinstance(config, Mapping) or "class_name" not in config:
         raise ValueError(f"a layer's config must be a dict with 'class_name' and 'config', got {shown(config)}")

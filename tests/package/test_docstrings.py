@@ -21,30 +21,9 @@ from pyrnn import backend
 # Modules whose docstrings are not complete yet. Delete a module from here when it is done; add none.
 UNFINISHED = {
     "pyrnn._core",
-    "pyrnn.layers.activations",
-    "pyrnn.layers.base",
-    "pyrnn.layers.convolution.convolution",
-    "pyrnn.layers.convolution.depthwise",
-    "pyrnn.layers.convolution.pooling",
-    "pyrnn.layers.convolution.transposed",
-    "pyrnn.layers.core.dense",
-    "pyrnn.layers.core.embedding",
-    "pyrnn.layers.core.input",
-    "pyrnn.layers.core.lambda_layer",
-    "pyrnn.layers.core.masking",
-    "pyrnn.layers.normalization.batch",
-    "pyrnn.layers.normalization.layer",
-    "pyrnn.layers.normalization.length",
-    "pyrnn.layers.normalization.preprocessing",
     "pyrnn.layers.recurrent.base",
     "pyrnn.layers.recurrent.bidirectional",
-    "pyrnn.layers.recurrent.cells",
-    "pyrnn.layers.recurrent.layers",
     "pyrnn.layers.recurrent.rnn",
-    "pyrnn.layers.recurrent.time_distributed",
-    "pyrnn.layers.regularization.dropout",
-    "pyrnn.layers.regularization.noise",
-    "pyrnn.layers.reshaping",
     "pyrnn.model",
     "pyrnn.models",
     "pyrnn.sequential",
@@ -147,6 +126,14 @@ def inherited_texts(owner: type, name: str) -> list[str]:
     return [text for member in above if (text := member.__doc__)]
 
 
+def inherited_arguments(thing: Any) -> list[str]:
+    """The docstring of the class from which another class has its constructor."""
+    if not inspect.isclass(thing) or "__init__" in vars(thing):
+        return []
+    owner = next(base for base in thing.__mro__ if "__init__" in vars(base))
+    return [owner.__doc__] if owner.__module__.startswith("pyrnn") and owner.__doc__ else []
+
+
 def namespaces() -> Iterator[tuple[str, Any]]:
     """Public classes and functions under the names that users import."""
     for namespace in NAMESPACES:
@@ -178,7 +165,7 @@ def problems() -> dict[str, list[str]]:
             continue
         seen.add(id(thing))
         text = vars(thing).get("__doc__") if inspect.isclass(thing) else thing.__doc__
-        result[thing.__module__].extend(f"{name}: {each}" for each in missing(thing, text))
+        result[thing.__module__].extend(f"{name}: {each}" for each in missing(thing, text, inherited_arguments(thing)))
         for owner, method, member in methods(thing) if inspect.isclass(thing) else ():
             if id(member) in seen:
                 continue

@@ -24,22 +24,22 @@ __all__ = ["Conv1D"]
 
 
 def single(argument: str, value: Any) -> int:
-    """A positive integer, also from Keras's tuples of one."""
+    """Return a positive integer, also from a tuple of one, as Keras accepts."""
     if isinstance(value, (tuple, list)) and len(value) == 1:
         value = value[0]
     return positive_int(argument, value)
 
 
-def check_padding(padding: Any, known: tuple[str, ...]) -> str:
-    """One of the known paddings, in lower case."""
+def check_padding(padding: Any, choices: tuple[str, ...]) -> str:
+    """Return `padding` in lower case, one of `choices`."""
     name = padding.lower() if isinstance(padding, str) else padding
-    if name not in known:
-        raise ValueError(unknown_name("padding", padding, known))
+    if name not in choices:
+        raise ValueError(unknown_name("padding", padding, choices))
     return str(name)
 
 
 def check_data_format(owner: str, data_format: Any) -> None:
-    """Only channels_last is there."""
+    """Reject every data format but channels_last."""
     if data_format not in (None, "channels_last"):
         raise ValueError(
             f"data_format of {owner} must be 'channels_last', got {shown(data_format)}: "
@@ -174,15 +174,15 @@ class Conv1D(Affine):
         version = self._version()
         inputs, kernels = self._parts(x), self._parts(self.kernel.array)
         biases = [None] * self.groups if self.bias is None else self._parts(self.bias.array)
-        found = [
+        results = [
             backend.conv1d_forward(*each, training=training, **self._options(group, version))
             for group, each in enumerate(zip(inputs, kernels, biases, strict=True))
         ]
-        y = z = found[0][0] if self.groups == 1 else np.concatenate([part for part, _ in found], axis=-1)
+        y = z = results[0][0] if self.groups == 1 else np.concatenate([output for output, _ in results], axis=-1)
         if self.groups > 1:
             y = backend.activation_forward(z, self._activation)
         if training:
-            self._tape.append((inputs, [saved for _, saved in found], version, z, y))
+            self._tape.append((inputs, [saved for _, saved in results], version, z, y))
         return y
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
@@ -194,9 +194,16 @@ class Conv1D(Affine):
         parts = zip(inputs, self._parts(self.kernel.array), saved, self._parts(dy), d_kernels, d_biases, strict=True)
         dx = [
             backend.conv1d_backward(
-                x, kernel, kept, d, d_kernel=d_kernel, d_bias=d_bias, need_dx=need_dx, **self._options(group, version)
+                x,
+                kernel,
+                group_saved,
+                d,
+                d_kernel=d_kernel,
+                d_bias=d_bias,
+                need_dx=need_dx,
+                **self._options(group, version),
             )
-            for group, (x, kernel, kept, d, d_kernel, d_bias) in enumerate(parts)
+            for group, (x, kernel, group_saved, d, d_kernel, d_bias) in enumerate(parts)
         ]
         if self.groups == 1:
             return dx[0]

@@ -183,15 +183,16 @@ class Conv1DTranspose(Affine):
         }
 
 
-def _output_padding(given: Any, stride: int) -> tuple[int] | None:
-    """None or an integer from 0 to stride - 1, also from Keras's tuples of one."""
-    value = given[0] if isinstance(given, (tuple, list)) and len(given) == 1 else given
+def _output_padding(output_padding: Any, stride: int) -> tuple[int] | None:
+    """Return None or a tuple of one integer from 0 to stride - 1, from such an integer or tuple."""
+    is_tuple = isinstance(output_padding, (tuple, list)) and len(output_padding) == 1
+    value = output_padding[0] if is_tuple else output_padding
     if value is None:
         return None
     if isinstance(value, (bool, np.ndarray)) or not hasattr(value, "__index__"):
-        raise TypeError(f"output_padding must be None or an integer, got {shown(given)}")
+        raise TypeError(f"output_padding must be None or an integer, got {shown(output_padding)}")
     if not 0 <= value < stride:
-        raise ValueError(f"output_padding must be at least 0 and less than strides={stride}, got {given!r}")
+        raise ValueError(f"output_padding must be at least 0 and less than strides={stride}, got {output_padding!r}")
     return (int(value),)
 
 

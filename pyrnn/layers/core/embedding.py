@@ -83,14 +83,14 @@ class Embedding(Layer):
         self.mask_zero = bool(mask_zero)
         self.supports_masking = self.mask_zero
         if weights is not None:
-            given = weights[0] if isinstance(weights, list) and len(weights) == 1 else weights
+            table = weights[0] if isinstance(weights, list) and len(weights) == 1 else weights
             shape = (self.input_dim, self.output_dim)
-            if np.shape(given) != shape:
+            if np.shape(table) != shape:
                 raise ValueError(
-                    f"weights must hold one array of shape (input_dim, output_dim) = {shape}, got {np.shape(given)}"
+                    f"weights must hold one array of shape (input_dim, output_dim) = {shape}, got {np.shape(table)}"
                 )
             self._add_table()
-            self.set_weights([given])
+            self.set_weights([table])
             self.built = True
 
     def check_input(self, shape: Shape) -> None:

@@ -107,5 +107,29 @@ def Input(
     tensor: Omitted = None,
     optional: Annotated[bool, rules.Omitted(False)] | None = False,
 ) -> InputLayer:
-    """The first entry of a `Sequential`: the shape of one sample, without the batch axis."""
+    """Declare the input of a model: the first entry of a `Sequential`.
+
+    Args:
+        shape: shape of one sample, without the batch axis; None where any size is allowed.
+        batch_size: fixed number of rows of a batch, at least 1, or None.
+        dtype: dtype of the data, such as "float32".
+        sparse: must be None or False: sparse tensors are not supported.
+        ragged: must be None or False: ragged tensors are not supported.
+        batch_shape: shape with the batch axis, in place of `shape` and `batch_size`.
+        name: name of the layer, or None for a generated one.
+        tensor: must be None.
+        optional: must be False.
+
+    Returns:
+        An `InputLayer`.
+
+    Raises:
+        TypeError, ValueError: if no shape is passed, or it does not hold sizes.
+
+    Example:
+        >>> import pyrnn
+        >>> model = pyrnn.Sequential([pyrnn.Input((10, 3)), pyrnn.layers.LSTM(4)])
+        >>> model.output_shape
+        (None, 4)
+    """
     return InputLayer(shape, batch_size, dtype, sparse, ragged, batch_shape, tensor, optional, name)

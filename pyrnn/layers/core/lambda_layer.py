@@ -107,8 +107,8 @@ class Lambda(Layer):
     def compute_mask(self, x: Array | None, mask: Array | None = None) -> Array | None:
         if self.mask is None:
             return super().compute_mask(x, mask)
-        found = self.mask(x, mask) if callable(self.mask) else self.mask
-        return None if found is None else np.ascontiguousarray(found, dtype=bool)
+        output_mask = self.mask(x, mask) if callable(self.mask) else self.mask
+        return None if output_mask is None else np.ascontiguousarray(output_mask, dtype=bool)
 
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
         y = self._run(x, mask, training)
@@ -158,10 +158,17 @@ class Lambda(Layer):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Lambda:
-        """A new layer; its functions are looked up by name in `custom_objects`.
+        """Create a layer from the result of `get_config()`.
+
+        Args:
+            config: the dict; functions are stored by name.
+            custom_objects: dict from names to functions, or None for registered ones only.
+
+        Returns:
+            A new layer.
 
         Raises:
-            ValueError: if one is missing there, or was saved as code.
+            ValueError: if a function is not registered under its name, or was stored as code.
         """
         settings = dict(config)
         function = settings.get("function")

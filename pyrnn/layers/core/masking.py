@@ -14,12 +14,12 @@ __all__ = ["Masking"]
 
 
 def differs_somewhere(x: Array, value: float) -> Array:
-    """any(x != value) along the last axis: eight comparisons at a time where they fill whole words."""
+    """Return any(x != value) along the last axis; eight comparisons at a time if they fill 64-bit words."""
     differs = x != value
     if x.shape[-1] % 8 == 0 and x.size:
         differs = differs.view(np.uint64) != 0
-    found: Array = differs.any(axis=-1)
-    return found
+    result: Array = differs.any(axis=-1)
+    return result
 
 
 class Masking(Layer):
@@ -50,7 +50,7 @@ class Masking(Layer):
     def __init__(self, mask_value: Finite = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.mask_value = mask_value
-        # The same beside its x, from a training step's forward to its compute_mask and no longer: x may be filled anew.
+        # The x of the last training forward and its mask, for the compute_mask that follows; later x may hold new data.
         self._fresh: tuple[Array, Array] | None = None
 
     def compute_mask(self, x: Array | None, mask: Array | None = None) -> Array | None:
@@ -60,7 +60,7 @@ class Masking(Layer):
 
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
         if self.mask_value == 0 and not training:
-            return x  # what does not count is 0 already
+            return x  # masked steps are 0 already
         keep = differs_somewhere(x, self.mask_value)
         if training:
             self._tape.append(keep)

@@ -35,10 +35,10 @@ def axis_list(axis: Any) -> list[int]:
 
 def positions(axes: Sequence[int], shape: Shape, argument: str = "axis") -> tuple[int, ...]:
     """`axes` counted from 0, for x of `shape`."""
-    found = tuple(each % len(shape) for each in axes if -len(shape) <= each < len(shape))
-    if len(set(found)) != len(axes):
+    result = tuple(each % len(shape) for each in axes if -len(shape) <= each < len(shape))
+    if len(set(result)) != len(axes):
         raise ValueError(f"{argument} must name different axes of x of shape {tuple(shape)}, got {list(axes)}")
-    return found
+    return result
 
 
 class AxisLayer(Layer):
@@ -185,9 +185,9 @@ class LayerNormalization(ScaledLayer):
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
         axes = self._positions
         if self._by_kernel(x.ndim):
-            y, kept = backend.layer_norm_forward(x, *self._arrays("array"), epsilon=self.epsilon, training=training)
+            y, saved = backend.layer_norm_forward(x, *self._arrays("array"), epsilon=self.epsilon, training=training)
             if training:
-                self._tape.append(kept)
+                self._tape.append(saved)
             return y
         centred = x - x.mean(axis=axes, keepdims=True)
         factor = 1 / np.sqrt(np.square(centred).mean(axis=axes, keepdims=True) + x.dtype.type(self.epsilon))
@@ -200,10 +200,10 @@ class LayerNormalization(ScaledLayer):
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
         if self._by_kernel(dy.ndim):
-            kept = self._take_saved()
+            saved = self._take_saved()
             d_gamma, d_beta = self._arrays("gradient")
             return backend.layer_norm_backward(
-                np.ascontiguousarray(dy), kept, self._arrays("array")[0], d_gamma=d_gamma, d_beta=d_beta,
+                np.ascontiguousarray(dy), saved, self._arrays("array")[0], d_gamma=d_gamma, d_beta=d_beta,
                 need_dx=need_dx,
             )  # fmt: skip
         normal, factor, scaled = self._take_saved()

@@ -85,8 +85,7 @@ class Normalization(AxisLayer):
         self._fix(self.axis, input_shape)
         self._positions = tuple(sorted(self._positions))
         sizes = tuple(input_shape[each] for each in self._positions)
-        kept = self._positions
-        self._broadcast = tuple(size if each in kept else 1 for each, size in enumerate(input_shape))
+        self._broadcast = tuple(size if each in self._positions else 1 for each, size in enumerate(input_shape))
         if self.input_mean is None:
             self.adapt_mean = self.add_weight(sizes, "mean", initializer="zeros", trainable=False)
             self.adapt_variance = self.add_weight(sizes, "variance", initializer="ones", trainable=False)
@@ -96,15 +95,15 @@ class Normalization(AxisLayer):
             self._weights.append(count)
             self.count = count
             return
-        given = []
+        moments = []
         for value in (self.input_mean, self.input_variance):
             array = np.asarray(value, self.dtype)
             try:
                 array = np.broadcast_to(array, sizes).reshape(self._broadcast)
             except ValueError:
                 raise ValueError(f"mean must fit the sizes {sizes} of x along axis, got shape {array.shape}") from None
-            given.append(array)
-        self._given = (given[0], given[1])
+            moments.append(array)
+        self._given = (moments[0], moments[1])
 
     def adapt(self, data: Any) -> None:
         """Set the moments to those of `data`.

@@ -177,6 +177,21 @@ class Recurrent(Layer):
         mask: Array | None = None,
         initial_state: Sequence[Array] | None = None,
     ) -> Any:
+        """Run the layer over a sequence. With `training`, save what `backward` needs.
+
+        Args:
+            x: input (B, T, F).
+            training: whether the pass is part of a training step; dropout acts only then.
+            mask: mask (B, T), True for the steps that count, or None.
+            initial_state: one array (B, units) per state, or None for zeros or, if stateful, the kept states.
+
+        Returns:
+            The output (B, units), or (B, T, units) with `return_sequences`; with `return_state`, a tuple of the output
+            and the final states.
+
+        Raises:
+            ValueError: if the batch size differs from the fixed one of a stateful layer.
+        """
         is_input = initial_state is not None
         if self.stateful and initial_state is None and self.states is not None:
             expected = self.states[0].shape[0]

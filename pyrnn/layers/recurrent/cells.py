@@ -87,7 +87,14 @@ class Cell(Layer, CellNames):
         return self.units
 
     def get_initial_state(self, batch_size: int | None = None) -> list[Array]:
-        """Zeros, one array (batch, units) a state."""
+        """Return zero states.
+
+        Args:
+            batch_size: number of rows B, at least 1; None means 1.
+
+        Returns:
+            A list of arrays (B, units), one per state.
+        """
         return [np.zeros((batch_size or 1, self.units), self.dtype) for _ in range(self.layer.state_count)]
 
     def build(self, input_shape: Shape) -> None:
@@ -96,7 +103,11 @@ class Cell(Layer, CellNames):
         self.rename(self.name)
 
     def rename(self, path: str) -> None:
-        """Put the weights' paths below `path`."""
+        """Put the paths of the weights below another path.
+
+        Args:
+            path: the new path, such as "lstm/lstm_cell".
+        """
         for weight in self._weights:
             weight.path = f"{path}/{weight.name}"
 
@@ -396,7 +407,14 @@ class StackedRNNCells(Layer):
         return self.cells[-1].units
 
     def get_initial_state(self, batch_size: int | None = None) -> list[list[Array]]:
-        """Zeros for every cell."""
+        """Return zero states for every cell.
+
+        Args:
+            batch_size: number of rows B, at least 1; None means 1.
+
+        Returns:
+            A list of arrays (B, units), those of the first cell first.
+        """
         return [cell.get_initial_state(batch_size) for cell in self.cells]
 
     def build(self, input_shape: Shape) -> None:
@@ -407,7 +425,11 @@ class StackedRNNCells(Layer):
         self.rename(self.name)
 
     def rename(self, path: str) -> None:
-        """Put the weights' paths below `path`."""
+        """Put the paths of the weights below another path.
+
+        Args:
+            path: the new path, such as "lstm/lstm_cell".
+        """
         for cell in self.cells:
             cell.rename(f"{path}/{cell.name}")
 

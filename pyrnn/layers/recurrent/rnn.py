@@ -127,10 +127,13 @@ class RNN(Layer):
         return tuple(s for each in kept if each is not None for s in each) if kept[0] is not None else None
 
     def reset_state(self, states: Any = None) -> None:
-        """Set the states of a stateful layer, to zeros unless `states`, as `return_state` returns them, are given.
+        """Set the states of a stateful layer. If one does not fit, all stay as they were.
+
+        Args:
+            states: arrays (B, units) in the order of `return_state`, or None for zeros.
 
         Raises:
-            ValueError, TypeError: if they do not fit, or the layer keeps none; nothing has changed then.
+            TypeError, ValueError: if they do not fit, or the layer is not stateful.
         """
         if states is None:
             for layer in self._stack:

@@ -166,18 +166,18 @@ class AlphaDropout(Noisy):
             return x, None
         kind = x.dtype.type
         draw: Any = self._rng.random(noise_sizes(self.noise_shape, x.shape), dtype=kind)
-        kept = (draw >= kind(self.rate)).astype(kind)
+        keep = (draw >= kind(self.rate)).astype(kind)
         limit = -_SELU_ALPHA * _SELU_SCALE
         a = ((1 - self.rate) * (1 + self.rate * limit**2)) ** -0.5
-        factor = kept * kind(a)
-        return x * factor + (kind(a * limit) * (1 - kept) - kind(a * limit * self.rate)), factor
+        factor = keep * kind(a)
+        return x * factor + (kind(a * limit) * (1 - keep) - kind(a * limit * self.rate)), factor
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "rate": self.rate, "seed": self.seed, "noise_shape": self.noise_shape}
 
 
 def _below_one(rate: Any) -> float:
-    """A rate that leaves something."""
+    """Return a rate below 1."""
     if fraction("rate", rate) == 1:
         raise ValueError("rate must be less than 1, got 1")
     return float(rate)

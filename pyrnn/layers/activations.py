@@ -279,7 +279,9 @@ class PReLU(AxisLayer):
             raise ValueError(f"shared_axes must not hold the batch axis, got {self.shared_axes}")
         separate = [each for each in range(1, len(input_shape)) if each not in shared]
         self._fix(separate, input_shape)
-        self.alpha = _ALPHA.add(self, tuple(size if each in separate else 1 for each, size in enumerate(input_shape))[1:])
+        self.alpha = _ALPHA.add(
+            self, tuple(size if each in separate else 1 for each, size in enumerate(input_shape))[1:]
+        )
 
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
         if training:

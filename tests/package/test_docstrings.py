@@ -21,9 +21,6 @@ from pyrnn import backend
 # Modules whose docstrings are not complete yet. Delete a module from here when it is done; add none.
 UNFINISHED = {
     "pyrnn._core",
-    "pyrnn.layers.recurrent.base",
-    "pyrnn.layers.recurrent.bidirectional",
-    "pyrnn.layers.recurrent.rnn",
     "pyrnn.model",
     "pyrnn.models",
     "pyrnn.sequential",

@@ -1,4 +1,4 @@
-"""What the recurrent layers share: a cell walked over time by the core."""
+"""`Recurrent`, the base of the recurrent layers: runs a cell of the core over time."""
 
 from __future__ import annotations
 
@@ -38,6 +38,18 @@ class Recurrent(Layer):
     T / k + k steps instead of T, which is least at k = sqrt(T). k is rounded up to a multiple of the steps whose weight
     gradients are summed at once: 128 (32 if the weights exceed 1 MiB; 256 / batch if that is more). A sequence that is
     not longer than k is saved whole.
+
+    Args:
+        arguments: dict of all arguments of the subclass, by name.
+        **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
+
+    Raises:
+        TypeError, ValueError: if an argument is out of range.
+
+    Example:
+        >>> from pyrnn import layers
+        >>> [isinstance(layer, layers.Recurrent) for layer in (layers.GRU(4), layers.Dense(4))]
+        [True, False]
     """
 
     cell: str = ""
@@ -84,7 +96,7 @@ class Recurrent(Layer):
 
     @property
     def dropout(self) -> float:
-        """The share of inputs that training sets to 0."""
+        """Probability with which training drops an input."""
         return self._dropout
 
     @dropout.setter
@@ -94,7 +106,7 @@ class Recurrent(Layer):
 
     @property
     def recurrent_dropout(self) -> float:
-        """The share of states that training sets to 0 where they enter the recurrent product."""
+        """Probability with which training drops a state where it enters the recurrent product."""
         return self._recurrent_dropout
 
     @recurrent_dropout.setter
@@ -311,8 +323,8 @@ class Recurrent(Layer):
 
     def checked_states(self, states: Any, x: Array, argument: str = "initial_state") -> list[Array]:
         """Initial states for x, one array (batch, units) each."""
-        given = list(states) if isinstance(states, (list, tuple)) else [states]
-        arrays = [as_float(argument, state, self.dtype) for state in given]
+        states = list(states) if isinstance(states, (list, tuple)) else [states]
+        arrays = [as_float(argument, state, self.dtype) for state in states]
         shape = (x.shape[0], self.units)
         if len(arrays) != self.state_count or any(state.shape != shape for state in arrays):
             raise ValueError(

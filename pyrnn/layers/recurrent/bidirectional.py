@@ -23,8 +23,8 @@ from pyrnn.validation import shown, unknown_name
 __all__ = ["Bidirectional"]
 
 MERGE_MODES = ("sum", "mul", "ave", "concat", None)
-# Up to this batch the kernel walks a sequence on one thread, so a second one can walk it from the other end. That pays
-# from so many multiply-adds on: handing the work over takes some 50 microseconds.
+# Up to this batch size the kernel runs a sequence on one thread, so a second thread can run the other direction. That
+# pays from this many multiply-adds on, since handing the work over takes about 50 microseconds.
 _SMALL_BATCH, _MUCH_WORK = 16, 20_000_000
 
 _second: ThreadPoolExecutor | None = None
@@ -39,17 +39,17 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_second)
 
 
-def _both(batch: int, work: int, one: Callable[[], Any], other: Callable[[], Any]) -> tuple[Any, Any]:
-    """The results of both calls of so many multiply-adds, side by side where the kernel leaves a thread free."""
+def _both(batch: int, work: int, forward: Callable[[], Any], backward: Callable[[], Any]) -> tuple[Any, Any]:
+    """Return the results of both calls, `work` multiply-adds each, in parallel if the kernel leaves a thread free."""
     global _second
     if batch > _SMALL_BATCH or work < _MUCH_WORK or backend.get_num_threads() < 2:
-        return one(), other()
-    pool = _second  # of two threads that make one each, one keeps its own for this call
+        return forward(), backward()
+    pool = _second  # if two threads create one at once, each uses its own in this call
     if pool is None:
         pool = _second = ThreadPoolExecutor(1, thread_name_prefix="pyrnn-bidirectional")
-    pending = pool.submit(other)
+    pending = pool.submit(backward)
     try:
-        first = one()
+        first = forward()
     finally:
         second = pending.result()
     return first, second
@@ -95,10 +95,10 @@ class Bidirectional(Layer):
         backward_layer: Recurrent | RNN | None = None,
         **kwargs: Any,
     ) -> None:
-        for argument, given in (("layer", layer), ("backward_layer", backward_layer)):
-            if not isinstance(given, Recurrent | RNN) and not (given is None and argument == "backward_layer"):
-                raise ValueError(f"{argument} of Bidirectional must be a recurrent layer, got {shown(given)}")
-            if given is not None and given.activity_regularizer is not None:
+        for argument, direction in (("layer", layer), ("backward_layer", backward_layer)):
+            if not isinstance(direction, Recurrent | RNN) and not (direction is None and argument == "backward_layer"):
+                raise ValueError(f"{argument} of Bidirectional must be a recurrent layer, got {shown(direction)}")
+            if direction is not None and direction.activity_regularizer is not None:
                 raise ValueError(f"pass activity_regularizer to Bidirectional, not to its {argument}")
         if merge_mode not in MERGE_MODES:
             raise ValueError(unknown_name("merge_mode", merge_mode, [str(mode) for mode in MERGE_MODES]))
@@ -220,6 +220,17 @@ class Bidirectional(Layer):
         return outputs if len(outputs) > 1 else output
 
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None, initial_state: Any = None) -> Any:
+        """Run both directions and merge the outputs. With `training`, save what `backward` needs.
+
+        Args:
+            x: input (B, T, F).
+            training: whether the pass is part of a training step.
+            mask: mask (B, T), True for the steps that count, or None.
+            initial_state: arrays (B, units), the states of the forward layer first, or None.
+
+        Returns:
+            The merged output; with `return_state` or `merge_mode` None, a tuple that starts with the output(s).
+        """
         half = None if initial_state is None else len(initial_state) // 2
         starts = (None, None) if half is None else (initial_state[:half], initial_state[half:])
 

@@ -31,7 +31,7 @@ from pyrnn.validation import shown
 
 __all__ = ["GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells"]
 
-# What a sequence has and a cell has not.
+# Arguments of a layer that its cell does not have.
 _OF_THE_SEQUENCE = (
     "activity_regularizer",
     "checkpoint_steps",
@@ -137,7 +137,7 @@ class Cell(Layer, CellNames):
 
     @checked
     def __call__(self, x: Any, states: Any = None, training: Flag = False) -> Any:  # type: ignore[override]  # a cell is called with its states, as in Keras
-        """(output (batch, units), [states]) after one step; `states` None starts from zeros."""
+        """Return the output (batch, units) and the list of states after one step; `states` None starts from zeros."""
         x = self._accept(x)
         if states is not None:
             states = self.layer.checked_states(states, x[:, None], "states")
@@ -442,12 +442,21 @@ class StackedRNNCells(Layer):
         return x
 
     def backward(self, dy: Array, *d_states: Array | None, need_dx: bool = True) -> Any:
-        """Write the gradients of the weights, as a cell does, with the states of all cells."""
+        """Write the gradients of the weights of all cells.
+
+        Args:
+            dy: the gradient by the output of the last cell, (batch, units).
+            *d_states: the gradients by the states after the step, (batch, units) each, cell after cell; None is 0.
+            need_dx: whether the gradient by x is needed.
+
+        Returns:
+            dx, None unless `need_dx`; for a step that was called with states, a tuple of dx and their gradients.
+        """
         return backward_through(self.cells, dy, d_states, need_dx)
 
     @checked
     def __call__(self, x: Any, states: Any = None, training: Flag = False) -> Any:  # type: ignore[override]  # a cell is called with its states, as in Keras
-        """(output (batch, units), states) after one step, one entry of `states` a cell."""
+        """Return the output (batch, units) and the states after one step; `states` has one entry per cell."""
         if states is not None and (not isinstance(states, list | tuple) or len(states) != len(self.cells)):
             raise TypeError(f"states must be a list of {len(self.cells)} entries, one per cell, got {shown(states)}")
         x = self._accept(x)

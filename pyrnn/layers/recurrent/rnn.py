@@ -96,7 +96,7 @@ class RNN(Layer):
         self._trainable = self.cell.trainable = bool(value)
 
     def _set_options(self) -> None:
-        """Tell the layers of the cells what this one was told; only the lowest reads x, so only it walks backwards."""
+        """Pass the options on to the layers of the cells; only the first reads x, so only it goes backwards."""
         last = self._stack[-1]
         for layer in self._stack:
             layer.return_sequences = self.return_sequences or layer is not last
@@ -122,9 +122,9 @@ class RNN(Layer):
 
     @property
     def states(self) -> tuple[Array, ...] | None:
-        """The kept states of a stateful layer, cell after cell."""
-        kept = [layer.states for layer in self._stack]
-        return tuple(s for each in kept if each is not None for s in each) if kept[0] is not None else None
+        """States of a stateful layer, cell after cell."""
+        states = [layer.states for layer in self._stack]
+        return tuple(s for each in states if each is not None for s in each) if states[0] is not None else None
 
     def reset_state(self, states: Any = None) -> None:
         """Set the states of a stateful layer. If one does not fit, all stay as they were.
@@ -157,7 +157,7 @@ class RNN(Layer):
         return (output, *self._grouped(shapes))
 
     def _grouped(self, states: list[Any]) -> list[Any]:
-        """States as Keras gives them: by cell in a stack (one state bare), flat for a single cell."""
+        """Group states as Keras returns them: by cell in a stack (a single state by itself), flat for a single cell."""
         if not isinstance(self.cell, StackedRNNCells):
             return list(states[0])
         return [each if len(each) > 1 else each[0] for each in states]
@@ -167,6 +167,18 @@ class RNN(Layer):
         return [output, *[None] * len(self._stack)] if self.return_state else output
 
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None, initial_state: Any = None) -> Any:
+        """Run the cells over a sequence. With `training`, save what `backward` needs.
+
+        Args:
+            x: input (B, T, F).
+            training: whether the pass is part of a training step.
+            mask: mask (B, T), True for the steps that count, or None.
+            initial_state: arrays (B, units) in the order of the cells, or None.
+
+        Returns:
+            The output (B, units), or (B, T, units) with `return_sequences`; with `return_state`, a tuple of the output
+            and the final states.
+        """
         self._set_options()  # they may have been assigned to
         states = []
         for layer in self._stack:
@@ -207,23 +219,23 @@ class RNN(Layer):
 
     def checked_states(self, states: Any, x: Array, argument: str = "initial_state") -> list[Array]:
         """Initial states for x, one array (batch, units) each, in the order of the cells."""
-        given = list(states) if isinstance(states, list | tuple) else [states]
-        if isinstance(self.cell, StackedRNNCells) and len(given) == len(self._stack):
-            groups = [list(each) if isinstance(each, list | tuple) else [each] for each in given]
-            given = [state for group in groups for state in group]
-        if len(given) != self.state_count:
+        arrays = list(states) if isinstance(states, list | tuple) else [states]
+        if isinstance(self.cell, StackedRNNCells) and len(arrays) == len(self._stack):
+            groups = [list(each) if isinstance(each, list | tuple) else [each] for each in arrays]
+            arrays = [state for group in groups for state in group]
+        if len(arrays) != self.state_count:
             kind = ValueError if isinstance(states, list | tuple) else TypeError
-            raise kind(f"{argument} must hold {self.state_count} arrays, got {len(given)}")
+            raise kind(f"{argument} must hold {self.state_count} arrays, got {len(arrays)}")
         checked: list[Array] = []
         for layer in self._stack:
-            checked += layer.checked_states(given[len(checked) : len(checked) + layer.state_count], x, argument)
+            checked += layer.checked_states(arrays[len(checked) : len(checked) + layer.state_count], x, argument)
         return checked
 
     def get_config(self) -> dict[str, Any]:
-        own = {} if self.checkpoint_steps is None else {"checkpoint_steps": self.checkpoint_steps}
+        extra = {} if self.checkpoint_steps is None else {"checkpoint_steps": self.checkpoint_steps}
         return {
             **super().get_config(),
-            **own,
+            **extra,
             "return_sequences": self.return_sequences,
             "return_state": self.return_state,
             "go_backwards": self.go_backwards,

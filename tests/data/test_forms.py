@@ -92,8 +92,8 @@ def fitted(x: Any, y: Any = None, **options: Any) -> list[Any]:
     return made.get_weights()
 
 
-def same(one: list[Any], other: list[Any]) -> bool:
-    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+def same(first: list[Any], other: list[Any]) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
 
 
 FORMS: dict[str, Any] = {
@@ -131,15 +131,15 @@ SINGLE: dict[str, tuple[Callable[[], tuple[Any, Any]], str]] = {
 
 @pytest.mark.parametrize("case", SINGLE)
 def test_a_model_has_one_input_and_one_output(case: str) -> None:
-    make, words = SINGLE[case]
+    make, message = SINGLE[case]
     for method in ("fit", "evaluate"):
         x, y = make()
-        with pytest.raises((TypeError, ValueError), match=words) as caught:
+        with pytest.raises((TypeError, ValueError), match=message) as caught:
             getattr(model(), method)(x, y, verbose=0)
         assert len(str(caught.value).splitlines()) == 1
     x, y = make()
     if y is not None:
-        with pytest.raises((TypeError, ValueError), match=words):
+        with pytest.raises((TypeError, ValueError), match=message):
             model().train_on_batch(x, y)
         with pytest.raises((TypeError, ValueError), match="validation_data: "):
             model().fit(X, Y, validation_data=(x, y), verbose=0)
@@ -253,8 +253,8 @@ PADDED: dict[str, tuple[Any, dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("case", PADDED)
 def test_padding_that_loses_fractions_warns(case: str) -> None:
-    sequences, options, words = PADDED[case]
-    with pytest.warns(UserWarning, match=words):
+    sequences, options, message = PADDED[case]
+    with pytest.warns(UserWarning, match=message):
         sequence.pad_sequences(sequences, **options)
 
 
@@ -288,8 +288,8 @@ def test_timeseries_generator_round_trip_and_training() -> None:
     series = np.arange(40.0).reshape(20, 2)
     made = sequence.TimeseriesGenerator(series, series[:, :1], 3, start_index=2, stride=2, batch_size=4, reverse=True)
     again = sequence.timeseries_generator_from_json(made.to_json(indent=1))
-    for one, other in zip(made, again, strict=True):
-        assert np.array_equal(one[0], other[0]) and np.array_equal(one[1], other[1])
+    for first, other in zip(made, again, strict=True):
+        assert np.array_equal(first[0], other[0]) and np.array_equal(first[1], other[1])
     assert len(fitted(made)) == 5
     shuffled = sequence.TimeseriesGenerator(series, series[:, :1], 3, shuffle=True, batch_size=4)
     x, y = shuffled[0]
@@ -310,14 +310,14 @@ def test_tokenizer_matrices(mode: str) -> None:
     made = text.Tokenizer(num_words=4)  # numbers by frequency: the, cat, sat; dog is number 4, which is left out
     made.fit_on_texts(["the cat sat", "the dog, the cat", "the sat"])
     matrix = made.texts_to_matrix(["the the sat", "dog"], mode)
-    one, two = {
+    first, two = {
         "binary": (1.0, 1.0),
         "count": (1, 2),
         "freq": (1 / 3, 2 / 3),
         # "sat" stands in two of three texts, "the" in all.
         "tfidf": (np.log(1 + 3 / (1 + 2)), (1 + np.log(2)) * np.log(1 + 3 / (1 + 3))),
     }[mode]
-    np.testing.assert_allclose(matrix, [[0, two, 0, one], [0, 0, 0, 0]])
+    np.testing.assert_allclose(matrix, [[0, two, 0, first], [0, 0, 0, 0]])
 
 
 def test_words_of_lists_letters_and_functions() -> None:
@@ -422,6 +422,6 @@ BAD: dict[str, tuple[Any, type[Exception], str]] = {
 
 @pytest.mark.parametrize("case", BAD)
 def test_bad_input(case: str) -> None:
-    call, error, words = BAD[case]
-    with pytest.raises(error, match=words):
+    call, error, message = BAD[case]
+    with pytest.raises(error, match=message):
         call()

@@ -31,8 +31,8 @@ NUMBERS: dict[str, tuple[Any, Any, str]] = {
 
 @pytest.mark.parametrize("case", NUMBERS)
 def test_objects_that_are_numbers(case: str) -> None:
-    given, expected, dtype = NUMBERS[case]
-    array = as_array("x", np.array(given, object))
+    value, expected, dtype = NUMBERS[case]
+    array = as_array("x", np.array(value, object))
     assert array.dtype == dtype
     np.testing.assert_array_equal(array, np.array(expected, float))
 
@@ -59,8 +59,8 @@ def test_tables_of_several_kinds() -> None:
     dummies = pandas.get_dummies(frame)
     assert dummies.values.dtype == object  # floats and flags
     expected = np.array([[1.5, 0, 1], [2.5, 1, 0], [3.5, 0, 1]])
-    for given in (dummies, dummies.values, dummies.astype(object)):
-        array = as_array("x", given)
+    for value in (dummies, dummies.values, dummies.astype(object)):
+        array = as_array("x", value)
         assert array.dtype == np.float64
         np.testing.assert_array_equal(array, expected)
     gaps = pandas.DataFrame({"a": pandas.array([1, None], "Int64"), "b": pandas.Series([1, 2.5], dtype=object)})
@@ -115,8 +115,8 @@ NOT_NUMBERS: dict[str, tuple[Callable[[], Any], str]] = {
 @pytest.mark.parametrize("name", ["x", "y", "sample_weight"])
 @pytest.mark.parametrize("case", NOT_NUMBERS)
 def test_what_is_no_number_is_named(case: str, name: str) -> None:
-    make, words = NOT_NUMBERS[case]
-    with pytest.raises(TypeError, match=f"{name} must hold numbers, (but )?{words}") as caught:
+    make, message = NOT_NUMBERS[case]
+    with pytest.raises(TypeError, match=f"{name} must hold numbers, (but )?{message}") as caught:
         as_array(name, make())
     assert len(str(caught.value).splitlines()) == 1
     if case == "nothing":
@@ -154,8 +154,8 @@ def test_normalization_adapts_to_data_of_every_form() -> None:
     expected = _moments(TABLE)
     np.testing.assert_allclose(expected[0], TABLE.mean(axis=0), rtol=1e-6)
     for data in (Pairs(), Lists(), iter([TABLE[:5], TABLE[5:]]), TABLE.astype(object)):
-        for one, other in zip(_moments(data), expected, strict=True):
-            np.testing.assert_allclose(one, other, rtol=1e-5)
+        for first, other in zip(_moments(data), expected, strict=True):
+            np.testing.assert_allclose(first, other, rtol=1e-5)
     pandas = pytest.importorskip("pandas", reason="reads tables of an optional package")
     frame = pandas.DataFrame(TABLE, columns=["a", "b", "c"], index=list("hgfedcba"))
     assert _moments(frame) == expected

@@ -200,8 +200,8 @@ def _public() -> Iterator[tuple[str, Any]]:
     seen: set[int] = set()
     for module_name in MODULES:
         module = importlib.import_module(f"pyrnn.{module_name}")
-        own = [name for name, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__]
-        for name in getattr(module, "__all__", own):
+        names = [name for name, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__]
+        for name in getattr(module, "__all__", names):
             value = getattr(module, name)
             if name.startswith("_") or not callable(value) or id(value) in seen or f"{module_name}.{name}" in INNER:
                 continue
@@ -265,22 +265,22 @@ def test_every_argument(name: str, folder: None, recwarn: pytest.WarningsRecorde
     function, failures = PUBLIC[name], []
     arguments = _arguments(function)
     model = _model()
-    given = {each.name: GIVEN[each.name] for each in arguments if each.default is each.empty and each.name in GIVEN}
-    given |= {"model": model} if "model" in given else {}
-    given |= {"json_string": model.to_json()} if "json_string" in [each.name for each in arguments] else {}
-    given |= GIVEN_TO.get(name, {})
+    options = {each.name: GIVEN[each.name] for each in arguments if each.default is each.empty and each.name in GIVEN}
+    options |= {"model": model} if "model" in options else {}
+    options |= {"json_string": model.to_json()} if "json_string" in [each.name for each in arguments] else {}
+    options |= GIVEN_TO.get(name, {})
     with contextlib.suppress(ImportError):  # plot_model needs a package; its arguments are checked before
-        function(**given)
+        function(**options)
     for each in arguments:
         for label, value in _bad_values(name, function, each).items():
             called = (each.name, *ALSO_CALLED.get(each.name, ()))
             try:
-                function(**{**given, each.name: value})
+                function(**{**options, each.name: value})
                 failures.append(f"{each.name}={label} was taken")
             except (TypeError, ValueError) as error:
-                words = str(error)
-                if len(words.splitlines()) != 1 or not any(word in words for word in called):
-                    failures.append(f"{each.name}={label}: {type(error).__name__}: {words}")
+                message = str(error)
+                if len(message.splitlines()) != 1 or not any(word in message for word in called):
+                    failures.append(f"{each.name}={label}: {type(error).__name__}: {message}")
             except Exception as error:
                 failures.append(f"{each.name}={label}: {type(error).__name__}: {error}")
     assert not failures, "\n".join(failures)
@@ -317,7 +317,7 @@ def test_methods_leave_the_model_as_it_was(
     model = pyrnn.Sequential([layers.LSTM(2, stateful=True, batch_input_shape=(6, 3, 2)), layers.Dense(1)])
     model.compile("adam", "mse", metrics=["mae"])
     model.fit(X, Y, batch_size=6, verbose=0)
-    stateful, given, failures = model.layers[0], METHODS[method], []
+    stateful, options, failures = model.layers[0], METHODS[method], []
 
     def state() -> list[bytes]:
         assert model.optimizer is not None
@@ -329,13 +329,13 @@ def test_methods_leave_the_model_as_it_was(
         for label, value in _bad_values(f"{method}", getattr(pyrnn.Sequential, method), each).items():
             called = f"{method}({each.name}={label})"
             try:
-                getattr(model, method)(**{**given, each.name: value})
+                getattr(model, method)(**{**options, each.name: value})
                 failures.append(f"{called} was taken")
                 before = state()
             except (TypeError, ValueError) as error:
-                words = str(error)
-                if len(words.splitlines()) != 1 or each.name not in words:
-                    failures.append(f"{called}: {type(error).__name__}: {words}")
+                message = str(error)
+                if len(message.splitlines()) != 1 or each.name not in message:
+                    failures.append(f"{called}: {type(error).__name__}: {message}")
             except Exception as error:
                 failures.append(f"{called}: {type(error).__name__}: {error}")
             if state() != before:

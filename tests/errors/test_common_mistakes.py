@@ -152,7 +152,7 @@ def test_forms_of_compile_for_one_output(loss: Any, weight: Any, watched: Any) -
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "message"),
     [
         (
             {"loss": {"dense": "mse"}},
@@ -169,12 +169,12 @@ def test_forms_of_compile_for_one_output(loss: Any, weight: Any, watched: Any) -
     ],
     ids=str,
 )
-def test_wrong_forms_of_compile(options: dict[str, Any], words: list[str]) -> None:
+def test_wrong_forms_of_compile(options: dict[str, Any], message: list[str]) -> None:
     made = model()
     before = made.get_compile_config()
     with pytest.raises(ValueError) as caught:
         made.compile("adam", **{"loss": "mse", **options})
-    assert [each for each in words if each not in str(caught.value)] == []
+    assert [each for each in message if each not in str(caught.value)] == []
     assert made.get_compile_config() == before
 
 

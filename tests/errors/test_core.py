@@ -103,8 +103,8 @@ OPERATIONS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
 @pytest.mark.usefixtures("either_backend")
 @pytest.mark.parametrize("what", OPERATIONS)
 def test_both_backends_refuse(what: str) -> None:
-    call, kind, words = OPERATIONS[what]
-    with pytest.raises(kind, match=words):
+    call, kind, message = OPERATIONS[what]
+    with pytest.raises(kind, match=message):
         call()
 
 
@@ -140,7 +140,7 @@ def test_streams_of_both_backends() -> None:
 
 
 @pytest.mark.parametrize(
-    ("x", "classes", "words"),
+    ("x", "classes", "message"),
     [
         ([-1], None, "class numbers of at least 0"),
         ([0.5], None, "whole class numbers"),
@@ -148,18 +148,18 @@ def test_streams_of_both_backends() -> None:
         ([3], 3, "class numbers between 0 and 2, got 3"),
     ],
 )
-def test_class_numbers(x: list[float], classes: int | None, words: str) -> None:
-    with pytest.raises(ValueError, match=words):
+def test_class_numbers(x: list[float], classes: int | None, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         to_categorical(x, classes)
 
 
 @pytest.mark.parametrize(
-    ("given", "words"), [(0, "count must be a positive integer, got 0"), (257, "between 1 and 256")]
+    ("count", "message"), [(0, "count must be a positive integer, got 0"), (257, "between 1 and 256")]
 )
-def test_number_of_threads(given: int, words: str) -> None:
+def test_number_of_threads(count: int, message: str) -> None:
     before = backend.get_num_threads()
-    with pytest.raises(ValueError, match=words):
-        backend.set_num_threads(given)
+    with pytest.raises(ValueError, match=message):
+        backend.set_num_threads(count)
     assert backend.get_num_threads() == before
 
 
@@ -250,7 +250,7 @@ def old_file(path: Path, **attributes: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("attributes", "words"),
+    ("attributes", "message"),
     [
         ({}, "holds weights only: build the model"),
         ({"model_config": "{"}, "is damaged"),
@@ -270,8 +270,8 @@ def old_file(path: Path, **attributes: str) -> Path:
     ],
     ids=["no-config", "no-json", "functional", "no-layers", "no-shape"],
 )
-def test_old_files_without_a_model(tmp_path: Path, attributes: dict[str, str], words: str) -> None:
-    with pytest.raises(ValueError, match=words):
+def test_old_files_without_a_model(tmp_path: Path, attributes: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         pyrnn.load_model(old_file(tmp_path / "old.h5", **attributes))
 
 

@@ -61,11 +61,11 @@ def complaint(call: Callable[[], Any], name: str, value: Any, label: str, others
     try:
         call()
     except (TypeError, ValueError) as error:
-        words = str(error)
+        message = str(error)
         if label in NO_NUMBERS and not isinstance(error, TypeError):
-            return f"{name}={label}: {type(error).__name__}, not TypeError: {words}"
-        if len(words.splitlines()) != 1 or not any(each in words for each in (name, *others)):
-            return f"{name}={label}: {type(error).__name__}: {words}"
+            return f"{name}={label}: {type(error).__name__}, not TypeError: {message}"
+        if len(message.splitlines()) != 1 or not any(each in message for each in (name, *others)):
+            return f"{name}={label}: {type(error).__name__}: {message}"
     except Exception as error:
         return f"{name}={label}: {type(error).__name__}: {error}"
     else:
@@ -101,12 +101,12 @@ FUNCTIONS = losses.FUNCTIONS | {
 def test_functions_of_losses_and_metrics(name: str, recwarn: pytest.WarningsRecorder) -> None:
     function, right = functools.partial(FUNCTIONS[name], **OPTIONS.get(name, {})), data_for(name)
     function(**right)
-    found = [
-        complaint(lambda given={**right, argument: value}: function(**given), argument, value, label, PAIR)  # type: ignore[misc]
+    complaints = [
+        complaint(lambda arguments={**right, argument: value}: function(**arguments), argument, value, label, PAIR)  # type: ignore[misc]
         for argument in PAIR
         for label, value in BAD.items()
     ]
-    assert not any(found), "\n".join(filter(None, found))
+    assert not any(complaints), "\n".join(filter(None, complaints))
 
 
 @pytest.mark.parametrize("kind", losses.CLASSES, ids=lambda kind: kind.__name__)
@@ -114,13 +114,13 @@ def test_losses(kind: type[losses.Loss], recwarn: pytest.WarningsRecorder) -> No
     loss = kind(**OPTIONS.get(kind.__name__, {}))
     right: dict[str, Any] = {**data_for(kind.__name__), "sample_weight": np.ones(4)}
     assert np.isfinite(loss(**right))
-    found = [
-        complaint(lambda given={**right, argument: value}: loss(**given), argument, value, label, TRIPLE)  # type: ignore[misc]
+    complaints = [
+        complaint(lambda arguments={**right, argument: value}: loss(**arguments), argument, value, label, TRIPLE)  # type: ignore[misc]
         for argument in right
         for label, value in BAD.items()
         if (argument, label) != ("sample_weight", "none")
     ]
-    assert not any(found), "\n".join(filter(None, found))
+    assert not any(complaints), "\n".join(filter(None, complaints))
 
 
 NEEDED = {"IoU": (3, [0]), "MeanIoU": (3,), "OneHotIoU": (3, [0]), "OneHotMeanIoU": (3,)} | dict.fromkeys(
@@ -146,7 +146,7 @@ def test_metrics_keep_their_state(name: str, recwarn: pytest.WarningsRecorder) -
         right = {"values": PRED[:, 0], "sample_weight": np.ones(4)}
     elif "IoU" in name and "OneHot" not in name:
         right |= {"y_true": CLASSES % 2, "y_pred": CLASSES % 2}
-    found = []
+    complaints = []
 
     def state() -> str:
         return repr(metric.get_state())
@@ -158,23 +158,25 @@ def test_metrics_keep_their_state(name: str, recwarn: pytest.WarningsRecorder) -
             for label, value in BAD.items():
                 if (argument, label) == ("sample_weight", "none"):
                     continue
-                before, kept = state(), metric.get_state()
-                given = {**right, argument: value}
-                what = complaint(lambda given=given: metric.update_state(**given), argument, value, label, TRIPLE)  # type: ignore[misc]
-                found.append(what)
+                before, saved = state(), metric.get_state()
+                arguments = {**right, argument: value}
+                what = complaint(
+                    lambda arguments=arguments: metric.update_state(**arguments), argument, value, label, TRIPLE
+                )  # type: ignore[misc]
+                complaints.append(what)
                 refused = True
                 try:
-                    metric.set_state(kept)
-                    metric.update_state(**given)
+                    metric.set_state(saved)
+                    metric.update_state(**arguments)
                     refused = False
                 except (TypeError, ValueError):
                     pass
                 except Exception as error:
-                    found.append(f"{argument}={label}: {type(error).__name__}: {error}")
+                    complaints.append(f"{argument}={label}: {type(error).__name__}: {error}")
                 if refused and state() != before:
-                    found.append(f"{argument}={label} changed the metric")
-                metric.set_state(kept)
-    assert not any(found), "\n".join(filter(None, found))
+                    complaints.append(f"{argument}={label} changed the metric")
+                metric.set_state(saved)
+    assert not any(complaints), "\n".join(filter(None, complaints))
     metric.result()
 
 
@@ -241,32 +243,32 @@ def test_layers_keep_their_weights_and_states(name: str, recwarn: pytest.Warning
     layer, right = called(name)
 
     def state() -> list[bytes]:
-        found = [*layer.get_weights(), *(getattr(layer, "states", None) or [])]
-        return [np.asarray(each).tobytes() for each in found]
+        arrays = [*layer.get_weights(), *(getattr(layer, "states", None) or [])]
+        return [np.asarray(each).tobytes() for each in arrays]
 
-    before, found = state(), []
+    before, complaints = state(), []
     for argument in right:
         for label, value in BAD.items():
             if right[argument] is None and label == "none":
                 continue
-            given = {**right, argument: value}
+            arguments = {**right, argument: value}
             refused = False
 
-            def call(given: dict[str, Any] = given) -> None:
+            def call(arguments: dict[str, Any] = arguments) -> None:
                 nonlocal refused
                 refused = True
-                layer(**given)
+                layer(**arguments)
                 refused = False
 
             if argument == "training" and label != "true":  # also numbers but 0 and 1
                 with pytest.raises(TypeError, match="training must be True or False"):
-                    layer(**given)
+                    layer(**arguments)
                 continue
-            found.append(complaint(call, argument, value, label))
+            complaints.append(complaint(call, argument, value, label))
             if refused and state() != before:
-                found.append(f"{argument}={label} changed the layer")
+                complaints.append(f"{argument}={label} changed the layer")
             before = state()
-    assert not any(found), "\n".join(filter(None, found))
+    assert not any(complaints), "\n".join(filter(None, complaints))
     layer(**right)
 
 
@@ -289,8 +291,8 @@ def bits(model: pyrnn.Sequential) -> list[bytes]:
 def test_a_model_that_is_called() -> None:
     model = trained()
     before = bits(model)
-    found = [complaint(lambda value=value: model(value), "x", value, label) for label, value in BAD.items()]  # type: ignore[misc]
-    assert not any(found), "\n".join(filter(None, found))
+    complaints = [complaint(lambda value=value: model(value), "x", value, label) for label, value in BAD.items()]  # type: ignore[misc]
+    assert not any(complaints), "\n".join(filter(None, complaints))
     with pytest.raises(TypeError, match="training must be True or False"):
         model(np.ones((4, 5, 3)), training="yes")  # type: ignore[arg-type]
     assert bits(model) == before
@@ -301,7 +303,7 @@ def test_streams_keep_their_states(batch: int) -> None:
     model = trained()
     stream = model.stream(batch)
     stream.step(np.ones((batch, 3)))
-    before, found = [state.tobytes() for state in stream.state], []
+    before, complaints = [state.tobytes() for state in stream.state], []
 
     def set_state(value: Any) -> None:
         stream.state = value
@@ -314,16 +316,16 @@ def test_streams_keep_their_states(batch: int) -> None:
         ("state", set_state, BAD),
     ):
         for label, value in values.items():
-            kept = stream.state
+            saved = stream.state
             try:
                 what = complaint(lambda call=call, value=value: call(value), argument, value, label)  # type: ignore[misc]
             except IndexError:
                 what = None if argument == "rows" else f"{argument}={label}: IndexError"
-            found.append(what)
+            complaints.append(what)
             if [state.tobytes() for state in stream.state] != before:
-                found.append(f"{argument}={label} changed the states")
-            stream.state = kept
-    assert not any(found), "\n".join(filter(None, found))
+                complaints.append(f"{argument}={label} changed the states")
+            stream.state = saved
+    assert not any(complaints), "\n".join(filter(None, complaints))
     for wrong in (batch, -1, [0, batch], 2**62):
         with pytest.raises(IndexError, match="rows must lie in"):
             stream.reset(wrong)
@@ -350,7 +352,7 @@ VALIDATION: dict[str, tuple[Any, str]] = {
 @pytest.mark.parametrize("built", [True, False])
 @pytest.mark.parametrize("name", VALIDATION)
 def test_validation_data_are_checked_before_the_first_step(name: str, built: bool, steps: int | None) -> None:
-    data, words = VALIDATION[name]
+    data, message = VALIDATION[name]
     model = trained()
     if not built:
         model = pyrnn.Sequential([layers.LSTM(4), layers.Dense(2)])
@@ -365,7 +367,7 @@ def test_validation_data_are_checked_before_the_first_step(name: str, built: boo
     with pytest.raises((TypeError, ValueError), match="validation_data") as caught:
         model.fit(np.ones((4, 5, 3)), np.ones((4, 2)), validation_data=data, validation_steps=steps,
                   callbacks=[Begun()], verbose=0)  # fmt: skip
-    assert words in str(caught.value) and len(str(caught.value).splitlines()) == 1
+    assert message in str(caught.value) and len(str(caught.value).splitlines()) == 1
     assert not begun
     if built:
         assert bits(model) == before

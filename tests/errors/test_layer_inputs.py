@@ -27,8 +27,8 @@ def refusal(call: Callable[[], Any]) -> str:
     try:
         call()
     except (TypeError, ValueError) as error:
-        words = str(error)
-        return words if FOREIGN.search(words) or "\n" in words else ""
+        message = str(error)
+        return message if FOREIGN.search(message) or "\n" in message else ""
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     return ""

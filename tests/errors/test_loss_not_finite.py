@@ -95,8 +95,8 @@ CASES: dict[str, tuple[Callable[[], Any], str]] = {
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's own
 @pytest.mark.parametrize("case", CASES)
 def test_one_warning_says_where_and_why(case: str) -> None:
-    call, words = CASES[case]
-    with pytest.warns(UserWarning, match=words) as caught:
+    call, message = CASES[case]
+    with pytest.warns(UserWarning, match=message) as caught:
         call()
     ours = [each for each in caught if each.category is UserWarning]
     assert len(ours) == 1 and ours[0].filename == __file__

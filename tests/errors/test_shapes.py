@@ -83,12 +83,12 @@ UNFIT: dict[str, tuple[list[Any], tuple[int, ...], tuple[int, ...], str]] = {
 
 @pytest.mark.parametrize("name", UNFIT)
 def test_what_does_not_fit_is_refused_in_one_sentence(name: str) -> None:
-    stack, built, shape, words = UNFIT[name]
+    stack, built, shape, message = UNFIT[name]
     model = pyrnn.Sequential([Input(built), *[type(each).from_config(each.get_config()) for each in stack]])
     model.compile("sgd", "mse")
     x, y = np.ones(shape), np.ones((shape[0], 1))
     for call in (model.predict, model, lambda x, **_: model.fit(x, y), lambda x, **_: model.evaluate(x, y)):
-        with pytest.raises(ValueError, match=re.escape(words)):
+        with pytest.raises(ValueError, match=re.escape(message)):
             call(x, **({} if call is model else {"verbose": 0}))
 
 
@@ -118,9 +118,9 @@ SHORT_OF_SEQUENCES: dict[str, tuple[list[Any], str]] = {
 @pytest.mark.parametrize("deferred", [False, True])
 @pytest.mark.parametrize("name", SHORT_OF_SEQUENCES)
 def test_a_stack_that_lacks_return_sequences(name: str, deferred: bool) -> None:
-    stack, words = SHORT_OF_SEQUENCES[name]
+    stack, message = SHORT_OF_SEQUENCES[name]
     fresh = [type(each).from_config(each.get_config()) for each in stack]
-    with pytest.raises(ValueError, match=rf"expects x of shape.*, got \(None, \d\); .*{re.escape(words)}"):
+    with pytest.raises(ValueError, match=rf"expects x of shape.*, got \(None, \d\); .*{re.escape(message)}"):
         pyrnn.Sequential(fresh if deferred else [Input((4, 2)), *fresh]).predict(np.ones((1, 4, 2)), verbose=0)
 
 
@@ -142,8 +142,8 @@ WRONG_OTHERWISE: dict[str, tuple[Any, str]] = {
 @pytest.mark.parametrize("below", [[Input((3,))], [Input((4, 2)), layers.LSTM(3)]], ids=["first", "after a layer"])
 @pytest.mark.parametrize("name", WRONG_OTHERWISE)
 def test_other_errors_of_a_layer_do_not_advise_another_shape(name: str, below: list[Any]) -> None:
-    made, words = WRONG_OTHERWISE[name]
-    with pytest.raises(ValueError, match=words) as caught:
+    made, message = WRONG_OTHERWISE[name]
+    with pytest.raises(ValueError, match=message) as caught:
         pyrnn.Sequential([*(type(each).from_config(each.get_config()) for each in below), made()])
     assert "return_sequences" not in str(caught.value) and "x[..., None]" not in str(caught.value)
 
@@ -174,8 +174,8 @@ def test_building_again() -> None:
     for shape in ((None, 2), (5, 2), [None, None]):
         model.build(shape)
     model.build()
-    words = "is already built for inputs of shape (None, 2), got input_shape (3, 4)"
-    with pytest.raises(ValueError, match=re.escape(words)):
+    message = "is already built for inputs of shape (None, 2), got input_shape (3, 4)"
+    with pytest.raises(ValueError, match=re.escape(message)):
         model.build((3, 4))
     with pytest.raises(ValueError, match=re.escape("got input_shape (None, 2, 2)")):
         model.build((None, 2, 2))
@@ -222,8 +222,8 @@ def test_the_shape_of_noise(kind: Any) -> None:
         with pytest.raises(ValueError, match=rf"noise_shape must hold positive sizes or None, got \({shape[0]}, "):
             kind(0.5, noise_shape=shape)
     for shape in ((2, 1), (4, 6)):
-        words = rf"each size of noise_shape must be 1, None or that of x, \(4, 3\), got \({shape[0]}, {shape[1]}\)"
-        with pytest.raises(ValueError, match=words):
+        message = rf"each size of noise_shape must be 1, None or that of x, \(4, 3\), got \({shape[0]}, {shape[1]}\)"
+        with pytest.raises(ValueError, match=message):
             kind(0.5, noise_shape=shape)(x, training=True)
 
 
@@ -255,8 +255,8 @@ def test_states_are_set(name: str, method: str) -> None:
     for bad in (np.zeros((3, 3)), [], [np.zeros((2, 4))] * len(before), [*states[:-1], np.zeros((1, 1))], "zeros"):
         with pytest.raises((TypeError, ValueError), match="states must"):
             getattr(layer, method)(bad)
-    for one, other in zip(layer.states, before, strict=True):
-        np.testing.assert_array_equal(one, other)
+    for first, other in zip(layer.states, before, strict=True):
+        np.testing.assert_array_equal(first, other)
 
 
 def test_states_of_a_model() -> None:
@@ -277,7 +277,7 @@ def test_states_of_a_model() -> None:
     before = [model.layers[0].states, model.layers[2].states]
     with pytest.raises(ValueError, match=r"states must be 1 array\(s\) of shape"):
         model.reset_states([states[0], np.zeros((2, 5))])
-    assert all((one == other).all() for one, other in zip(before[0], model.layers[0].states, strict=True))
+    assert all((first == other).all() for first, other in zip(before[0], model.layers[0].states, strict=True))
     with pytest.raises(ValueError, match="states must be a list of 2, one per stateful layer, got"):
         model.reset_states(states[:1])
     model.reset_states()
@@ -294,16 +294,16 @@ def test_one_direction_or_cell_is_frozen() -> None:
     for layer, frozen in ((both, lambda: both.backward_layer), (stack, lambda: stack.cell.cells[0])):
         model = pyrnn.Sequential([Input((4, 2)), layer, Dense(4)])
         frozen().trainable = False
-        kept = [weight.numpy() for weight in frozen().weights]
-        assert len(model.trainable_weights) + len(kept) == len(model.weights) == 8
-        assert len(layer.non_trainable_weights) == len(kept) == 3
+        saved = [weight.numpy() for weight in frozen().weights]
+        assert len(model.trainable_weights) + len(saved) == len(model.weights) == 8
+        assert len(layer.non_trainable_weights) == len(saved) == 3
         model.compile("sgd", "mse")
         model.fit(x, y, verbose=0)
-        for weight, value in zip(frozen().weights, kept, strict=True):
+        for weight, value in zip(frozen().weights, saved, strict=True):
             np.testing.assert_array_equal(weight, value)
         frozen().trainable = True
         model.fit(x, y, verbose=0)
-        assert not np.array_equal(frozen().weights[0], kept[0])
+        assert not np.array_equal(frozen().weights[0], saved[0])
 
 
 def test_an_activity_penalty_of_another_dtype() -> None:
@@ -403,12 +403,12 @@ UNCLEAR: dict[str, tuple[Callable[[], list[Any]], tuple[int | None, ...], tuple[
 
 @pytest.mark.parametrize("case", UNCLEAR)
 def test_what_may_be_one_sample_or_many_is_not_guessed(case: str) -> None:
-    stack, shape, given, words = UNCLEAR[case]
+    stack, shape, advice, message = UNCLEAR[case]
     model = pyrnn.Sequential([Input(shape), *stack()])
     for call in (lambda x: model.predict(x, verbose=0), model.predict_on_batch, model):
-        with pytest.raises(ValueError, match=words) as caught:
-            call(np.ones(given))
-        assert str(given) in str(caught.value)
+        with pytest.raises(ValueError, match=message) as caught:
+            call(np.ones(advice))
+        assert str(advice) in str(caught.value)
 
 
 def test_series_of_one_feature_without_an_input() -> None:

@@ -158,9 +158,9 @@ def test_validation_data(data: str) -> None:
             continue
         shape = losses.get(loss).target_shape(pred) if advice != "one forecast per quantile" else true  # type: ignore[union-attr]
         y = np.ones(true)
-        given = (X, y) if data == "arrays" else batches(y)
+        data_set = (X, y) if data == "arrays" else batches(y)
         with pytest.raises(ValueError, match=advice):
-            model(loss, pred).fit(X, np.ones(shape), validation_data=given, validation_steps=1, verbose=0)
+            model(loss, pred).fit(X, np.ones(shape), validation_data=data_set, validation_steps=1, verbose=0)
 
 
 @pytest.mark.parametrize("case", FITTING, ids=names)
@@ -239,11 +239,11 @@ def test_layers_of_ones_own_are_asked_after_they_ran() -> None:
 def test_class_numbers_are_checked_before_the_first_step() -> None:
     made = model("sparse_categorical_crossentropy", (N, C))
     y = np.zeros(4 * N)
-    for wrong, words in ((4, r"y_true must lie in 0..3, got 0..4"), (0.5, "whole class numbers, got 0.5"),
+    for wrong, message in ((4, r"y_true must lie in 0..3, got 0..4"), (0.5, "whole class numbers, got 0.5"),
                          (-1, "must lie in 0..3")):  # fmt: skip
         y[-1] = wrong
         before = state(made)
-        with pytest.raises(ValueError, match=words):
+        with pytest.raises(ValueError, match=message):
             made.fit(np.tile(X, (4, 1, 1)), y, batch_size=N, verbose=0)
         assert state(made) == before
 

@@ -88,11 +88,11 @@ ON_DATA: dict[str, tuple[Callable[[Model], Any], type[Exception], str]] = {
 
 @pytest.mark.parametrize("case", ON_DATA)
 def test_nothing_is_lost(case: str, model: Model) -> None:
-    call, error, words = ON_DATA[case]
+    call, error, message = ON_DATA[case]
     assert model.optimizer is not None
     weights, variables = model.get_weights(), [value.copy() for _, value in model.optimizer.variables()]
     generator_steps = 1 if case == "generator-ends" else 0
-    with pytest.raises(error, match=words) as caught:
+    with pytest.raises(error, match=message) as caught:
         call(model)
     assert len(str(caught.value).splitlines()) == 1
     if generator_steps:  # the batches that came were trained on; the model stays usable
@@ -146,8 +146,8 @@ ON_BUILDING: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
 
 @pytest.mark.parametrize("case", ON_BUILDING)
 def test_arguments(case: str) -> None:
-    call, error, words = ON_BUILDING[case]
-    with pytest.raises(error, match=words) as caught:
+    call, error, message = ON_BUILDING[case]
+    with pytest.raises(error, match=message) as caught:
         call()
     assert len(str(caught.value).splitlines()) == 1
 

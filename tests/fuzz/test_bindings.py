@@ -90,8 +90,8 @@ def bits(arguments: dict[str, Any]) -> list[bytes]:
     return [each.tobytes() for value in arguments.values() for each in flat(value) if each.size < 2**20]
 
 
-def is_same(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    return all(one[name] is other[name] for name in one)
+def is_same(first: dict[str, Any], other: dict[str, Any]) -> bool:
+    return all(first[name] is other[name] for name in first)
 
 
 def call(function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
@@ -110,8 +110,8 @@ def call(function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
 def agree(actual: Any, expected: Any, terms: int) -> None:
     ours, theirs = flat(actual), flat(expected)
     assert len(ours) == len(theirs)
-    for one, other in zip(ours, theirs, strict=True):
-        assert_close(one, other, terms)
+    for first, other in zip(ours, theirs, strict=True):
+        assert_close(first, other, terms)
 
 
 def as_double(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -160,9 +160,9 @@ def test_rnn(draw: Any) -> None:
         common[name] = (common[name] / np.sqrt(h)).astype(dtype)
     common["bias"] = maybe(lambda: array(draw, bias_shape, dtype))
     right = {**common, "training": True}
-    given = spoiled(draw, right)
-    result = call(_core.rnn_forward, given)
-    if not is_same(right, given):
+    arguments = spoiled(draw, right)
+    result = call(_core.rnn_forward, arguments)
+    if not is_same(right, arguments):
         return
     twin = reference.rnn_forward(**as_double(right))
     agree(result[:2], twin[:2], f * h * t)
@@ -172,9 +172,9 @@ def test_rnn(draw: Any) -> None:
         "d_kernel": np.zeros((f, gates * h), dtype), "d_recurrent_kernel": np.zeros((h, gates * h), dtype),
         "d_bias": maybe(lambda: np.zeros(bias_shape, dtype)), "need_dx": draw(st.booleans()),
     }  # fmt: skip
-    given = spoiled(draw, backward)
-    result = call(_core.rnn_backward, given)
-    if is_same(backward, given):
+    arguments = spoiled(draw, backward)
+    result = call(_core.rnn_backward, arguments)
+    if is_same(backward, arguments):
         double = as_double({**backward, "saved": ()}) | {"saved": twin[2]}
         expected = reference.rnn_backward(**double)
         names = ("d_kernel", "d_recurrent_kernel", "d_bias")
@@ -182,9 +182,9 @@ def test_rnn(draw: Any) -> None:
 
 
 def affine(draw: Any, name: str, right: dict[str, Any], units: int, terms: int) -> None:
-    given = spoiled(draw, right)
-    result = call(getattr(_core, f"{name}_forward"), given)
-    if not is_same(right, given):
+    arguments = spoiled(draw, right)
+    result = call(getattr(_core, f"{name}_forward"), arguments)
+    if not is_same(right, arguments):
         return
     twin = getattr(reference, f"{name}_forward")(**as_double(right))
     agree(result[0], twin[0], terms)
@@ -193,9 +193,9 @@ def affine(draw: Any, name: str, right: dict[str, Any], units: int, terms: int) 
         "saved": list(result[1]), "dy": array(draw, result[0].shape, str(dtype)), "d_kernel": np.zeros_like(kernel),
         "d_bias": draw(st.sampled_from([None, np.zeros(units, dtype)])), "need_dx": draw(st.booleans()),
     }  # fmt: skip
-    given = spoiled(draw, backward)
-    result = call(getattr(_core, f"{name}_backward"), given)
-    if is_same(backward, given):
+    arguments = spoiled(draw, backward)
+    result = call(getattr(_core, f"{name}_backward"), arguments)
+    if is_same(backward, arguments):
         double = as_double({**backward, "saved": ()}) | {"saved": twin[1]}
         expected = getattr(reference, f"{name}_backward")(**double)
         agree([[result], backward["d_kernel"]], [[expected], double["d_kernel"]], terms * backward["dy"].size)
@@ -235,14 +235,14 @@ def test_pool1d(draw: Any) -> None:
         "x": array(draw, shape, dtype), "mode": draw(st.sampled_from(["max", "average"])), "pool_size": size,
         "strides": draw(st.integers(1, 6)), "padding": "valid" if size <= shape[1] and draw(st.booleans()) else "same",
     }  # fmt: skip
-    given = spoiled(draw, right)
-    y = call(_core.pool1d_forward, given)
-    if is_same(right, given):
+    arguments = spoiled(draw, right)
+    y = call(_core.pool1d_forward, arguments)
+    if is_same(right, arguments):
         agree(y, reference.pool1d_forward(**right), size)
         backward = {**right, "dy": array(draw, y.shape, dtype)}
-        given = spoiled(draw, backward)
-        dx = call(_core.pool1d_backward, given)
-        if is_same(backward, given):
+        arguments = spoiled(draw, backward)
+        dx = call(_core.pool1d_backward, arguments)
+        if is_same(backward, arguments):
             agree(dx, reference.pool1d_backward(**as_double(backward)), size)
 
 
@@ -252,9 +252,9 @@ def test_layer_norm(draw: Any) -> None:
     leading = tuple(draw(st.lists(st.sampled_from([0, 1, 3, 300]), max_size=2)))
     gamma, beta = (draw(st.sampled_from([None, array(draw, (n,), dtype)])) for _ in range(2))
     right = {"x": array(draw, (*leading, n), dtype), "gamma": gamma, "beta": beta, "epsilon": 1e-3, "training": True}
-    given = spoiled(draw, right)
-    result = call(_core.layer_norm_forward, given)
-    if not is_same(right, given):
+    arguments = spoiled(draw, right)
+    result = call(_core.layer_norm_forward, arguments)
+    if not is_same(right, arguments):
         return
     expected = reference.layer_norm_forward(**as_double(right))
     agree(result[0], expected[0], 8 * n)
@@ -263,9 +263,9 @@ def test_layer_norm(draw: Any) -> None:
         "d_gamma": draw(st.sampled_from([None, np.zeros(n, dtype)])), "need_dx": draw(st.booleans()),
         "d_beta": draw(st.sampled_from([None, np.zeros(n, dtype)])),
     }  # fmt: skip
-    given = spoiled(draw, backward)
-    dx = call(_core.layer_norm_backward, given)
-    if is_same(backward, given) and dx is not None:
+    arguments = spoiled(draw, backward)
+    dx = call(_core.layer_norm_backward, arguments)
+    if is_same(backward, arguments) and dx is not None:
         assert dx.shape == result[0].shape and np.isfinite(dx).all()
 
 
@@ -274,15 +274,15 @@ def test_activations(draw: Any) -> None:
     dtype, name = draw(DTYPES), draw(st.one_of(NAMES, st.just("glu")))
     shape = tuple(draw(st.lists(st.sampled_from([0, 1, 2, 4, 9, 34]), max_size=3)))
     right = {"x": array(draw, shape, dtype), "activation": name}
-    given = spoiled(draw, right)
-    y = call(_core.activation_forward, given)
-    if is_same(right, given) and y is not None:
+    arguments = spoiled(draw, right)
+    y = call(_core.activation_forward, arguments)
+    if is_same(right, arguments) and y is not None:
         if y.ndim and y.size:
             agree(y, reference.activation_forward(**as_double(right)), 64)
         backward = {**right, "y": y, "dy": array(draw, y.shape, dtype)}
-        given = spoiled(draw, backward)
-        dx = call(_core.activation_backward, given)
-        if is_same(backward, given):
+        arguments = spoiled(draw, backward)
+        dx = call(_core.activation_backward, arguments)
+        if is_same(backward, arguments):
             assert dx.shape == shape and np.isfinite(dx).all()
 
 
@@ -311,11 +311,11 @@ def test_optimizer_steps(draw: Any) -> None:
     if kind == "rmsprop":  # a centred variance must not be negative
         right["velocity"] = right["velocity"] + 99
     double = as_double(right)
-    given = spoiled(draw, right)
+    arguments = spoiled(draw, right)
     if draw(st.integers(0, 4)) == 0:
-        given["learning_rate"] = draw(RATES)
-    call(getattr(_core, f"{kind}_step"), given)
-    if is_same(right, given):
+        arguments["learning_rate"] = draw(RATES)
+    call(getattr(_core, f"{kind}_step"), arguments)
+    if is_same(right, arguments):
         getattr(reference, f"{kind}_step")(**double)
         agree([right[name] for name in vectors], [double[name] for name in vectors], 16)
 
@@ -324,12 +324,12 @@ def test_optimizer_steps(draw: Any) -> None:
 def test_squared_error(draw: Any) -> None:
     dtype, shape = draw(DTYPES), tuple(draw(st.lists(st.sampled_from([0, 1, 3, 33, 260]), max_size=3)))
     right = {"y_true": array(draw, shape, dtype), "y_pred": array(draw, shape, dtype)}
-    given = spoiled(draw, right)
-    found = call(_core.squared_error, given)
-    if is_same(right, given):
+    arguments = spoiled(draw, right)
+    result = call(_core.squared_error, arguments)
+    if is_same(right, arguments):
         loss, gradient = reference.squared_error(*as_double(right).values())
-        agree(np.asarray(found[0], dtype), np.asarray(loss), max(1, right["y_true"].size))
-        agree(found[1], np.asarray(gradient), 1)
+        agree(np.asarray(result[0], dtype), np.asarray(loss), max(1, right["y_true"].size))
+        agree(result[1], np.asarray(gradient), 1)
 
 
 @fuzz
@@ -338,12 +338,12 @@ def test_gather_rows(draw: Any) -> None:
     tail = tuple(draw(st.lists(st.sampled_from([0, 1, 3, 33]), max_size=2)))
     indices = draw(st.lists(st.one_of(st.integers(-2, 41), st.sampled_from([2**62, -(2**63)])), max_size=20))
     right = {"source": array(draw, (rows, *tail), dtype), "indices": np.array(indices, np.int64)}
-    given = spoiled(draw, right)
-    found = call(_core.gather_rows, given)
-    if is_same(right, given):
-        assert (found is not None) == all(0 <= index < rows for index in indices)
-        if found is not None:
-            assert np.array_equal(found, right["source"][right["indices"]])
+    arguments = spoiled(draw, right)
+    result = call(_core.gather_rows, arguments)
+    if is_same(right, arguments):
+        assert (result is not None) == all(0 <= index < rows for index in indices)
+        if result is not None:
+            assert np.array_equal(result, right["source"][right["indices"]])
 
 
 @fuzz
@@ -355,9 +355,9 @@ def test_scatter_rows(draw: Any) -> None:
         "target": np.ones((rows, *tail), dtype), "indices": np.array(indices, np.int64),
         "source": array(draw, (len(indices), *tail), dtype),
     }  # fmt: skip
-    given = spoiled(draw, right)
-    call(_core.scatter_rows, given)
-    if is_same(right, given):
+    arguments = spoiled(draw, right)
+    call(_core.scatter_rows, arguments)
+    if is_same(right, arguments):
         if all(0 <= index < rows for index in indices):
             expected = np.zeros((rows, *tail))
             np.add.at(expected, right["indices"], right["source"].astype("float64"))
@@ -398,28 +398,28 @@ def test_streams(draw: Any) -> None:
             h, right = width, {"activation": draw(SMOOTH)}
         else:
             h, right = width, {"gamma": array(draw, (width,), dtype), "beta": None, "epsilon": 1e-3}
-        given = spoiled(draw, right)
+        arguments = spoiled(draw, right)
         add = f"add_{layer}"
-        if is_same(right, given):
+        if is_same(right, arguments):
             getattr(ours, add)(**right)
             getattr(twin, add)(**right)
             width, count = h, count + 1
         else:
             trial = getattr(_core, kind)(batch, width)
-            call(getattr(trial, add), given)
+            call(getattr(trial, add), arguments)
             if width == features:
                 call(trial.step, {"x": array(draw, (batch, features), dtype)})
     for _ in range(draw(st.integers(1, 3))):
         x = array(draw, (batch, features), dtype)
-        given = spoiled(draw, {"x": x})
-        y = call(ours.step, given)
-        if given["x"] is x and count:
+        arguments = spoiled(draw, {"x": x})
+        y = call(ours.step, arguments)
+        if arguments["x"] is x and count:
             agree(y, twin.step(x), 64 * features * 33)
         elif y is not None:  # converted: integers, other floats, other orders
-            twin.step(np.array(np.asarray(given["x"]), dtype))
+            twin.step(np.array(np.asarray(arguments["x"]), dtype))
     states = call(ours.states, {})
-    given = spoiled(draw, {"states": states})
-    call(ours.set_states, given)
+    arguments = spoiled(draw, {"states": states})
+    call(ours.set_states, arguments)
     call(ours.reset, spoiled(draw, {"rows": draw(st.lists(st.integers(-1, 70), max_size=4))}))
 
 

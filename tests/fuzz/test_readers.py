@@ -259,11 +259,11 @@ def test_flights(draw: Any) -> None:
         lines = gzip.decompress(packed).decode().splitlines()[:50]
         content = gzip.compress(mutated(draw, "\n".join(lines).encode()), 1)
     try:
-        found = flights._parsed(content)
+        result = flights._parsed(content)
     except ValueError as error:
         assert len(str(error).splitlines()) == 1
     else:
-        assert len(found.time) == len(found.departures) == len(found.weather)
+        assert len(result.time) == len(result.departures) == len(result.weather)
 
 
 # Each danger by itself.
@@ -343,14 +343,14 @@ DANGERS = {
 
 @pytest.mark.parametrize("danger", DANGERS)
 def test_arrays_that_are_not_in_the_file(tmp_path: Path, danger: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    change, words = DANGERS[danger]
+    change, message = DANGERS[danger]
     monkeypatch.chdir(tmp_path)
     with h5py.File("other.h5", "w") as other:
         other["x"], other["0"] = np.ones((3, 16), "f4"), np.ones((3, 16), "f4")
     Path("bad.weights.h5").write_bytes(damaged(change))
     model = fresh()
     before = [weight.tobytes() for weight in model.get_weights()]
-    with pytest.raises(ValueError, match=words) as caught:
+    with pytest.raises(ValueError, match=message) as caught:
         model.load_weights("bad.weights.h5")
     assert "bad.weights.h5" in str(caught.value)
     assert [weight.tobytes() for weight in model.get_weights()] == before

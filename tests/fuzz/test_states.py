@@ -158,10 +158,10 @@ def changed_state(draw: Any, content: bytes) -> bytes:
             text = draw(st.sampled_from([*BAD_VALUES, {"array": 0}, {"array": -1}, {"array": True}]))
         elif kind == 8:
             names = sorted(group["arrays"])
-            one, other = draw(st.sampled_from(names)), draw(st.sampled_from(names))
-            del group["arrays"][one]
-            if one != other:
-                group["arrays"][one] = group["arrays"][other]  # twice the same
+            first, other = draw(st.sampled_from(names)), draw(st.sampled_from(names))
+            del group["arrays"][first]
+            if first != other:
+                group["arrays"][first] = group["arrays"][other]  # twice the same
         del group["text"]
         written = (
             json.dumps(text).encode() if kind != 9 else draw(st.sampled_from([b"", b"[" * 10_000, b"\xff", b"{}x"]))

@@ -45,10 +45,10 @@ def recorder(library: Any) -> Any:
 
     def note(hook: str) -> Any:
         def method(self: Any, *arguments: Any, logs: Any = None) -> None:
-            given = arguments[-1] if arguments and isinstance(arguments[-1], dict) else logs
+            value = arguments[-1] if arguments and isinstance(arguments[-1], dict) else logs
             number = [a for a in arguments if isinstance(a, int)]
-            self.seen.append((hook, *number, list(given or {})))
-            self.values += [float(np.sum(np.asarray(v))) for v in (given or {}).values()]
+            self.seen.append((hook, *number, list(value or {})))
+            self.values += [float(np.sum(np.asarray(v))) for v in (value or {}).values()]
 
         return method
 
@@ -208,7 +208,7 @@ ARGUMENTS: list[dict[str, Any]] = [
 
 def directions() -> dict[str, bool]:
     """Whether each of Keras's metrics rises, by its name."""
-    found = {}
+    result = {}
     for cls in vars(keras.metrics).values():
         if not isinstance(cls, type) or not issubclass(cls, keras.metrics.Metric):
             continue
@@ -218,9 +218,9 @@ def directions() -> dict[str, bool]:
             except TypeError:
                 continue
             if getattr(metric, "_direction", None):
-                found[metric.name] = metric._direction == "up"
+                result[metric.name] = metric._direction == "up"
             break
-    return found
+    return result
 
 
 def test_names_tell_which_way_metrics_improve() -> None:
@@ -341,14 +341,14 @@ def events(folder: Path) -> dict[str, Any]:
     from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
     from tensorboard.util.tensor_util import make_ndarray
 
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     for path in sorted(folder.rglob("events*")):
         for event in EventFileLoader(str(path)).Load():
             for value in event.summary.value:
                 where = f"{path.parent.name}:{value.tag}"
                 plugin = value.metadata.plugin_data.plugin_name
-                found.setdefault(where, []).append((event.step, plugin, make_ndarray(value.tensor)))
-    return found
+                result.setdefault(where, []).append((event.step, plugin, make_ndarray(value.tensor)))
+    return result
 
 
 BOARDS: dict[str, Any] = {

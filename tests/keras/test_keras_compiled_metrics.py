@@ -323,8 +323,8 @@ def test_names_in_files(tmp_path: Path) -> None:
     for library in (keras, pyrnn):
         model = library.Sequential([library.Input((2,)), library.layers.Dense(1)])
         made = [library.losses.MeanSquaredError(), library.losses.Huber(name="mine"), library.metrics.AUC(name="area")]
-        given = ["mae", "mae", "AUC", "Accuracy", *made, library.metrics.mean_squared_error]
-        model.compile("sgd", "mse", metrics=given, weighted_metrics=["mae"])
+        watched = ["mae", "mae", "AUC", "Accuracy", *made, library.metrics.mean_squared_error]
+        model.compile("sgd", "mse", metrics=watched, weighted_metrics=["mae"])
         expected = model.evaluate(x, y, verbose=0, return_dict=True)
         model.save(tmp_path / f"{library.__name__}.keras")
         for load in (keras.models.load_model, pyrnn.load_model):

@@ -85,7 +85,7 @@ TOKENIZERS: dict[str, Any] = {
     "few-unknown": {"num_words": 5, "oov_token": "<oov>"},
     "characters": {"char_level": True},
     "case": {"lower": False, "filters": ".", "split": " "},
-    "analyzer": {"analyzer": lambda given: given.split("a")},
+    "analyzer": {"analyzer": lambda text: text.split("a")},
 }
 MODES = ("binary", "count", "tfidf", "freq")
 
@@ -131,8 +131,8 @@ def test_windows(case: str, with_targets: bool) -> None:
     made = [library.utils.timeseries_dataset_from_array(SERIES, targets, **WINDOWS[case]) for library in (keras, pyrnn)]
     expected, actual = ([_arrays(item) for item in dataset] for dataset in made)
     assert len(actual) == len(expected) == len(made[1])
-    for one, other in zip(actual, expected, strict=True):
-        for a, b in zip(one, other, strict=True):
+    for first, other in zip(actual, expected, strict=True):
+        for a, b in zip(first, other, strict=True):
             assert a.shape == b.shape and np.array_equal(a, b)
 
 
@@ -145,8 +145,8 @@ def test_timeseries_generator(case: str) -> None:
         for a, b in zip(actual[i], expected[i], strict=True):
             assert a.dtype == b.dtype and np.array_equal(a, b)
     config = json.loads(actual.to_json())["config"]
-    given = {name: np.array(json.loads(config.pop(name)), "float32") for name in ("data", "targets")}
-    read = keras_sequence.TimeseriesGenerator(**given, **config)
+    value = {name: np.array(json.loads(config.pop(name)), "float32") for name in ("data", "targets")}
+    read = keras_sequence.TimeseriesGenerator(**value, **config)
     assert np.array_equal(read[0][0], actual[0][0])
 
 
@@ -185,14 +185,14 @@ def test_tokenizer(case: str) -> None:
         )
 
 
-@pytest.mark.parametrize("given", TEXTS)
-def test_words_and_hashes(given: str) -> None:
-    assert text.text_to_word_sequence(given) == keras_text.text_to_word_sequence(given)
+@pytest.mark.parametrize("value", TEXTS)
+def test_words_and_hashes(value: str) -> None:
+    assert text.text_to_word_sequence(value) == keras_text.text_to_word_sequence(value)
     options: dict[str, Any] = {"filters": "a", "lower": False, "split": "-"}
-    assert text.text_to_word_sequence(given, **options) == keras_text.text_to_word_sequence(given, **options)
-    assert text.one_hot(given, 10) == keras_text.one_hot(given, 10)
+    assert text.text_to_word_sequence(value, **options) == keras_text.text_to_word_sequence(value, **options)
+    assert text.one_hot(value, 10) == keras_text.one_hot(value, 10)
     for function in (None, "md5", len):
-        assert text.hashing_trick(given, 7, function) == keras_text.hashing_trick(given, 7, function)
+        assert text.hashing_trick(value, 7, function) == keras_text.hashing_trick(value, 7, function)
 
 
 def test_the_seed_is_also_numpys() -> None:

@@ -76,10 +76,10 @@ def test_adapt(axis: Any, batches: bool) -> None:
     data = (rng.normal(size=(12, 3, 5)) * 7 + 30).astype("float32")
     parts = np.split(data, 12 // size)
     parts = parts[:1] if size == 4 else parts
-    given = parts if batches else parts[0] if size == 4 else data
+    batch = parts if batches else parts[0] if size == 4 else data
     ours, theirs = layers.Normalization(axis=axis), keras.layers.Normalization(axis=axis)
-    ours.adapt(given)
-    theirs.adapt(np.concatenate(given) if batches else given)  # Keras walks batches through TensorFlow
+    ours.adapt(batch)
+    theirs.adapt(np.concatenate(batch) if batches else batch)  # Keras walks batches through TensorFlow
     for weight, value in zip(ours.weights, theirs.weights, strict=True):
         expected = keras.ops.convert_to_numpy(value)
         assert weight.dtype == expected.dtype

@@ -104,8 +104,8 @@ def call_ours(layer: Any, x: np.ndarray, mask: Any, states: Any, training: bool)
         return y, [None] * len(y)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = layer.compute_mask(x, mask)
-    return y, found if isinstance(found, list) else [found, *[None] * (len(y) - 1)]
+        result = layer.compute_mask(x, mask)
+    return y, result if isinstance(result, list) else [result, *[None] * (len(y) - 1)]
 
 
 def call_theirs(layer: Any, x: Any, mask: Any, states: Any, training: bool) -> tuple[list[Any], list[Any]]:
@@ -185,8 +185,8 @@ def test_numbers(name: str, case: Case, dtype: str) -> None:
 def plain(value: Any) -> Any:
     """A config as it comes back from a file."""
 
-    def stripped(found: dict[str, Any]) -> dict[str, Any]:
-        return {key: each for key, each in found.items() if key not in LEFT_OUT}
+    def stripped(result: dict[str, Any]) -> dict[str, Any]:
+        return {key: each for key, each in result.items() if key not in LEFT_OUT}
 
     # Keras keeps the factors of regularizers in float32.
     return json.loads(json.dumps(value), object_hook=stripped, parse_float=lambda digits: float(np.float32(digits)))

@@ -90,5 +90,5 @@ def test_the_learning_rate_is_assigned() -> None:
         model.compile("sgd", "mse")
         model.optimizer.learning_rate.assign(0.5)
         model.fit(x, y, verbose=0, shuffle=False, batch_size=2)
-    for one, other in zip(both[0].get_weights(), both[1].get_weights(), strict=True):
-        assert_close(one, other, 256)
+    for first, other in zip(both[0].get_weights(), both[1].get_weights(), strict=True):
+        assert_close(first, other, 256)

@@ -173,10 +173,10 @@ def test_activation_and_loss_are_finite_where_keras_is(head: str) -> None:
     for draw in range(20):
         rng = np.random.default_rng(draw)
         logits = rng.choice(FAR[:-2], y_pred.shape) * rng.choice([-1, 1], y_pred.shape).astype("float32")
-        given = torch.tensor(logits, requires_grad=True)
-        expected = theirs(torch.tensor(y_true), keras.activations.get(activation)(given))
+        tensor = torch.tensor(logits, requires_grad=True)
+        expected = theirs(torch.tensor(y_true), keras.activations.get(activation)(tensor))
         expected.backward()
-        assert given.grad is not None
+        assert tensor.grad is not None
         layer = layers.Activation(activation)
         layer.build(logits.shape)
         value, dy = ours.value_and_gradient(y_true, layer.forward(logits, training=True))
@@ -184,9 +184,9 @@ def test_activation_and_loss_are_finite_where_keras_is(head: str) -> None:
         assert gradient is not None
         if np.isfinite(expected.item()):
             assert_close(np.float32(value), expected.detach().numpy(), TERMS, f"value of draw {draw}")
-        finite = np.isfinite(given.grad.numpy())
+        finite = np.isfinite(tensor.grad.numpy())
         assert np.isfinite(gradient[finite]).all(), f"draw {draw}: {logits[finite & ~np.isfinite(gradient)]}"
-        assert_close(gradient[finite], given.grad.numpy()[finite], TERMS, f"gradient of draw {draw}")
+        assert_close(gradient[finite], tensor.grad.numpy()[finite], TERMS, f"gradient of draw {draw}")
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -199,11 +199,11 @@ def test_configs_both_ways(case: str) -> None:
         assert again is not None and again.get_config() == ours.get_config()
         return
     # Keras's descriptions of some losses leave options out, so what it reads back itself is what we must read.
-    own = keras.losses.deserialize(description)(y_true, y_pred).detach().numpy()
+    expected = keras.losses.deserialize(description)(y_true, y_pred).detach().numpy()
     by_us = losses.deserialize(description)
     by_keras = keras.losses.deserialize(losses.serialize(ours))
     assert by_us is not None
-    assert_close(np.float32(by_us(y_true, y_pred)), own, TERMS)
+    assert_close(np.float32(by_us(y_true, y_pred)), expected, TERMS)
     if "delta" not in CASES[case][0] and "axis" not in CASES[case][0]:
         assert_close(np.float32(ours(y_true, y_pred)), by_keras(y_true, y_pred).detach().numpy(), TERMS)
 

@@ -357,9 +357,9 @@ def test_functions_in_models_and_files(tmp_path: Path) -> None:
     data = MULTI[0][1].astype("float32"), ONE_HOT[0][0].astype("float32")
     models = []
     for library, their_losses in ((keras, keras.losses), (pyrnn, losses)):
-        given = [getattr(library.metrics, name) for name in COMPILED] + [their_losses.cosine_similarity]
+        watched = [getattr(library.metrics, name) for name in COMPILED] + [their_losses.cosine_similarity]
         model = library.Sequential([library.Input((CLASSES,)), library.layers.Dense(CLASSES)])
-        model.compile("sgd", "mse", metrics=given, weighted_metrics=[library.metrics.hinge])
+        model.compile("sgd", "mse", metrics=watched, weighted_metrics=[library.metrics.hinge])
         models.append(model)
     theirs, ours = models
     ours.set_weights(theirs.get_weights())

@@ -159,25 +159,25 @@ def test_training_has_the_same_bits(kind: str, option: str) -> None:
     x = rng.normal(size=(4, 130, 2)).astype(np.float32)
     x[1:, 100:] = 0  # masked
     y = rng.normal(size=(4, 1)).astype(np.float32)
-    given: dict[str, Any] = {
+    options: dict[str, Any] = {
         "plain": {}, "sequences": {"return_sequences": True}, "stateful": {"stateful": True},
         "backwards": {"go_backwards": True},
     }[option]  # fmt: skip
     if kind == "Bidirectional" and option == "backwards":
-        given = {"return_sequences": True}
+        options = {"return_sequences": True}
     results = []
     for k in (None, 1):
         set_random_seed(11)
-        below = recurrent_stack(kind, k, **{**given, "return_sequences": True})
-        top = recurrent_stack(kind, k, **given)
-        pool = [layers.GlobalAveragePooling1D()] if given.get("return_sequences") else []
+        below = recurrent_stack(kind, k, **{**options, "return_sequences": True})
+        top = recurrent_stack(kind, k, **options)
+        pool = [layers.GlobalAveragePooling1D()] if options.get("return_sequences") else []
         start = layers.Input(batch_shape=(4, 130, 2))
         model = Sequential([start, layers.Masking(), *below, *top, *pool, layers.Dense(1)])
         model.compile("adam", "mse")
         losses = [model.train_on_batch(x, y) for _ in range(3)]
         results.append([np.array(losses), *model.get_weights(), model.predict(x, verbose=0)])
-    for one, two in zip(*results, strict=True):
-        assert one.tobytes() == two.tobytes()
+    for first, second in zip(*results, strict=True):
+        assert first.tobytes() == second.tobytes()
 
 
 @pytest.mark.parametrize("kind", KINDS)

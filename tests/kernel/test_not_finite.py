@@ -139,9 +139,9 @@ def test_checkpoints(cell: str, change: str) -> None:
     CHANGES[change](problem, np.inf)
     expected = run_rnn(_core, problem, "float32")
     problem["checkpoint_steps"] = 1
-    found = run_rnn(_core, problem, "float32")
+    result = run_rnn(_core, problem, "float32")
     for name, value in expected.items():
-        np.testing.assert_array_equal(found[name], value, err_msg=name)  # NaN equals NaN, whatever its sign
+        np.testing.assert_array_equal(result[name], value, err_msg=name)  # NaN equals NaN, whatever its sign
 
 
 @pytest.mark.parametrize("value", VALUES)
@@ -269,8 +269,8 @@ def test_streams(cell: str, value: float) -> None:
                 for stream in (ours, theirs):
                     stream.reset([1])
             y, expected = ours.step(bad), clean.step(x[:, step])
-            found, twin = ({"y": y, "h": ours.states()[0]}, {"y": theirs.step(bad), "h": theirs.states()[0]})
-            assert_same_kinds(found, twin, f"{h} units, step {step}")
+            result, twin = ({"y": y, "h": ours.states()[0]}, {"y": theirs.step(bad), "h": theirs.states()[0]})
+            assert_same_kinds(result, twin, f"{h} units, step {step}")
             assert y[[0, 2]].tobytes() == expected[[0, 2]].tobytes()
         assert np.isfinite(y).all()
 

@@ -119,15 +119,15 @@ def test_squared_error(shape: tuple[int, ...], dtype: str) -> None:
     """Against the reference in float64, and with the same bits at any number of threads."""
     rng = np.random.default_rng(0)
     y_true, y_pred = rng.standard_normal((2, *shape))
-    found = []
+    result = []
     for threads in (1, 2, 3, 7):
         _core.set_num_threads(threads)
         loss, gradient = _core.squared_error(y_true.astype(dtype), y_pred.astype(dtype))
-        found.append({"loss": np.asarray(loss, dtype), "gradient": gradient})
+        result.append({"loss": np.asarray(loss, dtype), "gradient": gradient})
     expected, slope = reference.squared_error(y_true, y_pred)
-    compare(found[0], {"loss": np.asarray(expected), "gradient": np.asarray(slope)}, max(1, y_true.size))
-    for other in found[1:]:
-        assert_same_bits(found[0], other)
+    compare(result[0], {"loss": np.asarray(expected), "gradient": np.asarray(slope)}, max(1, y_true.size))
+    for other in result[1:]:
+        assert_same_bits(result[0], other)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

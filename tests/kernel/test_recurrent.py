@@ -48,8 +48,8 @@ def make_rnn(cell: str, shape: tuple[int, ...], option: dict[str, Any], *activat
 
     def scale(name: str, n: int) -> np.ndarray | None:
         """Dropout factors: (B, n), or (gates, B, n) where the option says 3."""
-        given = option.get(name)
-        return (rng.random((kind.gates, b, n) if given == 3 else (b, n)) < 0.7) / 0.7 if given else None
+        wanted = option.get(name)
+        return (rng.random((kind.gates, b, n) if wanted == 3 else (b, n)) < 0.7) / 0.7 if wanted else None
 
     return {
         "cell": cell,
@@ -102,8 +102,8 @@ def run_rnn(module: Any, problem: dict[str, Any], dtype: str, need_dx: bool = Tr
     assert (d_initial is None) == (problem["initial_state"] is None)
     if d_initial is not None:
         gradients["d_initial"] = np.stack(d_initial)
-    found = {"output": output, "state": np.stack(states), "dx": dx, **gradients}
-    return {name: value for name, value in found.items() if value is not None}
+    result = {"output": output, "state": np.stack(states), "dx": dx, **gradients}
+    return {name: value for name, value in result.items() if value is not None}
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -139,21 +139,21 @@ def test_rnn_gradients_by_finite_differences(cell: str, option: str) -> None:
     gradients = run_rnn(reference, problem, "float64")
 
     def objective() -> float:
-        found = run_rnn(reference, problem, "float64")
+        result = run_rnn(reference, problem, "float64")
         d = problem["d_output"] if problem["return_sequences"] else problem["d_output"][:, -1]
-        return float((found["output"] * d).sum() + (found["state"] * np.stack(problem["d_final"])).sum())
+        return float((result["output"] * d).sum() + (result["state"] * np.stack(problem["d_final"])).sum())
 
     names = {"x": "dx", "kernel": "d_kernel", "recurrent_kernel": "d_recurrent_kernel", "bias": "d_bias"}
     checked = [(problem[name], gradients[gradient]) for name, gradient in names.items() if problem[name] is not None]
     checked += zip(problem["initial_state"] or [], gradients.get("d_initial", []), strict=True)
     for array, gradient in checked:
         for index in np.ndindex(array.shape):
-            kept, step = array[index], 1e-6
-            array[index] = kept + step
+            value, step = array[index], 1e-6
+            array[index] = value + step
             above = objective()
-            array[index] = kept - step
+            array[index] = value - step
             slope = (above - objective()) / (2 * step)
-            array[index] = kept
+            array[index] = value
             assert abs(slope - gradient[index]) < 1e-7 * max(1, abs(slope)), index
 
 
@@ -253,12 +253,12 @@ def test_gradients_that_vanish_are_0_and_never_subnormal(cell: str) -> None:
     problem = make_rnn(cell, (40, 30, 3, 16), {"return_sequences": False})
     problem["recurrent_kernel"] *= 1e-2
     problem["d_final"] = [np.zeros_like(each) for each in problem["d_final"]]
-    found = run_rnn(_core, problem, "float32")
+    result = run_rnn(_core, problem, "float32")
     smallest = np.finfo(np.float32).smallest_normal
-    for name, value in found.items():
+    for name, value in result.items():
         assert ((value == 0) | (np.abs(value) >= smallest)).all(), name
     if cell == "simple_rnn":
-        assert (found["dx"][:, 0] == 0).all() and (found["dx"][:, -1] != 0).any()
+        assert (result["dx"][:, 0] == 0).all() and (result["dx"][:, -1] != 0).any()
     subnormal = np.full(3, 1e-40, np.float32)
     assert (subnormal * np.float32(0.5) != 0).all(), "the caller's own mode must be left alone"
 
@@ -273,16 +273,16 @@ def test_nan_and_infinity_go_where_numpy_lets_them(cell: str, activation: str, d
     clean = run_rnn(_core, problem, dtype)
 
     def check(names: list[str], rows: list[int]) -> None:
-        found = run_rnn(_core, problem, dtype)
+        result = run_rnn(_core, problem, dtype)
         with np.errstate(all="ignore"):
             expected = run_rnn(reference, problem, dtype)
         for name in names:
-            np.testing.assert_array_equal(np.isnan(found[name]), np.isnan(expected[name]), err_msg=name)
-            np.testing.assert_array_equal(np.isinf(found[name]), np.isinf(expected[name]), err_msg=name)
-        assert np.isnan(found["output"][3, 2:]).all() and not np.isnan(found["output"][3, :2]).any()
+            np.testing.assert_array_equal(np.isnan(result[name]), np.isnan(expected[name]), err_msg=name)
+            np.testing.assert_array_equal(np.isinf(result[name]), np.isinf(expected[name]), err_msg=name)
+        assert np.isnan(result["output"][3, 2:]).all() and not np.isnan(result["output"][3, :2]).any()
         others = [row for row in range(18) if row not in rows]
         for name in ("output", "dx"):
-            assert found[name][others].tobytes() == clean[name][others].tobytes()
+            assert result[name][others].tobytes() == clean[name][others].tobytes()
 
     problem["x"][3, 2, 1] = np.nan
     check(list(clean) if activation == "tanh" else ["output", "state"], [3])

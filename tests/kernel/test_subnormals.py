@@ -154,20 +154,20 @@ def own_mode() -> Iterator[None]:
 
 
 @pytest.mark.skipif(not HAS_MODE, reason="reads the mode where glibc has it on x86-64")
-@pytest.mark.parametrize("given", [0, FLUSH_TO_ZERO, FLUSH_TO_ZERO | DENORMALS_ARE_ZERO])
+@pytest.mark.parametrize("flags", [0, FLUSH_TO_ZERO, FLUSH_TO_ZERO | DENORMALS_ARE_ZERO])
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_the_mode_of_the_caller_stays(name: str, given: int, threads: None, own_mode: None) -> None:
+def test_the_mode_of_the_caller_stays(name: str, flags: int, threads: None, own_mode: None) -> None:
     call, shape = OPERATIONS[name]
     x, usual = numbers(*shape), mode() & ~(FLUSH_TO_ZERO | DENORMALS_ARE_ZERO)
 
     def after() -> int:
-        set_mode(usual | given)
+        set_mode(usual | flags)
         call(x)
         return mode()
 
-    assert after() == usual | given
+    assert after() == usual | flags
     with ThreadPoolExecutor(1) as pool:  # any thread of Python's
-        assert pool.submit(after).result() == usual | given
+        assert pool.submit(after).result() == usual | flags
 
 
 @contextmanager
@@ -214,8 +214,8 @@ def test_a_signal_handler_has_the_mode_of_the_caller(threads: None, own_mode: No
 @pytest.mark.parametrize("name", FLUSHED)
 def test_subnormal_numbers_count_as_0(name: str, threads: None) -> None:
     call, shape = FLUSHED[name]
-    for found, expected in zip(call(np.full(shape, SUBNORMAL)), call(np.zeros(shape, np.float32)), strict=True):
-        assert np.array_equal(found, expected)  # -0 is 0 too
+    for actual, expected in zip(call(np.full(shape, SUBNORMAL)), call(np.zeros(shape, np.float32)), strict=True):
+        assert np.array_equal(actual, expected)  # -0 is 0 too
     assert SUBNORMAL * np.float32(2) > 0
 
 

@@ -33,24 +33,24 @@ def weight_attributes(layer: Any) -> list[tuple[Any, str]]:
 def test_every_weight_is_assigned_or_the_error_says_why(name: str, arguments: Any, shape: tuple[int, ...]) -> None:
     layer = make(name, arguments, "float32")
     layer.build(shape)
-    found = weight_attributes(layer)
-    assert {id(getattr(*each)) for each in found} == set(map(id, layer.weights))
+    attributes = weight_attributes(layer)
+    assert {id(getattr(*each)) for each in attributes} == set(map(id, layer.weights))
     x = RNG.integers(0, 6, shape).astype("float32") if name == "Embedding" else RNG.normal(size=shape).astype("float32")
-    for owner, attribute in found:
+    for owner, attribute in attributes:
         weight = getattr(owner, attribute)
         value = RNG.uniform(0.5, 1, weight.shape).astype(weight.dtype)
         setattr(owner, attribute, value)
         assert getattr(owner, attribute) is weight
         np.testing.assert_array_equal(weight, value)
         y = layer.forward(x, training=False)
-        for bad, words in (
+        for bad, message in (
             (np.ones((*weight.shape, 2)), "has shape"),
             (None, "must be an array of shape"),
             ("ones", "has shape|must hold numbers"),
             (object(), "has shape|must hold numbers"),
             (Weight(weight.shape, "other"), "got a weight of another layer"),
         ):
-            with pytest.raises((TypeError, ValueError), match=words):
+            with pytest.raises((TypeError, ValueError), match=message):
                 setattr(owner, attribute, bad)
         assert getattr(owner, attribute) is weight
         np.testing.assert_array_equal(layer.forward(x, training=False), y)
@@ -88,7 +88,7 @@ def test_an_assigned_weight_is_what_the_model_trains_predicts_and_saves(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("call", "words"),
+    ("call", "message"),
     [
         (lambda: setattr(layers.Dense(2), "kernel", np.ones((2, 2))), r"\(Dense\) has no kernel before it is built"),
         (lambda: setattr(layers.LSTM(2, input_shape=(3, 2)), "bias", np.ones(8)), "has no bias before it is built"),
@@ -96,8 +96,8 @@ def test_an_assigned_weight_is_what_the_model_trains_predicts_and_saves(tmp_path
         (lambda: setattr(built(layers.LayerNormalization(scale=False)), "gamma", np.ones(4)), "has no gamma: no value"),
     ],
 )  # fmt: skip
-def test_a_weight_that_is_not_there(call: Any, words: str) -> None:
-    with pytest.raises(ValueError, match=words):
+def test_a_weight_that_is_not_there(call: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         call()
 
 
@@ -203,7 +203,7 @@ def test_dropout_that_is_set_later_drops() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "error", "words"),
+    ("change", "error", "message"),
     [
         (lambda: setattr(layers.Dense(2), "activation", "tahn"), ValueError, "did you mean 'tanh'"),
         (lambda: setattr(layers.Dense(2), "activation", "glu"), ValueError, "activation of Dense must not be 'glu'"),
@@ -214,6 +214,6 @@ def test_dropout_that_is_set_later_drops() -> None:
         (lambda: setattr(layers.Bidirectional(layers.GRU(2)), "stateful", True), AttributeError, "set"),
     ],
 )
-def test_what_cannot_be_set(change: Any, error: type[Exception], words: str) -> None:
-    with pytest.raises(error, match=words):
+def test_what_cannot_be_set(change: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
         change()

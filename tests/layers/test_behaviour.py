@@ -52,8 +52,8 @@ def test_embedding_adds_up_the_rows_of_one_id() -> None:
 
 def test_embedding_with_weights() -> None:
     table = RNG.normal(size=(5, 3)).astype("float32")
-    for given in (table, [table]):
-        layer = layers.Embedding(5, 3, weights=given)
+    for value in (table, [table]):
+        layer = layers.Embedding(5, 3, weights=value)
         np.testing.assert_array_equal(layer.get_weights()[0], table)
     model = pyrnn.Sequential([layers.Embedding(5, 3, weights=table, input_length=4), layers.Flatten()])
     assert model.output_shape == (None, 12)
@@ -65,12 +65,12 @@ def test_moving_statistics() -> None:
     layer(X, training=True)
     assert_close(layer.moving_mean.numpy(), 0.25 * X.mean((0, 1)), X.size, "mean")
     assert_close(layer.moving_variance.numpy(), 0.75 + 0.25 * X.var((0, 1)), X.size, "variance")
-    kept = layer.get_weights()
+    saved = layer.get_weights()
     layer(X)
     layer.trainable = False
     y = layer(X, training=True)
     np.testing.assert_array_equal(y, layer(X))
-    for before, after in zip(kept, layer.get_weights(), strict=True):
+    for before, after in zip(saved, layer.get_weights(), strict=True):
         np.testing.assert_array_equal(before, after)
     layer.trainable = True
     assert [w.name for w in layer.trainable_weights] == ["gamma", "beta"]
@@ -93,9 +93,9 @@ def test_renorm_corrects_batches_by_moving_statistics() -> None:
     plain = layers.BatchNormalization(**options)
     plain(x, training=True)
     expected = plain.backward(dy)
-    found = layer.backward(dy)
-    assert found is not None and expected is not None
-    np.testing.assert_allclose(found, expected * stddev)  # r is the batch's deviation over 1
+    result = layer.backward(dy)
+    assert result is not None and expected is not None
+    np.testing.assert_allclose(result, expected * stddev)  # r is the batch's deviation over 1
     np.testing.assert_allclose(layer.gamma.gradient, (dy * y).sum((0, 1)))
 
     cut = layers.BatchNormalization(renorm=True, renorm_clipping={"rmax": 1.25, "rmin": 0.8, "dmax": 0.125}, **options)
@@ -173,8 +173,8 @@ def test_adapt_sees_batches_as_one_data_set() -> None:
     for layer in (whole, back):
         layer.adapt(data)
     parts.adapt((batch, None) for batch in np.split(data, [7, 20]))
-    for one, other in zip(whole.get_weights(), parts.get_weights(), strict=True):
-        assert_close(one.astype("float32"), other, data.size, "moments")
+    for first, other in zip(whole.get_weights(), parts.get_weights(), strict=True):
+        assert_close(first.astype("float32"), other, data.size, "moments")
     x = data.astype("float32")
     y = whole(x)
     assert abs(y.mean()) < 1e-5 and abs(y.std() - 1) < 1e-5
@@ -187,12 +187,14 @@ def test_bidirectional_gives_and_takes_the_states_of_both(merge_mode: str | None
     x = RNG.normal(size=(3, 6, 4)).astype("float32")
     start = list(RNG.normal(size=(4, 3, 5)).astype("float32"))
     *outputs, h, c, backward_h, backward_c = layer(x, initial_state=start)
-    one = layer.forward_layer(x, initial_state=start[:2])
+    first = layer.forward_layer(x, initial_state=start[:2])
     other = layer.backward_layer(x, initial_state=start[2:])
-    expected = [one[0], other[0][:, ::-1]]
+    expected = [first[0], other[0][:, ::-1]]
     expected = expected if merge_mode is None else [np.concatenate(expected, -1)]
-    for found, right in zip([*outputs, h, c, backward_h, backward_c], [*expected, *one[1:], *other[1:]], strict=True):
-        np.testing.assert_array_equal(found, right)
+    for actual, right in zip(
+        [*outputs, h, c, backward_h, backward_c], [*expected, *first[1:], *other[1:]], strict=True
+    ):
+        np.testing.assert_array_equal(actual, right)
     shapes = layer.compute_output_shape((3, 6, 4))
     assert list(shapes) == [each.shape for each in (*outputs, h, c, backward_h, backward_c)]
     mask = np.ones((3, 6), bool)
@@ -208,14 +210,14 @@ def test_bidirectional_without_a_merge_is_trained_by_two_gradients() -> None:
     joined.build(X.shape)
     apart.build(X.shape)
     apart.set_weights(joined.get_weights())
-    one, other = apart(X, training=True)
-    np.testing.assert_array_equal(joined(X, training=True), np.concatenate([one, other], -1))
-    dy = RNG.normal(size=(2, *one.shape)).astype("float32")
+    first, other = apart(X, training=True)
+    np.testing.assert_array_equal(joined(X, training=True), np.concatenate([first, other], -1))
+    dy = RNG.normal(size=(2, *first.shape)).astype("float32")
     dx, expected = apart.backward(list(dy)), joined.backward(np.concatenate(list(dy), -1))
     assert dx is not None and expected is not None
     np.testing.assert_array_equal(dx, expected)
-    for found, right in zip(apart.weights, joined.weights, strict=True):
-        np.testing.assert_array_equal(found.gradient, right.gradient)
+    for actual, right in zip(apart.weights, joined.weights, strict=True):
+        np.testing.assert_array_equal(actual.gradient, right.gradient)
 
 
 @pytest.mark.usefixtures("any_thread_count")
@@ -225,13 +227,13 @@ def test_large_bidirectional_layers_walk_from_apartends_at_once() -> None:
     x = RNG.normal(size=(2, 600, 32)).astype("float32")
     layer.build(x.shape)
     assert x.shape[0] * x.shape[1] * layer.forward_layer.count_params() > bidirectional._MUCH_WORK
-    found = []
+    results = []
     for threads in (1, 2):
         pyrnn.set_num_threads(threads)
         y = layer(x, training=True)
-        found.append([y, layer.backward(y), *(weight.gradient.copy() for weight in layer.weights)])
-    for one, other in zip(*found, strict=True):
-        np.testing.assert_array_equal(one, other)
+        results.append([y, layer.backward(y), *(weight.gradient.copy() for weight in layer.weights)])
+    for first, other in zip(*results, strict=True):
+        np.testing.assert_array_equal(first, other)
 
 
 def test_bidirectional_freezes_and_takes_weights() -> None:
@@ -357,8 +359,8 @@ def both(layer: layers.Layer, *shapes: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_words_of_refusal(name: str) -> None:
-    call, error, words = REFUSED[name]
-    with pytest.raises(error, match=words):
+    call, error, message = REFUSED[name]
+    with pytest.raises(error, match=message):
         call()
 
 

@@ -115,8 +115,8 @@ def test_the_gradient_of_the_first_step_is_that_of_the_layers_in_a_row() -> None
         return [weight for weight in model.get_weights() if weight.shape]
 
     plain = stepped(layers.GRU(4, return_sequences=True), layers.Dropout(0.5, seed=0), layers.Dense(2))
-    for one, other in zip(stepped(Block(4)), plain, strict=True):
-        np.testing.assert_array_equal(one, other)
+    for first, other in zip(stepped(Block(4)), plain, strict=True):
+        np.testing.assert_array_equal(first, other)
 
 
 def test_a_stateful_layer_in_a_layer_is_reset() -> None:
@@ -172,7 +172,7 @@ def holding(value: Any) -> layers.Layer:
 
 
 @pytest.mark.parametrize(
-    ("value", "error", "words"),
+    ("value", "error", "message"),
     [
         (lambda: pyrnn.Sequential(), TypeError, "'holder' (Holder) holds the model inner, whose weights would not"),
         (
@@ -184,7 +184,7 @@ def holding(value: Any) -> layers.Layer:
         (lambda: layers.Dense(2), ValueError, "build the layers it holds in build(input_shape)"),
     ],
 )
-def test_what_a_layer_may_not_hold(value: Callable[[], Any], error: type[Exception], words: str) -> None:
+def test_what_a_layer_may_not_hold(value: Callable[[], Any], error: type[Exception], message: str) -> None:
     pyrnn.utils.clear_session()
-    with pytest.raises(error, match=re.escape(words)):
+    with pytest.raises(error, match=re.escape(message)):
         holding(value()).build((None, 3))

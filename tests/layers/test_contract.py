@@ -215,14 +215,14 @@ def test_contract(name: str, arguments: dict[str, Any], shape: tuple[int, ...]) 
     trained = [weight for weight in layer.weights if weight.trainable]
     gradients = [weight.gradient.copy() for weight in trained]
     for weight, gradient in zip(trained, gradients, strict=True):
-        kept = weight.numpy()
+        before = weight.numpy()
 
         def through(value: np.ndarray, weight: Any = weight) -> np.ndarray:
             weight.assign(value)
             return forward(x)
 
-        np.testing.assert_allclose(gradient, numeric(kept, through), rtol=1e-6, atol=1e-8)
-        weight.assign(kept)
+        np.testing.assert_allclose(gradient, numeric(before, through), rtol=1e-6, atol=1e-8)
+        weight.assign(before)
 
 
 @pytest.mark.parametrize(("name", "arguments", "shape"), ALL)
@@ -235,7 +235,7 @@ def test_config_round_trip(name: str, arguments: dict[str, Any], shape: tuple[in
 
 
 @pytest.mark.parametrize(
-    ("call", "error", "words"),
+    ("call", "error", "message"),
     [
         (lambda: layers.SimpleRNN(-1), ValueError, "units must be a positive integer, got -1"),
         (lambda: layers.Dense(3, activaton="relu"), TypeError, "did you mean 'activation'"),
@@ -250,8 +250,8 @@ def test_config_round_trip(name: str, arguments: dict[str, Any], shape: tuple[in
         (lambda: layers.SimpleRNN(3, dropout=2), ValueError, "dropout must be a number from 0 to 1, got 2"),
     ],
 )
-def test_bad_arguments(call: Any, error: type[Exception], words: str) -> None:
-    with pytest.raises(error, match=words):
+def test_bad_arguments(call: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
         call()
 
 

@@ -92,8 +92,8 @@ WRAPPED: dict[str, Callable[[Any, str], layers.Layer]] = {
 @pytest.mark.parametrize("place", WRAPPED)
 def test_a_layer_may_return_any_array(place: str, form: str, dtype: str) -> None:
     expected = trained(dtype=dtype)
-    for one, other in zip(trained(WRAPPED[place](FORMS[form], dtype), dtype=dtype), expected, strict=True):
-        np.testing.assert_array_equal(one, other)
+    for first, other in zip(trained(WRAPPED[place](FORMS[form], dtype), dtype=dtype), expected, strict=True):
+        np.testing.assert_array_equal(first, other)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -119,9 +119,9 @@ def test_a_recurrent_layer_may_return_any_array(form: str) -> None:
         layer = kind(3, return_state=True)
         return [*model.get_weights(), *layer(X)]
 
-    for one, other in zip(outputs(Formed), outputs(layers.GRU), strict=True):
-        assert type(one) is np.ndarray and one.dtype == np.float32
-        np.testing.assert_array_equal(one, other)
+    for first, other in zip(outputs(Formed), outputs(layers.GRU), strict=True):
+        assert type(first) is np.ndarray and first.dtype == np.float32
+        np.testing.assert_array_equal(first, other)
 
 
 class Last(layers.Layer):
@@ -148,8 +148,8 @@ def test_a_view_of_the_last_step_trains_as_the_layer_s_last_output() -> None:
         return [*model.get_weights(), model.predict(X, verbose=0)]
 
     last = fitted(layers.LSTM(4, return_sequences=True), Last())
-    for one, other in zip(last, fitted(layers.LSTM(4)), strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-7)
+    for first, other in zip(last, fitted(layers.LSTM(4)), strict=True):
+        np.testing.assert_allclose(first, other, rtol=1e-6, atol=1e-7)
 
 
 def test_output_shapes_are_those_of_a_trial() -> None:
@@ -202,7 +202,7 @@ def spoil(x: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("call", "error", "words"),
+    ("call", "error", "message"),
     [
         (returning(None, "forward"), TypeError, "forward of layer 'bad' (Bad) must return an array of numbers, got"),
         (returning([["a"]], "forward"), TypeError, "must return an array of numbers, got [['a']]"),
@@ -215,10 +215,10 @@ def spoil(x: np.ndarray) -> np.ndarray:
         (lambda: layers.Lambda(lambda x: "a")(X), TypeError, "function of layer 'lambda' (Lambda) must return"),
     ],
 )  # fmt: skip
-def test_what_a_layer_may_not_return(call: Callable[[], Any], error: type[Exception], words: str) -> None:
+def test_what_a_layer_may_not_return(call: Callable[[], Any], error: type[Exception], message: str) -> None:
     pyrnn.utils.clear_session()
     before = X.copy()
-    with pytest.raises(error, match=re.escape(words)):
+    with pytest.raises(error, match=re.escape(message)):
         call()
     np.testing.assert_array_equal(X, before)
 
@@ -254,5 +254,5 @@ def test_a_gradient_that_is_assigned_counts_as_one_that_is_written() -> None:
 
     written = fitted(Scale)
     assert not np.array_equal(written[0], np.ones(3))
-    for one, other in zip(fitted(Assigning), written, strict=True):
-        np.testing.assert_array_equal(one, other)
+    for first, other in zip(fitted(Assigning), written, strict=True):
+        np.testing.assert_array_equal(first, other)

@@ -25,11 +25,11 @@ HOOKS = [(base, name) for base, (_, names) in BASES.items() for name in names]
 
 @pytest.mark.parametrize(("base", "name"), HOOKS)
 def test_hooks_that_are_never_called_are_rejected(base: str, name: str) -> None:
-    words = rf"^Mine defines {name}, which pyrnn never calls: \w"
-    with pytest.raises(TypeError, match=words):
+    message = rf"^Mine defines {name}, which pyrnn never calls: \w"
+    with pytest.raises(TypeError, match=message):
         type("Mine", (BASES[base][0],), {name: lambda self, *_: None})
     mixin = type("Mixin", (), {name: lambda self, *_: None})
-    with pytest.raises(TypeError, match=words):
+    with pytest.raises(TypeError, match=message):
         type("Mine", (mixin, BASES[base][0]), {})
 
 
@@ -47,10 +47,10 @@ def test_forward_without_its_backward_is_rejected() -> None:
     def double(self: Any, x: Any, **options: Any) -> Any:
         return 2 * layers.Dense.forward(self, x, **options)
 
-    words = r"overrides forward but not backward, so Dense\.backward would give the gradient of Dense\.forward"
-    with pytest.raises(TypeError, match=words):
+    message = r"overrides forward but not backward, so Dense\.backward would give the gradient of Dense\.forward"
+    with pytest.raises(TypeError, match=message):
         type("Double", (layers.Dense,), {"forward": double})
-    with pytest.raises(TypeError, match=words):
+    with pytest.raises(TypeError, match=message):
         type("Double", (type("Mixin", (), {"forward": double}), layers.Dense), {})
     kind = type("Double", (layers.Dense,), {"forward": double, "backward": layers.Dense.backward})
     with pytest.raises(TypeError, match=r"so Double\.backward would"):

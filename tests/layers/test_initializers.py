@@ -129,7 +129,7 @@ def test_seeds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("call", "words"),
+    ("call", "message"),
     [
         (lambda: initializers.Identity()((2,)), "shape must have 2 axes for Identity"),
         (lambda: initializers.Orthogonal()((2,)), "shape must have at least 2 axes for Orthogonal"),
@@ -138,6 +138,6 @@ def test_seeds() -> None:
         (lambda: initializers.get("glorot_unifrom"), "did you mean 'glorot_uniform'"),
     ],
 )
-def test_refusals(call: Any, words: str) -> None:
-    with pytest.raises(ValueError, match=words):
+def test_refusals(call: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         call()

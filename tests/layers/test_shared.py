@@ -45,10 +45,10 @@ def test_models_train_the_same_numbers_in_turns(optimizer: str) -> None:
     a, b = pair(optimizer)
     own_a, own_b = separate(a, b)
     for step in range(6):
-        model, own, y = (a, own_a, Y1) if step % 3 else (b, own_b, Y3)
-        own.layers[0].set_weights(a.layers[0].get_weights())
-        assert model.train_on_batch(X, y) == own.train_on_batch(X, y)
-        for left, right in zip(model.get_weights(), own.get_weights(), strict=True):
+        model, separate_model, y = (a, own_a, Y1) if step % 3 else (b, own_b, Y3)
+        separate_model.layers[0].set_weights(a.layers[0].get_weights())
+        assert model.train_on_batch(X, y) == separate_model.train_on_batch(X, y)
+        for left, right in zip(model.get_weights(), separate_model.get_weights(), strict=True):
             assert left.tobytes() == right.tobytes()
         for other, y_other in ((a, Y1), (b, Y3)):
             other.evaluate(X, y_other, verbose=0)
@@ -83,9 +83,9 @@ def test_what_one_model_does_leaves_the_other_training(action: str, tmp_path: Pa
     for old, new in zip(before, a.get_weights(), strict=True):
         assert not np.array_equal(old, new)
     assert all(np.array_equal(p, q) for p, q in zip(a.layers[0].get_weights(), b.layers[0].get_weights(), strict=True))
-    own = Sequential.from_config(a.get_config())
-    own.set_weights(a.get_weights())
-    assert own.predict(X, verbose=0).tobytes() == a.predict(X, verbose=0).tobytes()
+    independent = Sequential.from_config(a.get_config())
+    independent.set_weights(a.get_weights())
+    assert independent.predict(X, verbose=0).tobytes() == a.predict(X, verbose=0).tobytes()
 
 
 def test_each_model_keeps_its_optimizer_slots() -> None:
@@ -94,8 +94,8 @@ def test_each_model_keeps_its_optimizer_slots() -> None:
     assert a.optimizer is not None and b.optimizer is not None
     slots = [value.copy() for _, value in a.optimizer.variables()]
     b.train_on_batch(X, Y3)
-    for kept, (name, value) in zip(slots, a.optimizer.variables(), strict=True):
-        assert kept.tobytes() == value.tobytes(), name
+    for saved, (name, value) in zip(slots, a.optimizer.variables(), strict=True):
+        assert saved.tobytes() == value.tobytes(), name
 
 
 def test_models_saved_apart_hold_the_shared_numbers(tmp_path: Path) -> None:

@@ -82,8 +82,8 @@ def absolute(self: Any, y_true: Any, y_pred: Any) -> Any:
 def test_call_of_a_loss_is_the_hook(base: type[losses.Loss]) -> None:
     loss = type("Mine", (base,), {"call": absolute})()
     assert loss(Y, X[:, 1:2]) == pytest.approx(losses.MeanAbsoluteError()(Y, X[:, 1:2]))
-    for one, other in zip(fitted(loss=loss).get_weights(), fitted(loss="mae").get_weights(), strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-5)
+    for first, other in zip(fitted(loss=loss).get_weights(), fitted(loss="mae").get_weights(), strict=True):
+        np.testing.assert_allclose(first, other, rtol=1e-5)
 
 
 def test_elements_of_a_loss_are_the_hook() -> None:
@@ -91,8 +91,8 @@ def test_elements_of_a_loss_are_the_hook() -> None:
         def elements(self, y_true: Any, y_pred: Any) -> Any:
             return losses.MeanAbsoluteError().elements(y_true, y_pred)
 
-    for one, other in zip(fitted(loss=Mine()).get_weights(), fitted(loss="mae").get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)
+    for first, other in zip(fitted(loss=Mine()).get_weights(), fitted(loss="mae").get_weights(), strict=True):
+        np.testing.assert_array_equal(first, other)
 
 
 @pytest.mark.parametrize("name", ["reset_state", "reset_states"])
@@ -226,7 +226,7 @@ def made(base: type, **methods: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "message"),
     [
         (
             {"kernel_initializer": made(initializers.Initializer, __call__=of_shape(1, 1))},
@@ -258,8 +258,8 @@ def made(base: type, **methods: Any) -> Any:
         ),
     ],
 )
-def test_what_a_hook_returns_is_never_broadcast(options: dict[str, Any], words: str) -> None:
-    with pytest.raises(ValueError, match=words):
+def test_what_a_hook_returns_is_never_broadcast(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         fitted(Dense(1, name="mine", **options))
 
 

@@ -122,12 +122,12 @@ def test_areas_by_hand(curve: str, summation: str) -> None:
     # A second label that is predicted without error counts three times as much.
     perfect = metrics.AUC(**made)(true, true * 1.0)
     both = metrics.AUC(**made, multi_label=True, label_weights=[1, 3])
-    found = both(np.stack([true, true], -1), np.stack([pred, true * 1.0], -1))
-    assert found == pytest.approx((expected + 3 * perfect) / 4, abs=1e-6)
+    result = both(np.stack([true, true], -1), np.stack([pred, true * 1.0], -1))
+    assert result == pytest.approx((expected + 3 * perfect) / 4, abs=1e-6)
 
 
 @pytest.mark.parametrize(
-    ("call", "words"),
+    ("call", "message"),
     [
         (lambda: metrics.AUC(num_thresholds=1), "num_thresholds must be at least 2, got 1"),
         (lambda: metrics.AUC(num_labels=3), "num_labels is for multi_label=True only"),
@@ -137,8 +137,8 @@ def test_areas_by_hand(curve: str, summation: str) -> None:
         (lambda: metrics.PrecisionAtRecall(0.5, num_thresholds=0), "num_thresholds must be a positive integer, got 0"),
     ],
 )
-def test_thresholds_that_make_no_sense(call: Any, words: str) -> None:
-    with pytest.raises(ValueError, match=words):
+def test_thresholds_that_make_no_sense(call: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         call()
 
 
@@ -149,15 +149,15 @@ def test_state_is_read_and_written() -> None:
     assert (total.name, total.numpy(), count.shape, np.asarray(count, np.float32)) == ("total", 10.0, (), 4.0)
     total.assign_add(2)
     assert mean.result() == 3.0 and float(total * 2) == 24.0
-    own = Largest(name="own")
-    kept = own.add_weight((2,), "ones", name="kept")
-    made = own.add_variable((2,), lambda shape: np.arange(2.0), dtype="int")
-    kept.assign_add([1, 2])
-    assert kept.numpy().tolist() == [2, 3] and made.numpy().dtype == np.int64
-    own.reset_state()
-    assert kept.numpy().tolist() == [1, 1] and made.numpy().tolist() == [0, 1]
+    metric = Largest(name="own")
+    variable = metric.add_weight((2,), "ones", name="kept")
+    made = metric.add_variable((2,), lambda shape: np.arange(2.0), dtype="int")
+    variable.assign_add([1, 2])
+    assert variable.numpy().tolist() == [2, 3] and made.numpy().dtype == np.int64
+    metric.reset_state()
+    assert variable.numpy().tolist() == [1, 1] and made.numpy().tolist() == [0, 1]
     with pytest.raises(ValueError, match="initializer must be 'zeros', 'ones' or a function"):
-        own.add_variable((), "twos")
+        metric.add_variable((), "twos")
     with pytest.raises(NotImplementedError, match=r"Metric must define update_state"):
         metrics.Metric().update_state(0, 0)
     with pytest.raises(NotImplementedError, match=r"Metric must define result\(\)"):
@@ -194,13 +194,13 @@ def test_targets_of_zero_count_neither_in_loss_nor_metric(shape: tuple[int, int]
     true[0], true[2, 0] = 2.0, 4.0
     for weight in (None, np.array([0.5, 1.0, 1.0])):
         loss = losses.ZeroSafeMAPE(reduction="mean_with_sample_weight")
-        kept = np.array([1.0, 0.0, 1.0]) * (1 if weight is None else weight)
-        expected = (kept[0] * 50 + kept[2] * 25) / kept.sum()
+        weights = np.array([1.0, 0.0, 1.0]) * (1 if weight is None else weight)
+        expected = (weights[0] * 50 + weights[2] * 25) / weights.sum()
         metric = metrics.ZeroSafeMAPE()
         for rows in (slice(0, 2), slice(2, 3)):
             metric.update_state(true[rows], pred[rows], None if weight is None else weight[rows])
         assert metric.result() == pytest.approx(expected)
-        assert loss(true, pred, kept) == pytest.approx(expected)
+        assert loss(true, pred, weights) == pytest.approx(expected)
 
 
 def test_labels_that_are_no_class_are_wrong() -> None:

@@ -119,7 +119,7 @@ def test_one_object_twice_is_updated_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "error", "words"),
+    ("metric", "error", "message"),
     [
         ("mae", TypeError, r"metrics must be a list such as \['mae'\], got 'mae'"),
         ([None], TypeError, "metrics must hold names or Metric objects, got None"),
@@ -128,9 +128,9 @@ def test_one_object_twice_is_updated_once() -> None:
         ([3], TypeError, "metric"),
     ],
 )
-def test_what_names_no_metric(given: Any, error: type[Exception], words: str) -> None:
-    with pytest.raises(error, match=words):
-        classifier(given)
+def test_what_names_no_metric(metric: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        classifier(metric)
 
 
 @pytest.mark.parametrize("name", ["acc", "ce", "crossentropy"])
@@ -148,9 +148,9 @@ def test_a_registered_function_is_a_metric_by_its_name() -> None:
 
 def test_losses_as_metrics_and_their_descriptions() -> None:
     true, pred = Y, np.full_like(Y, 0.25)
-    for given in (losses.Huber, losses.Huber(delta=0.1), losses.serialize(losses.Huber(delta=0.1, name="mine"))):
-        metric = metrics.get(given)
-        loss = losses.deserialize(given) if isinstance(given, dict) else losses.get(given)
+    for identifier in (losses.Huber, losses.Huber(delta=0.1), losses.serialize(losses.Huber(delta=0.1, name="mine"))):
+        metric = metrics.get(identifier)
+        loss = losses.deserialize(identifier) if isinstance(identifier, dict) else losses.get(identifier)
         assert loss is not None and metric.name == loss.name
         assert metric(true, pred) == pytest.approx(loss(true, pred))
         again = metrics.deserialize(metrics.serialize(metric))

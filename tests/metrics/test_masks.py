@@ -166,7 +166,7 @@ def test_custom_metrics_take_the_mask_as_an_argument() -> None:
 
 
 @pytest.mark.parametrize(
-    ("metric", "words"),
+    ("metric", "message"),
     [
         (
             lambda y_true, y_pred: np.abs(y_true - y_pred).mean(),
@@ -177,10 +177,10 @@ def test_custom_metrics_take_the_mask_as_an_argument() -> None:
     ],
     ids=["one value", "cosine over time", "correlation over time"],
 )
-def test_what_cannot_leave_steps_out_is_rejected(metric: Any, words: str) -> None:
+def test_what_cannot_leave_steps_out_is_rejected(metric: Any, message: str) -> None:
     model = tagger("numbers")
     model.compile("sgd", "mae", metrics=[metric])
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(ValueError, match=message):
         model.evaluate(X, TARGETS["numbers"][2], verbose=0)
 
 

@@ -70,7 +70,7 @@ def test_scales_in_models_and_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("scale", "error", "words"),
+    ("scale", "error", "message"),
     [
         (0, ValueError, "scale must be positive, which it is not for a constant series, got 0"),
         ([1.0, -1.0], ValueError, "scale must be positive"),
@@ -80,9 +80,9 @@ def test_scales_in_models_and_files(tmp_path: Path) -> None:
         ("1", TypeError, "scale must hold numbers"),
     ],
 )
-def test_what_is_no_scale(scale: Any, error: type[Exception], words: str) -> None:
+def test_what_is_no_scale(scale: Any, error: type[Exception], message: str) -> None:
     for make in (lambda: losses.MASE(scale), lambda: metrics.MASE(scale=scale)):
-        with pytest.raises(error, match=words):
+        with pytest.raises(error, match=message):
             make()
 
 
@@ -99,8 +99,8 @@ def test_naive_scale_of_tables() -> None:
     assert losses.naive_scale(SERIES, seasonality=2) == pytest.approx(SCALES)
     assert losses.naive_scale(SERIES.T, seasonality=2, axis=1) == pytest.approx(SCALES)
     assert losses.naive_scale(SERIES.T, seasonality=2, axis=-1) == pytest.approx(SCALES)
-    one = losses.naive_scale(SERIES[:, 1], seasonality=2)
-    assert type(one) is float and one == pytest.approx(SCALES[1])
+    first = losses.naive_scale(SERIES[:, 1], seasonality=2)
+    assert type(first) is float and first == pytest.approx(SCALES[1])
 
 
 def test_missing_values_do_not_count() -> None:
@@ -119,7 +119,7 @@ def test_naive_scale_of_pandas() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "error", "words"),
+    ("arguments", "error", "message"),
     [
         (([1.0, 2.0], 2), ValueError, "series must be longer than seasonality = 2, got 2 steps"),
         ((SERIES.T, 3), ValueError, "series must be longer than seasonality = 3, got 3 steps"),
@@ -132,6 +132,6 @@ def test_naive_scale_of_pandas() -> None:
         ((["a", "b"],), TypeError, "series must hold numbers"),
     ],
 )
-def test_what_has_no_scale(arguments: Any, error: type[Exception], words: str) -> None:
-    with pytest.raises(error, match=words):
+def test_what_has_no_scale(arguments: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
         losses.naive_scale(*arguments)

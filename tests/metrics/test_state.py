@@ -141,7 +141,7 @@ def test_an_attribute_stays_the_variable() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "error", "words"),
+    ("value", "error", "message"),
     [
         (np.ones(2), ValueError, r"variable 's' has shape \(3,\), got an array of shape \(2,\)"),
         (np.ones((1, 3)), ValueError, r"got an array of shape \(1, 3\)"),
@@ -151,14 +151,14 @@ def test_an_attribute_stays_the_variable() -> None:
         ("no", TypeError, "value must hold numbers"),
     ],
 )
-def test_what_a_variable_cannot_hold(value: Any, error: type[Exception], words: str) -> None:
+def test_what_a_variable_cannot_hold(value: Any, error: type[Exception], message: str) -> None:
     metric = Holder((3,), "int")
     for write in (metric.s.assign, lambda value: setattr(metric, "s", value)):
-        with pytest.raises(error, match=words):
+        with pytest.raises(error, match=message):
             write(value)
     assert metric.s.numpy().tolist() == [1, 1, 1]
     if error is ValueError and np.ndim(value) < 2 and np.shape(value) != (2,):
-        with pytest.raises(error, match=words):
+        with pytest.raises(error, match=message):
             metric.s[...] = value
 
 

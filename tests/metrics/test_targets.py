@@ -190,11 +190,11 @@ ENTRIES: dict[str, Callable[[Sequential, Any, Any], Any]] = {
 @pytest.mark.parametrize("entry", ENTRIES)
 @pytest.mark.parametrize("case", UNFIT, ids=lambda case: f"{case[0][:6]}-{getattr(case[2], 'name', case[2])}"[:40])
 def test_nothing_changes_where_targets_do_not_fit_a_metric(case: tuple[Any, ...], entry: str) -> None:
-    loss, y, metric, words = case
+    loss, y, metric, message = case
     made = Sequential([layers.Input((T, 2)), layers.BatchNormalization(), layers.Dense(CLASSES, "softmax")])
     made.compile("adam", loss, metrics=[metric])
     before = made.get_weights()
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(ValueError, match=message):
         ENTRIES[entry](made, X, y)
     assert all(np.array_equal(*pair) for pair in zip(made.get_weights(), before, strict=True))
     assert made.optimizer is not None and made.optimizer.iterations == 0
@@ -235,7 +235,7 @@ def test_weights_that_do_not_fit_a_metric() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "y_true", "y_pred", "words"),
+    ("name", "y_true", "y_pred", "message"),
     [
         ("CategoricalAccuracy", [[1], [2]], np.eye(3)[:2], "class numbers need sparse_categorical_accuracy"),
         ("TopKCategoricalAccuracy", [1, 2], np.eye(3)[:2], "class numbers need sparse_top_k_categorical_accuracy"),
@@ -255,8 +255,8 @@ def test_weights_that_do_not_fit_a_metric() -> None:
         ("Precision", np.zeros((8, 1)), np.zeros((8, 3)), "y_true must have the shape of y_pred"),
     ],
 )
-def test_targets_of_metrics_called_directly(name: str, y_true: Any, y_pred: Any, words: str) -> None:
+def test_targets_of_metrics_called_directly(name: str, y_true: Any, y_pred: Any, message: str) -> None:
     metric = metrics.MeanIoU(2) if name == "MeanIoU" else getattr(metrics, name)()
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(ValueError, match=message):
         metric(np.asarray(y_true), np.asarray(y_pred))
     assert all(not np.any(value) for value in metric.get_state()["fields"].values())

@@ -182,8 +182,8 @@ MIXED: dict[str, tuple[Callable[[], Any], str]] = {
 
 @pytest.mark.parametrize("case", MIXED)
 def test_arguments_of_the_other_kind(case: str) -> None:
-    call, words = MIXED[case]
-    with pytest.raises(TypeError, match=words):
+    call, message = MIXED[case]
+    with pytest.raises(TypeError, match=message):
         call()
 
 

@@ -230,14 +230,14 @@ def test_optimizers_alone_keep_slots_and_exclusions(way: Callable[[Any], Any]) -
     original.step()
     twin = way(original)
     assert_same_bits([value for _, value in twin.variables()], [value for _, value in original.variables()])
-    own = twin.parameters
-    own.reclaim()
-    assert own.values.tobytes() == vector.values.tobytes()
-    for parameters, optimizer in ((vector, original), (own, twin)):
+    twin_vector = twin.parameters
+    twin_vector.reclaim()
+    assert twin_vector.values.tobytes() == vector.values.tobytes()
+    for parameters, optimizer in ((vector, original), (twin_vector, twin)):
         parameters.gradients[...] = 2
         optimizer.step()
-    assert own.values.tobytes() == vector.values.tobytes()
-    assert all(a.array.tobytes() == b.array.tobytes() for a, b in zip(own.weights, weights, strict=True))
+    assert twin_vector.values.tobytes() == vector.values.tobytes()
+    assert all(a.array.tobytes() == b.array.tobytes() for a, b in zip(twin_vector.weights, weights, strict=True))
 
 
 @way

@@ -99,19 +99,19 @@ def test_layers_are_found_by_name_and_index() -> None:
     model = small()
     first, last = model.layers
     assert model.get_layer(last.name) is model.get_layer(index=-1) is last and model.get_layer(index=0) is first
-    for given, words in (
+    for weights, message in (
         ({}, "takes either name or index"),
         ({"index": 2}, "index must be from -2 to 1, got 2"),
         ({"name": first.name + "x"}, f"did you mean '{first.name}'"),
     ):
-        with pytest.raises(ValueError, match=words):
-            model.get_layer(**given)
+        with pytest.raises(ValueError, match=message):
+            model.get_layer(**weights)
     assert repr(model) == f"<Sequential name={model.name}, built=True>"
 
 
 def test_a_stack_grows_and_shrinks() -> None:
     model = pyrnn.Sequential([layers.Dense(2, name="a")])
-    for call, words in (
+    for call, message in (
         (lambda: model.add(layers.Dense(2, name="a")), "must have different names, got 'a' twice"),
         (lambda: model.add(pyrnn.Input((3,))), "an Input can only be the first layer"),
         (lambda: model.add(layers.Dense(2, dtype="float64")), "has dtype float64, the layers before it float32"),
@@ -121,7 +121,7 @@ def test_a_stack_grows_and_shrinks() -> None:
         (lambda: pyrnn.Sequential([])(np.ones((2, 3))), "has no layers yet: add some first"),
         (lambda: pyrnn.Sequential([]).build((None, 3)), "has no layers yet: add some first"),
     ):
-        with pytest.raises((ValueError, AttributeError), match=words):
+        with pytest.raises((ValueError, AttributeError), match=message):
             call()
     assert model(np.ones((4, 3))).shape == (4, 2)
     removed = model.pop()

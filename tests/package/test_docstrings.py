@@ -135,8 +135,8 @@ def namespaces() -> Iterator[tuple[str, Any]]:
     """Public classes and functions under the names that users import."""
     for namespace in NAMESPACES:
         module = importlib.import_module(f"pyrnn{namespace}")
-        own = [name for name, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__]
-        for name in dict.fromkeys([*getattr(module, "__all__", ()), *own]):
+        names = [name for name, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__]
+        for name in dict.fromkeys([*getattr(module, "__all__", ()), *names]):
             value = getattr(module, name)
             if not name.startswith("_") and (inspect.isclass(value) or inspect.isroutine(value)):
                 yield f"{module.__name__}.{name}", value

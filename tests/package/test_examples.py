@@ -39,21 +39,21 @@ def test_bidirectional_learns() -> None:
 def test_masks_make_padding_vanish() -> None:
     import masking_and_padding
 
-    found = masking_and_padding.main()
-    assert found["mask"].sum() == 14
-    np.testing.assert_array_equal(found["mask"], found["same"])
-    np.testing.assert_allclose(found["short"], found["long"], rtol=1e-6)
-    np.testing.assert_allclose(found["by_hand"], found["alone"], rtol=1e-5, atol=1e-6)
+    results = masking_and_padding.main()
+    assert results["mask"].sum() == 14
+    np.testing.assert_array_equal(results["mask"], results["same"])
+    np.testing.assert_allclose(results["short"], results["long"], rtol=1e-6)
+    np.testing.assert_allclose(results["by_hand"], results["alone"], rtol=1e-5, atol=1e-6)
 
 
 def test_guide() -> None:
     import rnn_guide
 
-    found = rnn_guide.main(epochs=4)
-    assert found["first"].shape == found["stack"].shape == (4, 10)
-    assert found["decoded"].shape == (20, 64) and found["bidirectional"].shape == (20, 10)
-    np.testing.assert_allclose(found["pieces"], found["whole"], rtol=1e-5, atol=1e-6)
-    assert min(found["accuracies"]) > 0.9
+    results = rnn_guide.main(epochs=4)
+    assert results["first"].shape == results["stack"].shape == (4, 10)
+    assert results["decoded"].shape == (20, 64) and results["bidirectional"].shape == (20, 10)
+    np.testing.assert_allclose(results["pieces"], results["whole"], rtol=1e-5, atol=1e-6)
+    assert min(results["accuracies"]) > 0.9
 
 
 def test_tagging_counts_real_words_only() -> None:
@@ -127,7 +127,7 @@ def test_a_keras_script_runs_untouched(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "words"),
+    ("line", "message"),
     [
         (
             "from keras.applications import ResNet50",
@@ -153,11 +153,11 @@ def test_a_keras_script_runs_untouched(tmp_path: Path) -> None:
         ("import tensorflow.data", "ImportError: tensorflow has no data: batches come from arrays"),
     ],
 )
-def test_what_is_not_here_is_named(tmp_path: Path, line: str, words: str) -> None:
+def test_what_is_not_here_is_named(tmp_path: Path, line: str, message: str) -> None:
     script = tmp_path / "script.py"
     script.write_text(line)
     result = run_shim(script)
-    assert result.returncode == 1 and words in result.stderr.splitlines()[-1]
+    assert result.returncode == 1 and message in result.stderr.splitlines()[-1]
 
 
 OLD_SCRIPT = """

@@ -59,8 +59,8 @@ def test_threads_that_predict_at_once(count: int) -> None:
     expected = model.predict(X, verbose=0).tobytes()
     backend.set_num_threads(count)
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda _: model(X).tobytes(), range(48)))
-    assert set(found) == {expected}
+        results = list(pool.map(lambda _: model(X).tobytes(), range(48)))
+    assert set(results) == {expected}
 
 
 @pytest.mark.threads
@@ -230,10 +230,10 @@ def test_threads_that_find_no_memory(megabytes: int, uncounted: dict[str, str]) 
     limit = f"""
 size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize() + ({megabytes} << 20)
 resource.setrlimit(resource.RLIMIT_AS, (size, size))"""
-    found = run_within(limit, uncounted)
-    if found != ["no", "memory"]:
-        assert found[:2] == ["True", "1"]
-        assert int(found[2]) == 63 if megabytes == 9000 else int(found[2]) <= megabytes // 8
+    result = run_within(limit, uncounted)
+    if result != ["no", "memory"]:
+        assert result[:2] == ["True", "1"]
+        assert int(result[2]) == 63 if megabytes == 9000 else int(result[2]) <= megabytes // 8
 
 
 NOBODY = 2**31 - 3  # a user without processes, for root is above limits

@@ -61,11 +61,11 @@ def model(stack: list[Any] | None = None, optimizer: Any = "adam", metrics: Any 
 class Rows(utils.PyDataset):
     """Batches with noise of its own, and an order that changes after each epoch."""
 
-    def __init__(self, told: bool = False, **options: Any) -> None:
+    def __init__(self, trained: bool = False, **options: Any) -> None:
         super().__init__(**options)
         self.random = np.random.default_rng(4)
         self.order = np.arange(STEPS)
-        if told:
+        if trained:
             self.get_state = lambda: {"order": self.order}
             self.set_state = lambda state: setattr(self, "order", state["order"])
 
@@ -278,8 +278,8 @@ def assert_same_bits(got: Any, wanted: Any, where: str = "") -> None:
         for i, value in enumerate(wanted):
             assert_same_bits(got[i], value, f"{where} {i}")
     else:
-        one, other = np.asarray(got), np.asarray(wanted)
-        assert (one.dtype, one.shape, one.tobytes()) == (other.dtype, other.shape, other.tobytes()), where
+        actual, other = np.asarray(got), np.asarray(wanted)
+        assert (actual.dtype, actual.shape, actual.tobytes()) == (other.dtype, other.shape, other.tobytes()), where
 
 
 def resumed(case: Case, folder: Path, save_freq: Any, stops: list[int]) -> dict[str, Any]:

@@ -67,13 +67,13 @@ def kill_and_resume(folder: Path, kills: int, draw: random.Random, environment: 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL on Windows")
 def test_kills(tmp_path: Path, uncounted: dict[str, str]) -> None:
-    found = kill_and_resume(tmp_path, 4, random.Random(1), uncounted)
-    assert found["kills"] == 4
+    result = kill_and_resume(tmp_path, 4, random.Random(1), uncounted)
+    assert result["kills"] == 4
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL on Windows")
 def test_many_kills(tmp_path: Path, uncounted: dict[str, str]) -> None:
-    found = kill_and_resume(tmp_path, MANY, random.Random(2), uncounted)
-    print(json.dumps(found))
-    assert found["kills"] == MANY
+    result = kill_and_resume(tmp_path, MANY, random.Random(2), uncounted)
+    print(json.dumps(result))
+    assert result["kills"] == MANY

@@ -100,7 +100,7 @@ def broken_off(folder: Path, case: str = "data-arrays", **options: Any) -> Path:
 
 
 @pytest.mark.parametrize(
-    "case, words",
+    "case, message",
     [
         ("data-generator", r"made with other training data \(arrays, now a generator\)"),
         (
@@ -112,10 +112,10 @@ def broken_off(folder: Path, case: str = "data-arrays", **options: Any) -> Path:
         ("model-layers", "is not a weights file|weights|shape"),
     ],
 )
-def test_a_backup_of_something_else(case: str, words: str, tmp_path: Path) -> None:
+def test_a_backup_of_something_else(case: str, message: str, tmp_path: Path) -> None:
     path = broken_off(tmp_path)
     before = path.read_bytes()
-    with pytest.raises(ValueError, match=words) as caught:
+    with pytest.raises(ValueError, match=message) as caught:
         train(CASES[case], tmp_path, [BackupAndRestore(tmp_path / "b")])
     assert str(path) in str(caught.value)
     assert str(caught.value).endswith(f"; to start over, delete the folder '{tmp_path / 'b'}'")
@@ -123,7 +123,7 @@ def test_a_backup_of_something_else(case: str, words: str, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "message"),
     [
         ({"x": X[:19], "y": Y[:19]}, r"training data \(samples 20, now 19\)"),  # of as many batches
         ({"sample_weight": np.ones(ROWS)}, r"now x \(5, 3\), y \(1,\), sample_weight \(\)\)"),
@@ -131,10 +131,10 @@ def test_a_backup_of_something_else(case: str, words: str, tmp_path: Path) -> No
         ({"batch_size": ROWS}, r"training data \(batches per epoch: 5, now 1; batch_size=4, now 20\)"),
     ],
 )
-def test_other_data_are_named(change: dict[str, Any], words: str, tmp_path: Path) -> None:
+def test_other_data_are_named(change: dict[str, Any], message: str, tmp_path: Path) -> None:
     broken_off(tmp_path)
     case: Case = (model, lambda: {**ARRAYS(), **change}, NONE)
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(ValueError, match=message):
         train(case, tmp_path, [BackupAndRestore(tmp_path / "b")])
 
 
@@ -145,11 +145,11 @@ def test_validation_data_that_are_gone_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("save_freq", "verbose", "words"),
+    ("save_freq", "verbose", "message"),
     [(2, 1, "Resumed at epoch 2, batch 1, from '{}'\n"), ("epoch", 2, "Resumed at epoch 2, from '{}'\n"), (2, 0, "")],
 )
 def test_one_line_says_where_training_resumes(
-    save_freq: Any, verbose: int, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    save_freq: Any, verbose: int, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def run(*stop: Callback) -> str:
         backup = BackupAndRestore(tmp_path / "b", save_freq=save_freq)
@@ -160,7 +160,7 @@ def test_one_line_says_where_training_resumes(
         run(Interrupt(7))
     assert "Resumed" not in capsys.readouterr().out
     printed = run()
-    assert printed.startswith(words.format(tmp_path / "b")) and printed.count("Resumed") == bool(verbose)
+    assert printed.startswith(message.format(tmp_path / "b")) and printed.count("Resumed") == bool(verbose)
 
 
 # What the checksum cannot tell: a state that was written wrong. Its place in the file's JSON -> value -> what is said.
@@ -210,7 +210,7 @@ def test_a_backup_that_was_written_wrong(case: str, tmp_path: Path) -> None:
     from pyrnn.files.state import sealed
 
     path = broken_off(tmp_path, "callback-early-stopping")
-    places, value, words = WRONG[case]
+    places, value, message = WRONG[case]
     buffer = io.BytesIO(path.read_bytes())
     with h5py.File(buffer, "r+") as file:
         state = node = json.loads(file["pyrnn/text"][()].tobytes())
@@ -223,7 +223,7 @@ def test_a_backup_that_was_written_wrong(case: str, tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_text("epochs of before")
     made = model()
     before, draws = made.get_weights(), repr(seeds.streams()["numpy"])
-    with pytest.raises(ValueError, match=words) as caught:
+    with pytest.raises(ValueError, match=message) as caught:
         stopping = callbacks.EarlyStopping("loss", mode="max", patience=2, restore_best_weights=True, min_delta=1e9)
         log = callbacks.CSVLogger(tmp_path / "log.csv")
         made.fit(X, Y, batch_size=BATCH, verbose=0, callbacks=[log, stopping, BackupAndRestore(tmp_path / "b")])

@@ -311,10 +311,10 @@ PROBES = dict(zip(KINDS, (of_initializer, of_regularizer, of_constraint, of_loss
 def accepted(cls: Any) -> Iterator[tuple[str, Callable[[], Any]]]:
     """(argument=value, a function that makes the object) of each value that the constructor takes."""
 
-    def maker(given: dict[str, Any]) -> Callable[[], Any]:
+    def maker(options: dict[str, Any]) -> Callable[[], Any]:
         def make() -> Any:
             utils.clear_session()  # automatic names count from the start
-            return cls(**copy.deepcopy(given))
+            return cls(**copy.deepcopy(options))
 
         return make
 

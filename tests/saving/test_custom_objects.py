@@ -152,7 +152,7 @@ class Listed(layers.Layer):
 
 
 @pytest.mark.parametrize(
-    ("layer", "words"),
+    ("layer", "message"),
     [
         (Listed(1, 2), r"Listed must define get_config to be saved: its argument 'sizes' has no name"),
         (Unwritable(object()), r"Unwritable.get_config\(\)\['thing'\] cannot be written to a file: .* got "),
@@ -169,11 +169,13 @@ class Listed(layers.Layer):
     ],
 )
 @pytest.mark.parametrize("ending", ["keras", "h5"])
-def test_what_cannot_be_written_leaves_the_file_as_it_was(layer: Any, words: str, ending: str, tmp_path: Path) -> None:
+def test_what_cannot_be_written_leaves_the_file_as_it_was(
+    layer: Any, message: str, ending: str, tmp_path: Path
+) -> None:
     path = tmp_path / f"m.{ending}"
     sequential(layers.Dense(2)).save(path)
     content = path.read_bytes()
-    with pytest.raises((TypeError, ValueError), match=words):
+    with pytest.raises((TypeError, ValueError), match=message):
         sequential(layer).save(path)
     assert path.read_bytes() == content and len(list(tmp_path.iterdir())) == 1
 

@@ -179,13 +179,13 @@ def variable(file: Any) -> tuple[Any, str]:
 def test_hostile_optimizer_variables_are_refused_unread(
     case: str, ending: str, tmp_path: Path, data: tuple[Any, Any]
 ) -> None:
-    change, words = CHANGES[case]
+    change, message = CHANGES[case]
     model = make_model()
     model.train_on_batch(*data)
     path = tmp_path / f"m.{ending}"
     model.save(path)
     change_file(path, lambda file: change(*variable(file)))
-    with pytest.raises(ValueError, match=words) as caught:
+    with pytest.raises(ValueError, match=message) as caught:
         pyrnn.load_model(path)
     assert path.name in str(caught.value) and len(str(caught.value).splitlines()) == 1
 
@@ -202,7 +202,7 @@ def test_the_step_number_is_whole(kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["m.keras", "m.weights.h5", "m.h5"])
 @pytest.mark.parametrize("case", CHANGES)
 def test_hostile_weights_are_refused_unread(case: str, name: str, tmp_path: Path, data: tuple[Any, Any]) -> None:
-    change, words = CHANGES[case]
+    change, message = CHANGES[case]
     model = make_model()
     model.train_on_batch(*data)
     path = tmp_path / name
@@ -217,7 +217,7 @@ def test_hostile_weights_are_refused_unread(case: str, name: str, tmp_path: Path
 
     change_file(path, change_weight)
     weights, variables = model.get_weights(), [value.copy() for _, value in model.optimizer.variables()]
-    with pytest.raises(ValueError, match=f"{words}|has 3 weights, .* holds 2") as caught:
+    with pytest.raises(ValueError, match=f"{message}|has 3 weights, .* holds 2") as caught:
         model.load_weights(path)
     assert path.name in str(caught.value) and len(str(caught.value).splitlines()) == 1
     for before, after in zip(weights, model.get_weights(), strict=True):
@@ -264,7 +264,7 @@ def test_save_format_says_what_the_ending_says(saver: str, name: str, save_forma
 
 
 @pytest.mark.parametrize(
-    ("name", "save_format", "words"),
+    ("name", "save_format", "message"),
     [
         ("m.keras", "h5", r"must end in '\.h5' for save_format='h5', got '.*m\.keras': remove .* or write '.*m\.h5'"),
         ("m.h5", "keras", r"must end in '\.keras' for save_format='keras'|must be 'h5', got 'keras'"),
@@ -274,8 +274,8 @@ def test_save_format_says_what_the_ending_says(saver: str, name: str, save_forma
     ],
 )
 @pytest.mark.parametrize("saver", SAVERS)
-def test_save_format_must_fit(saver: str, name: str, save_format: str, words: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=words):
+def test_save_format_must_fit(saver: str, name: str, save_format: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=message):
         SAVERS[saver](make_model(), tmp_path / name, save_format=save_format)
     assert not list(tmp_path.iterdir())
 

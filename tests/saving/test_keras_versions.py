@@ -94,7 +94,7 @@ def test_keys_that_are_missing_have_their_defaults(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("call", "words"),
+    ("call", "message"),
     [
         (
             lambda: pyrnn.layers.LSTM(output_dim=3),
@@ -107,8 +107,8 @@ def test_keys_that_are_missing_have_their_defaults(tmp_path: Path) -> None:
         (lambda: pyrnn.Sequential().compile(class_mode="binary"), r"compile\(\) got 'class_mode', .* use loss instead"),
     ],
 )
-def test_arguments_of_older_keras_versions(call: Any, words: str) -> None:
-    with pytest.raises(TypeError, match=words):
+def test_arguments_of_older_keras_versions(call: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
         call()
 
 

@@ -221,12 +221,12 @@ def test_decoders(name: str) -> None:
     ("name", "index"), [(name, i) for name, cases in NOT_STREAMED.items() for i in range(len(cases))]
 )
 def test_a_layer_that_cannot_be_streamed_says_why(name: str, index: int) -> None:
-    make, words = NOT_STREAMED[name][index]
+    make, message = NOT_STREAMED[name][index]
     layer = make()
     model = pyrnn.Sequential([Input((TIME, FEATURES)), layer])
     kind = type(layer).__name__
     with pytest.raises(
-        ValueError, match=rf"^layer '{layer.name}' \({kind}\) cannot run one time step at a time: .*{words}"
+        ValueError, match=rf"^layer '{layer.name}' \({kind}\) cannot run one time step at a time: .*{message}"
     ):
         model.stream()
 
@@ -255,8 +255,8 @@ def test_characters(cell: Any, batch: int, name: str) -> None:
 def test_one_id_of_one_row() -> None:
     model = filled(Embedding(IDS, 5), layers.GRU(3), shape=(None,))
     expected = model.predict([[7]], verbose=0)
-    for one in (7, 7.0, [7], np.array([7]), np.int64(7), np.float32(7)):
-        assert_close(model.stream().step(one), expected, 16)
+    for identifier in (7, 7.0, [7], np.array([7]), np.int64(7), np.float32(7)):
+        assert_close(model.stream().step(identifier), expected, 16)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -83,16 +83,16 @@ def test_that_a_mask_ends_is_said_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stack", "shape", "words"),
+    ("stack", "shape", "message"),
     [
         ([layers.Masking(), layers.Softmax()], (TIME, FEATURES), "a mask reaches it"),
         ([layers.Masking()], (TIME, 3, FEATURES), "it takes steps of one axis, of features, got"),
         ([Embedding(3, 2, mask_zero=True)], (TIME, 3), "with mask_zero it takes one id per step"),
     ],
 )
-def test_masks_that_cannot_be_streamed(stack: list[Any], shape: Any, words: str) -> None:
+def test_masks_that_cannot_be_streamed(stack: list[Any], shape: Any, message: str) -> None:
     model = pyrnn.Sequential([Input(shape), *[type(each).from_config(each.get_config()) for each in stack]])
-    with pytest.raises(ValueError, match=f"cannot run one time step at a time: {words}"):
+    with pytest.raises(ValueError, match=f"cannot run one time step at a time: {message}"):
         model.stream()
 
 
@@ -116,17 +116,17 @@ def test_states_of_a_mixed_stack_are_read_set_and_reset_by_row() -> None:
     for t in range(5, TIME):
         np.testing.assert_array_equal(stream.step(x[:, t]), other.step(x[:, t]))
     before = stream.state
-    for bad, words in (
+    for bad, message in (
         (before[:-1], r"state must hold 5 array\(s\), got 4"),
         ([*before[:-1], np.zeros((3, 5))], r"state must have shape \(batch, units\) = \(3, 4\), got \(3, 5\)"),
         ([before[0][:, :1], *before[1:]], r"state must have shape .* = \(3, 2, 4\), got \(3, 1, 4\)"),
     ):
-        with pytest.raises(ValueError, match=words):
+        with pytest.raises(ValueError, match=message):
             stream.state = bad
     with pytest.raises(IndexError, match=r"rows must lie in 0\.\.2, got 3"):
         stream.reset([0, 3])
-    for one, other_state in zip(stream.state, before, strict=True):
-        np.testing.assert_array_equal(one, other_state)
+    for actual, other_state in zip(stream.state, before, strict=True):
+        np.testing.assert_array_equal(actual, other_state)
     stream.reset([0, 2])
     y = stream.step(x[:, 0])
     first = model.predict(x[:, :1], verbose=0)
@@ -177,7 +177,7 @@ def test_an_output_is_never_the_caller_s_array(make: Callable[[], list[Any]]) ->
 
 
 @pytest.mark.parametrize(
-    ("bad", "error", "words"),
+    ("bad", "error", "message"),
     [
         (IDS, ValueError, "ids from 0 to 10"),
         (-1, ValueError, "ids from 0 to 10"),
@@ -188,12 +188,12 @@ def test_an_output_is_never_the_caller_s_array(make: Callable[[], list[Any]]) ->
         (float("nan"), ValueError, "ids from 0 to 10"),
     ],
 )
-def test_a_bad_id_changes_no_state(bad: Any, error: type[Exception], words: str) -> None:
+def test_a_bad_id_changes_no_state(bad: Any, error: type[Exception], message: str) -> None:
     model = filled(Embedding(IDS, 5), layers.GRU(3), shape=(None,))
     stream = model.stream()
     stream.step(3)
     before = stream.state[0]
-    with pytest.raises(error, match=words):
+    with pytest.raises(error, match=message):
         stream.step(bad)
     np.testing.assert_array_equal(stream.state[0], before)
 
@@ -216,9 +216,9 @@ def test_gaps_between_readings_in_a_stack_of_several_stages() -> None:
         rejecting.step(gaps[:, 1])
     np.testing.assert_array_equal(rejecting.state[0], before)
     ids = filled(Embedding(IDS, 2), layers.GRU(2), shape=(None,)).stream(on_nan="hold")
-    one = ids.step(4).copy()
+    first = ids.step(4).copy()
     ids.reset()
-    np.testing.assert_array_equal(ids.step(4), one)
+    np.testing.assert_array_equal(ids.step(4), first)
     two = ids.step(np.nan).copy()
     ids.reset()
     ids.step(4)

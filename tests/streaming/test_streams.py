@@ -69,20 +69,20 @@ def test_rows_and_states() -> None:
     assert [state.shape for state in stream.state] == [(3, 16), (3, 8), (3, 8)]
     other.state = stream.state
     assert np.array_equal(stream.step(x[:, 2]), other.step(x[:, 2]))
-    kept = stream.step(x[:, 3]).copy()
+    saved = stream.step(x[:, 3]).copy()
     stream.reset([0, 2])
     assert all((state[[0, 2]] == 0).all() and (state[1] != 0).any() for state in stream.state)
     fresh = stream.step(x[:, 0])
     first = model.predict(x[:, :1], verbose=0)[:, 0]
     assert_close(fresh[[0, 2]], first[[0, 2]], 64)
-    assert not np.allclose(fresh[1], first[1]) and not np.allclose(kept, fresh)
+    assert not np.allclose(fresh[1], first[1]) and not np.allclose(saved, fresh)
 
 
 def test_inputs_of_every_kind_and_an_output_that_outlives_the_stream() -> None:
     model = make("lstm", "float32")
     x = np.array([1, 2, 3, 4])
-    given = [x.astype("float32"), x, x.tolist(), np.repeat(x, 2)[::2][None]]
-    steps = [model.stream().step(each) for each in given]
+    inputs = [x.astype("float32"), x, x.tolist(), np.repeat(x, 2)[::2][None]]
+    steps = [model.stream().step(each) for each in inputs]
     for step in steps[1:]:
         assert np.array_equal(step, steps[0])
 
@@ -127,10 +127,10 @@ def test_readings_that_are_not_finite_are_rejected(gap: str, dtype: str) -> None
     before = stream.state
     broken = x[:, 1].copy()
     broken[1, 2] = GAPS[gap]
-    for given in (broken, broken.tolist()):
+    for x_bad in (broken, broken.tolist()):
         with pytest.raises(ValueError, match=rf"x must be finite, got {GAPS[gap]} at \[1, 2\]; the states are unch"):
-            stream.step(given)
-    assert all(np.array_equal(one, other) for one, other in zip(before, stream.state, strict=True))
+            stream.step(x_bad)
+    assert all(np.array_equal(first, other) for first, other in zip(before, stream.state, strict=True))
     assert np.array_equal(stream.step(x[:, 2]), plain.step(x[:, 2]))
     assert np.isnan(plain.step(np.where(np.isinf(broken), np.nan, broken))).any()  # nothing is checked
 
@@ -148,14 +148,14 @@ def test_the_last_readings_are_held(gap: str) -> None:
         assert np.array_equal(stream.step(broken[:, t]), plain.step(filled[:, t]))
     stream.reset(1)  # what was held for this row is gone
     before = stream.state
-    given = x[:, 0].copy()
-    given[1, 3] = value
+    batch = x[:, 0].copy()
+    batch[1, 3] = value
     with pytest.raises(ValueError, match=r"at \[1, 3\], and there is no earlier reading to hold"):
-        stream.step(given)
-    assert all(np.array_equal(one, other) for one, other in zip(before, stream.state, strict=True))
+        stream.step(batch)
+    assert all(np.array_equal(first, other) for first, other in zip(before, stream.state, strict=True))
     stream.step(x[:, 0])
-    given[1, 0] = given[0, 1] = value
-    assert np.isfinite(stream.step(given)).all()
+    batch[1, 0] = batch[0, 1] = value
+    assert np.isfinite(stream.step(batch)).all()
 
 
 def test_a_single_row_that_is_held_and_steps_of_a_wrong_shape() -> None:
@@ -174,7 +174,7 @@ def test_a_single_row_that_is_held_and_steps_of_a_wrong_shape() -> None:
 
 
 @pytest.mark.parametrize(
-    ("call", "error", "words"),
+    ("call", "error", "message"),
     [
         (lambda m: m.stream(on_nan="skip"), ValueError, "on_nan must be one of 'pass', 'raise' or 'hold', got 'skip'"),
         (lambda m: m.stream(on_nan=None), TypeError, "on_nan must be one of"),
@@ -202,6 +202,6 @@ def test_a_single_row_that_is_held_and_steps_of_a_wrong_shape() -> None:
         ),
     ],
 )
-def test_bad_input(call: Callable[[Any], Any], error: type[Exception], words: str) -> None:
-    with pytest.raises(error, match=words):
+def test_bad_input(call: Callable[[Any], Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
         call(make("lstm", "float32"))

@@ -125,13 +125,13 @@ def test_early_stopping(values: list[float], options: dict[str, Any], epochs: in
 
 
 def test_best_weights_come_back() -> None:
-    kept: list[Any] = []
+    weights: list[Any] = []
     made = model()
-    keep = LambdaCallback(on_epoch_end=lambda epoch, logs: kept.append(made.get_weights()))
+    keep = LambdaCallback(on_epoch_end=lambda epoch, logs: weights.append(made.get_weights()))
     stopping = EarlyStopping(patience=2, restore_best_weights=True)
     made.fit(X, Y, epochs=5, callbacks=[Scripted([3, 1, 2, 2, 2]), keep, stopping], verbose=0)
-    assert len(kept) == 4 and stopping.best_epoch == 1
-    for best, now in zip(kept[1], made.get_weights(), strict=True):
+    assert len(weights) == 4 and stopping.best_epoch == 1
+    for best, now in zip(weights[1], made.get_weights(), strict=True):
         assert np.array_equal(best, now)
 
 
@@ -163,7 +163,7 @@ def fit_not_built(callback: Callback) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("call", "error", "words"),
+    ("call", "error", "message"),
     [
         (lambda: ModelCheckpoint("m.h5"), ValueError, "filepath must end in '.keras'"),
         (lambda: ModelCheckpoint("m.keras", save_freq=0), ValueError, "save_freq"),
@@ -189,8 +189,8 @@ def fit_not_built(callback: Callback) -> Any:
         (lambda: TensorBoard(update_freq=0), ValueError, "update_freq must be a positive integer"),
     ],
 )
-def test_bad_input(call: Any, error: type[Exception], words: str) -> None:
-    with pytest.raises(error, match=words):
+def test_bad_input(call: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
         call()
 
 

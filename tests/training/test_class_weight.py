@@ -88,20 +88,22 @@ WAYS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
 def test_each_row_or_step_weighs_as_its_class(case: str, way: str) -> None:
     _, _, _, y, weights = CASES[case]
     by_class, by_weight = WAYS[way]
-    one, other = model(case), model(case)
-    assert by_class(one, y, WEIGHTS) == by_weight(other, y, weights)
-    for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
+    first, other = model(case), model(case)
+    assert by_class(first, y, WEIGHTS) == by_weight(other, y, weights)
+    for a, b in zip(first.get_weights(), other.get_weights(), strict=True):
         assert np.array_equal(a, b)
-    assert not np.array_equal(one.get_weights()[0], model(case).get_weights()[0])
+    assert not np.array_equal(first.get_weights()[0], model(case).get_weights()[0])
 
 
 @pytest.mark.parametrize("shape", [(N,), (N, 1), (N, T), (N, T, 1)])
 def test_sample_weights_multiply(shape: tuple[int, ...]) -> None:
     _, _, _, y, weights = CASES["(N, T)"]
-    given = RNG.random(shape).astype(np.float32)
-    one, other = model("(N, T)"), model("(N, T)")
-    expected = weights * given.reshape((N, -1))
-    assert one.train_on_batch(X, y, given, WEIGHTS) == pytest.approx(other.train_on_batch(X, y, expected), rel=1e-6)
+    sample_weight = RNG.random(shape).astype(np.float32)
+    first, other = model("(N, T)"), model("(N, T)")
+    expected = weights * sample_weight.reshape((N, -1))
+    assert first.train_on_batch(X, y, sample_weight, WEIGHTS) == pytest.approx(
+        other.train_on_batch(X, y, expected), rel=1e-6
+    )
 
 
 def test_classes_without_a_weight_weigh_1() -> None:
@@ -131,14 +133,14 @@ BAD: dict[str, tuple[str, Any, Any, type[Exception], str]] = {
 
 @pytest.mark.parametrize("name", BAD)
 def test_what_is_no_class_weight(name: str) -> None:
-    case, y, weights, error, words = BAD[name]
+    case, y, weights, error, message = BAD[name]
     made = model(case)
     before = made.get_weights()
     for call in (
         lambda: made.fit(X, y, class_weight=weights, verbose=0),
         lambda: made.train_on_batch(X, y, class_weight=weights),
     ):
-        with pytest.raises(error, match=words) as caught:
+        with pytest.raises(error, match=message) as caught:
             call()
         assert len(str(caught.value).splitlines()) == 1
     assert all(np.array_equal(a, b) for a, b in zip(before, made.get_weights(), strict=True))

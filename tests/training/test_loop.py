@@ -54,8 +54,8 @@ class Numbered(PyDataset):
         self.told.append("end")
 
 
-def equal(one: pyrnn.Sequential, other: pyrnn.Sequential) -> None:
-    for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
+def equal(first: pyrnn.Sequential, other: pyrnn.Sequential) -> None:
+    for a, b in zip(first.get_weights(), other.get_weights(), strict=True):
         assert np.array_equal(a, b)
 
 
@@ -72,7 +72,7 @@ def test_fit_is_a_loop_of_train_on_batch() -> None:
 @pytest.mark.parametrize("form", ["float64", "integers", "strided", "read-only", "lists"])
 def test_arrays_of_every_kind_simply_work(form: str) -> None:
     whole = np.round(X * 4)
-    given = {
+    forms = {
         "float64": lambda: whole.astype(np.float64),
         "integers": lambda: whole.astype(np.int64),
         "strided": lambda: np.asfortranarray(np.repeat(whole, 2, axis=1))[:, ::2],
@@ -81,9 +81,9 @@ def test_arrays_of_every_kind_simply_work(form: str) -> None:
     }[form]()
     plain, other = model(), model()
     plain.fit(whole, Y, shuffle=False, verbose=0)
-    other.fit(given, Y, shuffle=False, verbose=0)
+    other.fit(forms, Y, shuffle=False, verbose=0)
     equal(plain, other)
-    assert np.array_equal(plain.predict(whole, verbose=0), other.predict(given, verbose=0))
+    assert np.array_equal(plain.predict(whole, verbose=0), other.predict(forms, verbose=0))
 
 
 def test_generator_and_dataset_equal_arrays() -> None:
@@ -121,22 +121,22 @@ def test_workers_prefetch_in_order() -> None:
 
 
 def test_shuffling_depends_on_the_seed_alone() -> None:
-    one, two = model(), model()
-    for each in (one, two):
+    first, two = model(), model()
+    for each in (first, two):
         pyrnn.utils.set_random_seed(7)
         each.fit(X, Y, batch_size=4, epochs=3, verbose=0)
-    equal(one, two)
+    equal(first, two)
     in_order = model()
     in_order.fit(X, Y, batch_size=4, epochs=3, verbose=0, shuffle=False)
-    assert not np.array_equal(in_order.get_weights()[0], one.get_weights()[0])
+    assert not np.array_equal(in_order.get_weights()[0], first.get_weights()[0])
 
 
 def test_validation_split_takes_the_last_samples_before_shuffling() -> None:
     split, explicit = model(metrics=["mae"]), model(metrics=["mae"])
-    one = split.fit(X, Y, validation_split=0.25, epochs=2, shuffle=False, verbose=0).history
+    first = split.fit(X, Y, validation_split=0.25, epochs=2, shuffle=False, verbose=0).history
     two = explicit.fit(X[:16], Y[:16], validation_data=(X[16:], Y[16:]), epochs=2, shuffle=False, verbose=0).history
-    assert one == two and list(one) == ["loss", "mae", "val_loss", "val_mae"]
-    assert_close(np.float32(one["val_mae"][-1]), np.abs(split.predict(X[16:], verbose=0) - Y[16:]).mean(), 6)
+    assert first == two and list(first) == ["loss", "mae", "val_loss", "val_mae"]
+    assert_close(np.float32(first["val_mae"][-1]), np.abs(split.predict(X[16:], verbose=0) - Y[16:]).mean(), 6)
 
 
 def test_validation_frequency_and_epochs() -> None:
@@ -205,12 +205,12 @@ def test_results_as_list_dict_or_number() -> None:
 
 
 def test_a_weighted_loss_scales_loss_and_step() -> None:
-    one, half = (pyrnn.Sequential([layers.Dense(1, input_shape=(3,), kernel_initializer="ones")]) for _ in range(2))
-    one.compile(pyrnn.optimizers.SGD(0.1), "mse")
+    first, half = (pyrnn.Sequential([layers.Dense(1, input_shape=(3,), kernel_initializer="ones")]) for _ in range(2))
+    first.compile(pyrnn.optimizers.SGD(0.1), "mse")
     half.compile(pyrnn.optimizers.SGD(0.1), "mse", loss_weights=0.5)
-    before = one.get_weights()
-    assert half.train_on_batch(X[:, 0], Y) == pytest.approx(one.train_on_batch(X[:, 0], Y) / 2)
-    for start, a, b in zip(before, one.get_weights(), half.get_weights(), strict=True):
+    before = first.get_weights()
+    assert half.train_on_batch(X[:, 0], Y) == pytest.approx(first.train_on_batch(X[:, 0], Y) / 2)
+    for start, a, b in zip(before, first.get_weights(), half.get_weights(), strict=True):
         np.testing.assert_allclose(b - start, (a - start) / 2, rtol=1e-4)
 
 
@@ -225,10 +225,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_cannot_be_trained_on(case: str) -> None:
-    arguments, words = REFUSED[case]
+    arguments, message = REFUSED[case]
     made = model()
     before = made.get_weights()
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(ValueError, match=message):
         made.fit(**{"verbose": 0, **arguments})
     for a, b in zip(before, made.get_weights(), strict=True):
         assert np.array_equal(a, b)

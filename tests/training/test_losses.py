@@ -80,8 +80,8 @@ CASES: dict[str, tuple[Any, np.ndarray, np.ndarray, Callable[[np.ndarray, np.nda
 
 @pytest.mark.parametrize("name", CASES)
 def test_value_and_gradient(name: str) -> None:
-    given, y_true, y_pred, formula = CASES[name]
-    loss = losses.get(given)
+    identifier, y_true, y_pred, formula = CASES[name]
+    loss = losses.get(identifier)
     assert loss is not None
     value, gradient = loss.value_and_gradient(y_true, y_pred)
     assert_close(value, formula(y_true, y_pred).mean(), y_pred.size)
@@ -138,7 +138,7 @@ def test_names_and_configs(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("call", "error", "words"),
+    ("call", "error", "message"),
     [
         (lambda: losses.get("mean_square_error"), ValueError, "did you mean 'mean_squared_error'"),
         (lambda: losses.get(3), TypeError, "loss must be"),
@@ -157,8 +157,8 @@ def test_names_and_configs(name: str) -> None:
         ),
     ],
 )
-def test_bad_input(call: Callable[[], Any], error: type[Exception], words: str) -> None:
-    with pytest.raises(error, match=words):
+def test_bad_input(call: Callable[[], Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
         call()
 
 
@@ -217,9 +217,9 @@ class OwnLoss(losses.Loss):
         return np.mean(np.abs(y_pred - y_true) ** 2, axis=-1)
 
 
-@pytest.mark.parametrize("own", [pairs_mse, traced_mse, OwnLoss()], ids=["pairs", "autograd", "call"])
-def test_a_users_loss(own: Any) -> None:
-    loss, mse = losses.get(own), losses.MeanSquaredError()
+@pytest.mark.parametrize("custom", [pairs_mse, traced_mse, OwnLoss()], ids=["pairs", "autograd", "call"])
+def test_a_users_loss(custom: Any) -> None:
+    loss, mse = losses.get(custom), losses.MeanSquaredError()
     assert loss is not None
     for weight in (None, np.linspace(1, 2, 6)):
         actual = loss.value_and_gradient(NUMBERS, NUMBERS[::-1], weight)
@@ -289,10 +289,10 @@ IN_PLACE: dict[str, tuple[Any, str]] = {
 @pytest.mark.parametrize("case", IN_PLACE)
 def test_a_users_loss_that_assigns_in_place(case: str) -> None:
     """It would change the user's data, or outputs that layers need for their gradients."""
-    given, words = IN_PLACE[case]
+    loss, message = IN_PLACE[case]
     y_true, y_pred = NUMBERS.copy(), NUMBERS[::-1].copy()
-    with pytest.raises(ValueError, match=words) as caught:
-        losses.get(given).value_and_gradient(y_true, y_pred)  # type: ignore[union-attr]
+    with pytest.raises(ValueError, match=message) as caught:
+        losses.get(loss).value_and_gradient(y_true, y_pred)  # type: ignore[union-attr]
     assert len(str(caught.value).splitlines()) == 1
     assert np.array_equal(y_true, NUMBERS) and np.array_equal(y_pred, NUMBERS[::-1])
     assert y_true.flags.writeable and y_pred.flags.writeable
@@ -320,8 +320,8 @@ def test_a_users_loss_may_change_arrays_of_its_own_and_raise_errors_of_its_own()
     ids=["losses", "object", "math", "float"],
 )
 def test_a_users_loss_that_calls_what_autograd_cannot_follow(function: Any) -> None:
-    words = r"it calls a loss of pyrnn or another function.*or return \(value, gradient\)"
-    with pytest.raises(ValueError, match=words) as caught:
+    message = r"it calls a loss of pyrnn or another function.*or return \(value, gradient\)"
+    with pytest.raises(ValueError, match=message) as caught:
         losses.get(function).value_and_gradient(NUMBERS, NUMBERS[::-1])  # type: ignore[union-attr]
     assert "ArrayBox" not in str(caught.value)
 
@@ -331,8 +331,8 @@ def test_losses_are_added_by_their_values_and_gradients() -> None:
     parts = [losses.MeanSquaredError(), losses.MeanAbsoluteError()]
 
     def both(y_true: Any, y_pred: Any) -> Any:
-        (one, one_gradient), (other, other_gradient) = (part.elements(y_true, y_pred) for part in parts)
-        return one + other, one_gradient + other_gradient
+        (first, one_gradient), (other, other_gradient) = (part.elements(y_true, y_pred) for part in parts)
+        return first + other, one_gradient + other_gradient
 
     actual = losses.get(both).value_and_gradient(NUMBERS, NUMBERS[::-1])  # type: ignore[union-attr]
     expected = [part.value_and_gradient(NUMBERS, NUMBERS[::-1]) for part in parts]
@@ -343,11 +343,11 @@ def test_losses_are_added_by_their_values_and_gradients() -> None:
 METRICS = ["rmse", "RMSE", "root_mean_squared_error", "RootMeanSquaredError", metrics.RootMeanSquaredError()]
 
 
-@pytest.mark.parametrize("given", [*METRICS, "accuracy", "ce", "AUC", "r2_score", metrics.AUC, metrics.Precision()])
-def test_a_metric_as_a_loss(given: Any) -> None:
+@pytest.mark.parametrize("metric", [*METRICS, "accuracy", "ce", "AUC", "r2_score", metrics.AUC, metrics.Precision()])
+def test_a_metric_as_a_loss(metric: Any) -> None:
     with pytest.raises(ValueError, match="is a metric: pass it in metrics=") as caught:
-        losses.get(given)
-    assert ("loss='mse', its square" in str(caught.value)) == (given in METRICS)
+        losses.get(metric)
+    assert ("loss='mse', its square" in str(caught.value)) == (metric in METRICS)
 
 
 def test_a_users_loss_that_is_wrong() -> None:
@@ -373,8 +373,8 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_cannot_work_is_refused(case: str) -> None:
-    call, error, words = REFUSED[case]
-    with pytest.raises(error, match=words):
+    call, error, message = REFUSED[case]
+    with pytest.raises(error, match=message):
         call()
 
 
@@ -387,10 +387,10 @@ def test_without_autograd(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_custom_objects() -> None:
-    found = losses.deserialize(
+    result = losses.deserialize(
         {"class_name": "OwnLoss", "config": {}, "registered_name": "OwnLoss"}, custom_objects={"OwnLoss": OwnLoss}
     )
-    assert type(found) is OwnLoss
+    assert type(result) is OwnLoss
     assert isinstance(losses.deserialize("pairs_mse", {"pairs_mse": pairs_mse}), losses.FunctionLoss)
 
 
@@ -400,7 +400,9 @@ def test_one_value_a_batch_with_weights() -> None:
 
     loss, weight = losses.get(whole), np.linspace(0, 2, 6)
     assert loss is not None
-    plain, weighed = (loss.value_and_gradient(NUMBERS, NUMBERS[::-1], given) for given in (None, weight))
+    plain, weighed = (
+        loss.value_and_gradient(NUMBERS, NUMBERS[::-1], sample_weight) for sample_weight in (None, weight)
+    )
     assert weighed[0] == pytest.approx(plain[0] * weight.mean())
     np.testing.assert_allclose(weighed[1], plain[1] * weight.mean(), rtol=1e-12)
 
@@ -483,9 +485,9 @@ def test_the_value_alone_has_the_same_bits(name: str, reduction: str, dtype: str
     loss = (BUILT_IN | CUSTOM)[name](reduction)
     y_true, y_pred = batch_for(loss, dtype)
     weights, mask = np.array([1.0, 0.5, 0.0, 2.0, 1.5]), np.array([True, False, True, True, False])
-    for sample_weight, kept in itertools.product((None, weights), (None, mask)):
-        value, gradient = loss.value_and_gradient(y_true, y_pred, sample_weight, kept)
-        assert loss.value(y_true, y_pred, sample_weight, kept) == value
+    for sample_weight, masked in itertools.product((None, weights), (None, mask)):
+        value, gradient = loss.value_and_gradient(y_true, y_pred, sample_weight, masked)
+        assert loss.value(y_true, y_pred, sample_weight, masked) == value
         assert gradient.shape == y_pred.shape and gradient.dtype == y_pred.dtype
     values, gradient = loss.elements(loss.target(y_true, y_pred.shape), y_pred)
     assert loss.values(loss.target(y_true, y_pred.shape), y_pred).tobytes() == np.asarray(values).tobytes()

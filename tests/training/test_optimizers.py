@@ -398,7 +398,7 @@ def test_orthogonal_regularizer_by_finite_differences(mode: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("call", "error", "words"),
+    ("call", "error", "message"),
     [
         (lambda: schedules.ExponentialDecay(0.1, 0, 0.9), ValueError, "decay_steps must be positive"),
         (lambda: schedules.CosineDecayRestarts(0.1, -1), ValueError, "first_decay_steps must be positive"),
@@ -435,8 +435,8 @@ def test_orthogonal_regularizer_by_finite_differences(mode: str) -> None:
         (lambda: optimizers.SGD().step(), ValueError, "call build"),
     ],
 )
-def test_bad_input(call: Callable[[], Any], error: type[Exception], words: str) -> None:
-    with pytest.raises(error, match=words):
+def test_bad_input(call: Callable[[], Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
         call()
 
 

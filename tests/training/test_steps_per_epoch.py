@@ -75,8 +75,8 @@ def test_epochs_walk_on_through_the_data(form: str, steps: int) -> None:
     assert seen == list(range(steps)) * 3
     for part in itertools.islice(itertools.cycle(PARTS), 3 * steps):
         by_hand.train_on_batch(X[part], Y[part])
-    for one, other in zip(made.get_weights(), by_hand.get_weights(), strict=True):
-        assert np.array_equal(one, other)
+    for first, other in zip(made.get_weights(), by_hand.get_weights(), strict=True):
+        assert np.array_equal(first, other)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 4, 5])
@@ -126,12 +126,12 @@ def test_evaluation_uses_no_batch_twice(form: str) -> None:
         assert made.evaluate(**FORMS[form](), steps=5, verbose=0) == pytest.approx(whole)
         assert made.predict(Plain(), steps=5, verbose=0).shape == (ROWS, 1)
         return
-    words = "5 steps are more than the 3 batches of the data: each batch is used once"
-    with pytest.warns(UserWarning, match=words):
+    message = "5 steps are more than the 3 batches of the data: each batch is used once"
+    with pytest.warns(UserWarning, match=message):
         assert made.evaluate(**FORMS[form](), steps=5, verbose=0) == pytest.approx(whole)
-    with pytest.warns(UserWarning, match=words):
+    with pytest.warns(UserWarning, match=message):
         assert made.predict(**predicted, steps=5, verbose=0).shape == (ROWS, 1)
-    with pytest.warns(UserWarning, match=words) as caught:
+    with pytest.warns(UserWarning, match=message) as caught:
         history = made.fit(X, Y, validation_data=validation, validation_steps=5, **options).history
     assert history["val_loss"] == pytest.approx([whole, whole]) and len(caught) == 1
 

@@ -114,19 +114,19 @@ EMPTY: dict[str, Any] = {
 
 @pytest.mark.parametrize("form", EMPTY)
 def test_nothing_that_saw_no_data_reports_a_number(form: str) -> None:
-    made, words = model(), "at least one (batch|sample|window)|after 0 of"
+    made, message = model(), "at least one (batch|sample|window)|after 0 of"
     steps = {"steps": 2} if form == "steps" else {}
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(ValueError, match=message):
         made.evaluate(EMPTY[form](), Y[:0] if form == "arrays" else None, verbose=0, **steps)
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(ValueError, match=message):
         made.predict(EMPTY[form](), verbose=0, **steps)
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(ValueError, match=message):
         made.fit(EMPTY[form](), Y[:0] if form == "arrays" else None, verbose=0,
                  **{f"{name}_per_epoch": value for name, value in steps.items()})  # fmt: skip
     validation = (X[:0], Y[:0]) if form == "arrays" else EMPTY[form]()
     saved: list[int] = []
     save = pyrnn.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: saved.append(epoch))
-    with pytest.raises(ValueError, match=f"validation_data.*({words})"):
+    with pytest.raises(ValueError, match=f"validation_data.*({message})"):
         made.fit(X, Y, validation_data=validation, callbacks=[save], verbose=0,
                  **{f"validation_{name}": value for name, value in steps.items()})  # fmt: skip
     assert not saved

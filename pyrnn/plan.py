@@ -38,9 +38,9 @@ class Plan:
         self._penalised: list[Weight] = []
         self._penalised_trainable: list[Weight] = []
         self._activities: dict[Layer, Array] = {}  # outputs of the last forward pass that are penalised
-        # Whether layers may hold what a pass has saved, and whether they may after a whole pass: those below `_first`,
-        # and custom ones, whose `backward` need not take it.
-        self._has_saved = self._leaves_saved = False
+        self._has_saved = False  # whether the last pass saved something and its backward has not ended
+        # The layers that may hold what forward saved even then: those below `_first`, and custom ones with all in them.
+        self._unread: list[Layer] = []
 
     def compile(self, weights: Sequence[Weight], trainable: list[Weight], dtype: str) -> None:
         """Derive what a training step needs from the layers as they are now.
@@ -57,7 +57,8 @@ class Plan:
             self._vector = None
         self.trainable, self._dtype = trainable, dtype
         self._first = next((i for i, layer in enumerate(self.layers) if layer.trainable_weights), len(self.layers))
-        self._leaves_saved = self._first > 0 or not all(is_builtin(type(layer)) for layer in all_layers(self.layers))
+        custom = [layer for layer in all_layers(self.layers) if not is_builtin(type(layer))]
+        self._unread = list(all_layers([*self.layers[: self._first], *custom]))
         self._penalised = [weight for weight in weights if weight.regularizer is not None]
         self._penalised_trainable = [weight for weight in trainable if weight.regularizer is not None]
 
@@ -104,7 +105,9 @@ class Plan:
             if index > first:
                 assert gradient is not None
                 dy = gradient
-        self._has_saved = self._leaves_saved
+        for layer in self._unread:
+            layer._tape.clear()
+        self._has_saved = False
 
     def discard_saved(self) -> None:
         """Discard what passes without a backward saved; a pass in training starts with this."""

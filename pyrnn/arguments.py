@@ -93,7 +93,7 @@ def checked(function: F) -> F:
         table: dict[str, _Check] = {
             name: (rule.check, defaults.get(name, _NO_DEFAULT), rule.scalar)
             for name, rule in rules_of(function).items()
-            if rule is not None and not isinstance(rule, rules.Unchecked)
+            if rule is not None and rule.checks
         }
         by_place = [(place, name, *table[name]) for place, name in enumerate(places) if name in table]
         by_name = table

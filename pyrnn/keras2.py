@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from pyrnn.arguments import checked
 from pyrnn.callbacks import History
+from pyrnn.callbacks.container import CallbacksLike
 from pyrnn.data.class_weight import ClassWeights
-from pyrnn.rules import LARGEST_COUNT, Either, ListOf, Whole
-from pyrnn.typing import Count, Flag, Index, Natural, Size, Verbosity
+from pyrnn.rules import LARGEST_COUNT, Either, ListOf, Unchecked, Whole
+from pyrnn.typing import ArrayLike, Count, Flag, Index, Natural, Size, Verbosity
 from pyrnn.validation import positive_int
 
 Array = NDArray[Any]
@@ -36,12 +37,12 @@ class Keras2Methods:
     @checked
     def fit_generator(
         self: _Trainable,
-        generator: Any,
+        generator: Annotated[Any, Unchecked()],
         steps_per_epoch: Count | None = None,
         epochs: Count = 1,
         verbose: Verbosity = 1,
-        callbacks: Any = None,
-        validation_data: Any = None,
+        callbacks: CallbacksLike = None,
+        validation_data: ArrayLike | None = None,
         validation_steps: Count | None = None,
         validation_freq: Annotated[int | Iterable[int], Either(ListOf(Whole(1)), Whole(1, LARGEST_COUNT))] = 1,
         class_weight: ClassWeights | None = None,
@@ -95,9 +96,9 @@ class Keras2Methods:
     @checked
     def evaluate_generator(
         self: _Trainable,
-        generator: Any,
+        generator: Annotated[Any, Unchecked()],
         steps: Count | None = None,
-        callbacks: Any = None,
+        callbacks: CallbacksLike = None,
         max_queue_size: Size = 10,
         workers: Natural = 1,
         use_multiprocessing: Flag = False,
@@ -134,9 +135,9 @@ class Keras2Methods:
     @checked
     def predict_generator(
         self: _Trainable,
-        generator: Any,
+        generator: Annotated[Any, Unchecked()],
         steps: Count | None = None,
-        callbacks: Any = None,
+        callbacks: CallbacksLike = None,
         max_queue_size: Size = 10,
         workers: Natural = 1,
         use_multiprocessing: Flag = False,

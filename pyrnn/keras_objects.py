@@ -5,7 +5,7 @@ Every registry is imported here, so that descriptions of all kinds can be read.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pyrnn import (  # noqa: F401  # each adds itself to `kinds.KINDS`
     activations,
@@ -20,11 +20,16 @@ from pyrnn import (  # noqa: F401  # each adds itself to `kinds.KINDS`
 )
 from pyrnn.arguments import checked
 from pyrnn.custom_objects import custom_object_scope
-from pyrnn.typing import CustomObjects, Flag
+from pyrnn.rules import Unchecked
+from pyrnn.typing import Anything, CustomObjects, Flag
 
 
 @checked
-def serialize_keras_object(obj: Any) -> Any:
+def serialize_keras_object(
+    obj: Annotated[
+        Any, Unchecked(allowed="list dict text empty none nan infinite negative zero fraction huge true array")
+    ],
+) -> Any:
     """Describe an object, a function or a value in Keras 3's form: for the `get_config` of a custom class.
 
     Args:
@@ -49,7 +54,9 @@ def serialize_keras_object(obj: Any) -> Any:
 
 
 @checked
-def deserialize_keras_object(config: Any, custom_objects: CustomObjects | None = None, safe_mode: Flag = True) -> Any:
+def deserialize_keras_object(
+    config: Anything, custom_objects: CustomObjects | None = None, safe_mode: Flag = True
+) -> Any:
     """Make an object, a function or a value from its description: for the `from_config` of a custom class.
 
     Args:

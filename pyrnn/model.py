@@ -20,7 +20,7 @@ from pyrnn.rules import Function, ListOf, OneOf, Whole
 from pyrnn.streaming import Stream
 from pyrnn.summary import print_summary
 from pyrnn.trainer import Passes, Trainer
-from pyrnn.typing import FilePath, Flag, Name, Size, Text, Vector
+from pyrnn.typing import FilePath, Flag, Inputs, Name, Size, Text, Vector
 from pyrnn.validation import LARGEST_SIZE, not_built, shown, unknown_name
 
 Array = NDArray[Any]
@@ -216,7 +216,7 @@ class Model(Trainer):
         return Stream(self._layers, self.input_shape, batch_size, self.dtype, on_nan)
 
     @checked
-    def __call__(self, x: Any, training: Flag = False) -> Array:
+    def __call__(self, x: Inputs, training: Flag = False) -> Array:
         """Output for an array."""
         return self._output(x, training=bool(training))
 

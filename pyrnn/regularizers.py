@@ -15,7 +15,7 @@ from pyrnn.data.batches import as_array
 from pyrnn.explaining import explain
 from pyrnn.kinds import KINDS, Kind
 from pyrnn.naming import snake_case
-from pyrnn.rules import Configurable, Registered
+from pyrnn.rules import Configurable, Registered, Unchecked
 from pyrnn.typing import NonNegative, Text
 from pyrnn.validation import shown
 
@@ -171,7 +171,9 @@ class OrthogonalRegularizer(Regularizer):
     MODES = ("rows", "columns")
 
     @checked
-    def __init__(self, factor: float = 0.01, mode: Text = "rows") -> None:
+    def __init__(
+        self, factor: Annotated[float, Unchecked(allowed="zero fraction huge")] = 0.01, mode: Text = "rows"
+    ) -> None:
         if factor is None:
             raise TypeError("factor must be a number, got None")
         if mode not in self.MODES:

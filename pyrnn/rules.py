@@ -47,10 +47,12 @@ class Rule:
     """What an argument may be.
 
     Attributes:
+        checks: whether there is anything to check before the function runs.
         scalar: whether it is one number, which functions receive as Python's.
         allowed: the names of the `SAMPLES` that the rule allows.
     """
 
+    checks = True
     scalar = False
     allowed = ""
 
@@ -73,6 +75,8 @@ class Rule:
 
 class Unchecked(Rule):
     """What only the function can check, since it depends on the model, the data or other arguments."""
+
+    checks = False
 
     def __init__(self, *, allowed: str = "") -> None:
         self.allowed = allowed
@@ -257,7 +261,7 @@ class Optional(Rule):
     """None, or what `rule` allows; written `X | None` in an annotation."""
 
     def __init__(self, rule: Rule) -> None:
-        self.rule, self.scalar = rule, rule.scalar
+        self.rule, self.checks, self.scalar = rule, rule.checks, rule.scalar
 
     def check(self, argument: str, value: Any) -> None:
         if value is not None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from pyrnn.arguments import checked
+from pyrnn.rules import Unchecked
 from pyrnn.states import Rule, anything, array, mapping_of, number, optional, record, require, tuple_of
 from pyrnn.validation import shown
 
@@ -19,7 +20,7 @@ _root = np.random.default_rng()
 
 
 @checked
-def set_random_seed(seed: int) -> None:
+def set_random_seed(seed: Annotated[int, Unchecked(allowed="zero huge")]) -> None:
     """Make everything random in pyrnn repeatable from here on (weights, shuffling, dropout).
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from numpy.typing import NDArray
 
@@ -18,6 +18,7 @@ from pyrnn.layers.core.input import InputLayer
 from pyrnn.layers.settings import dtype_config, standard_shape
 from pyrnn.model import Model
 from pyrnn.naming import auto_name
+from pyrnn.rules import Unchecked
 from pyrnn.typing import Boolean, Name
 from pyrnn.validation import shown
 
@@ -43,7 +44,10 @@ class Sequential(Keras2Methods, Model):
 
     @checked
     def __init__(
-        self, layers: Iterable[Any] | None = None, trainable: Boolean = True, name: Name | None = None
+        self,
+        layers: Annotated[Iterable[Any], Unchecked(allowed="list dict")] | None = None,
+        trainable: Boolean = True,
+        name: Name | None = None,
     ) -> None:
         super().__init__(name if name is not None else auto_name("Sequential"))
         self._input: InputLayer | None = None

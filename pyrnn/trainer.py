@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Protocol
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pyrnn import metrics, not_finite, optimizers
 from pyrnn.arguments import checked
 from pyrnn.callbacks import CallbackList, History
+from pyrnn.callbacks.container import CallbacksLike
 from pyrnn.compiled import Compiled, LazyLogs
 from pyrnn.data import Batch, Batches, as_batches
 from pyrnn.data.batches import ArrayBatches, RepeatedBatches, make_batch
@@ -19,10 +20,13 @@ from pyrnn.data.class_weight import ClassWeight, ClassWeights
 from pyrnn.data.splitting import hold_back
 from pyrnn.explaining import ModelNames
 from pyrnn.fitting import check_fit, validation_batches
+from pyrnn.losses import LossLike
+from pyrnn.metrics import MetricsLike
+from pyrnn.optimizers import OptimizerLike
 from pyrnn.parameters import ParameterVector
 from pyrnn.resume import Run
-from pyrnn.rules import LARGEST_COUNT, Either, ListOf, OneOf, Whole
-from pyrnn.typing import Count, Decay, Flag, Index, Size, Verbosity
+from pyrnn.rules import LARGEST_COUNT, Either, ListOf, OneOf, Unchecked, Whole
+from pyrnn.typing import ArrayLike, Count, Decay, Flag, Index, Inputs, Size, Verbosity
 from pyrnn.validation import positive_int, shown, warn
 
 Array = NDArray[Any]
@@ -95,11 +99,14 @@ class Trainer(ModelNames):
     @checked
     def compile(
         self,
-        optimizer: Any = "rmsprop",
-        loss: Any = None,
-        loss_weights: Any = None,
-        metrics: Any = None,
-        weighted_metrics: Any = None,
+        optimizer: OptimizerLike = "rmsprop",
+        loss: LossLike = None,
+        loss_weights: Annotated[
+            float | Sequence[float] | Mapping[str, float], Unchecked(allowed="list negative zero fraction huge")
+        ]
+        | None = None,
+        metrics: MetricsLike = None,
+        weighted_metrics: MetricsLike = None,
         run_eagerly: Flag = False,
         steps_per_execution: Count = 1,
         jit_compile: Annotated[str | bool, OneOf("auto", True, False)] = "auto",
@@ -244,9 +251,9 @@ class Trainer(ModelNames):
     @checked
     def train_on_batch(
         self,
-        x: Any,
-        y: Any = None,
-        sample_weight: Any = None,
+        x: Inputs,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
         class_weight: ClassWeights | None = None,
         return_dict: Flag = False,
     ) -> Any:
@@ -262,7 +269,9 @@ class Trainer(ModelNames):
         return self._results(compiled, return_dict)
 
     @checked
-    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: Flag = False) -> Any:
+    def test_on_batch(
+        self, x: Inputs, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None, return_dict: Flag = False
+    ) -> Any:
         """Loss (and metrics) of one batch, without training."""
         compiled = self._ready("evaluating")
         batch = make_batch((x, y, sample_weight), self.dtype)
@@ -284,17 +293,17 @@ class Trainer(ModelNames):
     @checked
     def fit(
         self,
-        x: Any = None,
-        y: Any = None,
+        x: Inputs | None = None,
+        y: ArrayLike | None = None,
         batch_size: Size | None = None,
         epochs: Count = 1,
         verbose: Verbosity = "auto",
-        callbacks: Any = None,
+        callbacks: CallbacksLike = None,
         validation_split: Decay = 0.0,
-        validation_data: Any = None,
+        validation_data: ArrayLike | None = None,
         shuffle: Flag = True,
         class_weight: ClassWeights | None = None,
-        sample_weight: Any = None,
+        sample_weight: ArrayLike | None = None,
         initial_epoch: Index = 0,
         steps_per_epoch: Count | None = None,
         validation_steps: Count | None = None,
@@ -416,13 +425,13 @@ class Trainer(ModelNames):
     @checked
     def evaluate(
         self,
-        x: Any = None,
-        y: Any = None,
+        x: Inputs | None = None,
+        y: ArrayLike | None = None,
         batch_size: Size | None = None,
         verbose: Verbosity = "auto",
-        sample_weight: Any = None,
+        sample_weight: ArrayLike | None = None,
         steps: Count | None = None,
-        callbacks: Any = None,
+        callbacks: CallbacksLike = None,
         return_dict: Flag = False,
     ) -> Any:
         """Loss and metrics over arrays, a generator or a PyDataset."""
@@ -438,11 +447,11 @@ class Trainer(ModelNames):
     @checked
     def predict(
         self,
-        x: Any,
+        x: Inputs,
         batch_size: Size | None = None,
         verbose: Verbosity = "auto",
         steps: Count | None = None,
-        callbacks: Any = None,
+        callbacks: CallbacksLike = None,
     ) -> Array:
         """Outputs for arrays, a generator or a PyDataset, one row a sample."""
         verbose = _verbosity(verbose)

@@ -36,6 +36,13 @@ FilePath = Annotated[str | os.PathLike[str], rules.Path()]
 Verbose = Annotated[int, rules.OneOf(0, 1, 2, True, False)]
 Verbosity = Annotated[int | str, rules.OneOf(0, 1, 2, "auto", True, False)]
 
+# What only the function can check.
+Anything = Annotated[Any, rules.Unchecked(allowed=rules.ANYTHING)]
+ArrayLike = Annotated[Any, rules.Unchecked()]  # an array, a tensor, a list of numbers, a table
+Inputs = Annotated[Any, rules.Unchecked(allowed=f"list none {rules.NUMBERS} true array")]
+ShapeLike = Annotated[Sequence[int | None], rules.Unchecked()]
+SizeLike = Annotated[int | Sequence[int], rules.Unchecked()]  # a size along time, also as a list of one
+
 # Arrays, lists and objects.
 Omitted = Annotated[None, rules.Omitted()]
 Axis = Annotated[int, rules.Whole(-rules.MOST_AXES, rules.MOST_AXES)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from pyrnn import resume
 from pyrnn.arguments import checked
@@ -15,6 +15,7 @@ from pyrnn.files.atomic import make_folder, replace_file
 from pyrnn.files.hdf5 import restored
 from pyrnn.files.state import read_state
 from pyrnn.files.weights_file import matched_weights, read_weights, weights_bytes
+from pyrnn.rules import Unchecked
 from pyrnn.states import Rule, anything, count, record
 from pyrnn.typing import FilePath, Flag
 from pyrnn.validation import not_built, shown
@@ -75,7 +76,7 @@ class BackupAndRestore(Callback):
     def __init__(
         self,
         backup_dir: FilePath,
-        save_freq: str | int = "epoch",
+        save_freq: Annotated[str | int, Unchecked(allowed="huge")] = "epoch",
         double_checkpoint: Flag = False,
         delete_checkpoint: Flag = True,
     ) -> None:

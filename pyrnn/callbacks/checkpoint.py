@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import string
+from typing import Annotated
 
 from pyrnn.arguments import checked
 from pyrnn.callbacks.base import Logs
 from pyrnn.callbacks.monitor import MonitorCallback
+from pyrnn.rules import Unchecked
 from pyrnn.states import Rule, count, number, optional
 from pyrnn.typing import FilePath, Finite, Flag, Text, Verbose
 from pyrnn.validation import shown
@@ -56,7 +58,7 @@ class ModelCheckpoint(MonitorCallback):
         save_best_only: Flag = False,
         save_weights_only: Flag = False,
         mode: Text = "auto",
-        save_freq: str | int = "epoch",
+        save_freq: Annotated[str | int, Unchecked(allowed="huge")] = "epoch",
         initial_value_threshold: Finite | None = None,
     ) -> None:
         super().__init__(monitor, mode, best=initial_value_threshold)

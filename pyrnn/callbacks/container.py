@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any
 
 from pyrnn.arguments import checked
 from pyrnn.callbacks.base import HOOKS, Callback, History, Hook, Logs
 from pyrnn.callbacks.progress import ProgbarLogger
-from pyrnn.typing import Flag
+from pyrnn.rules import Unchecked
+from pyrnn.typing import Anything, Flag
 from pyrnn.validation import shown
 
 __all__ = ["CallbackList"]
+
+CallbacksLike = Annotated[Callback | Sequence[Any] | None, Unchecked(allowed="list dict")]
 
 
 class CallbackList(Callback):
@@ -40,10 +43,10 @@ class CallbackList(Callback):
     @checked
     def __init__(
         self,
-        callbacks: Any = None,
+        callbacks: CallbacksLike = None,
         add_history: Flag = False,
         add_progbar: Flag = False,
-        model: Any = None,
+        model: Anything = None,
         **params: Any,
     ) -> None:
         super().__init__()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
+from typing import Annotated, Any
 
 from pyrnn import losses
 from pyrnn.arguments import checked
 from pyrnn.callbacks.base import Callback, Logs
 from pyrnn.naming import snake_case
+from pyrnn.rules import Unchecked
 from pyrnn.typing import NonNegative, Text
 from pyrnn.validation import did_you_mean, shown, warn
 
@@ -39,7 +40,9 @@ class MonitorCallback(Callback):
     """
 
     @checked
-    def __init__(self, monitor: Text, mode: Text, min_delta: NonNegative = 0.0, best: float | None = None) -> None:
+    def __init__(
+        self, monitor: Text, mode: Text, min_delta: NonNegative = 0.0, best: Annotated[float, Unchecked()] | None = None
+    ) -> None:
         super().__init__()
         if mode not in MODES:
             raise ValueError(f"mode must be one of {', '.join(MODES)}, got {shown(mode)}")

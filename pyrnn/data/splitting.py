@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import random
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array, as_column, is_array
 from pyrnn.data.pydataset import PyDataset
+from pyrnn.rules import Unchecked
 from pyrnn.seeds import next_seed
 from pyrnn.typing import Flag, Seed
 from pyrnn.validation import shown
@@ -32,12 +33,12 @@ class Subset(PyDataset):
 
 @checked
 def split_dataset(
-    dataset: Any,
-    left_size: float | None = None,
-    right_size: float | None = None,
+    dataset: Annotated[Any, Unchecked(allowed="array")],
+    left_size: Annotated[float, Unchecked()] | None = None,
+    right_size: Annotated[float, Unchecked()] | None = None,
     shuffle: Flag = False,
     seed: Seed | None = None,
-    preferred_backend: str | None = None,
+    preferred_backend: Annotated[str, Unchecked()] | None = None,
 ) -> tuple[Any, Any]:
     """Split a dataset into its first `left_size` and its last `right_size` samples.
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pyrnn import seeds
 from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array
-from pyrnn.rules import Whole
+from pyrnn.rules import Unchecked, Whole
 from pyrnn.typing import Flag, Seed, Size, Text
 from pyrnn.validation import LARGEST_SIZE, positive_int, shown
 
@@ -87,8 +87,8 @@ class TimeseriesDataset:
 
 @checked
 def timeseries_dataset_from_array(
-    data: Any,
-    targets: Any,
+    data: Annotated[Any, Unchecked(allowed="array")],
+    targets: Annotated[Any, Unchecked(allowed="list none array")],
     sequence_length: Size,
     sequence_stride: Size = 1,
     sampling_rate: Size = 1,

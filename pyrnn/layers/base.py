@@ -22,7 +22,7 @@ from pyrnn.layers.settings import dtype_config, dtype_name, standard_shape
 from pyrnn.naming import auto_name
 from pyrnn.parameters import Weight, assign_all, values_for
 from pyrnn.regularizers import RegularizerLike
-from pyrnn.typing import Boolean, DtypeLike, Flag, Name, Size
+from pyrnn.typing import ArrayLike, Boolean, DtypeLike, Flag, Inputs, Name, ShapeLike, Size
 from pyrnn.validation import RENAMED, shown, unexpected_arguments, warn
 
 __all__ = ["Layer"]
@@ -160,9 +160,9 @@ class Layer(Holder, LayerNames):
         name: Name | None = None,
         trainable: Boolean = True,
         dtype: DtypeLike = None,
-        input_shape: Any = None,
-        batch_input_shape: Any = None,
-        batch_shape: Any = None,
+        input_shape: ShapeLike | None = None,
+        batch_input_shape: ShapeLike | None = None,
+        batch_shape: ShapeLike | None = None,
         input_dim: Size | None = None,
         input_length: Size | None = None,
         batch_size: Size | None = None,
@@ -220,7 +220,7 @@ class Layer(Holder, LayerNames):
     @checked
     def add_weight(
         self,
-        shape: Sequence[int] | None = None,
+        shape: ShapeLike | None = None,
         name: Name | None = None,
         *,
         initializer: InitializerLike = "glorot_uniform",
@@ -479,7 +479,14 @@ class Layer(Holder, LayerNames):
         return array
 
     @checked
-    def __call__(self, x: Any, *, initial_state: Any = None, training: Flag = False, mask: Any = None) -> Any:
+    def __call__(
+        self,
+        x: Inputs,
+        *,
+        initial_state: ArrayLike | None = None,
+        training: Flag = False,
+        mask: ArrayLike | None = None,
+    ) -> Any:
         """Convert and check the inputs, build the layer at first use, and run it.
 
         Args:

@@ -11,7 +11,7 @@ import numpy as np
 from pyrnn.arguments import checked
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.convolution.convolution import check_data_format
-from pyrnn.rules import MOST_AXES, ListOf, Whole
+from pyrnn.rules import MOST_AXES, ListOf, Unchecked, Whole
 from pyrnn.typing import Size, Text
 from pyrnn.validation import LARGEST_SIZE, positive_int, shown
 
@@ -126,7 +126,8 @@ class RepeatVector(Layer):
     not_streamed = "it changes the axis of time"
     axes = ("batch", "features")
 
-    def __init__(self, n: int, **kwargs: Any) -> None:
+    @checked
+    def __init__(self, n: Size, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.n = positive_int("n", n)
 
@@ -220,7 +221,12 @@ class ZeroPadding1D(Layer):
     axes = ("batch", "time", "channels")
 
     @checked
-    def __init__(self, padding: Any = 1, data_format: Text | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        padding: Annotated[int | Sequence[int], Unchecked(allowed="zero")] = 1,
+        data_format: Text | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         check_data_format("ZeroPadding1D", data_format)
         self.padding = _two_counts("padding", padding)
@@ -260,7 +266,10 @@ class Cropping1D(Layer):
     not_streamed = "it changes the axis of time"
     axes = ("batch", "time", "channels")
 
-    def __init__(self, cropping: Any = (1, 1), **kwargs: Any) -> None:
+    @checked
+    def __init__(
+        self, cropping: Annotated[int | Sequence[int], Unchecked(allowed="zero")] = (1, 1), **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.cropping = _two_counts("cropping", cropping)
 

@@ -9,7 +9,7 @@ from pyrnn import registry
 from pyrnn.arguments import checked
 from pyrnn.layers.base import Layer
 from pyrnn.layers.core.input import InputLayer
-from pyrnn.rules import Configurable
+from pyrnn.rules import Configurable, Unchecked
 from pyrnn.typing import CustomObjects
 from pyrnn.validation import shown
 
@@ -52,7 +52,9 @@ def serialize_inner(layer: Layer) -> dict[str, Any]:
 
 
 @checked
-def deserialize(config: Mapping[str, Any], custom_objects: CustomObjects | None = None) -> Layer:
+def deserialize(
+    config: Annotated[Mapping[str, Any], Unchecked()], custom_objects: CustomObjects | None = None
+) -> Layer:
     """Create a layer from its description.
 
     Args:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from pyrnn.losses.custom import *
 from pyrnn.losses.forecasting import *
 from pyrnn.losses.overlap import *
 from pyrnn.losses.regression import *
-from pyrnn.rules import Configurable
+from pyrnn.rules import Configurable, Unchecked
 from pyrnn.typing import CustomObjects
 from pyrnn.validation import lookup
 
@@ -94,6 +94,10 @@ globals().update(FUNCTIONS)
 # Called with what is not a loss, by name, class or object: each raises an error for what it can explain better.
 REJECTIONS: list[Callable[[Any], None]] = []
 
+LossLike = Annotated[
+    str | Loss | Callable[..., Any] | Mapping[str, Any] | Sequence[Any] | None, Unchecked(allowed="none function")
+]
+
 
 def get(identifier: Any) -> Loss | None:
     """Return the loss for a name, a description, a class, an object or a function.
@@ -137,7 +141,9 @@ def _reject(identifier: Any) -> None:
 
 
 @checked
-def deserialize(name: Any, custom_objects: CustomObjects | None = None) -> Loss | None:
+def deserialize(
+    name: Annotated[Any, Unchecked(allowed="none function")], custom_objects: CustomObjects | None = None
+) -> Loss | None:
     """Return the loss for a name or a description.
 
     Args:

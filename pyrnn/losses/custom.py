@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from pyrnn import registry
 from pyrnn.arguments import checked
 from pyrnn.losses.base import Array, Lazy, Loss
 from pyrnn.losses.differentiation import differentiate, read_only
-from pyrnn.rules import takes
+from pyrnn.rules import Unchecked, takes
 from pyrnn.typing import Name
 from pyrnn.validation import shown
 
@@ -41,7 +41,7 @@ class FunctionLoss(Loss):
     """
 
     @checked
-    def __init__(self, fn: Callable[[Array, Array], Any], name: Name | None = None) -> None:
+    def __init__(self, fn: Annotated[Callable[[Array, Array], Any], Unchecked()], name: Name | None = None) -> None:
         if not takes(fn, 2):
             raise TypeError(f"a loss must be a function of (y_true, y_pred), got {shown(fn)}")
         super().__init__(name or getattr(fn, "__name__", "loss"))

@@ -3,7 +3,7 @@
 # ruff: noqa: F403, F405
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pyrnn import losses, registry
@@ -18,7 +18,7 @@ from pyrnn.metrics.functions import *
 from pyrnn.metrics.functions import FUNCTIONS, described
 from pyrnn.metrics.scores import *
 from pyrnn.naming import snake_case
-from pyrnn.rules import Configurable
+from pyrnn.rules import Configurable, Unchecked
 from pyrnn.typing import CustomObjects
 from pyrnn.validation import lookup, shown
 
@@ -30,6 +30,8 @@ globals().update(OF_LOSSES)
 
 # In any case of letters; the shapes of the first batch say which metric is meant.
 BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")
+
+MetricsLike = Annotated[Sequence[Any] | Mapping[str, Any] | None, Unchecked(allowed="list dict")]
 
 
 def get(identifier: Any) -> Any:
@@ -144,7 +146,9 @@ def resolve(name: str, y_true_shape: tuple[int, ...], y_pred_shape: tuple[int, .
 
 
 @checked
-def deserialize(config: Any, custom_objects: CustomObjects | None = None) -> Any:
+def deserialize(
+    config: Annotated[Any, Unchecked(allowed="none function")], custom_objects: CustomObjects | None = None
+) -> Any:
     """Return the metric for a name or a description.
 
     Args:

@@ -20,7 +20,7 @@ from pyrnn.losses.differentiation import read_only
 from pyrnn.metrics.functions import compares_points, described
 from pyrnn.metrics.variables import FieldVariable, Variable
 from pyrnn.naming import auto_name
-from pyrnn.rules import Numbers, Optional, Rule, Whole, takes
+from pyrnn.rules import Numbers, Optional, Rule, Unchecked, Whole, takes
 from pyrnn.states import array
 from pyrnn.typing import DtypeLike, Name
 from pyrnn.validation import shown
@@ -438,7 +438,11 @@ class MeanMetricWrapper(MeanMetric):
 
     @checked
     def __init__(
-        self, fn: Callable[..., Any], name: Name | None = None, dtype: DtypeLike = None, **options: Any
+        self,
+        fn: Annotated[Callable[..., Any], Unchecked()],
+        name: Name | None = None,
+        dtype: DtypeLike = None,
+        **options: Any,
     ) -> None:
         if not callable(fn) or not takes(fn, 2, options):
             arguments = ", ".join(["y_true", "y_pred", *options])

@@ -14,7 +14,7 @@ from pyrnn.data.batches import as_array
 from pyrnn.losses import EPSILON
 from pyrnn.losses.base import aligned, match_ranks, same_rank, with_classes
 from pyrnn.losses.labels import whole_numbers
-from pyrnn.typing import Axes, Finite, Flag, Size
+from pyrnn.typing import Anything, Axes, Finite, Flag, Size
 from pyrnn.validation import positive_int
 
 __all__ = [
@@ -32,7 +32,7 @@ Array = NDArray[Any]
 
 
 @checked
-def binary_accuracy(y_true: Any, y_pred: Any, threshold: Finite = 0.5) -> Array:
+def binary_accuracy(y_true: Anything, y_pred: Anything, threshold: Finite = 0.5) -> Array:
     """Return 1 for each element that `threshold` puts on the right side, else 0.
 
     Args:
@@ -55,7 +55,7 @@ def binary_accuracy(y_true: Any, y_pred: Any, threshold: Finite = 0.5) -> Array:
 
 
 @checked
-def categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
+def categorical_accuracy(y_true: Anything, y_pred: Anything) -> Array:
     """Return 1 for each sample whose largest prediction is the one-hot class, else 0.
 
     Args:
@@ -77,7 +77,7 @@ def categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
 
 
 @checked
-def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
+def sparse_categorical_accuracy(y_true: Anything, y_pred: Anything) -> Array:
     """Return 1 for each sample whose largest prediction is at the class number, else 0.
 
     Args:
@@ -100,7 +100,7 @@ def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
 
 
 @checked
-def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: Size = 5) -> Array:
+def top_k_categorical_accuracy(y_true: Anything, y_pred: Anything, k: Size = 5) -> Array:
     """Return 1 for each sample whose one-hot class is among the k largest predictions, else 0.
 
     Args:
@@ -124,7 +124,9 @@ def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: Size = 5) -> Array:
 
 
 @checked
-def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: Size = 5, from_sorted_ids: Flag = False) -> Array:
+def sparse_top_k_categorical_accuracy(
+    y_true: Anything, y_pred: Anything, k: Size = 5, from_sorted_ids: Flag = False
+) -> Array:
     """Return 1 for each sample whose class number is among the k largest predictions, else 0.
 
     Args:
@@ -162,7 +164,7 @@ def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: Size = 5, fro
 
 
 @checked
-def pearson_correlation(y_true: Any, y_pred: Any, axis: Axes = -1) -> Array:
+def pearson_correlation(y_true: Anything, y_pred: Anything, axis: Axes = -1) -> Array:
     """Return the Pearson correlation along an axis: the mean product of the standardized values.
 
     Args:
@@ -187,7 +189,7 @@ def pearson_correlation(y_true: Any, y_pred: Any, axis: Axes = -1) -> Array:
 
 
 @checked
-def concordance_correlation(y_true: Any, y_pred: Any, axis: Axes = -1) -> Array:
+def concordance_correlation(y_true: Anything, y_pred: Anything, axis: Axes = -1) -> Array:
     """Return the concordance correlation along an axis, which also asks for the same scale and mean.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array
+from pyrnn.rules import Unchecked
 from pyrnn.typing import Name
 
 Array = NDArray[Any]
@@ -35,7 +36,9 @@ class Variable(NDArrayOperatorsMixin):
     __hash__ = object.__hash__
 
     @checked
-    def __init__(self, value: Array, name: Name) -> None:
+    def __init__(
+        self, value: Annotated[Array, Unchecked(allowed="list negative zero fraction huge array true")], name: Name
+    ) -> None:
         self.value, self.name = value, name
 
     @property
@@ -59,7 +62,7 @@ class Variable(NDArrayOperatorsMixin):
         return self.value.size
 
     @checked
-    def assign(self, value: Any) -> None:
+    def assign(self, value: Annotated[Any, Unchecked(allowed="list negative zero fraction huge array true")]) -> None:
         """Overwrite the value.
 
         Args:
@@ -155,7 +158,7 @@ class FieldVariable(Variable):
     """A field of a metric that is a number or array, as a variable: reading and writing it are those of the field."""
 
     @checked
-    def __init__(self, owner: Any, name: Name) -> None:
+    def __init__(self, owner: Annotated[Any, Unchecked()], name: Name) -> None:
         self.owner, self.name = owner, name
 
     @property

@@ -23,11 +23,13 @@ from pyrnn.optimizers.muon import *
 from pyrnn.optimizers.rmsprop import *
 from pyrnn.optimizers.schedule_free import *
 from pyrnn.optimizers.sgd import *
-from pyrnn.rules import Configurable, Dict
+from pyrnn.rules import Configurable, Dict, Unchecked
 from pyrnn.typing import CustomObjects
 
 CLASSES = registry.classes_in(globals(), Optimizer)
 NAMES: dict[str, type[Optimizer]] = registry.by_name(CLASSES, lambda cls: cls.__name__.lower())
+
+OptimizerLike = Annotated[str | Optimizer | Mapping[str, Any], Unchecked()]
 
 
 def get(identifier: Any) -> Optimizer:

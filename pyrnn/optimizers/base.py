@@ -18,14 +18,16 @@ from pyrnn.optimizers import schedules
 from pyrnn.optimizers.rates import LearningRate
 from pyrnn.optimizers.schedules import LearningRateSchedule
 from pyrnn.parameters import ParameterVector, Weight, assign_all, shaped
-from pyrnn.rules import Whole, takes
+from pyrnn.rules import Unchecked, Whole, takes
 from pyrnn.typing import Count, Flag, Name, NonNegative, Positive, Rate
 from pyrnn.validation import shown, unexpected_arguments
 
 __all__ = ["Optimizer"]
 
 Array = NDArray[Any]
-LearningRateLike = float | LearningRateSchedule | Callable[[], Any]
+LearningRateLike = Annotated[
+    float | LearningRateSchedule | Callable[[], Any], Unchecked(allowed="zero fraction huge function")
+]
 State = list[tuple[Weight | None, str, Array]]
 T = TypeVar("T", bound="Optimizer")
 # Arguments of older versions of Keras, and what stands in their place.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pyrnn.arguments import checked
 from pyrnn.data import PyDataset
 from pyrnn.explaining import explain
+from pyrnn.rules import Unchecked
 from pyrnn.seeds import generator
 from pyrnn.typing import Flag, Natural, Size, Text
 from pyrnn.validation import described, positive_int, shown, warn
@@ -22,12 +23,12 @@ SIDES = ("pre", "post")
 
 @checked
 def pad_sequences(
-    sequences: Any,
+    sequences: Annotated[Any, Unchecked(allowed="list dict array")],
     maxlen: Natural | None = None,
-    dtype: Any = "int32",
+    dtype: Annotated[Any, Unchecked(allowed="dict none")] = "int32",
     padding: Text = "pre",
     truncating: Text = "pre",
-    value: float | str = 0.0,
+    value: Annotated[float | str, Unchecked(allowed="list negative zero fraction huge array true")] = 0.0,
 ) -> Array:
     """Pad or truncate sequences to one length.
 
@@ -170,8 +171,8 @@ class TimeseriesGenerator(PyDataset):
     @checked
     def __init__(
         self,
-        data: Any,
-        targets: Any,
+        data: Annotated[Any, Unchecked(allowed="array")],
+        targets: Annotated[Any, Unchecked(allowed="list none array")],
         length: Size,
         sampling_rate: Size = 1,
         stride: Size = 1,

@@ -14,7 +14,7 @@ from pyrnn.arguments import checked
 from pyrnn.data.batches import Data, as_array, as_float
 from pyrnn.layers import Layer
 from pyrnn.resume import random_state, set_random_state
-from pyrnn.rules import Number
+from pyrnn.rules import Number, Unchecked
 from pyrnn.typing import Size
 from pyrnn.validation import shown
 
@@ -29,9 +29,9 @@ ROUNDINGS = 4
 NEGLIGIBLE = 1e-3
 
 
-@checked  # fmt: skip
+@checked
 def check_gradients(
-    tested: Any,
+    tested: Annotated[Any, Unchecked()],
     x: Data,
     y_pred: Data | None = None,
     *,

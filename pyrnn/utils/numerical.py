@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from pyrnn.arguments import checked
 from pyrnn.data import as_array
 from pyrnn.rules import Either, Number, OneOf
-from pyrnn.typing import Axis, Size
+from pyrnn.typing import Axis, Inputs, Size
 from pyrnn.validation import LARGEST_SIZE, positive_int, shown
 
 
 @checked
-def to_categorical(x: Any, num_classes: Size | None = None) -> NDArray[np.float64]:
+def to_categorical(x: Inputs, num_classes: Size | None = None) -> NDArray[np.float64]:
     """Convert class numbers to one-hot rows.
 
     Args:
@@ -57,7 +57,7 @@ def to_categorical(x: Any, num_classes: Size | None = None) -> NDArray[np.float6
 
 @checked
 def normalize(
-    x: Any, axis: Axis | None = -1, order: Annotated[float, Either(OneOf(math.inf, -math.inf), Number())] = 2
+    x: Inputs, axis: Axis | None = -1, order: Annotated[float, Either(OneOf(math.inf, -math.inf), Number())] = 2
 ) -> NDArray[Any]:
     """Divide an array by its norms along an axis.
 

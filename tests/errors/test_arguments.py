@@ -1,7 +1,7 @@
 """Every argument of every public class and function rejects the bad values of its rule.
 
 Each value raises a TypeError or ValueError, one sentence that names the argument. Modules are walked, so that a new
-function needs no line here. Arguments without a rule meet all `SAMPLES` but those in `LEGAL`.
+function needs no line here. Arguments of functions that are not `checked` meet all `SAMPLES` but those in `LEGAL`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
+import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,57 +19,24 @@ import pytest
 
 import pyrnn
 from pyrnn import layers
-from pyrnn.arguments import rules_of
+from pyrnn.arguments import checked, rules_of
 from pyrnn.optimizers import schedules
 from pyrnn.preprocessing.text import Tokenizer
 from pyrnn.rules import ANYTHING, SAMPLES, Rule
 
-# What is right for arguments without a rule, by name: only the function knows.
+# What is right for arguments without a rule: those of functions that are not `checked`.
 LEGAL = {
-    "zero": "cropping padding",
-    "zero fraction huge": "factor",
-    "zero huge": "seed",
-    "huge": "save_freq",
-    "zero fraction huge function": "learning_rate",  # a function without arguments gives it
-    "negative": "groups",  # -1: as many as features
-    "none": "activation loss metric",
+    "none": "activation",
     "none array function": "identifier",
-    "text": "name",
-    "list": "noise_shape",
-    "list dict": "callbacks layers",  # anything empty
-    "dict none": "dtype",
-    "list dict array": "sequences",
-    "list none array": "targets",
-    "array": "data",
-    "list negative zero fraction huge array": "value",
-    "function": "function gradient output_shape",  # called when the layer is, with what it then has
+    "none text": "name",
+    "zero huge": "seed",
     "list none nan infinite negative zero fraction huge true array": "x",
-    ANYTHING: "y_true y_pred",  # data, which test_data.py and test_targets.py look at
+    ANYTHING: "cls input_shape",  # what is not registered has its own name; a built model keeps its shape, as in Keras
 }
 # What is right for one function only.
 SPECIAL = {
-    "callbacks.CallbackList.model": ANYTHING,  # it is only passed on
     "layers.Conv1DTranspose.output_padding": "zero",  # of a stride of 1
-    "layers.Input.optional": "none",
-    "layers.Input.shape": "list",
-    "layers.InputLayer.optional": "none",
-    "layers.InputLayer.shape": "list",
-    "layers.Lambda.output_shape": "list function",
-    "losses.deserialize.name": "none function",
-    "metrics.deserialize.config": "none function",
-    "activations.deserialize.name": "none",
     "activations.get.identifier": "none",
-    "activations.serialize.activation": "none",
-    "preprocessing.sequence.pad_sequences.value": "negative zero fraction true",
-    "data.split_dataset.dataset": "array",
-    "saving.serialize_keras_object.obj": " ".join(name for name in SAMPLES if name not in ("object", "function")),
-    "saving.deserialize_keras_object.config": ANYTHING,  # what is no description comes back as it is
-    "saving.get_registered_name.cls": ANYTHING,  # what is not registered has its own name
-    "build.input_shape": ANYTHING,  # a built model keeps its shape, as in Keras
-    "compile.loss": "none function",  # a custom function is called in training
-    "compile.loss_weights": "fraction negative zero huge list",
-    "compile.metrics": "list dict",
-    "compile.weighted_metrics": "list dict",
 }
 # What a message says for the name of an argument that is positional and unnamed in Keras's own errors.
 ALSO_CALLED = {
@@ -223,21 +191,13 @@ def _rule(function: Any, argument: str) -> Rule | None:
     constructors = (
         [vars(base).get("__init__") for base in inspect.getmro(function)] if inspect.isclass(function) else []
     )
-    for each in [*constructors, function]:
-        if (
-            inspect.isroutine(each)
-            and hasattr(inspect.unwrap(each), "__code__")
-            and argument in (rules := rules_of(each))
-        ):
-            return rules[argument]
-    return None
+    functions = [each for each in [*constructors, function] if inspect.isfunction(inspect.unwrap(each))]
+    return next((rules[argument] for rules in map(rules_of, functions) if argument in rules), None)
 
 
 def _bad_values(name: str, function: Any, argument: inspect.Parameter) -> dict[str, Any]:
-    rule = _rule(function, argument.name)
-    legal = (
-        SPECIAL.get(f"{name}.{argument.name}", "").split() or LEGAL_OF.get(argument.name, ()) if rule is None else ()
-    )
+    rule, key = _rule(function, argument.name), f"{name}.{argument.name}"
+    legal = SPECIAL[key].split() if key in SPECIAL else LEGAL_OF.get(argument.name, ()) if rule is None else ()
     values = SAMPLES if rule is None else rule.bad_values()
     return {label: value for label, value in values.items() if label not in legal and value is not argument.default}
 
@@ -245,6 +205,33 @@ def _bad_values(name: str, function: Any, argument: inspect.Parameter) -> dict[s
 def _arguments(function: Any) -> list[inspect.Parameter]:
     hidden = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     return [each for each in inspect.signature(function).parameters.values() if each.kind not in hidden]
+
+
+def _checked() -> Iterator[tuple[str, Any]]:
+    """Every `@checked` function of the package."""
+    wrapper = checked(lambda: None).__code__  # all of them share it
+    for module in pkgutil.walk_packages(pyrnn.__path__, "pyrnn."):
+        if module.name.endswith("__main__"):
+            continue
+        scope = vars(importlib.import_module(module.name))
+        classes = [value for value in scope.values() if inspect.isclass(value) and value.__module__ == module.name]
+        for owner, names in [("", scope), *((f"{each.__name__}.", vars(each)) for each in classes)]:
+            for name, value in names.items():
+                if getattr(value, "__code__", None) is wrapper and value.__module__ == module.name:
+                    yield f"{module.name}.{owner}{name}", value
+
+
+CHECKED = dict(_checked())
+
+
+def test_checked_functions_are_discovered() -> None:
+    assert len(CHECKED) > 200
+    assert "pyrnn.layers.recurrent.layers.LSTM.__init__" in CHECKED
+
+
+@pytest.mark.parametrize("name", CHECKED)
+def test_every_argument_of_a_checked_function_has_a_rule(name: str) -> None:
+    assert not [argument for argument, rule in rules_of(CHECKED[name]).items() if rule is None]
 
 
 @pytest.fixture(scope="module")

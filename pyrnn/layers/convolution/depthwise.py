@@ -22,7 +22,7 @@ from pyrnn.layers.settings import unknown_size
 from pyrnn.layers.specs import WeightSpec, arguments_of, specs_config
 from pyrnn.parameters import Weight
 from pyrnn.regularizers import RegularizerLike
-from pyrnn.typing import Flag, Size, Text, Units
+from pyrnn.typing import Flag, Size, SizeLike, Text, Units
 from pyrnn.validation import positive_int
 
 __all__ = ["DepthwiseConv1D", "SeparableConv1D"]
@@ -143,12 +143,12 @@ class DepthwiseConv1D(_Depthwise):
     @checked
     def __init__(
         self,
-        kernel_size: Any,
-        strides: Any = 1,
+        kernel_size: SizeLike,
+        strides: SizeLike = 1,
         padding: Text = "valid",
         depth_multiplier: Size = 1,
         data_format: Text | None = None,
-        dilation_rate: Any = 1,
+        dilation_rate: SizeLike = 1,
         activation: ActivationLike = None,
         use_bias: Flag = True,
         depthwise_initializer: InitializerLike = "glorot_uniform",
@@ -241,11 +241,11 @@ class SeparableConv1D(_Depthwise):
     def __init__(
         self,
         filters: Units,
-        kernel_size: Any,
-        strides: Any = 1,
+        kernel_size: SizeLike,
+        strides: SizeLike = 1,
         padding: Text = "valid",
         data_format: Text | None = None,
-        dilation_rate: Any = 1,
+        dilation_rate: SizeLike = 1,
         depth_multiplier: Size = 1,
         activation: ActivationLike = None,
         use_bias: Flag = True,

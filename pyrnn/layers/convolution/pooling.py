@@ -10,7 +10,7 @@ from pyrnn import backend
 from pyrnn.arguments import checked
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.convolution.convolution import check_data_format, check_padding, single
-from pyrnn.typing import Flag, Text
+from pyrnn.typing import Flag, SizeLike, Text
 
 __all__ = ["AveragePooling1D", "GlobalAveragePooling1D", "GlobalMaxPooling1D", "MaxPooling1D"]
 
@@ -25,8 +25,8 @@ class Pooling1D(Layer):
     @checked
     def __init__(
         self,
-        pool_size: Any,
-        strides: Any = None,
+        pool_size: SizeLike,
+        strides: SizeLike | None = None,
         padding: Text = "valid",
         data_format: Text | None = None,
         **kwargs: Any,
@@ -98,8 +98,8 @@ class MaxPooling1D(Pooling1D):
     @checked
     def __init__(
         self,
-        pool_size: Any = 2,
-        strides: Any = None,
+        pool_size: SizeLike = 2,
+        strides: SizeLike | None = None,
         padding: Text = "valid",
         data_format: Text | None = None,
         **kwargs: Any,

@@ -17,7 +17,7 @@ from pyrnn.layers.core.dense import Affine
 from pyrnn.layers.settings import unknown_size
 from pyrnn.layers.specs import arguments_of
 from pyrnn.regularizers import RegularizerLike
-from pyrnn.typing import Flag, Text, Units
+from pyrnn.typing import Flag, SizeLike, Text, Units
 from pyrnn.validation import positive_int, shown
 
 __all__ = ["Conv1DTranspose"]
@@ -67,12 +67,12 @@ class Conv1DTranspose(Affine):
     def __init__(
         self,
         filters: Units,
-        kernel_size: Any,
-        strides: Any = 1,
+        kernel_size: SizeLike,
+        strides: SizeLike = 1,
         padding: Text = "valid",
-        output_padding: Any = None,
+        output_padding: SizeLike | None = None,
         data_format: Text | None = None,
-        dilation_rate: Any = 1,
+        dilation_rate: SizeLike = 1,
         activation: ActivationLike = None,
         use_bias: Flag = True,
         kernel_initializer: InitializerLike = "glorot_uniform",

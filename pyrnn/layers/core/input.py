@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pyrnn import config, rules
@@ -10,7 +10,8 @@ from pyrnn.arguments import checked
 from pyrnn.jsonable import dtype_name
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.settings import standard_shape
-from pyrnn.typing import DtypeLike, Name, Omitted, Size
+from pyrnn.rules import Unchecked
+from pyrnn.typing import DtypeLike, Name, Omitted, ShapeLike, Size
 from pyrnn.validation import shown
 
 __all__ = ["Input", "InputLayer"]
@@ -45,12 +46,12 @@ class InputLayer(Layer):
     @checked
     def __init__(
         self,
-        shape: Any = None,
+        shape: Annotated[Sequence[int | None], Unchecked(allowed="list")] | None = None,
         batch_size: Size | None = None,
         dtype: DtypeLike = None,
         sparse: Annotated[bool, rules.Omitted(False)] | None = None,
         ragged: Annotated[bool, rules.Omitted(False)] | None = None,
-        batch_shape: Any = None,
+        batch_shape: ShapeLike | None = None,
         input_tensor: Omitted = None,
         optional: Annotated[bool, rules.Omitted(False)] | None = False,
         name: Name | None = None,
@@ -97,13 +98,13 @@ class InputLayer(Layer):
 
 
 def Input(
-    shape: Any = None,
-    batch_size: int | None = None,
-    dtype: Any = None,
+    shape: Annotated[Sequence[int | None], rules.Unchecked(allowed="list")] | None = None,
+    batch_size: Size | None = None,
+    dtype: DtypeLike = None,
     sparse: Annotated[bool, rules.Omitted(False)] | None = None,
     ragged: Annotated[bool, rules.Omitted(False)] | None = None,
-    batch_shape: Any = None,
-    name: str | None = None,
+    batch_shape: ShapeLike | None = None,
+    name: Name | None = None,
     tensor: Omitted = None,
     optional: Annotated[bool, rules.Omitted(False)] | None = False,
 ) -> InputLayer:
@@ -132,4 +133,6 @@ def Input(
         >>> model.output_shape
         (None, 4)
     """
-    return InputLayer(shape, batch_size, dtype, sparse, ragged, batch_shape, tensor, optional, name)
+    return InputLayer(
+        shape, batch_size, dtype, sparse, ragged, batch_shape, input_tensor=tensor, optional=optional, name=name
+    )

@@ -13,7 +13,7 @@ from pyrnn.arguments import checked
 from pyrnn.layers import custom
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.settings import standard_shape
-from pyrnn.rules import Dict, Either, Function, takes
+from pyrnn.rules import Dict, Either, Function, Unchecked, takes
 from pyrnn.validation import shown
 
 __all__ = ["Lambda"]
@@ -64,11 +64,11 @@ class Lambda(Layer):
     @checked
     def __init__(
         self,
-        function: Callable[..., Any],
-        output_shape: Any = None,
+        function: Annotated[Callable[..., Any], Unchecked(allowed="function")],
+        output_shape: Annotated[Any, Unchecked(allowed="list function")] | None = None,
         mask: Annotated[Any, Either(rules.Numbers(), Function(0, 2))] | None = None,
         arguments: Annotated[Mapping[str, Any], Dict()] | None = None,
-        gradient: Callable[..., Any] | None = None,
+        gradient: Annotated[Callable[..., Any], Unchecked(allowed="function")] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)

@@ -16,7 +16,7 @@ from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.recurrent.base import Recurrent
 from pyrnn.layers.recurrent.rnn import RNN
 from pyrnn.layers.serialization import layer_of, serialize_inner
-from pyrnn.rules import Either, ListOf
+from pyrnn.rules import Either, ListOf, Unchecked
 from pyrnn.typing import Text
 from pyrnn.validation import shown, unknown_name
 
@@ -89,10 +89,10 @@ class Bidirectional(Layer):
     @checked
     def __init__(
         self,
-        layer: Recurrent | RNN,
+        layer: Annotated[Recurrent | RNN, Unchecked()],
         merge_mode: Text | None = "concat",
         weights: Annotated[Any, Either(ListOf(rules.Numbers()), rules.Numbers())] | None = None,
-        backward_layer: Recurrent | RNN | None = None,
+        backward_layer: Annotated[Recurrent | RNN, Unchecked()] | None = None,
         **kwargs: Any,
     ) -> None:
         for argument, direction in (("layer", layer), ("backward_layer", backward_layer)):

@@ -26,7 +26,7 @@ from pyrnn.layers.serialization import layer_of, serialize_inner
 from pyrnn.layers.specs import arguments_of
 from pyrnn.regularizers import RegularizerLike
 from pyrnn.rules import ListOf, Rule
-from pyrnn.typing import Flag, Rate, Seed, Units
+from pyrnn.typing import ArrayLike, Flag, Inputs, Rate, Seed, Units
 from pyrnn.validation import shown
 
 __all__ = ["GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells"]
@@ -136,7 +136,7 @@ class Cell(Layer, CellNames):
         return (dx, *d_before) if d_before else dx
 
     @checked
-    def __call__(self, x: Any, states: Any = None, training: Flag = False) -> Any:  # type: ignore[override]  # a cell is called with its states, as in Keras
+    def __call__(self, x: Inputs, states: ArrayLike | None = None, training: Flag = False) -> Any:  # type: ignore[override]  # a cell is called with its states, as in Keras
         """Return the output (batch, units) and the list of states after one step; `states` None starts from zeros."""
         x = self._accept(x)
         if states is not None:
@@ -455,7 +455,7 @@ class StackedRNNCells(Layer):
         return backward_through(self.cells, dy, d_states, need_dx)
 
     @checked
-    def __call__(self, x: Any, states: Any = None, training: Flag = False) -> Any:  # type: ignore[override]  # a cell is called with its states, as in Keras
+    def __call__(self, x: Inputs, states: ArrayLike | None = None, training: Flag = False) -> Any:  # type: ignore[override]  # a cell is called with its states, as in Keras
         """Return the output (batch, units) and the states after one step; `states` has one entry per cell."""
         if states is not None and (not isinstance(states, list | tuple) or len(states) != len(self.cells)):
             raise TypeError(f"states must be a list of {len(self.cells)} entries, one per cell, got {shown(states)}")

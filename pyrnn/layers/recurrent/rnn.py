@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from pyrnn.layers import custom
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.recurrent.cells import IS_CELL, Cell, StackedRNNCells, backward_through
 from pyrnn.layers.serialization import layer_of, serialize_inner
+from pyrnn.rules import Unchecked
 from pyrnn.typing import Flag, Size
 from pyrnn.validation import positive_int
 
@@ -55,7 +56,7 @@ class RNN(Layer):
     @checked
     def __init__(
         self,
-        cell: Any,
+        cell: Annotated[Any, Unchecked()],
         return_sequences: Flag = False,
         return_state: Flag = False,
         go_backwards: Flag = False,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 from pyrnn import regularizers, seeds
 from pyrnn.arguments import checked
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.core.dense import Identity
 from pyrnn.layers.settings import dropout_scale, fraction, standard_shape
+from pyrnn.rules import Unchecked
 from pyrnn.typing import DtypeLike, Name, NonNegative, Rate, Seed
 
 __all__ = ["ActivityRegularization", "Dropout", "SpatialDropout1D"]
@@ -64,7 +66,13 @@ class Dropout(Layer):
     per_step = True
 
     @checked
-    def __init__(self, rate: Rate, noise_shape: Any = None, seed: Seed | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        rate: Rate,
+        noise_shape: Annotated[Sequence[int | None], Unchecked(allowed="list")] | None = None,
+        seed: Seed | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.rate = fraction("rate", rate)
         self.noise_shape = checked_noise_shape(noise_shape)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 from pyrnn import seeds
 from pyrnn.arguments import checked
 from pyrnn.layers.base import Array, Layer
 from pyrnn.layers.regularization.dropout import checked_noise_shape, noise_sizes
 from pyrnn.layers.settings import fraction
+from pyrnn.rules import Unchecked
 from pyrnn.typing import NonNegative, Rate, Seed
 
 __all__ = ["AlphaDropout", "GaussianDropout", "GaussianNoise"]
@@ -156,7 +158,13 @@ class AlphaDropout(Noisy):
     """
 
     @checked
-    def __init__(self, rate: Rate, noise_shape: Any = None, seed: Seed | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        rate: Rate,
+        noise_shape: Annotated[Sequence[int | None], Unchecked(allowed="list")] | None = None,
+        seed: Seed | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(seed, **kwargs)
         self.rate = _below_one(rate)
         self.noise_shape = checked_noise_shape(noise_shape)

@@ -1,4 +1,7 @@
-"""Objects and functions in Keras 3's form: {"module", "class_name", "config", "registered_name"}, and back."""
+"""Objects and functions as descriptions in Keras 3's form, and back.
+
+A description is a dict of "module", "class_name", "config" and "registered_name".
+"""
 
 from __future__ import annotations
 
@@ -15,23 +18,28 @@ from pyrnn.overriding import is_builtin
 from pyrnn.validation import lookup, shown, unknown_name, warn
 
 T = TypeVar("T")
-# Modules that descriptions of Keras's own classes and functions name.
+# Where descriptions of Keras's classes and functions say that they are from.
 _KERAS = ("builtins", "keras", "keras_core", "pyrnn", "tensorflow", "tf_keras")
 _LAMBDA = "<lambda>"
 
 
 def is_custom(description: Mapping[str, Any]) -> bool:
-    """Whether a description is of a user's class or function, which may have the name of one of Keras's."""
+    """Return whether a description is of a custom class or function, which may have the name of one of Keras's."""
     module = str(description.get("module") or "").partition(".")[0]
     return bool(description.get("registered_name")) and module not in _KERAS
 
 
 def described_class(kind: str, description: Mapping[str, Any], names: Mapping[str, type[T]]) -> type[T]:
-    """The class that a description names: a registered one first, then ours.
+    """Return the class that a description names: a registered one first, then one of pyrnn.
+
+    Args:
+        kind: What messages call the object, such as "layer".
+        description: The description.
+        names: The classes of pyrnn by name.
 
     Raises:
-        TypeError: if the name is no string, or registered for something that is no class.
-        ValueError: if there is none of that name; the message says how to pass a custom one.
+        TypeError: If the name is not a string, or is registered for something other than a class.
+        ValueError: If there is no class of that name; the message says how to pass a custom one.
     """
     name = description.get("class_name")
     if name == "__lambda__":
@@ -51,22 +59,22 @@ def described_class(kind: str, description: Mapping[str, Any], names: Mapping[st
 
 
 def _custom_objects(name: Any) -> str:
-    """How to pass what a file calls so."""
+    """Return the argument that passes what a file calls by this name."""
     short = str(name).rpartition(">")[2]
     return f"custom_objects={{{short!r}: {short}}}" if short.isidentifier() and len(short) < 80 else "custom_objects"
 
 
 def describe_function(function: Any, where: str = "") -> dict[str, Any]:
-    """Keras 3's description of a function: its name, by which it must be registered where the file is read.
+    """Describe a function by its name, which must be registered where the file is read.
 
-    Of a custom function with the name of one of ours the module is written too, so that it is never taken for ours.
+    If a function of pyrnn has the same name as a custom one, the module is written too, so that they are not confused.
 
     Args:
-        function: any callable.
-        where: what it is, if a model cannot be loaded without it.
+        function: Any callable.
+        where: What the error calls it, if a model cannot be loaded without it.
 
     Raises:
-        ValueError: if it has no name, where that is required.
+        ValueError: If `where` is given and the function has no name.
     """
     name = get_registered_name(function)
     builtin = str(getattr(function, "__module__", "")).partition(".")[0] == "pyrnn"
@@ -82,20 +90,25 @@ def describe_function(function: Any, where: str = "") -> dict[str, Any]:
 
 
 def _is_one_of_ours(name: str) -> bool:
-    """Whether a custom function of this name, described as Keras does it, would be read as one of ours."""
+    """Return whether a custom function of this name, described as in Keras, would be read as one of pyrnn."""
     return any(name in kind.functions or name in kind.names for kind in KINDS.values())
 
 
 def is_function(description: Any) -> TypeGuard[Mapping[str, Any]]:
-    """Whether a description is one of a function."""
+    """Return whether a value is the description of a function."""
     return isinstance(description, Mapping) and description.get("class_name") == "function"
 
 
 def described_function(kind: str, description: Mapping[str, Any], names: Mapping[str, Any] | None = None) -> Any:
-    """The function that a description names: a registered one first, then one of `names`, then any of ours.
+    """Return the function that a description names: a registered one first, then one of `names`, then any of pyrnn.
+
+    Args:
+        kind: What messages call the function, such as "metric".
+        description: The description.
+        names: Functions of pyrnn by name, for this kind alone.
 
     Raises:
-        ValueError: if there is none of that name; the message says how to pass a custom one.
+        ValueError: If there is no function of that name; the message says how to pass a custom one.
     """
     name = description.get("config")
     if name == _LAMBDA:
@@ -110,13 +123,13 @@ def described_function(kind: str, description: Mapping[str, Any], names: Mapping
     return function
 
 
-# While a model is cloned: the classes and functions that its config names, which need no registration then.
+# While a model is cloned: the custom classes and functions of its config by name, which need no registration then.
 _living: ContextVar[dict[str, Any] | None] = ContextVar("living", default=None)
 
 
 @contextmanager
 def living_objects() -> Iterator[dict[str, Any]]:
-    """Within it what is described may be of any kind; yields a dict for `custom_object_scope` to make it again with."""
+    """Describe any object within a `with` block. Yields the dict for the scope in which the descriptions are read."""
     objects: dict[str, Any] = {}
     token = _living.set(objects)
     try:
@@ -126,7 +139,7 @@ def living_objects() -> Iterator[dict[str, Any]]:
 
 
 def _add(objects: dict[str, Any], name: str, value: Any) -> str:
-    """Add an object by a name that is no other one's; returns the name."""
+    """Add an object under a name that no other object has; return the name."""
     free, count = name, 1
     while free in objects and objects[free] is not value:
         count += 1
@@ -136,22 +149,22 @@ def _add(objects: dict[str, Any], name: str, value: Any) -> str:
 
 
 def _inherits(cls: type, method: str) -> bool:
-    """Whether a user's class has a method that is not the user's."""
+    """Return whether a custom class inherits a method from pyrnn."""
     return not is_builtin(cls) and is_builtin(next(each for each in cls.__mro__ if method in vars(each)))
 
 
 def remember_arguments(made: T, args: Sequence[Any], kwargs: Mapping[str, Any]) -> T:
-    """Let an object of a user's class without `get_config` remember what it is made with; returns it."""
+    """Store in an object of a custom class without `get_config` the arguments of its constructor; return the object."""
     if _inherits(type(made), "get_config"):
         vars(made)["_made_with"] = args, kwargs
     return made
 
 
 def _config_of(made: Any) -> dict[str, Any]:
-    """What `get_config` says, and for a user's class that inherits it the arguments that it does not know of.
+    """Return what `get_config` returns, and for a custom class that inherits it the arguments that it lacks.
 
     Raises:
-        TypeError: if it is no dict, or an argument has no name.
+        TypeError: If it is not a dict, or an argument has no name.
     """
     cls = type(made)
     config = made.get_config()
@@ -179,44 +192,52 @@ def _custom_constructors(cls: type) -> list[Any]:
 
 
 def _takes_positional(cls: type) -> bool:
-    """Whether our class from which a user's class derives takes arguments by position; its config names them."""
+    """Return whether the class of pyrnn from which a custom class derives names positional arguments in its config."""
     ours: Any = next(each for each in cls.__mro__ if is_builtin(each))
     kinds = [each.kind for each in inspect.signature(ours.__init__).parameters.values()]
     return kinds.count(inspect.Parameter.POSITIONAL_OR_KEYWORD) > 1
 
 
-def from_description(cls: Any, config: Any, known: Iterable[str] | None = None) -> Any:
-    """The object of a description, which may come from a version of Keras that has arguments we have not.
+def from_description(cls: Any, config: Any, arguments: Iterable[str] | None = None) -> Any:
+    """Create the object that a config describes.
 
-    These are left out, with a warning where they say anything. `known` are the arguments of `cls`, from its signature
-    unless given.
+    Arguments that a class of pyrnn does not have, from another version of Keras, are left out. If their values mean
+    anything, a warning says so.
+
+    Args:
+        cls: The class.
+        config: The arguments of its constructor by name.
+        arguments: The names that the constructor accepts, by default those in its signature.
+
+    Raises:
+        TypeError, ValueError: If `config` is not a dict, or the constructor rejects it.
     """
     if not isinstance(config, Mapping):
         raise ValueError(f"the config of {cls.__name__} must be a dict, got {shown(config)}")
     config = from_plain(config)
     if not is_builtin(cls):
         return _custom_object(cls, config)
-    if known is None:
+    if arguments is None:
         parameters = inspect.signature(cls).parameters.values()
         if any(each.kind is each.VAR_KEYWORD for each in parameters):
             return cls.from_config(config)
-        known = [each.name for each in parameters]
-    unknown = {name: value for name, value in config.items() if name not in known}
+        arguments = [each.name for each in parameters]
+    unknown = {name: value for name, value in config.items() if name not in arguments}
     for name, value in unknown.items():
         if not (value is None or value is False or (isinstance(value, list | dict) and not value)):
             warn(f"{cls.__name__} has no argument {name!r}: {name}={shown(value)} in the file is ignored")
     return cls.from_config({name: value for name, value in config.items() if name not in unknown})
 
 
-# What the base classes put into a config, and may be set after an object is made.
+# What base classes add to a config, and what may be set after the object has been created.
 _ATTRIBUTES = ("name", "trainable")
 
 
 def _custom_object(cls: Any, config: dict[str, Any]) -> Any:
-    """An object of a user's class.
+    """Create an object of a custom class.
 
-    A `from_config` that is not the user's gets objects in place of their descriptions, and only what the constructor
-    takes: a class need not take what the base class adds to its config.
+    If the class inherits `from_config`, objects replace their descriptions in the config, and only what the
+    constructor accepts is passed: a class need not accept what its base class adds to the config.
     """
     if not hasattr(cls, "from_config"):
         return cls(**config)
@@ -237,10 +258,14 @@ def _custom_object(cls: Any, config: dict[str, Any]) -> Any:
 
 
 def with_objects(value: Any, kind: str = "object") -> Any:
-    """A value of a config with the objects and functions that are described in it; `kind` says what it is.
+    """Replace the descriptions in a value of a config by the objects and functions that they describe.
+
+    Args:
+        value: The value.
+        kind: What messages call it.
 
     Raises:
-        ValueError: if a class or function is not known.
+        TypeError, ValueError: If a class or function is unknown, or does not accept its config.
     """
     if isinstance(value, list | tuple):
         return type(value)([with_objects(each, kind) for each in value])
@@ -261,22 +286,22 @@ def with_objects(value: Any, kind: str = "object") -> Any:
 
 
 def require_kind(kind: str, value: Any) -> None:
-    """Reject an object of ours where it cannot serve, such as a layer as an initializer.
+    """Reject an object of pyrnn that is of another kind, such as a layer as an initializer.
 
     Raises:
-        TypeError: if `value` belongs to pyrnn and is no function.
+        TypeError: If `value` belongs to pyrnn and is not a function.
     """
     if is_builtin(type(value)):
         raise TypeError(f"{shown(value)} is no {kind}: pass a name, an object or a function that is one")
 
 
 def describe_callable(value: Any, where: str = "") -> dict[str, Any]:
-    """The description of a function, or of an object that is called like one; `where` as for `describe_function`."""
+    """Describe a function, or an object that is called like one; `where` as in `describe_function`."""
     return describe(value) if hasattr(type(value), "get_config") else describe_function(value, where)
 
 
 def _described(value: Any, where: str) -> Any:
-    """The description of a function or object within a config."""
+    """Describe a function or object within a config; return it unchanged while a model is cloned."""
     try:
         if not isinstance(value, type) and hasattr(value, "get_config"):
             return describe(value)
@@ -293,26 +318,34 @@ def _described(value: Any, where: str) -> Any:
 
 
 def plain(value: Any, where: str) -> Any:
-    """A value of a config as Keras writes it into JSON.
+    """Convert a value of a config to what Keras writes to JSON.
+
+    Args:
+        value: The value.
+        where: What the error calls it.
 
     Raises:
-        TypeError, ValueError: if it cannot be written; `where` names it.
+        TypeError, ValueError: If it cannot be written.
     """
     return to_plain(value, where, _described)
 
 
 def _module_of(cls: type) -> str:
-    """What Keras calls the module of one of our classes."""
+    """Return what Keras calls the module of a class of pyrnn."""
     _, *parts = cls.__module__.split(".")
     name = ".".join(parts[:2] if parts[:2] == ["optimizers", "schedules"] else parts[:1])
     return "keras" if name == "models" else f"keras.{name}"
 
 
 def describe(obj: Any, module: str | None = None) -> dict[str, Any]:
-    """Keras 3's description of an object; `module` is Keras's for our own classes, by default that of their module.
+    """Describe an object.
+
+    Args:
+        obj: An object with `get_config`.
+        module: What Keras calls the module of a class of pyrnn; derived from the class by default.
 
     Raises:
-        TypeError, ValueError: if its config holds what cannot be written.
+        TypeError, ValueError: If the config contains a value that cannot be written.
     """
     cls = type(obj)
     ours = is_builtin(cls)

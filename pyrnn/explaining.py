@@ -1,6 +1,6 @@
-"""Errors for names of Keras that pyrnn does not have: from attributes, from imports, and where a name is a string.
+"""Errors for names of Keras that pyrnn does not have, whether they are attributes, imports or strings.
 
-`absent` holds the table. A module calls `explain(__name__)`, a class inherits from the class of its kind below.
+The table is in `absent`. A module calls `explain(__name__)`; a class inherits from the class of its kind below.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ for _owners, _families in FAMILIES.items():
 
 
 def explanation(owner: str, name: str, label: str) -> str:
-    """Why `name` of Keras is absent and what to use instead, '' if it is not in the table.
+    """Return why a name of Keras is absent and what to use instead, or '' if it is not in the table.
 
     Args:
-        owner: a module below `pyrnn` or a kind of object, as in `absent.FAMILIES`.
-        name: the name that is missing.
-        label: what the message calls the owner.
+        owner: A module below `pyrnn` or a kind of object, as in `absent.FAMILIES`.
+        name: The name that is missing.
+        label: What the message calls the owner.
     """
     names = ABSENT.get(owner, {})
     why = names.get(name) or names.get("*")
@@ -33,12 +33,12 @@ def explanation(owner: str, name: str, label: str) -> str:
 
 
 def owner_of(module: str) -> str:
-    """The owner that stands for a module of pyrnn in the table."""
+    """Return what the table calls a module of pyrnn."""
     return module.removeprefix("pyrnn.")
 
 
 def missing(module: str, name: str) -> AttributeError:
-    """The error for a name that a module of pyrnn does not have."""
+    """Return the error for a name that a module of pyrnn does not have."""
     if text := explanation(owner_of(module), name, module):
         return AttributeError(text)
     return AttributeError(f"module {module!r} has no attribute {name!r}", name=name, obj=sys.modules[module])
@@ -48,12 +48,13 @@ def explain(module: str, *, attributes: bool = True) -> None:
     """Let a module of pyrnn explain the names of Keras that it does not have.
 
     Args:
-        module: its `__name__`.
-        attributes: False leaves attribute access as it is, and explains imports only. A module with `__getattr__` is
-            slower to read, which would show in the one that each operation of a training step is looked up in.
+        module: Its `__name__`.
+        attributes: Whether to explain attributes too, and not imports only. A module with `__getattr__` is slower to
+            read, which matters for `backend`, where every training step looks its operations up.
     """
     names = vars(sys.modules[module])
-    names.setdefault("__path__", [])  # has the import system ask `Finder` for what `from module import name` misses
+    # Lets the import system ask `Finder` about a missing name in `from module import name`.
+    names.setdefault("__path__", [])
     if attributes:
         names["__getattr__"] = lambda name: _raise(missing(module, name))
 
@@ -63,7 +64,7 @@ def _raise(error: Exception) -> Any:
 
 
 class Finder:
-    """The last finder on `sys.meta_path`: an import of an absent name or module raises an ImportError that explains."""
+    """The last finder on `sys.meta_path`. It raises an ImportError that explains for absent names and modules."""
 
     @staticmethod
     def find_spec(fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
@@ -75,7 +76,7 @@ class Finder:
 
 
 class _Missing:
-    """An attribute that raises; it sits in a class, so that the attributes that are there stay as fast as they are."""
+    """An attribute that raises. It is a descriptor of the class, so that it does not slow down other attributes."""
 
     def __init__(self, kind: str, name: str) -> None:
         self.kind, self.name = kind, name
@@ -100,49 +101,49 @@ class _Explaining:
 
 
 class ModelNames(_Explaining):
-    """Attributes of Keras's models that are absent."""
+    """Base class that explains the attributes of Keras\'s models which pyrnn does not have."""
 
     __slots__ = ()
 
 
 class LayerNames(_Explaining):
-    """Attributes of Keras's layers that are absent."""
+    """Base class that explains the attributes of Keras\'s layers which pyrnn does not have."""
 
     __slots__ = ()
 
 
 class CellNames(_Explaining):
-    """Attributes of Keras's cells that are absent."""
+    """Base class that explains the attributes of Keras\'s cells which pyrnn does not have."""
 
     __slots__ = ()
 
 
 class OptimizerNames(_Explaining):
-    """Attributes of Keras's optimizers that are absent."""
+    """Base class that explains the attributes of Keras\'s optimizers which pyrnn does not have."""
 
     __slots__ = ()
 
 
 class LossNames(_Explaining):
-    """Attributes of Keras's losses that are absent."""
+    """Base class that explains the attributes of Keras\'s losses which pyrnn does not have."""
 
     __slots__ = ()
 
 
 class MetricNames(_Explaining):
-    """Attributes of Keras's metrics that are absent."""
+    """Base class that explains the attributes of Keras\'s metrics which pyrnn does not have."""
 
     __slots__ = ()
 
 
 class CallbackNames(_Explaining):
-    """Attributes of Keras's callbacks that are absent."""
+    """Base class that explains the attributes of Keras\'s callbacks which pyrnn does not have."""
 
     __slots__ = ()
 
 
 class WeightNames(_Explaining):
-    """Attributes of Keras's variables that are absent."""
+    """Base class that explains the attributes of Keras\'s variables which pyrnn does not have."""
 
     __slots__ = ()
 

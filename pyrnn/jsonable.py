@@ -1,7 +1,7 @@
-"""Values of a config in the form in which Keras writes them into JSON, and back.
+"""Values of a config in the form that Keras writes to JSON, and back.
 
-Source: `keras/src/saving/serialization_lib.py`. Keras has no form for a dict with keys that are not strings, and JSON
-would turn them into strings: it is written as "__dict__", a list of pairs.
+Source: `keras/src/saving/serialization_lib.py`. Keras has no form for a dict with keys other than strings, and JSON
+would turn them into strings: such a dict is written as "__dict__", a list of pairs.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ _NUMBERS = "fiub"
 
 
 def dtype_name(dtype: Any, default: str) -> str:
-    """The name of a dtype in any of NumPy's forms, or in Keras's description of a policy; None is the default."""
+    """Return the name of a dtype, which may be in any form of NumPy or a description by Keras; the default for None."""
     if isinstance(dtype, Mapping):
         dtype = dtype.get("config", {}).get("name")
     return default if dtype is None else np.dtype(dtype).name
 
 
 def is_special(value: Any) -> bool:
-    """Whether a dict of a config stands for an array or another value that JSON lacks."""
+    """Return whether a dict in a config represents an array or another value that JSON lacks."""
     return (
         isinstance(value, Mapping) and value.get("class_name") in SPECIAL and isinstance(value.get("config"), Mapping)
     )
 
 
 def to_plain(value: Any, where: str, describe: Callable[[Any, str], Any]) -> Any:
-    """`value` as numbers, strings, None, lists, tuples and dicts of them.
+    """Convert a value of a config to numbers, strings, None, and lists, tuples and dicts of these.
 
     Args:
-        value: a value of a config.
-        where: what the value is, for the error.
-        describe: is called with any other value and `where`, and returns its description or raises a TypeError.
+        value: The value.
+        where: What the error calls it.
+        describe: Is called with any other value and `where`; returns its description or raises a TypeError.
 
     Raises:
-        TypeError: if there is no such form.
+        TypeError: If the value has no such form.
     """
     if isinstance(value, str):
         return str(value)
@@ -93,10 +93,10 @@ def _plain_array(value: Any, where: str) -> Any:
 
 
 def from_plain(value: Any) -> Any:
-    """What `to_plain` or Keras wrote: arrays, bytes and the like are what they were; descriptions of objects stay.
+    """Convert what `to_plain` or Keras wrote back to arrays, bytes and so on. Descriptions of objects stay.
 
     Raises:
-        ValueError: if an array is not one of numbers.
+        ValueError: If an array does not hold numbers.
     """
     if isinstance(value, list | tuple):
         return type(value)([from_plain(each) for each in value]) if value else value

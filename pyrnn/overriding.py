@@ -1,4 +1,4 @@
-"""What a subclass may override: a method that Keras calls and pyrnn does not is rejected when the class is created."""
+"""What a subclass may override. A method that Keras calls and pyrnn does not is rejected when the class is created."""
 
 from __future__ import annotations
 
@@ -45,19 +45,19 @@ LOSS = {"__call__": "training calls value_and_gradient(); define call(y_true, y_
 
 
 def is_builtin(cls: type) -> bool:
-    """Whether a class is one of pyrnn's."""
+    """Return whether a class belongs to pyrnn."""
     return cls.__module__.partition(".")[0] == "pyrnn"
 
 
 def reject(cls: type, hooks: Mapping[str, str]) -> None:
-    """Reject a user's class, or a mixin of it, that defines one of `hooks`.
+    """Reject a custom class that defines one of `hooks`, itself or in a mixin.
 
     Args:
-        cls: the new class.
-        hooks: names that are never called, each with what to write instead.
+        cls: The new class.
+        hooks: Names that pyrnn never calls, each with what to write instead.
 
     Raises:
-        TypeError: if one of them is defined.
+        TypeError: If one of them is defined.
     """
     for owner in cls.__mro__:
         if not is_builtin(owner) and owner is not object:
@@ -67,7 +67,7 @@ def reject(cls: type, hooks: Mapping[str, str]) -> None:
 
 
 def new_in(cls: type, name: str, root: type) -> Any:
-    """The attribute `name` that a user's class defines, itself or by a mixin; None if it inherits it from a `root`."""
+    """Return the attribute that a custom class defines, itself or in a mixin; None if it inherits it from a `root`."""
     owner = _owner(cls, name)
     inherits = owner is None or is_builtin(owner) or (owner is not cls and issubclass(owner, root))
     return None if inherits else vars(owner)[name]
@@ -92,41 +92,41 @@ def comes_before(cls: type, name: str, other: str) -> bool:
 
 
 def require_partner(cls: type, name: str, partner: str, root: type) -> None:
-    """Reject a user's class that overrides `name` and inherits a `partner` that belongs to another `name`.
+    """Reject a custom class that overrides `name` but inherits the `partner` of the old one.
 
     Args:
-        cls: the new class.
+        cls: The new class.
         name: "forward" or another method.
-        partner: "backward" or whatever must fit it.
-        root: the base class, whose own `partner` does nothing.
+        partner: "backward" or another method that must fit it.
+        root: The base class, whose `partner` does nothing.
 
     Raises:
-        TypeError: if `partner` is inherited from a class above the one that defines `name`.
+        TypeError: If `partner` is inherited from a class above the one that defines `name`.
     """
     owner, other = _owner(cls, name), _owner(cls, partner)
     assert owner is not None and other is not None
     if not is_builtin(owner) and other is not root and cls.__mro__.index(owner) < cls.__mro__.index(other):
-        # The name that users import, since the one that defines it may be internal.
+        # The class that users import: the one that defines the method may be internal.
         base = next(each for each in cls.__mro__ if each is other or is_builtin(each)).__name__
         raise TypeError(
             f"{cls.__name__} overrides {name} but not {partner}, so {base}.{partner} would give the gradient "
             f"of {base}.{name}: define {partner} as well, or write {partner} = {base}.{partner} "
-            "in the class if it still is the right one"
+            "in the class if it is still right"
         )
 
 
 def require_defined(cls: type, name: str, partner: str, root: type) -> None:
-    """Reject a user's class that defines `name` and no `partner` at all.
+    """Reject a custom class that defines `name` without any `partner`.
 
     Raises:
-        TypeError: if `partner` is that of `root`, which is not implemented.
+        TypeError: If its `partner` is that of `root`, which is not implemented.
     """
     if new_in(cls, name, root) is not None and _owner(cls, partner) is root:
         raise TypeError(f"{cls.__name__} defines {name} but not {partner}, which training needs as well")
 
 
 def join(cls: type, *names: str) -> None:
-    """Make several names of one method the same where a user's class overrides one of them."""
+    """Give a method that a custom class overrides under one of several names the other names too."""
     overridden = [name for name in names if name in vars(cls)]
     if overridden and not is_builtin(cls):
         for name in names:

@@ -189,8 +189,8 @@ class OrthogonalRegularizer(Regularizer):
         w = as_array("w", w)
         rows, inverse = self._normalized(w)
         by_rows = self._per_pair(len(rows)) * (np.sign(self._products(rows)) @ rows)
-        # A row's length does not matter, so only what stands across it counts; a row shorter than EPSILON is not
-        # brought to length 1, and there it does.
+        # The length of a row does not matter, so only the part perpendicular to it counts, unless the row is shorter
+        # than EPSILON and thus not scaled to length 1.
         across = by_rows - rows * ((by_rows * rows).sum(axis=1, keepdims=True) * (inverse < 1 / EPSILON))
         gradient = across * inverse
         return np.ascontiguousarray(gradient if self.mode == "rows" else gradient.T, w.dtype)

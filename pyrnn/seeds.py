@@ -1,4 +1,4 @@
-"""Where randomness starts: one seed sequence for the process, from which every generator is drawn."""
+"""The source of randomness: one seed sequence per process, from which every generator gets its seed."""
 
 from __future__ import annotations
 
@@ -21,14 +21,23 @@ _root = np.random.default_rng()
 
 @checked
 def set_random_seed(seed: Annotated[int, Unchecked(allowed="zero huge")]) -> None:
-    """Make everything random in pyrnn repeatable from here on (weights, shuffling, dropout).
+    """Make the random numbers of pyrnn repeatable from here on: initial weights, shuffling, dropout.
 
     Args:
-        seed: an integer, 0 to 2**32 - 1.
+        seed: An integer, 0 to 2**32 - 1.
 
     Raises:
-        TypeError: if ``seed`` is no integer.
-        ValueError: if it is out of range.
+        TypeError: If `seed` is not an integer.
+        ValueError: If it is out of range.
+
+    Example:
+        >>> import pyrnn
+        >>> from pyrnn import seeds
+        >>> seeds.set_random_seed(1)
+        >>> first = pyrnn.initializers.GlorotUniform()((2, 2))
+        >>> seeds.set_random_seed(1)
+        >>> bool((pyrnn.initializers.GlorotUniform()((2, 2)) == first).all())
+        True
     """
     global _root
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
@@ -39,20 +48,20 @@ def set_random_seed(seed: Annotated[int, Unchecked(allowed="zero huge")]) -> Non
 
 
 def next_seed() -> int:
-    """A fresh seed drawn from the process's seed sequence."""
+    """Draw a new seed from the seed sequence of the process."""
     return int(_root.integers(2**31))
 
 
 def generator(seed: int | None = None) -> np.random.Generator:
-    """A generator for one consumer: from ``seed``, or from the process's sequence when it is None."""
+    """Create a generator from `seed`, or from the seed sequence of the process if it is None."""
     return np.random.default_rng(next_seed() if seed is None else seed)
 
 
-# Going on where a run was: what a generator will draw next, as plain values and arrays.
+# Resuming: the states of generators as plain values and arrays.
 
 
 def streams() -> dict[str, Any]:
-    """The process's streams: pyrnn's own seed sequence, NumPy's global stream and Python's `random`."""
+    """Return the states of the streams of the process: pyrnn's seeds, NumPy's global stream and Python's `random`."""
     version, numbers, gauss = random.getstate()
     return {
         "pyrnn": _root.bit_generator.state,
@@ -62,7 +71,7 @@ def streams() -> dict[str, Any]:
 
 
 def set_streams(state: dict[str, Any]) -> None:
-    """Let the process's streams go on from what `streams` gave."""
+    """Continue the streams of the process from what `streams` returned."""
     global _root
     version, numbers, gauss = state["python"]
     root = np.random.default_rng(0)
@@ -73,8 +82,8 @@ def set_streams(state: dict[str, Any]) -> None:
 
 
 def streams_rule() -> Rule:
-    """What `set_streams` may be passed."""
-    kind = type(vars(np.random)["get_bit_generator"]())  # of which NumPy's stubs know nothing
+    """Return the rule for what `set_streams` may be passed."""
+    kind = type(vars(np.random)["get_bit_generator"]())  # which NumPy's stubs lack
     global_stream = np.random.RandomState(kind(0))
     return record({
         "pyrnn": stream_rule(_root.bit_generator),
@@ -88,12 +97,12 @@ def own_streams_rule(generators: Mapping[str, Generator]) -> Rule:
     return record({name: stream_rule(_bits(value)) for name, value in generators.items()})
 
 
-# What NumPy's generators do not check. The first two are places in a buffer: others lead into foreign memory.
+# What NumPy's generators do not check. The first two are positions in a buffer: others would read foreign memory.
 _RANGES = {"pos": (0, 624), "buffer_pos": (0, 4), "has_uint32": (0, 1), "has_gauss": (0, 1)}
 
 
 def stream_rule(bits: Any) -> Rule:
-    """The state of a generator of the same kind as `bits`, which is not changed."""
+    """Return the rule for the state of a generator of the same kind as `bits`, which is not changed."""
     trial = _fresh(bits)
     return _stream_rule(trial, lambda: trial.state, lambda state: setattr(trial, "state", state))
 
@@ -103,53 +112,54 @@ def _fresh(bits: Any) -> Any:
 
 
 def _stream_rule(trial: Any, get: Callable[[], Any], assign: Callable[[Any], None]) -> Rule:
-    """A state that `trial` takes and says of itself then."""
+    """Return the rule for a state that `trial` accepts and then reports as its own."""
 
     def rule(where: str, value: Any) -> None:
-        words = f"be the state of a {type(trial).__name__}"
+        requirement = f"be the state of a {type(trial).__name__}"
         mapping_of(anything)(where, value)
         inner = value.get("state")
         for part in (value, inner if isinstance(inner, dict) else {}):
             for name, (least, most) in _RANGES.items():
                 if name in part:
                     require(
-                        type(part[name]) is int and least <= part[name] <= most, f"{where}[{name!r}]", words, part[name]
+                        type(part[name]) is int and least <= part[name] <= most,
+                        f"{where}[{name!r}]",
+                        requirement,
+                        part[name],
                     )
         gauss = value.get("gauss", 0.0)
-        require(type(gauss) in (int, float) and math.isfinite(gauss), f"{where}['gauss']", words, gauss)
+        require(type(gauss) in (int, float) and math.isfinite(gauss), f"{where}['gauss']", requirement, gauss)
         try:
             assign(value)
-            taken = _alike(get(), value)
+            accepted = _alike(get(), value)
         except (TypeError, ValueError, KeyError, IndexError, OverflowError, AttributeError):
-            taken = False
-        require(taken, where, words, value)
+            accepted = False
+        require(accepted, where, requirement, value)
 
     return rule
 
 
 def _python_rule(where: str, value: Any) -> None:
-    """The state of Python's `random`."""
-    words = "be the state of random.Random"
+    """Check the state of Python's `random`."""
+    requirement = "be the state of random.Random"
     tuple_of(anything, array(kinds="u"), optional(number))(where, value)
     version, numbers, gauss = value
-    require(gauss is None or math.isfinite(gauss), f"{where}[2]", words, gauss)
+    require(gauss is None or math.isfinite(gauss), f"{where}[2]", requirement, gauss)
     state: Any = (version, tuple(numbers.tolist()), gauss)
     trial = random.Random(0)
     try:
         trial.setstate(state)
     except (TypeError, ValueError, OverflowError):
         state = None
-    require(trial.getstate() == state, where, words, value)
+    require(trial.getstate() == state, where, requirement, value)
 
 
-def _alike(one: Any, other: Any) -> bool:
-    if isinstance(one, dict):
-        return (
-            isinstance(other, dict) and one.keys() == other.keys() and all(_alike(one[key], other[key]) for key in one)
-        )
-    if isinstance(one, np.ndarray):
-        return isinstance(other, np.ndarray) and one.dtype == other.dtype and np.array_equal(one, other)
-    return type(one) is type(other) and bool(one == other)
+def _alike(a: Any, b: Any) -> bool:
+    if isinstance(a, dict):
+        return isinstance(b, dict) and a.keys() == b.keys() and all(_alike(a[key], b[key]) for key in a)
+    if isinstance(a, np.ndarray):
+        return isinstance(b, np.ndarray) and a.dtype == b.dtype and np.array_equal(a, b)
+    return type(a) is type(b) and bool(a == b)
 
 
 def generators_of(owner: Any) -> dict[str, Generator]:

@@ -1,4 +1,4 @@
-"""Changes that a signal must not cut in two: its handler runs after them."""
+"""Changes that a signal must not interrupt: its handler runs after them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
-# The functions behind those of `signal`, which turn every number into an enum and take five times as long.
+# The functions that `signal` wraps; its own turn every number into an enum, which takes five times as long.
 _handler_of, _set_handler = _signal.getsignal, _signal.signal
-# Signals that a process is asked to stop, time out or report by; each may have a handler in Python that raises.
+# Signals that ask a process to stop or report; each may have a handler in Python that raises.
 _NUMBERS = tuple(
     int(getattr(signal, name))
     for name in (
@@ -21,15 +21,15 @@ _NUMBERS = tuple(
 )  # fmt: skip
 
 
-# The outermost `deferred` of the main thread, while it lasts.
+# The outermost `deferred` of the main thread, while its block runs.
 _active: list[deferred] = []
 
 
 class deferred:
-    """Within it the handlers of signals wait; they run at its end, in the order in which the signals arrived.
+    """A `with` block during which signal handlers wait. They run at its end, in the order of the signals.
 
-    Only the main thread runs handlers, so elsewhere it does nothing. The core, which looks for signals during long
-    loops, then runs to its end. May be nested.
+    Only the main thread runs handlers, so in other threads the block changes nothing. The core, which checks for
+    signals during long loops, does not stop within the block. Blocks may be nested.
 
     Example:
         >>> import signal
@@ -75,7 +75,7 @@ class deferred:
 
 
 def _restore(handlers: Iterable[tuple[int, Any]]) -> None:
-    """Put all handlers back, also if one of them raises meanwhile."""
+    """Restore all handlers, even if one of them runs and raises in between."""
     for number, handler in handlers:
         try:
             _set_handler(number, handler)
@@ -86,16 +86,16 @@ def _restore(handlers: Iterable[tuple[int, Any]]) -> None:
 
 
 def _handle(arrived: Iterable[tuple[int, Any]]) -> None:
-    """Run the handlers of these signals, also if one of them raises.
+    """Run the handlers of these signals, even if one of them raises.
 
-    They are called instead of raising the signals again, which an event loop's wakeup descriptor would report twice.
+    Raising the signals again instead would report them twice to the wakeup descriptor of an event loop.
     """
     for number, frame in arrived:
         try:
             handler = _handler_of(number)
             if callable(handler):
                 handler(number, frame)
-            else:  # one that ran before has put the default back
+            else:  # an earlier handler has restored the default
                 signal.raise_signal(number)
         except BaseException:
             _handle(arrived)

@@ -1,6 +1,6 @@
-"""Rules for the state of a training that was read from a file, which may hold anything.
+"""Rules for a training state that was read from a file, which may contain anything.
 
-A rule is a function of (where, value) that raises a ValueError that names the place.
+A rule is a function of (where, value). It raises a ValueError that says where in the state the value is.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ Rule = Callable[[str, Any], None]
 LARGEST_COUNT = 2**31 - 1
 
 
-def require(allowed: bool, where: str, rule: str, value: Any) -> None:
-    """Raise a ValueError "`where` must `rule`, got ..." unless `allowed`."""
+def require(allowed: bool, where: str, requirement: str, value: Any) -> None:
+    """Raise a ValueError that `where` must `requirement`, unless `allowed`."""
     if not allowed:
-        raise ValueError(f"{where} must {rule}, got {shown(value)}")
+        raise ValueError(f"{where} must {requirement}, got {shown(value)}")
 
 
 def anything(where: str, value: Any) -> None:
-    """Accept what only a user's code understands."""
+    """Accept any value: only custom code understands it."""
 
 
 def count(most: int | None = None) -> Rule:
-    """An integer from 0 to `most`."""
+    """Return the rule for an integer from 0 to `most`, by default the largest count."""
     largest = LARGEST_COUNT if most is None else most
 
     def rule(where: str, value: Any) -> None:
@@ -39,7 +39,7 @@ def count(most: int | None = None) -> Rule:
 
 
 def number(where: str, value: Any) -> None:
-    """A number, NaN and infinity too."""
+    """Accept a number, NaN and infinity included."""
     require(type(value) in (int, float) and _fits(value), where, "be a number", value)
 
 
@@ -52,22 +52,22 @@ def _fits(value: float) -> bool:
 
 
 def flag(where: str, value: Any) -> None:
-    """True or False."""
+    """Accept True and False."""
     require(isinstance(value, bool), where, "be true or false", value)
 
 
 def text(where: str, value: Any) -> None:
-    """A string."""
+    """Accept a string."""
     require(isinstance(value, str), where, "be a string", value)
 
 
 def optional(rule: Rule) -> Rule:
-    """None, or what `rule` allows."""
+    """Return the rule for None or what `rule` accepts."""
     return lambda where, value: None if value is None else rule(where, value)
 
 
 def list_of(rule: Rule, length: int | None = None) -> Rule:
-    """A list whose entries `rule` allows."""
+    """Return the rule for a list, of a fixed length if one is given, whose entries `rule` accepts."""
 
     def of_each(where: str, value: Any) -> None:
         allowed = isinstance(value, list) and length in (None, len(value))
@@ -79,18 +79,18 @@ def list_of(rule: Rule, length: int | None = None) -> Rule:
 
 
 def tuple_of(*rules: Rule) -> Rule:
-    """A list with one entry for each rule."""
+    """Return the rule for a list with one entry for each of `rules`."""
 
     def rule(where: str, value: Any) -> None:
         list_of(anything, len(rules))(where, value)
-        for position, (each, of_it) in enumerate(zip(value, rules, strict=True)):
-            of_it(f"{where}[{position}]", each)
+        for position, (entry, entry_rule) in enumerate(zip(value, rules, strict=True)):
+            entry_rule(f"{where}[{position}]", entry)
 
     return rule
 
 
 def mapping_of(rule: Rule) -> Rule:
-    """A dict by strings whose values `rule` allows."""
+    """Return the rule for a dict with strings as keys, whose values `rule` accepts."""
 
     def of_each(where: str, value: Any) -> None:
         require(isinstance(value, dict) and all(isinstance(name, str) for name in value), where, "be a dict", value)
@@ -101,7 +101,7 @@ def mapping_of(rule: Rule) -> Rule:
 
 
 def record(rules: Mapping[str, Rule], optional_names: Sequence[str] = ()) -> Rule:
-    """A dict with these keys, of which some may be missing, since older versions did not write them."""
+    """Return the rule for a dict with these keys. Those of `optional_names` may be missing, as in older files."""
 
     def of_each(where: str, value: Any) -> None:
         mapping_of(anything)(where, value)
@@ -115,14 +115,14 @@ def record(rules: Mapping[str, Rule], optional_names: Sequence[str] = ()) -> Rul
 
 
 def array(shape: tuple[int, ...] | None = None, kinds: str = "fiub", dtype: Any = None) -> Rule:
-    """An array of numbers, of this shape, these kinds of dtype, or this dtype."""
+    """Return the rule for an array of numbers, of this shape, of a dtype of these kinds, or of exactly this dtype."""
 
     def rule(where: str, value: Any) -> None:
-        wanted = " ".join(["be an array", *([] if dtype is None else [f"of {dtype}"]),
-                           *([] if shape is None else [f"of shape {shape}"])])  # fmt: skip
+        requirement = " ".join(["be an array", *([] if dtype is None else [f"of {dtype}"]),
+                          *([] if shape is None else [f"of shape {shape}"])])  # fmt: skip
         if not isinstance(value, np.ndarray):
-            raise ValueError(f"{where} must {wanted}, got {shown(value)}")
+            raise ValueError(f"{where} must {requirement}, got {shown(value)}")
         if value.dtype.kind not in kinds or dtype not in (None, value.dtype) or shape not in (None, value.shape):
-            raise ValueError(f"{where} must {wanted}, got {value.dtype} of shape {value.shape}")
+            raise ValueError(f"{where} must {requirement}, got {value.dtype} of shape {value.shape}")
 
     return rule

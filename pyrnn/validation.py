@@ -1,4 +1,4 @@
-"""How bad input is worded: the sentences shared by every registry and public edge."""
+"""The wording of errors and warnings that several modules raise."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from typing import Any, TypeVar
 from pyrnn.explaining import explanation
 
 T = TypeVar("T")
-# Of one axis; no array of more fits into memory, and products of a few still fit into 64 bits.
+# Of one axis: no longer array fits into memory, and products of a few sizes fit into 64 bits.
 LARGEST_SIZE = 2**31 - 1
 _LONGEST_SHOWN = 80
 
-# Where the names of a kind are, for those that pyrnn does not have.
+# The module that has the names of a kind, to explain those that pyrnn does not have.
 MODULE_OF = {
     "activation": "activations",
     "constraint": "constraints",
@@ -31,7 +31,7 @@ MODULE_OF = {
     "optimizer": "optimizers",
     "regularizer": "regularizers",
 }
-# What arguments were called in Keras 1 and 2.
+# The names of arguments in Keras 1 and 2, with those of today.
 RENAMED = {
     "b_constraint": "bias_constraint", "b_regularizer": "bias_regularizer", "bias": "use_bias",
     "border_mode": "padding", "class_mode": "loss", "consume_less": "implementation",
@@ -67,38 +67,38 @@ DROPPED = {
 
 
 def shown(value: object) -> str:
-    """A value as a message shows it: on one line, not too long, functions with what they take, no addresses."""
+    """Return a value as messages show it: on one short line, functions with their arguments, without addresses."""
     if isinstance(value, type):
-        words = f"the class {value.__name__}"
+        line = f"the class {value.__name__}"
     elif inspect.isfunction(value):
-        words = f"the function {value.__name__}{inspect.signature(value)}"
+        line = f"the function {value.__name__}{inspect.signature(value)}"
     else:
-        words = re.sub(r" at 0x[0-9a-fA-F]+", "", " ".join(repr(value).split()))
-    return words if len(words) <= _LONGEST_SHOWN else f"{words[:_LONGEST_SHOWN]}..."
+        line = re.sub(r" at 0x[0-9a-fA-F]+", "", " ".join(repr(value).split()))
+    return line if len(line) <= _LONGEST_SHOWN else f"{line[:_LONGEST_SHOWN]}..."
 
 
 def did_you_mean(name: object, names: Iterable[str]) -> str:
-    """A question that suggests the closest of the names, or '' where none is close."""
+    """Return a question that suggests the closest of the names, or '' if none is close."""
     close = difflib.get_close_matches(str(name), sorted(names), n=3, cutoff=0.6)
     return f"did you mean {' or '.join(map(repr, close))}?" if close else ""
 
 
-def unknown_name(kind: str, name: object, known: Iterable[str]) -> str:
-    """One sentence for a name that is not registered, with the closest known names."""
+def unknown_name(kind: str, name: object, choices: Iterable[str]) -> str:
+    """Return the message for a name that is none of the choices. It suggests the closest of them."""
     module = MODULE_OF.get(kind, "")
     if text := explanation(module, str(name), f"pyrnn.{module}"):
         return text
-    names = sorted(known)
+    names = sorted(choices)
     hint = did_you_mean(name, names) or f"known: {', '.join(names)}"
     return f"unknown {kind} {shown(name)}; {hint}"
 
 
 def lookup(kind: str, name: object, registry: Mapping[str, T]) -> T:
-    """The registered object called ``name``.
+    """Return the object of a registry that has this name.
 
     Raises:
-        TypeError: if ``name`` is no string.
-        ValueError: if nothing of that name is registered; close matches are suggested.
+        TypeError: If `name` is not a string.
+        ValueError: If the registry lacks it; the message suggests similar names.
     """
     if not isinstance(name, str):
         raise TypeError(f"{kind} must be a name or an object, got {shown(name)}")
@@ -108,7 +108,7 @@ def lookup(kind: str, name: object, registry: Mapping[str, T]) -> T:
 
 
 def warn(message: str) -> None:
-    """Warn at the line outside pyrnn that led here, however many calls are between."""
+    """Issue a warning for the line outside pyrnn that led here, however many calls are in between."""
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and str(frame.f_globals.get("__name__")).split(".")[0] == "pyrnn":
         frame, level = frame.f_back, level + 1
@@ -116,11 +116,11 @@ def warn(message: str) -> None:
 
 
 def positive_int(argument: str, value: Any) -> int:
-    """``value`` as an ``int`` of at least 1 and at most LARGEST_SIZE.
+    """Return a value as an `int` from 1 to LARGEST_SIZE.
 
     Raises:
-        TypeError: if it is no integer.
-        ValueError: if it is 0, negative or too large.
+        TypeError: If it is not an integer.
+        ValueError: If it is 0, negative or too large.
     """
     try:
         if isinstance(value, bool):
@@ -136,10 +136,10 @@ def positive_int(argument: str, value: Any) -> int:
 
 
 def parsed(argument: str, text: Any) -> Any:
-    """What a JSON text holds.
+    """Return the value of a JSON text.
 
     Raises:
-        ValueError: if it is none.
+        ValueError: If `text` is not JSON.
     """
     try:
         return json.loads(text)
@@ -148,35 +148,35 @@ def parsed(argument: str, text: Any) -> Any:
 
 
 def described(argument: str, text: str, texts: Iterable[str]) -> dict[str, Any]:
-    """The "config" of a JSON text, whose entries of these names must be texts.
+    """Return the "config" in a JSON text, whose entries of these names must be strings.
 
     Raises:
-        ValueError: if it is none.
+        ValueError: If `text` is not JSON or has no such config.
     """
-    found = parsed(argument, text)
-    config = found.get("config") if isinstance(found, dict) else None
+    description = parsed(argument, text)
+    config = description.get("config") if isinstance(description, dict) else None
     if not isinstance(config, dict) or not all(isinstance(config.get(name), str) for name in texts):
         raise ValueError(f"{argument} must hold a config with {', '.join(texts)}, got {shown(text)}")
     return config
 
 
 def not_built(purpose: str) -> str:
-    """One sentence for what needs a built model."""
+    """Return the message for what needs a built model."""
     return f"the model must be built before {purpose}: add an Input, or call it on data first"
 
 
 def unsupported_value(argument: str, value: object) -> str:
-    """One sentence for an argument of Keras that is there, but with its default only."""
+    """Return the message for an argument of Keras that may only have its default."""
     return f"{argument} must be left out, got {shown(value)}: {DROPPED[argument]}"
 
 
-def unexpected_arguments(owner: str, arguments: Mapping[str, Any], known: Iterable[str]) -> str:
-    """One sentence for arguments that ``owner`` does not have; for those of older Keras versions it names the new."""
+def unexpected_arguments(owner: str, arguments: Mapping[str, Any], accepted: Iterable[str]) -> str:
+    """Return the message for arguments that `owner` does not accept, with the new name of one from older versions."""
     first = next(iter(arguments))
     if first in RENAMED:
         return f"{owner} got {first!r}, an argument of older Keras versions: use {RENAMED[first]} instead"
     if first in DROPPED:
         return f"{owner} got {first!r}, an argument that pyrnn does not have: {DROPPED[first]}"
-    names = list(known)
+    names = list(accepted)
     hint = did_you_mean(first, names) or f"known: {', '.join(names)}"
     return f"{owner} got an unknown argument {first!r}; {hint}"

@@ -61,11 +61,11 @@ def model(stack: list[Any] | None = None, optimizer: Any = "adam", metrics: Any 
 class Rows(utils.PyDataset):
     """Batches with noise of its own, and an order that changes after each epoch."""
 
-    def __init__(self, trained: bool = False, **options: Any) -> None:
+    def __init__(self, stateful: bool = False, **options: Any) -> None:
         super().__init__(**options)
         self.random = np.random.default_rng(4)
         self.order = np.arange(STEPS)
-        if trained:
+        if stateful:
             self.get_state = lambda: {"order": self.order}
             self.set_state = lambda state: setattr(self, "order", state["order"])
 
@@ -129,7 +129,7 @@ DATA: dict[str, Callable[[], dict[str, Any]]] = {
     "generator-ends": lambda: {"x": noisy(3 * STEPS), "steps_per_epoch": STEPS, "epochs": 3},
     "dataset": lambda: {"x": Rows()},
     "dataset-in-order": lambda: {"x": Rows(), "shuffle": False, "steps_per_epoch": 7},
-    "dataset-told": lambda: {"x": Rows(told=True)},
+    "dataset-stateful": lambda: {"x": Rows(stateful=True)},
     "dataset-endless": lambda: {"x": Endless(), "steps_per_epoch": STEPS},
     "dataset-threads": lambda: {"x": Endless(workers=2), "steps_per_epoch": STEPS},
     "timeseries": lambda: {"x": series()},

@@ -194,7 +194,7 @@ class Compiled:
             try:
                 _try_state(trial, copy.deepcopy(saved), shapes)
             except Exception as error:  # whatever a metric's own code says of it
-                raise ValueError(f"metric {trial.name!r} cannot go on from {shown(saved)}: {error}") from None
+                raise ValueError(f"metric {trial.name!r} cannot resume from {shown(saved)}: {error}") from None
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Continue from what `get_state` returned."""

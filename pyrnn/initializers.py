@@ -360,8 +360,8 @@ class VarianceScaling(_Random):
         return float(fan_in), float(fan_out)
 
     def get_config(self) -> dict[str, Any]:
-        own = {"scale": self.scale, "mode": self.mode, "distribution": self.distribution}
-        return {**super().get_config(), **own, "input_axes": self.input_axes, "output_axes": self.output_axes}
+        config = {"scale": self.scale, "mode": self.mode, "distribution": self.distribution}
+        return {**super().get_config(), **config, "input_axes": self.input_axes, "output_axes": self.output_axes}
 
 
 def _fans(shape: Shape) -> tuple[float, float]:

@@ -377,7 +377,7 @@ class Loss(registry.Configurable, LossNames):
         """
         if self.reduction in ("none", None):
             raise ValueError(
-                "reduction='none' gives no single value to train on: choose 'sum_over_batch_size' or 'sum'"
+                "reduction='none' gives no single value, which training needs: choose 'sum_over_batch_size' or 'sum'"
             )
         y_true = self.target(np.asarray(y_true), y_pred.shape)
         values, gradient = self._lazy(y_true, y_pred)
@@ -444,14 +444,14 @@ def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
     return all(length in (1, wanted) for length, wanted in zip(shape, to, strict=True))
 
 
-def fitted(given: Array, values: Array, what: str) -> Array:
+def fitted(weight: Array, values: Array, what: str) -> Array:
     """A weight or mask of leading axes in the rank of `values`; as it is where there is one value for all samples."""
     if values.ndim == 0:
-        return given
-    fitted = given[..., 0] if given.ndim == values.ndim + 1 and given.shape[-1] == 1 else given
+        return weight
+    fitted = weight[..., 0] if weight.ndim == values.ndim + 1 and weight.shape[-1] == 1 else weight
     fitted = fitted.reshape(fitted.shape + (1,) * (values.ndim - fitted.ndim))
     if fitted.ndim > values.ndim or not _broadcasts(fitted.shape, values.shape):
-        raise ValueError(f"{what} must broadcast to the samples, shape {values.shape}, got {given.shape}")
+        raise ValueError(f"{what} must broadcast to the samples, shape {values.shape}, got {weight.shape}")
     return fitted
 
 
@@ -463,14 +463,16 @@ def _weights(values: Array, sample_weight: Any, mask: Array | None, reduction: s
             as_array("sample_weight", sample_weight).astype(values.dtype, copy=False), values, "sample_weight"
         )
     if mask is not None:
-        kept = fitted(mask, values, "mask").astype(values.dtype)
+        mask_weight = fitted(mask, values, "mask").astype(values.dtype)
         if reduction in ("sum_over_batch_size", "mean"):
-            kept = kept * np.asarray(kept.size / max(float(kept.sum()), EPSILON), values.dtype)
+            mask_weight = mask_weight * np.asarray(
+                mask_weight.size / max(float(mask_weight.sum()), EPSILON), values.dtype
+            )
         if weights is None:
-            return kept
-        rank = max(weights.ndim, kept.ndim)
-        weights, kept = (each.reshape(each.shape + (1,) * (rank - each.ndim)) for each in (weights, kept))
-        weights = weights * kept
+            return mask_weight
+        rank = max(weights.ndim, mask_weight.ndim)
+        weights, mask_weight = (each.reshape(each.shape + (1,) * (rank - each.ndim)) for each in (weights, mask_weight))
+        weights = weights * mask_weight
     return weights
 
 

@@ -39,7 +39,7 @@ def _moved(gradient: Callable[[], Array], axis: int) -> Callable[[], Array]:
 
 
 class _CrossEntropy(Paired):
-    """What the cross entropies share; classes stand along `axis`."""
+    """Base of the cross entropies, with classes along `axis`."""
 
     @checked
     def __init__(
@@ -57,8 +57,8 @@ class _CrossEntropy(Paired):
         self.from_logits, self.label_smoothing, self.axis = from_logits, label_smoothing, axis
 
     def get_config(self) -> dict[str, Any]:
-        own = {"from_logits": self.from_logits, "label_smoothing": self.label_smoothing, "axis": self.axis}
-        return {**super().get_config(), **own}
+        config = {"from_logits": self.from_logits, "label_smoothing": self.label_smoothing, "axis": self.axis}
+        return {**super().get_config(), **config}
 
 
 class BinaryCrossentropy(_CrossEntropy, Elementwise):
@@ -207,16 +207,16 @@ def _of_probabilities(target: Array, y_pred: Array) -> Lazy:
     return -log_p.sum(axis=-1), gradient
 
 
-def _sparse_probabilities(y_pred: Array, of_truth: Array, kept: Array | None) -> Lazy:
-    """(-log p of the truth, gradient) of rows of classes; `of_truth`: where in them the true ones stand."""
+def _sparse_probabilities(y_pred: Array, of_truth: Array, counted: Array | None) -> Lazy:
+    """(-log p of the truth, gradient) of rows of classes; `of_truth`: flat positions of the true classes."""
     total = y_pred.sum(axis=-1)
     p = y_pred.reshape(-1)[of_truth] / total
     low, high = y_pred.dtype.type(EPSILON), y_pred.dtype.type(1 - EPSILON)
     cut = np.clip(p, low, high)
     counts = (p >= low) & (p <= high)
     values = -np.log(cut)
-    if kept is not None:
-        values, counts = np.where(kept, values, 0), counts & kept
+    if counted is not None:
+        values, counts = np.where(counted, values, 0), counts & counted
 
     def gradient() -> Array:
         by_p = np.where(counts, -1 / cut, 0) / total
@@ -228,22 +228,22 @@ def _sparse_probabilities(y_pred: Array, of_truth: Array, kept: Array | None) ->
     return values, gradient
 
 
-def _sparse_logits(y_pred: Array, of_truth: Array, kept: Array | None) -> Lazy:
+def _sparse_logits(y_pred: Array, of_truth: Array, counted: Array | None) -> Lazy:
     """The same from logits."""
     shifted = _shifted(y_pred)
     log_p = shifted.reshape(-1)[of_truth]
     slopes = np.exp(shifted, out=shifted)
     total = slopes.sum(axis=-1, keepdims=True)
     values = np.log(total[:, 0]) - log_p
-    if kept is not None:
-        values = np.where(kept, values, 0)
+    if counted is not None:
+        values = np.where(counted, values, 0)
 
     def gradient() -> Array:
         nonlocal slopes
         slopes /= total
         slopes.reshape(-1)[of_truth] -= 1
-        if kept is not None:
-            slopes *= kept[:, None]
+        if counted is not None:
+            slopes *= counted[:, None]
         return slopes
 
     return values, gradient
@@ -307,8 +307,8 @@ class SparseCategoricalCrossentropy(ClassNumbers):
         return None if self.ignore_class is None else y_true.reshape(values.shape) != self.ignore_class
 
     def get_config(self) -> dict[str, Any]:
-        own = {"from_logits": self.from_logits, "ignore_class": self.ignore_class, "axis": self.axis}
-        return {**super().get_config(), **own}
+        config = {"from_logits": self.from_logits, "ignore_class": self.ignore_class, "axis": self.axis}
+        return {**super().get_config(), **config}
 
 
 class BinaryFocalCrossentropy(Elementwise):

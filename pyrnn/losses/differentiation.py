@@ -56,7 +56,7 @@ def _explained(name: Any) -> Iterator[None]:
     try:
         yield
     except (TypeError, NotImplementedError, AttributeError, ValueError) as error:
-        if any(words in str(error) for words in _ASSIGNMENTS):
+        if any(text in str(error) for text in _ASSIGNMENTS):
             raise ValueError(
                 f"autograd cannot differentiate the loss {name!r}, since it assigns to an array, as in y[i] = ...: "
                 "make the array by np.where, np.stack or np.concatenate, or return (value, gradient)"

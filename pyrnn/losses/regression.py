@@ -324,7 +324,7 @@ class CosineSimilarity(Paired):
         return values, lambda: -(true + pred * np.expand_dims(values, self.axis)) / length
 
     def _unit(self, y: Array) -> tuple[Array, Array]:
-        """y over its length along the axis, and that length; lengths near 0 are cut as in Keras."""
+        """Return y divided by its length along the axis, and the length, which is at least 1e-7 as in Keras."""
         length = np.sqrt(np.maximum(np.square(y).sum(axis=self.axis, keepdims=True), y.dtype.type(EPSILON**2)))
         return y / length, length
 

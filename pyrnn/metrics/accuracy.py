@@ -191,8 +191,8 @@ class SparseTopKCategoricalAccuracy(TopKCategoricalAccuracy):
         self.from_sorted_ids = bool(from_sorted_ids)
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
-        found = sparse_top_k_categorical_accuracy(y_true, y_pred, self.k, self.from_sorted_ids)
-        return np.asarray(found, np.float64)
+        matches = sparse_top_k_categorical_accuracy(y_true, y_pred, self.k, self.from_sorted_ids)
+        return np.asarray(matches, np.float64)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "from_sorted_ids": self.from_sorted_ids}

@@ -99,7 +99,7 @@ class Metric(registry.Configurable, MetricNames):
     # Whether the metric compares each y_true with one forecast, `Loss.point` of the output. A custom metric receives
     # the whole output.
     of_points = False
-    # Fields that are state beside what `add_variable` makes.
+    # Fields that are state in addition to variables from `add_variable`.
     state: tuple[str, ...] = ()
     # Fields that belong to the state and are no variables: Keras keeps them in another form.
     hidden: tuple[str, ...] = ()

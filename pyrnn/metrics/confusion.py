@@ -37,10 +37,10 @@ SUMMATIONS = {
 _NEVER = -1e10  # below every prediction
 
 
-def _thresholds(given: Any, default: float) -> list[float]:
-    values = [default] if given is None else [float(each) for each in np.atleast_1d(given)]
-    if given is not None and any(not 0 <= value <= 1 for value in values):
-        raise ValueError(f"thresholds must lie in [0, 1], got {shown(given)}")
+def _thresholds(thresholds: Any, default: float) -> list[float]:
+    values = [default] if thresholds is None else [float(each) for each in np.atleast_1d(thresholds)]
+    if thresholds is not None and any(not 0 <= value <= 1 for value in values):
+        raise ValueError(f"thresholds must lie in [0, 1], got {shown(thresholds)}")
     return values
 
 
@@ -60,7 +60,7 @@ def _largest(pred: Array, count: int) -> Array:
 
 
 def _even(levels: Array) -> bool:
-    """Whether thresholds stand at equal distances from 0 to 1, but for the epsilon of AUC's ends: Keras's rule."""
+    """Return whether thresholds are evenly spaced from 0 to 1, apart from the epsilon at AUC's ends (Keras's rule)."""
     count = len(levels)
     return count > 2 and bool(np.allclose(levels, np.arange(count, dtype=np.float32) / (count - 1), atol=EPSILON))
 
@@ -299,8 +299,8 @@ class Precision(ConfusionMetric):
         return self.plain(_divided(self.true_positives, self.true_positives + getattr(self, self.missed)))
 
     def get_config(self) -> dict[str, Any]:
-        own = {"thresholds": self.thresholds, "top_k": self.top_k, "class_id": self.class_id}
-        return {**super().get_config(), **own}
+        config = {"thresholds": self.thresholds, "top_k": self.top_k, "class_id": self.class_id}
+        return {**super().get_config(), **config}
 
 
 class Recall(Precision):
@@ -358,8 +358,8 @@ class _AtConstraint(ConfusionMetric):
         return _divided(self.true_negatives, self.true_negatives + self.false_positives)
 
     def get_config(self) -> dict[str, Any]:
-        own = {self.constraint: self.value, "num_thresholds": self.num_thresholds, "class_id": self.class_id}
-        return {**super().get_config(), **own}
+        config = {self.constraint: self.value, "num_thresholds": self.num_thresholds, "class_id": self.class_id}
+        return {**super().get_config(), **config}
 
 
 class SensitivityAtSpecificity(_AtConstraint):
@@ -551,12 +551,12 @@ class AUC(ConfusionMetric):
         label_weights: Annotated[Mapping[int, float] | Sequence[float], Either(Dict(), rules.Vector())] | None = None,
         from_logits: Flag = False,
     ) -> None:
-        for argument, value, known in (
+        for argument, value, allowed in (
             ("curve", curve, CURVES),
             ("summation_method", summation_method, SUMMATIONS),
         ):
-            if str(value).lower() not in known:
-                raise ValueError(f"{argument} must be one of {', '.join(known.values())}, got {shown(value)}")
+            if str(value).lower() not in allowed:
+                raise ValueError(f"{argument} must be one of {', '.join(allowed.values())}, got {shown(value)}")
         if thresholds is None and num_thresholds <= 1:
             raise ValueError(f"num_thresholds must be at least 2, got {num_thresholds}")
         if num_labels and not multi_label:

@@ -55,17 +55,17 @@ class LossMetric(MeanMetric):
     @checked
     def __init__(self, name: Name | None = None, dtype: DtypeLike = None, *values: Any, **named: Any) -> None:
         super().__init__(name, dtype)
-        own, known = type(self).__name__, self.takes
-        if len(values) > len(known):
-            arguments = ", ".join(["name", "dtype", *known])
-            raise TypeError(f"{own}() takes {2 + len(known)} arguments ({arguments}), got {2 + len(values)}")
-        given = dict(zip(known, values, strict=False))
-        twice = given.keys() & named.keys()
+        cls_name, taken = type(self).__name__, self.takes
+        if len(values) > len(taken):
+            arguments = ", ".join(["name", "dtype", *taken])
+            raise TypeError(f"{cls_name}() takes {2 + len(taken)} arguments ({arguments}), got {2 + len(values)}")
+        options = dict(zip(taken, values, strict=False))
+        twice = options.keys() & named.keys()
         if twice:
-            raise TypeError(f"{own}() got multiple values for argument {min(twice)!r}")
-        if named.keys() - set(known):
-            raise TypeError(unexpected_arguments(own, {n: v for n, v in named.items() if n not in known}, known))
-        self._loss = self.loss(**given, **named)
+            raise TypeError(f"{cls_name}() got multiple values for argument {min(twice)!r}")
+        if named.keys() - set(taken):
+            raise TypeError(unexpected_arguments(cls_name, {n: v for n, v in named.items() if n not in taken}, taken))
+        self._loss = self.loss(**options, **named)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         y_true, y_pred = as_array("y_true", y_true), as_array("y_pred", y_pred)
@@ -92,8 +92,8 @@ class LossMetric(MeanMetric):
         return self._loss.values(self._loss.target(y_true, pred.shape), pred)
 
     def get_config(self) -> dict[str, Any]:
-        own = self._loss.get_config()
-        return {**super().get_config(), **{name: own[name] for name in self.takes}}
+        loss_config = self._loss.get_config()
+        return {**super().get_config(), **{name: loss_config[name] for name in self.takes}}
 
 
 _DOC = """Mean of the loss `{loss}` over samples.
@@ -383,9 +383,9 @@ class R2Score(Metric):
         name: Name | None = None,
         dtype: DtypeLike = None,
     ) -> None:
-        known = (None, "uniform_average", "variance_weighted_average")
-        if class_aggregation not in known:
-            raise ValueError(f"class_aggregation must be one of {known}, got {shown(class_aggregation)}")
+        allowed = (None, "uniform_average", "variance_weighted_average")
+        if class_aggregation not in allowed:
+            raise ValueError(f"class_aggregation must be one of {allowed}, got {shown(class_aggregation)}")
         if num_regressors < 0:
             raise ValueError(f"num_regressors must be at least 0, got {num_regressors}")
         super().__init__(dtype, name)
@@ -422,5 +422,5 @@ class R2Score(Metric):
         return float(scores) if np.ndim(scores) == 0 else scores
 
     def get_config(self) -> dict[str, Any]:
-        own = {"class_aggregation": self.class_aggregation, "num_regressors": self.num_regressors}
-        return {**super().get_config(), **own}
+        config = {"class_aggregation": self.class_aggregation, "num_regressors": self.num_regressors}
+        return {**super().get_config(), **config}

@@ -155,11 +155,11 @@ def sparse_top_k_categorical_accuracy(
         matches = (pred[..., :k] == labels[..., None]).any(axis=-1)
     else:
         numbers, classes = whole_numbers(labels), pred.shape[-1]
-        known = (numbers >= 0) & (numbers < classes)
-        own = np.take_along_axis(pred, np.where(known, numbers, 0)[..., None], axis=-1)
-        # Not "larger": what is no number stands before every number, and is never among the best itself.
-        before = np.count_nonzero(~(pred <= own), axis=-1)
-        matches = known & (before < k) & ~np.isnan(own[..., 0])
+        valid = (numbers >= 0) & (numbers < classes)
+        of_truth = np.take_along_axis(pred, np.where(valid, numbers, 0)[..., None], axis=-1)
+        # Not "larger": NaN comes before every number, and is never among the best itself.
+        before = np.count_nonzero(~(pred <= of_truth), axis=-1)
+        matches = valid & (before < k) & ~np.isnan(of_truth[..., 0])
     return np.asarray(matches, np.float32).reshape(np.shape(y_true))
 
 
@@ -235,7 +235,7 @@ def _labels(y_true: Any, y_pred: Any) -> tuple[Array, Array]:
     if labels.shape != shape and not (
         labels.ndim == len(shape) > 0
         and len(labels) != shape[0]
-        and all(one == other or 1 in (one, other) for one, other in zip(labels.shape, shape, strict=True))
+        and all(length == other or 1 in (length, other) for length, other in zip(labels.shape, shape, strict=True))
     ):
         raise ValueError(_unfit(true.shape, pred.shape))
     return labels, pred

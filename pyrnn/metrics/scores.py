@@ -101,8 +101,8 @@ class FBetaScore(Metric):
         return float(scores.mean())
 
     def get_config(self) -> dict[str, Any]:
-        own = {"average": self.average, "beta": self.beta, "threshold": self.threshold}
-        return {**super().get_config(), **own}
+        config = {"average": self.average, "beta": self.beta, "threshold": self.threshold}
+        return {**super().get_config(), **config}
 
 
 class F1Score(FBetaScore):
@@ -285,8 +285,8 @@ class BinaryIoU(IoU):
         super().update_state(y_true, as_array("y_pred", y_pred).astype(np.float32) >= self.threshold, sample_weight)
 
     def get_config(self) -> dict[str, Any]:
-        own = {"target_class_ids": self.target_class_ids, "threshold": self.threshold}
-        return {"name": self.name, "dtype": self.dtype, **own}
+        config = {"target_class_ids": self.target_class_ids, "threshold": self.threshold}
+        return {"name": self.name, "dtype": self.dtype, **config}
 
 
 class MeanIoU(IoU):

@@ -99,13 +99,13 @@ class Adafactor(Optimizer):
         self.velocities = [np.zeros(weight.shape, weight.dtype) for weight in parameters.weights]
 
     def state(self) -> State:
-        found = super().state()
+        state = super().state()
         if self.parameters is not None:
             for weight, row, column, v in zip(
                 self.parameters.weights, self.rows, self.columns, self.velocities, strict=True
             ):
-                found += [(weight, "row", row), (weight, "column", column), (weight, "velocity", v)]
-        return found
+                state += [(weight, "row", row), (weight, "column", column), (weight, "velocity", v)]
+        return state
 
     def variable_name(self, weight: Weight | None, slot: str) -> str:
         return weight.name if weight is not None and slot in ("row", "column") else super().variable_name(weight, slot)
@@ -135,14 +135,14 @@ class Adafactor(Optimizer):
             weight.array[...] -= change
 
     def get_config(self) -> dict[str, Any]:
-        own = {
+        config = {
             "beta_2_decay": self.beta_2_decay,
             "epsilon_1": self.epsilon_1,
             "epsilon_2": self.epsilon_2,
             "clip_threshold": self.clip_threshold,
             "relative_step": self.relative_step,
         }
-        return {**super().get_config(), **own}
+        return {**super().get_config(), **config}
 
 
 def _rms(array: Array) -> float:

@@ -95,8 +95,8 @@ class Adagrad(Optimizer):
         values -= change
 
     def get_config(self) -> dict[str, Any]:
-        own = {"initial_accumulator_value": self.initial_accumulator_value, "epsilon": self.epsilon}
-        return {**super().get_config(), **own}
+        config = {"initial_accumulator_value": self.initial_accumulator_value, "epsilon": self.epsilon}
+        return {**super().get_config(), **config}
 
 
 class Adadelta(Optimizer):

@@ -30,7 +30,7 @@ LearningRateLike = Annotated[
 ]
 State = list[tuple[Weight | None, str, Array]]
 T = TypeVar("T", bound="Optimizer")
-# Arguments of older versions of Keras, and what stands in their place.
+# Arguments of older versions of Keras, and what replaces them.
 OLD_ARGUMENTS = {
     "lr": "use learning_rate",
     "decay": "use learning_rate with a schedule of pyrnn.optimizers.schedules, such as InverseTimeDecay",
@@ -442,11 +442,11 @@ class Optimizer(registry.Configurable, OptimizerNames):
         """
         if not self.use_ema or self.parameters is None:
             return
-        own = self.parameters.weights
-        weights = own if var_list is None else list(var_list)
-        if len(weights) != len(own):
-            raise ValueError(f"var_list must hold the optimizer's {len(own)} weights, got {len(weights)}")
-        averages = [self.parameters.view(self.slots["average"], weight) for weight in own]
+        model_weights = self.parameters.weights
+        weights = model_weights if var_list is None else list(var_list)
+        if len(weights) != len(model_weights):
+            raise ValueError(f"var_list must hold the optimizer's {len(model_weights)} weights, got {len(weights)}")
+        averages = [self.parameters.view(self.slots["average"], weight) for weight in model_weights]
         assign_all(list(zip(weights, averages, strict=True)))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -461,10 +461,10 @@ class Optimizer(registry.Configurable, OptimizerNames):
         Returns:
             (name, value) of the iteration, the learning rate if it is a number, averages and slots.
         """
-        found: list[tuple[str, Array]] = [("iteration", np.asarray(self._iterations, np.int64))]
+        variables: list[tuple[str, Array]] = [("iteration", np.asarray(self._iterations, np.int64))]
         if isinstance(self._learning_rate, float):
-            found.append(("learning_rate", np.asarray(self._learning_rate, np.float32)))
-        return found + [(self.variable_name(weight, slot), array) for weight, slot, array in self.state()]
+            variables.append(("learning_rate", np.asarray(self._learning_rate, np.float32)))
+        return variables + [(self.variable_name(weight, slot), array) for weight, slot, array in self.state()]
 
     def set_variables(self, values: list[Array]) -> None:
         """Overwrite the variables; nothing has changed if an error is raised.
@@ -476,10 +476,10 @@ class Optimizer(registry.Configurable, OptimizerNames):
             TypeError: If a value does not hold numbers.
             ValueError: If their number or shapes differ.
         """
-        own = self.variables()
-        if len(values) != len(own):
-            raise ValueError(f"the optimizer has {len(own)} variables, got {len(values)} values")
-        for (name, array), value in zip(own, values, strict=True):
+        variables = self.variables()
+        if len(values) != len(variables):
+            raise ValueError(f"the optimizer has {len(variables)} variables, got {len(values)} values")
+        for (name, array), value in zip(variables, values, strict=True):
             if np.shape(value) != array.shape:
                 raise ValueError(f"optimizer variable {name!r} has shape {array.shape}, got {np.shape(value)}")
             if np.asarray(value).dtype.kind not in "fiub":
@@ -491,7 +491,7 @@ class Optimizer(registry.Configurable, OptimizerNames):
             if isinstance(self._learning_rate, float):
                 self.learning_rate = float(values[1])
             self._iterations = int(values[0])
-            for (_, _, array), value in zip(state, values[len(own) - len(state) :], strict=True):
+            for (_, _, array), value in zip(state, values[len(variables) - len(state) :], strict=True):
                 array[...] = value
 
     def get_config(self) -> dict[str, Any]:
@@ -540,15 +540,15 @@ class Optimizer(registry.Configurable, OptimizerNames):
 
 
 def _check_arguments(cls: type[Optimizer], arguments: Mapping[str, Any]) -> None:
-    """Refuse keyword arguments that the class does not take."""
-    known = inspect.signature(cls.__init__).parameters
-    unknown = {name: value for name, value in arguments.items() if name not in known}
-    if not unknown or any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
+    """Reject keyword arguments that the class does not have."""
+    parameters = inspect.signature(cls.__init__).parameters
+    unknown = {name: value for name, value in arguments.items() if name not in parameters}
+    if not unknown or any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         return
     for name, instead in OLD_ARGUMENTS.items():
         if name in unknown:
             raise TypeError(f"{cls.__name__} got {name!r}, an argument of older Keras versions: {instead} instead")
-    raise TypeError(unexpected_arguments(cls.__name__, unknown, (name for name in known if name != "self")))
+    raise TypeError(unexpected_arguments(cls.__name__, unknown, (name for name in parameters if name != "self")))
 
 
 def _check_count(argument: str, value: Any, least: int) -> None:

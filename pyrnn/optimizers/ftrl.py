@@ -126,7 +126,7 @@ class Ftrl(Optimizer):
         np.divide(change, power, out=values)
 
     def get_config(self) -> dict[str, Any]:
-        own = {
+        config = {
             "learning_rate_power": self.learning_rate_power,
             "initial_accumulator_value": self.initial_accumulator_value,
             "l1_regularization_strength": self.l1_regularization_strength,
@@ -134,4 +134,4 @@ class Ftrl(Optimizer):
             "l2_shrinkage_regularization_strength": self.l2_shrinkage_regularization_strength,
             "beta": self.beta,
         }
-        return {**super().get_config(), **own}
+        return {**super().get_config(), **config}

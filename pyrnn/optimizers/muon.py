@@ -130,15 +130,15 @@ class Muon(Optimizer):
         ]
 
     def state(self) -> State:
-        found = super().state()
+        state = super().state()
         if self.parameters is not None:
             for weight, momentum, velocity in zip(
                 self.parameters.weights, self.momentums, self.velocities, strict=True
             ):
-                found.append((weight, "momentum", momentum))
+                state.append((weight, "momentum", momentum))
                 if velocity is not None:
-                    found.append((weight, "velocity", velocity))
-        return found
+                    state.append((weight, "velocity", velocity))
+        return state
 
     def decays(self) -> bool:
         return self.weight_decay is not None or self.adam_weight_decay is not None
@@ -181,7 +181,7 @@ class Muon(Optimizer):
         return np.asarray(x.T if tall else x)
 
     def get_config(self) -> dict[str, Any]:
-        own = {
+        config = {
             "adam_beta_1": self.adam_beta_1,
             "adam_beta_2": self.adam_beta_2,
             "epsilon": self.epsilon,
@@ -197,4 +197,4 @@ class Muon(Optimizer):
             "adam_weight_decay": self.adam_weight_decay,
             "rms_rate": self.rms_rate,
         }
-        return {**super().get_config(), **own}
+        return {**super().get_config(), **config}

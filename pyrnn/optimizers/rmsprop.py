@@ -102,5 +102,5 @@ class RMSprop(Optimizer):
         )
 
     def get_config(self) -> dict[str, Any]:
-        own = {"rho": self.rho, "momentum": self.momentum, "epsilon": self.epsilon, "centered": self.centered}
-        return {**super().get_config(), **own}
+        config = {"rho": self.rho, "momentum": self.momentum, "epsilon": self.epsilon, "centered": self.centered}
+        return {**super().get_config(), **config}

@@ -114,10 +114,10 @@ class ScheduleFreeAdamW(Optimizer):
         values += other
 
     def get_config(self) -> dict[str, Any]:
-        own = {
+        config = {
             "beta_1": self.beta_1,
             "beta_2": self.beta_2,
             "epsilon": self.epsilon,
             "warmup_steps": self.warmup_steps,
         }
-        return {**super().get_config(), **own}
+        return {**super().get_config(), **config}

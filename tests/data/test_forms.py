@@ -261,7 +261,10 @@ def test_padding_that_loses_fractions_warns(case: str) -> None:
 def test_padding_that_keeps_every_number_is_silent() -> None:
     assert sequence.pad_sequences([[1.0, 2.0], [3]]).tolist() == [[1, 2], [0, 3]]
     assert sequence.pad_sequences([[0.56]], dtype="float32").dtype == np.float32
-    assert sequence.pad_sequences([[0.56, 1], [2]], maxlen=1).tolist() == [[1], [2]]  # what is cut off is not lost
+    assert sequence.pad_sequences([[0.56, 1], [2]], maxlen=1).tolist() == [
+        [1],
+        [2],
+    ]  # the steps beyond maxlen are dropped, not rounded
     assert sequence.pad_sequences([["1", "2"]]).tolist() == [[1, 2]]
     assert sequence.pad_sequences([[0.5, 0]], dtype=bool).tolist() == [[True, False]]
 
@@ -314,7 +317,7 @@ def test_tokenizer_matrices(mode: str) -> None:
         "binary": (1.0, 1.0),
         "count": (1, 2),
         "freq": (1 / 3, 2 / 3),
-        # "sat" stands in two of three texts, "the" in all.
+        # "sat" is in two of three texts, "the" in all.
         "tfidf": (np.log(1 + 3 / (1 + 2)), (1 + np.log(2)) * np.log(1 + 3 / (1 + 3))),
     }[mode]
     np.testing.assert_allclose(matrix, [[0, two, 0, first], [0, 0, 0, 0]])

@@ -1,4 +1,4 @@
-"""What is refused, and said, where users seldom come: operations of both backends, utilities, reports, old files."""
+"""Errors and reports in rare cases: operations of both backends, utilities, callbacks, summaries, old files."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_gathered_rows() -> None:
 
 @pytest.mark.usefixtures("either_backend")
 def test_streams_of_both_backends() -> None:
-    """States come out and go in again, one row alone may be a vector, and what does not fit is refused."""
+    """States come out and go in again, a single row may be a vector, and other shapes raise an error."""
     rng = np.random.default_rng(0)
     kernel, recurrent = (rng.normal(size=(rows, 4)).astype(np.float32) for rows in (3, 4))
     stream = backend.Stream32(1, 3)

@@ -1,8 +1,8 @@
 """What is called on data meets a table of bad data: losses, metrics, layers, models, streams and the objects they use.
 
 What holds no numbers is a TypeError, what is ragged a ValueError, in one sentence with the argument's name. Numbers of
-a wrong shape are refused likewise or fit after all, by Keras's rules of broadcasting; nothing else may come of them.
-After a refusal weights, states and the running values of metrics have the same bits.
+a wrong shape raise such an error too, or fit after all by Keras's rules of broadcasting.
+After an error, weights, states and the running values of metrics have the same bits as before.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ METRICS: dict[str, Callable[[], metrics.Metric]] = {
     "AUC-multi-label": lambda: metrics.AUC(multi_label=True),
     "AUC-label-weights": lambda: metrics.AUC(label_weights=[1.0, 2.0, 3.0]),
     "Precision-top-k": lambda: metrics.Precision(top_k=2, class_id=1),
-    "a function of one's own": lambda: metrics.MeanMetricWrapper(losses.FUNCTIONS["mean_squared_error"]),
+    "a custom function": lambda: metrics.MeanMetricWrapper(losses.FUNCTIONS["mean_squared_error"]),
 }
 
 

@@ -1,4 +1,4 @@
-"""Inputs of other shapes than a model was built for, stacks that do not fit together, and how they are refused."""
+"""Inputs of other shapes than a model was built for, stacks that do not fit together, and the errors they raise."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def test_the_arguments_of_a_model_come_in_keras_s_order() -> None:
 
 @pytest.mark.parametrize("value", [1, 0, 1.0, "False", None, [True]])
 def test_trainable_is_a_flag(value: Any) -> None:
-    """Keras refuses 1 too, which may be meant for the argument next to it."""
+    """Keras rejects 1 too, which may be meant for the argument next to it."""
     for kind in (Dense, lambda units, **options: Bidirectional(layers.LSTM(units), **options)):
         with pytest.raises(TypeError, match="trainable must be True or False, got"):
             kind(3, trainable=value)

@@ -1,6 +1,6 @@
 """Fuzz targets of the compiled core: each binding with drawn shapes, dtypes, strides, byte orders, names and absences.
 
-A draw that is right gives what the NumPy twin gives; any other is refused by a TypeError or ValueError (IndexError
+A draw that is right gives what the NumPy twin gives; any other raises a TypeError or ValueError (IndexError
 where `_core.pyi` says so) before anything is written. A draw starts from right arguments, of which up to two
 are spoiled.
 """
@@ -95,7 +95,7 @@ def is_same(first: dict[str, Any], other: dict[str, Any]) -> bool:
 
 
 def call(function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
-    """The result, or None where the arguments were refused, and then none of them may have changed."""
+    """Return the result, or None if the arguments were rejected; then none of them may have changed."""
     before = bits(arguments)
     try:
         return function(**arguments)

@@ -1,7 +1,7 @@
 """Fuzz targets of the file readers: good files with bytes and structures changed.
 
-A reader gives a model or refuses with a TypeError, ValueError or OSError of one sentence; a model that loads weights is
-as it was when they are refused, and no file makes a reader take much more memory than the file is large.
+A reader returns a model or raises a TypeError, ValueError or OSError of one sentence; a model whose weights cannot be
+loaded is as it was, and no file makes a reader take much more memory than the file is large.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def test_byte_orders_and_addresses() -> None:
 def test_lists_are_steps_too(kind: Any) -> None:
     stream = kind(1, 2)
     stream.add_activation("linear")
-    assert stream.step([[1, 2]]).tolist() == stream.step([1.0, 2.0]).tolist() == [[1.0, 2.0]]  # Stream64 refused them
+    assert stream.step([[1, 2]]).tolist() == stream.step([1.0, 2.0]).tolist() == [[1.0, 2.0]]  # Stream64 rejected them
 
 
 def test_a_wrong_kind_is_no_runtime_error() -> None:

@@ -1,6 +1,6 @@
 """Fuzz targets of what our files hold next to weights, under a checksum that is right: streams, states, positions.
 
-A file is refused by one ValueError that names it, before anything has changed, or what it says serves to go on.
+A file raises one ValueError that names it, before anything has changed, or training continues from what it holds.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Real Keras beside pyrnn in one process; without it (extra `keras`) nothing of this folder runs.
+"""Real Keras and pyrnn in one process; without Keras (extra `keras`) no test of this folder runs.
 
 Its PyTorch backend needs no compilation, so a case takes hundredths of a second.
 """

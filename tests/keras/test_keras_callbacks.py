@@ -1,4 +1,4 @@
-"""Hooks and callbacks beside Keras's: which hooks are called, with which logs, and what each callback makes of them."""
+"""Hooks and callbacks compared with Keras's: which hooks are called, with which logs, and what each callback does."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class Rate:
 
 
 class Model:
-    """What callbacks need of a model; says what it was told to do."""
+    """The part of a model that callbacks use; it records the calls."""
 
     built = True
 
@@ -288,7 +288,7 @@ BACKUPS: dict[str, Any] = {
 
 @pytest.mark.parametrize("case", BACKUPS)
 def test_backup_and_restore(case: str, tmp_path: Path) -> None:
-    """Files are alike, and ours goes on to what Keras reaches undisturbed, as Keras does from an epoch's end."""
+    """Files are alike, and both resume from an epoch's end to what Keras reaches without a break."""
     options, hook, at = BACKUPS[case]
     fit: dict[str, Any] = {"epochs": 5, "batch_size": 4, "shuffle": False, "verbose": 0}
     first, second = models("Adam"), models("Adam")

@@ -1,4 +1,4 @@
-"""Data, labels, padding, windows and texts beside Keras's."""
+"""Data, labels, padding, windows and texts compared with Keras's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layers of their own kind beside Keras's: noise, adapt, functions; and models of them over training and in files."""
+"""Special layers compared with Keras's (noise, adapt, functions), and models of them in training and in files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every layer beside Keras's own with the same weights: numbers, gradients, masks, shapes and configs (extra `keras`).
+"""Every layer compared with Keras's, on the same weights: numbers, gradients, masks, shapes, configs (extra `keras`).
 
 Gradients are those of sum(y * r), on Keras's side by PyTorch's autograd.
 """

@@ -1,4 +1,4 @@
-"""Sequences of another length than a model was built for, and what a built model is set to, beside Keras."""
+"""Sequences of another length than a model was built for, and changes to a built model, compared with Keras."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ def test_values_and_gradient(case: str, weighted: bool) -> None:
 EDGES = np.array([0, 1, 1e-45, 1e-38, 1e-30, 1e-12, 1e-8, 1e-7, 1 - 1e-7, 1 - 6e-8], "float32")
 FAR = np.array([0, 1, 20, 88, 104, 1e4, 1e10, 1e20, 3e38], "float32")
 OF_NUMBERS = ("MeanSquaredError", "MeanAbsoluteError", "Huber", "LogCosh", "CosineSimilarity", "Hinge", "SquaredHinge")
-# Where an extreme stands on a kink each library has its own derivative.
+# At a kink, each library has its own derivative.
 KINKS = ("MeanSquaredLogarithmicError", "Hinge", "CategoricalHinge")
 
 
@@ -300,7 +300,7 @@ KERAS_FUNCTIONS = sorted(
 def test_arguments_of_functions(name: str) -> None:
     theirs = [each for each in arguments(getattr(keras.losses, name)) if not each.startswith("ref_")]
     ours = arguments(getattr(losses, name))
-    # What stands after two arguments that are not here is taken by name only.
+    # Arguments after two that pyrnn does not have are accepted by name only.
     assert (sorted(ours) == sorted(theirs)) if name == "circle" else (ours == theirs)
 
 

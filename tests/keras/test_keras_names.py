@@ -74,7 +74,7 @@ def test_names_of_modules_are_here_or_explained(path: str, module: ModuleType) -
             assert explained(partial(getattr, here, name), AttributeError, parent), (path, name)
 
 
-# What Keras 1 and 2 had and Keras 3 has not, as scripts import it.
+# Names that Keras 1 and 2 had and Keras 3 does not, as scripts import them.
 OLDER: dict[str, str] = {
     "pyrnn": "estimator experimental",
     "pyrnn.backend": "function get_session learning_phase placeholder set_learning_phase set_session",

@@ -63,7 +63,7 @@ def test_same_bits_of_large_layers_in_windows_of_segments(cell: str) -> None:
 @pytest.mark.parametrize("batch", [1, 2])
 @pytest.mark.parametrize("cell", CELLS)
 def test_same_bits_of_large_layers_of_few_rows(cell: str, batch: int) -> None:
-    """Segments have so many steps that 256 rows are summed at once."""
+    """Segments are long enough for 256 rows to be summed at once."""
     same_with_checkpoints(make_rnn(cell, (batch, STEPS, *LARGE[cell][2:]), OPTIONS["all"]), "float32", [1])
 
 

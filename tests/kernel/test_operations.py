@@ -213,7 +213,7 @@ def test_optimizer_steps(dtype: str) -> None:
         compare(run(_core, dtype, name, slots, options), run(reference, "float64", name, slots, options), 5 * 8)
 
 
-# Weights beyond 1 MB, whose gradients are cut by units.
+# Weights beyond 1 MB, whose gradients are split by units.
 @pytest.mark.threads
 @pytest.mark.usefixtures("any_thread_count")
 def test_gather_rows() -> None:

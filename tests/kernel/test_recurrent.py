@@ -165,7 +165,7 @@ LARGE = {
 }
 
 
-# So many rows that one thread takes dA in pieces.
+# Enough rows for one thread to process dA in several windows.
 TALL = {cell: (340, 2, *shape[2:]) for cell, shape in LARGE.items()}
 
 

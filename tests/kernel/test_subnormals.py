@@ -138,7 +138,7 @@ EXACT: dict[str, tuple[Callable[[np.ndarray], list[np.ndarray]], tuple[int, ...]
         (B, T, F),
     ),
 }
-OPERATIONS = {**FLUSHED, **EXACT, "a refusal": (refused, (B, T, F))}
+OPERATIONS = {**FLUSHED, **EXACT, "an error": (refused, (B, T, F))}
 
 
 @pytest.fixture(params=[1, 3])

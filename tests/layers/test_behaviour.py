@@ -1,4 +1,4 @@
-"""What the layers' contract does not say: ids, moving statistics, functions of the user's, masks, streams, words."""
+"""Behaviour outside the layer contract: ids, moving statistics, custom functions, masks, states, error messages."""
 
 from __future__ import annotations
 
@@ -213,7 +213,7 @@ def test_bidirectional_without_a_merge_is_trained_by_two_gradients() -> None:
     first, other = apart(X, training=True)
     np.testing.assert_array_equal(joined(X, training=True), np.concatenate([first, other], -1))
     dy = RNG.normal(size=(2, *first.shape)).astype("float32")
-    dx, expected = apart.backward(list(dy)), joined.backward(np.concatenate(list(dy), -1))
+    dx, expected = apart.backward(*dy), joined.backward(np.concatenate(list(dy), -1))
     assert dx is not None and expected is not None
     np.testing.assert_array_equal(dx, expected)
     for actual, right in zip(apart.weights, joined.weights, strict=True):

@@ -11,7 +11,7 @@ import pytest
 from pyrnn import initializers, layers, registry
 from pyrnn.utils import set_random_seed
 
-# Arguments beside the defaults; the configs must keep them.
+# Arguments other than the defaults; the configs must hold them.
 CASES: dict[str, dict[str, Any]] = {
     "Zeros": {},
     "Ones": {},

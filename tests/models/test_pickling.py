@@ -1,4 +1,4 @@
-"""Pickles and deep copies: they compute, and train on, with the same bits, and share nothing with the original."""
+"""Pickles and deep copies compute and continue training with the same bits, and share nothing with the original."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def state_of(trained: Sequential) -> dict[str, Any]:
 
 
 def fit(trained: Sequential, epochs: int = 1, **options: Any) -> dict[str, Any]:
-    """Train with the same random stream each time; everything that it leaves behind."""
+    """Train with the same random stream each time and return all state afterwards."""
     utils.set_random_seed(5)
     history = trained.fit(X, Y, batch_size=BATCH, epochs=epochs, verbose=0, **options)
     return {"history": history.history, **state_of(trained)}

@@ -79,7 +79,7 @@ def test_a_model_goes_on_after_an_interrupt() -> None:
 @pytest.mark.usefixtures("any_thread_count")
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_step_of_an_optimizer_runs_to_its_end(threads: int) -> None:
-    """Of so many weights that a step takes longer than the core waits between two looks for signals. They are the
+    """Large enough for a step to take longer than the core waits between two checks for signals. They are the
     gradients, too, to save memory."""
     backend.set_num_threads(threads)
     weights, velocity = np.ones(48_000_000, np.float32), np.zeros(48_000_000, np.float32)

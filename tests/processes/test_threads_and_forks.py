@@ -106,7 +106,7 @@ def test_threads_that_share_a_stream(batch: int) -> None:
 
 @pytest.mark.threads
 def test_layers_that_are_added_while_a_stream_runs() -> None:
-    """The stream takes them before its first step and refuses them after it, in whatever order the threads come."""
+    """The stream accepts them before its first step and rejects them after it, in whatever order the threads come."""
     for _ in range(40):
         stream = backend.Stream32(2, 3)
         stream.add_activation("linear")
@@ -226,7 +226,7 @@ def run_within(limit: str, environment: dict[str, str]) -> list[str]:
 @pytest.mark.skipif("libasan" in os.environ.get("LD_PRELOAD", ""), reason="AddressSanitizer reserves terabytes")
 @pytest.mark.parametrize("megabytes", [0, 1, 9, 20, 50, 200, 400, 9000])
 def test_threads_that_find_no_memory(megabytes: int, uncounted: dict[str, str]) -> None:
-    """The threads there are do the work, and are reported. The pool's constructor used to wait for them for ever."""
+    """The threads that could start do the work and are reported. The pool's constructor used to wait indefinitely."""
     limit = f"""
 size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize() + ({megabytes} << 20)
 resource.setrlimit(resource.RLIMIT_AS, (size, size))"""

@@ -1,4 +1,4 @@
-"""Trainings for test_same_bits.py: models, data and callbacks, how one is broken off, and what it leaves behind."""
+"""Trainings for test_same_bits.py: models, data and callbacks, how one is interrupted, and its state afterwards."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ROWS, TIME, FEATURES, BATCH, EPOCHS = 20, 5, 3, 4, 4
 STEPS = ROWS // BATCH
 X = np.random.default_rng(1).normal(size=(ROWS, TIME, FEATURES)).astype(np.float32)
 Y = (X.sum(axis=(1, 2)) > 0).astype(np.float32)[:, None]
-ARRAYS: Callable[[], dict[str, Any]] = lambda: {"x": X, "y": Y, "batch_size": BATCH}  # noqa: E731  # a case beside others
+ARRAYS: Callable[[], dict[str, Any]] = lambda: {"x": X, "y": Y, "batch_size": BATCH}  # noqa: E731  # one case among others
 
 
 class Interrupt(Callback):
@@ -233,7 +233,7 @@ CALLBACKS: dict[str, Callable[[Path], list[Callback]]] = {
 }
 
 Case = tuple[Callable[[], pyrnn.Sequential], Callable[[], dict[str, Any]], Callable[[Path], list[Callback]]]
-NONE: Callable[[Path], list[Callback]] = lambda folder: []  # noqa: E731  # a case beside others
+NONE: Callable[[Path], list[Callback]] = lambda folder: []  # noqa: E731  # one case among others
 AVERAGING: Callable[[], pyrnn.Sequential] = lambda: model(optimizer=optimizers.SGD(0.1, use_ema=True))  # noqa: E731
 CASES: dict[str, Case] = {
     **{f"data-{name}": (model, data, NONE) for name, data in DATA.items()},
@@ -244,7 +244,7 @@ CASES: dict[str, Case] = {
 
 
 def train(case: Case, folder: Path, callbacks: list[Callback], seed: int = 3) -> dict[str, Any]:
-    """All that a training leaves behind, begun as a new process would begin it."""
+    """Return all state after a training that begins as a new process would."""
     utils.clear_session()  # a new process names its metrics from the beginning
     utils.set_random_seed(seed)
     make, data, others = case

@@ -1,6 +1,6 @@
 """What test_kills.py kills: a training with a generator, dropout, noise, a schedule and callbacks, then with arrays.
 
-Run with a folder; begins where the backups there stand, and leaves result.npz.
+Run with a folder; it resumes from the backups there and writes result.npz.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def run_child(folder: Path, kill_after: float | None, environment: dict[str, str
 
 
 def kill_and_resume(folder: Path, kills: int, draw: random.Random, environment: dict[str, str]) -> dict[str, Any]:
-    """Kill at random moments until so many kills have hit; every finished training is compared, then begun anew."""
+    """Kill at random moments until `count` kills have hit; compare every finished training, then start another."""
     whole = folder / "whole"
     whole.mkdir()
     done, seconds = run_child(whole, None, environment)

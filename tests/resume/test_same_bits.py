@@ -1,4 +1,4 @@
-"""A training that is interrupted and goes on ends with the bits of one that was never stopped."""
+"""A training that is interrupted and resumed ends with the bits of one that was never stopped."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_an_epoch_of_which_only_the_end_is_missing_trains_no_batch(tmp_path: Pat
     assert seen == [*range(STEPS)] * (EPOCHS - 1)
 
 
-# What is refused.
+# What raises an error.
 
 
 def broken_off(folder: Path, case: str = "data-arrays", **options: Any) -> Path:
@@ -176,7 +176,7 @@ WRONG: dict[str, tuple[list[Any], Any, str]] = {
     "an order from nowhere": (["run", "data", 0, "position", "random"], None, r"\['random'\] must be a dict"),
     "another stopping": (["run", "stop_training"], "no", "must be true or false"),
     "metrics of others": (["run", "compiled", "metrics"], [], "the model has 1 metrics, it holds the state of 0"),
-    "metrics of text": (["run", "compiled", "loss", "fields", "total"], "x", "metric 'loss' cannot go on from"),
+    "metrics of text": (["run", "compiled", "loss", "fields", "total"], "x", "metric 'loss' cannot resume from"),
     "weights of others": (
         ["run", "callbacks", 1, "state", "best_weights"],
         [],
@@ -302,7 +302,7 @@ def test_arrays_larger_than_the_file_are_not_read(tmp_path: Path) -> None:
 
 
 def test_a_backup_of_keras_goes_on_with_its_epoch(tmp_path: Path) -> None:
-    """It holds weights and the optimizer's variables, and a number of epochs beside them."""
+    """It holds weights, the optimizer's variables and a number of epochs."""
     options: dict[str, Any] = {"batch_size": BATCH, "shuffle": False, "verbose": 0}
 
     def made() -> pyrnn.Sequential:

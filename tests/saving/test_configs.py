@@ -218,7 +218,7 @@ OTHERS: dict[str, Any] = {
     "cell": layers.GRUCell(3, bias_initializer=Table(np.arange(3.0))), "cells": [layers.LSTMCell(3)] * 2,
 }  # fmt: skip
 VALUES: dict[str, Any] = {**NUMBERS, **ARRAYS, **OTHERS, **dict(objects())}
-# Of which a file cannot hold anything: refused when a model is saved, or when it is loaded.
+# A file cannot hold these: saving or loading the model raises an error.
 UNWRITABLE = {"lambda"}
 
 

@@ -1,4 +1,4 @@
-"""Files: round trips, training that goes on from a file, damaged files, nothing changed on failure."""
+"""Files: round trips, training resumed from a file, damaged files, nothing changed on failure."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def removed(group: Any, name: str) -> None:
     del group[name]
 
 
-# What became of one array of a file -> what the refusal says.
+# A change to one array of a file -> the error message.
 CHANGES: dict[str, tuple[Callable[[Any, str], None], str]] = {
     "huge": (lambda g, n: replaced(g, n, shape=HUGE, chunks=(64, 64, 8), dtype="f4"), rf"claims shape \({HUGE[0]}, "),
     "long strings": (lambda g, n: replaced(g, n, shape=g[n].shape, dtype="S999999999"), r"has dtype \|S999999999"),
@@ -145,7 +145,7 @@ CHANGES: dict[str, tuple[Callable[[Any, str], None], str]] = {
 
 
 def change_file(path: Path, change: Callable[[Any], None]) -> None:
-    """Change the HDF5 file at `path`, also where it stands in a `.keras` file."""
+    """Change the HDF5 file at `path`, or the one inside a `.keras` file."""
     if path.suffix != ".keras":
         with h5py.File(path, "r+") as file:
             change(file)
@@ -162,13 +162,13 @@ def change_file(path: Path, change: Callable[[Any], None]) -> None:
 
 
 def third(group: Any) -> tuple[Any, str]:
-    """Where the third array of a legacy file's group stands; h5py's versions give names as bytes or strings."""
+    """Return the path of the third array in a legacy file's group; h5py returns names as bytes or strings."""
     name = group.attrs["weight_names"][2]
     return group, name.decode() if isinstance(name, bytes) else name
 
 
 def variable(file: Any) -> tuple[Any, str]:
-    """Where the first slot of the optimizer stands."""
+    """Return the path of the optimizer's first slot."""
     if "optimizer" in file:
         return file["optimizer/vars"], "2"
     return third(file["optimizer_weights"])

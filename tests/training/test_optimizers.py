@@ -1,4 +1,4 @@
-"""Optimizers against the formulas of Keras's source, clipping, decay, and what they refuse."""
+"""Optimizers against the formulas of Keras's source, clipping, decay, and bad arguments."""
 
 from __future__ import annotations
 
@@ -227,7 +227,7 @@ def test_muon_makes_singular_values_alike(shape: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_state_round_trip(name: str) -> None:
-    """A second optimizer with the first one's variables goes on alike."""
+    """A second optimizer with the first one's variables continues alike."""
     pair = [(CASES[name][0](), parameters()) for _ in range(2)]
     rng = np.random.default_rng(1)
     steps = rng.normal(size=(STEPS, len(pair[0][1])))

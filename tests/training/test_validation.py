@@ -55,7 +55,7 @@ def test_a_validation_generator_that_ends_is_drawn_once_and_used_in_each_epoch(c
     expected = model().fit(X, Y, validation_data=(X, Y), **options).history
     history = model().fit(X, Y, validation_data=ending(), **options).history
     assert history == expected and drawn == [0, 4, 8]
-    # Stopped in the middle of the first pass, it goes on where it was.
+    # Stopped in the middle of the first pass, it resumes from there.
     made, passes = model(), []
 
     class Stop(pyrnn.callbacks.Callback):

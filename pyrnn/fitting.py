@@ -12,7 +12,7 @@ from pyrnn.data import Batch, Batches, as_batches
 from pyrnn.data.batches import ArrayBatches, RepeatedBatches
 from pyrnn.data.class_weight import ClassWeight
 from pyrnn.data.sources import DEFAULT_BATCH_SIZE, IteratorBatches, StoredBatches
-from pyrnn.layers.composite import all_layers
+from pyrnn.layers.holder import all_layers
 
 
 def check_fit(model: Any, compiled: Compiled, batch: Batch, class_weight: ClassWeight | None = None) -> None:

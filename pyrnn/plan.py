@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn.layers.base import Layer
-from pyrnn.layers.composite import all_layers
+from pyrnn.layers.holder import all_layers
 from pyrnn.overriding import is_builtin
 from pyrnn.parameters import ParameterVector, Weight, shaped
 

@@ -15,7 +15,7 @@ from pyrnn.compiled import Compiled
 from pyrnn.data import Batch, Batches
 from pyrnn.data.class_weight import ClassWeight
 from pyrnn.layers import Layer
-from pyrnn.layers.composite import all_layers
+from pyrnn.layers.holder import all_layers
 from pyrnn.overriding import is_builtin
 from pyrnn.states import Rule, anything, array, count, flag, list_of, mapping_of, optional, record, text, tuple_of
 from pyrnn.validation import shown

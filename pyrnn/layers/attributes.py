@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pyrnn import activations
-from pyrnn.layers.composite import Holder, layers_in
+from pyrnn.layers.holder import Holder, layers_in
 from pyrnn.parameters import Weight, assign_all, values_for
 from pyrnn.seeds import Generator
 

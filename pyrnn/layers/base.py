@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn import constraints, initializers, overriding, registry, regularizers, rules
+from pyrnn import registry, regularizers
 from pyrnn.arguments import checked
-from pyrnn.constraints import ConstraintLike
 from pyrnn.data.batches import as_array, as_float
 from pyrnn.explaining import LayerNames
-from pyrnn.initializers import InitializerLike
-from pyrnn.layers import attributes, custom
-from pyrnn.layers.composite import Holder
+from pyrnn.layers import custom, methods
+from pyrnn.layers.holder import Holder
 from pyrnn.layers.settings import dtype_config, dtype_name, standard_shape
 from pyrnn.naming import auto_name
-from pyrnn.parameters import Weight, assign_all, values_for
+from pyrnn.parameters import Weight
 from pyrnn.regularizers import RegularizerLike
 from pyrnn.typing import ArrayLike, Boolean, DtypeLike, Flag, Inputs, Name, ShapeLike, Size
 from pyrnn.validation import RENAMED, shown, unexpected_arguments, warn
@@ -42,45 +39,6 @@ _BASE_ARGUMENTS = (
     "batch_size",
     "activity_regularizer",
 )
-
-
-def _of_right_rank(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a `compute_output_shape`, so that it rejects shapes without the axes that the layer needs."""
-
-    @functools.wraps(method)
-    def compute_output_shape(self: Layer, input_shape: Shape) -> Any:
-        shape = standard_shape("input_shape", input_shape)
-        if len(shape) < self.min_rank or (self.axes is not None and len(shape) != len(self.axes)):
-            axes = f"({', '.join(self.axes)})" if self.axes is not None else f"with at least {self.min_rank} axes"
-            raise ValueError(f"{type(self).__name__} expects x of shape {axes}, got {shape}")
-        return method(self, shape)
-
-    return compute_output_shape
-
-
-def _once(build: Callable[..., None]) -> Callable[..., None]:
-    """Wrap a `build`, so that it checks the shape, runs once and marks the layer as built.
-
-    It need not call `super().build(input_shape)`, as in Keras.
-    """
-
-    @functools.wraps(build)
-    def build_once(self: Layer, input_shape: Shape) -> None:
-        shape = standard_shape("input_shape", input_shape)
-        if self.built or overriding.is_builtin(type(self)):
-            self.check_input(shape)
-        is_whole = type(self).build is build_once  # otherwise a subclass called it
-        if not self.built:
-            try:
-                build(self, shape)
-            except BaseException:
-                self.built = False
-                raise
-        self.build_shape, self.built = shape, True
-        if is_whole and not overriding.is_builtin(type(self)):
-            custom.finish(self, shape)
-
-    return build_once
 
 
 class Layer(Holder, LayerNames):
@@ -204,113 +162,9 @@ class Layer(Holder, LayerNames):
         return list(dict.fromkeys([*names, *_BASE_ARGUMENTS]))
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Prepare the methods that a class defines: what they are passed and return is checked around them."""
+        """Wrap the methods that the class defines."""
         super().__init_subclass__(**kwargs)
-        attributes.guard_weights(cls)
-        if "compute_output_shape" in vars(cls) and overriding.is_builtin(cls):
-            cls.compute_output_shape = _of_right_rank(cls.compute_output_shape)  # type: ignore[method-assign]
-        if not overriding.is_builtin(cls):
-            custom.prepare(cls, Layer)
-        build = vars(cls).get("build") if overriding.is_builtin(cls) else overriding.new_in(cls, "build", Layer)
-        if build is not None:
-            cls.build = _once(build)  # type: ignore[method-assign]  # the same signature
-
-    # Weights.
-
-    @checked
-    def add_weight(
-        self,
-        shape: ShapeLike | None = None,
-        name: Name | None = None,
-        *,
-        initializer: InitializerLike = "glorot_uniform",
-        regularizer: RegularizerLike = None,
-        constraint: ConstraintLike = None,
-        trainable: Boolean = True,
-        dtype: DtypeLike = None,
-    ) -> Weight:
-        """Create a weight of this layer, usually in `build`.
-
-        The layer keeps it in `weights`; `backward` writes its gradient into `weight.gradient`.
-
-        Args:
-            shape: shape of the weight, a list or tuple of sizes; None for a single number.
-            name: name of the weight, or None for a generated one.
-            initializer: name or object of `pyrnn.initializers` that fills it.
-            regularizer: name or object of `pyrnn.regularizers` whose penalty is added to the loss, or None.
-            constraint: name or object of `pyrnn.constraints`, applied after each step, or None.
-            trainable: whether training changes it.
-            dtype: "float32", "float64" or None for the dtype of the layer.
-
-        Returns:
-            The `Weight`, whose array (*shape) is `weight.array`.
-
-        Raises:
-            TypeError, ValueError: if an argument is not of these kinds.
-        """
-        shape = () if shape is None else shape
-        name = f"variable_{len(self._weights)}" if name is None else name
-        if isinstance(shape, str) or not isinstance(name, str):
-            raise TypeError(
-                f"add_weight() takes a shape and a name, got {shown(shape)} and {shown(name)}: "
-                "write add_weight(shape=..., name=...)"
-            )
-        weight = Weight(
-            standard_shape("shape", shape),
-            name,
-            self.dtype if dtype is None else dtype_name(dtype),
-            initializers.get(initializer),
-            regularizers.get(regularizer),
-            constraints.get(constraint),
-            trainable,
-        )
-        weight.path = f"{self.name}/{name}"
-        self._weights.append(weight)
-        self.changed()
-        return weight
-
-    @property
-    def trainable(self) -> bool:
-        """Whether training changes this layer's weights."""
-        return self._trainable
-
-    @trainable.setter
-    def trainable(self, value: bool) -> None:
-        rules.Flag().check("trainable", value)
-        self._trainable = bool(value)
-        self.changed()
-
-    def get_weights(self) -> list[Array]:
-        """Return copies of all weights, a list of arrays in Keras's order.
-
-        Returns:
-            One array per weight.
-        """
-        return [weight.numpy() for weight in self.weights]
-
-    def set_weights(self, weights: Sequence[Any]) -> None:
-        """Overwrite all weights. Nothing is written unless all shapes match.
-
-        Args:
-            weights: list of arrays in the order and with the shapes of `get_weights()`: (F, G * units) and so on.
-
-        Raises:
-            TypeError, ValueError: if the number of arrays, a shape or a dtype does not match.
-        """
-        assign_all(values_for(f"layer {self.name!r}", self.weights, weights))
-
-    def count_params(self) -> int:
-        """Count the values in all weights.
-
-        Returns:
-            The number of values.
-
-        Raises:
-            ValueError: if the layer is not built yet.
-        """
-        if not self.built:
-            raise ValueError(f"layer {self.name!r} has no weights yet: build it or call it on data first")
-        return sum(weight.size for weight in self.weights)
+        methods.prepare(cls, Layer)
 
     # Shapes.
 
@@ -335,7 +189,7 @@ class Layer(Holder, LayerNames):
             rule += f" = {expected}" if self.axes is not None else f", {expected}"
         raise ValueError(f"{type(self).__name__} expects x of shape{rule}, got {tuple(shape)}")
 
-    @_once
+    @methods.build_once
     def build(self, input_shape: Shape) -> None:
         """Create the weights. Called once, before the first `forward`.
 

@@ -9,9 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pyrnn import overriding
-from pyrnn.data.batches import Array, as_array, as_float, is_float
-from pyrnn.layers import attributes
+from pyrnn.data.batches import Array, as_float
 from pyrnn.validation import shown
 
 _FORWARD = "define forward(x, *, training=False, mask=None) and backward(dy, *, need_dx=True), in NumPy"
@@ -120,90 +118,6 @@ def trial_shape(layer: Any, run: Callable[[Array], Array], input_shape: tuple[An
                 f"{named(layer)} fails on zeros of shape {tuple(input_shape)} ({error}): {instead}"
             ) from error
     return tuple(first if first == last else None for first, last in zip(shapes[0], shapes[-1], strict=True))
-
-
-def prepare(cls: type, root: Any) -> None:
-    """Check a user's subclass of a layer, and let it return arrays of any kind.
-
-    Raises:
-        TypeError: if it defines a method that is never called, or `forward` without the `backward` that belongs to it.
-    """
-    overriding.reject(cls, NEVER_CALLED_CELL if "state_size" in vars(cls) else cls.never_called)  # type: ignore[attr-defined]
-    overriding.require_partner(cls, "forward", "backward", root)
-    overriding.join(cls, "reset_state", "reset_states")
-    made: Any = cls
-    if made.__setattr__ is object.__setattr__:
-        made.__setattr__ = attributes.guarded_setattr
-    if (assign := overriding.new_in(cls, "__setattr__", root)) is not None:
-        made.__setattr__ = attributes.declaring_setattr(assign)
-    if (method := overriding.new_in(cls, "forward", root)) is not None:
-        made.forward = _converting_forward(method)
-        if overriding.new_in(cls, "stream_into", root) is None:  # the inherited one is another forward's
-            made.stream_into = root.stream_into
-            made.per_step = bool(overriding.new_in(cls, "per_step", root))
-        if made.compute_output_shape is root.compute_output_shape:
-            made.compute_output_shape = _shape_by_trial
-    if (method := overriding.new_in(cls, "backward", root)) is not None:
-        made.backward = _converting_backward(method)
-    if (method := overriding.new_in(cls, "compute_mask", root)) is not None:
-        made.compute_mask = _converting_mask(method)
-        if "makes_mask" not in vars(cls):
-            made.makes_mask = True  # it may make one where there was none
-
-
-def _shape_by_trial(self: Any, input_shape: tuple[Any, ...]) -> Any:
-    """The shape of the output of `forward` for zeros, where a class does not define it."""
-    if not self.built:
-        self.build(input_shape)
-    return trial_shape(self, self.forward, input_shape, "define compute_output_shape(input_shape)")
-
-
-def _converting_forward(method: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(method)
-    def forward(self: Any, x: Array, *args: Any, **kwargs: Any) -> Any:
-        y = run(self, method, self, x, *args, **kwargs)
-        if kwargs.get("training"):
-            self._tape.append(x.shape)
-        if isinstance(y, tuple) and hasattr(self, "return_state"):
-            return tuple(converted(self, "forward", each) for each in y)
-        return y if is_float(y, self.dtype) else converted(self, "forward", y)
-
-    return forward
-
-
-def _converting_backward(method: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(method)
-    def backward(self: Any, dy: Any, *args: Any, need_dx: bool = True, **kwargs: Any) -> Any:
-        written = [(weight, weight.gradient) for weight in self._weights]
-        shape = self._tape.pop() if self._tape else None
-        gradients = run(self, method, self, dy, *args, need_dx=need_dx, **kwargs)
-        dx, *d_states = gradients if isinstance(gradients, tuple) and hasattr(self, "return_state") else (gradients,)
-        for weight, gradient in written:
-            if weight.gradient is not gradient:  # `weight.gradient = ...` instead of `weight.gradient[...] = ...`
-                gradient[...], weight.gradient = weight.gradient, gradient
-        if need_dx:
-            dx = dx if is_float(dx, self.dtype) else converted(self, "backward", dx)
-            if shape is not None and dx.shape != shape:
-                raise ValueError(f"backward of {named(self)} must return dx of the shape of x, {shape}, got {dx.shape}")
-        else:
-            dx = None
-        return (dx, *(converted(self, "backward", each) for each in d_states)) if d_states else dx
-
-    return backward
-
-
-def _converting_mask(method: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(method)
-    def compute_mask(self: Any, x: Any, mask: Any = None) -> Any:
-        made = method(self, x, mask)
-        if made is None or isinstance(made, list):  # of several outputs
-            return made
-        try:
-            return np.ascontiguousarray(as_array("mask", made), dtype=bool)
-        except (TypeError, ValueError):
-            raise TypeError(f"compute_mask of {named(self)} must return an array or None, got {shown(made)}") from None
-
-    return compute_mask
 
 
 def run(layer: Any, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:

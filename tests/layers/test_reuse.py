@@ -12,7 +12,7 @@ import pytest
 import pyrnn
 from layers.test_contract import ALL, make
 from pyrnn import layers, utils
-from pyrnn.layers.composite import all_layers
+from pyrnn.layers.holder import all_layers
 
 # Class name -> options that make a layer keep more from forward to backward than those of `ALL`.
 MORE: list[tuple[str, dict[str, Any], tuple[int, ...]]] = [

@@ -265,7 +265,7 @@ class Bidirectional(Layer):
         """Write the gradients of the weights.
 
         Args:
-            dy: the gradient by the output; with `merge_mode` None by that of the forward direction.
+            dy: the gradient by the output; with `merge_mode` None by that of the forward direction, or by both, a pair.
             *more: the gradients by the other outputs: with `merge_mode` None by that of the other direction, then, with
                 `return_state`, by the final states, those of the forward direction first; None is 0 for a state.
             need_dx: whether the gradient by x is needed.
@@ -277,7 +277,8 @@ class Bidirectional(Layer):
         forward, backward, work = self._take_saved()
         units = self.forward_layer.units
         if self.merge_mode is None:
-            parts, more = (dy, more[0]), more[1:]
+            both, more = ((dy, more[0]), more[1:]) if more else (dy, ())
+            parts = both[0], both[1]
         elif self.merge_mode == "concat":
             parts = dy[..., :units], dy[..., units:]
         elif self.merge_mode == "mul":

@@ -19,7 +19,7 @@ from pyrnn.explaining import CellNames
 from pyrnn.initializers import InitializerLike
 from pyrnn.layers import custom
 from pyrnn.layers.base import Array, Layer, Shape
-from pyrnn.layers.composite import numbered
+from pyrnn.layers.holder import numbered
 from pyrnn.layers.recurrent.base import Recurrent
 from pyrnn.layers.recurrent.layers import GRU, LSTM, SimpleRNN
 from pyrnn.layers.serialization import layer_of, serialize_inner

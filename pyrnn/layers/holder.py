@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from pyrnn import constraints, initializers, regularizers, rules
+from pyrnn.arguments import checked
+from pyrnn.constraints import ConstraintLike
+from pyrnn.data.batches import Array
+from pyrnn.initializers import InitializerLike
+from pyrnn.layers.settings import dtype_name, standard_shape
 from pyrnn.naming import snake_case
-from pyrnn.parameters import Watched, Weight
+from pyrnn.parameters import Watched, Weight, assign_all, values_for
+from pyrnn.regularizers import RegularizerLike
 from pyrnn.seeds import Generator
+from pyrnn.typing import Boolean, DtypeLike, Name, ShapeLike
+from pyrnn.validation import shown
 
 
 class Holder(Watched):
@@ -19,7 +28,9 @@ class Holder(Watched):
     """
 
     name: str
-    trainable: bool
+    dtype: str
+    built: bool
+    _trainable: bool
     _weights: list[Weight]
     # What forward(training=True) saved for backward, the last one last.
     _tape: list[Any]
@@ -60,7 +71,102 @@ class Holder(Watched):
         values = {name: vars(self).get(name) for name in self._declared}
         return {name: value for name, value in values.items() if isinstance(value, Generator)}
 
-    # Weights, those of the layers in this one included.
+    # Weights; those of the layers in this one are part of them.
+
+    @checked
+    def add_weight(
+        self,
+        shape: ShapeLike | None = None,
+        name: Name | None = None,
+        *,
+        initializer: InitializerLike = "glorot_uniform",
+        regularizer: RegularizerLike = None,
+        constraint: ConstraintLike = None,
+        trainable: Boolean = True,
+        dtype: DtypeLike = None,
+    ) -> Weight:
+        """Create a weight of this layer, usually in `build`.
+
+        The layer keeps it in `weights`; `backward` writes its gradient into `weight.gradient`.
+
+        Args:
+            shape: shape of the weight, a list or tuple of sizes; None for a single number.
+            name: name of the weight, or None for a generated one.
+            initializer: name or object of `pyrnn.initializers` that fills it.
+            regularizer: name or object of `pyrnn.regularizers` whose penalty is added to the loss, or None.
+            constraint: name or object of `pyrnn.constraints`, applied after each step, or None.
+            trainable: whether training changes it.
+            dtype: "float32", "float64" or None for the dtype of the layer.
+
+        Returns:
+            The `Weight`, whose array (*shape) is `weight.array`.
+
+        Raises:
+            TypeError, ValueError: if an argument is not of these kinds.
+        """
+        shape = () if shape is None else shape
+        name = f"variable_{len(self._weights)}" if name is None else name
+        if isinstance(shape, str) or not isinstance(name, str):
+            raise TypeError(
+                f"add_weight() takes a shape and a name, got {shown(shape)} and {shown(name)}: "
+                "write add_weight(shape=..., name=...)"
+            )
+        weight = Weight(
+            standard_shape("shape", shape),
+            name,
+            self.dtype if dtype is None else dtype_name(dtype),
+            initializers.get(initializer),
+            regularizers.get(regularizer),
+            constraints.get(constraint),
+            trainable,
+        )
+        weight.path = f"{self.name}/{name}"
+        self._weights.append(weight)
+        self.changed()
+        return weight
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes this layer's weights."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        rules.Flag().check("trainable", value)
+        self._trainable = bool(value)
+        self.changed()
+
+    def get_weights(self) -> list[Array]:
+        """Return copies of all weights, a list of arrays in Keras's order.
+
+        Returns:
+            One array per weight.
+        """
+        return [weight.numpy() for weight in self.weights]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Overwrite all weights. Nothing is written unless all shapes match.
+
+        Args:
+            weights: list of arrays in the order and with the shapes of `get_weights()`: (F, G * units) and so on.
+
+        Raises:
+            TypeError, ValueError: if the number of arrays, a shape or a dtype does not match.
+        """
+        assign_all(values_for(f"layer {self.name!r}", self.weights, weights))
+
+    def count_params(self) -> int:
+        """Count the values in all weights.
+
+        Returns:
+            The number of values.
+
+        Raises:
+            ValueError: if the layer is not built yet.
+        """
+        if not self.built:
+            raise ValueError(f"layer {self.name!r} has no weights yet: build it or call it on data first")
+        return sum(weight.size for weight in self.weights)
 
     @property
     def weights(self) -> list[Weight]:

@@ -1,0 +1,164 @@
+"""Wrappers of the methods of subclasses of `Layer`: they check shapes, convert results and run `build` once."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from pyrnn import overriding
+from pyrnn.data.batches import Array, as_array, is_float
+from pyrnn.layers import attributes
+from pyrnn.layers.custom import NEVER_CALLED_CELL, converted, finish, named, run, trial_shape
+from pyrnn.layers.settings import standard_shape
+from pyrnn.validation import shown
+
+Shape = tuple[Any, ...]
+
+
+def prepare(cls: Any, root: Any) -> None:
+    """Wrap the methods that a subclass of `Layer` defines.
+
+    Args:
+        cls: the new class.
+        root: `Layer`, below which methods count as defined.
+
+    Raises:
+        TypeError: if a custom class defines a method that is never called, or `forward` without the `backward` that
+            belongs to it.
+    """
+    attributes.guard_weights(cls)
+    is_builtin = overriding.is_builtin(cls)
+    if not is_builtin:
+        _prepare_custom(cls, root)
+    elif "compute_output_shape" in vars(cls):
+        cls.compute_output_shape = _of_right_rank(cls.compute_output_shape)
+    build = vars(cls).get("build") if is_builtin else overriding.new_in(cls, "build", root)
+    if build is not None:
+        cls.build = build_once(build, checks_first=is_builtin)
+
+
+def build_once(build: Callable[..., None], checks_first: bool = True) -> Callable[..., None]:
+    """Wrap a `build`, so that it checks the shape, runs once and marks the layer as built.
+
+    It need not call `super().build(input_shape)`, as in Keras.
+
+    Args:
+        build: the method of a class.
+        checks_first: whether `check_input` works before the layer is built; a custom one may need what `build` makes.
+
+    Returns:
+        The method to put in its place.
+    """
+
+    @functools.wraps(build)
+    def wrapped(self: Any, input_shape: Shape) -> None:
+        shape = standard_shape("input_shape", input_shape)
+        if self.built or checks_first:
+            self.check_input(shape)
+        if not self.built:
+            try:
+                build(self, shape)
+            except BaseException:
+                self.built = False
+                raise
+        self.build_shape, self.built = shape, True
+        if type(self).build is wrapped and not overriding.is_builtin(type(self)):  # not called by that of a subclass
+            finish(self, shape)
+
+    return wrapped
+
+
+def _prepare_custom(cls: Any, root: Any) -> None:
+    """Check a custom class, and let it return arrays of any kind."""
+    overriding.reject(cls, NEVER_CALLED_CELL if "state_size" in vars(cls) else cls.never_called)
+    overriding.require_partner(cls, "forward", "backward", root)
+    overriding.join(cls, "reset_state", "reset_states")
+    if cls.__setattr__ is object.__setattr__:
+        cls.__setattr__ = attributes.guarded_setattr
+    if (assign := overriding.new_in(cls, "__setattr__", root)) is not None:
+        cls.__setattr__ = attributes.declaring_setattr(assign)
+    if (method := overriding.new_in(cls, "forward", root)) is not None:
+        cls.forward = _converting_forward(method)
+        if overriding.new_in(cls, "stream_into", root) is None:  # the inherited one is another forward's
+            cls.stream_into = root.stream_into
+            cls.per_step = bool(overriding.new_in(cls, "per_step", root))
+        if cls.compute_output_shape is root.compute_output_shape:
+            cls.compute_output_shape = _shape_by_trial
+    if (method := overriding.new_in(cls, "backward", root)) is not None:
+        cls.backward = _converting_backward(method)
+    if (method := overriding.new_in(cls, "compute_mask", root)) is not None:
+        cls.compute_mask = _converting_mask(method)
+        if "makes_mask" not in vars(cls):
+            cls.makes_mask = True  # it may make one where there was none
+
+
+def _shape_by_trial(self: Any, input_shape: tuple[Any, ...]) -> Any:
+    """Return the shape of the output of `forward` for zeros; for classes that do not define it."""
+    if not self.built:
+        self.build(input_shape)
+    return trial_shape(self, self.forward, input_shape, "define compute_output_shape(input_shape)")
+
+
+def _converting_forward(method: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def forward(self: Any, x: Array, *args: Any, **kwargs: Any) -> Any:
+        y = run(self, method, self, x, *args, **kwargs)
+        if kwargs.get("training"):
+            self._tape.append(x.shape)
+        if isinstance(y, tuple) and hasattr(self, "return_state"):
+            return tuple(converted(self, "forward", each) for each in y)
+        return y if is_float(y, self.dtype) else converted(self, "forward", y)
+
+    return forward
+
+
+def _converting_backward(method: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def backward(self: Any, dy: Any, *args: Any, need_dx: bool = True, **kwargs: Any) -> Any:
+        written = [(weight, weight.gradient) for weight in self._weights]
+        shape = self._tape.pop() if self._tape else None
+        gradients = run(self, method, self, dy, *args, need_dx=need_dx, **kwargs)
+        dx, *d_states = gradients if isinstance(gradients, tuple) and hasattr(self, "return_state") else (gradients,)
+        for weight, gradient in written:
+            if weight.gradient is not gradient:  # `weight.gradient = ...` instead of `weight.gradient[...] = ...`
+                gradient[...], weight.gradient = weight.gradient, gradient
+        if need_dx:
+            dx = dx if is_float(dx, self.dtype) else converted(self, "backward", dx)
+            if shape is not None and dx.shape != shape:
+                raise ValueError(f"backward of {named(self)} must return dx of the shape of x, {shape}, got {dx.shape}")
+        else:
+            dx = None
+        return (dx, *(converted(self, "backward", each) for each in d_states)) if d_states else dx
+
+    return backward
+
+
+def _converting_mask(method: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def compute_mask(self: Any, x: Any, mask: Any = None) -> Any:
+        made = method(self, x, mask)
+        if made is None or isinstance(made, list):  # of several outputs
+            return made
+        try:
+            return np.ascontiguousarray(as_array("mask", made), dtype=bool)
+        except (TypeError, ValueError):
+            raise TypeError(f"compute_mask of {named(self)} must return an array or None, got {shown(made)}") from None
+
+    return compute_mask
+
+
+def _of_right_rank(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a `compute_output_shape`, so that it rejects shapes without the axes that the layer needs."""
+
+    @functools.wraps(method)
+    def compute_output_shape(self: Any, input_shape: Shape) -> Any:
+        shape = standard_shape("input_shape", input_shape)
+        if len(shape) < self.min_rank or (self.axes is not None and len(shape) != len(self.axes)):
+            axes = f"({', '.join(self.axes)})" if self.axes is not None else f"with at least {self.min_rank} axes"
+            raise ValueError(f"{type(self).__name__} expects x of shape {axes}, got {shape}")
+        return method(self, shape)
+
+    return compute_output_shape

@@ -148,3 +148,17 @@ def as_number(value: Any) -> Any:
     """A number of NumPy's as one of Python's."""
     number = value.item()
     return float(number) if isinstance(number, np.floating) else number  # of more than 64 bits
+
+
+def arguments_of(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """The named arguments of a constructor, from its `locals()` before it sets others.
+
+    The public constructors repeat Keras's signatures; with this they need not repeat them once more to pass them on.
+
+    Args:
+        variables: what `locals()` returns.
+
+    Returns:
+        The arguments by name, without `self` and `**kwargs`.
+    """
+    return {name: value for name, value in variables.items() if name not in ("self", "kwargs", "__class__")}

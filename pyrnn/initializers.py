@@ -326,8 +326,6 @@ class VarianceScaling(_Random):
         super().__init__(seed)
         if (input_axes is None) != (output_axes is None):
             raise ValueError(f"input_axes and output_axes must be given together, got {input_axes} and {output_axes}")
-        if scale <= 0:
-            raise ValueError(f"scale must be positive, got {scale}")
         if mode not in self.MODES:
             raise ValueError(f"mode must be one of {', '.join(self.MODES)}, got {shown(mode)}")
         distribution = distribution.lower()

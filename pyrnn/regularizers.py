@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -15,7 +14,7 @@ from pyrnn.data.batches import as_array
 from pyrnn.explaining import explain
 from pyrnn.kinds import KINDS, Kind
 from pyrnn.naming import snake_case
-from pyrnn.rules import Configurable, Registered, Unchecked
+from pyrnn.rules import Configurable, Registered
 from pyrnn.typing import NonNegative, Text
 from pyrnn.validation import shown
 
@@ -58,15 +57,9 @@ class Regularizer(registry.Configurable):
         raise NotImplementedError
 
 
-def _factor(argument: str, value: Any, default: float) -> float:
+def _factor(value: float | None, default: float) -> float:
     """A penalty's factor as a float; None stands for the default."""
-    if value is None:
-        return default
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-        raise TypeError(f"{argument} must be a number, got {shown(value)}")
-    if not (math.isfinite(value) and value >= 0):
-        raise ValueError(f"{argument} must be finite and at least 0, got {value}")
-    return float(value)
+    return default if value is None else float(value)
 
 
 class L1L2(Regularizer):
@@ -87,7 +80,7 @@ class L1L2(Regularizer):
 
     @checked
     def __init__(self, l1: NonNegative | None = 0.0, l2: NonNegative | None = 0.0) -> None:
-        self.l1, self.l2 = _factor("l1", l1, 0.0), _factor("l2", l2, 0.0)
+        self.l1, self.l2 = _factor(l1, 0.0), _factor(l2, 0.0)
 
     def __call__(self, w: Array) -> float:
         w = as_array("w", w)
@@ -121,7 +114,7 @@ class L1(L1L2):
 
     @checked
     def __init__(self, l1: NonNegative | None = 0.01) -> None:
-        super().__init__(l1=_factor("l1", l1, 0.01))
+        super().__init__(l1=_factor(l1, 0.01))
 
     def get_config(self) -> dict[str, Any]:
         return {"l1": self.l1}
@@ -144,7 +137,7 @@ class L2(L1L2):
 
     @checked
     def __init__(self, l2: NonNegative | None = 0.01) -> None:
-        super().__init__(l2=_factor("l2", l2, 0.01))
+        super().__init__(l2=_factor(l2, 0.01))
 
     def get_config(self) -> dict[str, Any]:
         return {"l2": self.l2}
@@ -171,14 +164,10 @@ class OrthogonalRegularizer(Regularizer):
     MODES = ("rows", "columns")
 
     @checked
-    def __init__(
-        self, factor: Annotated[float, Unchecked(allowed="zero fraction huge")] = 0.01, mode: Text = "rows"
-    ) -> None:
-        if factor is None:
-            raise TypeError("factor must be a number, got None")
+    def __init__(self, factor: NonNegative = 0.01, mode: Text = "rows") -> None:
         if mode not in self.MODES:
             raise ValueError(f"mode must be 'rows' or 'columns', got {shown(mode)}")
-        self.factor, self.mode = _factor("factor", factor, 0.01), mode
+        self.factor, self.mode = float(factor), mode
 
     def __call__(self, w: Array) -> float:
         w = as_array("w", w)

@@ -8,29 +8,21 @@ from typing import Any
 import numpy as np
 
 from pyrnn import backend
-from pyrnn.arguments import checked
+from pyrnn.arguments import arguments_of, checked
 from pyrnn.constraints import ConstraintLike
 from pyrnn.data.batches import as_array
 from pyrnn.initializers import InitializerLike
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.normalization.layer import AxisLayer, axis_list, positions
-from pyrnn.layers.specs import WeightSpec, arguments_of, specs_config
+from pyrnn.layers.specs import WeightSpec, specs_config
 from pyrnn.parameters import Weight
 from pyrnn.regularizers import RegularizerLike
 from pyrnn.typing import Axes, NonNegative
-from pyrnn.validation import shown
 
 __all__ = ["ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax"]
 
 # Replaces masked values before a softmax, as in Keras.
 _LOWEST = -1e9
-
-
-def _slope(argument: str, value: Any) -> float:
-    """A number of at least 0."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not value >= 0:
-        raise ValueError(f"{argument} must be a number of at least 0, got {shown(value)}")
-    return value  # type: ignore[return-value]  # an int stays one, for the config
 
 
 class Elementwise(Layer):
@@ -103,9 +95,9 @@ class ReLU(Elementwise):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.max_value = None if max_value is None else _slope("max_value", max_value)
-        self.negative_slope = _slope("negative_slope", negative_slope)
-        self.threshold = _slope("threshold", threshold)
+        self.max_value = None if max_value is None else max_value
+        self.negative_slope = negative_slope
+        self.threshold = threshold
 
     @property
     def _core(self) -> str | None:
@@ -164,7 +156,7 @@ class LeakyReLU(Elementwise):
     @checked
     def __init__(self, negative_slope: NonNegative = 0.3, *, alpha: NonNegative | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.negative_slope = _slope("negative_slope", negative_slope if alpha is None else alpha)
+        self.negative_slope = negative_slope if alpha is None else alpha
 
     @property
     def _core(self) -> str | None:
@@ -206,8 +198,6 @@ class ELU(Elementwise):
     @checked
     def __init__(self, alpha: NonNegative = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if isinstance(alpha, bool) or not isinstance(alpha, (int, float, np.number)):
-            raise TypeError(f"alpha must be a number, got {shown(alpha)}")
         self.alpha = alpha
 
     @property

@@ -9,7 +9,6 @@ from typing import Any
 from pyrnn import constraints, initializers, regularizers
 from pyrnn.layers.base import Layer
 from pyrnn.parameters import Weight
-from pyrnn.validation import unsupported_value
 
 _REGISTRIES: dict[str, ModuleType] = {
     "initializer": initializers,
@@ -81,29 +80,3 @@ def specs_config(layer: Layer, *specs: WeightSpec, activity: bool = False) -> di
         if activity and kind == "regularizer":
             entries["activity_regularizer"] = regularizers.serialize(layer.activity_regularizer)
     return entries
-
-
-def arguments_of(variables: Mapping[str, Any]) -> dict[str, Any]:
-    """The named arguments of a constructor, from its `locals()` before it sets others.
-
-    The public constructors repeat Keras's signatures; with this they need not repeat them once more to pass them on.
-
-    Args:
-        variables: what `locals()` returns.
-
-    Returns:
-        The arguments by name, without `self` and `**kwargs`.
-    """
-    return {name: value for name, value in variables.items() if name not in ("self", "kwargs", "__class__")}
-
-
-def reject_unsupported(arguments: Mapping[str, Any], *names: str) -> None:
-    """Raise a ValueError for an argument of Keras that must be left out.
-
-    Args:
-        arguments: arguments by name.
-        *names: those that must be None.
-    """
-    for name in names:
-        if arguments[name] is not None:
-            raise ValueError(unsupported_value(name, arguments[name]))

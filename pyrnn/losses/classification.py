@@ -10,7 +10,7 @@ import numpy as np
 from pyrnn.arguments import checked
 from pyrnn.losses.base import EPSILON, Array, Elementwise, Lazy, Loss, Paired, Reduction, match_ranks, with_classes
 from pyrnn.losses.labels import ClassNumbers, OneHot
-from pyrnn.rules import Whole
+from pyrnn.rules import Number, Whole
 from pyrnn.typing import Axis, DtypeLike, Flag, Name, NonNegative, Rate
 from pyrnn.validation import LARGEST_SIZE
 
@@ -52,8 +52,6 @@ class _CrossEntropy(Paired):
         dtype: DtypeLike = None,
     ) -> None:
         Loss.__init__(self, name, reduction, dtype)
-        if not 0 <= label_smoothing <= 1:
-            raise ValueError(f"label_smoothing must lie in [0, 1], got {label_smoothing}")
         self.from_logits, self.label_smoothing, self.axis = from_logits, label_smoothing, axis
 
     def get_config(self) -> dict[str, Any]:
@@ -497,14 +495,12 @@ class CategoricalGeneralizedCrossEntropy(ClassNumbers):
     @checked
     def __init__(
         self,
-        q: Rate = 0.5,
+        q: Annotated[float, Number(0, 1, open_ends="()")] = 0.5,
         reduction: Reduction = "sum_over_batch_size",
         name: Name | None = None,
         dtype: DtypeLike = None,
     ) -> None:
         super().__init__(name, reduction, dtype)
-        if not 0 < q < 1:
-            raise ValueError(f"q must lie between 0 and 1, got {q}")
         self.q = q
 
     def lazy_elements(self, y_true: Array, y_pred: Array) -> Lazy:

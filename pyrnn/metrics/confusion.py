@@ -38,10 +38,7 @@ _NEVER = -1e10  # below every prediction
 
 
 def _thresholds(thresholds: Any, default: float) -> list[float]:
-    values = [default] if thresholds is None else [float(each) for each in np.atleast_1d(thresholds)]
-    if thresholds is not None and any(not 0 <= value <= 1 for value in values):
-        raise ValueError(f"thresholds must lie in [0, 1], got {shown(thresholds)}")
-    return values
+    return [default] if thresholds is None else [float(each) for each in np.atleast_1d(thresholds)]
 
 
 def _divided(top: Array, below: Array) -> Array:
@@ -333,10 +330,6 @@ class _AtConstraint(ConfusionMetric):
     constraint = ""
 
     def __init__(self, value: float, num_thresholds: int, class_id: int | None, name: str | None, dtype: Any) -> None:
-        if not 0 <= value <= 1:
-            raise ValueError(f"{self.constraint} must lie in [0, 1], got {value}")
-        if num_thresholds <= 0:
-            raise ValueError(f"num_thresholds must be positive, got {num_thresholds}")
         self.value, self.num_thresholds, self.class_id = value, num_thresholds, class_id
         steps = num_thresholds - 1
         levels = [0.5] if num_thresholds == 1 else [0.0, *((i + 1) / steps for i in range(steps - 1)), 1.0]

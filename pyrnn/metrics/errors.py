@@ -386,8 +386,6 @@ class R2Score(Metric):
         allowed = (None, "uniform_average", "variance_weighted_average")
         if class_aggregation not in allowed:
             raise ValueError(f"class_aggregation must be one of {allowed}, got {shown(class_aggregation)}")
-        if num_regressors < 0:
-            raise ValueError(f"num_regressors must be at least 0, got {num_regressors}")
         super().__init__(dtype, name)
         self.class_aggregation, self.num_regressors = class_aggregation, num_regressors
         R2Score.reset_state(self)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn.arguments import checked
-from pyrnn.optimizers.base import LearningRateLike, Optimizer, State
+from pyrnn.optimizers.base import LearningRateLike, Optimizer, State, shared
 from pyrnn.parameters import ParameterVector, Weight
 from pyrnn.rules import Whole
 from pyrnn.typing import Count, Finite, Flag, Name, NonNegative, Positive, Rate
@@ -81,10 +81,7 @@ class Adafactor(Optimizer):
         gradient_accumulation_steps: Annotated[int, Whole(2)] | None = None,
         name: Name | None = None,
     ) -> None:
-        super().__init__(
-            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema, ema_momentum,
-            ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps, name,
-        )  # fmt: skip
+        super().__init__(**shared(locals()))
         self.beta_2_decay, self.epsilon_1, self.epsilon_2 = beta_2_decay, epsilon_1, epsilon_2
         self.clip_threshold, self.relative_step = clip_threshold, relative_step
 

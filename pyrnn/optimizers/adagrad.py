@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn.arguments import checked
-from pyrnn.optimizers.base import LearningRateLike, Optimizer
+from pyrnn.optimizers.base import LearningRateLike, Optimizer, shared
 from pyrnn.rules import Whole
 from pyrnn.typing import Count, Flag, Name, NonNegative, Positive, Rate
 
@@ -70,12 +70,7 @@ class Adagrad(Optimizer):
         gradient_accumulation_steps: Annotated[int, Whole(2)] | None = None,
         name: Name | None = None,
     ) -> None:
-        super().__init__(
-            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema, ema_momentum,
-            ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps, name,
-        )  # fmt: skip
-        if initial_accumulator_value < 0:
-            raise ValueError(f"initial_accumulator_value must be at least 0, got {initial_accumulator_value}")
+        super().__init__(**shared(locals()))
         self.initial_accumulator_value, self.epsilon = initial_accumulator_value, epsilon
 
     def slot_groups(self) -> tuple[tuple[str, ...], ...]:
@@ -153,10 +148,7 @@ class Adadelta(Optimizer):
         gradient_accumulation_steps: Annotated[int, Whole(2)] | None = None,
         name: Name | None = None,
     ) -> None:
-        super().__init__(
-            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema, ema_momentum,
-            ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps, name,
-        )  # fmt: skip
+        super().__init__(**shared(locals()))
         self.rho, self.epsilon = rho, epsilon
 
     def slot_groups(self) -> tuple[tuple[str, ...], ...]:

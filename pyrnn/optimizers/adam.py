@@ -7,8 +7,8 @@ from typing import Annotated, Any
 from numpy.typing import NDArray
 
 from pyrnn import backend
-from pyrnn.arguments import checked
-from pyrnn.optimizers.base import LearningRateLike, Optimizer
+from pyrnn.arguments import arguments_of, checked
+from pyrnn.optimizers.base import LearningRateLike, Optimizer, shared
 from pyrnn.rules import Whole
 from pyrnn.typing import Count, Decay, Flag, Name, NonNegative, Positive, Rate
 
@@ -75,10 +75,7 @@ class Adam(Optimizer):
         gradient_accumulation_steps: Annotated[int, Whole(2)] | None = None,
         name: Name | None = None,
     ) -> None:
-        super().__init__(
-            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema, ema_momentum,
-            ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps, name,
-        )  # fmt: skip
+        super().__init__(**shared(locals()))
         self.beta_1, self.beta_2, self.epsilon, self.amsgrad = beta_1, beta_2, epsilon, amsgrad
 
     def slot_groups(self) -> tuple[tuple[str, ...], ...]:
@@ -161,7 +158,4 @@ class AdamW(Adam):
     ) -> None:
         if weight_decay is None:
             raise ValueError("AdamW needs a weight_decay, got None: use Adam without one")
-        super().__init__(
-            learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay, clipnorm, clipvalue, global_clipnorm,
-            use_ema, ema_momentum, ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps, name,
-        )  # fmt: skip
+        super().__init__(**arguments_of(locals()))

@@ -101,18 +101,6 @@ class Optimizer(registry.Configurable, OptimizerNames):
                 "only one of clipnorm, clipvalue and global_clipnorm can be set, "
                 f"got {clipnorm}, {clipvalue} and {global_clipnorm}"
             )
-        for argument, value in (
-            ("clipnorm", clipnorm), ("clipvalue", clipvalue), ("global_clipnorm", global_clipnorm),
-            ("loss_scale_factor", loss_scale_factor),
-        ):  # fmt: skip
-            if value is not None and not value > 0:
-                raise ValueError(f"{argument} must be positive, got {value}")
-        if use_ema and not 0 <= ema_momentum <= 1:
-            raise ValueError(f"ema_momentum must lie in [0, 1], got {ema_momentum}")
-        if use_ema and ema_overwrite_frequency:
-            _check_count("ema_overwrite_frequency", ema_overwrite_frequency, 1)
-        if gradient_accumulation_steps:
-            _check_count("gradient_accumulation_steps", gradient_accumulation_steps, 2)
         self.name = name or self.default_name
         self._learning_rate: LearningRateLike = 0.0
         self.learning_rate = learning_rate
@@ -551,11 +539,19 @@ def _check_arguments(cls: type[Optimizer], arguments: Mapping[str, Any]) -> None
     raise TypeError(unexpected_arguments(cls.__name__, unknown, (name for name in parameters if name != "self")))
 
 
-def _check_count(argument: str, value: Any, least: int) -> None:
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{argument} must be an integer, got {shown(value)}")
-    if value < least:
-        raise ValueError(f"{argument} must be at least {least}, got {value}")
+_SHARED = list(inspect.signature(Optimizer.__init__).parameters)[1:]
+
+
+def shared(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments that all optimizers have.
+
+    Args:
+        variables: `locals()` of a subclass's constructor.
+
+    Returns:
+        The arguments of `Optimizer` by name.
+    """
+    return {name: variables[name] for name in _SHARED}
 
 
 def _clip_norm(gradient: Array, largest: float) -> float:

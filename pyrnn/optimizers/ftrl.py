@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn.arguments import checked
-from pyrnn.optimizers.base import LearningRateLike, Optimizer
+from pyrnn.optimizers.base import LearningRateLike, Optimizer, shared
 from pyrnn.rules import Number, Whole
 from pyrnn.typing import Count, Flag, Name, NonNegative, Positive, Rate
 
@@ -79,20 +79,7 @@ class Ftrl(Optimizer):
         gradient_accumulation_steps: Annotated[int, Whole(2)] | None = None,
         name: Name | None = None,
     ) -> None:
-        super().__init__(
-            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema, ema_momentum,
-            ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps, name,
-        )  # fmt: skip
-        if learning_rate_power > 0:
-            raise ValueError(f"learning_rate_power must be at most 0, got {learning_rate_power}")
-        for argument, value in (
-            ("initial_accumulator_value", initial_accumulator_value),
-            ("l1_regularization_strength", l1_regularization_strength),
-            ("l2_regularization_strength", l2_regularization_strength),
-            ("l2_shrinkage_regularization_strength", l2_shrinkage_regularization_strength),
-        ):
-            if value < 0:
-                raise ValueError(f"{argument} must be at least 0, got {value}")
+        super().__init__(**shared(locals()))
         self.learning_rate_power = learning_rate_power
         self.initial_accumulator_value = initial_accumulator_value
         self.l1_regularization_strength = l1_regularization_strength

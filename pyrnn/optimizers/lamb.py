@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn.arguments import checked
-from pyrnn.optimizers.base import LearningRateLike, Optimizer
+from pyrnn.optimizers.base import LearningRateLike, Optimizer, shared
 from pyrnn.rules import Whole
 from pyrnn.typing import Count, Decay, Flag, Name, NonNegative, Positive, Rate
 
@@ -73,10 +73,7 @@ class Lamb(Optimizer):
         gradient_accumulation_steps: Annotated[int, Whole(2)] | None = None,
         name: Name | None = None,
     ) -> None:
-        super().__init__(
-            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema, ema_momentum,
-            ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps, name,
-        )  # fmt: skip
+        super().__init__(**shared(locals()))
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
 
     def slot_groups(self) -> tuple[tuple[str, ...], ...]:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn.arguments import checked
-from pyrnn.optimizers.base import LearningRateLike, Optimizer
-from pyrnn.rules import Whole
+from pyrnn.optimizers.base import LearningRateLike, Optimizer, shared
+from pyrnn.rules import Number, Whole
 from pyrnn.typing import Count, Decay, Flag, Name, NonNegative, Positive, Rate
 
 __all__ = ["Lion"]
@@ -57,7 +57,7 @@ class Lion(Optimizer):
     def __init__(
         self,
         learning_rate: LearningRateLike = 0.001,
-        beta_1: Decay = 0.9,
+        beta_1: Annotated[float, Number(0, 1, open_ends="()")] = 0.9,
         beta_2: Decay = 0.99,
         weight_decay: NonNegative | None = None,
         clipnorm: Positive | None = None,
@@ -70,12 +70,7 @@ class Lion(Optimizer):
         gradient_accumulation_steps: Annotated[int, Whole(2)] | None = None,
         name: Name | None = None,
     ) -> None:
-        super().__init__(
-            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema, ema_momentum,
-            ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps, name,
-        )  # fmt: skip
-        if not 0 < beta_1 <= 1:
-            raise ValueError(f"beta_1 must lie in (0, 1], got {beta_1}")
+        super().__init__(**shared(locals()))
         self.beta_1, self.beta_2 = beta_1, beta_2
 
     def slot_groups(self) -> tuple[tuple[str, ...], ...]:

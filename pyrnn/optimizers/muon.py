@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pyrnn import backend, rules
 from pyrnn.arguments import checked
-from pyrnn.optimizers.base import LearningRateLike, Optimizer, State
+from pyrnn.optimizers.base import LearningRateLike, Optimizer, State, shared
 from pyrnn.parameters import ParameterVector, Weight
 from pyrnn.rules import ListOf, Whole
 from pyrnn.typing import Count, Decay, Finite, Flag, Name, NonNegative, Positive, Rate, Size
@@ -100,10 +100,7 @@ class Muon(Optimizer):
         nesterov: Flag = True,
         rms_rate: Rate | None = 0.2,
     ) -> None:
-        super().__init__(
-            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema, ema_momentum,
-            ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps, name,
-        )  # fmt: skip
+        super().__init__(**shared(locals()))
         self.adam_beta_1, self.adam_beta_2, self.epsilon = adam_beta_1, adam_beta_2, epsilon
         self.adam_weight_decay, self.adam_lr_ratio = adam_weight_decay, adam_lr_ratio
         self.exclude_layers, self.exclude_embeddings = list(exclude_layers or ()), exclude_embeddings

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn.arguments import checked
-from pyrnn.optimizers.base import LearningRateLike, Optimizer
+from pyrnn.optimizers.base import LearningRateLike, Optimizer, shared
 from pyrnn.parameters import ParameterVector
-from pyrnn.rules import Whole
+from pyrnn.rules import Number, Whole
 from pyrnn.typing import Count, Decay, Flag, Name, NonNegative, Positive, Rate
 
 __all__ = ["ScheduleFreeAdamW"]
@@ -61,7 +61,7 @@ class ScheduleFreeAdamW(Optimizer):
     def __init__(
         self,
         learning_rate: LearningRateLike = 0.0025,
-        beta_1: Decay = 0.9,
+        beta_1: Annotated[float, Number(0, 1, open_ends="()")] = 0.9,
         beta_2: Decay = 0.999,
         epsilon: NonNegative = 1e-8,
         warmup_steps: NonNegative = 0,
@@ -76,12 +76,7 @@ class ScheduleFreeAdamW(Optimizer):
         gradient_accumulation_steps: Annotated[int, Whole(2)] | None = None,
         name: Name | None = None,
     ) -> None:
-        super().__init__(
-            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema, ema_momentum,
-            ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps, name,
-        )  # fmt: skip
-        if not beta_1 > 0:
-            raise ValueError(f"beta_1 must be positive, got {beta_1}")
+        super().__init__(**shared(locals()))
         self.beta_1, self.beta_2, self.epsilon, self.warmup_steps = beta_1, beta_2, epsilon, warmup_steps
 
     def slot_groups(self) -> tuple[tuple[str, ...], ...]:

@@ -45,11 +45,6 @@ def _float(value: Any) -> Any:
     return np.asarray(value, Float)[()]
 
 
-def _require_positive(argument: str, value: Any) -> None:
-    if value <= 0:
-        raise ValueError(f"{argument} must be positive, got {value}")
-
-
 class _Decay(LearningRateSchedule):
     """Shared by the two rules with a rate and a staircase."""
 
@@ -62,7 +57,6 @@ class _Decay(LearningRateSchedule):
         staircase: Flag = False,
         name: Name | None = None,
     ) -> None:
-        _require_positive("decay_steps", decay_steps)
         self.initial_learning_rate, self.decay_steps, self.decay_rate = initial_learning_rate, decay_steps, decay_rate
         self.staircase, self.name = staircase, name or type(self).__name__
 
@@ -210,7 +204,6 @@ class PolynomialDecay(LearningRateSchedule):
         cycle: Flag = False,
         name: Name = "PolynomialDecay",
     ) -> None:
-        _require_positive("decay_steps", decay_steps)
         self.initial_learning_rate, self.decay_steps = initial_learning_rate, decay_steps
         self.end_learning_rate, self.power, self.cycle, self.name = end_learning_rate, power, cycle, name
 
@@ -269,7 +262,6 @@ class CosineDecay(LearningRateSchedule):
         warmup_target: NonNegative | None = None,
         warmup_steps: NonNegative = 0,
     ) -> None:
-        _require_positive("decay_steps", decay_steps)
         self.initial_learning_rate, self.decay_steps, self.alpha, self.name = (
             initial_learning_rate, decay_steps, alpha, name,
         )  # fmt: skip
@@ -333,7 +325,6 @@ class CosineDecayRestarts(LearningRateSchedule):
         alpha: NonNegative = 0.0,
         name: Name = "SGDRDecay",
     ) -> None:
-        _require_positive("first_decay_steps", first_decay_steps)
         self.initial_learning_rate, self.first_decay_steps = initial_learning_rate, first_decay_steps
         self.t_mul, self.m_mul, self.alpha, self.name = t_mul, m_mul, alpha, name
 

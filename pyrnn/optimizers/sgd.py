@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pyrnn import backend
 from pyrnn.arguments import checked
-from pyrnn.optimizers.base import LearningRateLike, Optimizer
+from pyrnn.optimizers.base import LearningRateLike, Optimizer, shared
 from pyrnn.rules import Whole
 from pyrnn.typing import Count, Flag, Name, NonNegative, Positive, Rate
 
@@ -68,12 +68,7 @@ class SGD(Optimizer):
         gradient_accumulation_steps: Annotated[int, Whole(2)] | None = None,
         name: Name | None = None,
     ) -> None:
-        super().__init__(
-            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema, ema_momentum,
-            ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps, name,
-        )  # fmt: skip
-        if not 0 <= momentum <= 1:
-            raise ValueError(f"momentum must lie in [0, 1], got {momentum}")
+        super().__init__(**shared(locals()))
         self.momentum, self.nesterov = momentum, nesterov
 
     def slot_groups(self) -> tuple[tuple[str, ...], ...]:

@@ -121,8 +121,6 @@ def hashing_trick(
         >>> hashing_trick("one two one", n=100, hash_function="md5")
         [39, 78, 39]
     """
-    if n < 2:
-        raise ValueError(f"n must be at least 2, got {n}")
     if hash_function == "md5":
         hash_function = _md5
     elif hash_function is None:

@@ -405,7 +405,7 @@ def test_orthogonal_regularizer_by_finite_differences(mode: str) -> None:
         (lambda: schedules.PiecewiseConstantDecay([1], [1.0]), ValueError, "one element more"),
         (lambda: schedules.PiecewiseConstantDecay([2, 1], [1.0, 2.0, 3.0]), ValueError, "grow strictly"),
         (lambda: OrthogonalRegularizer(mode="row"), ValueError, "mode must be"),
-        (lambda: OrthogonalRegularizer(-1.0), ValueError, "factor must be finite"),
+        (lambda: OrthogonalRegularizer(-1.0), ValueError, "factor must be a number of at least 0"),
         (lambda: OrthogonalRegularizer()(np.ones(3)), ValueError, "needs a matrix"),
         (lambda: initializers.GlorotUniform(seed="a"), TypeError, "seed must be an integer"),
         (lambda: initializers.HeNormal(input_axes=[0]), ValueError, "given together"),

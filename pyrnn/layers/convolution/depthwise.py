@@ -12,14 +12,14 @@ import numpy as np
 
 from pyrnn import activations, backend
 from pyrnn.activations import ActivationLike
-from pyrnn.arguments import checked
+from pyrnn.arguments import arguments_of, checked
 from pyrnn.constraints import ConstraintLike
 from pyrnn.initializers import InitializerLike
 from pyrnn.layers.base import Array, Shape
 from pyrnn.layers.convolution.convolution import check_data_format, check_padding, single, window
 from pyrnn.layers.core.dense import Affine
 from pyrnn.layers.settings import unknown_size
-from pyrnn.layers.specs import WeightSpec, arguments_of, specs_config
+from pyrnn.layers.specs import WeightSpec, specs_config
 from pyrnn.parameters import Weight
 from pyrnn.regularizers import RegularizerLike
 from pyrnn.typing import Flag, Size, SizeLike, Text, Units

@@ -8,14 +8,13 @@ import numpy as np
 
 from pyrnn import backend, regularizers
 from pyrnn.activations import ActivationLike
-from pyrnn.arguments import checked
+from pyrnn.arguments import arguments_of, checked
 from pyrnn.constraints import ConstraintLike
 from pyrnn.initializers import InitializerLike
 from pyrnn.layers.base import Array, Shape
 from pyrnn.layers.convolution.convolution import check_data_format, check_padding, single
 from pyrnn.layers.core.dense import Affine
 from pyrnn.layers.settings import unknown_size
-from pyrnn.layers.specs import arguments_of
 from pyrnn.regularizers import RegularizerLike
 from pyrnn.typing import Flag, SizeLike, Text, Units
 from pyrnn.validation import positive_int, shown

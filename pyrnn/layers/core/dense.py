@@ -9,13 +9,13 @@ import numpy as np
 
 from pyrnn import activations, backend, rules
 from pyrnn.activations import ActivationLike
-from pyrnn.arguments import checked
+from pyrnn.arguments import arguments_of, checked
 from pyrnn.constraints import ConstraintLike
 from pyrnn.initializers import InitializerLike
 from pyrnn.layers.attributes import ActivationAttribute
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.settings import unknown_size
-from pyrnn.layers.specs import WeightSpec, arguments_of, specs_config
+from pyrnn.layers.specs import WeightSpec, specs_config
 from pyrnn.parameters import Weight
 from pyrnn.regularizers import RegularizerLike
 from pyrnn.typing import Flag, Numbers, Omitted, Units

@@ -7,12 +7,12 @@ from typing import Annotated, Any
 import numpy as np
 
 from pyrnn import backend, rules
-from pyrnn.arguments import checked
+from pyrnn.arguments import arguments_of, checked
 from pyrnn.constraints import ConstraintLike
 from pyrnn.data.batches import as_array
 from pyrnn.initializers import InitializerLike
 from pyrnn.layers.base import Array, Layer, Shape
-from pyrnn.layers.specs import WeightSpec, arguments_of, specs_config
+from pyrnn.layers.specs import WeightSpec, specs_config
 from pyrnn.parameters import Weight
 from pyrnn.regularizers import RegularizerLike
 from pyrnn.rules import Either, ListOf

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 import numpy as np
 
 from pyrnn import backend
-from pyrnn.arguments import checked
+from pyrnn.arguments import arguments_of, checked
 from pyrnn.constraints import ConstraintLike
 from pyrnn.initializers import InitializerLike
 from pyrnn.layers.base import Array, Layer, Shape
-from pyrnn.layers.specs import WeightSpec, arguments_of, specs_config
+from pyrnn.layers.specs import WeightSpec, specs_config
 from pyrnn.parameters import Weight
 from pyrnn.regularizers import RegularizerLike
 from pyrnn.rules import Either, OneOf, Whole

@@ -13,7 +13,7 @@ import numpy as np
 
 from pyrnn import rules
 from pyrnn.activations import ActivationLike
-from pyrnn.arguments import checked
+from pyrnn.arguments import arguments_of, checked
 from pyrnn.constraints import ConstraintLike
 from pyrnn.explaining import CellNames
 from pyrnn.initializers import InitializerLike
@@ -23,7 +23,6 @@ from pyrnn.layers.holder import numbered
 from pyrnn.layers.recurrent.base import Recurrent
 from pyrnn.layers.recurrent.layers import GRU, LSTM, SimpleRNN
 from pyrnn.layers.serialization import layer_of, serialize_inner
-from pyrnn.layers.specs import arguments_of
 from pyrnn.regularizers import RegularizerLike
 from pyrnn.rules import ListOf, Rule
 from pyrnn.typing import ArrayLike, Flag, Inputs, Rate, Seed, Units

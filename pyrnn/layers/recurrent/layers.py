@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from pyrnn.activations import ActivationLike
-from pyrnn.arguments import checked
+from pyrnn.arguments import arguments_of, checked
 from pyrnn.constraints import ConstraintLike
 from pyrnn.initializers import InitializerLike
 from pyrnn.layers.base import Shape
 from pyrnn.layers.recurrent.base import Recurrent
-from pyrnn.layers.specs import arguments_of
 from pyrnn.regularizers import RegularizerLike
 from pyrnn.rules import OneOf
 from pyrnn.typing import Flag, Rate, Seed, Size, Units

@@ -428,3 +428,17 @@ def test_bad_input(case: str) -> None:
     call, error, message = BAD[case]
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("x", "classes", "message"),
+    [
+        ([-1], None, "class numbers of at least 0"),
+        ([0.5], None, "whole class numbers"),
+        ([2.0**40], None, "class numbers below"),
+        ([3], 3, "class numbers between 0 and 2, got 3"),
+    ],
+)
+def test_wrong_class_numbers(x: list[float], classes: int | None, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        utils.to_categorical(x, classes)

@@ -1,23 +1,16 @@
-"""Errors and reports in rare cases: operations of both backends, utilities, callbacks, summaries, old files."""
+"""Operations of both backends with bad arguments, streams, threads, and unknown backends."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
 
-import pyrnn
-from pyrnn import backend, callbacks, layers
-from pyrnn.utils import to_categorical
+from pyrnn import backend
 
-X, Y = np.ones((6, 5, 3), np.float32), np.ones((6, 1), np.float32)
+X = np.ones((6, 5, 3), np.float32)
 
 
 @pytest.fixture(params=backend.BACKENDS)
@@ -140,20 +133,6 @@ def test_streams_of_both_backends() -> None:
 
 
 @pytest.mark.parametrize(
-    ("x", "classes", "message"),
-    [
-        ([-1], None, "class numbers of at least 0"),
-        ([0.5], None, "whole class numbers"),
-        ([2.0**40], None, "class numbers below"),
-        ([3], 3, "class numbers between 0 and 2, got 3"),
-    ],
-)
-def test_class_numbers(x: list[float], classes: int | None, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        to_categorical(x, classes)
-
-
-@pytest.mark.parametrize(
     ("count", "message"), [(0, "count must be a positive integer, got 0"), (257, "between 1 and 256")]
 )
 def test_number_of_threads(count: int, message: str) -> None:
@@ -167,116 +146,3 @@ def test_unknown_backend() -> None:
     with pytest.raises(ValueError, match="unknown backend 'cuda'; known: core, reference"):
         backend.use_backend("cuda")
     assert backend.current_backend() in backend.BACKENDS
-
-
-def made() -> pyrnn.Sequential:
-    model = pyrnn.Sequential([layers.Input((5, 3)), layers.LSTM(4), layers.Dense(1)])
-    model.compile("sgd", "mse")
-    return model
-
-
-def test_what_the_learning_rate_s_callbacks_say(capsys: pytest.CaptureFixture[str]) -> None:
-    model = made()
-    schedule = callbacks.LearningRateScheduler(lambda epoch: 0.5 / (epoch + 1), verbose=1)
-    model.fit(X, Y, epochs=2, verbose=0, callbacks=[schedule])
-    said = capsys.readouterr().out
-    assert "Epoch 1: LearningRateScheduler setting learning rate to 0.5." in said
-    assert "Epoch 2: LearningRateScheduler setting learning rate to 0.25." in said
-    plateau = callbacks.ReduceLROnPlateau("loss", factor=0.5, patience=1, min_delta=1e9, min_lr=0.125, verbose=1)
-    model.fit(X, Y, epochs=5, verbose=0, callbacks=[plateau])
-    said = capsys.readouterr().out
-    assert said.count("ReduceLROnPlateau reducing learning rate") == 1  # 0.25 -> 0.125, which is the least
-    assert float(model.optimizer.learning_rate) == 0.125
-    with pytest.warns(UserWarning, match="nothing"):
-        model.fit(X, Y, verbose=0, callbacks=[callbacks.ReduceLROnPlateau("nothing", mode="min")])
-
-
-def test_a_checkpoint_s_name_and_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    model = made()
-    with pytest.raises(KeyError, match="has the field 'acc', which is not in the logs"):
-        model.fit(X, Y, verbose=0, callbacks=[callbacks.ModelCheckpoint(str(tmp_path / "{acc}.keras"))])
-    target = tmp_path / "new" / "{epoch}.keras"
-    model.fit(X, Y, verbose=0, callbacks=[callbacks.ModelCheckpoint(str(target), verbose=1)])
-    assert (tmp_path / "new" / "1.keras").exists()
-    assert "Epoch 1: finished saving model to" in capsys.readouterr().out
-    best = callbacks.ModelCheckpoint(str(tmp_path / "best.keras"), "nothing", save_best_only=True, mode="min")
-    with pytest.warns(UserWarning, match="ModelCheckpoint monitors 'nothing', which is not in the logs"):
-        model.fit(X, Y, verbose=0, callbacks=[best])
-    assert (tmp_path / "best.keras").exists()
-
-
-def test_progress_of_an_unknown_number_of_steps(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    monkeypatch.setattr("pyrnn.callbacks.progress.INTERVAL", 0.0)
-    model = made()
-    model.fit(((X, Y) for _ in range(3)), epochs=1, verbose=1)
-    assert "2/Unknown" in capsys.readouterr().out
-    model.evaluate(X, Y, batch_size=3, verbose=1)
-    model.predict(X, batch_size=3, verbose=1)
-    said = capsys.readouterr().out
-    assert said.count("2/2") >= 2 and "\r" in said
-    model.evaluate(X, Y, batch_size=3, verbose=2)
-    assert "2/2 - " in capsys.readouterr().out
-
-
-def test_summaries(capsys: pytest.CaptureFixture[str]) -> None:
-    model = made()
-    first, last = model.layers[0].name, model.layers[-1].name
-    model.layers[-1].trainable = False
-    model.summary(show_trainable=True, line_length=90)
-    said = capsys.readouterr().out
-    assert "Trainable" in said and first in said and last in said
-    model.summary(layer_range=[last, last], line_length=80)
-    said = capsys.readouterr().out
-    assert last in said and f"{first} (" not in said
-    with pytest.raises(ValueError, match="layer_range must name layers of"):
-        model.summary(layer_range=["none", last])
-    with pytest.raises(ValueError, match="line_length must leave at least 4 characters per column, got 8"):
-        model.summary(line_length=8)
-
-
-def test_the_module_is_the_command() -> None:
-    run = subprocess.run([sys.executable, "-m", "pyrnn", "info"], capture_output=True, text=True, check=False, cwd="/")
-    assert run.returncode == 0 and pyrnn.__version__ in run.stdout
-
-
-def old_file(path: Path, **attributes: str) -> Path:
-    with h5py.File(path, "w") as file:
-        for name, text in attributes.items():
-            file.attrs[name] = text
-    return path
-
-
-@pytest.mark.parametrize(
-    ("attributes", "message"),
-    [
-        ({}, "holds weights only: build the model"),
-        ({"model_config": "{"}, "is damaged"),
-        ({"model_config": json.dumps({"class_name": "Functional"})}, "must hold a Sequential model, got 'Functional'"),
-        ({"model_config": json.dumps({"class_name": "Sequential", "config": 3})}, "must hold a Sequential model"),
-        (
-            {
-                "model_config": json.dumps(
-                    {
-                        "class_name": "Sequential",
-                        "config": {"layers": [{"class_name": "Dense", "config": {"units": 2}}]},
-                    }
-                )
-            },
-            "does not name the model's input shape",
-        ),
-    ],
-    ids=["no-config", "no-json", "functional", "no-layers", "no-shape"],
-)
-def test_old_files_without_a_model(tmp_path: Path, attributes: dict[str, str], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        pyrnn.load_model(old_file(tmp_path / "old.h5", **attributes))
-
-
-def test_weights_need_a_built_model(tmp_path: Path) -> None:
-    path = tmp_path / "some.weights.h5"
-    made().save_weights(path)
-    with pytest.raises(ValueError, match=r"must be built before weights of .* can be loaded"):
-        pyrnn.Sequential([layers.LSTM(4), layers.Dense(1)]).load_weights(path)

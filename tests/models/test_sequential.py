@@ -179,3 +179,19 @@ def test_summary() -> None:
     lines: list[str] = []
     small().summary(print_fn=lines.append, line_length=80)
     assert "Layer (type)" in lines[0] and " Total params: 32 (256.00 B)" in lines[0]
+
+
+def test_summaries(capsys: pytest.CaptureFixture[str]) -> None:
+    model = pyrnn.Sequential([layers.Input((5, 3)), layers.LSTM(4), layers.Dense(1)])
+    first, last = model.layers[0].name, model.layers[-1].name
+    model.layers[-1].trainable = False
+    model.summary(show_trainable=True, line_length=90)
+    printed = capsys.readouterr().out
+    assert "Trainable" in printed and first in printed and last in printed
+    model.summary(layer_range=[last, last], line_length=80)
+    printed = capsys.readouterr().out
+    assert last in printed and f"{first} (" not in printed
+    with pytest.raises(ValueError, match="layer_range must name layers of"):
+        model.summary(layer_range=["none", last])
+    with pytest.raises(ValueError, match="line_length must leave at least 4 characters per column, got 8"):
+        model.summary(line_length=8)

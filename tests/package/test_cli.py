@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import pyrnn
 from pyrnn import backend, bench, cli, demo
 
 WINDOW = demo.SHORTEST_WINDOW
@@ -152,3 +155,8 @@ def test_wrong_command_line(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         cli.main(arguments)
     assert stop.value.code == 2
+
+
+def test_the_module_is_the_command() -> None:
+    run = subprocess.run([sys.executable, "-m", "pyrnn", "info"], capture_output=True, text=True, check=False, cwd="/")
+    assert run.returncode == 0 and pyrnn.__version__ in run.stdout

@@ -408,3 +408,49 @@ def test_tensorboard_without_its_package(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "tensorboard.summary.writer.event_file_writer", None)
     with pytest.raises(ImportError, match=r"pip install 'pyrnn-core\[tensorboard\]'"):
         fit(TensorBoard(tmp_path))
+
+
+def test_reports_of_learning_rate_callbacks(capsys: pytest.CaptureFixture[str]) -> None:
+    made = model()
+    schedule = LearningRateScheduler(lambda epoch: 0.5 / (epoch + 1), verbose=1)
+    made.fit(X, Y, epochs=2, verbose=0, callbacks=[schedule])
+    printed = capsys.readouterr().out
+    assert "Epoch 1: LearningRateScheduler setting learning rate to 0.5." in printed
+    assert "Epoch 2: LearningRateScheduler setting learning rate to 0.25." in printed
+    plateau = ReduceLROnPlateau("loss", factor=0.5, patience=1, min_delta=1e9, min_lr=0.125, verbose=1)
+    made.fit(X, Y, epochs=5, verbose=0, callbacks=[plateau])
+    printed = capsys.readouterr().out
+    assert printed.count("ReduceLROnPlateau reducing learning rate") == 1  # 0.25 -> 0.125, which is the least
+    assert float(made.optimizer.learning_rate) == 0.125
+    with pytest.warns(UserWarning, match="nothing"):
+        made.fit(X, Y, verbose=0, callbacks=[ReduceLROnPlateau("nothing", mode="min")])
+
+
+def test_names_and_folders_of_checkpoints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = model()
+    with pytest.raises(KeyError, match="has the field 'acc', which is not in the logs"):
+        made.fit(X, Y, verbose=0, callbacks=[ModelCheckpoint(str(tmp_path / "{acc}.keras"))])
+    target = tmp_path / "new" / "{epoch}.keras"
+    made.fit(X, Y, verbose=0, callbacks=[ModelCheckpoint(str(target), verbose=1)])
+    assert (tmp_path / "new" / "1.keras").exists()
+    assert "Epoch 1: finished saving model to" in capsys.readouterr().out
+    best = ModelCheckpoint(str(tmp_path / "best.keras"), "nothing", save_best_only=True, mode="min")
+    with pytest.warns(UserWarning, match="ModelCheckpoint monitors 'nothing', which is not in the logs"):
+        made.fit(X, Y, verbose=0, callbacks=[best])
+    assert (tmp_path / "best.keras").exists()
+
+
+def test_progress_without_a_known_number_of_steps(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setattr("pyrnn.callbacks.progress.INTERVAL", 0.0)
+    made = model()
+    made.fit(((X, Y) for _ in range(3)), epochs=1, verbose=1)
+    assert "2/Unknown" in capsys.readouterr().out
+    made.evaluate(X, Y, batch_size=3, verbose=1)
+    made.predict(X, batch_size=3, verbose=1)
+    printed = capsys.readouterr().out
+    assert printed.count("2/2") >= 2 and "\r" in printed
+    made.evaluate(X, Y, batch_size=3, verbose=2)
+    assert "2/2 - " in capsys.readouterr().out

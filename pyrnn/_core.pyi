@@ -1,8 +1,10 @@
-"""The typed face of the compiled core; `pyrnn.reference` has the same operations in plain NumPy.
+"""Signatures of the compiled core. `pyrnn.reference` has the same operations in plain NumPy.
 
 Letters: B batch, T time, F features (C channels), H units, G gates (1 for simple_rnn), O filters, K kernel size,
-N weights. Arrays are C-contiguous and of one dtype, float32 or float64, in each call; outputs have that dtype.
-Wrong kind: TypeError; wrong shape or value: ValueError, raised before anything is written.
+N weights. The arrays of a call are C-contiguous and of one dtype, float32 or float64, which is that of the results.
+An argument of the wrong type raises a TypeError, one of the wrong shape or value a ValueError, before anything is
+written. `workspace` provides scratch memory and holds packed weights; `version` is the version of the weights, which
+are packed again when it changes, or None to pack them in every call.
 """
 
 from collections.abc import Sequence
@@ -14,7 +16,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 class Workspace:
-    """Scratch memory and packed weights that one layer keeps from call to call; any thread may use it."""
+    """Scratch memory and packed weights, which a layer passes from call to call. Any thread may use it."""
 
     def __init__(self) -> None: ...
 
@@ -38,30 +40,37 @@ def rnn_forward(
     workspace: Workspace,
     version: int | None,
 ) -> tuple[Array, tuple[Array, ...], tuple[Array | None, ...]]:
-    """A recurrent layer over whole sequences.
+    """Run a recurrent layer over whole sequences.
 
     simple_rnn: h_t = act(x_t W + b + h_{t-1} U). lstm: gates i, f, c, o. gru and gru_reset_before: gates z, r, h.
-    All as Keras has them; the equations stand in `pyrnn.reference.recurrent`.
+    The equations are Keras's, and are written out in `pyrnn.reference.recurrent`.
 
     Args:
         cell: "simple_rnn" (G = 1), "lstm" (G = 4), "gru" (G = 3, reset after the product) or "gru_reset_before".
-        x: (B, T, F). kernel: (F, G*H). recurrent_kernel: (H, G*H). bias: (G*H,), for gru (2, G*H), or None.
-        activation, recurrent_activation: names of Keras's list; the second None for simple_rnn.
-        initial_state: one array (B, H) a state (h, and c for lstm), or None for zeros.
-        mask: bool (B, T), True where the step counts; a masked step keeps state and output of the step before it.
-        input_scale: (B, F) or one for each gate (G, B, F): multiplies x at every step (input dropout).
-        state_scale: (B, H) or (G, B, H), multiplies h_{t-1} where it enters U (recurrent dropout).
-        go_backwards: walk time from the end; output and mask follow the walk's order as in Keras
-            (output[:, 0] belongs to x[:, T-1], and step s reads mask[:, T-1-s]).
-        zero_output_for_mask: output 0 at masked steps, also as the last output (states are still kept).
-        checkpoint_steps: training keeps the states after every so many steps alone and backward computes the rest
-            again, with the same bits (`pyrnn.layers.recurrent.base` says how the core rounds it up); None: all is kept.
-        training: keep what backward needs.
-        workspace: scratch; version: of the weights (None: never reuse packed weights).
+        x: Input (B, T, F).
+        kernel: W (F, G*H).
+        recurrent_kernel: U (H, G*H).
+        bias: (G*H,), for gru (2, G*H), or None.
+        activation: Name of an activation, as in `activation_forward`, but not glu.
+        recurrent_activation: The same, or None for simple_rnn.
+        initial_state: One array (B, H) per state (h, and c for lstm), or None for zeros.
+        mask: Bool (B, T), True where the step counts, or None. A masked step repeats the state and output of the step
+            before it.
+        input_scale: (B, F), or (G, B, F) with one factor per gate, or None. Multiplies x at every step (input dropout).
+        state_scale: (B, H), or (G, B, H), or None. Multiplies h_{t-1} where it enters U (recurrent dropout).
+        go_backwards: Process the steps from the last to the first. As in Keras, output[:, 0] then belongs to x[:, T-1],
+            and step s reads mask[:, T-1-s].
+        return_sequences: Whether to return the output of every step, rather than that of the last one.
+        zero_output_for_mask: Whether the output of a masked step is 0, also of the last one. States do not change.
+        checkpoint_steps: Save the states of every checkpoint_steps-th step only, for training. Backward computes the
+            other steps again, with the same bits (`pyrnn.layers.recurrent.base` says how the core rounds the number
+            up). None saves every step.
+        training: Whether to save what `rnn_backward` needs.
+        workspace, version: See the top of this file.
 
     Returns:
-        output (B, T, H) if return_sequences else (B, H); final states, one (B, H) each; saved, what backward needs,
-        () unless training.
+        Output (B, T, H) if return_sequences, otherwise (B, H); the final states, one (B, H) each; and saved, what
+        backward needs, which is () unless training.
     """
 
 def rnn_backward(
@@ -90,10 +99,23 @@ def rnn_backward(
     workspace: Workspace,
     version: int | None,
 ) -> tuple[Array | None, tuple[Array, ...] | None]:
-    """Backpropagation through time for `rnn_forward`, given the same arguments and what it saved, which is used up.
+    """Compute the gradients of `rnn_forward`, called with the same arguments. What it saved is used up.
 
-    Overwrites d_kernel, d_recurrent_kernel and d_bias (shapes of the weights). Returns dx (B, T, F), or None unless
-    need_dx, and the gradients of the initial states, one (B, H) each, or None if there were none.
+    Args:
+        cell, x, kernel, recurrent_kernel, bias: As in `rnn_forward`.
+        saved: The third result of `rnn_forward`.
+        d_output: Gradient of the output, in its shape, or None for zeros.
+        activation, recurrent_activation, initial_state, mask, input_scale, state_scale: As in `rnn_forward`.
+        go_backwards, return_sequences, zero_output_for_mask, checkpoint_steps: As in `rnn_forward`.
+        d_final_state: Gradients of the final states, one (B, H) or None each, or None for zeros.
+        d_kernel, d_recurrent_kernel, d_bias: Arrays in the shapes of the weights, which are overwritten with their
+            gradients.
+        need_dx: Whether to compute the gradient of x.
+        workspace, version: See the top of this file.
+
+    Returns:
+        dx (B, T, F), or None unless need_dx; and the gradients of the initial states, one (B, H) each, or None if there
+        were none.
     """
 
 def dense_forward(
@@ -105,9 +127,19 @@ def dense_forward(
     workspace: Workspace,
     version: int | None,
 ) -> tuple[Array, tuple[Array, ...]]:
-    """act(x W + b): x (..., F), kernel (F, H), bias (H,) -> y (..., H) and saved.
+    """Compute act(x W + b).
 
-    saved is () unless training, then (y,) and, where the derivative is no function of y, (y, z) with z = x W + b.
+    Args:
+        x: Input (..., F).
+        kernel: W (F, H).
+        bias: (H,) or None.
+        activation: Name of an activation, as in `activation_forward`, but not glu.
+        training: Whether to save what `dense_backward` needs.
+        workspace, version: See the top of this file.
+
+    Returns:
+        y (..., H), and saved: () unless training, then (y,), or (y, z) with z = x W + b if the derivative is not a
+        function of y.
     """
 
 def dense_backward(
@@ -122,7 +154,20 @@ def dense_backward(
     workspace: Workspace,
     version: int | None,
 ) -> Array | None:
-    """Gradients of `dense_forward`: overwrites d_kernel and d_bias, returns dx (..., F) or None unless need_dx."""
+    """Compute the gradients of `dense_forward`.
+
+    Args:
+        x, kernel: As in `dense_forward`.
+        saved: Its second result.
+        dy: Gradient of y (..., H).
+        activation: As in `dense_forward`.
+        d_kernel, d_bias: Arrays (F, H) and (H,), or None without bias, which are overwritten with the gradients.
+        need_dx: Whether to compute the gradient of x.
+        workspace, version: See the top of this file.
+
+    Returns:
+        dx (..., F), or None unless need_dx.
+    """
 
 def conv1d_forward(
     x: Array,
@@ -137,9 +182,21 @@ def conv1d_forward(
     workspace: Workspace,
     version: int | None,
 ) -> tuple[Array, tuple[Array, ...]]:
-    """Convolution over time: x (B, T, C), kernel (K, C, O), bias (O,) -> y (B, T', O) and saved as in `dense_forward`.
+    """Compute a convolution over time.
 
-    padding: "valid", "same" (TensorFlow's rule: the odd one goes right) or "causal".
+    Args:
+        x: Input (B, T, C).
+        kernel: (K, C, O).
+        bias: (O,) or None.
+        strides: Steps between windows, at least 1.
+        padding: "valid", "same" (as in TensorFlow: an odd step goes right) or "causal".
+        dilation_rate: Steps between the taps of a window, at least 1.
+        activation: Name of an activation, as in `activation_forward`, but not glu.
+        training: Whether to save what `conv1d_backward` needs.
+        workspace, version: See the top of this file.
+
+    Returns:
+        y (B, T', O), and saved as in `dense_forward`.
     """
 
 def conv1d_backward(
@@ -158,24 +215,59 @@ def conv1d_backward(
     workspace: Workspace,
     version: int | None,
 ) -> Array | None:
-    """Gradients of `conv1d_forward`: overwrites d_kernel and d_bias, returns dx (B, T, C) or None unless need_dx."""
+    """Compute the gradients of `conv1d_forward`.
+
+    Args:
+        x, kernel, strides, padding, dilation_rate, activation: As in `conv1d_forward`.
+        saved: Its second result.
+        dy: Gradient of y (B, T', O).
+        d_kernel, d_bias: Arrays (K, C, O) and (O,), or None without bias, which are overwritten with the gradients.
+        need_dx: Whether to compute the gradient of x.
+        workspace, version: See the top of this file.
+
+    Returns:
+        dx (B, T, C), or None unless need_dx.
+    """
 
 def pool1d_forward(x: Array, *, mode: str, pool_size: int, strides: int, padding: str) -> Array:
-    """Pooling over time: x (B, T, C) -> (B, T', C).
+    """Compute the maximum or average of windows over time.
 
-    mode: "max" or "average" (padding does not count). padding: "valid" or "same".
+    Args:
+        x: Input (B, T, C).
+        mode: "max" or "average". Padding does not count in an average.
+        pool_size: Steps in a window, at least 1.
+        strides: Steps between windows, at least 1.
+        padding: "valid" or "same".
+
+    Returns:
+        y (B, T', C).
     """
 
 def pool1d_backward(x: Array, dy: Array, *, mode: str, pool_size: int, strides: int, padding: str) -> Array:
-    """Gradient dx (B, T, C) of `pool1d_forward`; of equal maxima the first gets it."""
+    """Compute the gradient of `pool1d_forward`.
+
+    Args:
+        x, mode, pool_size, strides, padding: As in `pool1d_forward`.
+        dy: Gradient of y (B, T', C).
+
+    Returns:
+        dx (B, T, C). The first of several equal maxima receives the gradient.
+    """
 
 def layer_norm_forward(
     x: Array, gamma: Array | None, beta: Array | None, *, epsilon: float, training: bool
 ) -> tuple[Array, tuple[Array, ...]]:
-    """gamma (x - mean) / sqrt(variance + epsilon) + beta along the last axis; x (..., F), gamma and beta (F,).
+    """Compute gamma (x - mean) / sqrt(variance + epsilon) + beta along the last axis.
 
-    Returns y and saved, what backward needs, () unless training: (x - mean) / sqrt(variance + epsilon) in the shape of
-    x, and 1 / sqrt(variance + epsilon), one number a row.
+    Args:
+        x: Input (..., F).
+        gamma, beta: (F,), or None for 1 and 0.
+        epsilon: Is added to the variance.
+        training: Whether to save what `layer_norm_backward` needs.
+
+    Returns:
+        y (..., F), and saved: () unless training, then (x - mean) / sqrt(variance + epsilon) (..., F) and
+        1 / sqrt(variance + epsilon), one number per row.
     """
 
 def layer_norm_backward(
@@ -187,16 +279,52 @@ def layer_norm_backward(
     d_beta: Array | None,
     need_dx: bool,
 ) -> Array | None:
-    """Gradients of `layer_norm_forward`: overwrites d_gamma and d_beta (F,), returns dx or None unless need_dx."""
+    """Compute the gradients of `layer_norm_forward`.
+
+    Args:
+        dy: Gradient of y (..., F).
+        saved: The second result of `layer_norm_forward`.
+        gamma: As in `layer_norm_forward`.
+        d_gamma, d_beta: Arrays (F,) or None, which are overwritten with the gradients.
+        need_dx: Whether to compute the gradient of x.
+
+    Returns:
+        dx (..., F), or None unless need_dx.
+    """
 
 def activation_forward(x: Array, activation: str) -> Array:
-    """act(x), any shape; softmax, log_softmax and sparsemax run along the last axis, glu halves it."""
+    """Apply an activation.
+
+    Args:
+        x: Array of any shape.
+        activation: One of `pyrnn.activations.NAMES`. softmax, log_softmax and sparsemax work along the last axis; glu
+            halves it.
+
+    Returns:
+        y, in the shape of x except for glu.
+    """
 
 def activation_backward(x: Array, y: Array, dy: Array, activation: str) -> Array:
-    """dx of `activation_forward` from its input x, output y and gradient dy (shape of y)."""
+    """Compute the gradient of `activation_forward`.
+
+    Args:
+        x, activation: As in `activation_forward`.
+        y: Its result.
+        dy: Gradient of y.
+
+    Returns:
+        dx, in the shape of x.
+    """
 
 def squared_error(y_true: Array, y_pred: Array) -> tuple[float, Array]:
-    """Mean of (y_pred - y_true)**2 and its gradient by y_pred, for two arrays of one shape and type."""
+    """Compute a mean squared error and its gradient.
+
+    Args:
+        y_true, y_pred: Arrays of one shape.
+
+    Returns:
+        The mean of (y_pred - y_true)**2, and its gradient with respect to y_pred.
+    """
 
 def sgd_step(
     weights: Array,
@@ -206,7 +334,16 @@ def sgd_step(
     momentum_rate: float,
     nesterov: bool,
 ) -> None:
-    """One SGD step in place on flat vectors (N,), Keras's form; momentum None means plain SGD."""
+    """Update weights by SGD, in place, as in Keras.
+
+    Args:
+        weights: (N,).
+        gradients: (N,).
+        momentum: The running step (N,), which is updated, or None for plain SGD.
+        learning_rate: Factor of the gradients.
+        momentum_rate: Factor of the previous step.
+        nesterov: Whether to use Nesterov's form of momentum.
+    """
 
 def rmsprop_step(
     weights: Array,
@@ -219,7 +356,19 @@ def rmsprop_step(
     momentum_rate: float,
     epsilon: float,
 ) -> None:
-    """One RMSprop step in place, Keras's form; average_gradient given means centered."""
+    """Update weights by RMSprop, in place, as in Keras.
+
+    Args:
+        weights: (N,).
+        gradients: (N,).
+        velocity: Running mean of squared gradients (N,), which is updated.
+        momentum: The running step (N,), which is updated, or None for no momentum.
+        average_gradient: Running mean of gradients (N,), which is updated, for the centered form; otherwise None.
+        learning_rate: Factor of the step.
+        rho: Decay of the running means.
+        momentum_rate: Factor of the previous step.
+        epsilon: Is added to the denominator, inside the root.
+    """
 
 def adam_step(
     weights: Array,
@@ -233,18 +382,51 @@ def adam_step(
     epsilon: float,
     step: int,
 ) -> None:
-    """One Adam step in place, Keras's form (epsilon hat); step counts from 1; velocity_hat given means AMSGrad."""
+    """Update weights by Adam, in place, as in Keras.
+
+    Args:
+        weights: (N,).
+        gradients: (N,).
+        momentum: Running mean of gradients (N,), which is updated.
+        velocity: Running mean of squared gradients (N,), which is updated.
+        velocity_hat: Largest velocity so far (N,), which is updated, for AMSGrad; otherwise None.
+        learning_rate: Factor of the step.
+        beta_1: Decay of momentum.
+        beta_2: Decay of velocity.
+        epsilon: Is added to the denominator ("epsilon hat" of the paper).
+        step: Number of this step, from 1.
+    """
 
 def gather_rows(source: Array, indices: NDArray[np.int64]) -> Array:
-    """source[indices] along axis 0, for any C-contiguous float32 or float64 array; IndexError when out of range."""
+    """Return source[indices] along the first axis.
+
+    Args:
+        source: C-contiguous array, float32 or float64.
+        indices: Integers (M,).
+
+    Returns:
+        A new array of M rows.
+
+    Raises:
+        IndexError: If an index is out of range.
+    """
 
 def scatter_rows(target: Array, indices: NDArray[np.int64], source: Array) -> None:
-    """target[...] = 0, then target[indices[i]] += source[i] for every i in turn; IndexError when out of range."""
+    """Set target to 0, then add source[i] to target[indices[i]] for each i in turn.
+
+    Args:
+        target: Array that is overwritten.
+        indices: Integers (M,).
+        source: M rows in the shape of those of target.
+
+    Raises:
+        IndexError: If an index is out of range.
+    """
 
 class Stream32:
-    """A stack of layers walked one time step at a time, in float32; weights are copied when a layer is added.
+    """A stack of layers that runs one time step at a time, in float32.
 
-    Layers are added before the first step, each as wide as the one before it leaves it.
+    Layers are added before the first step, and their weights are copied. Each receives the output of the one before.
     """
 
     def __init__(self, batch: int, features: int) -> None: ...
@@ -257,28 +439,28 @@ class Stream32:
         activation: str,
         recurrent_activation: str | None,
     ) -> None:
-        """Weights as in `rnn_forward`; the states start at zero."""
+        """Add a recurrent layer, with weights as in `rnn_forward`. Its states start at zero."""
 
     def add_dense(self, kernel: Array, bias: Array | None, activation: str) -> None:
-        """kernel (F, H), bias (H,)."""
+        """Add a dense layer: kernel (F, H), bias (H,) or None."""
 
     def add_activation(self, activation: str) -> None:
-        """One of the names that `activation_forward` takes, but glu."""
+        """Add an activation by a name as in `activation_forward`, but not glu."""
 
     def add_layer_norm(self, gamma: Array | None, beta: Array | None, epsilon: float) -> None:
-        """gamma, beta (F,)."""
+        """Add a layer normalization: gamma and beta (F,) or None."""
 
     def step(self, x: Any) -> Array:
-        """x (B, F), or (F,) where B is 1 -> y (B, H), which later steps leave alone."""
+        """Run one time step: x (B, F), or (F,) if B is 1. Returns y (B, H), which later steps do not overwrite."""
 
     def states(self) -> list[Array]:
-        """Copies, (B, H) each, in the order of the layers, h before c."""
+        """Return copies of the states, (B, H) each, in the order of the layers, h before c."""
 
     def set_states(self, states: Sequence[Array]) -> None:
-        """Take copies of what `states` gave; ValueError where number or shapes differ."""
+        """Copy states as `states` returned them. Raises a ValueError if their number or shapes differ."""
 
     def reset(self, rows: Sequence[int]) -> None:
-        """Zero the states of these rows; IndexError when out of range."""
+        """Set the states of these rows of the batch to 0. Raises an IndexError if one is out of range."""
 
 class Stream64:
     """`Stream32` in float64."""
@@ -302,28 +484,28 @@ class Stream64:
     def reset(self, rows: Sequence[int]) -> None: ...
 
 def set_num_threads(count: int) -> None:
-    """How many threads the core uses from now on, the caller's among them; at most 256."""
+    """Set how many threads the core uses, the calling one included: 1 to 256."""
 
 def get_num_threads() -> int:
-    """What was set, else PYRNN_NUM_THREADS, else OMP_NUM_THREADS, else the cores this process may use."""
+    """Return what was set, or PYRNN_NUM_THREADS, OMP_NUM_THREADS or the number of usable cores, whichever is first."""
 
 def usable_cores(root: str) -> int:
-    """Cores of this process by its affinity and the CPU quotas of its control groups.
+    """Return how many cores this process may use, by its affinity and the CPU quotas of its control groups.
 
-    Files are read below root, "" for the system's own: /proc/self/cgroup and /sys/fs/cgroup.
+    It reads /proc/self/cgroup and /sys/fs/cgroup below the folder `root`, "" for those of the system.
     """
 
 def isa() -> str:
-    """The instruction set that was chosen at import."""
+    """Return the instruction set that was chosen at import."""
 
 def available_isas() -> list[str]:
-    """Those of this build that this machine runs, the best first."""
+    """Return the instruction sets of this build that this machine can run, the best first."""
 
 def compiler() -> str:
-    """Name and version of the compiler that built the core."""
+    """Return the name and version of the compiler that built the core."""
 
 def fma_peak(dtype: str) -> float:
-    """GFLOP/s of one thread that does nothing but multiply and add, measured now; dtype "float32" or "float64"."""
+    """Measure the GFLOP/s of one thread that only multiplies and adds, in "float32" or "float64"."""
 
 def read_bandwidth(bytes: int) -> float:
-    """Bytes a second at which one thread reads so many bytes of memory over and over, measured now."""
+    """Measure the bytes per second at which one thread reads that many bytes of memory again and again."""

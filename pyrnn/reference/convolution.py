@@ -14,7 +14,7 @@ Array = NDArray[Any]
 
 
 def window_geometry(steps: int, size: int, stride: int, dilation: int, padding: str) -> tuple[int, int, int]:
-    """(padding left, padding right, output steps); "same" as TensorFlow has it: the odd one goes right."""
+    """Return (padding left, padding right, output steps). "same" follows TensorFlow: an odd step goes right."""
     reach = (size - 1) * dilation + 1
     if padding == "valid":
         if steps < reach:
@@ -77,7 +77,7 @@ def dense_backward(
 
 
 def _taps(x: Array, kernel: Array, strides: int, padding: str, dilation: int) -> tuple[Array, Array, int]:
-    """(padded x, time index of each output step and tap (T', K), padding left)."""
+    """Return padded x, the time index of each output step and tap (T', K), and the padding on the left."""
     size = kernel.shape[0]
     left, right, out = window_geometry(x.shape[1], size, strides, dilation, padding)
     index = np.arange(out)[:, None] * strides + np.arange(size) * dilation

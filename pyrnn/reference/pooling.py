@@ -1,4 +1,4 @@
-"""Pooling over time; padding never counts."""
+"""Pooling over time. Padding never counts."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Recurrent layers over whole sequences, one step after another, as the papers write them.
+"""Recurrent layers over whole sequences, one step after another, as in the papers.
 
-Each cell is a function for one step and one for its gradient. Weights stand in Keras's layout; `x` and `h` of a step
-are one array for each gate, all the same unless dropout scales them apart. `checkpoint_steps`, which saves memory and
-changes no result, is taken like `workspace`: here training keeps every step.
+Each cell is a function for one step and one for its gradient. Weights are in Keras's layout. `x` and `h` of a step are
+lists of one array for each gate, which differ only if dropout scales them separately. `checkpoint_steps`, which saves
+memory and changes no result, is ignored like `workspace`: training saves every step here.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Each = list[Array]  # one array for each gate
 
 
 class Weights(NamedTuple):
-    """Kernels and biases cut by gate; recurrent_bias only where the cell has a second one."""
+    """Kernels and biases split by gate. `recurrent_bias` is used by cells with two rows of bias only."""
 
     kernel: Each
     recurrent_kernel: Each
@@ -29,19 +29,19 @@ class Weights(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What a step computed: its states, and by name what its gradient needs."""
+    """The states that a step computed, and what its gradient needs, by name."""
 
     states: tuple[Array, ...]
-    kept: dict[str, Any]
+    saved: dict[str, Any]
 
 
 class Gradient(NamedTuple):
-    """dA of each gate as it reaches x W (and its bias) and h U, and what reaches the states without passing U."""
+    """dA of each gate where it reaches x W (and its bias) and h U, and what reaches the states without passing U."""
 
     da_x: Each
     da_h: Each
     direct: tuple[Array, ...]
-    reset: Array | None = None  # what multiplies h before the candidate's U
+    reset: Array | None = None  # multiplies h before U of the candidate
     d_reset: Array | None = None
 
 
@@ -57,7 +57,7 @@ def _simple_rnn(x: Each, h: Each, states: Sequence[Array], w: Weights, act: str,
 
 
 def _simple_rnn_gradient(step: Step, states: Sequence[Array], d: Sequence[Array], act: str, rec: str) -> Gradient:
-    da = [slope_times(d[0], step.kept["h"], step.kept["z"], act)]
+    da = [slope_times(d[0], step.saved["h"], step.saved["z"], act)]
     return Gradient(da, da, (np.zeros_like(d[0]),))
 
 
@@ -71,7 +71,7 @@ def _lstm(x: Each, h: Each, states: Sequence[Array], w: Weights, act: str, rec: 
 
 
 def _lstm_gradient(step: Step, states: Sequence[Array], d: Sequence[Array], act: str, rec: str) -> Gradient:
-    (i, f, g, o), z, y, c = step.kept["gates"], step.kept["z"], step.kept["y"], step.states[1]
+    (i, f, g, o), z, y, c = step.saved["gates"], step.saved["z"], step.saved["y"], step.states[1]
     dc = d[1] + slope_times(d[0] * o, y, c, act)
     da = [
         slope_times(dc * g, i, z[0], rec),
@@ -93,7 +93,7 @@ def _gru(x: Each, h: Each, states: Sequence[Array], w: Weights, act: str, rec: s
 
 
 def _gru_gradient(step: Step, states: Sequence[Array], d: Sequence[Array], act: str, rec: str) -> Gradient:
-    (az, ar, ag), (z, r, g), q = step.kept["a"], step.kept["gates"], step.kept["q"]
+    (az, ar, ag), (z, r, g), q = step.saved["a"], step.saved["gates"], step.saved["q"]
     dg = slope_times(d[0] * (1 - z), g, ag, act)
     dz = slope_times(d[0] * (states[0] - g), z, az, rec)
     dr = slope_times(dg * q, r, ar, rec)
@@ -101,25 +101,27 @@ def _gru_gradient(step: Step, states: Sequence[Array], d: Sequence[Array], act: 
 
 
 def _gru_reset_before(x: Each, h: Each, states: Sequence[Array], w: Weights, act: str, rec: str) -> Step:
-    """As the paper has it: g = act(x W + b + (r h_{t-1}) U) (Keras's reset_after=False)."""
+    """As in the paper: g = act(x W + b + (r h_{t-1}) U) (Keras's reset_after=False)."""
     az, ar = (_affine(x, h, w, gate) for gate in (0, 1))
     z, r = apply(az, rec), apply(ar, rec)
     ag = x[2] @ w.kernel[2] + w.bias[2] + (r * h[2]) @ w.recurrent_kernel[2]
     g = apply(ag, act)
-    kept = {"a": (az, ar, ag), "gates": (z, r, g), "u": w.recurrent_kernel[2], "h": h[2]}
-    return Step((z * states[0] + (1 - z) * g,), kept)
+    saved = {"a": (az, ar, ag), "gates": (z, r, g), "u": w.recurrent_kernel[2], "h": h[2]}
+    return Step((z * states[0] + (1 - z) * g,), saved)
 
 
 def _gru_reset_before_gradient(step: Step, states: Sequence[Array], d: Sequence[Array], act: str, rec: str) -> Gradient:
-    (az, ar, ag), (z, r, g) = step.kept["a"], step.kept["gates"]
+    (az, ar, ag), (z, r, g) = step.saved["a"], step.saved["gates"]
     dg = slope_times(d[0] * (1 - z), g, ag, act)
     dz = slope_times(d[0] * (states[0] - g), z, az, rec)
-    d_product = dg @ step.kept["u"].T
-    dr = slope_times(d_product * step.kept["h"], r, ar, rec)
+    d_product = dg @ step.saved["u"].T
+    dr = slope_times(d_product * step.saved["h"], r, ar, rec)
     return Gradient([dz, dr, dg], [dz, dr, dg], (d[0] * z,), reset=r, d_reset=d_product * r)
 
 
 class Cell(NamedTuple):
+    """A cell: its gates, states and rows of bias, and the functions for one step forward and backward."""
+
     gates: int
     states: int
     bias_rows: int
@@ -136,7 +138,11 @@ CELLS = {
 
 
 def _cell(name: str, x: Array, kernel: Array, recurrent_kernel: Array, act: str, rec: str | None) -> Cell:
-    """The cell, once what came fits it."""
+    """Return the cell of this name, after checking that the arrays and activations fit it.
+
+    Raises:
+        TypeError, ValueError: If they do not.
+    """
     if name not in CELLS:
         raise ValueError(f"cell must be one of {', '.join(map(repr, CELLS))}, got {name!r}")
     cell = CELLS[name]
@@ -175,7 +181,7 @@ def _scaled(array: Array, scale: Array | None, gates: int) -> Each:
 
 
 def _back(da: Each, weights: Each, scale: Array | None) -> Array:
-    """The gradient of what entered the product, before dropout scaled it."""
+    """Return the gradient of what entered the product, before dropout scaled it."""
     total: Array = sum(
         (d @ w.T) * (1 if scale is None else scale if scale.ndim == 2 else scale[gate])
         for gate, (d, w) in enumerate(zip(da, weights, strict=True))
@@ -212,18 +218,18 @@ def rnn_forward(
     kind = _cell(cell, x, kernel, recurrent_kernel, activation, recurrent_activation)
     w = _weights(kind, kernel, recurrent_kernel, bias)
     states = _start(kind, x, len(recurrent_kernel), initial_state)
-    outputs, walked = [], []
+    outputs, steps = [], []
     for s in range(x.shape[1]):
         t = x.shape[1] - 1 - s if go_backwards else s
         entering = _scaled(x[:, t], input_scale, kind.gates), _scaled(states[0], state_scale, kind.gates)
         step = kind.step(*entering, states, w, activation, recurrent_activation or "")
         keep = np.ones((len(x), 1), bool) if mask is None else mask[:, t, None]
-        walked.append((step, states, keep, entering))
+        steps.append((step, states, keep, entering))
         states = tuple(np.where(keep, new, old) for new, old in zip(step.states, states, strict=True))
         outputs.append(np.where(keep, states[0], 0) if zero_output_for_mask else states[0])
     output = np.stack(outputs, axis=1) if return_sequences else outputs[-1].copy()
     finals = tuple(state.astype(x.dtype) for state in states)
-    return output.astype(x.dtype), finals, (w, walked) if training else ()
+    return output.astype(x.dtype), finals, (w, steps) if training else ()
 
 
 def rnn_backward(
@@ -253,41 +259,41 @@ def rnn_backward(
     version: int | None,
 ) -> tuple[Array | None, tuple[Array, ...] | None]:
     kind = _cell(cell, x, kernel, recurrent_kernel, activation, recurrent_activation)
-    w, walked = saved
+    w, steps = saved
     rec, candidate = recurrent_activation or "", kind.gates - 1
     d = [np.zeros((len(x), len(recurrent_kernel)), x.dtype) for _ in range(kind.states)]
-    for state, given in enumerate(d_final_state or ()):
-        if given is not None:
-            d[state] = d[state] + given
+    for state, d_final in enumerate(d_final_state or ()):
+        if d_final is not None:
+            d[state] = d[state] + d_final
     dw, du = ([np.zeros_like(part) for part in parts] for parts in (w.kernel, w.recurrent_kernel))
     db = np.zeros((kind.bias_rows, kernel.shape[1]), x.dtype)
     dx = np.zeros_like(x)
     for s in reversed(range(x.shape[1])):
         t = x.shape[1] - 1 - s if go_backwards else s
-        step, states, keep, (entering_x, entering_h) = walked[s]
+        step, states, keep, (entering_x, entering_h) = steps[s]
         if d_output is not None and (return_sequences or s == x.shape[1] - 1):
             out = d_output[:, s] if return_sequences else d_output
             d[0] = d[0] + (np.where(keep, out, 0) if zero_output_for_mask else out)
-        found = kind.gradient(step, states, d, activation, rec)
-        da_x, da_h = ([np.where(keep, da, 0) for da in each] for each in (found.da_x, found.da_h))
+        gradient = kind.gradient(step, states, d, activation, rec)
+        da_x, da_h = ([np.where(keep, da, 0) for da in each] for each in (gradient.da_x, gradient.da_h))
         for gate in range(kind.gates):
             dw[gate] += np.where(keep, entering_x[gate], 0).T @ da_x[gate]  # 0 times NaN would be NaN
             h = entering_h[gate]
-            if found.reset is not None and gate == candidate:
-                h = np.where(keep, found.reset * h, 0)
+            if gradient.reset is not None and gate == candidate:
+                h = np.where(keep, gradient.reset * h, 0)
             du[gate] += h.T @ da_h[gate]
         db[0] += np.concatenate(da_x, axis=1).sum(axis=0)
         if kind.bias_rows == 2:
             db[1] += np.concatenate(da_h, axis=1).sum(axis=0)
         dx[:, t] = _back(da_x, w.kernel, input_scale)
-        d = [np.where(keep, direct, old) for direct, old in zip(found.direct, d, strict=True)]
-        if found.d_reset is None:
+        d = [np.where(keep, direct, old) for direct, old in zip(gradient.direct, d, strict=True)]
+        if gradient.d_reset is None:
             d[0] = d[0] + _back(da_h, w.recurrent_kernel, state_scale)
         else:
             scale = 1 if state_scale is None else state_scale if state_scale.ndim == 2 else state_scale[candidate]
             through = None if state_scale is None else state_scale if state_scale.ndim == 2 else state_scale[:candidate]
             d[0] = d[0] + _back(da_h[:candidate], w.recurrent_kernel[:candidate], through)
-            d[0] = d[0] + np.where(keep, found.d_reset * scale, 0)
+            d[0] = d[0] + np.where(keep, gradient.d_reset * scale, 0)
     d_kernel[...] = np.concatenate(dw, axis=1)
     d_recurrent_kernel[...] = np.concatenate(du, axis=1)
     if d_bias is not None:

@@ -1,4 +1,4 @@
-"""Rows by their numbers: gathered, and added to where they belong."""
+"""Gathering rows by their indices, and adding rows up by their indices."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stack of layers one time step at a time: the layers' own functions on sequences of one step."""
+"""A stack of layers one time step at a time: each layer's operation on a sequence of one step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Array = NDArray[Any]
 
 
 class Stream:
-    """See `_core.Stream32`."""
+    """The common part of `Stream32` and `Stream64`; `_core.pyi` describes the methods."""
 
     dtype: str
 
@@ -51,9 +51,9 @@ class Stream:
         self.width = units
 
     def add_dense(self, kernel: Array, bias: Array | None, activation: str) -> None:
-        own, shift = kernel.copy(), None if bias is None else bias.copy()
+        weights, shift = kernel.copy(), None if bias is None else bias.copy()
         options: dict[str, Any] = {"activation": activation, "training": False, "workspace": None, "version": None}
-        self._stages.append(lambda x: dense_forward(x, own, shift, **options)[0])
+        self._stages.append(lambda x: dense_forward(x, weights, shift, **options)[0])
         self.width = kernel.shape[1]
 
     def add_activation(self, activation: str) -> None:
@@ -86,9 +86,9 @@ class Stream:
         return [state.copy() for state in self._states]
 
     def set_states(self, states: Sequence[Array]) -> None:
-        shapes, given = [state.shape for state in self._states], [state.shape for state in states]
-        if shapes != given:
-            raise ValueError(f"state must hold arrays of shapes {shapes}, got {given}")
+        shapes, received = [state.shape for state in self._states], [state.shape for state in states]
+        if shapes != received:
+            raise ValueError(f"state must hold arrays of shapes {shapes}, got {received}")
         self._states = [state.copy() for state in states]
 
     def reset(self, rows: Sequence[int]) -> None:
@@ -100,12 +100,12 @@ class Stream:
 
 
 class Stream32(Stream):
-    """In float32."""
+    """A stream in float32."""
 
     dtype = "float32"
 
 
 class Stream64(Stream):
-    """In float64."""
+    """A stream in float64."""
 
     dtype = "float64"

@@ -20,7 +20,6 @@ from pyrnn import backend
 
 # Modules whose docstrings are not complete yet. Delete a module from here when it is done; add none.
 UNFINISHED = {
-    "pyrnn._core",
     "pyrnn.model",
     "pyrnn.models",
     "pyrnn.sequential",

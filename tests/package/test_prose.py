@@ -50,13 +50,10 @@ UNFINISHED = {
     "csrc/runtime/rnn_layout.hpp",
     "csrc/runtime/stream.cpp",
     "csrc/runtime/workspace.hpp",
-    "pyrnn/_core.pyi",
     "pyrnn/arguments.py",
     "pyrnn/compiled.py",
     "pyrnn/model.py",
     "pyrnn/parameters.py",
-    "pyrnn/reference/recurrent.py",
-    "pyrnn/reference/streaming.py",
     "pyrnn/sequential.py",
 }
 

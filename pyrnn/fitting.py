@@ -28,9 +28,10 @@ def check_fit(model: Any, compiled: Compiled, batch: Batch, class_weight: ClassW
         ValueError: If they do not fit. Outputs of custom layers are not checked: they are known only after the model
             ran.
     """
-    loss, y = compiled.loss, batch.y
+    head, y = compiled.head, batch.y
     if y is None:
         raise ValueError("y is missing: the data must give (x, y)")
+    loss = head.loss
     assert loss is not None
     if not model.built:
         model.build((None, *batch.x.shape[1:]))
@@ -44,14 +45,33 @@ def check_fit(model: Any, compiled: Compiled, batch: Batch, class_weight: ClassW
     if class_weight is not None:
         class_weight.weigh(y, batch.sample_weight, shape, model.dtype)
     weighs = batch.sample_weight is not None and type(loss) in losses.CLASSES
-    if weighs or compiled.entries:
+    if weighs or head.entries:
         rows = slice(DEFAULT_BATCH_SIZE)
         y_pred = np.full((len(y[rows]), *shape[1:]), 0.5, model.dtype)
         weight = None if batch.sample_weight is None else batch.sample_weight[rows]
         with np.errstate(all="ignore"):
             if weighs:
                 loss.value(y[rows], y_pred, weight)
-            compiled.check(y[rows], np.ones_like(y_pred), weight)
+            head.check(y[rows], np.ones_like(y_pred), weight)
+
+
+def check_shapes(model: Any, compiled: Compiled, batch: Batch) -> None:
+    """Check a batch of other shapes than the last one. Each shape is checked once, in any batch size.
+
+    Args:
+        model: a model that is compiled; it is built if it was not.
+        compiled: what `compile` fixed.
+        batch: x (B, ...), y and sample weights.
+
+    Raises:
+        ValueError: if the batch does not fit.
+    """
+    x, y = batch.x, batch.y
+    if y is None or (x.shape[1:], y.shape[1:]) not in compiled.fitting:
+        check_fit(model, compiled, batch)
+    assert y is not None
+    compiled.last_shapes = (x.shape, y.shape)
+    compiled.fitting.add((x.shape[1:], y.shape[1:]))
 
 
 def validation_batches(model: Any, compiled: Compiled, data: Any, batch_size: int | None, steps: int | None) -> Batches:

@@ -14,12 +14,13 @@ from pyrnn.arguments import checked
 from pyrnn.files import model_file, weights_file
 from pyrnn.layers import custom
 from pyrnn.layers.base import Layer, Shape
+from pyrnn.loops import Passes
 from pyrnn.parameters import ParameterVector, Weight, assign_all, values_for
 from pyrnn.plan import Plan
 from pyrnn.rules import Function, ListOf, OneOf, Whole
 from pyrnn.streaming import Stream
 from pyrnn.summary import print_summary
-from pyrnn.trainer import Passes, Trainer
+from pyrnn.trainer import Trainer
 from pyrnn.typing import FilePath, Flag, Inputs, Name, Size, Text, Vector
 from pyrnn.validation import LARGEST_SIZE, not_built, shown, unknown_name
 

@@ -1,61 +1,40 @@
-"""The training loop: compile, fit, evaluate, predict and their one-batch forms. It knows no layer type."""
+"""`Trainer`: compile, fit, evaluate, predict and their one-batch forms."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn import metrics, not_finite, optimizers
+from pyrnn import metrics, optimizers
 from pyrnn.arguments import checked
 from pyrnn.callbacks import CallbackList, History
 from pyrnn.callbacks.container import CallbacksLike
-from pyrnn.compiled import Compiled, LazyLogs
-from pyrnn.data import Batch, Batches, as_batches
+from pyrnn.compiled import Compiled
+from pyrnn.data import Batches, as_batches
 from pyrnn.data.batches import ArrayBatches, RepeatedBatches, make_batch
 from pyrnn.data.class_weight import ClassWeight, ClassWeights
 from pyrnn.data.splitting import hold_back
-from pyrnn.explaining import ModelNames
 from pyrnn.fitting import check_fit, validation_batches
+from pyrnn.loops import Trainable, evaluate, test_step, train, train_step
 from pyrnn.losses import LossLike
 from pyrnn.metrics import MetricsLike
 from pyrnn.optimizers import OptimizerLike
-from pyrnn.parameters import ParameterVector
 from pyrnn.resume import Run
 from pyrnn.rules import LARGEST_COUNT, Either, ListOf, OneOf, Unchecked, Whole
 from pyrnn.typing import ArrayLike, Count, Decay, Flag, Index, Inputs, Size, Verbosity
-from pyrnn.validation import positive_int, shown, warn
+from pyrnn.validation import positive_int, shown
 
 Array = NDArray[Any]
 VERBOSITIES = ("auto", 0, 1, 2)
 
 
-class Passes(Protocol):
-    """What follows the forward pass in a training step."""
-
-    def backward_pass(self, dy: Array) -> None:
-        """Write the gradients for dy, the gradient of the loss by the outputs of the last training `forward_pass`."""
-
-    def regularization_loss(self) -> float:
-        """Return what the layers' regularizers add to the loss."""
-
-    def add_regularization_gradients(self) -> None:
-        """Add the gradients of `regularization_loss` to the gradients of the weights."""
-
-    def parameters(self) -> ParameterVector:
-        """Return the flat vectors of weights and gradients."""
-
-
-class Trainer(ModelNames):
+class Trainer(Trainable):
     """Gives a model its training; the model brings `forward_pass`, and `passes` for the rest of a step."""
 
-    stop_training: bool
-    stop_evaluating: bool
     stop_predicting: bool
-    built: bool
 
     def __init__(self) -> None:
         self._compiled: Compiled | None = None
@@ -63,35 +42,8 @@ class Trainer(ModelNames):
         self.stop_training = self.stop_evaluating = self.stop_predicting = False
         self._run: Run | None = None  # the `fit` under way
 
-    # What the model brings.
-
-    @property
-    def dtype(self) -> str:
-        """The dtype of the model's arrays, "float32" or "float64"."""
-        raise NotImplementedError
-
-    def check_input(self, shape: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The shape in which the model reads a batch of this shape; a ValueError where it does not fit."""
-        raise NotImplementedError
-
-    def build(self, input_shape: Any = None) -> None:
-        """Make all weights for inputs of this shape, batch axis first."""
-        raise NotImplementedError
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """The shape of the output for inputs of this shape, batch axis first."""
-        raise NotImplementedError
-
-    def forward_pass(self, x: Any, *, training: bool = False) -> tuple[Array, Array | None]:
-        """The outputs for a batch, and their mask where the model has one."""
-        raise NotImplementedError
-
-    def passes(self) -> Passes:
-        """What the rest of a training step runs: the plan, or the model itself where its class overrides a method."""
-        raise NotImplementedError
-
     def _output_name(self) -> str | None:
-        """The name of the output, None while there is none."""
+        """Return the name of the output, None if there is none yet."""
         raise NotImplementedError
 
     # Compiling.
@@ -144,7 +96,7 @@ class Trainer(ModelNames):
         self.compile(**{name: config[name] for name in names if config.get(name) is not None})
 
     def _ready(self, what: str) -> Compiled:
-        if self._compiled is None or self._compiled.loss is None:
+        if self._compiled is None or self._compiled.head.loss is None:
             missing = "compile(optimizer=..., loss=...)" if self._compiled is None else "compile with a loss"
             raise ValueError(f"the model must be compiled before {what}: call {missing} first")
         return self._compiled
@@ -162,14 +114,14 @@ class Trainer(ModelNames):
     @property
     def loss(self) -> Any:
         """The loss, None before `compile`."""
-        return None if self._compiled is None else self._compiled.loss
+        return None if self._compiled is None else self._compiled.head.loss
 
     @property
     def metrics(self) -> list[metrics.Metric]:
         """The running loss and the metrics."""
         if self._compiled is None:
             return []
-        return [self._compiled.mean_loss, *self._compiled.metrics]
+        return [self._compiled.mean_loss, *self._compiled.head.metrics]
 
     @property
     def metrics_names(self) -> list[str]:
@@ -177,76 +129,18 @@ class Trainer(ModelNames):
 
         A metric whose result is a dict returns the entries of the dict instead.
         """
-        return [] if self._compiled is None else ["loss", *(entry.name for entry in self._compiled.entries)]
+        return [] if self._compiled is None else ["loss", *(entry.name for entry in self._compiled.head.entries)]
 
     def get_compile_config(self) -> dict[str, Any] | None:
         """Keras 3's description of what `compile` was given; None before it."""
         return None if self._compiled is None else self._compiled.describe()
 
-    # Steps.
-
-    def _check_shapes(self, batch: Batch, compiled: Compiled) -> None:
-        """`check_fit` for a batch of other shapes than the last one; each shape is checked once, in any batch size."""
-        x, y = batch.x, batch.y
-        if y is None or (x.shape[1:], y.shape[1:]) not in compiled.fitting:
-            check_fit(self, compiled, batch)
-        assert y is not None
-        compiled.last_shapes = (x.shape, y.shape)
-        compiled.fitting.add((x.shape[1:], y.shape[1:]))
-
-    def _train_step(
-        self,
-        batch: Batch,
-        compiled: Compiled,
-        class_weight: ClassWeight | None = None,
-        source: Batches | None = None,
-    ) -> None:
-        x, y = batch.x, batch.y
-        if y is None or (x.shape, y.shape) != compiled.last_shapes:
-            self._check_shapes(batch, compiled)
-        assert y is not None
-        y_pred, mask = self.forward_pass(x, training=True)
-        if class_weight is not None:
-            weight = class_weight.weigh(y, batch.sample_weight, y_pred.shape, self.dtype)
-            batch = batch._replace(sample_weight=weight)
-        assert compiled.loss is not None
-        compiled.resolve(y, y_pred)
-        loss, gradient = compiled.loss.value_and_gradient(y, y_pred, batch.sample_weight, mask)
-        if compiled.loss_weight != 1:
-            loss *= compiled.loss_weight
-            gradient = gradient * gradient.dtype.type(compiled.loss_weight)
-        passes = self.passes()
-        compiled.optimizer.build(passes.parameters())
-        passes.backward_pass(gradient)
-        penalty = passes.regularization_loss()
-        if penalty:
-            loss += penalty
-        if not (math.isfinite(loss) or compiled.has_warned):
-            compiled.has_warned = True
-            warn(not_finite.explanation(self, loss, y_pred, batch, source, training=True))
-        passes.add_regularization_gradients()
-        compiled.update(batch, y_pred, loss, mask)
-        compiled.optimizer.step()
-
-    def _test_step(self, batch: Batch, compiled: Compiled, source: Batches | None = None) -> None:
-        x, y = batch.x, batch.y
-        if y is None or (x.shape, y.shape) != compiled.last_shapes:
-            self._check_shapes(batch, compiled)
-        assert y is not None
-        y_pred, mask = self.forward_pass(x, training=False)
-        assert compiled.loss is not None
-        compiled.resolve(y, y_pred)
-        loss = compiled.loss.value(y, y_pred, batch.sample_weight, mask)
-        loss = loss * compiled.loss_weight + self.passes().regularization_loss()
-        if not (math.isfinite(loss) or compiled.has_warned):
-            compiled.has_warned = True
-            warn(not_finite.explanation(self, loss, y_pred, batch, source, training=False))
-        compiled.update(batch, y_pred, loss, mask)
+    # One batch.
 
     def _results(self, compiled: Compiled, return_dict: bool) -> Any:
         if return_dict:
             return compiled.logs()
-        return list(compiled.logs().values()) if compiled.entries else compiled.mean_loss.result()
+        return list(compiled.logs().values()) if compiled.head.entries else compiled.mean_loss.result()
 
     @checked
     def train_on_batch(
@@ -265,7 +159,7 @@ class Trainer(ModelNames):
             by_class = ClassWeight(class_weight)
             check_fit(self, compiled, batch, by_class)
         compiled.reset()
-        self._train_step(batch, compiled, by_class)
+        train_step(self, compiled, batch, by_class)
         return self._results(compiled, return_dict)
 
     @checked
@@ -276,7 +170,7 @@ class Trainer(ModelNames):
         compiled = self._ready("evaluating")
         batch = make_batch((x, y, sample_weight), self.dtype)
         compiled.reset()
-        self._test_step(batch, compiled)
+        test_step(self, compiled, batch)
         return self._results(compiled, return_dict)
 
     def predict_on_batch(self, x: Any) -> Array:
@@ -362,65 +256,11 @@ class Trainer(ModelNames):
         self._run = Run(batches, validation, compiled, hooks, initial_epoch, by_class)
         try:
             with hooks:
-                self._train(self._run, epochs, validation_freq)
+                train(self, self._run, epochs, validation_freq)
         finally:
             self._run = None
         assert hooks.history is not None
         return hooks.history
-
-    def _train(self, run: Run, epochs: int, validation_freq: int | Iterable[int]) -> None:
-        for callback in run.hooks.callbacks:
-            callback._before_training()
-        run.hooks("on_train_begin", {})  # a BackupAndRestore sets `run` to where an interrupted training was
-        over = run.stopped and not run.batch
-        for epoch in range(run.epoch, run.epoch if over else epochs):
-            run.compiled.reset()
-            run.hooks("on_epoch_begin", epoch, {})
-            if not (run.stopped and run.batch):
-                self._train_batches(run)
-            if not run.batch:
-                raise ValueError(_ended("x"))
-            run.batches.epoch_ended()
-            logs = run.compiled.logs()
-            if run.batches.steps is None:
-                run.hooks.params["steps"] = run.batch
-            if run.validation is not None and _due(epoch, validation_freq):
-                self._evaluate(run.validation, run.compiled, run.hooks, "validation_data")
-                logs = {**logs, **run.compiled.logs("val_")}
-            run.epoch, run.batch, run.logs = epoch + 1, 0, logs
-            run.hooks("on_epoch_end", epoch, logs)
-            if self.stop_training:
-                break
-        run.compiled.optimizer.finalize_variable_values()
-        run.hooks("on_train_end", run.logs)
-
-    def _train_batches(self, run: Run) -> None:
-        """The batches of an epoch that are to come."""
-        for batch in run.batches.epoch():
-            step = run.batch
-            run.hooks("on_train_batch_begin", step, {})
-            self._train_step(batch, run.compiled, run.class_weight, run.batches)
-            run.batch += 1
-            run.hooks("on_train_batch_end", step, LazyLogs(run.compiled))
-            if self.stop_training:
-                return
-
-    def _evaluate(self, batches: Batches, compiled: Compiled, hooks: CallbackList, name: str = "x") -> None:
-        compiled.reset()
-        batches.restart()
-        self.stop_evaluating = False
-        hooks("on_test_begin", {})
-        step = -1
-        for step, batch in enumerate(batches.epoch()):
-            hooks("on_test_batch_begin", step, {})
-            self._test_step(batch, compiled, batches)
-            hooks("on_test_batch_end", step, LazyLogs(compiled))
-            if self.stop_evaluating:
-                break
-        if step < 0:
-            raise ValueError(_ended(name))
-        batches.epoch_ended()
-        hooks("on_test_end", compiled.logs())
 
     @checked
     def evaluate(
@@ -441,7 +281,7 @@ class Trainer(ModelNames):
         hooks = self._hooks(callbacks, batches, verbose)
         compiled.has_warned = False
         with hooks:
-            self._evaluate(batches, compiled, hooks)
+            evaluate(self, compiled, batches, hooks)
         return self._results(compiled, return_dict)
 
     @checked
@@ -479,20 +319,9 @@ class Trainer(ModelNames):
         return CallbackList(callbacks, add_history=add_history, add_progbar=verbose != 0, model=self, **params)
 
 
-def _ended(name: str) -> str:
-    """One sentence for data without a batch."""
-    return f"{name} must yield at least one batch, got none: a generator that has ended cannot be read again"
-
-
 def _verbosity(verbose: Any) -> int:
     if verbose is True or verbose is False:
         return int(verbose)
     if verbose not in VERBOSITIES:
         raise ValueError(f"verbose must be 'auto', 0, 1 or 2, got {shown(verbose)}")
     return 1 if verbose == "auto" else int(verbose)
-
-
-def _due(epoch: int, frequency: int | Iterable[int]) -> bool:
-    if isinstance(frequency, int):
-        return (epoch + 1) % frequency == 0
-    return epoch + 1 in frequency

@@ -51,7 +51,6 @@ UNFINISHED = {
     "csrc/runtime/stream.cpp",
     "csrc/runtime/workspace.hpp",
     "pyrnn/arguments.py",
-    "pyrnn/compiled.py",
     "pyrnn/model.py",
     "pyrnn/parameters.py",
     "pyrnn/sequential.py",

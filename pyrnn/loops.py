@@ -1,0 +1,233 @@
+"""The training loop: epochs, batches and steps of a model. It knows no layer type."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from pyrnn import not_finite
+from pyrnn.callbacks import CallbackList
+from pyrnn.compiled import Compiled, LazyLogs
+from pyrnn.data import Batch, Batches
+from pyrnn.data.class_weight import ClassWeight
+from pyrnn.explaining import ModelNames
+from pyrnn.fitting import check_shapes
+from pyrnn.parameters import ParameterVector
+from pyrnn.resume import Run
+from pyrnn.validation import warn
+
+Array = NDArray[Any]
+
+
+class Passes(Protocol):
+    """What follows the forward pass in a training step."""
+
+    def backward_pass(self, dy: Array) -> None:
+        """Write the gradients of the weights.
+
+        Args:
+            dy: the gradient of the loss by the outputs of the last training `forward_pass`, in their shape.
+        """
+
+    def regularization_loss(self) -> float:
+        """Return what the layers' regularizers add to the loss."""
+
+    def add_regularization_gradients(self) -> None:
+        """Add the gradients of `regularization_loss` to the gradients of the weights."""
+
+    def parameters(self) -> ParameterVector:
+        """Return the flat vectors of weights and gradients."""
+
+
+class Trainable(ModelNames):
+    """What the loop needs of a model."""
+
+    stop_training: bool
+    stop_evaluating: bool
+    built: bool
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of the model's arrays, "float32" or "float64"."""
+        raise NotImplementedError
+
+    def forward_pass(self, x: Any, *, training: bool = False) -> tuple[Array, Array | None]:
+        """Compute the outputs for a batch.
+
+        Args:
+            x: inputs, shape (B, ...).
+            training: whether a step follows, for which layers save what they need, and whether they draw noise.
+
+        Returns:
+            The outputs (B, ...) and their mask, None if the model has none.
+        """
+        raise NotImplementedError
+
+    def passes(self) -> Passes:
+        """Return what runs the rest of a step.
+
+        Returns:
+            The plan, or the model itself if its class overrides one of these methods.
+        """
+        raise NotImplementedError
+
+
+def train(model: Trainable, run: Run, epochs: int, validation_freq: int | Iterable[int]) -> None:
+    """Train until the last epoch, or until `model.stop_training` is set.
+
+    Args:
+        model: a model that is compiled.
+        run: data, callbacks and position, which a `BackupAndRestore` moves to where an interrupted training was.
+        epochs: number of the last epoch, at least 1.
+        validation_freq: validate every `validation_freq` epochs, or after the epochs that it holds (from 1 on).
+
+    Raises:
+        ValueError: if the data end before the first batch of an epoch.
+    """
+    for callback in run.hooks.callbacks:
+        callback._before_training()
+    run.hooks("on_train_begin", {})
+    over = run.stopped and not run.batch
+    for epoch in range(run.epoch, run.epoch if over else epochs):
+        run.compiled.reset()
+        run.hooks("on_epoch_begin", epoch, {})
+        if not (run.stopped and run.batch):
+            _train_batches(model, run)
+        if not run.batch:
+            raise ValueError(_ended("x"))
+        run.batches.epoch_ended()
+        logs = run.compiled.logs()
+        if run.batches.steps is None:
+            run.hooks.params["steps"] = run.batch
+        if run.validation is not None and _due(epoch, validation_freq):
+            evaluate(model, run.compiled, run.validation, run.hooks, "validation_data")
+            logs = {**logs, **run.compiled.logs("val_")}
+        run.epoch, run.batch, run.logs = epoch + 1, 0, logs
+        run.hooks("on_epoch_end", epoch, logs)
+        if model.stop_training:
+            break
+    run.compiled.optimizer.finalize_variable_values()
+    run.hooks("on_train_end", run.logs)
+
+
+def _train_batches(model: Trainable, run: Run) -> None:
+    """Train on the batches of an epoch that are still to come."""
+    for batch in run.batches.epoch():
+        step = run.batch
+        run.hooks("on_train_batch_begin", step, {})
+        train_step(model, run.compiled, batch, run.class_weight, run.batches)
+        run.batch += 1
+        run.hooks("on_train_batch_end", step, LazyLogs(run.compiled))
+        if model.stop_training:
+            return
+
+
+def train_step(
+    model: Trainable,
+    compiled: Compiled,
+    batch: Batch,
+    class_weight: ClassWeight | None = None,
+    source: Batches | None = None,
+) -> None:
+    """Train on one batch.
+
+    Args:
+        model: a model that is compiled.
+        compiled: what `compile` fixed.
+        batch: x (B, ...), y and sample weights.
+        class_weight: multiplies the weights of samples by those of their classes.
+        source: where the batch comes from, for a warning; None for a batch that the user passed.
+
+    Raises:
+        TypeError, ValueError: if the batch does not fit the model; no weight has changed.
+    """
+    x, y = batch.x, batch.y
+    if y is None or (x.shape, y.shape) != compiled.last_shapes:
+        check_shapes(model, compiled, batch)
+    assert y is not None
+    y_pred, mask = model.forward_pass(x, training=True)
+    if class_weight is not None:
+        weight = class_weight.weigh(y, batch.sample_weight, y_pred.shape, model.dtype)
+        batch = batch._replace(sample_weight=weight)
+    loss, gradient = compiled.head.value_and_gradient(y, y_pred, batch.sample_weight, mask)
+    passes = model.passes()
+    compiled.optimizer.build(passes.parameters())
+    passes.backward_pass(gradient)
+    penalty = passes.regularization_loss()
+    if penalty:
+        loss += penalty
+    if not (math.isfinite(loss) or compiled.has_warned):
+        compiled.has_warned = True
+        warn(not_finite.explanation(model, loss, y_pred, batch, source, training=True))
+    passes.add_regularization_gradients()
+    compiled.update(batch, y_pred, loss, mask)
+    compiled.optimizer.step()
+
+
+def evaluate(model: Trainable, compiled: Compiled, batches: Batches, hooks: CallbackList, name: str = "x") -> None:
+    """Compute loss and metrics over data, or until `model.stop_evaluating` is set; `compiled.logs()` has them.
+
+    Args:
+        model: a model that is compiled.
+        compiled: what `compile` fixed.
+        batches: the data.
+        hooks: the callbacks.
+        name: what an error calls the data.
+
+    Raises:
+        ValueError: if there is no batch.
+    """
+    compiled.reset()
+    batches.restart()
+    model.stop_evaluating = False
+    hooks("on_test_begin", {})
+    step = -1
+    for step, batch in enumerate(batches.epoch()):
+        hooks("on_test_batch_begin", step, {})
+        test_step(model, compiled, batch, batches)
+        hooks("on_test_batch_end", step, LazyLogs(compiled))
+        if model.stop_evaluating:
+            break
+    if step < 0:
+        raise ValueError(_ended(name))
+    batches.epoch_ended()
+    hooks("on_test_end", compiled.logs())
+
+
+def test_step(model: Trainable, compiled: Compiled, batch: Batch, source: Batches | None = None) -> None:
+    """Add one batch to the running loss and metrics, without training.
+
+    Args:
+        model: a model that is compiled.
+        compiled: what `compile` fixed.
+        batch: x (B, ...), y and sample weights.
+        source: where the batch comes from, for a warning; None for a batch that the user passed.
+
+    Raises:
+        TypeError, ValueError: if the batch does not fit the model.
+    """
+    x, y = batch.x, batch.y
+    if y is None or (x.shape, y.shape) != compiled.last_shapes:
+        check_shapes(model, compiled, batch)
+    assert y is not None
+    y_pred, mask = model.forward_pass(x, training=False)
+    loss = compiled.head.value(y, y_pred, batch.sample_weight, mask) + model.passes().regularization_loss()
+    if not (math.isfinite(loss) or compiled.has_warned):
+        compiled.has_warned = True
+        warn(not_finite.explanation(model, loss, y_pred, batch, source, training=False))
+    compiled.update(batch, y_pred, loss, mask)
+
+
+def _ended(name: str) -> str:
+    """Return an error for data without a batch."""
+    return f"{name} must yield at least one batch, got none: a generator that has ended cannot be read again"
+
+
+def _due(epoch: int, frequency: int | Iterable[int]) -> bool:
+    """Return whether an epoch (from 0 on) is followed by a validation."""
+    if isinstance(frequency, int):
+        return (epoch + 1) % frequency == 0
+    return epoch + 1 in frequency

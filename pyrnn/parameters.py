@@ -1,4 +1,4 @@
-"""Trainable numbers: one `Weight` each, and the flat vector an optimizer walks over."""
+"""Trainable numbers: one `Weight` each, and the flat vectors that an optimizer updates."""
 
 from __future__ import annotations
 
@@ -76,13 +76,13 @@ def aligned_zeros(count: int, dtype: Any) -> Array:
     return raw[start : start + count * kind.itemsize].view(kind)
 
 
-# How many bytes of weights may still be made, where a file describes the model.
+# How many bytes of weights may still be allocated while a file describes the model.
 _left: ContextVar[list[int] | None] = ContextVar("left", default=None)
 
 
 @contextmanager
 def at_most(count: int) -> Iterator[None]:
-    """Within it weights of more than so many bytes in all are refused before memory is taken for them."""
+    """Within it, weights of more than `count` bytes in total are rejected before memory is allocated for them."""
     token = _left.set([count])
     try:
         yield
@@ -269,10 +269,10 @@ class Weight(NDArrayOperatorsMixin, WeightNames, Watched):
 
 
 def shaped(kind: str, weight: Weight, value: Any) -> Any:
-    """What an initializer, constraint or regularizer of the user made for a weight; it is never broadcast.
+    """Return what a user's initializer, constraint or regularizer returned for a weight; it is never broadcast.
 
     Raises:
-        ValueError: if it has not the shape of the weight.
+        ValueError: If it does not have the shape of the weight.
     """
     if np.shape(value) != weight.shape:
         raise ValueError(
@@ -282,17 +282,17 @@ def shaped(kind: str, weight: Weight, value: Any) -> Any:
 
 
 def values_for(owner: str, weights: Sequence[Weight], values: Any) -> list[tuple[Weight, Array]]:
-    """Each weight with its value, all of them checked before any is written.
+    """Pair each weight with its value; all are checked before any is written.
 
     Raises:
-        TypeError: if `values` is no list of arrays of numbers.
-        ValueError: if number or shapes differ.
+        TypeError: If `values` is not a list of arrays of numbers.
+        ValueError: If number or shapes differ.
     """
     if not isinstance(values, Sequence | np.ndarray) or isinstance(values, str):
         raise TypeError(f"weights must be a list of arrays, got {shown(values)}")
     if len(values) != len(weights):
         raise ValueError(f"{owner} has {len(weights)} weights, got a list of {len(values)}")
-    found = []
+    pairs = []
     for weight, value in zip(weights, values, strict=True):
         try:
             array = np.asarray(value)
@@ -302,8 +302,8 @@ def values_for(owner: str, weights: Sequence[Weight], values: Any) -> list[tuple
             raise ValueError(f"weight {weight.path!r} has shape {weight.shape}, got an array of shape {array.shape}")
         if array.dtype.kind not in "fiub":
             raise TypeError(f"weight {weight.path!r} must hold numbers, got dtype {array.dtype}")
-        found.append((weight, array))
-    return found
+        pairs.append((weight, array))
+    return pairs
 
 
 def assign_all(pairs: Sequence[tuple[Weight, Array]]) -> None:

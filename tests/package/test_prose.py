@@ -52,7 +52,6 @@ UNFINISHED = {
     "csrc/runtime/workspace.hpp",
     "pyrnn/arguments.py",
     "pyrnn/model.py",
-    "pyrnn/parameters.py",
     "pyrnn/sequential.py",
 }
 

@@ -106,12 +106,13 @@ def _converting_forward(method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
     def forward(self: Any, x: Array, *args: Any, **kwargs: Any) -> Any:
         y = run(self, method, self, x, *args, **kwargs)
-        if kwargs.get("training"):
+        if kwargs.get("training") and type(self).forward is forward:
             self._tape.append(x.shape)
         if isinstance(y, tuple) and hasattr(self, "return_state"):
             return tuple(converted(self, "forward", each) for each in y)
         return y if is_float(y, self.dtype) else converted(self, "forward", y)
 
+    forward.saves_shape = True  # type: ignore[attr-defined]
     return forward
 
 
@@ -119,7 +120,8 @@ def _converting_backward(method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
     def backward(self: Any, dy: Any, *args: Any, need_dx: bool = True, **kwargs: Any) -> Any:
         written = [(weight, weight.gradient) for weight in self._weights]
-        shape = self._tape.pop() if self._tape else None
+        saves_shape = type(self).backward is backward and getattr(type(self).forward, "saves_shape", False)
+        shape = self._tape.pop() if saves_shape and self._tape else None
         gradients = run(self, method, self, dy, *args, need_dx=need_dx, **kwargs)
         dx, *d_states = gradients if isinstance(gradients, tuple) and hasattr(self, "return_state") else (gradients,)
         for weight, gradient in written:

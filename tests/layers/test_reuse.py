@@ -240,3 +240,79 @@ def test_a_custom_model_may_call_a_layer_twice() -> None:
         stepped(Model, layers.Dense(3, activation="tanh")), stepped(pyrnn.Sequential, twice), strict=True
     ):
         np.testing.assert_allclose(value, other, rtol=1e-5)
+
+
+class Scale(layers.Layer):
+    """Multiplies by a weight; saves x on the tape."""
+
+    def build(self, input_shape: Any) -> None:
+        self.scale = self.add_weight(shape=(), initializer="ones", name="scale")
+        self.scale.assign(0.5)
+
+    def forward(self, x: Any, *, training: bool = False, mask: Any = None) -> Any:
+        if training:
+            self._tape.append(x)
+        return x * self.scale.array
+
+    def backward(self, dy: Any, *, need_dx: bool = True) -> Any:
+        self.scale.gradient[...] = (dy * self._take_saved()).sum()
+        return dy * self.scale.array
+
+
+class Same(Scale):
+    """Overrides `forward` and has the same `backward`."""
+
+    def forward(self, x: Any, *, training: bool = False, mask: Any = None) -> Any:
+        return super().forward(x, training=training, mask=mask)
+
+    backward = Scale.backward
+
+
+class Replaced(Scale):
+    """Saves on the tape itself."""
+
+    def forward(self, x: Any, *, training: bool = False, mask: Any = None) -> Any:
+        if training:
+            self._tape.append(x)
+        return self.scale.array * x
+
+    backward = Scale.backward
+
+
+class Both(Scale):
+    """Overrides both and calls those of the base class."""
+
+    def forward(self, x: Any, *, training: bool = False, mask: Any = None) -> Any:
+        return super().forward(x, training=training, mask=mask)
+
+    def backward(self, dy: Any, *, need_dx: bool = True) -> Any:
+        return super().backward(dy, need_dx=need_dx)
+
+
+@pytest.mark.parametrize("kind", [Scale, Same, Replaced, Both])
+def test_a_custom_layer_may_save_on_the_tape(kind: type[layers.Layer]) -> None:
+    layer = kind(dtype="float64")
+    layer.build((None, 3))
+    first, second = np.random.default_rng(0).normal(size=(2, 4, 3))
+    layer.forward(first, training=True)
+    layer.forward(second[:2], training=True)
+    for x in (second[:2], first):
+        np.testing.assert_array_equal(layer.backward(np.ones_like(x)), np.full_like(x, 0.5))
+        np.testing.assert_allclose(layer.scale.gradient, x.sum())
+    assert_nothing_is_saved(layer)
+
+
+@pytest.mark.parametrize("base", [layers.Dense, layers.GRU])
+def test_a_subclass_may_override_backward_alone(base: Any) -> None:
+    class Reversed(base):  # type: ignore[misc]
+        def backward(self, dy: Any, *more: Any, need_dx: bool = True) -> Any:
+            return super().backward(-dy, *more, need_dx=need_dx)
+
+    plain, layer = base(2), Reversed(2)
+    plain.build(X.shape)
+    layer.build(X.shape)
+    layer.set_weights(plain.get_weights())
+    y = plain(X, training=True)
+    np.testing.assert_array_equal(layer(X, training=True), y)
+    np.testing.assert_array_equal(layer.backward(np.ones_like(y)), plain.backward(-np.ones_like(y)))
+    assert_nothing_is_saved(layer)

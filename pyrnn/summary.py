@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import re
-import shutil
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -86,6 +85,8 @@ def print_summary(
         >>> lines[0].splitlines()[0], "Total params: 8" in lines[0]
         ('Model: "small"', True)
     """
+    import shutil  # is slow to import, like rich
+
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Column, Table

@@ -1,12 +1,19 @@
-"""The entries of a `.keras` file, a zip, read within limits on what they claim to hold."""
+"""The entries of a `.keras` file, a zip, read within limits on what they claim to hold.
+
+`zipfile` and `lzma` are imported when they are used: they take as long to import as a third of pyrnn.
+"""
 
 from __future__ import annotations
 
-import lzma
+import io
 import os
 import struct
-import zipfile
 import zlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import zipfile
 
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 # Larger entries are rejected before anything is unpacked, and so are those that would grow more than weights ever do.
@@ -15,8 +22,7 @@ MOST_GROWTH, SMALL = 100, 1 << 20
 # A config with an array, which is text of numbers, grows no more than this; that much of a file is always unpacked.
 USUAL_GROWTH = 4
 _DAMAGE = (
-    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, KeyError, ValueError, EOFError, OSError, RuntimeError,
-    OverflowError, IndexError,
+    zlib.error, struct.error, KeyError, ValueError, EOFError, OSError, RuntimeError, OverflowError, IndexError,
 )  # fmt: skip
 
 
@@ -46,12 +52,26 @@ def read_entries(path: str, *names: str) -> list[bytes]:
         OSError: If the file cannot be opened.
         ValueError: If it is damaged, lacks an entry, or one is too large.
     """
+    import lzma
+    import zipfile
+
     with open(path, "rb") as file:
         try:
             with zipfile.ZipFile(file) as archive:
                 return [_entry(archive, name, os.fstat(file.fileno()).st_size) for name in names]
-        except _DAMAGE as error:
+        except (zipfile.BadZipFile, lzma.LZMAError, *_DAMAGE) as error:
             raise ValueError(f"{path!r} is damaged or not a .keras file: {' '.join(str(error).split())}") from None
+
+
+def packed(entries: Mapping[str, str | bytes]) -> bytes:
+    """Return a zip with these entries."""
+    import zipfile
+
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
 
 
 def _entry(archive: zipfile.ZipFile, name: str, file_size: int) -> bytes:

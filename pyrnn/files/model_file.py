@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import datetime
-import io
 import json
 import os
-import zipfile
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -75,12 +73,12 @@ def save_model(
     if not include_optimizer:
         config.pop("compile_config", None)
     saved = datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S")
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as written:
-        written.writestr("metadata.json", json.dumps({"keras_version": FORMAT_VERSION, "date_saved": saved}))
-        written.writestr(archive.CONFIG, json.dumps(config))
-        written.writestr(archive.WEIGHTS, weights_bytes(model, with_optimizer=include_optimizer, state=state))
-    replace_file(path, buffer.getvalue())
+    entries: dict[str, str | bytes] = {
+        "metadata.json": json.dumps({"keras_version": FORMAT_VERSION, "date_saved": saved}),
+        archive.CONFIG: json.dumps(config),
+        archive.WEIGHTS: weights_bytes(model, with_optimizer=include_optimizer, state=state),
+    }
+    replace_file(path, archive.packed(entries))
 
 
 def read_model(path: str, make: MakeModel[M], custom_objects: Mapping[str, Any] | None, compile: bool) -> M:

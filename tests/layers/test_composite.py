@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,9 @@ import pytest
 
 import pyrnn
 from layers.test_custom import X, Y
-from pyrnn import layers
+from pyrnn import layers, utils
+from pyrnn.layers.holder import all_layers
+from pyrnn.resume import random_state, set_random_state
 
 
 class Block(layers.Layer):
@@ -188,3 +191,115 @@ def test_what_a_layer_may_not_hold(value: Callable[[], Any], error: type[Excepti
     pyrnn.utils.clear_session()
     with pytest.raises(error, match=re.escape(message)):
         holding(value()).build((None, 3))
+
+
+class Late(layers.Layer):
+    """Holds layers and generators in every way that declares them."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        self.early = layers.Dense(1, name="early")
+        super().__init__(**kwargs)
+        self.blocks: list[Any] = []
+        self.by_name = {"noise": layers.GaussianNoise(0.1, name="noise")}
+        self.pair = (layers.Dense(2, name="first"), layers.Dense(2, name="second"))
+        self.again = self.early
+        self.removed = layers.Dense(1)
+        self.sizes = [1, 2]
+        self.draws, self.older = np.random.default_rng(0), np.random.RandomState(0)
+        self.blocks.append(layers.LSTM(1, name="late"))
+        del self.removed
+
+    def forward(self, x: Any, *, training: bool = False, mask: Any = None) -> Any:
+        return x
+
+
+class Guarded(Late):
+    """Has a `__setattr__` of its own."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+
+
+class Recording(layers.Layer):
+    """Does not hand assignments on to the base class."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        vars(self)[name] = value
+
+
+@pytest.mark.parametrize("kind", [Late, Guarded])
+def test_assignment_declares_layers_and_generators(kind: type[Late]) -> None:
+    layer = kind()
+    paths = ["early", "blocks/lstm", "by_name/gaussian_noise", "pair/dense", "pair/dense_1"]
+    assert [path for path, _ in layer.children()] == paths
+    assert [child.name for _, child in layer.children()] == ["early", "late", "noise", "first", "second"]
+    assert list(layer.generators()) == ["draws", "older"]
+    assert [each.name for each in all_layers([layer, layer.early])] == [
+        layer.name,
+        *("early", "late", "noise", "first", "second"),
+    ]
+
+
+def test_a_setattr_that_does_not_call_the_base_class_declares_too() -> None:
+    layer: Any = Recording()
+    layer.inner = [layers.Dense(1, name="inner")]
+    layer.draws = np.random.default_rng(0)
+    assert [path for path, _ in layer.children()] == ["inner/dense"]
+    assert list(layer.generators()) == ["draws"]
+
+
+def test_streams_of_layers_in_a_dict_are_continued() -> None:
+    layer = Late()
+    owner = SimpleNamespace(layers=[layer])
+    state = random_state(owner)
+    noise: Any = layer.by_name["noise"]
+    first = noise(np.zeros((2, 3)), training=True), layer.draws.random(), layer.older.random_sample()
+    set_random_state(owner, state)
+    again = noise(np.zeros((2, 3)), training=True), layer.draws.random(), layer.older.random_sample()
+    np.testing.assert_array_equal(again[0], first[0])
+    assert again[1:] == first[1:]
+
+
+def test_built_in_layers_declare_what_they_hold() -> None:
+    inner = layers.GRU(2, dropout=0.5, seed=1)
+    cells = [layers.GRUCell(2, dropout=0.5), layers.GRUCell(2), layers.LSTMCell(2)]
+    both, rnn = layers.Bidirectional(inner), layers.RNN(cells)
+    assert [path for path, _ in both.children()] == ["forward_layer", "backward_layer"]
+    assert [path for path, _ in rnn.children()] == ["cell"] * 4
+    assert [path for path, _ in rnn.cell.children()] == ["cells/gru_cell", "cells/gru_cell_1", "cells/lstm_cell"]
+    assert [layer for _, layer in cells[0].children()] == [cells[0].layer]
+    assert list(inner.generators()) == list(cells[0].layer.generators()) == ["_rng"]
+    assert layers.GRU(2).generators() == {} and layers.Dense(2).children() == []
+
+
+class Wider(layers.Bidirectional):
+    """A built-in layer that holds others, and one more."""
+
+    def __init__(self, layer: Any, **kwargs: Any) -> None:
+        super().__init__(layer, **kwargs)
+        self.extra = layers.Dense(3, name="extra", dtype=self.dtype)
+
+    def build(self, input_shape: Any) -> None:
+        super().build(input_shape)
+        self.extra.build((*input_shape[:-1], 4))
+
+    def forward(self, x: Any, *, training: bool = False, mask: Any = None, initial_state: Any = None) -> Any:
+        y = super().forward(x, training=training, mask=mask, initial_state=initial_state)
+        return self.extra.forward(y, training=training)
+
+    def backward(self, dy: Any, *more: Any, need_dx: bool = True) -> Any:
+        return super().backward(self.extra.backward(dy), *more, need_dx=need_dx)
+
+
+def test_a_subclass_of_a_built_in_layer_may_hold_more_layers() -> None:
+    layer = Wider(layers.GRU(2, dtype="float64"))
+    assert set(utils.check_gradients(layer, X.astype("float64"))) >= {"x", "extra/kernel", "extra/bias"}
+    assert [path for path, _ in layer.children()] == ["forward_layer", "backward_layer", "extra"]
+    assert [path for path, _, weights in layer.variable_groups() if weights] == [
+        "forward_layer/cell/vars",
+        "backward_layer/cell/vars",
+        "extra/vars",
+    ]
+    assert len(layer.weights) == len(layer.trainable_weights) == 8
+    layer.forward_layer.trainable = False
+    assert len(layer.trainable_weights) == 5 and len(layer.non_trainable_weights) == 3

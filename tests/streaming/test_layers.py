@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from layers import test_contract
 from tolerance import assert_close
 
 import pyrnn
@@ -112,46 +114,50 @@ STACKS: dict[str, list[Callable[[str], Any]]] = {
     "UnitNormalization": [lambda d: layers.UnitNormalization(dtype=d)],
 }
 NOT_STREAMED: dict[str, list[tuple[Callable[[], Any], str]]] = {
-    "AveragePooling1D": [(lambda: layers.AveragePooling1D(2), "it takes several steps together")],
     "BatchNormalization": [(lambda: layers.BatchNormalization(axis=1), "along axis 1, which is time")],
-    "Bidirectional": [(lambda: layers.Bidirectional(layers.GRU(2)), "it reads the sequence from its end as well")],
     "Conv1D": [
         (lambda: layers.Conv1D(3, 2), "only padding='causal' with strides=1 needs no later steps"),
         (lambda: layers.Conv1D(3, 2, padding="same"), "only padding='causal'"),
         (lambda: layers.Conv1D(3, 2, padding="causal", strides=2), "only padding='causal' with strides=1"),
     ],
-    "Conv1DTranspose": [(lambda: layers.Conv1DTranspose(3, 2), "its steps overlap in the output")],
-    "Cropping1D": [(lambda: layers.Cropping1D(1), "it changes the axis of time")],
     "DepthwiseConv1D": [(lambda: layers.DepthwiseConv1D(2, padding="same"), "its windows reach over several steps")],
-    "Flatten": [(layers.Flatten, "it changes the axis of time")],
     "GRU": [(lambda: layers.GRU(3, go_backwards=True), "it goes backwards")],
-    "GlobalAveragePooling1D": [(layers.GlobalAveragePooling1D, "it takes several steps together")],
-    "GlobalMaxPooling1D": [(layers.GlobalMaxPooling1D, "it takes several steps together")],
-    "GroupNormalization": [(lambda: layers.GroupNormalization(2), "its moments run over all steps")],
     "Lambda": [(lambda: Lambda(cube), r"TimeDistributed\(Lambda\(...\)\) runs it on each step")],
     "Layer": [
         (type("Plain", (layers.Layer,), {"forward": lambda self, x, **_: x}), "set per_step = True in its class")
     ],
     "LayerNormalization": [(lambda: layers.LayerNormalization(axis=[1, 2]), "of which 1 is time")],
-    "MaxPooling1D": [(lambda: layers.MaxPooling1D(2), "it takes several steps together")],
     "Normalization": [(lambda: layers.Normalization(axis=(1, 2)), "by its own moments")],
     "PReLU": [(layers.PReLU, r"its own slopes for each step: pass shared_axes=\[1\]")],
-    "Permute": [(lambda: layers.Permute((2, 1)), "it changes the axis of time")],
     "RMSNormalization": [(lambda: layers.RMSNormalization(axis=1), "of which 1 is time")],
     "RNN": [(lambda: layers.RNN(layers.GRUCell(3), go_backwards=True), "it goes backwards")],
     "Rescaling": [(lambda: layers.Rescaling(np.ones((TIME, 1))), "its scale or offset differs from step to step")],
-    "Reshape": [(lambda: layers.Reshape((-1, 2)), "it changes the axis of time")],
     "SeparableConv1D": [(lambda: layers.SeparableConv1D(3, 2), "its windows reach over several steps")],
     "Softmax": [(lambda: layers.Softmax(axis=1), "it goes along time")],
     "UnitNormalization": [(lambda: layers.UnitNormalization(axis=1), "it normalizes along time")],
-    "UpSampling1D": [(layers.UpSampling1D, "it changes the axis of time")],
-    "ZeroPadding1D": [(lambda: layers.ZeroPadding1D((3, 0)), "it changes the axis of time")],
 }
+
+
+# Layers that are never streamed say why in their class, on x with an axis of time.
+NEVER_STREAMED = [
+    (name, arguments, shape)
+    for name, arguments, shape in test_contract.ALL
+    if layers.REGISTRY[name].not_streamed != layers.Layer.not_streamed and len(shape) > 2
+]
 
 
 def test_every_layer_is_here() -> None:
     elsewhere = {"Embedding", "InputLayer", "RepeatVector", "GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells"}
-    assert set(layers.REGISTRY) == (set(STACKS) | set(NOT_STREAMED) - {"Layer"}) | elsewhere
+    tables = set(STACKS) | set(NOT_STREAMED) - {"Layer"} | {name for name, _, _ in NEVER_STREAMED}
+    assert set(layers.REGISTRY) == tables | elsewhere
+
+
+@pytest.mark.parametrize(("name", "arguments", "shape"), NEVER_STREAMED)
+def test_a_layer_that_is_never_streamed_says_why(name: str, arguments: dict[str, Any], shape: tuple[int, ...]) -> None:
+    layer = test_contract.make(name, arguments, "float64")
+    reason = f"layer {layer.name!r} ({name}) cannot run one time step at a time: {layer.not_streamed}"
+    with pytest.raises(ValueError, match=f"^{re.escape(reason)}$"):
+        pyrnn.Sequential([Input(shape[1:]), layer]).stream()
 
 
 def filled(*stack: Any, shape: tuple[Any, ...] = (TIME, FEATURES)) -> pyrnn.Sequential:

@@ -65,8 +65,8 @@ class _Alias(ModuleType):
         raise AttributeError(_no_counterpart(f"{self.__name__}.{name}"))
 
 
-class _Refusing:
-    """The first finder: imports below Keras's names that are not mapped raise an error that explains."""
+class _Finder:
+    """The first finder: an import below Keras's names that is not mapped raises an error that explains."""
 
     @staticmethod
     def find_spec(name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
@@ -116,7 +116,7 @@ def install() -> list[str]:
     tensorflow = _Alias("tensorflow", names)
     sys.modules["tensorflow"], sys.modules["tensorflow.random"] = tensorflow, random
     sys.modules["tensorflow.python"] = _Alias("tensorflow.python", {"keras": tops["tensorflow.python.keras"]})
-    sys.meta_path.insert(0, _Refusing())
+    sys.meta_path.insert(0, _Finder())
     return list(ROOTS)
 
 

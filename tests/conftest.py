@@ -1,4 +1,4 @@
-"""What tests of several files share."""
+"""Fixtures of several files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pyrnn
 
 @pytest.fixture
 def any_thread_count() -> Iterator[None]:
-    """The test may set any number of threads; it is what it was afterwards."""
+    """Restore the number of threads after the test."""
     before = pyrnn.get_num_threads()
     yield
     pyrnn.set_num_threads(before)
@@ -20,5 +20,5 @@ def any_thread_count() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def uncounted() -> dict[str, str]:
-    """The environment for a child that coverage.py does not count: one that is killed would leave half a file."""
+    """The environment for a child that coverage.py does not measure: a killed one would write half a file."""
     return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_PROCESS")}

@@ -21,7 +21,7 @@ def test_shapes_and_types() -> None:
     assert np.isfinite(flights.weather).all()
 
 
-def test_counts_are_the_source_s() -> None:
+def test_counts_match_the_source() -> None:
     """336776 scheduled flights, 8255 cancelled; 3 left after the year's end and are not counted."""
     flights = load_flights()
     assert int(flights.total.sum()) == 328518
@@ -38,7 +38,7 @@ def test_wall_clock_changes_twice() -> None:
     assert sorted(set(steps.tolist())) == [0, 1, 2]
 
 
-def test_airports_sleep_at_night() -> None:
+def test_no_departures_at_night() -> None:
     flights = load_flights()
     hour = flights.time.astype(np.int64) % 24
     assert flights.total[hour == 3].mean() < 0.1

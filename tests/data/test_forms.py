@@ -25,7 +25,7 @@ Y = RNG.normal(size=(12, 1)).astype(np.float32)
 
 
 class ArrayLike:
-    """What TensorFlow's and JAX's tensors are to NumPy."""
+    """An array like TensorFlow's and JAX's tensors."""
 
     def __init__(self, array: Any) -> None:
         self.array = array
@@ -39,7 +39,7 @@ class ArrayLike:
 
 
 class Tensor(ArrayLike):
-    """A tensor that must be taken off its graph and its device first, as PyTorch's."""
+    """A tensor like PyTorch's, which must be detached and moved to the CPU first."""
 
     ready = False
 
@@ -58,7 +58,7 @@ class Tensor(ArrayLike):
 
 
 class Loader:
-    """Batches of 4 again and again, as a DataLoader: neither shape nor dtype."""
+    """Batches of 4 at every pass, like a DataLoader, without shape and dtype."""
 
     def __init__(self, passes: list[int] | None = None, wrap: Any = np.asarray) -> None:
         self.passes, self.wrap = [] if passes is None else passes, wrap
@@ -150,7 +150,7 @@ def test_lists_of_samples_are_one_array() -> None:
 
 
 class Dataset(utils.PyDataset):
-    """The same batches by number."""
+    """The same batches by index."""
 
     def __len__(self) -> int:
         return 3

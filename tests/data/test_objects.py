@@ -1,4 +1,4 @@
-"""Numbers in arrays of objects and in tables: they convert, and what is no number is named with its column."""
+"""Numbers in object arrays and tables are converted; an error names anything else with its column."""
 
 from __future__ import annotations
 

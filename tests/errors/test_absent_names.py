@@ -1,4 +1,4 @@
-"""Names of Keras that pyrnn does not have raise errors that explain; everything else is as before."""
+"""Names that Keras has and pyrnn lacks raise errors that say why; all other names behave normally."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_names_as_strings(call: Callable[[], Any], message: str) -> None:
 
 
 def test_a_typing_mistake_is_no_name_of_keras() -> None:
-    """Python says what it always says, with the closest name where it has one."""
+    """Python's usual error, with the closest name if there is one."""
     with pytest.raises(AttributeError, match=r"^module 'pyrnn.layers' has no attribute 'LSMT'") as caught:
         layers.LSMT  # noqa: B018
     assert (caught.value.name, caught.value.obj) == ("LSMT", layers)
@@ -172,7 +172,7 @@ def test_a_subclass_may_have_such_a_name() -> None:
 
 
 def test_the_finder_is_there_once() -> None:
-    """It comes last, so that it is asked only about imports that fail."""
+    """It is the last finder, so that it sees only imports that fail."""
     assert sys.meta_path.count(explaining.Finder) == 1
     importlib.reload(pyrnn)
     assert sys.meta_path.count(explaining.Finder) == 1

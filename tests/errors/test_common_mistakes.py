@@ -1,4 +1,4 @@
-"""Messages for mistakes in ordinary scripts: they say what is wrong and what to write instead."""
+"""Mistakes in ordinary scripts: the message says what is wrong and what to write instead."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_unknown_arguments(call: Callable[[], Any], message: str) -> None:
     ],
 )
 def test_arguments_that_are_missing(call: Callable[[], Any], message: str) -> None:
-    """The message names what was called, not the base class that defines it."""
+    """The message names the class or function that was called, not the base class that defines it."""
     with pytest.raises(TypeError) as caught:
         call()
     assert str(caught.value).startswith(message)
@@ -125,7 +125,7 @@ def test_a_type_error_from_within_is_left_alone() -> None:
     ],
 )
 def test_what_was_received(call: Callable[[], Any], message: str) -> None:
-    """Functions are shown with their arguments, classes by name, and nothing by its address."""
+    """Functions are shown with their arguments and classes by name; no address appears."""
     with pytest.raises((TypeError, ValueError)) as caught:
         call()
     assert str(caught.value).endswith(message)
@@ -140,7 +140,7 @@ def test_what_was_received(call: Callable[[], Any], message: str) -> None:
 @pytest.mark.parametrize("weight", [2.0, [2.0], {"forecast": 2.0}], ids=str)
 @pytest.mark.parametrize("watched", [["mse"], ("mse",), [["mse"]], {"forecast": "mse"}, {"forecast": ["mse"]}], ids=str)
 def test_forms_of_compile_for_one_output(loss: Any, weight: Any, watched: Any) -> None:
-    """What is by output in Keras may be a list with one entry or a dict by the last layer's name."""
+    """What Keras accepts per output may be a list with one entry or a dict with the last layer's name."""
     expected = model(loss="mae", loss_weights=2.0, metrics=["mse"]).evaluate(X, 3 * Y, verbose=0)
     made = model(loss=loss, loss_weights=weight, metrics=watched)
     made.set_weights([np.zeros_like(weight.numpy()) for weight in made.weights])

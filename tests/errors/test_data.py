@@ -1,4 +1,4 @@
-"""What is called on data meets a table of bad data: losses, metrics, layers, models, streams and the objects they use.
+"""Losses, metrics, layers, models, streams and the objects they use, called with every kind of bad data.
 
 What holds no numbers is a TypeError, what is ragged a ValueError, in one sentence with the argument's name. Numbers of
 a wrong shape raise such an error too, or fit after all by Keras's rules of broadcasting.
@@ -57,7 +57,7 @@ NUMBERS: dict[str, Any] = {
 
 
 def complaint(call: Callable[[], Any], name: str, value: Any, label: str, others: tuple[str, ...] = ()) -> str | None:
-    """What is wrong with what `call` did with a bad value of the argument `name`; None if nothing is."""
+    """Return what is wrong with the error of `call` for a bad value of the argument `name`; None if nothing is."""
     try:
         call()
     except (TypeError, ValueError) as error:
@@ -82,7 +82,7 @@ CLASSES = np.array([0, 2, 1, 0])
 
 
 def data_for(name: str) -> dict[str, Any]:
-    """A right pair for a loss or metric of this name."""
+    """Return valid data for a loss or metric of this name."""
     lowered = name.lower().replace("_", "")
     if lowered == "gaussiannll":
         return {"y_true": TRUE, "y_pred": np.ones((4, 6), np.float32)}
@@ -218,7 +218,7 @@ SHAPES = ((4, 3, 2), (4, 3), (4, 3, 2, 2))
 
 
 def called(name: str) -> tuple[layers.Layer, dict[str, Any]]:
-    """A layer that has run once, with the arguments of its call."""
+    """Return a layer that has run once, and valid arguments of its call."""
     kind: Any = KINDS[name]
     needed = {**NEEDED_BY.get(name, {})}
     for argument, value in (("rate", 0.5), ("stddev", 0.5), ("pool_size", 2)):
@@ -308,7 +308,7 @@ def test_streams_keep_their_states(batch: int) -> None:
     def set_state(value: Any) -> None:
         stream.state = value
 
-    # Rows of the batch are a reset's right argument, and what a row is not is an IndexError.
+    # A reset accepts rows of the batch; any other row raises an IndexError.
     rows = {label: value for label, value in BAD.items() if label not in ("none", "list", "one-axis", "negative")}
     for argument, call, values in (
         ("x", stream.step, {label: value for label, value in BAD.items() if label != "fewer-rows"}),
@@ -374,7 +374,7 @@ def test_validation_data_are_checked_before_the_first_step(name: str, built: boo
 
 
 def test_validation_data_of_sequences_and_classes() -> None:
-    """What fits passes: another number of steps, class numbers, states that ask for a batch size."""
+    """Valid data pass: another number of steps, class numbers, states that need a batch size."""
     model = pyrnn.Sequential([layers.LSTM(4, return_sequences=True), layers.Dense(3, activation="softmax")])
     model.compile("adam", "sparse_categorical_crossentropy")
     x, y = np.ones((4, 5, 3)), np.ones((4, 5), int)
@@ -387,7 +387,7 @@ def test_validation_data_of_sequences_and_classes() -> None:
     assert np.isfinite(history.history["val_loss"]).all()
 
 
-# Objects that layers and optimizers use, called by themselves.
+# Objects that layers and optimizers use, called directly.
 
 WEIGHTS = {name: value for name, value in BAD.items() if name in NO_NUMBERS or name == "ragged"}
 CALLABLES: dict[str, tuple[Callable[..., Any], str, dict[str, Any], dict[str, Any]]] = {
@@ -468,7 +468,7 @@ def test_shapes_that_initializers_refuse(kind: type[pyrnn.initializers.Initializ
         initializer((3, 3), dtype="no such")
 
 
-def test_a_tokenizer_that_refuses_has_learnt_nothing() -> None:
+def test_a_tokenizer_that_raises_has_learned_nothing() -> None:
     tokenizer = pyrnn.preprocessing.text.Tokenizer()
     tokenizer.fit_on_texts(["a b", "b"])
     before = tokenizer.to_json()

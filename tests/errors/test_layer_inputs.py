@@ -1,4 +1,4 @@
-"""Every layer with inputs that do not fit: one sentence, nothing of NumPy's or pybind11's."""
+"""Every layer with inputs that do not fit: an error of one sentence, not one of NumPy or pybind11."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FOREIGN = re.compile(
 
 
 def refusal(call: Callable[[], Any]) -> str:
-    """What is wrong with the error of a call; nothing, if it works."""
+    """Return what is wrong with the error of a call; an empty string if it succeeds."""
     try:
         call()
     except (TypeError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""A loss that is not finite: one warning says where and why, and nothing looks at the data before."""
+"""A loss that is not finite: one warning says where and why; finite losses cost no check of the data."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from pyrnn.layers import Bidirectional, Conv1D, Dense, Embedding, Flatten, Input
 
 RNG = np.random.default_rng(0)
 
-# Stacks that take sequences of any length, whatever length they were built for.
+# Stacks that accept sequences of any length, whatever length they were built for.
 ANY_LENGTH: dict[str, Callable[[], list[Any]]] = {
     "lstm": lambda: [layers.LSTM(3)],
     "sequences": lambda: [layers.GRU(3, return_sequences=True), Dense(2)],
@@ -52,7 +52,7 @@ def test_word_ids_of_another_length() -> None:
     assert model.predict(np.ones((2, 7)), verbose=0).shape == (2, 2)
 
 
-def test_many_lengths_are_not_remembered_for_ever() -> None:
+def test_lengths_are_not_remembered_indefinitely() -> None:
     model = pyrnn.Sequential([Input((3, 1)), layers.SimpleRNN(1)])
     for steps in range(1, 1200):
         model.check_input((2, steps, 1))
@@ -125,7 +125,7 @@ def test_a_stack_that_lacks_return_sequences(name: str, deferred: bool) -> None:
 
 
 class Even(layers.Layer):
-    """A custom layer that rejects its input for a reason of its own."""
+    """A custom layer that rejects its input for its own reason."""
 
     def build(self, input_shape: Any) -> None:
         raise ValueError("the number of features must be even")
@@ -186,7 +186,7 @@ def test_building_again() -> None:
     np.testing.assert_array_equal(model.get_weights()[0], weights[0])
 
 
-def test_the_arguments_of_a_model_come_in_keras_s_order() -> None:
+def test_arguments_of_a_model_have_keras_order() -> None:
     model = pyrnn.Sequential([Dense(2)], False, "mine")
     assert (model.name, model.trainable, model.layers[0].trainable) == ("mine", False, False)
     with pytest.raises(TypeError, match="trainable must be True or False, got 'mine'"):
@@ -320,7 +320,7 @@ def test_an_activity_penalty_of_another_dtype() -> None:
     model.fit(x, np.ones((3, 1)), verbose=0)
 
 
-def test_a_layer_without_its_base_s_constructor() -> None:
+def test_a_layer_that_skips_its_base_constructor() -> None:
     class Bare(layers.Layer):
         def __init__(self) -> None:
             pass
@@ -352,7 +352,7 @@ RANKS: dict[str, tuple[Callable[[], list[Any]], tuple[int | None, ...], Any, Any
 
 
 def _numbers(model: Any, x: Any) -> list[Any]:
-    """What every method makes of x."""
+    """Return the results of every method for x."""
     y = np.ones((6, 1), np.float32)
     half = [(x[:3], y[:3]), (x[3:], y[3:])]
     options: dict[str, Any] = {"shuffle": False, "verbose": 0}
@@ -419,7 +419,7 @@ def test_series_of_one_feature_without_an_input() -> None:
 
 
 @pytest.mark.parametrize("stack", [[layers.Dropout(0.5)], [Flatten()], [layers.Masking()], [layers.Reshape((2, 4))]])
-def test_outputs_are_never_the_caller_s_array(stack: list[Any]) -> None:
+def test_outputs_never_share_memory_with_inputs(stack: list[Any]) -> None:
     model = pyrnn.Sequential([Input((4, 2)), *[type(each).from_config(each.get_config()) for each in stack]])
     x = RNG.normal(size=(3, 4, 2)).astype("float32")
     before = x.copy()

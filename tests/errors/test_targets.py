@@ -203,7 +203,7 @@ def test_a_function_sees_targets_in_the_rank_of_the_output() -> None:
         losses.get(error).value_and_gradient(np.ones((N, 1, 1)), np.ones((N, T, 1)))  # type: ignore[union-attr]
 
 
-def test_a_loss_of_ones_own_declares_its_targets() -> None:
+def test_a_custom_loss_declares_its_targets() -> None:
     class FirstOutput(losses.Loss):
         def target_shape(self, pred_shape: Any) -> Any:
             return (*pred_shape[:-1], 1)
@@ -219,8 +219,8 @@ def test_a_loss_of_ones_own_declares_its_targets() -> None:
     assert state(made) == before
 
 
-def test_layers_of_ones_own_are_asked_after_they_ran() -> None:
-    """Without `compute_output_shape` nobody knows what they return."""
+def test_targets_of_custom_layers_are_checked_after_forward() -> None:
+    """Without `compute_output_shape` their output shape is unknown before."""
 
     class Last(layers.Layer):
         def forward(self, x: Any, *, training: bool = False, mask: Any = None) -> Any:

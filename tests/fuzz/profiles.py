@@ -1,4 +1,4 @@
-"""How long a fuzz target runs: a moment among the other tests, PYRNN_FUZZ_SECONDS each where that is set."""
+"""How long a fuzz target runs: PYRNN_FUZZ_SECONDS each if set, otherwise a fraction of a second."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CHECKS = [
 
 
 def fuzz(target: Callable[[Any], None]) -> Callable[[], None]:
-    """A test that calls `target(draw)` with many draws; the same ones each time unless it runs for long.
+    """Return a test that calls `target(draw)` with many draws, which differ only if PYRNN_FUZZ_SECONDS is set.
 
     `draw` is hypothesis's `data().draw`: `draw(strategy, label)`.
     """

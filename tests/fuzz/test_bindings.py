@@ -63,7 +63,7 @@ def array(draw: Any, shape: tuple[int, ...], dtype: str) -> np.ndarray:
 
 
 def spoiled(draw: Any, arguments: dict[str, Any]) -> dict[str, Any]:
-    """The arguments with up to two of them replaced."""
+    """Return the arguments with up to two of them replaced."""
     changed = dict(arguments)
     for name in draw(st.lists(st.sampled_from(sorted(arguments)), max_size=2, unique=True)):
         value = changed[name]

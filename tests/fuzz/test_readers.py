@@ -64,7 +64,7 @@ def fresh() -> pyrnn.Sequential:
 
 
 def read(content: bytes, ending: str) -> None:
-    """Both readers of a file meet it."""
+    """Call both readers of a file on it."""
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         path = Path(folder) / f"file{ending}"
@@ -93,7 +93,7 @@ def refused(call: Callable[[], Any]) -> bool:
 
 
 def mutated(draw: Any, content: bytes) -> bytes:
-    """Bytes flipped, cut, repeated or overwritten."""
+    """Return content with bytes flipped, removed, repeated or overwritten."""
     changed = bytearray(content)
     for _ in range(draw(st.integers(1, 4))):
         if not changed:
@@ -113,7 +113,7 @@ def mutated(draw: Any, content: bytes) -> bytes:
 
 
 def changed_json(draw: Any, value: Any) -> Any:
-    """JSON with one value somewhere replaced, left out or given another name."""
+    """Return JSON with one value replaced, removed or renamed."""
     places: list[tuple[Any, Any]] = []
 
     def collect(node: Any) -> None:
@@ -151,7 +151,7 @@ def zipped(parts: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes:
 
 
 def is_hard(file: h5py.File, name: str) -> bool:
-    """Whether the links to a node, of which some may have been replaced, all lead on in the file."""
+    """Return whether the links to a node, some of which may have been replaced, all stay in the file."""
     node: Any = file
     for part in name.split("/"):
         if not isinstance(node, h5py.Group) or not isinstance(node.get(part, getlink=True), h5py.HardLink):
@@ -161,7 +161,7 @@ def is_hard(file: h5py.File, name: str) -> bool:
 
 
 def changed_h5(draw: Any, content: bytes) -> bytes:
-    """An HDF5 file with one or two of its arrays, groups or attributes replaced."""
+    """Replace one or two arrays, groups or attributes of an HDF5 file."""
     buffer = io.BytesIO(content)
     with h5py.File(buffer, "r+") as file:
         names: list[str] = []
@@ -266,7 +266,7 @@ def test_flights(draw: Any) -> None:
         assert len(result.time) == len(result.departures) == len(result.weather)
 
 
-# Each danger by itself.
+# Single attacks.
 
 
 def peak(call: Callable[[], Any]) -> int:
@@ -390,7 +390,7 @@ def tangled(file: h5py.File, levels: int) -> None:
 
 @pytest.mark.parametrize("ending", [".keras", ".h5", ".weights.h5"])
 @pytest.mark.parametrize("change, count", [(nested, 4000), (aliased, 4000), (tangled, 60)])
-def test_a_small_file_is_not_expensive(change: Any, count: int, ending: str, tmp_path: Path) -> None:
+def test_many_groups_in_a_small_file_are_read_fast(change: Any, count: int, ending: str, tmp_path: Path) -> None:
     """4,000 nested groups took 23 seconds."""
     content = entries(good(ending))["model.weights.h5"] if ending == ".keras" else good(ending)
     buffer = io.BytesIO(content)

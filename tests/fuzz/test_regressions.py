@@ -1,4 +1,4 @@
-"""What fuzzing and reading found in the bindings."""
+"""Defects of the bindings that fuzzing and review have discovered."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pyrnn import _core
 
 
 class Anew:
-    """A sequence that makes its arrays at each look."""
+    """A sequence that creates its arrays at each access."""
 
     def __init__(self, *shapes: tuple[int, ...]) -> None:
         self.shapes = shapes
@@ -87,7 +87,7 @@ STREAM_CALLS: dict[str, tuple[Any, ...]] = {
 @pytest.mark.parametrize("name", STREAM_CALLS)
 @pytest.mark.parametrize("kind", [_core.Stream32, _core.Stream64])
 def test_a_stream_that_no_constructor_has_seen(kind: Any, name: str) -> None:
-    """`__new__` without `__init__`, or with one that failed, used to read memory that held anything."""
+    """`__new__` without `__init__`, or with one that failed, used to read uninitialized memory."""
     stream = kind.__new__(kind)
     for _ in range(2):
         with pytest.raises(TypeError, match=r"Stream.*__init__\(\) must be called"):
@@ -110,7 +110,7 @@ def test_a_workspace_that_no_constructor_has_seen() -> None:
 
 
 def test_no_class_of_the_core_lacks_the_check() -> None:
-    """A new one belongs into the tests above."""
+    """Add new ones to the tests above."""
     assert {name for name in vars(_core) if isinstance(getattr(_core, name), type)} == {
         "Stream32",
         "Stream64",

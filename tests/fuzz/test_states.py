@@ -51,7 +51,7 @@ def model() -> pyrnn.Sequential:
 
 
 class Rows(utils.PyDataset):
-    """Has random numbers of its own."""
+    """A dataset with its own random numbers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class Stop(callbacks.Callback):
 
 
 class Own(callbacks.Callback):
-    """A user's callback that does not expect anything wrong."""
+    """A custom callback that does not check its state."""
 
     def get_state(self) -> dict[str, Any]:
         return {"seen": {"batches": [3, 4]}}
@@ -82,7 +82,7 @@ class Own(callbacks.Callback):
 
 
 class Loader:
-    """Can be iterated again and again."""
+    """An iterable that may be iterated several times."""
 
     def __iter__(self) -> Any:
         return iter([(X[:BATCH], Y[:BATCH])] * 3)
@@ -111,7 +111,7 @@ def train(made: pyrnn.Sequential, data: str, folder: Path, *extra: callbacks.Cal
 
 @functools.cache
 def backup(data: str) -> tuple[bytes, bytes]:
-    """The backup of a training that was broken off, and its log."""
+    """Return the backup of an interrupted training, and its log."""
     with tempfile.TemporaryDirectory() as name:
         utils.set_random_seed(3)
         with pytest.raises(InterruptedError):

@@ -320,7 +320,7 @@ def test_backup_and_restore(case: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("reader", [0, 1], ids=LIBRARIES)
-def test_each_library_goes_on_from_the_backup_of_the_other(reader: int, tmp_path: Path) -> None:
+def test_each_library_resumes_from_the_backup_of_the_other(reader: int, tmp_path: Path) -> None:
     fit: dict[str, Any] = {"epochs": 5, "batch_size": 4, "shuffle": False, "verbose": 0}
     names, broken, again = list(LIBRARIES), models("Adam"), models("Adam")
     undisturbed = models("Adam")[0]

@@ -1,4 +1,4 @@
-"""checkpoint_steps: the bits of training that keeps every step, in the memory of a few."""
+"""checkpoint_steps: the same bits as training that saves every step, in a fraction of the memory."""
 
 from __future__ import annotations
 
@@ -94,14 +94,14 @@ def test_same_bits_at_any_thread_count(cell: str, shape: Any) -> None:
 
 @pytest.mark.parametrize("need_dx", [True, False])
 @pytest.mark.parametrize("cell", CELLS)
-def test_what_several_segments_sum_to(cell: str, need_dx: bool) -> None:
+def test_sums_over_several_segments(cell: str, need_dx: bool) -> None:
     b, t, f, h = SHAPES[0]
     problem = {**make_rnn(cell, SHAPES[0], OPTIONS["all"]), "checkpoint_steps": 1}
     ours = run_rnn(_core, problem, "float64", need_dx)
     compare(ours, run_rnn(reference, problem, "float64", need_dx), (f + h) * t * b)
 
 
-def test_what_is_kept() -> None:
+def test_what_training_saves() -> None:
     problem = make_rnn("lstm", (3, STEPS, 2, 5), {"return_sequences": False})
     del problem["d_output"], problem["d_final"]
     for every, states in ((None, STEPS), (1, 3), (128, 3), (129, 2), (256, 2), (257, STEPS), (STEPS + 1, STEPS)):
@@ -123,7 +123,7 @@ def test_the_core_refuses(value: Any, error: type[Exception]) -> None:
         )
 
 
-def test_the_core_refuses_what_was_kept_otherwise() -> None:
+def test_the_core_rejects_states_saved_with_other_options() -> None:
     problem = make_rnn("gru", (2, STEPS, 4, 6), {})
     d_output = problem.pop("d_output")
     del problem["d_final"]
@@ -212,20 +212,20 @@ print(most() - before)
 
 
 def bytes_above_the_data(kind: str, steps: int, k: int, sequences: bool = False) -> int:
-    """How far the most memory that a process ever held rises when LSTM(64) or the like trains on (8, steps, 1)."""
+    """Return the growth of peak memory when LSTM(64) or another layer trains on (8, steps, 1), in bytes."""
     command = [sys.executable, "-c", CHILD, kind, str(steps), str(k), str(int(sequences))]
     return int(subprocess.run(command, check=True, capture_output=True, text=True, cwd="/", timeout=1200).stdout)
 
 
 def test_memory_does_not_grow_with_time() -> None:
-    """An LSTM that keeps every one of 3,000 steps needs 43 MB."""
+    """An LSTM that saves all of 3,000 steps needs 43 MB."""
     assert bytes_above_the_data("LSTM", 3_000, 55) < 20e6 < 35e6 < bytes_above_the_data("LSTM", 3_000, 0)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["SimpleRNN", "GRU"])
 def test_memory_of_other_layers(kind: str) -> None:
-    """Of 20,000 steps SimpleRNN keeps 41 MB and GRU 205 MB where every step is kept."""
+    """If every step is saved, SimpleRNN needs 41 MB for 20,000 steps and GRU 205 MB."""
     assert bytes_above_the_data(kind, 20_000, 141) < 20e6 < 30e6 < bytes_above_the_data(kind, 20_000, 0)
 
 

@@ -1,4 +1,4 @@
-"""NaN and infinity in x, weights, states and gradients: they reach what the formulas let them reach, and nothing else.
+"""NaN and infinity in x, weights, states and gradients: they reach what the formulas say, and nothing else.
 
 Vectors are padded, masked rows have no gradient, and 0 times infinity is NaN: no such product may enter a sum. Here the
 core gives NaN and infinity in the very places where its NumPy twin does. test_recurrent.py runs this on each ISA.
@@ -126,7 +126,7 @@ def test_rnn_activations(cell: str, activation: str, dtype: str) -> None:
 @pytest.mark.parametrize("shape", ["large", (1, 70, 2, 19), (2, 70, 2, 7), (18, 3, 5, 65)], ids=str)
 @pytest.mark.parametrize("cell", CELLS)
 def test_rnn_of_other_paths(cell: str, shape: Any, change: str) -> None:
-    """Weights that are streamed, x W that is made ahead, blocks of rows."""
+    """Weights that are streamed, x W computed in advance, blocks of rows."""
     problem = make_rnn(cell, LARGE[cell] if shape == "large" else shape, {"initial_state": True})
     CHANGES[change](problem, np.inf)
     assert_same_kinds(run_rnn(_core, problem, "float32"), run_rnn(reference, problem, "float32"), str(shape))
@@ -147,7 +147,7 @@ def test_checkpoints(cell: str, change: str) -> None:
 @pytest.mark.parametrize("value", VALUES)
 @pytest.mark.parametrize("shape", ["large", (18, 9, 5, 19), (1, 70, 2, 7)], ids=str)
 @pytest.mark.parametrize("cell", CELLS)
-def test_what_x_holds_at_masked_steps_does_not_matter(cell: str, shape: Any, value: float) -> None:
+def test_values_of_x_at_masked_steps_do_not_matter(cell: str, shape: Any, value: float) -> None:
     """To the last bit; nor does dy where masked steps give zeros."""
     for option in ({}, {"zero_output_for_mask": True, "go_backwards": True}, {"input_scale": 3}, {"input_scale": True}):
         problem = make_rnn(cell, LARGE[cell] if shape == "large" else shape, {**option, "mask": True})
@@ -247,7 +247,7 @@ def test_activations(activation: str, dtype: str) -> None:
 @pytest.mark.parametrize("value", VALUES)
 @pytest.mark.parametrize("cell", CELLS)
 def test_streams(cell: str, value: float) -> None:
-    """A row that is reset forgets it, and the others never hear of it."""
+    """A reset removes it from its row; other rows are never affected."""
     for h in UNITS:
         problem = {key: cast(array, "float32") for key, array in make_rnn(cell, (3, 5, 4, h), {}).items()}
         recurrent = [

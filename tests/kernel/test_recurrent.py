@@ -81,7 +81,7 @@ def cast(value: Any, dtype: str) -> Any:
 
 
 def run_rnn(module: Any, problem: dict[str, Any], dtype: str, need_dx: bool = True) -> dict[str, Any]:
-    """Forward and backward; every result by name."""
+    """Run forward and backward; return every result by name."""
     p = {name: cast(value, dtype) for name, value in problem.items()}
     cell, bias, d_output, d_final = (p.pop(name) for name in ("cell", "bias", "d_output", "d_final"))
     arrays = [p.pop(name) for name in ("x", "kernel", "recurrent_kernel")]
@@ -189,7 +189,7 @@ def test_large_layers_of_few_rows(cell: str, batch: int) -> None:
 @pytest.mark.parametrize("batch", [1, 2, 18])
 @pytest.mark.parametrize("cell", CELLS)
 def test_few_rows_over_many_steps(cell: str, batch: int, option: str) -> None:
-    """x W of few rows is made some steps ahead."""
+    """For few rows, x W is computed some steps in advance."""
     problem = make_rnn(cell, (batch, 70, 5, 19), OPTIONS[option])
     compare(run_rnn(_core, problem, "float32"), run_rnn(reference, problem, "float64"), 24 * 70 * batch)
 
@@ -231,7 +231,7 @@ def test_tall_layers(cell: str) -> None:
 @pytest.mark.threads
 @pytest.mark.usefixtures("any_thread_count")
 def test_python_threads_at_once() -> None:
-    """Of threads that call at once one gets the workers, the others work alone; a shared workspace is safe."""
+    """Of simultaneous calls one gets the workers and the others run alone; sharing a workspace is safe."""
     _core.set_num_threads(2)
     problem = make_rnn("lstm", (40, 10, 8, 16), {})
     call = {name: cast(value, "float32") for name, value in problem.items() if name not in ("d_output", "d_final")}
@@ -266,7 +266,7 @@ def test_gradients_that_vanish_are_0_and_never_subnormal(cell: str) -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("activation", ["tanh", "relu", "softplus"])
 @pytest.mark.parametrize("cell", CELLS)
-def test_nan_and_infinity_go_where_numpy_lets_them(cell: str, activation: str, dtype: str) -> None:
+def test_nan_and_infinity_reach_what_numpy_says(cell: str, activation: str, dtype: str) -> None:
     """A NaN, with tanh an infinity too, and a NaN in backward. Formulas stop it (relu's derivative) or make one of
     inf - inf earlier (GRU). Other rows keep their bits."""
     problem = make_rnn(cell, (18, 6, 5, 19), {}, activation)
@@ -293,9 +293,9 @@ def test_nan_and_infinity_go_where_numpy_lets_them(cell: str, activation: str, d
 
 @pytest.fixture(scope="module")
 def other_isas(uncounted: dict[str, str]) -> Iterator[dict[str, Future[subprocess.CompletedProcess[str]]]]:
-    """The kernel's tests in a process for each ISA that is not the one here, as many at a time as there are cores.
+    """Run the kernel's tests in one process per other ISA, as many at a time as there are cores.
 
-    Their lines are those of the tests here.
+    They reach the same lines as the tests of this process.
     """
     names = ("test_recurrent.py", "test_operations.py", "test_not_finite.py")
     files = [str(Path(__file__).with_name(name)) for name in names]
@@ -310,7 +310,7 @@ def other_isas(uncounted: dict[str, str]) -> Iterator[dict[str, Future[subproces
 
 @pytest.mark.parametrize("isa", _core.available_isas())
 def test_every_isa(isa: str, request: pytest.FixtureRequest) -> None:
-    """All of it again in a process that is forced to this ISA, which proves that it is the one that runs."""
+    """Repeat all tests in a process that is forced to this ISA, and check that this ISA runs."""
     if os.environ.get("PYRNN_ISA"):
         assert _core.isa() == os.environ["PYRNN_ISA"]
         return

@@ -1,4 +1,4 @@
-"""Subnormal numbers: they count as 0 in layers and optimizers, and the caller's mode stays.
+"""Subnormal numbers count as 0 in layers and optimizers, and the caller's floating-point mode is kept.
 
 docs/dev/decisions/0001-subnormal-numbers.md says why.
 """
@@ -116,7 +116,7 @@ def refused(x: np.ndarray) -> list[np.ndarray]:
     return []
 
 
-# What counts a subnormal number as 0, with an input.
+# Operations that count a subnormal number as 0, each with an input.
 FLUSHED: dict[str, tuple[Callable[[np.ndarray], list[np.ndarray]], tuple[int, ...]]] = {
     "rnn_forward": (rnn, (B, T, F)),
     "rnn_backward": (lambda dy: rnn(numbers(B, T, F, seed=2), dy), (B, H)),
@@ -127,7 +127,7 @@ FLUSHED: dict[str, tuple[Callable[[np.ndarray], list[np.ndarray]], tuple[int, ..
     "squared_error": (lambda x: [_core.squared_error(np.zeros_like(x), x)[1]], (B, F)),
     "Stream32.step": (stream, (2, F)),
 }
-# What does not.
+# Operations that do not.
 EXACT: dict[str, tuple[Callable[[np.ndarray], list[np.ndarray]], tuple[int, ...]]] = {
     "activation_forward": (lambda x: [_core.activation_forward(x, "relu")], (B, F)),
     "tanh": (lambda x: [_core.activation_forward(x, "tanh")], (B, F)),
@@ -184,7 +184,7 @@ def handled(handler: Callable[[], object]) -> Iterator[None]:
 
 @pytest.mark.skipif(not HAS_MODE, reason="reads the mode where glibc has it on x86-64")
 def test_a_signal_handler_has_the_mode_of_the_caller(threads: None, own_mode: None) -> None:
-    """So have the threads it starts. Layers that it calls count subnormal numbers as 0, as everywhere."""
+    """So do the threads it starts. Layers that it calls count subnormal numbers as 0, as everywhere."""
     modes: list[int] = []
     expected = rnn(np.zeros((B, T, F), np.float32))[0]
 

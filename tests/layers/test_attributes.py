@@ -1,4 +1,4 @@
-"""Attributes of layers that are assigned to: weights, activations and numbers; the layer computes with what was set."""
+"""Assignment to attributes of layers (weights, activations, numbers): the layer computes with the new value."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ X = RNG.normal(size=(2, 5, 4)).astype("float32")
 
 
 def holders(layer: Any) -> list[Any]:
-    """A layer and the layers in it."""
+    """Return a layer and the layers inside it."""
     inner = [each for each in vars(layer).values() if isinstance(each, layers.Layer)]
     inner += getattr(layer, "cells", [])
     return [layer, *(holder for each in inner for holder in holders(each))]
@@ -114,7 +114,7 @@ class Scale(layers.Layer):
         return x * self.scale.array
 
 
-def test_weights_of_the_user_s_layers_are_assigned_too() -> None:
+def test_weights_of_custom_layers_are_assigned_too() -> None:
     layer = Scale()
     layer.build((None, 4))
     layer.scale = np.arange(4)
@@ -126,7 +126,7 @@ def test_weights_of_the_user_s_layers_are_assigned_too() -> None:
     assert layer.other == 3
 
 
-def test_the_layer_s_own_dict_is_what_is_read() -> None:
+def test_weights_are_read_from_the_layer_dict() -> None:
     """Reading a weight costs no call: the descriptor has no `__get__`."""
     assert not hasattr(vars(layers.core.dense.Affine)["kernel"], "__get__")
 

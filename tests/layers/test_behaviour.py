@@ -31,7 +31,7 @@ def mask_of(x: Any, mask: Any) -> Any:
 
 
 @pytest.mark.parametrize("kind", ["int32", "int64", "uint8", "float32", "float64"])
-def test_embedding_takes_ids_of_any_kind(kind: str) -> None:
+def test_embedding_accepts_ids_of_any_dtype(kind: str) -> None:
     layer = layers.Embedding(5, 3, mask_zero=True)
     ids = np.array([[0, 4, 1], [2, 2, 0]])
     y = layer(ids.astype(kind))
@@ -182,7 +182,7 @@ def test_adapt_sees_batches_as_one_data_set() -> None:
 
 
 @pytest.mark.parametrize("merge_mode", ["concat", None])
-def test_bidirectional_gives_and_takes_the_states_of_both(merge_mode: str | None) -> None:
+def test_bidirectional_returns_and_accepts_both_states(merge_mode: str | None) -> None:
     layer = layers.Bidirectional(layers.LSTM(5, return_sequences=True, return_state=True), merge_mode=merge_mode)
     x = RNG.normal(size=(3, 6, 4)).astype("float32")
     start = list(RNG.normal(size=(4, 3, 5)).astype("float32"))
@@ -221,8 +221,8 @@ def test_bidirectional_without_a_merge_is_trained_by_two_gradients() -> None:
 
 
 @pytest.mark.usefixtures("any_thread_count")
-def test_large_bidirectional_layers_walk_from_apartends_at_once() -> None:
-    """With the bits of one direction after the other."""
+def test_large_bidirectional_layers_run_both_directions_at_once() -> None:
+    """With the same bits as one direction after the other."""
     layer = layers.Bidirectional(layers.GRU(64, return_sequences=True))
     x = RNG.normal(size=(2, 600, 32)).astype("float32")
     layer.build(x.shape)
@@ -358,14 +358,14 @@ def both(layer: layers.Layer, *shapes: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_words_of_refusal(name: str) -> None:
+def test_error_messages(name: str) -> None:
     call, error, message = REFUSED[name]
     with pytest.raises(error, match=message):
         call()
 
 
-def test_a_mask_follows_a_buffer_that_is_filled_anew() -> None:
-    """A generator may yield one array again and again: what was masked in the step before must not be masked now."""
+def test_a_mask_follows_a_buffer_that_is_refilled() -> None:
+    """A generator may yield the same array repeatedly: steps masked in one batch must not stay masked in the next."""
     buffer = np.zeros((2, 4, 8), np.float32)
     buffer[:, 0] = 1
     model = pyrnn.Sequential([pyrnn.Input((4, 8)), layers.Masking(), layers.SimpleRNN(3), layers.Dense(1)])

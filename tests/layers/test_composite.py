@@ -18,7 +18,7 @@ from pyrnn.resume import random_state, set_random_state
 
 
 class Block(layers.Layer):
-    """Two layers in a row, and a factor of its own."""
+    """Two layers in a row, and a factor."""
 
     builds = True
 
@@ -144,8 +144,8 @@ def test_a_stateful_layer_in_a_layer_is_reset() -> None:
     ]
 
 
-def test_a_layer_of_the_user_s_is_built_once() -> None:
-    """Also where two models share it: its weights are not made a second time."""
+def test_a_custom_layer_is_built_once() -> None:
+    """Even if two models share it: its weights are not created a second time."""
 
     class Scaled(layers.Layer):
         def build(self, input_shape: Any) -> None:

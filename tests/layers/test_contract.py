@@ -302,7 +302,7 @@ class Scale(layers.Layer):
         return {**super().get_config(), "start": self.start}
 
 
-def test_a_layer_of_ones_own_trains_and_is_saved(tmp_path: Any) -> None:
+def test_a_custom_layer_trains_and_is_saved(tmp_path: Any) -> None:
     model = pyrnn.Sequential([pyrnn.Input((5, 3)), Scale(2.0), layers.LSTM(4), layers.Dense(1)])
     model.compile("sgd", "mse")
     x = np.random.default_rng(0).normal(size=(8, 5, 3))

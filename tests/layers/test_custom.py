@@ -1,4 +1,4 @@
-"""Layers that users write: arrays of any kind, shapes, masks, and which methods a subclass may define."""
+"""Custom layers: arrays of any kind, shapes, masks, and the methods that a subclass may define."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ FORMS: dict[str, Callable[[np.ndarray], Any]] = {
 
 
 def passing(form: Callable[[np.ndarray], Any], base: type[layers.Layer] = layers.Layer) -> type[layers.Layer]:
-    """A layer that hands on its input in another form, both ways."""
+    """A layer that returns its input, and its gradient, in another form."""
 
     class Passing(base):  # type: ignore[valid-type, misc]
         supports_masking = True
@@ -138,7 +138,7 @@ class Last(layers.Layer):
         return dx
 
 
-def test_a_view_of_the_last_step_trains_as_the_layer_s_last_output() -> None:
+def test_a_view_of_the_last_step_trains_like_the_last_output() -> None:
     def fitted(*stack: layers.Layer) -> list[np.ndarray]:
         pyrnn.utils.set_random_seed(0)
         model = pyrnn.Sequential([pyrnn.Input((None, 3)), *stack, layers.Dense(1)])
@@ -167,7 +167,7 @@ def test_output_shapes_are_those_of_a_trial() -> None:
         Pairs(name="pairs_9").compute_output_shape((None, None, 3))
 
     class Fixed(layers.Dense):
-        """What a subclass of another layer inherits stays."""
+        """A subclass of another layer keeps what it inherits."""
 
         def forward(self, x: Any, *, training: bool = False, mask: Any = None) -> Any:
             raise AssertionError("not called for a shape")

@@ -33,7 +33,7 @@ def test_hooks_that_are_never_called_are_rejected(base: str, name: str) -> None:
         type("Mine", (mixin, BASES[base][0]), {})
 
 
-def test_a_cell_of_the_user_s_is_rejected_with_what_to_write() -> None:
+def test_a_custom_cell_is_rejected_with_advice() -> None:
     with pytest.raises(TypeError, match="RNN runs SimpleRNNCell, LSTMCell and GRUCell in the kernel"):
 
         class MinimalRNNCell(layers.Layer):
@@ -61,7 +61,7 @@ def test_forward_without_its_backward_is_rejected() -> None:
     type("Reversed", (layers.Dense,), {"backward": lambda self, dy, **_: -layers.Dense.backward(self, dy)})
 
 
-def test_a_mixin_s_methods_count() -> None:
+def test_methods_of_mixins_count() -> None:
     class Halved:
         def build(self, input_shape: Any) -> None:
             self.built_for = input_shape
@@ -80,7 +80,7 @@ def test_a_mixin_s_methods_count() -> None:
     trained(Half(), dtype="float32")
 
 
-def test_a_mask_of_the_user_s_is_made_and_handed_on() -> None:
+def test_a_custom_mask_is_computed_and_passed_on() -> None:
     class EverySecond(layers.Layer):
         def forward(self, x: Any, *, training: bool = False, mask: Any = None) -> Any:
             return x

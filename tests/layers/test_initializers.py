@@ -1,4 +1,4 @@
-"""Initializers: what they draw, their configs, arrays and functions in their place."""
+"""Initializers: the values they draw, their configs, and arrays and functions in their place."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def halves(shape: Any, dtype: Any = None) -> Any:
     return np.full(shape, 0.5, dtype)
 
 
-def test_a_function_of_ones_own() -> None:
+def test_custom_functions() -> None:
     assert initializers.get(halves) is halves
     described = initializers.serialize(halves)
     assert described is not None and initializers.get(described) is halves

@@ -1,4 +1,4 @@
-"""Layers that belong to several models: all of them train, save and load the same numbers."""
+"""Layers that belong to several models, which all train, save and load the same numbers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Y1, Y3 = (RNG.normal(size=(8, n)).astype(np.float32) for n in (1, 3))
 
 
 def pair(optimizer: str = "adam") -> tuple[Sequential, Sequential]:
-    """Two models on one GRU, whose own heads have 1 and 3 outputs."""
+    """Return two models on one GRU, whose heads have 1 and 3 outputs."""
     seeds.set_random_seed(0)
     shared = GRU(4, kernel_regularizer="l2")
     a = Sequential([Input((5, 3)), shared, Dense(1)])
@@ -30,7 +30,7 @@ def pair(optimizer: str = "adam") -> tuple[Sequential, Sequential]:
 
 
 def separate(a: Sequential, b: Sequential) -> tuple[Sequential, Sequential]:
-    """The same two models without shared arrays, to be kept equal by copying."""
+    """Return the same two models without shared arrays; the test copies weights between them."""
     copies = tuple(Sequential.from_config(model.get_config()) for model in (a, b))
     for copy, model in zip(copies, (a, b), strict=True):
         copy.set_weights(model.get_weights())
@@ -41,7 +41,7 @@ def separate(a: Sequential, b: Sequential) -> tuple[Sequential, Sequential]:
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adafactor", "muon", "lamb"])
 def test_models_train_the_same_numbers_in_turns(optimizer: str) -> None:
-    """Each step of either model equals a step of a model of its own that is given the shared weights before."""
+    """Each step of either model equals a step of a separate model with the same weights."""
     a, b = pair(optimizer)
     own_a, own_b = separate(a, b)
     for step in range(6):
@@ -146,7 +146,7 @@ def test_weights_keep_the_path_of_the_first_model() -> None:
 
 
 def test_a_layer_reads_what_either_model_feeds_it() -> None:
-    """A layer built by one model takes any shape that it can read in another, and stays right in the first."""
+    """A layer built by one model accepts any shape that it can read in another, and stays correct in the first."""
     conv = layers.Conv1D(2, 3, padding="same")
     a = Sequential([Input((5, 3)), conv])
     expected = a.predict(X, verbose=0)

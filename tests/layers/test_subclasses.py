@@ -52,7 +52,7 @@ class Doubling(pyrnn.Sequential):
     backward_pass = pyrnn.Sequential.backward_pass
 
 
-def test_a_model_s_passes_are_hooks() -> None:
+def test_passes_of_models_are_hooks() -> None:
     model = fitted(model=Doubling)
     weights = fitted(Dense(1)).get_weights()
     assert not np.array_equal(model.get_weights()[0], weights[0])
@@ -66,7 +66,7 @@ def test_a_model_s_passes_are_hooks() -> None:
 
 
 @pytest.mark.parametrize("name", ["reset_state", "reset_states"])
-def test_either_name_of_a_model_s_reset_is_the_hook(name: str) -> None:
+def test_either_name_of_reset_states_is_the_hook(name: str) -> None:
     calls: list[str] = []
     model = type("Noting", (pyrnn.Sequential,), {name: lambda self: calls.append(name)})([Dense(1)])
     model.reset_state()
@@ -96,7 +96,7 @@ def test_elements_of_a_loss_are_the_hook() -> None:
 
 
 @pytest.mark.parametrize("name", ["reset_state", "reset_states"])
-def test_either_name_of_a_metric_s_reset_is_the_hook(name: str) -> None:
+def test_either_name_of_reset_state_is_the_hook(name: str) -> None:
     def reset(self: Any) -> None:
         self.batches = 0
 

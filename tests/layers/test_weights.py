@@ -1,4 +1,4 @@
-"""Weights in NumPy's operators and functions: values as of arrays, a new version whenever they change."""
+"""Weights in NumPy's operators and functions behave like arrays, and get a new version whenever they change."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_predictions_follow_every_way_to_write() -> None:
 
 @pytest.mark.parametrize("kind", optimizers.CLASSES, ids=lambda cls: cls.__name__)
 def test_optimizers_step_weights_of_any_rank(kind: type[optimizers.Optimizer]) -> None:
-    """A weight of shape (), (1,), (1, 1) and three axes takes the step that it takes in a vector of its own."""
+    """A weight of shape (), (1,), (1, 1) or three axes takes the same step as in a separate vector."""
     shapes: list[tuple[int, ...]] = [(), (1,), (1, 1), (2, 3), (2, 2, 2)]
     weights = [Weight(shape, f"w{i}", "float64") for i, shape in enumerate(shapes)]
     vector, optimizer = ParameterVector(weights), kind(learning_rate=0.1)

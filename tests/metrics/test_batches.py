@@ -178,7 +178,7 @@ class Largest(metrics.Metric):
         return float(self.largest)
 
 
-def test_a_metric_of_ones_own() -> None:
+def test_a_custom_metric() -> None:
     metric = Largest()
     metric.update_state(np.zeros(3), np.array([1.0, -4.0, 2.0]))
     metric.update_state(np.zeros(3), np.ones(3))

@@ -1,4 +1,4 @@
-"""The metrics of compiled models: their names and what they report."""
+"""Metrics of compiled models: their names and results."""
 
 from __future__ import annotations
 

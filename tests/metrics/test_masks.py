@@ -1,4 +1,4 @@
-"""Metrics of models whose output has a mask: a step that the mask leaves out counts nowhere."""
+"""Metrics of models whose output has a mask: masked steps do not count."""
 
 from __future__ import annotations
 

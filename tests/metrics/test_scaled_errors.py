@@ -1,4 +1,4 @@
-"""MASE and its scale: one number or one per series, from series with gaps, and never a scale that nobody gave."""
+"""MASE and its scale: one number or one per series, from series with gaps; a missing scale is an error."""
 
 from __future__ import annotations
 

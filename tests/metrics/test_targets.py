@@ -1,4 +1,4 @@
-"""What metrics compare with what: one forecast of losses with wide outputs, and targets of the right shape only."""
+"""Metrics compare targets of the right shape with one forecast, also for losses with wide outputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`check_gradients`: passes what is right, kinks and randomness included, and names what is wrong."""
+"""`check_gradients` accepts correct gradients, including kinks and randomness, and names wrong ones."""
 
 from __future__ import annotations
 

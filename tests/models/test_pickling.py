@@ -56,7 +56,7 @@ def fit(trained: Sequential, epochs: int = 1, **options: Any) -> dict[str, Any]:
 
 @way
 @pytest.mark.parametrize("name", MODELS)
-def test_a_model_trains_on(name: str, way: Callable[[Any], Any]) -> None:
+def test_copies_continue_training(name: str, way: Callable[[Any], Any]) -> None:
     utils.set_random_seed(1)
     original = MODELS[name]()
     fit(original)
@@ -279,7 +279,7 @@ sys.stdout.buffer.write(pickle.dumps((loss, model, model.predict(x, verbose=0)))
 """
 
 
-def test_another_process_trains_on() -> None:
+def test_another_process_continues_training() -> None:
     original = model([layers.LSTM(4, input_shape=(TIME, FEATURES)), layers.Dense(1, activation="sigmoid")])
     fit(original)
     data = pickle.dumps((original, X, Y))

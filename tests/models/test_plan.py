@@ -188,7 +188,7 @@ def test_weights_that_a_layer_makes_at_a_later_forward_are_trained() -> None:
         assert all(weight.array != 1 for weight in late.weights)
 
 
-def test_a_layer_put_into_a_user_s_layer_is_trained() -> None:
+def test_a_layer_put_into_a_custom_layer_is_trained() -> None:
     model = compiled(Holder())
     one_step(model)
     model.layers[0].first = layers.Dense(3)

@@ -49,7 +49,7 @@ def test_info(capsys: pytest.CaptureFixture[str]) -> None:
         assert backend.isa() in out and backend.compiler() in out
 
 
-def test_demo_on_a_user_s_series(series_csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_demo_on_a_csv_file(series_csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     png = tmp_path / "out.png"
     arguments = ["--season", "24", "--window", str(WINDOW), "--epochs", "1", "--batch-size", "16", "--verbose", "0"]
     assert cli.main(["demo", "--data", str(series_csv), "--target", "sales", "--png", str(png), *arguments]) == 0
@@ -127,7 +127,7 @@ def test_flights_to_forecast_are_by_day_and_never_zero() -> None:
     assert task.inputs.shape == (8760, 29)
 
 
-def test_generator_gives_whole_batches_for_ever() -> None:
+def test_the_generator_yields_whole_batches_without_end() -> None:
     task = demo.make_task(demo.flight_series(), WINDOW)
     batches = demo.generator(task, task.validation, 1000)
     shapes = {next(batches)[0].shape for _ in range(3)}

@@ -118,7 +118,7 @@ def run_shim(script: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, cwd=script.parent, check=False)
 
 
-def test_a_keras_script_runs_untouched(tmp_path: Path) -> None:
+def test_a_keras_script_runs_unchanged(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     result = run_shim(script, "--size", "3")
@@ -153,7 +153,7 @@ def test_a_keras_script_runs_untouched(tmp_path: Path) -> None:
         ("import tensorflow.data", "ImportError: tensorflow has no data: batches come from arrays"),
     ],
 )
-def test_what_is_not_here_is_named(tmp_path: Path, line: str, message: str) -> None:
+def test_missing_names_are_reported(tmp_path: Path, line: str, message: str) -> None:
     script = tmp_path / "script.py"
     script.write_text(line)
     result = run_shim(script)

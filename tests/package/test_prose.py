@@ -63,7 +63,7 @@ PHRASES = {
     "that many, at most": r"\bso many\b",
     "does not have, lacks": rf"\b(?:has|have|had) not(?! {_PARTICIPLE})\b",
     "resume, continue": r"\b(?:go|goes|going|went|gone) on\b|\btrains? on(?=[.,;:]| and\b| with\b| as\b)",
-    "custom, user-defined, its own": r"\bof (?:one's|your|his|the user's) own\b|\bof yours\b|\bof the user's\b",
+    "custom, user-defined, its own": r"\bof (?:one'?s|your|his|the user's) own\b|\bof yours\b|\bof the user's\b",
     "save, keep for backward": r"\b(?:left|leaves?) behind\b|\bwhat \w+ (?:left|leaves)\b",
     "expensive, costs": r"\bdear(?:er|est|ly)?\b",
     "indefinitely": r"\bfor ever\b",
@@ -115,9 +115,17 @@ def python_names(code: str) -> Iterator[tuple[int, str]]:
             yield getattr(node, "lineno", 0), str(name)
 
 
+def python_identifiers(code: str) -> Iterator[tuple[int, str]]:
+    """Names of functions and classes, as words."""
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and "refus" not in node.name:  # fine in the name of a test
+            yield node.lineno, node.name.replace("_", " ")
+
+
 def texts(name: str, content: str) -> Iterator[tuple[int, str]]:
     if name.endswith((".py", ".pyi")):
         yield from python_text(content)
+        yield from python_identifiers(content)
     elif name.endswith((".cpp", ".hpp", ".def")):
         for match in _CPP_TEXT.finditer(content):
             yield content.count("\n", 0, match.start()) + 1, match[0]

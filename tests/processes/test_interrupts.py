@@ -1,4 +1,4 @@
-"""Ctrl-C: a long computation ends early, and what the model holds stays as it was."""
+"""Ctrl-C ends a long computation early and leaves the model as it was."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_backward_ends_early(threads: int, checkpoint_steps: int | None) -> None
 
 
 @pytest.mark.usefixtures("any_thread_count")
-def test_a_model_goes_on_after_an_interrupt() -> None:
+def test_a_model_is_usable_after_an_interrupt() -> None:
     backend.set_num_threads(2)
     model = Sequential([layers.Input((None, 1)), layers.SimpleRNN(UNITS), layers.Dense(1)])
     model.compile("sgd", "mse")
@@ -97,7 +97,7 @@ def test_a_step_of_an_optimizer_runs_to_its_end(threads: int) -> None:
 @pytest.mark.usefixtures("any_thread_count")
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_handler_uses_the_layer_that_it_interrupts(threads: int) -> None:
-    """It gets whole results, and so does what it interrupted, whose threads are at work."""
+    """Both the handler and the computation it interrupted get complete results."""
     backend.set_num_threads(threads)
     layer, x = layers.SimpleRNN(UNITS), X.reshape(2 * BATCH, -1, 1)
     short, expected = layer(X[:, :50]).tobytes(), layer(x).tobytes()
@@ -121,7 +121,7 @@ def test_a_handler_uses_the_layer_that_it_interrupts(threads: int) -> None:
 def test_the_terminal_is_left_clean(
     what: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The bar that was being drawn ends with a new line, before Python writes what happened."""
+    """The progress bar ends with a new line before Python prints the traceback."""
     model = Sequential([layers.Input((4, 1)), layers.SimpleRNN(3), layers.Dense(1)])
     model.compile("sgd", "mse")
 

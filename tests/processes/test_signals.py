@@ -1,4 +1,4 @@
-"""Signals that arrive during a change: the change is completed, then the handler runs."""
+"""A signal that arrives during a change: the change is completed, then the handler runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Y = np.random.default_rng(1).normal(size=(8, 1)).astype(np.float32)
 
 @pytest.fixture(autouse=True)
 def ctrl_c() -> Iterator[None]:
-    """Ctrl-C interrupts, also where the tests run in the background of a shell, which lets its jobs ignore it."""
+    """Let Ctrl-C interrupt, even if the tests run in the background of a shell, whose jobs ignore it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -89,7 +89,7 @@ def test_two_hundred_interrupts_at_random_moments(name: str) -> None:
 
 
 class Interrupting:
-    """Makes `Weight.touch`, which every writer calls, meet a Ctrl-C the first time."""
+    """Raise Ctrl-C at the first call of `Weight.touch`, which every writer calls."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.armed, self.touch = False, Weight.touch
@@ -176,7 +176,7 @@ def test_a_step_that_fails_renews_packed_weights() -> None:
     assert made.predict_on_batch(X).tobytes() == fresh.predict_on_batch(X).tobytes()
 
 
-# The context itself.
+# The context manager itself.
 
 
 @pytest.fixture
@@ -218,7 +218,7 @@ def test_an_error_and_a_signal() -> None:
 
 
 def test_an_event_loop_hears_of_a_signal_once() -> None:
-    """Its wakeup descriptor has received the signal when it arrived."""
+    """Its wakeup descriptor receives the signal when it arrives."""
     heard: list[int] = []
 
     async def train() -> None:
@@ -261,7 +261,7 @@ def test_a_handler_may_put_the_default_back() -> None:
 
 
 def test_signals_that_arrive_while_handlers_are_exchanged(monkeypatch: pytest.MonkeyPatch, calls: list[int]) -> None:
-    """At the beginning nothing has changed yet; at the end all handlers are put back all the same."""
+    """Before the exchange nothing has changed; after it, all handlers are restored."""
     exchange, at = signals._set_handler, [0]
 
     def exchanged(number: int, handler: Any) -> Any:

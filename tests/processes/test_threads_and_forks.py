@@ -1,4 +1,4 @@
-"""One model in many threads, models in many threads, forked and spawned processes, and memory that stays flat."""
+"""One or many models in many threads, forked and spawned processes, and constant memory."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_models_that_train_at_once() -> None:
 @pytest.mark.threads
 @pytest.mark.parametrize("batch", [1, 64])  # of which the second steps without the GIL
 def test_threads_that_share_a_stream(batch: int) -> None:
-    """Each step is one of the sum's, whoever takes it: none is lost or torn."""
+    """Every step counts once, whichever thread takes it."""
     stream = backend.Stream32(batch, 5)
     stream.add_recurrent(
         "simple_rnn", np.zeros((5, 9), np.float32), np.eye(9, dtype=np.float32), np.ones(9, np.float32), "linear", None
@@ -129,7 +129,7 @@ def test_layers_that_are_added_while_a_stream_runs() -> None:
 
 
 def test_a_stream_that_its_own_x_calls() -> None:
-    """What Python runs in the middle of a step may come back to the stream: no thread waits for itself."""
+    """Python code that runs in the middle of a step may call the stream again: no thread waits for itself."""
     stream = backend.Stream64(1, 2)
     stream.add_activation("linear")
 
@@ -141,7 +141,7 @@ def test_a_stream_that_its_own_x_calls() -> None:
 
 
 def default_threads(change: str) -> int:
-    """The number of threads that a new process takes of itself, after `change`."""
+    """Return the default number of threads of a new process, after `change`."""
     environment = {name: value for name, value in os.environ.items() if name not in THREAD_VARIABLES}
     code = f"import os; {change}; import pyrnn; print(pyrnn.get_num_threads())"
     command = [sys.executable, "-c", code]
@@ -215,7 +215,7 @@ except MemoryError:
 
 
 def run_within(limit: str, environment: dict[str, str]) -> list[str]:
-    """What 64 threads come to under a limit: whether the bits are the same, the caller's thread, the workers."""
+    """Run 64 threads under a limit; return whether the bits are the same, and the number of threads."""
     code = WITHIN_LIMITS.replace("LIMIT", limit)
     environment = {**environment, "OPENBLAS_NUM_THREADS": "1"}  # NumPy's threads would count
     command = [sys.executable, "-c", code]
@@ -307,7 +307,7 @@ for child in range(50):
 
 
 def test_a_daemon_thread_in_the_core_does_not_hold_up_the_exit(uncounted: dict[str, str]) -> None:
-    """Fifty processes that end while daemon threads train, predict and stream. They used to abort."""
+    """Fifty processes end while daemon threads train, predict and stream. They used to abort."""
     command = [sys.executable, "-W", "ignore", "-c", ENDING]
     result = subprocess.run(command, env=uncounted, check=True, capture_output=True, timeout=120, cwd="/")
     assert result.stdout.decode().split() == ["0"] * 50, result.stderr.decode()[-2000:]

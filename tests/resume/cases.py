@@ -32,7 +32,7 @@ ARRAYS: Callable[[], dict[str, Any]] = lambda: {"x": X, "y": Y, "batch_size": BA
 
 
 class Interrupt(Callback):
-    """Breaks training off at the beginning of a batch, counted over the epochs."""
+    """Interrupts training at the beginning of a batch, counted over the epochs."""
 
     def __init__(self, at: int) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ def model(stack: list[Any] | None = None, optimizer: Any = "adam", metrics: Any 
 
 
 class Rows(utils.PyDataset):
-    """Batches with noise of its own, and an order that changes after each epoch."""
+    """Batches with their own noise, in an order that changes after each epoch."""
 
     def __init__(self, stateful: bool = False, **options: Any) -> None:
         super().__init__(**options)
@@ -91,7 +91,7 @@ class Endless(utils.PyDataset):
 
 
 class Loader:
-    """Makes another order at each pass."""
+    """An iterable with another order at each pass."""
 
     def __init__(self) -> None:
         self.random = np.random.default_rng(9)
@@ -197,7 +197,7 @@ MODELS: dict[str, Callable[[], pyrnn.Sequential]] = {
 
 
 class Counting(Callback):
-    """A callback of a user's own, whose state the log shows."""
+    """A custom callback whose state the log shows."""
 
     remembers = ("batches", "seen")
 
@@ -283,7 +283,7 @@ def assert_same_bits(got: Any, wanted: Any, where: str = "") -> None:
 
 
 def resumed(case: Case, folder: Path, save_freq: Any, stops: list[int]) -> dict[str, Any]:
-    """A training broken off again and again, each time begun by a process with other seeds and weights."""
+    """Return the result of a training that is interrupted repeatedly and restarted with other seeds and weights."""
     for seed, at in enumerate(stops):
         with pytest.raises(InterruptedError):
             callbacks = [BackupAndRestore(folder / "backup", save_freq=save_freq), Interrupt(at)]

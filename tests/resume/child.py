@@ -1,4 +1,4 @@
-"""What test_kills.py kills: a training with a generator, dropout, noise, a schedule and callbacks, then with arrays.
+"""Training for test_kills.py to kill: with a generator, dropout, noise, a schedule and callbacks, then arrays.
 
 Run with a folder; it resumes from the backups there and writes result.npz.
 """

@@ -1,4 +1,4 @@
-"""Trainings that are killed at random moments and begun again end with the file of one that was left alone."""
+"""Trainings that are killed at random moments and restarted write the same file as an undisturbed one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SCRIPT = Path(__file__).with_name("child.py")
 
 
 def run_child(folder: Path, kill_after: float | None, environment: dict[str, str]) -> tuple[bool, float]:
-    """Whether the training came to its end, and the seconds it took; killed after `kill_after` seconds of training."""
+    """Run the training, kill it after `kill_after` seconds, and return whether it had finished, and its seconds."""
     path = os.pathsep.join([str(Path(pyrnn.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
     command = [sys.executable, SCRIPT, folder]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**environment, "PYTHONPATH": path})

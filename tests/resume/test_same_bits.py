@@ -60,7 +60,7 @@ def test_the_same_bits(name: str, save_freq: Any, tmp_path: Path) -> None:
 
 
 class Killed(Callback):
-    """Breaks off when training is over and the backup still there, as a kill may."""
+    """Interrupts when training is over and the backup still exists, as a kill may."""
 
     def on_train_end(self, logs: Any = None) -> None:
         raise InterruptedError
@@ -163,7 +163,7 @@ def test_one_line_says_where_training_resumes(
     assert printed.startswith(message.format(tmp_path / "b")) and printed.count("Resumed") == bool(verbose)
 
 
-# What the checksum cannot tell: a state that was written wrong. Its place in the file's JSON -> value -> what is said.
+# States that are wrong under a right checksum: place in the file's JSON, value, message.
 WRONG: dict[str, tuple[list[Any], Any, str]] = {
     "no epoch": (["run", "epoch"], None, r"run\['epoch'\] must be an integer from 0"),
     "half an epoch": (["run", "epoch"], 1.5, r"run\['epoch'\] must be an integer"),
@@ -235,7 +235,7 @@ def test_a_backup_that_was_written_wrong(case: str, tmp_path: Path) -> None:
 
 
 class Unforeseen(Callback):
-    """Cannot take what it gave."""
+    """A callback whose `set_state` fails."""
 
     def get_state(self) -> dict[str, Any]:
         return {"a": 1}
@@ -269,7 +269,7 @@ def test_a_generator_that_ends_too_early(tmp_path: Path) -> None:
 
 
 def damaged(content: bytes) -> Iterator[bytes]:
-    """Cut at many places, and with single bits changed, in the seal and everywhere."""
+    """Return files truncated at many places, and with single bits changed everywhere, also in the seal."""
     yield b""
     for share in np.linspace(0.001, 0.999, 25):
         yield content[: int(len(content) * share)]
@@ -301,7 +301,7 @@ def test_arrays_larger_than_the_file_are_not_read(tmp_path: Path) -> None:
         read_state(sealed(path.read_bytes()), repr(str(path)))
 
 
-def test_a_backup_of_keras_goes_on_with_its_epoch(tmp_path: Path) -> None:
+def test_a_backup_of_keras_resumes_at_its_epoch(tmp_path: Path) -> None:
     """It holds weights, the optimizer's variables and a number of epochs."""
     options: dict[str, Any] = {"batch_size": BATCH, "shuffle": False, "verbose": 0}
 
@@ -382,7 +382,7 @@ def test_a_full_disk_leaves_model_and_backup(broken: str, tmp_path: Path, monkey
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of one megabyte."""
+    """Return a folder on a file system of 1 MB."""
     folder = tmp_path / "disk"
     folder.mkdir()
     if sys.platform != "linux" or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder]).returncode:
@@ -431,7 +431,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ending", [".keras", ".h5"])
 @pytest.mark.parametrize("stack", [None, own_layers, stateful])
-def test_a_saved_model_goes_on_drawing(ending: str, stack: Any, tmp_path: Path) -> None:
+def test_a_saved_model_continues_its_random_streams(ending: str, stack: Any, tmp_path: Path) -> None:
     utils.set_random_seed(5)
     made = model(stack and stack())
     fit: dict[str, Any] = {"batch_size": BATCH, "epochs": 2, "verbose": 0}

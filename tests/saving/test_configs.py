@@ -1,4 +1,4 @@
-"""Whatever a constructor accepts comes back from a description, a file, JSON and a clone.
+"""Every argument that a constructor accepts survives a description, a file, JSON and a clone.
 
 Classes and their arguments are discovered: every value of `VALUES` is passed for every argument of every class, and
 what is accepted must compute the same when it is made again.
@@ -223,11 +223,11 @@ UNWRITABLE = {"lambda"}
 
 
 class Failure(str):
-    """How a call failed: what was no use before need not be so afterwards."""
+    """The error of a call: a value that cannot be used before need not be usable afterwards."""
 
 
 def outcome(call: Callable[[], Any]) -> Any:
-    """What a call returns, as bytes, or how it fails."""
+    """Return the result of a call as bytes, or its error."""
     try:
         with np.errstate(all="ignore"):
             value = call()
@@ -367,7 +367,7 @@ CONVERTED = [
 
 
 def model_with(kind: str, part: Any) -> pyrnn.Sequential | None:
-    """A model of a layer, or compiled with a loss, metric, optimizer or schedule; None where it cannot be."""
+    """Return a model of a layer, or compiled with a loss, metric, optimizer or schedule; None if that is impossible."""
     stack: list[Any] = [layers.Dense(3, activation="softmax", name="dense")]
     if kind == "layers":
         stack = [layers.RNN(part) if isinstance(part, Cell | layers.StackedRNNCells) else part]
@@ -390,7 +390,7 @@ def model_with(kind: str, part: Any) -> pyrnn.Sequential | None:
 
 
 def copies(model: pyrnn.Sequential, folder: Path) -> Iterator[tuple[str, pyrnn.Sequential]]:
-    """The model from each kind of file, from JSON and as a clone, with the weights of the original."""
+    """Return the model from each kind of file, from JSON and as a clone, with the weights of the original."""
     with pyrnn.saving.custom_object_scope(CUSTOM):
         for ending in ("keras", "h5"):
             model.save(folder / f"m.{ending}")

@@ -1,4 +1,4 @@
-"""Custom classes and functions in files and clones: what is written, what is missing, what is never confused."""
+"""Custom classes and functions in files and clones: what is stored, missing names, and equal names."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Wide(layers.Dense):
 
 
 class Wrapped(layers.Layer):
-    """As Keras's guides write it."""
+    """A layer as Keras's guides write it."""
 
     def __init__(self, sublayer: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -121,7 +121,7 @@ def test_a_layer_as_the_guides_of_keras_write_it(tmp_path: Path) -> None:
 
 
 class Unwritable(layers.Layer):
-    """Its config holds what no file can, but a clone may share."""
+    """A layer whose config no file can hold, but a clone may share."""
 
     def __init__(self, thing: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -138,7 +138,7 @@ class Unwritable(layers.Layer):
 
 
 class Listed(layers.Layer):
-    """Takes arguments that have no names."""
+    """A layer with arguments that have no names."""
 
     def __init__(self, *sizes: int) -> None:
         super().__init__()
@@ -184,7 +184,7 @@ def test_what_cannot_be_written_leaves_the_file_as_it_was(
 
 
 class Dense(layers.Dense):
-    """Has the name of one of pyrnn's layers, and computes something else."""
+    """A layer with the name of one of pyrnn's that computes something else."""
 
     def forward(self, x: Any, *, training: bool = False, mask: Any = None) -> Any:
         return super().forward(x, training=training) + 1
@@ -256,7 +256,7 @@ def compiled(**options: Any) -> pyrnn.Sequential:
     return model
 
 
-def test_an_unknown_layer_of_keras_is_told_from_a_custom_one(tmp_path: Path) -> None:
+def test_unknown_layers_of_keras_and_custom_ones_have_different_errors(tmp_path: Path) -> None:
     description = json.loads(sequential(layers.Dense(2)).to_json())
     description["config"]["layers"][1]["class_name"] = "Densse"
     with pytest.raises(
@@ -469,7 +469,7 @@ def test_clone_function_chooses_the_layers() -> None:
 
 
 class Residual(pyrnn.Sequential):
-    """Computes something else than its layers do."""
+    """A model that computes something other than its layers do."""
 
     def forward_pass(self, x: Any, *, training: bool = False) -> Any:
         y, mask = super().forward_pass(x, training=training)

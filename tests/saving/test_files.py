@@ -42,7 +42,7 @@ def data() -> tuple[Any, Any]:
     return rng.standard_normal((8, 10, 3)).astype("float32"), rng.standard_normal((8, 1)).astype("float32")
 
 
-def test_training_goes_on_from_a_file_to_the_bit(tmp_path: Path, data: tuple[Any, Any]) -> None:
+def test_training_resumes_from_a_file_with_the_same_bits(tmp_path: Path, data: tuple[Any, Any]) -> None:
     model = make_model()
     for _ in range(3):
         model.train_on_batch(*data)

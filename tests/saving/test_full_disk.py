@@ -1,6 +1,6 @@
 """Files that cannot be written: one OSError with the file's name; the old file and the model stay usable.
 
-A limit of the process on the size of a file stands for a full disk; tests/resume/test_same_bits.py has a real one under
+A limit on the size of a file simulates a full disk; tests/resume/test_same_bits.py has a real one under
 BackupAndRestore.
 """
 

@@ -1,4 +1,4 @@
-"""Descriptions and files of other versions of Keras: keys that came or went, names that changed."""
+"""Descriptions and files of other versions of Keras: added and removed keys, changed names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 import pyrnn
 
-# As Keras 2.x wrote a model down.
+# A model as Keras 2.x describes it.
 KERAS_2: dict[str, Any] = {
     "class_name": "Sequential",
     "config": {
@@ -136,7 +136,7 @@ class Halving(pyrnn.optimizers.schedules.LearningRateSchedule):
         return {"start": self.start, "name": self.name}
 
 
-def test_classes_of_ones_own_come_back_wherever_they_stand(tmp_path: Path) -> None:
+def test_custom_classes_come_back_from_every_place(tmp_path: Path) -> None:
     model, _ = saved(tmp_path)
     model.compile(pyrnn.optimizers.SGD(Halving(0.1)), "mse")
     model.train_on_batch(np.ones((2, 6, 3)), np.ones((2, 1)))
@@ -162,7 +162,7 @@ def largest_error(y_true: Any, y_pred: Any) -> Any:
 
 
 @pytest.mark.parametrize("ending", ["keras", "h5"])
-def test_functions_of_ones_own_come_back(ending: str, tmp_path: Path) -> None:
+def test_custom_functions_come_back(ending: str, tmp_path: Path) -> None:
     model, _ = saved(tmp_path)
     x, y = np.ones((2, 6, 3)), np.zeros((2, 1))
     model.compile("adam", "mse", metrics=[largest_error])

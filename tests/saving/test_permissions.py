@@ -1,4 +1,4 @@
-"""Permissions of the files that pyrnn writes: those of a file that `open` makes, or of the file that is replaced."""
+"""Permissions of the files that pyrnn writes: those of new files, or of the file that is replaced."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_a_backup_before_is_as_private_as_the_backup(tmp_path: Path) -> None:
 
 
 def test_the_umask_of_a_process_is_never_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another thread would make its files without one in the meantime."""
+    """Another thread would create its files without one in the meantime."""
 
     def fail(mask: int) -> int:
         raise AssertionError("os.umask was called")

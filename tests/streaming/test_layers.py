@@ -1,4 +1,4 @@
-"""Every layer in a stream: step by step what predict gives, with masks and states, or an error that says why not."""
+"""Every layer in a stream gives predict's outputs step by step, with masks and states, or an error says why not."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RNG = np.random.default_rng(0)
 
 
 def moments(dtype: str) -> layers.Normalization:
-    """Of features far from 0, where scaling before subtracting would cancel."""
+    """Return a layer adapted to features far from 0, where scaling before subtracting would cancel."""
     layer = layers.Normalization(dtype=dtype)
     layer.adapt(1e4 + RNG.normal(size=(50, TIME, FEATURES)) * [1, 2, 3, 4])
     return layer
@@ -31,7 +31,7 @@ def cube(x: Any) -> Any:
 
 
 class Halved(layers.Layer):
-    """A custom layer that treats each step by itself."""
+    """A custom layer that processes each step separately."""
 
     per_step = True
     supports_masking = True
@@ -52,7 +52,7 @@ class Positive(layers.Layer):
         return x[..., 0] > 0
 
 
-# By class, what comes before a last recurrent layer; each gets the dtype.
+# By class, layers that come before a last recurrent layer; each function is called with the dtype.
 STACKS: dict[str, list[Callable[[str], Any]]] = {
     "Activation": [lambda d: layers.Activation("softmax", dtype=d), lambda d: layers.Activation("glu", dtype=d)],
     "ActivityRegularization": [lambda d: layers.ActivityRegularization(l2=0.1, dtype=d)],
@@ -194,12 +194,12 @@ def test_a_layer_before_and_after_a_recurrent_one(name: str, index: int, batch: 
     assert_streams(filled(make(dtype)), x)
 
 
-# Behind a recurrent layer without return_sequences nothing goes along time any more: all layers can follow.
+# After a recurrent layer without return_sequences there is no time axis: any layer may follow.
 ALL_MADE = [(name, make) for name, stacks in STACKS.items() for make in stacks]
 
 
 @pytest.mark.parametrize(("name", "make"), ALL_MADE, ids=[f"{name}-{i}" for i, (name, _) in enumerate(ALL_MADE)])
-def test_a_layer_behind_the_last_output(name: str, make: Any) -> None:
+def test_a_layer_after_the_last_recurrent_output(name: str, make: Any) -> None:
     x = RNG.normal(size=(2, TIME, FEATURES))
     if len(make("float64").axes or ()) < 3 and name != "TimeDistributed" and name != "PReLU":
         assert_streams(filled(layers.LSTM(4, dtype="float64"), make("float64")), x)
@@ -237,7 +237,7 @@ def test_a_layer_that_cannot_be_streamed_says_why(name: str, index: int) -> None
         model.stream()
 
 
-# Models of ordinary work.
+# Models of everyday work.
 
 
 @pytest.mark.parametrize("name", backend.BACKENDS)

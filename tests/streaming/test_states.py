@@ -1,4 +1,4 @@
-"""Masks and states of streams: rows that a mask holds, states that are read, set and reset, bad input, threads."""
+"""Masks and states of streams: masked rows, reading, setting and resetting states, bad input, threads."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ MASKED: dict[str, Callable[[str], list[Any]]] = {
 
 
 def masks(batch: int) -> list[np.ndarray]:
-    """Which steps count: all, none, the ends left out, any."""
+    """Return masks: all steps, none, without the ends, and any."""
     steps = np.arange(TIME)
     inner = np.broadcast_to((steps > 1) & (steps < TIME - 2), (batch, TIME))
     return [np.ones((batch, TIME), bool), np.zeros((batch, TIME), bool), inner, RNG.random((batch, TIME)) < 0.5]
@@ -73,7 +73,7 @@ def test_a_mask_ends_at_a_layer_that_does_not_take_it() -> None:
     assert_streams(filled(*stack), x.astype("float32"))
 
 
-def test_that_a_mask_ends_is_said_once() -> None:
+def test_the_end_of_a_mask_is_reported_once() -> None:
     stack = [layers.Masking(), layers.Conv1D(3, 1), Halved(), layers.LSTM(3)]
     model = filled(*stack)
     with pytest.warns(UserWarning, match="does not support masking: the layers after it get no mask") as caught:
@@ -147,7 +147,7 @@ def test_a_stream_keeps_the_weights_it_was_made_with() -> None:
 
 
 class Keeping(layers.Layer):
-    """A custom layer that hands on its argument, as it may."""
+    """A custom layer that returns its argument."""
 
     per_step = True
 
@@ -167,7 +167,7 @@ class Keeping(layers.Layer):
     ],
 )
 @pytest.mark.filterwarnings("ignore:.*does not support masking")
-def test_an_output_is_never_the_caller_s_array(make: Callable[[], list[Any]]) -> None:
+def test_outputs_never_share_memory_with_inputs(make: Callable[[], list[Any]]) -> None:
     x = np.ones((1, FEATURES), "float32")
     y = filled(*make()).stream().step(x)
     x += 1
@@ -249,7 +249,7 @@ def test_a_model_without_a_time_axis() -> None:
 
 
 def test_threads_that_share_a_stream_take_turns() -> None:
-    """Each thread steps its own row's number; what the rows' sums end with is that of all steps."""
+    """Each thread adds to one row; the sums end with those of all steps."""
     model = filled(layers.Rescaling(1.0), layers.SimpleRNN(1, "linear"), shape=(None, 1))
     for weight in model.weights:
         weight.assign(np.ones(weight.shape) if "kernel" in weight.name else np.zeros(weight.shape))
@@ -267,7 +267,7 @@ def test_threads_that_share_a_stream_take_turns() -> None:
     assert stream.state[0][0, 0] == count * steps
 
 
-def test_fast_stacks_are_the_core_s_own_step() -> None:
+def test_fast_stacks_step_in_the_core() -> None:
     model = filled(layers.LSTM(3, return_sequences=True), layers.Dropout(0.5), Dense(2), layers.Activation("tanh"))
     stream = model.stream()
     assert stream.step.__self__ is stream._stateful[0]  # type: ignore[attr-defined]

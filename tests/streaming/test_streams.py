@@ -1,4 +1,4 @@
-"""Streams: step by step what predict gives at once, on both backends; states in and out; what cannot be streamed."""
+"""Streams give predict's outputs step by step, on both backends; states in and out; models that cannot be streamed."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_inputs_of_every_kind_and_an_output_that_outlives_the_stream() -> None:
 @pytest.mark.parametrize("kind", ["lstm", "stack"])
 @pytest.mark.parametrize("backend", pyrnn.backend.BACKENDS)
 def test_outputs_belong_to_the_caller(backend: str, kind: str, rows: int) -> None:
-    """Outputs that are kept stay as they were, and writing to one changes no later step."""
+    """Later steps do not change earlier outputs, and writing to an output changes no later step."""
     x = np.random.default_rng(3).normal(size=(rows, 6, 4)).astype("float32")
     pyrnn.backend.use_backend(backend)
     try:

@@ -44,7 +44,7 @@ def model() -> pyrnn.Sequential:
 
 
 class Recorder(Callback):
-    """Notes every hook."""
+    """A callback that records every hook."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ for _hook in dir(Callback):
 
 
 class Scripted(Callback):
-    """Replaces one number of the logs, the validation loss, by fixed values."""
+    """A callback that replaces the validation loss in the logs by fixed values."""
 
     def __init__(self, values: list[float], name: str = "val_loss") -> None:
         super().__init__()
@@ -204,7 +204,7 @@ def test_a_callback_can_stop_training() -> None:
 
 
 class Rising(Callback):
-    """Breaks training off at the begin of an epoch."""
+    """A callback that interrupts training at the beginning of an epoch."""
 
     def __init__(self, epoch: int) -> None:
         super().__init__()
@@ -216,7 +216,7 @@ class Rising(Callback):
 
 
 def interrupted(folder: Path, **options: Any) -> list[list[Any]]:
-    """Weights after the epochs of a training broken off at its third."""
+    """Return the weights after a training that is interrupted in its third epoch and resumed."""
     weights: list[list[Any]] = []
     made = model()
     keep = LambdaCallback(on_epoch_end=lambda epoch, logs: weights.append(made.get_weights()))
@@ -243,7 +243,7 @@ def test_a_damaged_backup_is_replaced_by_the_one_before(tmp_path: Path) -> None:
         assert seen == [2]
 
 
-def test_a_damaged_backup_without_another_is_told(tmp_path: Path) -> None:
+def test_a_damaged_backup_without_another_is_reported(tmp_path: Path) -> None:
     interrupted(tmp_path / "b")
     (tmp_path / "b" / "latest.weights.h5").write_bytes(b"no file")
     with pytest.raises(ValueError, match="damaged or not an HDF5 file"):
@@ -269,7 +269,7 @@ def test_csv_logger_over_a_training(tmp_path: Path) -> None:
 
 
 class Server(BaseHTTPRequestHandler):
-    """Notes what is posted."""
+    """A handler that records what is posted."""
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
@@ -334,7 +334,7 @@ def zero(made: Any) -> bool:
 
 
 @pytest.mark.parametrize("on_epoch", [False, True])
-def test_averages_stand_in_for_the_weights(on_epoch: bool) -> None:
+def test_averages_replace_the_weights(on_epoch: bool) -> None:
     made = model()
     optimizer = Averaging(0.01)
     optimizer.use_ema = True

@@ -1,4 +1,4 @@
-"""class_weight: each row, or each time step, weighs as its own class does."""
+"""class_weight: each row, or each time step, has the weight of its class."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STEP_CLASSES = RNG.integers(0, C, (N, T))
 LAST, LAST_CLASSES = STEPS[:, -1], STEP_CLASSES[:, -1]
 WEIGH = np.vectorize(lambda label: WEIGHTS.get(int(label), 1.0))
 
-# case -> (loss, outputs, return_sequences, y, the weights that it must come to)
+# case -> (loss, outputs, return_sequences, y, expected weights)
 CASES: dict[str, tuple[str, int, bool, Any, Any]] = {
     "(N,)": ("binary_crossentropy", 1, False, LAST, WEIGH(LAST)),
     "(N, 1)": ("binary_crossentropy", 1, False, LAST[:, None], WEIGH(LAST)),

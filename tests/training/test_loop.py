@@ -1,4 +1,4 @@
-"""The training loop against a hand-written one; data in every form; what the user sees meanwhile."""
+"""The training loop compared with a hand-written one; data in every form; progress output."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def batches(size: int = 5) -> Iterator[tuple[Any, Any]]:
 
 
 class Numbered(PyDataset):
-    """22 samples in batches of 5; tells how often an epoch began and ended."""
+    """22 samples in batches of 5, which count the beginnings and ends of epochs."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -170,7 +170,7 @@ def test_steps_per_epoch_over_arrays_walk_on() -> None:
 
 
 def test_a_step_leaves_no_array_behind() -> None:
-    """What layers hand on in a step is free after it, so that the next step may take its memory."""
+    """Arrays between layers are freed after a step, so that the next step can reuse their memory."""
     model = pyrnn.Sequential(
         [
             layers.Input((12, 3)), layers.Conv1D(4, 3, activation="relu"), layers.LSTM(5, return_sequences=True),

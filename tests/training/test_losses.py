@@ -1,4 +1,4 @@
-"""Losses: values against their formulas, gradients against finite differences, weights, reductions, names."""
+"""Losses: values compared with formulas, gradients with finite differences, weights, reductions, names."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_masked_steps_do_not_count_in_the_mean() -> None:
     assert (gradient[~mask] == 0).all()
 
 
-def test_mape_at_zero_labels_is_cut_as_in_keras() -> None:
+def test_mape_at_zero_labels_is_limited_as_in_keras() -> None:
     value, _ = losses.MeanAbsolutePercentageError().value_and_gradient(np.zeros((1, 1)), np.full((1, 1), 1e-7))
     assert_close(value, 100.0, 1)
 
@@ -327,7 +327,7 @@ def test_a_users_loss_that_calls_what_autograd_cannot_follow(function: Any) -> N
 
 
 def test_losses_are_added_by_their_values_and_gradients() -> None:
-    """As the error of a loss that calls others advises."""
+    """As the error message of a loss that calls others advises."""
     parts = [losses.MeanSquaredError(), losses.MeanAbsoluteError()]
 
     def both(y_true: Any, y_pred: Any) -> Any:
@@ -469,7 +469,7 @@ BUILT_IN |= {
 
 
 def batch_for(loss: losses.Loss, dtype: str) -> tuple[np.ndarray, np.ndarray]:
-    """Targets and outputs that a loss takes, of shape (5, 6) if it takes any."""
+    """Return targets and outputs that a loss accepts, of shape (5, 6) if it accepts any."""
     rng = np.random.default_rng(1)
     y_pred = rng.uniform(0.1, 0.9, (5, 3 if isinstance(loss, losses.Quantile) else 6)).astype(dtype)
     if loss.target_rule.startswith("hold one class"):

@@ -178,7 +178,7 @@ def test_config_round_trip(name: str) -> None:
 
 
 def clipped(**option: float) -> np.ndarray:
-    """Gradients 3, 3, ... and 4, 4, ... of the two weights after clipping."""
+    """Return the gradients 3, 3, ... and 4, 4, ... of two weights after clipping."""
     vector, optimizer = parameters(), optimizers.SGD(1.0, **option)
     optimizer.build(vector)
     before = vector.values.copy()
@@ -289,7 +289,7 @@ class Halving(optimizers.schedules.LearningRateSchedule):
         return {}
 
 
-def test_schedules_of_ones_own() -> None:
+def test_custom_schedules() -> None:
     optimizer = optimizers.SGD(Halving())
     vector = parameters()
     optimizer.build(vector)

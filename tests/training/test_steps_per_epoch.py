@@ -1,4 +1,4 @@
-"""Epochs of a number of steps that does not divide the data: training walks on, evaluation uses no batch twice."""
+"""Epochs whose steps do not divide the data: training continues with the next batch, evaluation uses none twice."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_each_pass_has_every_sample_in_another_order(form: str, steps: int) -> N
 
 
 def test_steps_give_the_batch_size_of_arrays() -> None:
-    """As in Keras: as many rows as make one pass of them."""
+    """As in Keras: the steps make one pass over the rows."""
     for steps, sizes in ((3, [4, 4, 2]), (5, [2] * 5), (10, [1] * 10), (1, [10])):
         batches = as_batches(X, Y, dtype="float32", steps=steps, repeat=True)
         for _ in range(2):

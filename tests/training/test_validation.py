@@ -1,4 +1,4 @@
-"""Validation and evaluation: which batches they see, and that nothing without data reports a number."""
+"""Validation and evaluation: the batches they use; without data they report no number."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def model() -> pyrnn.Sequential:
 
 
 class Loader:
-    """Batches of 4 again and again."""
+    """An iterable of batches of 4."""
 
     def __iter__(self) -> Iterator[Any]:
         for start in (0, 4, 8):

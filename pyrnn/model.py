@@ -51,7 +51,7 @@ class Model(Trainer):
         self.built = False
         self._trainable = True
         self._layers: list[Layer] = []
-        self._shapes: list[Any] = []  # of the layers' outputs, once they are built
+        self._shapes: list[Any] = []  # of the outputs of the layers that are built
         self._plan = Plan(self._layers)
 
     # Structure.
@@ -86,7 +86,18 @@ class Model(Trainer):
 
     @checked
     def get_layer(self, name: Name | None = None, index: Annotated[int, Whole(-LARGEST_SIZE)] | None = None) -> Layer:
-        """The layer of that name or index."""
+        """Return a layer by its name or its index.
+
+        Args:
+            name: name of the layer.
+            index: place of the layer, from 0; negative ones count from the end.
+
+        Returns:
+            The layer.
+
+        Raises:
+            ValueError: if there is no such layer, or not exactly one of the arguments is passed.
+        """
         if (name is None) == (index is None):
             raise ValueError(f"get_layer() takes either name or index, got {shown(name)} and {shown(index)}")
         if index is not None:
@@ -120,21 +131,44 @@ class Model(Trainer):
         return [weight for layer in self._layers for weight in layer.non_trainable_weights]
 
     def get_weights(self) -> list[Array]:
-        """Copies of all weights, layer by layer."""
+        """Copy all weights.
+
+        Returns:
+            A list of arrays, layer by layer, as `set_weights` takes it.
+        """
         return [weight.numpy() for weight in self.weights]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
-        """Overwrite all weights, given in the order of `get_weights`; nothing is written unless all shapes fit."""
+        """Overwrite all weights. Nothing is written unless all shapes fit.
+
+        Args:
+            weights: a list of arrays in the order and shapes of those of `get_weights`, (rows, columns) for a kernel.
+
+        Raises:
+            TypeError: if it is not a list of arrays of numbers.
+            ValueError: if the number of arrays or a shape is another one.
+        """
         assign_all(values_for(f"model {self.name!r}", self.weights, weights))
 
     def count_params(self) -> int:
-        """Number of values in all weights."""
+        """Count the numbers in all weights.
+
+        Returns:
+            How many there are.
+
+        Raises:
+            ValueError: if the model is not built yet.
+        """
         if not self.built:
             raise ValueError(f"model {self.name!r} has no weights yet: build it or call it on data first")
         return sum(weight.size for weight in self.weights)
 
     def parameters(self) -> ParameterVector:
-        """All trainable weights as one flat vector; a new one if `trainable` has changed since."""
+        """Return all trainable weights as one flat vector, as optimizers take them.
+
+        Returns:
+            The same vector each time, until other weights are trainable.
+        """
         return self.plan().parameters()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -144,7 +178,11 @@ class Model(Trainer):
     # Numbers.
 
     def plan(self) -> Plan:
-        """Return the plan of this model, compiled for the layers and weights as they are now."""
+        """Compile the plan of this model, unless no layer and no weight has changed since.
+
+        Returns:
+            The plan.
+        """
         plan = self._plan
         if plan.stale:
             plan.compile(self.weights, self.trainable_weights, self.dtype)
@@ -154,26 +192,31 @@ class Model(Trainer):
         return self if self._overrides_passes else self.plan()
 
     def backward_pass(self, dy: Array) -> None:
-        """Write the gradients of all trainable weights, after `forward_pass(training=True)`."""
+        """Write the gradients of all trainable weights, after `forward_pass(x, training=True)`.
+
+        Args:
+            dy: gradient of the loss by the output, in the shape (batch, ...) of the output.
+        """
         self.plan().backward_pass(dy)
 
     def regularization_loss(self) -> float:
-        """Sum of all weight regularizers and, over the last forward pass, of the layers' activity regularizers.
+        """Add up all weight regularizers and, over the last forward pass, the activity regularizers of the layers.
 
-        An activity's penalty is divided by the batch size, as in Keras.
+        Returns:
+            The sum; an activity's penalty is divided by the batch size, as in Keras.
         """
         return self.plan().regularization_loss()
 
     def add_regularization_gradients(self) -> None:
-        """Add the regularizers' gradients to the weights' gradients."""
+        """Add the gradients of the regularizers to those of the weights."""
         self.plan().add_regularization_gradients()
 
     def reset_states(self, states: Any = None) -> None:
         """Set the states of stateful layers, to zeros unless `states` is given.
 
         Args:
-            states: those of the one stateful layer, as its `reset_state` takes them, or a list with an entry for each
-                stateful layer where there are several.
+            states: those of the only stateful layer, as its `reset_state` takes them, or a list with an entry for
+                each stateful layer if there are several.
 
         Raises:
             ValueError: if the states do not fit; all stay as they were.
@@ -199,18 +242,35 @@ class Model(Trainer):
             for layer, entry in zip(stateful, entries, strict=True):
                 layer.reset_state(entry)
         except BaseException:
-            for layer, kept in zip(stateful, before, strict=True):
-                layer.reset_state(kept)
+            for layer, entry in zip(stateful, before, strict=True):
+                layer.reset_state(entry)
             raise
 
     reset_state = reset_states
 
     @checked
     def stream(self, batch_size: Size = 1, on_nan: Annotated[str, OneOf("pass", "raise", "hold")] = "pass") -> Stream:
-        """This model one time step at a time, with the weights it has now; see `pyrnn.streaming.Stream`.
+        """Compile the model, with the weights it has now, to run one time step at a time in microseconds.
 
-        `on_nan` says what happens to readings that are NaN or infinite: "pass" does not check, "raise" rejects them,
-        "hold" puts the last finite reading in their place.
+        Args:
+            batch_size: number of series that are streamed side by side.
+            on_nan: what happens to readings that are NaN or infinite: "pass" does not check, "raise" rejects them,
+                "hold" replaces them by the last finite reading.
+
+        Returns:
+            A `pyrnn.streaming.Stream`, whose `step` takes one reading (features,) or (batch_size, features).
+
+        Raises:
+            ValueError: if the model is not built, or a layer needs more than the steps so far.
+
+        Example:
+            >>> import numpy as np
+            >>> from pyrnn import Sequential, layers
+            >>> model = Sequential([layers.GRU(4, input_shape=(None, 2)), layers.Dense(1)])
+            >>> stream = model.stream()
+            >>> outputs = [stream.step(reading) for reading in np.ones((5, 2), np.float32)]
+            >>> bool(np.allclose(outputs[-1], model(np.ones((1, 5, 2)))[0], atol=1e-6))
+            True
         """
         if not self.built:
             raise ValueError(not_built("it can be streamed"))
@@ -218,17 +278,39 @@ class Model(Trainer):
 
     @checked
     def __call__(self, x: Inputs, training: Flag = False) -> Array:
-        """Output for an array."""
+        """Compute the output for an array.
+
+        Args:
+            x: inputs, shape (batch, ...).
+            training: whether dropout and noise are drawn and batch normalization uses the batch.
+
+        Returns:
+            The output, shape (batch, ...), in memory of its own.
+
+        Raises:
+            TypeError, ValueError: if x does not fit the model.
+        """
         return self._output(x, training=bool(training))
 
     # Configs and files.
 
     def describe(self) -> dict[str, Any]:
-        """Keras 3's description of this model, as a `.keras` file holds it."""
+        """Describe this model in Keras 3's form, as a `.keras` file holds it.
+
+        Returns:
+            A dict of plain values.
+        """
         raise NotImplementedError
 
     def to_json(self, **options: Any) -> str:
-        """The architecture and what `compile` was given, as JSON; `options` go to `json.dumps`."""
+        """Write the architecture and what `compile` was passed as JSON.
+
+        Args:
+            **options: arguments of `json.dumps`, such as `indent`.
+
+        Returns:
+            A text that `model_from_json` reads.
+        """
         return json.dumps(self.describe(), **options)
 
     @checked
@@ -247,11 +329,11 @@ class Model(Trainer):
 
         Args:
             filepath: ends in `.keras`, or in `.h5` or `.hdf5` for Keras 2's format.
-            overwrite: False raises an error where the file exists.
-            include_optimizer: write what `compile` was passed and the optimizer's variables, too.
-            include_rng: write every random stream (pyrnn's, the layers', `np.random`, `random`) and the states of
-                stateful layers, too. `load_model` sets them, and draws what would have been drawn here. Keras reads
-                the file as any other.
+            overwrite: False raises an error if the file exists.
+            include_optimizer: also write what `compile` was passed and the optimizer's variables.
+            include_rng: also write every random stream (pyrnn's, the layers', `np.random`, `random`) and the states
+                of stateful layers. `load_model` sets them, so that the same numbers are drawn as here. Keras reads
+                the file like any other.
             save_format: "keras" or "h5", as older scripts write; the ending of `filepath` must be of that format.
 
         Raises:
@@ -276,7 +358,7 @@ class Model(Trainer):
 
         Args:
             filepath: ends in `.weights.h5`, or in `.h5` or `.hdf5` for Keras 2's format.
-            overwrite: False raises an error where the file exists.
+            overwrite: False raises an error if the file exists.
             save_format: None or "h5", as older scripts write.
 
         Raises:
@@ -288,9 +370,16 @@ class Model(Trainer):
 
     @checked
     def load_weights(self, filepath: FilePath, skip_mismatch: Flag = False, by_name: Flag = False) -> None:
-        """Read weights that `save_weights` (or Keras) wrote: `.weights.h5`, `.keras`, or legacy `.h5`.
+        """Read weights that `save_weights`, `save` or Keras wrote. Nothing changes unless all of them fit.
 
-        `skip_mismatch` passes over layers that do not fit; `by_name` (legacy files) matches layers by their names.
+        Args:
+            filepath: a `.weights.h5` or `.keras` file, or `.h5` or `.hdf5` in Keras 2's format.
+            skip_mismatch: leave layers as they are, with a warning, if their weights do not fit.
+            by_name: match layers by their names instead of their order, for Keras 2's format.
+
+        Raises:
+            OSError: if the file cannot be read.
+            ValueError: if it is damaged or does not fit, or the model is not built.
         """
         weights_file.load_weights(self, filepath, skip_mismatch=skip_mismatch, by_name=by_name)
 
@@ -304,15 +393,20 @@ class Model(Trainer):
         show_trainable: Flag = False,
         layer_range: Annotated[Sequence[str], ListOf(rules.Text())] | None = None,
     ) -> None:
-        """Print the layers, their output shapes and their numbers of weights, as Keras does.
+        """Print the layers, their output shapes and how many weights they have, as Keras does.
 
-        `layer_range` holds the names (or patterns) of the first and last layer to print; `expand_nested` changes
-        nothing, since models do not nest here.
+        Args:
+            line_length: width in characters; by default that of the terminal, at most Keras's.
+            positions: where the columns end, as parts of the width, from 0 to 1.
+            print_fn: receives the whole text instead of the terminal.
+            expand_nested: has no effect, since models do not nest here.
+            show_trainable: add a column that says which layers train.
+            layer_range: names, or patterns of names, of the first and the last layer to print.
+
+        Raises:
+            ValueError: if the columns are too narrow, or `layer_range` matches no layer.
         """
         print_summary(self, line_length, positions, print_fn, show_trainable, layer_range)
-
-    def __repr__(self) -> str:
-        return f"<Sequential name={self.name}, built={self.built}>"
 
 
 def _refuse_existing(filepath: str | os.PathLike[str], overwrite: bool) -> None:

@@ -62,23 +62,76 @@ def save_model(
     include_rng: Flag = False,
     save_format: Text | None = None,
 ) -> None:
-    """`model.save(filepath, ...)`."""
+    """Write architecture, weights and training state of a model to a file: `model.save(filepath, ...)`.
+
+    Args:
+        model: a model that is built.
+        filepath: ends in `.keras`, or in `.h5` or `.hdf5` for Keras 2's format.
+        overwrite: False raises an error if the file exists.
+        include_optimizer: also write what `compile` was passed and the optimizer's variables.
+        include_rng: also write every random stream and the states of stateful layers.
+        save_format: "keras" or "h5", as older scripts write; the ending of `filepath` must be of that format.
+
+    Raises:
+        TypeError, ValueError: if the model is not built, an object in it cannot be written, or the ending is another
+            one.
+        OSError: if the file exists and `overwrite` is False, or it cannot be written.
+
+    Example:
+        >>> import tempfile, pyrnn
+        >>> model = pyrnn.Sequential([pyrnn.layers.Dense(2, input_shape=(3,))])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     pyrnn.models.save_model(model, f"{folder}/model.h5")
+        ...     pyrnn.load_model(f"{folder}/model.h5").count_params()
+        8
+    """
     model.save(filepath, overwrite, include_optimizer, include_rng, save_format)
 
 
 @checked
 def model_from_json(json_string: Text, custom_objects: CustomObjects | None = None) -> Sequential:
-    """A new model, with fresh weights, from `to_json`'s answer (Keras's too, versions 2 and 3)."""
+    """Make a new model, with fresh weights, from JSON.
+
+    Args:
+        json_string: what `model.to_json()` of pyrnn or of Keras (2 or 3) returned.
+        custom_objects: custom classes and functions by name, where they are not registered.
+
+    Returns:
+        The model, compiled if the described one was.
+
+    Raises:
+        TypeError, ValueError: if the text is not JSON of a Sequential, or describes what pyrnn does not have.
+
+    Example:
+        >>> import pyrnn
+        >>> model = pyrnn.Sequential([pyrnn.layers.Dense(2, input_shape=(3,))])
+        >>> pyrnn.models.model_from_json(model.to_json()).output_shape
+        (None, 2)
+    """
     description = parsed("json_string", json_string)
     with registry.custom_object_scope(custom_objects):
         return model_from_description("json_string", description)
 
 
 def model_from_description(source: str, description: Any, compile: bool = True) -> Sequential:
-    """A new model, with fresh weights, from `describe`'s answer.
+    """Make a new model, with fresh weights, from a description.
+
+    Args:
+        source: what an error calls the place where the description is from.
+        description: what `model.describe()` returned.
+        compile: whether to compile the model as described.
+
+    Returns:
+        The model.
 
     Raises:
-        TypeError, ValueError: if `source` holds no description of a Sequential, or names what pyrnn lacks.
+        TypeError, ValueError: if it describes no Sequential, or what pyrnn does not have.
+
+    Example:
+        >>> import pyrnn
+        >>> model = pyrnn.Sequential([pyrnn.layers.Dense(2, input_shape=(3,))])
+        >>> pyrnn.models.model_from_description("model", model.describe()).output_shape
+        (None, 2)
     """
     config = description.get("config") if isinstance(description, dict) else None
     name = description.get("class_name") if isinstance(description, dict) else description

@@ -27,19 +27,32 @@ _MOST_SHAPES = 1000  # that `check_input` remembers
 
 
 class Sequential(Keras2Methods, Model):
-    """Layers run one after the other.
+    """A model whose layers run one after the other.
 
     The model is built as soon as the input shape is known: from an `Input`, from `input_shape=` of the first layer,
     or at the first `fit`, `predict` or call.
 
-    Args:
-        layers: layers to add, in order.
-        trainable: False freezes all layers.
-        name: 'sequential', 'sequential_1', ... unless given.
-
     A subclass may override `forward_pass` together with `backward_pass`, `get_config`, `reset_states` and the methods
-    that users call. One that defines `call`, `train_step` or another method that Keras calls and pyrnn does not is
+    that users call. A class that defines `call`, `train_step` or another method that Keras calls and pyrnn does not is
     rejected when it is created.
+
+    Args:
+        layers: a list of layers, in the order in which they run.
+        trainable: False freezes all layers.
+        name: name of the model; by default 'sequential', 'sequential_1', ...
+
+    Raises:
+        TypeError: if `layers` holds something else than layers.
+        ValueError: if two layers have the same name, or a layer does not fit the one before it.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn import Input, Sequential, layers
+        >>> model = Sequential([Input((None, 3)), layers.LSTM(8), layers.Dense(1)])
+        >>> model.compile("adam", "mse")
+        >>> history = model.fit(np.zeros((32, 10, 3)), np.ones((32, 1)), epochs=2, verbose=0)
+        >>> model.predict(np.zeros((5, 20, 3)), verbose=0).shape
+        (5, 1)
     """
 
     @checked
@@ -66,7 +79,15 @@ class Sequential(Keras2Methods, Model):
     # Structure.
 
     def add(self, layer: Any) -> None:
-        """Put one more layer on top; it is built at once when the input shape is known."""
+        """Add a layer after the last one. It is built at once if the input shape is known.
+
+        Args:
+            layer: a layer; an `Input` can only come first.
+
+        Raises:
+            TypeError: if it is not a layer.
+            ValueError: if its name, dtype, outputs or shape do not fit the layers before it.
+        """
         if isinstance(layer, type) and issubclass(layer, Layer):
             raise TypeError(f"add() takes a layer, got the class {layer.__name__}; write {layer.__name__}(...)")
         if not isinstance(layer, Layer):
@@ -113,7 +134,11 @@ class Sequential(Keras2Methods, Model):
         self.built = self._shape is not None
 
     def pop(self) -> Layer | None:
-        """Take the last layer off and return it."""
+        """Remove the last layer.
+
+        Returns:
+            The layer, None if there is none.
+        """
         if not self._layers:
             return None
         layer = self._layers.pop()
@@ -142,10 +167,13 @@ class Sequential(Keras2Methods, Model):
         self._shapes.append(layer.compute_output_shape(shape))
 
     def build(self, input_shape: Any = None) -> None:
-        """Create all weights for inputs of `input_shape` (batch axis first, None where any size goes).
+        """Create all weights.
+
+        Args:
+            input_shape: shape of the inputs, batch axis first, None for axes of any size.
 
         Raises:
-            ValueError: if the model is built already, for another shape.
+            ValueError: if the shape does not fit the layers, or the model is already built for another one.
         """
         if self.built:
             if input_shape is not None and not shapes.agree(
@@ -192,10 +220,16 @@ class Sequential(Keras2Methods, Model):
     # Numbers.
 
     def check_input(self, shape: Shape) -> Shape:
-        """The shape in which the model reads an x of this shape: with a last axis of 1 where only that differs.
+        """Check that an x of this shape fits the model.
+
+        Args:
+            shape: shape of x, batch axis first.
+
+        Returns:
+            The shape in which the model reads x: the same, but for a last axis of 1 that is missing or too many.
 
         Raises:
-            ValueError: if x does not fit the model.
+            ValueError: if it does not fit.
         """
         declared, sample = self._shape, shape[1:]
         if declared is None or (shape and (sample == declared[1:] or sample in self._fitting)):
@@ -209,7 +243,18 @@ class Sequential(Keras2Methods, Model):
         return shape
 
     def forward_pass(self, x: Any, *, training: bool = False) -> tuple[Array, Array | None]:
-        """Output and its mask; builds the model if its input shape was not known before."""
+        """Run all layers. Builds the model if its input shape was not known before.
+
+        Args:
+            x: inputs, shape (batch, ...).
+            training: whether layers save what `backward_pass` needs, and draw dropout and noise.
+
+        Returns:
+            The output (batch, ...) and its mask, None if there is none.
+
+        Raises:
+            TypeError, ValueError: if x does not fit the model.
+        """
         dtype = self._layers[0].dtype if self._layers else "float32"
         if not is_float(x, dtype):
             x = as_float("x", x, dtype)
@@ -224,7 +269,11 @@ class Sequential(Keras2Methods, Model):
     # Configs.
 
     def get_config(self) -> dict[str, Any]:
-        """Keras 3's config of this model."""
+        """Describe the layers in Keras 3's form.
+
+        Returns:
+            A dict that `from_config` accepts.
+        """
         stack = [*([self._input] if self._input is not None else []), *self._layers]
         config: dict[str, Any] = {
             "name": self.name,
@@ -238,7 +287,18 @@ class Sequential(Keras2Methods, Model):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Sequential:
-        """A new model, with fresh weights, from `get_config`'s answer."""
+        """Make a new model, with fresh weights, from a config.
+
+        Args:
+            config: what `get_config` of pyrnn or Keras returned, or the list of layers that Keras 2.0 wrote.
+            custom_objects: custom classes and functions by name, where they are not registered.
+
+        Returns:
+            The model.
+
+        Raises:
+            TypeError, ValueError: if the config holds no layers, or describes what pyrnn does not have.
+        """
         entries = config.get("layers") if isinstance(config, Mapping) else config  # Keras 2.0 wrote a bare list
         if not isinstance(entries, list | tuple):
             raise ValueError(f"config of a Sequential must hold a list of layers, got {shown(config)}")
@@ -255,11 +315,25 @@ class Sequential(Keras2Methods, Model):
         return model
 
     def get_build_config(self) -> dict[str, Any]:
-        """The input shape this model was built for."""
+        """Return what `build` was called with.
+
+        Returns:
+            A dict with `input_shape`.
+        """
         return {"input_shape": self.input_shape}
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """Shape of the output for inputs of `input_shape`, batch axis first."""
+        """Compute the shape of the output.
+
+        Args:
+            input_shape: shape of the inputs, batch axis first, None for axes of any size.
+
+        Returns:
+            The shape, batch axis first.
+
+        Raises:
+            ValueError: if the shape does not fit the layers.
+        """
         shape: Any = standard_shape("input_shape", input_shape)
         if self._shape is not None and len(shape) != len(self._shape):
             raise ValueError(f"input_shape must have {len(self._shape)} axes like {self._shape}, got {shape}")
@@ -268,7 +342,6 @@ class Sequential(Keras2Methods, Model):
         return shape
 
     def describe(self) -> dict[str, Any]:
-        """Keras 3's description of this model, as it stands in a `.keras` file."""
         entry: dict[str, Any] = {
             "module": "keras",
             "class_name": "Sequential",
@@ -282,3 +355,6 @@ class Sequential(Keras2Methods, Model):
         if (compiled := self.get_compile_config()) is not None:
             entry["compile_config"] = compiled
         return entry
+
+    def __repr__(self) -> str:
+        return f"<Sequential name={self.name}, built={self.built}>"

@@ -32,7 +32,7 @@ VERBOSITIES = ("auto", 0, 1, 2)
 
 
 class Trainer(Trainable):
-    """Gives a model its training; the model brings `forward_pass`, and `passes` for the rest of a step."""
+    """Methods that train and evaluate a model, which brings `forward_pass`, and `passes` for the rest of a step."""
 
     stop_predicting: bool
 
@@ -64,16 +64,22 @@ class Trainer(Trainable):
         jit_compile: Annotated[str | bool, OneOf("auto", True, False)] = "auto",
         auto_scale_loss: Flag = True,
     ) -> None:
-        """Fix optimizer, loss and metrics, by names or objects.
+        """Choose optimizer, loss and metrics.
 
-        `metrics` and `weighted_metrics` hold names, classes, objects or functions of (y_true, y_pred). Logs name them
-        as Keras does; sample weights reach those of `weighted_metrics`. Steps that the mask of the output leaves out
-        do not count in them.
+        `loss`, `loss_weights`, `metrics` and `weighted_metrics` may also be a list with one entry per output, or a dict
+        by the name of the output, which is that of the last layer. Logs name metrics as Keras does. Steps that the mask
+        of the output leaves out do not count in metrics.
 
-        `loss_weights` is the factor of the loss. `loss`, `loss_weights`, `metrics` and `weighted_metrics` may also be
-        a list with one entry per output, or a dict by the name of the last layer, which is the output. `run_eagerly`,
-        `jit_compile`, `steps_per_execution` and `auto_scale_loss` take Keras's values: training always runs the
-        compiled kernel, batch by batch, in full precision, which is what each of them asks for here.
+        Args:
+            optimizer: name, class, object or description.
+            loss: name, class, object, description, or a function of (y_true, y_pred).
+            loss_weights: the factor of the loss.
+            metrics: a list of names, classes, objects or functions of (y_true, y_pred).
+            weighted_metrics: the same, for metrics that sample weights reach.
+            run_eagerly: has no effect, since training always runs the compiled kernel.
+            steps_per_execution: has no effect, since training runs batch by batch.
+            jit_compile: has no effect, like `run_eagerly`.
+            auto_scale_loss: has no effect, since training runs in full precision.
 
         Raises:
             TypeError, ValueError: for unknown names and wrong kinds; the model stays as it was.
@@ -88,7 +94,14 @@ class Trainer(Trainable):
         )
 
     def compile_from_config(self, config: Mapping[str, Any]) -> None:
-        """`compile` from `get_compile_config`'s answer; a description without optimizer leaves the model as it is."""
+        """Compile the model as a description says. Without an optimizer in it the model stays as it is.
+
+        Args:
+            config: what `get_compile_config` returned.
+
+        Raises:
+            TypeError, ValueError: for unknown names and wrong kinds; the model stays as it was.
+        """
         if not config.get("optimizer"):
             return
         names = ("optimizer", "loss", "loss_weights", "metrics", "weighted_metrics", "run_eagerly",
@@ -132,7 +145,11 @@ class Trainer(Trainable):
         return [] if self._compiled is None else ["loss", *(entry.name for entry in self._compiled.head.entries)]
 
     def get_compile_config(self) -> dict[str, Any] | None:
-        """Keras 3's description of what `compile` was given; None before it."""
+        """Describe what `compile` was passed, in Keras 3's form.
+
+        Returns:
+            A dict that `compile_from_config` accepts; None before `compile`.
+        """
         return None if self._compiled is None else self._compiled.describe()
 
     # One batch.
@@ -151,7 +168,21 @@ class Trainer(Trainable):
         class_weight: ClassWeights | None = None,
         return_dict: Flag = False,
     ) -> Any:
-        """One step on one batch; returns its loss (and metrics: a list, or a dict if `return_dict`)."""
+        """Train on one batch.
+
+        Args:
+            x: inputs, shape (batch, ...).
+            y: targets, in the shape (batch, ...) of the output; a last axis of 1 may be missing.
+            sample_weight: weights (batch,), or (batch, time) for outputs at each time step.
+            class_weight: {class number: weight}; each row or time step weighs as its class, others weigh 1.
+            return_dict: return a dict by name.
+
+        Returns:
+            The loss; with metrics a list of the loss and the metrics, in the order of `metrics_names`.
+
+        Raises:
+            TypeError, ValueError: for data that do not fit, before any weight has changed.
+        """
         compiled = self._ready("training")
         batch = make_batch((x, y, sample_weight), self.dtype)
         by_class = None
@@ -166,7 +197,20 @@ class Trainer(Trainable):
     def test_on_batch(
         self, x: Inputs, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None, return_dict: Flag = False
     ) -> Any:
-        """Loss (and metrics) of one batch, without training."""
+        """Compute loss and metrics of one batch, without training.
+
+        Args:
+            x: inputs, shape (batch, ...).
+            y: targets, in the shape (batch, ...) of the output; a last axis of 1 may be missing.
+            sample_weight: weights (batch,), or (batch, time) for outputs at each time step.
+            return_dict: return a dict by name.
+
+        Returns:
+            The loss; with metrics a list of the loss and the metrics, in the order of `metrics_names`.
+
+        Raises:
+            TypeError, ValueError: for data that do not fit.
+        """
         compiled = self._ready("evaluating")
         batch = make_batch((x, y, sample_weight), self.dtype)
         compiled.reset()
@@ -174,11 +218,18 @@ class Trainer(Trainable):
         return self._results(compiled, return_dict)
 
     def predict_on_batch(self, x: Any) -> Array:
-        """Output for one batch."""
+        """Compute the outputs for one batch.
+
+        Args:
+            x: inputs, shape (batch, ...).
+
+        Returns:
+            The outputs, shape (batch, ...).
+        """
         return self._output(make_batch((x,), self.dtype).x)
 
     def _output(self, x: Any, *, training: bool = False) -> Array:
-        """Output for x, in memory of its own: layers such as Dropout and Flatten hand on x or a view of it."""
+        """Return the output for x in memory of its own: layers such as Dropout and Flatten return x or a view of it."""
         y, _ = self.forward_pass(x, training=training)
         return y.copy() if isinstance(x, np.ndarray) and np.may_share_memory(y, x) else y
 
@@ -204,30 +255,31 @@ class Trainer(Trainable):
         validation_batch_size: Count | None = None,
         validation_freq: Annotated[int | Iterable[int], Either(ListOf(Whole(1)), Whole(1, LARGEST_COUNT))] = 1,
     ) -> History:
-        """Train for `epochs` on arrays, a generator, a loader or a PyDataset.
+        """Train on arrays, a generator, a loader or a PyDataset.
 
         Args:
-            x: inputs (N, ...), or a generator, loader or PyDataset of batches (x, y) or (x, y, sample_weight).
-            y: targets, in the shape of the output; a last axis of 1 may be missing.
-            batch_size: rows of a batch of arrays; by default N / `steps_per_epoch`, rounded up, or 32.
+            x: inputs, shape (N, ...), or a generator, loader or PyDataset of batches (x, y) or (x, y, sample_weight).
+            y: targets, in the shape (N, ...) of the output; a last axis of 1 may be missing.
+            batch_size: rows in a batch of arrays; by default N / `steps_per_epoch`, rounded up, or 32.
             epochs: number of the last epoch; with `initial_epoch` the first ones are left out.
-            verbose: 0 for silence, 1 for a line that grows with each batch, 2 for a line an epoch, "auto" for 1.
+            verbose: 0 for silence, 1 for a line that grows with each batch, 2 for a line per epoch, "auto" for 1.
             callbacks: a list of callbacks.
-            validation_split: the share of the last samples of arrays that validate and do not train.
+            validation_split: the fraction of the samples, at the end of the arrays, that validate and do not train.
             validation_data: (x, y), (x, y, sample_weight), or batches as for `x`. A generator that ends is drawn once.
             shuffle: draw the rows of arrays, or the batches of a PyDataset, in another order in each pass.
             class_weight: {class number: weight}; each row or time step weighs as its class, others weigh 1.
-            sample_weight: (N,), or (N, T) for outputs at each time step.
+            sample_weight: weights (N,), or (N, T) for outputs at each time step.
             initial_epoch: number of epochs that are already done.
-            steps_per_epoch: batches of an epoch. Where that is not all of them, the next epoch begins where this one
-                ended, and after the last batch the data are walked again, in the middle of an epoch too.
-            validation_steps: batches of each validation: the first ones of arrays, loaders and PyDatasets, the next
+            steps_per_epoch: batches in an epoch. If that is not all of them, the next epoch begins where this one
+                ended. After the last batch the data start again, also in the middle of an epoch.
+            validation_steps: batches in each validation: the first ones of arrays, loaders and PyDatasets, the next
                 ones of a generator.
-            validation_batch_size: as `batch_size`, which it is by default.
+            validation_batch_size: rows in a batch of validation arrays; by default `batch_size`.
             validation_freq: validate every `validation_freq` epochs, or after the epochs in a list (from 1 on).
 
         Returns:
-            a History whose `history` holds the loss and metrics of each epoch, `val_` before those of validation.
+            A `History`, whose `history` holds the loss and metrics of each epoch, and with `val_` before the name
+            those of the validations.
 
         Raises:
             TypeError, ValueError: for data and arguments that do not fit, before any weight has changed.
@@ -274,7 +326,24 @@ class Trainer(Trainable):
         callbacks: CallbacksLike = None,
         return_dict: Flag = False,
     ) -> Any:
-        """Loss and metrics over arrays, a generator or a PyDataset."""
+        """Compute loss and metrics over arrays, a generator, a loader or a PyDataset.
+
+        Args:
+            x: inputs, shape (N, ...), or a generator, loader or PyDataset of batches (x, y) or (x, y, sample_weight).
+            y: targets, in the shape (N, ...) of the output; a last axis of 1 may be missing.
+            batch_size: rows in a batch of arrays; by default N / `steps`, rounded up, or 32.
+            verbose: 0 for silence, 1 for a line that grows with each batch, 2 for one line, "auto" for 1.
+            sample_weight: weights (N,), or (N, T) for outputs at each time step.
+            steps: number of batches; by default all.
+            callbacks: a list of callbacks.
+            return_dict: return a dict by name.
+
+        Returns:
+            The loss; with metrics a list of the loss and the metrics, in the order of `metrics_names`.
+
+        Raises:
+            TypeError, ValueError: for data and arguments that do not fit.
+        """
         compiled = self._ready("evaluate")
         verbose = _verbosity(verbose)
         batches = as_batches(x, y, sample_weight, dtype=self.dtype, batch_size=batch_size, steps=steps)
@@ -293,7 +362,21 @@ class Trainer(Trainable):
         steps: Count | None = None,
         callbacks: CallbacksLike = None,
     ) -> Array:
-        """Outputs for arrays, a generator or a PyDataset, one row a sample."""
+        """Compute the outputs for arrays, a generator, a loader or a PyDataset.
+
+        Args:
+            x: inputs, shape (N, ...), or a generator, loader or PyDataset of batches x, or of tuples that begin with x.
+            batch_size: rows in a batch of arrays; by default N / `steps`, rounded up, or 32.
+            verbose: 0 for silence, 1 for a line that grows with each batch, 2 for one line, "auto" for 1.
+            steps: number of batches; by default all.
+            callbacks: a list of callbacks.
+
+        Returns:
+            The outputs of all batches, one row per sample.
+
+        Raises:
+            TypeError, ValueError: for data and arguments that do not fit, or if there is no batch.
+        """
         verbose = _verbosity(verbose)
         batches = as_batches(x, dtype=self.dtype, batch_size=batch_size, steps=steps)
         hooks = self._hooks(callbacks, batches, verbose)

@@ -51,8 +51,6 @@ UNFINISHED = {
     "csrc/runtime/stream.cpp",
     "csrc/runtime/workspace.hpp",
     "pyrnn/arguments.py",
-    "pyrnn/model.py",
-    "pyrnn/sequential.py",
 }
 
 _PARTICIPLE = r"(?:\w+ed|\w+en|yet|changed|begun|made|had|met|read|run|set|come|gone|left|lost|found|kept|sent)\b"

@@ -1,4 +1,4 @@
-"""Attributes of a layer that may be assigned to: what is set is what the layer computes with, or an error is raised."""
+"""Assigning to the attributes of a layer: it computes with the new value, or an error is raised."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ from pyrnn.seeds import Generator
 
 
 class WeightAttribute:
-    """A weight of a layer: assigning an array overwrites its values.
+    """Descriptor of a weight: assigning an array to it overwrites the values of the weight.
 
-    It has no `__get__`, so that reading the attribute finds the weight in the layer's own dict.
+    It has no `__get__`, so that reading the attribute finds the weight in the layer's `__dict__`.
+
+    Args:
+        name: name of the attribute.
     """
 
     def __init__(self, name: str) -> None:
@@ -29,10 +32,15 @@ class WeightAttribute:
 
 
 def set_weight(layer: Any, name: str, value: Any) -> None:
-    """`layer.name = value`, where `name` is a weight or will be one.
+    """Assign to an attribute that is a weight or becomes one in `build`.
+
+    Args:
+        layer: the layer.
+        name: name of the attribute.
+        value: an array of the weight's shape, or a weight that the layer has made.
 
     Raises:
-        TypeError: if `value` holds no numbers.
+        TypeError: if `value` does not hold numbers.
         ValueError: if it is a weight of another layer or of another shape, or the layer has no weight of this name.
     """
     weight = vars(layer).get(name)
@@ -57,14 +65,24 @@ def set_weight(layer: Any, name: str, value: Any) -> None:
 
 
 def guard_weights(cls: type) -> None:
-    """Make the attributes that a class annotates as weights assignable."""
+    """Give a class a descriptor for each attribute that it annotates as a weight.
+
+    Args:
+        cls: a new subclass of `Layer`.
+    """
     for name, annotation in inspect.get_annotations(cls).items():
         if str(annotation).startswith("Weight"):
             setattr(cls, name, WeightAttribute(name))
 
 
 def guarded_setattr(layer: Any, name: str, value: Any) -> None:
-    """`__setattr__` of users' layers, whose weights are not annotated."""
+    """Assign to an attribute of a custom layer, whose weights are not annotated.
+
+    Args:
+        layer: the layer.
+        name: name of the attribute.
+        value: the value; for a weight an array of its shape.
+    """
     if type(vars(layer).get(name)) is Weight:
         set_weight(layer, name, value)
     else:
@@ -72,9 +90,15 @@ def guarded_setattr(layer: Any, name: str, value: Any) -> None:
 
 
 def declaring_setattr(assign: Callable[[Any, str, Any], None]) -> Callable[[Any, str, Any], None]:
-    """`__setattr__` of users' layers: `assign`, after which the layer answers for the layers and generators in `value`.
+    """Wrap the `__setattr__` of a custom layer, so that assigning a layer, generator or container declares it.
 
-    Containers are looked into when they are asked for, so that a list may be filled later.
+    The layers in a container are looked up when `children` is called, so a list may be filled later.
+
+    Args:
+        assign: the `__setattr__` of the class, or `guarded_setattr`.
+
+    Returns:
+        The method to put in its place.
     """
 
     @functools.wraps(assign)
@@ -89,10 +113,16 @@ def declaring_setattr(assign: Callable[[Any, str, Any], None]) -> Callable[[Any,
 
 
 class ActivationAttribute:
-    """An activation of a layer, a function, which may be set to a name too; a field holds its name for the kernel."""
+    """Descriptor of an activation: it reads as a function and may be set to a name too.
+
+    A field with the name of the attribute after "_" holds the kernel's name of the function.
+
+    Args:
+        halves: whether it may be "glu", which halves the last axis.
+    """
 
     def __init__(self, halves: bool = False) -> None:
-        self.halves = halves  # whether "glu" may be set, which halves the last axis
+        self.halves = halves
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name, self.field = name, f"_{name}"

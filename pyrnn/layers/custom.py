@@ -1,4 +1,4 @@
-"""Layers that users derive: which methods they may define, what their arrays are converted to, their output shapes."""
+"""Rules for custom layers: methods that they must not define, arrays that they return, layers that they hold."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ NEVER_CALLED_RECURRENT = NEVER_CALLED | dict.fromkeys(
 
 
 class _Pass(threading.local):
-    """How many functions of users the calling thread is in."""
+    """Counts, for each thread, the functions of users that are running."""
 
     depth = 0
 
@@ -78,12 +78,19 @@ _pass = _Pass()
 
 
 def is_in_pass() -> bool:
-    """Whether a layer is called by a user's layer, which calls its `backward` as often, and not by itself."""
+    """Return whether a custom layer or model is running, to whose pass a call of a layer belongs."""
     return _pass.depth > 0
 
 
 def passing(method: Callable[..., Any]) -> Callable[..., Any]:
-    """`forward_pass` of a user's model, which may call a layer several times and need not call all of them."""
+    """Wrap the `forward_pass` of a custom model, so that it starts with empty tapes and may call a layer several times.
+
+    Args:
+        method: the `forward_pass` that a class defines.
+
+    Returns:
+        The method to put in its place.
+    """
 
     @functools.wraps(method)
     def forward_pass(self: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
@@ -98,15 +105,24 @@ def passing(method: Callable[..., Any]) -> Callable[..., Any]:
     return forward_pass
 
 
-# Stand-ins for an unknown size; sizes that differ between the two outputs depend on it.
+# Two values for an unknown size: where the outputs differ, their size depends on it.
 _TRIALS = (2, 3)
 
 
 def trial_shape(layer: Any, run: Callable[[Array], Array], input_shape: tuple[Any, ...], instead: str) -> Any:
-    """The shape of what `run` returns for zeros of `input_shape`, None where it depends on an unknown size.
+    """Find the shape of a layer's output by running it on zeros.
+
+    Args:
+        layer: the layer, for its dtype and for messages.
+        run: the function of x that returns the output.
+        input_shape: the shape of x; None is an unknown size.
+        instead: what to write to do without the trial, for the message.
+
+    Returns:
+        The shape of the output, with None for sizes that depend on an unknown one.
 
     Raises:
-        ValueError: if `run` fails on zeros; the message ends with `instead`.
+        ValueError: if `run` fails on zeros.
     """
     shapes = []
     for trial in _TRIALS if None in input_shape else _TRIALS[:1]:
@@ -121,10 +137,19 @@ def trial_shape(layer: Any, run: Callable[[Array], Array], input_shape: tuple[An
 
 
 def run(layer: Any, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-    """What a function of the user returns; arrays may not be changed, since the layers next to this one need them.
+    """Call a function of the user with read-only views of its arrays: the layers before and after it need them too.
+
+    Args:
+        layer: the layer that has the function, for messages.
+        function: the function.
+        *arguments: its arguments; arrays among them become read-only.
+        **options: its keyword arguments.
+
+    Returns:
+        What the function returns.
 
     Raises:
-        ValueError: if it changes one in place.
+        ValueError: if it changes an array in place.
     """
     _pass.depth += 1
     try:
@@ -149,7 +174,19 @@ def _read_only(value: Any) -> Any:
 
 
 def converted(layer: Any, method: str, value: Any) -> Array:
-    """A view, a list or an array of another dtype as the next layer takes it."""
+    """Convert what a method of a custom layer returned.
+
+    Args:
+        layer: the layer, for its dtype and for messages.
+        method: name of the method, for messages.
+        value: a view, a list or an array of any dtype.
+
+    Returns:
+        A C-contiguous array of the layer's dtype.
+
+    Raises:
+        TypeError: if `value` does not hold numbers.
+    """
     try:
         if value is None or isinstance(value, tuple):
             raise TypeError
@@ -159,12 +196,16 @@ def converted(layer: Any, method: str, value: Any) -> Array:
 
 
 def named(layer: Any) -> str:
-    """A layer by its name and class, for errors."""
+    """Return what messages call a layer: its name and class."""
     return f"layer {layer.name!r} ({type(layer).__name__})"
 
 
 def finish(layer: Any, input_shape: tuple[Any, ...]) -> None:
-    """Check the layers in a user's layer, and build those that it leaves to its `forward`, by a trial on zeros.
+    """Check the layers in a custom layer that was built; a trial on zeros builds those that its `forward` builds.
+
+    Args:
+        layer: the custom layer.
+        input_shape: the shape of x that it was built for.
 
     Raises:
         TypeError: if it holds a model.

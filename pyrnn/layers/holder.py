@@ -21,10 +21,10 @@ from pyrnn.validation import shown
 
 
 class Holder(Watched):
-    """The part of a layer that answers for what it holds.
+    """Base class of `Layer`, with what a layer holds.
 
-    A built-in layer declares the layers and generators in its attributes by `children` and `generators`. For a user's
-    class, assigning one to an attribute declares it: `attributes.guarded_setattr` records the attribute's name.
+    A built-in layer declares the layers and generators in its attributes by overriding `children` and `generators`. In
+    a custom layer, assigning one to an attribute declares it: `attributes.declaring_setattr` records the name.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Holder(Watched):
     _weights: list[Weight]
     # What forward(training=True) saved for backward, the last one last.
     _tape: list[Any]
-    # The attributes of a user's layer to which a layer, a generator or a container was assigned, in that order.
+    # The attributes of a custom layer to which a layer, a generator or a container was assigned, in that order.
     _declared: dict[str, None]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
@@ -54,7 +54,7 @@ class Holder(Watched):
         return self._with_assigned([])
 
     def _with_assigned(self, declared: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
-        """Return `declared`, and after it the layers that a user's class has in its attributes."""
+        """Return `declared`, followed by the layers that were assigned to attributes of a custom layer."""
         children = {id(layer): (path, layer) for path, layer in declared}
         for name in self._declared:
             value = vars(self).get(name)

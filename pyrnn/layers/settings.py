@@ -1,4 +1,4 @@
-"""Settings that layers share: dtypes, shapes and rates, checked."""
+"""Checks of settings that layers share: dtypes, shapes and rates."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DTYPES = ("float32", "float64")
 
 
 def dtype_name(dtype: Any) -> str:
-    """'float32' or 'float64' from None, a name, a NumPy dtype or Keras's DTypePolicy config."""
+    """Return "float32" or "float64" for None (the default), a name, a NumPy dtype or Keras's DTypePolicy config."""
     if dtype is None:
         return config.floatx()
     if isinstance(dtype, Mapping):
@@ -32,12 +32,12 @@ def dtype_name(dtype: Any) -> str:
 
 
 def dtype_config(name: str) -> dict[str, Any]:
-    """Keras 3's serialized dtype policy."""
+    """Return Keras 3's description of the policy for a dtype."""
     return {"module": "keras", "class_name": "DTypePolicy", "config": {"name": name}, "registered_name": None}
 
 
 def standard_shape(argument: str, shape: Any) -> Shape:
-    """A tuple of sizes and Nones, checked."""
+    """Return a shape as a tuple of sizes and Nones, or raise a ValueError that names `argument`."""
     if isinstance(shape, int | np.integer) and not isinstance(shape, bool):
         raise ValueError(f"{argument} must be a tuple of sizes, got {shape!r}; write ({shape},)")
     try:
@@ -55,7 +55,7 @@ def standard_shape(argument: str, shape: Any) -> Shape:
 
 
 def fraction(argument: str, value: Any) -> float:
-    """A dropout rate: a number from 0 to 1."""
+    """Return a number from 0 to 1 as a float, or raise a ValueError that names `argument`."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.floating, np.integer)):
         raise ValueError(f"{argument} must be a number from 0 to 1, got {shown(value)}")
     if not 0 <= value <= 1:
@@ -64,7 +64,7 @@ def fraction(argument: str, value: Any) -> float:
 
 
 def dropout_scale(rng: np.random.Generator, shape: Sequence[int], rate: float, dtype: str) -> Array:
-    """Inverted dropout: 0 with probability `rate`, else 1 / (1 - rate)."""
+    """Draw factors for inverted dropout: 0 with probability `rate`, otherwise 1 / (1 - rate)."""
     if rate >= 1:
         return np.zeros(shape, dtype)
     kind = np.dtype(dtype).type
@@ -74,7 +74,7 @@ def dropout_scale(rng: np.random.Generator, shape: Sequence[int], rate: float, d
 
 
 def unknown_size(owner: str, what: str, input_shape: Shape) -> ValueError:
-    """The error for a last axis of unknown size, which weights need."""
+    """Return the error for a last axis of unknown size, which the shapes of weights need."""
     return ValueError(
         f"{owner} must know the number of {what}, got x of shape {tuple(input_shape)}: set it in Input(shape)"
     )

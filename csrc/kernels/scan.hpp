@@ -13,6 +13,7 @@
 // reads, or null.
 #pragma once
 
+#include "cell.hpp"
 #include "gemm.hpp"
 
 namespace pyrnn {
@@ -137,6 +138,52 @@ bool exceeds_cache(Index rows, Index steps, Index units) {
     return rows * steps * blocks_of<T>(units) * kVectors * static_cast<Index>(sizeof(Vec<T>)) > kKeptBytes;
 }
 
+// Whether a cell carries c next to h; whether part of dh reaches h_{s-1} without passing U; whether its candidate reads
+// r h_{s-1}, so that a product of its own follows the gates.
+template <class C> constexpr bool kCarries = C::kInfo.states == 2;
+template <class C> constexpr bool kPassesBy = C::kInfo.vectors > 1 && !kCarries<C>;
+template <class C> constexpr bool kHasCandidate = C::kInfo.u_count < C::kInfo.gates;
+
+// Its vector r, whose gradient follows from that product's; or -1.
+template <class C>
+constexpr int reset_gate() {
+    if constexpr (kHasCandidate<C>) return C::kR;
+    else return -1;
+}
+
+// The activations that a cell can do in registers; others run over whole rows in memory.
+template <class C>
+bool stays_in_registers(Activation activation, Activation recurrent) {
+    if constexpr (C::kInfo.vectors == 1) return fused_in_registers(activation);
+    return !kHasCandidate<C> && activation == Activation::kTanh && recurrent == Activation::kSigmoid;
+}
+// The activation of gate j: there, and in registers.
+template <class C, class Problem>
+Activation activation_of(const Problem& p, int j) {
+    return C::kPasses[j] == Pass::kRecurrent ? p.recurrent_activation : p.activation;
+}
+template <class C, int kGate, class V>
+PYRNN_INLINE
+V activated(const V& z) {
+    if constexpr (C::kPasses[kGate] == Pass::kRecurrent) return vector_sigmoid(z);
+    else if constexpr (C::kPasses[kGate] == Pass::kMain) return vector_tanh(z);
+    else return z;
+}
+template <class C, int kGate, class V>
+PYRNN_INLINE
+V differentiated(const V& y, const V& dy) {
+    if constexpr (C::kPasses[kGate] == Pass::kRecurrent) return dy * (y * (1 - y));
+    else if constexpr (C::kPasses[kGate] == Pass::kMain) return dy * (1 - y * y);
+    else return dy;
+}
+// Calls f(Constant<j>) for each j.
+template <int kCount, int kFirst = 0, class F>
+PYRNN_INLINE
+void for_each_gate(const F& f) {
+    f(Constant<kFirst>{});
+    if constexpr (kFirst + 1 < kCount) for_each_gate<kCount, kFirst + 1>(f);
+}
+
 // One row of kept gates, or of their pre-activations, across the unit blocks.
 template <int kVectors, class T>
 struct GateRow {
@@ -149,6 +196,11 @@ struct GateRow {
     T* vector(Index block, int j) const { return first + block * block_stride + j * kLanes<T>; }
     PYRNN_INLINE
     T& operator()(int j, Index unit) const { return vector(unit / kLanes<T>, j)[unit % kLanes<T>]; }
+    template <class V>
+    PYRNN_INLINE
+    void load_block(Index block, V (&gate)[kVectors]) const {
+        for (int j = 0; j < kVectors; ++j) gate[j].v[0] = load(vector(block, j));
+    }
 };
 
 // An activation over gate j of a row.

@@ -1,55 +1,14 @@
 // The time loop backward: a step's tiles start from dA_{s+1} U^T, take in d output_s and end in Cell::backward.
 #pragma once
 
-#include "scan.hpp"
+#include "step_backward.hpp"
 
 namespace pyrnn {
 namespace PYRNN_ISA_NAMESPACE {
 namespace {
 
-template <class T>
-struct BackwardStep {
-    Index s, time;
-    bool product, direct;  // whether dA_{s+1} exists; whether `direct` holds something
-    const T* d_output;
-    Index ld_output;
-    const T* held;  // h_{s-1}, or null: zero
-    Index ld_held;
-    const T *state, *carry_in, *carry_out;
-    T* gates;
-    const T* z;
-};
-
-// The running gradients of a block of rows, (rows, Hp) each: of h beside what goes through U, and of c.
-template <class T>
-struct Running {
-    T *direct, *carry, *dh;
-};
-
 // A part of the sum dA_{s+1} U^T: over the unit blocks [first, end) of dA.
 struct Span { Index first, end; };
-
-template <class C, class T>
-PYRNN_INLINE
-BackwardStep<T> backward_step(const RnnBackward<T>& p, Index s, bool keeps_direct) {
-    BackwardStep<T> step{};
-    step.s = s;
-    step.time = p.backwards ? p.steps - 1 - s : s;
-    step.product = p.continues || s + 1 < p.steps;
-    step.direct = step.product ? keeps_direct : p.d_final_state != nullptr;
-    step.gates = p.gates + s * p.gates_at.step;
-    if (s < 0) return step;
-    if (p.d_output && (p.sequences || s == p.steps - 1)) {
-        step.d_output = p.sequences ? p.d_output + s * p.units : p.d_output;
-        step.ld_output = p.d_output_row;
-    }
-    step.held = s == 0 ? p.initial_state : p.states + (s - 1) * p.units;
-    step.ld_held = s == 0 ? p.initial_row : p.state_row;
-    step.state = p.states + s * p.units;
-    if (p.carry) step.carry_in = p.carry + s * p.carry_at.step, step.carry_out = p.carry + (s + 1) * p.carry_at.step;
-    step.z = p.z ? p.z + s * p.gates_at.step : nullptr;
-    return step;
-}
 
 // acc += that part for the kRows x kBlocks tile, each gate scaled where recurrent dropout says so (then the span is
 // whole). On the way ask(r) is called once for each row of the tile.
@@ -107,7 +66,7 @@ PYRNN_INLINE
 void ask_for_next_step(const RnnBackward<T>& p, const BackwardStep<T>& step, Index row, Index block) {
     constexpr Index kP = kLanes<T>;
     const Index column = block * kP, units = p.units;
-    const T* h = C::reads(step);
+    const T* h = saved_state<C>(step);
     prefetch_row<kBlocks, C::kInfo.vectors>(
         step.gates + row * p.gates_at.row + block * p.gates_at.block - p.gates_at.step, p.gates_at);
     if (h) prefetch_row<kBlocks, 1>(h + row * p.state_row + column - units, Strides{0, 0, kP});
@@ -155,29 +114,10 @@ struct BackwardTile {
                 add_existing(dh, d, step.ld_output, n);
             }
         }
-        if (fused && !p.mask) C::backward(p, step, running, dh, row, block);
+        if (fused && !p.mask) gradient_tile<C>(p, step, running, dh, row, block);
         else write(dh, sum, hp, kBlocks * kP);
     }
 };
-
-// Calls step_row(row) for every row that is not masked; a masked one passes dh on and has no dA.
-template <class C, class T, class F>
-PYRNN_INLINE
-void for_kept_rows(const RnnBackward<T>& p, const BackwardStep<T>& step, const Running<T>& running, F step_row) {
-    constexpr Index kWidth = C::kInfo.vectors * kLanes<T>;
-    const Index blocks = blocks_of<T>(p.units), hp = blocks * kLanes<T>;
-    for (Index r = 0; r < p.rows; ++r) {
-        T* direct = running.direct + r * hp;
-        if (p.mask && !p.mask[r * p.mask_row + step.time]) {
-            for (Index block = 0; block < blocks; ++block)
-                std::memset(step.gates + block * p.gates_at.block + r * p.gates_at.row, 0, kWidth * sizeof(T));
-            std::memcpy(direct, running.dh + r * hp, static_cast<std::size_t>(hp) * sizeof(T));
-        } else {
-            std::memset(direct, 0, static_cast<std::size_t>(hp) * sizeof(T));
-            step_row(r);
-        }
-    }
-}
 
 // Steps under a mask whose activations could have stayed in registers.
 template <class T, class C>
@@ -187,7 +127,7 @@ void finish_masked_rows(const RnnBackward<T>& p, const BackwardStep<T>& step, co
     for_kept_rows<C>(p, step, running, [&](Index r) {
         for (Index block = 0; block < blocks; ++block) {
             Vec<T> dh[1][1] = {{load(running.dh + (r * blocks + block) * kP)}};
-            C::backward(p, step, running, dh, r, block);
+            gradient_tile<C>(p, step, running, dh, r, block);
         }
     });
 }
@@ -195,8 +135,8 @@ void finish_masked_rows(const RnnBackward<T>& p, const BackwardStep<T>& step, co
 // As for plain_forward.
 template <class C, class T>
 bool is_plain(const RnnBackward<T>& p) {
-    return C::fused(p.activation, p.recurrent_activation) && plain_rows<1>(blocks_of<T>(p.units), p.rows) && !p.mask &&
-           !p.state_scale && !p.z && !p.streamed;
+    return stays_in_registers<C>(p.activation, p.recurrent_activation) &&
+           plain_rows<1>(blocks_of<T>(p.units), p.rows) && !p.mask && !p.state_scale && !p.z && !p.streamed;
 }
 
 // The steps end - 1 to first.
@@ -210,7 +150,7 @@ void plain_backward(const RnnBackward<T>& given, const Running<T>& given_running
     const bool one_run = kU == kV && p.gates_at.block == kV * kP;
     const Index runs = one_run ? 1 : blocks, run = one_run ? k_all : kRun;
     for (Index s = end - 1; s >= first; --s) {
-        const BackwardStep<T> step = backward_step<C>(p, s, C::kDirect);
+        const BackwardStep<T> step = backward_step<C>(p, s, kPassesBy<C>);
         for_plain_tiles<1>(
             blocks, p.rows, [&](auto wide, auto height, Index block, Index row) __attribute__((always_inline)) {
                 constexpr int kBlocks = decltype(wide)::value, kRows = decltype(height)::value;
@@ -231,7 +171,7 @@ void plain_backward(const RnnBackward<T>& given, const Running<T>& given_running
                 if (step.d_output)
                     add_existing(dh, step.d_output + row * step.ld_output + block * kP, step.ld_output,
                                  p.units - block * kP);
-                C::backward(p, step, running, dh, row, block);
+                gradient_tile<C>(p, step, running, dh, row, block);
             });
     }
 }
@@ -241,7 +181,8 @@ template <class T, class C>
 bool any_backward(const RnnBackward<T>& p, const Running<T>& running, Index s) {
     constexpr Index kP = kLanes<T>, kV = C::kInfo.vectors;
     const Index blocks = blocks_of<T>(p.units);
-    const bool fused = C::fused(p.activation, p.recurrent_activation), keeps_direct = C::kDirect || p.mask || !fused;
+    const bool fused = stays_in_registers<C>(p.activation, p.recurrent_activation),
+               keeps_direct = kPassesBy<C> || p.mask || !fused;
     // dA_{s+1} is read again for every pair of unit blocks: of a large layer so much at a time as stays in L2 beside
     // the weights.
     constexpr Index kSpanBytes = Index{1} << 19;
@@ -259,7 +200,7 @@ bool any_backward(const RnnBackward<T>& p, const Running<T>& running, Index s) {
             });
         }
         if (s < 0) break;
-        if (!fused) C::backward_rows(p, step, running);
+        if (!fused) gradient_rows<C>(p, step, running);
         else if (p.mask) finish_masked_rows<T, C>(p, step, running);
     }
     return true;

@@ -1,64 +1,11 @@
 // The time loop forward: a step's tiles start from the bias, take in x_t W and h_{s-1} U and end in Cell::forward.
 #pragma once
 
-#include "scan.hpp"
+#include "step_forward.hpp"
 
 namespace pyrnn {
 namespace PYRNN_ISA_NAMESPACE {
 namespace {
-
-// Where step s of a block of rows finds its data; rows stand at the strides of the problem.
-template <class T>
-struct ForwardStep {
-    Index s, time;
-    const T *x, *hoisted;  // hoisted: bias + x_t W, (rows, V Hp), where it is there already
-    Index ld_x;
-    const T *held,
-        *entering;  // h_{s-1}, and as it enters U (copies of it where recurrent dropout differs by gate); or null
-    Index ld_held, ld_entering, entering_copy;
-    T* state;
-    const T* carry_in;
-    T* carry_out;
-    T *gates, *z;
-    Strides gates_at;  // those of z are the problem's
-};
-
-template <class T>
-PYRNN_INLINE
-ForwardStep<T> forward_step(const RnnForward<T>& p, Index s) {
-    ForwardStep<T> step{};
-    step.s = s;
-    step.time = p.backwards ? p.steps - 1 - s : s;
-    step.x = p.x + step.time * p.features, step.ld_x = p.x_row;
-    step.held = s == 0 ? p.initial_state : p.states + ((s - 1) % p.slots) * p.units;
-    step.ld_held = s == 0 ? p.initial_row : p.state_row;
-    step.entering = step.held, step.ld_entering = step.ld_held;
-    step.state = p.states + (s % p.slots) * p.units;
-    if (p.carry) {
-        step.carry_in = p.carry + (s % p.carry_slots) * p.carry_at.step;
-        step.carry_out = p.carry + ((s + 1) % p.carry_slots) * p.carry_at.step;
-    }
-    step.gates = p.gates ? p.gates + s * p.gates_at.step : nullptr;
-    step.gates_at = p.gates_at;
-    step.z = p.z ? p.z + s * p.gates_at.step : nullptr;
-    return step;
-}
-
-// Asks for the rows that the end of a tile will write.
-template <class C, int kRows, int kBlocks, class T>
-PYRNN_INLINE
-void ask_for_output(const RnnForward<T>& p, const ForwardStep<T>& step, Index row, Index block) {
-    constexpr Index kP = kLanes<T>;
-    const T* gates = step.gates + block * step.gates_at.block + row * step.gates_at.row;
-    const T* carry = p.carry ? step.carry_out + block * p.carry_at.block + row * p.carry_at.row : nullptr;
-    const T* state = step.state + row * p.state_row + block * kP;
-#pragma GCC unroll 16
-    for (int r = 0; r < kRows; ++r) {
-        prefetch_row<kBlocks, C::kInfo.vectors>(gates + r * step.gates_at.row, step.gates_at);
-        if (carry) prefetch_row<kBlocks, 2>(carry + r * p.carry_at.row, p.carry_at);
-        prefetch_row<kBlocks, 1>(state + r * p.state_row, Strides{0, 0, kP});
-    }
-}
 
 // acc += a W over the kCount gates from vector kFirst on. With copy != 0 each gate reads its own copy of a.
 template <int kVectors, int kFirst, int kCount, int kGate = 0, class T, int kRows, int kCols>
@@ -114,7 +61,7 @@ struct ForwardTile {
                 acc, step.entering + row * step.ld_entering, step.ld_entering, step.entering_copy, p.u_panels, block,
                 p.units, ahead_of<kRows, kBlocks, kU>(p.streamed, p.u_panels, block, blocks, p.units, row, p.rows));
         if (step.z) write_gates<kV>(acc, step.z + block * p.gates_at.block + row * p.gates_at.row, p.gates_at);
-        if (fused) C::forward(p, step, acc, row, block);
+        if (fused) update_tile<C>(p, step, acc, row, block);
         else write_gates<kV>(acc, gates, step.gates_at);
     }
 };
@@ -202,7 +149,7 @@ template <class C, class T>
 bool is_plain(const RnnForward<T>& p) {
     constexpr Index kPlainWeightBytes = Index{1} << 16;
     const Index weight_bytes = (p.features + p.units) * C::kInfo.gates * p.units * static_cast<Index>(sizeof(T));
-    return C::fused(p.activation, p.recurrent_activation) &&
+    return stays_in_registers<C>(p.activation, p.recurrent_activation) &&
            plain_rows<C::kInfo.vectors>(blocks_of<T>(p.units), p.rows) &&
            (C::kInfo.vectors == 1 || weight_bytes <= kPlainWeightBytes) && p.x_copy == 0 && !p.mask && !p.state_scale &&
            !p.z && !p.gathered && !p.hoisted && !p.streamed;
@@ -230,7 +177,7 @@ void plain_forward(const RnnForward<T>& given, Index first, Index end) {
                 if (step.held)
                     accumulate<kV, C::kInfo.u_first, kU>(acc, step.held + row * step.ld_held, step.ld_held,
                                                          p.u_panels + block * u_block, u_block, kU * kP, p.units);
-                C::forward(p, step, acc, row, block);
+                update_tile<C>(p, step, acc, row, block);
             });
     }
 }
@@ -252,7 +199,7 @@ void scan_forward(const RnnForward<T>& p) {
     // the last of them when the next step turns round.
     constexpr int kWideFewRows = kV == 1 ? 4 : 2, kWideOneStep = kV == 1 ? 8 : 1;
     const Index blocks = blocks_of<T>(p.units), hp = blocks * kLanes<T>;
-    const bool fused = C::fused(p.activation, p.recurrent_activation);
+    const bool fused = stays_in_registers<C>(p.activation, p.recurrent_activation);
     T* scaled = p.scratch;                 // (copies, rows, H)
     T* raw = p.scratch + 4 * p.rows * hp;  // (rows, V Hp), where gates are needed and not kept
     for (Index s = 0; s < p.steps; ++s) {
@@ -281,7 +228,7 @@ void scan_forward(const RnnForward<T>& p) {
         if (p.rows <= kFewRows && p.steps == 1) for_blocks<kWideOneStep, kV, kFewRows>(blocks, p.rows, tile, reversed);
         else if (p.rows <= kFewRows) for_blocks<kWideFewRows, kV, kFewRows>(blocks, p.rows, tile, reversed);
         else for_blocks<kWide, kV>(blocks, p.rows, tile);
-        if (!fused) C::forward_rows(p, step);
+        if (!fused) update_rows<C>(p, step);
         if (p.mask) hold_masked_rows(p, step);
     }
 }

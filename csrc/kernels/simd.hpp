@@ -296,6 +296,16 @@ PYRNN_INLINE
 Several<T, N> operator*(const Several<T, N>& a, T b) {
     return each([=](Vec<T> x) { return x * b; }, a);
 }
+template <class T, int N>
+PYRNN_INLINE
+Several<T, N> operator-(int a, const Several<T, N>& b) {
+    return each([=](Vec<T> x) { return T(a) - x; }, b);
+}
+template <class T, int N>
+PYRNN_INLINE
+Several<T, N> rounded(const Several<T, N>& a) {
+    return each([](Vec<T> x) { return rounded<T>(x); }, a);
+}
 
 // a / b and 1 / b to 1 ULP for |b| in 2^-126 .. 2^126; beyond, 1 / b may be 0. AVX-512 estimates and corrects: Intel's
 // cores divide 16 floats in 16 cycles.

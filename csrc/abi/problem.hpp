@@ -7,55 +7,11 @@
 
 #include <cstddef>
 
+#include "activation.hpp"
+
 namespace pyrnn {
 
 using Index = std::ptrdiff_t;
-
-// Every name of Keras's list that maps an array to one of the same shape. The order is that of kActivationNames.
-enum class Activation : int {
-    kLinear,
-    kRelu,
-    kTanh,
-    kSigmoid,
-    kLeakyRelu,
-    kRelu6,
-    kElu,
-    kSelu,
-    kCelu,
-    kSoftplus,
-    kSoftsign,
-    kExponential,
-    kHardSigmoid,
-    kHardTanh,
-    kSparseSigmoid,
-    kSoftmax,
-    kLogSoftmax,
-    kSparsemax,
-    // From here on the derivative needs the pre-activation.
-    kSquareplus,
-    kSoftShrink,
-    kSparsePlus,
-    kSilu,
-    kGelu,
-    kTanhShrink,
-    kHardSilu,
-    kHardShrink,
-    kMish,
-    kLogSigmoid,
-    kCount
-};
-
-constexpr const char* kActivationNames[] = {
-    "linear",         "relu",    "tanh",        "sigmoid",   "leaky_relu",  "relu6",        "elu",
-    "selu",           "celu",    "softplus",    "softsign",  "exponential", "hard_sigmoid", "hard_tanh",
-    "sparse_sigmoid", "softmax", "log_softmax", "sparsemax", "squareplus",  "soft_shrink",  "sparse_plus",
-    "silu",           "gelu",    "tanh_shrink", "hard_silu", "hard_shrink", "mish",         "log_sigmoid"};
-static_assert(sizeof(kActivationNames) / sizeof(kActivationNames[0]) == static_cast<int>(Activation::kCount),
-              "one name an activation");
-
-constexpr bool needs_preactivation(Activation a) { return a >= Activation::kSquareplus; }
-// These leave the accumulators through registers; the others run over the finished rows while they are in L1.
-constexpr bool fused_in_registers(Activation a) { return a <= Activation::kSigmoid; }
 
 // y = act(bias + A W) on rows of A, or y += A W. The row r of A is seg_count runs of seg_len elements, the run s
 // starting at a + r * lda + s * seg_offset; the packed panels hold W (seg_count * seg_len, n).
@@ -95,99 +51,146 @@ constexpr Index gemm_tn_scratch(Index m) {
     return (kGemmTnChunk + kGemmTnGap) * m + 64;
 }  // and a vector beyond the end
 
-// One block of batch rows of a recurrent layer through T time steps, which may be a part of a longer sequence: rows of
-// an array of all steps stand at strides of their own (x_row, mask_row, ...), and pointers start at the block's first
-// row and the part's first step, those of x and the mask at its first time. V is the cell's number of vectors
-// (abi/cell.hpp). Step s, in the order of the walk, reads time s, or T-1-s if backwards.
-//
-// What training keeps for a row of the batch, a step and a unit block is V vectors of gates and of z, and two of carry:
-// c and act(c) (c alone where nothing is kept). The runtime says at which strides: by rows, [row][step][unit block],
-// where a layer is small; by tiles, [step][unit block][row], where what a tile reads and writes should lie side by
-// side.
-//
-//   x (rows, T, F)            x_copy elements to the next gate's copy; 0 where all gates read the same x
-//   mask (rows, T)            or null; a masked step holds its states
-//   states (rows, slots, H)   slots = T, or 2 where only the last state is wanted: step s writes slot s % slots
-//   output (rows, T, H)       only where it differs from states (zeroed masked steps), else null
-//   carry                     c of a cell with two states: slot 0 is the initial one, step s writes
-//                             (s + 1) % carry_slots, which may be the slot it reads
-//   gates                     kept for backward (activated), or null
-//   z                         pre-activations, null unless backward needs them
+// The problem of one kernel call of a recurrent layer: a block of batch rows through the steps of a segment, a window
+// or the whole sequence. V is the cell's number of vectors (abi/cell.hpp). Step s, in the order of computation, reads
+// time s, or steps - 1 - s where `backwards`. Arrays of the whole sequence are read and written in place, at the stride
+// of a whole row (x_row, mask_row, ...): pointers to states and saved data begin at the call's first row and first
+// step, those of x and the mask at its first row and first time. The caller owns all memory and keeps it until the call
+// returns; `saved` must last from forward to backward. Pointers never overlap except where a note says so.
 struct Strides { Index row, step, block; };
+
+// The sizes of a call. steps: T of the call.
+struct RnnSizes { Index rows, steps, features, units; };
+
 template <class T>
-struct RnnForward {
-    Index rows, steps, features, units;
-    const T* x;
-    Index x_row, x_copy;
-    bool backwards;
-    const T *w_panels, *u_panels, *bias;  // bias: [Hp / P][V][P], or null
-    const T* candidate_panels;            // U of the candidate, where it reads r * h (gru_reset_before)
-    const T* initial_state;               // (rows, H) or null
-    Index initial_row;
-    const unsigned char* mask;
+struct RnnInput {
+    const T* x;                 // (rows, T, F)
+    Index x_row, x_copy;        // x_copy: elements to the copy that the next gate reads; 0: all gates read the same x
+    const unsigned char* mask;  // (rows, T) or null; a masked step keeps its states
     Index mask_row;
-    const T* state_scale;  // (scale_copies, rows of the whole batch, H) or null: multiplies h where it enters U
-    Index scale_copies, scale_copy;
-    T* states;
-    Index slots, state_row;
-    T* output;
-    Index output_row;
-    T* carry;
-    Index carry_slots;
-    Strides carry_at;  // of slots instead of steps
-    T *gates, *z;
-    Strides gates_at;  // of z too
-    T* scratch;        // scratch_size(rows, Hp)
-    T* gathered;       // gathered_size(rows, F, H, P), where a step first gathers what enters its products, or null
-    T* hoisted;        // (kHoistedSteps, rows, V Hp), where x W of some steps is made ahead, or null
-    Activation activation, recurrent_activation;
-    bool streamed;          // the weights do not stay in L2 from step to step: tiles ask for them ahead
-    bool reversed;          // with few rows: the first step walks the unit blocks from the last to the first
-    bool (*interrupted)();  // asked every kStepsBetweenAsking steps, if not null: whether to return early
+    const T* initial_state;  // h before the first step (rows, H), or null: zero
+    Index initial_row;
+    const T*
+        state_scale;  // recurrent dropout (scale_copies, rows of the whole batch, H), or null: h enters U times this
+    Index scale_copies, scale_copy;  // 1, or one copy per gate, scale_copy elements apart
 };
 
-// Its BPTT. gates become dA; states (all T), carry, z and the strides are as in forward.
 template <class T>
-struct RnnBackward {
-    Index rows, steps, units;
-    bool continues;  // a later part came before: its first dA stands behind this one's last, its running gradients in
-                     // scratch
-    const T* states;
-    Index state_row;
-    const T* initial_state;
-    Index initial_row;
-    const T* carry;  // T + 1 slots
-    Strides carry_at;
-    T* gates;  // in: as kept; out: dA, 0 in lanes beyond H. A cell of one vector reads states instead and only writes
-               // here.
-    const T* z;
+struct RnnOutput {
+    T* states;  // h (rows, slots, H). Step s writes slot s % slots: slots = T, or 2 if only the last state is wanted
+    Index slots, state_row;
+    T* output;  // (rows, T, H) only where it differs from states (zeros at masked steps), else null
+    Index output_row;
+};
+
+// Packed panels (csrc/README.md), valid as long as the weights do not change.
+template <class T>
+struct RnnWeights {
+    const T *w, *u;
+    const T* bias;       // [Hp / P][V][P], or null
+    const T* candidate;  // U of the candidate that reads r * h (gru_reset_before), else null
+};
+template <class T>
+struct RnnTransposedWeights {
+    const T* u;          // U^T, its rows in the order of a row of gates
+    const T* candidate;  // or null
+};
+
+// What training saves of a row, a step and a unit block: V vectors of gates and of z, and two of carry. The runtime
+// chooses the strides: [row][step][unit block] for small layers; [step][unit block][row] for large ones, where what a
+// tile reads and writes should be contiguous.
+template <class T>
+struct RnnSaved {
+    T* gates;  // activated, or null: not saved. Backward turns them into dA, 0 in lanes beyond H
+    T* z;      // pre-activations, null unless backward needs them
     Strides gates_at;
+    T* carry;  // c and, where gates are saved, act(c); null in a cell with one state. Slot 0 is the initial one; step s
+               // writes slot (s + 1) % carry_slots, which may be the slot that it reads
+    Index carry_slots;
+    Strides carry_at;  // `step` is the stride of a slot
+};
+
+struct RnnOptions {
+    Activation activation, recurrent_activation;
+    bool backwards;
+    bool streamed;          // the weights do not stay in L2 from step to step: tiles prefetch them
+    bool reversed;          // with few rows: the first step computes the unit blocks from the last to the first
+    bool (*interrupted)();  // called every kStepsBetweenChecks steps, if not null: whether to return early
+};
+
+// Scratch of a call: scratch_size(rows, Hp) elements, whose contents last for one call, except `direct` and `carry`
+// of backward, which also last from a segment to the segment before it. Each field is (rows, Hp) where it says no
+// other.
+constexpr Index kTemporaryRows = 8;
+constexpr Index scratch_size(Index rows, Index hp) { return (10 * rows + kTemporaryRows) * hp; }
+template <class T>
+struct ForwardScratch {
+    ForwardScratch(T* memory, Index rows, Index hp)
+        : scaled(memory),
+          gates(memory + 4 * rows * hp),
+          reset(memory + 8 * rows * hp),
+          product(memory + 9 * rows * hp),
+          temporary(memory + 10 * rows * hp) {}
+    T* scaled;     // h_{s-1} as it enters U, up to 4 copies of (rows, H)
+    T* gates;      // (rows, V Hp), where gates are needed and not saved
+    T* reset;      // r * h_{s-1} (rows, H)
+    T* product;    // its product with U of the candidate
+    T* temporary;  // (kTemporaryRows, Hp)
+};
+template <class T>
+struct BackwardScratch {
+    BackwardScratch(T* memory, Index rows, Index hp)
+        : direct(memory),
+          carry(memory + rows * hp),
+          dh(memory + 2 * rows * hp),
+          da(memory + 3 * rows * hp),
+          product(memory + 4 * rows * hp),
+          temporary(memory + 10 * rows * hp) {}
+    T* direct;     // the running gradient of h, without what passes through U
+    T* carry;      // the running gradient of c
+    T* dh;         // of the current step
+    T* da;         // dA of the candidate
+    T* product;    // its product with U^T
+    T* temporary;  // (kTemporaryRows, Hp)
+};
+
+template <class T>
+struct RnnForward : RnnSizes {
+    RnnInput<T> in;
+    RnnOutput<T> out;
+    RnnWeights<T> weights;
+    RnnSaved<T> saved;
+    RnnOptions options;
+    T* scratch;
+    T* gathered;  // gathered_size(rows, F, H, P), where a step first gathers what enters its products, or null
+    T* hoisted;   // (kHoistedSteps, rows, V Hp), where x W of several steps is computed at once, or null
+};
+
+// Backward through time. in.x and features are not read.
+template <class T>
+struct RnnBackward : RnnSizes {
+    RnnInput<T> in;
+    const T* states;  // h (rows, T, H), as forward wrote it
+    Index state_row;
+    RnnTransposedWeights<T> weights;
+    RnnSaved<T> saved;  // gates become dA. A cell of one vector reads states instead and only writes here
+    RnnOptions options;
+    bool continues;  // a later segment came before: its first dA follows this one's last, and scratch holds its
+                     // running gradients
+    bool sequences;  // d_output has all steps
+    bool zero_output_for_mask;
     const T* d_output;  // (rows, T, H) if sequences, else (rows, H) of the last step; null: zero
     Index d_output_row;
-    bool sequences, zero_output_for_mask;
-    const T *d_final_state, *d_final_carry;  // (rows, H) or null
-    const unsigned char* mask;
-    Index mask_row;
-    bool backwards;
-    const T* state_scale;
-    Index scale_copies, scale_copy;
-    const T *ut_panels, *candidate_t_panels;  // U^T, its rows in the order of a row of gates
-    T* reset_states;                          // (rows, T, H): r * h_{t-1}, for the candidate's dU; or null
+    const T *d_final_state, *d_final_carry;  // (rows, H), or null: zero
+    T* reset_states;                         // out: r * h_{s-1} (rows, T, H), for the candidate's dU; or null
     Index reset_row;
-    T *d_initial_state, *d_initial_carry;  // (rows, H); null where not wanted, or an earlier part follows
-    T* scratch;                            // scratch_size(rows, Hp)
-    Activation activation, recurrent_activation;
-    bool streamed;  // as in forward
-    bool (*interrupted)();
+    T *d_initial_state, *d_initial_carry;  // out: (rows, H), or null: not wanted, or an earlier segment follows
+    T* scratch;
 };
 
-// Elements of scratch that either direction may use: 10 for each state (up to 4 scaled copies of h and 4 raw gates, or
-// the running gradients, and 2 of a cell's own), and 8 rows of temporaries behind them.
-constexpr Index scratch_size(Index rows, Index hp) { return (10 * rows + 8) * hp; }
+constexpr Index kStepsBetweenChecks = 64;
 
-constexpr Index kStepsBetweenAsking = 64;
-
-// So many rows are few: a step is bound by the reading of its weights. And so many steps read W at once then.
+// With at most kFewRows rows a step is bound by reading its weights; kHoistedSteps steps then read W together.
 constexpr Index kFewRows = 2, kHoistedSteps = 32;
 
 // n elements, rounded up to an odd number of vectors.

@@ -1,34 +1,15 @@
 // Dense, Conv1D and pooling.
-#include "../runtime/dispatch.hpp"
 #include "arrays.hpp"
 
 namespace pyrnn {
 namespace {
 
-struct Geometry { Index pad_left, pad_right, out_steps; };
-
-Geometry geometry(Index steps, Index size, Index stride, Index dilation, const std::string& padding,
-                  bool causal_allowed) {
-    // Zeros stand beside x as far as a window reaches, so it must not reach anywhere.
-    constexpr Index kMostReach = Index{1} << 24;
-    if (dilation > 1 && size > 1 && dilation > kMostReach / (size - 1))
-        throw py::value_error("dilation_rate must let a window reach over at most " + std::to_string(kMostReach) +
-                              " time steps, got " + std::to_string(dilation));
-    const Index reach = (size - 1) * dilation + 1;
-    if (padding == "valid") {
-        if (steps < reach)
-            throw py::value_error("x must have at least " + std::to_string(reach) +
-                                  " time steps for this window, got " + std::to_string(steps));
-        return {0, 0, (steps - reach) / stride + 1};
-    }
-    if (padding == "causal" && causal_allowed) return {reach - 1, 0, (steps - 1) / stride + 1};
-    if (padding == "same") {
-        const Index out = (steps + stride - 1) / stride, needed = (out - 1) * stride + reach - steps;
-        const Index total = needed > 0 ? needed : 0;
-        return {total / 2, total - total / 2, out};
-    }
+Padding padding_named(const std::string& name, bool causal_allowed) {
+    if (name == "valid") return Padding::kValid;
+    if (name == "same") return Padding::kSame;
+    if (name == "causal" && causal_allowed) return Padding::kCausal;
     throw py::value_error(std::string("padding must be 'valid'") +
-                          (causal_allowed ? ", 'same' or 'causal'" : " or 'same'") + ", got '" + padding + "'");
+                          (causal_allowed ? ", 'same' or 'causal'" : " or 'same'") + ", got '" + name + "'");
 }
 
 template <class T>
@@ -71,8 +52,8 @@ Conv<T> conv_problem(const py::array& x, const py::array& kernel, const py::hand
     require_positive(p.taps, "kernel_size");
     require_positive(p.filters, "filters");
     p.stride = strides, p.dilation = dilation;
-    const Geometry g = geometry(p.steps, p.taps, strides, dilation, padding, true);
-    p.pad_left = g.pad_left, p.pad_right = g.pad_right, p.out_steps = g.out_steps;
+    const Windows windows = windows_over(p.steps, p.taps, strides, dilation, padding_named(padding, true));
+    p.pad_left = windows.pad_left, p.pad_right = windows.pad_right, p.out_steps = windows.out_steps;
     p.x = pointer<T>(x, "x", shape_of(x), "(batch, time, channels)");
     p.kernel = pointer<T>(kernel, "kernel", {p.taps, p.channels, p.filters}, "(kernel_size, channels, filters)");
     p.bias = pointer<T>(bias, "bias", {p.filters}, "(filters,)", true);
@@ -134,32 +115,31 @@ Pool pool_problem(const py::array& x, const std::string& mode, Index size, Index
     if (mode != "max" && mode != "average")
         throw py::value_error("mode must be 'max' or 'average', got '" + mode + "'");
     for (int i = 0; i < 3; ++i) require_positive(x.shape(i), i == 0 ? "the batch size of x" : "each dimension of x");
-    const Geometry g = geometry(x.shape(1), size, stride, 1, padding, false);
-    return {x.shape(0), x.shape(1), x.shape(2), g.out_steps, size, stride, g.pad_left, mode == "average"};
+    const Windows windows = windows_over(x.shape(1), size, stride, 1, padding_named(padding, false));
+    return {x.shape(0), x.shape(1), x.shape(2), windows.out_steps, size, stride, windows.pad_left, mode == "average"};
 }
 
 template <class T>
-py::object pool_forward(const py::array& x, const Pool& p) {
+py::object pooled(const py::array& x, const Pool& p) {
     const T* x_data = pointer<T>(x, "x", shape_of(x), "(batch, time, channels)");
     py::array_t<T> y(Shape{p.batch, p.out_steps, p.channels});
     T* y_data = data_of(y);
     {
         const WithoutGil release;
-        kernels<T>().pool_forward(p, x_data, y_data);
+        pool_forward(p, x_data, y_data);
     }
     return y;
 }
 
 template <class T>
-py::object pool_backward(const py::array& x, const py::object& dy, const Pool& p) {
+py::object pool_gradient(const py::array& x, const py::object& dy, const Pool& p) {
     const T* x_data = pointer<T>(x, "x", shape_of(x), "(batch, time, channels)");
     const T* dy_data = pointer<T>(dy, "dy", {p.batch, p.out_steps, p.channels}, "(batch, out_time, channels)");
     py::array_t<T> dx(shape_of(x));
     T* dx_data = data_of(dx);
     {
         const WithoutGil release;
-        std::fill(dx_data, dx_data + p.batch * p.steps * p.channels, T(0));
-        kernels<T>().pool_backward(p, x_data, dy_data, dx_data);
+        pool_backward(p, x_data, dy_data, dx_data);
     }
     return dx;
 }
@@ -235,7 +215,7 @@ void bind_conv(py::module_& m) {
         [](const py::object& x, const std::string& mode, Index size, Index stride, const std::string& padding) {
             const py::array xa = array_of(x, "x");
             const Pool p = pool_problem(xa, mode, size, stride, padding);
-            return is_double(xa, "x") ? pool_forward<double>(xa, p) : pool_forward<float>(xa, p);
+            return is_double(xa, "x") ? pooled<double>(xa, p) : pooled<float>(xa, p);
         },
         py::arg("x"), py::kw_only(), py::arg("mode"), py::arg("pool_size"), py::arg("strides"), py::arg("padding"));
     m.def(
@@ -244,7 +224,7 @@ void bind_conv(py::module_& m) {
            const std::string& padding) {
             const py::array xa = array_of(x, "x");
             const Pool p = pool_problem(xa, mode, size, stride, padding);
-            return is_double(xa, "x") ? pool_backward<double>(xa, dy, p) : pool_backward<float>(xa, dy, p);
+            return is_double(xa, "x") ? pool_gradient<double>(xa, dy, p) : pool_gradient<float>(xa, dy, p);
         },
         py::arg("x"), py::arg("dy"), py::kw_only(), py::arg("mode"), py::arg("pool_size"), py::arg("strides"),
         py::arg("padding"));

@@ -163,7 +163,7 @@ py::tuple forward(const Rnn<T>& p, bool training, Workspace& workspace) {
     const CellInfo& cell = info(p.cell);
     const bool separate = !p.sequences || (p.mask && p.zero_output_for_mask);
     const KeptShapes shapes = training ? kept_shapes(p) : KeptShapes{};
-    RnnKept<T> kept{};
+    RnnSavedArrays<T> kept{};
     T *output_data = nullptr, *final_data = nullptr, *carry_data = nullptr;
     const py::object states = new_array(all, !shapes.states.empty() || !separate, kept.states, workspace);
     const py::object gates = new_array(shapes.gates, training, kept.gates, workspace);
@@ -203,7 +203,7 @@ py::tuple backward(const Rnn<T>& p, const py::tuple& saved, const py::object& d_
     const bool checkpointed = !shapes.checkpoints.empty();
     if (saved.size() != (checkpointed ? 2 : 4))
         throw py::value_error("saved must be what rnn_forward(training=True) returned");
-    RnnKept<T> kept{};
+    RnnSavedArrays<T> kept{};
     if (checkpointed) {
         kept.checkpoints = kept_array<T>(saved, 0, "saved[0]", shapes.checkpoints);
         kept.carry_checkpoints = kept_array<T>(saved, 1, "saved[1]", shapes.carry_checkpoints);

@@ -3,22 +3,18 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
-#include <cstdlib>
-#include <cstring>
-#include <memory>
 
 #include "../runtime/cores.hpp"
 #include "../runtime/dispatch.hpp"
+#include "../runtime/measure.hpp"
 #include "../runtime/parallel.hpp"
-#include "../runtime/recycler.hpp"
 #include "arrays.hpp"
 
 namespace pyrnn {
 
 Activation activation_named(const std::string& name) {
     for (int i = 0; i < static_cast<int>(Activation::kCount); ++i)
-        if (name == kActivationNames[i]) return static_cast<Activation>(i);
+        if (name == kActivations[i].name) return static_cast<Activation>(i);
     if (name == "glu")
         throw py::value_error("activation 'glu' halves its last axis: use it as a layer of its own, Activation('glu')");
     throw py::value_error("activation must be the name of an activation, got '" + name + "'");
@@ -29,42 +25,6 @@ std::int64_t version_of(const py::object& version) {
 }
 
 namespace {
-
-// Best of several bursts of about 2 ms: the peak is what the core can do, not what it does on average.
-double fma_peak(const std::string& dtype) {
-    if (dtype != "float32" && dtype != "float64")
-        throw py::value_error("dtype must be 'float32' or 'float64', got '" + dtype + "'");
-    const auto burst = dtype == "float32" ? kernels<float>().fma_burst : kernels<double>().fma_burst;
-    double best = 0;
-    for (int i = 0; i < 10; ++i) {
-        const auto start = std::chrono::steady_clock::now();
-        const double operations = burst(10000);
-        const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-        best = std::max(best, operations / seconds.count() * 1e-9);
-    }
-    return best;
-}
-
-// Bytes a second at which one thread reads `bytes` of memory over and over: the bandwidth of the cache that holds them.
-double read_bandwidth(Index bytes) {
-    constexpr Index kMostBytes = Index{1} << 32;
-    if (bytes < 1 || bytes > kMostBytes)
-        throw py::value_error("bytes must lie in 1.." + std::to_string(kMostBytes) + ", got " + std::to_string(bytes));
-    constexpr Index kMovedBytes = Index{1} << 26;
-    const Index step = 8 * kernels<float>().lanes, floats = (bytes + 3) / static_cast<Index>(sizeof(float));
-    const Index count = (floats + step - 1) / step * step;
-    const Index size = count * static_cast<Index>(sizeof(float)), repeats = kMovedBytes / size + 1;
-    const std::unique_ptr<void, decltype(&std::free)> memory(aligned_bytes(size), &std::free);
-    std::memset(memory.get(), 0, static_cast<std::size_t>(size));
-    double best = 0;
-    for (int i = 0; i < 10; ++i) {
-        const auto start = std::chrono::steady_clock::now();
-        kernels<float>().read_burst(static_cast<const float*>(memory.get()), count, repeats);
-        const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-        best = std::max(best, static_cast<double>(size) * static_cast<double>(repeats) / seconds.count());
-    }
-    return best;
-}
 
 // Python runs its signal handlers in its main thread alone, so other threads need not ask for the GIL.
 std::atomic<unsigned long> main_thread{0};
@@ -128,6 +88,23 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
         return "GCC " __VERSION__;
 #endif
     });
-    m.def("read_bandwidth", &read_bandwidth, py::arg("bytes"), py::call_guard<WithoutGil>());
-    m.def("fma_peak", &fma_peak, py::arg("dtype"), py::call_guard<WithoutGil>());
+    m.def(
+        "read_bandwidth",
+        [](Index bytes) {
+            if (bytes < 1 || bytes > kMostReadBytes)
+                throw py::value_error("bytes must lie in 1.." + std::to_string(kMostReadBytes) + ", got " +
+                                      std::to_string(bytes));
+            const WithoutGil release;
+            return read_bandwidth(bytes);
+        },
+        py::arg("bytes"));
+    m.def(
+        "fma_peak",
+        [](const std::string& dtype) {
+            if (dtype != "float32" && dtype != "float64")
+                throw py::value_error("dtype must be 'float32' or 'float64', got '" + dtype + "'");
+            const WithoutGil release;
+            return dtype == "float32" ? fma_peak<float>() : fma_peak<double>();
+        },
+        py::arg("dtype"));
 }

@@ -14,7 +14,7 @@ namespace {
 
 struct GruOutput {
     enum { kG, kZ, kR, kQ };
-    static constexpr int kLate = kZ;
+    static constexpr int kLast = kZ;
 
     // The shorter form would be NaN where an unbounded activation made g infinite.
     template <bool kBounded, class V, int kV>
@@ -25,19 +25,20 @@ struct GruOutput {
     }
     template <class V, int kV>
     PYRNN_INLINE
-    static V slope(const V (&gate)[kV], const V& dh) { return dh * (1 - gate[kZ]); }
+    static V gradient_of_y(const V (&gate)[kV], const V& dh) { return dh * (1 - gate[kZ]); }
 };
 
 struct Gru : GruOutput {
     static constexpr CellInfo kInfo = info(Cell::kGru);
-    static constexpr Pass kPasses[] = {Pass::kNone, Pass::kRecurrent, Pass::kRecurrent, Pass::kNone};
+    static constexpr Pass kPasses[] = {Pass::kUnchanged, Pass::kRecurrentActivation, Pass::kRecurrentActivation,
+                                       Pass::kUnchanged};
 
     template <class V>
     PYRNN_INLINE
     static V inner(const V (&gate)[4], const V&) { return gate[kG] + gate[kR] * gate[kQ]; }
     template <class V>
     PYRNN_INLINE
-    static Gradient<V, 4> gradient(const V (&gate)[4], const V& g, const V& h, const V& dh, const V& dg) {
+    static Gradients<V, 4> gradients(const V (&gate)[4], const V& g, const V& h, const V& dh, const V& dg) {
         return {{dg, dh * (h - g), dg * gate[kQ], dg * gate[kR]}, dh * gate[kZ]};
     }
 };
@@ -46,14 +47,14 @@ struct Gru : GruOutput {
 // product's (kernels/candidate.hpp).
 struct GruResetBefore : GruOutput {
     static constexpr CellInfo kInfo = info(Cell::kGruResetBefore);
-    static constexpr Pass kPasses[] = {Pass::kNone, Pass::kRecurrent, Pass::kRecurrent};
+    static constexpr Pass kPasses[] = {Pass::kUnchanged, Pass::kRecurrentActivation, Pass::kRecurrentActivation};
 
     template <class V>
     PYRNN_INLINE
     static V inner(const V (&gate)[3], const V&) { return gate[kG]; }
     template <class V>
     PYRNN_INLINE
-    static Gradient<V, 3> gradient(const V (&gate)[3], const V& g, const V& h, const V& dh, const V& dg) {
+    static Gradients<V, 3> gradients(const V (&gate)[3], const V& g, const V& h, const V& dh, const V& dg) {
         return {{dg, dh * (h - g), dg}, dh * gate[kZ]};
     }
 };

@@ -11,8 +11,9 @@ namespace {
 struct Lstm {
     static constexpr CellInfo kInfo = info(Cell::kLstm);
     enum { kI, kF, kG, kO };
-    static constexpr Pass kPasses[] = {Pass::kRecurrent, Pass::kRecurrent, Pass::kMain, Pass::kRecurrent};
-    static constexpr int kLate = kO;
+    static constexpr Pass kPasses[] = {Pass::kRecurrentActivation, Pass::kRecurrentActivation, Pass::kActivation,
+                                       Pass::kRecurrentActivation};
+    static constexpr int kLast = kO;
 
     template <class V>
     PYRNN_INLINE
@@ -23,10 +24,10 @@ struct Lstm {
 
     template <class V>
     PYRNN_INLINE
-    static V slope(const V (&gate)[4], const V& dh) { return dh * gate[kO]; }
+    static V gradient_of_y(const V (&gate)[4], const V& dh) { return dh * gate[kO]; }
     template <class V>
     PYRNN_INLINE
-    static Gradient<V, 4> gradient(const V (&gate)[4], const V& y, const V& c, const V& dh, const V& dc) {
+    static Gradients<V, 4> gradients(const V (&gate)[4], const V& y, const V& c, const V& dh, const V& dc) {
         return {{dc * gate[kG], dc * c, dc * gate[kI], dh * y}, dc * gate[kF]};
     }
 };

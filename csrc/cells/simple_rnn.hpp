@@ -11,8 +11,8 @@ namespace {
 
 struct SimpleRnn {
     static constexpr CellInfo kInfo = info(Cell::kSimpleRnn);
-    static constexpr Pass kPasses[] = {Pass::kNone};
-    static constexpr int kLate = 0;
+    static constexpr Pass kPasses[] = {Pass::kUnchanged};
+    static constexpr int kLast = 0;
 
     template <class V>
     PYRNN_INLINE
@@ -23,10 +23,10 @@ struct SimpleRnn {
 
     template <class V>
     PYRNN_INLINE
-    static V slope(const V (&)[1], const V& dh) { return dh; }
+    static V gradient_of_y(const V (&)[1], const V& dh) { return dh; }
     template <class V>
     PYRNN_INLINE
-    static Gradient<V, 1> gradient(const V (&)[1], const V&, const V&, const V&, const V& d_inner) {
+    static Gradients<V, 1> gradients(const V (&)[1], const V&, const V&, const V&, const V& d_inner) {
         return {{d_inner}, d_inner};
     }
 };

@@ -305,76 +305,45 @@ inline T clip(T x, T low, T high) {
 }
 
 template <class T>
+inline T square(T x) {
+    return x * x;
+}
+template <class T>
+inline T silu_slope(T x) {
+    const T s = logistic(x);
+    return s * (1 + x * (1 - s));
+}
+template <class T>
+inline T mish_slope(T x) {
+    const T t = libm_tanh(softplus(x));
+    return t + x * (1 - t * t) * logistic(x);
+}
+
+// The activations that activations.def states for one number.
+#define PYRNN_ROW_ACTIVATION(enumerator, name)
+#define PYRNN_ACTIVATION(enumerator, name, argument, forward, derivative) \
+    case Activation::enumerator: return forward;
+template <class T>
 inline T scalar_activation(Activation kind, T x) {
     switch (kind) {
-        case Activation::kLeakyRelu: return x < 0 ? kLeakySlope<T> * x : x;
-        case Activation::kRelu6: return clip(x, T(0), T(6));
-        case Activation::kElu:
-        case Activation::kCelu: return x < 0 ? libm_expm1(x) : x;
-        case Activation::kSelu: return kSeluScale<T> * (x < 0 ? kSeluAlpha<T> * libm_expm1(x) : x);
-        case Activation::kSoftplus: return softplus(x);
-        case Activation::kSoftsign: return x / (1 + (x < 0 ? -x : x));
-        case Activation::kHardSigmoid: return clip(x + 3, T(0), T(6)) / 6;
-        case Activation::kHardTanh: return clip(x, T(-1), T(1));
-        case Activation::kSparseSigmoid: return clip((x + 1) / 2, T(0), T(1));
-        case Activation::kSquareplus: return (x + libm_sqrt(x * x + 4)) / 2;
-        case Activation::kSoftShrink:
-            return x > kShrink<T> ? x - kShrink<T> : (x < -kShrink<T> ? x + kShrink<T> : x * 0);
-        case Activation::kSparsePlus: return x <= -1 ? T(0) : (x < 1 ? (x + 1) * (x + 1) / 4 : x);
-        case Activation::kSilu: return x * logistic(x);
-        case Activation::kGelu: return x * (1 + libm_erf(x * kSqrtHalf<T>)) / 2;
-        case Activation::kTanhShrink: return x - libm_tanh(x);
-        case Activation::kHardSilu: return x * (clip(x + 3, T(0), T(6)) / 6);
-        case Activation::kHardShrink: return x > kShrink<T> || x < -kShrink<T> ? x : x * 0;
-        case Activation::kMish: return x * libm_tanh(softplus(x));
-        case Activation::kLogSigmoid: return -softplus(-x);
+#include "../abi/activations.def"
         default: return x;
     }
 }
+#undef PYRNN_ACTIVATION
 
-// Derivative from the output y, or from the pre-activation z where needs_preactivation(kind).
+// y is its output, x the pre-activation, which is read only where needs_preactivation(kind).
+#define PYRNN_ACTIVATION(enumerator, name, argument, forward, derivative) \
+    case Activation::enumerator: return derivative;
 template <class T>
-inline T scalar_derivative(Activation kind, T y, T z) {
+inline T scalar_derivative(Activation kind, T y, T x) {
     switch (kind) {
-        case Activation::kRelu: return y > 0 ? T(1) : T(0);
-        case Activation::kTanh: return 1 - y * y;
-        case Activation::kSigmoid: return y * (1 - y);
-        case Activation::kLeakyRelu: return y > 0 ? T(1) : kLeakySlope<T>;
-        case Activation::kRelu6: return y > 0 && y < 6 ? T(1) : T(0);
-        case Activation::kElu:
-        case Activation::kCelu: return y > 0 ? T(1) : y + 1;
-        case Activation::kSelu: return y > 0 ? kSeluScale<T> : y + kSeluScale<T> * kSeluAlpha<T>;
-        case Activation::kSoftplus: return -libm_expm1(-y);
-        case Activation::kSoftsign: {
-            T d = 1 - (y < 0 ? -y : y);
-            return d * d;
-        }
-        case Activation::kExponential: return y;
-        case Activation::kHardSigmoid: return y > 0 && y < 1 ? T(1) / 6 : T(0);
-        case Activation::kHardTanh: return y > -1 && y < 1 ? T(1) : T(0);
-        case Activation::kSparseSigmoid: return y > 0 && y < 1 ? T(0.5) : T(0);
-        case Activation::kSquareplus: return (1 + z / libm_sqrt(z * z + 4)) / 2;
-        case Activation::kSoftShrink:
-        case Activation::kHardShrink: return z > kShrink<T> || z < -kShrink<T> ? T(1) : T(0);
-        case Activation::kSparsePlus: return z <= -1 ? T(0) : (z >= 1 ? T(1) : (z + 1) / 2);
-        case Activation::kSilu: {
-            T s = logistic(z);
-            return s * (1 + z * (1 - s));
-        }
-        case Activation::kGelu: return (1 + libm_erf(z * kSqrtHalf<T>)) / 2 + z * kInvSqrt2Pi<T> * libm_exp(-z * z / 2);
-        case Activation::kTanhShrink: {
-            T t = libm_tanh(z);
-            return t * t;
-        }
-        case Activation::kHardSilu: return z <= -3 ? T(0) : (z >= 3 ? T(1) : (2 * z + 3) / 6);
-        case Activation::kMish: {
-            T t = libm_tanh(softplus(z));
-            return t + z * (1 - t * t) * logistic(z);
-        }
-        case Activation::kLogSigmoid: return logistic(-z);
-        default: return T(1);
+#include "../abi/activations.def"
+        default: return y;
     }
 }
+#undef PYRNN_ACTIVATION
+#undef PYRNN_ROW_ACTIVATION
 
 // exp(z - top) / sum, or its logarithm; a NaN in a row spreads over it. y may be z.
 template <class T>
@@ -496,6 +465,9 @@ inline void derivative_row(Activation kind, const T* y, const T* z, const T* dy,
             break;
         case Activation::kSigmoid:
             for (Index i = 0; i < n; ++i) dz[i] = dy[i] * (y[i] * (1 - y[i]));
+            break;
+        case Activation::kExponential:
+            for (Index i = 0; i < n; ++i) dz[i] = dy[i] * y[i];
             break;
         case Activation::kSoftmax: softmax_derivative_row(y, dy, dz, n, false); break;
         case Activation::kLogSoftmax: softmax_derivative_row(y, dy, dz, n, true); break;

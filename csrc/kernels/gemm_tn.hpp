@@ -54,7 +54,7 @@ struct GemmTnColumns {
         }
     }
 
-    // Of the columns that follow, each tile asks for its share of rows.
+    // Of the columns that follow, each tile prefetches for its share of rows.
     PYRNN_INLINE
     void ask_for_next(Index from, Index to) const {
         for_rows(next, p.ldb, p.b_sequence, p.rows, first + from, to - from, [&](Index, const T* row) {

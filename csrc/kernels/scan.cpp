@@ -2,6 +2,8 @@
 #include "../cells/gru.hpp"
 #include "../cells/lstm.hpp"
 #include "../cells/simple_rnn.hpp"
+#include "scan_backward.hpp"
+#include "scan_forward.hpp"
 
 namespace pyrnn {
 

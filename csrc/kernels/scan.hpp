@@ -1,16 +1,11 @@
-// The time loop of every recurrent layer: tiles of rows x units through the input and recurrent products and, without
-// leaving registers, through the cell's step. The cells (cells/*.hpp) say what a step does; scan_forward.hpp and
-// scan_backward.hpp where its data lies, and this file what both share.
+// What the time loops forward and backward share (scan_forward.hpp, scan_backward.hpp). Tiles of rows x units go
+// through the input and recurrent products and, without leaving registers, through the cell's update (cell.hpp):
 //
-// Forward, step s:   acc (V vectors a unit block) = bias + x_t W + h_{s-1} U,   then Cell::forward
-// Backward, step s:  dh = d output_s + dA_{s+1} U^T + what passed by U,         then Cell::backward, which leaves dA_s
+// Forward, step s:   acc (V vectors per unit block) = bias + x_t W + h_{s-1} U,    then update_tile
+// Backward, step s:  dh = d output_s + dA_{s+1} U^T + what bypasses U,             then gradient_tile, which writes
+// dA_s
 //
-// A cell gives, for the activations that it can do in registers (Cell::fused):
-//   forward(acc, ...)   on the accumulators of a row and unit block
-//   backward(dh, ...)
-// and for all others the same on whole rows in memory, forward_rows and backward_rows; kDirect, whether some of dh
-// reaches h_{s-1} without passing U (then backward leaves it in running.direct); and reads(step), the h that backward
-// reads, or null.
+// Activations that registers have no code for run over whole rows in memory instead (update_rows, gradient_rows).
 #pragma once
 
 #include "cell.hpp"
@@ -27,8 +22,8 @@ struct Constant {
 
 constexpr int kSide = PYRNN_TILE_ROWS == 8 ? 3 : 2;
 
-// Calls f(Constant<first>, Constant<count>) over kCount vectors of a tile, at most kSide side by side (Several): more
-// than fit into registers beside the rest of the tile would go through memory.
+// Calls f(Constant<first>, Constant<count>) over kCount vectors of a tile, at most kSide at once (Several): more would
+// not fit into registers next to the rest of the tile.
 template <int kCount, int kFirst = 0, class F>
 PYRNN_INLINE
 void side_by_side(const F& f) {
@@ -52,9 +47,9 @@ void copy_rows(T* out, Index ld_out, const T* in, Index ld_in, Index rows, Index
         for (Index i = 0; i < n; ++i) out[r * ld_out + i] = in[r * ld_in + i];
 }
 
-// The weights that a tile of `block` asks for: its share, by rows, of the next panels, or of the first, which the next
-// step begins with. Spread evenly over its sums: more at a time would hold up the loads of the tile itself. Null where
-// the weights stay in L2.
+// The weights that a tile of `block` prefetches: its rows' fraction of the next panels, or of the first, with which the
+// next step begins. They are spread evenly over its sums: more at a time would delay the loads of the tile itself. Null
+// where the weights stay in L2.
 template <int kRows, int kWide, int kVectors, class T>
 PYRNN_INLINE
 Ahead<T> ahead_of(bool streamed, const T* panels, Index block, Index blocks, Index k_count, Index row, Index rows) {
@@ -65,8 +60,8 @@ Ahead<T> ahead_of(bool streamed, const T* panels, Index block, Index blocks, Ind
             (kWide * kWidth * kRows + rows - 1) / rows};
 }
 
-// Asks for what the end of a tile will read and write, kCount vectors in each of kBlocks unit blocks of a row: what
-// training keeps is more than L2 holds but for the smallest layers, and a store that misses waits for L3.
+// Prefetches what the end of a tile will read and write: kCount vectors in each of kBlocks unit blocks of a row. What
+// training saves exceeds L2 except in the smallest layers, and a store that misses waits for L3.
 template <int kBlocks, int kCount, class T>
 PYRNN_INLINE
 void prefetch_row(const T* row, const Strides& at) {
@@ -87,8 +82,8 @@ void write_gates(const Vec<T> (&acc)[kRows][kCols], T* gates, const Strides& at)
             store(gates + r * at.row + c / kVectors * at.block + c % kVectors * kLanes<T>, acc[r][c]);
 }
 
-// Runs the tile that run(Constant<kWide>, block) makes over all unit blocks: kWide at a time, then half as many, and so
-// on; from the last to the first if `reversed`. Tiles are as tall as the registers allow, at most kMostRows.
+// Runs the tile that run(Constant<kWide>, block) returns over all unit blocks: kWide at a time, then half as many, and
+// so on; from the last to the first if `reversed`. Tiles are as tall as the registers allow, at most kMostRows.
 template <int kWide, int kVectors, int kMostRows = 16, class Run>
 PYRNN_INLINE
 void for_blocks(Index blocks, Index rows, const Run& run, bool reversed = false, Index block = 0) {
@@ -131,15 +126,15 @@ void for_plain_tiles(Index blocks, Index rows, const F& tile) {
             for (Index row = 0; row < rows; row += kLone) tile(Constant<1>{}, Constant<kLone>{}, block, row);
 }
 
-// Whether what a block of rows keeps is more than L2 holds beside all else.
+// Whether what training saves of a block of rows exceeds the L2 cache left by everything else.
 template <class T, class C>
 bool exceeds_cache(Index rows, Index steps, Index units) {
-    constexpr Index kKeptBytes = Index{1} << 19, kVectors = C::kInfo.vectors > 1 ? C::kInfo.vectors + 2 : 2;
-    return rows * steps * blocks_of<T>(units) * kVectors * static_cast<Index>(sizeof(Vec<T>)) > kKeptBytes;
+    constexpr Index kSavedBytes = Index{1} << 19, kVectors = C::kInfo.vectors > 1 ? C::kInfo.vectors + 2 : 2;
+    return rows * steps * blocks_of<T>(units) * kVectors * static_cast<Index>(sizeof(Vec<T>)) > kSavedBytes;
 }
 
-// Whether a cell carries c next to h; whether part of dh reaches h_{s-1} without passing U; whether its candidate reads
-// r h_{s-1}, so that a product of its own follows the gates.
+// Whether a cell carries c next to h; whether part of dh reaches h_{s-1} without passing through U; whether its
+// candidate reads r h_{s-1}, which takes another product after the gates.
 template <class C> constexpr bool kCarries = C::kInfo.states == 2;
 template <class C> constexpr bool kPassesBy = C::kInfo.vectors > 1 && !kCarries<C>;
 template <class C> constexpr bool kHasCandidate = C::kInfo.u_count < C::kInfo.gates;
@@ -151,29 +146,29 @@ constexpr int reset_gate() {
     else return -1;
 }
 
-// The activations that a cell can do in registers; others run over whole rows in memory.
+// Whether a cell's activations are computed in registers; others run over whole rows in memory.
 template <class C>
 bool stays_in_registers(Activation activation, Activation recurrent) {
     if constexpr (C::kInfo.vectors == 1) return fused_in_registers(activation);
     return !kHasCandidate<C> && activation == Activation::kTanh && recurrent == Activation::kSigmoid;
 }
-// The activation of gate j: there, and in registers.
+// The activation of gate j: its name, and in registers its value and its derivative.
 template <class C, class Problem>
 Activation activation_of(const Problem& p, int j) {
-    return C::kPasses[j] == Pass::kRecurrent ? p.recurrent_activation : p.activation;
+    return C::kPasses[j] == Pass::kRecurrentActivation ? p.options.recurrent_activation : p.options.activation;
 }
 template <class C, int kGate, class V>
 PYRNN_INLINE
 V activated(const V& z) {
-    if constexpr (C::kPasses[kGate] == Pass::kRecurrent) return vector_sigmoid(z);
-    else if constexpr (C::kPasses[kGate] == Pass::kMain) return vector_tanh(z);
+    if constexpr (C::kPasses[kGate] == Pass::kRecurrentActivation) return vector_sigmoid(z);
+    else if constexpr (C::kPasses[kGate] == Pass::kActivation) return vector_tanh(z);
     else return z;
 }
 template <class C, int kGate, class V>
 PYRNN_INLINE
 V differentiated(const V& y, const V& dy) {
-    if constexpr (C::kPasses[kGate] == Pass::kRecurrent) return dy * (y * (1 - y));
-    else if constexpr (C::kPasses[kGate] == Pass::kMain) return dy * (1 - y * y);
+    if constexpr (C::kPasses[kGate] == Pass::kRecurrentActivation) return dy * (y * (1 - y));
+    else if constexpr (C::kPasses[kGate] == Pass::kActivation) return dy * (1 - y * y);
     else return dy;
 }
 // Calls f(Constant<j>) for each j.
@@ -184,7 +179,7 @@ void for_each_gate(const F& f) {
     if constexpr (kFirst + 1 < kCount) for_each_gate<kCount, kFirst + 1>(f);
 }
 
-// One row of kept gates, or of their pre-activations, across the unit blocks.
+// One row of saved gates, or of their pre-activations, across the unit blocks.
 template <int kVectors, class T>
 struct GateRow {
     GateRow(T* gates, const Strides& at, Index row)

@@ -1,4 +1,4 @@
-// The time loop backward: a step's tiles start from dA_{s+1} U^T, take in d output_s and end in Cell::backward.
+// The time loop backward: a step's tiles start from dA_{s+1} U^T, add d output_s and end in gradient_tile.
 #pragma once
 
 #include "step_backward.hpp"
@@ -7,72 +7,75 @@ namespace pyrnn {
 namespace PYRNN_ISA_NAMESPACE {
 namespace {
 
-// A part of the sum dA_{s+1} U^T: over the unit blocks [first, end) of dA.
+// A range of the sum dA_{s+1} U^T: over the unit blocks [first, end) of dA.
 struct Span { Index first, end; };
 
-// acc += that part for the kRows x kBlocks tile, each gate scaled where recurrent dropout says so (then the span is
-// whole). On the way ask(r) is called once for each row of the tile.
-template <class C, class T, int kRows, int kBlocks, class Ask>
+// acc += that range for the kRows x kBlocks tile, each gate scaled under recurrent dropout (then the span is whole).
+// Meanwhile prefetch(r) is called once for each row of the tile.
+template <class C, class T, int kRows, int kBlocks, class Prefetch>
 PYRNN_INLINE
 void recurrent_product(const RnnBackward<T>& p, Vec<T> (&acc)[kRows][kBlocks], const T* da, Index row, Index block,
-                       const Span& span, const Ask& ask) {
+                       const Span& span, const Prefetch& prefetch) {
     constexpr Index kP = kLanes<T>, kV = C::kInfo.vectors, kU = C::kInfo.u_count, kRun = kU * kP;
     const Index blocks = blocks_of<T>(p.units), k_all = blocks * kRun, column = block * kP;
-    const T* panel = p.ut_panels + block * k_all * kP;
-    const Index ld_da = p.gates_at.row;
+    const T* panel = p.weights.u + block * k_all * kP;
+    const Index ld_da = p.saved.gates_at.row;
     da += row * ld_da + C::kInfo.u_first * kP;
-    if (!p.state_scale || p.scale_copies == 1) {
-        Ahead<T> ahead = ahead_of<kRows, kBlocks, 1>(p.streamed, p.ut_panels, block, blocks, k_all, row, p.rows);
+    if (!p.in.state_scale || p.in.scale_copies == 1) {
+        Ahead<T> ahead =
+            ahead_of<kRows, kBlocks, 1>(p.options.streamed, p.weights.u, block, blocks, k_all, row, p.rows);
         if (ahead.at) ahead.at += span.first * kRun * ahead.step;
-        const Index width = span.end - span.first, runs = kU == kV && p.gates_at.block == kV * kP ? 1 : width;
+        const Index width = span.end - span.first, runs = kU == kV && p.saved.gates_at.block == kV * kP ? 1 : width;
         const Index run = width / runs * kRun;
-        const T *from = da + span.first * p.gates_at.block, *weights = panel + span.first * kRun * kP;
-        for (Index i = 0; i < runs; ++i, from += p.gates_at.block, weights += run * kP) {
-            for (Index r = i; r < kRows; r += runs) ask(r);
+        const T *from = da + span.first * p.saved.gates_at.block, *weights = panel + span.first * kRun * kP;
+        for (Index i = 0; i < runs; ++i, from += p.saved.gates_at.block, weights += run * kP) {
+            for (Index r = i; r < kRows; r += runs) prefetch(r);
             if (ahead.at) accumulate<1, 0, 1, true>(acc, from, ld_da, weights, k_all * kP, kP, run, ahead);
             else accumulate<1, 0, 1>(acc, from, ld_da, weights, k_all * kP, kP, run);
             if (ahead.at) ahead.at += run * ahead.step;
         }
-        if (!p.state_scale) return;
+        if (!p.in.state_scale) return;
     }
     const Index n = p.units - column;
-    for (Index g = 0; g < (p.scale_copies == 1 ? 1 : kU); ++g) {
-        Vec<T> part[kRows][kBlocks];
-        if (p.scale_copies == 1) {
+    for (Index g = 0; g < (p.in.scale_copies == 1 ? 1 : kU); ++g) {
+        Vec<T> sum[kRows][kBlocks];
+        if (p.in.scale_copies == 1) {
 #pragma GCC unroll 16
             for (int r = 0; r < kRows; ++r)
 #pragma GCC unroll 4
-                for (int b = 0; b < kBlocks; ++b) part[r][b] = acc[r][b];
+                for (int b = 0; b < kBlocks; ++b) sum[r][b] = acc[r][b];
         } else {
-            start(part, static_cast<const T*>(nullptr));
+            start(sum, static_cast<const T*>(nullptr));
             for (Index b = 0; b < blocks; ++b)
-                accumulate<1, 0, 1>(part, da + b * p.gates_at.block + g * kP, ld_da, panel + (b * kU + g) * kP * kP,
-                                    k_all * kP, kP, kP);
+                accumulate<1, 0, 1>(sum, da + b * p.saved.gates_at.block + g * kP, ld_da,
+                                    panel + (b * kU + g) * kP * kP, k_all * kP, kP, kP);
         }
-        const T* scale = p.state_scale + g * p.scale_copy + row * p.units + column;
+        const T* scale = p.in.state_scale + g * p.in.scale_copy + row * p.units + column;
 #pragma GCC unroll 16
         for (int r = 0; r < kRows; ++r)
 #pragma GCC unroll 4
             for (int b = 0; b < kBlocks; ++b) {
-                const Vec<T> scaled = rounded<T>(part[r][b] * load_columns(scale + r * p.units + b * kP, n - b * kP));
+                const Vec<T> scaled = rounded<T>(sum[r][b] * load_columns(scale + r * p.units + b * kP, n - b * kP));
                 acc[r][b] = g == 0 ? scaled : acc[r][b] + scaled;
             }
     }
 }
 
-// Asks for what the next step will read and write of a row.
+// Prefetches what the next step will read and write of a row.
 template <class C, int kBlocks, class T>
 PYRNN_INLINE
-void ask_for_next_step(const RnnBackward<T>& p, const BackwardStep<T>& step, Index row, Index block) {
+void prefetch_next_step(const RnnBackward<T>& p, const BackwardStep<T>& step, Index row, Index block) {
     constexpr Index kP = kLanes<T>;
     const Index column = block * kP, units = p.units;
     const T* h = saved_state<C>(step);
     prefetch_row<kBlocks, C::kInfo.vectors>(
-        step.gates + row * p.gates_at.row + block * p.gates_at.block - p.gates_at.step, p.gates_at);
+        step.gates + row * p.saved.gates_at.row + block * p.saved.gates_at.block - p.saved.gates_at.step,
+        p.saved.gates_at);
     if (h) prefetch_row<kBlocks, 1>(h + row * p.state_row + column - units, Strides{0, 0, kP});
-    if (p.carry)
-        prefetch_row<kBlocks, 2>(step.carry_in + row * p.carry_at.row + block * p.carry_at.block - p.carry_at.step,
-                                 p.carry_at);
+    if (p.saved.carry)
+        prefetch_row<kBlocks, 2>(
+            step.carry_in + row * p.saved.carry_at.row + block * p.saved.carry_at.block - p.saved.carry_at.step,
+            p.saved.carry_at);
     if (p.sequences && step.d_output)
         prefetch_row<kBlocks, 1>(step.d_output + row * step.ld_output + column - units, Strides{0, 0, kP});
 }
@@ -81,7 +84,7 @@ template <class T, class C, int kBlocks>
 struct BackwardTile {
     const RnnBackward<T>& p;
     const BackwardStep<T>& step;
-    const Running<T>& running;
+    const BackwardScratch<T>& scratch;
     bool fused;
     Span span;
     Index block;
@@ -90,44 +93,44 @@ struct BackwardTile {
     void tile(Index row) {
         constexpr Index kP = kLanes<T>;
         const Index column = block * kP, blocks = blocks_of<T>(p.units), hp = blocks * kP, n = p.units - column;
-        T* const sum = running.dh + row * hp + column;
+        T* const sum = scratch.dh + row * hp + column;
         Vec<T> dh[kRows][kBlocks];
         start(dh, static_cast<const T*>(nullptr));
         if (span.first > 0) add_existing(dh, sum, hp, kBlocks * kP);
-        // Row by row during the product, so that it does not hold up the weights.
-        const auto ask = [&](Index r) __attribute__((always_inline)) {
-            if (step.s >= 2 && span.end == blocks) ask_for_next_step<C, kBlocks>(p, step, row + r, block);
+        // Row by row during the product, so that it does not delay the weights.
+        const auto prefetch = [&](Index r) __attribute__((always_inline)) {
+            if (step.s >= 2 && span.end == blocks) prefetch_next_step<C, kBlocks>(p, step, row + r, block);
         };
-        if (step.product) recurrent_product<C>(p, dh, step.gates + p.gates_at.step, row, block, span, ask);
+        if (step.product) recurrent_product<C>(p, dh, step.gates + p.saved.gates_at.step, row, block, span, prefetch);
         if (span.end < blocks) return write(dh, sum, hp, kBlocks * kP);
-        if (step.direct) add_existing(dh, running.direct + row * hp + column, hp, kBlocks * kP);
+        if (step.direct) add_existing(dh, scratch.direct + row * hp + column, hp, kBlocks * kP);
         if (step.d_output) {
             const T* d = step.d_output + row * step.ld_output + column;
-            if (p.mask && p.zero_output_for_mask) {
+            if (p.in.mask && p.zero_output_for_mask) {
 #pragma GCC unroll 16
                 for (int r = 0; r < kRows; ++r)
 #pragma GCC unroll 4
                     for (int b = 0; b < kBlocks; ++b)
-                        if (p.mask[(row + r) * p.mask_row + step.time])
+                        if (p.in.mask[(row + r) * p.in.mask_row + step.time])
                             dh[r][b] += load_columns(d + r * step.ld_output + b * kP, n - b * kP);
             } else {
                 add_existing(dh, d, step.ld_output, n);
             }
         }
-        if (fused && !p.mask) gradient_tile<C>(p, step, running, dh, row, block);
+        if (fused && !p.in.mask) gradient_tile<C>(p, step, scratch, dh, row, block);
         else write(dh, sum, hp, kBlocks * kP);
     }
 };
 
-// Steps under a mask whose activations could have stayed in registers.
+// Steps under a mask whose activations are computed in registers.
 template <class T, class C>
-void finish_masked_rows(const RnnBackward<T>& p, const BackwardStep<T>& step, const Running<T>& running) {
+void finish_masked_rows(const RnnBackward<T>& p, const BackwardStep<T>& step, const BackwardScratch<T>& scratch) {
     constexpr Index kP = kLanes<T>;
     const Index blocks = blocks_of<T>(p.units);
-    for_kept_rows<C>(p, step, running, [&](Index r) {
+    for_unmasked_rows<C>(p, step, scratch, [&](Index r) {
         for (Index block = 0; block < blocks; ++block) {
-            Vec<T> dh[1][1] = {{load(running.dh + (r * blocks + block) * kP)}};
-            gradient_tile<C>(p, step, running, dh, r, block);
+            Vec<T> dh[1][1] = {{load(scratch.dh + (r * blocks + block) * kP)}};
+            gradient_tile<C>(p, step, scratch, dh, r, block);
         }
     });
 }
@@ -135,73 +138,76 @@ void finish_masked_rows(const RnnBackward<T>& p, const BackwardStep<T>& step, co
 // As for plain_forward.
 template <class C, class T>
 bool is_plain(const RnnBackward<T>& p) {
-    return stays_in_registers<C>(p.activation, p.recurrent_activation) &&
-           plain_rows<1>(blocks_of<T>(p.units), p.rows) && !p.mask && !p.state_scale && !p.z && !p.streamed;
+    return stays_in_registers<C>(p.options.activation, p.options.recurrent_activation) &&
+           plain_rows<1>(blocks_of<T>(p.units), p.rows) && !p.in.mask && !p.in.state_scale && !p.saved.z &&
+           !p.options.streamed;
 }
 
 // The steps end - 1 to first.
-template <class T, class C, bool kAsks>
-void plain_backward(const RnnBackward<T>& given, const Running<T>& given_running, Index first, Index end) {
-    const RnnBackward<T> p = given;  // copies, as in plain_forward
-    const Running<T> running = given_running;
+template <class T, class C, bool kPrefetches>
+void plain_backward(const RnnBackward<T>& problem, const BackwardScratch<T>& memory, Index first, Index end) {
+    const RnnBackward<T> p = problem;  // copies, as in plain_forward
+    const BackwardScratch<T> scratch = memory;
     constexpr int kV = C::kInfo.vectors, kU = C::kInfo.u_count;
     constexpr Index kP = kLanes<T>, kRun = kU * kP;
     const Index blocks = blocks_of<T>(p.units), hp = blocks * kP, k_all = blocks * kRun;
-    const bool one_run = kU == kV && p.gates_at.block == kV * kP;
+    const bool one_run = kU == kV && p.saved.gates_at.block == kV * kP;
     const Index runs = one_run ? 1 : blocks, run = one_run ? k_all : kRun;
     for (Index s = end - 1; s >= first; --s) {
         const BackwardStep<T> step = backward_step<C>(p, s, kPassesBy<C>);
         for_plain_tiles<1>(
             blocks, p.rows, [&](auto wide, auto height, Index block, Index row) __attribute__((always_inline)) {
                 constexpr int kBlocks = decltype(wide)::value, kRows = decltype(height)::value;
-                if constexpr (kAsks) {
+                if constexpr (kPrefetches) {
                     if (s >= 2)
 #pragma GCC unroll 16
-                        for (int r = 0; r < kRows; ++r) ask_for_next_step<C, kBlocks>(p, step, row + r, block);
+                        for (int r = 0; r < kRows; ++r) prefetch_next_step<C, kBlocks>(p, step, row + r, block);
                 }
                 Vec<T> dh[kRows][kBlocks];
                 start(dh, static_cast<const T*>(nullptr));
                 if (step.product) {
-                    const T* from = step.gates + p.gates_at.step + row * p.gates_at.row + C::kInfo.u_first * kP;
-                    const T* panel = p.ut_panels + block * k_all * kP;
-                    for (Index i = 0; i < runs; ++i, from += p.gates_at.block, panel += run * kP)
-                        accumulate<1, 0, 1>(dh, from, p.gates_at.row, panel, k_all * kP, kP, run);
+                    const T* from =
+                        step.gates + p.saved.gates_at.step + row * p.saved.gates_at.row + C::kInfo.u_first * kP;
+                    const T* panel = p.weights.u + block * k_all * kP;
+                    for (Index i = 0; i < runs; ++i, from += p.saved.gates_at.block, panel += run * kP)
+                        accumulate<1, 0, 1>(dh, from, p.saved.gates_at.row, panel, k_all * kP, kP, run);
                 }
-                if (step.direct) add_existing(dh, running.direct + row * hp + block * kP, hp, kBlocks * kP);
+                if (step.direct) add_existing(dh, scratch.direct + row * hp + block * kP, hp, kBlocks * kP);
                 if (step.d_output)
                     add_existing(dh, step.d_output + row * step.ld_output + block * kP, step.ld_output,
                                  p.units - block * kP);
-                gradient_tile<C>(p, step, running, dh, row, block);
+                gradient_tile<C>(p, step, scratch, dh, row, block);
             });
     }
 }
 
 // Step `s` and those before it; false if it was interrupted.
 template <class T, class C>
-bool any_backward(const RnnBackward<T>& p, const Running<T>& running, Index s) {
+bool any_backward(const RnnBackward<T>& p, const BackwardScratch<T>& scratch, Index s) {
     constexpr Index kP = kLanes<T>, kV = C::kInfo.vectors;
     const Index blocks = blocks_of<T>(p.units);
-    const bool fused = stays_in_registers<C>(p.activation, p.recurrent_activation),
-               keeps_direct = kPassesBy<C> || p.mask || !fused;
-    // dA_{s+1} is read again for every pair of unit blocks: of a large layer so much at a time as stays in L2 beside
-    // the weights.
+    const bool fused = stays_in_registers<C>(p.options.activation, p.options.recurrent_activation),
+               keeps_direct = kPassesBy<C> || p.in.mask || !fused;
+    // Every pair of unit blocks reads dA_{s+1} again: in a large layer, as much at a time as stays in L2 next to the
+    // weights.
     constexpr Index kSpanBytes = Index{1} << 19;
     const Index block_bytes = p.rows * kV * kP * static_cast<Index>(sizeof(T)), fitting = kSpanBytes / block_bytes + 1;
-    const Index width = p.streamed && !p.state_scale && fitting < blocks ? fitting : blocks;
+    const Index width = p.options.streamed && !p.in.state_scale && fitting < blocks ? fitting : blocks;
     for (; s >= (p.d_initial_state ? -1 : 0); --s) {
-        if (s % kStepsBetweenAsking == kStepsBetweenAsking - 1 && p.interrupted && p.interrupted()) return false;
+        if (s % kStepsBetweenChecks == kStepsBetweenChecks - 1 && p.options.interrupted && p.options.interrupted())
+            return false;
         const BackwardStep<T> step = backward_step<C>(p, s, keeps_direct);
         const bool in_registers = fused && s >= 0;
-        const Index piece = step.product ? width : blocks;
-        for (Index first = 0; first < blocks; first += piece) {
-            const Span span{first, first + piece < blocks ? first + piece : blocks};
+        const Index step_width = step.product ? width : blocks;
+        for (Index first = 0; first < blocks; first += step_width) {
+            const Span span{first, first + step_width < blocks ? first + step_width : blocks};
             for_blocks<2, 1>(blocks, p.rows, [&](auto wide, Index block) {
-                return BackwardTile<T, C, decltype(wide)::value>{p, step, running, in_registers, span, block};
+                return BackwardTile<T, C, decltype(wide)::value>{p, step, scratch, in_registers, span, block};
             });
         }
         if (s < 0) break;
-        if (!fused) gradient_rows<C>(p, step, running);
-        else if (p.mask) finish_masked_rows<T, C>(p, step, running);
+        if (!fused) gradient_rows<C>(p, step, scratch);
+        else if (p.in.mask) finish_masked_rows<T, C>(p, step, scratch);
     }
     return true;
 }
@@ -209,23 +215,23 @@ bool any_backward(const RnnBackward<T>& p, const Running<T>& running, Index s) {
 template <class T, class C>
 void scan_backward(const RnnBackward<T>& p) {
     const Index h = p.units, hp = blocks_of<T>(h) * kLanes<T>;
-    const Running<T> running{p.scratch, p.scratch + p.rows * hp, p.scratch + 2 * p.rows * hp};
+    const BackwardScratch<T> scratch(p.scratch, p.rows, hp);
     if (!p.continues) {
         std::memset(p.scratch, 0, static_cast<std::size_t>(2 * p.rows * hp) * sizeof(T));
-        if (p.d_final_state) copy_rows(running.direct, hp, p.d_final_state, h, p.rows, h);
-        if (p.d_final_carry) copy_rows(running.carry, hp, p.d_final_carry, h, p.rows, h);
+        if (p.d_final_state) copy_rows(scratch.direct, hp, p.d_final_state, h, p.rows, h);
+        if (p.d_final_carry) copy_rows(scratch.carry, hp, p.d_final_carry, h, p.rows, h);
     }
     const bool plain = is_plain<C>(p);
-    // With gradients at every step there is a layer above, whose backward has left little of this one's data in L2.
-    const bool asks = (p.sequences && p.d_output) || exceeds_cache<T, C>(p.rows, p.steps, p.units);
-    const auto steps = asks ? plain_backward<T, C, true> : plain_backward<T, C, false>;
-    for (Index end = plain ? p.steps : 0; end > 0; end -= kStepsBetweenAsking) {
-        if (end < p.steps && p.interrupted && p.interrupted()) return;
-        steps(p, running, end > kStepsBetweenAsking ? end - kStepsBetweenAsking : 0, end);
+    // Gradients at every step come from a layer above, whose backward has displaced most of this one's data from L2.
+    const bool prefetches = (p.sequences && p.d_output) || exceeds_cache<T, C>(p.rows, p.steps, p.units);
+    const auto steps = prefetches ? plain_backward<T, C, true> : plain_backward<T, C, false>;
+    for (Index end = plain ? p.steps : 0; end > 0; end -= kStepsBetweenChecks) {
+        if (end < p.steps && p.options.interrupted && p.options.interrupted()) return;
+        steps(p, scratch, end > kStepsBetweenChecks ? end - kStepsBetweenChecks : 0, end);
     }
-    if (!any_backward<T, C>(p, running, plain ? -1 : p.steps - 1) || !p.d_initial_state) return;
-    copy_rows(p.d_initial_state, h, running.dh, hp, p.rows, h);
-    if (p.carry) copy_rows(p.d_initial_carry, h, running.carry, hp, p.rows, h);
+    if (!any_backward<T, C>(p, scratch, plain ? -1 : p.steps - 1) || !p.d_initial_state) return;
+    copy_rows(p.d_initial_state, h, scratch.dh, hp, p.rows, h);
+    if (p.saved.carry) copy_rows(p.d_initial_carry, h, scratch.carry, hp, p.rows, h);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// The time loop forward: a step's tiles start from the bias, take in x_t W and h_{s-1} U and end in Cell::forward.
+// The time loop forward: a step's tiles start from the bias, add x_t W and h_{s-1} U and end in update_tile.
 #pragma once
 
 #include "step_forward.hpp"
@@ -41,7 +41,7 @@ struct ForwardTile {
         constexpr Index kP = kLanes<T>;
         Vec<T> acc[kRows][kBlocks * kV];
         T* gates = step.gates ? step.gates + block * step.gates_at.block + row * step.gates_at.row : nullptr;
-        if (gates) ask_for_output<C, kRows, kBlocks>(p, step, row, block);
+        if (gates) prefetch_output<C, kRows, kBlocks>(p, step, row, block);
         constexpr int kGates = C::kInfo.gates, kU = C::kInfo.u_count;
         const Index blocks = blocks_of<T>(p.units);
         if (step.hoisted) {
@@ -51,23 +51,27 @@ struct ForwardTile {
                 for (int c = 0; c < kBlocks * kV; ++c)
                     acc[r][c] = load(step.hoisted + ((row + r) * blocks + block) * kV * kP + c * kP);
         } else {
-            start(acc, p.bias ? p.bias + block * kV * kP : nullptr);
-            accumulate_gates<kV, 0, kGates>(
-                acc, step.x + row * step.ld_x, step.ld_x, p.x_copy, p.w_panels, block, p.features,
-                ahead_of<kRows, kBlocks, kGates>(p.streamed, p.w_panels, block, blocks, p.features, row, p.rows));
+            start(acc, p.weights.bias ? p.weights.bias + block * kV * kP : nullptr);
+            accumulate_gates<kV, 0, kGates>(acc, step.x + row * step.ld_x, step.ld_x, p.in.x_copy, p.weights.w, block,
+                                            p.features,
+                                            ahead_of<kRows, kBlocks, kGates>(p.options.streamed, p.weights.w, block,
+                                                                             blocks, p.features, row, p.rows));
         }
         if (step.entering)
             accumulate_gates<kV, C::kInfo.u_first, kU>(
-                acc, step.entering + row * step.ld_entering, step.ld_entering, step.entering_copy, p.u_panels, block,
-                p.units, ahead_of<kRows, kBlocks, kU>(p.streamed, p.u_panels, block, blocks, p.units, row, p.rows));
-        if (step.z) write_gates<kV>(acc, step.z + block * p.gates_at.block + row * p.gates_at.row, p.gates_at);
+                acc, step.entering + row * step.ld_entering, step.ld_entering, step.entering_copy, p.weights.u, block,
+                p.units,
+                ahead_of<kRows, kBlocks, kU>(p.options.streamed, p.weights.u, block, blocks, p.units, row, p.rows));
+        if (step.z)
+            write_gates<kV>(acc, step.z + block * p.saved.gates_at.block + row * p.saved.gates_at.row,
+                            p.saved.gates_at);
         if (fused) update_tile<C>(p, step, acc, row, block);
         else write_gates<kV>(acc, gates, step.gates_at);
     }
 };
 
-// Copies x_t and h_{s-1} to where rows stand an odd number of cache lines apart. In a large layer they often stand a
-// multiple of 4096 bytes apart, and the rows of a tile would fight for one set of L1.
+// Copies x_t and h_{s-1} to rows an odd number of cache lines apart. In a large layer rows are often a multiple of 4096
+// bytes apart, and the rows of a tile would compete for one set of L1.
 template <class T>
 void gather(const RnnForward<T>& p, ForwardStep<T>& step) {
     const auto copy = [&](const T*& from, Index& ld, Index n, T* to) {
@@ -75,7 +79,7 @@ void gather(const RnnForward<T>& p, ForwardStep<T>& step) {
         copy_rows(to, ld_to, from, ld, p.rows, n);
         from = to, ld = ld_to;
     };
-    if (p.x_copy == 0) copy(step.x, step.ld_x, p.features, p.gathered);
+    if (p.in.x_copy == 0) copy(step.x, step.ld_x, p.features, p.gathered);
     if (step.entering && step.entering_copy == 0)
         copy(step.entering, step.ld_entering, p.units, p.gathered + p.rows * gathered_width(p.features, kLanes<T>));
 }
@@ -86,22 +90,23 @@ void scale_row(T* out, const T* in, const T* scale, Index n) {
     for (Index i = 0; i < n; ++i) out[i] = in[i] * scale[i];
 }
 
-// Masked rows hold h_{s-1} and c_{s-1}; `output`, where there is one, gets zeros for them.
+// Masked rows keep h_{s-1} and c_{s-1}; `output`, if not null, gets zeros for them.
 template <class T>
-void hold_masked_rows(const RnnForward<T>& p, const ForwardStep<T>& step) {
+void restore_masked_rows(const RnnForward<T>& p, const ForwardStep<T>& step) {
     for (Index r = 0; r < p.rows; ++r) {
-        const bool keep = p.mask[r * p.mask_row + step.time];
-        T* h = step.state + r * p.state_row;
+        const bool keep = p.in.mask[r * p.in.mask_row + step.time];
+        T* h = step.state + r * p.out.state_row;
         if (!keep) {
-            for (Index i = 0; i < p.units; ++i) h[i] = step.held ? step.held[r * step.ld_held + i] : T(0);
-            if (p.carry)
+            for (Index i = 0; i < p.units; ++i) h[i] = step.previous ? step.previous[r * step.ld_previous + i] : T(0);
+            if (p.saved.carry)
                 for (Index block = 0; block < blocks_of<T>(p.units); ++block) {
-                    const Index at = block * p.carry_at.block + r * p.carry_at.row;
+                    const Index at = block * p.saved.carry_at.block + r * p.saved.carry_at.row;
                     store(step.carry_out + at, load(step.carry_in + at));
                 }
         }
-        if (p.output)
-            for (Index i = 0; i < p.units; ++i) p.output[r * p.output_row + step.s * p.units + i] = keep ? h[i] : T(0);
+        if (p.out.output)
+            for (Index i = 0; i < p.units; ++i)
+                p.out.output[r * p.out.output_row + step.s * p.units + i] = keep ? h[i] : T(0);
     }
 }
 
@@ -119,48 +124,49 @@ struct InputTile {
         constexpr int kV = C::kInfo.vectors;
         constexpr Index kP = kLanes<T>;
         Vec<T> acc[kRows][kBlocks * kV];
-        start(acc, p.bias ? p.bias + block * kV * kP : nullptr);
-        accumulate_gates<kV, 0, C::kInfo.gates>(acc, x + row * ld, ld, 0, p.w_panels, block, p.features, Ahead<T>{});
+        start(acc, p.weights.bias ? p.weights.bias + block * kV * kP : nullptr);
+        accumulate_gates<kV, 0, C::kInfo.gates>(acc, x + row * ld, ld, 0, p.weights.w, block, p.features, Ahead<T>{});
         write_gates<kV>(acc, to + row * ld_to + block * kV * kP, Strides{ld_to, 0, kV * kP});
     }
 };
 
-// A step of a few rows takes as long as the reading of its weights. W is read once for kHoistedSteps of them instead;
-// the sums are the same chains of multiply-adds, so the bits do not change.
+// A step of a few rows takes as long as reading its weights. So W is read once for kHoistedSteps steps; the sums are
+// the same chains of multiply-adds, so the bits do not change.
 template <class T, class C>
 void hoist_input(const RnnForward<T>& p, Index first) {
     constexpr int kV = C::kInfo.vectors, kWide = kV == 1 ? 2 : 1;
     const Index blocks = blocks_of<T>(p.units), wide = blocks * kV * kLanes<T>, left = p.steps - first;
-    const Index steps = left < kHoistedSteps ? left : kHoistedSteps, time = p.backwards ? p.steps - 1 - first : first;
+    const Index steps = left < kHoistedSteps ? left : kHoistedSteps,
+                time = p.options.backwards ? p.steps - 1 - first : first;
     for (Index r = 0; r < p.rows; ++r)
         for_blocks<kWide, kV>(blocks, steps, [&](auto width, Index block) {
             return InputTile<T, C, decltype(width)::value>{p,
-                                                           p.x + r * p.x_row + time * p.features,
-                                                           p.backwards ? -p.features : p.features,
+                                                           p.in.x + r * p.in.x_row + time * p.features,
+                                                           p.options.backwards ? -p.features : p.features,
                                                            p.hoisted + r * wide,
                                                            p.rows * wide,
                                                            block};
         });
 }
 
-// Whether a tile has nothing to ask but its sums and the cell's step in registers. Tiles of a cell of many vectors are
-// lower in a plain scan, so that larger weights would be read more often.
+// Whether a tile needs only its products and the cell's update in registers. Tiles of a cell of many vectors are lower
+// in a plain scan, so larger weights would be read more often.
 template <class C, class T>
 bool is_plain(const RnnForward<T>& p) {
     constexpr Index kPlainWeightBytes = Index{1} << 16;
     const Index weight_bytes = (p.features + p.units) * C::kInfo.gates * p.units * static_cast<Index>(sizeof(T));
-    return stays_in_registers<C>(p.activation, p.recurrent_activation) &&
+    return stays_in_registers<C>(p.options.activation, p.options.recurrent_activation) &&
            plain_rows<C::kInfo.vectors>(blocks_of<T>(p.units), p.rows) &&
-           (C::kInfo.vectors == 1 || weight_bytes <= kPlainWeightBytes) && p.x_copy == 0 && !p.mask && !p.state_scale &&
-           !p.z && !p.gathered && !p.hoisted && !p.streamed;
+           (C::kInfo.vectors == 1 || weight_bytes <= kPlainWeightBytes) && p.in.x_copy == 0 && !p.in.mask &&
+           !p.in.state_scale && !p.saved.z && !p.gathered && !p.hoisted && !p.options.streamed;
 }
 
-// The time loop of plain tiles. It calls nothing and asks nothing in a tile, so that the compiler keeps addresses in
-// registers from step to step: a tile costs some 100 cycles beside its sums otherwise, as much as the activations of a
-// small layer.
-template <class T, class C, bool kAsks>
-void plain_forward(const RnnForward<T>& given, Index first, Index end) {
-    const RnnForward<T> p = given;  // a copy: nothing that is written can be a part of it
+// The time loop of plain tiles. A tile calls nothing and tests nothing, so that the compiler keeps addresses in
+// registers from step to step. Otherwise a tile costs some 100 cycles in addition to its sums, as much as the
+// activations of a small layer.
+template <class T, class C, bool kPrefetches>
+void plain_forward(const RnnForward<T>& problem, Index first, Index end) {
+    const RnnForward<T> p = problem;  // a copy: no store can change it
     constexpr int kV = C::kInfo.vectors, kGates = C::kInfo.gates, kU = C::kInfo.u_count;
     constexpr Index kP = kLanes<T>;
     const Index blocks = blocks_of<T>(p.units), w_block = p.features * kGates * kP, u_block = p.units * kU * kP;
@@ -169,14 +175,14 @@ void plain_forward(const RnnForward<T>& given, Index first, Index end) {
         for_plain_tiles<kV>(
             blocks, p.rows, [&](auto wide, auto height, Index block, Index row) __attribute__((always_inline)) {
                 constexpr int kBlocks = decltype(wide)::value, kRows = decltype(height)::value;
-                if constexpr (kAsks) ask_for_output<C, kRows, kBlocks>(p, step, row, block);
+                if constexpr (kPrefetches) prefetch_output<C, kRows, kBlocks>(p, step, row, block);
                 Vec<T> acc[kRows][kBlocks * kV];
-                start(acc, p.bias ? p.bias + block * kV * kP : nullptr);
-                accumulate<kV, 0, kGates>(acc, step.x + row * step.ld_x, step.ld_x, p.w_panels + block * w_block,
+                start(acc, p.weights.bias ? p.weights.bias + block * kV * kP : nullptr);
+                accumulate<kV, 0, kGates>(acc, step.x + row * step.ld_x, step.ld_x, p.weights.w + block * w_block,
                                           w_block, kGates * kP, p.features);
-                if (step.held)
-                    accumulate<kV, C::kInfo.u_first, kU>(acc, step.held + row * step.ld_held, step.ld_held,
-                                                         p.u_panels + block * u_block, u_block, kU * kP, p.units);
+                if (step.previous)
+                    accumulate<kV, C::kInfo.u_first, kU>(acc, step.previous + row * step.ld_previous, step.ld_previous,
+                                                         p.weights.u + block * u_block, u_block, kU * kP, p.units);
                 update_tile<C>(p, step, acc, row, block);
             });
     }
@@ -185,34 +191,36 @@ void plain_forward(const RnnForward<T>& given, Index first, Index end) {
 template <class T, class C>
 void scan_forward(const RnnForward<T>& p) {
     if (is_plain<C>(p)) {
-        const bool asks = C::kInfo.vectors > 1 && p.gates && exceeds_cache<T, C>(p.rows, p.steps, p.units);
-        for (Index s = 0; s < p.steps && !(s > 0 && p.interrupted && p.interrupted()); s += kStepsBetweenAsking) {
-            const Index end = s + kStepsBetweenAsking < p.steps ? s + kStepsBetweenAsking : p.steps;
-            if (asks) plain_forward<T, C, (C::kInfo.vectors > 1)>(p, s, end);
+        const bool prefetches = C::kInfo.vectors > 1 && p.saved.gates && exceeds_cache<T, C>(p.rows, p.steps, p.units);
+        for (Index s = 0; s < p.steps && !(s > 0 && p.options.interrupted && p.options.interrupted());
+             s += kStepsBetweenChecks) {
+            const Index end = s + kStepsBetweenChecks < p.steps ? s + kStepsBetweenChecks : p.steps;
+            if (prefetches) plain_forward<T, C, (C::kInfo.vectors > 1)>(p, s, end);
             else plain_forward<T, C, false>(p, s, end);
         }
         return;
     }
     constexpr int kV = C::kInfo.vectors, kWide = kV == 1 ? 2 : 1;
-    // With few rows many blocks of units keep enough sums in flight instead: the panels of more than four often stand a
-    // multiple of 4096 bytes apart and fill a set of L1. One step of a stream walks one at a time: L1 then still holds
-    // the last of them when the next step turns round.
+    // With few rows many unit blocks keep enough sums in flight instead. At most four: panels are often a multiple of
+    // 4096 bytes apart and fill a set of L1. One step of a stream takes one unit block at a time: L1 then still holds
+    // the last of them when the next step goes the other way.
     constexpr int kWideFewRows = kV == 1 ? 4 : 2, kWideOneStep = kV == 1 ? 8 : 1;
     const Index blocks = blocks_of<T>(p.units), hp = blocks * kLanes<T>;
-    const bool fused = stays_in_registers<C>(p.activation, p.recurrent_activation);
-    T* scaled = p.scratch;                 // (copies, rows, H)
-    T* raw = p.scratch + 4 * p.rows * hp;  // (rows, V Hp), where gates are needed and not kept
+    const bool fused = stays_in_registers<C>(p.options.activation, p.options.recurrent_activation);
+    const ForwardScratch<T> scratch(p.scratch, p.rows, hp);
     for (Index s = 0; s < p.steps; ++s) {
-        if (s % kStepsBetweenAsking == kStepsBetweenAsking - 1 && p.interrupted && p.interrupted()) return;
+        if (s % kStepsBetweenChecks == kStepsBetweenChecks - 1 && p.options.interrupted && p.options.interrupted())
+            return;
         ForwardStep<T> step = forward_step(p, s);
-        if (!step.gates) step.gates = fused ? nullptr : raw, step.gates_at = Strides{kV * hp, 0, kV * kLanes<T>};
-        if (step.held && p.state_scale) {
-            for (Index copy = 0; copy < p.scale_copies; ++copy)
+        if (!step.gates)
+            step.gates = fused ? nullptr : scratch.gates, step.gates_at = Strides{kV * hp, 0, kV * kLanes<T>};
+        if (step.previous && p.in.state_scale) {
+            for (Index copy = 0; copy < p.in.scale_copies; ++copy)
                 for (Index r = 0; r < p.rows; ++r)
-                    scale_row(scaled + (copy * p.rows + r) * p.units, step.held + r * step.ld_held,
-                              p.state_scale + copy * p.scale_copy + r * p.units, p.units);
-            step.entering = scaled, step.ld_entering = p.units;
-            step.entering_copy = p.scale_copies > 1 ? p.rows * p.units : 0;
+                    scale_row(scratch.scaled + (copy * p.rows + r) * p.units, step.previous + r * step.ld_previous,
+                              p.in.state_scale + copy * p.in.scale_copy + r * p.units, p.units);
+            step.entering = scratch.scaled, step.ld_entering = p.units;
+            step.entering_copy = p.in.scale_copies > 1 ? p.rows * p.units : 0;
         }
         if (p.gathered) gather(p, step);
         if (p.hoisted) {
@@ -222,14 +230,13 @@ void scan_forward(const RnnForward<T>& p) {
         const auto tile = [&](auto wide, Index block) {
             return ForwardTile<T, C, decltype(wide)::value>{p, step, fused, block};
         };
-        // A few rows are bound by the reading of weights: walked to and fro, what the caches hold of them is of use
-        // again.
-        const bool reversed = (s % 2 == 1) != p.reversed;
+        // A few rows are bound by reading weights: going to and fro reuses those that the caches still hold.
+        const bool reversed = (s % 2 == 1) != p.options.reversed;
         if (p.rows <= kFewRows && p.steps == 1) for_blocks<kWideOneStep, kV, kFewRows>(blocks, p.rows, tile, reversed);
         else if (p.rows <= kFewRows) for_blocks<kWideFewRows, kV, kFewRows>(blocks, p.rows, tile, reversed);
         else for_blocks<kWide, kV>(blocks, p.rows, tile);
         if (!fused) update_rows<C>(p, step);
-        if (p.mask) hold_masked_rows(p, step);
+        if (p.in.mask) restore_masked_rows(p, step);
     }
 }
 

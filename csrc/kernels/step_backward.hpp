@@ -1,4 +1,4 @@
-// A step backward: where its data lies, and the cell between loads and stores.
+// A step backward: where its data is, and the cell between its loads and stores.
 #pragma once
 
 #include "scan.hpp"
@@ -10,20 +10,14 @@ namespace {
 template <class T>
 struct BackwardStep {
     Index s, time;
-    bool product, direct;  // whether dA_{s+1} exists; whether `direct` holds something
+    bool product, direct;  // whether dA_{s+1} exists; whether scratch.direct is set
     const T* d_output;
     Index ld_output;
-    const T* held;  // h_{s-1}, or null: zero
-    Index ld_held;
+    const T* previous;  // h_{s-1}, or null: zero
+    Index ld_previous;
     const T *state, *carry_in, *carry_out;
     T* gates;
     const T* z;
-};
-
-// The running gradients of a block of rows, (rows, Hp) each: of h beside what goes through U, and of c.
-template <class T>
-struct Running {
-    T *direct, *carry, *dh;
 };
 
 template <class C, class T>
@@ -31,35 +25,39 @@ PYRNN_INLINE
 BackwardStep<T> backward_step(const RnnBackward<T>& p, Index s, bool keeps_direct) {
     BackwardStep<T> step{};
     step.s = s;
-    step.time = p.backwards ? p.steps - 1 - s : s;
+    step.time = p.options.backwards ? p.steps - 1 - s : s;
     step.product = p.continues || s + 1 < p.steps;
     step.direct = step.product ? keeps_direct : p.d_final_state != nullptr;
-    step.gates = p.gates + s * p.gates_at.step;
+    step.gates = p.saved.gates + s * p.saved.gates_at.step;
     if (s < 0) return step;
     if (p.d_output && (p.sequences || s == p.steps - 1)) {
         step.d_output = p.sequences ? p.d_output + s * p.units : p.d_output;
         step.ld_output = p.d_output_row;
     }
-    step.held = s == 0 ? p.initial_state : p.states + (s - 1) * p.units;
-    step.ld_held = s == 0 ? p.initial_row : p.state_row;
+    step.previous = s == 0 ? p.in.initial_state : p.states + (s - 1) * p.units;
+    step.ld_previous = s == 0 ? p.in.initial_row : p.state_row;
     step.state = p.states + s * p.units;
-    if (p.carry) step.carry_in = p.carry + s * p.carry_at.step, step.carry_out = p.carry + (s + 1) * p.carry_at.step;
-    step.z = p.z ? p.z + s * p.gates_at.step : nullptr;
+    if (p.saved.carry)
+        step.carry_in = p.saved.carry + s * p.saved.carry_at.step,
+        step.carry_out = p.saved.carry + (s + 1) * p.saved.carry_at.step;
+    step.z = p.saved.z ? p.saved.z + s * p.saved.gates_at.step : nullptr;
     return step;
 }
 
-// Calls step_row(row) for every row that is not masked; a masked one passes dh on and has no dA.
+// Calls step_row(row) for every row that is not masked; a masked row passes dh on and its dA is 0.
 template <class C, class T, class F>
 PYRNN_INLINE
-void for_kept_rows(const RnnBackward<T>& p, const BackwardStep<T>& step, const Running<T>& running, F step_row) {
+void for_unmasked_rows(const RnnBackward<T>& p, const BackwardStep<T>& step, const BackwardScratch<T>& scratch,
+                       F step_row) {
     constexpr Index kWidth = C::kInfo.vectors * kLanes<T>;
     const Index blocks = blocks_of<T>(p.units), hp = blocks * kLanes<T>;
     for (Index r = 0; r < p.rows; ++r) {
-        T* direct = running.direct + r * hp;
-        if (p.mask && !p.mask[r * p.mask_row + step.time]) {
+        T* direct = scratch.direct + r * hp;
+        if (p.in.mask && !p.in.mask[r * p.in.mask_row + step.time]) {
             for (Index block = 0; block < blocks; ++block)
-                std::memset(step.gates + block * p.gates_at.block + r * p.gates_at.row, 0, kWidth * sizeof(T));
-            std::memcpy(direct, running.dh + r * hp, static_cast<std::size_t>(hp) * sizeof(T));
+                std::memset(step.gates + block * p.saved.gates_at.block + r * p.saved.gates_at.row, 0,
+                            kWidth * sizeof(T));
+            std::memcpy(direct, scratch.dh + r * hp, static_cast<std::size_t>(hp) * sizeof(T));
         } else {
             std::memset(direct, 0, static_cast<std::size_t>(hp) * sizeof(T));
             step_row(r);
@@ -73,20 +71,20 @@ PYRNN_INLINE
 const T* saved_state(const BackwardStep<T>& step) {
     if constexpr (C::kInfo.vectors == 1) return step.state;
     if constexpr (kCarries<C>) return nullptr;
-    return step.s > 0 ? step.held : nullptr;  // the initial state has a stride of its own
+    return step.s > 0 ? step.previous : nullptr;  // the initial state has a stride of its own
 }
 
-// A cell's step backward at the end of a tile, from dh to dA.
+// A cell's gradients at the end of a tile, in registers: from dh to dA.
 template <class C, class T, int kRows, int kBlocks>
 PYRNN_INLINE
-void gradient_tile(const RnnBackward<T>& p, const BackwardStep<T>& step, const Running<T>& running,
+void gradient_tile(const RnnBackward<T>& p, const BackwardStep<T>& step, const BackwardScratch<T>& scratch,
                    Vec<T> (&dh)[kRows][kBlocks], Index row, Index block) {
     constexpr Index kP = kLanes<T>;
     constexpr int kV = C::kInfo.vectors;
     if constexpr (kV == 1) {
-        differentiate_registers<T>(p.activation, dh, step.state + row * p.state_row + block * kP, p.state_row,
+        differentiate_registers<T>(p.options.activation, dh, step.state + row * p.state_row + block * kP, p.state_row,
                                    p.units - block * kP);
-        write_gates<1>(dh, step.gates + row * p.gates_at.row + block * p.gates_at.block, p.gates_at);
+        write_gates<1>(dh, step.gates + row * p.saved.gates_at.row + block * p.saved.gates_at.block, p.saved.gates_at);
         return;
     } else {
         using V = Several<T, 1>;
@@ -98,10 +96,11 @@ void gradient_tile(const RnnBackward<T>& p, const BackwardStep<T>& step, const R
         for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
             for (int b = 0; b < kBlocks; ++b) {
-                const Index carry = (row + r) * p.carry_at.row + (block + b) * p.carry_at.block, at = (block + b) * kP;
-                T* gates = step.gates + (row + r) * p.gates_at.row + (block + b) * p.gates_at.block;
+                const Index carry = (row + r) * p.saved.carry_at.row + (block + b) * p.saved.carry_at.block,
+                            at = (block + b) * kP;
+                T* gates = step.gates + (row + r) * p.saved.gates_at.row + (block + b) * p.saved.gates_at.block;
                 const auto by = [&]() __attribute__((always_inline)) {
-                    return (kCarries<C> ? running.carry : running.direct) + (row + r) * hp + at;
+                    return (kCarries<C> ? scratch.carry : scratch.direct) + (row + r) * hp + at;
                 };
                 V gate[kV], before{}, y;
 #pragma GCC unroll 4
@@ -110,13 +109,14 @@ void gradient_tile(const RnnBackward<T>& p, const BackwardStep<T>& step, const R
                     before.v[0] = load(step.carry_in + carry), y.v[0] = load(step.carry_out + carry + kP);
                 } else {
                     y = gate[0];
-                    if (step.held) before.v[0] = load_columns(step.held + (row + r) * step.ld_held + at, p.units - at);
+                    if (step.previous)
+                        before.v[0] = load_columns(step.previous + (row + r) * step.ld_previous + at, p.units - at);
                 }
                 const V d{{rounded<T>(dh[r][b])}};
-                V inner = C::slope(gate, d) * (1 - y * y);
+                V inner = C::gradient_of_y(gate, d) * (1 - y * y);
                 if constexpr (kCarries<C>) inner = V{{load(by())}} + inner;
                 else inner.v[0] = cleared(inner.v[0], lanes[b]);
-                const Gradient<V, kV> of = C::gradient(gate, y, before, d, inner);
+                const Gradients<V, kV> of = C::gradients(gate, y, before, d, inner);
                 for_each_gate<kV>([&](auto j) __attribute__((always_inline)) {
                     constexpr int kJ = decltype(j)::value;
                     const V da = differentiated<C, kJ>(gate[kJ], of.gate[kJ]);
@@ -128,19 +128,19 @@ void gradient_tile(const RnnBackward<T>& p, const BackwardStep<T>& step, const R
     }
 }
 
-// The same for a row in memory: gradients of the gates in rows `d` of Hp.
+// The same for a row in memory. `d` are the gradients of the gates, a row of Hp each.
 template <class C, class T>
-void gradient_row(const RnnBackward<T>& p, const BackwardStep<T>& step, const Running<T>& running, Index row) {
+void gradient_row(const RnnBackward<T>& p, const BackwardStep<T>& step, const BackwardScratch<T>& scratch, Index row) {
     constexpr Index kP = kLanes<T>;
     constexpr int kV = C::kInfo.vectors;
     using V = Several<T, 1>;
     const Index blocks = blocks_of<T>(p.units), hp = blocks * kP, units = p.units;
-    T *d = p.scratch + 10 * p.rows * hp, *y = d + 4 * hp, *x = y + hp, *dy = x + hp, *dx = dy + hp;
-    const GateRow<kV, T> gates(step.gates, p.gates_at, row);
-    const GateRow<kV, const T> pre(step.z, p.gates_at, row);
-    const T* dh = running.dh + row * hp;
-    T* by = (kCarries<C> ? running.carry : running.direct) + row * hp;
-    const auto carry_of = [&](Index b) { return row * p.carry_at.row + b * p.carry_at.block; };
+    T *d = scratch.temporary, *y = d + 4 * hp, *x = y + hp, *dy = x + hp, *dx = dy + hp;
+    const GateRow<kV, T> gates(step.gates, p.saved.gates_at, row);
+    const GateRow<kV, const T> pre(step.z, p.saved.gates_at, row);
+    const T* dh = scratch.dh + row * hp;
+    T* by = (kCarries<C> ? scratch.carry : scratch.direct) + row * hp;
+    const auto carry_of = [&](Index b) { return row * p.saved.carry_at.row + b * p.saved.carry_at.block; };
     for (Index b = 0, at = 0; b < blocks; ++b, at += kP) {
         V gate[kV];
         gates.load_block(b, gate);
@@ -150,66 +150,66 @@ void gradient_row(const RnnBackward<T>& p, const BackwardStep<T>& step, const Ru
             store(y + at, kV > 1 ? gate[0].v[0] : load_columns(step.state + row * p.state_row + at, units - at));
             if (pre.first) store(x + at, load(pre.vector(b, 0)));
         }
-        store(dy + at, C::slope(gate, V{{load(dh + at)}}).v[0]), store(dx + at, Vec<T>{});
+        store(dy + at, C::gradient_of_y(gate, V{{load(dh + at)}}).v[0]), store(dx + at, Vec<T>{});
     }
-    derivative_row(p.activation, y, kCarries<C> || pre.first ? x : nullptr, dy, dx, units);
+    derivative_row(p.options.activation, y, kCarries<C> || pre.first ? x : nullptr, dy, dx, units);
     for (Index b = 0, at = 0; b < blocks; ++b, at += kP) {
         V gate[kV], before{}, inner{{load(dx + at)}};
         gates.load_block(b, gate);
         if constexpr (kCarries<C>) inner = inner + V{{load(by + at)}}, before.v[0] = load(step.carry_in + carry_of(b));
-        else if (step.held) before.v[0] = load_columns(step.held + row * step.ld_held + at, units - at);
-        const Gradient<V, kV> of = C::gradient(gate, V{{load(y + at)}}, before, V{{load(dh + at)}}, inner);
+        else if (step.previous) before.v[0] = load_columns(step.previous + row * step.ld_previous + at, units - at);
+        const Gradients<V, kV> of = C::gradients(gate, V{{load(y + at)}}, before, V{{load(dh + at)}}, inner);
         for (int j = 0; j < kV; ++j) {
-            if (C::kPasses[j] != Pass::kNone) store(d + j * hp + at, of.gate[j].v[0]);
+            if (C::kPasses[j] != Pass::kUnchanged) store(d + j * hp + at, of.gate[j].v[0]);
             else store(gates.vector(b, j), cleared(of.gate[j].v[0], lanes_before_end<T>(units - at)));
         }
         if constexpr (kV > 1) store(by + at, of.before.v[0]);
     }
     for (int j = 0; j < kV; ++j)
-        if (C::kPasses[j] != Pass::kNone && j != reset_gate<C>())
+        if (C::kPasses[j] != Pass::kUnchanged && j != reset_gate<C>())
             differentiate_gate<kV>(activation_of<C>(p, j), gates, pre, j, units, d + j * hp, y);
 }
 
-// What the candidate of a GRU with reset_after=False passes on through (r h_{s-1}) U_h, whose dA is that of gate 0.
+// The gradients that (r h_{s-1}) U_h passes on to r and h_{s-1} (GRU with reset_after=False); its dA is that of gate 0.
 template <class C, class T>
-void gradient_of_candidate(const RnnBackward<T>& p, const BackwardStep<T>& step, const Running<T>& running) {
+void gradient_of_candidate(const RnnBackward<T>& p, const BackwardStep<T>& step, const BackwardScratch<T>& scratch) {
     constexpr Index kP = kLanes<T>;
     constexpr int kV = C::kInfo.vectors;
     const Index hp = blocks_of<T>(p.units) * kP, units = p.units;
-    T *da = p.scratch + 8 * p.rows * hp, *product = p.scratch + 9 * p.rows * hp;
-    T *d = p.scratch + 10 * p.rows * hp, *temporary = d + hp;
+    T *da = scratch.da, *product = scratch.product, *d = scratch.temporary, *temporary = d + hp;
     for (Index i = 0; i < p.rows; ++i) {
-        const GateRow<kV, T> gates(step.gates, p.gates_at, i);
+        const GateRow<kV, T> gates(step.gates, p.saved.gates_at, i);
         for (Index at = 0; at < hp; at += kP) store(da + i * hp + at, load(gates.vector(at / kP, C::kG)));
     }
-    gemm<T>({da, hp, p.rows, 1, hp, 0, p.candidate_t_panels, nullptr, units, product, hp, nullptr, Activation::kLinear,
+    gemm<T>({da, hp, p.rows, 1, hp, 0, p.weights.candidate, nullptr, units, product, hp, nullptr, Activation::kLinear,
              false});
     for (Index i = 0; i < p.rows; ++i) {
         T* reset = p.reset_states + i * p.reset_row + step.s * units;
-        if (p.mask && !p.mask[i * p.mask_row + step.time]) {
+        if (p.in.mask && !p.in.mask[i * p.in.mask_row + step.time]) {
             for (Index u = 0; u < units; ++u) reset[u] = T(0);
             continue;
         }
-        const GateRow<kV, T> gate(step.gates, p.gates_at, i);
-        const GateRow<kV, const T> pre(step.z, p.gates_at, i);
-        const T* held = step.held ? step.held + i * step.ld_held : nullptr;
-        const T* scale =
-            p.state_scale ? p.state_scale + (p.scale_copies > 1 ? 2 : 0) * p.scale_copy + i * units : nullptr;
+        const GateRow<kV, T> gate(step.gates, p.saved.gates_at, i);
+        const GateRow<kV, const T> pre(step.z, p.saved.gates_at, i);
+        const T* previous = step.previous ? step.previous + i * step.ld_previous : nullptr;
+        const T* scale = p.in.state_scale
+                             ? p.in.state_scale + (p.in.scale_copies > 1 ? 2 : 0) * p.in.scale_copy + i * units
+                             : nullptr;
         for (Index u = 0; u < units; ++u) {
             const T r = gate(C::kR, u), factor = scale ? scale[u] : T(1);
-            const T entered = held ? held[u] * factor : T(0);
+            const T entered = previous ? previous[u] * factor : T(0);
             d[u] = product[i * hp + u] * entered;
             reset[u] = r * entered;
-            running.direct[i * hp + u] += product[i * hp + u] * r * factor;
+            scratch.direct[i * hp + u] += product[i * hp + u] * r * factor;
         }
-        differentiate_gate<kV>(p.recurrent_activation, gate, pre, C::kR, units, d, temporary);
+        differentiate_gate<kV>(p.options.recurrent_activation, gate, pre, C::kR, units, d, temporary);
     }
 }
 
 template <class C, class T>
-void gradient_rows(const RnnBackward<T>& p, const BackwardStep<T>& step, const Running<T>& running) {
-    for_kept_rows<C>(p, step, running, [&](Index row) { gradient_row<C>(p, step, running, row); });
-    if constexpr (kHasCandidate<C>) gradient_of_candidate<C>(p, step, running);
+void gradient_rows(const RnnBackward<T>& p, const BackwardStep<T>& step, const BackwardScratch<T>& scratch) {
+    for_unmasked_rows<C>(p, step, scratch, [&](Index row) { gradient_row<C>(p, step, scratch, row); });
+    if constexpr (kHasCandidate<C>) gradient_of_candidate<C>(p, step, scratch);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// A step forward: where its data lies, and the cell between loads and stores.
+// A step forward: where its data is, and the cell between its loads and stores.
 #pragma once
 
 #include "scan.hpp"
@@ -7,15 +7,15 @@ namespace pyrnn {
 namespace PYRNN_ISA_NAMESPACE {
 namespace {
 
-// Where step s of a block of rows finds its data; rows stand at the strides of the problem.
+// The data of step s of a block of rows, at the strides of the problem where no other is given.
 template <class T>
 struct ForwardStep {
     Index s, time;
-    const T *x, *hoisted;  // hoisted: bias + x_t W, (rows, V Hp), where it is there already
+    const T *x, *hoisted;  // hoisted: bias + x_t W (rows, V Hp) if it is computed already, or null
     Index ld_x;
-    const T *held,
-        *entering;  // h_{s-1}, and as it enters U (copies of it where recurrent dropout differs by gate); or null
-    Index ld_held, ld_entering, entering_copy;
+    const T *previous,
+        *entering;  // h_{s-1}; and as it enters U, in copies if recurrent dropout differs by gate; or null
+    Index ld_previous, ld_entering, entering_copy;
     T* state;
     const T* carry_in;
     T* carry_out;
@@ -28,39 +28,40 @@ PYRNN_INLINE
 ForwardStep<T> forward_step(const RnnForward<T>& p, Index s) {
     ForwardStep<T> step{};
     step.s = s;
-    step.time = p.backwards ? p.steps - 1 - s : s;
-    step.x = p.x + step.time * p.features, step.ld_x = p.x_row;
-    step.held = s == 0 ? p.initial_state : p.states + ((s - 1) % p.slots) * p.units;
-    step.ld_held = s == 0 ? p.initial_row : p.state_row;
-    step.entering = step.held, step.ld_entering = step.ld_held;
-    step.state = p.states + (s % p.slots) * p.units;
-    if (p.carry) {
-        step.carry_in = p.carry + (s % p.carry_slots) * p.carry_at.step;
-        step.carry_out = p.carry + ((s + 1) % p.carry_slots) * p.carry_at.step;
+    step.time = p.options.backwards ? p.steps - 1 - s : s;
+    step.x = p.in.x + step.time * p.features, step.ld_x = p.in.x_row;
+    step.previous = s == 0 ? p.in.initial_state : p.out.states + ((s - 1) % p.out.slots) * p.units;
+    step.ld_previous = s == 0 ? p.in.initial_row : p.out.state_row;
+    step.entering = step.previous, step.ld_entering = step.ld_previous;
+    step.state = p.out.states + (s % p.out.slots) * p.units;
+    if (p.saved.carry) {
+        step.carry_in = p.saved.carry + (s % p.saved.carry_slots) * p.saved.carry_at.step;
+        step.carry_out = p.saved.carry + ((s + 1) % p.saved.carry_slots) * p.saved.carry_at.step;
     }
-    step.gates = p.gates ? p.gates + s * p.gates_at.step : nullptr;
-    step.gates_at = p.gates_at;
-    step.z = p.z ? p.z + s * p.gates_at.step : nullptr;
+    step.gates = p.saved.gates ? p.saved.gates + s * p.saved.gates_at.step : nullptr;
+    step.gates_at = p.saved.gates_at;
+    step.z = p.saved.z ? p.saved.z + s * p.saved.gates_at.step : nullptr;
     return step;
 }
 
-// Asks for the rows that the end of a tile will write.
+// Prefetches the rows that the end of a tile will write.
 template <class C, int kRows, int kBlocks, class T>
 PYRNN_INLINE
-void ask_for_output(const RnnForward<T>& p, const ForwardStep<T>& step, Index row, Index block) {
+void prefetch_output(const RnnForward<T>& p, const ForwardStep<T>& step, Index row, Index block) {
     constexpr Index kP = kLanes<T>;
     const T* gates = step.gates + block * step.gates_at.block + row * step.gates_at.row;
-    const T* carry = p.carry ? step.carry_out + block * p.carry_at.block + row * p.carry_at.row : nullptr;
-    const T* state = step.state + row * p.state_row + block * kP;
+    const T* carry =
+        p.saved.carry ? step.carry_out + block * p.saved.carry_at.block + row * p.saved.carry_at.row : nullptr;
+    const T* state = step.state + row * p.out.state_row + block * kP;
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
         prefetch_row<kBlocks, C::kInfo.vectors>(gates + r * step.gates_at.row, step.gates_at);
-        if (carry) prefetch_row<kBlocks, 2>(carry + r * p.carry_at.row, p.carry_at);
-        prefetch_row<kBlocks, 1>(state + r * p.state_row, Strides{0, 0, kP});
+        if (carry) prefetch_row<kBlocks, 2>(carry + r * p.saved.carry_at.row, p.saved.carry_at);
+        prefetch_row<kBlocks, 1>(state + r * p.out.state_row, Strides{0, 0, kP});
     }
 }
 
-// A cell's step at the end of a tile: from accumulators to the new h, and to what training saves, in registers.
+// A cell's update at the end of a tile, in registers: from accumulators to h and what training saves.
 template <class C, class T, int kRows, int kCols>
 PYRNN_INLINE
 void update_tile(const RnnForward<T>& p, const ForwardStep<T>& step, Vec<T> (&acc)[kRows][kCols], Index row,
@@ -68,8 +69,8 @@ void update_tile(const RnnForward<T>& p, const ForwardStep<T>& step, Vec<T> (&ac
     constexpr Index kP = kLanes<T>;
     constexpr int kV = C::kInfo.vectors, kBlocks = kCols / kV;
     if constexpr (kV == 1) {
-        activate_registers<T>(p.activation, acc);
-        write(acc, step.state + row * p.state_row + block * kP, p.state_row, p.units - block * kP);
+        activate_registers<T>(p.options.activation, acc);
+        write(acc, step.state + row * p.out.state_row + block * kP, p.out.state_row, p.units - block * kP);
         return;
     } else
         side_by_side<kRows * kBlocks>([&](auto first, auto count) __attribute__((always_inline)) {
@@ -77,7 +78,9 @@ void update_tile(const RnnForward<T>& p, const ForwardStep<T>& step, Vec<T> (&ac
             using V = Several<T, kCount>;
             const auto row_of = [&](int n) { return row + (kFirst + n) / kBlocks; };
             const auto block_of = [&](int n) { return block + (kFirst + n) % kBlocks; };
-            const auto carry_of = [&](int n) { return row_of(n) * p.carry_at.row + block_of(n) * p.carry_at.block; };
+            const auto carry_of = [&](int n) {
+                return row_of(n) * p.saved.carry_at.row + block_of(n) * p.saved.carry_at.block;
+            };
             V gate[kV], before;
 #pragma GCC unroll 16
             for (int j = 0; j < kV; ++j)
@@ -86,7 +89,7 @@ void update_tile(const RnnForward<T>& p, const ForwardStep<T>& step, Vec<T> (&ac
                     gate[j].v[n] = acc[(kFirst + n) / kBlocks][(kFirst + n) % kBlocks * kV + j];
             for_each_gate<kV>([&](auto j) __attribute__((always_inline)) {
                 constexpr int kJ = decltype(j)::value;
-                if constexpr (kJ != C::kLate) gate[kJ] = activated<C, kJ>(gate[kJ]);
+                if constexpr (kJ != C::kLast) gate[kJ] = activated<C, kJ>(gate[kJ]);
             });
             if constexpr (kCarries<C>) {
 #pragma GCC unroll 16
@@ -98,20 +101,21 @@ void update_tile(const RnnForward<T>& p, const ForwardStep<T>& step, Vec<T> (&ac
                 for (int n = 0; n < kCount; ++n) store(step.carry_out + carry_of(n), inner.v[n]);
             }
             const V y = vector_tanh(inner);
-            gate[C::kLate] = activated<C, C::kLate>(gate[C::kLate]);
+            gate[C::kLast] = activated<C, C::kLast>(gate[C::kLast]);
             if constexpr (!kCarries<C>) {
 #pragma GCC unroll 16
                 for (int n = 0; n < kCount; ++n) {
                     const Index at = block_of(n) * kP;
-                    before.v[n] =
-                        step.held ? load_columns(step.held + row_of(n) * step.ld_held + at, p.units - at) : Vec<T>{};
+                    before.v[n] = step.previous
+                                      ? load_columns(step.previous + row_of(n) * step.ld_previous + at, p.units - at)
+                                      : Vec<T>{};
                 }
             }
             const V h = C::template output<true>(gate, y, before);
 #pragma GCC unroll 16
             for (int n = 0; n < kCount; ++n) {
                 const Index at = block_of(n) * kP;
-                store_columns(step.state + row_of(n) * p.state_row + at, h.v[n], p.units - at);
+                store_columns(step.state + row_of(n) * p.out.state_row + at, h.v[n], p.units - at);
             }
             if (!step.gates) return;
             if constexpr (!kCarries<C>) gate[0] = y;
@@ -125,20 +129,20 @@ void update_tile(const RnnForward<T>& p, const ForwardStep<T>& step, Vec<T> (&ac
         });
 }
 
-// The same for activations that run over whole rows in memory.
+// The same for a row in memory, whose gates (but for the candidate's product) have passed their activations.
 template <class C, class T>
 void update_row(const RnnForward<T>& p, const ForwardStep<T>& step, Index row) {
     constexpr Index kP = kLanes<T>;
     constexpr int kV = C::kInfo.vectors;
     using V = Several<T, 1>;
     const Index blocks = blocks_of<T>(p.units);
-    T* y = p.scratch + 10 * p.rows * blocks * kP;
-    const GateRow<kV, T> gates(step.gates, step.gates_at, row), pre(step.z, p.gates_at, row);
-    const auto carry_of = [&](Index b) { return row * p.carry_at.row + b * p.carry_at.block; };
+    T* y = ForwardScratch<T>(p.scratch, p.rows, blocks * kP).temporary;
+    const GateRow<kV, T> gates(step.gates, step.gates_at, row), pre(step.z, p.saved.gates_at, row);
+    const auto carry_of = [&](Index b) { return row * p.saved.carry_at.row + b * p.saved.carry_at.block; };
     const auto before = [&](Index b) -> V {
         if constexpr (kCarries<C>) return {{load(step.carry_in + carry_of(b))}};
-        if (!step.held) return {};
-        return {{load_columns(step.held + row * step.ld_held + b * kP, p.units - b * kP)}};
+        if (!step.previous) return {};
+        return {{load_columns(step.previous + row * step.ld_previous + b * kP, p.units - b * kP)}};
     };
     for (Index b = 0; b < blocks; ++b) {
         V gate[kV];
@@ -148,15 +152,15 @@ void update_row(const RnnForward<T>& p, const ForwardStep<T>& step, Index row) {
         else if (pre.first) store(pre.vector(b, 0), inner.v[0]);
         store(y + b * kP, inner.v[0]);
     }
-    activate(p.activation, y, p.units, y, p.units, 1, p.units);
+    activate(p.options.activation, y, p.units, y, p.units, 1, p.units);
     for (Index b = 0; b < blocks; ++b) {
         const V result{{load(y + b * kP)}};
         V gate[kV];
         gates.load_block(b, gate);
         const V h = C::template output<false>(gate, result, before(b));
-        store_columns(step.state + row * p.state_row + b * kP, h.v[0], p.units - b * kP);
+        store_columns(step.state + row * p.out.state_row + b * kP, h.v[0], p.units - b * kP);
         if constexpr (!kCarries<C>) store(gates.vector(b, 0), result.v[0]);
-        else if (p.gates) store(step.carry_out + carry_of(b) + kP, result.v[0]);
+        else if (p.saved.gates) store(step.carry_out + carry_of(b) + kP, result.v[0]);
     }
 }
 
@@ -166,13 +170,14 @@ void add_candidate(const RnnForward<T>& p, const ForwardStep<T>& step) {
     constexpr Index kP = kLanes<T>;
     constexpr int kV = C::kInfo.vectors;
     const Index hp = blocks_of<T>(p.units) * kP, units = p.units;
-    T *reset = p.scratch + 8 * p.rows * hp, *product = p.scratch + 9 * p.rows * hp;
+    const ForwardScratch<T> scratch(p.scratch, p.rows, hp);
+    T *reset = scratch.reset, *product = scratch.product;
     const T* entering = step.entering + 2 * step.entering_copy;
     for (Index i = 0; i < p.rows; ++i) {
         const GateRow<kV, T> gates(step.gates, step.gates_at, i);
         for (Index u = 0; u < units; ++u) reset[i * units + u] = gates(C::kR, u) * entering[i * step.ld_entering + u];
     }
-    gemm<T>({reset, units, p.rows, 1, units, 0, p.candidate_panels, nullptr, units, product, hp, nullptr,
+    gemm<T>({reset, units, p.rows, 1, units, 0, p.weights.candidate, nullptr, units, product, hp, nullptr,
              Activation::kLinear, false});
     for (Index i = 0; i < p.rows; ++i) {
         const GateRow<kV, T> gates(step.gates, step.gates_at, i);
@@ -183,11 +188,12 @@ void add_candidate(const RnnForward<T>& p, const ForwardStep<T>& step) {
 template <class C, class T>
 void update_rows(const RnnForward<T>& p, const ForwardStep<T>& step) {
     constexpr int kV = C::kInfo.vectors;
-    T* temporary = p.scratch + 10 * p.rows * blocks_of<T>(p.units) * kLanes<T>;
+    T* temporary = ForwardScratch<T>(p.scratch, p.rows, blocks_of<T>(p.units) * kLanes<T>).temporary;
     for (Index i = 0; i < p.rows; ++i) {
         const GateRow<kV, T> gates(step.gates, step.gates_at, i);
         for (int j = 0; j < kV; ++j)
-            if (C::kPasses[j] != Pass::kNone) activate_gate<kV>(activation_of<C>(p, j), gates, j, p.units, temporary);
+            if (C::kPasses[j] != Pass::kUnchanged)
+                activate_gate<kV>(activation_of<C>(p, j), gates, j, p.units, temporary);
         if constexpr (!kHasCandidate<C>) update_row<C>(p, step, i);
     }
     if constexpr (kHasCandidate<C>) {

@@ -1,6 +1,10 @@
-// Convolution over time on the micro-kernel: an output step is a row of `taps` runs of C elements of the padded input.
-// Without dilation the runs touch, so the row is one run of K * C elements. Dense layers come through here with K = 1.
+// Convolution and pooling over time. An output step of a convolution is a row of `taps` ranges of C elements of the
+// padded input. Without dilation they are contiguous: one range of K * C elements. A dense layer is a convolution of
+// one tap.
+#include <algorithm>
 #include <cstring>
+#include <stdexcept>
+#include <string>
 
 #include "operations.hpp"
 #include "packs.hpp"
@@ -9,7 +13,7 @@
 namespace pyrnn {
 namespace {
 
-// Output rows that one task computes: enough work to pay for handing it over.
+// Output rows per task: enough work to pay for starting it.
 constexpr Index kTaskRows = 64;
 
 template <class T>
@@ -38,21 +42,40 @@ Tasks tasks_of(const Conv<T>& p) {
 
 }  // namespace
 
+Windows windows_over(Index steps, Index size, Index stride, Index dilation, Padding padding) {
+    // There are zeros next to x as far as a window reaches.
+    constexpr Index kMostReach = Index{1} << 24;
+    if (dilation > 1 && size > 1 && dilation > kMostReach / (size - 1))
+        throw std::invalid_argument("dilation_rate must let a window reach over at most " + std::to_string(kMostReach) +
+                                    " time steps, got " + std::to_string(dilation));
+    const Index reach = (size - 1) * dilation + 1;
+    if (padding == Padding::kCausal) return {reach - 1, 0, (steps - 1) / stride + 1};
+    if (padding == Padding::kSame) {
+        const Index out = (steps + stride - 1) / stride, zeros = (out - 1) * stride + reach - steps;
+        const Index total = zeros > 0 ? zeros : 0;
+        return {total / 2, total - total / 2, out};
+    }
+    if (steps < reach)
+        throw std::invalid_argument("x must have at least " + std::to_string(reach) +
+                                    " time steps for this window, got " + std::to_string(steps));
+    return {0, 0, (steps - reach) / stride + 1};
+}
+
 template <class T>
 void conv_forward(const Conv<T>& p, T* y, T* z, Workspace& ws) {
     const Index k_all = p.taps * p.channels, o = p.filters;
     const T* w = packed_matrix(ws, Workspace::kW, p.kernel, k_all, o, o, Index{1}, p.version);
     const T* bias = packed_bias(ws, p.bias, o, p.version);
     const T* x = padded_input(p, ws);
-    const bool one_run = p.dilation == 1;
+    const bool contiguous = p.dilation == 1;
     const Tasks tasks = tasks_of(p);
     parallel_for(tasks.count, [&](Index task) {
         const Index b = task / tasks.per_sequence, first = task % tasks.per_sequence * kTaskRows;
         const Index rows = first + kTaskRows < p.out_steps ? kTaskRows : p.out_steps - first;
         const Index at = (b * p.out_steps + first) * o;
         kernels<T>().gemm({x + (b * padded_steps(p) + first * p.stride) * p.channels, p.stride * p.channels, rows,
-                           one_run ? Index{1} : p.taps, one_run ? k_all : p.channels, p.dilation * p.channels, w, bias,
-                           o, y + at, o, z ? z + at : nullptr, p.activation, false});
+                           contiguous ? Index{1} : p.taps, contiguous ? k_all : p.channels, p.dilation * p.channels, w,
+                           bias, o, y + at, o, z ? z + at : nullptr, p.activation, false});
     });
 }
 
@@ -95,8 +118,8 @@ void conv_backward(const Conv<T>& p, const T* y, const T* z, const T* dy, T* d_k
     if (d_bias) reduce(d_bias, partials + k_all * op, groups, partial_size, Index{1}, o, op);
     if (!dx) return;
 
-    // dx: each tap adds dz W[tap]^T to its rows of the padded input. A task owns whole rows of the result: a sequence,
-    // or for K = 1 a run of steps.
+    // dx: each tap adds dz W[tap]^T to its rows of the padded input. A task has whole rows of the result: a sequence,
+    // or kTaskRows steps if there is one tap.
     const Index lanes_c = padded<T>(c);
     bool fresh = false;
     T* wt = ws.packed<T>(Workspace::kWt, p.taps * o * lanes_c, p.version, fresh);
@@ -124,9 +147,22 @@ void conv_backward(const Conv<T>& p, const T* y, const T* z, const T* dy, T* d_k
     });
 }
 
-#define PYRNN_INSTANTIATE(T)                                        \
-    template void conv_forward(const Conv<T>&, T*, T*, Workspace&); \
-    template void conv_backward(const Conv<T>&, const T*, const T*, const T*, T*, T*, T*, Workspace&);
+template <class T>
+void pool_forward(const Pool& p, const T* x, T* y) {
+    kernels<T>().pool_forward(p, x, y);
+}
+
+template <class T>
+void pool_backward(const Pool& p, const T* x, const T* dy, T* dx) {
+    std::fill(dx, dx + p.batch * p.steps * p.channels, T(0));
+    kernels<T>().pool_backward(p, x, dy, dx);
+}
+
+#define PYRNN_INSTANTIATE(T)                                                                           \
+    template void conv_forward(const Conv<T>&, T*, T*, Workspace&);                                    \
+    template void conv_backward(const Conv<T>&, const T*, const T*, const T*, T*, T*, T*, Workspace&); \
+    template void pool_forward(const Pool&, const T*, T*);                                             \
+    template void pool_backward(const Pool&, const T*, const T*, T*);
 PYRNN_INSTANTIATE(float)
 PYRNN_INSTANTIATE(double)
 #undef PYRNN_INSTANTIATE

@@ -1,4 +1,4 @@
-// One entry an operation, whole problems in, shapes checked by the caller. Letters as in abi/problem.hpp.
+// One entry per operation: whole problems in, shapes checked by the caller. Letters as in abi/problem.hpp.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 namespace pyrnn {
 
 // Weights in Keras's layout. initial_carry: only for a cell with two states. input_scale (input_copies, B, F) and
-// state_scale (state_copies, B, H): dropout, one copy for all gates or one a gate in Keras's order.
+// state_scale (state_copies, B, H): dropout, one copy for all gates or one per gate in Keras's order.
 template <class T>
 struct Rnn {
     Cell cell;
@@ -19,21 +19,21 @@ struct Rnn {
     const unsigned char* mask;
     bool backwards, sequences, zero_output_for_mask;
     Activation activation, recurrent_activation;
-    Index checkpoint_steps;  // at least every so many steps a state is kept and the rest computed again; 0: all is kept
+    Index checkpoint_steps;  // save a state at least this often and compute the rest again; 0: save everything
     std::int64_t version;
 };
-// Whether backward needs more of an activation than its result.
+// Whether backward needs the pre-activations.
 template <class T>
 bool keeps_preactivations(const Rnn<T>& p) {
     return needs_preactivation(p.activation) || (info(p.cell).gates > 1 && needs_preactivation(p.recurrent_activation));
 }
 
-// What a training step keeps from forward for backward (abi/problem.hpp): gates only where the cell has more than one
-// vector, carry only where it has two states, z only where an activation needs it. backward overwrites gates. Where
-// checkpoint_count() is not 0 it is the states after each of so many pieces of the walk instead: checkpoints and
+// What a training step saves from forward for backward (RnnSaved in abi/problem.hpp): gates only if the cell has more
+// than one vector, carry only if it has two states, z only if an activation needs it; others are null. backward
+// overwrites gates. If checkpoint_count() is not 0, the states after each window instead: checkpoints and
 // carry_checkpoints (B, count, H).
 template <class T>
-struct RnnKept {
+struct RnnSavedArrays {
     T *states, *gates, *carry, *z, *checkpoints, *carry_checkpoints;
 };
 template <class T>
@@ -43,10 +43,10 @@ Index carry_size(const Rnn<T>&);
 template <class T>
 Index checkpoint_count(const Rnn<T>&);
 
-// kept.states (B, T, H) may be null where only the final states (B, H) are wanted. output: (B, T, H) of sequences, or
+// saved.states (B, T, H) may be null where only the final states (B, H) are wanted. output: (B, T, H) of sequences, or
 // null where it equals the states; else (B, H). final_carry null for a cell with one state.
 template <class T>
-void rnn_forward(const Rnn<T>&, const RnnKept<T>&, T* output, T* final_state, T* final_carry, Workspace&);
+void rnn_forward(const Rnn<T>&, const RnnSavedArrays<T>&, T* output, T* final_state, T* final_carry, Workspace&);
 
 template <class T>
 struct RnnGradients {
@@ -55,15 +55,22 @@ struct RnnGradients {
     T *d_bias, *dx, *d_initial_state, *d_initial_carry;  // each may be null
 };
 template <class T>
-void rnn_backward(const Rnn<T>&, const RnnKept<T>&, const RnnGradients<T>&, Workspace&);
+void rnn_backward(const Rnn<T>&, const RnnSavedArrays<T>&, const RnnGradients<T>&, Workspace&);
 
-// The kernel's problem for one step of all rows, for ever: weights packed into ws, zero states in it (initial_state,
-// and the one slot of carry, which a step updates in place); the caller sets x and states and moves the new h to
-// initial_state.
+// The kernel's problem for one step of all rows, to be run any number of times: ws holds the packed weights and zero
+// states (in.initial_state, and the one slot of carry, which a step updates in place). Before a step the caller sets
+// in.x and out.states; after it, it copies the new h to in.initial_state.
 template <class T>
 RnnForward<T> rnn_step(const Rnn<T>&, Workspace&);
 
-// A convolution over time; a dense layer is one with T = B's rows, K = 1 and batch 1.
+// Windows of `size` steps, `dilation` apart, which begin every `stride` steps. Padding adds zeros before and after x:
+// none, enough for ceil(steps / stride) windows, or all before.
+enum class Padding { kValid, kSame, kCausal };
+struct Windows { Index pad_left, pad_right, out_steps; };
+// std::invalid_argument where no window fits or one would reach too far. All sizes are at least 1 and below 2^31.
+Windows windows_over(Index steps, Index size, Index stride, Index dilation, Padding);
+
+// A convolution over time; a dense layer has steps = rows, one tap and batch 1.
 template <class T>
 struct Conv {
     Index batch, steps, channels, filters, taps, stride, dilation, pad_left, pad_right, out_steps;
@@ -75,6 +82,12 @@ template <class T>
 void conv_forward(const Conv<T>&, T* y, T* z, Workspace&);
 template <class T>
 void conv_backward(const Conv<T>&, const T* y, const T* z, const T* dy, T* d_kernel, T* d_bias, T* dx, Workspace&);
+
+// Pooling over time; x (B, T, C), y (B, out_steps, C). dx is overwritten.
+template <class T>
+void pool_forward(const Pool&, const T* x, T* y);
+template <class T>
+void pool_backward(const Pool&, const T* x, const T* dy, T* dx);
 
 // Layer normalization of rows (kernels/layer_norm.hpp); gamma and beta (features) may be null.
 template <class T>

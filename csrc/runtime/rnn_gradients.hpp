@@ -1,4 +1,4 @@
-// The sums over rows and steps that follow the BPTT of a recurrent layer: the gradients of its weights and of its
+// The sums over rows and steps that follow backward through time: the gradients of a recurrent layer's weights and
 // input.
 #pragma once
 
@@ -10,18 +10,18 @@
 namespace pyrnn {
 namespace {
 
-// The products X^T dA of some rows of the batch, some steps and some blocks of units, added to a partial result.
+// Adds the products X^T dA of some batch rows, steps and unit blocks to a partial result.
 template <class T>
 struct WeightGradients {
     const Rnn<T>& p;
     const Sizes<T>& z;
     Strides da_at;
 
-    // Arrays begin at the first row and, in the order of the walk, the first step.
-    struct Part {
+    // Arrays begin at the first row and, in the order of computation, the first step.
+    struct Operands {
         const T* da;
-        typename EnteringInput<T>::Part x;
-        const T* held;  // h_{s-1}; where the sequence begins, its first state, before which comes initial_state or null
+        typename EnteringInput<T>::View x;
+        const T* states;  // h_{s-1}; if the sequence begins here, h_0, which follows initial_state (or null: zero)
         const T* initial_state;
         Index state_row, entering_row, entering_copy;
         const T *entering, *reset_states;  // h_{s-1} as it entered U (state_copies of it), r * h_{s-1}; or null
@@ -29,73 +29,72 @@ struct WeightGradients {
         bool begins;
     };
 
-    void add(const Part& part, T* partial) const {
+    void add(const Operands& of, T* partial) const {
         const CellInfo& cell = z.cell;
-        const Index f = p.features, h = p.units, steps = part.steps, v = cell.vectors * z.lanes;
-        const Index wide = da_at.block == v ? part.blocks : 1;  // unit blocks side by side
-        for (Index block = part.block; block < part.block + part.blocks; block += wide) {
-            const T* from = part.da + block * da_at.block;
+        const Index f = p.features, h = p.units, steps = of.steps, v = cell.vectors * z.lanes;
+        const Index wide = da_at.block == v ? of.blocks : 1;  // unit blocks side by side
+        for (Index block = of.block; block < of.block + of.blocks; block += wide) {
+            const T* from = of.da + block * da_at.block;
             T* to = partial + z.bias_at + block * v;
-            if (z.large) kernels<T>().add_rows(to, from, da_at.row, part.rows, da_at.step, steps, wide * v);
-            else kernels<T>().add_rows(to, from, da_at.step, steps, da_at.row, part.rows, wide * v);
+            if (z.large) kernels<T>().add_rows(to, from, da_at.row, of.rows, da_at.step, steps, wide * v);
+            else kernels<T>().add_rows(to, from, da_at.step, steps, da_at.row, of.rows, wide * v);
         }
         for (Index j = 0; j < p.input_copies; ++j) {
-            const T* from = part.x.x + j * part.x.copy + (p.backwards ? (steps - 1) * f : 0);
+            const T* from = of.x.x + j * of.x.copy + (p.backwards ? (steps - 1) * f : 0);
             const Index gate = p.input_copies == 1 ? kAll : j;
-            product(part, from, part.x.row, p.backwards ? -f : f, f, 0, steps, 0, cell.gates, gate, partial);
+            product(of, from, of.x.row, p.backwards ? -f : f, f, 0, steps, 0, cell.gates, gate, partial);
         }
         T* du = partial + z.u_at;
-        if (part.entering) {
+        if (of.entering) {
             for (Index j = 0; j < (p.state_copies == 1 ? 1 : cell.u_count); ++j)
-                product(part, part.entering + j * part.entering_copy, part.entering_row, h, h, 0, steps, cell.u_first,
+                product(of, of.entering + j * of.entering_copy, of.entering_row, h, h, 0, steps, cell.u_first,
                         cell.u_count, p.state_copies == 1 ? kAll : j, du);
-        } else if (!part.begins) {
-            product(part, part.held, part.state_row, h, h, 0, steps, cell.u_first, cell.u_count, kAll, du);
+        } else if (!of.begins) {
+            product(of, of.states, of.state_row, h, h, 0, steps, cell.u_first, cell.u_count, kAll, du);
         } else {
-            product(part, part.held, part.state_row, h, h, 1, steps - 1, cell.u_first, cell.u_count, kAll, du);
-            if (part.initial_state)
-                product(part, part.initial_state, h, 0, h, 0, 1, cell.u_first, cell.u_count, kAll, du);
+            product(of, of.states, of.state_row, h, h, 1, steps - 1, cell.u_first, cell.u_count, kAll, du);
+            if (of.initial_state) product(of, of.initial_state, h, 0, h, 0, 1, cell.u_first, cell.u_count, kAll, du);
         }
-        if (part.reset_states)
-            product(part, part.reset_states, part.entering_row, h, h, 0, steps, 0, 1, kAll, partial + z.candidate_at);
+        if (of.reset_states)
+            product(of, of.reset_states, of.entering_row, h, h, 0, steps, 0, 1, kAll, partial + z.candidate_at);
     }
 
 private:
     static constexpr Index kAll = -1;
     // c += a^T dA over `steps` steps, the first dA being that of `step`; of the vectors vector .. vector+count-1 either
     // all or only the one `gate`.
-    void product(const Part& part, const T* a, Index a_row, Index a_step, Index m, Index step, Index steps,
+    void product(const Operands& of, const T* a, Index a_row, Index a_step, Index m, Index step, Index steps,
                  Index vector, Index count, Index gate, T* c) const {
         if (steps == 0) return;
         const Strides& at = da_at;
         const Index lane = gate == kAll ? 0 : gate * z.lanes, run = (gate == kAll ? count : 1) * z.lanes;
         const bool one_run = !z.large && run == at.block;
         GemmTn<T> q{};
-        q.a = a, q.b = part.da + step * at.step + part.block * at.block + vector * z.lanes + lane;
+        q.a = a, q.b = of.da + step * at.step + of.block * at.block + vector * z.lanes + lane;
         if (z.large) {
             q.lda = a_row, q.a_sequence = a_step, q.ldb = at.row, q.b_sequence = at.step, q.sequences = steps,
-            q.rows = part.rows;
+            q.rows = of.rows;
         } else {
-            q.lda = a_step, q.a_sequence = a_row, q.ldb = at.step, q.b_sequence = at.row, q.sequences = part.rows,
+            q.lda = a_step, q.a_sequence = a_row, q.ldb = at.step, q.b_sequence = at.row, q.sequences = of.rows,
             q.rows = steps;
         }
-        q.m = m, q.runs = one_run ? 1 : part.blocks, q.run = one_run ? part.blocks * run : run, q.run_offset = at.block;
+        q.m = m, q.runs = one_run ? 1 : of.blocks, q.run = one_run ? of.blocks * run : run, q.run_offset = at.block;
         const Strides sums = z.sums(m, count);
-        q.c = c + part.block * sums.block + lane, q.ldc = sums.row, q.c_offset = sums.block;
+        q.c = c + of.block * sums.block + lane, q.ldc = sums.row, q.c_offset = sums.block;
         q.scratch = thread_scratch<T, ThreadUse::kStrips>(gemm_tn_scratch(m));
         q.interrupted = interrupted;
         kernels<T>().gemm_tn(q);
     }
 };
 
-// x of a block at some steps, with zeros at masked ones if any of those holds NaN or infinity: dA is 0 there, but a
-// product of both would be NaN. Whatever stands at masked steps must not matter.
+// x of a block at some steps, with zeros at masked steps if any of those holds NaN or infinity: dA is 0 there, but the
+// product of both would be NaN. What x holds at masked steps must not matter.
 template <class T>
-typename EnteringInput<T>::Part without_masked(const Rnn<T>& p, const Block& block, const Steps& part,
-                                               const typename EnteringInput<T>::Part& x) {
-    const Index f = p.features, steps = part.count(), row = steps * f;
+typename EnteringInput<T>::View without_masked(const Rnn<T>& p, const Block& block, const Steps& range,
+                                               const typename EnteringInput<T>::View& x) {
+    const Index f = p.features, steps = range.count(), row = steps * f;
     const auto is_masked = [&](Index r, Index t) {
-        return !p.mask[(block.row + r) * p.steps + first_time(p, part) + t];
+        return !p.mask[(block.row + r) * p.steps + first_time(p, range) + t];
     };
     bool is_clean = true;
     for (Index j = 0; j < p.input_copies; ++j)
@@ -125,8 +124,8 @@ void reduce_gates(T* out, const T* partials, Index groups, Index partial, Index 
     constexpr Index kTaskWeights = 1 << 15;
     const Index gates = z.cell.gates, h = p.units, task = kTaskWeights / (count * z.hp) + 1;
     const Strides sums = z.sums(rows, count);
-    parallel_for((rows + task - 1) / task, [&](Index part) {
-        for (Index row = part * task; row < (part + 1) * task && row < rows; ++row)
+    parallel_for((rows + task - 1) / task, [&](Index index) {
+        for (Index row = index * task; row < (index + 1) * task && row < rows; ++row)
             for (Index u = 0; u < h; u += z.lanes)
                 for (Index j = 0; j < count; ++j) {
                     const T* from = partials + row * sums.row + u / z.lanes * sums.block + j * z.lanes;
@@ -177,7 +176,7 @@ void scale_states(const Rnn<T>& p, const Block& block, const RnnBackward<T>& q, 
             const T* scale = p.state_scale + (j * p.batch + block.row + r) * h;
             T* out = entering + j * copy + r * row;
             for (Index i = 0; i < h; ++i)
-                out[i] = q.initial_state ? q.initial_state[r * q.initial_row + i] * scale[i] : T(0);
+                out[i] = q.in.initial_state ? q.in.initial_state[r * q.in.initial_row + i] * scale[i] : T(0);
             for (Index s = 1; s < q.steps; ++s)
                 for (Index i = 0; i < h; ++i) out[s * h + i] = q.states[r * q.state_row + (s - 1) * h + i] * scale[i];
         }
@@ -186,15 +185,15 @@ void scale_states(const Rnn<T>& p, const Block& block, const RnnBackward<T>& q, 
 // dx of a block of rows over some steps, whose dA starts at `da`: dA W^T; under dropout by gate, each gate's product is
 // scaled before it is added. A product takes all these rows at one step, or all steps of one row, whichever lie closer.
 template <class T>
-void input_gradient(const Rnn<T>& p, const Sizes<T>& z, const Block& block, const Steps& part, const T* da,
+void input_gradient(const Rnn<T>& p, const Sizes<T>& z, const Block& block, const Steps& range, const T* da,
                     const Strides& at, const T* wt, T* dx, T* product) {
     const auto& k = kernels<T>();
-    const Index f = p.features, tf = p.steps * f, rows = block.rows, steps = part.count(),
+    const Index f = p.features, tf = p.steps * f, rows = block.rows, steps = range.count(),
                 dx_step = p.backwards ? -f : f;
     const Index count = z.large ? rows : steps, products = z.large ? steps : rows, run = z.cell.gates * z.lanes;
     const Index ld = z.large ? at.row : at.step, ld_out = z.large ? tf : dx_step;
     const bool one_run = run == at.block;
-    dx += block.row * tf + first_time(p, part) * f;
+    dx += block.row * tf + first_time(p, range) * f;
     if (p.input_copies > 1)
         for (Index r = 0; r < rows; ++r) std::memset(dx + r * tf, 0, bytes<T>(steps * f));
     for (Index i = 0; i < products; ++i) {

@@ -1,4 +1,4 @@
-// How a recurrent layer's problem is cut into rows, steps and units, and where what it keeps lies.
+// How a recurrent layer is split into blocks, segments and groups, and how its saved data is laid out.
 #pragma once
 
 #include <algorithm>
@@ -15,20 +15,20 @@ std::size_t bytes(Index count) {
     return static_cast<std::size_t>(count) * sizeof(T);
 }
 
-// The steps [first, end) of a walk.
+// The steps [first, end), in the order of computation.
 struct Steps {
     Index first, end;
     Index count() const { return end - first; }
 };
-// The one of the pieces of `size` steps which holds step s.
-inline Steps piece_of(Index steps, Index size, Index s) {
+// The steps are split into ranges of `size`: the range that contains step s.
+inline Steps range_of(Index steps, Index size, Index s) {
     const Index first = s / size * size;
     return {first, std::min(steps, first + size)};
 }
 
 // Sizes that follow from the problem. A partial result of the weight gradients is
 //   dW (F, Hp / P, gates, P) | dU (H, Hp / P, u_count, P) | sums of dA (Hp / P, V, P) | dU of the candidate (H, Hp)
-// and where the layer is large, the rows stand behind the unit blocks.
+// where a large layer has the rows inside the unit blocks.
 template <class T>
 struct Sizes {
     explicit Sizes(const Rnn<T>& p)
@@ -47,82 +47,82 @@ struct Sizes {
           large((p.features + p.units) * w_width * static_cast<Index>(sizeof(T)) > kSmallWeightBytes),
           segment(std::max(large ? kLargeSegment : kSmallSegment, kGemmTnChunk / p.batch)),
           window(p.steps),
-          gates(kept(p.batch, p.steps, cell.vectors * lanes)),
-          carry(kept(p.batch, p.steps + 1, 2 * lanes)) {
+          gates(layout(p.batch, p.steps, cell.vectors * lanes)),
+          carry(layout(p.batch, p.steps + 1, 2 * lanes)) {
         if (p.checkpoint_steps) window = std::min(p.steps, (p.checkpoint_steps + segment - 1) / segment * segment);
         windows = (p.steps + window - 1) / window;
     }
 
-    // How training keeps `vectors` elements for each row, step and unit block (abi/problem.hpp).
-    struct Kept {
+    // How training saves `vectors` elements for each row, step and unit block (abi/problem.hpp).
+    struct Layout {
         Strides at;
         Index size;
     };
-    Kept kept(Index batch, Index steps, Index vectors) const {
-        // Between two steps: at a power of two apart they would fight for the same sets of a cache.
+    Layout layout(Index batch, Index steps, Index vectors) const {
+        // Free vectors after each step: steps a power of two apart would compete for the same sets of a cache.
         constexpr Index kSetPadding = 17;
         if (!large) return {{steps * blocks * vectors, blocks * vectors, vectors}, batch * steps * blocks * vectors};
         const Index step = batch * blocks * vectors + kSetPadding * lanes;
         return {{vectors, step, batch * vectors}, steps * step};
     }
 
-    // And a partial result of `rows` rows of weights, `count` gates each: rows of Hp / P unit blocks, or the other way
-    // round.
+    // How a partial result stores `rows` rows of weights of `count` gates: rows of Hp / P unit blocks, or unit blocks
+    // of rows in a large layer.
     Strides sums(Index rows, Index count) const {
         const Index v = count * lanes;
         return large ? Strides{v, 0, rows * v} : Strides{blocks * v, 0, v};
     }
 
-    static constexpr Index kSmallWeightBytes = Index{1} << 20;  // a share of L2
+    static constexpr Index kSmallWeightBytes = Index{1} << 20;  // half of a common L2
     static constexpr Index kSmallSegment = 128, kLargeSegment = 32;
     const CellInfo& cell;
     Index lanes, hp, blocks, width, w_width, u_width;
     bool candidate;
     Index u_at, bias_at, candidate_at, partial;
     bool large;  // the weights do not stay in L2 from step to step
-    // Weight gradients are summed by segments of the walk, from the last to the first, so that their bits are the same
-    // whether all steps were kept or, with checkpoints, only a window of whole segments was walked again.
+    // Weight gradients are summed segment by segment, from the last to the first. So their bits are the same whether
+    // all steps were saved or, with checkpoints, a window of whole segments was computed again.
     Index segment, window, windows;
-    Kept gates, carry;  // where all steps are kept
+    Layout gates, carry;  // where all steps are saved
     bool checkpointed() const { return windows > 1; }
 };
 
-// How the work of a problem is cut. While the weights stay in L2, a task takes few rows of the batch, so that their
-// states stay in L1, and sums the weight gradients of its rows right after their backward. Larger weights are streamed
-// in each step, so a task takes all rows that its thread has, and the weight gradients come afterwards, cut by units.
-// Rows do not touch the bits of a result, and how gradients are summed depends on sizes only.
+// How the batch is split. While the weights stay in L2, a task takes the few rows of a block, so that their states stay
+// in L1, and sums the weight gradients of its rows right after their backward. Larger weights are read from memory in
+// each step, so a block has all rows of its thread, and the weight gradients come afterwards, split by units. The bits
+// of a result do not depend on the blocks, and how gradients are summed depends on sizes only.
 template <class T>
-struct Cut {
-    Cut(const Rnn<T>& p, const Sizes<T>& z) {
+struct Split {
+    Split(const Rnn<T>& p, const Sizes<T>& z) {
         constexpr Index kSmallRows = 16, kRowStep = 8;
-        const Index share = (p.batch + num_threads() - 1) / num_threads();
-        rows = z.large ? (share + kRowStep - 1) / kRowStep * kRowStep : kSmallRows;
+        const Index per_thread = (p.batch + num_threads() - 1) / num_threads();
+        rows = z.large ? (per_thread + kRowStep - 1) / kRowStep * kRowStep : kSmallRows;
         blocks = (p.batch + rows - 1) / rows;
         groups = z.large ? 1 : group_count(blocks, z.partial * static_cast<Index>(sizeof(T)));
         task_rows = z.large ? p.batch : groups * rows;
     }
     Index rows, blocks, groups;
-    Index task_rows;  // rows that backward works on at a time
+    Index task_rows;  // rows that backward computes at the same time
 };
-// A block of rows of the batch, and which rows of the memory for task_rows are its own.
+// A block of batch rows, and its first row in the memory of task_rows rows.
 struct Block { Index index, row, rows, task_row; };
 
-// Whether tiles ask ahead for weights; those of a few rows would not ask for all.
+// Whether tiles prefetch weights; those of a few rows could not prefetch all.
 template <class T>
-bool asks_ahead(const Sizes<T>& z, Index rows) {
+bool streams_weights(const Sizes<T>& z, Index rows) {
     return z.large && rows >= 8;
 }
 
-// Keras's gate that the copy j of x belongs to: copies stand in the order of the vectors.
+// Keras's gate that reads copy j of x: copies are in the order of the vectors.
 template <class T>
 Index input_gate(const Rnn<T>& p, Index j) {
     return p.input_copies == 1 ? 0 : (j + info(p.cell).x_shift) % info(p.cell).gates;
 }
 
-// Where the times of some steps begin.
+// The first time of a range of steps.
 template <class T>
-Index first_time(const Rnn<T>& p, const Steps& part) {
-    return p.backwards ? p.steps - part.end : part.first;
+Index first_time(const Rnn<T>& p, const Steps& range) {
+    return p.backwards ? p.steps - range.end : range.first;
 }
 
 // out = in * scale for `rows` rows of `steps` steps of n; one row of scale for each row.
@@ -133,7 +133,7 @@ void scale_steps(T* out, Index out_row, const T* in, Index in_row, const T* scal
             for (Index i = 0; i < n; ++i) out[r * out_row + t * n + i] = in[r * in_row + t * n + i] * scale[i];
 }
 
-// x as it enters W: x itself or, under dropout, its copies (input_copies, rows, steps, F) for a piece of `steps` steps
+// x as it enters W: x itself or, under dropout, its copies (input_copies, rows, steps, F) for a range of `steps` steps
 // at a time.
 template <class T>
 class EnteringInput {
@@ -144,25 +144,25 @@ public:
           copy_(rows * steps * p.features),
           scaled_(p.input_scale ? ws.scratch<T>(Workspace::kInput, p.input_copies * copy_) : nullptr) {}
 
-    // Makes the copies of the block's rows for the piece that step s lies in.
+    // Makes the copies of the block's rows for the range that contains step s.
     void scale(const Block& block, Index s) const {
         if (!scaled_) return;
-        const Steps piece = piece_of(p_.steps, steps_, s);
+        const Steps range = range_of(p_.steps, steps_, s);
         const Index f = p_.features;
         for (Index j = 0; j < p_.input_copies; ++j)
             scale_steps(scaled_ + j * copy_ + block.task_row * steps_ * f, steps_ * f,
-                        p_.x + (block.row * p_.steps + first_time(p_, piece)) * f, p_.steps * f,
-                        p_.input_scale + (input_gate(p_, j) * p_.batch + block.row) * f, block.rows, piece.count(), f);
+                        p_.x + (block.row * p_.steps + first_time(p_, range)) * f, p_.steps * f,
+                        p_.input_scale + (input_gate(p_, j) * p_.batch + block.row) * f, block.rows, range.count(), f);
     }
 
-    struct Part {
+    struct View {
         const T* x;  // of the first row at the first time
         Index row, copy;
     };
-    Part of(const Block& block, const Steps& part) const {
-        const Index f = p_.features, time = first_time(p_, part);
+    View of(const Block& block, const Steps& range) const {
+        const Index f = p_.features, time = first_time(p_, range);
         if (!scaled_) return {p_.x + (block.row * p_.steps + time) * f, p_.steps * f, 0};
-        const Index before = time - first_time(p_, piece_of(p_.steps, steps_, part.first));
+        const Index before = time - first_time(p_, range_of(p_.steps, steps_, range.first));
         return {scaled_ + (block.task_row * steps_ + before) * f, steps_ * f, p_.input_copies > 1 ? copy_ : 0};
     }
 

@@ -1,4 +1,4 @@
-// The weights of a recurrent layer as its kernels read them.
+// The weights of a recurrent layer packed into panels.
 #pragma once
 
 #include <cstring>
@@ -9,12 +9,9 @@ namespace pyrnn {
 namespace {
 
 template <class T>
-struct Panels {
-    const T *w, *u, *bias, *candidate;  // bias: null without; candidate: null but where it reads r * h
-};
-template <class T>
 struct BackwardPanels {
-    const T *ut, *candidate_t, *wt;  // wt: null where dx is not wanted; under dropout by gate one matrix a gate
+    RnnTransposedWeights<T> recurrent;
+    const T* wt;  // W^T, one matrix per gate where dropout differs by gate; null where dx is not wanted
 };
 
 template <class T, class Pack>
@@ -25,7 +22,7 @@ const T* packed_gates(Workspace& ws, Workspace::Pack which, Index count, std::in
     return panels;
 }
 
-// [Hp / P][V][P]: the accumulators' start.
+// [Hp / P][V][P]: the values that accumulators start from.
 template <class T>
 void pack_bias(T* panel, const Rnn<T>& p, const Sizes<T>& z) {
     std::memset(panel, 0, bytes<T>(z.width));
@@ -41,10 +38,10 @@ void pack_bias(T* panel, const Rnn<T>& p, const Sizes<T>& z) {
 }
 
 template <class T>
-Panels<T> forward_panels(const Rnn<T>& p, const Sizes<T>& z, Workspace& ws) {
+RnnWeights<T> forward_panels(const Rnn<T>& p, const Sizes<T>& z, Workspace& ws) {
     const auto& k = kernels<T>();
     const CellInfo& cell = z.cell;
-    Panels<T> panels{};
+    RnnWeights<T> panels{};
     panels.w = packed_gates<T>(ws, Workspace::kW, p.features * z.w_width, p.version, [&](T* to) {
         k.pack_gates(to, p.kernel, p.features, p.units, cell.gates, cell.x_shift, cell.gates);
     });
@@ -66,11 +63,11 @@ BackwardPanels<T> backward_panels(const Rnn<T>& p, const Sizes<T>& z, bool need_
     const CellInfo& cell = z.cell;
     const Index f = p.features, h = p.units, fp = padded<T>(f);
     BackwardPanels<T> panels{};
-    panels.ut = packed_gates<T>(ws, Workspace::kUt, z.u_width * z.hp, p.version, [&](T* to) {
+    panels.recurrent.u = packed_gates<T>(ws, Workspace::kUt, z.u_width * z.hp, p.version, [&](T* to) {
         k.pack_gates_t(to, p.recurrent_kernel, h, h, cell.gates, 0, cell.u_count);
     });
     if (z.candidate)
-        panels.candidate_t = packed_gates<T>(ws, Workspace::kCandidateT, z.hp * z.hp, p.version, [&](T* to) {
+        panels.recurrent.candidate = packed_gates<T>(ws, Workspace::kCandidateT, z.hp * z.hp, p.version, [&](T* to) {
             k.pack_gates_t(to, p.recurrent_kernel, h, h, cell.gates, cell.u_count, 1);
         });
     if (need_dx && p.input_copies == 1) {

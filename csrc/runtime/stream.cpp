@@ -1,6 +1,5 @@
 #include "stream.hpp"
 
-#include <cmath>
 #include <cstring>
 
 #include "denormals.hpp"
@@ -15,13 +14,13 @@ void copy_rows(T* out, Index ld_out, const T* in, Index ld_in, Index rows, Index
         std::memcpy(out + r * ld_out, in + r * ld_in, static_cast<std::size_t>(n) * sizeof(T));
 }
 
-// A copy of `count` weights in the stage's own memory.
+// A copy of `count` weights in the stage's memory.
 template <class T>
-const T* keep(Workspace& memory, Workspace::Role role, const T* weights, Index count) {
+const T* copied(Workspace& memory, Workspace::Role role, const T* weights, Index count) {
     if (!weights) return nullptr;
-    T* own = memory.scratch<T>(role, count);
-    std::memcpy(own, weights, static_cast<std::size_t>(count) * sizeof(T));
-    return own;
+    T* copy = memory.scratch<T>(role, count);
+    std::memcpy(copy, weights, static_cast<std::size_t>(count) * sizeof(T));
+    return copy;
 }
 
 }  // namespace
@@ -42,10 +41,10 @@ void Stream<T>::add_recurrent(const Rnn<T>& p) {
     Stage& stage = add(Kind::kRecurrent, p.units);
     stage.cell = p.cell;
     stage.recurrent = rnn_step(p, *stage.memory);
-    stage.recurrent.states = stage.output;
+    stage.recurrent.out.states = stage.output;
     const RnnForward<T>& q = stage.recurrent;
-    states_.push_back({const_cast<T*>(q.initial_state), p.units, p.units});
-    if (q.carry) states_.push_back({q.carry, p.units, q.carry_at.row});
+    states_.push_back({const_cast<T*>(q.in.initial_state), p.units, p.units});
+    if (q.saved.carry) states_.push_back({q.saved.carry, p.units, q.saved.carry_at.row});
 }
 
 template <class T>
@@ -67,15 +66,15 @@ void Stream<T>::add_activation(Activation activation) {
 template <class T>
 void Stream<T>::add_layer_norm(const T* gamma, const T* beta, T epsilon) {
     Stage& stage = add(Kind::kLayerNorm, width_);
-    stage.gamma = keep(*stage.memory, Workspace::kScratch, gamma, width_);
-    stage.beta = keep(*stage.memory, Workspace::kInput, beta, width_);
+    stage.gamma = copied(*stage.memory, Workspace::kScratch, gamma, width_);
+    stage.beta = copied(*stage.memory, Workspace::kInput, beta, width_);
     stage.epsilon = epsilon;
 }
 
 template <class T>
 void Stream<T>::set_output(T* y) {
     Stage& last = stages_.back();
-    last.output = last.recurrent.states = last.dense.y = y;
+    last.output = last.recurrent.out.states = last.dense.y = y;
 }
 
 template <class T>
@@ -87,10 +86,10 @@ void Stream<T>::step(const T* x) {
         switch (stage.kind) {
             case Kind::kRecurrent: {
                 RnnForward<T>& q = stage.recurrent;
-                q.x = x;
+                q.in.x = x;
                 scan<T>(stage.cell).forward(q);
-                q.reversed = !q.reversed;  // what L1 holds of the weights is of use again
-                std::memcpy(const_cast<T*>(q.initial_state), stage.output,
+                q.options.reversed = !q.options.reversed;  // the next step begins with the weights that L1 still holds
+                std::memcpy(const_cast<T*>(q.in.initial_state), stage.output,
                             static_cast<std::size_t>(batch_ * n) * sizeof(T));
                 break;
             }
@@ -101,17 +100,7 @@ void Stream<T>::step(const T* x) {
             }
             case Kind::kActivation: k.activate(stage.activation, x, n, stage.output, n, batch_, n); break;
             case Kind::kLayerNorm:
-                for (Index r = 0; r < batch_; ++r) {
-                    const T* in = x + r * n;
-                    T mean = 0, variance = 0;
-                    for (Index i = 0; i < n; ++i) mean += in[i];
-                    mean /= static_cast<T>(n);
-                    for (Index i = 0; i < n; ++i) variance += (in[i] - mean) * (in[i] - mean);
-                    const T scale = 1 / std::sqrt(variance / static_cast<T>(n) + stage.epsilon);
-                    for (Index i = 0; i < n; ++i)
-                        stage.output[r * n + i] = (in[i] - mean) * scale * (stage.gamma ? stage.gamma[i] : T(1)) +
-                                                  (stage.beta ? stage.beta[i] : T(0));
-                }
+                k.layer_norm(x, stage.gamma, stage.beta, stage.output, nullptr, nullptr, batch_, n, stage.epsilon);
                 break;
         }
         x = stage.output;

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-import typing
 from collections.abc import Callable, Mapping, Sequence
-from types import CodeType, NoneType, UnionType
+from types import CodeType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -46,31 +45,29 @@ def _code(annotation: str) -> CodeType:
     return compile(annotation, "<annotation>", "eval")
 
 
-def _rule(annotation: Any) -> rules.Rule | None:
-    """The rule in an annotation: `Annotated[..., rule]`, also `| None`."""
-    if typing.get_origin(annotation) is typing.Annotated:
-        return next((each for each in annotation.__metadata__ if isinstance(each, rules.Rule)), None)
-    if typing.get_origin(annotation) in (typing.Union, UnionType):
-        members = typing.get_args(annotation)
-        found = [rule for rule in map(_rule, members) if rule is not None]
-        if found and (len(members) != 2 or NoneType not in members):
-            raise TypeError(f"only None may be added to a type with a rule, got {annotation}: write Either")
-        return rules.Optional(found[0]) if found else None
-    return None
+def _rule(annotation: str, names: _Names) -> rules.Rule | None:
+    """The rule in the text of an annotation: `Annotated[..., rule]` or its name, also `| None`."""
+    text = annotation.removesuffix(" | None")
+    kind = names[text] if text.isidentifier() else eval(_code(text), {}, names)
+    rule = next((each for each in getattr(kind, "__metadata__", ()) if isinstance(each, rules.Rule)), None)
+    return rule if rule is None or text == annotation else rules.Optional(rule)
 
 
 def rules_of(function: Callable[..., Any]) -> dict[str, rules.Rule | None]:
-    """The rules of a function's arguments by name; None where an annotation has none.
+    """Return the rules of a function's arguments.
 
     Args:
-        function: any function of which `from __future__ import annotations` left the annotations as text.
+        function: a function of a module that starts with `from __future__ import annotations`, which makes them text.
+
+    Returns:
+        The rule of each argument by name; None where the annotation has none.
     """
     function = inspect.unwrap(function)
     code, names = function.__code__, _Names(function.__globals__)
     arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     annotations = function.__annotations__
     return {
-        name: _rule(eval(_code(annotations[name]), {}, names)) if name in annotations else None
+        name: _rule(annotations[name], names) if name in annotations else None
         for name in arguments
         if name not in ("self", "cls")
     }
@@ -161,4 +158,7 @@ def arguments_of(variables: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         The arguments by name, without `self` and `**kwargs`.
     """
-    return {name: value for name, value in variables.items() if name not in ("self", "kwargs", "__class__")}
+    arguments = dict(variables)
+    for name in ("self", "kwargs", "__class__"):
+        arguments.pop(name, None)
+    return arguments

@@ -36,6 +36,7 @@ class WeightSpec:
     def __init__(self, name: str, prefix: str = "", kinds: tuple[str, ...] = tuple(_REGISTRIES)) -> None:
         self.name = name
         self.options = {kind: f"{prefix or name}_{kind}" for kind in kinds}
+        self._resolvers = [(option, _REGISTRIES[kind].get) for kind, option in self.options.items()]
 
     def read(self, layer: Layer, arguments: Mapping[str, Any]) -> None:
         """Set the layer's options.
@@ -44,8 +45,8 @@ class WeightSpec:
             layer: a layer that is being constructed.
             arguments: the arguments of its constructor by name.
         """
-        for kind, option in self.options.items():
-            setattr(layer, option, _REGISTRIES[kind].get(arguments[option]))
+        for option, get in self._resolvers:
+            setattr(layer, option, get(arguments[option]))
 
     def add(self, layer: Layer, shape: tuple[int, ...], trainable: bool = True) -> Weight:
         """Create the weight.

@@ -10,9 +10,13 @@ from typing import Any
 import numpy as np
 
 from pyrnn import activations
+from pyrnn.explaining import ModelNames
 from pyrnn.layers.holder import Holder, layers_in
 from pyrnn.parameters import Weight, assign_all, values_for
 from pyrnn.seeds import Generator
+
+# What assignment to an attribute of a custom layer declares: layers, generators, containers, and models to reject.
+_DECLARED = (Holder, Generator, ModelNames, list, tuple, Mapping)
 
 
 class WeightAttribute:
@@ -104,7 +108,7 @@ def declaring_setattr(assign: Callable[[Any, str, Any], None]) -> Callable[[Any,
     @functools.wraps(assign)
     def __setattr__(layer: Any, name: str, value: Any) -> None:
         assign(layer, name, value)
-        if type(value) is not np.ndarray and isinstance(value, Holder | Generator | list | tuple | Mapping):
+        if type(value) is not np.ndarray and isinstance(value, _DECLARED):
             layer._declared[name] = None
             if layers_in(value):
                 layer.changed()

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pyrnn.data.batches import Array, as_float
+from pyrnn.explaining import ModelNames
 from pyrnn.validation import shown
 
 _FORWARD = "define forward(x, *, training=False, mask=None) and backward(dy, *, need_dx=True), in NumPy"
@@ -212,8 +213,8 @@ def finish(layer: Any, input_shape: tuple[Any, ...]) -> None:
         ValueError: if a layer in it has another dtype or an activity_regularizer, or the trial fails.
     """
     owner = named(layer)
-    for name, value in vars(layer).items():
-        if hasattr(value, "forward_pass"):
+    for name in layer._declared:
+        if isinstance(vars(layer).get(name), ModelNames):
             raise TypeError(f"{owner} holds the model {name}, whose weights would not be trained: hold its layers")
     children = [child for _, child in layer.children()]
     for child in children:

@@ -1,4 +1,4 @@
-// What baseline and per-ISA code both know of a cell; made from cells/cells.def.
+// The properties of each cell that baseline and per-ISA code share, generated from cells/cells.def.
 #pragma once
 
 #include "problem.hpp"

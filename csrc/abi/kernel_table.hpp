@@ -1,4 +1,4 @@
-// The functions of one ISA, by scalar type. Each struct of functions is filled by an object of its own (kernels/*.cpp);
+// The functions of one ISA, by scalar type. One object file fills each struct of functions (kernels/*.cpp), and
 // table.cpp joins them.
 #pragma once
 
@@ -13,7 +13,7 @@ struct Scan {
     void (*backward)(const RnnBackward<T>&);
 };
 
-// Everything else.
+// All other operations.
 template <class T>
 struct Kernels {
     Index lanes;  // P
@@ -22,14 +22,14 @@ struct Kernels {
     void (*gemm)(const Gemm<T>&);
     void (*gemm_tn)(const GemmTn<T>&);
     void (*activate)(Activation, const T* z, Index ldz, T* y, Index ldy, Index rows, Index n);
-    // dz = dy * act'(...); z may be null where the derivative is a function of y. dz may be dy.
+    // dz = dy * act'(...); z may be null if the derivative is a function of y. dz may be dy.
     void (*activate_backward)(Activation, const T* y, const T* z, Index ldy, const T* dy, Index lddy, T* dz, Index lddz,
                               Index rows, Index n);
-    // `count` gates of a weight matrix w (rows, gates * units), the first being `shift`, then cyclically:
+    // Packs `count` gates of a weight matrix w (rows, gates * units), cyclically from gate `shift` on:
     // panels[unit block][row][gate][lane], and transposed panels[row block][unit block][gate][unit][lane of rows].
     void (*pack_gates)(T* panels, const T* w, Index rows, Index units, Index gates, Index shift, Index count);
     void (*pack_gates_t)(T* panels, const T* w, Index rows, Index units, Index gates, Index shift, Index count);
-    // sum (np) += each of `count` rows of each of `sequences`, which stand `sequence` apart.
+    // sum (np) += each of `count` rows of each of `sequences`, which are `sequence` elements apart.
     void (*add_rows)(T* sum, const T* rows, Index ld, Index count, Index sequence, Index sequences, Index np);
     void (*pool_forward)(const Pool&, const T* x, T* y);
     void (*pool_backward)(const Pool&, const T* x, const T* dy, T* dx);
@@ -42,8 +42,8 @@ struct Kernels {
     void (*sgd)(T* w, const T* g, T* m, Index n, T rate, T momentum, bool nesterov);
     void (*rmsprop)(T* w, const T* g, T* v, T* m, T* avg, Index n, T rate, T rho, T gain, T momentum, T epsilon);
     void (*adam)(T* w, const T* g, T* m, T* v, T* vhat, Index n, T alpha, T gain1, T gain2, T epsilon);
-    double (*fma_burst)(Index repeats);                         // returns the floating-point operations it did
-    void (*read_burst)(const T* from, Index n, Index repeats);  // reads n elements, a multiple of 8 P, again and again
+    double (*fma_burst)(Index repeats);                         // returns its number of floating-point operations
+    void (*read_burst)(const T* from, Index n, Index repeats);  // reads n elements, a multiple of 8 P, `repeats` times
 };
 
 template <class T>

@@ -1,4 +1,4 @@
-// numpy arrays to checked pointers. Every shape is checked here before any size is read; nothing is converted or
+// NumPy arrays to checked pointers. Every shape is checked here before any size is read; nothing is converted or
 // copied.
 #pragma once
 
@@ -21,7 +21,7 @@ namespace pyrnn {
 
 namespace py = pybind11;
 
-// The lengths of an array's axes, in place: a step of training looks at some thirty arrays.
+// The lengths of an array's axes, without an allocation: a training step checks some thirty arrays.
 class Shape {
 public:
     Shape() = default;
@@ -47,7 +47,7 @@ public:
     bool operator!=(const Shape& other) const { return !std::equal(begin(), end(), other.begin(), other.end()); }
 
 private:
-    static constexpr std::size_t kMostAxes = 64;  // of an array of NumPy
+    static constexpr std::size_t kMostAxes = 64;  // NumPy's limit
     Index lengths_[kMostAxes];
     std::size_t size_ = 0;
 };
@@ -76,7 +76,7 @@ inline void require_positive(Index value, const char* name) {
     if (value < 1) throw py::value_error(std::string(name) + " must be at least 1, got " + std::to_string(value));
 }
 
-// Of numbers that no array vouches for: what is computed from two of them does not overflow.
+// The limit for numbers that are not sizes of an array: the product of two does not overflow.
 inline void require_size(Index value, const char* name) {
     constexpr Index kLargest = (Index{1} << 31) - 1;
     require_positive(value, name);
@@ -85,7 +85,7 @@ inline void require_size(Index value, const char* name) {
                               std::to_string(value));
 }
 
-// The arrays of a sequence, held as long as the tuple: a sequence may make them anew at each look, or change meanwhile.
+// The arrays of a sequence, kept alive by the tuple: a sequence may create them at each access, or change meanwhile.
 inline py::tuple tuple_of(const py::handle& object, const char* name) {
     if (!PySequence_Check(object.ptr()))
         throw py::type_error(std::string(name) + " must be a sequence of arrays, got " +
@@ -110,8 +110,8 @@ inline bool is_aligned(const py::array& a) { return (a.flags() & py::detail::npy
 
 template <class T>
 bool has_type(const py::array& a) {
-    const py::dtype own = a.dtype(), wanted = py::dtype::of<T>();
-    return own.is(wanted) || own.equal(wanted);  // nearly all arrays of a type share one object
+    const py::dtype actual = a.dtype(), wanted = py::dtype::of<T>();
+    return actual.is(wanted) || actual.equal(wanted);  // nearly all arrays of a type share one object
 }
 
 inline bool is_double(const py::array& a, const char* name) {
@@ -120,7 +120,7 @@ inline bool is_double(const py::array& a, const char* name) {
     throw py::type_error(std::string(name) + " must be float32 or float64, got " + std::string(py::str(a.dtype())));
 }
 
-// The data of `object`, which must be C-contiguous, of type T and of this shape; null for None where that is allowed.
+// The data of `object`, which must be C-contiguous, of type T and of this shape; null for None if that is allowed.
 template <class T>
 T* pointer(const py::handle& object, const char* name, const Shape& shape, const char* letters, bool optional = false,
            bool writable = false) {
@@ -148,7 +148,7 @@ T* data_of(py::array_t<T>& a) {
     return a.mutable_data();
 }
 
-// An array as rows along its last axis; without one, or with an empty one, every number is a row.
+// An array as rows along its last axis; without one, or if it is empty, every number is a row.
 struct Rows { Index count, length; };
 inline Rows rows_of(const py::array& x) {
     if (x.ndim() < 1 || x.shape(x.ndim() - 1) == 0) return {x.size(), 1};
@@ -158,7 +158,7 @@ inline Rows rows_of(const py::array& x) {
 
 Activation activation_named(const std::string& name);
 Cell cell_named(const std::string& name);
-// Weights and activations of a recurrent layer into `p`, whose sizes must be set but for units, which kernel gives.
+// Sets weights, activations and units of a recurrent layer in `p`, whose other sizes are already set.
 template <class T>
 void set_cell(Rnn<T>& p, const std::string& name, const py::array& kernel, const py::array& recurrent_kernel,
               const py::handle& bias, const std::string& activation, const py::object& recurrent_activation);

@@ -18,11 +18,11 @@ py::object forward(const py::array& x, const py::object& gamma, const py::object
     const LayerNorm<T> p = {rows.count, rows.length, pointer<T>(gamma, "gamma", features, "(features,)", true),
                             pointer<T>(beta, "beta", features, "(features,)", true), static_cast<T>(epsilon)};
     py::array_t<T> y(shape), normal(training ? shape : Shape{0}), factor(Shape{training ? rows.count : 0});
-    T *const out = data_of(y), *const kept = training ? data_of(normal) : nullptr;
+    T *const out = data_of(y), *const saved_normal = training ? data_of(normal) : nullptr;
     T* const factors = training ? data_of(factor) : nullptr;
     {
         const WithoutGil release;
-        layer_norm_forward(p, in, out, kept, factors);
+        layer_norm_forward(p, in, out, saved_normal, factors);
     }
     if (!training) return py::make_tuple(y, py::tuple());
     return py::make_tuple(y, py::make_tuple(normal, factor));
@@ -34,7 +34,7 @@ py::object backward(const py::array& dy, const py::object& normal, const py::obj
     const Rows rows = features_of(dy, "dy");
     const Shape shape = shape_of(dy), features = {rows.length};
     const T* const in = pointer<T>(dy, "dy", shape, "of dy");
-    const T* const kept = pointer<T>(normal, "saved[0]", shape, "of dy");
+    const T* const saved_normal = pointer<T>(normal, "saved[0]", shape, "of dy");
     const T* const factors = pointer<T>(factor, "saved[1]", {rows.count}, "(rows,)");
     const LayerNorm<T> p = {rows.count, rows.length, pointer<T>(gamma, "gamma", features, "(features,)", true), nullptr,
                             T(0)};
@@ -44,7 +44,7 @@ py::object backward(const py::array& dy, const py::object& normal, const py::obj
     T* const out = need_dx ? data_of(dx) : nullptr;
     {
         const WithoutGil release;
-        layer_norm_backward(p, in, kept, factors, out, by_gamma, by_beta);
+        layer_norm_backward(p, in, saved_normal, factors, out, by_gamma, by_beta);
     }
     return need_dx ? py::object(dx) : py::object(py::none());
 }
@@ -62,9 +62,9 @@ void bind_layer_norm(py::module_& m) {
         py::arg("x"), py::arg("gamma"), py::arg("beta"), py::kw_only(), py::arg("epsilon"), py::arg("training"));
     m.def(
         "layer_norm_backward",
-        [](const py::object& dy, const py::object& kept, const py::object& gamma, const py::object& d_gamma,
+        [](const py::object& dy, const py::object& saved_pair, const py::object& gamma, const py::object& d_gamma,
            const py::object& d_beta, bool need_dx) {
-            const py::tuple saved = tuple_of(kept, "saved");
+            const py::tuple saved = tuple_of(saved_pair, "saved");
             if (saved.size() != 2) throw py::value_error("saved must be what layer_norm_forward kept in training");
             const py::array a = array_of(dy, "dy");
             return is_double(a, "dy") ? backward<double>(a, saved[0], saved[1], gamma, d_gamma, d_beta, need_dx)

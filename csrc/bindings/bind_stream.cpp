@@ -1,4 +1,4 @@
-// Stream: a stack of layers, one time step a call.
+// Stream: a stack of layers, one time step per call.
 #include "arrays.hpp"
 
 #include "../runtime/stream.hpp"
@@ -8,13 +8,13 @@
 namespace pyrnn {
 namespace {
 
-// From so many rows on a step takes long enough to let other Python threads run meanwhile.
+// With at least this many rows, a step takes long enough to let other Python threads run meanwhile.
 constexpr Index kLongRows = 64;
 
-// Of a stream that two Python threads call: the second one waits, without the GIL, since the first may want it back,
-// and takes the lock only once it has the GIL: a thread that does not get that any more (gil.hpp) must not hold it. The
-// same thread may come again, out of what Python runs when an array is made (a finalizer). Where a call keeps the GIL
-// to its end that is its turn, and the lock is not needed.
+// Lets one Python thread at a time use a stream. A second thread waits without the GIL, since the first may need it,
+// and takes the lock only once it has the GIL: a thread that never gets the GIL back (gil.hpp) must not hold the lock.
+// The same thread may enter again, from Python code that runs when an array is created (a finalizer). A call that keeps
+// the GIL to its end needs no lock.
 #if defined(Py_GIL_DISABLED)
 constexpr bool kHasGil = false;
 #else
@@ -87,7 +87,7 @@ public:
     }
 
     py::object step(const py::object& x) {
-        py::array held;  // keeps what was converted
+        py::array held;  // keeps a converted array alive
         const T* in = input(x, held);
         const bool is_long = stream_.batch() >= kLongRows;
         if (!is_long && may_reuse_output()) {
@@ -116,32 +116,32 @@ public:
 
     py::list states() const {
         const Turn turn(mutex_);
-        py::list found;
+        py::list arrays;
         for (Index i = 0; i < stream_.state_count(); ++i) {
             py::array_t<T> state(Shape{stream_.batch(), stream_.state_units(i)});
             stream_.read_state(i, data_of(state));
-            found.append(state);
+            arrays.append(state);
         }
-        return found;
+        return arrays;
     }
 
     void set_states(const py::object& states) {
-        const py::tuple given = tuple_of(states, "states");
+        const py::tuple arrays = tuple_of(states, "states");
         const Turn turn(mutex_);
-        if (static_cast<Index>(given.size()) != stream_.state_count())
+        if (static_cast<Index>(arrays.size()) != stream_.state_count())
             throw py::value_error("state must hold " + std::to_string(stream_.state_count()) + " array(s), got " +
-                                  std::to_string(given.size()));
+                                  std::to_string(arrays.size()));
         std::vector<const T*> data;
-        data.reserve(given.size());
+        data.reserve(arrays.size());
         for (Index i = 0; i < stream_.state_count(); ++i)
-            data.push_back(pointer<T>(given[static_cast<std::size_t>(i)], "state",
+            data.push_back(pointer<T>(arrays[static_cast<std::size_t>(i)], "state",
                                       {stream_.batch(), stream_.state_units(i)}, "(batch, units)"));
         for (Index i = 0; i < stream_.state_count(); ++i) stream_.write_state(i, data[static_cast<std::size_t>(i)]);
     }
 
-    void reset(const py::object& given) {
+    void reset(const py::object& indices) {
         std::vector<Index> rows;
-        for (const py::handle row : tuple_of(given, "rows")) rows.push_back(integer_of(row, "rows"));
+        for (const py::handle row : tuple_of(indices, "rows")) rows.push_back(integer_of(row, "rows"));
         for (const Index row : rows)
             if (row < 0 || row >= stream_.batch())
                 throw py::index_error("rows must lie in 0.." + std::to_string(stream_.batch() - 1) + ", got " +
@@ -151,7 +151,7 @@ public:
     }
 
 private:
-    // The bytes of a C-contiguous x of the right type, or of a copy that is.
+    // The data of x if it is C-contiguous and of the right type, or else of such a copy.
     const T* input(const py::object& x, py::array& held) {
         const bool is_array = py::isinstance<py::array>(x);
         if (is_array) held = py::reinterpret_borrow<py::array>(x);
@@ -166,19 +166,19 @@ private:
     }
 
     static py::array converted(const py::object& x) {
-        const py::array given = py::array::ensure(x);
-        if (!given || std::string("fiub").find(given.dtype().kind()) == std::string::npos)
+        const py::array source = py::array::ensure(x);
+        if (!source || std::string("fiub").find(source.dtype().kind()) == std::string::npos)
             throw py::type_error("x must hold numbers, got " +
-                                 (given ? "dtype " + std::string(py::str(given.dtype()))
-                                        : std::string(py::str(py::type::of(x).attr("__name__")))));
+                                 (source ? "dtype " + std::string(py::str(source.dtype()))
+                                         : std::string(py::str(py::type::of(x).attr("__name__")))));
         constexpr int kAligned = py::detail::npy_api::NPY_ARRAY_ALIGNED_;
-        const py::array array = py::array_t<T, py::array::c_style | py::array::forcecast | kAligned>::ensure(given);
+        const py::array array = py::array_t<T, py::array::c_style | py::array::forcecast | kAligned>::ensure(source);
         if (!array) throw py::value_error("x could not be converted");
         return array;
     }
 
-    // The array of the last step is used again if nothing else holds it any more. Without a GIL other threads may take
-    // a reference at any moment.
+    // Reuses the array of the last step if nothing else holds it. Without a GIL, other threads may take a reference at
+    // any moment.
     bool may_reuse_output() const { return kHasGil && output_ && output_.ref_count() == 1; }
     py::array_t<T> output() {
         if (stream_.empty()) throw py::value_error("the stream has no layers");

@@ -1,4 +1,4 @@
-// Work without the GIL.
+// Running without the GIL.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -6,10 +6,9 @@
 
 namespace pyrnn {
 
-// Takes the GIL again, or never returns. While the interpreter ends no thread but the one that ends it may have the
-// GIL: CPython hangs the others (from 3.14 on) or unwinds their stacks (pthread_exit), through destructors, which may
-// not be left that way: the process would abort. Here such a thread waits for the end of the process. It must hold no
-// lock that others may wait for.
+// Takes the GIL again, or never returns. While the interpreter shuts down, only the thread that ends it may have the
+// GIL. CPython hangs the others (from 3.14 on) or unwinds their stacks through destructors (pthread_exit), which aborts
+// the process. Here such a thread waits for the end of the process instead. It must hold no lock that others wait for.
 inline void take_gil_back(PyThreadState* state) {
     try {
         PyEval_RestoreThread(state);

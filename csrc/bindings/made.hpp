@@ -1,4 +1,4 @@
-// Objects that no constructor has seen.
+// Objects whose constructor has not run.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -9,7 +9,7 @@ namespace pyrnn {
 
 namespace py = pybind11;
 
-// Rejects an object made by `__new__` without `__init__`, for which pybind11 would hand out memory that holds anything.
+// Rejects an object made by `__new__` without `__init__`, for which pybind11 would pass uninitialized memory.
 template <class T>
 class MadeCaster : public py::detail::type_caster_base<T> {
 public:

@@ -1,4 +1,4 @@
-// y = act(bias + A W) for layers that have no time loop.
+// y = act(bias + A W) for layers without a time loop.
 #pragma once
 
 #include "tile.hpp"

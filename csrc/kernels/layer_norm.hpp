@@ -10,7 +10,7 @@ namespace pyrnn {
 namespace PYRNN_ISA_NAMESPACE {
 namespace {
 
-// normal and factor may be null, where nothing is to be kept.
+// normal and factor may be null if backward will not follow.
 template <class T>
 void layer_norm(const T* x, const T* gamma, const T* beta, T* y, T* normal, T* factor, Index rows, Index n, T epsilon) {
     const T share = T(1) / T(n);

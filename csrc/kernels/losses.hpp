@@ -1,4 +1,4 @@
-// The loss that most models of numbers are trained with, value and gradient in one pass.
+// Mean squared error, the most common loss: value and gradient in one pass.
 #pragma once
 
 #include "simd.hpp"

@@ -1,4 +1,4 @@
-// Every kernel but the time loops, for the scalar type PYRNN_SCALAR. Exports one symbol, PYRNN_SYMBOL.
+// All kernels except the time loops, for the scalar type PYRNN_SCALAR. Exports one symbol, PYRNN_SYMBOL.
 #include "gemm.hpp"
 #include "gemm_tn.hpp"
 #include "layer_norm.hpp"
@@ -22,7 +22,7 @@ void read_burst(const T* from, Index n, Index repeats) {
     for (int c = 0; c < kChains; ++c) __asm__ volatile("" : : "m"(acc[c]));
 }
 
-// Independent chains of multiply-adds: enough to fill two ports of latency 4 or 5.
+// Independent chains of multiply-adds, enough to fill two ports of latency 4 or 5.
 template <class T>
 double fma_burst(Index repeats) {
     constexpr int kChains = 12;

@@ -1,5 +1,5 @@
-// One pass over the flat vectors of weights, gradients and slots; the formulas are Keras 3's. A gain is 1 - beta (or
-// 1 - rho), rounded once: 1 - T(0.999) would be off by 5e-5.
+// Optimizer steps, one pass over the flat vectors of weights, gradients and slots; the formulas are Keras 3's. A gain
+// is 1 - beta (or 1 - rho), rounded once: 1 - T(0.999) would be off by 5e-5.
 #pragma once
 
 #include "activations.hpp"

@@ -1,4 +1,4 @@
-// Weights to panels, and sums of rows.
+// Packing of weights into panels, and sums of rows.
 #pragma once
 
 #include "tile.hpp"
@@ -45,8 +45,8 @@ void pack_gates_t(T* panels, const T* w, Index rows, Index units, Index gates, I
     }
 }
 
-// Adds rows to kCols vectors of sums, in chains that are joined at the end. As many chains for every kCols, so that the
-// bits do not depend on how columns are cut.
+// Adds rows to kCols vectors of sums, in chains that are joined at the end. The number of chains is the same for every
+// kCols, so that the bits do not depend on how columns are split.
 template <int kCols, class T>
 PYRNN_INLINE
 void add_columns(T* sum, const T* rows, Index ld, Index count, Index sequence, Index sequences) {

@@ -1,4 +1,4 @@
-// Pooling over time, channels last. Padding never counts: windows are cut at the ends of the sequence.
+// Pooling over time, channels last. Padding never counts: windows end at the ends of the sequence.
 #pragma once
 
 #include "simd.hpp"
@@ -31,7 +31,7 @@ void pool_forward(const Pool& p, const T* x, T* y) {
         }
 }
 
-// dx is zero on entry. Of equal maxima the first gets the gradient.
+// dx is zero on entry. The first of equal maxima gets the gradient.
 template <class T>
 void pool_backward(const Pool& p, const T* x, const T* dy, T* dx) {
     const Index c = p.channels;

@@ -12,7 +12,7 @@ namespace {
 
 constexpr long kNoQuota = -1;
 
-// Cores of a quota of so many microseconds in each period, rounded up.
+// Cores for a quota of microseconds per period, rounded up.
 long cores_of(long quota, long period) { return quota > 0 && period > 0 ? (quota + period - 1) / period : kNoQuota; }
 
 // Version 2: "max 100000" or "150000 100000".
@@ -21,7 +21,7 @@ long quota_of_two(const std::string& folder) {
     std::string quota;
     long period = 0;
     if (!(file >> quota >> period)) return kNoQuota;
-    return cores_of(std::strtol(quota.c_str(), nullptr, 10), period);  // 0 of "max"
+    return cores_of(std::strtol(quota.c_str(), nullptr, 10), period);  // 0 for "max"
 }
 
 long quota_of_one(const std::string& folder) {
@@ -31,8 +31,8 @@ long quota_of_one(const std::string& folder) {
     return cores_of(quota, period);
 }
 
-// The least of `least` and the quotas of the group at `path` below `mount` and of all groups above it. A container may
-// see only its own part of the tree, whose root is then its own group.
+// The minimum of `least` and the quotas of the group at `path` below `mount` and of all groups above it. A container
+// may see only its part of the tree, whose root is then its group.
 template <class Read>
 long least_quota(long least, const std::string& mount, std::string path, Read read) {
     for (;;) {
@@ -62,13 +62,13 @@ int usable_cores(const std::string& root) {
             cores = least_quota(cores, mount, path, quota_of_two);
             continue;
         }
-        const std::string own = mount + "/cpu";
+        const std::string separate = mount + "/cpu";
         std::string shared = mount;
         shared.append("/").append(controllers);
         std::istringstream names(controllers);
         for (std::string name; std::getline(names, name, ',');)
             if (name == "cpu") {
-                cores = least_quota(cores, own, path, quota_of_one);
+                cores = least_quota(cores, separate, path, quota_of_one);
                 cores = least_quota(cores, shared, path, quota_of_one);
             }
     }

@@ -1,12 +1,12 @@
-// How many cores this process may use.
+// The number of cores that this process may use.
 #pragma once
 
 #include <string>
 
 namespace pyrnn {
 
-// Its affinity, cut by the CPU quotas of its control group and of those above it, of both versions; at least 1. The
-// files that say so are looked for below `root`, "" for the system's own: /proc/self/cgroup and /sys/fs/cgroup.
+// Its affinity, limited by the CPU quotas of its control group and of those above it (both versions); at least 1. The
+// files /proc/self/cgroup and /sys/fs/cgroup are read below `root`, which is "" except in tests.
 int usable_cores(const std::string& root);
 
 }  // namespace pyrnn

@@ -1,4 +1,4 @@
-// The control register of the floating-point unit, which says whether subnormal numbers count as 0
+// The control register of the floating-point unit, which determines whether subnormal numbers count as 0
 // (docs/dev/decisions/0001-subnormal-numbers.md). Each thread has its own; a new thread starts with its creator's.
 #pragma once
 
@@ -31,7 +31,7 @@ inline FloatMode float_mode() { return 0; }
 inline void set_float_mode(FloatMode) {}
 #endif
 
-// This mode while it lives, then the one from before.
+// Sets a mode for its lifetime, then restores the previous one.
 class WithFloatMode {
 public:
     explicit WithFloatMode(FloatMode mode) : saved_(float_mode()) { set_float_mode(mode); }
@@ -43,7 +43,7 @@ private:
     FloatMode saved_;
 };
 
-// Subnormal numbers count as 0 while this lives.
+// Lets subnormal numbers count as 0 for its lifetime.
 class FlushSubnormals : WithFloatMode {
 public:
     FlushSubnormals() : WithFloatMode(float_mode() | kFlushing) {}

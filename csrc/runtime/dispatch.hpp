@@ -1,4 +1,4 @@
-// Chooses the kernels of one ISA, once, at import: the best this CPU runs, or the one PYRNN_ISA names.
+// Chooses the kernels of one ISA once, at import: the best that this CPU runs, or the one that PYRNN_ISA names.
 #pragma once
 
 #include <string>
@@ -8,9 +8,9 @@
 
 namespace pyrnn {
 
-// Tables this build holds and this CPU runs, best first.
+// The tables of this build that this CPU runs, best first.
 std::vector<const KernelTable*> available_tables();
-// Throws std::invalid_argument with the list when PYRNN_ISA names none of them.
+// Throws std::invalid_argument with the list if PYRNN_ISA names none of them.
 void choose_table();
 const KernelTable& table();
 

@@ -1,4 +1,5 @@
-// Layer normalization: rows in pieces of a fixed size, so that the sums of the weights' gradients keep their bits.
+// Layer normalization in blocks of a fixed number of rows, so that the sums of the weights' gradients have the same
+// bits at any number of threads.
 #include <cstring>
 
 #include "dispatch.hpp"
@@ -8,14 +9,14 @@
 namespace pyrnn {
 namespace {
 
-constexpr Index kPieceRows = 256;
+constexpr Index kBlockRows = 256;
 
-// Calls f(piece, first row, rows) for every piece of `rows`.
+// Calls f(block, first row, rows) for every block of `rows`.
 template <class F>
-void in_pieces(Index rows, F f) {
-    parallel_for((rows + kPieceRows - 1) / kPieceRows, [&](Index piece) {
-        const Index first = piece * kPieceRows;
-        f(piece, first, rows - first < kPieceRows ? rows - first : kPieceRows);
+void in_blocks(Index rows, F f) {
+    parallel_for((rows + kBlockRows - 1) / kBlockRows, [&](Index block) {
+        const Index first = block * kBlockRows;
+        f(block, first, rows - first < kBlockRows ? rows - first : kBlockRows);
     });
 }
 
@@ -28,7 +29,7 @@ T* from(T* array, Index at) {
 
 template <class T>
 void layer_norm_forward(const LayerNorm<T>& p, const T* x, T* y, T* normal, T* factor) {
-    in_pieces(p.rows, [&](Index, Index first, Index rows) {
+    in_blocks(p.rows, [&](Index, Index first, Index rows) {
         const Index at = first * p.features;
         kernels<T>().layer_norm(x + at, p.gamma, p.beta, y + at, from(normal, at), from(factor, first), rows,
                                 p.features, p.epsilon);
@@ -38,22 +39,22 @@ void layer_norm_forward(const LayerNorm<T>& p, const T* x, T* y, T* normal, T* f
 template <class T>
 void layer_norm_backward(const LayerNorm<T>& p, const T* dy, const T* normal, const T* factor, T* dx, T* d_gamma,
                          T* d_beta) {
-    const Index n = p.features, pieces = (p.rows + kPieceRows - 1) / kPieceRows;
-    // d_gamma and d_beta of each piece, side by side.
-    T* const sums = thread_scratch<T, ThreadUse::kSums>(2 * pieces * n);
-    std::memset(sums, 0, static_cast<std::size_t>(2 * pieces * n) * sizeof(T));
-    in_pieces(p.rows, [&](Index piece, Index first, Index rows) {
+    const Index n = p.features, blocks = (p.rows + kBlockRows - 1) / kBlockRows;
+    // d_gamma and d_beta of each block, one after the other.
+    T* const sums = thread_scratch<T, ThreadUse::kSums>(2 * blocks * n);
+    std::memset(sums, 0, static_cast<std::size_t>(2 * blocks * n) * sizeof(T));
+    in_blocks(p.rows, [&](Index block, Index first, Index rows) {
         const Index at = first * n;
-        T* const own = sums + 2 * piece * n;
+        T* const partial = sums + 2 * block * n;
         kernels<T>().layer_norm_backward(dy + at, normal + at, factor + first, p.gamma, from(dx, at),
-                                         d_gamma ? own : nullptr, d_beta ? own + n : nullptr, rows, n);
+                                         d_gamma ? partial : nullptr, d_beta ? partial + n : nullptr, rows, n);
     });
     for (T* const total : {d_gamma, d_beta}) {
         if (!total) continue;
-        const T* part = total == d_gamma ? sums : sums + n;
+        const T* partial = total == d_gamma ? sums : sums + n;
         std::memset(total, 0, static_cast<std::size_t>(n) * sizeof(T));
-        for (Index piece = 0; piece < pieces; ++piece, part += 2 * n)
-            for (Index i = 0; i < n; ++i) total[i] += part[i];
+        for (Index block = 0; block < blocks; ++block, partial += 2 * n)
+            for (Index i = 0; i < n; ++i) total[i] += partial[i];
     }
 }
 

@@ -1,4 +1,4 @@
-// Packed weights out of a workspace, filled only when their version is new.
+// Packed weights in a workspace, filled only if their version is new.
 #pragma once
 
 #include "dispatch.hpp"
@@ -26,7 +26,7 @@ const T* packed_bias(Workspace& ws, const T* bias, Index n, std::int64_t version
     return bias ? packed_matrix(ws, Workspace::kBias, bias, 1, n, n, 1, version) : nullptr;
 }
 
-// Sums `count` partial results in their order into out: rows x n out of rows x np.
+// Sums `count` partial results of rows x np into out, rows x n, in order.
 template <class T>
 void reduce(T* out, const T* partials, Index count, Index partial_size, Index rows, Index n, Index np) {
     for (Index r = 0; r < rows; ++r)
@@ -37,7 +37,8 @@ void reduce(T* out, const T* partials, Index count, Index partial_size, Index ro
         }
 }
 
-// Weight gradients are summed in groups of batch rows, one partial result a group; how many depends on sizes only.
+// Weight gradients are summed by groups of batch rows, with one partial result per group; the number of groups depends
+// on sizes only.
 inline Index group_count(Index blocks, Index partial_bytes) {
     constexpr Index kManyGroups = 8, kFewGroups = 2, kLargePartial = Index{1} << 20;
     const Index most = partial_bytes > kLargePartial ? kFewGroups : kManyGroups;

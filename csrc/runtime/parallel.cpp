@@ -29,11 +29,11 @@ constexpr auto kSpin = std::chrono::microseconds(50);
 bool (*signal_check)() noexcept = nullptr;
 
 class Watch;
-thread_local Watch* watch = nullptr;  // of the parallel_for whose task this thread is running
+thread_local Watch* watch = nullptr;  // of the parallel_for whose task this thread runs
 thread_local bool is_caller = false;
 
-// One for each parallel_for that is no part of another: whether its caller was told to stop, which only the caller's
-// thread checks, or a task failed (memory ran out); then the tasks that are left are not begun.
+// The state of one parallel_for that is not nested: whether its caller must stop, which only the caller's thread
+// checks, or a task has failed (out of memory). Then the remaining tasks are not started.
 class Watch {
 public:
     explicit Watch(bool checks_signals) : checks_signals_(checks_signals) {}
@@ -53,8 +53,7 @@ public:
         const long now = milliseconds();
         if (now - last_ < kMilliseconds) return;
         last_ = now;
-        // A handler is any code: it may start threads, which inherit the mode, and come back here for another
-        // parallel_for.
+        // A handler may run any code: it may start threads, which inherit the mode, and call parallel_for again.
         const WithFloatMode caller(mode_);
         watch = nullptr, is_caller = false;
         if (signal_check()) stopped_.store(true, std::memory_order_relaxed);
@@ -65,7 +64,7 @@ private:
     static long milliseconds() {
         timespec now;
 #if defined(CLOCK_MONOTONIC_COARSE)
-        clock_gettime(CLOCK_MONOTONIC_COARSE, &now);  // a few nanoseconds, where the exact one takes tens
+        clock_gettime(CLOCK_MONOTONIC_COARSE, &now);  // a few nanoseconds; the exact clock takes tens
 #else
         clock_gettime(CLOCK_MONOTONIC, &now);
 #endif
@@ -79,11 +78,11 @@ private:
     long last_ = milliseconds();
 };
 
-// Each thread, the caller being the first, begins with its own share of the tasks and then helps the others: what a
-// layer's forward left in a core's cache is there for its backward.
+// Each thread (the caller is the first) runs its own range of tasks and then helps the others: data that forward leaves
+// in a core's cache is there for backward.
 class ThreadPool {
 public:
-    // Of `wanted` threads, the caller among them, as many as the system allows.
+    // Creates up to `wanted` threads, including the caller, as far as the system allows.
     explicit ThreadPool(int wanted) : shares_(std::make_unique<Share[]>(static_cast<std::size_t>(wanted))) {
         threads_.reserve(static_cast<std::size_t>(wanted) - 1);
         while (size() < wanted && add_worker()) {}
@@ -125,25 +124,25 @@ private:
         std::atomic<Index> next{0};
         Index end = 0;
     };
-    // False where there is a limit on processes, or no room for a stack.
+    // Returns false at a limit on processes or memory.
     bool add_worker() {
         try {
-            threads_.emplace_back([this, own = threads_.size() + 1] { work(own); });
+            threads_.emplace_back([this, thread = threads_.size() + 1] { work(thread); });
             return true;
         } catch (const std::system_error&) { return false; } catch (const std::bad_alloc&) {
             return false;
         }
     }
-    void take(std::size_t own) {
+    void take(std::size_t thread) {
         const FlushSubnormals flush;
         for (std::size_t k = 0; k < share_count_; ++k) {
-            Share& share = shares_[(own + k) % share_count_];
+            Share& share = shares_[(thread + k) % share_count_];
             try {
                 for (Index i; (i = share.next.fetch_add(1)) < share.end && !interrupted();) (*task_)(i);
             } catch (...) { watch->fail(std::current_exception()); }
         }
     }
-    void work(std::size_t own) {
+    void work(std::size_t thread) {
         unsigned seen = 0;
         for (;;) {
             const auto until = std::chrono::steady_clock::now() + kSpin;
@@ -155,7 +154,7 @@ private:
                 if (stop_) return;
             }
             watch = watch_;
-            take(own);
+            take(thread);
             watch = nullptr;
             pending_.fetch_sub(1, std::memory_order_release);
         }
@@ -181,7 +180,7 @@ int from_environment(const char* name) {
     return end != text && *end == '\0' && value >= 1 && value <= kMaxThreads ? static_cast<int>(value) : 0;
 }
 
-std::atomic<bool> pool_in_use{false};  // whoever sets it may touch the pool
+std::atomic<bool> pool_in_use{false};  // the thread that sets it may use the pool
 ThreadPool* pool = nullptr;
 std::atomic<int> threads{0};
 
@@ -204,7 +203,7 @@ void drop_pool() {
     pool = nullptr;
 }
 
-void forget_after_fork() {  // the child has none of the parent's workers: leak them, start anew at the next call
+void forget_after_fork() {  // the child has no workers: leak the parent's pool; the next call creates another
     pool = nullptr;
     pool_in_use.store(false);
 }
@@ -225,7 +224,7 @@ int num_threads() {
 void set_num_threads(int count) {
     threads.store(count);
     const Claim claim;
-    if (claim.holds()) drop_pool();  // else whoever uses it does, or the next call
+    if (claim.holds()) drop_pool();  // else the thread that uses it does, or the next call
 }
 
 bool interrupted() {
@@ -259,14 +258,14 @@ void run_tasks(Index count, const std::function<void(Index)>& task) {
 }
 
 void run_watched(Index count, const std::function<void(Index)>& task, bool checks_signals) {
-    if (watch) return run_in_turn(count, task);  // a part of another, whose caller throws
-    Watch own(checks_signals);
-    watch = &own, is_caller = true;
+    if (watch) return run_in_turn(count, task);  // nested: the outer caller throws
+    Watch state(checks_signals);
+    watch = &state, is_caller = true;
     try {
         run_tasks(count, task);
-    } catch (...) { own.fail(std::current_exception()); }
+    } catch (...) { state.fail(std::current_exception()); }
     watch = nullptr, is_caller = false;
-    own.raise();
+    state.raise();
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Memory of arrays that are handed out and come back: a training step takes the same sizes again and again, and fresh
-// pages from the system cost more than many a product. Aligned, so that no vector straddles two cache lines.
+// Reuses the memory of arrays: every training step allocates the same sizes, and new pages from the system cost more
+// than many a product. Blocks are aligned, so that no vector straddles two cache lines.
 #pragma once
 
 #include <sys/mman.h>
@@ -15,8 +15,8 @@ namespace pyrnn {
 
 constexpr Index kAlignment = 64;
 
-// Large blocks ask the system for huge pages: those lie in one piece, so that weights which fit into L2 do not fight
-// for its sets by the accident of where their pages lie.
+// Large blocks ask the system for huge pages, which are contiguous, so that weights which fit into L2 do not compete
+// for its sets because of where small pages happen to be.
 inline void* aligned_bytes(Index bytes) {
     constexpr Index kHugePage = Index{1} << 21;
     const Index alignment = bytes >= kHugePage / 2 ? kHugePage : kAlignment;
@@ -46,15 +46,15 @@ public:
             std::lock_guard<std::mutex> lock(mutex_);
             for (Block& block : spare_)
                 if (block.bytes == bytes) {
-                    const Block found = block;
+                    const Block spare = block;
                     block = spare_.back();
                     spare_.pop_back();
-                    return found;
+                    return spare;
                 }
         }
         return {aligned_bytes(bytes), bytes};
     }
-    // Keeps the block for the next call, and of the others the latest.
+    // Keeps the block for the next call, and the latest of the others.
     void give(const Block& block) {
         constexpr std::size_t kMost = 8;
         std::lock_guard<std::mutex> lock(mutex_);

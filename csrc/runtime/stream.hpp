@@ -1,4 +1,5 @@
-// A stack of layers walked one time step at a time: weights packed and memory taken once, states kept inside.
+// A stack of layers that runs one time step per call: weights are packed and memory allocated once, and it holds the
+// states.
 #pragma once
 
 #include <memory>
@@ -20,12 +21,11 @@ public:
     // gamma and beta (width,) may be null.
     void add_layer_norm(const T* gamma, const T* beta, T epsilon);
 
-    // The last layer writes its output (batch, width) here from now on, and never reads it later; there must be a
-    // layer.
+    // Sets where the last layer writes its output (batch, width), which it never reads. There must be a layer.
     void set_output(T* y);
     void step(const T* x);  // x (batch, features)
 
-    // States (batch, units) in the order of the layers: h, and c after it where there is one. Copies.
+    // Copies of the states (batch, units) in the order of the layers: h, then c if there is one.
     Index state_count() const { return static_cast<Index>(states_.size()); }
     Index state_units(Index i) const { return states_[static_cast<std::size_t>(i)].units; }
     void read_state(Index i, T* out) const;

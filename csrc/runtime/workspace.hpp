@@ -1,5 +1,4 @@
-// Memory that a layer keeps from call to call: scratch by role, and packed weights with the version they were made
-// from.
+// Memory that a layer keeps between calls: scratch by role, and packed weights with their version.
 #pragma once
 
 #include <atomic>
@@ -33,7 +32,7 @@ private:
     Index size_ = 0;
 };
 
-// Scratch of the calling thread, one piece for each use, good until the thread's next call for that use.
+// Scratch of the calling thread, one block per use, valid until the thread's next call for that use.
 enum class ThreadUse { kStrips, kGradient, kSums, kInput };
 template <class T, ThreadUse kUse>
 T* thread_scratch(Index count) {
@@ -83,7 +82,7 @@ public:
     }
     bool claim() { return !in_use_.exchange(true, std::memory_order_acquire); }
     void release() { in_use_.store(false, std::memory_order_release); }
-    // For the arrays that a call returns; they may outlive the workspace.
+    // Memory for arrays that a call returns; they may outlive the workspace.
     const std::shared_ptr<Recycler>& recycler() const { return recycler_; }
 
 private:
@@ -95,13 +94,13 @@ private:
     std::shared_ptr<Recycler> recycler_ = std::make_shared<Recycler>();
 };
 
-// The workspace for one call: the layer's own, or a new one while that is in use, be it by another thread or by the
-// call that a signal handler has interrupted.
+// The workspace for one call: that of the layer, or a new one while it is in use by another thread or by the call that
+// a signal handler has interrupted.
 class Borrowed {
 public:
-    explicit Borrowed(Workspace& own)
-        : spare_(own.claim() ? nullptr : std::make_unique<Workspace>()),
-          used_(spare_ ? *spare_ : own) {}
+    explicit Borrowed(Workspace& workspace)
+        : spare_(workspace.claim() ? nullptr : std::make_unique<Workspace>()),
+          used_(spare_ ? *spare_ : workspace) {}
     Borrowed(const Borrowed&) = delete;
     Borrowed& operator=(const Borrowed&) = delete;
     ~Borrowed() {

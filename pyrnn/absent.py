@@ -98,7 +98,7 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("ThresholdedReLU", _DROPPED, "use ReLU(threshold=theta)"),
         ("LocallyConnected1D", _DROPPED, "use Conv1D"),
         ("SyncBatchNormalization", "training runs in one process", "use BatchNormalization"),
-        ("AbstractRNNCell", "RNN runs the cells that the kernel knows", "use SimpleRNNCell, LSTMCell or GRUCell"),
+        ("AbstractRNNCell", "RNN runs the cells that the kernel knows", "use one of them, such as LSTMCell"),
         ("TimeDistributedDense", _DROPPED, "use Dense, which works on every time step"),
         ("AtrousConvolution1D", _DROPPED, "use Conv1D(dilation_rate=...)"),
         ("Highway MaxoutDense", _DROPPED, "use Dense"),

@@ -55,7 +55,7 @@ NEVER_CALLED = {
     "add_metric": "pass metrics= to compile()",
 }
 _CELL = (
-    "RNN runs SimpleRNNCell, LSTMCell and GRUCell in the kernel, over all steps at once; for another recurrence define "
+    "RNN runs the cells of pyrnn.layers in the kernel, over all steps at once; for another recurrence define "
     "a layer with forward and backward over the whole sequence"
 )
 _CELL_HOOKS = (

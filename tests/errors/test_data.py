@@ -182,32 +182,16 @@ def test_metrics_keep_their_state(name: str, recwarn: pytest.WarningsRecorder) -
 
 # Layers.
 
-NEEDED_BY: dict[str, dict[str, Any]] = {
-    "Activation": {"activation": "tanh"},
-    "Bidirectional": {"layer": layers.LSTM(3)},
-    "Conv1D": {"filters": 2, "kernel_size": 2},
-    "Conv1DTranspose": {"filters": 2, "kernel_size": 2},
-    "Dense": {"units": 3},
-    "DepthwiseConv1D": {"kernel_size": 2},
-    "Dropout": {"rate": 0.5},
-    "GroupNormalization": {"groups": 1},
-    "Rescaling": {"scale": 2.0},
-    "Embedding": {"input_dim": 9, "output_dim": 3},
-    "GRU": {"units": 3},
-    "GRUCell": {"units": 3},
-    "LSTM": {"units": 3, "stateful": True},
-    "LSTMCell": {"units": 3},
-    "Lambda": {"function": np.sign, "gradient": lambda x, y, dy: dy},
-    "Permute": {"dims": (2, 1)},
-    "RNN": {"cell": layers.StackedRNNCells([layers.LSTMCell(3), layers.GRUCell(2)])},
-    "RepeatVector": {"n": 2},
-    "Reshape": {"target_shape": (-1,)},
-    "SeparableConv1D": {"filters": 2, "kernel_size": 2},
-    "SimpleRNN": {"units": 3},
-    "SimpleRNNCell": {"units": 3},
-    "StackedRNNCells": {"cells": [layers.LSTMCell(3), layers.GRUCell(2)]},
-    "TimeDistributed": {"layer": layers.Dense(2)},
-}
+# What layers need, by the name of the argument; those that need another value have it below.
+ARGUMENTS: dict[str, Any] = {
+    "activation": "tanh", "cell": layers.StackedRNNCells([layers.LSTMCell(3), layers.GRUCell(2)]),
+    "cells": [layers.LSTMCell(3), layers.GRUCell(2)], "dims": (2, 1), "filters": 2, "function": np.sign, "groups": 1,
+    "gradient": lambda x, y, dy: dy, "input_dim": 9, "kernel_size": 2, "layer": layers.Dense(2), "n": 2,
+    "output_dim": 3, "pool_size": 2, "rate": 0.5, "scale": 2.0, "stddev": 0.5, "target_shape": (-1,), "units": 3,
+}  # fmt: skip
+# Those of them that have defaults which do not suit the small arrays here.
+SMALLER = ("gradient", "groups", "pool_size", "rate", "stddev")
+NEEDED_BY: dict[str, dict[str, Any]] = {"Bidirectional": {"layer": layers.LSTM(3)}, "LSTM": {"stateful": True}}
 NOT_CALLED = ("Input", "InputLayer", "Layer", "Recurrent")
 KINDS = {
     name: kind
@@ -220,10 +204,11 @@ SHAPES = ((4, 3, 2), (4, 3), (4, 3, 2, 2))
 def called(name: str) -> tuple[layers.Layer, dict[str, Any]]:
     """Return a layer that has run once, and valid arguments of its call."""
     kind: Any = KINDS[name]
-    needed = {**NEEDED_BY.get(name, {})}
-    for argument, value in (("rate", 0.5), ("stddev", 0.5), ("pool_size", 2)):
-        if argument in inspect.signature(kind).parameters:
-            needed.setdefault(argument, value)
+    needed = {
+        argument: ARGUMENTS[argument]
+        for argument, parameter in inspect.signature(kind).parameters.items()
+        if argument in SMALLER or (argument in ARGUMENTS and parameter.default is parameter.empty)
+    } | NEEDED_BY.get(name, {})
     failures = []
     for shape in SHAPES:
         layer, x = kind(**needed), np.ones(shape, np.int64 if name == "Embedding" else np.float32)

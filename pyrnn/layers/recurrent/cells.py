@@ -23,6 +23,7 @@ from pyrnn.layers.holder import numbered
 from pyrnn.layers.recurrent.base import Recurrent
 from pyrnn.layers.recurrent.layers import GRU, LSTM, SimpleRNN
 from pyrnn.layers.serialization import layer_of, serialize_inner
+from pyrnn.overriding import is_builtin
 from pyrnn.regularizers import RegularizerLike
 from pyrnn.rules import ListOf, Rule
 from pyrnn.typing import ArrayLike, Flag, Inputs, Rate, Seed, Units
@@ -353,8 +354,9 @@ class _IsCell(Rule):
 
     def check(self, argument: str, value: Any) -> None:
         if not isinstance(value, Cell):
+            *names, last = (cls.__name__ for cls in Cell.__subclasses__() if is_builtin(cls))
             raise TypeError(
-                f"{argument} must be SimpleRNNCell, LSTMCell or GRUCell, which the kernel runs over whole sequences, "
+                f"{argument} must be {', '.join(names)} or {last}, which the kernel runs over whole sequences, "
                 f"got {shown(value)}; for a custom cell write a layer with forward and backward"
             )
 

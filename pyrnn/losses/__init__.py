@@ -14,9 +14,10 @@ from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array
 from pyrnn.explaining import explain
 from pyrnn.kinds import KINDS, Kind
+from pyrnn.losses.alignment import Array, same_rank
 from pyrnn.losses.base import *
-from pyrnn.losses.base import Array, same_rank
 from pyrnn.losses.classification import *
+from pyrnn.losses.crossentropy import *
 from pyrnn.losses.custom import *
 from pyrnn.losses.forecasting import *
 from pyrnn.losses.overlap import *

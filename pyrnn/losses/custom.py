@@ -9,7 +9,8 @@ import numpy as np
 
 from pyrnn import registry
 from pyrnn.arguments import checked
-from pyrnn.losses.base import Array, Lazy, Loss
+from pyrnn.losses.alignment import Array
+from pyrnn.losses.base import Lazy, Loss
 from pyrnn.losses.differentiation import differentiate, read_only
 from pyrnn.rules import Unchecked, takes
 from pyrnn.typing import Name

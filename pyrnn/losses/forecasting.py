@@ -9,7 +9,8 @@ import numpy as np
 
 from pyrnn.arguments import checked
 from pyrnn.data.batches import Data, as_array
-from pyrnn.losses.base import EPSILON, Array, Elementwise, Lazy, Loss, Reduction, Shape, match_ranks
+from pyrnn.losses.alignment import EPSILON, Array, Shape, match_ranks
+from pyrnn.losses.base import Elementwise, Lazy, Loss, Reduction
 from pyrnn.typing import Axis, DtypeLike, Flag, Name, Numbers, Size
 from pyrnn.validation import shown
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from pyrnn.losses.base import Array, Loss, Paired, Shape, aligned
+from pyrnn.losses.alignment import Array, Shape, aligned
+from pyrnn.losses.base import Loss, Paired
 
 
 def whole_numbers(y_true: Array) -> Array:

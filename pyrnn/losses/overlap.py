@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from pyrnn.arguments import checked
-from pyrnn.losses.base import EPSILON, Array, Lazy, Loss, Paired, Reduction, Shape, match_ranks
+from pyrnn.losses.alignment import EPSILON, Array, Shape, match_ranks
+from pyrnn.losses.base import Lazy, Loss, Paired, Reduction
 from pyrnn.losses.labels import whole_numbers
 from pyrnn.typing import Axes, DtypeLike, Flag, Name, NonNegative
 

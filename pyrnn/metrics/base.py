@@ -15,7 +15,7 @@ from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array
 from pyrnn.explaining import MetricNames
 from pyrnn.jsonable import dtype_name
-from pyrnn.losses.base import fitted, match_ranks
+from pyrnn.losses.alignment import fitted, match_ranks
 from pyrnn.losses.differentiation import read_only
 from pyrnn.metrics.functions import compares_points, described
 from pyrnn.metrics.variables import FieldVariable, Variable

@@ -12,7 +12,7 @@ from pyrnn import losses, registry
 from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array
 from pyrnn.losses import EPSILON
-from pyrnn.losses.base import aligned, match_ranks, same_rank, with_classes
+from pyrnn.losses.alignment import aligned, match_ranks, same_rank, with_classes
 from pyrnn.losses.labels import whole_numbers
 from pyrnn.typing import Anything, Axes, Finite, Flag, Size
 from pyrnn.validation import positive_int

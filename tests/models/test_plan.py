@@ -227,3 +227,14 @@ def test_a_model_that_freezes_a_layer_at_every_step_keeps_its_vectors() -> None:
     vector = model.parameters()
     model.layers[0].trainable = model.layers[0].trainable
     assert model.parameters() is vector
+
+
+@pytest.mark.parametrize("step", [one_step, lambda model: model.test_on_batch(X, Y)], ids=["train", "evaluate"])
+def test_a_step_fetches_the_plan_once(step: Callable[[Sequential], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    model = compiled(layers.LSTM(3, return_sequences=True, kernel_regularizer="l2"))
+    one_step(model)
+    fetched = []
+    plan = Sequential.plan
+    monkeypatch.setattr(Sequential, "plan", lambda self: fetched.append(1) or plan(self))
+    step(model)
+    assert len(fetched) == 1

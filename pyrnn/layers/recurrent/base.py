@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pyrnn import activations, backend, seeds
-from pyrnn.data.batches import as_array, as_float
+from pyrnn.data.batches import as_float
 from pyrnn.layers import custom
 from pyrnn.layers.attributes import ActivationAttribute
 from pyrnn.layers.base import Array, Layer, Shape
@@ -313,13 +313,6 @@ class Recurrent(Layer):
             self._recurrent_activation,
             self.zero_output_for_mask,
         )
-
-    def checked_mask(self, mask: Any, x: Array) -> Array:
-        """A mask (batch, time) for x."""
-        array: Array = np.ascontiguousarray(as_array("mask", mask), dtype=bool)
-        if array.shape != x.shape[:2]:
-            raise ValueError(f"mask must have shape (batch, time) = {x.shape[:2]}, got {array.shape}")
-        return array
 
     def checked_states(self, states: Any, x: Array, argument: str = "initial_state") -> list[Array]:
         """Initial states for x, one array (batch, units) each."""

@@ -299,10 +299,6 @@ class Bidirectional(Layer):
         dx = first + second if need_dx else None
         return (dx, *d_first, *d_second) if d_first else dx
 
-    def checked_mask(self, mask: Any, x: Array) -> Array:
-        """A mask (batch, time) for x."""
-        return self.forward_layer.checked_mask(mask, x)
-
     def checked_states(self, states: Any, x: Array, argument: str = "initial_state") -> list[Array]:
         """Initial states for x, those of the forward direction first."""
         half = self.forward_layer.state_count

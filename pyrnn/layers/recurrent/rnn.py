@@ -214,10 +214,6 @@ class RNN(Layer):
         for layer in self._stack:
             layer.stream_into(stream)
 
-    def checked_mask(self, mask: Any, x: Array) -> Array:
-        """A mask (batch, time) for x."""
-        return self._stack[0].checked_mask(mask, x)
-
     def checked_states(self, states: Any, x: Array, argument: str = "initial_state") -> list[Array]:
         """Initial states for x, one array (batch, units) each, in the order of the cells."""
         arrays = list(states) if isinstance(states, list | tuple) else [states]

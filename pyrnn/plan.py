@@ -113,6 +113,7 @@ class Plan:
         """Discard what passes without a backward saved; a pass in training starts with this."""
         for layer in self.layers:
             layer._discard_saved()
+        self._has_saved = False
 
     def _activity_gradient(self, layer: Layer, dy: Array) -> Array:
         """Return the gradient of a layer's activity regularizer by its output, divided by the batch size."""

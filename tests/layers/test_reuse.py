@@ -316,3 +316,25 @@ def test_a_subclass_may_override_backward_alone(base: Any) -> None:
     np.testing.assert_array_equal(layer(X, training=True), y)
     np.testing.assert_array_equal(layer.backward(np.ones_like(y)), plain.backward(-np.ones_like(y)))
     assert_nothing_is_saved(layer)
+
+
+def test_a_custom_model_may_call_a_layer_before_the_pass_of_sequential() -> None:
+    """Also in the pass after one that was interrupted."""
+
+    class Model(pyrnn.Sequential):
+        def forward_pass(self, x: Any, *, training: bool = False) -> Any:
+            return super().forward_pass(self.layers[0](x, training=training), training=training)
+
+        def backward_pass(self, dy: Any) -> None:
+            super().backward_pass(dy)
+            assert [len(layer._tape) for layer in self.layers] == [1, 0, 0]
+
+    model = Model([pyrnn.Input((3,)), layers.Dense(3), Failing(), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    for fails in ("", "forward", "", "backward", ""):
+        model.layers[1].fails = fails
+        if fails:
+            with pytest.raises(KeyboardInterrupt):
+                model.train_on_batch(X[:, 0], Y)
+        else:
+            model.train_on_batch(X[:, 0], Y)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from pyrnn import backend
 from pyrnn.explaining import explain, missing
+from pyrnn.function_rules import Registered
 from pyrnn.kinds import KINDS, Kind
-from pyrnn.rules import Registered
 from pyrnn.validation import lookup, shown
 
 Array = NDArray[Any]

@@ -74,7 +74,22 @@ def rules_of(function: Callable[..., Any]) -> dict[str, rules.Rule | None]:
 
 
 def checked(function: F) -> F:
-    """Check the arguments by the rules in their annotations, which are read at the first call, before each call."""
+    """Check the arguments of a function before each call, by the rules in their annotations.
+
+    The annotations are read at the first call.
+
+    Args:
+        function: a function whose module starts with `from __future__ import annotations`.
+
+    Returns:
+        A function with the same signature, which raises a TypeError or ValueError for a bad argument.
+
+    Example:
+        >>> from pyrnn import initializers
+        >>> initializers.RandomNormal(stddev=-1)
+        Traceback (most recent call last):
+        ValueError: stddev must be a number of at least 0, got -1
+    """
     code = function.__code__
     places = code.co_varnames[: code.co_argcount]
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
@@ -142,15 +157,15 @@ def _reject_unknown(function: Callable[..., Any], names: tuple[str, ...], args: 
 
 
 def as_number(value: Any) -> Any:
-    """A number of NumPy's as one of Python's."""
+    """Return a number of NumPy's as one of Python's."""
     number = value.item()
     return float(number) if isinstance(number, np.floating) else number  # of more than 64 bits
 
 
 def arguments_of(variables: Mapping[str, Any]) -> dict[str, Any]:
-    """The named arguments of a constructor, from its `locals()` before it sets others.
+    """Return the named arguments of a constructor, from its `locals()` before it sets other variables.
 
-    The public constructors repeat Keras's signatures; with this they need not repeat them once more to pass them on.
+    Public constructors repeat Keras's signatures. With this they need not repeat them again to pass the arguments on.
 
     Args:
         variables: what `locals()` returns.

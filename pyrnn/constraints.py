@@ -12,9 +12,10 @@ from pyrnn import registry
 from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array
 from pyrnn.explaining import explain
+from pyrnn.function_rules import Function, Registered
 from pyrnn.kinds import KINDS, Kind
 from pyrnn.naming import snake_case
-from pyrnn.rules import Configurable, Either, Function, Registered
+from pyrnn.rules import Configurable, Either
 from pyrnn.typing import Axes, NonNegative, Rate
 
 Array = NDArray[Any]

@@ -13,9 +13,10 @@ from pyrnn import registry, seeds
 from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array
 from pyrnn.explaining import explain
+from pyrnn.function_rules import Function, Registered
 from pyrnn.kinds import KINDS, Kind
 from pyrnn.naming import snake_case
-from pyrnn.rules import MOST_AXES, Configurable, Either, Function, ListOf, Registered, Rule, Whole
+from pyrnn.rules import MOST_AXES, Configurable, Either, ListOf, Rule, Whole
 from pyrnn.typing import DtypeLike, Finite, NonNegative, Numbers, Positive, Seed, Text
 from pyrnn.validation import shown
 

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from pyrnn import overriding, rules
 from pyrnn.arguments import checked
 from pyrnn.files import model_file, weights_file
+from pyrnn.function_rules import Function
 from pyrnn.layers import custom
 from pyrnn.layers.base import Layer, Shape
 from pyrnn.loops import Passes
 from pyrnn.parameters import ParameterVector, Weight, assign_all, values_for
 from pyrnn.plan import Plan
-from pyrnn.rules import Function, ListOf, OneOf, Whole
+from pyrnn.rules import ListOf, OneOf, Whole
 from pyrnn.streaming import Stream
 from pyrnn.summary import print_summary
 from pyrnn.trainer import Trainer

@@ -10,9 +10,9 @@ from pyrnn import registry
 from pyrnn.arguments import checked
 from pyrnn.explaining import explain
 from pyrnn.files import model_file
+from pyrnn.function_rules import Function
 from pyrnn.layers.base import Layer
 from pyrnn.layers.core.input import InputLayer
-from pyrnn.rules import Function
 from pyrnn.sequential import Sequential
 from pyrnn.typing import IS_MODEL, CustomObjects, FilePath, Flag, Text
 from pyrnn.validation import parsed, shown

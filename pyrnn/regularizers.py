@@ -12,9 +12,10 @@ from pyrnn import overriding, registry
 from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array
 from pyrnn.explaining import explain
+from pyrnn.function_rules import Registered
 from pyrnn.kinds import KINDS, Kind
 from pyrnn.naming import snake_case
-from pyrnn.rules import Configurable, Registered
+from pyrnn.rules import Configurable
 from pyrnn.typing import NonNegative, Text
 from pyrnn.validation import shown
 

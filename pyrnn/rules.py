@@ -7,11 +7,10 @@ subclass `Rule`.
 
 from __future__ import annotations
 
-import inspect
 import math
 import operator
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -57,11 +56,19 @@ class Rule:
     allowed = ""
 
     def check(self, argument: str, value: Any) -> None:
-        """Raise a TypeError or ValueError that names the argument unless the rule allows the value."""
+        """Check a value.
+
+        Args:
+            argument: the name of the argument, for the message.
+            value: its value.
+
+        Raises:
+            TypeError, ValueError: if the rule does not allow the value.
+        """
         raise NotImplementedError
 
     def allows(self, value: Any) -> bool:
-        """Whether `check` accepts the value."""
+        """Return whether `check` accepts a value."""
         try:
             self.check("", value)
         except (TypeError, ValueError):
@@ -69,12 +76,16 @@ class Rule:
         return True
 
     def bad_values(self) -> dict[str, Any]:
-        """Values that `check` must reject, each with a name for the messages of tests."""
+        """Return values that `check` must reject, by names for the messages of tests."""
         return {name: value for name, value in SAMPLES.items() if name not in self.allowed.split()}
 
 
 class Unchecked(Rule):
-    """What only the function can check, since it depends on the model, the data or other arguments."""
+    """What only the function can check, since it depends on the model, the data or other arguments.
+
+    Args:
+        allowed: names of the `SAMPLES` that a function may accept.
+    """
 
     checks = False
 
@@ -83,7 +94,11 @@ class Unchecked(Rule):
 
 
 class Omitted(Rule):
-    """An argument of Keras that must be left out: it may be None, or `default`."""
+    """An argument of Keras that must be left out.
+
+    Args:
+        default: what it may be, in addition to None.
+    """
 
     def __init__(self, default: Any = None) -> None:
         self.default = default
@@ -98,16 +113,26 @@ class Omitted(Rule):
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is one real number, of Python or NumPy; True and False are not."""
+    """Return whether a value is one real number, of Python or NumPy; True and False are not."""
     if isinstance(value, np.ndarray):
         return value.ndim == 0 and value.dtype.kind in "iuf"
     return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
 
 
 class Number(Rule):
-    """A finite number from `least` to `most`; `open_ends` ("(", ")" or both) excludes these themselves.
+    """A finite number from `least` to `most`.
 
-    `requirement` is what a message says after "must".
+    Args:
+        least: the smallest number.
+        most: the largest number.
+        open_ends: "(", ")" or both exclude these two themselves.
+        requirement: what a message says after "must"; made from the range by default.
+
+    Example:
+        >>> from pyrnn.rules import Number
+        >>> Number(0, 1, open_ends=")").check("beta_1", 1)
+        Traceback (most recent call last):
+        ValueError: beta_1 must lie in [0, 1), got 1
     """
 
     scalar = True
@@ -152,7 +177,17 @@ class Number(Rule):
 
 
 class Whole(Rule):
-    """An integer from `least` to `most`."""
+    """An integer from `least` to `most`.
+
+    Args:
+        least: the smallest integer.
+        most: the largest integer.
+
+    Example:
+        >>> from pyrnn.rules import Whole
+        >>> Whole(1).bad_values()["below"]
+        0
+    """
 
     scalar = True
 
@@ -205,7 +240,11 @@ class Boolean(Rule):
 
 
 class Text(Rule):
-    """A string, which may have to hold a character."""
+    """A string.
+
+    Args:
+        empty: whether it may be empty.
+    """
 
     def __init__(self, *, empty: bool = True) -> None:
         self.empty = empty
@@ -232,7 +271,11 @@ class Path(Rule):
 
 
 class OneOf(Rule):
-    """One of these values."""
+    """One of some values.
+
+    Args:
+        *choices: the values.
+    """
 
     def __init__(self, *choices: Any) -> None:
         self.choices = choices
@@ -258,7 +301,11 @@ class OneOf(Rule):
 
 
 class Optional(Rule):
-    """None, or what `rule` allows; written `X | None` in an annotation."""
+    """None, or what another rule allows; written `X | None` in an annotation.
+
+    Args:
+        rule: the other rule.
+    """
 
     def __init__(self, rule: Rule) -> None:
         self.rule, self.checks, self.scalar = rule, rule.checks, rule.scalar
@@ -272,7 +319,11 @@ class Optional(Rule):
 
 
 class Either(Rule):
-    """What any of the rules allows; the last one words the message."""
+    """What any of several rules allows.
+
+    Args:
+        *rules: the rules; the last one words the message.
+    """
 
     def __init__(self, *rules: Rule) -> None:
         self.rules = rules
@@ -288,7 +339,11 @@ class Either(Rule):
 
 
 class ListOf(Rule):
-    """A list or tuple whose entries `rule` allows."""
+    """A list or tuple.
+
+    Args:
+        rule: the rule of each entry.
+    """
 
     allowed = "list"
 
@@ -376,46 +431,7 @@ class Dtype(Rule):
             raise TypeError(f"{argument} must be a dtype of numbers such as 'float32', got {shown(value)}")
 
 
-# Functions and objects.
-
-
-def takes(function: Any, arguments: int, named: Iterable[str] = ()) -> bool:
-    """Whether a function can be called with that many arguments and some by name, as far as its signature says."""
-    try:
-        inspect.signature(function).bind(*[None] * arguments, **dict.fromkeys(named))
-    except TypeError:
-        return False
-    except ValueError:  # a builtin without a signature
-        pass
-    return True
-
-
-class FunctionOf(Rule):
-    """A function that can be called with these arguments by position, and with `named` by name."""
-
-    def __init__(self, *arguments: str, named: Sequence[str] = ()) -> None:
-        self.arguments, self.named = arguments, named
-
-    def check(self, argument: str, value: Any) -> None:
-        if not callable(value) or not takes(value, len(self.arguments), self.named):
-            signature = ", ".join([*self.arguments, *(f"{name}=..." for name in self.named)])
-            raise TypeError(f"{argument} must be a function of ({signature}), got {shown(value)}")
-
-
-class Function(Rule):
-    """A function that can be called with `least` to `most` arguments."""
-
-    def __init__(self, least: int, most: int) -> None:
-        self.least, self.most = least, most
-        self.allowed = "" if least else "function"
-
-    def check(self, argument: str, value: Any) -> None:
-        if not callable(value):
-            raise TypeError(f"{argument} must be a function, got {shown(value)}")
-        if not any(takes(value, count) for count in range(self.least, self.most + 1)):
-            counts = f"{self.least}" if self.least == self.most else f"{self.least} to {self.most}"
-            plural = "s" if self.most > 1 else ""
-            raise TypeError(f"{argument} must be a function of {counts} argument{plural}, got {shown(value)}")
+# Objects.
 
 
 class Configurable(Rule):
@@ -427,7 +443,12 @@ class Configurable(Rule):
 
 
 class InstanceOf(Rule):
-    """An object of a class, which messages call `description`."""
+    """An object of a class.
+
+    Args:
+        kind: the class.
+        description: what messages call it.
+    """
 
     def __init__(self, kind: type, description: str) -> None:
         self.kind, self.description = kind, description
@@ -435,23 +456,3 @@ class InstanceOf(Rule):
     def check(self, argument: str, value: Any) -> None:
         if not isinstance(value, self.kind):
             raise TypeError(f"{argument} must be {self.description}, got {shown(value)}")
-
-
-class Registered(Rule):
-    """What `get`, the look-up of a registry, accepts; it receives custom functions' arguments as in `FunctionOf`."""
-
-    def __init__(
-        self, get: Callable[[Any], Any], *arguments: str, named: Sequence[str] = (), allowed: str = "none"
-    ) -> None:
-        self.get, self.allowed = get, allowed
-        self.signature = FunctionOf(*arguments, named=named) if arguments else None
-
-    def check(self, argument: str, value: Any) -> None:
-        try:
-            resolved = self.get(value)
-        except (TypeError, ValueError) as error:
-            message = " ".join(str(error).split())
-            kind = TypeError if isinstance(error, TypeError) else ValueError
-            raise kind(message if argument in message else f"{argument}: {message}") from None
-        if self.signature is not None and resolved is value and inspect.isfunction(value):
-            self.signature.check(argument, value)

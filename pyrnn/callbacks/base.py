@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 from pyrnn.arguments import checked
 from pyrnn.explaining import CallbackNames
+from pyrnn.function_rules import Function
 from pyrnn.overriding import is_builtin
-from pyrnn.rules import Function
 from pyrnn.states import Rule, anything, count, list_of, mapping_of, record
 from pyrnn.validation import unexpected_arguments
 

@@ -11,7 +11,7 @@ import numpy as np
 from pyrnn.arguments import checked
 from pyrnn.callbacks.base import Callback, Logs
 from pyrnn.callbacks.monitor import MonitorCallback
-from pyrnn.rules import Function
+from pyrnn.function_rules import Function
 from pyrnn.states import Rule, count, number, optional
 from pyrnn.typing import Index, NonNegative, Text, Verbose
 from pyrnn.validation import shown

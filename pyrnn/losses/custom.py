@@ -9,10 +9,11 @@ import numpy as np
 
 from pyrnn import registry
 from pyrnn.arguments import checked
+from pyrnn.function_rules import takes
 from pyrnn.losses.alignment import Array
 from pyrnn.losses.base import Lazy, Loss
 from pyrnn.losses.differentiation import differentiate, read_only
-from pyrnn.rules import Unchecked, takes
+from pyrnn.rules import Unchecked
 from pyrnn.typing import Name
 from pyrnn.validation import shown
 

@@ -14,13 +14,14 @@ from pyrnn import losses, overriding, registry
 from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array
 from pyrnn.explaining import MetricNames
+from pyrnn.function_rules import takes
 from pyrnn.jsonable import dtype_name
 from pyrnn.losses.alignment import fitted, match_ranks
 from pyrnn.losses.differentiation import read_only
 from pyrnn.metrics.functions import compares_points, described
 from pyrnn.metrics.variables import FieldVariable, Variable
 from pyrnn.naming import auto_name
-from pyrnn.rules import Numbers, Optional, Rule, Unchecked, Whole, takes
+from pyrnn.rules import Numbers, Optional, Rule, Unchecked, Whole
 from pyrnn.states import array
 from pyrnn.typing import DtypeLike, Name
 from pyrnn.validation import shown

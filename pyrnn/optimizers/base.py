@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from pyrnn import overriding, registry, signals
 from pyrnn.arguments import checked
 from pyrnn.explaining import OptimizerNames
+from pyrnn.function_rules import takes
 from pyrnn.optimizers import schedules
 from pyrnn.optimizers.rates import LearningRate
 from pyrnn.optimizers.schedules import LearningRateSchedule
 from pyrnn.parameters import ParameterVector, Weight, assign_all, shaped
-from pyrnn.rules import Unchecked, Whole, takes
+from pyrnn.rules import Unchecked, Whole
 from pyrnn.typing import Count, Flag, Name, NonNegative, Positive, Rate
 from pyrnn.validation import shown, unexpected_arguments
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from pyrnn import rules
 from pyrnn.arguments import checked
 from pyrnn.explaining import explain
-from pyrnn.rules import Either, Function, FunctionOf, Whole
+from pyrnn.function_rules import Function, FunctionOf
+from pyrnn.rules import Either, Whole
 from pyrnn.typing import Flag, Index, Name, Size, Text
 from pyrnn.validation import described, shown
 

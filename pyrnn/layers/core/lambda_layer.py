@@ -10,10 +10,11 @@ import numpy as np
 
 from pyrnn import registry, rules
 from pyrnn.arguments import checked
+from pyrnn.function_rules import Function, takes
 from pyrnn.layers import custom
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.settings import standard_shape
-from pyrnn.rules import Dict, Either, Function, Unchecked, takes
+from pyrnn.rules import Dict, Either, Unchecked
 from pyrnn.validation import shown
 
 __all__ = ["Lambda"]

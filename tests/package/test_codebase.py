@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import ast
-import importlib
 import inspect
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import import_order
 import pytest
@@ -20,7 +16,6 @@ from pyrnn import backend, keras_shim, layers
 from pyrnn.reference.activations import ACTIVATIONS
 from pyrnn.reference.recurrent import CELLS
 
-PACKAGE = Path(pyrnn.__file__).parent
 SOURCE = Path(__file__).parents[2]
 
 # Modules that import others by computed names, with these others: the lazy package itself, and the shim's table.
@@ -95,47 +90,6 @@ def test_core_and_reference_have_the_same_operations() -> None:
     assert set(backend.OPERATIONS) == {name for name in vars(_core) if not name.startswith("_")} - asks_the_machine
     for name in backend.OPERATIONS:
         assert hasattr(reference, name), f"reference lacks {name}"
-
-
-def public_things(module: str) -> Iterator[tuple[str, Any]]:
-    """The module, its public classes and functions, and what is public in these classes."""
-    loaded = importlib.import_module(module)
-    yield module, loaded
-    for name, thing in vars(loaded).items():
-        if name.startswith("_") or getattr(thing, "__module__", None) != module:
-            continue
-        if inspect.isclass(thing) or inspect.isfunction(thing):
-            yield f"{module}.{name}", thing
-        for member in vars(thing) if inspect.isclass(thing) else ():
-            part = getattr(thing, member, None)  # names of Keras that are absent raise
-            if not member.startswith("_") and (inspect.isroutine(part) or isinstance(part, property)):
-                yield f"{module}.{name}.{member}", part
-
-
-MODULE_NAMES = sorted(
-    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
-    for path in PACKAGE.rglob("*.py")
-    if path.name != "__main__.py"
-)
-
-DESCRIBED_IN_STUB = {
-    node.name
-    for node in ast.walk(ast.parse((PACKAGE / "_core.pyi").read_text(encoding="utf-8")))
-    if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node)
-}
-
-
-@pytest.mark.parametrize("module", MODULE_NAMES)
-def test_public_names_have_docstrings(module: str) -> None:
-    """Overriding methods may inherit them; the twins of the core's operations have theirs in `_core.pyi`."""
-    bare = [name for name, thing in public_things(module) if not inspect.getdoc(thing)]
-    if module.startswith("pyrnn.reference."):
-        bare = [name for name in bare if name.rsplit(".")[-1] not in DESCRIBED_IN_STUB]
-    assert not bare
-
-
-def test_every_operation_is_described_in_the_stub() -> None:
-    assert set(backend.OPERATIONS) <= DESCRIBED_IN_STUB
 
 
 def test_every_kernel_activation_has_a_python_name() -> None:

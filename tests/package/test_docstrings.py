@@ -13,6 +13,9 @@ from collections.abc import Iterator, Sequence
 from types import FunctionType
 from typing import Any
 
+import import_order
+import pytest
+
 import pyrnn
 from pyrnn import backend
 
@@ -22,6 +25,7 @@ NAMESPACES = sorted(
 )  # fmt: skip
 # Arguments that hold arrays: their descriptions state a shape.
 ARRAYS = {"x", "y", "y_true", "y_pred", "d_output", "mask", "sample_weight", "sequences", "weights", "validation_data"}
+STUB = ast.parse(importlib.resources.files(pyrnn).joinpath("_core.pyi").read_text(encoding="utf-8"))
 SECTION = re.compile(r"^(Args|Returns|Yields|Raises|Examples?):$", re.MULTILINE)
 ENTRY = re.compile(r"^    (\*{0,2}\w+(?:, \*{0,2}\w+)*)(?: \([^\n]*?\))?:(.*(?:\n(?:     .*)?)*)", re.MULTILINE)
 NOTHING = (None, inspect.Parameter.empty, "None", "NoReturn", "Never")
@@ -133,8 +137,7 @@ def namespaces() -> Iterator[tuple[str, Any]]:
 
 def operations() -> Iterator[str]:
     """What the stub's docstrings lack, which describe the twins in `pyrnn.reference` too."""
-    stub = importlib.resources.files(pyrnn).joinpath("_core.pyi").read_text(encoding="utf-8")
-    functions = {node.name: node for node in ast.parse(stub).body if isinstance(node, ast.FunctionDef)}
+    functions = {node.name: node for node in STUB.body if isinstance(node, ast.FunctionDef)}
     for name in sorted(functions.keys() & set(backend.OPERATIONS)):
         text, arguments = ast.get_docstring(functions[name]) or "", functions[name].args
         for each in (*arguments.args, *arguments.kwonlyargs):
@@ -202,3 +205,40 @@ def test_what_is_missing_is_noticed() -> None:
         "first line that is one sentence", "Args: x", "Args: rate", "Args: *rest", "Returns", "Raises", "Example",
     ]  # fmt: skip
     assert list(missing(described, "  ")) == ["docstring"]
+
+
+# All modules, also those that users do not import: every public name has a docstring.
+
+
+def public_things(module: str) -> Iterator[tuple[str, Any]]:
+    """The module, its public classes and functions, and what is public in these classes."""
+    loaded = importlib.import_module(module)
+    yield module, loaded
+    for name, thing in vars(loaded).items():
+        if name.startswith("_") or getattr(thing, "__module__", None) != module:
+            continue
+        if inspect.isclass(thing) or inspect.isfunction(thing):
+            yield f"{module}.{name}", thing
+        for member in vars(thing) if inspect.isclass(thing) else ():
+            part = getattr(thing, member, None)  # names of Keras that are absent raise
+            if not member.startswith("_") and (inspect.isroutine(part) or isinstance(part, property)):
+                yield f"{module}.{name}.{member}", part
+
+
+MODULES = sorted(set(import_order.MODULES) - {"pyrnn.__main__"})
+DESCRIBED_IN_STUB = {
+    node.name for node in ast.walk(STUB) if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node)
+}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_public_names_have_docstrings(module: str) -> None:
+    """Overriding methods may inherit them; the twins of the core's operations have theirs in `_core.pyi`."""
+    bare = [name for name, thing in public_things(module) if not inspect.getdoc(thing)]
+    if module.startswith("pyrnn.reference."):
+        bare = [name for name in bare if name.rsplit(".")[-1] not in DESCRIBED_IN_STUB]
+    assert not bare
+
+
+def test_every_operation_is_described_in_the_stub() -> None:
+    assert set(backend.OPERATIONS) <= DESCRIBED_IN_STUB

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any
 from pyrnn.explaining import Finder, missing
 
 if TYPE_CHECKING:
-    from pyrnn.backend import get_num_threads, set_num_threads
-    from pyrnn.initializers import Initializer
-    from pyrnn.layers import Input, Layer
-    from pyrnn.losses import Loss
-    from pyrnn.metrics import Metric
-    from pyrnn.models import Sequential, load_model
-    from pyrnn.optimizers import Optimizer
-    from pyrnn.regularizers import Regularizer
+    from pyrnn.backend import get_num_threads as get_num_threads
+    from pyrnn.backend import set_num_threads as set_num_threads
+    from pyrnn.initializers import Initializer as Initializer
+    from pyrnn.layers import Input as Input
+    from pyrnn.layers import Layer as Layer
+    from pyrnn.losses import Loss as Loss
+    from pyrnn.metrics import Metric as Metric
+    from pyrnn.models import Sequential as Sequential
+    from pyrnn.models import load_model as load_model
+    from pyrnn.optimizers import Optimizer as Optimizer
+    from pyrnn.regularizers import Regularizer as Regularizer
 
 __version__ = "0.1.0"
 
@@ -54,20 +57,7 @@ _SUBMODULES = (
     "utils",
 )
 
-__all__ = [
-    "Initializer",
-    "Input",
-    "Layer",
-    "Loss",
-    "Metric",
-    "Optimizer",
-    "Regularizer",
-    "Sequential",
-    "__version__",
-    "get_num_threads",
-    "load_model",
-    "set_num_threads",
-]
+__all__ = [*_NAMES, "__version__"]
 
 if Finder not in sys.meta_path:
     sys.meta_path.append(Finder)

@@ -10,6 +10,15 @@ from pyrnn.arguments import checked
 from pyrnn.typing import CustomObjects, Name, Text
 from pyrnn.validation import shown
 
+__all__ = [
+    "CustomObjectScope",
+    "custom_object_scope",
+    "get_custom_objects",
+    "get_registered_name",
+    "get_registered_object",
+    "register_keras_serializable",
+]
+
 T = TypeVar("T")
 
 # By their registered names "package>name", and by the names that the current scopes use.

@@ -17,6 +17,22 @@ from pyrnn.kinds import KINDS, functions
 from pyrnn.overriding import is_builtin
 from pyrnn.validation import lookup, shown, unknown_name, warn
 
+__all__ = [
+    "describe",
+    "describe_callable",
+    "describe_function",
+    "described_class",
+    "described_function",
+    "from_description",
+    "is_custom",
+    "is_function",
+    "living_objects",
+    "plain",
+    "remember_arguments",
+    "require_kind",
+    "with_objects",
+]
+
 T = TypeVar("T")
 # Where descriptions of Keras's classes and functions say that they are from.
 _KERAS = ("builtins", "keras", "keras_core", "pyrnn", "tensorflow", "tf_keras")

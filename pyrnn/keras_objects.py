@@ -23,6 +23,11 @@ from pyrnn.custom_objects import custom_object_scope
 from pyrnn.rules import Unchecked
 from pyrnn.typing import Anything, CustomObjects, Flag
 
+__all__ = [
+    "deserialize_keras_object",
+    "serialize_keras_object",
+]
+
 
 @checked
 def serialize_keras_object(

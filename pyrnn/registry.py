@@ -1,65 +1,16 @@
 """What all registries share: their lists of names, and objects from names, classes and descriptions."""
 
+# ruff: noqa: F403, F405
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from pyrnn.custom_objects import (
-    CustomObjectScope,
-    custom_object_scope,
-    get_custom_objects,
-    get_registered_name,
-    get_registered_object,
-    register_keras_serializable,
-    registered_as,
-)
-from pyrnn.descriptions import (
-    describe,
-    describe_callable,
-    describe_function,
-    described_class,
-    described_function,
-    from_description,
-    is_custom,
-    is_function,
-    living_objects,
-    plain,
-    remember_arguments,
-    require_kind,
-    with_objects,
-)
+from pyrnn.custom_objects import *
+from pyrnn.custom_objects import registered_as as registered_as
+from pyrnn.descriptions import *
 from pyrnn.validation import lookup, shown
-
-__all__ = [
-    "Configurable",
-    "CustomObjectScope",
-    "by_name",
-    "classes_in",
-    "custom_object_scope",
-    "describe",
-    "describe_callable",
-    "describe_function",
-    "described_class",
-    "described_function",
-    "exported",
-    "from_description",
-    "get",
-    "get_custom_objects",
-    "get_registered_name",
-    "get_registered_object",
-    "is_custom",
-    "is_function",
-    "living_objects",
-    "plain",
-    "register_keras_serializable",
-    "registered_as",
-    "remember_arguments",
-    "require_kind",
-    "serialize",
-    "with_objects",
-]
 
 T = TypeVar("T")
 

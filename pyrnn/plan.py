@@ -51,13 +51,14 @@ class Plan:
             dtype: of a vector without weights.
         """
         self.stale = False
-        for each in (*all_layers(self.layers), *weights):
+        layers = list(all_layers(self.layers))
+        for each in (*layers, *weights):
             each.watch(self)
         if self._vector is not None and list(map(id, self.trainable)) != list(map(id, trainable)):
             self._vector = None
         self.trainable, self._dtype = trainable, dtype
         self._first = next((i for i, layer in enumerate(self.layers) if layer.trainable_weights), len(self.layers))
-        custom = [layer for layer in all_layers(self.layers) if not is_builtin(type(layer))]
+        custom = [layer for layer in layers if not is_builtin(type(layer))]
         self._unread = list(all_layers([*self.layers[: self._first], *custom]))
         self._penalised = [weight for weight in weights if weight.regularizer is not None]
         self._penalised_trainable = [weight for weight in trainable if weight.regularizer is not None]

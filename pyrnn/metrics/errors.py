@@ -124,6 +124,7 @@ def _of(
     result: float,
     class_name: str | None = None,
     name: str | None = None,
+    *,
     takes: tuple[str, ...] = (),
     arguments: str = "",
     always_leaves_out: bool = False,

@@ -329,12 +329,12 @@ Several<T, N> quotient(const Several<T, N>& a, const Several<T, N>& b) {
 template <class T, int N>
 PYRNN_INLINE
 Several<T, N> reciprocal(const Several<T, N>& b) {
-    const Several<T, N> one = each([](Vec<T>) { return splat(T(1)); }, b);
+    const Several<T, N> ones = each([](Vec<T>) { return splat(T(1)); }, b);
     if constexpr (kEstimates<T>) {
         const Several<T, N> r = each([](Vec<T> x) { return reciprocal_estimate(x); }, b);
-        return r + r * (one - b * r);
+        return r + r * (ones - b * r);
     } else {
-        return quotient(one, b);
+        return quotient(ones, b);
     }
 }
 

@@ -16,7 +16,7 @@ namespace pyrnn {
 namespace PYRNN_ISA_NAMESPACE {
 namespace {
 
-// Rows of the tallest tile of so many columns. With 32 registers: 14 x 2, 8 x 3, 6 x 4 beside the columns of weights
+// Rows of the tallest tile of kCols columns. With 32 registers: 14 x 2, 8 x 3, 6 x 4, which leave room for the weights
 // and a broadcast, and 16 x 1, whose broadcasts fill both load ports. With 16 registers: 12 x 1, 6 x 2, 3 x 4. Larger
 // ones spill.
 template <int kCols>
@@ -38,7 +38,7 @@ struct Ahead {
 };
 
 // acc[r][b * kVectors + kFirst + g] += a[r][k] * panel[b][k][g] over k, for kBlocks blocks and kCount vectors g of
-// each; the vectors of k stand k_stride apart (kCount * P where the panel holds no others).
+// each; the vectors of k are k_stride apart (kCount * P if the panel holds no others).
 //
 // With kAhead each k asks L2 for weights of a later tile and moves on by ahead.step elements.
 //
@@ -120,8 +120,8 @@ void add_existing(Vec<T> (&acc)[kRows][kCols], const T* y, Index ldy, Index n) {
 }
 
 // Calls f.tile<R>(row) over `rows` in tiles of nearly equal height, at most kRows: no short tile at the end, since a
-// tile costs some 60 cycles beside its sums. kStep > 1: heights are multiples of it but for the last rows, which keeps
-// code small.
+// tile costs some 60 cycles more than its sums. kStep > 1: heights are multiples of it except in the last rows, which
+// keeps code small.
 template <int kRows, int kStep, class F>
 PYRNN_INLINE
 void tile_of(Index height, Index row, F& f) {

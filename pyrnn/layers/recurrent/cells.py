@@ -24,6 +24,7 @@ from pyrnn.layers.recurrent.base import Recurrent
 from pyrnn.layers.recurrent.layers import GRU, LSTM, SimpleRNN
 from pyrnn.layers.serialization import layer_of, serialize_inner
 from pyrnn.overriding import is_builtin
+from pyrnn.parameters import Weight
 from pyrnn.regularizers import RegularizerLike
 from pyrnn.rules import ListOf, Rule
 from pyrnn.typing import ArrayLike, Flag, Inputs, Rate, Seed, Units
@@ -48,6 +49,7 @@ class Cell(Layer, CellNames):
     """One time step of a recurrent layer: `cell(x, states) -> (output, states)`, x (batch, features)."""
 
     axes = ("batch", "features")
+    fixes_features = True
     never_called = custom.NEVER_CALLED_CELL
     layer_type: ClassVar[type[Recurrent]]
 
@@ -70,6 +72,9 @@ class Cell(Layer, CellNames):
 
     def children(self) -> list[tuple[str, Layer]]:
         return self._with_assigned([("layer", self.layer)])
+
+    def variable_groups(self) -> list[tuple[str, str, list[Weight]]]:
+        return [("vars", self.name, self.weights)]
 
     @property
     def state_size(self) -> int | list[int]:
@@ -99,7 +104,6 @@ class Cell(Layer, CellNames):
 
     def build(self, input_shape: Shape) -> None:
         self.layer.build((input_shape[0], None, input_shape[-1]))
-        self._weights = self.layer._weights
         self.rename(self.name)
 
     def rename(self, path: str) -> None:
@@ -108,7 +112,7 @@ class Cell(Layer, CellNames):
         Args:
             path: the new path, such as "lstm/lstm_cell".
         """
-        for weight in self._weights:
+        for weight in self.weights:
             weight.path = f"{path}/{weight.name}"
 
     def compute_output_shape(self, input_shape: Shape) -> Any:

@@ -1,8 +1,7 @@
-// What the runtime hands to a kernel: plain structs, shared by baseline and per-ISA code.
+// What the runtime passes to a kernel: plain structs, shared by baseline and per-ISA code.
 //
-// Letters: B batch, T time, F features, H units, V vectors of a cell. Strides count elements, not bytes.
-// P = number of lanes of a vector;
-// Hp = H rounded up to a multiple of P. All memory belongs to the caller.
+// Letters: B batch, T time, F features, H units, V vectors of a cell, P lanes of a vector, Hp = H rounded up to a
+// multiple of P. Strides count elements, not bytes. All memory belongs to the caller.
 #pragma once
 
 #include <cstddef>
@@ -13,13 +12,13 @@ namespace pyrnn {
 
 using Index = std::ptrdiff_t;
 
-// y = act(bias + A W) on rows of A, or y += A W. The row r of A is seg_count runs of seg_len elements, the run s
-// starting at a + r * lda + s * seg_offset; the packed panels hold W (seg_count * seg_len, n).
+// y = act(bias + A W) on rows of A, or y += A W. Row r of A is `ranges` contiguous ranges of `length` elements, range i
+// at a + r * lda + i * offset; the packed panels hold W (ranges * length, n).
 template <class T>
 struct Gemm {
     const T* a;
     Index lda, rows;
-    Index seg_count, seg_len, seg_offset;
+    Index ranges, length, offset;
     const T* panels;  // [ceil(n / P)][k][P]
     const T* bias;    // padded to a multiple of P, or null
     Index n;
@@ -30,26 +29,27 @@ struct Gemm {
     bool accumulate;
 };
 
-// C (m, runs * run) += A^T B, summed over `sequences` times `rows` rows. A (rows, m) has rows of stride lda and
-// sequences of stride a_sequence; B the same with `runs` runs of `run` columns (a multiple of P), run_offset apart. C's
-// runs stand c_offset apart.
+// C (m, ranges * width) += A^T B, summed over `sequences` times `rows` rows. A (rows, m) has rows of stride lda and
+// sequences of stride a_sequence; B the same, with `ranges` ranges of `width` columns (a multiple of P), range_offset
+// apart. C's ranges are c_offset apart.
 template <class T>
 struct GemmTn {
     const T* a;
     Index lda, a_sequence;
     const T* b;
     Index ldb, b_sequence;
-    Index sequences, rows, m, runs, run, run_offset;
+    Index sequences, rows, m, ranges, width, range_offset;
     T* c;
     Index ldc, c_offset;
     T* scratch;             // gemm_tn_scratch(m)
-    bool (*interrupted)();  // asked with each chunk, if not null: whether to return early
+    bool (*interrupted)();  // called every kGemmTnRows rows, if not null: whether to return early
 };
-// Rows summed between two visits of a place in C, and rows left free behind each strip of them.
-constexpr Index kGemmTnChunk = 256, kGemmTnGap = 3;
+// Rows summed before they are added to C, and rows free after each copy of them.
+constexpr Index kGemmTnRows = 256, kGemmTnGap = 3;
 constexpr Index gemm_tn_scratch(Index m) {
-    return (kGemmTnChunk + kGemmTnGap) * m + 64;
-}  // and a vector beyond the end
+    constexpr Index kLargestVector = 64;  // written beyond the end
+    return (kGemmTnRows + kGemmTnGap) * m + kLargestVector;
+}
 
 // The problem of one kernel call of a recurrent layer: a block of batch rows through the steps of a segment, a window
 // or the whole sequence. V is the cell's number of vectors (abi/cell.hpp). Step s, in the order of computation, reads

@@ -54,11 +54,11 @@ struct Options {
 };
 
 // None, or the arrays of a sequence.
-py::object held(const py::object& states, const char* name) {
+py::object states_or_none(const py::object& states, const char* name) {
     return states.is_none() ? states : tuple_of(states, name);
 }
 
-// One array for each state of the cell, or None for all; `states` is None or a tuple.
+// The state number `which`, or None; `states` is None or a tuple of one array for each state of the cell.
 py::object state_of(const py::object& states, std::size_t which, const CellInfo& cell, const char* name) {
     if (states.is_none()) return states;
     const py::tuple sequence = states;
@@ -112,12 +112,12 @@ Rnn<T> problem(const std::string& cell_name, const py::array& x, const py::array
     return p;
 }
 
-// The shapes of what training keeps: states, gates, carry and z, or checkpoints; empty where there are none.
-struct KeptShapes { Shape states, gates, carry, z, checkpoints, carry_checkpoints; };
+// The shapes of what training saves: states, gates, carry and z, or checkpoints; an empty shape for none.
+struct SavedShapes { Shape states, gates, carry, z, checkpoints, carry_checkpoints; };
 template <class T>
-KeptShapes kept_shapes(const Rnn<T>& p) {
+SavedShapes saved_shapes(const Rnn<T>& p) {
     const CellInfo& cell = info(p.cell);
-    KeptShapes shapes;
+    SavedShapes shapes;
     if (const Index count = checkpoint_count(p)) {
         shapes.checkpoints = {p.batch, count, p.units};
         if (cell.states == 2) shapes.carry_checkpoints = shapes.checkpoints;
@@ -162,23 +162,23 @@ py::tuple forward(const Rnn<T>& p, bool training, Workspace& workspace) {
     const Shape all{p.batch, p.steps, p.units}, one{p.batch, p.units};
     const CellInfo& cell = info(p.cell);
     const bool separate = !p.sequences || (p.mask && p.zero_output_for_mask);
-    const KeptShapes shapes = training ? kept_shapes(p) : KeptShapes{};
-    RnnSavedArrays<T> kept{};
+    const SavedShapes shapes = training ? saved_shapes(p) : SavedShapes{};
+    RnnSavedArrays<T> arrays{};
     T *output_data = nullptr, *final_data = nullptr, *carry_data = nullptr;
-    const py::object states = new_array(all, !shapes.states.empty() || !separate, kept.states, workspace);
-    const py::object gates = new_array(shapes.gates, training, kept.gates, workspace);
-    const py::object carry = new_array(shapes.carry, training, kept.carry, workspace);
-    const py::object z = new_array(shapes.z, training, kept.z, workspace);
-    const py::object checkpoints = new_array(shapes.checkpoints, training, kept.checkpoints, workspace);
+    const py::object states = new_array(all, !shapes.states.empty() || !separate, arrays.states, workspace);
+    const py::object gates = new_array(shapes.gates, training, arrays.gates, workspace);
+    const py::object carry = new_array(shapes.carry, training, arrays.carry, workspace);
+    const py::object z = new_array(shapes.z, training, arrays.z, workspace);
+    const py::object checkpoints = new_array(shapes.checkpoints, training, arrays.checkpoints, workspace);
     const py::object carry_checkpoints =
-        new_array(shapes.carry_checkpoints, training, kept.carry_checkpoints, workspace);
+        new_array(shapes.carry_checkpoints, training, arrays.carry_checkpoints, workspace);
     const py::object output = new_array(p.sequences ? all : one, separate, output_data, workspace);
     const py::object final_state = new_array(one, true, final_data, workspace);
     const py::object final_carry = new_array(one, cell.states == 2, carry_data, workspace);
     {
         const WithoutGil release;
         Borrowed ws(workspace);
-        rnn_forward(p, kept, output_data, final_data, carry_data, *ws);
+        rnn_forward(p, arrays, output_data, final_data, carry_data, *ws);
     }
     py::tuple saved;
     if (!shapes.checkpoints.empty()) saved = py::make_tuple(checkpoints, carry_checkpoints);
@@ -187,9 +187,9 @@ py::tuple forward(const Rnn<T>& p, bool training, Workspace& workspace) {
 }
 
 template <class T>
-T* kept_array(const py::tuple& saved, std::size_t which, const char* name, const Shape& shape, bool writable = false) {
+T* saved_array(const py::tuple& saved, std::size_t which, const char* name, const Shape& shape, bool writable = false) {
     if (shape.empty()) return nullptr;
-    return pointer<T>(saved[which], name, shape, "of what forward kept", false, writable);
+    return pointer<T>(saved[which], name, shape, "of what forward saved", false, writable);
 }
 
 template <class T>
@@ -199,19 +199,19 @@ py::tuple backward(const Rnn<T>& p, const py::tuple& saved, const py::object& d_
     const CellInfo& cell = info(p.cell);
     const Index width = cell.gates * p.units;
     const Shape all{p.batch, p.steps, p.units}, one{p.batch, p.units};
-    const KeptShapes shapes = kept_shapes(p);
+    const SavedShapes shapes = saved_shapes(p);
     const bool checkpointed = !shapes.checkpoints.empty();
     if (saved.size() != (checkpointed ? 2 : 4))
         throw py::value_error("saved must be what rnn_forward(training=True) returned");
-    RnnSavedArrays<T> kept{};
+    RnnSavedArrays<T> arrays{};
     if (checkpointed) {
-        kept.checkpoints = kept_array<T>(saved, 0, "saved[0]", shapes.checkpoints);
-        kept.carry_checkpoints = kept_array<T>(saved, 1, "saved[1]", shapes.carry_checkpoints);
+        arrays.checkpoints = saved_array<T>(saved, 0, "saved[0]", shapes.checkpoints);
+        arrays.carry_checkpoints = saved_array<T>(saved, 1, "saved[1]", shapes.carry_checkpoints);
     } else {
-        kept.states = kept_array<T>(saved, 0, "saved[0]", shapes.states);
-        kept.gates = kept_array<T>(saved, 1, "saved[1]", shapes.gates, true);
-        kept.carry = kept_array<T>(saved, 2, "saved[2]", shapes.carry);
-        kept.z = kept_array<T>(saved, 3, "saved[3]", shapes.z);
+        arrays.states = saved_array<T>(saved, 0, "saved[0]", shapes.states);
+        arrays.gates = saved_array<T>(saved, 1, "saved[1]", shapes.gates, true);
+        arrays.carry = saved_array<T>(saved, 2, "saved[2]", shapes.carry);
+        arrays.z = saved_array<T>(saved, 3, "saved[3]", shapes.z);
     }
     RnnGradients<T> g{};
     g.d_output = p.sequences ? pointer<T>(d_output, "d_output", all, "(batch, time, units)", true)
@@ -224,13 +224,13 @@ py::tuple backward(const Rnn<T>& p, const py::tuple& saved, const py::object& d_
     g.d_recurrent_kernel = output<T>(d_recurrent_kernel, "d_recurrent_kernel", {p.units, width}, "of recurrent_kernel");
     g.d_bias = output<T>(d_bias, "d_bias", cell.bias_rows == 2 ? Shape{2, width} : Shape{width}, "of bias", true);
     const py::object dx = new_array({p.batch, p.steps, p.features}, need_dx, g.dx, workspace);
-    const bool begins = p.initial_state || p.initial_carry;  // from states whose gradients can be of use
+    const bool begins = p.initial_state || p.initial_carry;  // from given states, whose gradients are returned
     const py::object d_initial = new_array(one, begins, g.d_initial_state, workspace);
     const py::object d_carry = new_array(one, begins && cell.states == 2, g.d_initial_carry, workspace);
     {
         const WithoutGil release;
         Borrowed ws(workspace);
-        rnn_backward(p, kept, g, *ws);
+        rnn_backward(p, arrays, g, *ws);
     }
     if (!begins) return py::make_tuple(dx, py::none());
     return py::make_tuple(dx, states_tuple(d_initial, d_carry));
@@ -250,7 +250,7 @@ void bind_rnn(py::module_& m) {
             const py::array ua = array_of(recurrent_kernel, "recurrent_kernel");
             const Options o{activation,
                             recurrent_activation,
-                            held(initial_state, "initial_state"),
+                            states_or_none(initial_state, "initial_state"),
                             mask,
                             input_scale,
                             state_scale,
@@ -270,7 +270,7 @@ void bind_rnn(py::module_& m) {
     m.def(
         "rnn_backward",
         [](const std::string& cell, const py::object& x, const py::object& kernel, const py::object& recurrent_kernel,
-           const py::object& bias, const py::object& kept, const py::object& d_output, const std::string& activation,
+           const py::object& bias, const py::object& saved, const py::object& d_output, const std::string& activation,
            py::object recurrent_activation, py::object initial_state, py::object mask, py::object input_scale,
            py::object state_scale, bool go_backwards, bool return_sequences, bool zero_output_for_mask,
            py::object checkpoint_steps, py::object d_final_state, const py::object& d_kernel,
@@ -280,7 +280,7 @@ void bind_rnn(py::module_& m) {
             const py::array ua = array_of(recurrent_kernel, "recurrent_kernel");
             const Options o{activation,
                             recurrent_activation,
-                            held(initial_state, "initial_state"),
+                            states_or_none(initial_state, "initial_state"),
                             mask,
                             input_scale,
                             state_scale,
@@ -289,12 +289,12 @@ void bind_rnn(py::module_& m) {
                             zero_output_for_mask,
                             checkpoint_steps,
                             version};
-            const py::tuple saved = tuple_of(kept, "saved");
-            d_final_state = held(d_final_state, "d_final_state");
+            const py::tuple arrays = tuple_of(saved, "saved");
+            d_final_state = states_or_none(d_final_state, "d_final_state");
             return is_double(xa, "x")
-                       ? backward(problem<double>(cell, xa, ka, ua, bias, o), saved, d_output, d_final_state, d_kernel,
+                       ? backward(problem<double>(cell, xa, ka, ua, bias, o), arrays, d_output, d_final_state, d_kernel,
                                   d_recurrent_kernel, d_bias, need_dx, workspace)
-                       : backward(problem<float>(cell, xa, ka, ua, bias, o), saved, d_output, d_final_state, d_kernel,
+                       : backward(problem<float>(cell, xa, ka, ua, bias, o), arrays, d_output, d_final_state, d_kernel,
                                   d_recurrent_kernel, d_bias, need_dx, workspace);
         },
         py::arg("cell"), py::arg("x"), py::arg("kernel"), py::arg("recurrent_kernel"), py::arg("bias"),

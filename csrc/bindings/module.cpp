@@ -26,7 +26,7 @@ std::int64_t version_of(const py::object& version) {
 
 namespace {
 
-// Python runs its signal handlers in its main thread alone, so other threads need not ask for the GIL.
+// Python runs signal handlers only in its main thread, so other threads need not take the GIL.
 std::atomic<unsigned long> main_thread{0};
 
 void watch_signals() {
@@ -36,28 +36,28 @@ void watch_signals() {
     set_signal_check([]() noexcept {
         if (PyThread_get_thread_ident() != main_thread) return false;
         const PyGILState_STATE state = PyGILState_Ensure();
-        const bool is_told_to_stop = PyErr_CheckSignals() != 0;
+        const bool stops = PyErr_CheckSignals() != 0;
         PyGILState_Release(state);
-        return is_told_to_stop;
+        return stops;
     });
 }
 
 }  // namespace
 }  // namespace pyrnn
 
-// Nothing here leans on the GIL: what threads share is locked (pool, workspaces, recyclers, streams) or atomic, and
+// Nothing here relies on the GIL: what threads share is locked (pool, workspaces, recyclers, streams) or atomic, and
 // arrays are the callers', who must not write them in another thread meanwhile, as everywhere in NumPy.
 // docs/dev/testing.md
 PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     using namespace pyrnn;
     choose_table();
-    m.doc() = "The compiled core of pyrnn; signatures and shapes stand in _core.pyi.";
+    m.doc() = "The compiled core of pyrnn; signatures and shapes are in _core.pyi.";
     py::class_<Workspace>(m, "Workspace").def(py::init<>());
     watch_signals();
     py::register_exception_translator([](std::exception_ptr error) {
         try {
             if (error) std::rethrow_exception(error);
-        } catch (const Interrupted&) {  // by a signal, whose exception Python holds already
+        } catch (const Interrupted&) {  // by a signal, whose exception Python has set
         }
     });
     bind_rnn(m);

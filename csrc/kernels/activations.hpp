@@ -29,7 +29,7 @@ struct ExpConstants<float> {
     static constexpr float kLog2e = 1.44269502f, kLog2eLow = 1.92596299e-8f;
     static constexpr float kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
     static constexpr float kRound =
-        12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer, which stands in the low bits
+        12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer, which is in the low bits
     static constexpr int kMantissa = 23;
     static constexpr float kPolynomial[] = {1.5453162945e-4f, 1.3390863365e-3f, 9.6180825573e-3f,
                                             5.5503571142e-2f, 2.4022650761e-1f, 6.9314718803e-1f};
@@ -144,8 +144,7 @@ template <int N>
 PYRNN_INLINE
 Several<float, N> vector_tanh(const Several<float, N>& x) {
     constexpr float kLast = 7.5f, kOne = 9.1f;  // the last j / 2; where tanh has become 1
-    constexpr float kRound =
-        6291456.0f;  // 1.5 * 2^22: adding it rounds to a multiple of 1/2, and j stands in the low bits
+    constexpr float kRound = 6291456.0f;  // 1.5 * 2^22: adding it rounds to a multiple of 1/2, and j is in the low bits
     const auto a = each([](Vec<float> v) { return absolute(v); }, x);
     const auto shifted = each([](Vec<float> v) { return at_most(v, kLast); }, a) + kRound;
     const auto d = each([](Vec<float> v) { return at_most(v, kOne); }, a) - (shifted - kRound);
@@ -171,8 +170,8 @@ Several<T, N> vector_sigmoid(const Several<T, N>& x) {
 }
 
 #if PYRNN_LOOKUP
-// The bits of 2^(j / 16) less j / 16 of the least exponent, so that adding n and j to them, as they stand behind each
-// other in one integer, gives 2^(n + j / 16).
+// The bits of 2^(j / 16) less j / 16 of the least exponent: adding the integer that holds n and then j gives
+// 2^(n + j / 16).
 alignas(64) constexpr float kSixteenths[16] = {
     1.0f,        0.99088687f, 0.9827539f, 0.9756443f,  0.96960354f, 0.9646789f, 0.9609198f,  0.9583778f,
     0.95710677f, 0.9571631f,  0.9586054f, 0.96149516f, 0.9658964f,  0.9718761f, 0.97950405f, 0.9888533f};

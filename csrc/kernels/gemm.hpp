@@ -18,9 +18,9 @@ struct GemmColumns {
         const T* panel = p.panels + block * k_all * kLanes<T>;
         Vec<T> acc[kRows][kCols];
         start(acc, p.bias ? p.bias + column : nullptr);
-        for (Index s = 0; s < p.seg_count; ++s)
-            accumulate<1, 0, 1>(acc, p.a + row * p.lda + s * p.seg_offset, p.lda, panel + s * p.seg_len * kLanes<T>,
-                                k_all * kLanes<T>, kLanes<T>, p.seg_len);
+        for (Index s = 0; s < p.ranges; ++s)
+            accumulate<1, 0, 1>(acc, p.a + row * p.lda + s * p.offset, p.lda, panel + s * p.length * kLanes<T>,
+                                k_all * kLanes<T>, kLanes<T>, p.length);
         T* y = p.y + row * p.ldy + column;
         if (p.accumulate) add_existing(acc, y, p.ldy, n);
         if (p.z) write(acc, p.z + row * p.ldy + column, p.ldy, n);
@@ -31,7 +31,7 @@ struct GemmColumns {
 
 template <class T>
 void gemm(const Gemm<T>& p) {
-    const Index blocks = blocks_of<T>(p.n), k_all = p.seg_count * p.seg_len;
+    const Index blocks = blocks_of<T>(p.n), k_all = p.ranges * p.length;
     Index block = 0;
     for (; block + 2 <= blocks; block += 2) {
         GemmColumns<T, 2> columns{p, block, k_all};

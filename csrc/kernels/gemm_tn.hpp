@@ -1,4 +1,4 @@
-// The product of weight gradients, C += A^T B: sums over rows of the batch and steps.
+// The product of weight gradients, C += A^T B: a sum over batch rows and steps.
 #pragma once
 
 #include "tile.hpp"
@@ -7,7 +7,7 @@ namespace pyrnn {
 namespace PYRNN_ISA_NAMESPACE {
 namespace {
 
-// Calls f(row of the chunk, its address in the operand).
+// Calls f(k, address of the operand's row first + k) for `count` rows.
 template <class T, class F>
 PYRNN_INLINE
 void for_rows(const T* from, Index ld, Index sequence_stride, Index rows, Index first, Index count, F f) {
@@ -18,16 +18,16 @@ void for_rows(const T* from, Index ld, Index sequence_stride, Index rows, Index 
     }
 }
 
-// Rank-1 updates into registers: both operands have the summed index slowest, so nothing is transposed. The tile's
-// place in C is asked for before the sum and added to after it, so that it may come from far away meanwhile.
+// Rank-1 updates into registers: the summed index is the slowest of both operands, so nothing is transposed. The tile's
+// elements of C are prefetched before the sum and added to after it, so they arrive in the meantime.
 //
-// The kCols vectors of a tile stand b_step apart in a row of B and c_step in C. Where C has many rows, a chunk of A is
-// first copied into strips as wide as a tile is tall, and B's columns, if its rows are wide, into one piece: rows a
-// power of two apart fight for few sets of L1.
+// The kCols vectors of a tile are b_step apart in a row of B and c_step in C. If C has many rows, kGemmTnRows rows of A
+// are first copied into columns as wide as a tile is tall, and B's columns, if its rows are wide, into one contiguous
+// array: rows a power of two apart compete for few sets of L1.
 //
-// The strip for the tile of C's rows [row, row + height) starts at row * strip_pitch(count), its rows `height` apart.
-// The gap behind it takes what vectors write beyond the last row, and keeps strips from standing a power of two apart.
-constexpr Index strip_pitch(Index count) { return count + kGemmTnGap; }
+// The copy for the tile of C's rows [row, row + height) starts at row * copy_pitch(count), its rows `height` apart. The
+// gap after it takes what vectors write beyond the last row, and keeps copies from being a power of two apart.
+constexpr Index copy_pitch(Index count) { return count + kGemmTnGap; }
 
 template <class T, int kCols>
 struct GemmTnColumns {
@@ -35,10 +35,10 @@ struct GemmTnColumns {
     Index first, count;  // rows [first, first + count) of all
     const T* b;          // the tile's first vector in B's first row
     Index b_step;
-    const T *strips, *copy;  // or null
+    const T *a_copies, *b_copy;  // or null
     T* c;
     Index c_step;
-    const T* next;  // the first vector of the columns that follow, or null
+    const T* next;  // the first vector of the next columns, or null
 
     template <int kRows>
     PYRNN_INLINE
@@ -54,9 +54,9 @@ struct GemmTnColumns {
         }
     }
 
-    // Of the columns that follow, each tile prefetches for its share of rows.
+    // Each tile prefetches the next columns of its fraction of rows.
     PYRNN_INLINE
-    void ask_for_next(Index from, Index to) const {
+    void prefetch_next(Index from, Index to) const {
         for_rows(next, p.ldb, p.b_sequence, p.rows, first + from, to - from, [&](Index, const T* row) {
 #pragma GCC unroll 4
             for (int j = 0; j < kCols; ++j) __builtin_prefetch(row + j * b_step, 0, 2);
@@ -74,16 +74,16 @@ struct GemmTnColumns {
                 acc[r][j] = Vec<T>{};
                 __builtin_prefetch(out + r * p.ldc + j * c_step, 1);
             }
-        if (next) ask_for_next(row * count / p.m, (row + kRows) * count / p.m);
-        if (copy) {
-            sum(acc, strips + row * strip_pitch(count), kRows, copy, kCols * kLanes<T>, kLanes<T>, count);
+        if (next) prefetch_next(row * count / p.m, (row + kRows) * count / p.m);
+        if (b_copy) {
+            sum(acc, a_copies + row * copy_pitch(count), kRows, b_copy, kCols * kLanes<T>, kLanes<T>, count);
         } else {
             Index sequence = first / p.rows, at = first % p.rows;
             for (Index done = 0; done < count; ++sequence, at = 0) {
                 const Index n = p.rows - at < count - done ? p.rows - at : count - done;
                 const T* from = p.a + sequence * p.a_sequence + at * p.lda + row;
-                if (strips) from = strips + row * strip_pitch(count) + done * kRows;
-                sum(acc, from, strips ? kRows : p.lda, b + sequence * p.b_sequence + at * p.ldb, p.ldb, b_step, n);
+                if (a_copies) from = a_copies + row * copy_pitch(count) + done * kRows;
+                sum(acc, from, a_copies ? kRows : p.lda, b + sequence * p.b_sequence + at * p.ldb, p.ldb, b_step, n);
                 done += n;
             }
         }
@@ -97,19 +97,19 @@ struct GemmTnColumns {
     }
 };
 
-// Rows and vectors of columns of C from which on the copies pay.
+// From this many rows, and vectors of columns, of C the copies pay.
 constexpr Index kCopyRows = 64, kCopyVectors = 16;
 
-// A tile is as tall as the registers allow beside B's vectors and one of A.
+// A tile is as tall as the registers allow next to B's vectors and one of A.
 template <int kCols>
 constexpr int kTnRows = kCols == 1                           ? PYRNN_TILE_ROWS * 2
                         : kCols == 2 && PYRNN_TILE_ROWS == 8 ? 14
                         : kCols == 2                         ? PYRNN_TILE_ROWS * 3 / 2
                                                              : PYRNN_TILE_ROWS;
 
-// Copies one row of A, its pieces to all strips.
+// Copies one row of A, split between the copies of all tiles.
 template <class T, int kRows>
-struct Strips {
+struct RowCopy {
     const GemmTn<T>& p;
     Index pitch, k;
     const T* from;
@@ -117,7 +117,7 @@ struct Strips {
     void tile(Index row) {
         constexpr int kVectors = (kHeight + kLanes<T> - 1) / kLanes<T>;
         T* to = p.scratch + row * pitch + k * kHeight;
-        if (row + kVectors * kLanes<T> <= p.m) {  // whole vectors: what is too much, the next row overwrites
+        if (row + kVectors * kLanes<T> <= p.m) {  // whole vectors: the next row overwrites the excess
 #pragma GCC unroll 16
             for (int v = 0; v < kVectors; ++v) store(to + v * kLanes<T>, load(from + row + v * kLanes<T>));
         } else {
@@ -127,23 +127,23 @@ struct Strips {
 };
 template <int kRows, class T>
 PYRNN_INLINE
-void copy_strips(const GemmTn<T>& p, Index first, Index count) {
+void copy_rows_of_a(const GemmTn<T>& p, Index first, Index count) {
     constexpr Index kRowsAhead = 4;
     for_rows(p.a, p.lda, p.a_sequence, p.rows, first, count, [&](Index k, const T* from) {
         for (Index i = 0; i < p.m; i += kLanes<T>) __builtin_prefetch(from + kRowsAhead * p.lda + i);
-        Strips<T, kRows> strips{p, strip_pitch(count), k, from};
-        for_row_tiles<kRows>(p.m, strips);
+        RowCopy<T, kRows> copy{p, copy_pitch(count), k, from};
+        for_row_tiles<kRows>(p.m, copy);
     });
 }
 
 template <class T, int kCols>
 PYRNN_INLINE
-void gemm_tn_columns(const GemmTn<T>& p, Index first, Index count, bool strips, Index in, Index b_step, Index next,
+void gemm_tn_columns(const GemmTn<T>& p, Index first, Index count, bool copies, Index in, Index b_step, Index next,
                      Index out, Index c_step) {
     constexpr Index kNarrow = 4;
-    const bool copied = strips && p.ldb > kNarrow * kLanes<T>;
-    T copy[kGemmTnChunk * kCols * kLanes<T>];
-    if (copied)
+    const bool b_copied = copies && p.ldb > kNarrow * kLanes<T>;
+    T copy[kGemmTnRows * kCols * kLanes<T>];
+    if (b_copied)
         for_rows(p.b + in, p.ldb, p.b_sequence, p.rows, first, count, [&](Index k, const T* from) {
 #pragma GCC unroll 4
             for (int j = 0; j < kCols; ++j) store(copy + (k * kCols + j) * kLanes<T>, load(from + j * b_step));
@@ -153,11 +153,11 @@ void gemm_tn_columns(const GemmTn<T>& p, Index first, Index count, bool strips, 
                                     count,
                                     p.b + in,
                                     b_step,
-                                    strips ? p.scratch : nullptr,
-                                    copied ? copy : nullptr,
+                                    copies ? p.scratch : nullptr,
+                                    b_copied ? copy : nullptr,
                                     p.c + out,
                                     c_step,
-                                    strips ? p.b + next : nullptr};
+                                    copies ? p.b + next : nullptr};
     for_row_tiles<kTnRows<kCols>>(p.m, columns);
 }
 
@@ -165,30 +165,30 @@ template <class T>
 void gemm_tn(const GemmTn<T>& p) {
     constexpr Index kP = kLanes<T>;
     const Index total = p.sequences * p.rows;
-    const bool strips = p.m >= kCopyRows && p.runs * p.run >= kCopyVectors * kP, threes = p.run == 3 * kP,
-               ones = p.run == kP;
-    for (Index first = 0; first < total; first += kGemmTnChunk) {
+    const bool copies = p.m >= kCopyRows && p.ranges * p.width >= kCopyVectors * kP, threes = p.width == 3 * kP,
+               ones = p.width == kP;
+    for (Index first = 0; first < total; first += kGemmTnRows) {
         if (p.interrupted && p.interrupted()) return;
-        const Index count = first + kGemmTnChunk < total ? kGemmTnChunk : total - first;
-        if (strips && threes) copy_strips<kTnRows<3>>(p, first, count);
-        else if (strips) copy_strips<kTnRows<2>>(p, first, count);
-        Index run = 0;
-        if (ones)  // two runs make a tile
-            for (; run + 2 <= p.runs; run += 2)
-                gemm_tn_columns<T, 2>(p, first, count, strips, run * p.run_offset, p.run_offset,
-                                      (run + 2) * p.run_offset, run * p.c_offset, p.c_offset);
-        for (; run < p.runs; ++run) {
-            const Index in = run * p.run_offset, out = run * p.c_offset;
+        const Index count = first + kGemmTnRows < total ? kGemmTnRows : total - first;
+        if (copies && threes) copy_rows_of_a<kTnRows<3>>(p, first, count);
+        else if (copies) copy_rows_of_a<kTnRows<2>>(p, first, count);
+        Index range = 0;
+        if (ones)  // two ranges make a tile
+            for (; range + 2 <= p.ranges; range += 2)
+                gemm_tn_columns<T, 2>(p, first, count, copies, range * p.range_offset, p.range_offset,
+                                      (range + 2) * p.range_offset, range * p.c_offset, p.c_offset);
+        for (; range < p.ranges; ++range) {
+            const Index in = range * p.range_offset, out = range * p.c_offset;
             if (threes) {
-                gemm_tn_columns<T, 3>(p, first, count, strips, in, kP, in + p.run_offset, out, kP);
+                gemm_tn_columns<T, 3>(p, first, count, copies, in, kP, in + p.range_offset, out, kP);
                 continue;
             }
             Index column = 0;
-            for (; column + 2 * kP <= p.run; column += 2 * kP) {
-                const Index next = column + 4 * kP <= p.run ? in + column + 2 * kP : in + p.run_offset;
-                gemm_tn_columns<T, 2>(p, first, count, strips, in + column, kP, next, out + column, kP);
+            for (; column + 2 * kP <= p.width; column += 2 * kP) {
+                const Index next = column + 4 * kP <= p.width ? in + column + 2 * kP : in + p.range_offset;
+                gemm_tn_columns<T, 2>(p, first, count, copies, in + column, kP, next, out + column, kP);
             }
-            if (column < p.run) gemm_tn_columns<T, 1>(p, first, count, false, in + column, kP, 0, out + column, kP);
+            if (column < p.width) gemm_tn_columns<T, 1>(p, first, count, false, in + column, kP, 0, out + column, kP);
         }
     }
 }

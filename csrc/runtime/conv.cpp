@@ -104,11 +104,11 @@ void conv_backward(const Conv<T>& p, const T* y, const T* z, const T* dy, T* d_k
             const T* from = x + b * ldx + first * p.stride * c;
             if (p.dilation == 1) {
                 k.gemm_tn({from, p.stride * c, 0, dz + row * op, op, 0, 1, rows, k_all, 1, op, 0, partial, op, 0,
-                           thread_scratch<T, ThreadUse::kStrips>(gemm_tn_scratch(k_all)), interrupted});
+                           thread_scratch<T, ThreadUse::kCopies>(gemm_tn_scratch(k_all)), interrupted});
             } else {
                 for (Index tap = 0; tap < p.taps; ++tap)
                     k.gemm_tn({from + tap * p.dilation * c, p.stride * c, 0, dz + row * op, op, 0, 1, rows, c, 1, op, 0,
-                               partial + tap * c * op, op, 0, thread_scratch<T, ThreadUse::kStrips>(gemm_tn_scratch(c)),
+                               partial + tap * c * op, op, 0, thread_scratch<T, ThreadUse::kCopies>(gemm_tn_scratch(c)),
                                interrupted});
             }
             k.add_rows(partial + k_all * op, dz + row * op, op, rows, 0, 1, op);

@@ -139,7 +139,7 @@ private:
         T* const all_da = da_of(block);
         if (range.end < p_.steps && ends(range, da_memory_.steps)) da_memory_.move_first(all_da, block, z_);
         if (ends(range, input_steps_)) input_.scale(block, range.first);
-        if (forward_ && ends(range, z_.window)) recompute(block, range_of(p_.steps, z_.window, range.first));
+        if (forward_ && ends(range, z_.window)) recompute(*forward_, block, range_of(p_.steps, z_.window, range.first));
         T* const da = all_da + range.first % da_memory_.steps * da_memory_.layout.at.step;
         const RnnBackward<T> q = problem(block, range, da);
         scan<T>(p_.cell).backward(q);
@@ -178,7 +178,7 @@ private:
     }
 
     // Forward again over a window, from its checkpoint.
-    void recompute(const Block& block, const Steps& range) const {
+    void recompute(const ForwardWalk<T>& forward, const Block& block, const Steps& range) const {
         const Index h = p_.units, row = saved_row(block), checkpoint_row = z_.windows * h;
         T *states = states_of(block, range.first), *before = states - h;
         const T* const initial_carry = p_.initial_carry ? p_.initial_carry + block.row * h : nullptr;
@@ -191,7 +191,7 @@ private:
                      checkpoint_row};
         }
         const Strides& gates_at = saved_.gates_layout.at;
-        forward_->run(
+        forward.run(
             block, range, input_.of(block, range), start, {states, saved_.steps, saved_.state_row, nullptr, 0},
             {saved_.gates ? saved_.gates + row * gates_at.row : nullptr,
              saved_.z ? saved_.z + row * gates_at.row : nullptr, gates_at,

@@ -32,7 +32,7 @@ struct WeightGradients {
     void add(const Operands& of, T* partial) const {
         const CellInfo& cell = z.cell;
         const Index f = p.features, h = p.units, steps = of.steps, v = cell.vectors * z.lanes;
-        const Index wide = da_at.block == v ? of.blocks : 1;  // unit blocks side by side
+        const Index wide = da_at.block == v ? of.blocks : 1;  // contiguous unit blocks
         for (Index block = of.block; block < of.block + of.blocks; block += wide) {
             const T* from = of.da + block * da_at.block;
             T* to = partial + z.bias_at + block * v;
@@ -67,8 +67,8 @@ private:
                  Index vector, Index count, Index gate, T* c) const {
         if (steps == 0) return;
         const Strides& at = da_at;
-        const Index lane = gate == kAll ? 0 : gate * z.lanes, run = (gate == kAll ? count : 1) * z.lanes;
-        const bool one_run = !z.large && run == at.block;
+        const Index lane = gate == kAll ? 0 : gate * z.lanes, width = (gate == kAll ? count : 1) * z.lanes;
+        const bool contiguous = !z.large && width == at.block;
         GemmTn<T> q{};
         q.a = a, q.b = of.da + step * at.step + of.block * at.block + vector * z.lanes + lane;
         if (z.large) {
@@ -78,10 +78,11 @@ private:
             q.lda = a_step, q.a_sequence = a_row, q.ldb = at.step, q.b_sequence = at.row, q.sequences = of.rows,
             q.rows = steps;
         }
-        q.m = m, q.runs = one_run ? 1 : of.blocks, q.run = one_run ? of.blocks * run : run, q.run_offset = at.block;
+        q.m = m, q.ranges = contiguous ? 1 : of.blocks, q.width = contiguous ? of.blocks * width : width,
+        q.range_offset = at.block;
         const Strides sums = z.sums(m, count);
         q.c = c + of.block * sums.block + lane, q.ldc = sums.row, q.c_offset = sums.block;
-        q.scratch = thread_scratch<T, ThreadUse::kStrips>(gemm_tn_scratch(m));
+        q.scratch = thread_scratch<T, ThreadUse::kCopies>(gemm_tn_scratch(m));
         q.interrupted = interrupted;
         kernels<T>().gemm_tn(q);
     }
@@ -117,7 +118,7 @@ typename EnteringInput<T>::View without_masked(const Rnn<T>& p, const Block& blo
     return {copy, row, p.input_copies > 1 ? block.rows * row : 0};
 }
 
-// Sums the partial results in their order; vector j of (rows, Hp / P, count, P) is the gate (j + shift) % gates of out.
+// Sums the partial results in order; vector j of (rows, Hp / P, count, P) is gate (j + shift) % gates of out.
 template <class T>
 void reduce_gates(T* out, const T* partials, Index groups, Index partial, Index rows, const Rnn<T>& p,
                   const Sizes<T>& z, Index count, Index shift) {
@@ -167,7 +168,7 @@ void reduce_gradients(const RnnGradients<T>& g, const T* partials, Index groups,
     if (g.d_bias) reduce_bias(g.d_bias, partials, groups, p, z);
 }
 
-// h_{s-1} as it entered U at the steps of q, (state_copies, rows, steps, H) at these strides, where dropout changed it.
+// h_{s-1} as it entered U at the steps of q under dropout: (state_copies, rows, steps, H) at these strides.
 template <class T>
 void scale_states(const Rnn<T>& p, const Block& block, const RnnBackward<T>& q, T* entering, Index row, Index copy) {
     const Index h = p.units;
@@ -182,17 +183,17 @@ void scale_states(const Rnn<T>& p, const Block& block, const RnnBackward<T>& q, 
         }
 }
 
-// dx of a block of rows over some steps, whose dA starts at `da`: dA W^T; under dropout by gate, each gate's product is
-// scaled before it is added. A product takes all these rows at one step, or all steps of one row, whichever lie closer.
+// dx = dA W^T of a block over a range of steps, whose dA starts at `da`; under dropout by gate, each gate's product is
+// scaled before it is added. A product takes all rows at one step, or all steps of one row, whichever are closer.
 template <class T>
 void input_gradient(const Rnn<T>& p, const Sizes<T>& z, const Block& block, const Steps& range, const T* da,
                     const Strides& at, const T* wt, T* dx, T* product) {
     const auto& k = kernels<T>();
     const Index f = p.features, tf = p.steps * f, rows = block.rows, steps = range.count(),
                 dx_step = p.backwards ? -f : f;
-    const Index count = z.large ? rows : steps, products = z.large ? steps : rows, run = z.cell.gates * z.lanes;
+    const Index count = z.large ? rows : steps, products = z.large ? steps : rows, width = z.cell.gates * z.lanes;
     const Index ld = z.large ? at.row : at.step, ld_out = z.large ? tf : dx_step;
-    const bool one_run = run == at.block;
+    const bool contiguous = width == at.block;
     dx += block.row * tf + first_time(p, range) * f;
     if (p.input_copies > 1)
         for (Index r = 0; r < rows; ++r) std::memset(dx + r * tf, 0, bytes<T>(steps * f));
@@ -200,8 +201,8 @@ void input_gradient(const Rnn<T>& p, const Sizes<T>& z, const Block& block, cons
         const T* row = da + i * (z.large ? at.step : at.row);
         T* out = dx + (p.backwards ? (steps - 1) * f : 0) + i * (z.large ? dx_step : tf);
         if (p.input_copies == 1) {
-            k.gemm({row, ld, count, one_run ? Index{1} : z.blocks, one_run ? z.width : run, at.block, wt, nullptr, f,
-                    out, ld_out, nullptr, Activation::kLinear, false});
+            k.gemm({row, ld, count, contiguous ? Index{1} : z.blocks, contiguous ? z.width : width, at.block, wt,
+                    nullptr, f, out, ld_out, nullptr, Activation::kLinear, false});
             continue;
         }
         for (Index j = 0; j < p.input_copies; ++j) {

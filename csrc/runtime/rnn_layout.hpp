@@ -45,7 +45,7 @@ struct Sizes {
           candidate_at(bias_at + width),
           partial(candidate_at + (candidate ? p.units * hp : 0)),
           large((p.features + p.units) * w_width * static_cast<Index>(sizeof(T)) > kSmallWeightBytes),
-          segment(std::max(large ? kLargeSegment : kSmallSegment, kGemmTnChunk / p.batch)),
+          segment(std::max(large ? kLargeSegment : kSmallSegment, kGemmTnRows / p.batch)),
           window(p.steps),
           gates(layout(p.batch, p.steps, cell.vectors * lanes)),
           carry(layout(p.batch, p.steps + 1, 2 * lanes)) {

@@ -40,7 +40,8 @@ class Holder(Watched):
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """Prepare the records that attributes are assigned to before `__init__` has run."""
         holder = super().__new__(cls)
-        vars(holder).update(_tape=[], _declared={})
+        object.__setattr__(holder, "_tape", [])  # not by vars(), which would make reading attributes slower
+        object.__setattr__(holder, "_declared", {})
         return holder
 
     # Layers in this layer.
@@ -222,12 +223,13 @@ class Holder(Watched):
         Raises:
             RuntimeError: if each forward has had its backward.
         """
-        if not self._tape:
+        try:
+            return self._tape.pop()
+        except IndexError:
             raise RuntimeError(
                 f"backward() of layer {self.name!r} ({type(self).__name__}) must come after forward(x, training=True), "
                 "once for each"
-            )
-        return self._tape.pop()
+            ) from None
 
     def _discard_saved(self) -> None:
         """Discard what passes without a backward saved, in this layer and in those that it holds."""

@@ -1,14 +1,17 @@
-# The list of ISAs: name, vector bytes, rows of a tile, flags, probe (a C++ expression, true where this CPU runs the ISA).
-# Best first. Each entry compiles csrc/kernels/*.cpp: scan.cpp for each cell and scalar type, operations.cpp for each scalar
-# type, and table.cpp, which joins them. Many small objects keep many cores busy.
+# The list of ISAs: name, vector bytes, rows of a tile, scalar types that get every tile, flags, probe (a C++ expression, true
+# where this CPU runs the ISA). Best first. Each entry compiles csrc/kernels/*.cpp: scan.cpp for each cell and scalar type, operations.cpp for each scalar
+# type, and table.cpp, which joins them. Many small objects keep many cores busy. Every tile costs two thirds of an object's
+# compile time (tile.hpp), so only float32 gets it, and only where speed matters.
 set(PYRNN_KERNEL_OBJECTS "")
 set(PYRNN_ISA_ENTRIES "")
 
 # With sanitizers or counters the optimizer needs many minutes for unrolled tiles. -O1 is enough there, and one ISA
 # (PYRNN_ISAS).
 set(PYRNN_KERNEL_OPTIMIZATION -O3)
-if(PYRNN_SANITIZE OR PYRNN_COVERAGE OR PYRNN_COMPILES_ONLY)
+set(PYRNN_FEW_TILES_OPTIMIZATION -O2)
+if(PYRNN_SANITIZE OR PYRNN_COVERAGE OR PYRNN_QUICK_KERNELS)
   set(PYRNN_KERNEL_OPTIMIZATION -O1)
+  set(PYRNN_FEW_TILES_OPTIMIZATION -O1)
 endif()
 
 set(cells_def ${CMAKE_CURRENT_SOURCE_DIR}/cells/cells.def)
@@ -26,17 +29,24 @@ function(pyrnn_add_kernel_object source symbol options)
   set(PYRNN_KERNEL_OBJECTS ${PYRNN_KERNEL_OBJECTS} $<TARGET_OBJECTS:${target}> PARENT_SCOPE)
 endfunction()
 
-function(pyrnn_add_isa name bytes rows flags probe)
+function(pyrnn_add_isa name bytes rows every_tile flags probe)
   if(PYRNN_ISAS AND NOT name IN_LIST PYRNN_ISAS)
     return()
   endif()
-  set(options ${PYRNN_KERNEL_OPTIMIZATION} -fno-ivopts -ffp-contract=fast -fno-math-errno -fno-trapping-math -Wno-psabi ${flags})
+  set(options $<$<CXX_COMPILER_ID:GNU>:-fno-ivopts> -ffp-contract=fast -fno-math-errno -fno-trapping-math -Wno-psabi ${flags})
   foreach(scalar float double)
-    set(definitions PYRNN_ISA_NAMESPACE=isa_${name} PYRNN_VECTOR_BYTES=${bytes} PYRNN_TILE_ROWS=${rows} PYRNN_SCALAR=${scalar})
+    set(every 0)
+    set(optimization ${PYRNN_FEW_TILES_OPTIMIZATION})
+    if(scalar IN_LIST every_tile)
+      set(every 1)
+      set(optimization ${PYRNN_KERNEL_OPTIMIZATION})
+    endif()
+    set(definitions PYRNN_ISA_NAMESPACE=isa_${name} PYRNN_VECTOR_BYTES=${bytes} PYRNN_TILE_ROWS=${rows} PYRNN_SCALAR=${scalar} PYRNN_EVERY_TILE=${every})
     foreach(cell ${PYRNN_CELL_TYPES})
-      pyrnn_add_kernel_object(scan.cpp kernels_${name}_${cell}_${scalar} "${options}" ${definitions} PYRNN_CELL_TYPE=${cell})
+      pyrnn_add_kernel_object(scan.cpp kernels_${name}_${cell}_${scalar} "${optimization};${options}" ${definitions} PYRNN_CELL_TYPE=${cell}
+        PYRNN_OPERATIONS=kernels_${name}_operations_${scalar})
     endforeach()
-    pyrnn_add_kernel_object(operations.cpp kernels_${name}_operations_${scalar} "${options}" ${definitions})
+    pyrnn_add_kernel_object(operations.cpp kernels_${name}_operations_${scalar} "${PYRNN_KERNEL_OPTIMIZATION};${options}" ${definitions})
   endforeach()
   pyrnn_add_kernel_object(table.cpp kernels_${name} "" PYRNN_ISA_NAME="${name}")
   set(PYRNN_KERNEL_OBJECTS ${PYRNN_KERNEL_OBJECTS} PARENT_SCOPE)
@@ -49,14 +59,14 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   # Spelled out, since -march=x86-64-v3 needs GCC 11.
   set(v2_flags -msse4.2 -mpopcnt)
   set(v3_flags -mavx2 -mfma -mbmi -mbmi2 -mlzcnt -mf16c)
-  pyrnn_add_isa(v4 64 8 "${v3_flags};-mavx512f;-mavx512bw;-mavx512cd;-mavx512dq;-mavx512vl;-mprefer-vector-width=512" "${v4_probe}")
-  pyrnn_add_isa(v3 32 6 "${v3_flags}" "${v3_probe}")
-  pyrnn_add_isa(v2 16 6 "${v2_flags}" "__builtin_cpu_supports(\"sse4.2\")")
+  pyrnn_add_isa(v4 64 8 float "${v3_flags};-mavx512f;-mavx512bw;-mavx512cd;-mavx512dq;-mavx512vl;-mprefer-vector-width=512" "${v4_probe}")
+  pyrnn_add_isa(v3 32 6 float "${v3_flags}" "${v3_probe}")
+  pyrnn_add_isa(v2 16 6 "" "${v2_flags}" "__builtin_cpu_supports(\"sse4.2\")")
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
-  pyrnn_add_isa(neon 16 8 "" "true")
+  pyrnn_add_isa(neon 16 8 float "" "true")
 endif()
 if(PYRNN_ISAS OR NOT PYRNN_ISA_ENTRIES)  # for machines that no other entry covers, and where it is asked for
-  pyrnn_add_isa(generic 16 4 "" "true")
+  pyrnn_add_isa(generic 16 4 float "" "true")
 endif()
 if(NOT PYRNN_ISA_ENTRIES)
   message(FATAL_ERROR "PYRNN_ISAS=${PYRNN_ISAS} names no ISA of ${CMAKE_SYSTEM_PROCESSOR}")

@@ -9,11 +9,18 @@
 #pragma once
 
 #include "cell.hpp"
-#include "gemm.hpp"
+#include "tile.hpp"
 
 namespace pyrnn {
+
+extern const Kernels<PYRNN_SCALAR> PYRNN_OPERATIONS;
+
 namespace PYRNN_ISA_NAMESPACE {
 namespace {
+
+// The kernels of operations.cpp: a copy of them in each cell's object would take as long to compile as half its tiles.
+PYRNN_INLINE
+const Kernels<PYRNN_SCALAR>& operations() { return PYRNN_OPERATIONS; }
 
 template <int kValue>
 struct Constant {
@@ -54,7 +61,7 @@ template <int kRows, int kWide, int kVectors, class T>
 PYRNN_INLINE
 Ahead<T> ahead_of(bool streamed, const T* panels, Index block, Index blocks, Index k_count, Index row, Index rows) {
     constexpr Index kWidth = kVectors * kLanes<T>;
-    if (!streamed) return {nullptr, 0};
+    if (!kEveryTile || !streamed) return {nullptr, 0};
     const Index next = block + 2 * kWide <= blocks ? block + kWide : 0;
     return {panels + next * k_count * kWidth + k_count * kWide * kWidth * row / rows,
             (kWide * kWidth * kRows + rows - 1) / rows};
@@ -93,7 +100,9 @@ void for_blocks(Index blocks, Index rows, const Run& run, bool reversed = false,
         if (reversed) for_blocks<kWide / 2, kVectors, kMostRows>(blocks, rows, run, reversed, rest);
     for (Index i = 0; i < count; ++i) {
         auto tile = run(Constant<kWide>{}, block + (reversed ? count - 1 - i : i) * kWide);
-        for_even_tiles<kRows>(rows, tile);
+        // One vector at a time is what remains after pairs, so few heights are enough.
+        if constexpr (kWide * kVectors == 1) for_few_tiles<kRows>(rows, tile);
+        else for_even_tiles<kRows>(rows, tile);
     }
     if constexpr (kWide > 1)
         if (!reversed) for_blocks<kWide / 2, kVectors, kMostRows>(blocks, rows, run, reversed, rest);
@@ -204,7 +213,7 @@ void activate_gate(Activation kind, const GateRow<kVectors, T>& gates, int j, In
     constexpr Index kP = kLanes<T>;
     const Index blocks = blocks_of<T>(units);
     for (Index b = 0; b < blocks; ++b) store(temporary + b * kP, load(gates.vector(b, j)));
-    activate(kind, temporary, units, temporary, units, 1, units);
+    operations().activate(kind, temporary, units, temporary, units, 1, units);
     for (Index b = 0; b < blocks; ++b) store(gates.vector(b, j), load(temporary + b * kP));
 }
 // dz = dy * act'(y, z): dy, dz and the two temporaries are rows of Hp; y is read from gate j of `gates` before dz goes
@@ -220,7 +229,7 @@ void differentiate_gate(Activation kind, const GateRow<kVectors, T>& gates, cons
         if (z.first) store(pre + b * kP, load(z.vector(b, j)));
         store(dz + b * kP, Vec<T>{});
     }
-    derivative_row(kind, y, z.first ? pre : nullptr, dy, dz, units);
+    operations().activate_backward(kind, y, z.first ? pre : nullptr, units, dy, units, dz, units, 1, units);
     for (Index b = 0; b < blocks; ++b) store(gates.vector(b, j), load(dz + b * kP));
 }
 

@@ -221,7 +221,7 @@ void scan_backward(const RnnBackward<T>& p) {
         if (p.d_final_state) copy_rows(scratch.direct, hp, p.d_final_state, h, p.rows, h);
         if (p.d_final_carry) copy_rows(scratch.carry, hp, p.d_final_carry, h, p.rows, h);
     }
-    const bool plain = is_plain<C>(p);
+    const bool plain = kEveryTile && is_plain<C>(p);
     // Gradients at every step come from a layer above, whose backward has displaced most of this one's data from L2.
     const bool prefetches = (p.sequences && p.d_output) || exceeds_cache<T, C>(p.rows, p.steps, p.units);
     const auto steps = prefetches ? plain_backward<T, C, true> : plain_backward<T, C, false>;

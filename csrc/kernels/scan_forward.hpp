@@ -190,7 +190,7 @@ void plain_forward(const RnnForward<T>& problem, Index first, Index end) {
 
 template <class T, class C>
 void scan_forward(const RnnForward<T>& p) {
-    if (is_plain<C>(p)) {
+    if (kEveryTile && is_plain<C>(p)) {
         const bool prefetches = C::kInfo.vectors > 1 && p.saved.gates && exceeds_cache<T, C>(p.rows, p.steps, p.units);
         for (Index s = 0; s < p.steps && !(s > 0 && p.options.interrupted && p.options.interrupted());
              s += kStepsBetweenChecks) {
@@ -232,8 +232,10 @@ void scan_forward(const RnnForward<T>& p) {
         };
         // A few rows are bound by reading weights: going to and fro reuses those that the caches still hold.
         const bool reversed = (s % 2 == 1) != p.options.reversed;
-        if (p.rows <= kFewRows && p.steps == 1) for_blocks<kWideOneStep, kV, kFewRows>(blocks, p.rows, tile, reversed);
-        else if (p.rows <= kFewRows) for_blocks<kWideFewRows, kV, kFewRows>(blocks, p.rows, tile, reversed);
+        if (kEveryTile && p.rows <= kFewRows && p.steps == 1)
+            for_blocks<kWideOneStep, kV, kFewRows>(blocks, p.rows, tile, reversed);
+        else if (p.rows <= kFewRows)
+            for_blocks<kWideFewRows, kV, kEveryTile ? kFewRows : 1>(blocks, p.rows, tile, reversed);
         else for_blocks<kWide, kV>(blocks, p.rows, tile);
         if (!fused) update_rows<C>(p, step);
         if (p.in.mask) restore_masked_rows(p, step);

@@ -35,7 +35,8 @@ using IVec = typename VecOf<T>::I;
 template <class T>
 constexpr Index kLanes = PYRNN_VECTOR_BYTES / sizeof(T);
 
-// Through a type that aliases numbers only: after a store by memcpy all sizes and pointers would be read again.
+// Through a type that aliases only numbers: after a store by memcpy the compiler would read all sizes and pointers
+// again.
 template <class T>
 PYRNN_INLINE
 Vec<T> load(const T* p) { return *reinterpret_cast<const typename VecOf<T>::InMemory*>(p); }
@@ -48,37 +49,77 @@ Vec<T> splat(T x) {
     return x - Vec<T>{};  // keeps the sign of -0.0
 }
 
-// The first n lanes, all of them if n > P and none if n <= 0; what is not loaded is 0, or `other`. They stand at the
-// end of every tile, and a tile is held in registers only if all that touches it is unrolled, so their code must be
-// short: the empty asm keeps loops from being vectorized.
+// AVX-512 by the compilers' builtins: parsing <immintrin.h> would take longer than many an object does. Everything that
+// GCC and Clang name differently is here.
 #if defined(__AVX512F__) && PYRNN_VECTOR_BYTES == 64
+#define PYRNN_AVX512 1
+using Mask = unsigned short;
+constexpr int kCurrentRounding = 4;
 PYRNN_INLINE
-unsigned short first_lanes(Index n) {
-    return static_cast<unsigned short>(__builtin_ia32_bzhi_si(0xffff, n < 0    ? 0u
-                                                                      : n > 16 ? 16u
-                                                                               : static_cast<unsigned>(n)));
+Mask first_lanes(unsigned n) { return static_cast<Mask>(__builtin_ia32_bzhi_si(0xffff, n)); }
+#if defined(__clang__)
+PYRNN_INLINE
+Vec<float> select(Mask lanes, Vec<float> v, Vec<float> other) { return __builtin_ia32_selectps_512(lanes, v, other); }
+PYRNN_INLINE
+Vec<double> select(Mask lanes, Vec<double> v, Vec<double> other) {
+    return __builtin_ia32_selectpd_512(static_cast<unsigned char>(lanes), v, other);
+}
+// b where either is a NaN.
+PYRNN_INLINE
+Vec<float> smaller(Vec<float> a, Vec<float> b) { return __builtin_ia32_minps512(a, b, kCurrentRounding); }
+PYRNN_INLINE
+Vec<float> larger(Vec<float> a, Vec<float> b) { return __builtin_ia32_maxps512(a, b, kCurrentRounding); }
+PYRNN_INLINE
+Vec<float> permute(Vec<float> v, IVec<float> i) { return __builtin_ia32_permvarsf512(v, i); }
+#else
+PYRNN_INLINE
+Vec<float> select(Mask lanes, Vec<float> v, Vec<float> other) { return __builtin_ia32_movaps512_mask(v, other, lanes); }
+PYRNN_INLINE
+Vec<double> select(Mask lanes, Vec<double> v, Vec<double> other) {
+    return __builtin_ia32_movapd512_mask(v, other, static_cast<unsigned char>(lanes));
 }
 PYRNN_INLINE
-void store_partial(float* p, Vec<float> v, Index n) { __builtin_ia32_storeups512_mask(p, v, first_lanes(n)); }
+Vec<float> smaller(Vec<float> a, Vec<float> b) {
+    return __builtin_ia32_minps512_mask(a, b, b, 0xffff, kCurrentRounding);
+}
+PYRNN_INLINE
+Vec<float> larger(Vec<float> a, Vec<float> b) {
+    return __builtin_ia32_maxps512_mask(a, b, b, 0xffff, kCurrentRounding);
+}
+PYRNN_INLINE
+Vec<float> permute(Vec<float> v, IVec<float> i) { return __builtin_shuffle(v, i); }
+#endif
+#else
+#define PYRNN_AVX512 0
+#endif
+
+// The first n lanes: all if n > P, none if n <= 0. Lanes that are not loaded are 0, or `other`. These functions end
+// every tile, and a tile stays in registers only if everything in it is unrolled, so their code must be short: the
+// empty asm keeps loops from being vectorized.
+#if PYRNN_AVX512
+PYRNN_INLINE
+Mask some_lanes(Index n) { return first_lanes(n < 0 ? 0 : n > 16 ? 16 : static_cast<unsigned>(n)); }
+PYRNN_INLINE
+void store_partial(float* p, Vec<float> v, Index n) { __builtin_ia32_storeups512_mask(p, v, some_lanes(n)); }
 PYRNN_INLINE
 void store_partial(double* p, Vec<double> v, Index n) {
-    __builtin_ia32_storeupd512_mask(p, v, static_cast<unsigned char>(first_lanes(n)));
+    __builtin_ia32_storeupd512_mask(p, v, static_cast<unsigned char>(some_lanes(n)));
 }
 PYRNN_INLINE
 Vec<float> load_partial(const float* p, Index n) {
-    return __builtin_ia32_loadups512_mask(p, Vec<float>{}, first_lanes(n));
+    return __builtin_ia32_loadups512_mask(p, Vec<float>{}, some_lanes(n));
 }
 PYRNN_INLINE
 Vec<double> load_partial(const double* p, Index n) {
-    return __builtin_ia32_loadupd512_mask(p, Vec<double>{}, static_cast<unsigned char>(first_lanes(n)));
+    return __builtin_ia32_loadupd512_mask(p, Vec<double>{}, static_cast<unsigned char>(some_lanes(n)));
 }
 PYRNN_INLINE
 Vec<float> load_or(const float* p, Index n, float other) {
-    return __builtin_ia32_loadups512_mask(p, splat(other), first_lanes(n));
+    return __builtin_ia32_loadups512_mask(p, splat(other), some_lanes(n));
 }
 PYRNN_INLINE
 Vec<double> load_or(const double* p, Index n, double other) {
-    return __builtin_ia32_loadupd512_mask(p, splat(other), static_cast<unsigned char>(first_lanes(n)));
+    return __builtin_ia32_loadupd512_mask(p, splat(other), static_cast<unsigned char>(some_lanes(n)));
 }
 #else
 template <class T>
@@ -107,42 +148,31 @@ PYRNN_INLINE
 Vec<T> load_partial(const T* p, Index n) { return load_or(p, n, T(0)); }
 #endif
 
-// Which lanes of a row's vector lie before its end, where n > 0 columns are left; and v with 0 in the others. Beyond
-// the end a vector holds any numbers, such as NaN of infinity times a padded weight: sums must not run over them.
-// AVX-512 clears them in the multiplication that v comes from, at no cost. The empty asm keeps the compiler from
-// writing a tile twice, for full and partial vectors.
-#if defined(__AVX512F__) && PYRNN_VECTOR_BYTES == 64
+// The lanes of a row's vector before the row's end, where n > 0 columns are left; `cleared` is v with 0 in the others.
+// Beyond the end a vector holds any numbers, such as NaN from infinity times a padded weight, and sums must not include
+// them. AVX-512 clears them at no cost in the multiplication that v comes from. The empty asm keeps the compiler from
+// generating a tile twice, for full and partial vectors.
+#if PYRNN_AVX512
 template <class T>
-using Lanes = unsigned short;
+using Lanes = Mask;
 template <class T>
 PYRNN_INLINE
 Lanes<T> lanes_before_end(Index n) {
     Index count = n < kLanes<T> ? n : kLanes<T>;
     __asm__("" : "+r"(count));
-    return static_cast<unsigned short>(__builtin_ia32_bzhi_si(0xffff, static_cast<unsigned>(count)));
+    return first_lanes(static_cast<unsigned>(count));
 }
-#if defined(__clang__)
 PYRNN_INLINE
-Vec<float> cleared(Vec<float> v, Lanes<float> lanes) { return __builtin_ia32_selectps_512(lanes, v, Vec<float>{}); }
+Vec<float> cleared(Vec<float> v, Lanes<float> lanes) { return select(lanes, v, Vec<float>{}); }
 PYRNN_INLINE
-Vec<double> cleared(Vec<double> v, Lanes<double> lanes) {
-    return __builtin_ia32_selectpd_512(static_cast<unsigned char>(lanes), v, Vec<double>{});
-}
-#else
-PYRNN_INLINE
-Vec<float> cleared(Vec<float> v, Lanes<float> lanes) { return __builtin_ia32_movaps512_mask(v, Vec<float>{}, lanes); }
-PYRNN_INLINE
-Vec<double> cleared(Vec<double> v, Lanes<double> lanes) {
-    return __builtin_ia32_movapd512_mask(v, Vec<double>{}, static_cast<unsigned char>(lanes));
-}
-#endif
+Vec<double> cleared(Vec<double> v, Lanes<double> lanes) { return select(lanes, v, Vec<double>{}); }
 #else
 template <class T>
 using Lanes = IVec<T>;
 template <class T>
 PYRNN_INLINE
 Lanes<T> lanes_before_end(Index n) {
-    // The vector is cut from a row of more, n lanes before where that turns from ones to zeros.
+    // Part of a longer row of ones, then zeros: the ones end after n lanes.
     constexpr Index kP = kLanes<T>, kMostLanes = 8;
     static_assert(kP <= kMostLanes, "the rows are too short");
     static constexpr std::int32_t kNarrow[] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
@@ -159,8 +189,8 @@ PYRNN_INLINE
 Vec<double> cleared(Vec<double> v, Lanes<double> lanes) { return (Vec<double>)((IVec<double>)v & lanes); }
 #endif
 
-// v, rounded before it is used: keeps a product out of a fused multiply-add. Of a b + c d the compiler may fuse either
-// product, and not the same in every tile; results would then depend on how rows are cut.
+// v, rounded before it is used: keeps a product out of a fused multiply-add. In a b + c d the compiler may fuse either
+// product, and not the same one in every tile; results would then depend on how rows are split.
 template <class T>
 PYRNN_INLINE
 Vec<T> rounded(Vec<T> v) {
@@ -180,10 +210,9 @@ template <class T>
 PYRNN_INLINE
 Vec<T> from_bits(IVec<T> v) { return (Vec<T>)v; }
 
-// What AVX-512 has an instruction for: v 2^n for any integral n, min and max that keep a NaN in v, an estimate of 1 / v
-// to 14 bits. The builtins of GCC and Clang, since <immintrin.h> would bring weak symbols along.
-#if defined(__AVX512F__) && PYRNN_VECTOR_BYTES == 64
-constexpr int kCurrentRounding = 4;
+// Single instructions of AVX-512: v 2^n for any integral n, min and max that keep a NaN in v, an estimate of 1 / v to
+// 14 bits.
+#if PYRNN_AVX512
 PYRNN_INLINE
 Vec<float> times_pow2(Vec<float> v, Vec<float> n) {
     return __builtin_ia32_scalefps512_mask(v, n, v, 0xffff, kCurrentRounding);
@@ -193,13 +222,9 @@ Vec<double> times_pow2(Vec<double> v, Vec<double> n) {
     return __builtin_ia32_scalefpd512_mask(v, n, v, 0xff, kCurrentRounding);
 }
 PYRNN_INLINE
-Vec<float> at_most(Vec<float> v, float limit) {
-    return __builtin_ia32_minps512_mask(splat(limit), v, v, 0xffff, kCurrentRounding);
-}
+Vec<float> at_most(Vec<float> v, float limit) { return smaller(splat(limit), v); }
 PYRNN_INLINE
-Vec<float> at_least(Vec<float> v, float limit) {
-    return __builtin_ia32_maxps512_mask(splat(limit), v, v, 0xffff, kCurrentRounding);
-}
+Vec<float> at_least(Vec<float> v, float limit) { return larger(splat(limit), v); }
 PYRNN_INLINE
 Vec<float> reciprocal_estimate(Vec<float> v) { return __builtin_ia32_rcp14ps512_mask(v, v, 0xffff); }
 #else
@@ -207,7 +232,7 @@ PYRNN_INLINE
 Vec<float> pow2(IVec<float> n) { return (Vec<float>)((n + 127) << 23); }
 PYRNN_INLINE
 Vec<double> pow2(IVec<double> n) { return (Vec<double>)((n + 1023) << 52); }
-// In two steps, so that subnormal results and overflow come out right.
+// In two steps, so that subnormal results and overflow are right.
 PYRNN_INLINE
 Vec<float> times_pow2(Vec<float> v, Vec<float> n) {
     const IVec<float> whole = bits_of<float>(n + 12582912.0f) - bits_of<float>(splat(12582912.0f)), half = whole >> 1;
@@ -229,20 +254,12 @@ Vec<double> at_most(Vec<double> v, double limit) { return v > limit ? splat(limi
 PYRNN_INLINE
 Vec<double> at_least(Vec<double> v, double limit) { return v < limit ? splat(limit) : v; }
 
-// Where a permutation reads a table of 16 floats in a register, at a fourth of what a multiply-add costs beside others.
-#if defined(__AVX512F__) && PYRNN_VECTOR_BYTES == 64
-#define PYRNN_LOOKUP 1
-// table[i mod 16] for each lane.
+// table[i mod 16] for each lane, where a permutation reads a table of 16 floats in a register, at a fourth of the cost
+// of a multiply-add next to others.
+#define PYRNN_LOOKUP PYRNN_AVX512
+#if PYRNN_LOOKUP
 PYRNN_INLINE
-Vec<float> look_up(const float* table, IVec<float> i) {
-#if defined(__clang__)
-    return __builtin_ia32_permvarsf512(load(table), i);
-#else
-    return __builtin_shuffle(load(table), i);
-#endif
-}
-#else
-#define PYRNN_LOOKUP 0
+Vec<float> look_up(const float* table, IVec<float> i) { return permute(load(table), i); }
 #endif
 PYRNN_INLINE
 Vec<float> absolute(Vec<float> v) { return from_bits<float>(bits_of<float>(v) & 0x7fffffff); }
@@ -251,9 +268,9 @@ Vec<float> with_sign(Vec<float> v, Vec<float> sign) {  // v >= 0
     return from_bits<float>(bits_of<float>(v) | (bits_of<float>(sign) & static_cast<std::int32_t>(0x80000000)));
 }
 
-// N vectors that go through a formula side by side, operation by operation. One vector's operations wait for each
-// other, and the scheduler of a core looks at less than a hundred instructions: written one vector after the other, the
-// ports of the multiply-adds stand idle for a quarter of the time.
+// N vectors that a formula processes together, operation by operation. One vector's operations wait for each other, and
+// a core's scheduler holds fewer than a hundred instructions: one vector after the other would leave the ports of the
+// multiply-adds idle for a quarter of the time.
 template <class T, int kCount>
 struct Several {
     Vec<T> v[kCount];
@@ -309,7 +326,7 @@ Several<T, N> rounded(const Several<T, N>& a) {
 
 // a / b and 1 / b to 1 ULP for |b| in 2^-126 .. 2^126; beyond, 1 / b may be 0. AVX-512 estimates and corrects: Intel's
 // cores divide 16 floats in 16 cycles.
-#if defined(__AVX512F__) && PYRNN_VECTOR_BYTES == 64
+#if PYRNN_AVX512
 template <class T>
 constexpr bool kEstimates = sizeof(T) == sizeof(float);
 #else
@@ -347,7 +364,7 @@ T sum_of(Vec<T> v, Index n = kLanes<T>) {
     return sum;
 }
 
-// Calls f(first, lanes) for each vector of a row: whole ones, then what is left.
+// Calls f(first, lanes) for each vector of a row: full ones, then the rest.
 template <class T, class F>
 PYRNN_INLINE
 void for_vectors(Index n, F f) {

@@ -152,7 +152,8 @@ void gradient_row(const RnnBackward<T>& p, const BackwardStep<T>& step, const Ba
         }
         store(dy + at, C::gradient_of_y(gate, V{{load(dh + at)}}).v[0]), store(dx + at, Vec<T>{});
     }
-    derivative_row(p.options.activation, y, kCarries<C> || pre.first ? x : nullptr, dy, dx, units);
+    operations().activate_backward(p.options.activation, y, kCarries<C> || pre.first ? x : nullptr, units, dy, units,
+                                   dx, units, 1, units);
     for (Index b = 0, at = 0; b < blocks; ++b, at += kP) {
         V gate[kV], before{}, inner{{load(dx + at)}};
         gates.load_block(b, gate);
@@ -181,8 +182,8 @@ void gradient_of_candidate(const RnnBackward<T>& p, const BackwardStep<T>& step,
         const GateRow<kV, T> gates(step.gates, p.saved.gates_at, i);
         for (Index at = 0; at < hp; at += kP) store(da + i * hp + at, load(gates.vector(at / kP, C::kG)));
     }
-    gemm<T>({da, hp, p.rows, 1, hp, 0, p.weights.candidate, nullptr, units, product, hp, nullptr, Activation::kLinear,
-             false});
+    operations().gemm({da, hp, p.rows, 1, hp, 0, p.weights.candidate, nullptr, units, product, hp, nullptr,
+                       Activation::kLinear, false});
     for (Index i = 0; i < p.rows; ++i) {
         T* reset = p.reset_states + i * p.reset_row + step.s * units;
         if (p.in.mask && !p.in.mask[i * p.in.mask_row + step.time]) {
@@ -200,7 +201,9 @@ void gradient_of_candidate(const RnnBackward<T>& p, const BackwardStep<T>& step,
             const T entered = previous ? previous[u] * factor : T(0);
             d[u] = product[i * hp + u] * entered;
             reset[u] = r * entered;
-            scratch.direct[i * hp + u] += product[i * hp + u] * r * factor;
+            // Not times a factor of 1: whether that product is rounded would depend on the optimizer.
+            if (scale) scratch.direct[i * hp + u] += product[i * hp + u] * r * factor;
+            else scratch.direct[i * hp + u] += product[i * hp + u] * r;
         }
         differentiate_gate<kV>(p.options.recurrent_activation, gate, pre, C::kR, units, d, temporary);
     }

@@ -152,7 +152,7 @@ void update_row(const RnnForward<T>& p, const ForwardStep<T>& step, Index row) {
         else if (pre.first) store(pre.vector(b, 0), inner.v[0]);
         store(y + b * kP, inner.v[0]);
     }
-    activate(p.options.activation, y, p.units, y, p.units, 1, p.units);
+    operations().activate(p.options.activation, y, p.units, y, p.units, 1, p.units);
     for (Index b = 0; b < blocks; ++b) {
         const V result{{load(y + b * kP)}};
         V gate[kV];
@@ -177,8 +177,8 @@ void add_candidate(const RnnForward<T>& p, const ForwardStep<T>& step) {
         const GateRow<kV, T> gates(step.gates, step.gates_at, i);
         for (Index u = 0; u < units; ++u) reset[i * units + u] = gates(C::kR, u) * entering[i * step.ld_entering + u];
     }
-    gemm<T>({reset, units, p.rows, 1, units, 0, p.weights.candidate, nullptr, units, product, hp, nullptr,
-             Activation::kLinear, false});
+    operations().gemm({reset, units, p.rows, 1, units, 0, p.weights.candidate, nullptr, units, product, hp, nullptr,
+                       Activation::kLinear, false});
     for (Index i = 0; i < p.rows; ++i) {
         const GateRow<kV, T> gates(step.gates, step.gates_at, i);
         for (Index u = 0; u < units; ++u) gates(C::kG, u) += product[i * hp + u];

@@ -31,6 +31,10 @@ template <class T>
 PYRNN_INLINE
 Index blocks_of(Index n) { return (n + kLanes<T> - 1) / kLanes<T>; }
 
+// Whether this object has tiles of every height and loops of their own for frequent cases (cmake/isas.cmake); without
+// them it takes a third of the time to compile.
+constexpr bool kEveryTile = PYRNN_EVERY_TILE;
+
 template <class T>
 struct Ahead {
     const T* at;
@@ -119,6 +123,15 @@ void add_existing(Vec<T> (&acc)[kRows][kCols], const T* y, Index ldy, Index n) {
         for (int c = 0; c < kCols; ++c) acc[r][c] += load_partial(y + r * ldy + c * kLanes<T>, n - c * kLanes<T>);
 }
 
+// Calls f.tile<R>(row) over `rows` where R is a power of two, at most kRows: any, or 8, 4 and 1.
+template <int kRows, class F>
+PYRNN_INLINE
+void for_few_tiles(Index rows, F& f, Index row = 0) {
+    constexpr int kHeight = kRows >= 16 && kEveryTile ? 16 : kRows >= 8 ? 8 : kRows >= 4 ? 4 : kRows >= 2 ? 2 : 1;
+    for (; row + kHeight <= rows; row += kHeight) f.template tile<kHeight>(row);
+    if constexpr (kHeight > 1) for_few_tiles<(kEveryTile || kHeight == 8 ? kHeight / 2 : 1)>(rows, f, row);
+}
+
 // Calls f.tile<R>(row) over `rows` in tiles of nearly equal height, at most kRows: no short tile at the end, since a
 // tile costs some 60 cycles more than its sums. kStep > 1: heights are multiples of it except in the last rows, which
 // keeps code small.
@@ -132,9 +145,9 @@ void tile_of(Index height, Index row, F& f) {
     if constexpr (kStep > 1)
         for (row += kRows, height -= kRows; height > 0; --height, ++row) f.template tile<1>(row);
 }
-template <int kRows, int kStep = 1, class F>
+template <int kRows, int kStep, class F>
 PYRNN_INLINE
-void for_row_tiles(Index rows, F& f) {
+void for_equal_tiles(Index rows, F& f) {
     if constexpr (kStep > 1) {
         if (rows < kStep) {
             for (Index row = 0; row < rows; ++row) f.template tile<1>(row);
@@ -148,6 +161,12 @@ void for_row_tiles(Index rows, F& f) {
         tile_of<kRows, kStep>(end - first, first, f);
         first = end;
     }
+}
+template <int kRows, int kStep = 1, class F>
+PYRNN_INLINE
+void for_row_tiles(Index rows, F& f) {
+    if constexpr (kEveryTile) for_equal_tiles<kRows, kStep>(rows, f);
+    else for_few_tiles<kRows>(rows, f);
 }
 // Tiles of at most kRows rows, of even height where they are not short anyway (tall ones share rows so that none is
 // left with less than two).

@@ -140,6 +140,11 @@ def test_commands_extras_and_sessions(document: Path) -> None:
     assert set(re.findall(r"nox -s (\w+)", text)) <= SESSIONS
 
 
+def test_decisions_are_numbered_in_turn() -> None:
+    numbers = sorted(int(path.name[:4]) for path in (SOURCE / "docs/dev/decisions").glob("*.md"))
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
 def test_every_session_is_described() -> None:
     described = text_of(SOURCE / "docs/dev/testing.md")
     assert len(SESSIONS) >= 8

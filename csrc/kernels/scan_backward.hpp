@@ -146,7 +146,7 @@ bool is_plain(const RnnBackward<T>& p) {
 // The steps end - 1 to first.
 template <class T, class C, bool kPrefetches>
 void plain_backward(const RnnBackward<T>& problem, const BackwardScratch<T>& memory, Index first, Index end) {
-    const RnnBackward<T> p = problem;  // copies, as in plain_forward
+    const RnnBackward<T> p = problem;  // copies: no store can change them
     const BackwardScratch<T> scratch = memory;
     constexpr int kV = C::kInfo.vectors, kU = C::kInfo.u_count;
     constexpr Index kP = kLanes<T>, kRun = kU * kP;

@@ -165,8 +165,7 @@ bool is_plain(const RnnForward<T>& p) {
 // registers from step to step. Otherwise a tile costs some 100 cycles in addition to its sums, as much as the
 // activations of a small layer.
 template <class T, class C, bool kPrefetches>
-void plain_forward(const RnnForward<T>& problem, Index first, Index end) {
-    const RnnForward<T> p = problem;  // a copy: no store can change it
+void plain_forward(const RnnForward<T>& p, Index first, Index end) {
     constexpr int kV = C::kInfo.vectors, kGates = C::kInfo.gates, kU = C::kInfo.u_count;
     constexpr Index kP = kLanes<T>;
     const Index blocks = blocks_of<T>(p.units), w_block = p.features * kGates * kP, u_block = p.units * kU * kP;

@@ -64,7 +64,7 @@ Power<Several<T, N>> power_of_two(const Several<T, N>& x) {
     p.shifted = x * (kTimes * K::kLog2e) + K::kRound;
     p.n = p.shifted - K::kRound;
 #if defined(__FMA__) || defined(__aarch64__)
-    p.r = x * (kTimes * K::kLog2e) - p.n;  // exact but for its last rounding
+    p.r = distinct(x) * (kTimes * K::kLog2e) - p.n;  // exact but for its last rounding
     if constexpr (kExact || sizeof(T) > sizeof(float)) p.r = x * (kTimes * K::kLog2eLow) + p.r;
 #else
     p.r = ((x * T(kTimes) - p.n * K::kLn2High) - p.n * K::kLn2Low) * K::kLog2e;
@@ -185,7 +185,7 @@ Several<float, N> vector_sigmoid(const Several<float, N>& x) {
     constexpr int kFraction = 4;                  // bits of n behind the point
     const auto a = clamp(x, -K::kSigmoidMax, kHighest);
     const auto shifted = a * (kTimes * K::kLog2e) + K::kRound;
-    const auto r = a * (kTimes * K::kLog2eLow) + (a * (kTimes * K::kLog2e) - (shifted - K::kRound));
+    const auto r = a * (kTimes * K::kLog2eLow) + (distinct(a) * (kTimes * K::kLog2e) - (shifted - K::kRound));
     const auto power = each(
         [](Vec<float> v) {
             return from_bits<float>((bits_of<float>(v) << (K::kMantissa - kFraction)) +

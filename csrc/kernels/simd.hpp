@@ -324,6 +324,17 @@ Several<T, N> rounded(const Several<T, N>& a) {
     return each([](Vec<T> x) { return rounded<T>(x); }, a);
 }
 
+// a, but not to Clang, which computes a product once, and rounds it, where two fused multiply-adds contain it.
+template <class T, int N>
+PYRNN_INLINE
+Several<T, N> distinct(const Several<T, N>& a) {
+#if defined(__clang__)
+    return rounded(a);
+#else
+    return a;
+#endif
+}
+
 // a / b and 1 / b to 1 ULP for |b| in 2^-126 .. 2^126; beyond, 1 / b may be 0. AVX-512 estimates and corrects: Intel's
 // cores divide 16 floats in 16 cycles.
 #if PYRNN_AVX512

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pyrnn.layers import Layer as Layer
     from pyrnn.losses import Loss as Loss
     from pyrnn.metrics import Metric as Metric
+    from pyrnn.models import Model as Model
     from pyrnn.models import Sequential as Sequential
     from pyrnn.models import load_model as load_model
     from pyrnn.optimizers import Optimizer as Optimizer
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _NAMES = {
+    "Model": "pyrnn.models",
     "Sequential": "pyrnn.models",
     "load_model": "pyrnn.models",
     "Input": "pyrnn.layers",
@@ -49,6 +51,7 @@ _SUBMODULES = (
     "losses",
     "metrics",
     "models",
+    "ops",
     "optimizers",
     "preprocessing",
     "regularizers",

@@ -10,7 +10,6 @@ from __future__ import annotations
 _IMAGES = "it works on images or volumes, and arrays here are series of shape (batch, time, features)"
 _AUGMENT = "it changes images, and arrays here are series of shape (batch, time, features)"
 _CHAIN = "models are Sequential, a chain with one input and one output"
-_LAYERS_OWN = "layers compute with NumPy and nothing is differentiated automatically"
 _PRECISION = "weights are float32 or float64"
 _SYMBOLIC = "there is no symbolic graph"
 _OF_KERAS = "it is internal to Keras"
@@ -24,7 +23,6 @@ _THREADS = "leave it out, or set the threads with pyrnn.set_num_threads(n)"
 
 FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
     "pyrnn": (
-        ("Model Functional", _CHAIN, "use Sequential, and join several inputs into one array of features"),
         ("DTypePolicy FloatDTypePolicy dtype_policies mixed_precision", f"{_PRECISION}, as are all computations",
          "pass dtype='float64' to a layer or call pyrnn.config.set_floatx('float64')"),
         ("Quantizer quantizers", _PRECISION, "leave it out"),
@@ -38,8 +36,8 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
          "pass checkpoint_steps=k to LSTM, GRU, SimpleRNN or RNN"),
         ("version", "it is an attribute", "use pyrnn.__version__"),
         ("applications", "they are models of images", "use Keras for them, and pyrnn on the features they return"),
-        ("ops random tree", "layers, losses and metrics are written in NumPy",
-         "use NumPy: np.sum for ops.sum, np.random.default_rng(seed) for random"),
+        ("random tree", "layers, losses and metrics are written with ops and NumPy",
+         "use np.random.default_rng(seed) for random"),
         ("distribution", "training runs in one process on the CPU",
          _THREADS),
         ("distillation", "it is not implemented", "train the student on teacher.predict(x) as y"),
@@ -71,11 +69,8 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
          "use GaussianNoise or Dropout, or change the series in a PyDataset"),
         ("MelSpectrogram STFTSpectrogram", "it works on sound",
          "compute the spectrogram first, with scipy.signal.stft, and train on its frames"),
-        ("Add Average Concatenate Dot Maximum Minimum Multiply Subtract add average concatenate dot maximum "
-         "minimum multiply subtract Merge merge", f"it joins several layers, and {_CHAIN}",
-         "join arrays with NumPy before fit, or use Bidirectional(merge_mode=...) for two directions"),
-        ("AdditiveAttention Attention GroupQueryAttention MultiHeadAttention", "attention is not implemented",
-         "use LSTM or GRU, in Bidirectional for context from both sides"),
+        ("Merge merge", _DROPPED, "use Add, Average, Concatenate, Dot, Maximum or Multiply"),
+        ("GroupQueryAttention", "heads do not share keys and values", "use MultiHeadAttention"),
         ("ReversibleEmbedding", "layers do not share weights with other layers",
          "use Embedding and, as the last layer, Dense(input_dim, 'softmax')"),
         ("EinsumDense", "it is not implemented", "use Dense, which works on the last axis, with Permute or Reshape"),
@@ -143,8 +138,32 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
     "activations": (
         ("threshold", "the kernel does not have it", "use layers.ReLU(threshold=...)"),
     ),
+    "ops": (
+        ("image linalg nn numpy", "there is one list of operations", "use pyrnn.ops.NAME"),
+        ("adaptive_average_pool adaptive_max_pool affine_transform allclose angle append argpartition "
+         "array_split associative_scan average average_pool bartlett batch_normalization bincount bitwise_and "
+         "bitwise_invert bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor blackman "
+         "cdist cholesky cholesky_inverse cond conj conjugate conv conv_transpose convert_to_numpy copy "
+         "corrcoef correlate count_nonzero crop_images cross ctc_decode ctc_loss custom_gradient "
+         "depth_to_space depthwise_conv det diag diagflat digitize dot_product_attention dsplit dstack dtype "
+         "eig eigh elastic_transform empty empty_like erfc erfinv extract_patches extract_patches_3d "
+         "extract_sequences fabs fft fft2 fliplr flipud fmax fmin fmod fold fori_loop gaussian_blur gcd "
+         "geomspace hamming hanning heaviside histogram hsplit hsv_to_rgb hypot i0 identity ifft2 imag "
+         "in_top_k inv irfft is_tensor isin isneginf isposinf isreal istft jvp kaiser kron layer_normalization "
+         "lcm ldexp left_shift logaddexp2 logdet logspace lstsq lu_factor map map_coordinates matrix_rank "
+         "max_pool median meshgrid multi_hot nan_to_num nanargmax nanargmin nancumprod nancumsum nanmax "
+         "nanmean nanmedian nanmin nanpercentile nanprod nanquantile nanstd nansum nanvar nextafter nonzero "
+         "pad_images percentile perspective_transform pinv polar psnr ptp qr quantile real rearrange resize "
+         "rfft rgb_to_grayscale rgb_to_hsv right_shift rms_normalization rot90 saturate_cast "
+         "scale_and_translate scan scatter scatter_update searchsorted segment_max segment_min segment_prod "
+         "segment_sum select separable_conv signbit slogdet sobel_edges solve solve_triangular space_to_depth "
+         "ssim stft svd switch trace trapezoid tri unfold unique unravel_index vander vdot vectorize "
+         "vectorized_map view view_as_complex view_as_real vsplit while_loop",
+         "pyrnn does not have the operation",
+         "use NumPy on arrays, or write a layer with forward and backward"),
+    ),
     "models": (
-        ("Model Functional Graph", _CHAIN, "use Sequential, and join several inputs into one array of features"),
+        ("Graph", "Keras dropped it", "use Model(inputs, outputs)"),
         ("model_from_yaml", _DROPPED, "use model_from_json"),
         ("model_from_config", _DROPPED, "use Sequential.from_config"),
     ),
@@ -165,8 +184,8 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
          "get the data from their source, or use datasets.load_flights()"),
     ),
     "config": (
-        ("disable_flash_attention enable_flash_attention is_flash_attention_enabled", "attention is not implemented",
-         "leave it out"),
+        ("disable_flash_attention enable_flash_attention is_flash_attention_enabled",
+         "attention always computes its weights", "leave it out"),
         ("disable_traceback_filtering enable_traceback_filtering is_traceback_filtering_enabled",
          "tracebacks are always complete", "leave it out"),
         ("dtype_policy set_dtype_policy", _PRECISION, "use floatx and set_floatx"),
@@ -207,7 +226,7 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
     "model": (
         ("export", "there is no graph to export",
          "use model.save(path), or model.stream() to serve one time step at a time"),
-        ("add_weight activity_regularizer", "weights belong to layers", "use them in a layer"),
+        ("add_weight", "weights belong to layers", "use them in a layer"),
         ("call compute_mask", "models run their layers in order", "call the model: model(x), model(x, training=True)"),
         ("train_step test_step predict_step make_train_function make_test_function make_predict_function "
          "train_function test_function predict_function train_tf_function", _LOOP,
@@ -216,7 +235,6 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
          "use evaluate or test_on_batch, or model.loss(y, model(x))"),
         ("compute_metrics get_metrics_result", _LOOP,
          "use evaluate(x, y, return_dict=True), or {m.name: m.result() for m in model.metrics}"),
-        ("reset_metrics", _LOOP, "write: for metric in model.metrics: metric.reset_state()"),
         ("metrics_variables", "metrics hold their own state", "use [m.variables for m in model.metrics]"),
         ("get_state_tree set_state_tree state_updates", _FILES,
          "use get_weights and set_weights, or save and load_model"),
@@ -224,9 +242,6 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
          "leave it out"),
         ("supports_masking", "each layer says so itself", "use layer.supports_masking"),
         ("to_yaml", _DROPPED, "use to_json"),
-        ("predict_classes", _DROPPED,
-         "use predict(x).argmax(axis=-1) for softmax outputs, (predict(x) > 0.5).astype('int32') for a sigmoid output"),
-        ("predict_proba", _DROPPED, "use predict(x)"),
     ),
     "model layer": (
         ("quantize quantization_mode quantization_config quantized_build quantized_call "
@@ -238,15 +253,11 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
          "use layer.add_weight(..., trainable=False)"),
         ("stateless_call symbolic_call rematerialized_call call_signature_parameters compute_output_spec "
          "supports_jit", _SYMBOLIC, "call it on an array, or use compute_output_shape(input_shape)"),
-        ("variables", "there are no variables but the weights", "use weights"),
-        ("trainable_variables non_trainable_variables", "variables are named weights",
-         "use trainable_weights and non_trainable_weights"),
         ("build_from_config load_own_variables save_own_variables variable_serialization_spec "
          "save_spec", _FILES, "use model.save, model.save_weights and pyrnn.load_model"),
-        ("input inputs output outputs input_names output_names input_mask output_mask input_tensor inbound_nodes "
-         "outbound_nodes get_input_at get_output_at get_input_shape_at get_output_shape_at get_input_mask_at "
-         "get_output_mask_at", _SYMBOLIC,
-         "use Sequential(model.layers[:n]) for the outputs of layer n, model.input_shape for shapes"),
+        ("input_mask output_mask input_tensor inbound_nodes outbound_nodes get_input_at get_output_at "
+         "get_input_shape_at get_output_shape_at get_input_mask_at get_output_mask_at", _DROPPED,
+         "use layer.nodes, layer.input and layer.output"),
         ("input_spec", "layers check their input themselves", "use model.input_shape"),
         ("dtype_policy compute_dtype variable_dtype input_dtype autocast", _PRECISION, "use dtype"),
         ("path dynamic uses_learning_phase", _OF_KERAS, "use name, and weight.path of its weights"),
@@ -257,7 +268,7 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("get_build_config", _FILES, "use layer.build_shape"),
         ("metrics metrics_variables", "metrics belong to the model", "use model.metrics"),
         ("compile", "layers are not trained alone", "put the layer into a Sequential"),
-        ("call", f"{_LAYERS_OWN}: they define forward and backward", "call the layer: layer(x)"),
+        ("call", "built-in layers define forward and backward", "call the layer: layer(x)"),
         ("get_initial_state single_state state_size inner_loop", "recurrent layers run all steps at once",
          "use reset_state(), and pass initial_state when you call the layer"),
         ("convolution_op", "the kernel runs the convolution", "call the layer: layer(x)"),
@@ -265,7 +276,6 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("data_format", "channels are always the last axis", "leave it out"),
         ("synchronized", "training runs in one process", "leave it out"),
         ("seed_generator", "layers draw from their own stream", "use seed"),
-        ("mean variance", "Normalization holds them as weights", "use adapt_mean and adapt_variance"),
         ("backend", "layers compute with NumPy and the kernel", "use NumPy"),
         ("finalize_state convert_weight", "adapt computes the mean and variance at once", "use adapt(data)"),
     ),
@@ -303,7 +313,7 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("validation_data", _DROPPED, "pass the data to the callback"),
     ),
     "weight": (
-        ("value read_value eval", "weights are views of one vector",
+        ("read_value eval", "weights are views of one vector",
          "use weight.numpy() for a copy, weight.array for the values themselves"),
         ("aggregation synchronization overwrite_with_gradient", "training runs in one process", "leave it out"),
     ),

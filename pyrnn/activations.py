@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
@@ -9,13 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn import backend
+from pyrnn.arguments import checked
 from pyrnn.explaining import explain, missing
 from pyrnn.function_rules import Registered
 from pyrnn.kinds import KINDS, Kind
+from pyrnn.typing import Axis, Finite, Flag, Inputs, NonNegative, Positive
 from pyrnn.validation import lookup, shown
 
 Array = NDArray[Any]
-Activation = Callable[[Array], Array]
+Activation = Callable[..., Array]
 
 # Every activation with its formula, for its docstring; sigma is the sigmoid.
 FORMULAS = {
@@ -54,7 +57,7 @@ ALIASES = {"swish": "silu", "hard_swish": "hard_silu"}
 _DOCSTRING = """Compute {formula}.
 
 Args:
-    x: Array of numbers of any shape (..., n).
+    x: Array of numbers of any shape (..., n).{arguments}
 
 Returns:
     An array of shape (..., {width}), float64 if x is float64, otherwise float32.
@@ -67,21 +70,117 @@ Example:
     >>> pyrnn.activations.{name}(np.zeros((3, 2))).shape
     (3, {columns})
 """
+_DESCRIPTIONS = {
+    "alpha": "Factor below 0; of celu, also the divisor of x there, so it is above 0.",
+    "approximate": "Whether to use x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x**3))) / 2.",
+    "axis": "The axis, in place of the last one.",
+    "b": "What is added to x**2.",
+    "max_value": "Largest value, or None.",
+    "negative_slope": "Slope below the threshold.",
+    "threshold": "Values up to it become 0.",
+}
+
+
+# The functions that have arguments. Layers and files use the defaults, for which the kernel runs.
+
+
+def _relu(
+    x: Inputs, negative_slope: Finite = 0.0, max_value: NonNegative | None = None, threshold: Finite = 0.0
+) -> Array:
+    y = np.where(x > threshold, x, 0)
+    if max_value is not None:
+        y = y.clip(0, max_value)
+    # Keras subtracts the part below the threshold, also where the threshold is not 0.
+    return y - negative_slope * np.maximum(threshold - x, 0) if negative_slope else y
+
+
+def _leaky_relu(x: Inputs, negative_slope: Finite = 0.2) -> Array:
+    y: Array = np.where(x > 0, x, negative_slope * x)
+    return y
+
+
+def _elu(x: Inputs, alpha: Finite = 1.0) -> Array:
+    y: Array = np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
+    return y
+
+
+def _celu(x: Inputs, alpha: Positive = 1.0) -> Array:
+    y: Array = np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0) / alpha))
+    return y
+
+
+def _soft_shrink(x: Inputs, threshold: Finite = 0.5) -> Array:
+    y: Array = np.sign(x) * np.maximum(np.abs(x) - threshold, 0)
+    return y
+
+
+def _hard_shrink(x: Inputs, threshold: Finite = 0.5) -> Array:
+    return np.where(np.abs(x) > threshold, x, 0)
+
+
+def _squareplus(x: Inputs, b: Finite = 4) -> Array:
+    y: Array = (x + np.sqrt(x * x + b)) / 2
+    return y
+
+
+def _gelu(x: Inputs, approximate: Flag = False) -> Array:
+    if not approximate:
+        return backend.activation_forward(x, "gelu")
+    y: Array = x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))) / 2
+    return y
+
+
+def _along(name: str) -> Callable[..., Array]:
+    def function(x: Inputs, axis: Axis = -1) -> Array:
+        if not -x.ndim <= axis < x.ndim:
+            raise ValueError(f"axis must be one of the {x.ndim} axes of x, got {axis}")
+        y = backend.activation_forward(np.require(np.moveaxis(x, axis, -1), requirements=["C", "A"]), name)
+        return np.moveaxis(y, -1, axis)
+
+    return function
+
+
+_WITH_ARGUMENTS: dict[str, Callable[..., Array]] = {
+    "relu": _relu, "leaky_relu": _leaky_relu, "elu": _elu, "celu": _celu, "soft_shrink": _soft_shrink,
+    "hard_shrink": _hard_shrink, "squareplus": _squareplus, "gelu": _gelu,
+    **{name: _along(name) for name in ("softmax", "log_softmax", "sparsemax", "glu")},
+}  # fmt: skip
+for _name, _variant in _WITH_ARGUMENTS.items():
+    _variant.__name__ = _variant.__qualname__ = _name
+# The names of their arguments next to x.
+ARGUMENTS = {name: list(inspect.signature(variant).parameters)[1:] for name, variant in _WITH_ARGUMENTS.items()}
 
 
 def _function(name: str) -> Activation:
-    def activation(x: Array) -> Array:
+    variant = checked(_WITH_ARGUMENTS[name]) if name in _WITH_ARGUMENTS else None
+
+    def activation(x: Array, *args: Any, **kwargs: Any) -> Array:
         x = np.asarray(x)
         if x.dtype.kind not in "fiub":
             raise TypeError(f"x must hold numbers, got {shown(x)}")
         x = np.require(x, requirements=["C", "A"])
         if x.dtype not in (np.float32, np.float64):
             x = x.astype(np.float32)
-        return backend.activation_forward(x, name)
+        if not args and not kwargs:
+            return backend.activation_forward(x, name)
+        if variant is None:
+            raise TypeError(
+                f"{name} takes x only, got {len(args) + len(kwargs)} more arguments: {shown(args or kwargs)}"
+            )
+        return np.asarray(variant(x, *args, **kwargs), x.dtype)
 
     width, columns = ("n / 2", 1) if name == "glu" else ("n", 2)
+    texts = "".join(f"\n    {argument}: {_DESCRIPTIONS[argument]}" for argument in ARGUMENTS.get(name, ()))
     activation.__name__ = activation.__qualname__ = name
-    activation.__doc__ = _DOCSTRING.format(name=name, formula=FORMULAS[name], width=width, columns=columns)
+    if variant is None:
+        activation.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [inspect.Parameter("x", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
+        )
+    else:
+        activation.__wrapped__ = _WITH_ARGUMENTS[name]  # type: ignore[attr-defined]  # signature and rules
+    activation.__doc__ = _DOCSTRING.format(
+        name=name, formula=FORMULAS[name], width=width, columns=columns, arguments=texts
+    )
     return activation
 
 

@@ -23,6 +23,9 @@ _NO_DEFAULT = object()
 # How an argument is checked, its default, and whether it is one number.
 _Check = tuple[Callable[[str, Any], None], Any, bool]
 _NUMPY = (np.generic, np.ndarray)
+# Functions of (function, args, kwargs) that return the arguments of a call in today's names, or None if none is older.
+# The shim for scripts of older versions adds one; otherwise a call with such a name raises an error.
+translators: list[Callable[[Callable[..., Any], Any, Mapping[str, Any]], tuple[Any, dict[str, Any]] | None]] = []
 
 
 class _OnlyForTypes:
@@ -130,8 +133,12 @@ def checked(function: F) -> F:
                     check(name, value)
                     if scalar and isinstance(value, _NUMPY) and not value.ndim:
                         kwargs[name] = as_number(value)
-            elif closed and name not in names:
-                _reject_unknown(function, names, args, kwargs)
+            elif name not in names and (closed or translators):
+                for translate in translators:
+                    if (renamed := translate(checking, args, kwargs)) is not None:
+                        return checking(*renamed[0], **renamed[1])
+                if closed:
+                    _reject_unknown(function, names, args, kwargs)
         try:
             return function(*args, **kwargs)
         except TypeError as error:

@@ -1,19 +1,19 @@
-"""What `compile` fixed: the optimizer, the head of the output, the running loss, and the logs that are made of them."""
+"""What `compile` fixed: the optimizer, the heads of the outputs, the running loss, and the logs made of them."""
 
 from __future__ import annotations
 
 import copy
-import itertools
-from collections.abc import Mapping
 from typing import Any
 
 from numpy.typing import NDArray
 
 from pyrnn import metrics, optimizers, states
 from pyrnn.data import Batch
+from pyrnn.data.batches import Arrays
 from pyrnn.head_metrics import try_state
 from pyrnn.heads import Head
-from pyrnn.validation import shown
+from pyrnn.output_names import OutputNames
+from pyrnn.several_heads import Heads
 
 Array = NDArray[Any]
 
@@ -23,12 +23,12 @@ class Compiled:
 
     Args:
         optimizer: name, class, object or description.
-        loss: of the output, or a list or dict with an entry for it.
-        unweighted: a list of metrics, or a dict with one for the output.
+        loss: of the output, or a list or dict with an entry for each output.
+        unweighted: a list of metrics, or with several outputs a list or dict with an entry for each.
         weighted: the same for metrics that sample weights reach.
-        loss_weights: the factor of the loss, or a list or dict with an entry for it.
+        loss_weights: the factor of the loss, or a list or dict with an entry for each output.
         execution: arguments of `compile` that change nothing here and are described again.
-        output: name of the model's output, None before it has layers.
+        outputs: names of the model's outputs in their structure, None before it has layers.
 
     Raises:
         TypeError, ValueError: for unknown names and wrong kinds.
@@ -42,21 +42,26 @@ class Compiled:
         weighted: Any,
         loss_weights: Any,
         execution: dict[str, Any],
-        output: str | None,
+        outputs: Any,
     ) -> None:
         self.optimizer = optimizers.get(optimizer)
-        self.head = Head(
-            _for_output("loss", loss, output),
-            _for_output("loss_weights", loss_weights, output),
-            _metrics_for_output("metrics", unweighted, output),
-            _metrics_for_output("weighted_metrics", weighted, output),
-        )
+        names = OutputNames(outputs)
+        self.head: Any  # a `Head`, or `Heads`, which have the same methods for several outputs
+        if len(names.names) > 1:
+            self.head = Heads(names, loss, loss_weights, unweighted, weighted)
+        else:
+            self.head = Head(
+                names.only("loss", loss),
+                names.only("loss_weights", loss_weights),
+                names.metrics_of_only("metrics", unweighted),
+                names.metrics_of_only("weighted_metrics", weighted),
+            )
         self.execution = execution
         self.mean_loss = metrics.Mean("loss")
         # Shapes of x and y that were checked against the model and the loss: those of the last batch, and all without
         # the batch axis.
-        self.last_shapes: tuple[tuple[int, ...], tuple[int, ...]] | None = None
-        self.fitting: set[tuple[tuple[int, ...], tuple[int, ...]]] = set()
+        self.last_shapes: tuple[Any, Any] | None = None
+        self.fitting: set[tuple[Any, Any]] = set()
         self.has_warned = False  # of a loss that is not finite
 
     def reset(self) -> None:
@@ -65,39 +70,44 @@ class Compiled:
         running["total"] = running["count"] = 0.0
         self.head.reset()
 
-    def update(self, batch: Batch, y_pred: Array, loss: float, mask: Array | None) -> None:
+    def update(self, batch: Batch, y_pred: Any, loss: float, mask: Any) -> None:
         """Add a batch to the running loss and metrics.
 
         Args:
             batch: the batch, of B samples.
             y_pred: outputs of the model, shape (B, ...).
             loss: the loss of the batch with all penalties.
-            mask: False for steps that do not count in metrics, (B, T), or None.
+            mask: False for steps that do not count in metrics, (B, T), or None; a list for several outputs.
         """
-        count = len(batch.x)
+        x: Any = batch.x
+        count = len(x) if type(x) is not Arrays else len(x[0])
         running = self.mean_loss.__dict__
         running["total"] += loss * count
         running["count"] += count
-        if self.head.entries:
+        if self.head.is_watched:
             assert batch.y is not None
             self.head.update(batch.y, y_pred, batch.sample_weight, mask)
 
     def logs(self, prefix: str = "") -> dict[str, Any]:
-        """Return the running loss and metrics by name.
+        """Return the running loss and metrics by name; those of several outputs in the order of the names, as Keras.
 
         Args:
             prefix: comes before each name.
         """
         logs = {"loss": self.mean_loss.result(), **self.head.logs()}
+        if type(self.head) is Heads:
+            logs = dict(sorted(logs.items()))
         return {f"{prefix}{name}": value for name, value in logs.items()} if prefix else logs
+
+    def results(self) -> list[Any]:
+        """Return the running loss and metrics in the order in which `evaluate` lists them."""
+        logs = self.logs()
+        listed = [name for name in ("loss", *self.head.names) if name in logs]
+        return [logs[name] for name in (*listed, *(name for name in logs if name not in listed))]
 
     def get_state(self) -> dict[str, Any]:
         """Return the running loss and metrics, to continue from with `set_state`."""
-        return {
-            "shapes": self.head.shapes,
-            "loss": self.mean_loss.get_state(),
-            "metrics": self.head.metric_states(),
-        }
+        return {"loss": self.mean_loss.get_state(), **self.head.get_state()}
 
     def check_state(self, state: Any) -> None:
         """Check what `set_state` is to be passed, on copies of the metrics.
@@ -108,11 +118,9 @@ class Compiled:
         Raises:
             ValueError: if it does not fit the metrics, or they could not continue from it; nothing has changed.
         """
-        shape = states.list_of(states.count())
-        rules = {"shapes": states.optional(states.tuple_of(shape, shape)), "loss": states.anything}
-        states.record({**rules, "metrics": states.list_of(states.anything)})("running metrics", state)
-        try_state(copy.deepcopy(self.mean_loss), state["loss"], state["shapes"])
-        self.head.check_states(state["shapes"], state["metrics"])
+        states.record({"loss": states.anything, **self.head.state_rules})("running metrics", state)
+        try_state(copy.deepcopy(self.mean_loss), state["loss"], None)
+        self.head.check_state(state)
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Continue from what `get_state` returned.
@@ -121,44 +129,11 @@ class Compiled:
             state: a state that `check_state` accepts.
         """
         self.mean_loss.set_state(state["loss"])
-        self.head.set_states(state["shapes"], state["metrics"])
+        self.head.set_state(state)
 
     def describe(self) -> dict[str, Any]:
         """Return Keras 3's description of what `compile` was passed."""
         return {"optimizer": optimizers.serialize(self.optimizer), **self.head.describe(), **self.execution}
-
-
-def _for_output(argument: str, value: Any, output: str | None) -> Any:
-    """The entry for the model's one output in a dict by output name or a list with one entry per output."""
-    if isinstance(value, list | tuple):
-        if len(value) != 1:
-            raise ValueError(
-                f"{argument} must have one entry, since the model has one output, got {len(value)}: {shown(value)}"
-            )
-        return value[0]
-    if not isinstance(value, Mapping) or "class_name" in value:
-        return value
-    if list(value) != [output]:
-        name = "the model has no layers yet" if output is None else f"the model's output is {output!r}"
-        raise ValueError(
-            f"{argument} as a dict must have one entry with the name of the model's last layer ({name}), "
-            f"got {shown(value)}; with one output, the entry itself can be passed instead of a dict"
-        )
-    return value[output]
-
-
-def _metrics_for_output(argument: str, value: Any, output: str | None) -> list[Any]:
-    """A flat list of the metrics in a list, which may hold lists, or in a dict by output name."""
-    if value is None:
-        return []
-    if isinstance(value, Mapping):
-        value = _for_output(argument, value, output)
-        value = value if isinstance(value, list | tuple) else [value]
-    if not isinstance(value, list | tuple):
-        example = list(value) if isinstance(value, set | frozenset) else [value]
-        raise TypeError(f"{argument} must be a list such as {shown(example)}, got {shown(value)}")
-    nested = (each if isinstance(each, list | tuple) else [each] for each in value)
-    return list(itertools.chain.from_iterable(nested))
 
 
 class LazyLogs(dict[str, float]):

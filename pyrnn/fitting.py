@@ -5,14 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pyrnn import losses
 from pyrnn.compiled import Compiled
 from pyrnn.data import Batch, Batches, as_batches
-from pyrnn.data.batches import ArrayBatches, RepeatedBatches
+from pyrnn.data.batches import ArrayBatches, Arrays, RepeatedBatches
 from pyrnn.data.class_weight import ClassWeight
 from pyrnn.data.sources import DEFAULT_BATCH_SIZE, IteratorBatches, StoredBatches
-from pyrnn.layers.holder import all_layers
+from pyrnn.heads import Head
+from pyrnn.plan import all_layers
+from pyrnn.several_heads import Heads, of_each
+
+Array = NDArray[Any]
 
 
 def check_fit(model: Any, compiled: Compiled, batch: Batch, class_weight: ClassWeight | None = None) -> None:
@@ -31,28 +36,82 @@ def check_fit(model: Any, compiled: Compiled, batch: Batch, class_weight: ClassW
     head, y = compiled.head, batch.y
     if y is None:
         raise ValueError("y is missing: the data must give (x, y)")
-    loss = head.loss
-    assert loss is not None
+    is_several = isinstance(head, Heads)
+    if is_several:
+        _check_targets(head, y)
+        check_class_weight(compiled, class_weight)
     if not model.built:
         model.build((None, *batch.x.shape[1:]))
     x_shape = model.check_input(batch.x.shape)
     if any(not type(layer).__module__.startswith("pyrnn.") for layer in all_layers(model.layers)):
         return
     shape = model.compute_output_shape(x_shape)
+    if not is_several:
+        _check_output(head, y, batch.sample_weight, shape, model.dtype, class_weight)
+        return
+    weights = of_each(batch.sample_weight, len(head.heads))
+    for name, part, target, weight, each in zip(head.outputs.keys, head.heads, y, weights, shape, strict=True):
+        if target is not None:
+            try:
+                _check_output(part, target, weight, each, model.dtype)
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"output {name!r}: {error}") from None
+
+
+def _check_output(
+    head: Head,
+    y: Array,
+    sample_weight: Array | None,
+    shape: tuple[int, ...],
+    dtype: str,
+    class_weight: ClassWeight | None = None,
+) -> None:
+    """Check that targets and weights fit an output of this shape, unless parts of the shape are unknown."""
+    loss = head.loss
     if None in shape:
         return
-    loss.target(y, shape)
+    if loss is not None:
+        loss.target(y, shape)
     if class_weight is not None:
-        class_weight.weigh(y, batch.sample_weight, shape, model.dtype)
-    weighs = batch.sample_weight is not None and type(loss) in losses.CLASSES
+        class_weight.weigh(y, sample_weight, shape, dtype)
+    weighs = sample_weight is not None and type(loss) in losses.CLASSES
     if weighs or head.entries:
         rows = slice(DEFAULT_BATCH_SIZE)
-        y_pred = np.full((len(y[rows]), *shape[1:]), 0.5, model.dtype)
-        weight = None if batch.sample_weight is None else batch.sample_weight[rows]
+        y_pred = np.full((len(y[rows]), *shape[1:]), 0.5, dtype)
+        weight = None if sample_weight is None else sample_weight[rows]
         with np.errstate(all="ignore"):
-            if weighs:
+            if loss is not None and weighs:
                 loss.value(y[rows], y_pred, weight)
             head.check(y[rows], np.ones_like(y_pred), weight)
+
+
+def _check_targets(heads: Heads, y: Any) -> None:
+    """Check that each output with a loss or metrics has targets."""
+    keys = heads.outputs.keys
+    if not isinstance(y, Arrays) or len(y) != len(keys):
+        got = f"{len(y)} arrays" if isinstance(y, Arrays) else f"one of shape {y.shape}"
+        names = ", ".join(map(repr, keys))
+        raise ValueError(f"y must hold {len(keys)} arrays, one for each output ({names}), got {got}")
+    for key, head, target in zip(keys, heads.heads, y, strict=True):
+        if target is None and (head.loss is not None or head.entries):
+            raise ValueError(f"y must hold targets for output {key!r}, which has a loss or metrics, got None")
+
+
+def check_class_weight(compiled: Compiled, class_weight: Any) -> None:
+    """Check that a model with class weights has one output.
+
+    Args:
+        compiled: What `compile` fixed.
+        class_weight: The weights of the classes, or None.
+
+    Raises:
+        ValueError: If it has several.
+    """
+    if class_weight is not None and isinstance(compiled.head, Heads):
+        raise ValueError(
+            "class_weight works only with models with one output, this one has "
+            f"{len(compiled.head.heads)}: pass sample_weight with an array for each output"
+        )
 
 
 def check_shapes(model: Any, compiled: Compiled, batch: Batch) -> None:
@@ -67,11 +126,19 @@ def check_shapes(model: Any, compiled: Compiled, batch: Batch) -> None:
         ValueError: if the batch does not fit.
     """
     x, y = batch.x, batch.y
-    if y is None or (x.shape[1:], y.shape[1:]) not in compiled.fitting:
+    shapes = _without_rows(x), _without_rows(y)
+    if y is None or shapes not in compiled.fitting:
         check_fit(model, compiled, batch)
     assert y is not None
     compiled.last_shapes = (x.shape, y.shape)
-    compiled.fitting.add((x.shape[1:], y.shape[1:]))
+    compiled.fitting.add(shapes)
+
+
+def _without_rows(data: Any) -> Any:
+    """Return the shape of one sample, or of one sample of each array."""
+    if isinstance(data, Arrays):
+        return tuple(map(_without_rows, data))
+    return None if data is None else data.shape[1:]
 
 
 def validation_batches(model: Any, compiled: Compiled, data: Any, batch_size: int | None, steps: int | None) -> Batches:
@@ -94,7 +161,7 @@ def validation_batches(model: Any, compiled: Compiled, data: Any, batch_size: in
     if not 1 <= len(parts) <= 3:
         raise ValueError(f"validation_data must be (x, y) or (x, y, sample_weight), got {len(parts)} parts")
     try:
-        batches = as_batches(*parts, dtype=model.dtype, batch_size=batch_size, steps=steps)
+        batches = as_batches(*parts, dtype=model.dtype, batch_size=batch_size, steps=steps, signature=model.signature())
         if isinstance(batches, IteratorBatches):
             if steps is None:
                 return StoredBatches(batches)

@@ -7,6 +7,7 @@ import functools
 import inspect
 import itertools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,22 +27,24 @@ class Output:
     """Targets and outputs of a batch, as metrics take them.
 
     Args:
-        loss: the loss of the head, which says which part of y_pred is the forecast.
+        loss: the loss of the head, which says which part of y_pred is the forecast; None for an output without one.
         y: targets, shape (B, ...).
         y_pred: outputs of the model, shape (B, ...).
     """
 
-    def __init__(self, loss: losses.Loss, y: Array, y_pred: Array) -> None:
+    def __init__(self, loss: losses.Loss | None, y: Array, y_pred: Array) -> None:
         self.loss, self.y_pred = loss, y_pred
         # In the rank of y_pred, or of the loss's targets, so that y (N,) and (N, 1) are the same to custom metrics too.
-        if y.ndim < y_pred.ndim and (*y.shape, 1) in (y_pred.shape, loss.target_shape(y_pred.shape)):
-            y = y[..., None]
+        if y.ndim < y_pred.ndim:
+            target_shape = y_pred.shape if loss is None else loss.target_shape(y_pred.shape)
+            if (*y.shape, 1) in (y_pred.shape, target_shape):
+                y = y[..., None]
         self.y = y
 
     @functools.cached_property
     def points(self) -> Array:
         """The forecasts that metrics compare with y."""
-        return self.loss.point(self.y_pred)
+        return self.y_pred if self.loss is None else self.loss.point(self.y_pred)
 
 
 class MetricEntry:
@@ -55,10 +58,12 @@ class MetricEntry:
     Args:
         identifier: what the user passed to `compile`: a name, a class, an object or a function.
         weighted: whether sample weights reach the metric.
+        output: the name of the output in the logs, None for a model with one output.
     """
 
-    def __init__(self, identifier: Any, weighted: bool) -> None:
+    def __init__(self, identifier: Any, weighted: bool, output: str | None = None) -> None:
         self.identifier, self.weighted = identifier, weighted
+        self.prefix = "" if output is None else f"{output}_"
         self.metric: metrics.Metric | None = None
         self.takes_mask = self.repeated = False
         if isinstance(identifier, str):
@@ -135,11 +140,18 @@ class MetricEntry:
             self.update_metric(copy.deepcopy(metric), output, sample_weight)
 
 
-def number_names(entries: list[MetricEntry]) -> None:
-    """Give entries of the same name different ones, as Keras does: "mae", "mae_1", "weighted_mae", ..."""
-    used = {"loss"}
+def number_names(entries: list[MetricEntry], taken: Sequence[str] = ()) -> None:
+    """Give entries of the same name different ones, as Keras does: "mae", "mae_1", "weighted_mae", ...
+
+    Args:
+        entries: the metrics of a model; those that sample weights reach come last.
+        taken: names that the losses of several outputs have in the logs.
+    """
+    used = {"loss", *taken}
     for entry in entries:
-        name = f"weighted_{entry.name}" if entry.weighted and entry.name in used else entry.name
+        name = entry.prefix + entry.name
+        if entry.weighted and name in used:
+            name = f"{entry.prefix}weighted_{entry.name}"
         numbered = (f"{name}_{number}" for number in itertools.count(1))
         entry.name = next(each for each in itertools.chain([name], numbered) if each not in used)
         used.add(entry.name)

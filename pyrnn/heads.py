@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pyrnn import losses, metrics, registry
 from pyrnn.head_metrics import MetricEntry, Output, mark_repeated, number_names, try_state
+from pyrnn.states import Rule, anything, count, list_of, optional, tuple_of
 from pyrnn.validation import shown
 
 Array = NDArray[Any]
@@ -25,23 +26,38 @@ class Head:
         loss_weight: the factor of the loss, None for 1.
         unweighted: names, classes, objects or functions of metrics that sample weights do not reach.
         weighted: those of metrics that they reach.
+        output: the name of the output in the logs, None for a model with one output.
 
     Raises:
         TypeError, ValueError: for unknown names and wrong kinds.
     """
 
-    def __init__(self, loss: Any, loss_weight: Any, unweighted: Sequence[Any], weighted: Sequence[Any]) -> None:
+    def __init__(
+        self,
+        loss: Any,
+        loss_weight: Any,
+        unweighted: Sequence[Any],
+        weighted: Sequence[Any],
+        output: str | None = None,
+    ) -> None:
         self.loss = losses.get(loss)
         self._loss_weight = loss_weight
         self.loss_weight = _factor(loss_weight)
         self.entries = [
-            *(MetricEntry(identifier, False) for identifier in unweighted),
-            *(MetricEntry(identifier, True) for identifier in weighted),
+            *(MetricEntry(identifier, False, output) for identifier in unweighted),
+            *(MetricEntry(identifier, True, output) for identifier in weighted),
         ]
-        number_names(self.entries)
+        if output is None:
+            number_names(self.entries)
         mark_repeated(self.entries)
+        self.is_watched = bool(self.entries)
         # Of y and of the forecasts in the first batch, which metrics named by their purpose depend on.
         self.shapes: list[list[int]] | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the metrics in the logs."""
+        return [entry.name for entry in self.entries]
 
     @property
     def metrics(self) -> list[metrics.Metric]:
@@ -62,7 +78,7 @@ class Head:
             mask: False for steps that do not count, (B, T), or None.
         """
         if self.shapes is None:
-            self._resolve(y, y_pred)
+            self.resolve(y, y_pred)
         assert self.loss is not None
         value, gradient = self.loss.value_and_gradient(y, y_pred, sample_weight, mask)
         if self.loss_weight != 1:
@@ -80,17 +96,21 @@ class Head:
             mask: False for steps that do not count, (B, T), or None.
         """
         if self.shapes is None:
-            self._resolve(y, y_pred)
+            self.resolve(y, y_pred)
         assert self.loss is not None
         return self.loss.value(y, y_pred, sample_weight, mask) * self.loss_weight
 
     # Metrics.
 
-    def _resolve(self, y: Array, y_pred: Array) -> None:
-        """Turn "accuracy" and the like into the metric that the shapes of the first batch ask for."""
-        assert self.loss is not None
+    def resolve(self, y: Array, y_pred: Array) -> None:
+        """Turn "accuracy" and the like into the metric that the shapes of the first batch ask for.
+
+        Args:
+            y: targets, shape (B, ...).
+            y_pred: outputs of the model, shape (B, ...).
+        """
         waiting = any(entry.metric is None for entry in self.entries)
-        points = self.loss.point(y_pred) if waiting else y_pred
+        points = self.loss.point(y_pred) if waiting and self.loss is not None else y_pred
         self._take_shapes([list(y.shape), list(points.shape)])
 
     def _take_shapes(self, shapes: list[list[int]]) -> None:
@@ -110,7 +130,6 @@ class Head:
         Raises:
             ValueError: if they do not; nothing has changed.
         """
-        assert self.loss is not None
         output = Output(self.loss, y, y_pred)
         for entry in self.entries:
             try:
@@ -127,7 +146,6 @@ class Head:
             sample_weight: weights of the samples (B,) or steps (B, T), or None.
             mask: False for steps that do not count, (B, T), or None.
         """
-        assert self.loss is not None
         output = Output(self.loss, y, y_pred)
         for entry in self.entries:
             if not entry.repeated:
@@ -151,20 +169,26 @@ class Head:
 
     # State and description.
 
-    def metric_states(self) -> list[Any]:
-        """Return the state of each metric."""
-        return [metric.get_state() for metric in self.metrics]
+    @property
+    def state_rules(self) -> dict[str, Rule]:
+        """The rules for what `get_state` returns, by key."""
+        shape = list_of(count())
+        return {"shapes": optional(tuple_of(shape, shape)), "metrics": list_of(anything)}
 
-    def check_states(self, shapes: list[list[int]] | None, states: Sequence[Any]) -> None:
-        """Check what `set_states` is to be passed, on copies of the metrics.
+    def get_state(self) -> dict[str, Any]:
+        """Return the shapes of the first batch and the state of each metric, to continue from with `set_state`."""
+        return {"shapes": self.shapes, "metrics": [metric.get_state() for metric in self.metrics]}
+
+    def check_state(self, state: Mapping[str, Any]) -> None:
+        """Check what `set_state` is to be passed, on copies of the metrics.
 
         Args:
-            shapes: `shapes` of the head that the states are of.
-            states: what its `metric_states` returned.
+            state: a state that `state_rules` accept.
 
         Raises:
             ValueError: if it does not fit the metrics, or they could not continue from it; nothing has changed.
         """
+        shapes, states = state["shapes"], state["metrics"]
         trials = []
         for entry in self.entries:
             if entry.metric is not None:
@@ -173,20 +197,19 @@ class Head:
                 trials.append(metrics.resolve(entry.identifier, tuple(shapes[0]), tuple(shapes[1])))
         if len(trials) != len(states):
             raise ValueError(f"the model has {len(trials)} metrics, it holds the state of {len(states)}")
-        for trial, state in zip(trials, states, strict=True):
-            try_state(trial, state, shapes)
+        for trial, each in zip(trials, states, strict=True):
+            try_state(trial, each, shapes)
 
-    def set_states(self, shapes: list[list[int]] | None, states: Sequence[Any]) -> None:
-        """Continue from what `shapes` and `metric_states` were.
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Continue from what `get_state` returned.
 
         Args:
-            shapes: `shapes` of the head that the states are of.
-            states: what its `metric_states` returned.
+            state: a state that `check_state` accepts.
         """
-        if shapes is not None:
-            self._take_shapes(shapes)
-        for metric, state in zip(self.metrics, states, strict=True):
-            metric.set_state(state)
+        if state["shapes"] is not None:
+            self._take_shapes(state["shapes"])
+        for metric, each in zip(self.metrics, state["metrics"], strict=True):
+            metric.set_state(each)
 
     def describe(self) -> dict[str, Any]:
         """Return Keras 3's description of what `compile` was passed for this output."""
@@ -211,7 +234,7 @@ def _factor(value: Any) -> float:
     if value is None:
         return 1.0
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-        raise TypeError(f"loss_weights must be a number, since the model has one output, got {shown(value)}")
+        raise TypeError(f"loss_weights must be a number for each output, got {shown(value)}")
     if not math.isfinite(value):
         raise ValueError(f"loss_weights must be finite, got {value}")
     return float(value)

@@ -12,10 +12,12 @@ from pyrnn.callbacks import History
 from pyrnn.callbacks.container import CallbacksLike
 from pyrnn.data.class_weight import ClassWeights
 from pyrnn.rules import LARGEST_COUNT, Either, ListOf, Unchecked, Whole
-from pyrnn.typing import ArrayLike, Count, Flag, Index, Natural, Size, Verbosity
+from pyrnn.typing import ArrayLike, Count, Flag, Index, Inputs, Natural, Size, Verbosity
 from pyrnn.validation import positive_int
 
 Array = NDArray[Any]
+# The probability from which `predict_classes` counts a sample as class 1.
+_EVEN = 0.5
 
 
 class _Trainable(Protocol):
@@ -169,6 +171,48 @@ class Keras2Methods:
         """
         _reject_workers(max_queue_size, workers, use_multiprocessing)
         return self.predict(generator, steps=steps, callbacks=callbacks, verbose=verbose)
+
+    def predict_classes(self: _Trainable, x: Inputs, batch_size: Count = 32, verbose: Verbosity = 0) -> Array:
+        """Compute the most likely class of each sample.
+
+        Args:
+            x: inputs, shape (batch, ...), in any form that `predict` takes.
+            batch_size: rows of a batch.
+            verbose: 0, 1, 2 or "auto", as in `predict`.
+
+        Returns:
+            For several outputs per sample the index of the largest; for one, whether it is above 0.5, as 0 or 1.
+
+        Example:
+            >>> import numpy as np
+            >>> from pyrnn import Sequential, layers
+            >>> model = Sequential([layers.Softmax(input_shape=(2,))])
+            >>> model.predict_classes(np.array([[1.0, 3.0], [2.0, 0.0]])).tolist()
+            [1, 0]
+        """
+        probabilities = self.predict(x, batch_size=batch_size, verbose=verbose)
+        many = probabilities.shape[-1] > 1
+        classes: Array = probabilities.argmax(axis=-1) if many else (probabilities > _EVEN).astype("int32")
+        return classes
+
+    def predict_proba(self: _Trainable, x: Inputs, batch_size: Count = 32, verbose: Verbosity = 0) -> Array:
+        """Compute the outputs; `predict` does the same.
+
+        Args:
+            x: inputs, shape (batch, ...), in any form that `predict` takes.
+            batch_size: rows of a batch.
+            verbose: 0, 1, 2 or "auto", as in `predict`.
+
+        Returns:
+            The outputs, one row per sample.
+
+        Example:
+            >>> import numpy as np
+            >>> from pyrnn import Sequential, layers
+            >>> Sequential([layers.Softmax(input_shape=(2,))]).predict_proba(np.zeros((1, 2))).tolist()
+            [[0.5, 0.5]]
+        """
+        return self.predict(x, batch_size=batch_size, verbose=verbose)
 
 
 def _reject_workers(max_queue_size: int, workers: int, use_multiprocessing: bool) -> None:

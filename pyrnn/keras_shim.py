@@ -1,8 +1,8 @@
 """`python -m pyrnn.keras_shim script.py ...` runs a Keras script on pyrnn, unchanged.
 
 Within that process `keras`, `tensorflow.keras` and `tf_keras` are pyrnn; a line on stderr says so. Names of Keras that
-pyrnn does not have fail at the line that uses them, with the reason and what to use instead (`pyrnn.absent`).
-`install()` does the same in the calling process.
+pyrnn does not have can be imported. They fail at the line that calls them, derives from them or takes an attribute of
+them, with the reason and what to use instead (`pyrnn.absent`). `install()` does the same in the calling process.
 """
 
 from __future__ import annotations
@@ -13,20 +13,26 @@ import os
 import runpy
 import sys
 from collections.abc import Mapping, Sequence
+from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
 import pyrnn
+from pyrnn import keras_files, older_arguments
+from pyrnn.arguments import translators
 from pyrnn.explaining import explanation
+from pyrnn.placeholders import AbsentModule, Placeholder
+from pyrnn.tensor_functions import BACKEND
+from pyrnn.tensorflow_names import tensorflow_names
 
 # The versions that scripts see.
 KERAS_VERSION, TENSORFLOW_VERSION = "3.15.1", "2.21.0"
 ROOTS = ("keras", "tf_keras", "tensorflow.keras", "tensorflow.python.keras")
 MODULES = (
-    "activations", "callbacks", "config", "constraints", "initializers", "layers", "losses", "metrics", "models",
-    "optimizers", "optimizers.schedules", "preprocessing", "preprocessing.sequence", "preprocessing.text",
-    "regularizers", "saving", "utils",
+    "activations", "callbacks", "config", "constraints", "datasets", "initializers", "layers", "losses", "metrics",
+    "models", "ops", "optimizers", "optimizers.schedules", "preprocessing", "preprocessing.sequence",
+    "preprocessing.text", "regularizers", "saving", "utils",
 )  # fmt: skip
 # Modules of Keras 2 that are parts of one module here.
 OLD_LAYERS = (
@@ -37,51 +43,96 @@ OLD_UTILS = ("data_utils", "generic_utils", "io_utils", "layer_utils", "np_utils
 OLD_MODULES = {
     **{f"layers.{name}": "layers" for name in OLD_LAYERS},
     **{f"utils.{name}": "utils" for name in OLD_UTILS},
-    **dict.fromkeys(("engine", "engine.base_layer", "engine.topology"), "layers"),
-    **dict.fromkeys(("engine.sequential", "engine.training"), "models"),
+    **dict.fromkeys(("engine", "engine.base_layer", "engine.input_layer", "engine.topology"), "layers"),
+    **dict.fromkeys(("engine.functional", "engine.sequential", "engine.training"), "models"),
+    "legacy": "layers",
+    "objectives": "losses",
+    "legacy.layers": "layers",
     "optimizers.legacy": "optimizers",
     "preprocessing.timeseries": "utils",
 }
-# What scripts use of `keras.backend`, by the module that has it here.
-BACKEND = {
-    "clear_session": "utils",
-    **dict.fromkeys(("backend", "epsilon", "floatx", "image_data_format", "set_floatx"), "config"),
+# Names that scripts find and pyrnn lacks.
+_REPLACED: dict[str, Mapping[str, Any]] = {
+    "datasets": {"imdb": keras_files.Imdb, "mnist": keras_files.Mnist},
+    "layers": older_arguments.LAYERS,
+    "utils": {"get_file": keras_files.get_file},
 }
+_FROM_PREPROCESSING = ("sequence", "text")
 
 
 class _Alias(ModuleType):
-    """A module with these names; for any other name it asks `fallback` or raises an error that explains."""
+    """A module of Keras or TensorFlow: these names, those of the module `counterpart`, and placeholders for the rest.
 
-    def __init__(self, name: str, names: Mapping[str, Any], fallback: ModuleType | None = None) -> None:
+    A name that Keras does not have either raises an error.
+    """
+
+    def __init__(self, name: str, names: Mapping[str, Any], counterpart: ModuleType | None = None) -> None:
         super().__init__(name)
         self.__path__: list[str] = []
         self.__dict__.update(names)
-        self._fallback = fallback
+        self._counterpart = counterpart
+        if counterpart is not None:
+            self.__all__ = sorted({*names, *(each for each in dir(counterpart) if not each.startswith("_"))})
 
     def __getattr__(self, name: str) -> Any:
-        if self._fallback is not None and not name.startswith("__"):
-            with contextlib.suppress(AttributeError):
-                return getattr(self._fallback, name)
-        raise AttributeError(_no_counterpart(f"{self.__name__}.{name}"))
+        if name.startswith("__"):
+            raise AttributeError(name)
+        with contextlib.suppress(AttributeError):
+            value = getattr(self._counterpart, name)
+            setattr(self, name, value)
+            return value
+        path = f"{self.__name__}.{name}"
+        if sentence := _explained(path):
+            return Placeholder(path, sentence)
+        raise AttributeError(_no_counterpart(path))
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *dir(self._counterpart)})
 
 
 class _Finder:
-    """The first finder: an import below Keras's names that is not mapped raises an error that explains."""
+    """The first finder: it finds modules of Keras and TensorFlow that pyrnn lacks, whose names are placeholders."""
 
-    @staticmethod
-    def find_spec(name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        """Return None, or raise for a name of Keras or TensorFlow."""
-        if name.split(".")[0] in ("keras", "tf_keras", "tensorflow"):
+    @classmethod
+    def find_spec(cls, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        """Return the module that is absent, or None for a name that is not Keras's.
+
+        Raises:
+            ImportError: For a module that Keras does not have either.
+        """
+        if name.split(".")[0] not in ("keras", "tf_keras", "tensorflow"):
+            return None
+        parent = sys.modules.get(name.rpartition(".")[0])
+        sentence = parent.__doc__ if isinstance(parent, AbsentModule) else _explained(name)
+        if not sentence:
             raise ImportError(_no_counterpart(name), name=name)
-        return None
+        return ModuleSpec(name, _Loader(sentence), is_package=True)
+
+
+class _Loader(Loader):
+    def __init__(self, sentence: str) -> None:
+        self.sentence = sentence
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return AbsentModule(spec.name, self.sentence)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Do nothing: the module is complete."""
+
+
+def _explained(path: str) -> str:
+    """Why pyrnn lacks a name of Keras or TensorFlow, such as keras.layers.Conv2D; empty if Keras lacks it too."""
+    module, _, name = path.rpartition(".")
+    root = max((root for root in ROOTS if f"{module}.".startswith(f"{root}.")), key=len, default="")
+    if not root:
+        return explanation("tensorflow", name, module)
+    owner = module.removeprefix(root).lstrip(".") or "pyrnn"
+    owners = (owner, OLD_MODULES[owner], "pyrnn") if owner in OLD_MODULES else (owner,)
+    return next((sentence for each in owners if (sentence := explanation(each, name, module))), "")
 
 
 def _no_counterpart(path: str) -> str:
-    """One sentence on a name of Keras or TensorFlow that is not mapped, such as keras.layers.Conv2D."""
-    module, _, name = path.rpartition(".")
-    root = max((root for root in ROOTS if f"{module}.".startswith(f"{root}.")), key=len, default="")
-    owner = module.removeprefix(root).lstrip(".") or ("pyrnn" if root else "tensorflow")
-    return explanation(owner, name, module) or f"{path} has no counterpart in pyrnn (see docs/guide/keras.md)"
+    return f"{path} has no counterpart in pyrnn (see docs/guide/keras.md)"
 
 
 def install() -> list[str]:
@@ -96,28 +147,41 @@ def install() -> list[str]:
     loaded = [name for name in ("keras", "tf_keras", "tensorflow") if name in sys.modules]
     if loaded:
         raise RuntimeError(f"{loaded[0]} is already imported: call pyrnn.keras_shim.install() first")
-    modules = {name: importlib.import_module(f"pyrnn.{name}") for name in MODULES}
-    for old, new in OLD_MODULES.items():
-        modules[old] = modules[new]
-        parent, _, name = old.rpartition(".")
-        if parent:
-            vars(modules[parent]).setdefault(name, modules[new])  # from keras.utils import np_utils
-    tops: dict[str, _Alias] = {}
+    tops = {root: _keras(root) for root in ROOTS}
+    for name in ("", *(f".{name}" for name in _FROM_PREPROCESSING)):
+        sys.modules.setdefault(f"keras_preprocessing{name}", sys.modules[f"keras.preprocessing{name}"])
+    names = tensorflow_names(tops["tensorflow.keras"], "tensorflow", TENSORFLOW_VERSION)
+    for path, contents in {"tensorflow.python": {"keras": tops["tensorflow.python.keras"]}, **names}.items():
+        _register(path, _Alias(path, contents))
+    _register("tensorflow.keras", tops["tensorflow.keras"])
     for root in ROOTS:
-        top = _Alias(root, {"__version__": KERAS_VERSION, "Sequential": pyrnn.Sequential, "Input": pyrnn.Input}, pyrnn)
-        top.__dict__.update({name: module for name, module in modules.items() if "." not in name})
-        backend = {name: getattr(modules[module], name) for name, module in BACKEND.items()}
-        top.__dict__["backend"] = sys.modules[f"{root}.backend"] = _Alias(f"{root}.backend", backend)
-        tops[root] = sys.modules[root] = top
-        for name, module in modules.items():
-            sys.modules[f"{root}.{name}"] = module
-    random = _Alias("tensorflow.random", {"set_seed": modules["utils"].set_random_seed})
-    names = {"keras": tops["tensorflow.keras"], "random": random, "__version__": TENSORFLOW_VERSION}
-    tensorflow = _Alias("tensorflow", names)
-    sys.modules["tensorflow"], sys.modules["tensorflow.random"] = tensorflow, random
-    sys.modules["tensorflow.python"] = _Alias("tensorflow.python", {"keras": tops["tensorflow.python.keras"]})
+        for name, data in _REPLACED["datasets"].items():
+            sys.modules[f"{root}.datasets.{name}"] = data
     sys.meta_path.insert(0, _Finder())
+    translators.append(older_arguments.translate)
     return list(ROOTS)
+
+
+def _keras(root: str) -> _Alias:
+    """Make `keras` and its modules under this name."""
+    top = _Alias(root, {"__version__": KERAS_VERSION, "Sequential": pyrnn.Sequential, "Input": pyrnn.Input}, pyrnn)
+    sys.modules[root] = top
+    for path in sorted({*MODULES, *OLD_MODULES, "backend"}):
+        if path == "backend":
+            alias = _Alias(f"{root}.{path}", BACKEND)
+        else:
+            counterpart = importlib.import_module(f"pyrnn.{OLD_MODULES.get(path, path)}")
+            alias = _Alias(f"{root}.{path}", _REPLACED.get(OLD_MODULES.get(path, path), {}), counterpart)
+        _register(f"{root}.{path}", alias)
+    return top
+
+
+def _register(path: str, module: ModuleType) -> None:
+    """Enter a module where imports find it, and in its parent."""
+    sys.modules[path] = module
+    parent, _, name = path.rpartition(".")
+    if parent in sys.modules:
+        setattr(sys.modules[parent], name, module)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -25,11 +25,12 @@ Array = NDArray[Any]
 class Passes(Protocol):
     """What follows the forward pass in a training step."""
 
-    def backward_pass(self, dy: Array) -> None:
+    def backward_pass(self, dy: Any) -> None:
         """Write the gradients of the weights.
 
         Args:
-            dy: the gradient of the loss by the outputs of the last training `forward_pass`, in their shape.
+            dy: the gradient of the loss by the output of the last training `forward_pass`, in its shape; with several
+                outputs a list of them, None for outputs without a loss.
         """
 
     def regularization_loss(self) -> float:

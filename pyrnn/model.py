@@ -9,18 +9,22 @@ from typing import Annotated, Any, ClassVar
 
 from numpy.typing import NDArray
 
-from pyrnn import overriding, rules
+from pyrnn import overriding, registry, rules
 from pyrnn.arguments import checked
+from pyrnn.data import Arrays
 from pyrnn.files import model_file, weights_file
 from pyrnn.function_rules import Function
 from pyrnn.layers import custom
 from pyrnn.layers.base import Layer, Shape
+from pyrnn.layers.holder import Holder, numbered
 from pyrnn.loops import Passes
-from pyrnn.parameters import ParameterVector, Weight, assign_all, values_for
+from pyrnn.parameters import ParameterVector, assign_all, values_for
 from pyrnn.plan import Plan
 from pyrnn.rules import ListOf, OneOf, Whole
 from pyrnn.streaming import Stream
+from pyrnn.structures import leaves
 from pyrnn.summary import print_summary
+from pyrnn.symbols import Symbol, connect, is_symbolic, leaves_of
 from pyrnn.trainer import Trainer
 from pyrnn.typing import FilePath, Flag, Inputs, Name, Size, Text, Vector
 from pyrnn.validation import LARGEST_SIZE, not_built, shown, unknown_name
@@ -29,9 +33,27 @@ Array = NDArray[Any]
 _PASSES = [name for name in vars(Passes) if not name.startswith("_")]
 
 
-class Model(Trainer):
-    """Weights, training, files and reports of a model; a class that derives from it says how its layers run."""
+class Model(Trainer, Holder):
+    """Base class of models: weights, training, files and reports. A subclass says how its layers run.
 
+    `Model(inputs, outputs)` makes a `Functional`, with its arguments.
+
+    Args:
+        name: name of the model.
+
+    Example:
+        >>> import pyrnn
+        >>> x = pyrnn.Input((3,))
+        >>> model = pyrnn.Model(x, pyrnn.layers.Dense(2)(x))
+        >>> type(model).__name__
+        'Functional'
+    """
+
+    # The class of `Model(inputs, outputs)`, which functional.py sets.
+    functional: ClassVar[Any] = None
+    is_model: ClassVar[bool] = True
+    merges: ClassVar[bool] = False
+    activity_regularizer: ClassVar[None] = None
     # Whether a subclass defines one of the methods of `Passes`.
     _overrides_passes: ClassVar[bool] = False
 
@@ -46,12 +68,17 @@ class Model(Trainer):
             cls.forward_pass = custom.passing(method)  # type: ignore[method-assign]
         cls._overrides_passes = any(getattr(cls, name) is not getattr(Model, name) for name in _PASSES)
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """`Model(inputs, outputs)` makes a functional model."""
+        return super().__new__(cls.functional if cls is Model else cls)
+
     def __init__(self, name: str) -> None:
         super().__init__()
         self.name = name
         self.built = False
         self._trainable = True
-        self._layers: list[Layer] = []
+        self._weights = []
+        self._layers: list[Any] = []
         self._shapes: list[Any] = []  # of the outputs of the layers that are built
         self._plan = Plan(self._layers)
 
@@ -63,7 +90,7 @@ class Model(Trainer):
         return list(self._layers)
 
     @property
-    def dtype(self) -> str:
+    def dtype(self) -> str:  # type: ignore[override]  # that of its layers
         """'float32' or 'float64', of all layers."""
         return self._layers[0].dtype if self._layers else "float32"
 
@@ -77,16 +104,58 @@ class Model(Trainer):
         rules.Flag().check("trainable", value)
         self._trainable = bool(value)
         self._plan.stale = True
+        self.changed()
         for layer in self._layers:
             layer.trainable = bool(value)
+
+    @property
+    def inputs(self) -> list[Symbol]:
+        """The symbols that the model reads."""
+        return leaves(self.input)
+
+    @property
+    def outputs(self) -> list[Symbol]:
+        """The symbols that the model returns."""
+        return leaves(self.output)
+
+    @property
+    def input_names(self) -> list[str]:
+        """Names of the inputs."""
+        return [symbol.name for symbol in self.inputs]
+
+    @property
+    def output_names(self) -> list[str]:
+        """Names of the outputs: those of the layers that make them."""
+        return [symbol.node.layer.name for symbol in self.outputs]
+
+    @property
+    def input(self) -> Any:
+        """The symbols that the model reads, one or a structure of several."""
+        raise NotImplementedError
+
+    @property
+    def output(self) -> Any:
+        """The symbols that the model returns, one or a structure of several."""
+        raise NotImplementedError
 
     @property
     def input_shape(self) -> Shape:
         """Shape of the input, batch axis first."""
         raise NotImplementedError
 
+    def build(self, input_shape: Any = None) -> None:
+        """Create all weights.
+
+        Args:
+            input_shape: shape of the inputs, batch axis first, None for axes of any size.
+
+        Raises:
+            ValueError: if the shape does not fit the layers.
+        """
+        raise NotImplementedError
+
     @checked
-    def get_layer(self, name: Name | None = None, index: Annotated[int, Whole(-LARGEST_SIZE)] | None = None) -> Layer:
+    def get_layer(self, name: Name | None = None, index: Annotated[int, Whole(-LARGEST_SIZE)] | None = None) -> Any:
         """Return a layer by its name or its index.
 
         Args:
@@ -101,43 +170,90 @@ class Model(Trainer):
         """
         if (name is None) == (index is None):
             raise ValueError(f"get_layer() takes either name or index, got {shown(name)} and {shown(index)}")
+        layers = self.layers
         if index is not None:
-            if not -len(self._layers) <= index < len(self._layers):
-                raise ValueError(f"index must be from {-len(self._layers)} to {len(self._layers) - 1}, got {index}")
-            return self._layers[index]
-        for layer in self._layers:
+            if not -len(layers) <= index < len(layers):
+                raise ValueError(f"index must be from {-len(layers)} to {len(layers) - 1}, got {index}")
+            return layers[index]
+        for layer in layers:
             if layer.name == name:
                 return layer
-        raise ValueError(unknown_name("layer", name, [layer.name for layer in self._layers]))
+        raise ValueError(unknown_name("layer", name, [layer.name for layer in layers]))
 
-    # Weights.
+    # What a model as a layer in another model is: see `Layer`.
 
-    @property
-    def weights(self) -> list[Weight]:
-        """All weights, layer by layer."""
-        return [weight for layer in self._layers for weight in layer.weights]
+    def children(self) -> list[tuple[str, Any]]:
+        return numbered("layers", self._layers)
 
     @property
-    def trainable_weights(self) -> list[Weight]:
-        """The weights that training changes."""
-        if not self._trainable:
-            return []
-        return [weight for layer in self._layers for weight in layer.trainable_weights]
+    def declared_shape(self) -> Shape | None:
+        """The shape that this model declares as the first layer of another one: that of its input, if it is built."""
+        return self.input_shape if self.built else None
 
-    @property
-    def non_trainable_weights(self) -> list[Weight]:
-        """The weights that training leaves alone."""
-        if not self._trainable:
-            return self.weights
-        return [weight for layer in self._layers for weight in layer.non_trainable_weights]
+    def shape_of_inputs(self, shapes: list[Shape]) -> Any:
+        """Return the argument of `build` and `compute_output_shape` for inputs of these shapes.
 
-    def get_weights(self) -> list[Array]:
-        """Copy all weights.
+        Args:
+            shapes: a shape for each input, batch axis first.
 
         Returns:
-            A list of arrays, layer by layer, as `set_weights` takes it.
+            The only shape, or the list of them.
         """
-        return [weight.numpy() for weight in self.weights]
+        return shapes[0] if len(shapes) == 1 else list(shapes)
+
+    @property
+    def makes_mask(self) -> bool:
+        """Whether a layer of the model makes a mask."""
+        return any(layer.makes_mask for layer in self._layers)
+
+    def run(
+        self, inputs: Sequence[Array], masks: Sequence[Array | None], training: bool
+    ) -> tuple[list[Array], list[Array | None]]:
+        """Run the model as a layer of another one.
+
+        Args:
+            inputs: the inputs (B, ...).
+            masks: a mask (B, T) for each of them, or None.
+            training: whether a backward pass follows.
+
+        Returns:
+            A list of outputs and a list of their masks.
+        """
+        return self._plan.forward(inputs, training, masks)
+
+    def forward(self, *inputs: Array, training: bool = False, mask: Any = None) -> Any:
+        """Compute the outputs for arrays that are converted and checked, as a layer does.
+
+        Args:
+            *inputs: the inputs (B, ...).
+            training: whether a backward pass follows.
+            mask: the mask (B, T) of the input, a list of masks if there are several inputs, or None.
+
+        Returns:
+            The output (B, ...), or a tuple of outputs.
+        """
+        masks = list(mask) if isinstance(mask, list | tuple) else [mask] * len(inputs)
+        outputs, _ = self.run(inputs, masks, training)
+        return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+    def backward(self, *d_outputs: Array | None, need_dx: bool = True) -> Any:
+        """Write the gradients of the weights, after `forward` with `training`.
+
+        Args:
+            *d_outputs: the gradient by each output, in its shape; None is 0.
+            need_dx: whether the gradients by the inputs are needed.
+
+        Returns:
+            The gradient by the input, or a tuple of them.
+        """
+        plan = self.plan()
+        gradients = plan.backward(d_outputs, need_dx)
+        return gradients[0] if len(gradients) == 1 else tuple(gradients)
+
+    def _discard_saved(self) -> None:
+        self._plan.discard_saved()
+
+    # Weights.
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Overwrite all weights. Nothing is written unless all shapes fit.
@@ -174,7 +290,7 @@ class Model(Trainer):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a pickle or copy holds: all but a `fit` under way and what is derived from the layers."""
-        return {**vars(self), "_run": None, "_plan": Plan(self._layers)}
+        return {**super().__getstate__(), "_run": None, "_plan": Plan(self._layers, self._plan.graph)}
 
     # Numbers.
 
@@ -185,7 +301,7 @@ class Model(Trainer):
             The plan.
         """
         plan = self._plan
-        if plan.stale:
+        if plan.stale or (plan.containers and plan.has_grown()):
             plan.compile(self.weights, self.trainable_weights, self.dtype)
         return plan
 
@@ -234,7 +350,9 @@ class Model(Trainer):
             for layer in self._layers:
                 layer.reset_state()
             return
-        stateful: list[Any] = [layer for layer in self._layers if getattr(layer, "states", None) is not None]
+        stateful: list[Any] = [
+            layer for layer in _without_models(self._layers) if getattr(layer, "states", None) is not None
+        ]
         entries = [states] if len(stateful) == 1 else states
         if not isinstance(entries, list | tuple) or len(entries) != len(stateful):
             raise ValueError(f"states must be a list of {len(stateful)}, one per stateful layer, got {shown(states)}")
@@ -275,23 +393,38 @@ class Model(Trainer):
         """
         if not self.built:
             raise ValueError(not_built("it can be streamed"))
-        return Stream(self._layers, self.input_shape, batch_size, self.dtype, on_nan)
+        return Stream(self._chain(), self.input_shape, batch_size, self.dtype, on_nan)
+
+    def _chain(self) -> list[Any]:
+        """The layers in the order in which they run, with those of nested models in their place; raises for others."""
+        graph = self._plan.graph
+        read = () if graph is None else [*graph.outputs, *(symbol for node in graph.nodes for symbol in node.inputs)]
+        if graph is not None and (not graph.is_chain() or len(graph.outputs) > 1 or any(each.index for each in read)):
+            raise ValueError(f"model {self.name!r} cannot run one time step at a time: its layers are not a chain")
+        return [each for layer in self._layers for each in (layer._chain() if layer.is_model else (layer,))]
 
     @checked
-    def __call__(self, x: Inputs, training: Flag = False) -> Array:
+    def __call__(self, x: Inputs, training: Flag = False) -> Any:
         """Compute the output for an array.
 
         Args:
-            x: inputs, shape (batch, ...).
+            x: inputs, shape (batch, ...); a list, tuple or dict of several inputs. Symbols instead of arrays make the
+                model a layer of another one.
             training: whether dropout and noise are drawn and batch normalization uses the batch.
 
         Returns:
-            The output, shape (batch, ...), in memory of its own.
+            The output, shape (batch, ...), in memory of its own; several outputs in the structure of the model.
 
         Raises:
             TypeError, ValueError: if x does not fit the model.
         """
-        return self._output(x, training=bool(training))
+        if is_symbolic(x):
+            signature = self.signature()
+            several = signature is not None and signature.inputs.count > 1
+            inputs = signature.inputs.flat("x", x) if signature is not None and several else leaves_of(x)
+            outputs = connect(self, (x,), {}, tuple(inputs))
+            return self._in_structure(Arrays(outputs) if isinstance(outputs, list) else outputs)
+        return self._in_structure(self._output(x, training=bool(training)))
 
     # Configs and files.
 
@@ -302,6 +435,38 @@ class Model(Trainer):
             A dict of plain values.
         """
         raise NotImplementedError
+
+    def _description(self, base: type[Model], module: str, registered_name: str | None) -> dict[str, Any]:
+        """Describe this model as one of class `base`, unless its own class computes something else."""
+        entry: dict[str, Any] = {
+            "module": module,
+            "class_name": base.__name__,
+            "config": self.get_config(),
+            "registered_name": registered_name,
+        }
+        if any(overriding.new_in(type(self), method, base) for method in ("forward_pass", "from_config")):
+            entry = registry.describe(self)
+        if self.built:
+            entry["build_config"] = self.get_build_config()
+        if (compiled := self.get_compile_config()) is not None:
+            entry["compile_config"] = compiled
+        return entry
+
+    def get_config(self) -> dict[str, Any]:
+        """Describe the layers and how they are connected, in Keras 3's form.
+
+        Returns:
+            A dict that `from_config` accepts.
+        """
+        raise NotImplementedError
+
+    def get_build_config(self) -> dict[str, Any]:
+        """Return what `build` was called with.
+
+        Returns:
+            A dict with `input_shape`.
+        """
+        return {"input_shape": self.input_shape}
 
     def to_json(self, **options: Any) -> str:
         """Write the architecture and what `compile` was passed as JSON.
@@ -400,14 +565,19 @@ class Model(Trainer):
             line_length: width in characters; by default that of the terminal, at most Keras's.
             positions: where the columns end, as parts of the width, from 0 to 1.
             print_fn: receives the whole text instead of the terminal.
-            expand_nested: has no effect, since models do not nest here.
+            expand_nested: list the layers of nested models below them.
             show_trainable: add a column that says which layers train.
             layer_range: names, or patterns of names, of the first and the last layer to print.
 
         Raises:
             ValueError: if the columns are too narrow, or `layer_range` matches no layer.
         """
-        print_summary(self, line_length, positions, print_fn, show_trainable, layer_range)
+        print_summary(self, line_length, positions, print_fn, show_trainable, layer_range, expand_nested)
+
+
+def _without_models(layers: Sequence[Any]) -> list[Any]:
+    """Layers, with those of nested models in the place of the models."""
+    return [each for layer in layers for each in (_without_models(layer._layers) if layer.is_model else (layer,))]
 
 
 def _refuse_existing(filepath: str | os.PathLike[str], overwrite: bool) -> None:

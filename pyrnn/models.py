@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 from pyrnn import registry
@@ -11,13 +11,17 @@ from pyrnn.arguments import checked
 from pyrnn.explaining import explain
 from pyrnn.files import model_file
 from pyrnn.function_rules import Function
+from pyrnn.functional import Functional
 from pyrnn.layers.base import Layer
 from pyrnn.layers.core.input import InputLayer
+from pyrnn.layers.holder import Holder
+from pyrnn.layers.serialization import MODELS, deserialize
+from pyrnn.model import Model
 from pyrnn.sequential import Sequential
 from pyrnn.typing import IS_MODEL, CustomObjects, FilePath, Flag, Text
 from pyrnn.validation import parsed, shown
 
-__all__ = ["Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
+__all__ = ["Functional", "Model", "Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
 
 
 @checked
@@ -26,7 +30,7 @@ def load_model(
     custom_objects: CustomObjects | None = None,
     compile: Flag = True,
     safe_mode: Flag = True,
-) -> Sequential:
+) -> Model:
     """Read a model from a file that `save` or Keras wrote.
 
     Args:
@@ -55,7 +59,7 @@ def load_model(
 
 @checked
 def save_model(
-    model: Annotated[Sequential, IS_MODEL],
+    model: Annotated[Model, IS_MODEL],
     filepath: FilePath,
     overwrite: Flag = True,
     include_optimizer: Flag = True,
@@ -89,7 +93,7 @@ def save_model(
 
 
 @checked
-def model_from_json(json_string: Text, custom_objects: CustomObjects | None = None) -> Sequential:
+def model_from_json(json_string: Text, custom_objects: CustomObjects | None = None) -> Model:
     """Make a new model, with fresh weights, from JSON.
 
     Args:
@@ -100,7 +104,7 @@ def model_from_json(json_string: Text, custom_objects: CustomObjects | None = No
         The model, compiled if the described one was.
 
     Raises:
-        TypeError, ValueError: if the text is not JSON of a Sequential, or describes what pyrnn does not have.
+        TypeError, ValueError: if the text is not JSON of a model, or describes what pyrnn does not have.
 
     Example:
         >>> import pyrnn
@@ -109,11 +113,15 @@ def model_from_json(json_string: Text, custom_objects: CustomObjects | None = No
         (None, 2)
     """
     description = parsed("json_string", json_string)
-    with registry.custom_object_scope(custom_objects):
-        return model_from_description("json_string", description)
+    try:
+        with registry.custom_object_scope(custom_objects):
+            return model_from_description("json_string", description)
+    except (LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"json_string does not describe a model: {type(error).__name__}: {reason}") from None
 
 
-def model_from_description(source: str, description: Any, compile: bool = True) -> Sequential:
+def model_from_description(source: str, description: Any, compile: bool = True) -> Model:
     """Make a new model, with fresh weights, from a description.
 
     Args:
@@ -125,7 +133,7 @@ def model_from_description(source: str, description: Any, compile: bool = True) 
         The model.
 
     Raises:
-        TypeError, ValueError: if it describes no Sequential, or what pyrnn does not have.
+        TypeError, ValueError: if it describes no model, or what pyrnn does not have.
 
     Example:
         >>> import pyrnn
@@ -135,12 +143,13 @@ def model_from_description(source: str, description: Any, compile: bool = True) 
     """
     config = description.get("config") if isinstance(description, dict) else None
     name = description.get("class_name") if isinstance(description, dict) else description
-    if not isinstance(config, dict | list) or (name != "Sequential" and not registry.is_custom(description)):
-        raise ValueError(f"{source} must hold a Sequential model, got {shown(name)}")
-    cls = Sequential if name == "Sequential" else registry.described_class("model", description, {})
-    model = cls.from_config(config)  # type: ignore[arg-type]  # Keras 2.0 wrote a bare list
-    if not isinstance(model, Sequential):
-        raise TypeError(f"{cls.__name__} must derive from pyrnn.Sequential, its from_config returned {shown(model)}")
+    is_model = isinstance(name, str) and name in MODELS
+    if not isinstance(config, dict | list) or not (is_model or registry.is_custom(description)):
+        raise ValueError(f"{source} must hold a Sequential or a functional model, got {shown(name)}")
+    cls: Any = registry.described_class("model", description, MODELS)
+    model: Any = cls.from_config(config)
+    if not isinstance(model, Model):
+        raise TypeError(f"{cls.__name__} must derive from pyrnn.Model, its from_config returned {shown(model)}")
     if not model.built and description.get("build_config"):
         model.build(description["build_config"]["input_shape"])
     if compile and description.get("compile_config"):
@@ -154,17 +163,17 @@ def model_from_description(source: str, description: Any, compile: bool = True) 
 
 @checked
 def clone_model(
-    model: Annotated[Sequential, IS_MODEL],
+    model: Annotated[Model, IS_MODEL],
     clone_function: Annotated[Callable[[Layer], Layer], Function(1, 1)] | None = None,
-) -> Sequential:
+) -> Model:
     """Make a model of the same architecture with fresh weights, and compile it if `model` is compiled.
 
     Custom layers, losses and other objects need not be registered, and functions may be lambdas.
 
     Args:
-        model: a Sequential, built or not.
-        clone_function: is called with each layer and returns the layer to use in its place. By default a layer is made
-            again from its config.
+        model: the model, built or not.
+        clone_function: is called once with each layer, input layers excepted, and returns the layer to use in its
+            place. By default a layer is made again from its config.
 
     Returns:
         The new model. Nothing of it is shared with `model`, except functions.
@@ -183,12 +192,32 @@ def clone_model(
     with registry.custom_object_scope(objects):
         if clone_function is None:
             return model_from_description("model", description)
-        layers = [clone_function(layer) for layer in model.layers]
-        start = [] if model._input is None else [InputLayer.from_config(model._input.get_config())]
-        clone = Sequential([*start, *layers], name=model.name, trainable=model.trainable)
+        clone = _cloned(model, description["config"], clone_function)
         if "compile_config" in description:
             clone.compile_from_config(description["compile_config"])
         return clone
+
+
+def _cloned(model: Model, config: dict[str, Any], clone_function: Callable[[Layer], Layer]) -> Model:
+    """A model of a config, with layers that `clone_function` returns."""
+
+    def cloned(layer: Any) -> Any:
+        clone = clone_function(layer)
+        if not isinstance(clone, Holder):
+            raise TypeError(f"clone_function must return a layer, got {shown(clone)} for layer {layer.name!r}")
+        return clone
+
+    if isinstance(model, Functional):
+        layers: dict[str, Any] = {layer.name: layer for layer in model.layers}
+
+        def make(entry: Mapping[str, Any]) -> Any:
+            return deserialize(entry) if entry["class_name"] == "InputLayer" else cloned(layers[entry["name"]])
+
+        return type(model)._from_layers(config, make)
+    if not isinstance(model, Sequential):
+        raise TypeError(f"clone_function is for Sequential and functional models, got {shown(model)}")
+    start = [] if model._input is None else [InputLayer.from_config(model._input.get_config())]
+    return Sequential([*start, *map(cloned, model.layers)], name=model.name, trainable=model.trainable)
 
 
 explain(__name__)

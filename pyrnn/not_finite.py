@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn.data import Batch, Batches
-from pyrnn.data.batches import ArrayBatches, RepeatedBatches
+from pyrnn.data.batches import ArrayBatches, Arrays, RepeatedBatches
+from pyrnn.several_heads import Heads
 
 Array = NDArray[Any]
 # Squares of larger numbers come near the end of float32.
@@ -18,13 +19,13 @@ GROWTH = "a smaller learning rate, clipnorm=1.0 in the optimizer, or x and y sca
 STOP = "callbacks.TerminateOnNaN() stops training at such a loss"
 
 
-def explanation(model: Any, loss: float, y_pred: Array, batch: Batch, source: Batches | None, training: bool) -> str:
+def explanation(model: Any, loss: float, y_pred: Any, batch: Batch, source: Batches | None, training: bool) -> str:
     """Return a sentence on a loss that is NaN or infinite: where, why and what to do.
 
     Args:
         model: The model; its running `fit`, if any, says which batch this is.
         loss: The loss.
-        y_pred: The predictions (N, ...).
+        y_pred: The predictions (N, ...); `Arrays` of several outputs.
         batch: The batch.
         source: Where the batch comes from; None if the user passed it.
         training: False for evaluation.
@@ -39,12 +40,29 @@ def explanation(model: Any, loss: float, y_pred: Array, batch: Batch, source: Ba
         where, of = f" in the validation of epoch {run.epoch + 1}", " of validation_data"
     # Positions refer to the arrays that the user passed, if there are any.
     data = source.data if isinstance(source, ArrayBatches | RepeatedBatches) else batch
-    named = {f"{name}{of}": array for name, array in data._asdict().items() if array is not None}
-    reason = _reason(model, named, y_pred)
-    return f"the loss is {loss}{where}: {reason}{'; ' + STOP if training else ''}"
+    head = model._compiled.head
+    names = head.outputs.keys if isinstance(head, Heads) else []
+    named = {f"{name}{of}": array for part in data._fields for name, array in _arrays(part, getattr(data, part), names)}
+    culprit = head.not_finite() if isinstance(head, Heads) else None
+    if culprit is not None:
+        number, loss = culprit
+        whose, loss_name, y_pred = f" of output {names[number]!r}", head.heads[number].loss.name, y_pred[number]
+    else:
+        whose, loss_name = "", getattr(model.loss, "name", "the loss")
+        y_pred = np.concatenate([each.ravel() for each in y_pred]) if isinstance(y_pred, Arrays) else y_pred
+    reason = _reason(model, loss_name, named, y_pred)
+    return f"the loss{whose} is {loss}{where}: {reason}{'; ' + STOP if training else ''}"
 
 
-def _reason(model: Any, data: Mapping[str, Array], y_pred: Array) -> str:
+def _arrays(part: str, data: Any, names: Sequence[str]) -> list[tuple[str, Array]]:
+    """Return the arrays of a part of the data with what messages call them."""
+    if not isinstance(data, Arrays):
+        return [] if data is None else [(part, data)]
+    keys: Sequence[Any] = range(len(data)) if part == "x" else names
+    return [(f"{part}[{key!r}]", array) for key, array in zip(keys, data, strict=True) if array is not None]
+
+
+def _reason(model: Any, loss_name: str, data: Mapping[str, Array], y_pred: Array) -> str:
     """What made the loss of these predictions NaN or infinite."""
     for name, array in data.items():
         if array.dtype.kind == "f" and not (finite := np.isfinite(array)).all():
@@ -62,7 +80,7 @@ def _reason(model: Any, data: Mapping[str, Array], y_pred: Array) -> str:
     largest = ", ".join(f"{name} up to {size:.3g}" for name, size in sizes.items())
     if np.isfinite(y_pred).all() and max(_largest(y_pred), *sizes.values()) < LARGE:
         return (
-            f"{model.loss.name!r} is not finite for predictions from {y_pred.min():.3g} to {y_pred.max():.3g}: "
+            f"{loss_name!r} is not finite for predictions from {y_pred.min():.3g} to {y_pred.max():.3g}: "
             "look at its logarithms, roots and divisions"
         )
     return f"the numbers have grown too large ({largest}, predictions up to {_largest(y_pred):.3g}); {GROWTH}"

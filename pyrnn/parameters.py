@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
@@ -139,6 +139,8 @@ class Weight(NDArrayOperatorsMixin, WeightNames, Watched):
         "shape",
         "version",
     )
+    # Whether a layer's `call` is traced: arithmetic on weights themselves would give constants without a gradient.
+    traced: ClassVar[bool] = False
     regularizer = _Structural()
     trainable = _Structural()
 
@@ -188,6 +190,11 @@ class Weight(NDArrayOperatorsMixin, WeightNames, Watched):
     __hash__ = object.__hash__
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: tuple[Any, ...] = (), **options: Any) -> Any:
+        if Weight.traced:
+            raise TypeError(
+                f"weight {self.path!r} of an inner layer takes part in arithmetic of call(): write it with pyrnn.ops, "
+                "such as ops.multiply(weight, 2), so that it gets a gradient"
+            )
         arrays = [each.array if isinstance(each, Weight) else each for each in inputs]
         if not out:
             return getattr(ufunc, method)(*arrays, **options)
@@ -234,6 +241,11 @@ class Weight(NDArrayOperatorsMixin, WeightNames, Watched):
 
     def numpy(self) -> Array:
         """A copy of the values."""
+        return self.array.copy()
+
+    @property
+    def value(self) -> Array:
+        """A copy of the values, as `numpy()`; assign to the weight to change them."""
         return self.array.copy()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:

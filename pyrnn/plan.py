@@ -2,45 +2,130 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn.layers.base import Layer
-from pyrnn.layers.holder import all_layers
+from pyrnn.graph import Graph
 from pyrnn.overriding import is_builtin
-from pyrnn.parameters import ParameterVector, Weight, shaped
+from pyrnn.parameters import ParameterVector, Watched, Weight, shaped
 
 Array = NDArray[Any]
 
 
-class Plan:
-    """A chain of layers, compiled to what a training step needs.
-
-    Every model has one plan. `forward` follows the list of layers, which it shares with the model. The other methods
-    use what `compile` derived from the layers: the flat vector of trainable weights, the first layer that trains, the
-    weights with a regularizer. Layers and weights, also those deep inside other layers, hold a weak reference to the
-    plan and set `stale` when `trainable`, a regularizer or the list of weights changes; `Model.plan` compiles it again.
+class Call(NamedTuple):
+    """One call of a layer: which slots it reads, and which it writes.
 
     Args:
-        layers: the model's list of layers, in the order in which they run.
+        layer: the layer or model.
+        inputs: slots of its inputs.
+        outputs: slots of its outputs.
+        is_plain: whether it has one of each and is no model, which is the fast way.
+        options: keyword arguments that `forward` gets, in addition to `training` and `mask`.
     """
 
-    def __init__(self, layers: list[Layer]) -> None:
+    layer: Any
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    is_plain: bool
+    options: Mapping[str, Any]
+
+
+class Training(NamedTuple):
+    """What backward needs to know of a call.
+
+    Args:
+        runs: whether its backward runs: the layer trains, or a layer before it does.
+        wants: for each input, whether its gradient is needed.
+        accumulates: whether a call that runs backward before this one has written gradients of the same weights.
+    """
+
+    runs: bool
+    wants: tuple[bool, ...]
+    accumulates: bool
+
+
+class Plan:
+    """The calls of a model's layers, compiled to what a step needs.
+
+    Every model has one plan. Arrays are in numbered slots; each call reads some and writes others. A slot is used again
+    after the last call that reads it, so memory is freed as early as possible; a chain of layers has one slot.
+
+    `forward` needs the calls alone. The other methods use what `compile` derived from the layers: the flat vector of
+    trainable weights, which calls run backward, the weights with a regularizer. Layers and weights, also those deep
+    inside other layers, hold a weak reference to the plan and set `stale` when `trainable`, a regularizer or the list
+    of weights changes; `Model.plan` compiles it again.
+
+    Args:
+        layers: the model's list of layers; without a graph, a chain in the order in which they run.
+        graph: the calls of a functional model, or None.
+    """
+
+    def __init__(self, layers: list[Any], graph: Graph | None = None) -> None:
         self.layers = layers
+        self.graph = graph
         self.stale = True
         self.trainable: list[Weight] = []
         self._dtype = "float32"
         self._vector: ParameterVector | None = None
-        self._first = 0  # index of the first layer with trainable weights: backward stops there
+        self._calls: list[Call] = []
+        self._slots = 1
+        self._sources: tuple[int, ...] = (0,)  # slots of the model's inputs
+        self._targets: tuple[int, ...] = (0,)  # slots of its outputs
+        self._models: list[Any] = []  # the models among the layers
+        self._training: list[Training] = []
+        self._training_with_dx: list[Training] = []
         self._penalised: list[Weight] = []
         self._penalised_trainable: list[Weight] = []
-        self._activities: dict[Layer, Array] = {}  # outputs of the last forward pass that are penalised
+        # Penalised outputs of the last pass, by run (a model as a layer may have several) and number of the call.
+        self._activities: dict[tuple[int, int], tuple[Any, Array]] = {}
+        self._run = 0
         self._has_saved = False  # whether the last pass saved something and its backward has not ended
-        # The layers that may hold what forward saved even then: those below `_first`, and custom ones with all in them.
-        self._unread: list[Layer] = []
+        # The layers that may hold what forward saved even then: those that do not run backward, and custom ones with
+        # all in them.
+        self._unread: list[Any] = []
+        # Lists and dicts of layers in custom layers, with what they held at the last `compile`.
+        self.containers: list[tuple[Any, list[Any]]] = []
+        self.route()
+
+    def route(self) -> None:
+        """Assign slots to the inputs and outputs of the calls; to be called when the layers of a chain change."""
+        self.stale = True
+        self._models = [layer for layer in self.layers if layer.is_model]
+        if self.graph is None:
+            self._calls = [Call(layer, (0,), (0,), _is_plain(layer), {}) for layer in self.layers]
+            return
+        last_reader = {id(symbol): number for number, node in enumerate(self.graph.nodes) for symbol in node.inputs}
+        results = set(map(id, self.graph.outputs))
+        slots: dict[int, int] = {}
+        free: list[int] = []
+        used = 0
+
+        def assign(symbol: Any) -> int:
+            nonlocal used
+            if not free:
+                free.append(used)
+                used += 1
+            slots[id(symbol)] = slot = free.pop()
+            return slot
+
+        self._sources = tuple(assign(symbol) for symbol in self.graph.inputs)
+        calls = []
+        for number, node in enumerate(self.graph.nodes):
+            if all(id(symbol) in slots for symbol in node.outputs):
+                continue  # an input of the model
+            reads = tuple(slots[id(symbol)] for symbol in node.inputs)
+            ended = [s for s in {id(s): s for s in node.inputs}.values() if last_reader[id(s)] == number]
+            free += [slots[id(symbol)] for symbol in ended if id(symbol) not in results]
+            writes = tuple(slots[id(s)] if id(s) in slots else assign(s) for s in node.outputs)
+            unread = [s for s in node.outputs if id(s) not in last_reader and id(s) not in results]
+            free += [slots[id(symbol)] for symbol in unread]
+            is_plain = len(reads) == len(writes) == 1 and _is_plain(node.layer)
+            calls.append(Call(node.layer, reads, writes, is_plain, node.options))
+        self._calls, self._slots = calls, used
+        self._targets = tuple(slots[id(symbol)] for symbol in self.graph.outputs)
 
     def compile(self, weights: Sequence[Weight], trainable: list[Weight], dtype: str) -> None:
         """Derive what a training step needs from the layers as they are now.
@@ -57,11 +142,46 @@ class Plan:
         if self._vector is not None and list(map(id, self.trainable)) != list(map(id, trainable)):
             self._vector = None
         self.trainable, self._dtype = trainable, dtype
-        self._first = next((i for i, layer in enumerate(self.layers) if layer.trainable_weights), len(self.layers))
+        # For a model as a layer, which may have to return the gradients by its inputs, a second list.
+        self._training, self._training_with_dx = self._backward_calls(False), self._backward_calls(True)
+        resting = [call.layer for call, training in zip(self._calls, self._training, strict=True) if not training.runs]
         custom = [layer for layer in layers if not is_builtin(type(layer))]
-        self._unread = list(all_layers([*self.layers[: self._first], *custom]))
+        self._unread = list(all_layers([*resting, *custom]))
+        containers = [value for layer in custom for value in layer.containers()]
+        self.containers = [(container, layers_in(container)) for container in containers]
         self._penalised = [weight for weight in weights if weight.regularizer is not None]
         self._penalised_trainable = [weight for weight in trainable if weight.regularizer is not None]
+
+    def has_grown(self) -> bool:
+        """Return whether a list or dict in a custom layer holds other layers than at the last `compile`."""
+        return any(layers_in(container) != layers for container, layers in self.containers)
+
+    def _backward_calls(self, need_dx: bool) -> list[Training]:
+        """Decide which calls run backward, which gradients they return, and which add to gradients."""
+        changed = set(map(id, self.trainable))
+        training = [any(id(weight) in changed for weight in call.layer.trainable_weights) for call in self._calls]
+        running = {id(call.layer) for call, trains in zip(self._calls, training, strict=True) if trains}
+        # A layer that is called twice takes what it saved in reverse order, so all of its calls run backward or none.
+        while True:
+            needed = [need_dx and slot in self._sources for slot in range(self._slots)]
+            runs, wants = [], []
+            for call in self._calls:
+                wants.append(tuple(needed[slot] for slot in call.inputs))
+                runs.append(id(call.layer) in running or any(wants[-1]))
+                for slot in call.outputs:
+                    needed[slot] = runs[-1]
+            more = {id(call.layer) for call, is_run in zip(self._calls, runs, strict=True) if is_run} - running
+            if not more:
+                break
+            running |= more
+        written: set[int] = set()
+        accumulates = [False] * len(self._calls)
+        for number in reversed(range(len(self._calls))):
+            if runs[number]:
+                owned = set(map(id, self._calls[number].layer.trainable_weights))
+                accumulates[number] = not written.isdisjoint(owned)
+                written |= owned
+        return [Training(*each) for each in zip(runs, wants, accumulates, strict=True)]
 
     def parameters(self) -> ParameterVector:
         """Return all trainable weights as one flat vector, the same one as long as it holds the same weights."""
@@ -70,45 +190,144 @@ class Plan:
         self._vector.reclaim()
         return self._vector
 
-    def forward(self, x: Array, training: bool) -> tuple[Array, Array | None]:
-        """Run the layers on x (B, ...).
+    def forward_pass(self, inputs: Sequence[Array], training: bool) -> tuple[list[Array], list[Array | None]]:
+        """Run the layers of a whole model.
+
+        Args:
+            inputs: the inputs of the model, (B, ...) each.
+            training: whether a backward pass follows.
 
         Returns:
-            The output of the last layer and its mask, None where there is none.
+            The outputs of the model and their masks, None where there is none.
         """
-        mask: Array | None = None
-        self._activities.clear()
         if training:
             if self._has_saved:
                 self.discard_saved()
             self._has_saved = True
-        for layer in self.layers:
-            y = layer.forward(x, training=training, mask=mask)
-            if layer.activity_regularizer is not None:
-                self._activities[layer] = y
-            if mask is not None or layer.makes_mask:
-                mask = layer.compute_mask(x, mask)
-            x = y
-        return x, mask
+        self.start()
+        return self.forward(inputs, training)
 
-    def backward_pass(self, dy: Array) -> None:
-        """Write the gradients of all trainable weights, after `forward` with `training`.
+    def start(self) -> None:
+        """Forget the penalised outputs of the last pass, in the models among the layers too."""
+        self._run = 0
+        if self._activities:
+            self._activities.clear()
+        for model in self._models:
+            model._plan.start()
+
+    def forward(
+        self, inputs: Sequence[Array], training: bool, input_masks: Sequence[Array | None] | None = None
+    ) -> tuple[list[Array], list[Array | None]]:
+        """Run the layers once, as those of a model that may be a layer itself.
 
         Args:
-            dy: the gradient of the loss by the output, in the shape of the output.
+            inputs: the inputs of the model, (B, ...) each.
+            training: whether a backward pass follows.
+            input_masks: their masks, None where there is none.
+
+        Returns:
+            The outputs of the model and their masks, None where there is none.
         """
-        first = self._first
-        for index in range(len(self.layers) - 1, first - 1, -1):
-            layer = self.layers[index]
+        values: list[Any] = [None] * self._slots
+        masks: list[Any] = [None] * self._slots
+        for number, slot in enumerate(self._sources):
+            values[slot] = inputs[number]
+            if input_masks is not None:
+                masks[slot] = input_masks[number]
+        run = self._run
+        self._run += 1
+        for number, (layer, reads, writes, is_plain, options) in enumerate(self._calls):
+            if is_plain:
+                source, target = reads[0], writes[0]
+                x, mask = values[source], masks[source]
+                y = layer.forward(x, training=training, mask=mask)
+                masks[target] = layer.compute_mask(x, mask) if mask is not None or layer.makes_mask else None
+                values[target] = y
+            else:
+                outputs, output_masks = layer.run(
+                    [values[slot] for slot in reads], [masks[slot] for slot in reads], training, **options
+                )
+                for slot, value, mask in zip(writes, outputs, output_masks, strict=True):
+                    values[slot], masks[slot] = value, mask
+                y = outputs[0]
             if layer.activity_regularizer is not None:
-                dy = dy + self._activity_gradient(layer, dy)
-            gradient = layer.backward(dy, need_dx=index > first)
-            if index > first:
-                assert gradient is not None
-                dy = gradient
+                self._activities[run, number] = (layer, y)
+        return [values[slot] for slot in self._targets], [masks[slot] for slot in self._targets]
+
+    def backward_pass(self, dy: Any) -> None:
+        """Write the gradients of all trainable weights, after `forward_pass` with `training`.
+
+        Args:
+            dy: the gradient of the loss by the output, in the shape of the output; a sequence if there are several.
+        """
+        self.backward((dy,) if len(self._targets) == 1 else dy)
         for layer in self._unread:
             layer._tape.clear()
         self._has_saved = False
+
+    def backward(self, d_outputs: Sequence[Array | None], need_dx: bool = False) -> list[Array | None]:
+        """Write the gradients of all trainable weights for the last `forward` with `training`.
+
+        Args:
+            d_outputs: the gradient of the loss by each output, in its shape; None is 0.
+            need_dx: whether the gradients by the inputs are needed.
+
+        Returns:
+            The gradient by each input of the model, None where no layer asked for it.
+        """
+        self._run -= 1
+        gradients: list[Any] = [None] * self._slots
+        for slot, dy in zip(self._targets, d_outputs, strict=True):
+            if dy is not None:
+                gradients[slot] = dy if gradients[slot] is None else gradients[slot] + dy
+        trainings = self._training_with_dx if need_dx else self._training
+        for number in range(len(self._calls) - 1, -1, -1):
+            runs, wants, accumulates = trainings[number]
+            if not runs:
+                continue
+            layer, reads, writes, is_plain, _ = self._calls[number]
+            if is_plain:
+                target = writes[0]
+                dy, gradients[target] = gradients[target], None
+                if dy is None:
+                    layer._discard_saved()
+                    continue
+                if layer.activity_regularizer is not None:
+                    dy = dy + self._activity_gradient(number, dy)
+                dx = layer.backward(dy, need_dx=wants[0]) if not accumulates else self._added(layer, (dy,), wants[0])
+                if wants[0]:
+                    slot = reads[0]
+                    gradients[slot] = dx if gradients[slot] is None else gradients[slot] + dx
+            else:
+                self._backward_of_several(number, trainings[number], gradients)
+        return [gradients[slot] for slot in self._sources]
+
+    def _backward_of_several(self, number: int, training: Training, gradients: list[Any]) -> None:
+        """Run the backward of a call of a model, or with several inputs or outputs."""
+        layer, reads, writes, _, _ = self._calls[number]
+        _, wants, accumulates = training
+        d_outputs = [gradients[slot] for slot in writes]
+        for slot in writes:
+            gradients[slot] = None
+        if all(dy is None for dy in d_outputs):
+            layer._discard_saved()
+            return
+        if layer.activity_regularizer is not None and d_outputs[0] is not None:
+            d_outputs[0] = d_outputs[0] + self._activity_gradient(number, d_outputs[0])
+        backward = self._added if accumulates else _backward
+        results = backward(layer, d_outputs, any(wants))
+        dxs = results if isinstance(results, tuple | list) else (results,)
+        for slot, dx, is_wanted in zip(reads, dxs, wants, strict=True):
+            if is_wanted and dx is not None:
+                gradients[slot] = dx if gradients[slot] is None else gradients[slot] + dx
+
+    def _added(self, layer: Any, d_outputs: Sequence[Array | None], need_dx: bool) -> Any:
+        """Run a layer's backward so that the gradients of its weights are added to what they are."""
+        before = [(weight, weight.gradient.copy()) for weight in layer.trainable_weights]
+        results = _backward(layer, d_outputs, need_dx)
+        for weight, gradient in before:
+            weight.gradient += gradient
+        return results
 
     def discard_saved(self) -> None:
         """Discard what passes without a backward saved; a pass in training starts with this."""
@@ -116,10 +335,9 @@ class Plan:
             layer._discard_saved()
         self._has_saved = False
 
-    def _activity_gradient(self, layer: Layer, dy: Array) -> Array:
-        """Return the gradient of a layer's activity regularizer by its output, divided by the batch size."""
-        activity = self._activities[layer]
-        assert layer.activity_regularizer is not None
+    def _activity_gradient(self, number: int, dy: Array) -> Array:
+        """Return the gradient of an activity regularizer by the output of a call, divided by the batch size."""
+        layer, activity = self._activities[self._run, number]
         gradient = np.asarray(layer.activity_regularizer.gradient(activity) / len(activity), dy.dtype)
         if gradient.shape != dy.shape:
             raise ValueError(
@@ -136,9 +354,15 @@ class Plan:
         penalty = 0.0
         for weight in self._penalised:
             penalty += _penalty(weight.path, weight.regularizer(weight.array))
-        for layer, y in self._activities.items():
-            assert layer.activity_regularizer is not None
+        return penalty + self.activity_loss()
+
+    def activity_loss(self) -> float:
+        """Return the sum of the activity regularizers over the last forward pass, divided by the batch size."""
+        penalty = 0.0
+        for layer, y in self._activities.values():
             penalty += _penalty(layer.name, layer.activity_regularizer(y)) / len(y)
+        for model in self._models:
+            penalty += model._plan.activity_loss()
         return penalty
 
     def add_regularization_gradients(self) -> None:
@@ -147,6 +371,15 @@ class Plan:
             weight.gradient += shaped(
                 "the gradient of the regularizer", weight, weight.regularizer.gradient(weight.array)
             )
+
+
+def _is_plain(layer: Any) -> bool:
+    """Return whether a layer is run by `forward` and `backward` directly, and not by `run`."""
+    return not (layer.is_model or layer.merges)
+
+
+def _backward(layer: Any, d_outputs: Sequence[Array | None], need_dx: bool) -> Any:
+    return layer.backward(*d_outputs, need_dx=need_dx)
 
 
 def _penalty(owner: str, value: Any) -> float:
@@ -158,3 +391,27 @@ def _penalty(owner: str, value: Any) -> float:
             f"the regularizer of {owner!r} must return one number, got an array of shape {np.shape(value)}"
         )
     return float(value)
+
+
+def all_layers(layers: Iterable[Any]) -> Iterator[Any]:
+    """Yield layers and those that they hold, each once: the outer ones first."""
+    pending, yielded = list(layers), set()
+    while pending:
+        layer = pending.pop(0)
+        if id(layer) not in yielded:
+            yielded.add(id(layer))
+            yield layer
+            pending += [child for _, child in layer.children()]
+
+
+def layers_in(value: Any) -> list[Any]:
+    """Return the layers in the value of an attribute: itself, or those in a list, tuple or dict."""
+    if _is_layer(value):
+        return [value]
+    values = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    return [each for each in values if _is_layer(each)]
+
+
+def _is_layer(value: Any) -> bool:
+    """Return whether a value is a layer or model: what plans watch, and no weight."""
+    return isinstance(value, Watched) and not isinstance(value, Weight)

@@ -15,8 +15,8 @@ from pyrnn.compiled import Compiled
 from pyrnn.data import Batch, Batches
 from pyrnn.data.class_weight import ClassWeight
 from pyrnn.layers import Layer
-from pyrnn.layers.holder import all_layers
 from pyrnn.overriding import is_builtin
+from pyrnn.plan import all_layers
 from pyrnn.states import Rule, anything, array, count, flag, list_of, mapping_of, optional, record, text, tuple_of
 from pyrnn.validation import shown
 

@@ -9,16 +9,20 @@ from typing import Annotated, Any
 from numpy.typing import NDArray
 
 from pyrnn import layers as layers_module
-from pyrnn import overriding, registry, shapes
+from pyrnn import shapes
 from pyrnn.arguments import checked
 from pyrnn.data.batches import as_float, is_float
+from pyrnn.data.signature import Ports, Signature
 from pyrnn.keras2 import Keras2Methods
 from pyrnn.layers.base import Layer, Shape
 from pyrnn.layers.core.input import InputLayer
+from pyrnn.layers.holder import Holder
+from pyrnn.layers.serialization import MODELS
 from pyrnn.layers.settings import dtype_config, standard_shape
 from pyrnn.model import Model
 from pyrnn.naming import auto_name
 from pyrnn.rules import Unchecked
+from pyrnn.symbols import Symbol
 from pyrnn.typing import Boolean, Name
 from pyrnn.validation import shown
 
@@ -67,6 +71,8 @@ class Sequential(Keras2Methods, Model):
         self._shape: Shape | None = None
         self._fitting: set[Shape] = set()  # other shapes of a sample that all layers take
         self._deferred = False
+        self._connected: tuple[Symbol, Symbol] | None = None
+        self._signature: Signature | None = None
         if layers is not None:
             if isinstance(layers, (Layer, str)) or not isinstance(layers, Iterable):
                 fix = "; write [layer]" if isinstance(layers, Layer) else ""
@@ -88,9 +94,13 @@ class Sequential(Keras2Methods, Model):
             TypeError: if it is not a layer.
             ValueError: if its name, dtype, outputs or shape do not fit the layers before it.
         """
-        if isinstance(layer, type) and issubclass(layer, Layer):
+        if isinstance(layer, Symbol):
+            if not isinstance(layer.node.layer, InputLayer):
+                raise TypeError(f"add() takes a layer or an Input, got the output of layer {layer.node.layer.name!r}")
+            layer = layer.node.layer
+        if isinstance(layer, type) and issubclass(layer, Holder):
             raise TypeError(f"add() takes a layer, got the class {layer.__name__}; write {layer.__name__}(...)")
-        if not isinstance(layer, Layer):
+        if not issubclass(type(layer), Holder):
             raise TypeError(f"add() takes a layer of pyrnn.layers, got {shown(layer)}")
         if "_weights" not in vars(layer):
             raise TypeError(f"{type(layer).__name__} does not call super().__init__() in its __init__")
@@ -129,11 +139,13 @@ class Sequential(Keras2Methods, Model):
         if declared is not None:
             self._input, self._shape = declared, shape
         self._layers.append(layer)
-        self._plan.stale = True
+        self._signature = None
+        self._plan.route()
+        self._connected = None
         self._fitting.clear()
         self.built = self._shape is not None
 
-    def pop(self) -> Layer | None:
+    def pop(self) -> Any:
         """Remove the last layer.
 
         Returns:
@@ -142,7 +154,9 @@ class Sequential(Keras2Methods, Model):
         if not self._layers:
             return None
         layer = self._layers.pop()
-        self._plan.stale = True
+        self._signature = None
+        self._plan.route()
+        self._connected = None
         self._fitting.clear()
         if self._shapes:
             self._shapes.pop()
@@ -152,10 +166,22 @@ class Sequential(Keras2Methods, Model):
                 self._shape, self._deferred = None, False
         return layer
 
-    def _output_name(self) -> str | None:
+    def signature(self) -> Signature | None:
+        """Return how the model reads its input, targets and weights.
+
+        Returns:
+            Names and ranks of input and output; None before the model is built.
+        """
+        if self._signature is None and self.built:
+            name = None if self._input is None else self._input.name
+            inputs = Ports("input", name, (len(self.input_shape),))
+            self._signature = Signature(inputs, Ports("output", self._output_names(), (len(self.output_shape),)))
+        return self._signature
+
+    def _output_names(self) -> Any:
         return self._layers[-1].name if self._layers else None
 
-    def _build_layer(self, layer: Layer, shape: Shape) -> None:
+    def _build_layer(self, layer: Any, shape: Shape) -> None:
         try:
             layer.build(shape)
         except ValueError as error:
@@ -217,6 +243,27 @@ class Sequential(Keras2Methods, Model):
         shape: Shape = self._shapes[-1] if self._shapes else self.input_shape
         return shape
 
+    def _symbols(self) -> tuple[Symbol, Symbol]:
+        """Return the symbols of the input and the output; connects the layers at first use."""
+        if self._shape is None or not self._layers:
+            raise AttributeError(f"model {self.name!r} has no symbols yet: its input shape is not known")
+        if self._connected is None:
+            if self._input is None:
+                self._input = InputLayer(batch_shape=self._shape)
+            first = symbol = self._input.nodes[0].outputs[0]
+            for layer in self._layers:
+                symbol = layer(symbol)
+            self._connected = first, symbol
+        return self._connected
+
+    @property
+    def input(self) -> Symbol:
+        return self._symbols()[0]
+
+    @property
+    def output(self) -> Symbol:
+        return self._symbols()[1]
+
     # Numbers.
 
     def check_input(self, shape: Shape) -> Shape:
@@ -264,16 +311,12 @@ class Sequential(Keras2Methods, Model):
         fitted = self.check_input(shape)
         if fitted is not shape:
             x = x.reshape(fitted)
-        return self._plan.forward(x, training)
+        (y,), (mask,) = self._plan.forward_pass((x,), training)
+        return y, mask
 
     # Configs.
 
     def get_config(self) -> dict[str, Any]:
-        """Describe the layers in Keras 3's form.
-
-        Returns:
-            A dict that `from_config` accepts.
-        """
         stack = [*([self._input] if self._input is not None else []), *self._layers]
         config: dict[str, Any] = {
             "name": self.name,
@@ -314,14 +357,6 @@ class Sequential(Keras2Methods, Model):
             model.build(shape)
         return model
 
-    def get_build_config(self) -> dict[str, Any]:
-        """Return what `build` was called with.
-
-        Returns:
-            A dict with `input_shape`.
-        """
-        return {"input_shape": self.input_shape}
-
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Compute the shape of the output.
 
@@ -342,19 +377,10 @@ class Sequential(Keras2Methods, Model):
         return shape
 
     def describe(self) -> dict[str, Any]:
-        entry: dict[str, Any] = {
-            "module": "keras",
-            "class_name": "Sequential",
-            "config": self.get_config(),
-            "registered_name": None,
-        }
-        if any(overriding.new_in(type(self), method, Sequential) for method in ("forward_pass", "from_config")):
-            entry = registry.describe(self)  # a plain Sequential would compute something else
-        if self.built:
-            entry["build_config"] = self.get_build_config()
-        if (compiled := self.get_compile_config()) is not None:
-            entry["compile_config"] = compiled
-        return entry
+        return self._description(Sequential, "keras", None)
 
     def __repr__(self) -> str:
         return f"<Sequential name={self.name}, built={self.built}>"
+
+
+MODELS["Sequential"] = Sequential

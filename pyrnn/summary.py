@@ -6,12 +6,16 @@ import itertools
 import os
 import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
 
 import numpy as np
 
 from pyrnn.arguments import checked
+from pyrnn.graph import Graph
+from pyrnn.graph_config import calls_of
 from pyrnn.parameters import Weight
+from pyrnn.structures import leaves
+from pyrnn.symbols import Symbol
 from pyrnn.typing import IS_MODEL, FilePath, Flag, Size, Text
 from pyrnn.validation import not_built, shown
 
@@ -20,6 +24,9 @@ if TYPE_CHECKING:
 
 POSITIONS = (0.45, 0.80, 1.0)
 LINE_LENGTH = 88
+# With a column of connections, for graphs that are no chains.
+GRAPH_POSITIONS = (0.3, 0.56, 0.74, 1.0)
+GRAPH_LINE_LENGTH = 108
 TRAINABLE_WIDTH = 12
 
 
@@ -56,6 +63,57 @@ def _bounds(names: list[str], layer_range: Sequence[str] | None) -> tuple[int, i
     return min(first, last), max(first, last) + 1
 
 
+def _graph(model: Model) -> Graph | None:
+    """The graph of a model whose calls are no chain."""
+    graph = model._plan.graph
+    return None if graph is None or graph.is_chain() else graph
+
+
+def _output_shapes(model: Model) -> list[Any]:
+    """The shape of the output of each layer, a tuple of shapes if there are several; None if it is not known."""
+    if model._plan.graph is None:
+        return list(model._shapes) or [None] * len(model.layers)
+    calls = calls_of(model._plan.graph)
+    outputs = [calls[id(layer)][-1].outputs for layer in model.layers]
+    return [each[0].shape if len(each) == 1 else tuple(symbol.shape for symbol in each) for each in outputs]
+
+
+class _Row(NamedTuple):
+    """A layer in the table.
+
+    Args:
+        layer: the layer.
+        shape: that of its output, or None.
+        prefix: what comes before its name.
+        connections: what its calls read, one text per symbol.
+    """
+
+    layer: Any
+    shape: Any
+    prefix: str
+    connections: list[str]
+
+
+def _rows(model: Model, expand_nested: bool, level: int = 0) -> list[list[_Row]]:
+    """The rows of each layer of a model: its own, and those of the layers in it."""
+    graph = model._plan.graph if not level else None
+    calls = {} if graph is None else calls_of(graph)
+    numbers = {id(node): number for nodes in calls.values() for number, node in enumerate(nodes)}
+    groups = []
+    for layer, shape in zip(model.layers, _output_shapes(model), strict=True):
+        arguments = [[node.args, node.kwargs] for node in calls.get(id(layer), ())]
+        read = [leaf for leaf in leaves(arguments) if isinstance(leaf, Symbol)]
+        connections = [
+            f"{symbol.node.layer.name}[{_number(numbers.get(id(symbol.node), 0))}][{_number(symbol.index)}]"
+            for symbol in read
+        ]
+        rows = [_Row(layer, shape, "   " * level + "└ " if level else "", connections)]
+        if expand_nested and layer.is_model:
+            rows += [row for group in _rows(cast("Model", layer), True, level + 1) for row in group]
+        groups.append(rows)
+    return groups
+
+
 def print_summary(
     model: Model,
     line_length: int | None,
@@ -63,6 +121,7 @@ def print_summary(
     print_fn: Callable[[str], Any] | None,
     show_trainable: bool,
     layer_range: Sequence[str] | None,
+    expand_nested: bool = False,
 ) -> None:
     """Print a table of the layers with the totals below it.
 
@@ -73,6 +132,7 @@ def print_summary(
         print_fn: A function of the text; by default it is printed on the console.
         show_trainable: Whether to add a column that says which layers are trainable.
         layer_range: Names, or patterns of names, of the first and last layer to show; by default all.
+        expand_nested: Whether to show the layers of nested models below them.
 
     Raises:
         ValueError: If a column would be narrower than 4 characters, or `layer_range` matches no layer.
@@ -91,8 +151,12 @@ def print_summary(
     from rich.markup import escape
     from rich.table import Column, Table
 
+    has_connections = _graph(model) is not None
     parts, length = list(positions or POSITIONS), LINE_LENGTH
     names, sides = ["Layer (type)", "Output Shape", "Param #"], ["left", "left", "right"]
+    if has_connections:
+        parts, length = list(positions or GRAPH_POSITIONS), GRAPH_LINE_LENGTH
+        names, sides = [*names, "Connected to"], [*sides, "left"]
     if show_trainable:
         parts, length = [*(part * 0.9 for part in parts), 1.0], length + TRAINABLE_WIDTH
         names, sides = [*names, "Trainable"], [*sides, "center"]
@@ -107,19 +171,21 @@ def print_summary(
     ]
     table = Table(*columns, width=length, show_lines=True)
     first, last = _bounds([layer.name for layer in model.layers], layer_range)
-    for index in range(first, last):
-        layer = model.layers[index]
-        row = [
-            f"{escape(layer.name)} ([color(33)]{escape(type(layer).__name__)}[/])",
-            _shape(model._shapes[index]) if model._shapes else "?",
+    for row in (row for rows in _rows(model, expand_nested)[first:last] for row in rows):
+        layer = row.layer
+        cells = [
+            f"{escape(row.prefix + layer.name)} ([color(33)]{escape(type(layer).__name__)}[/])",
+            "?" if row.shape is None else _shape(row.shape),
             _number(f"{layer.count_params():,}") if layer.built else f"{_number(0)} (unbuilt)",
         ]
+        if has_connections:
+            cells.append(", ".join(row.connections) or "-")
         if show_trainable:
             mark = "[bold]-[/]"
             if layer.weights:
                 mark = "[bold color(34)]Y[/]" if layer.trainable else "[bold color(9)]N[/]"
-            row.append(mark)
-        table.add_row(*row)
+            cells.append(mark)
+        table.add_row(*cells)
 
     def total(title: str, count: int, size: float) -> str:
         return f"[bold] {title}: [/]{_number(f'{count:,}')} ({_readable(size)})"
@@ -173,7 +239,7 @@ def plot_model(
         show_dtype: Whether to show dtypes.
         show_layer_names: Whether to show names of layers.
         rankdir: "TB" draws from top to bottom, "LR" from left to right.
-        expand_nested: Has no effect, since models do not nest.
+        expand_nested: Whether the box of a nested model lists its layers.
         dpi: Resolution, in dots per inch; None for matplotlib's own.
         show_layer_activations: Whether to show activations.
         show_trainable: Whether to show which layers are trainable.
@@ -199,34 +265,61 @@ def plot_model(
         from matplotlib.figure import Figure
     except ImportError:
         raise ImportError("plot_model needs matplotlib: pip install 'pyrnn-core[plot]'") from None
-    shapes = [model.input_shape, *model._shapes]
+    graph, shapes = _graph(model), _output_shapes(model)
     texts = []
-    for index, layer in enumerate(model.layers):
+    for index, (first, *inner) in enumerate(_rows(model, expand_nested)):
+        layer = first.layer
         lines = [f"{layer.name} ({type(layer).__name__})" if show_layer_names else type(layer).__name__]
         if show_layer_activations and hasattr(layer, "activation"):
             lines.append(f"activation: {layer.activation.__name__}")
         if show_shapes:
-            lines.append(f"{shapes[index]} -> {shapes[index + 1]}")
+            before = model.input_shape if not index else shapes[index - 1]
+            lines.append(f"{before} -> {shapes[index]}" if graph is None else f"-> {shapes[index]}")
         if show_dtype:
             lines.append(f"dtype: {layer.dtype}")
         if show_trainable and layer.weights:
             lines.append("trainable" if layer.trainable else "not trainable")
+        lines += [f"{row.prefix}{row.layer.name} ({type(row.layer).__name__})" for row in inner]
         texts.append("\n".join(lines))
-    count, down = len(texts), rankdir == "TB"
+    levels, arrows = _levels(model)
+    rows = [levels.count(level) for level in range(max(levels) + 1)]
+    count, down = len(rows), rankdir == "TB"
     tall = 0.4 + 0.2 * max(text.count("\n") + 1 for text in texts)
     wide = 0.5 + 0.09 * max(len(line) for text in texts for line in text.splitlines())
-    figure = Figure((wide, count * tall) if down else (count * wide, tall))
+    figure = Figure((max(rows) * wide, count * tall) if down else (count * wide, max(rows) * tall))
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)
-    places = [(0.5, 1 - (i + 0.5) / count) if down else ((i + 0.5) / count, 0.5) for i in range(count)]
+    places = []
+    for index, level in enumerate(levels):
+        along, across = (level + 0.5) / count, (levels[:index].count(level) + 0.5) / rows[level]
+        places.append((across, 1 - along) if down else (along, 1 - across))
     box = {"boxstyle": "square,pad=0.4", "facecolor": "white", "edgecolor": "black"}
     drawn = [
         axes.text(x, y, text, ha="center", va="center", bbox=box, size=8).get_bbox_patch()
         for (x, y), text in zip(places, texts, strict=True)
     ]
-    for i in range(count - 1):
-        arrow = {"arrowstyle": "->", "patchA": drawn[i], "patchB": drawn[i + 1]}
-        axes.annotate("", xy=places[i + 1], xytext=places[i], zorder=0, arrowprops=arrow)
+    for start, end in arrows:
+        arrow = {"arrowstyle": "->", "patchA": drawn[start], "patchB": drawn[end]}
+        axes.annotate("", xy=places[end], xytext=places[start], zorder=0, arrowprops=arrow)
     figure.savefig(os.fspath(to_file), dpi=dpi or "figure")
+
+
+def _levels(model: Model) -> tuple[list[int], list[tuple[int, int]]]:
+    """The level on which each layer is drawn, and the pairs of layers between which there is an arrow."""
+    graph = model._plan.graph
+    if graph is None:
+        count = len(model.layers)
+        return list(range(count)), [(index, index + 1) for index in range(count - 1)]
+    indices = {id(layer): index for index, layer in enumerate(model.layers)}
+    levels, arrows = [0] * len(indices), []
+    for node in graph.nodes:
+        end = indices[id(node.layer)]
+        for symbol in node.inputs:
+            start = indices.get(id(symbol.node.layer), end)
+            if start != end:
+                arrows.append((start, end))
+                if start < end:  # else a shared layer reads one that comes after its first call
+                    levels[end] = max(levels[end], levels[start] + 1)
+    return levels, list(dict.fromkeys(arrows))

@@ -14,16 +14,18 @@ from pyrnn.callbacks import CallbackList, History
 from pyrnn.callbacks.container import CallbacksLike
 from pyrnn.compiled import Compiled
 from pyrnn.data import Batches, as_batches
-from pyrnn.data.batches import ArrayBatches, RepeatedBatches, make_batch
+from pyrnn.data.batches import ArrayBatches, Arrays, RepeatedBatches, make_batch
 from pyrnn.data.class_weight import ClassWeight, ClassWeights
+from pyrnn.data.signature import Signature
 from pyrnn.data.splitting import hold_back
-from pyrnn.fitting import check_fit, validation_batches
+from pyrnn.fitting import check_class_weight, check_fit, validation_batches
 from pyrnn.loops import Trainable, evaluate, test_step, train, train_step
 from pyrnn.losses import LossLike
 from pyrnn.metrics import MetricsLike
 from pyrnn.optimizers import OptimizerLike
 from pyrnn.resume import Run
 from pyrnn.rules import LARGEST_COUNT, Either, ListOf, OneOf, Unchecked, Whole
+from pyrnn.structures import leaves
 from pyrnn.typing import ArrayLike, Count, Decay, Flag, Index, Inputs, Size, Verbosity
 from pyrnn.validation import positive_int, shown
 
@@ -42,9 +44,21 @@ class Trainer(Trainable):
         self.stop_training = self.stop_evaluating = self.stop_predicting = False
         self._run: Run | None = None  # the `fit` under way
 
-    def _output_name(self) -> str | None:
-        """Return the name of the output, None if there is none yet."""
+    def _output_names(self) -> Any:
+        """Return the names of the outputs in their structure, None if there is none yet."""
         raise NotImplementedError
+
+    def signature(self) -> Signature | None:
+        """Return how the model reads its inputs, targets and weights.
+
+        Returns:
+            The names, structure and ranks of inputs and outputs; None if the model has one of each, of unknown rank.
+        """
+        return None
+
+    def _in_structure(self, outputs: Any) -> Any:
+        """Return outputs in the structure that the model has."""
+        return outputs
 
     # Compiling.
 
@@ -66,15 +80,18 @@ class Trainer(Trainable):
     ) -> None:
         """Choose optimizer, loss and metrics.
 
-        `loss`, `loss_weights`, `metrics` and `weighted_metrics` may also be a list with one entry per output, or a dict
-        by the name of the output, which is that of the last layer. Logs name metrics as Keras does. Steps that the mask
-        of the output leaves out do not count in metrics.
+        `loss`, `loss_weights`, `metrics` and `weighted_metrics` may also be a list with one entry per output, a dict
+        by the names of the outputs, or have the structure of the outputs. The name of an output is that of the layer
+        that makes it, or its key if the outputs are a dict. The loss of several outputs is the weighted sum of their
+        losses; an output whose entry is None has no loss. Logs name losses and metrics as Keras does. Steps that the
+        mask of the output leaves out do not count in metrics.
 
         Args:
             optimizer: name, class, object or description.
-            loss: name, class, object, description, or a function of (y_true, y_pred).
-            loss_weights: the factor of the loss.
-            metrics: a list of names, classes, objects or functions of (y_true, y_pred).
+            loss: name, class, object, description, or a function of (y_true, y_pred); one of these is for all outputs.
+            loss_weights: the factor of the loss, which is not in the logged losses of several outputs.
+            metrics: a list of names, classes, objects or functions of (y_true, y_pred); with several outputs a list or
+                dict with such a list, or one of these, for each output.
             weighted_metrics: the same, for metrics that sample weights reach.
             run_eagerly: has no effect, since training always runs the compiled kernel.
             steps_per_execution: has no effect, since training runs batch by batch.
@@ -90,7 +107,7 @@ class Trainer(Trainable):
             "jit_compile": False if jit_compile == "auto" else bool(jit_compile),
         }
         self._compiled = Compiled(
-            optimizer, loss, metrics, weighted_metrics, loss_weights, execution, self._output_name()
+            optimizer, loss, metrics, weighted_metrics, loss_weights, execution, self._output_names()
         )
 
     def compile_from_config(self, config: Mapping[str, Any]) -> None:
@@ -124,9 +141,20 @@ class Trainer(Trainable):
         """The optimizer, None before `compile`."""
         return None if self._compiled is None else self._compiled.optimizer
 
+    @optimizer.setter
+    def optimizer(self, value: Any) -> None:
+        """The optimizer: an object or a name, which replaces that of `compile`.
+
+        Raises:
+            TypeError, ValueError: If the model is not compiled yet, or `value` is no optimizer or unknown.
+        """
+        if self._compiled is None:
+            raise ValueError("the model must be compiled before its optimizer is replaced: pass it to compile")
+        self._compiled.optimizer = optimizers.get(value)
+
     @property
     def loss(self) -> Any:
-        """The loss, None before `compile`."""
+        """The loss, None before `compile`; a list for several outputs."""
         return None if self._compiled is None else self._compiled.head.loss
 
     @property
@@ -142,7 +170,12 @@ class Trainer(Trainable):
 
         A metric whose result is a dict returns the entries of the dict instead.
         """
-        return [] if self._compiled is None else ["loss", *(entry.name for entry in self._compiled.head.entries)]
+        return [] if self._compiled is None else ["loss", *self._compiled.head.names]
+
+    def reset_metrics(self) -> None:
+        """Set the running loss and the metrics to their initial state."""
+        for metric in self.metrics:
+            metric.reset_state()
 
     def get_compile_config(self) -> dict[str, Any] | None:
         """Describe what `compile` was passed, in Keras 3's form.
@@ -157,7 +190,7 @@ class Trainer(Trainable):
     def _results(self, compiled: Compiled, return_dict: bool) -> Any:
         if return_dict:
             return compiled.logs()
-        return list(compiled.logs().values()) if compiled.head.entries else compiled.mean_loss.result()
+        return compiled.results() if compiled.head.names else compiled.mean_loss.result()
 
     @checked
     def train_on_batch(
@@ -171,9 +204,11 @@ class Trainer(Trainable):
         """Train on one batch.
 
         Args:
-            x: inputs, shape (batch, ...).
-            y: targets, in the shape (batch, ...) of the output; a last axis of 1 may be missing.
-            sample_weight: weights (batch,), or (batch, time) for outputs at each time step.
+            x: inputs, shape (batch, ...); a list, tuple or dict of several inputs.
+            y: targets, in the shape (batch, ...) of the output; a last axis of 1 may be missing. Of several outputs: a
+                list, tuple or dict.
+            sample_weight: weights (batch,), or (batch, time) for outputs at each time step; of several outputs also a
+                list, tuple or dict like `y`.
             class_weight: {class number: weight}; each row or time step weighs as its class, others weigh 1.
             return_dict: return a dict by name.
 
@@ -184,7 +219,8 @@ class Trainer(Trainable):
             TypeError, ValueError: for data that do not fit, before any weight has changed.
         """
         compiled = self._ready("training")
-        batch = make_batch((x, y, sample_weight), self.dtype)
+        check_class_weight(compiled, class_weight)
+        batch = make_batch((x, y, sample_weight), self.dtype, self.signature())
         by_class = None
         if class_weight is not None:
             by_class = ClassWeight(class_weight)
@@ -200,9 +236,11 @@ class Trainer(Trainable):
         """Compute loss and metrics of one batch, without training.
 
         Args:
-            x: inputs, shape (batch, ...).
-            y: targets, in the shape (batch, ...) of the output; a last axis of 1 may be missing.
-            sample_weight: weights (batch,), or (batch, time) for outputs at each time step.
+            x: inputs, shape (batch, ...); a list, tuple or dict of several inputs.
+            y: targets, in the shape (batch, ...) of the output; a last axis of 1 may be missing. Of several outputs: a
+                list, tuple or dict.
+            sample_weight: weights (batch,), or (batch, time) for outputs at each time step; of several outputs also a
+                list, tuple or dict like `y`.
             return_dict: return a dict by name.
 
         Returns:
@@ -212,26 +250,37 @@ class Trainer(Trainable):
             TypeError, ValueError: for data that do not fit.
         """
         compiled = self._ready("evaluating")
-        batch = make_batch((x, y, sample_weight), self.dtype)
+        batch = make_batch((x, y, sample_weight), self.dtype, self.signature())
         compiled.reset()
         test_step(self, compiled, batch)
         return self._results(compiled, return_dict)
 
-    def predict_on_batch(self, x: Any) -> Array:
+    def predict_on_batch(self, x: Any) -> Any:
         """Compute the outputs for one batch.
 
         Args:
-            x: inputs, shape (batch, ...).
+            x: inputs, shape (batch, ...); a list, tuple or dict of several inputs.
 
         Returns:
-            The outputs, shape (batch, ...).
+            The outputs, shape (batch, ...), in the structure of the model's outputs.
         """
-        return self._output(make_batch((x,), self.dtype).x)
+        return self._in_structure(self._output(make_batch((x,), self.dtype, self.signature()).x))
 
-    def _output(self, x: Any, *, training: bool = False) -> Array:
-        """Return the output for x in memory of its own: layers such as Dropout and Flatten return x or a view of it."""
+    def _output(self, x: Any, *, training: bool = False) -> Any:
+        """Return the outputs for x in memory of their own: layers such as Dropout and Flatten return x or a view of it.
+
+        Several outputs are `Arrays`.
+        """
+        y: Any
         y, _ = self.forward_pass(x, training=training)
-        return y.copy() if isinstance(x, np.ndarray) and np.may_share_memory(y, x) else y
+        if isinstance(x, np.ndarray) and type(y) is not Arrays:
+            return y.copy() if np.may_share_memory(y, x) else y
+        others = [each for each in leaves(x) if isinstance(each, np.ndarray)]
+        results = []
+        for array in y if type(y) is Arrays else (y,):
+            results.append(array.copy() if any(np.may_share_memory(array, each) for each in others) else array)
+            others.append(results[-1])
+        return Arrays(results) if type(y) is Arrays else results[0]
 
     # Loops.
 
@@ -258,8 +307,10 @@ class Trainer(Trainable):
         """Train on arrays, a generator, a loader or a PyDataset.
 
         Args:
-            x: inputs, shape (N, ...), or a generator, loader or PyDataset of batches (x, y) or (x, y, sample_weight).
-            y: targets, in the shape (N, ...) of the output; a last axis of 1 may be missing.
+            x: inputs, shape (N, ...), or a list, tuple or dict of several inputs; or a generator, loader or PyDataset
+                of batches (x, y) or (x, y, sample_weight).
+            y: targets, in the shape (N, ...) of the output; a last axis of 1 may be missing. Of several outputs: a list
+                or tuple, or a dict by the names of the outputs.
             batch_size: rows in a batch of arrays; by default N / `steps_per_epoch`, rounded up, or 32.
             epochs: number of the last epoch; with `initial_epoch` the first ones are left out.
             verbose: 0 for silence, 1 for a line that grows with each batch, 2 for a line per epoch, "auto" for 1.
@@ -268,7 +319,8 @@ class Trainer(Trainable):
             validation_data: (x, y), (x, y, sample_weight), or batches as for `x`. A generator that ends is drawn once.
             shuffle: draw the rows of arrays, or the batches of a PyDataset, in another order in each pass.
             class_weight: {class number: weight}; each row or time step weighs as its class, others weigh 1.
-            sample_weight: weights (N,), or (N, T) for outputs at each time step.
+            sample_weight: weights (N,), or (N, T) for outputs at each time step; of several outputs also a list, tuple
+                or dict like `y`.
             initial_epoch: number of epochs that are already done.
             steps_per_epoch: batches in an epoch. If that is not all of them, the next epoch begins where this one
                 ended. After the last batch the data start again, also in the middle of an epoch.
@@ -284,16 +336,19 @@ class Trainer(Trainable):
         Raises:
             TypeError, ValueError: for data and arguments that do not fit, before any weight has changed.
         """
-        compiled = self._ready("fit")
+        compiled, signature = self._ready("fit"), self.signature()
+        check_class_weight(compiled, class_weight)
         epochs = positive_int("epochs", epochs)
         verbose = _verbosity(verbose)
         if not 0 <= validation_split < 1:
             raise ValueError(f"validation_split must lie in [0, 1), got {validation_split}")
         if validation_split and validation_data is None:
-            (x, y, sample_weight), validation_data = hold_back(x, y, sample_weight, validation_split)
+            (x, y, sample_weight), validation_data = hold_back(
+                x, y, sample_weight, validation_split, self.dtype, signature
+            )
         batches = as_batches(
             x, y, sample_weight, dtype=self.dtype, batch_size=batch_size, steps=steps_per_epoch,
-            shuffle=bool(shuffle), repeat=True,
+            shuffle=bool(shuffle), repeat=True, signature=signature,
         )  # fmt: skip
         by_class = None if class_weight is None else ClassWeight(class_weight)
         if isinstance(batches, ArrayBatches | RepeatedBatches):
@@ -329,11 +384,14 @@ class Trainer(Trainable):
         """Compute loss and metrics over arrays, a generator, a loader or a PyDataset.
 
         Args:
-            x: inputs, shape (N, ...), or a generator, loader or PyDataset of batches (x, y) or (x, y, sample_weight).
-            y: targets, in the shape (N, ...) of the output; a last axis of 1 may be missing.
+            x: inputs, shape (N, ...), or a list, tuple or dict of several inputs; or a generator, loader or PyDataset
+                of batches (x, y) or (x, y, sample_weight).
+            y: targets, in the shape (N, ...) of the output; a last axis of 1 may be missing. Of several outputs: a list
+                or tuple, or a dict by the names of the outputs.
             batch_size: rows in a batch of arrays; by default N / `steps`, rounded up, or 32.
             verbose: 0 for silence, 1 for a line that grows with each batch, 2 for one line, "auto" for 1.
-            sample_weight: weights (N,), or (N, T) for outputs at each time step.
+            sample_weight: weights (N,), or (N, T) for outputs at each time step; of several outputs also a list, tuple
+                or dict like `y`.
             steps: number of batches; by default all.
             callbacks: a list of callbacks.
             return_dict: return a dict by name.
@@ -346,7 +404,9 @@ class Trainer(Trainable):
         """
         compiled = self._ready("evaluate")
         verbose = _verbosity(verbose)
-        batches = as_batches(x, y, sample_weight, dtype=self.dtype, batch_size=batch_size, steps=steps)
+        batches = as_batches(
+            x, y, sample_weight, dtype=self.dtype, batch_size=batch_size, steps=steps, signature=self.signature()
+        )
         hooks = self._hooks(callbacks, batches, verbose)
         compiled.has_warned = False
         with hooks:
@@ -361,39 +421,44 @@ class Trainer(Trainable):
         verbose: Verbosity = "auto",
         steps: Count | None = None,
         callbacks: CallbacksLike = None,
-    ) -> Array:
+    ) -> Any:
         """Compute the outputs for arrays, a generator, a loader or a PyDataset.
 
         Args:
-            x: inputs, shape (N, ...), or a generator, loader or PyDataset of batches x, or of tuples that begin with x.
+            x: inputs, shape (N, ...), or a list, tuple or dict of several inputs; or a generator, loader or PyDataset
+                of batches x, or of tuples that begin with x.
             batch_size: rows in a batch of arrays; by default N / `steps`, rounded up, or 32.
             verbose: 0 for silence, 1 for a line that grows with each batch, 2 for one line, "auto" for 1.
             steps: number of batches; by default all.
             callbacks: a list of callbacks.
 
         Returns:
-            The outputs of all batches, one row per sample.
+            The outputs of all batches, one row per sample, in the structure of the model's outputs.
 
         Raises:
             TypeError, ValueError: for data and arguments that do not fit, or if there is no batch.
         """
         verbose = _verbosity(verbose)
-        batches = as_batches(x, dtype=self.dtype, batch_size=batch_size, steps=steps)
+        batches = as_batches(x, dtype=self.dtype, batch_size=batch_size, steps=steps, signature=self.signature())
         hooks = self._hooks(callbacks, batches, verbose)
         self.stop_predicting = False
-        outputs = []
+        outputs: list[Any] = []
         with hooks:
             hooks("on_predict_begin", {})
             for step, batch in enumerate(batches.epoch()):
                 hooks("on_predict_batch_begin", step, {})
                 outputs.append(self._output(batch.x))
-                hooks("on_predict_batch_end", step, {"outputs": outputs[-1]})
+                hooks("on_predict_batch_end", step, {"outputs": self._in_structure(outputs[-1])})
                 if self.stop_predicting:
                     break
             hooks("on_predict_end", {})
         if not outputs:
             raise ValueError("x must yield at least one batch, got none")
-        return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
+        if len(outputs) == 1:
+            return self._in_structure(outputs[0])
+        if type(outputs[0]) is Arrays:
+            return self._in_structure(Arrays(np.concatenate(arrays) for arrays in zip(*outputs, strict=True)))
+        return self._in_structure(np.concatenate(outputs))
 
     def _hooks(
         self, callbacks: Any, batches: Batches, verbose: int, epochs: int = 1, *, add_history: bool = False

@@ -51,6 +51,8 @@ DROPPED = {
         ("workers", "max_queue_size", "use_multiprocessing", "pickle_safe", "max_q_size"),
         "pass workers and max_queue_size to the PyDataset, generators are read in the calling thread",
     ),
+    "activity_regularizer": "put ActivityRegularization after the layer",
+    "flash_attention": "attention always computes its weights",
     "autocast": "layers compute in their dtype",
     "time_major": "transpose x to (batch, time, features)",
     "target_tensors": "pass y to fit",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyrnn.data.batches import ArrayBatches, Batch, Batches, RepeatedBatches, as_array, is_array
+from pyrnn.data.batches import ArrayBatches, Arrays, Batch, Batches, RepeatedBatches, as_array, is_array
 from pyrnn.data.pydataset import PyDataset
 from pyrnn.data.sources import IteratorBatches, LoaderBatches, PyDatasetBatches, as_batches
 from pyrnn.data.splitting import split_dataset
@@ -10,6 +10,7 @@ from pyrnn.data.timeseries import TimeseriesDataset, timeseries_dataset_from_arr
 
 __all__ = [
     "ArrayBatches",
+    "Arrays",
     "Batch",
     "Batches",
     "IteratorBatches",

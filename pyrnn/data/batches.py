@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pyrnn import backend, rules
 from pyrnn.data.objects import NUMERIC, numbers_of
+from pyrnn.data.signature import Ports, Signature, shown_keys
 from pyrnn.seeds import generator, stream_rule
 from pyrnn.states import Rule, anything, count, record
 from pyrnn.validation import shown
@@ -23,8 +24,39 @@ from pyrnn.validation import shown
 Array = NDArray[Any]
 
 
+class Arrays(tuple[Any, ...]):
+    """The arrays of several inputs or outputs, in the order of the model's inputs or outputs.
+
+    An entry of targets or weights is None for an output that has none.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyrnn.data import Arrays
+        >>> Arrays([np.zeros((4, 2)), np.zeros((4, 3))]).shape
+        ((4, 2), (4, 3))
+    """
+
+    __slots__ = ()
+
+    @property
+    def shape(self) -> tuple[tuple[int, ...] | None, ...]:
+        """The shape of each array, None where there is none."""
+        return tuple(None if array is None else array.shape for array in self)
+
+    def each(self, function: Callable[[Array], Array]) -> Arrays:
+        """Return the results of a function of one array.
+
+        Args:
+            function: Called with each array.
+
+        Returns:
+            The results; None stays None.
+        """
+        return Arrays(None if array is None else function(array) for array in self)
+
+
 class Batch(NamedTuple):
-    """One batch as the trainer reads it.
+    """One batch as the trainer reads it. Of several inputs or outputs each field is `Arrays`.
 
     Args:
         x: Inputs (B, ...), C-contiguous, in the dtype of the model.
@@ -38,9 +70,14 @@ class Batch(NamedTuple):
         (4, 10, 3)
     """
 
-    x: Array
-    y: Array | None
-    sample_weight: Array | None
+    x: Any
+    y: Any
+    sample_weight: Any
+
+    @property
+    def samples(self) -> int:
+        """The number of samples B."""
+        return len(self.x[0] if type(self.x) is Arrays else self.x)
 
 
 class Batches:
@@ -135,8 +172,15 @@ def drawn_rule(random: np.random.Generator | None) -> Rule:
 
 def described_arrays(data: Batch) -> dict[str, Any]:
     """Number of samples and shape of one sample, which a resumed training must find again."""
-    shapes = {name: None if part is None else list(part.shape[1:]) for name, part in data._asdict().items()}
-    return {"samples": len(data.x), "shapes": shapes}
+    shapes = {name: _sample_shape(part) for name, part in data._asdict().items()}
+    return {"samples": data.samples, "shapes": shapes}
+
+
+def _sample_shape(part: Any) -> list[Any] | None:
+    """The shape of one sample, a list of shapes for several arrays."""
+    if type(part) is Arrays:
+        return [_sample_shape(array) for array in part]
+    return None if part is None else list(part.shape[1:])
 
 
 def is_array(value: Any) -> bool:
@@ -235,14 +279,23 @@ def as_float(name: str, value: Any, dtype: str, *, allow_integers: bool = False)
     return np.require(array, dtype, ["C", "A"])
 
 
-def make_batch(parts: Any, dtype: str) -> Batch:
+def make_batch(parts: Any, dtype: str, signature: Signature | None = None) -> Batch:
     """Check and convert a batch that a user's code made.
 
+    Args:
+        parts: x, (x, y) or (x, y, sample_weight).
+        dtype: "float32" or "float64", of the model.
+        signature: How the model reads its inputs and outputs; None for one input and one output without names.
+
+    Returns:
+        The batch.
+
     Raises:
-        TypeError, ValueError: If it is not an array or tuple (x, y[, sample_weight]), lengths differ, or y holds NaN.
+        TypeError, ValueError: If it is not an array or tuple (x, y[, sample_weight]), lengths or structures differ, or
+            y holds NaN.
     """
-    if isinstance(parts, Mapping):
-        raise TypeError(f"a batch must be x, (x, y) or (x, y, sample_weight), got a dict of {_keys(parts)}")
+    if isinstance(parts, Mapping) and (signature is None or not signature.inputs.has_key_in(parts)):
+        raise TypeError(f"a batch must be x, (x, y) or (x, y, sample_weight), got a dict of {shown_keys(parts)}")
     if isinstance(parts, list):
         parts = tuple(parts)
     if not isinstance(parts, tuple):
@@ -252,24 +305,129 @@ def make_batch(parts: Any, dtype: str) -> Batch:
     user_x, y, weight = (*parts, None, None)[:3]
     if user_x is None:
         raise TypeError("x is missing: pass arrays x and y, or as x a generator, loader or PyDataset of batches (x, y)")
-    for name, value in (("x", user_x), ("y", y)):
-        if type(value) is not np.ndarray:
-            _check_single(name, value)
+    if signature is not None and signature.has_several:
+        return _make_several(user_x, y, weight, dtype, signature)
+    if type(user_x) is not np.ndarray:
+        user_x = user_x if signature is None else signature.inputs.single(user_x)
+        _check_single("x", user_x)
     x = as_column(user_x, as_float("x", user_x, dtype))
     if x.ndim == 0:
         raise ValueError(f"x must have one row per sample, got {shown(user_x)}")
     if len(x) == 0:
         raise ValueError(f"x must hold at least one sample, got shape {x.shape}")
+    if signature is not None and not (type(y) is np.ndarray and (weight is None or type(weight) is np.ndarray)):
+        y, weight = (signature.outputs.single(value, len(x)) for value in (y, weight))
     if y is not None:
+        if type(y) is not np.ndarray:
+            _check_single("y", y)
         user_y = y
         y = as_column(y, as_float("y", y, dtype, allow_integers=True))
         _check_rows("y", y, x, user_y, user_x)
-        if y.dtype.kind == "f" and math.isnan(np.vdot(y, y)):
-            raise ValueError("y holds NaN: remove or fill these samples first")
+        _check_finite("y", y)
     if weight is not None:
+        if type(weight) is not np.ndarray:
+            _check_single("sample_weight", weight)
         weight = as_float("sample_weight", weight, dtype)
         _check_rows("sample_weight", weight, x)
     return Batch(x, y, weight)
+
+
+def read_arrays(argument: str, value: Any, dtype: str, ports: Ports) -> Arrays:
+    """Convert the arrays of several inputs or outputs.
+
+    Args:
+        argument: The name of the argument, for messages.
+        value: What the user passed: an array for each of them in a list, tuple or dict.
+        dtype: "float32" or "float64". Integers of outputs stay integers.
+        ports: How the model reads them.
+
+    Returns:
+        The arrays, in the order of the model; None for an output without one.
+
+    Raises:
+        TypeError, ValueError: If the structure does not fit, or an array has no or other rows than the first one.
+    """
+    entries, labels = ports.flat(argument, value), ports.labels(argument)
+    is_output = ports.kind == "output"
+    arrays = Arrays(
+        None if entry is None else as_column(entry, as_float(label, entry, dtype, allow_integers=is_output))
+        for label, entry in zip(labels, entries, strict=True)
+    )
+    first = None
+    for label, array in zip(labels, arrays, strict=True):
+        if array is None:
+            continue
+        if array.ndim == 0:
+            raise ValueError(f"{label} must have one row per sample, got {shown(array)}")
+        if first is None:
+            first = label, len(array)
+        elif len(array) != first[1]:
+            raise ValueError(
+                f"{label} must have one row for each of the {first[1]} samples of {first[0]}, got shape {array.shape}"
+            )
+    return arrays
+
+
+def _make_several(user_x: Any, y: Any, weight: Any, dtype: str, signature: Signature) -> Batch:
+    """`make_batch` for a model with several inputs or several outputs."""
+    inputs, outputs = signature
+    if inputs.count > 1:
+        x: Any = read_arrays("x", user_x, dtype, inputs)
+    else:
+        user_x = inputs.single(user_x)
+        _check_single("x", user_x)
+        x = as_column(user_x, as_float("x", user_x, dtype))
+    batch = Batch(x, None, None)
+    first = x[0] if inputs.count > 1 else x
+    if first.ndim == 0 or len(first) == 0:
+        raise ValueError(f"x must hold at least one sample, got shape {first.shape}")
+    if y is None:
+        return batch
+    y, weight = read_outputs(y, weight, dtype, outputs, batch.samples)
+    for argument, part in (("y", y), ("sample_weight", weight)):
+        labels = outputs.labels(argument)
+        for label, array in zip(labels, part if type(part) is Arrays else (part,), strict=False):
+            if array is not None:
+                _check_rows(label, array, first)
+                if argument == "y":
+                    _check_finite(label, array)
+    return Batch(x, y, weight)
+
+
+def read_outputs(y: Any, weight: Any, dtype: str, outputs: Ports, rows: int) -> tuple[Any, Any]:
+    """Convert targets and weights of a model with several inputs or outputs.
+
+    Args:
+        y: Targets: an array, or for several outputs an array for each of them in a list, tuple or dict.
+        weight: Weights in the same forms, one array for all outputs, or None.
+        dtype: "float32" or "float64". Integer targets stay integers.
+        outputs: How the model reads them.
+        rows: The number of samples.
+
+    Returns:
+        Targets and weights: an array or None each; for several outputs `Arrays`, with None for an output without them.
+
+    Raises:
+        TypeError, ValueError: If a structure does not fit.
+    """
+    if outputs.count == 1:
+        y, weight = outputs.single(y, rows), outputs.single(weight, rows)
+        _check_single("y", y)
+        _check_single("sample_weight", weight)
+        y = as_column(y, as_float("y", y, dtype, allow_integers=True))
+        return y, None if weight is None else as_float("sample_weight", weight, dtype)
+    y = read_arrays("y", y, dtype, outputs)
+    if weight is None:
+        return y, None
+    if not isinstance(weight, list | tuple | Mapping):
+        weight = as_float("sample_weight", weight, dtype)
+        return y, y.each(lambda _: weight)
+    return y, read_arrays("sample_weight", weight, dtype, outputs).each(lambda array: as_float("", array, dtype))
+
+
+def _check_finite(name: str, y: Array) -> None:
+    if y.dtype.kind == "f" and math.isnan(np.vdot(y, y)):
+        raise ValueError(f"{name} holds NaN: remove or fill these samples first")
 
 
 def _check_single(name: str, value: Any) -> None:
@@ -282,7 +440,7 @@ def _check_single(name: str, value: Any) -> None:
     rule = f"{name} must be one array, since the model has one {'input' if name == 'x' else 'output'}"
     if isinstance(value, Mapping):
         fix = f"pass {name}[{next(iter(value))!r}]" if len(value) == 1 else "join arrays by np.concatenate"
-        raise TypeError(f"{rule}, got a dict of {_keys(value)}{'; ' + fix if value else ''}")
+        raise TypeError(f"{rule}, got a dict of {shown_keys(value)}{'; ' + fix if value else ''}")
     if not isinstance(value, list | tuple) or not all(hasattr(each, "__array__") for each in value):
         return
     shapes = [np.shape(each) for each in value]
@@ -292,10 +450,6 @@ def _check_single(name: str, value: Any) -> None:
         if kind == "tuple":
             fix = "pass y as a second argument"
         raise ValueError(f"{rule}, got a {kind} of {len(value)} arrays of shapes {', '.join(map(str, shapes))}; {fix}")
-
-
-def _keys(value: Mapping[Any, Any]) -> str:
-    return ", ".join(repr(key) for key in value) or "nothing"
 
 
 def _check_rows(name: str, array: Array, x: Array, user_value: Any = None, user_x: Any = None) -> None:
@@ -336,7 +490,7 @@ class ArrayBatches(Batches):
 
     def __init__(self, data: Batch, batch_size: int, shuffle: bool) -> None:
         self.data, self.batch_size, self.shuffle = data, batch_size, shuffle
-        self.steps = -(-len(data.x) // batch_size)
+        self.steps = -(-data.samples // batch_size)
         self._random = generator() if shuffle else None
         self._drawn: Any = None  # the generator's state before the order of the present epoch was drawn
 
@@ -344,14 +498,14 @@ class ArrayBatches(Batches):
         size, order = self.batch_size, None
         if self._random is not None:
             self._drawn = self._random.bit_generator.state
-            order = self._random.permutation(len(self.data.x)).astype(np.int64, copy=False)
+            order = self._random.permutation(self.data.samples).astype(np.int64, copy=False)
         for number in self._numbers():
             start = number * size
             if order is None:
-                yield Batch(*(None if a is None else a[start : start + size] for a in self.data))  # type: ignore[arg-type]  # x is never None
+                yield Batch(*[rows_of(part, start, start + size) for part in self.data])
             else:
                 rows = order[start : start + size]
-                yield Batch(*(None if a is None else _gather(a, rows) for a in self.data))  # type: ignore[arg-type]  # x is never None
+                yield Batch(*[None if part is None else _gather(part, rows) for part in self.data])
 
     def get_state(self) -> dict[str, Any]:
         now = None if self._random is None else self._random.bit_generator.state
@@ -369,8 +523,26 @@ class ArrayBatches(Batches):
         return {**super().state_rules(epochs), "random": drawn_rule(self._random)}
 
 
-def _gather(array: Array, rows: NDArray[np.int64]) -> Array:
-    return backend.gather_rows(array, rows) if array.dtype.kind == "f" else array[rows]
+def rows_of(part: Any, start: int, stop: int) -> Any:
+    """Return some rows of a field of a `Batch`.
+
+    Args:
+        part: An array, `Arrays` or None.
+        start: The first row.
+        stop: The row after the last one.
+
+    Returns:
+        Views of the rows; None of None.
+    """
+    if type(part) is Arrays:
+        return part.each(lambda array: array[start:stop])
+    return None if part is None else part[start:stop]
+
+
+def _gather(part: Any, rows: NDArray[np.int64]) -> Any:
+    if type(part) is Arrays:
+        return part.each(lambda array: _gather(array, rows))
+    return backend.gather_rows(part, rows) if part.dtype.kind == "f" else part[rows]
 
 
 class RepeatedBatches(Batches):

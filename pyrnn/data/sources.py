@@ -8,9 +8,12 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
+
 from pyrnn import seeds, states
-from pyrnn.data.batches import ArrayBatches, Batch, Batches, RepeatedBatches, drawn_rule, is_array, make_batch
+from pyrnn.data.batches import ArrayBatches, Arrays, Batch, Batches, RepeatedBatches, drawn_rule, is_array, make_batch
 from pyrnn.data.pydataset import PyDataset
+from pyrnn.data.signature import Signature
 from pyrnn.states import Rule
 from pyrnn.validation import positive_int, warn
 
@@ -28,6 +31,7 @@ class IteratorBatches(Batches):
         source: The iterator of batches x, (x, y) or (x, y, sample_weight).
         steps: Batches in an epoch, or None.
         dtype: "float32" or "float64", of the model.
+        signature: How the model reads its inputs and outputs; None for one of each, without names.
 
     Example:
         >>> import numpy as np
@@ -41,8 +45,8 @@ class IteratorBatches(Batches):
     # For errors.
     name, advice = "the generator", "pass fewer steps or epochs"
 
-    def __init__(self, source: Any, steps: int | None, dtype: str) -> None:
-        self.steps, self._dtype = steps, dtype
+    def __init__(self, source: Any, steps: int | None, dtype: str, signature: Signature | None = None) -> None:
+        self.steps, self._dtype, self._signature = steps, dtype, signature
         self._iterator = source
         self._drawn = 0
 
@@ -63,7 +67,7 @@ class IteratorBatches(Batches):
                     ) from None
                 return
             self._drawn += 1
-            yield make_batch(parts, self._dtype)
+            yield make_batch(parts, self._dtype, self._signature)
 
     def get_state(self) -> dict[str, Any]:
         return {**super().get_state(), "drawn": self._drawn}
@@ -93,7 +97,7 @@ class StoredBatches(Batches):
             return
         for batch in self._source.epoch():
             # A generator may reuse one array for all batches.
-            self._stored.append(Batch(*(None if part is None else part.copy() for part in batch)))  # type: ignore[arg-type]  # x is never None
+            self._stored.append(Batch(*[_copied(part) for part in batch]))
             if len(self._stored) == SUSPICIOUS_LENGTH:
                 warn(
                     f"validation_data has yielded {SUSPICIOUS_LENGTH} batches, which are all stored: "
@@ -101,6 +105,10 @@ class StoredBatches(Batches):
                 )
             yield self._stored[-1]
         self._is_complete = True
+
+
+def _copied(part: Any) -> Any:
+    return part.each(np.copy) if type(part) is Arrays else None if part is None else part.copy()
 
 
 class LoaderBatches(Batches):
@@ -115,6 +123,7 @@ class LoaderBatches(Batches):
         steps: Batches in an epoch, or None for a whole pass.
         dtype: "float32" or "float64", of the model.
         repeat: Whether epochs continue through the passes; otherwise each begins with the first batch.
+        signature: How the model reads its inputs and outputs; None for one of each, without names.
 
     Example:
         >>> import numpy as np
@@ -124,7 +133,10 @@ class LoaderBatches(Batches):
         (2, [2, 1])
     """
 
-    def __init__(self, source: Any, steps: int | None, dtype: str, repeat: bool) -> None:
+    def __init__(
+        self, source: Any, steps: int | None, dtype: str, repeat: bool, signature: Signature | None = None
+    ) -> None:
+        self._signature = signature
         self.steps = _length(source) if steps is None else steps
         self._source, self._wanted, self._dtype, self._repeat = source, steps, dtype, repeat
         self._pass: Iterator[Any] | None = None
@@ -136,7 +148,7 @@ class LoaderBatches(Batches):
         self._taken, self._first = self._first, 0
         for parts in itertools.islice(self._walk(), wanted):
             self._taken += 1
-            yield make_batch(parts, self._dtype)
+            yield make_batch(parts, self._dtype, self._signature)
 
     def restart(self) -> None:
         if self._pass is not None:
@@ -231,6 +243,7 @@ class PyDatasetBatches(Batches):
         steps: Batches in an epoch, or None for all of them.
         dtype: "float32" or "float64", of the model.
         shuffle: Whether each pass has another order of batches, drawn from pyrnn's seed.
+        signature: How the model reads its inputs and outputs; None for one of each, without names.
 
     Raises:
         ValueError: If the dataset is empty, or has no end and `steps` is None.
@@ -249,8 +262,10 @@ class PyDatasetBatches(Batches):
         [0.0, 1.0]
     """
 
-    def __init__(self, dataset: PyDataset, steps: int | None, dtype: str, shuffle: bool) -> None:
-        self._dataset, self._dtype = dataset, dtype
+    def __init__(
+        self, dataset: PyDataset, steps: int | None, dtype: str, shuffle: bool, signature: Signature | None = None
+    ) -> None:
+        self._dataset, self._dtype, self._signature = dataset, dtype, signature
         count = dataset.num_batches
         self.steps = count if steps is None else steps
         if self.steps is None:
@@ -276,7 +291,7 @@ class PyDatasetBatches(Batches):
             if self._pass in self._passes and self._at == len(self._passes[self._pass][1]):
                 del self._passes[self._pass]
                 self._pass, self._at = self._pass + 1, 0
-            yield make_batch(parts, self._dtype)
+            yield make_batch(parts, self._dtype, self._signature)
 
     def restart(self) -> None:
         self._passes.clear()
@@ -375,11 +390,13 @@ def as_batches(
     steps: int | None = None,
     shuffle: bool = False,
     repeat: bool = False,
+    signature: Signature | None = None,
 ) -> Batches:
     """Make batches from arrays, a generator, a loader or a PyDataset.
 
     Args:
-        x: Inputs (N, ...), or a generator, loader or PyDataset that yields (x, y) or (x, y, sample_weight).
+        x: Inputs (N, ...), or a generator, loader or PyDataset that yields (x, y) or (x, y, sample_weight). Of several
+            inputs or outputs: lists, tuples or dicts of arrays.
         y: Targets (N, ...), for arrays only; None for prediction.
         sample_weight: Weights (N,) or (N, T), for arrays only.
         dtype: "float32" or "float64", of the model.
@@ -390,6 +407,7 @@ def as_batches(
             themselves.
         repeat: For training: each epoch has `steps` batches, begins where the previous one ended, and the data are
             repeated. Otherwise each epoch begins with the first batch and uses none twice.
+        signature: How the model reads its inputs and outputs; None for one of each, without names.
 
     Returns:
         The batches.
@@ -411,23 +429,23 @@ def as_batches(
             if value is not None:
                 raise ValueError(f"{name} must be left out when x is a generator, loader or PyDataset, which yields it")
         if hasattr(x, "__next__"):
-            return IteratorBatches(x, steps, dtype)
+            return IteratorBatches(x, steps, dtype, signature)
         if steps is not None and not repeat:
             steps = _at_most(steps, x.num_batches if isinstance(x, PyDataset) else _length(x))
         if isinstance(x, PyDataset):
-            return PyDatasetBatches(x, steps, dtype, shuffle)
-        return LoaderBatches(x, steps, dtype, repeat)
-    data = make_batch((x, y, sample_weight), dtype)
+            return PyDatasetBatches(x, steps, dtype, shuffle, signature)
+        return LoaderBatches(x, steps, dtype, repeat, signature)
+    data = make_batch((x, y, sample_weight), dtype, signature)
     if batch_size is not None:
         size = positive_int("batch_size", batch_size)
     else:
-        size = DEFAULT_BATCH_SIZE if steps is None else -(-len(data.x) // steps)
+        size = DEFAULT_BATCH_SIZE if steps is None else -(-data.samples // steps)
     whole = ArrayBatches(data, size, shuffle)
     if steps is None:
         return whole
     if repeat:
         return RepeatedBatches(whole, steps)
-    count = len(range(0, len(data.x), size))
+    count = len(range(0, data.samples, size))
     # A size that follows from `steps` may come to fewer batches, which hold all samples.
     whole.steps = min(steps, count) if batch_size is None else _at_most(steps, count)
     return whole

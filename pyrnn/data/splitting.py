@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import numpy as np
 
 from pyrnn.arguments import checked
-from pyrnn.data.batches import as_array, as_column, is_array
+from pyrnn.data.batches import as_array, is_array, make_batch, rows_of
 from pyrnn.data.pydataset import PyDataset
+from pyrnn.data.signature import Signature
 from pyrnn.rules import Unchecked
 from pyrnn.seeds import next_seed
 from pyrnn.typing import Flag, Seed
@@ -129,20 +131,32 @@ def _sizes(left: float | None, right: float | None, total: int) -> tuple[int, in
     return first, last
 
 
-def hold_back(x: Any, y: Any, sample_weight: Any, share: float) -> tuple[Any, Any]:
-    """(Training data, validation data): the last `share` of the samples is held back before any shuffling, as in Keras.
+def hold_back(
+    x: Any, y: Any, sample_weight: Any, share: float, dtype: str, signature: Signature | None = None
+) -> tuple[list[Any], list[Any]]:
+    """Hold the last `share` of the samples back for validation, before any shuffling, as Keras does.
+
+    Args:
+        x: Inputs: an array (N, ...), or the arrays of several inputs.
+        y: Targets in the same forms, or None.
+        sample_weight: Weights in the same forms, or None.
+        share: Part of the samples, between 0 and 1.
+        dtype: "float32" or "float64", of the model.
+        signature: How the model reads its inputs and outputs; None for one of each, without names.
+
+    Returns:
+        Lists of training data (x, y, sample_weight) and validation data, the latter without None at its end.
 
     Raises:
-        ValueError: If x is not an array, or one of the parts would be empty.
+        TypeError, ValueError: If x is not an array, a structure does not fit, or one of the parts would be empty.
     """
-    if not is_array(x):
+    if not (is_array(x) or isinstance(x, Mapping)):
         raise ValueError("validation_split needs arrays: pass validation_data with a generator or PyDataset")
-    named = {"x": x, "y": y, "sample_weight": sample_weight}
-    arrays = [None if part is None else as_column(part, as_array(name, part)) for name, part in named.items()]
-    count = len(x)
+    data = make_batch((x, y, sample_weight), dtype, signature)
+    count = data.samples
     at = int(np.floor(count * (1 - share)))
     if at == 0 or at == count:
         raise ValueError(f"validation_split must leave both parts at least one sample, got {share} of {count} samples")
-    train = [None if a is None else a[:at] for a in arrays]
-    held = [None if a is None else a[at:] for a in arrays]
+    train = [rows_of(part, 0, at) for part in data]
+    held = [rows_of(part, at, count) for part in data]
     return train, list(itertools.takewhile(lambda part: part is not None, held))

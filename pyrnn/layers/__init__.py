@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from pyrnn.explaining import explain
 from pyrnn.kinds import KINDS, Kind
 from pyrnn.layers.activations import *
+from pyrnn.layers.attention.multi_head import *
+from pyrnn.layers.attention.single_head import *
 from pyrnn.layers.base import *
 from pyrnn.layers.convolution.convolution import *
 from pyrnn.layers.convolution.depthwise import *
@@ -21,6 +23,9 @@ from pyrnn.layers.core.embedding import *
 from pyrnn.layers.core.input import *
 from pyrnn.layers.core.lambda_layer import *
 from pyrnn.layers.core.masking import *
+from pyrnn.layers.core.operation import *
+from pyrnn.layers.merging.elementwise import *
+from pyrnn.layers.merging.joining import *
 from pyrnn.layers.normalization.batch import *
 from pyrnn.layers.normalization.layer import *
 from pyrnn.layers.normalization.length import *

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn import registry, regularizers
+from pyrnn import arguments, registry, regularizers
 from pyrnn.arguments import checked
 from pyrnn.data.batches import as_array, as_float
 from pyrnn.explaining import LayerNames
@@ -19,6 +19,7 @@ from pyrnn.layers.settings import dtype_config, dtype_name, standard_shape
 from pyrnn.naming import auto_name
 from pyrnn.parameters import Weight
 from pyrnn.regularizers import RegularizerLike
+from pyrnn.symbols import OnlyCall, connect, is_symbolic, leaves_of
 from pyrnn.typing import ArrayLike, Boolean, DtypeLike, Flag, Inputs, Name, ShapeLike, Size
 from pyrnn.validation import RENAMED, shown, unexpected_arguments, warn
 
@@ -49,8 +50,13 @@ class Layer(Holder, LayerNames):
     `forward` and `backward` may return views, lists and arrays of any dtype, but must not change their argument in
     place. Layers assigned
     to attributes belong to the layer: it calls `self.dense(x, training=training)` in `forward` and
-    `self.dense.backward(dy)` in `backward`. A subclass that defines a method that Keras calls and pyrnn does not, such
-    as `call`, is rejected when the class is created.
+    `self.dense.backward(dy)` in `backward`. A subclass that defines a method that Keras calls and pyrnn does not is
+    rejected when the class is created.
+
+    Instead of `forward` and `backward` it may define `call(x)`, with layers and `pyrnn.ops`, and with the arguments
+    `training` and `mask` if it needs them. `call` runs on symbols, once for each shape of the inputs, and makes a graph
+    in which layers keep their kernels and autograd differentiates the operations. It has no values to decide on: use
+    `ops.where` in place of `if`.
 
     Args:
         name: name of the layer, without "/", or None for a generated one.
@@ -93,6 +99,8 @@ class Layer(Holder, LayerNames):
     fixes_features: ClassVar[bool] = False
     supports_masking: bool = False
     makes_mask: bool = False
+    # Whether forward reads several arrays, forward(*xs): masks and shapes are lists then. See `merging.base.Merging`.
+    merges: ClassVar[bool] = False
     # Whether x holds ids (batch, time), without an axis of features.
     reads_ids: ClassVar[bool] = False
     # Whether forward computes each step of x (batch, time, ...) independently, so that a stream may call it per step.
@@ -104,11 +112,11 @@ class Layer(Holder, LayerNames):
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """Reject Keras's older names before Python can complain about missing new ones."""
-        if not RENAMED.keys().isdisjoint(kwargs):
-            arguments = cls._known_arguments()
-            renamed = {name: value for name, value in kwargs.items() if name in RENAMED and name not in arguments}
+        if not RENAMED.keys().isdisjoint(kwargs) and not arguments.translators:
+            accepted = cls._known_arguments()
+            renamed = {name: value for name, value in kwargs.items() if name in RENAMED and name not in accepted}
             if renamed:
-                raise TypeError(unexpected_arguments(cls.__name__, renamed, arguments))
+                raise TypeError(unexpected_arguments(cls.__name__, renamed, accepted))
         return registry.remember_arguments(super().__new__(cls), args, kwargs)
 
     @checked
@@ -231,7 +239,7 @@ class Layer(Holder, LayerNames):
 
     # Numbers.
 
-    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Any:
+    def forward(self, x: Array, /, *, training: bool = False, mask: Any = None) -> Any:
         """Compute the output. With `training`, save what `backward` needs.
 
         Args:
@@ -246,11 +254,11 @@ class Layer(Holder, LayerNames):
             ValueError: if x does not fit what the layer keeps from earlier calls.
         """
         raise NotImplementedError(
-            f"{type(self).__name__} must define forward(x, training, mask) and backward(dy, need_dx): "
-            "there is no automatic differentiation here, so call() is not enough"
+            f"{type(self).__name__} must define call(x) with pyrnn.ops and layers, or forward(x, training, mask) and "
+            "backward(dy, need_dx) with NumPy"
         )
 
-    def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
+    def backward(self, dy: Array, *, need_dx: bool = True) -> Any:
         """Write the gradients of the weights into `weight.gradient` and return that of x.
 
         It belongs to the last `forward(training=True)` whose `backward` has not run yet.
@@ -352,12 +360,72 @@ class Layer(Holder, LayerNames):
         Returns:
             The output, or a tuple of the outputs.
         """
+        if is_symbolic(x, initial_state, mask):
+            return self._connect(x, initial_state, mask)
         array = self._accept(x)
         mask = None if mask is None else self.checked_mask(mask, array)
         states = {} if initial_state is None else {"initial_state": self.checked_states(initial_state, array)}
         if training and not custom.is_in_pass():
             self._discard_saved()
         return self.forward(array, training=bool(training), mask=mask, **states)
+
+    def _connect(self, x: Any, initial_state: Any, mask: Any) -> Any:
+        """Record a call on symbols."""
+        if mask is not None:
+            raise ValueError(
+                f"layer {self.name!r} gets its mask from the layers before it when it is called on symbols: "
+                "leave mask= out and use Masking or Embedding(mask_zero=True)"
+            )
+        states = [] if initial_state is None else leaves_of(initial_state)
+        inputs = leaves_of(x)
+        if len(inputs) > 1 and not self.merges:
+            raise ValueError(f"layer {self.name!r} ({type(self).__name__}) reads one input, got {len(inputs)}")
+        kwargs = {} if initial_state is None else {"initial_state": initial_state}
+        return connect(self, (x,), kwargs, (*inputs, *states))
+
+    def shape_of_inputs(self, shapes: list[Shape]) -> Any:
+        """Return the argument of `build` and `compute_output_shape` for inputs of these shapes.
+
+        Args:
+            shapes: a shape for each input of `forward`, batch axis first.
+
+        Returns:
+            The list of shapes, or the first one for a layer that reads one array (and initial states).
+        """
+        return list(shapes) if self.merges else shapes[0]
+
+    def run(
+        self, inputs: Sequence[Array], masks: Sequence[Array | None], training: bool, **options: Any
+    ) -> tuple[list[Array], list[Array | None]]:
+        """Call `forward` and `compute_mask` with lists.
+
+        Args:
+            inputs: the inputs (B, ...); initial states follow the input of a recurrent layer.
+            masks: a mask (B, T) for each of them, or None.
+            training: whether a backward pass follows.
+            **options: further keyword arguments of `forward`, which the call on symbols was made with.
+
+        Returns:
+            A list of outputs and a list of their masks.
+        """
+        if self.merges:
+            mask: Any = list(masks) if any(each is not None for each in masks) else None
+            x: Any = list(inputs)
+            outputs = self.forward(*inputs, training=training, mask=mask, **options)
+        else:
+            mask, x = masks[0], inputs[0]
+            states = {"initial_state": list(inputs[1:])} if len(inputs) > 1 else {}
+            outputs = self.forward(x, training=training, mask=mask, **states)
+        outputs = list(outputs) if isinstance(outputs, list | tuple) else [outputs]
+        output_mask = self.compute_mask(x, mask) if mask is not None or self.makes_mask else None
+        if isinstance(output_mask, list | tuple):
+            return outputs, list(output_mask)
+        return outputs, [output_mask, *[None] * (len(outputs) - 1)]
+
+    # Symbols; an attribute of a custom layer may have these names.
+
+    input = OnlyCall("inputs")
+    output = OnlyCall("outputs")
 
     # Configs and files.
 

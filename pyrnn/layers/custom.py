@@ -21,7 +21,6 @@ _SHAPE = "define compute_output_shape(input_shape)"
 _PENALTY = "pass activity_regularizer= to the layer, or a loss to compile()"
 
 NEVER_CALLED = {
-    "call": f"{_FORWARD}; nothing is differentiated automatically",
     "_build": "define build(input_shape)",
     "__call__": f"models call forward(); {_FORWARD}",
     "stateless_call": _FORWARD,

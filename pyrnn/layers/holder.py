@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
 
 from pyrnn import constraints, initializers, regularizers, rules
 from pyrnn.arguments import checked
@@ -14,8 +14,10 @@ from pyrnn.initializers import InitializerLike
 from pyrnn.layers.settings import dtype_name, standard_shape
 from pyrnn.naming import snake_case
 from pyrnn.parameters import Watched, Weight, assign_all, values_for
+from pyrnn.plan import layers_in
 from pyrnn.regularizers import RegularizerLike
 from pyrnn.seeds import Generator
+from pyrnn.symbols import Node
 from pyrnn.typing import Boolean, DtypeLike, Name, ShapeLike
 from pyrnn.validation import shown
 
@@ -27,6 +29,8 @@ class Holder(Watched):
     a custom layer, assigning one to an attribute declares it: `attributes.declaring_setattr` records the name.
     """
 
+    # Whether it is a model, which may be a layer of another one.
+    is_model: ClassVar[bool] = False
     name: str
     dtype: str
     built: bool
@@ -34,14 +38,15 @@ class Holder(Watched):
     _weights: list[Weight]
     # What forward(training=True) saved for backward, the last one last.
     _tape: list[Any]
+    # The calls on symbols, in their order.
+    nodes: list[Node]
     # The attributes of a custom layer to which a layer, a generator or a container was assigned, in that order.
     _declared: dict[str, None]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """Prepare the records that attributes are assigned to before `__init__` has run."""
         holder = super().__new__(cls)
-        object.__setattr__(holder, "_tape", [])  # not by vars(), which would make reading attributes slower
-        object.__setattr__(holder, "_declared", {})
+        vars(holder).update(_tape=[], _declared={}, nodes=[])
         return holder
 
     # Layers in this layer.
@@ -62,6 +67,15 @@ class Holder(Watched):
             for path, layer in [(name, value)] if isinstance(value, Holder) else numbered(name, layers_in(value)):
                 children.setdefault(id(layer), (path, layer))
         return list(children.values())
+
+    def containers(self) -> list[Any]:
+        """Return the lists and dicts in the attributes of a custom layer, which may get more layers at any time.
+
+        Returns:
+            The containers that were assigned to attributes.
+        """
+        values = [vars(self).get(name) for name in self._declared]
+        return [value for value in values if isinstance(value, list | Mapping)]
 
     def generators(self) -> dict[str, Generator]:
         """Return the random generators of this layer, whose streams a resumed training continues.
@@ -195,6 +209,21 @@ class Holder(Watched):
         trainable = set(map(id, self.trainable_weights))
         return [weight for weight in self.weights if id(weight) not in trainable]
 
+    @property
+    def variables(self) -> list[Weight]:
+        """The weights: `weights` under another name of Keras."""
+        return self.weights
+
+    @property
+    def trainable_variables(self) -> list[Weight]:
+        """The weights that training changes, as `trainable_weights`."""
+        return self.trainable_weights
+
+    @property
+    def non_trainable_variables(self) -> list[Weight]:
+        """The weights that training does not change, as `non_trainable_weights`."""
+        return self.non_trainable_weights
+
     def variable_groups(self) -> list[tuple[str, str, list[Weight]]]:
         """Return where the weights are in a file, as in Keras.
 
@@ -223,13 +252,12 @@ class Holder(Watched):
         Raises:
             RuntimeError: if each forward has had its backward.
         """
-        try:
-            return self._tape.pop()
-        except IndexError:
+        if not self._tape:
             raise RuntimeError(
                 f"backward() of layer {self.name!r} ({type(self).__name__}) must come after forward(x, training=True), "
                 "once for each"
-            ) from None
+            )
+        return self._tape.pop()
 
     def _discard_saved(self) -> None:
         """Discard what passes without a backward saved, in this layer and in those that it holds."""
@@ -238,27 +266,8 @@ class Holder(Watched):
             layer._discard_saved()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what a pickle or copy holds: all but what forward saved for backward."""
-        return {name: value for name, value in vars(self).items() if name != "_tape"}
-
-
-def all_layers(layers: Iterable[Any]) -> Iterator[Any]:
-    """Yield layers and those that they hold, each once: the outer ones first."""
-    pending, yielded = list(layers), set()
-    while pending:
-        layer = pending.pop(0)
-        if id(layer) not in yielded:
-            yielded.add(id(layer))
-            yield layer
-            pending += [child for _, child in layer.children()]
-
-
-def layers_in(value: Any) -> list[Any]:
-    """Return the layers in the value of an attribute: itself, or those in a list, tuple or dict."""
-    if isinstance(value, Holder):
-        return [value]
-    values = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
-    return [each for each in values if isinstance(each, Holder)]
+        """Return what a pickle or copy holds: all but what forward saved for backward, and calls on symbols."""
+        return {name: value for name, value in vars(self).items() if name not in ("_tape", "nodes", "_traces")}
 
 
 def numbered(group: str, layers: Iterable[Any]) -> list[tuple[str, Any]]:

@@ -10,9 +10,9 @@ import numpy as np
 
 from pyrnn import overriding
 from pyrnn.data.batches import Array, as_array, is_float
-from pyrnn.layers import attributes
+from pyrnn.layers import attributes, tracing
 from pyrnn.layers.custom import NEVER_CALLED_CELL, converted, finish, named, run, trial_shape
-from pyrnn.layers.settings import standard_shape
+from pyrnn.layers.settings import standard_shape, standard_shapes
 from pyrnn.validation import shown
 
 Shape = tuple[Any, ...]
@@ -54,8 +54,8 @@ def build_once(build: Callable[..., None], checks_first: bool = True) -> Callabl
     """
 
     @functools.wraps(build)
-    def wrapped(self: Any, input_shape: Shape) -> None:
-        shape = standard_shape("input_shape", input_shape)
+    def wrapped(self: Any, input_shape: Any, *more: Any) -> None:
+        shape = _standard(self, input_shape, more)
         if self.built or checks_first:
             self.check_input(shape)
         if not self.built:
@@ -71,9 +71,24 @@ def build_once(build: Callable[..., None], checks_first: bool = True) -> Callabl
     return wrapped
 
 
+def _standard(layer: Any, input_shape: Any, more: tuple[Any, ...]) -> Any:
+    """Return a shape as a tuple; a list of tuples for a layer of several inputs, which may be separate arguments."""
+    if layer.merges:
+        return standard_shapes(type(layer).__name__, [input_shape, *more] if more else input_shape)
+    if more:
+        raise TypeError(f"{type(layer).__name__} takes one input_shape, got {1 + len(more)}")
+    return standard_shape("input_shape", input_shape)
+
+
 def _prepare_custom(cls: Any, root: Any) -> None:
     """Check a custom class, and let it return arrays of any kind."""
     overriding.reject(cls, NEVER_CALLED_CELL if "state_size" in vars(cls) else cls.never_called)
+    if (method := overriding.new_in(cls, "call", root)) is not None:
+        tracing.install(cls, root, method, lambda owner, name: overriding.new_in(owner, name, root))
+        overriding.join(cls, "reset_state", "reset_states")
+        if cls.__setattr__ is object.__setattr__:
+            cls.__setattr__ = attributes.declaring_setattr(attributes.guarded_setattr)
+        return
     overriding.require_partner(cls, "forward", "backward", root)
     overriding.join(cls, "reset_state", "reset_states")
     if cls.__setattr__ is object.__setattr__:
@@ -156,8 +171,11 @@ def _of_right_rank(method: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap a `compute_output_shape`, so that it rejects shapes without the axes that the layer needs."""
 
     @functools.wraps(method)
-    def compute_output_shape(self: Any, input_shape: Shape) -> Any:
-        shape = standard_shape("input_shape", input_shape)
+    def compute_output_shape(self: Any, input_shape: Any, *more: Any, **options: Any) -> Any:
+        shape = _standard(self, input_shape, more)
+        if self.merges:
+            self.check_input(shape)
+            return method(self, shape, **options)
         if len(shape) < self.min_rank or (self.axes is not None and len(shape) != len(self.axes)):
             axes = f"({', '.join(self.axes)})" if self.axes is not None else f"with at least {self.min_rank} axes"
             raise ValueError(f"{type(self).__name__} expects x of shape {axes}, got {shape}")

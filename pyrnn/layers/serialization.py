@@ -9,6 +9,7 @@ from pyrnn import registry
 from pyrnn.arguments import checked
 from pyrnn.layers.base import Layer
 from pyrnn.layers.core.input import InputLayer
+from pyrnn.layers.holder import Holder
 from pyrnn.rules import Configurable, Unchecked
 from pyrnn.typing import CustomObjects
 from pyrnn.validation import shown
@@ -18,14 +19,16 @@ __all__ = ["REGISTRY", "deserialize", "serialize"]
 # The layers that a file can hold, by class name. The package `pyrnn.layers` fills it; it is here, below the layers that
 # hold others.
 REGISTRY: dict[str, type[Layer]] = {}
+# The classes of models, which enter themselves: a model can be a layer of another one.
+MODELS: dict[str, Any] = {}
 
 
 @checked
-def serialize(layer: Annotated[Layer, Configurable()]) -> dict[str, Any]:
+def serialize(layer: Annotated[Any, Configurable()]) -> dict[str, Any]:
     """Return the Keras 3 description of a layer.
 
     Args:
-        layer: a layer.
+        layer: a layer, or a model, which is described without what `compile` was passed.
 
     Returns:
         A dict with "module", "class_name", "config" and "registered_name", and "build_config" once the layer is built.
@@ -38,13 +41,19 @@ def serialize(layer: Annotated[Layer, Configurable()]) -> dict[str, Any]:
         >>> layers.serialize(layers.Dense(2))["class_name"]
         'Dense'
     """
+    if getattr(layer, "is_model", False):
+        description: dict[str, Any] = layer.describe()
+        description.pop("compile_config", None)
+        return description
     entry = registry.describe(layer, "keras.layers")
+    if layer.merges:  # Keras builds it when it is called
+        return entry
     if layer.build_shape is not None and not isinstance(layer, InputLayer):
         entry["build_config"] = {"input_shape": layer.build_shape}
     return entry
 
 
-def serialize_inner(layer: Layer) -> dict[str, Any]:
+def serialize_inner(layer: Any) -> dict[str, Any]:
     """Describe a layer within the config of another one, which builds it: its input shape is left out."""
     entry = serialize(layer)
     entry.pop("build_config", None)
@@ -52,17 +61,15 @@ def serialize_inner(layer: Layer) -> dict[str, Any]:
 
 
 @checked
-def deserialize(
-    config: Annotated[Mapping[str, Any], Unchecked()], custom_objects: CustomObjects | None = None
-) -> Layer:
+def deserialize(config: Annotated[Mapping[str, Any], Unchecked()], custom_objects: CustomObjects | None = None) -> Any:
     """Create a layer from its description.
 
     Args:
-        config: the result of `serialize`, or the description of a layer in a Keras file.
+        config: the result of `serialize`, or the description of a layer or model in a Keras file.
         custom_objects: dict from names to custom classes and functions, or None for registered ones only.
 
     Returns:
-        A new layer with fresh weights.
+        A new layer or model with fresh weights.
 
     Raises:
         TypeError, ValueError: if `config` does not describe a layer that pyrnn has.
@@ -75,12 +82,24 @@ def deserialize(
     if not isinstance(config, Mapping) or "class_name" not in config:
         raise ValueError(f"a layer's config must be a dict with 'class_name' and 'config', got {shown(config)}")
     with registry.custom_object_scope(custom_objects):
-        kind = registry.described_class("layer", config, REGISTRY)
+        kind: Any = registry.described_class("layer", config, {**REGISTRY, **MODELS})
+        if issubclass(kind, Holder) and kind.is_model:
+            return _model(kind, config)
         arguments = kind._known_arguments() if issubclass(kind, Layer) else None
         layer = registry.from_description(kind, config.get("config", {}), arguments)
     if not isinstance(layer, Layer):
         raise TypeError(f"{kind.__name__} must be a layer of pyrnn.layers or derived from one, got {shown(layer)}")
     return layer
+
+
+def _model(kind: Any, description: Mapping[str, Any]) -> Any:
+    """Make a model that is a layer of another one."""
+    if not isinstance(description.get("config"), Mapping):
+        raise ValueError(f"config of a {kind.__name__} must be a dict, got {shown(description.get('config'))}")
+    model = kind.from_config(description["config"])
+    if not isinstance(model, Holder) or not model.is_model:
+        raise TypeError(f"{kind.__name__}.from_config must return a model, got {shown(model)}")
+    return model
 
 
 def layer_of(entry: Any) -> Any:

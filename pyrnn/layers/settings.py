@@ -54,6 +54,19 @@ def standard_shape(argument: str, shape: Any) -> Shape:
     return tuple(None if size is None else int(size) for size in sizes)
 
 
+def standard_shapes(owner: str, shapes: Any) -> list[Shape]:
+    """Return the shapes of several inputs as tuples, or raise a ValueError that names the layer `owner`."""
+    if (
+        not isinstance(shapes, list | tuple)
+        or not shapes
+        or not all(isinstance(each, list | tuple | np.ndarray) for each in shapes)
+    ):
+        raise ValueError(
+            f"{owner} must be called on a list of inputs, got input_shape {shown(shapes)}, no list of shapes"
+        )
+    return [standard_shape("input_shape", each) for each in shapes]
+
+
 def fraction(argument: str, value: Any) -> float:
     """Return a number from 0 to 1 as a float, or raise a ValueError that names `argument`."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.floating, np.integer)):

@@ -38,7 +38,7 @@ def read_only(label: str, function: Callable[..., Any], y_true: Any, y_pred: Any
         raise
 
 
-def _traceable(function: Callable[..., Any], numpy: Any) -> Callable[..., Any]:
+def traceable(function: Callable[..., Any], numpy: Any) -> Callable[..., Any]:
     """The same function with the module that it knows as NumPy exchanged for autograd's, where it is plain Python."""
     plain = getattr(function, "__func__", function)
     if not isinstance(plain, types.FunctionType):
@@ -97,7 +97,7 @@ def differentiate(function: Callable[..., Any], y_true: Array, y_pred: Array) ->
             "a loss in plain NumPy is differentiated by autograd: pip install 'pyrnn-core[autograd]', "
             "or let the function return (value, gradient)"
         ) from None
-    run, name = _traceable(function, traced), getattr(function, "__name__", function)
+    run, name = traceable(function, traced), getattr(function, "__name__", function)
     with _explained(name):
         backward, values = make_vjp(lambda prediction: read_only(f"the loss {name!r}", run, y_true, prediction))(y_pred)
 

@@ -109,7 +109,7 @@ class Adafactor(Optimizer):
 
     def update(self, values: Array, gradients: Array, learning_rate: float) -> None:
         assert self.parameters is not None
-        t = self.iterations + 1
+        t = self._updates + 1
         rate, share = min(learning_rate, 1 / math.sqrt(t)), float(t) ** self.beta_2_decay
         for weight, row, column, v in zip(
             self.parameters.weights, self.rows, self.columns, self.velocities, strict=True

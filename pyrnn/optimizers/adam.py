@@ -93,7 +93,7 @@ class Adam(Optimizer):
             self.beta_1,
             self.beta_2,
             self.epsilon,
-            self.iterations + 1,
+            self._updates + 1,
         )
 
     def get_config(self) -> dict[str, Any]:

@@ -89,7 +89,7 @@ class Adamax(Optimizer):
         np.maximum(norm, change, out=norm)
         np.add(norm, self.epsilon, out=change)
         np.divide(momentum, change, out=change)
-        change *= learning_rate / (1 - self.beta_1 ** (self.iterations + 1))
+        change *= learning_rate / (1 - self.beta_1 ** (self._updates + 1))
         values -= change
 
     def get_config(self) -> dict[str, Any]:
@@ -168,7 +168,7 @@ class Nadam(Optimizer):
         return [*super().state(), (None, "variable", self.product)] if self.built else []
 
     def update(self, values: Array, gradients: Array, learning_rate: float) -> None:
-        t = self.iterations + 1
+        t = self._updates + 1
         now, then = (self.beta_1 * (1 - 0.5 * self.DECAY**step) for step in (t, t + 1))
         self.product *= now
         product = float(self.product)

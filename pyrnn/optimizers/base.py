@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn import overriding, registry, signals
-from pyrnn.arguments import checked
+from pyrnn.arguments import checked, translators
 from pyrnn.explaining import OptimizerNames
 from pyrnn.function_rules import takes
 from pyrnn.optimizers import schedules
-from pyrnn.optimizers.rates import LearningRate
+from pyrnn.optimizers.rates import Iterations, LearningRate
 from pyrnn.optimizers.schedules import LearningRateSchedule
 from pyrnn.parameters import ParameterVector, Weight, assign_all, shaped
 from pyrnn.rules import Unchecked, Whole
@@ -79,7 +79,8 @@ class Optimizer(registry.Configurable, OptimizerNames):
         overriding.reject(cls, overriding.OPTIMIZER)
 
     def __new__(cls: type[T], *args: Any, **arguments: Any) -> T:
-        _check_arguments(cls, arguments)
+        if not translators:
+            _check_arguments(cls, arguments)
         return super().__new__(cls, *args, **arguments)
 
     @checked
@@ -118,8 +119,16 @@ class Optimizer(registry.Configurable, OptimizerNames):
         self._scratch: list[Array] = []
 
     @property
-    def iterations(self) -> int:
+    def iterations(self) -> Iterations:
         """Number of times the weights have changed (calls of `step`, unless gradients are accumulated)."""
+        return Iterations(self._updates, self)
+
+    @iterations.setter
+    def iterations(self, value: Any) -> None:
+        self.iterations.assign(value)
+
+    @property
+    def _updates(self) -> int:
         return self._iterations // (self.gradient_accumulation_steps or 1)
 
     @property
@@ -402,12 +411,12 @@ class Optimizer(registry.Configurable, OptimizerNames):
     # Averages.
 
     def _average(self, parameters: ParameterVector) -> None:
-        momentum = self.ema_momentum if self.iterations else 0.0
+        momentum = self.ema_momentum if self._updates else 0.0
         average, values, scratch = self.slots["average"], parameters.values, self.scratch()
         average *= momentum
         np.multiply(values, 1 - momentum, out=scratch)
         average += scratch
-        if self.ema_overwrite_frequency and (self.iterations + 1) % self.ema_overwrite_frequency == 0:
+        if self.ema_overwrite_frequency and (self._updates + 1) % self.ema_overwrite_frequency == 0:
             values[...] = average
 
     def ema_weights(self) -> list[Array]:

@@ -80,7 +80,7 @@ class Lamb(Optimizer):
         return (("momentum", "velocity"),)
 
     def update(self, values: Array, gradients: Array, learning_rate: float) -> None:
-        t = self.iterations + 1
+        t = self._updates + 1
         momentum, velocity = self.slots["momentum"], self.slots["velocity"]
         change, other = self.scratch(0), self.scratch(1)
         np.subtract(gradients, momentum, out=change)

@@ -164,7 +164,7 @@ class Muon(Optimizer):
                 self.adam_beta_1,
                 self.adam_beta_2,
                 self.epsilon,
-                self.iterations + 1,
+                self._updates + 1,
             )
 
     def _orthogonalize(self, matrix: Array) -> Array:

@@ -1,10 +1,12 @@
-"""The learning rate of an optimizer as a number that can be assigned to."""
+"""The learning rate of an optimizer and the number of its steps, as numbers that can be assigned to."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+
+from pyrnn.validation import shown
 
 
 class LearningRate(float):
@@ -50,5 +52,59 @@ class LearningRate(float):
         """The number as a scalar of NumPy."""
         return np.float32(self)
 
+    @property
+    def value(self) -> np.float32:
+        """The number as a scalar of NumPy, as `numpy()`."""
+        return self.numpy()
+
     def __reduce__(self) -> Any:
         return float, (float(self),)
+
+
+class Iterations(int):
+    """Number of steps of an optimizer: a number with the methods of Keras's variable.
+
+    Example:
+        >>> from pyrnn.optimizers import SGD
+        >>> optimizer = SGD(0.5)
+        >>> optimizer.iterations.assign(10)
+        10
+        >>> optimizer.iterations + 1
+        11
+    """
+
+    _optimizer: Any
+
+    def __new__(cls, value: int, optimizer: Any) -> Iterations:
+        """The number `value`, of this optimizer."""
+        count = super().__new__(cls, value)
+        count._optimizer = optimizer
+        return count
+
+    def assign(self, value: Any) -> Any:
+        """Set the optimizer's number of steps, and return it.
+
+        Raises:
+            ValueError: If `value` is not a whole number from 0 to 2**63.
+        """
+        array = np.asarray(value)
+        if array.ndim or array.dtype.kind not in "iuf" or not 0 <= array < 2**63 or array != array // 1:
+            raise ValueError(f"iterations must be a whole number of at least 0, got {shown(value)}")
+        self._optimizer._iterations = int(array) * (self._optimizer.gradient_accumulation_steps or 1)
+        return self._optimizer.iterations
+
+    def assign_add(self, value: Any) -> Any:
+        """Add to the optimizer's number of steps, and return it."""
+        return self.assign(int(self._optimizer.iterations) + value)
+
+    def numpy(self) -> np.int64:
+        """The number as a scalar of NumPy."""
+        return np.int64(self)
+
+    @property
+    def value(self) -> np.int64:
+        """The number as a scalar of NumPy, as `numpy()`."""
+        return self.numpy()
+
+    def __reduce__(self) -> Any:
+        return int, (int(self),)

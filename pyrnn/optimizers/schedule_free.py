@@ -86,7 +86,7 @@ class ScheduleFreeAdamW(Optimizer):
         self.slots["momentum"][...] = parameters.values
 
     def update(self, values: Array, gradients: Array, learning_rate: float) -> None:
-        t = self.iterations + 1
+        t = self._updates + 1
         if self.warmup_steps > 0:
             learning_rate *= min(t / self.warmup_steps, 1.0)
         moved, velocity = self.slots["momentum"], self.slots["velocity"]

@@ -22,6 +22,7 @@ from pyrnn.preprocessing import sequence, text
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(12, 3, 2)).astype(np.float32)
 Y = RNG.normal(size=(12, 1)).astype(np.float32)
+WEIGHT = np.linspace(0.5, 2, 12, dtype=np.float32)
 
 
 class ArrayLike:
@@ -114,14 +115,14 @@ SINGLE: dict[str, tuple[Callable[[], tuple[Any, Any]], str]] = {
         f"x {ONE_INPUT}list of 2 arrays of shapes \\(12, 3, 2\\), \\(12, 3\\); join them along the last axis",
     ),
     "list of one shape": (lambda: ([X, X], Y), "for each of the 2 samples .*; x must be one array, not a list of 2"),
-    "list of one": (lambda: ([X], Y), "x must be one array, not a list of 1"),
+    "list of one sample": (lambda: ([X[0]], Y), "y must have one row for each of the 1 samples of x"),
     "tuple": (lambda: ((X, Y), None), f"x {ONE_INPUT}tuple of 2 arrays of shapes .*; pass y as a second argument"),
     "dict": (lambda: ({"series": X, "ids": X_OTHER}, Y), f"x {ONE_INPUT}dict of 'series', 'ids'; join arrays"),
     "dict of one": (lambda: ({"series": X}, Y), f"x {ONE_INPUT}dict of 'series'; pass x\\['series'\\]"),
     "empty dict": (lambda: ({}, Y), "got a dict of nothing$"),
     "outputs": (lambda: (X, [Y, Y]), "y must be one array, not a list of 2"),
     "outputs of two shapes": (lambda: (X, [Y, Y[:, 0]]), f"y {ONE_OUTPUT}list"),
-    "dict of outputs": (lambda: (X, {"dense": Y}), f"y {ONE_OUTPUT}dict of 'dense'; pass y\\['dense'\\]"),
+    "dict of outputs": (lambda: (X, {"up": Y}), f"y {ONE_OUTPUT}dict of 'up'; pass y\\['up'\\]"),
     "batches of lists": (lambda: (iter([([X, X_OTHER], Y)]), None), f"x {ONE_INPUT}list of 2"),
     "batches of dicts": (lambda: (iter([{"x": X, "y": Y}]), None), r"a batch must be .*, got a dict of 'x', 'y'"),
     "nothing": (lambda: (None, Y), "x is missing: pass arrays x and y, or as x a generator, loader or PyDataset"),
@@ -143,6 +144,29 @@ def test_a_model_has_one_input_and_one_output(case: str) -> None:
             model().train_on_batch(x, y)
         with pytest.raises((TypeError, ValueError), match="validation_data: "):
             model().fit(X, Y, validation_data=(x, y), verbose=0)
+
+
+def test_one_array_may_be_in_a_list_or_dict() -> None:
+    expected = fitted(X, Y, sample_weight=WEIGHT)
+    assert same(fitted([X], [Y], sample_weight=[WEIGHT]), expected)
+    assert same(fitted((X,), (Y,), sample_weight=(WEIGHT,)), expected)
+    made = model()
+    series, target = made.signature().inputs.names[0], made.signature().outputs.names[0]
+    made.fit({series: X, "other": X}, {target: Y}, epochs=2, shuffle=False, verbose=0, sample_weight={target: WEIGHT})
+    assert same(made.get_weights(), expected)
+    assert np.array_equal(made.predict([X], verbose=0), made.predict(X, verbose=0))
+    assert np.array_equal(made.predict({series: X}, verbose=0), made.predict(X, verbose=0))
+
+
+def test_a_list_of_one_sample_is_an_array() -> None:
+    made = model()
+    assert np.array_equal(made.predict([X[0]], verbose=0), made.predict(X[:1], verbose=0))
+    assert made.evaluate([X[0]], [Y[0]], verbose=0) == made.evaluate(X[:1], Y[:1], verbose=0)
+    assert made.evaluate([X[:1]], [Y[:1]], verbose=0) == made.evaluate(X[:1], Y[:1], verbose=0)
+    unbuilt = pyrnn.Sequential([layers.SimpleRNN(2), layers.Dense(1)])
+    unbuilt.compile("adam", "mse")
+    with pytest.raises(ValueError, match="x must be one array, not a list of 1"):
+        unbuilt.fit([X], Y, verbose=0)
 
 
 def test_lists_of_samples_are_one_array() -> None:

@@ -78,6 +78,7 @@ MODULES = [
 INNER = [
     "callbacks.Hook",
     "data.ArrayBatches",
+    "data.Arrays",
     "data.Batch",
     "data.Batches",
     "data.IteratorBatches",
@@ -92,6 +93,7 @@ INNER = [
     "losses.FunctionLoss",
     "losses.match_ranks",
     "metrics.resolve",
+    "models.Model",
     "optimizers.Optimizer",
     "summary.print_summary",
     "metrics.MeanMetricWrapper",
@@ -104,13 +106,16 @@ def _model() -> pyrnn.Sequential:
     return model
 
 
+_INPUT = layers.Input((3,))
 # Arguments without a default.
 GIVEN: dict[str, Any] = {
     "activation": "tanh", "backup_dir": "backup", "boundaries": [1], "cell": layers.LSTMCell(3),
     "cells": [layers.LSTMCell(3)], "constraint": None, "count": 1, "data": np.arange(20.0), "dataset": np.arange(10.0),
     "decay_rate": 0.9, "decay_steps": 10, "dims": (1,), "filename": "log.csv", "filepath": "m.keras", "filters": 4,
     "first_decay_steps": 10, "fn": np.subtract, "function": np.sign, "identifier": "zeros",
-    "initial_learning_rate": 0.1, "initializer": None, "input_dim": 5, "input_text": "a b", "kernel_size": 2,
+    "initial_learning_rate": 0.1, "initializer": None, "input_dim": 5, "input_text": "a b", "axes": 1,
+    "num_heads": 2, "key_dim": 3,
+    "inputs": [np.ones((2, 3)), np.ones((2, 3))], "kernel_size": 2,
     "layer": layers.LSTM(3), "learning_rate_schedule": schedules.ExponentialDecay(0.1, 1, 0.1), "length": 3,
     "loss": None, "metric": None, "model": None, "n": 3, "name": "some", "num_classes": 3, "objects": {},
     "optimizer": pyrnn.optimizers.SGD(), "output_dim": 3, "precision": 0.5, "pool_size": 2, "quantile": 0.5,
@@ -134,6 +139,7 @@ GIVEN_TO: dict[str, dict[str, Any]] = {
         )
     },
     "layers.Input": {"shape": (3,)},
+    "models.Functional": {"inputs": _INPUT, "outputs": layers.Dense(2)(_INPUT)},
     "utils.check_gradients": {"tested": layers.Dense(2), "x": np.ones((2, 3))},
     "layers.InputLayer": {"shape": (3,)},
     "layers.deserialize": {"config": layers.serialize(layers.Dense(3))},

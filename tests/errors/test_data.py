@@ -185,8 +185,9 @@ def test_metrics_keep_their_state(name: str, recwarn: pytest.WarningsRecorder) -
 # What layers need, by the name of the argument; those that need another value have it below.
 ARGUMENTS: dict[str, Any] = {
     "activation": "tanh", "cell": layers.StackedRNNCells([layers.LSTMCell(3), layers.GRUCell(2)]),
-    "cells": [layers.LSTMCell(3), layers.GRUCell(2)], "dims": (2, 1), "filters": 2, "function": np.sign, "groups": 1,
-    "gradient": lambda x, y, dy: dy, "input_dim": 9, "kernel_size": 2, "layer": layers.Dense(2), "n": 2,
+    "axes": -1, "cells": [layers.LSTMCell(3), layers.GRUCell(2)], "dims": (2, 1), "filters": 2, "function": np.sign,
+    "groups": 1, "gradient": lambda x, y, dy: dy, "input_dim": 9, "kernel_size": 2, "key_dim": 3, "num_heads": 2,
+    "layer": layers.Dense(2), "n": 2,
     "output_dim": 3, "pool_size": 2, "rate": 0.5, "scale": 2.0, "stddev": 0.5, "target_shape": (-1,), "units": 3,
 }  # fmt: skip
 # Those of them that have defaults which do not suit the small arrays here.
@@ -210,16 +211,18 @@ def called(name: str) -> tuple[layers.Layer, dict[str, Any]]:
         if argument in SMALLER or (argument in ARGUMENTS and parameter.default is parameter.empty)
     } | NEEDED_BY.get(name, {})
     failures = []
+    taken = inspect.signature(kind.__call__).parameters
     for shape in SHAPES:
         layer, x = kind(**needed), np.ones(shape, np.int64 if name == "Embedding" else np.float32)
+        inputs = {argument: x for argument in ("query", "value") if argument in taken}
+        inputs = inputs or {"x": [x, x] if kind.merges else x}
         try:
-            layer(x)
+            layer(**inputs)
         except ValueError as error:
             failures.append(str(error))
             continue
-        taken = inspect.signature(type(layer).__call__).parameters
         right = {argument: None for argument in taken if argument in ("mask", "states", "initial_state")}
-        return layer, {"x": x, **right, "training": False}
+        return layer, {**inputs, **right, "training": False}
     raise AssertionError(f"{name} took none of {SHAPES}: {failures}")
 
 
@@ -249,7 +252,8 @@ def test_layers_keep_their_weights_and_states(name: str, recwarn: pytest.Warning
                 with pytest.raises(TypeError, match="training must be True or False"):
                     layer(**arguments)
                 continue
-            complaints.append(complaint(call, argument, value, label))
+            named = "inputs" if layer.merges and argument in ("x", "query", "value") else argument
+            complaints.append(complaint(call, named, value, label))
             if refused and state() != before:
                 complaints.append(f"{argument}={label} changed the layer")
             before = state()

@@ -59,8 +59,14 @@ def old_file(path: Path, **attributes: str) -> Path:
     [
         ({}, "holds weights only: build the model"),
         ({"model_config": "{"}, "is damaged"),
-        ({"model_config": json.dumps({"class_name": "Functional"})}, "must hold a Sequential model, got 'Functional'"),
-        ({"model_config": json.dumps({"class_name": "Sequential", "config": 3})}, "must hold a Sequential model"),
+        (
+            {"model_config": json.dumps({"class_name": "Functional"})},
+            "must hold a Sequential or a functional model, got 'Functional'",
+        ),
+        (
+            {"model_config": json.dumps({"class_name": "Sequential", "config": 3})},
+            "must hold a Sequential or a functional model",
+        ),
         (
             {
                 "model_config": json.dumps(

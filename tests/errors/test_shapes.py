@@ -139,7 +139,11 @@ WRONG_OTHERWISE: dict[str, tuple[Any, str]] = {
 }
 
 
-@pytest.mark.parametrize("below", [[Input((3,))], [Input((4, 2)), layers.LSTM(3)]], ids=["first", "after a layer"])
+@pytest.mark.parametrize(
+    "below",
+    [[layers.InputLayer((3,))], [layers.InputLayer((4, 2)), layers.LSTM(3)]],
+    ids=["first", "after a layer"],
+)
 @pytest.mark.parametrize("name", WRONG_OTHERWISE)
 def test_other_errors_of_a_layer_do_not_advise_another_shape(name: str, below: list[Any]) -> None:
     made, message = WRONG_OTHERWISE[name]

@@ -30,10 +30,13 @@ BY_USERS = {
 CALLBACKS = ("Callback", "EarlyStopping", "ModelCheckpoint", "ReduceLROnPlateau", "BackupAndRestore", "CSVLogger",
              "LearningRateScheduler", "TerminateOnNaN", "History", "LambdaCallback", "SwapEMAWeights")  # fmt: skip
 KINDS: list[tuple[str, type, type, Any]] = [
-    ("Layer", keras.layers.Layer, layers.Layer, custom.NEVER_CALLED),
+    # `call` runs in classes that derive from Layer itself, and is rejected in those that derive from a built-in layer.
+    ("Layer", keras.layers.Layer, layers.Layer, {**custom.NEVER_CALLED, "call": ""}),
     *[("Layer", getattr(keras.layers, name), getattr(layers, name), table) for names, table in (
-        (("Dense", "Embedding", "Conv1D", "BatchNormalization", "Lambda", "Masking"), custom.NEVER_CALLED),
-        (("LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional"), custom.NEVER_CALLED_RECURRENT),
+        (("Dense", "Embedding", "Conv1D", "BatchNormalization", "Lambda", "Masking"),
+         {**custom.NEVER_CALLED, "call": ""}),
+        (("LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional"),
+         {**custom.NEVER_CALLED_RECURRENT, "call": ""}),
         (("LSTMCell", "GRUCell", "SimpleRNNCell", "StackedRNNCells"), custom.NEVER_CALLED_CELL),
     ) for name in names],
     ("Sequential", keras.Sequential, pyrnn.Sequential, overriding.MODEL),

@@ -23,6 +23,8 @@ from pyrnn import layers
 
 # Keras has no such layer, or test_keras_layer_models.py and test_keras_models.py compare it.
 ELSEWHERE = {"InputLayer", "Lambda", "GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells"}
+# test_keras_merging.py and test_keras_attention.py compare layers of several inputs.
+ELSEWHERE |= {name for name, layer in layers.REGISTRY.items() if layer.merges}
 # What a config need not hold: an inner layer's shape, and what an initializer has unless told so.
 LEFT_OUT = {"build_config", "input_axes", "output_axes"}
 ALL = [(name, case) for name, cases in CASES.items() for case in cases]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import pyrnn
-from layers.test_contract import ALL, make
+from layers.test_contract import ALL, Shapes, make, shapes_in
 from pyrnn import layers
 from pyrnn.parameters import Weight
 
@@ -30,19 +30,20 @@ def weight_attributes(layer: Any) -> list[tuple[Any, str]]:
 
 
 @pytest.mark.parametrize(("name", "arguments", "shape"), ALL)
-def test_every_weight_is_assigned_or_the_error_says_why(name: str, arguments: Any, shape: tuple[int, ...]) -> None:
+def test_every_weight_is_assigned_or_the_error_says_why(name: str, arguments: Any, shape: Shapes) -> None:
     layer = make(name, arguments, "float32")
     layer.build(shape)
     attributes = weight_attributes(layer)
     assert {id(getattr(*each)) for each in attributes} == set(map(id, layer.weights))
-    x = RNG.integers(0, 6, shape).astype("float32") if name == "Embedding" else RNG.normal(size=shape).astype("float32")
+    draw = (lambda size: RNG.integers(0, 6, size)) if name == "Embedding" else (lambda size: RNG.normal(size=size))
+    xs = [draw(size).astype("float32") for size in shapes_in(shape)]
     for owner, attribute in attributes:
         weight = getattr(owner, attribute)
         value = RNG.uniform(0.5, 1, weight.shape).astype(weight.dtype)
         setattr(owner, attribute, value)
         assert getattr(owner, attribute) is weight
         np.testing.assert_array_equal(weight, value)
-        y = layer.forward(x, training=False)
+        y = layer.forward(*xs, training=False)
         for bad, message in (
             (np.ones((*weight.shape, 2)), "has shape"),
             (None, "must be an array of shape"),
@@ -53,10 +54,10 @@ def test_every_weight_is_assigned_or_the_error_says_why(name: str, arguments: An
             with pytest.raises((TypeError, ValueError), match=message):
                 setattr(owner, attribute, bad)
         assert getattr(owner, attribute) is weight
-        np.testing.assert_array_equal(layer.forward(x, training=False), y)
+        np.testing.assert_array_equal(layer.forward(*xs, training=False), y)
         setattr(owner, attribute, value.tolist())
         setattr(owner, attribute, weight)
-        np.testing.assert_array_equal(layer.forward(x, training=False), y)
+        np.testing.assert_array_equal(layer.forward(*xs, training=False), y)
 
 
 def test_an_assigned_weight_is_what_the_model_trains_predicts_and_saves(tmp_path: Any) -> None:

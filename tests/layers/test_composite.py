@@ -13,7 +13,7 @@ import pytest
 import pyrnn
 from layers.test_custom import X, Y
 from pyrnn import layers, utils
-from pyrnn.layers.holder import all_layers
+from pyrnn.plan import all_layers
 from pyrnn.resume import random_state, set_random_state
 
 

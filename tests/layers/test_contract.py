@@ -10,11 +10,20 @@ import pytest
 import pyrnn
 from pyrnn import layers
 
-# Class name -> list of (arguments, input shape).
-CASES: dict[str, list[tuple[dict[str, Any], tuple[int, ...]]]] = {
+# Class name -> list of (arguments, input shape, or a list of the shapes of several inputs).
+Shapes = tuple[int, ...] | list[tuple[int, ...]]
+CASES: dict[str, list[tuple[dict[str, Any], Any]]] = {
     "Activation": [({"activation": "tanh"}, (2, 3, 4)), ({"activation": "softmax"}, (2, 4))],
     "ActivityRegularization": [({"l1": 0.1, "l2": 0.2}, (2, 3, 4))],
+    "Add": [({}, [(2, 3, 4)] * 3), ({}, [(2, 3, 4), (2, 1, 4), (2, 4)])],
     "AlphaDropout": [({"rate": 0.0}, (2, 4))],
+    "AdditiveAttention": [({}, [(2, 3, 4), (2, 5, 4)]), ({"use_scale": False}, [(2, 3, 4), (2, 5, 2), (2, 5, 4)])],
+    "Attention": [
+        ({}, [(2, 3, 4), (2, 5, 4)]),
+        ({"use_scale": True}, [(2, 3, 4), (2, 5, 2), (2, 5, 4)]),
+        ({"use_scale": True, "score_mode": "concat"}, [(2, 3, 4), (2, 5, 4)]),
+    ],
+    "Average": [({}, [(2, 3, 4)] * 3), ({}, [(2, 3, 4), (2, 3, 1)])],
     "AveragePooling1D": [({"pool_size": 2}, (2, 5, 3)), ({"pool_size": 3, "strides": 2, "padding": "same"}, (2, 5, 3))],
     "BatchNormalization": [
         ({}, (3, 4)),
@@ -28,6 +37,7 @@ CASES: dict[str, list[tuple[dict[str, Any], tuple[int, ...]]]] = {
         ({"layer": "gru", "merge_mode": "ave"}, (2, 5, 4)),
         ({"layer": "gru", "merge_mode": "sum"}, (40, 3, 2)),
     ],
+    "Concatenate": [({}, [(2, 3, 4), (2, 3, 1)]), ({"axis": 1}, [(2, 3, 4), (2, 1, 4), (2, 2, 4)])],
     "Conv1D": [
         ({"filters": 3, "kernel_size": 2}, (2, 6, 4)),
         ({"filters": 3, "kernel_size": 3, "strides": 2, "padding": "same", "activation": "tanh"}, (2, 6, 4)),
@@ -46,6 +56,11 @@ CASES: dict[str, list[tuple[dict[str, Any], tuple[int, ...]]]] = {
         ({"kernel_size": 2}, (2, 6, 4)),
         ({"kernel_size": 3, "strides": 2, "padding": "same", "activation": "tanh"}, (2, 6, 4)),
         ({"kernel_size": 3, "depth_multiplier": 2, "dilation_rate": 2, "use_bias": False}, (2, 6, 4)),
+    ],
+    "Dot": [
+        ({"axes": 1}, [(2, 4), (2, 4)]),
+        ({"axes": (1, 2), "normalize": True}, [(2, 4, 3), (2, 5, 4)]),
+        ({"axes": [-1, 1]}, [(2, 3, 2, 4), (2, 4)]),
     ],
     "Dropout": [({"rate": 0.0}, (2, 4))],
     "ELU": [({}, (2, 3, 4)), ({"alpha": 0.3}, (2, 3, 4))],
@@ -84,6 +99,15 @@ CASES: dict[str, list[tuple[dict[str, Any], tuple[int, ...]]]] = {
     ],
     "LeakyReLU": [({}, (2, 3, 4)), ({"negative_slope": 0.2}, (2, 3, 4))],
     "Masking": [({"mask_value": 0.5}, (2, 3, 4))],
+    "Maximum": [({}, [(2, 3, 4)] * 3), ({}, [(2, 3, 4), (2, 1, 4)])],
+    "Minimum": [({}, [(2, 3, 4)] * 3), ({}, [(2, 3, 4), (2, 4)])],
+    "MultiHeadAttention": [
+        ({"num_heads": 2, "key_dim": 3}, [(2, 3, 4), (2, 5, 2)]),
+        ({"num_heads": 2, "key_dim": 3, "value_dim": 2, "use_bias": False}, [(2, 3, 4), (2, 5, 2), (2, 5, 3)]),
+        ({"num_heads": 1, "key_dim": 3, "output_shape": (2, 2), "sliding_window": 2}, [(2, 3, 4), (2, 3, 4)]),
+        ({"num_heads": 2, "key_dim": 2, "use_gate": True}, [(2, 3, 4), (2, 3, 4)]),
+    ],
+    "Multiply": [({}, [(2, 3, 4)] * 3), ({}, [(2, 3, 4), (2, 1, 4), (2, 4)])],
     "MaxPooling1D": [({}, (2, 5, 3)), ({"pool_size": 3, "strides": 2, "padding": "same"}, (2, 5, 3))],
     "Normalization": [
         ({}, (2, 3, 4)),
@@ -123,6 +147,7 @@ CASES: dict[str, list[tuple[dict[str, Any], tuple[int, ...]]]] = {
     ],
     "Softmax": [({}, (2, 3, 4)), ({"axis": 1}, (2, 3, 4)), ({"axis": [1, -1]}, (2, 3, 4))],
     "SpatialDropout1D": [({"rate": 0.0}, (2, 3, 4))],
+    "Subtract": [({}, [(2, 3, 4)] * 2), ({}, [(2, 1, 4), (2, 3, 4)])],
     "TimeDistributed": [({"layer": "dense"}, (2, 3, 4))],
     "UnitNormalization": [({}, (2, 3, 4)), ({"axis": [1, 2]}, (2, 3, 4))],
     "UpSampling1D": [({"size": 3}, (2, 3, 4))],
@@ -170,6 +195,17 @@ def make(name: str, arguments: dict[str, Any], dtype: str) -> layers.Layer:
     return layers.REGISTRY[name](**settings, dtype=dtype)
 
 
+def shapes_in(shape: Shapes) -> list[tuple[int, ...]]:
+    """The shapes of all inputs of a case."""
+    return shape if isinstance(shape, list) else [shape]
+
+
+def unknown_batch(shape: Shapes) -> Any:
+    """The argument of `build`, with a batch axis of any size."""
+    shapes = [(None, *each[1:]) for each in shapes_in(shape)]
+    return shapes if isinstance(shape, list) else shapes[0]
+
+
 def test_every_layer_has_a_case() -> None:
     assert set(CASES) == set(layers.REGISTRY)
 
@@ -178,26 +214,30 @@ ALL = [(name, arguments, shape) for name, cases in CASES.items() for arguments, 
 
 
 @pytest.mark.parametrize(("name", "arguments", "shape"), ALL)
-def test_contract(name: str, arguments: dict[str, Any], shape: tuple[int, ...]) -> None:
+def test_contract(name: str, arguments: dict[str, Any], shape: Shapes) -> None:
     rng = np.random.default_rng(0)
     layer = make(name, arguments, "float64")
-    layer.build((None, *shape[1:]))
+    layer.build(unknown_batch(shape))
     for weight in layer.weights:
         weight.assign(rng.normal(size=weight.shape) if weight.trainable else 0.5 + rng.random(weight.shape))
     ids = name == "Embedding"
-    x = rng.integers(0, arguments["input_dim"], shape).astype(float) if ids else rng.normal(size=shape)
-    y = layer.forward(x, training=True)
+    xs = [
+        rng.integers(0, arguments["input_dim"], each).astype(float) if ids else rng.normal(size=each)
+        for each in shapes_in(shape)
+    ]
+    y = layer.forward(*xs, training=True)
     assert y.shape == layer.compute_output_shape(shape)
     # The batch's own moments, which the gradient is by, are there in training only.
     by_batch = name == "BatchNormalization"
 
-    def forward(value: np.ndarray) -> np.ndarray:
-        return layer.forward(value, training=by_batch)
+    def forward(*values: np.ndarray) -> np.ndarray:
+        return layer.forward(*values, training=by_batch)
 
-    np.testing.assert_array_equal(y, forward(x))
+    np.testing.assert_array_equal(y, forward(*xs))
     dy = rng.normal(size=y.shape)
-    dx = layer.backward(dy)
-    assert dx is not None and dx.shape == shape
+    dxs = layer.backward(dy)
+    dxs = dxs if isinstance(shape, list) else [dxs]
+    assert [dx.shape for dx in dxs] == shapes_in(shape)
 
     def numeric(array: np.ndarray, touch: Any) -> np.ndarray:
         result = np.zeros_like(array)
@@ -211,7 +251,12 @@ def test_contract(name: str, arguments: dict[str, Any], shape: tuple[int, ...]) 
             result[index] = (values[0] - values[1]) / 2e-5
         return result
 
-    np.testing.assert_allclose(dx, np.zeros(shape) if ids else numeric(x, forward), rtol=1e-6, atol=1e-8)
+    for number, (x, dx) in enumerate(zip(xs, dxs, strict=True)):
+
+        def replaced(value: np.ndarray, number: int = number) -> np.ndarray:
+            return forward(*xs[:number], value, *xs[number + 1 :])
+
+        np.testing.assert_allclose(dx, np.zeros_like(x) if ids else numeric(x, replaced), rtol=1e-6, atol=1e-8)
     trained = [weight for weight in layer.weights if weight.trainable]
     gradients = [weight.gradient.copy() for weight in trained]
     for weight, gradient in zip(trained, gradients, strict=True):
@@ -219,14 +264,14 @@ def test_contract(name: str, arguments: dict[str, Any], shape: tuple[int, ...]) 
 
         def through(value: np.ndarray, weight: Any = weight) -> np.ndarray:
             weight.assign(value)
-            return forward(x)
+            return forward(*xs)
 
         np.testing.assert_allclose(gradient, numeric(before, through), rtol=1e-6, atol=1e-8)
         weight.assign(before)
 
 
 @pytest.mark.parametrize(("name", "arguments", "shape"), ALL)
-def test_config_round_trip(name: str, arguments: dict[str, Any], shape: tuple[int, ...]) -> None:
+def test_config_round_trip(name: str, arguments: dict[str, Any], shape: Shapes) -> None:
     layer = make(name, arguments, "float32")
     layer.build(shape)
     again = layers.deserialize(layers.serialize(layer), FUNCTIONS)

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import pyrnn
-from layers.test_contract import ALL, make
+from layers.test_contract import ALL, Shapes, make, shapes_in, unknown_batch
 from pyrnn import layers, utils
-from pyrnn.layers.holder import all_layers
+from pyrnn.plan import all_layers
 
 # Class name -> options that make a layer keep more from forward to backward than those of `ALL`.
 MORE: list[tuple[str, dict[str, Any], tuple[int, ...]]] = [
@@ -29,16 +29,25 @@ MORE: list[tuple[str, dict[str, Any], tuple[int, ...]]] = [
 ]  # fmt: skip
 
 
-def arrays(name: str, arguments: dict[str, Any], shape: tuple[int, ...], dtype: str) -> Iterator[np.ndarray]:
+def arrays(name: str, arguments: dict[str, Any], shape: Shapes, dtype: str) -> Iterator[list[np.ndarray]]:
     """Inputs of one and two rows more than in `shape`."""
     rng = np.random.default_rng(0)
     for more in (1, 2):
-        size = (shape[0] + more, *shape[1:])
-        x = rng.integers(0, arguments["input_dim"], size) if name == "Embedding" else rng.normal(size=size)
-        yield x.astype(dtype)
+        sizes = [(each[0] + more, *each[1:]) for each in shapes_in(shape)]
+        xs = [
+            rng.integers(0, arguments["input_dim"], size) if name == "Embedding" else rng.normal(size=size)
+            for size in sizes
+        ]
+        yield [x.astype(dtype) for x in xs]
 
 
-def mask_for(layer: layers.Layer, x: np.ndarray) -> np.ndarray | None:
+def mask_for(layer: layers.Layer, xs: list[np.ndarray]) -> Any:
+    if layer.merges:
+        return [one_mask(layer, x) for x in xs]
+    return one_mask(layer, xs[0])
+
+
+def one_mask(layer: layers.Layer, x: np.ndarray) -> np.ndarray | None:
     if x.ndim < 3 or not layer.supports_masking or isinstance(layer, layers.Softmax):
         return None
     mask = np.random.default_rng(1).random(x.shape[:2]) < 0.7
@@ -47,36 +56,38 @@ def mask_for(layer: layers.Layer, x: np.ndarray) -> np.ndarray | None:
 
 
 def gradients_of(layer: layers.Layer, dy: np.ndarray) -> list[np.ndarray]:
-    return [layer.backward(dy), *(weight.gradient.copy() for weight in layer.trainable_weights)]
+    dxs = layer.backward(dy)
+    dxs = dxs if isinstance(dxs, tuple) else (dxs,)
+    return [*dxs, *(weight.gradient.copy() for weight in layer.trainable_weights)]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("masked", [False, True], ids=["plain", "masked"])
 @pytest.mark.parametrize(("name", "arguments", "shape"), [*ALL, *MORE])
 def test_a_layer_used_twice_has_the_gradients_of_two_layers(
-    name: str, arguments: dict[str, Any], shape: tuple[int, ...], masked: bool, dtype: str
+    name: str, arguments: dict[str, Any], shape: Shapes, masked: bool, dtype: str
 ) -> None:
     layer = make(name, arguments, dtype)
-    layer.build((None, *shape[1:]))
+    layer.build(unknown_batch(shape))
     rng = np.random.default_rng(2)
     for weight in layer.trainable_weights:
         weight.assign(rng.normal(size=weight.shape))
     inputs = list(arrays(name, arguments, shape, dtype))
-    masks = [mask_for(layer, x) if masked else None for x in inputs]
+    masks = [mask_for(layer, xs) if masked else None for xs in inputs]
     separate, outputs = [], []
-    for x, mask in zip(inputs, masks, strict=True):
+    for xs, mask in zip(inputs, masks, strict=True):
         separate.append(
             copy.deepcopy(separate[-1] if separate else layer)
         )  # with the streams and moments it has by now
-        outputs.append(separate[-1].forward(x, training=True, mask=mask))
-    for x, mask, y in zip(inputs, masks, outputs, strict=True):
-        np.testing.assert_array_equal(layer.forward(x, training=True, mask=mask), y)
+        outputs.append(separate[-1].forward(*xs, training=True, mask=mask))
+    for xs, mask, y in zip(inputs, masks, outputs, strict=True):
+        np.testing.assert_array_equal(layer.forward(*xs, training=True, mask=mask), y)
     slopes = [rng.normal(size=y.shape).astype(dtype) for y in outputs]
     for other, dy in reversed(list(zip(separate, slopes, strict=True))):
         for gradient, expected in zip(gradients_of(layer, dy), gradients_of(other, dy), strict=True):
             np.testing.assert_array_equal(gradient, expected)
     assert_nothing_is_saved(layer)
-    layer.forward(inputs[0], training=True)
+    layer.forward(*inputs[0], training=True)
     layer.backward(slopes[0], need_dx=False)
     assert_nothing_is_saved(layer)
 

@@ -154,25 +154,29 @@ def test_open_files_are_not_copied(kind: type[callbacks.Callback], tmp_path: Pat
 
 @way
 @pytest.mark.parametrize(("name", "arguments", "shape"), test_contract.ALL)
-def test_every_layer(name: str, arguments: dict[str, Any], shape: tuple[int, ...], way: Callable[[Any], Any]) -> None:
+def test_every_layer(
+    name: str, arguments: dict[str, Any], shape: test_contract.Shapes, way: Callable[[Any], Any]
+) -> None:
     layer = test_contract.make(name, arguments, "float32")
     unbuilt = way(layer)
     assert (unbuilt.name, unbuilt.built) == (layer.name, layer.built)
-    layer.build((None, *shape[1:]))
-    x = np.random.default_rng(0).uniform(0, 3, shape).astype(np.float32)
+    layer.build(test_contract.unknown_batch(shape))
+    rng = np.random.default_rng(0)
+    xs = [rng.uniform(0, 3, size).astype(np.float32) for size in test_contract.shapes_in(shape)]
     if name == "Embedding":
-        x = np.floor(x)
-    layer.forward(x, training=True)  # what it saves for backward is not copied
+        xs = [np.floor(x) for x in xs]
+    layer.forward(*xs, training=True)  # what it saves for backward is not copied
     twin = way(layer)
     assert twin._tape == []
     utils.set_random_seed(0)
-    y = layer.forward(x)
-    assert_same_bits(twin.forward(x), y)
+    y = layer.forward(*xs)
+    assert_same_bits(twin.forward(*xs), y)
     assert_same_bits(twin.get_weights(), layer.get_weights())
     assert str(twin.get_config()) == str(layer.get_config())
-    y, z = layer.forward(x, training=True), twin.forward(x, training=True)
+    y, z = layer.forward(*xs, training=True), twin.forward(*xs, training=True)
     assert_same_bits(z, y)
-    assert_same_bits(twin.backward(np.ones_like(y)), layer.backward(np.ones_like(y)))
+    gradients = [each.backward(np.ones_like(y)) for each in (twin, layer)]
+    assert_same_bits(*(list(each) if isinstance(each, tuple) else each for each in gradients))
     assert_same_bits([w.gradient for w in twin.trainable_weights], [w.gradient for w in layer.trainable_weights])
 
 

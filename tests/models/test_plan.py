@@ -198,6 +198,21 @@ def test_a_layer_put_into_a_custom_layer_is_trained() -> None:
     assert changed_by(model, one_step) == paths(model.weights)
 
 
+@pytest.mark.parametrize("put", [lambda holder, layer: holder.several.append(layer),
+                                 lambda holder, layer: holder.named.update(more=layer)])  # fmt: skip
+def test_a_layer_added_to_a_list_of_a_custom_layer_is_trained(put: Callable[[Any, Any], Any]) -> None:
+    holder = Holder()
+    model = Sequential([layers.Input((5, 3)), holder, layers.Flatten(), layers.Dense(2)])
+    model.compile("sgd", "mse")
+    model.train_on_batch(X, Y)
+    added = layers.Dense(3)
+    added.build((None, 5, 3))
+    put(holder, added)
+    before = added.get_weights()[0]
+    model.train_on_batch(X, Y)
+    assert not np.array_equal(added.get_weights()[0], before)
+
+
 def test_a_change_leaves_the_plans_of_other_models_alone() -> None:
     a, b = compiled(layers.GRU(3, return_sequences=True)), compiled(layers.GRU(3, return_sequences=True))
     one_step(a)

@@ -162,7 +162,7 @@ def test_models_as_json() -> None:
     model = small()
     again = pyrnn.models.model_from_json(model.to_json())
     assert again.get_config() == model.get_config() and again.built
-    with pytest.raises(ValueError, match="json_string must hold a Sequential model"):
+    with pytest.raises(ValueError, match="json_string must hold a Sequential or a functional model"):
         pyrnn.models.model_from_json('{"class_name": "Functional"}')
 
 

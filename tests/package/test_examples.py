@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -93,91 +91,3 @@ def test_a_char_rnn_streams_what_it_predicts() -> None:
     assert result["history"]["loss"][-1] < result["history"]["loss"][0]
     np.testing.assert_array_equal(result["written"][:20], result["prompt"])
     np.testing.assert_allclose(result["streamed"], result["whole"], rtol=1e-3, atol=1e-5)
-
-
-SCRIPT = """
-import sys
-import tensorflow as tf
-from tensorflow import keras
-from tensorflow.keras import layers
-from tensorflow.keras.layers import LSTM, Dense
-from keras.models import Sequential, load_model
-from keras.callbacks import EarlyStopping
-import numpy as np
-tf.random.set_seed(1)
-keras.backend.clear_session()
-model = keras.Sequential([keras.Input((5, 3)), LSTM(4), layers.Dense(1)])
-model.compile(optimizer=keras.optimizers.Adam(learning_rate=0.01), loss="mse")
-model.fit(np.ones((8, 5, 3)), np.ones((8, 1)), epochs=2, verbose=0, callbacks=[EarlyStopping("loss")])
-print(type(model).__module__.split(".")[0], model.layers[0].name, tf.__version__.split(".")[0], sys.argv[1:])
-"""
-
-
-def run_shim(script: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pyrnn.keras_shim", str(script), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=script.parent, check=False)
-
-
-def test_a_keras_script_runs_unchanged(tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT)
-    result = run_shim(script, "--size", "3")
-    assert result.stdout.strip() == "pyrnn lstm 2 ['--size', '3']", result.stderr
-    assert len(result.stderr.splitlines()) == 1 and "tensorflow.keras = pyrnn" in result.stderr
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        (
-            "from keras.applications import ResNet50",
-            "keras has no applications: they are models of images; use Keras for them",
-        ),
-        (
-            "import tensorflow as tf; tf.reduce_mean([1])",
-            "tensorflow has no reduce_mean: pyrnn replaces tensorflow.keras only; use NumPy",
-        ),
-        ("import keras; keras.Model", "AttributeError: keras has no Model: models are Sequential"),
-        ("from tensorflow.keras import Model", "ImportError: tensorflow.keras has no Model: models are Sequential"),
-        ("from keras.layers import CuDNNLSTM", "ImportError: pyrnn.layers has no CuDNNLSTM: it ran on GPUs"),
-        ("import tensorflow.keras.applications.vgg16", "ImportError: tensorflow.keras has no applications: they are"),
-        (
-            "from tensorflow.keras.preprocessing.image import load_img",
-            "ImportError: tensorflow.keras.preprocessing has no",
-        ),
-        ("import keras.backend as K; K.sum([1])", "AttributeError: keras.backend has no sum: losses, metrics and"),
-        (
-            "import keras; keras.nothing",
-            "AttributeError: keras.nothing has no counterpart in pyrnn (see docs/guide/keras.md)",
-        ),
-        ("import tensorflow.data", "ImportError: tensorflow has no data: batches come from arrays"),
-    ],
-)
-def test_missing_names_are_reported(tmp_path: Path, line: str, message: str) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(line)
-    result = run_shim(script)
-    assert result.returncode == 1 and message in result.stderr.splitlines()[-1]
-
-
-OLD_SCRIPT = """
-from keras.layers.advanced_activations import LeakyReLU
-from keras.engine.topology import Layer
-from keras.utils import np_utils
-from keras.optimizers import legacy
-import keras
-print(LeakyReLU.__name__, Layer.__name__, np_utils.to_categorical([1]).tolist(), legacy.Adam.__name__,
-      keras.utils.np_utils.to_categorical is np_utils.to_categorical, keras.backend.epsilon())
-"""
-
-
-def test_modules_of_keras_2(tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(OLD_SCRIPT)
-    result = run_shim(script)
-    assert result.stdout.split() == ["LeakyReLU", "Layer", "[[0.0,", "1.0]]", "Adam", "True", "1e-07"], result.stderr
-
-
-def test_no_script_is_refused() -> None:
-    result = subprocess.run([sys.executable, "-m", "pyrnn.keras_shim"], capture_output=True, text=True, check=False)
-    assert result.returncode == 2 and result.stderr.startswith("usage:")

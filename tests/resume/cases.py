@@ -163,6 +163,17 @@ def stateful() -> list[Any]:
     ]
 
 
+def graph() -> Any:
+    """Branches, a shared layer, initial states and a nested model, all with random streams."""
+    x, first = pyrnn.Input((TIME, FEATURES)), pyrnn.Input((TIME, FEATURES))
+    inner = pyrnn.Model(first, layers.Dropout(0.2)(layers.Dense(FEATURES)(first)))
+    _, *states = layers.LSTM(3, dropout=0.1, return_state=True)(inner(inner(x)))
+    y = layers.LSTM(3, recurrent_dropout=0.2)(layers.GaussianNoise(0.1)(x), initial_state=states)
+    made = pyrnn.Model(x, layers.Dense(1, activation="sigmoid")(layers.Add()([y, states[0]])))
+    made.compile("adam", "binary_crossentropy", metrics=["accuracy"])
+    return made
+
+
 def watched() -> pyrnn.Sequential:
     made = pyrnn.metrics
     return model(metrics=(
@@ -174,6 +185,7 @@ def watched() -> pyrnn.Sequential:
 MODELS: dict[str, Callable[[], pyrnn.Sequential]] = {
     "layers": lambda: model(own_layers()),
     "stateful": lambda: model(stateful()),
+    "graph": graph,
     "metrics": watched,
     "ema": lambda: model(optimizer=optimizers.SGD(0.1, 0.9, use_ema=True, ema_overwrite_frequency=3)),
     "accumulation": lambda: model(optimizer=optimizers.Adam(gradient_accumulation_steps=3)),

@@ -464,7 +464,7 @@ def test_clone_function_chooses_the_layers() -> None:
     assert replaced.layers[1].rate == 0.1 and replaced.built and replaced.compiled
     with pytest.raises(TypeError, match="clone_function must be a function"):
         clone_model(model, 3)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="takes a layer"):
+    with pytest.raises(TypeError, match="clone_function must return a layer"):
         clone_model(model, lambda layer: layer.name)  # type: ignore[arg-type, return-value]
 
 
@@ -493,7 +493,7 @@ def test_a_custom_model_comes_back_as_one(ending: str, tmp_path: Path) -> None:
     assert clone.predict(X, verbose=0).tobytes() == model.predict(X, verbose=0).tobytes()
     with pytest.raises(ValueError, match=r"model 'Residual' is not part of pyrnn: pass custom_objects={'Residual'"):
         pyrnn.load_model(path)
-    with pytest.raises(TypeError, match=r"must derive from pyrnn.Sequential"):
+    with pytest.raises(TypeError, match=r"must derive from pyrnn.Model"):
         pyrnn.load_model(path, custom_objects={"Residual": Described})
 
 

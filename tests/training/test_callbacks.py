@@ -165,7 +165,7 @@ def fit_not_built(callback: Callback) -> Any:
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: ModelCheckpoint("m.h5"), ValueError, "filepath must end in '.keras'"),
+        (lambda: ModelCheckpoint("m.pb"), ValueError, "filepath must end in '.keras' or '.h5'"),
         (lambda: ModelCheckpoint("m.keras", save_freq=0), ValueError, "save_freq"),
         (lambda: EarlyStopping(mode="low"), ValueError, "mode must be one of"),
         (lambda: model().fit(X, Y, callbacks=[3], verbose=0), TypeError, "callbacks must be Callback objects, got 3"),

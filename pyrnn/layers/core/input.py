@@ -11,6 +11,7 @@ from pyrnn.jsonable import dtype_name
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.settings import standard_shape
 from pyrnn.rules import Unchecked
+from pyrnn.symbols import Node, Symbol
 from pyrnn.typing import DtypeLike, Name, Omitted, ShapeLike, Size
 from pyrnn.validation import shown
 
@@ -18,7 +19,7 @@ __all__ = ["Input", "InputLayer"]
 
 
 class InputLayer(Layer):
-    """Declare the input shape of a model. It is not listed in `model.layers`.
+    """Declare the input shape of a model. Functional models list it in `model.layers`, a `Sequential` does not.
 
     Args:
         shape: shape of one sample, without the batch axis; None where any size is allowed.
@@ -75,6 +76,12 @@ class InputLayer(Layer):
         self.input_dtype = dtype_name(dtype, config.floatx())
         self.built = True
         self.build_shape = self.batch_shape
+        self.nodes.append(Node(self, (), {}, (), (Symbol(self.batch_shape, self.input_dtype, self.name),)))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore a pickle or copy, with a symbol."""
+        vars(self).update(state)
+        self.nodes.append(Node(self, (), {}, (), (Symbol(self.batch_shape, self.input_dtype, self.name),)))
 
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
         return x
@@ -107,8 +114,8 @@ def Input(
     name: Name | None = None,
     tensor: Omitted = None,
     optional: Annotated[bool, rules.Omitted(False)] | None = False,
-) -> InputLayer:
-    """Declare the input of a model: the first entry of a `Sequential`.
+) -> Symbol:
+    """Declare the input of a model: the first entry of a `Sequential`, or a symbol to call layers on.
 
     Args:
         shape: shape of one sample, without the batch axis; None where any size is allowed.
@@ -122,7 +129,7 @@ def Input(
         optional: must be False.
 
     Returns:
-        An `InputLayer`.
+        A symbol of shape (batch_size, *shape).
 
     Raises:
         TypeError, ValueError: if no shape is passed, or it does not hold sizes.
@@ -133,6 +140,7 @@ def Input(
         >>> model.output_shape
         (None, 4)
     """
-    return InputLayer(
+    layer = InputLayer(
         shape, batch_size, dtype, sparse, ragged, batch_shape, input_tensor=tensor, optional=optional, name=name
     )
+    return layer.nodes[0].outputs[0]

@@ -14,6 +14,9 @@ from pyrnn.function_rules import Function, takes
 from pyrnn.layers import custom
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.settings import standard_shape
+from pyrnn.losses.differentiation import traceable
+from pyrnn.ops.differentiation import differentiate
+from pyrnn.ops.dispatch import traced_numpy
 from pyrnn.rules import Dict, Either, Unchecked
 from pyrnn.validation import shown
 
@@ -35,8 +38,9 @@ def _check_signature(argument: str, function: Any, arrays: Sequence[str], named:
 class Lambda(Layer):
     """Apply a function to arrays: y = function(x, **arguments).
 
-    If layers before this one are trained, the gradient must be given: `gradient(x, y, dy, **arguments)` returns dx. A
-    function may carry it as its attribute `gradient`, which is then also found again when the model is loaded.
+    If layers before this one are trained, autograd differentiates the function, which is made of NumPy's functions and
+    `pyrnn.ops`; or `gradient(x, y, dy, **arguments)` returns dx. A function may carry it as its attribute `gradient`,
+    which is then also found again when the model is loaded.
 
     Args:
         function: function of x (B, ...) that returns an array (B, ...). It is called with `mask=` and `training=` if
@@ -118,18 +122,19 @@ class Lambda(Layer):
                 f"function of layer {self.name!r} must return {len(x)} rows, as x has, got shape {y.shape}"
             )
         if training:
-            self._tape.append((x, y))
+            extra = {"mask": mask, "training": training}
+            self._tape.append((x, y, {name: extra[name] for name in self._expected}))
         return y
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
-        x, y = self._take_saved()
+        x, y, extra = self._take_saved()
         if not need_dx:
             return None
         if self.gradient is None:
-            raise ValueError(
-                f"layer {self.name!r} comes after layers that are trained: pass gradient=, a function of (x, y, dy) "
-                "that returns dx, to Lambda"
-            )
+            run = traceable(self.function, traced_numpy())
+            arguments = {**self.arguments, **extra}
+            owner = f"layer {self.name!r}, a Lambda without gradient=,"
+            return differentiate(lambda traced: run(traced, **arguments), [x], owner).backward([dy])[0]
         dx = custom.converted(self, "gradient", custom.run(self, self.gradient, x, y, dy, **self.arguments))
         if dx.shape != x.shape:
             raise ValueError(f"gradient of layer {self.name!r} must have the shape of x, {x.shape}, got {dx.shape}")

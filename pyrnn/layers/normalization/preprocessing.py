@@ -148,6 +148,23 @@ class Normalization(AxisLayer):
         self.adapt_mean.assign(mean)
         self.adapt_variance.assign(variance)
 
+    @property
+    def mean(self) -> Array | None:
+        """The mean that is subtracted, shaped to broadcast with x; None before the layer is built."""
+        return self._moment(0)
+
+    @property
+    def variance(self) -> Array | None:
+        """The variance whose root divides, shaped as `mean`; None before the layer is built."""
+        return self._moment(1)
+
+    def _moment(self, which: int) -> Array | None:
+        if not self.built:
+            return None
+        if self._given is not None:
+            return self._given[which].copy()
+        return (self.adapt_mean, self.adapt_variance)[which].numpy().reshape(self._broadcast)
+
     def _moments(self) -> tuple[Array, Array]:
         """Mean and standard deviation, shaped to go with x."""
         if self._given is not None:

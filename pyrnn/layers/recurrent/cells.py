@@ -497,12 +497,8 @@ def backward_through(
     d_initial: list[Array] = []
     for index in range(len(stack) - 1, -1, -1):
         each = stack[index]
-        if d_states:
-            d_final, d_states = d_states[-each.state_count :], d_states[: -each.state_count]
-            gradient = each.backward(gradient, *d_final, need_dx=need_dx or index > 0)
-        else:
-            gradient = each.backward(gradient, need_dx=need_dx or index > 0)
-        if isinstance(gradient, tuple):
-            gradient, *d_before = gradient
-            d_initial = [*d_before, *d_initial]
+        d_final, d_states = d_states[-each.state_count :], d_states[: -each.state_count]
+        gradients = each.backward(gradient, *d_final, need_dx=need_dx or index > 0)
+        gradient, *d_before = gradients if isinstance(gradients, tuple) else (gradients,)
+        d_initial = [*d_before, *d_initial]
     return (gradient, *d_initial) if d_initial else gradient

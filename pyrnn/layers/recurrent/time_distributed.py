@@ -10,6 +10,7 @@ import numpy as np
 from pyrnn import rules
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.core.dense import Dense
+from pyrnn.layers.holder import Holder
 from pyrnn.layers.serialization import layer_of, serialize_inner
 from pyrnn.validation import shown
 
@@ -41,7 +42,7 @@ class TimeDistributed(Layer):
     fixes_features = True
 
     def __init__(self, layer: Layer, **kwargs: Any) -> None:
-        if not isinstance(layer, Layer):
+        if not isinstance(layer, Holder):
             raise ValueError(f"layer of TimeDistributed must be a layer, got {shown(layer)}")
         if (
             getattr(layer, "stateful", False)
@@ -105,7 +106,7 @@ class TimeDistributed(Layer):
         return None if dx is None else dx.reshape(shape)
 
     def stream_into(self, stream: Any) -> None:
-        if type(self.layer).stream_into is Dense.stream_into and len(stream.shape) == 1:
+        if getattr(type(self.layer), "stream_into", None) is Dense.stream_into and len(stream.shape) == 1:
             self.layer.stream_into(stream)
         else:
             stream.add_step(self)

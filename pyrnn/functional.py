@@ -1,0 +1,315 @@
+"""`Functional`: a model made of symbols, `Model(inputs, outputs)`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyrnn import graph_config, registry
+from pyrnn.arguments import checked
+from pyrnn.data.batches import Arrays, as_float, is_float, read_arrays
+from pyrnn.data.signature import Ports, Signature
+from pyrnn.graph import Graph
+from pyrnn.keras2 import Keras2Methods
+from pyrnn.layers.base import Shape
+from pyrnn.layers.core.input import InputLayer
+from pyrnn.layers.serialization import MODELS, deserialize
+from pyrnn.model import Model
+from pyrnn.naming import auto_name
+from pyrnn.plan import Plan
+from pyrnn.rules import Unchecked
+from pyrnn.structures import leaves, mapped, packed
+from pyrnn.symbols import Symbol
+from pyrnn.typing import Boolean, Name
+from pyrnn.validation import shown
+
+Array = NDArray[Any]
+Symbols = Annotated[Any, Unchecked(allowed="list dict")]
+
+
+class Functional(Keras2Methods, Model):
+    """A directed acyclic graph of layers, from symbolic inputs to outputs.
+
+    `Model(inputs, outputs)` makes one. Layers may be shared within the graph and with other models; all of them train
+    the same weights.
+
+    Args:
+        inputs: a symbol from `Input`, or lists, tuples and dicts of them. Symbols inside another model's graph are
+            allowed too: the new model starts there.
+        outputs: symbols that depend on the inputs, in the same forms. `predict` returns this structure.
+        name: name of the model, or None for a generated one.
+        trainable: False freezes all layers.
+
+    Raises:
+        TypeError: if `inputs` or `outputs` holds anything but symbols.
+        ValueError: if an input occurs twice, the outputs depend on other inputs, or two layers have the same name.
+
+    Example:
+        >>> import pyrnn
+        >>> from pyrnn import layers
+        >>> x = pyrnn.Input((10, 3))
+        >>> y = layers.Dense(1)(layers.LSTM(4)(x))
+        >>> pyrnn.Model(x, y).output_shape
+        (None, 1)
+    """
+
+    # Files number the calls of a functional model from 1 where they name the outputs of the model that it is in.
+    counts_from_one: ClassVar[bool] = True
+
+    @checked
+    def __init__(self, inputs: Symbols, outputs: Symbols, name: Name | None = None, trainable: Boolean = True) -> None:
+        super().__init__(name if name is not None else auto_name("Functional"))
+        for argument, structure in (("inputs", inputs), ("outputs", outputs)):
+            for leaf in leaves(structure):
+                if not isinstance(leaf, Symbol):
+                    raise TypeError(f"{argument} must hold symbols, from Input and from layers, got {shown(leaf)}")
+            if not leaves(structure):
+                raise ValueError(f"{argument} must hold at least one symbol, got {shown(structure)}")
+        flat = leaves(inputs)
+        for symbol in flat:
+            if sum(other is symbol for other in flat) > 1:
+                raise ValueError(f"inputs must be different symbols, got {symbol!r} twice")
+        self._inputs, self._outputs = inputs, outputs
+        graph = Graph(flat, leaves(outputs))
+        self._signature = Signature(
+            Ports("input", mapped(lambda symbol: symbol.name, inputs), [symbol.ndim for symbol in flat]),
+            Ports(
+                "output",
+                mapped(lambda symbol: symbol.node.layer.name, outputs),
+                [symbol.ndim for symbol in leaves(outputs)],
+            ),
+        )
+        self._input_layers = [symbol.node.layer for symbol in graph.inputs]
+        self._layers[:] = [layer for layer in graph.layers if not isinstance(layer, InputLayer)]
+        self._ordered = graph.layers  # with the input layers, as Keras lists them
+        dtypes = {layer.dtype for layer in self._layers}
+        if len(dtypes) > 1:
+            raise ValueError(f"layers of a model must have one dtype, got {' and '.join(sorted(dtypes))}")
+        self._plan = Plan(self._layers, graph)
+        self.built = True
+        for layer in self._layers:
+            for weight in layer.weights:
+                if weight.path.startswith(f"{layer.name}/"):
+                    weight.path = f"{self.name}/{weight.path}"
+        if not trainable:
+            self.trainable = False
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore a pickle or copy; the layers get their calls on symbols back."""
+        vars(self).update(state)
+        graph = self._plan.graph
+        assert graph is not None
+        for layer in self._ordered:
+            layer.nodes = [node for node in graph.nodes if node.layer is layer]
+
+    # Structure.
+
+    @property
+    def layers(self) -> list[Any]:
+        """The layers, with the input layers, in Keras's order."""
+        return list(self._ordered)
+
+    @property
+    def input(self) -> Any:
+        return self._inputs
+
+    @property
+    def output(self) -> Any:
+        return self._outputs
+
+    @property
+    def input_shape(self) -> Any:
+        """Shape of the input, batch axis first; a structure of shapes if there are several."""
+        return mapped(lambda symbol: symbol.shape, self._inputs)
+
+    @property
+    def output_shape(self) -> Any:
+        """Shape of the output, batch axis first; a structure of shapes if there are several."""
+        return mapped(lambda symbol: symbol.shape, self._outputs)
+
+    def _output_names(self) -> Any:
+        return packed(self._outputs, self.output_names)
+
+    def signature(self) -> Signature:
+        """Return how the model reads its inputs, targets and weights.
+
+        Returns:
+            The names, structure and ranks of inputs and outputs, and which outputs have a loss.
+        """
+        inputs, outputs = self._signature
+        if self._compiled is None or outputs.count == 1:
+            return self._signature
+        heads = self._compiled.head.heads
+        return Signature(inputs, outputs.trained_at([i for i, head in enumerate(heads) if head.loss is not None]))
+
+    # Numbers.
+
+    def read(self, x: Any) -> Array | Arrays:
+        """Convert the inputs to arrays in the order of `inputs`.
+
+        Args:
+            x: an array (B, ...), or a list, tuple or dict of them, in the structure of the model's inputs; a dict may
+                have the names of the inputs as keys.
+
+        Returns:
+            An array of the model's dtype; `Arrays` if the model has several inputs.
+
+        Raises:
+            TypeError, ValueError: if the structure does not fit.
+        """
+        ports = self._signature.inputs
+        if ports.count == 1:
+            return as_float("x", x if type(x) is np.ndarray else ports.single(x), self.dtype)
+        if type(x) is Arrays and len(x) == ports.count and all(is_float(array, self.dtype) for array in x):
+            return x
+        return read_arrays("x", x, self.dtype, ports)
+
+    def check_input(self, shape: Any) -> Any:
+        """Check the shape of the inputs.
+
+        Args:
+            shape: the shape of x, batch axis first; a sequence of shapes if there are several inputs.
+
+        Returns:
+            The shape in which the model reads them: with a last axis of 1 if only that is missing.
+
+        Raises:
+            ValueError: if it does not fit the model.
+        """
+        if len(self._input_layers) == 1:
+            return self._fitted(self.inputs[0], tuple(shape))
+        return tuple(self._fitted(symbol, each) for symbol, each in zip(self.inputs, shape, strict=True))
+
+    def _fitted(self, symbol: Symbol, shape: Shape) -> Shape:
+        declared = symbol.shape
+        for candidate in (shape, (*shape, 1), shape[:-1] if shape and shape[-1] == 1 else shape):
+            if len(candidate) == len(declared) and all(
+                size is None or have is None or size == have for size, have in zip(declared, candidate, strict=True)
+            ):
+                return candidate
+        several = f" {symbol.name!r}" if len(self._input_layers) > 1 else ""
+        raise ValueError(f"model {self.name!r} expects input{several} of shape {declared}, got {tuple(shape)}")
+
+    def forward_pass(self, x: Any, *, training: bool = False) -> tuple[Any, Any]:
+        """Compute the outputs and their masks.
+
+        Args:
+            x: the inputs, (B, ...) each, in the forms that `read` takes.
+            training: whether a step follows.
+
+        Returns:
+            The output (B, ...) and its mask, or `Arrays` of outputs and a list of masks if there are several.
+        """
+        arrays = self.read(x)
+        inputs = arrays if isinstance(arrays, Arrays) else (arrays,)
+        fitted = []
+        for symbol, array in zip(self.inputs, inputs, strict=True):
+            shape = array.shape
+            wanted = shape if shape[1:] == symbol.shape[1:] else self._fitted(symbol, shape)
+            fitted.append(array if wanted is shape else array.reshape(wanted))
+        outputs, masks = self._plan.forward_pass(fitted, training)
+        if len(outputs) == 1:
+            return outputs[0], masks[0]
+        return Arrays(outputs), masks
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the shape of the outputs.
+
+        Args:
+            input_shape: shape of the input, batch axis first, or a list of shapes if there are several.
+
+        Returns:
+            The shape of the output, or a list of shapes if there are several.
+        """
+        graph = self._plan.graph
+        assert graph is not None
+        fitted = self.check_input(input_shape)
+        if fitted == (self.inputs[0].shape if len(self.inputs) == 1 else tuple(each.shape for each in self.inputs)):
+            declared = [symbol.shape for symbol in self.outputs]  # so that models within models cost no more than one
+            return declared[0] if len(declared) == 1 else declared
+        shapes = dict(zip(map(id, graph.inputs), [fitted] if len(graph.inputs) == 1 else fitted, strict=True))
+        for node in graph.nodes:
+            if all(id(symbol) in shapes for symbol in node.outputs):
+                continue
+            read = node.layer.shape_of_inputs([shapes[id(symbol)] for symbol in node.inputs])
+            shape = node.layer.compute_output_shape(read, **node.options)
+            several = bool(shape) and isinstance(shape[0], list | tuple)
+            shapes.update(zip(map(id, node.outputs), shape if several else [shape], strict=True))
+        results = [tuple(shapes[id(symbol)]) for symbol in graph.outputs]
+        return results[0] if len(results) == 1 else results
+
+    def build(self, input_shape: Any = None) -> None:
+        """Do nothing: a functional model is built when it is made.
+
+        Args:
+            input_shape: checked, if it is not None.
+
+        Raises:
+            ValueError: if it does not fit the model.
+        """
+        if input_shape is not None:
+            self.check_input(input_shape)
+
+    # Configs.
+
+    def get_config(self) -> dict[str, Any]:
+        graph = self._plan.graph
+        assert graph is not None
+        config: dict[str, Any] = {"name": self.name, "trainable": self.trainable}
+        return config | graph_config.write(graph, self._inputs, self._outputs)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Functional:
+        """Make a new model, with fresh weights, from a config.
+
+        Args:
+            config: what `get_config` of pyrnn or Keras (2 or 3) returned.
+            custom_objects: custom classes and functions by name, where they are not registered.
+
+        Returns:
+            The model.
+
+        Raises:
+            TypeError, ValueError: if the config is damaged: a layer is missing, a number is out of range, the graph has
+                a cycle; or if it describes what pyrnn does not have.
+
+        Example:
+            >>> import pyrnn
+            >>> x = pyrnn.Input((3,))
+            >>> model = pyrnn.Model(x, pyrnn.layers.Dense(2)(x))
+            >>> pyrnn.models.Functional.from_config(model.get_config()).count_params()
+            8
+        """
+        with registry.custom_object_scope(custom_objects):
+            return cls._from_layers(config, deserialize)
+
+    @classmethod
+    def _from_layers(cls, config: Mapping[str, Any], make: graph_config.Make) -> Functional:
+        """Make a model of a config whose layers `make` makes."""
+        if not isinstance(config, Mapping):
+            raise ValueError(f"config of a functional model must be a dict, got {shown(config)}")
+        inputs, outputs = graph_config.read(config, make)
+        model = cls(inputs, outputs, name=config.get("name"))
+        model._trainable = bool(config.get("trainable", True))
+        return model
+
+    def get_build_config(self) -> dict[str, Any]:
+        return {"input_shape": None}  # it is built when it is made
+
+    def describe(self) -> dict[str, Any]:
+        return self._description(Functional, "keras.src.models.functional", "Functional")
+
+    def _in_structure(self, outputs: Any) -> Any:
+        if isinstance(outputs, Arrays):
+            return packed(self._outputs, list(outputs))
+        structure = self._outputs
+        while isinstance(structure, list | tuple):  # Keras returns an array for a list of one
+            structure = structure[0]
+        return packed(structure, [outputs])
+
+
+Model.functional = Functional
+MODELS.update(Functional=Functional, Model=Functional)  # the second is its name in early versions of Keras 2

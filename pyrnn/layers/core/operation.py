@@ -1,0 +1,179 @@
+"""`Operation`: an operation of `pyrnn.ops` on symbols, as a layer of a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pyrnn.layers.base import Array, Layer, Shape
+from pyrnn.naming import auto_name
+from pyrnn.ops.differentiation import as_list, differentiate
+from pyrnn.ops.dispatch import Hooks
+from pyrnn.parameters import Weight
+from pyrnn.structures import mapped
+from pyrnn.symbols import Node, Symbol
+
+__all__: list[str] = []  # made by calls of operations alone
+
+
+class Place(NamedTuple):
+    """Where a symbol was among the arguments.
+
+    Args:
+        number: place of the symbol among the inputs.
+    """
+
+    number: int
+
+
+class Operation(Layer):
+    """One operation with its arguments.
+
+    Args:
+        function: an operation of `pyrnn.ops`.
+        args: positional arguments, with a `Place` for each symbol.
+        kwargs: keyword arguments, likewise.
+        dtypes: dtypes of the inputs.
+        name: name of the layer, or None for a generated one.
+    """
+
+    merges = True
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        dtypes: Sequence[str],
+        name: str | None = None,
+    ) -> None:
+        is_double = "float64" in dtypes and "float32" not in dtypes
+        super().__init__(name=name or auto_name(function.__name__), dtype="float64" if is_double else "float32")
+        self.function, self.args, self.kwargs, self.dtypes = function, args, kwargs, dtypes
+        self.built = True
+
+    def compute(self, *inputs: Any) -> Any:
+        """Run the operation.
+
+        Args:
+            *inputs: the arrays at the places of the symbols.
+
+        Returns:
+            What the operation returns.
+        """
+
+        def filled(leaf: Any) -> Any:
+            return inputs[leaf.number] if isinstance(leaf, Place) else leaf
+
+        args = [_filled(filled, each) for each in self.args]
+        return self.function(*args, **{key: _filled(filled, each) for key, each in self.kwargs.items()})
+
+    def specs(self, shapes: Sequence[Shape]) -> tuple[list[tuple[Shape, str]], bool]:
+        """Find shapes and dtypes of the outputs by running the operation on zeros, twice for unknown sizes.
+
+        Args:
+            shapes: shapes of the inputs; None is an unknown size.
+
+        Returns:
+            A pair (shape, dtype) for each output, and whether the operation returns several.
+        """
+        trials = []
+        for size in (2, 3) if any(None in shape for shape in shapes) else (2,):
+            zeros = [
+                np.zeros([size if each is None else each for each in shape], dtype)
+                for shape, dtype in zip(shapes, self.dtypes, strict=True)
+            ]
+            with np.errstate(all="ignore"):
+                trials.append(self.compute(*zeros))
+        first, last = as_list(trials[0]), as_list(trials[-1])
+        if len(first) != len(last):
+            raise ValueError(f"{self.function.__name__} needs an axis of known size, got shapes {list(shapes)}")
+        specs = [
+            (tuple(size if size == other else None for size, other in zip(np.shape(a), np.shape(b), strict=True)),
+             self.dtype if np.asarray(a).dtype.kind == "f" else str(np.asarray(a).dtype))
+            for a, b in zip(first, last, strict=True)
+        ]  # fmt: skip
+        return specs, isinstance(trials[0], list | tuple)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        specs, is_several = self.specs(input_shape)
+        return [shape for shape, _ in specs] if is_several else specs[0][0]
+
+    def compute_mask(self, x: Any, mask: Any = None) -> None:
+        """Return None: operations end a mask, as in Keras.
+
+        Args:
+            x: inputs (B, ...).
+            mask: their masks (B, T).
+        """
+
+    def forward(self, *xs: Any, training: bool = False, mask: Any = None) -> Any:
+        if training and any(x.dtype.kind == "f" for x in xs):
+            result = differentiate(self.compute, xs, f"operation {self.name!r}")
+            self._tape.append(result.backward)
+            outputs = result.outputs
+        else:
+            if training:
+                self._tape.append(lambda d_outputs: [None] * len(xs))
+            outputs = as_list(self.compute(*xs))
+        outputs = [
+            np.ascontiguousarray(y, self.dtype if y.dtype.kind == "f" else None).reshape(y.shape)
+            for y in map(np.asarray, outputs)
+        ]
+        return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+    def backward(self, *d_outputs: Any, need_dx: bool = True) -> Any:
+        gradients = self._take_saved()(d_outputs) if need_dx else self._take_saved() and [None]
+        return gradients[0] if len(gradients) == 1 else tuple(gradients)
+
+
+def _filled(function: Callable[[Any], Any], structure: Any) -> Any:
+    if isinstance(structure, Place):
+        return function(structure)
+    if isinstance(structure, list | tuple):
+        return type(structure)(_filled(function, each) for each in structure)
+    return structure
+
+
+def record(function: Callable[..., Array], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Record an operation on symbols.
+
+    Args:
+        function: the operation.
+        args: its positional arguments, in which symbols may be nested.
+        kwargs: its keyword arguments, likewise.
+
+    Returns:
+        The symbol of the result, or a list of symbols. Shapes are not recorded but returned.
+
+    Raises:
+        TypeError, ValueError: if the arguments do not fit.
+    """
+    if function.__name__ in ("shape", "ndim"):
+        symbol = next(each for each in (*args, *kwargs.values()) if isinstance(each, Symbol))
+        return symbol.shape if function.__name__ == "shape" else symbol.ndim
+    symbols: list[Symbol] = []
+
+    def placed(leaf: Any) -> Any:
+        if isinstance(leaf, Weight) and Hooks.symbol_of_weight is not None:
+            leaf = Hooks.symbol_of_weight(leaf)
+        if isinstance(leaf, Symbol):
+            symbols.append(leaf)
+            return Place(len(symbols) - 1)
+        return leaf
+
+    placed_args = [mapped(placed, each) for each in args]
+    placed_kwargs = {key: mapped(placed, each) for key, each in kwargs.items()}
+    layer = Operation(function, placed_args, placed_kwargs, [symbol.dtype for symbol in symbols])
+    specs, is_several = layer.specs([symbol.shape for symbol in symbols])
+    outputs = tuple(
+        Symbol(shape, dtype, f"{layer.name}_{index}" if index else layer.name)
+        for index, (shape, dtype) in enumerate(specs)
+    )
+    layer.nodes.append(Node(layer, tuple(args), kwargs, tuple(symbols), outputs))
+    return list(outputs) if is_several else outputs[0]
+
+
+Hooks.on_symbols = record

@@ -1,0 +1,160 @@
+"""Sums, means, extremes and other reductions along axes; cumulative sums, sorting."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pyrnn.ops.dispatch import OPERATIONS, Function, array, operation
+
+_SUMS = {"sum": "the sum", "prod": "the product"}
+_FLOAT = {"mean": "the mean", "var": "the variance", "std": "the standard deviation"}
+_EXTREMES = {"max": "the largest value", "min": "the smallest value"}
+_TRUTHS = {"all": "whether all entries are true", "any": "whether any entry is true"}
+_PLACES = {"argmax": "the index of the largest value", "argmin": "the index of the smallest value"}
+
+
+def _axes(axis: Any) -> Any:
+    return tuple(axis) if isinstance(axis, list) else axis
+
+
+def _whole(x: Any) -> Any:
+    """x with booleans as int32, which sums count."""
+    return x.astype(np.int32) if x.dtype.kind == "b" else x
+
+
+def _of_same_dtype(numpy: Any, name: str, x: Any, **options: Any) -> Any:
+    x = _whole(array(x))
+    result = getattr(numpy, name)(x, **options)
+    return result.astype(x.dtype) if result.dtype != x.dtype else result
+
+
+def _sum(name: str) -> Function:
+    def function(numpy: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+        return _of_same_dtype(numpy, name, x, axis=_axes(axis), keepdims=keepdims)
+
+    return function
+
+
+def _float(name: str) -> Function:
+    def function(numpy: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+        return getattr(numpy, name)(array(x, True), axis=_axes(axis), keepdims=keepdims)
+
+    return function
+
+
+def _truth(name: str) -> Function:
+    def function(numpy: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+        return getattr(np, name)(array(x), axis=_axes(axis), keepdims=keepdims)
+
+    return function
+
+
+def _place(name: str) -> Function:
+    def function(numpy: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+        x = getattr(array(x), "_value", x)  # indices have no gradient
+        return np.asarray(getattr(np, name)(array(x), axis=axis, keepdims=keepdims)).astype(np.int32)
+
+    return function
+
+
+def _cumulative(name: str) -> Function:
+    def function(numpy: Any, x: Any, axis: Any = None, dtype: Any = None) -> Any:
+        x = array(x) if dtype is None else array(x).astype(dtype)
+        return _of_same_dtype(numpy, name, x, axis=axis)
+
+    return function
+
+
+for _names, _make in ((_SUMS, _sum), (_FLOAT, _float), (_EXTREMES, _sum), (_TRUTHS, _truth), (_PLACES, _place)):
+    for _name, _what in _names.items():
+        operation(f"Compute {_what} along axes.", f"ops.{_name}(x, axis=-1).shape", "(2,)", _name)(_make(_name))
+operation("Compute the running sum along an axis.", "ops.cumsum(x, axis=1).shape", name="cumsum")(_cumulative("cumsum"))
+OPERATIONS["amax"], OPERATIONS["amin"] = OPERATIONS["max"], OPERATIONS["min"]
+
+
+@operation("Compute the running product along an axis.", "ops.cumprod(x, axis=1).shape")
+def cumprod(numpy: Any, x: Any, axis: Any = None, dtype: Any = None) -> Any:
+    x = array(x) if dtype is None else array(x).astype(dtype)
+    if axis is None:
+        x, axis = x.reshape(-1), 0
+    if numpy is np:
+        return np.cumprod(x, axis, dtype=x.dtype if x.dtype.kind != "b" else np.int32)
+    products: list[Any] = []
+    for index in range(x.shape[axis]):
+        entry = x[tuple([slice(None)] * (axis % x.ndim) + [index])]
+        products.append(products[-1] * entry if products else entry)
+    return numpy.stack(products, axis=axis)
+
+
+@operation("Compute log(sum(exp(x))) along axes, without overflow.", "ops.logsumexp(x, axis=-1).shape", "(2,)")
+def logsumexp(numpy: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    x, axis = array(x, True), _axes(axis)
+    largest = np.max(getattr(x, "_value", x), axis=axis, keepdims=True)
+    largest = np.where(np.isfinite(getattr(largest, "_value", largest)), getattr(largest, "_value", largest), 0)
+    result = numpy.log(numpy.sum(numpy.exp(x - largest), axis=axis, keepdims=True)) + largest
+    if keepdims:
+        return result
+    return numpy.squeeze(result, axis=axis) if axis is not None else result.reshape(())
+
+
+@operation("Compute the norm along axes.", "ops.norm(x, axis=-1).shape", "(2,)")
+def norm(numpy: Any, x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    x, axis = array(x, True), _axes(axis)
+    size = numpy.abs(x)
+    is_vector = axis is None or isinstance(axis, int) or len(axis) == 1
+    if ord in (None, "fro", 2) and (is_vector or ord != 2) and not (axis is None and ord == 2 and x.ndim == 2):
+        return numpy.sqrt(numpy.sum(x * x, axis=axis, keepdims=keepdims))
+    if (is_vector and axis is not None) or (x.ndim == 1 and axis is None):
+        if ord == np.inf:
+            return numpy.max(size, axis=axis, keepdims=keepdims)
+        if ord == -np.inf:
+            return numpy.min(size, axis=axis, keepdims=keepdims)
+        if isinstance(ord, int | float):
+            return numpy.sum(size**ord, axis=axis, keepdims=keepdims) ** (1 / ord)
+    raise ValueError(f"ord must be None or 'fro', or a number for the norm of vectors, got {ord!r}")
+
+
+@operation("Scale x so that its norm along an axis is 1.", "ops.normalize(x).shape")
+def normalize(numpy: Any, x: Any, axis: Any = -1, order: Any = 2, epsilon: float | None = None) -> Any:
+    x = array(x, True)
+    size = OPERATIONS["norm"](x, ord=order, axis=axis, keepdims=True)
+    return x / numpy.maximum(size, np.asarray(1e-7 if epsilon is None else epsilon, x.dtype))
+
+
+@operation("Sort the entries along an axis.", "ops.sort(x).shape")
+def sort(numpy: Any, x: Any, axis: int = -1) -> Any:
+    x = array(x)
+    order = np.argsort(getattr(x, "_value", x), axis=axis, kind="stable")
+    if x.ndim < 2:
+        return x[order]
+    places: list[Any] = list(np.indices(x.shape))
+    places[axis] = order
+    return x[tuple(places)]
+
+
+@operation("Compute the indices that sort the entries along an axis.", "ops.argsort(x).shape")
+def argsort(numpy: Any, x: Any, axis: int = -1) -> Any:
+    x = array(x)
+    return np.argsort(getattr(x, "_value", x), axis=axis, kind="stable").astype(np.int32)
+
+
+@operation("Return the k largest values of the last axis and their indices.", "ops.top_k(x, k=2)[0].shape", "(2, 2)")
+def top_k(numpy: Any, x: Any, k: int, sorted: bool = True) -> Any:
+    x = array(x)
+    order = np.argsort(-np.asarray(getattr(x, "_value", x)), axis=-1, kind="stable")[..., :k]
+    places: list[Any] = list(np.indices(order.shape))
+    places[-1] = order
+    return x[tuple(places)], order.astype(np.int32)
+
+
+@operation("Compute the differences of neighbors along an axis.", "ops.diff(x).shape", "(2, 2)")
+def diff(numpy: Any, x: Any, n: int = 1, axis: int = -1) -> Any:
+    x = array(x)
+    before = [slice(None)] * x.ndim
+    after = list(before)
+    before[axis], after[axis] = slice(None, -1), slice(1, None)
+    for _ in range(n):
+        x = x[tuple(after)] - x[tuple(before)]
+    return x

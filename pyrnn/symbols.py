@@ -1,0 +1,224 @@
+"""`Symbol`: what a layer returns when it is called on symbolic inputs, and `Node`, the record of that call.
+
+Symbols hold no numbers. A model follows their nodes from its outputs back to its inputs; `graph.py` does that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pyrnn.structures import leaves
+
+Shape = tuple[Any, ...]
+
+
+class Symbol:
+    """An array that a model will compute.
+
+    Args:
+        shape: its shape, batch axis first; None where any size is allowed.
+        dtype: "float32" or "float64".
+        name: a name for messages, such as that of the layer.
+
+    Example:
+        >>> import pyrnn
+        >>> x = pyrnn.Input((10, 3))
+        >>> pyrnn.layers.LSTM(4)(x).shape
+        (None, 4)
+    """
+
+    __slots__ = ("dtype", "index", "name", "node", "shape")
+    # Keeps NumPy from taking a symbol apart: `array * symbol` asks the symbol.
+    __array_ufunc__ = None
+
+    node: Node
+    index: int
+
+    def __init__(self, shape: Shape, dtype: str, name: str) -> None:
+        self.shape, self.dtype, self.name = shape, dtype, name
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes, the batch axis included."""
+        return len(self.shape)
+
+    def __repr__(self) -> str:
+        return f"<Symbol name={self.name}, shape={self.shape}, dtype={self.dtype}>"
+
+    def _no_numbers(self, *_: Any, **__: Any) -> Any:
+        raise TypeError(
+            f"{self.name!r} is a symbol of shape {self.shape} without numbers: pass it to layers and ops, make "
+            "a Model(inputs, outputs) of them, and call that on arrays; instead of `if` and loops over values use "
+            "ops.where"
+        )
+
+    __array__ = __bool__ = __float__ = __int__ = __iter__ = __len__ = _no_numbers
+
+    def __getitem__(self, key: Any) -> Any:
+        return OPERATORS["get_item"](self, key)
+
+    def numpy(self) -> Any:
+        """Raise: a symbol has no numbers.
+
+        Raises:
+            TypeError: always.
+        """
+        self._no_numbers()
+
+
+# The operations behind the operators of symbols, by name; `pyrnn.ops`, which is above, enters them.
+OPERATORS: dict[str, Callable[..., Any]] = {}
+
+
+def _add_operators() -> None:
+    def binary(operation: str) -> Any:
+        return lambda self, other: OPERATORS[operation](self, other)
+
+    def reflected(operation: str) -> Any:
+        return lambda self, other: OPERATORS[operation](other, self)
+
+    arithmetic = {
+        "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "floordiv": "floor_divide",
+        "mod": "mod", "pow": "power", "matmul": "matmul",
+    }  # fmt: skip
+    for name, operation in arithmetic.items():
+        setattr(Symbol, f"__{name}__", binary(operation))
+        setattr(Symbol, f"__r{name}__", reflected(operation))
+    for name, operation in {"lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal"}.items():
+        setattr(Symbol, f"__{name}__", binary(operation))
+    for name, operation in {"neg": "negative", "abs": "abs", "invert": "logical_not"}.items():
+        setattr(Symbol, f"__{name}__", lambda self, operation=operation: OPERATORS[operation](self))
+
+
+_add_operators()
+
+
+class Node:
+    """One call of a layer on symbols.
+
+    Args:
+        layer: the layer or model.
+        args: positional arguments of the call, in which symbols may be nested.
+        kwargs: keyword arguments of the call, likewise.
+        inputs: the symbols that the layer reads, in the order of the arguments of its `forward`.
+        outputs: the symbols that it returns.
+        options: keyword arguments that `forward` gets, in addition to `training` and `mask`.
+    """
+
+    __slots__ = ("args", "inputs", "kwargs", "layer", "options", "outputs")
+
+    def __init__(
+        self,
+        layer: Any,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        inputs: tuple[Symbol, ...],
+        outputs: tuple[Symbol, ...],
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.layer, self.args, self.kwargs, self.inputs, self.outputs = layer, args, dict(kwargs), inputs, outputs
+        self.options = dict(options or {})
+        for index, symbol in enumerate(outputs):
+            symbol.node, symbol.index = self, index
+
+    def __repr__(self) -> str:
+        return f"<Node layer={self.layer.name}>"
+
+
+class OnlyCall:
+    """`layer.input` and `layer.output`: the symbols of the only call of a layer on symbols.
+
+    Args:
+        side: "inputs" or "outputs".
+    """
+
+    def __init__(self, side: str) -> None:
+        self.side = side
+
+    def __get__(self, layer: Any, owner: Any = None) -> Any:
+        if layer is None:
+            return self
+        if len(layer.nodes) != 1:
+            reason, fix = "it was not called on symbols", "call it on what Input() returns"
+            if layer.nodes:
+                reason, fix = f"it was called on symbols {len(layer.nodes)} times", f"use layer.nodes[i].{self.side}"
+            raise AttributeError(f"{type(layer).__name__} has no {self.side[:-1]}: {reason}; {fix}")
+        symbols = getattr(layer.nodes[0], self.side)
+        return list(symbols) if len(symbols) > 1 else symbols[0]
+
+
+def connect(
+    layer: Any,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    inputs: tuple[Symbol, ...],
+    options: Mapping[str, Any] | None = None,
+) -> Any:
+    """Record the call of a layer on symbols; builds the layer at its first call.
+
+    Args:
+        layer: a layer or model.
+        args: positional arguments of the call.
+        kwargs: keyword arguments of the call.
+        inputs: the symbols in them, in the order of the inputs of `forward`.
+        options: keyword arguments that `forward` and `compute_output_shape` get at each run of this call.
+
+    Returns:
+        The symbol of the output, or a list of symbols if there are several.
+
+    Raises:
+        ValueError: if the layer cannot read inputs of these shapes.
+    """
+    shape = layer.shape_of_inputs([symbol.shape for symbol in inputs])
+    if not layer.built:
+        layer.build(shape)
+    else:
+        layer.check_input(shape)
+    options = options or {}
+    output_shape = layer.compute_output_shape(shape, **options)
+    several = bool(output_shape) and isinstance(output_shape[0], list | tuple)
+    shapes = [tuple(each) for each in output_shape] if several else [tuple(output_shape)]
+    outputs = tuple(
+        Symbol(each, layer.dtype, f"{layer.name}_{index}" if index else layer.name) for index, each in enumerate(shapes)
+    )
+    layer.nodes.append(Node(layer, args, kwargs, inputs, outputs, options))
+    return list(outputs) if several else outputs[0]
+
+
+def is_symbolic(*values: Any) -> bool:
+    """Return whether any leaf of the values is a symbol.
+
+    Args:
+        *values: arrays, symbols and nested structures of them.
+
+    Returns:
+        True if there is a symbol.
+
+    Raises:
+        TypeError: if there are arrays as well.
+    """
+    flat = [leaf for value in values if value is not None for leaf in leaves_of(value)]
+    symbols = sum(isinstance(leaf, Symbol) for leaf in flat)
+    if symbols and symbols < len(flat):
+        array = next(leaf for leaf in flat if not isinstance(leaf, Symbol))
+        raise TypeError(f"a layer takes symbols or arrays, got both: {type(array).__name__} is not a symbol")
+    return bool(symbols)
+
+
+def leaves_of(value: Any) -> list[Any]:
+    """Return the leaves of nested symbols; an array, or a list of numbers, is one leaf.
+
+    Args:
+        value: a symbol, an array, or a list, tuple or dict.
+
+    Returns:
+        A flat list.
+    """
+    if isinstance(value, Symbol):
+        return [value]
+    if isinstance(value, list | tuple | Mapping):
+        flat = leaves(value)
+        if any(isinstance(leaf, Symbol) for leaf in flat):
+            return flat
+    return [value]

@@ -1,0 +1,42 @@
+"""Attributes that scripts read: as in real Keras."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+import pyrnn
+
+
+def test_moments_of_normalization_are_kerass() -> None:
+    data = np.random.default_rng(0).normal(3, 2, (50, 4, 3))
+    for axis in (-1, None, (1, 2)):
+        theirs, ours = keras.layers.Normalization(axis=axis), pyrnn.layers.Normalization(axis=axis)
+        theirs.adapt(data)
+        ours.adapt(data)
+        for name in ("mean", "variance"):
+            expected = keras.ops.convert_to_numpy(getattr(theirs, name))
+            value = getattr(ours, name)
+            assert value.shape == expected.shape
+            np.testing.assert_allclose(value, expected, rtol=1e-4)
+
+
+def test_variables_are_kerass() -> None:
+    theirs, ours = (
+        package.Sequential(
+            [
+                package.Input((5, 3)),
+                package.layers.LSTM(2),
+                package.layers.BatchNormalization(),
+                package.layers.Dense(1),
+            ]
+        )
+        for package in (keras, pyrnn)
+    )
+    for name in ("variables", "trainable_variables", "non_trainable_variables"):
+        # Keras counts the states of random generators too.
+        shapes = [
+            [tuple(each.shape) for each in getattr(model, name) if each.name != "seed_generator_state"]
+            for model in (ours, theirs)
+        ]
+        assert shapes[0] == shapes[1]

@@ -143,7 +143,9 @@ def test_modules_of_keras_2(tmp_path: Path) -> None:
 
 
 def test_no_script_is_refused() -> None:
-    result = subprocess.run([sys.executable, "-m", "pyrnn.keras_shim"], capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [sys.executable, "-m", "pyrnn.keras_shim"], capture_output=True, text=True, check=False, cwd="/"
+    )
     assert result.returncode == 2 and result.stderr.startswith("usage:")
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 _IMAGES = "it works on images or volumes, and arrays here are series of shape (batch, time, features)"
 _AUGMENT = "it changes images, and arrays here are series of shape (batch, time, features)"
-_CHAIN = "models are Sequential, a chain with one input and one output"
 _PRECISION = "weights are float32 or float64"
 _SYMBOLIC = "there is no symbolic graph"
 _OF_KERAS = "it is internal to Keras"

@@ -173,7 +173,7 @@ def _function(name: str) -> Activation:
     texts = "".join(f"\n    {argument}: {_DESCRIPTIONS[argument]}" for argument in ARGUMENTS.get(name, ()))
     activation.__name__ = activation.__qualname__ = name
     if variant is None:
-        activation.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        activation.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # what inspect reads
             [inspect.Parameter("x", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
         )
     else:

@@ -271,4 +271,4 @@ explain(__name__, attributes=False)
 
 if TYPE_CHECKING:
     # The signatures of the operations; two functions about the machine have other arguments here.
-    from pyrnn._core import *  # type: ignore[assignment]
+    from pyrnn._core import *  # type: ignore[assignment]  # of those two functions

@@ -102,7 +102,7 @@ class MetricEntry:
     def update_metric(
         self, metric: metrics.Metric, output: Output, sample_weight: Array | None, mask: Array | None = None
     ) -> None:
-        """Add a batch to a metric in place of the one of this entry.
+        """Add a batch to a metric other than that of this entry.
 
         Args:
             metric: the metric, or a copy of it.

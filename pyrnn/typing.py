@@ -51,4 +51,4 @@ CustomObjects = Annotated[Mapping[str, Any], rules.Dict()]
 DtypeLike = Annotated[Any, rules.Dtype()]
 Numbers = Annotated[Any, rules.Numbers()]
 Vector = Annotated[Sequence[float], rules.Vector()]
-IS_MODEL = rules.InstanceOf(ModelNames, "a Sequential model")
+IS_MODEL = rules.InstanceOf(ModelNames, "a model")

@@ -59,7 +59,7 @@ DROPPED = {
     "input_tensor": "pass arrays to fit and predict",
     "sparse": "pass dense arrays",
     "ragged": "pad the sequences with pyrnn.utils.pad_sequences and mask the padding",
-    "optional": "every model has one input",
+    "optional": "every input of a model is required",
     "distribute": "training runs in one process",
     "synchronized": "training runs in one process",
     "lora_rank": "adapters (LoRA) are not available, set trainable=False on the layers to keep",

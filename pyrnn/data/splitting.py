@@ -51,7 +51,7 @@ def split_dataset(
             rest.
         right_size: The same for the second part.
         shuffle: Whether to split in another order.
-        seed: Fixes that order, to the one that Keras with TensorFlow draws; by default it is drawn from pyrnn's seed.
+        seed: Fixes the order, to that of Keras with TensorFlow; by default it is drawn from pyrnn's seed.
         preferred_backend: None; the parts are NumPy arrays.
 
     Returns:

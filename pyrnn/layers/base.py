@@ -48,9 +48,8 @@ class Layer(Holder, LayerNames):
     A custom layer defines `build(input_shape)`, which creates weights with `add_weight`, and `forward` and `backward`
     in NumPy; also `compute_output_shape` if the shape changes, and `get_config` if the constructor has arguments.
     `forward` and `backward` may return views, lists and arrays of any dtype, but must not change their argument in
-    place. Layers assigned
-    to attributes belong to the layer: it calls `self.dense(x, training=training)` in `forward` and
-    `self.dense.backward(dy)` in `backward`. A subclass that defines a method that Keras calls and pyrnn does not is
+    place. Layers assigned to attributes belong to the layer: it calls `self.dense(x, training=training)` in `forward`
+    and `self.dense.backward(dy)` in `backward`. A subclass that defines a method that Keras calls and pyrnn does not is
     rejected when the class is created.
 
     Instead of `forward` and `backward` it may define `call(x)`, with layers and `pyrnn.ops`, and with the arguments

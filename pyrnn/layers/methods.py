@@ -127,7 +127,7 @@ def _converting_forward(method: Callable[..., Any]) -> Callable[..., Any]:
             return tuple(converted(self, "forward", each) for each in y)
         return y if is_float(y, self.dtype) else converted(self, "forward", y)
 
-    forward.saves_shape = True  # type: ignore[attr-defined]
+    forward.saves_shape = True  # type: ignore[attr-defined]  # a mark on the wrapper
     return forward
 
 

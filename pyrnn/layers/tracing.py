@@ -173,7 +173,7 @@ def leaves_of_attribute(value: Any) -> list[Any]:
 
 
 def _trace(layer: Any, xs: Sequence[Any], mask: Any, training: bool) -> Trace:
-    traces = vars(layer).setdefault("_traces", {})
+    traces: dict[Any, Trace] = vars(layer).setdefault("_traces", {})
     key = (bool(training), None if mask is None else mask.shape, *((x.shape, x.dtype.char) for x in xs))
     trace = traces.get(key)
     if trace is None:
@@ -181,7 +181,7 @@ def _trace(layer: Any, xs: Sequence[Any], mask: Any, training: bool) -> Trace:
         while len(traces) >= _MOST_TRACES:
             del traces[next(iter(traces))]
         traces[key] = trace
-    return trace  # type: ignore[no-any-return]
+    return trace
 
 
 def _forward(self: Any, *xs: Any, training: bool = False, mask: Any = None) -> Any:

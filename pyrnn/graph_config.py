@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from pyrnn import descriptions
 from pyrnn.graph import Graph
+from pyrnn.jsonable import from_plain
 from pyrnn.layers.core.input import InputLayer
 from pyrnn.layers.serialization import serialize
 from pyrnn.structures import leaves, mapped
@@ -290,7 +291,7 @@ class _Reader:
                 raise ValueError(f"a symbol in a config must have a keras_history of three, got {shown(history)}")
             return _Place(*history)
         if "class_name" in value:
-            return descriptions.with_objects(value)
+            return descriptions.with_objects(from_plain(value))
         return {key: self._argument(each) for key, each in value.items()}
 
     def _keras_2_call(self, node: Any) -> tuple[list[Any], dict[str, Any]]:

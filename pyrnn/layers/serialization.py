@@ -9,6 +9,7 @@ from pyrnn import registry
 from pyrnn.arguments import checked
 from pyrnn.layers.base import Layer
 from pyrnn.layers.core.input import InputLayer
+from pyrnn.layers.core.operation import Operation
 from pyrnn.layers.holder import Holder
 from pyrnn.rules import Configurable, Unchecked
 from pyrnn.typing import CustomObjects
@@ -82,7 +83,7 @@ def deserialize(config: Annotated[Mapping[str, Any], Unchecked()], custom_object
     if not isinstance(config, Mapping) or "class_name" not in config:
         raise ValueError(f"a layer's config must be a dict with 'class_name' and 'config', got {shown(config)}")
     with registry.custom_object_scope(custom_objects):
-        kind: Any = registry.described_class("layer", config, {**REGISTRY, **MODELS})
+        kind: Any = registry.described_class("layer", config, {**REGISTRY, **MODELS, "Operation": Operation})
         if issubclass(kind, Holder) and kind.is_model:
             return _model(kind, config)
         arguments = kind._known_arguments() if issubclass(kind, Layer) else None

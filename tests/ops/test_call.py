@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from ops.cases import CASES, IDS, Case
 from pyrnn import Input, Model, Sequential, layers, ops
+from pyrnn.models import clone_model, load_model, model_from_json
 from pyrnn.ops.differentiation import as_list
 from pyrnn.ops.dispatch import OPERATIONS
 from pyrnn.structures import leaves, packed
@@ -225,3 +227,30 @@ def test_arithmetic_on_a_weight_of_an_inner_layer_has_a_gradient_or_is_an_error(
     before = layer(X)
     layer.dense.kernel.assign(layer.dense.kernel * 2)
     np.testing.assert_allclose(layer(X), 4 * before, rtol=1e-5)
+
+
+@pytest.mark.parametrize("remake", ["m.keras", "m.h5", "json", "clone", "pickle"])
+def test_operations_come_back_from_files_and_copies(remake: str, tmp_path: Path) -> None:
+    x = Input((4, 3))
+    hidden = layers.Dense(3)(x)
+    joined = ops.concatenate([hidden * 2.0, ops.add(ops.tanh(x), np.arange(3.0))], axis=-1)
+    picked = ops.sum(joined[:, 1:, ::2], axis=(1,))
+    model = Model(x, layers.Dense(1)(ops.where(picked > 0, picked, -picked)))
+    if remake.startswith("m."):
+        model.save(tmp_path / remake)
+        again = load_model(tmp_path / remake)
+    elif remake == "json":
+        again = model_from_json(model.to_json())
+    else:
+        again = clone_model(model) if remake == "clone" else pickle.loads(pickle.dumps(model))
+    again.set_weights(model.get_weights())
+    np.testing.assert_array_equal(again.predict(X, verbose=0), model.predict(X, verbose=0))
+    again.compile("sgd", "mse")
+    again.fit(X, np.zeros((6, 1)), verbose=0)
+
+
+def test_an_operation_that_does_not_exist_is_not_read() -> None:
+    model = Model(symbol := Input((3,)), ops.tanh(symbol))
+    text = model.to_json().replace('"operation": "tanh"', '"operation": "tnah"')
+    with pytest.raises(ValueError, match="unknown operation 'tnah'"):
+        model_from_json(text)

@@ -10,10 +10,11 @@ import numpy as np
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.naming import auto_name
 from pyrnn.ops.differentiation import as_list, differentiate
-from pyrnn.ops.dispatch import Hooks
+from pyrnn.ops.dispatch import OPERATIONS, Hooks
 from pyrnn.parameters import Weight
 from pyrnn.structures import mapped
 from pyrnn.symbols import Node, Symbol
+from pyrnn.validation import unknown_name
 
 __all__: list[str] = []  # made by calls of operations alone
 
@@ -32,27 +33,63 @@ class Operation(Layer):
     """One operation with its arguments.
 
     Args:
-        function: an operation of `pyrnn.ops`.
-        args: positional arguments, with a `Place` for each symbol.
-        kwargs: keyword arguments, likewise.
-        dtypes: dtypes of the inputs.
+        operation: an operation of `pyrnn.ops`, or its name.
         name: name of the layer, or None for a generated one.
+        index_is_tuple: whether the second argument is a tuple, which JSON turns into a list: x[[0, 1]] is not x[0, 1].
     """
 
     merges = True
 
     def __init__(
-        self,
-        function: Callable[..., Any],
-        args: Sequence[Any],
-        kwargs: Mapping[str, Any],
-        dtypes: Sequence[str],
-        name: str | None = None,
+        self, operation: Callable[..., Any] | str, name: str | None = None, index_is_tuple: bool = False
     ) -> None:
-        is_double = "float64" in dtypes and "float32" not in dtypes
-        super().__init__(name=name or auto_name(function.__name__), dtype="float64" if is_double else "float32")
-        self.function, self.args, self.kwargs, self.dtypes = function, args, kwargs, dtypes
+        function = OPERATIONS.get(operation) if isinstance(operation, str) else operation
+        if function is None:
+            raise ValueError(unknown_name("operation", operation, OPERATIONS))
+        super().__init__(name=name or auto_name(function.__name__))
+        self.function, self.index_is_tuple = function, index_is_tuple
+        # Set by the call; each symbol in the arguments is a `Place`.
+        self.args: Sequence[Any] = ()
+        self.kwargs: Mapping[str, Any] = {}
+        self.dtypes: Sequence[str] = ()
         self.built = True
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Record the operation on symbols.
+
+        Args:
+            *args: positional arguments of the operation, in which symbols may be nested.
+            **kwargs: keyword arguments, likewise.
+
+        Returns:
+            The symbol of the result, or a list of symbols.
+
+        Raises:
+            TypeError, ValueError: if the arguments do not fit.
+        """
+        if self.index_is_tuple and isinstance(args[1], list):
+            args = (args[0], tuple(args[1]), *args[2:])
+        symbols: list[Symbol] = []
+
+        def placed(leaf: Any) -> Any:
+            if isinstance(leaf, Weight) and Hooks.symbol_of_weight is not None:
+                leaf = Hooks.symbol_of_weight(leaf)
+            if isinstance(leaf, Symbol):
+                symbols.append(leaf)
+                return Place(len(symbols) - 1)
+            return leaf
+
+        self.args = [mapped(placed, each) for each in args]
+        self.kwargs = {key: mapped(placed, each) for key, each in kwargs.items()}
+        self.dtypes = [symbol.dtype for symbol in symbols]
+        self.dtype = "float64" if "float64" in self.dtypes and "float32" not in self.dtypes else "float32"
+        specs, is_several = self.specs([symbol.shape for symbol in symbols])
+        outputs = tuple(
+            Symbol(shape, dtype, f"{self.name}_{index}" if index else self.name)
+            for index, (shape, dtype) in enumerate(specs)
+        )
+        self.nodes.append(Node(self, tuple(args), kwargs, tuple(symbols), outputs))
+        return list(outputs) if is_several else outputs[0]
 
     def compute(self, *inputs: Any) -> Any:
         """Run the operation.
@@ -96,6 +133,11 @@ class Operation(Layer):
             for a, b in zip(first, last, strict=True)
         ]  # fmt: skip
         return specs, isinstance(trials[0], list | tuple)
+
+    def get_config(self) -> dict[str, Any]:
+        config = {"name": self.name, "operation": self.function.__name__}
+        is_tuple = self.function.__name__ == "get_item" and isinstance(self.args[1], tuple)
+        return {**config, "index_is_tuple": True} if is_tuple else config
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         specs, is_several = self.specs(input_shape)
@@ -154,26 +196,7 @@ def record(function: Callable[..., Array], args: Sequence[Any], kwargs: Mapping[
     if function.__name__ in ("shape", "ndim"):
         symbol = next(each for each in (*args, *kwargs.values()) if isinstance(each, Symbol))
         return symbol.shape if function.__name__ == "shape" else symbol.ndim
-    symbols: list[Symbol] = []
-
-    def placed(leaf: Any) -> Any:
-        if isinstance(leaf, Weight) and Hooks.symbol_of_weight is not None:
-            leaf = Hooks.symbol_of_weight(leaf)
-        if isinstance(leaf, Symbol):
-            symbols.append(leaf)
-            return Place(len(symbols) - 1)
-        return leaf
-
-    placed_args = [mapped(placed, each) for each in args]
-    placed_kwargs = {key: mapped(placed, each) for key, each in kwargs.items()}
-    layer = Operation(function, placed_args, placed_kwargs, [symbol.dtype for symbol in symbols])
-    specs, is_several = layer.specs([symbol.shape for symbol in symbols])
-    outputs = tuple(
-        Symbol(shape, dtype, f"{layer.name}_{index}" if index else layer.name)
-        for index, (shape, dtype) in enumerate(specs)
-    )
-    layer.nodes.append(Node(layer, tuple(args), kwargs, tuple(symbols), outputs))
-    return list(outputs) if is_several else outputs[0]
+    return Operation(function)(*args, **kwargs)
 
 
 Hooks.on_symbols = record

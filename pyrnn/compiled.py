@@ -56,6 +56,7 @@ class Compiled:
                 names.metrics_of_only("metrics", unweighted),
                 names.metrics_of_only("weighted_metrics", weighted),
             )
+        self.lists_results = bool(self.head.names)  # whether results are a list, or the loss alone
         self.execution = execution
         self.mean_loss = metrics.Mean("loss")
         # Shapes of x and y that were checked against the model and the loss: those of the last batch, and all without

@@ -139,7 +139,7 @@ class Functional(Keras2Methods, Model):
         Returns:
             The names, structure and ranks of inputs and outputs, and which outputs have a loss.
         """
-        inputs, outputs = self._signature
+        inputs, outputs = self._signature.inputs, self._signature.outputs
         if self._compiled is None or outputs.count == 1:
             return self._signature
         heads = self._compiled.head.heads
@@ -203,14 +203,19 @@ class Functional(Keras2Methods, Model):
         Returns:
             The output (B, ...) and its mask, or `Arrays` of outputs and a list of masks if there are several.
         """
-        arrays = self.read(x)
+        plan = self._plan
+        assert plan.graph is not None
+        symbols = plan.graph.inputs
+        arrays = x if len(symbols) == 1 and is_float(x, self.dtype) else self.read(x)
         inputs = arrays if isinstance(arrays, Arrays) else (arrays,)
         fitted = []
-        for symbol, array in zip(self.inputs, inputs, strict=True):
+        for symbol, array in zip(symbols, inputs, strict=True):
             shape = array.shape
             wanted = shape if shape[1:] == symbol.shape[1:] else self._fitted(symbol, shape)
             fitted.append(array if wanted is shape else array.reshape(wanted))
-        outputs, masks = self._plan.forward_pass(fitted, training)
+        if plan.chain is not None:
+            return plan.run_chain(fitted[0], training)
+        outputs, masks = plan.forward_pass(fitted, training)
         if len(outputs) == 1:
             return outputs[0], masks[0]
         return Arrays(outputs), masks

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, ClassVar
 
+import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn import overriding, registry, rules
@@ -418,7 +419,7 @@ class Model(Trainer, Holder):
         Raises:
             TypeError, ValueError: if x does not fit the model.
         """
-        if is_symbolic(x):
+        if type(x) is not np.ndarray and is_symbolic(x):
             signature = self.signature()
             several = signature is not None and signature.inputs.count > 1
             inputs = signature.inputs.flat("x", x) if signature is not None and several else leaves_of(x)

@@ -51,7 +51,8 @@ class Plan:
     """The calls of a model's layers, compiled to what a step needs.
 
     Every model has one plan. Arrays are in numbered slots; each call reads some and writes others. A slot is used again
-    after the last call that reads it, so memory is freed as early as possible; a chain of layers has one slot.
+    after the last call that reads it, so memory is freed as early as possible. A chain of layers needs no slots: it has
+    loops of its own, which cost a step less.
 
     `forward` needs the calls alone. The other methods use what `compile` derived from the layers: the flat vector of
     trainable weights, which calls run backward, the weights with a regularizer. Layers and weights, also those deep
@@ -71,6 +72,9 @@ class Plan:
         self._dtype = "float32"
         self._vector: ParameterVector | None = None
         self._calls: list[Call] = []
+        # The layers of a chain that `run_chain` runs, else None; backward stops at number `_first`, or uses the slots.
+        self.chain: list[Any] | None = None
+        self._first: int | None = None
         self._slots = 1
         self._sources: tuple[int, ...] = (0,)  # slots of the model's inputs
         self._targets: tuple[int, ...] = (0,)  # slots of its outputs
@@ -96,6 +100,7 @@ class Plan:
         self._models = [layer for layer in self.layers if layer.is_model]
         if self.graph is None:
             self._calls = [Call(layer, (0,), (0,), _is_plain(layer), {}) for layer in self.layers]
+            self._find_chain()
             return
         last_reader = {id(symbol): number for number, node in enumerate(self.graph.nodes) for symbol in node.inputs}
         results = set(map(id, self.graph.outputs))
@@ -126,6 +131,13 @@ class Plan:
             calls.append(Call(node.layer, reads, writes, is_plain, node.options))
         self._calls, self._slots = calls, used
         self._targets = tuple(slots[id(symbol)] for symbol in self.graph.outputs)
+        self._find_chain()
+
+    def _find_chain(self) -> None:
+        """Set `chain` if each call reads what the one before it wrote and nothing else."""
+        is_chain = self._slots == 1 and len(self._targets) == 1
+        is_chain = is_chain and all(call.is_plain and not call.options for call in self._calls)
+        self.chain = [call.layer for call in self._calls] if is_chain else None
 
     def compile(self, weights: Sequence[Weight], trainable: list[Weight], dtype: str) -> None:
         """Derive what a training step needs from the layers as they are now.
@@ -144,6 +156,10 @@ class Plan:
         self.trainable, self._dtype = trainable, dtype
         # For a model as a layer, which may have to return the gradients by its inputs, a second list.
         self._training, self._training_with_dx = self._backward_calls(False), self._backward_calls(True)
+        self._first = None
+        if self.chain is not None and not any(training.accumulates for training in self._training):
+            runs = [training.runs for training in self._training]
+            self._first = runs.index(True) if True in runs else len(runs)
         resting = [call.layer for call, training in zip(self._calls, self._training, strict=True) if not training.runs]
         custom = [layer for layer in layers if not is_builtin(type(layer))]
         self._unread = list(all_layers([*resting, *custom]))
@@ -189,6 +205,34 @@ class Plan:
             self._vector = ParameterVector(self.trainable, self._dtype)
         self._vector.reclaim()
         return self._vector
+
+    def run_chain(self, x: Array, training: bool) -> tuple[Array, Array | None]:
+        """Run the layers of a model that is a chain.
+
+        Args:
+            x: the input of the model, (B, ...).
+            training: whether a backward pass follows.
+
+        Returns:
+            The output and its mask, None where there is none.
+        """
+        assert self.chain is not None
+        if training:
+            if self._has_saved:
+                self.discard_saved()
+            self._has_saved = True
+        if self._activities:
+            self._activities.clear()
+        self._run = 1
+        mask: Array | None = None
+        for number, layer in enumerate(self.chain):
+            y = layer.forward(x, training=training, mask=mask)
+            if layer.activity_regularizer is not None:
+                self._activities[0, number] = (layer, y)
+            if mask is not None or layer.makes_mask:
+                mask = layer.compute_mask(x, mask)
+            x = y
+        return x, mask
 
     def forward_pass(self, inputs: Sequence[Array], training: bool) -> tuple[list[Array], list[Array | None]]:
         """Run the layers of a whole model.
@@ -260,10 +304,23 @@ class Plan:
         Args:
             dy: the gradient of the loss by the output, in the shape of the output; a sequence if there are several.
         """
-        self.backward((dy,) if len(self._targets) == 1 else dy)
+        if self._first is not None:
+            self._backward_chain(dy, self._first)
+        else:
+            self.backward((dy,) if len(self._targets) == 1 else dy)
         for layer in self._unread:
             layer._tape.clear()
         self._has_saved = False
+
+    def _backward_chain(self, dy: Array, first: int) -> None:
+        """Run the backward of the layers from the last one to number `first`."""
+        assert self.chain is not None
+        self._run = 0
+        for number in range(len(self.chain) - 1, first - 1, -1):
+            layer = self.chain[number]
+            if layer.activity_regularizer is not None:
+                dy = dy + self._activity_gradient(number, dy)
+            dy = layer.backward(dy, need_dx=number > first)
 
     def backward(self, d_outputs: Sequence[Array | None], need_dx: bool = False) -> list[Array | None]:
         """Write the gradients of all trainable weights for the last `forward` with `training`.

@@ -311,7 +311,10 @@ class Sequential(Keras2Methods, Model):
         fitted = self.check_input(shape)
         if fitted is not shape:
             x = x.reshape(fitted)
-        (y,), (mask,) = self._plan.forward_pass((x,), training)
+        plan = self._plan
+        if plan.chain is not None:
+            return plan.run_chain(x, training)
+        (y,), (mask,) = plan.forward_pass((x,), training)
         return y, mask
 
     # Configs.

@@ -190,7 +190,7 @@ class Trainer(Trainable):
     def _results(self, compiled: Compiled, return_dict: bool) -> Any:
         if return_dict:
             return compiled.logs()
-        return compiled.results() if compiled.head.names else compiled.mean_loss.result()
+        return compiled.results() if compiled.lists_results else compiled.mean_loss.result()
 
     @checked
     def train_on_batch(

@@ -370,7 +370,7 @@ def read_arrays(argument: str, value: Any, dtype: str, ports: Ports) -> Arrays:
 
 def _make_several(user_x: Any, y: Any, weight: Any, dtype: str, signature: Signature) -> Batch:
     """`make_batch` for a model with several inputs or several outputs."""
-    inputs, outputs = signature
+    inputs, outputs = signature.inputs, signature.outputs
     if inputs.count > 1:
         x: Any = read_arrays("x", user_x, dtype, inputs)
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -178,7 +178,7 @@ class Ports:
         return entries
 
 
-class Signature(NamedTuple):
+class Signature:
     """How a model reads its inputs, and the targets and weights of its outputs.
 
     Args:
@@ -191,13 +191,9 @@ class Signature(NamedTuple):
         True
     """
 
-    inputs: Ports
-    outputs: Ports
-
-    @property
-    def has_several(self) -> bool:
-        """Whether the model has several inputs or several outputs."""
-        return self.inputs.count > 1 or self.outputs.count > 1
+    def __init__(self, inputs: Ports, outputs: Ports) -> None:
+        self.inputs, self.outputs = inputs, outputs
+        self.has_several = inputs.count > 1 or outputs.count > 1
 
 
 def shown_keys(keys: Iterable[Any]) -> str:

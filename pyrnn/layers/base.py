@@ -359,7 +359,9 @@ class Layer(Holder, LayerNames):
         Returns:
             The output, or a tuple of the outputs.
         """
-        if is_symbolic(x, initial_state, mask):
+        if (type(x) is not np.ndarray or initial_state is not None or mask is not None) and is_symbolic(
+            x, initial_state, mask
+        ):
             return self._connect(x, initial_state, mask)
         array = self._accept(x)
         mask = None if mask is None else self.checked_mask(mask, array)

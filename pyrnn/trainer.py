@@ -219,7 +219,6 @@ class Trainer(Trainable):
             TypeError, ValueError: for data that do not fit, before any weight has changed.
         """
         compiled = self._ready("training")
-        check_class_weight(compiled, class_weight)
         batch = make_batch((x, y, sample_weight), self.dtype, self.signature())
         by_class = None
         if class_weight is not None:

@@ -294,12 +294,10 @@ def make_batch(parts: Any, dtype: str, signature: Signature | None = None) -> Ba
         TypeError, ValueError: If it is not an array or tuple (x, y[, sample_weight]), lengths or structures differ, or
             y holds NaN.
     """
-    if isinstance(parts, Mapping) and (signature is None or not signature.inputs.has_key_in(parts)):
-        raise TypeError(f"a batch must be x, (x, y) or (x, y, sample_weight), got a dict of {shown_keys(parts)}")
-    if isinstance(parts, list):
-        parts = tuple(parts)
     if not isinstance(parts, tuple):
-        parts = (parts,)
+        if isinstance(parts, Mapping) and (signature is None or not signature.inputs.has_key_in(parts)):
+            raise TypeError(f"a batch must be x, (x, y) or (x, y, sample_weight), got a dict of {shown_keys(parts)}")
+        parts = tuple(parts) if isinstance(parts, list) else (parts,)
     if not 1 <= len(parts) <= 3:
         raise ValueError(f"a batch must be x, (x, y) or (x, y, sample_weight), got {len(parts)} parts")
     user_x, y, weight = (*parts, None, None)[:3]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pyrnn import metrics, optimizers, states
 from pyrnn.data import Batch
-from pyrnn.data.batches import Arrays
+from pyrnn.data.arrays import Arrays
 from pyrnn.head_metrics import try_state
 from pyrnn.heads import Head
 from pyrnn.output_names import OutputNames

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from pyrnn import losses
 from pyrnn.compiled import Compiled
 from pyrnn.data import Batch, Batches, as_batches
-from pyrnn.data.batches import ArrayBatches, Arrays, RepeatedBatches
+from pyrnn.data.arrays import Arrays
+from pyrnn.data.batches import ArrayBatches, RepeatedBatches
 from pyrnn.data.class_weight import ClassWeight
 from pyrnn.data.sources import DEFAULT_BATCH_SIZE, IteratorBatches, StoredBatches
 from pyrnn.heads import Head

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from pyrnn import graph_config, registry
 from pyrnn.arguments import checked
-from pyrnn.data.batches import Arrays, as_float, is_float, read_arrays
+from pyrnn.data.arrays import Arrays, as_float, is_float
+from pyrnn.data.batches import read_arrays
 from pyrnn.data.signature import Ports, Signature
 from pyrnn.graph import Graph
 from pyrnn.keras2 import Keras2Methods

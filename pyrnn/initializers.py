@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pyrnn import registry, seeds
 from pyrnn.arguments import checked
-from pyrnn.data.batches import as_array
+from pyrnn.data.arrays import as_array
 from pyrnn.explaining import explain
 from pyrnn.function_rules import Function, Registered
 from pyrnn.kinds import KINDS, Kind

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn.data import Batch, Batches
-from pyrnn.data.batches import ArrayBatches, Arrays, RepeatedBatches
+from pyrnn.data.arrays import Arrays
+from pyrnn.data.batches import ArrayBatches, RepeatedBatches
 from pyrnn.several_heads import Heads
 
 Array = NDArray[Any]

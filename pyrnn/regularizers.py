@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pyrnn import overriding, registry
 from pyrnn.arguments import checked
-from pyrnn.data.batches import as_array
+from pyrnn.data.arrays import as_array
 from pyrnn.explaining import explain
 from pyrnn.function_rules import Registered
 from pyrnn.kinds import KINDS, Kind

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pyrnn import layers as layers_module
 from pyrnn import shapes
 from pyrnn.arguments import checked
-from pyrnn.data.batches import as_float, is_float
+from pyrnn.data.arrays import as_float, is_float
 from pyrnn.data.signature import Ports, Signature
 from pyrnn.keras2 import Keras2Methods
 from pyrnn.layers.base import Layer, Shape

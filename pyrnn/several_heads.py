@@ -9,7 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from pyrnn import losses, metrics
-from pyrnn.data.batches import Arrays
+from pyrnn.data.arrays import Arrays
 from pyrnn.head_metrics import number_names, try_state
 from pyrnn.heads import Head
 from pyrnn.output_names import OutputNames

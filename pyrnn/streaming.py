@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn.data.batches import as_array, as_float
+from pyrnn.data.arrays import as_array, as_float
 from pyrnn.layers import Layer
 from pyrnn.layers.base import Shape
 from pyrnn.rules import LARGEST_COUNT, Whole

@@ -14,7 +14,8 @@ from pyrnn.callbacks import CallbackList, History
 from pyrnn.callbacks.container import CallbacksLike
 from pyrnn.compiled import Compiled
 from pyrnn.data import Batches, as_batches
-from pyrnn.data.batches import ArrayBatches, Arrays, RepeatedBatches, make_batch
+from pyrnn.data.arrays import Arrays
+from pyrnn.data.batches import ArrayBatches, RepeatedBatches, make_batch
 from pyrnn.data.class_weight import ClassWeight, ClassWeights
 from pyrnn.data.signature import Signature
 from pyrnn.data.splitting import hold_back

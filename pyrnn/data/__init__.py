@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pyrnn.data.batches import ArrayBatches, Arrays, Batch, Batches, RepeatedBatches, as_array, is_array
+from pyrnn.data.arrays import Arrays, as_array, is_array
+from pyrnn.data.batches import ArrayBatches, Batch, Batches, RepeatedBatches
 from pyrnn.data.pydataset import PyDataset
 from pyrnn.data.sources import IteratorBatches, LoaderBatches, PyDatasetBatches, as_batches
 from pyrnn.data.splitting import split_dataset

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from pyrnn import seeds, states
-from pyrnn.data.batches import ArrayBatches, Arrays, Batch, Batches, RepeatedBatches, drawn_rule, is_array, make_batch
+from pyrnn.data.arrays import Arrays, is_array
+from pyrnn.data.batches import ArrayBatches, Batch, Batches, RepeatedBatches, drawn_rule, make_batch
 from pyrnn.data.pydataset import PyDataset
 from pyrnn.data.signature import Signature
 from pyrnn.states import Rule

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import numpy as np
 
 from pyrnn.arguments import checked
-from pyrnn.data.batches import as_array, is_array, make_batch, rows_of
+from pyrnn.data.arrays import as_array, is_array
+from pyrnn.data.batches import make_batch, rows_of
 from pyrnn.data.pydataset import PyDataset
 from pyrnn.data.signature import Signature
 from pyrnn.rules import Unchecked

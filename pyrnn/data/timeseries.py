@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pyrnn import seeds
 from pyrnn.arguments import checked
-from pyrnn.data.batches import as_array
+from pyrnn.data.arrays import as_array
 from pyrnn.rules import Unchecked, Whole
 from pyrnn.typing import Flag, Seed, Size, Text
 from pyrnn.validation import LARGEST_SIZE, positive_int, shown

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pyrnn import arguments, registry, regularizers
 from pyrnn.arguments import checked
-from pyrnn.data.batches import as_array, as_float
+from pyrnn.data.arrays import as_array, as_float
 from pyrnn.explaining import LayerNames
 from pyrnn.layers import custom, methods
 from pyrnn.layers.holder import Holder

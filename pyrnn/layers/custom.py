@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pyrnn.data.batches import Array, as_float
+from pyrnn.data.arrays import Array, as_float
 from pyrnn.explaining import ModelNames
 from pyrnn.validation import shown
 

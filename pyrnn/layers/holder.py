@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from pyrnn import constraints, initializers, regularizers, rules
 from pyrnn.arguments import checked
 from pyrnn.constraints import ConstraintLike
-from pyrnn.data.batches import Array
+from pyrnn.data.arrays import Array
 from pyrnn.initializers import InitializerLike
 from pyrnn.layers.settings import dtype_name, standard_shape
 from pyrnn.naming import snake_case

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pyrnn import overriding
-from pyrnn.data.batches import Array, as_array, is_float
+from pyrnn.data.arrays import Array, as_array, is_float
 from pyrnn.layers import attributes, tracing
 from pyrnn.layers.custom import NEVER_CALLED_CELL, converted, finish, named, run, trial_shape
 from pyrnn.layers.settings import standard_shape, standard_shapes

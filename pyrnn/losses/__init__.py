@@ -11,7 +11,7 @@ import numpy as np
 
 from pyrnn import registry
 from pyrnn.arguments import checked
-from pyrnn.data.batches import as_array
+from pyrnn.data.arrays import as_array
 from pyrnn.explaining import explain
 from pyrnn.kinds import KINDS, Kind
 from pyrnn.losses.alignment import Array, same_rank

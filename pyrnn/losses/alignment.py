@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn.data.batches import as_array
+from pyrnn.data.arrays import as_array
 
 Array = NDArray[Any]
 Shape = tuple[int, ...]

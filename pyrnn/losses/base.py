@@ -14,7 +14,7 @@ import numpy as np
 
 from pyrnn import overriding, registry
 from pyrnn.arguments import checked
-from pyrnn.data.batches import as_array
+from pyrnn.data.arrays import as_array
 from pyrnn.explaining import LossNames
 from pyrnn.losses.alignment import EPSILON, Array, Shape, aligned, both, match_ranks, weights_of_values
 from pyrnn.losses.differentiation import differentiate, read_only

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pyrnn.arguments import checked
-from pyrnn.data.batches import Data, as_array
+from pyrnn.data.arrays import Data, as_array
 from pyrnn.losses.alignment import EPSILON, Array, Shape, match_ranks
 from pyrnn.losses.base import Elementwise, Lazy, Loss, Reduction
 from pyrnn.typing import Axis, DtypeLike, Flag, Name, Numbers, Size

@@ -9,7 +9,7 @@ import numpy as np
 
 from pyrnn import backend
 from pyrnn.arguments import checked
-from pyrnn.data.batches import are_alike
+from pyrnn.data.arrays import are_alike
 from pyrnn.losses.alignment import EPSILON, Array, match_ranks
 from pyrnn.losses.base import MEANS, Elementwise, Lazy, Paired, Reduction
 from pyrnn.typing import Axes, DtypeLike, Name, Positive

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pyrnn import losses, overriding, registry
 from pyrnn.arguments import checked
-from pyrnn.data.batches import as_array
+from pyrnn.data.arrays import as_array
 from pyrnn.explaining import MetricNames
 from pyrnn.function_rules import takes
 from pyrnn.jsonable import dtype_name

@@ -9,7 +9,7 @@ import numpy as np
 
 from pyrnn import rules
 from pyrnn.arguments import checked
-from pyrnn.data.batches import as_array
+from pyrnn.data.arrays import as_array
 from pyrnn.losses.alignment import match_ranks, with_classes
 from pyrnn.metrics.base import EPSILON, Array, Metric, ThresholdsLike, weights_of
 from pyrnn.rules import Dict, Either, Whole

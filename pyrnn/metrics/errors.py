@@ -8,7 +8,7 @@ import numpy as np
 
 from pyrnn import losses
 from pyrnn.arguments import checked
-from pyrnn.data.batches import as_array
+from pyrnn.data.arrays import as_array
 from pyrnn.metrics.base import Array, MeanMetric, Metric, check_masked_axis, matched, weights_of
 from pyrnn.metrics.functions import concordance_correlation, pearson_correlation
 from pyrnn.typing import Axes, DtypeLike, Name, Natural, Text

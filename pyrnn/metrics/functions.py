@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pyrnn import losses, registry
 from pyrnn.arguments import checked
-from pyrnn.data.batches import as_array
+from pyrnn.data.arrays import as_array
 from pyrnn.losses import EPSILON
 from pyrnn.losses.alignment import aligned, match_ranks, same_rank, with_classes
 from pyrnn.losses.labels import whole_numbers

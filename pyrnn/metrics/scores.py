@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from pyrnn.arguments import checked
-from pyrnn.data.batches import as_array
+from pyrnn.data.arrays import as_array
 from pyrnn.losses.labels import whole_numbers
 from pyrnn.metrics.base import EPSILON, Array, ClassIds, Metric, weights_of
 from pyrnn.rules import Number, Whole

@@ -14,7 +14,7 @@ import numpy as np
 
 from pyrnn import registry
 from pyrnn.arguments import checked
-from pyrnn.data.batches import Data
+from pyrnn.data.arrays import Data
 from pyrnn.explaining import explain
 from pyrnn.kinds import KINDS, Kind
 from pyrnn.rules import Configurable, Dict

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pyrnn import losses
 from pyrnn.arguments import checked
-from pyrnn.data.batches import Data, as_array, as_float
+from pyrnn.data.arrays import Data, as_array, as_float
 from pyrnn.layers import Layer
 from pyrnn.resume import random_state, set_random_state
 from pyrnn.rules import Number, Unchecked

@@ -16,7 +16,7 @@ import pytest
 import pyrnn
 from pyrnn import layers, utils
 from pyrnn.data import as_batches
-from pyrnn.data.batches import as_float
+from pyrnn.data.arrays import as_float
 from pyrnn.preprocessing import sequence, text
 
 RNG = np.random.default_rng(0)

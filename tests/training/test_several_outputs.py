@@ -9,7 +9,8 @@ import pytest
 
 import pyrnn
 from pyrnn import layers, losses, metrics
-from pyrnn.data.batches import Arrays, Batch
+from pyrnn.data.arrays import Arrays
+from pyrnn.data.batches import Batch
 from pyrnn.loops import test_step as evaluate_step
 from pyrnn.loops import train_step
 

@@ -12,7 +12,7 @@ import numpy as np
 from pyrnn import rules, seeds
 from pyrnn.arguments import arguments_of, checked
 from pyrnn.constraints import ConstraintLike
-from pyrnn.data.batches import as_array
+from pyrnn.data.arrays import as_array
 from pyrnn.initializers import InitializerLike
 from pyrnn.layers.attention.projection import Projection
 from pyrnn.layers.attention.weights import causal_mask, weigh, weigh_backward

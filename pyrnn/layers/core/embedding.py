@@ -9,7 +9,7 @@ import numpy as np
 from pyrnn import backend, rules
 from pyrnn.arguments import arguments_of, checked
 from pyrnn.constraints import ConstraintLike
-from pyrnn.data.batches import as_array
+from pyrnn.data.arrays import as_array
 from pyrnn.initializers import InitializerLike
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.specs import WeightSpec, specs_config

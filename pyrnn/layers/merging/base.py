@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pyrnn.arguments import checked
-from pyrnn.data.batches import as_array, as_float
+from pyrnn.data.arrays import as_array, as_float
 from pyrnn.layers import custom
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.symbols import connect, is_symbolic

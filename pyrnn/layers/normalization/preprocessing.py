@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pyrnn.arguments import checked
-from pyrnn.data.batches import as_array, as_column
+from pyrnn.data.arrays import as_array, as_column
 from pyrnn.layers.base import Array, Shape
 from pyrnn.layers.core.dense import plain_numbers
 from pyrnn.layers.normalization.layer import AxisLayer, axis_list

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pyrnn import activations, backend, seeds
-from pyrnn.data.batches import as_float
+from pyrnn.data.arrays import as_float
 from pyrnn.layers import custom
 from pyrnn.layers.attributes import ActivationAttribute
 from pyrnn.layers.base import Array, Layer, Shape

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pyrnn.graph import Graph
 from pyrnn.overriding import is_builtin
 from pyrnn.parameters import ParameterVector, Watched, Weight, shaped
+from pyrnn.regions import Region, steps
 
 Array = NDArray[Any]
 
@@ -19,7 +20,7 @@ class Call(NamedTuple):
     """One call of a layer: which slots it reads, and which it writes.
 
     Args:
-        layer: the layer or model.
+        layer: the layer, model or region.
         inputs: slots of its inputs.
         outputs: slots of its outputs.
         is_plain: whether it has one of each and is no model, which is the fast way.
@@ -79,6 +80,7 @@ class Plan:
         self._sources: tuple[int, ...] = (0,)  # slots of the model's inputs
         self._targets: tuple[int, ...] = (0,)  # slots of its outputs
         self._models: list[Any] = []  # the models among the layers
+        self._regions: list[Region] = []
         self._training: list[Training] = []
         self._training_with_dx: list[Training] = []
         self._penalised: list[Weight] = []
@@ -102,7 +104,8 @@ class Plan:
             self._calls = [Call(layer, (0,), (0,), _is_plain(layer), {}) for layer in self.layers]
             self._find_chain()
             return
-        last_reader = {id(symbol): number for number, node in enumerate(self.graph.nodes) for symbol in node.inputs}
+        ordered = steps(self.graph)
+        last_reader = {id(symbol): number for number, step in enumerate(ordered) for symbol in step.inputs}
         results = set(map(id, self.graph.outputs))
         slots: dict[int, int] = {}
         free: list[int] = []
@@ -118,18 +121,17 @@ class Plan:
 
         self._sources = tuple(assign(symbol) for symbol in self.graph.inputs)
         calls = []
-        for number, node in enumerate(self.graph.nodes):
-            if all(id(symbol) in slots for symbol in node.outputs):
-                continue  # an input of the model
-            reads = tuple(slots[id(symbol)] for symbol in node.inputs)
-            ended = [s for s in {id(s): s for s in node.inputs}.values() if last_reader[id(s)] == number]
+        for number, step in enumerate(ordered):
+            reads = tuple(slots[id(symbol)] for symbol in step.inputs)
+            ended = [s for s in {id(s): s for s in step.inputs}.values() if last_reader[id(s)] == number]
             free += [slots[id(symbol)] for symbol in ended if id(symbol) not in results]
-            writes = tuple(slots[id(s)] if id(s) in slots else assign(s) for s in node.outputs)
-            unread = [s for s in node.outputs if id(s) not in last_reader and id(s) not in results]
+            writes = tuple(slots[id(s)] if id(s) in slots else assign(s) for s in step.outputs)
+            unread = [s for s in step.outputs if id(s) not in last_reader and id(s) not in results]
             free += [slots[id(symbol)] for symbol in unread]
-            is_plain = len(reads) == len(writes) == 1 and _is_plain(node.layer)
-            calls.append(Call(node.layer, reads, writes, is_plain, node.options))
+            is_plain = len(reads) == len(writes) == 1 and _is_plain(step.layer)
+            calls.append(Call(step.layer, reads, writes, is_plain, step.options))
         self._calls, self._slots = calls, used
+        self._regions = [call.layer for call in calls if isinstance(call.layer, Region)]
         self._targets = tuple(slots[id(symbol)] for symbol in self.graph.outputs)
         self._find_chain()
 
@@ -388,7 +390,7 @@ class Plan:
 
     def discard_saved(self) -> None:
         """Discard what passes without a backward saved; a pass in training starts with this."""
-        for layer in self.layers:
+        for layer in (*self.layers, *self._regions):
             layer._discard_saved()
         self._has_saved = False
 

@@ -31,6 +31,8 @@ class Holder(Watched):
 
     # Whether it is a model, which may be a layer of another one.
     is_model: ClassVar[bool] = False
+    # Whether it is an operation of `pyrnn.ops`, which a plan runs together with those next to it.
+    is_operation: ClassVar[bool] = False
     name: str
     dtype: str
     built: bool

@@ -191,17 +191,19 @@ def _forward(self: Any, *xs: Any, training: bool = False, mask: Any = None) -> A
     trace = _trace(self, xs, mask, training)
     y = trace.forward(xs, mask, training)
     if training:
-        self._tape.append((trace, len(xs)))
+        self._tape.append((trace, [x.shape for x in xs]))
     return y
 
 
 def _backward(self: Any, *d_outputs: Any, need_dx: bool = True) -> Any:
     """Differentiate the graph."""
-    trace, count = self._take_saved()
-    gradients = trace.backward(d_outputs, count)
+    trace, shapes = self._take_saved()
+    gradients = trace.backward(d_outputs, len(shapes))
     if not need_dx:
-        return None if count == 1 else [None] * count
-    return gradients[0] if count == 1 else tuple(gradients)
+        gradients = [None] * len(shapes)
+    elif len(shapes) == 1 and gradients[0] is None:  # no output depends on the input
+        gradients = [np.zeros(shapes[0], self.dtype)]
+    return gradients[0] if len(shapes) == 1 else tuple(gradients)
 
 
 def _compute_output_shape(self: Any, input_shape: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ class Differentiated(NamedTuple):
     Args:
         outputs: what it returned, a list of arrays.
         backward: function of a gradient for each output (None is 0) that returns one for each input, None where the
-            input has integers.
+            input has integers or no output depends on it.
     """
 
     outputs: list[Array]
@@ -37,8 +37,40 @@ def as_list(outputs: Any) -> list[Any]:
     return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
 
 
+@functools.cache
+def _node_class() -> Any:
+    """The class of autograd's records of calls, which also record the dtype of the result."""
+    from autograd.core import VJPNode
+    from autograd.tracer import notrace_primitives
+
+    class Node(VJPNode):  # type: ignore[misc]  # autograd has no types
+        __slots__ = ("dtype",)
+
+        def __init__(self, value: Any, *call: Any) -> None:
+            super().__init__(value, *call)
+            self.dtype = getattr(value, "dtype", None)
+
+        def initialize_root(self, dtype: Any) -> None:
+            super().initialize_root()
+            self.dtype = dtype
+
+    notrace_primitives[Node] = notrace_primitives[VJPNode]  # comparisons and the like, which it does not record
+    return Node
+
+
+class _Ends:
+    """Stands for all outputs, so that a walk through the recorded calls can begin at one node."""
+
+    def __init__(self, parents: list[Any]) -> None:
+        self.parents = parents
+
+
 def differentiate(function: Callable[..., Any], inputs: Sequence[Array], owner: str) -> Differentiated:
     """Run a function of arrays so that it can be differentiated.
+
+    autograd records the calls and differentiates each. Its `make_vjp` takes one argument and returns one result; a
+    tuple of several costs an array of zeros for each of them, so this walks through the recorded calls itself, and
+    keeps the dtype of the arrays.
 
     Args:
         function: function of the inputs, made of operations, that returns an array or a list of arrays.
@@ -51,40 +83,50 @@ def differentiate(function: Callable[..., Any], inputs: Sequence[Array], owner: 
     Raises:
         ImportError: without the package autograd.
         ValueError: if the function does what autograd cannot differentiate.
+
+    Source: `make_vjp` and `backward_pass` of autograd, autograd/core.py.
     """
     try:
-        from autograd import make_vjp
-        from autograd.builtins import tuple as join
+        from autograd.core import add_outgrads
+        from autograd.tracer import isbox, new_box, toposort, trace_stack
     except ImportError:
         raise ImportError(f"{owner} is differentiated by the package autograd: pip install autograd") from None
-    floats = [index for index, each in enumerate(inputs) if each.dtype.kind == "f"]
-
-    def run(traced: Any) -> Any:
-        arguments = list(inputs)
-        for place, index in enumerate(floats):
-            arguments[index] = traced[place]
-        return join(as_list(function(*arguments)))
-
+    new_root = _node_class().new_root
+    roots = [new_root(each.dtype) if each.dtype.kind == "f" else None for each in inputs]
     try:
-        with warnings.catch_warnings():  # comparisons, floor and the like have the gradient 0
-            warnings.filterwarnings("ignore", "Output seems independent of input")
-            pull_back, outputs = make_vjp(run)(tuple(inputs[index] for index in floats))
+        with trace_stack.new_trace() as trace:
+            boxes = [
+                each if root is None else new_box(each, trace, root) for each, root in zip(inputs, roots, strict=True)
+            ]
+            results = as_list(function(*boxes))
     except (NotImplementedError, AttributeError) as error:
         raise ValueError(f"autograd cannot differentiate {owner}: {error}") from error
-    outputs = [np.asarray(each) for each in outputs]
+    nodes = [each._node if isbox(each) else None for each in results]
+    outputs = [np.asarray(each._value if isbox(each) else each) for each in results]
 
     def backward(d_outputs: Sequence[Array | None]) -> list[Array | None]:
-        filled = [
-            np.zeros_like(y) if dy is None or y.dtype.kind != "f" else np.asarray(dy, y.dtype)
-            for dy, y in zip(d_outputs, outputs, strict=True)
-        ]
+        slopes: dict[Any, Any] = {}
+        for dy, node, y in zip(d_outputs, nodes, outputs, strict=True):
+            if dy is not None and node is not None and y.dtype.kind == "f":
+                slopes[node] = add_outgrads(slopes.get(node), np.asarray(dy, y.dtype))
+        ends = _Ends(list(slopes))
+        of_roots: dict[Any, Any] = {}
         try:
-            slopes = pull_back(tuple(filled))
+            for node in toposort(ends):
+                if node is ends:
+                    continue
+                slope = slopes.pop(node)
+                if not node.parents:
+                    of_roots[node] = slope[0]
+                for parent, part in zip(node.parents, node.vjp(slope[0]), strict=True):
+                    if type(part) is np.ndarray and part.dtype != parent.dtype:
+                        part = part.astype(parent.dtype)  # many of autograd's derivatives are float64
+                    slopes[parent] = add_outgrads(slopes.get(parent), part)
         except NotImplementedError as error:
             raise ValueError(f"autograd cannot differentiate {owner}: {error}") from error
-        gradients: list[Array | None] = [None] * len(inputs)
-        for index, slope in zip(floats, slopes, strict=True):
-            gradients[index] = np.ascontiguousarray(slope, inputs[index].dtype).reshape(inputs[index].shape)
-        return gradients
+        return [
+            np.ascontiguousarray(of_roots[root], each.dtype).reshape(each.shape) if root in of_roots else None
+            for root, each in zip(roots, inputs, strict=True)
+        ]
 
     return Differentiated(outputs, backward)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -39,9 +40,23 @@ def _sum(name: str) -> Function:
 
 def _float(name: str) -> Function:
     def function(numpy: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-        return getattr(numpy, name)(array(x, True), axis=_axes(axis), keepdims=keepdims)
+        x, axis = array(x, True), _axes(axis)
+        if numpy is np:
+            return getattr(np, name)(x, axis=axis, keepdims=keepdims)
+        return _traced(numpy, name, x, axis, keepdims)
 
     return function
+
+
+def _traced(numpy: Any, name: str, x: Any, axis: Any, keepdims: bool) -> Any:
+    """The mean, var or std of x, made of sums: the gradients of those of autograd are float64."""
+    axes = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    count = math.prod(x.shape[each] for each in axes)
+    if name == "mean":
+        return numpy.sum(x, axis=axis, keepdims=keepdims) / count
+    deviation = x - numpy.sum(x, axis=axis, keepdims=True) / count
+    variance = numpy.sum(deviation * deviation, axis=axis, keepdims=keepdims) / count
+    return variance if name == "var" else numpy.sqrt(variance)
 
 
 def _truth(name: str) -> Function:

@@ -16,6 +16,31 @@ from pyrnn.structures import leaves, packed
 STEP = 1e-5
 
 
+@pytest.mark.parametrize("case", [case for case in CASES if case.has_gradient])
+def test_gradients_of_float32_are_computed_in_float32(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    from autograd import core
+
+    flat = leaves(list(case.args))
+    places = [i for i, leaf in enumerate(flat) if isinstance(leaf, np.ndarray) and leaf.dtype == np.float32]
+    dtypes = []
+
+    def recording(before: Any, part: Any) -> Any:
+        dtypes.append(getattr(part, "dtype", np.dtype(np.float32)))
+        return add(before, part)
+
+    def function(*arrays: Any) -> Any:
+        values = list(flat)
+        for place, array in zip(places, arrays, strict=True):
+            values[place] = array
+        return OPERATIONS[case.name](*packed(list(case.args), values), **case.kwargs)
+
+    add = core.add_outgrads
+    monkeypatch.setattr(core, "add_outgrads", recording)
+    result = differentiate(function, [flat[i] for i in places], "the case")
+    result.backward([np.ones_like(y) if y.dtype.kind == "f" else None for y in result.outputs])
+    assert dtypes and set(dtypes) == {np.dtype(np.float32)}
+
+
 def test_every_operation_has_a_case() -> None:
     assert {case.name for case in CASES} == set(OPERATIONS)
 

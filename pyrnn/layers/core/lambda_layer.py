@@ -134,7 +134,8 @@ class Lambda(Layer):
             run = traceable(self.function, traced_numpy())
             arguments = {**self.arguments, **extra}
             owner = f"layer {self.name!r}, a Lambda without gradient=,"
-            return differentiate(lambda traced: run(traced, **arguments), [x], owner).backward([dy])[0]
+            slope = differentiate(lambda traced: run(traced, **arguments), [x], owner).backward([dy])[0]
+            return np.zeros_like(x) if slope is None else slope
         dx = custom.converted(self, "gradient", custom.run(self, self.gradient, x, y, dy, **self.arguments))
         if dx.shape != x.shape:
             raise ValueError(f"gradient of layer {self.name!r} must have the shape of x, {x.shape}, got {dx.shape}")

@@ -9,7 +9,7 @@ import numpy as np
 
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.naming import auto_name
-from pyrnn.ops.differentiation import as_list, differentiate
+from pyrnn.ops.differentiation import as_list
 from pyrnn.ops.dispatch import OPERATIONS, Hooks
 from pyrnn.parameters import Weight
 from pyrnn.structures import mapped
@@ -39,6 +39,7 @@ class Operation(Layer):
     """
 
     merges = True
+    is_operation = True
 
     def __init__(
         self, operation: Callable[..., Any] | str, name: str | None = None, index_is_tuple: bool = False
@@ -150,25 +151,6 @@ class Operation(Layer):
             x: inputs (B, ...).
             mask: their masks (B, T).
         """
-
-    def forward(self, *xs: Any, training: bool = False, mask: Any = None) -> Any:
-        if training and any(x.dtype.kind == "f" for x in xs):
-            result = differentiate(self.compute, xs, f"operation {self.name!r}")
-            self._tape.append(result.backward)
-            outputs = result.outputs
-        else:
-            if training:
-                self._tape.append(lambda d_outputs: [None] * len(xs))
-            outputs = as_list(self.compute(*xs))
-        outputs = [
-            np.ascontiguousarray(y, self.dtype if y.dtype.kind == "f" else None).reshape(y.shape)
-            for y in map(np.asarray, outputs)
-        ]
-        return outputs[0] if len(outputs) == 1 else tuple(outputs)
-
-    def backward(self, *d_outputs: Any, need_dx: bool = True) -> Any:
-        gradients = self._take_saved()(d_outputs) if need_dx else self._take_saved() and [None]
-        return gradients[0] if len(gradients) == 1 else tuple(gradients)
 
 
 def _filled(function: Callable[[Any], Any], structure: Any) -> Any:

@@ -58,6 +58,7 @@ _SUBMODULES = (
     "saving",
     "summary",
     "utils",
+    "wrappers",
 )
 
 __all__ = [*_NAMES, "__version__"]

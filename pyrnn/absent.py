@@ -42,7 +42,6 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("distillation", "it is not implemented", "train the student on teacher.predict(x) as y"),
         ("export", "there is no graph to export", "use model.save(path), or model.stream() to serve step by step"),
         ("visualization", _AUGMENT, "plot series with matplotlib"),
-        ("wrappers", "they are not implemented", "call fit and predict from a class of sklearn.base.BaseEstimator"),
         ("legacy src engine", _OF_KERAS, "use pyrnn.layers and pyrnn.models"),
         ("estimator experimental feature_column premade_models", _DROPPED, "use Sequential"),
     ),
@@ -221,6 +220,10 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("probas_to_classes", _DROPPED, "use model.predict(x).argmax(axis=-1)"),
         ("legacy experimental np_utils data_utils generic_utils layer_utils conv_utils io_utils vis_utils tf_utils",
          _OF_KERAS, "import the function from pyrnn.utils"),
+    ),
+    "wrappers": (
+        ("KerasClassifier KerasRegressor", _DROPPED,
+         "use SKLearnClassifier(model=build, fit_kwargs={'epochs': 10}) or SKLearnRegressor of pyrnn.wrappers"),
     ),
     "model": (
         ("export", "there is no graph to export",

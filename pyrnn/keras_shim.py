@@ -32,7 +32,7 @@ ROOTS = ("keras", "tf_keras", "tensorflow.keras", "tensorflow.python.keras")
 MODULES = (
     "activations", "callbacks", "config", "constraints", "datasets", "initializers", "layers", "losses", "metrics",
     "models", "ops", "optimizers", "optimizers.schedules", "preprocessing", "preprocessing.sequence",
-    "preprocessing.text", "regularizers", "saving", "utils",
+    "preprocessing.text", "regularizers", "saving", "utils", "wrappers",
 )  # fmt: skip
 # Modules of Keras 2 that are parts of one module here.
 OLD_LAYERS = (
@@ -50,6 +50,7 @@ OLD_MODULES = {
     "legacy.layers": "layers",
     "optimizers.legacy": "optimizers",
     "preprocessing.timeseries": "utils",
+    "wrappers.scikit_learn": "wrappers",
 }
 # Names that scripts find and pyrnn lacks.
 _REPLACED: dict[str, Mapping[str, Any]] = {

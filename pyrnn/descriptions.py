@@ -255,6 +255,8 @@ def _custom_object(cls: Any, config: dict[str, Any]) -> Any:
     If the class inherits `from_config`, objects replace their descriptions in the config, and only what the
     constructor accepts is passed: a class need not accept what its base class adds to the config.
     """
+    if config.get("autocast") is True:  # of Keras's Layer, which pyrnn has no name for
+        del config["autocast"]
     if not hasattr(cls, "from_config"):
         return cls(**config)
     if not _inherits(cls, "from_config"):

@@ -240,10 +240,8 @@ class Functional(Keras2Methods, Model):
         for node in graph.nodes:
             if all(id(symbol) in shapes for symbol in node.outputs):
                 continue
-            read = node.layer.shape_of_inputs([shapes[id(symbol)] for symbol in node.inputs])
-            shape = node.layer.compute_output_shape(read, **node.options)
-            several = bool(shape) and isinstance(shape[0], list | tuple)
-            shapes.update(zip(map(id, node.outputs), shape if several else [shape], strict=True))
+            read = [shapes[id(symbol)] for symbol in node.inputs]
+            shapes.update(zip(map(id, node.outputs), node.layer.output_shapes(read, **node.options), strict=True))
         results = [tuple(shapes[id(symbol)]) for symbol in graph.outputs]
         return results[0] if len(results) == 1 else results
 

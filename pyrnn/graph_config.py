@@ -256,7 +256,8 @@ class _Reader:
     def _call(self, name: str, node: Any) -> _Call:
         """The arguments of a call of a layer."""
         layer = self._layers[name]
-        takes_states = not layer.is_model and not layer.merges
+        is_custom = hasattr(type(layer), "call")
+        takes_states = not (layer.is_model or layer.merges or is_custom)
         args: Any
         kwargs: Any
         if isinstance(node, Mapping) and {"args", "kwargs"} <= node.keys():
@@ -275,7 +276,7 @@ class _Reader:
         kwargs = {
             key: value
             for key, value in kwargs.items()
-            if value is not None and key != "mask" and not (key == "training" and value is False)
+            if value is not None and (key != "mask" or is_custom) and not (key == "training" and value is False)
         }
         return _Call(args, kwargs)
 

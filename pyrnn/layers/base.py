@@ -15,8 +15,10 @@ from pyrnn.data.arrays import as_array, as_float
 from pyrnn.explaining import LayerNames
 from pyrnn.layers import custom, methods
 from pyrnn.layers.holder import Holder
+from pyrnn.layers.inner_calls import as_symbols, with_mask
 from pyrnn.layers.settings import dtype_config, dtype_name, standard_shape
 from pyrnn.naming import auto_name
+from pyrnn.ops.dispatch import Hooks
 from pyrnn.parameters import Weight
 from pyrnn.regularizers import RegularizerLike
 from pyrnn.symbols import OnlyCall, connect, is_symbolic, leaves_of
@@ -359,6 +361,9 @@ class Layer(Holder, LayerNames):
         Returns:
             The output, or a tuple of the outputs.
         """
+        if Hooks.symbol_of_weight is not None:
+            x, initial_state, mask = (as_symbols(each, self.dtype) for each in (x, initial_state, mask))
+            x, mask = with_mask(x, mask), None
         if (type(x) is not np.ndarray or initial_state is not None or mask is not None) and is_symbolic(
             x, initial_state, mask
         ):

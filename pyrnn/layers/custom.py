@@ -106,7 +106,7 @@ def passing(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 # Two values for an unknown size: where the outputs differ, their size depends on it.
-_TRIALS = (2, 3)
+TRIALS = (2, 3)
 
 
 def trial_shape(layer: Any, run: Callable[[Array], Array], input_shape: tuple[Any, ...], instead: str) -> Any:
@@ -125,7 +125,7 @@ def trial_shape(layer: Any, run: Callable[[Array], Array], input_shape: tuple[An
         ValueError: if `run` fails on zeros.
     """
     shapes = []
-    for trial in _TRIALS if None in input_shape else _TRIALS[:1]:
+    for trial in TRIALS if None in input_shape else TRIALS[:1]:
         zeros = np.zeros([trial if size is None else size for size in input_shape], layer.dtype)
         try:
             shapes.append(run(zeros).shape)
@@ -212,14 +212,15 @@ def finish(layer: Any, input_shape: tuple[Any, ...]) -> None:
         ValueError: if a layer in it has another dtype or an activity_regularizer, or the trial fails.
     """
     owner = named(layer)
+    is_traced = hasattr(layer, "call")
     for name in layer._declared:
-        if isinstance(vars(layer).get(name), ModelNames):
+        if isinstance(vars(layer).get(name), ModelNames) and not is_traced:
             raise TypeError(f"{owner} holds the model {name}, whose weights would not be trained: hold its layers")
     children = [child for _, child in layer.children()]
     for child in children:
         if child.dtype != layer.dtype:
             raise ValueError(f"{owner} has dtype {layer.dtype}, layer {child.name!r} in it {child.dtype}")
-        if child.activity_regularizer is not None:
+        if child.activity_regularizer is not None and not is_traced:
             raise ValueError(f"give activity_regularizer to {owner}, not to layer {child.name!r} in it")
-    if not all(child.built for child in children):
+    if not is_traced and not all(child.built for child in children):
         trial_shape(layer, layer.forward, input_shape, "build the layers it holds in build(input_shape)")

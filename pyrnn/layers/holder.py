@@ -153,6 +153,21 @@ class Holder(Watched):
         self._trainable = bool(value)
         self.changed()
 
+    def output_shapes(self, shapes: list[Any], **options: Any) -> list[Any]:
+        """Return the shapes of the outputs of a call on symbols.
+
+        Args:
+            shapes: a shape for each input of `forward`, batch axis first; None where any size is allowed.
+            **options: keyword arguments that the call was made with.
+
+        Returns:
+            A shape for each output.
+        """
+        layer: Any = self
+        shape = layer.compute_output_shape(layer.shape_of_inputs(shapes), **options)
+        several = bool(shape) and isinstance(shape[0], list | tuple)
+        return [tuple(each) for each in shape] if several else [tuple(shape)]
+
     def get_weights(self) -> list[Array]:
         """Return copies of all weights, a list of arrays in Keras's order.
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from pyrnn import overriding
 from pyrnn.data.arrays import Array, as_array, is_float
-from pyrnn.layers import attributes, tracing
+from pyrnn.layers import attributes, call_methods
+from pyrnn.layers.call_arguments import read_shapes, shapes_for
 from pyrnn.layers.custom import NEVER_CALLED_CELL, converted, finish, named, run, trial_shape
 from pyrnn.layers.settings import standard_shape, standard_shapes
 from pyrnn.validation import shown
@@ -54,13 +55,13 @@ def build_once(build: Callable[..., None], checks_first: bool = True) -> Callabl
     """
 
     @functools.wraps(build)
-    def wrapped(self: Any, input_shape: Any, *more: Any) -> None:
-        shape = _standard(self, input_shape, more)
-        if self.built or checks_first:
+    def wrapped(self: Any, *shapes: Any, **named_shapes: Any) -> None:
+        shape, args, kwargs = _read(self, build, shapes, named_shapes)
+        if (self.built or checks_first) and (len(args) == 1 and args[0] is shape):
             self.check_input(shape)
         if not self.built:
             try:
-                build(self, shape)
+                build(self, *args, **kwargs)
             except BaseException:
                 self.built = False
                 raise
@@ -69,6 +70,21 @@ def build_once(build: Callable[..., None], checks_first: bool = True) -> Callabl
             finish(self, shape)
 
     return wrapped
+
+
+def _read(
+    layer: Any, build: Callable[..., Any], shapes: tuple[Any, ...], named_shapes: Mapping[str, Any]
+) -> tuple[Any, list[Any], Mapping[str, Any]]:
+    """Return the shape of x, or the list of shapes of several inputs, and what `build` is called with."""
+    if not hasattr(layer, "call"):
+        if named_shapes and not shapes:
+            shapes = tuple(named_shapes.values())
+        shape = _standard(layer, shapes[0] if shapes else None, shapes[1:])
+        return shape, [shape], {}
+    arguments, flat = read_shapes(layer, type(layer).call, shapes, named_shapes)
+    if arguments is None:
+        return flat[0], [flat[0]], {}
+    return flat, *shapes_for(layer, build, arguments, flat)
 
 
 def _standard(layer: Any, input_shape: Any, more: tuple[Any, ...]) -> Any:
@@ -84,10 +100,11 @@ def _prepare_custom(cls: Any, root: Any) -> None:
     """Check a custom class, and let it return arrays of any kind."""
     overriding.reject(cls, NEVER_CALLED_CELL if "state_size" in vars(cls) else cls.never_called)
     if (method := overriding.new_in(cls, "call", root)) is not None:
-        tracing.install(cls, root, method, lambda owner, name: overriding.new_in(owner, name, root))
+        call_methods.install(cls, root, lambda owner, name: overriding.new_in(owner, name, root))
         overriding.join(cls, "reset_state", "reset_states")
         if cls.__setattr__ is object.__setattr__:
             cls.__setattr__ = attributes.declaring_setattr(attributes.guarded_setattr)
+        _prepare_mask(cls, root)
         return
     overriding.require_partner(cls, "forward", "backward", root)
     overriding.join(cls, "reset_state", "reset_states")
@@ -104,6 +121,10 @@ def _prepare_custom(cls: Any, root: Any) -> None:
             cls.compute_output_shape = _shape_by_trial
     if (method := overriding.new_in(cls, "backward", root)) is not None:
         cls.backward = _converting_backward(method)
+    _prepare_mask(cls, root)
+
+
+def _prepare_mask(cls: Any, root: Any) -> None:
     if (method := overriding.new_in(cls, "compute_mask", root)) is not None:
         cls.compute_mask = _converting_mask(method)
         if "makes_mask" not in vars(cls):
@@ -119,10 +140,10 @@ def _shape_by_trial(self: Any, input_shape: tuple[Any, ...]) -> Any:
 
 def _converting_forward(method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
-    def forward(self: Any, x: Array, *args: Any, **kwargs: Any) -> Any:
-        y = run(self, method, self, x, *args, **kwargs)
+    def forward(self: Any, *xs: Array, **kwargs: Any) -> Any:
+        y = run(self, method, self, *xs, **kwargs)
         if kwargs.get("training") and type(self).forward is forward:
-            self._tape.append(x.shape)
+            self._tape.append([x.shape for x in xs])
         if isinstance(y, tuple) and hasattr(self, "return_state"):
             return tuple(converted(self, "forward", each) for each in y)
         return y if is_float(y, self.dtype) else converted(self, "forward", y)
@@ -136,28 +157,44 @@ def _converting_backward(method: Callable[..., Any]) -> Callable[..., Any]:
     def backward(self: Any, dy: Any, *args: Any, need_dx: bool = True, **kwargs: Any) -> Any:
         written = [(weight, weight.gradient) for weight in self._weights]
         saves_shape = type(self).backward is backward and getattr(type(self).forward, "saves_shape", False)
-        shape = self._tape.pop() if saves_shape and self._tape else None
+        shapes = self._tape.pop() if saves_shape and self._tape else None
         gradients = run(self, method, self, dy, *args, need_dx=need_dx, **kwargs)
-        dx, *d_states = gradients if isinstance(gradients, tuple) and hasattr(self, "return_state") else (gradients,)
         for weight, gradient in written:
             if weight.gradient is not gradient:  # `weight.gradient = ...` instead of `weight.gradient[...] = ...`
                 gradient[...], weight.gradient = weight.gradient, gradient
-        if need_dx:
-            dx = dx if is_float(dx, self.dtype) else converted(self, "backward", dx)
-            if shape is not None and dx.shape != shape:
-                raise ValueError(f"backward of {named(self)} must return dx of the shape of x, {shape}, got {dx.shape}")
-        else:
-            dx = None
+        if self.merges:
+            return _of_several_inputs(self, gradients, shapes) if need_dx else gradients
+        dx, *d_states = gradients if isinstance(gradients, tuple) and hasattr(self, "return_state") else (gradients,)
+        dx = _of_shape(self, dx, None if shapes is None else shapes[0]) if need_dx else None
         return (dx, *(converted(self, "backward", each) for each in d_states)) if d_states else dx
 
     return backward
+
+
+def _of_shape(layer: Any, dx: Any, shape: Shape | None) -> Array:
+    """The gradient by an input as an array of its shape."""
+    array: Array = dx if is_float(dx, layer.dtype) else converted(layer, "backward", dx)
+    if shape is not None and array.shape != shape:
+        raise ValueError(f"backward of {named(layer)} must return dx of the shape of x, {shape}, got {array.shape}")
+    return array
+
+
+def _of_several_inputs(layer: Any, gradients: Any, shapes: list[Shape] | None) -> tuple[Array | None, ...]:
+    """The gradients by several inputs as arrays, None where there is none."""
+    if not isinstance(gradients, list | tuple) or (shapes is not None and len(gradients) != len(shapes)):
+        count = "each input" if shapes is None else f"each of the {len(shapes)} inputs"
+        raise ValueError(f"backward of {named(layer)} must return a gradient for {count}, got {shown(gradients)}")
+    each_shape = [None] * len(gradients) if shapes is None else shapes
+    return tuple(
+        None if dx is None else _of_shape(layer, dx, shape) for dx, shape in zip(gradients, each_shape, strict=True)
+    )
 
 
 def _converting_mask(method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
     def compute_mask(self: Any, x: Any, mask: Any = None) -> Any:
         made = method(self, x, mask)
-        if made is None or isinstance(made, list):  # of several outputs
+        if made is None or isinstance(made, list | tuple | dict):  # of several outputs
             return made
         try:
             return np.ascontiguousarray(as_array("mask", made), dtype=bool)

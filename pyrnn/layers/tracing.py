@@ -1,4 +1,4 @@
-"""`call` of custom layers: run once on symbols for each shape of the inputs, and then as a graph of layers.
+"""The graph of a method that runs on symbols, once for each shape of its inputs: `call` of a custom layer.
 
 Layers in the graph keep their kernels; the operations between them are differentiated by autograd.
 """
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from pyrnn.graph import Graph
+from pyrnn.layers.call_arguments import Arguments, at_places
 from pyrnn.layers.holder import Holder
 from pyrnn.ops.dispatch import Hooks
 from pyrnn.parameters import Weight
@@ -42,65 +43,86 @@ class Source(Holder):
 
 
 class Trace:
-    """The graph of a `call` for inputs of certain shapes.
+    """The graph of a method for inputs of certain shapes.
 
     Args:
-        layer: the custom layer.
-        xs: its inputs, arrays.
-        mask: the mask of the input, or None.
-        training: whether `call` is traced for training.
+        layer: the layer, whose weights become symbols.
+        method: its `call`, or another method bound to it.
+        arguments: the arguments of the call.
+        inputs: a shape and a dtype for each input.
+        masks: the shape of the mask of each input, or None where there is none.
+        training: whether it is traced for training.
 
     Raises:
-        TypeError: if `call` returns anything but symbols.
+        TypeError: if the method returns anything but symbols.
     """
 
-    def __init__(self, layer: Any, xs: Sequence[Any], mask: Any, training: bool) -> None:
+    def __init__(
+        self,
+        layer: Any,
+        method: Callable[..., Any],
+        arguments: Arguments,
+        inputs: Sequence[tuple[Any, str]],
+        masks: Sequence[Any],
+        training: bool,
+    ) -> None:
         self.layer = layer
-        self.weights: list[Weight] = []
+        # The weights and constants in the graph; their symbols follow those of the inputs and masks.
+        self.sources: list[Any] = []
         self._symbols: list[Symbol] = []
-        inputs = [Symbol(x.shape, str(x.dtype), f"x_{i}" if i else "x") for i, x in enumerate(xs)]
-        masks = [] if mask is None else [Symbol(mask.shape, "bool", "mask")]
-        for symbol in inputs[1:]:
+        xs = [Symbol(shape, dtype, f"x_{i}" if i else "x") for i, (shape, dtype) in enumerate(inputs)]
+        mask_symbols = [
+            None if shape is None else Symbol(shape, "bool", f"mask_{i}" if i else "mask")
+            for i, shape in enumerate(masks)
+        ]
+        read = [*xs, *(symbol for symbol in mask_symbols if symbol is not None)]
+        for symbol in read:
             Source(f"{layer.name}_{symbol.name}", symbol)
-        Source(f"{layer.name}_x", inputs[0], *masks)
-        accepted = inspect.signature(type(layer).call).parameters
-        options = {"training": training, "mask": masks[0] if masks else None}
-        options = {name: value for name, value in options.items() if name in accepted}
-        with self._weights_as_symbols():
-            outputs = layer.call(inputs if len(inputs) > 1 or layer.merges else inputs[0], **options)
-        self.outputs = leaves(outputs)
-        for leaf in self.outputs:
-            if not isinstance(leaf, Symbol):
-                raise TypeError(
-                    f"call of layer {layer.name!r} ({type(layer).__name__}) must return what layers and ops made of "
-                    f"its input, got {shown(leaf)}"
-                )
-        self.has_mask = bool(masks)
-        graph = Graph([*inputs, *masks, *self._symbols], self.outputs)
+        args, kwargs = arguments.filled(xs)
+        kwargs |= _masks_of(method, arguments, mask_symbols)
+        if "training" in inspect.signature(method).parameters:
+            kwargs["training"] = training
+        with self._traced():
+            self.structure = self._symbols_in(method(*args, **kwargs))
+        self.outputs = leaves(self.structure)
+        graph = Graph([*read, *self._symbols], self.outputs)
         for node in graph.nodes:
             node.layer.nodes[:] = [each for each in node.layer.nodes if each is not node]
-        inner = [each for each in graph.layers if not isinstance(each, Source)]
-        self.plan = Plan(inner, graph)
-        self._inner = inner
+        self._inner = [each for each in graph.layers if not isinstance(each, Source)]
+        self._unreached: list[Weight] = []
+        self.plan = Plan(self._inner, graph)
 
-    def symbol_of(self, weight: Weight) -> Symbol:
-        """Return the symbol that a weight is in the graph.
+    def _symbols_in(self, structure: Any) -> Any:
+        """Check what the method returned; arrays next to symbols become symbols."""
+        outputs = leaves(structure)
+        has_symbols = any(isinstance(leaf, Symbol | Weight) for leaf in outputs)
+        for leaf in outputs:
+            if not isinstance(leaf, Symbol | Weight) and not (has_symbols and isinstance(leaf, np.ndarray)):
+                raise TypeError(
+                    f"call of layer {self.layer.name!r} ({type(self.layer).__name__}) must return what layers and ops "
+                    f"made of its input, got {shown(leaf)}"
+                )
+        return mapped(lambda leaf: leaf if isinstance(leaf, Symbol) else self.symbol_of(leaf), structure)
+
+    def symbol_of(self, value: Any) -> Symbol:
+        """Return the symbol that a weight or a constant is in the graph.
 
         Args:
-            weight: a weight.
+            value: a weight or an array.
         """
-        for candidate, symbol in zip(self.weights, self._symbols, strict=True):
-            if candidate is weight:
+        for candidate, symbol in zip(self.sources, self._symbols, strict=True):
+            if candidate is value:
                 return symbol
-        symbol = Symbol(weight.shape, weight.dtype, weight.path)
-        Source(f"{weight.path}_{len(self.weights)}", symbol)
-        self.weights.append(weight)
+        name = value.path if isinstance(value, Weight) else "constant"
+        symbol = Symbol(value.shape, str(value.dtype), name)
+        Source(f"{name}_{len(self.sources)}", symbol)
+        self.sources.append(value)
         self._symbols.append(symbol)
         return symbol
 
     @contextmanager
-    def _weights_as_symbols(self) -> Iterator[None]:
-        """Within it, the attributes of the layer that are weights are symbols."""
+    def _traced(self) -> Iterator[None]:
+        """Within it, the attributes of the layer that are weights are symbols, and layers return symbols."""
         attributes = vars(self.layer)
         before = {
             name: value
@@ -119,44 +141,52 @@ class Trace:
             attributes.update(before)
             Hooks.symbol_of_weight, Weight.traced = hook, was_traced
 
-    def forward(self, xs: Sequence[Any], mask: Any, training: bool) -> Any:
+    def compile(self) -> None:
+        """Derive what a training step needs from the layers as they are now."""
+        self.plan.compile(self.layer.weights, self.layer.trainable_weights, self.layer.dtype)
+        reached = {id(weight) for layer in self._inner for weight in layer.weights} | set(map(id, self.sources))
+        self._unreached = [weight for weight in self.layer.trainable_weights if id(weight) not in reached]
+
+    def forward(self, xs: Sequence[Any], masks: Sequence[Any], training: bool) -> list[Any]:
         """Run the graph.
 
         Args:
             xs: the inputs (B, ...).
-            mask: the mask (B, T) of the input, or None.
+            masks: the mask (B, T) of each input, or None where there is none.
             training: whether a backward pass follows.
 
         Returns:
-            The output (B, ...), or a tuple of outputs.
+            The outputs (B, ...).
         """
-        plan = self.plan
-        if plan.stale and training:
-            plan.compile(self.layer.weights, self.layer.trainable_weights, self.layer.dtype)
-        masks = [] if mask is None else [mask]
-        inputs = [*xs, *masks, *(weight.array for weight in self.weights)]
-        outputs, _ = plan.forward(inputs, training, [mask, *[None] * (len(inputs) - 1)])
-        outputs = [np.asarray(y, self.layer.dtype) if y.dtype.kind != "f" else y for y in outputs]
-        return outputs[0] if len(outputs) == 1 else tuple(outputs)
+        if training and self.plan.stale:
+            self.compile()
+        values = [each.array if isinstance(each, Weight) else each for each in self.sources]
+        inputs = [*xs, *(mask for mask in masks if mask is not None), *values]
+        outputs, _ = self.plan.forward(inputs, training, [*masks, *[None] * (len(inputs) - len(masks))])
+        return [np.asarray(y, self.layer.dtype) if y.dtype.kind != "f" else y for y in outputs]
 
     def backward(self, d_outputs: Sequence[Any], count: int) -> list[Any]:
         """Write the gradients of the weights.
 
         Args:
-            d_outputs: gradients of the outputs (B, ...).
-            count: number of inputs of the layer.
+            d_outputs: gradients of the outputs (B, ...), None where there is none.
+            count: number of inputs of the method.
 
         Returns:
-            The gradients of the inputs.
+            The gradients of the inputs, None where there is none.
         """
         gradients = self.plan.backward(d_outputs, need_dx=True)
         inner = {id(weight) for layer in self._inner for weight in layer.trainable_weights}
-        of_weights = gradients[count + self.has_mask :]
-        for weight, gradient in zip(self.weights, of_weights, strict=True):
-            if id(weight) in inner:
-                weight.gradient += 0 if gradient is None else gradient
+        first = len(gradients) - len(self.sources)
+        for source, gradient in zip(self.sources, gradients[first:], strict=True):
+            if not isinstance(source, Weight):
+                continue
+            if id(source) in inner:
+                source.gradient += 0 if gradient is None else gradient
             else:
-                weight.gradient[...] = 0 if gradient is None else gradient
+                source.gradient[...] = 0 if gradient is None else gradient
+        for weight in self._unreached:
+            weight.gradient[...] = 0
         return gradients[:count]
 
 
@@ -172,85 +202,35 @@ def leaves_of_attribute(value: Any) -> list[Any]:
         return []
 
 
-def _trace(layer: Any, xs: Sequence[Any], mask: Any, training: bool) -> Trace:
+def _masks_of(method: Callable[..., Any], arguments: Arguments, masks: Sequence[Any]) -> dict[str, Any]:
+    """Return the masks that a method takes: `mask` for the only array, `name_mask` for each of several, as in Keras."""
+    arrays = arguments.arrays(inspect.signature(method))
+    several = len(arrays) > 1
+    wanted = {f"{name}_mask" if several else "mask": places for name, places in arrays.items()}
+    parameters = inspect.signature(method).parameters
+    return {
+        name: at_places(places, masks) for name, places in wanted.items() if name in parameters and name not in arrays
+    }
+
+
+def trace_of(
+    layer: Any, arguments: Arguments, inputs: Sequence[tuple[Any, str]], masks: Sequence[Any], training: bool
+) -> Trace:
+    """Return the graph of `call` for inputs of certain shapes, which is made at the first call.
+
+    Args:
+        layer: the custom layer.
+        arguments: the arguments of the call.
+        inputs: a shape and a dtype for each input.
+        masks: the shape of the mask of each input, or None where there is none.
+        training: whether a backward pass follows.
+    """
     traces: dict[Any, Trace] = vars(layer).setdefault("_traces", {})
-    key = (bool(training), None if mask is None else mask.shape, *((x.shape, x.dtype.char) for x in xs))
+    key = (arguments.key, training, *inputs, *masks)
     trace = traces.get(key)
     if trace is None:
-        trace = Trace(layer, xs, mask, bool(training))
+        trace = Trace(layer, layer.call, arguments, inputs, masks, training)
         while len(traces) >= _MOST_TRACES:
             del traces[next(iter(traces))]
         traces[key] = trace
     return trace
-
-
-def _forward(self: Any, *xs: Any, training: bool = False, mask: Any = None) -> Any:
-    """Run `call` as the graph that it was traced to."""
-    if isinstance(mask, list):
-        mask = mask[0]
-    trace = _trace(self, xs, mask, training)
-    y = trace.forward(xs, mask, training)
-    if training:
-        self._tape.append((trace, [x.shape for x in xs]))
-    return y
-
-
-def _backward(self: Any, *d_outputs: Any, need_dx: bool = True) -> Any:
-    """Differentiate the graph."""
-    trace, shapes = self._take_saved()
-    gradients = trace.backward(d_outputs, len(shapes))
-    if not need_dx:
-        gradients = [None] * len(shapes)
-    elif len(shapes) == 1 and gradients[0] is None:  # no output depends on the input
-        gradients = [np.zeros(shapes[0], self.dtype)]
-    return gradients[0] if len(shapes) == 1 else tuple(gradients)
-
-
-def _compute_output_shape(self: Any, input_shape: Any) -> Any:
-    """Return the shapes of what `call` returns, traced for two sizes of each unknown axis."""
-    if not self.built:
-        self.build(input_shape)
-    several = bool(input_shape) and isinstance(input_shape[0], list | tuple)
-    shapes = list(input_shape) if several else [input_shape]
-    trials = []
-    for size in (2, 3) if any(None in shape for shape in shapes) else (2,):
-        zeros = [np.zeros([size if each is None else each for each in shape], self.dtype) for shape in shapes]
-        trials.append([symbol.shape for symbol in _trace(self, zeros, None, False).outputs])
-    results = [
-        tuple(size if size == other else None for size, other in zip(first, last, strict=True))
-        for first, last in zip(trials[0], trials[-1], strict=True)
-    ]
-    return results if len(results) > 1 else results[0]
-
-
-def _discard_saved(self: Any) -> None:
-    """Discard what passes without a backward saved, in the graphs too."""
-    Holder._discard_saved(self)
-    for trace in vars(self).get("_traces", {}).values():
-        trace.plan.discard_saved()
-
-
-def install(cls: Any, root: Any, method: Callable[..., Any], define: Callable[[type, str], Any]) -> None:
-    """Give a custom class with `call` the methods that run it.
-
-    Args:
-        cls: the class.
-        root: `Layer`.
-        method: its `call`.
-        define: returns what a class defines under a name, or None.
-
-    Raises:
-        TypeError: if the class defines `forward` or `backward` too, or inherits them.
-    """
-    traced = getattr(cls.forward, "__module__", "") == __name__
-    if define(cls, "forward") is not None or define(cls, "backward") is not None:
-        raise TypeError(f"{cls.__name__} defines call as well as forward or backward: define call, or the other two")
-    if cls.forward is not root.forward and not traced:
-        base = next(each for each in cls.__mro__ if "forward" in vars(each)).__name__
-        raise TypeError(
-            f"{cls.__name__} defines call, but {base} runs forward(): define forward and backward, or a Layer that "
-            f"holds a {base} and calls it in call"
-        )
-    cls.forward, cls.backward, cls._discard_saved = _forward, _backward, _discard_saved
-    if cls.compute_output_shape is root.compute_output_shape:
-        cls.compute_output_shape = _compute_output_shape

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -25,13 +26,16 @@ _PLAIN, _WEIGHT, _TRACED, _SYMBOL, _NESTED = range(5)
 _kinds: dict[type, int] = {}
 
 
-class Hooks:
+class _Hooks(threading.local):
     """Functions of the layers, which are above this package."""
 
-    # Records an operation on symbols: (operation, args, kwargs) -> symbols.
+    # Records an operation on symbols: (operation, args, kwargs) -> symbols. The same in all threads.
     on_symbols: Function | None = None
-    # The symbol of a weight while `call` of a layer is traced, else None.
+    # The symbol of a weight or an array while `call` of a layer is traced in this thread, else None.
     symbol_of_weight: Function | None = None
+
+
+Hooks = _Hooks()
 
 
 _ARGUMENTS = {

@@ -181,4 +181,4 @@ def record(function: Callable[..., Array], args: Sequence[Any], kwargs: Mapping[
     return Operation(function)(*args, **kwargs)
 
 
-Hooks.on_symbols = record
+type(Hooks).on_symbols = staticmethod(record)

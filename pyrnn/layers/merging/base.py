@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -11,6 +12,8 @@ from pyrnn.arguments import checked
 from pyrnn.data.arrays import as_array, as_float
 from pyrnn.layers import custom
 from pyrnn.layers.base import Array, Layer, Shape
+from pyrnn.layers.inner_calls import as_symbols, with_mask
+from pyrnn.ops.dispatch import Hooks
 from pyrnn.symbols import connect, is_symbolic
 from pyrnn.typing import ArrayLike, Flag, Inputs
 from pyrnn.validation import shown
@@ -109,6 +112,11 @@ class Merging(Layer):
             The output of `forward`, or symbols.
         """
         options = {} if options is None else options
+        if Hooks.symbol_of_weight is not None:
+            inputs = as_symbols(inputs, self.dtype)
+            masks = [] if mask is None else as_symbols(list(mask), self.dtype)
+            inputs = [with_mask(x, each) for x, each in itertools.zip_longest(inputs, masks)]
+            mask = None
         if is_symbolic(inputs):
             if mask is not None:
                 raise ValueError(

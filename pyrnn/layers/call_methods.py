@@ -1,0 +1,301 @@
+"""The methods of custom layers with `call`: they run the graph that `call` was traced to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pyrnn.data.arrays import as_array, as_float
+from pyrnn.layers import custom
+from pyrnn.layers.call_arguments import ONE, Arguments, Shape, at_places, read, read_shapes, shapes_for, signature_of
+from pyrnn.layers.holder import Holder
+from pyrnn.layers.inner_calls import as_symbols
+from pyrnn.layers.tracing import Trace, trace_of
+from pyrnn.ops.dispatch import Hooks
+from pyrnn.structures import leaves, mapped, packed
+from pyrnn.symbols import Node, Symbol, is_symbolic
+from pyrnn.validation import shown
+
+Array = np.ndarray[Any, Any]
+
+
+def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
+    """Convert and check the inputs, build the layer at first use, and run `call`.
+
+    Args:
+        *args: positional arguments of `call`: arrays or symbols, in lists, tuples and dicts if there are several.
+        **kwargs: its keyword arguments; also `training`, and `mask`, the mask of the first argument.
+
+    Returns:
+        What `call` returns, in the same structure.
+    """
+    parameters = signature_of(type(self).call).parameters
+    training = kwargs.pop("training", None)
+    if "training" in parameters:
+        place = list(parameters).index("training")
+        if place < len(args):
+            training, args = args[place], (*args[:place], *args[place + 1 :])
+        if training is None:
+            training = parameters["training"].default is True
+    mask = kwargs.pop("mask", None)
+    if any(isinstance(leaf, Symbol) for leaf in leaves(mask)):
+        kwargs, mask = {**kwargs, "mask": mask}, None
+    arguments, values = read(self, type(self).call, args, kwargs)
+    if Hooks.symbol_of_weight is not None:
+        values = as_symbols(values, self.dtype)
+        kwargs, mask = {**kwargs, **({} if mask is None else {"mask": as_symbols(mask, self.dtype)})}, None
+    if is_symbolic(values):
+        return _connect(self, args, kwargs, arguments, values)
+    arrays = [_converted(self, each) for each in values]
+    _prepare(self, arguments, [array.shape for array in arrays])
+    arguments = arguments or ONE
+    masks: list[Any] = [None] * len(arrays) if mask is None else _listed(self, arguments, mask, arrays)
+    if training and not custom.is_in_pass():
+        self._discard_saved()
+    trace, outputs = _run(self, arguments, arrays, masks, bool(training))
+    return packed(trace.structure, outputs)
+
+
+def _converted(layer: Any, value: Any) -> Array:
+    """An input as an array: floats of the layer's dtype; whole numbers and booleans stay."""
+    array = as_array("x", value) if not isinstance(value, np.ndarray) else value
+    if not isinstance(value, list | tuple) and array.dtype.kind in "biu":
+        return np.ascontiguousarray(array).reshape(array.shape)
+    return as_float("x", value, layer.dtype)
+
+
+def _listed(layer: Any, arguments: Arguments, mask: Any, arrays: Sequence[Array]) -> list[Any]:
+    """The mask of each input, from the masks of the first argument in its structure."""
+    structure = next(iter(arguments.arrays(signature_of(type(layer).call)).values()))
+    places = [place for place in leaves(structure) if place is not None]
+    by_place = leaves(mask) if isinstance(structure, list | tuple | Mapping) and len(places) > 1 else [mask]
+    if len(by_place) != len(places):
+        raise ValueError(
+            f"mask of layer {layer.name!r} must hold a mask for each of the {len(places)} arrays in its first "
+            f"argument, got {shown(mask)}"
+        )
+    masks: list[Any] = [None] * len(arrays)
+    for place, each in zip(places, by_place, strict=True):
+        if each is not None:
+            masks[place.number] = layer.checked_mask(each, arrays[place.number])
+    return masks
+
+
+def _prepare(layer: Any, arguments: Arguments | None, shapes: Sequence[Shape]) -> None:
+    """Build the layer at its first call, or check the shape of its only input."""
+    if arguments is not None and not layer.merges:
+        layer.merges = True
+    if not layer.built:
+        args, kwargs = shapes_for(layer, type(layer).build, arguments or ONE, shapes)
+        layer.build(*args, **kwargs)
+    elif arguments is None:
+        layer.check_input(shapes[0])
+
+
+def _connect(
+    layer: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], arguments: Arguments | None, symbols: Sequence[Symbol]
+) -> Any:
+    """Record a call on symbols; those of the outputs have the structure of what `call` returns."""
+    shapes = [symbol.shape for symbol in symbols]
+    _prepare(layer, arguments, shapes)
+    if type(layer).compute_output_shape is compute_output_shape:
+        structure, specs = _specs(layer, arguments or ONE, shapes, [symbol.dtype for symbol in symbols])
+    else:
+        structure = _stated(layer, arguments or ONE, shapes)
+        specs = [(shape, layer.dtype) for shape in _flat(structure)]
+        structure = _without_shapes(structure)
+    outputs = [
+        Symbol(shape, dtype, f"{layer.name}_{index}" if index else layer.name)
+        for index, (shape, dtype) in enumerate(specs)
+    ]
+    options = {} if arguments is None else {"arguments": arguments}
+    layer.nodes.append(Node(layer, args, kwargs, tuple(symbols), tuple(outputs), options))
+    return packed(structure, outputs)
+
+
+def _specs(
+    layer: Any, arguments: Arguments, shapes: Sequence[Shape], dtypes: Sequence[str]
+) -> tuple[Any, list[tuple[Shape, str]]]:
+    """The structure of the outputs, and their shapes and dtypes: traced for two sizes of each unknown axis."""
+    traces = []
+    for size in custom.TRIALS if any(None in shape for shape in shapes) else custom.TRIALS[:1]:
+        known = [tuple(size if each is None else each for each in shape) for shape in shapes]
+        try:
+            inputs = list(zip(known, dtypes, strict=True))
+            traces.append((size, trace_of(layer, arguments, inputs, [None] * len(known), False)))
+        except ValueError as error:
+            if known == list(shapes):
+                raise
+            raise ValueError(
+                f"{custom.named(layer)} fails where the unknown sizes of its inputs {list(shapes)} are {size} "
+                f"({error}): declare them, or define compute_output_shape"
+            ) from error
+    (size, first), (_, last) = traces[0], traces[-1]
+    specs = [
+        (tuple(a if a == b else None for a, b in zip(one.shape, other.shape, strict=True)), one.dtype)
+        for one, other in zip(first.outputs, last.outputs, strict=True)
+    ]
+    return first.structure, specs
+
+
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(size is None or isinstance(size, int | np.integer) for size in value)
+
+
+def _flat(shapes: Any) -> list[Shape]:
+    """The shapes in a structure, in the order of `leaves`."""
+    if _is_shape(shapes):
+        return [tuple(shapes)]
+    if isinstance(shapes, Mapping):
+        return [shape for key in sorted(shapes) for shape in _flat(shapes[key])]
+    return [shape for each in shapes for shape in _flat(each)]
+
+
+def _without_shapes(shapes: Any) -> Any:
+    """The structure of shapes with None in place of each."""
+    if _is_shape(shapes):
+        return None
+    if isinstance(shapes, Mapping):
+        return {key: _without_shapes(each) for key, each in shapes.items()}
+    return type(shapes)(_without_shapes(each) for each in shapes)
+
+
+def _stated(layer: Any, arguments: Arguments, shapes: Sequence[Shape]) -> Any:
+    """What the `compute_output_shape` of the class returns for a call."""
+    args, kwargs = shapes_for(layer, type(layer).compute_output_shape, arguments, shapes)
+    return layer.compute_output_shape(*args, **kwargs)
+
+
+def compute_output_shape(self: Any, *shapes: Any, **named: Any) -> Any:
+    """Return the shapes of what `call` returns.
+
+    Args:
+        *shapes: the shape of each argument of `call`, batch axis first, or lists, tuples and dicts of them.
+        **named: the same by name, with "_shape" after each.
+
+    Returns:
+        The shape of the output, or the structure of the shapes.
+    """
+    arguments, flat = read_shapes(self, type(self).call, shapes, named)
+    _prepare(self, arguments, flat)
+    structure, specs = _specs(self, arguments or ONE, flat, [self.dtype] * len(flat))
+    remaining = iter(specs)
+    return mapped(lambda _: next(remaining)[0], structure)
+
+
+def output_shapes(self: Any, shapes: Sequence[Shape], arguments: Arguments = ONE) -> list[Shape]:
+    """Return the shapes of the outputs of a recorded call for other shapes of the inputs.
+
+    Args:
+        shapes: a shape for each input, batch axis first.
+        arguments: the arguments of the call.
+    """
+    if type(self).compute_output_shape is not compute_output_shape:
+        return _flat(_stated(self, arguments, shapes))
+    return [shape for shape, _ in _specs(self, arguments, shapes, [self.dtype] * len(shapes))[1]]
+
+
+def _run(
+    layer: Any, arguments: Arguments, xs: Sequence[Array], masks: Sequence[Any], training: bool
+) -> tuple[Trace, list[Array]]:
+    inputs = [(x.shape, str(x.dtype)) for x in xs]
+    trace = trace_of(layer, arguments, inputs, [None if mask is None else mask.shape for mask in masks], training)
+    outputs = trace.forward(xs, masks, training)
+    if training:
+        layer._tape.append((trace, [x.shape for x in xs]))
+    return trace, outputs
+
+
+def forward(self: Any, *xs: Any, training: bool = False, mask: Any = None, arguments: Arguments = ONE) -> Any:
+    """Run the graph of `call`.
+
+    Args:
+        *xs: the inputs (B, ...).
+        training: whether a backward pass follows.
+        mask: the mask (B, T) of the only input, or a list with one for each input; None if there is none.
+        arguments: the arguments of the call.
+
+    Returns:
+        The output (B, ...), or a tuple of the outputs.
+    """
+    masks = list(mask) if isinstance(mask, list) else [mask, *[None] * (len(xs) - 1)]
+    outputs = _run(self, arguments, xs, masks, training)[1]
+    return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+
+def backward(self: Any, *d_outputs: Any, need_dx: bool = True) -> Any:
+    """Differentiate the graph.
+
+    Args:
+        *d_outputs: the gradients by the outputs (B, ...), None where there is none.
+        need_dx: whether gradients by the inputs are needed.
+
+    Returns:
+        The gradient by the only input, or a tuple of them; None in place of each that is not needed.
+    """
+    trace, shapes = self._take_saved()
+    gradients = trace.backward(d_outputs, len(shapes))
+    if not need_dx:
+        gradients = [None] * len(shapes)
+    elif len(shapes) == 1 and gradients[0] is None:  # no output depends on the input
+        gradients = [np.zeros(shapes[0], self.dtype)]
+    return gradients[0] if len(shapes) == 1 else tuple(gradients)
+
+
+def run(
+    self: Any, inputs: Sequence[Array], masks: Sequence[Any], training: bool, arguments: Arguments = ONE
+) -> tuple[list[Array], list[Any]]:
+    """Call `forward` and `compute_mask` with lists.
+
+    Args:
+        inputs: the inputs (B, ...).
+        masks: a mask (B, T) for each of them, or None.
+        training: whether a backward pass follows.
+        arguments: the arguments of the call.
+
+    Returns:
+        A list of outputs and a list of their masks.
+    """
+    outputs = _run(self, arguments, inputs, masks, training)[1]
+    arrays = arguments.arrays(signature_of(type(self).call))
+    first = next(iter(arrays.values()))
+    mask = at_places(arrays["mask"], inputs) if "mask" in arrays else at_places(first, masks)
+    if not self.makes_mask and all(each is None for each in leaves(mask)):
+        return outputs, [None] * len(outputs)
+    output_masks = self.compute_mask(at_places(first, inputs), mask)
+    listed = leaves(output_masks)[: len(outputs)]
+    return outputs, [*listed, *[None] * (len(outputs) - len(listed))]
+
+
+def _discard_saved(self: Any) -> None:
+    """Discard what passes without a backward saved, in the graphs too."""
+    Holder._discard_saved(self)
+    for trace in vars(self).get("_traces", {}).values():
+        trace.plan.discard_saved()
+
+
+def install(cls: Any, root: Any, define: Callable[[type, str], Any]) -> None:
+    """Give a custom class with `call` the methods that run it.
+
+    Args:
+        cls: the class.
+        root: `Layer`.
+        define: returns what a class defines under a name, or None.
+
+    Raises:
+        TypeError: if the class defines `forward` or `backward` too, or inherits them.
+    """
+    if define(cls, "forward") is not None or define(cls, "backward") is not None:
+        raise TypeError(f"{cls.__name__} defines call as well as forward or backward: define call, or the other two")
+    if cls.forward is not root.forward and cls.forward is not forward:
+        base = next(each for each in cls.__mro__ if "forward" in vars(each)).__name__
+        raise TypeError(
+            f"{cls.__name__} defines call, but {base} runs forward(): define forward and backward, or a Layer that "
+            f"holds a {base} and calls it in call"
+        )
+    for method in (__call__, forward, backward, run, output_shapes, _discard_saved):
+        setattr(cls, method.__name__, method)
+    if cls.compute_output_shape is root.compute_output_shape:
+        cls.compute_output_shape = compute_output_shape

@@ -1,0 +1,111 @@
+"""Custom layers written once, for real Keras and for pyrnn: each function takes the library and returns a class."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def merge(k: Any) -> Any:
+    class Merge(k.layers.Layer):
+        def build(self, input_shape: Any) -> None:
+            self.scale = self.add_weight(shape=(input_shape[0][-1],), name="scale", initializer="ones")
+            self.shift = self.add_weight(shape=(input_shape[1][-1],), name="shift", initializer="zeros")
+
+        def call(self, inputs: Any) -> Any:
+            a, b = inputs
+            return k.ops.tanh(a * self.scale) + b + self.shift
+
+    return Merge
+
+
+def by_key(k: Any) -> Any:
+    class ByKey(k.layers.Layer):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.dense = k.layers.Dense(3)
+
+        def build(self, input_shape: Any) -> None:
+            self.dense.build(input_shape["a"])
+
+        def call(self, inputs: Any) -> Any:
+            return self.dense(inputs["a"]) * self.dense(inputs["b"])
+
+    return ByKey
+
+
+def by_name(k: Any) -> Any:
+    class ByName(k.layers.Layer):
+        def build(self, query_shape: Any, value_shape: Any) -> None:
+            self.kernel = self.add_weight(shape=(query_shape[-1], value_shape[-1]), name="kernel")
+
+        def call(self, query: Any, value: Any, factor: float = 1.0) -> Any:
+            scores = k.ops.matmul(k.ops.matmul(query, self.kernel), k.ops.transpose(value, (0, 2, 1)))
+            return k.ops.matmul(k.ops.softmax(scores * factor, axis=-1), value)
+
+    return ByName
+
+
+def several_outputs(k: Any) -> Any:
+    class SeveralOutputs(k.layers.Layer):
+        def call(self, x: Any) -> Any:
+            return {"mean": k.ops.mean(x, axis=1), "rest": (k.ops.max(x, axis=1), [x * 2.0])}
+
+    return SeveralOutputs
+
+
+def masked_mean(k: Any) -> Any:
+    class MaskedMean(k.layers.Layer):
+        def call(self, inputs: Any, mask: Any = None) -> Any:
+            total = 0.0
+            for x, each in zip(inputs, mask, strict=True):
+                steps = k.ops.expand_dims(k.ops.cast(each, "float32"), -1)
+                total = total + k.ops.sum(x * steps, axis=1) / (k.ops.sum(steps, axis=1) + 1.0)
+            return total
+
+        def compute_mask(self, inputs: Any, mask: Any = None) -> None:
+            return None
+
+    return MaskedMean
+
+
+def masks_by_name(k: Any) -> Any:
+    class MasksByName(k.layers.Layer):
+        def call(self, query: Any, value: Any, query_mask: Any = None, value_mask: Any = None) -> Any:
+            if query_mask is not None:
+                query = query * k.ops.expand_dims(k.ops.cast(query_mask, "float32"), -1)
+            if value_mask is not None:
+                value = value * k.ops.expand_dims(k.ops.cast(value_mask, "float32"), -1)
+            return k.ops.concatenate([query, value], axis=-1)
+
+        def compute_mask(self, query: Any, mask: Any = None) -> Any:
+            return mask
+
+    return MasksByName
+
+
+def block(k: Any) -> Any:
+    """A custom layer that holds layers, a model, and another custom layer that it calls twice."""
+    merge_class = merge(k)
+
+    class Block(k.layers.Layer):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.positions = k.layers.Embedding(4, 3)
+            self.lstm = k.layers.LSTM(3, return_sequences=True, return_state=True)
+            self.net = k.Sequential([k.layers.Dense(3, activation="tanh"), k.layers.Dense(3)])
+            self.merge = merge_class()
+
+        def build(self, input_shape: Any) -> None:
+            self.positions.build((4,))
+            self.lstm.build(input_shape)
+            self.net.build(input_shape)
+            self.merge.build([input_shape, input_shape])
+
+        def call(self, x: Any) -> Any:
+            placed = x + self.positions(k.ops.arange(0, 4))
+            start = k.ops.zeros_like(x[:, 0])
+            y, h, _ = self.lstm(placed, initial_state=[start + 0.5, start])
+            merged = self.merge([self.net(y), x])
+            return self.merge([merged, k.ops.expand_dims(h, 1)])
+
+    return Block

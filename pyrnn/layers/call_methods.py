@@ -94,6 +94,25 @@ def _prepare(layer: Any, arguments: Arguments | None, shapes: Sequence[Shape]) -
         layer.check_input(shapes[0])
 
 
+def build_children(layer: Any, shapes: Sequence[Any], named_shapes: Mapping[str, Any]) -> None:
+    """Build the layers in a layer by tracing its `call`, if its `build` left that to the first call.
+
+    Args:
+        layer: the layer.
+        shapes: what `build` was called with.
+        named_shapes: its keyword arguments.
+    """
+    if all(child.built for _, child in layer.children()):
+        return
+    arguments, flat = read_shapes(layer, type(layer).call, shapes, named_shapes)
+    arguments = arguments or ONE
+    try:
+        signature_of(type(layer).call).bind(*arguments.args, **arguments.kwargs)
+    except TypeError:  # `build` gets the shape of the first argument only: the call follows
+        return
+    _specs(layer, arguments, flat, [layer.dtype] * len(flat))
+
+
 def _connect(
     layer: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], arguments: Arguments | None, symbols: Sequence[Symbol]
 ) -> Any:
@@ -123,8 +142,7 @@ def _specs(
     for size in custom.TRIALS if any(None in shape for shape in shapes) else custom.TRIALS[:1]:
         known = [tuple(size if each is None else each for each in shape) for shape in shapes]
         try:
-            inputs = list(zip(known, dtypes, strict=True))
-            traces.append((size, trace_of(layer, arguments, inputs, [None] * len(known), False)))
+            traces.append((size, _trial(layer, arguments, list(zip(known, dtypes, strict=True)))))
         except ValueError as error:
             if known == list(shapes):
                 raise
@@ -138,6 +156,20 @@ def _specs(
         for one, other in zip(first.outputs, last.outputs, strict=True)
     ]
     return first.structure, specs
+
+
+def _trial(layer: Any, arguments: Arguments, inputs: Sequence[tuple[Shape, str]]) -> Trace:
+    """Trace `call` without masks, or with all of them if it needs them."""
+    try:
+        return trace_of(layer, arguments, inputs, [None] * len(inputs), False)
+    except (TypeError, ValueError, AttributeError):
+        if not any(name == "mask" or name.endswith("_mask") for name in signature_of(type(layer).call).parameters):
+            raise
+        try:
+            return trace_of(layer, arguments, inputs, [shape[:2] for shape, _ in inputs], False)
+        except (TypeError, ValueError, AttributeError):
+            pass
+        raise
 
 
 def _is_shape(value: Any) -> bool:

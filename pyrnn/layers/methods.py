@@ -68,6 +68,8 @@ def build_once(build: Callable[..., None], checks_first: bool = True) -> Callabl
         self.build_shape, self.built = shape, True
         if type(self).build is wrapped and not overriding.is_builtin(type(self)):  # not called by that of a subclass
             finish(self, shape)
+            if hasattr(self, "call"):
+                call_methods.build_children(self, shapes, named_shapes)
 
     return wrapped
 

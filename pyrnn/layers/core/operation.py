@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -29,6 +30,14 @@ class Place(NamedTuple):
     number: int
 
 
+_traced_names = itertools.count()
+
+
+def _name(function: str) -> str:
+    """The name of an operation; those inside a traced `call` use up no names of the model's layers."""
+    return auto_name(function) if Hooks.symbol_of_weight is None else f"{function}_{next(_traced_names)}"
+
+
 class Operation(Layer):
     """One operation with its arguments.
 
@@ -47,7 +56,7 @@ class Operation(Layer):
         function = OPERATIONS.get(operation) if isinstance(operation, str) else operation
         if function is None:
             raise ValueError(unknown_name("operation", operation, OPERATIONS))
-        super().__init__(name=name or auto_name(function.__name__))
+        super().__init__(name=name or _name(function.__name__))
         self.function, self.index_is_tuple = function, index_is_tuple
         # Set by the call; each symbol in the arguments is a `Place`.
         self.args: Sequence[Any] = ()

@@ -1,0 +1,265 @@
+"""Custom layers whose `call` takes and returns several arrays, and calls other layers."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pyrnn import Input, Model, Sequential, layers, ops
+from pyrnn.models import clone_model, load_model
+from pyrnn.utils import custom_object_scope
+
+RANDOM = np.random.default_rng(11)
+A, B = (RANDOM.normal(size=(5, 4, 3)).astype(np.float32) for _ in range(2))
+
+
+class Merge(layers.Layer):
+    """Reads a list, tuple or dict of two arrays."""
+
+    def build(self, input_shape: Any) -> None:
+        self.shapes = input_shape
+        first = input_shape["a"] if isinstance(input_shape, dict) else input_shape[0]
+        self.scale = self.add_weight(shape=(first[-1],), name="scale")
+
+    def call(self, inputs: Any) -> Any:
+        a, b = (inputs["a"], inputs["b"]) if isinstance(inputs, dict) else inputs
+        return ops.tanh(a * self.scale) * b
+
+
+class ByName(layers.Layer):
+    """Reads arrays by position or name, and an option."""
+
+    def build(self, query_shape: Any, value_shape: Any) -> None:
+        self.shapes = query_shape, value_shape
+        self.kernel = self.add_weight(shape=(query_shape[-1], value_shape[-1]), name="kernel")
+
+    def call(self, query: Any, value: Any, factor: float = 1.0) -> Any:
+        return (ops.matmul(query, self.kernel) + value) * factor
+
+
+class Split(layers.Layer):
+    """Returns arrays in nested structures."""
+
+    def call(self, x: Any) -> Any:
+        return {"mean": ops.mean(x, axis=1), "rest": (ops.max(x, axis=1), [x * 2])}
+
+
+class Places(layers.Layer):
+    """Calls an embedding on numbers of its own, and other layers."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        dtype = kwargs.get("dtype")
+        self.places = layers.Embedding(9, 3, dtype=dtype)
+        self.gru = layers.GRU(3, return_state=True, dtype=dtype)
+        self.net = Sequential([layers.Dense(4, activation="tanh", dtype=dtype), layers.Dense(3, dtype=dtype)])
+        self.split = Split(dtype=dtype)
+
+    def call(self, x: Any, training: Any = None) -> Any:
+        placed = x + self.places(ops.arange(x.shape[1]))
+        y, state = self.gru(placed, initial_state=ops.ones((x.shape[0], 3)))
+        outputs = self.split(self.net(placed), training=training)
+        return outputs["mean"] * y + outputs["rest"][0] + state
+
+
+def difference(model: Any, xs: list[Any], weight: Any) -> tuple[Any, Any]:
+    """The gradient of a weight by `model`, and by finite differences."""
+    y, _ = model.forward_pass(xs if len(xs) > 1 else xs[0], training=True)
+    slopes = RANDOM.normal(size=y.shape)
+    model.backward_pass(slopes)
+    gradient, numeric = weight.gradient.copy(), np.zeros(weight.shape)
+    for index in np.ndindex(weight.shape):
+        value, sums = weight.array[index], []
+        for step in (1e-5, -1e-5):
+            weight.array[index] = value + step
+            weight.touch()
+            sums.append((slopes * model.forward_pass(xs if len(xs) > 1 else xs[0])[0]).sum())
+        weight.array[index] = value
+        weight.touch()
+        numeric[index] = (sums[0] - sums[1]) / 2e-5
+    return gradient, numeric
+
+
+@pytest.mark.parametrize("inputs", [[A, B], (A, B), {"a": A, "b": B}], ids=["list", "tuple", "dict"])
+def test_call_gets_the_structure_and_build_its_shapes(inputs: Any) -> None:
+    layer = Merge()
+    np.testing.assert_allclose(layer(inputs), np.tanh(A * layer.scale.array) * B, rtol=1e-5)
+    shapes = {"a": A.shape, "b": B.shape} if isinstance(inputs, dict) else type(inputs)([A.shape, B.shape])
+    assert layer.shapes == shapes
+    assert layer.compute_output_shape(shapes) == A.shape
+
+
+def test_arguments_are_found_by_name() -> None:
+    layer = ByName()
+    expected = layer(A, B)
+    assert layer.shapes == (A.shape, B.shape)
+    for outputs in (layer(A, value=B), layer(value=B, query=A), layer(A, B, factor=2.0) / 2):
+        np.testing.assert_array_equal(outputs, expected)
+    built = ByName()
+    built.build(query_shape=(None, 4, 3), value_shape=(None, 4, 2))
+    assert built.kernel.shape == (3, 2)
+    assert built.compute_output_shape(query_shape=(None, 4, 3), value_shape=(None, 4, 2)) == (None, 4, 2)
+
+
+def test_outputs_keep_their_structure() -> None:
+    layer = Split()
+    arrays, symbols = layer(A), layer(Input((4, 3)))
+    np.testing.assert_allclose(arrays["mean"], A.mean(1), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(arrays["rest"][1][0], 2 * A)
+    assert symbols["rest"][0].shape == (None, 3)
+    assert symbols["rest"][1][0].shape == (None, 4, 3)
+    assert layer.compute_output_shape((None, 4, 3)) == {"mean": (None, 3), "rest": ((None, 3), [(None, 4, 3)])}
+
+
+def two_inputs(dtype: str = "float32") -> Any:
+    a, b = Input((4, 3), name="a", dtype=dtype), Input((4, 3), name="b", dtype=dtype)
+    merge, named = Merge(dtype=dtype), ByName(dtype=dtype)
+    merged = merge([layers.Dense(3, dtype=dtype)(a), merge((a, b))])
+    outputs = Split(dtype=dtype)(named(merged, value=b, factor=0.5))
+    y = layers.Add(dtype=dtype)([outputs["mean"], layers.GRU(3, dtype=dtype)(outputs["rest"][1][0])])
+    return Model([a, b], y)
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_the_gradients_of_several_inputs_are_those_of_finite_differences(number: int) -> None:
+    model = two_inputs("float64")
+    weight = [each for each in model.trainable_weights if "gru" not in each.path][number]
+    gradient, numeric = difference(model, [A.astype("float64"), B.astype("float64")], weight)
+    np.testing.assert_allclose(gradient, numeric, rtol=1e-4, atol=1e-6)
+
+
+def test_the_gradients_of_layers_in_call_are_those_of_finite_differences() -> None:
+    layer = Places(dtype="float64")
+    model = Sequential([Input((4, 3)), layers.Dense(3, dtype="float64"), layer])
+    assert len(layer.weights) == 8
+    for weight in model.trainable_weights:
+        gradient, numeric = difference(model, [A.astype("float64")], weight)
+        np.testing.assert_allclose(gradient, numeric, rtol=1e-4, atol=1e-6, err_msg=weight.path)
+
+
+@pytest.mark.parametrize("remake", ["file", "clone", "pickle", "copy"])
+def test_models_of_such_layers_come_back(remake: str, tmp_path: Path) -> None:
+    model = two_inputs()
+    classes = {"Merge": Merge, "ByName": ByName, "Split": Split}
+    with custom_object_scope(classes):
+        if remake == "file":
+            model.save(tmp_path / "m.keras")
+            again = load_model(tmp_path / "m.keras")
+        elif remake == "clone":
+            again = clone_model(model)
+        else:
+            again = pickle.loads(pickle.dumps(model)) if remake == "pickle" else copy.deepcopy(model)
+    again.set_weights(model.get_weights())
+    np.testing.assert_array_equal(again.predict([A, B], verbose=0), model.predict([A, B], verbose=0))
+    again.compile("sgd", "mse")
+    again.fit([A, B], A[:, 0], verbose=0)
+
+
+def test_masks_reach_call_and_the_layers_in_it() -> None:
+    seen = []
+
+    class Masks(layers.Layer):
+        def call(self, query: Any, value: Any, query_mask: Any = None, value_mask: Any = None) -> Any:
+            seen.append((query_mask, value_mask))
+            return query + value
+
+        def compute_mask(self, query: Any, mask: Any = None) -> Any:
+            return mask
+
+    class Inner(layers.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gru = layers.GRU(2, kernel_initializer="ones", recurrent_initializer="zeros")
+
+        def call(self, x: Any, mask: Any = None) -> Any:
+            return self.gru(ops.tanh(x), mask=mask)
+
+        def compute_mask(self, x: Any, mask: Any = None) -> None:
+            return None
+
+    padded = A.copy()
+    padded[:, 2:] = 0
+    a, b = Input((4, 3)), Input((4, 3))
+    model = Model([a, b], Inner()(Masks()(layers.Masking()(a), b)))
+    got = model.predict([padded, B], verbose=0)
+    assert [mask is not None for mask in seen[-1]] == [True, False]
+    np.testing.assert_allclose(got, Inner()(padded[:, :2] + B[:, :2]), rtol=1e-5)
+    np.testing.assert_allclose(Inner()(padded + B, mask=padded[..., 0] != 0), got, rtol=1e-5)
+
+
+def test_a_weight_that_a_step_does_not_read_gets_the_gradient_0() -> None:
+    class Sometimes(layers.Layer):
+        def build(self, input_shape: Any) -> None:
+            self.used, self.unused = (self.add_weight(shape=(3,), name=name) for name in ("used", "unused"))
+
+        def call(self, x: Any) -> Any:
+            return x * self.used if x.shape[0] > 3 else x * self.used * self.unused
+
+    model = Sequential([Input((4, 3)), Sometimes()])
+    model.compile("sgd", "mse")
+    model.train_on_batch(A[:2], B[:2])
+    before = model.layers[0].unused.numpy()
+    model.train_on_batch(A, B)
+    np.testing.assert_array_equal(model.layers[0].unused.numpy(), before)
+
+
+def test_a_custom_layer_runs_on_each_step() -> None:
+    class Square(layers.Layer):
+        def call(self, x: Any) -> Any:
+            return x * x
+
+    np.testing.assert_allclose(layers.TimeDistributed(Square())(A), A * A)
+
+
+def test_a_merge_layer_may_get_a_forward_and_backward() -> None:
+    class Difference(layers.Subtract):
+        def forward(self, a: Any, b: Any, *, training: bool = False, mask: Any = None) -> Any:
+            return 2 * (a - b)
+
+        def backward(self, dy: Any, *, need_dx: bool = True) -> Any:
+            return 2 * dy, -2 * dy
+
+    class Wrong(Difference):
+        def backward(self, dy: Any, *, need_dx: bool = True) -> Any:
+            return dy
+
+    a, b = Input((4, 3)), Input((4, 3))
+    dense = layers.Dense(3)
+    model = Model([a, b], Difference()([dense(a), dense(b)]))
+    model.compile("sgd", "mse")
+    losses = model.fit([A, B], A - B, epochs=20, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    model = Model([a, b], Wrong()([dense(a), dense(b)]))
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="must return a gradient for each of the 2 inputs"):
+        model.train_on_batch([A, B], A)
+
+
+def test_wrong_calls_are_explained() -> None:
+    with pytest.raises(
+        TypeError, match=r"call\(query, value, factor\) of layer .* missing a required argument: 'value'"
+    ):
+        ByName()(A)
+    with pytest.raises(TypeError, match="must hold arrays or other values, got both: 'x' is not an array"):
+        Merge()([A, "x"])
+    with pytest.raises(TypeError, match=r"\(Merge\) must be called on arrays, got"):
+        Merge()("x")
+    with pytest.raises(TypeError, match="symbols or arrays, got both"):
+        Merge()([Input((4, 3)), A])
+    with pytest.raises(ValueError, match="must hold a mask for each of the 2 arrays"):
+        Merge()([A, B], mask=[A[..., 0] > 0])
+
+    class Odd(layers.Layer):
+        def build(self, query_shape: Any, rest_shape: Any) -> None:
+            pass
+
+        def call(self, query: Any, value: Any) -> Any:
+            return query + value
+
+    with pytest.raises(TypeError, match="must be an argument of call with '_shape' after it, got 'rest_shape'"):
+        Odd()(A, B)

@@ -140,11 +140,11 @@ def _specs(
     """The structure of the outputs, and their shapes and dtypes: traced for two sizes of each unknown axis."""
     traces = []
     for size in custom.TRIALS if any(None in shape for shape in shapes) else custom.TRIALS[:1]:
-        known = [tuple(size if each is None else each for each in shape) for shape in shapes]
+        trial = [tuple(size if each is None else each for each in shape) for shape in shapes]
         try:
-            traces.append((size, _trial(layer, arguments, list(zip(known, dtypes, strict=True)))))
+            traces.append((size, _trial(layer, arguments, list(zip(trial, dtypes, strict=True)))))
         except ValueError as error:
-            if known == list(shapes):
+            if trial == list(shapes):
                 raise
             raise ValueError(
                 f"{custom.named(layer)} fails where the unknown sizes of its inputs {list(shapes)} are {size} "
@@ -152,8 +152,8 @@ def _specs(
             ) from error
     (size, first), (_, last) = traces[0], traces[-1]
     specs = [
-        (tuple(a if a == b else None for a, b in zip(one.shape, other.shape, strict=True)), one.dtype)
-        for one, other in zip(first.outputs, last.outputs, strict=True)
+        (tuple(a if a == b else None for a, b in zip(small.shape, large.shape, strict=True)), small.dtype)
+        for small, large in zip(first.outputs, last.outputs, strict=True)
     ]
     return first.structure, specs
 

@@ -40,7 +40,7 @@ class Head:
         weighted: Sequence[Any],
         output: str | None = None,
     ) -> None:
-        self.loss = losses.get(loss)
+        self.loss = losses.as_loss(loss)
         self._loss_weight = loss_weight
         self.loss_weight = _factor(loss_weight)
         self.entries = [

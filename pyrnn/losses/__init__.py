@@ -13,6 +13,7 @@ from pyrnn import registry
 from pyrnn.arguments import checked
 from pyrnn.data.arrays import as_array
 from pyrnn.explaining import explain
+from pyrnn.function_rules import FunctionOf
 from pyrnn.kinds import KINDS, Kind
 from pyrnn.losses.alignment import Array, same_rank
 from pyrnn.losses.base import *
@@ -22,7 +23,7 @@ from pyrnn.losses.custom import *
 from pyrnn.losses.forecasting import *
 from pyrnn.losses.overlap import *
 from pyrnn.losses.regression import *
-from pyrnn.rules import Configurable, Unchecked
+from pyrnn.rules import Configurable, Either, Unchecked
 from pyrnn.typing import CustomObjects
 from pyrnn.validation import lookup
 
@@ -59,8 +60,6 @@ def _function(name: str) -> Any:
     pair = [inspect.Parameter(each, inspect.Parameter.POSITIONAL_OR_KEYWORD) for each in ("y_true", "y_pred")]
     every = inspect.signature(cls).parameters.values()
     options = [each for each in every if each.name not in ("reduction", "name", "dtype")]
-    if cls is Circle:  # Keras's function has two more arguments before these
-        options = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in options]
     signature = inspect.Signature([*pair, *options])
 
     def loss(*arguments: Any, **named: Any) -> Array:
@@ -85,6 +84,7 @@ FUNCTIONS: dict[str, Any] = {
     for name in [*(cls.default_name for cls in CLASSES if cls is not Huber), "huber", "kullback_leibler_divergence"]
 }
 FUNCTIONS["huber_loss"] = FUNCTIONS["huber"]
+FUNCTIONS["circle"] = circle
 FUNCTIONS |= {
     alias: FUNCTIONS[cls.default_name]
     for cls in CLASSES
@@ -100,12 +100,42 @@ LossLike = Annotated[
 ]
 
 
-def get(identifier: Any) -> Loss | None:
-    """Return the loss for a name, a description, a class, an object or a function.
+def get(identifier: Any) -> Any:
+    """Return the loss or the function for a name, a description, a class, an object or a function.
 
     Args:
-        identifier: The name ("mse", "MeanSquaredError"), a dictionary that `serialize` returned, a `Loss` or its class,
-            a custom function of (y_true, y_pred), which `FunctionLoss` wraps, or None.
+        identifier: The name of a function ("mse") or of a class ("MeanSquaredError"), a dictionary that `serialize`
+            returned, a `Loss` or its class, a function of (y_true, y_pred), or None.
+
+    Returns:
+        The function for its name and for a function, else the `Loss`; None for None.
+
+    Raises:
+        TypeError: If the identifier is something else.
+        ValueError: If the name is unknown, or names a metric.
+
+    Example:
+        >>> pyrnn.losses.get("mse").__name__
+        'mean_squared_error'
+        >>> pyrnn.losses.get("MeanSquaredError").name
+        'mean_squared_error'
+    """
+    if registry.is_function(identifier):
+        return registry.described_function("loss", identifier, FUNCTIONS)
+    loss = as_loss(identifier)
+    names_function = isinstance(identifier, str) and registry.registered_as(identifier) is None
+    if loss is not None and names_function and identifier != type(loss).__name__:
+        return FUNCTIONS[loss.default_name]
+    if isinstance(loss, FunctionLoss) and loss is not identifier:
+        return loss.fn
+    return identifier if callable(identifier) and not isinstance(identifier, type) else loss
+
+
+def as_loss(identifier: Any) -> Loss | None:
+    """Return the `Loss` that trains a model, for whatever `compile` takes.
+
+    Args:
+        identifier: What `get` takes. A custom function of (y_true, y_pred) is wrapped by `FunctionLoss`.
 
     Returns:
         The loss; None for None.
@@ -115,7 +145,7 @@ def get(identifier: Any) -> Loss | None:
         ValueError: If the name is unknown, or names a metric.
 
     Example:
-        >>> pyrnn.losses.get("mse").name
+        >>> pyrnn.losses.as_loss("mse").name
         'mean_squared_error'
     """
     if isinstance(identifier, dict) and (registry.is_function(identifier) or "class_name" not in identifier):
@@ -144,15 +174,15 @@ def _reject(identifier: Any) -> None:
 @checked
 def deserialize(
     name: Annotated[Any, Unchecked(allowed="none function")], custom_objects: CustomObjects | None = None
-) -> Loss | None:
-    """Return the loss for a name or a description.
+) -> Any:
+    """Return the loss or the function for a name or a description.
 
     Args:
         name: The name, or a dictionary that `serialize` returned.
         custom_objects: Custom classes and functions by name.
 
     Returns:
-        The loss; None for None.
+        The function for its name or description, else the `Loss`; None for None.
 
     Raises:
         ValueError: If the name is unknown.
@@ -166,23 +196,29 @@ def deserialize(
 
 
 @checked
-def serialize(loss: Annotated[Loss, Configurable()] | None) -> dict[str, Any] | None:
+def serialize(
+    loss: Annotated[Any, Either(FunctionOf("y_true", "y_pred"), Configurable())] | None,
+) -> dict[str, Any] | None:
     """Return Keras's description of a loss.
 
     Args:
-        loss: The loss, or None.
+        loss: The loss, a function of (y_true, y_pred), or None.
 
     Returns:
         A dictionary that `deserialize` accepts; None for None.
 
     Raises:
-        TypeError: If `loss` is not a loss.
+        TypeError: If `loss` is neither.
 
     Example:
         >>> pyrnn.losses.serialize(pyrnn.losses.Hinge())["class_name"]
         'Hinge'
     """
-    return loss.describe() if isinstance(loss, FunctionLoss) else registry.serialize(loss, "keras.losses")
+    if isinstance(loss, FunctionLoss):
+        return loss.describe()
+    if callable(loss) and not isinstance(loss, type | Loss):
+        return registry.describe_callable(loss)
+    return registry.serialize(loss, "keras.losses")
 
 
 if not TYPE_CHECKING:  # a type checker reads the names above

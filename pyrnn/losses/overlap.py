@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from pyrnn.arguments import checked
+from pyrnn.data.arrays import as_array
 from pyrnn.losses.alignment import EPSILON, Array, Shape, match_ranks
 from pyrnn.losses.base import Lazy, Loss, Paired, Reduction
 from pyrnn.losses.labels import whole_numbers
+from pyrnn.rules import Unchecked
 from pyrnn.typing import Axes, DtypeLike, Flag, Name, NonNegative
 
-__all__ = ["Circle", "Dice", "Tversky"]
+__all__ = ["Circle", "Dice", "Tversky", "circle"]
 
 
 class Tversky(Paired):
@@ -177,19 +179,10 @@ class Circle(Loss):
         return whole_numbers(super().target(y_true, pred_shape))
 
     def lazy_elements(self, y_true: Array, y_pred: Array) -> Lazy:
-        labels, kind = self.target(y_true, y_pred.shape), y_pred.dtype.type
-        same = labels[:, None] == labels[None]
-        other = ~same
-        if self.remove_diagonal:
-            np.fill_diagonal(same, False)
+        labels, gamma, margin = self.target(y_true, y_pred.shape), self.gamma, self.margin
         raw = 1 - y_pred @ y_pred.T
         distance = np.maximum(raw, 0)
-        gamma, margin = kind(self.gamma), kind(self.margin)
-        near = np.maximum(1 + margin - distance, 0)
-        with_same = np.where(same, -gamma * (margin + distance) * (margin - distance), -np.inf)
-        with_other = np.where(other, gamma * near * (1 - margin - distance), -np.inf)
-        logs, shares = zip(*(_log_sum(each) for each in (with_same, with_other)), strict=True)
-        total = logs[0] + logs[1]
+        total, shares, near = self._compared(labels, labels, distance)
 
         def gradient() -> Array:
             slope = 1 / (1 + np.exp(-total))
@@ -200,6 +193,55 @@ class Circle(Loss):
             return self.weigh(y_pred, np.ones(len(y_pred), y_pred.dtype))
 
         return np.logaddexp(0, total), gradient
+
+    def _compared(self, labels: Array, others: Array, distance: Array) -> tuple[Array, list[Any], Array]:
+        """Return the logarithm of the product of both sums, the functions for the shares of the pairs in them, and how
+        near pairs of different classes are.
+
+        Args:
+            labels: Class of each row, shape (batch,).
+            others: Class of each row that they are compared with, shape (others,).
+            distance: Distances of at least 0, shape (batch, others).
+        """
+        same = labels[:, None] == others[None]
+        different = ~same
+        if self.remove_diagonal:
+            np.fill_diagonal(same, False)
+        near = np.maximum(1 + self.margin - distance, 0)
+        with_same = np.where(same, -self.gamma * (self.margin + distance) * (self.margin - distance), -np.inf)
+        with_other = np.where(different, self.gamma * near * (1 - self.margin - distance), -np.inf)
+        logs, shares = zip(*(_log_sum(each) for each in (with_same, with_other)), strict=True)
+        return logs[0] + logs[1], list(shares), near
+
+    def values_against(self, y_true: Array, y_pred: Array, ref_labels: Array, ref_embeddings: Array) -> Array:
+        """Return the value of each sample, compared with other rows than those of the batch.
+
+        Args:
+            y_true: Class numbers, shape (batch,).
+            y_pred: Unit vectors, shape (batch, features).
+            ref_labels: Class numbers of the references, shape (references,).
+            ref_embeddings: Their unit vectors, shape (references, features).
+
+        Returns:
+            One value per sample, shape (batch,).
+
+        Raises:
+            ValueError: If the shapes do not match.
+        """
+        labels = self.target(y_true, y_pred.shape)
+        if ref_embeddings.ndim != 2 or ref_embeddings.shape[1] != y_pred.shape[1]:
+            raise ValueError(
+                f"ref_embeddings must have shape (references, {y_pred.shape[1]}), as y_pred of shape {y_pred.shape} "
+                f"has {y_pred.shape[1]} features, got {ref_embeddings.shape}"
+            )
+        if ref_labels.shape != ref_embeddings.shape[:1]:
+            raise ValueError(
+                f"ref_labels must hold one class number for each row of ref_embeddings, shape "
+                f"{ref_embeddings.shape[:1]}, got {ref_labels.shape}"
+            )
+        others = whole_numbers(ref_labels)
+        total, *_ = self._compared(labels, others, np.maximum(1 - y_pred @ ref_embeddings.T, 0))
+        return np.asarray(np.logaddexp(0, total))
 
     def weigh(self, gradient: Array, weights: Array) -> Array:
         """Return the gradient of the weighted values: weights apply to pairs, since each loss moves other rows too."""
@@ -213,6 +255,48 @@ class Circle(Loss):
     def get_config(self) -> dict[str, Any]:
         names = ("gamma", "margin", "remove_diagonal")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+@checked
+def circle(
+    y_true: Annotated[Any, Unchecked()],
+    y_pred: Annotated[Any, Unchecked(allowed="array")],
+    ref_labels: Annotated[Any, Unchecked(allowed="none")] = None,
+    ref_embeddings: Annotated[Any, Unchecked(allowed="none array")] = None,
+    remove_diagonal: Flag = True,
+    gamma: NonNegative = 80.0,
+    margin: NonNegative = 0.4,
+) -> Array:
+    """Return the value of each sample, as `Circle` computes it.
+
+    Args:
+        y_true: Class numbers, shape (batch,).
+        y_pred: Unit vectors, shape (batch, features).
+        ref_labels: Class numbers of the vectors that y_pred is compared with, shape (references,); y_true if None.
+        ref_embeddings: These unit vectors, shape (references, features); y_pred if None.
+        remove_diagonal: Whether to leave out the pair of a row with the reference of the same number.
+        gamma: Scale of the exponents, above 0.
+        margin: How far pairs should be from the border between the same and another class.
+
+    Returns:
+        One value per sample, shape (batch,).
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If the shapes do not match, or an argument is out of its range.
+
+    Example:
+        >>> y_true, y_pred = np.array([0, 1, 0]), np.array([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]])
+        >>> pyrnn.losses.circle(y_true, y_pred, gamma=2.0).round(4)
+        array([0.5459, 0.    , 1.2842])
+    """
+    loss = Circle(gamma, margin, remove_diagonal, reduction="none")
+    if ref_labels is None and ref_embeddings is None:
+        return np.asarray(loss(y_true, y_pred))
+    y_true, y_pred = as_array("y_true", y_true), as_array("y_pred", y_pred)
+    ref_labels = y_true if ref_labels is None else as_array("ref_labels", ref_labels)
+    ref_embeddings = y_pred if ref_embeddings is None else as_array("ref_embeddings", ref_embeddings)
+    return loss.values_against(y_true, y_pred, ref_labels, ref_embeddings)
 
 
 def _log_sum(x: Array) -> Lazy:

@@ -134,7 +134,7 @@ class Metric(registry.Configurable, MetricNames):
 
         Args:
             shape: Shape of the variable.
-            initializer: Its initial value: "zeros", "ones" or a function of the shape.
+            initializer: Its initial value: "zeros", "ones", a function of the shape, or an array of that shape.
             dtype: Its dtype, float64 by default; "int" is int64.
             name: Its name; by default numbered.
 
@@ -143,17 +143,20 @@ class Metric(registry.Configurable, MetricNames):
 
         Raises:
             RuntimeError: If the constructor has not called `super().__init__()` yet.
-            ValueError: If `initializer` is something else.
+            ValueError: If `initializer` is something else, or an array of another shape.
         """
         if "_variables" not in vars(self):
             raise RuntimeError(f"{type(self).__name__} must call super().__init__() before add_variable()")
         if callable(initializer):
             start = np.asarray(initializer(tuple(shape)))
-        elif initializer in ("zeros", "ones"):
+        elif isinstance(initializer, str) and initializer in ("zeros", "ones"):
             start = np.full(tuple(shape), float(initializer == "ones"))
+        elif np.shape(initializer) == tuple(shape) and np.asarray(initializer).dtype.kind in "biuf":
+            start = np.array(initializer)
         else:
             raise ValueError(
-                f"initializer must be 'zeros', 'ones' or a function of the shape, got {shown(initializer)}"
+                f"initializer must be 'zeros', 'ones', a function of the shape or an array of shape {tuple(shape)}, "
+                f"got {shown(initializer)}"
             )
         kind = np.dtype("int64" if dtype == "int" else dtype or np.float64)
         self._starts.append(start.astype(kind))

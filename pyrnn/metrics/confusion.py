@@ -35,6 +35,7 @@ SUMMATIONS = {
     "interpolation": "interpolation", "minoring": "minoring", "majoring": "majoring",
 }  # fmt: skip
 _NEVER = -1e10  # below every prediction
+COUNTS = ("true_positives", "false_positives", "true_negatives", "false_negatives")
 
 
 def _thresholds(thresholds: Any, default: float) -> list[float]:
@@ -66,7 +67,13 @@ class ConfusionMetric(Metric):
     """Counts of true and false positives and negatives, one for each threshold (and label)."""
 
     masked = of_points = True
-    state = ("true_positives", "false_positives", "true_negatives", "false_negatives")
+    state: tuple[str, ...] = COUNTS
+
+    def __init_subclass__(cls, *, counts: tuple[str, ...] | None = None, **kwargs: Any) -> None:
+        """Make only these counts variables, as in Keras, and keep the others as well."""
+        super().__init_subclass__(**kwargs)
+        if counts is not None:
+            cls.state, cls.hidden = counts, tuple(name for name in COUNTS if name not in counts)
 
     def __init__(self, thresholds: list[float], name: str | None, dtype: Any, labels: int | None = None) -> None:
         self._levels = np.asarray(thresholds, np.float32)
@@ -151,9 +158,7 @@ class ConfusionMetric(Metric):
 
 
 class _Count(ConfusionMetric):
-    """One of the four counts."""
-
-    counted = ""
+    """One of the four counts, its only variable."""
 
     @checked
     def __init__(self, thresholds: ThresholdsLike = None, name: Name | None = None, dtype: DtypeLike = None) -> None:
@@ -164,13 +169,13 @@ class _Count(ConfusionMetric):
         self.count(y_true, y_pred, sample_weight)
 
     def result(self) -> Any:
-        return self.plain(getattr(self, self.counted))
+        return self.plain(getattr(self, self.state[0]))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "thresholds": self.thresholds}
 
 
-class TruePositives(_Count):
+class TruePositives(_Count, counts=("true_positives",)):
     """Number (or weight) of positive predictions that are right.
 
     Args:
@@ -188,10 +193,8 @@ class TruePositives(_Count):
         2.0
     """
 
-    counted = "true_positives"
 
-
-class FalsePositives(_Count):
+class FalsePositives(_Count, counts=("false_positives",)):
     """Number (or weight) of positive predictions that are wrong.
 
     Args:
@@ -209,10 +212,8 @@ class FalsePositives(_Count):
         1.0
     """
 
-    counted = "false_positives"
 
-
-class TrueNegatives(_Count):
+class TrueNegatives(_Count, counts=("true_negatives",)):
     """Number (or weight) of negative predictions that are right.
 
     Args:
@@ -230,10 +231,8 @@ class TrueNegatives(_Count):
         1.0
     """
 
-    counted = "true_negatives"
 
-
-class FalseNegatives(_Count):
+class FalseNegatives(_Count, counts=("false_negatives",)):
     """Number (or weight) of negative predictions that are wrong.
 
     Args:
@@ -251,10 +250,8 @@ class FalseNegatives(_Count):
         1.0
     """
 
-    counted = "false_negatives"
 
-
-class Precision(ConfusionMetric):
+class Precision(ConfusionMetric, counts=("true_positives", "false_positives")):
     """Precision: true positives / predicted positives.
 
     Args:
@@ -275,8 +272,6 @@ class Precision(ConfusionMetric):
         0.6667
     """
 
-    missed = "false_positives"
-
     @checked
     def __init__(
         self,
@@ -293,14 +288,15 @@ class Precision(ConfusionMetric):
         self.count(y_true, y_pred, sample_weight, self.class_id, self.top_k)
 
     def result(self) -> Any:
-        return self.plain(_divided(self.true_positives, self.true_positives + getattr(self, self.missed)))
+        missed = getattr(self, self.state[1])
+        return self.plain(_divided(self.true_positives, self.true_positives + missed))
 
     def get_config(self) -> dict[str, Any]:
         config = {"thresholds": self.thresholds, "top_k": self.top_k, "class_id": self.class_id}
         return {**super().get_config(), **config}
 
 
-class Recall(Precision):
+class Recall(Precision, counts=("true_positives", "false_negatives")):
     """Recall: true positives / all that is positive.
 
     Args:
@@ -320,8 +316,6 @@ class Recall(Precision):
         >>> round(metric.result(), 4)
         0.3333
     """
-
-    missed = "false_negatives"
 
 
 class _AtConstraint(ConfusionMetric):
@@ -507,7 +501,7 @@ class AUC(ConfusionMetric):
     """Area under the ROC, PR or PRGAIN curve, summed over thresholds.
 
     Args:
-        num_thresholds: How many evenly spaced thresholds to use, at least 2.
+        num_thresholds: How many evenly spaced thresholds to use, at least 2; None only with `thresholds`.
         curve: "ROC", "PR" (precision and recall) or "PRGAIN".
         summation_method: "interpolation", "minoring" (the lower of two heights) or "majoring" (the higher).
         name: Name in logs and reports; by default the snake-case name of the class.
@@ -533,7 +527,7 @@ class AUC(ConfusionMetric):
     @checked
     def __init__(
         self,
-        num_thresholds: Annotated[int, Whole(1, 2**20)] = 200,
+        num_thresholds: Annotated[int, Whole(1, 2**20)] | None = 200,
         curve: Text = "ROC",
         summation_method: Text = "interpolation",
         name: Name | None = None,
@@ -550,14 +544,14 @@ class AUC(ConfusionMetric):
         ):
             if str(value).lower() not in allowed:
                 raise ValueError(f"{argument} must be one of {', '.join(allowed.values())}, got {shown(value)}")
-        if thresholds is None and num_thresholds <= 1:
+        if thresholds is None and (num_thresholds is None or num_thresholds == 1):
             raise ValueError(f"num_thresholds must be at least 2, got {num_thresholds}")
         if num_labels and not multi_label:
             raise ValueError(f"num_labels is for multi_label=True only, got {num_labels}")
         self.curve, self.summation_method = CURVES[curve.lower()], SUMMATIONS[summation_method.lower()]
-        self.thresholds = thresholds if thresholds is None else list(np.atleast_1d(thresholds).tolist())
-        steps = num_thresholds - 1
-        inner = sorted(self.thresholds) if self.thresholds is not None else [(i + 1) / steps for i in range(steps - 1)]
+        self._inner = None if thresholds is None else sorted(np.atleast_1d(thresholds).tolist())
+        steps = (num_thresholds or 1) - 1
+        inner = self._inner if self._inner is not None else [(i + 1) / steps for i in range(steps - 1)]
         self.num_thresholds = len(inner) + 2
         self.multi_label, self.num_labels, self.from_logits = bool(multi_label), num_labels, bool(from_logits)
         if isinstance(label_weights, dict):  # as Keras writes an array down
@@ -566,6 +560,11 @@ class AUC(ConfusionMetric):
                 raise ValueError(f"label_weights must be a list of numbers, got {shown(described)}")
         self.label_weights = None if label_weights is None else np.asarray(label_weights, np.float64)
         super().__init__([-EPSILON, *inner, 1 + EPSILON], name, dtype, num_labels)
+
+    @property
+    def thresholds(self) -> list[float]:
+        """All thresholds in ascending order: the first is below 0, the last above 1."""
+        return [float(level) for level in self._levels]
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         pred: Array = as_array("y_pred", y_pred).astype(np.float32, copy=False)
@@ -632,5 +631,5 @@ class AUC(ConfusionMetric):
             "num_labels": self.num_labels,
             "label_weights": weights,
             "from_logits": self.from_logits,
-            "thresholds": None if self.thresholds is None else sorted(self.thresholds),
+            "thresholds": self._inner,
         }

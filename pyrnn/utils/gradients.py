@@ -82,7 +82,7 @@ def check_gradients(
         return _Check(tested.name, tested.dtype, tolerance, count).layer(tested, x, mask)
     try:
         is_loss = isinstance(tested, str) or (callable(tested) and not hasattr(tested, "layers"))
-        loss = losses.get(tested) if is_loss else None
+        loss = losses.as_loss(tested) if is_loss else None
     except (TypeError, ValueError) as error:
         raise type(error)(f"tested: {error}") from None
     if loss is None:

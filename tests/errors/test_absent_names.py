@@ -103,7 +103,7 @@ def test_modules(module: str) -> None:
 
 STRINGS: list[tuple[Callable[[], Any], str]] = [
     (lambda: model().compile("adam", "ctc"), "pyrnn.losses has no ctc: losses over alignments are not implemented"),
-    (lambda: losses.get("cosine_proximity"), "pyrnn.losses has no cosine_proximity: Keras renamed it; use"),
+    (lambda: losses.as_loss("cosine_proximity"), "pyrnn.losses has no cosine_proximity: Keras renamed it; use"),
     (lambda: optimizers.get("LossScaleOptimizer"), "pyrnn.optimizers has no LossScaleOptimizer: weights are"),
     (lambda: constraints.get("unitnorm"), "pyrnn.constraints has no unitnorm: Keras renamed it; use max_norm"),
     (lambda: initializers.get("STFT"), "pyrnn.initializers has no STFT: it works on sound"),

@@ -126,7 +126,7 @@ def state(made: pyrnn.Sequential) -> list[bytes]:
 @pytest.mark.parametrize("case", BROADCASTS, ids=names)
 def test_a_loss_called_directly(case: Any) -> None:
     identifier, true, pred, advice = case
-    loss = losses.get(identifier)
+    loss = losses.as_loss(identifier)
     assert loss is not None
     y_true, y_pred = np.ones(true), np.full(pred, 0.25)
     for call in (lambda: loss(y_true, y_pred), lambda: loss.value_and_gradient(y_true, y_pred)):
@@ -156,7 +156,7 @@ def test_validation_data(data: str) -> None:
     for loss, true, pred, advice in BROADCASTS:
         if loss == "circle":
             continue
-        shape = losses.get(loss).target_shape(pred) if advice != "one forecast per quantile" else true  # type: ignore[union-attr]
+        shape = losses.as_loss(loss).target_shape(pred) if advice != "one forecast per quantile" else true  # type: ignore[union-attr]
         y = np.ones(true)
         data_set = (X, y) if data == "arrays" else batches(y)
         with pytest.raises(ValueError, match=advice):
@@ -166,7 +166,7 @@ def test_validation_data(data: str) -> None:
 @pytest.mark.parametrize("case", FITTING, ids=names)
 def test_what_fits_trains_to_the_same_numbers(case: Any) -> None:
     identifier, true, pred = case
-    loss = losses.get(identifier)
+    loss = losses.as_loss(identifier)
     assert loss is not None
     shape = loss.target_shape(pred)
     assert shape is not None
@@ -200,7 +200,7 @@ def test_a_function_sees_targets_in_the_rank_of_the_output() -> None:
         assert made.test_on_batch(X, y) == pytest.approx(expected)
     assert seen == [(N, 1)]
     with pytest.raises(ValueError, match="or another last axis"):
-        losses.get(error).value_and_gradient(np.ones((N, 1, 1)), np.ones((N, T, 1)))  # type: ignore[union-attr]
+        losses.as_loss(error).value_and_gradient(np.ones((N, 1, 1)), np.ones((N, T, 1)))  # type: ignore[union-attr]
 
 
 def test_a_custom_loss_declares_its_targets() -> None:
@@ -250,7 +250,7 @@ def test_class_numbers_are_checked_before_the_first_step() -> None:
 
 @pytest.mark.parametrize("name", [*CLASS_NUMBERS, "circle"])
 def test_class_numbers_with_fractions(name: str) -> None:
-    loss, pred = losses.get(name), np.full((3, 4), 0.25)
+    loss, pred = losses.as_loss(name), np.full((3, 4), 0.25)
     assert loss is not None
     assert loss(np.array([0.0, 1.0, 2.0]), pred) == loss(np.array([0, 1, 2]), pred)
     for wrong in (1.5, np.nan, np.inf):
@@ -261,7 +261,7 @@ def test_class_numbers_with_fractions(name: str) -> None:
 def test_class_numbers_out_of_range() -> None:
     for name in CLASS_NUMBERS:
         with pytest.raises(ValueError, match=r"y_true must lie in 0..3, got 0..4"):
-            losses.get(name)(np.array([0, 4]), np.full((2, 4), 0.25))  # type: ignore[misc]
+            losses.as_loss(name)(np.array([0, 4]), np.full((2, 4), 0.25))  # type: ignore[misc]
     ignoring = losses.SparseCategoricalCrossentropy(ignore_class=-1)
     assert np.isfinite(ignoring(np.array([0, -1]), np.full((2, 4), 0.25)))
     with pytest.raises(ValueError, match="must lie in"):

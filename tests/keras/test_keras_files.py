@@ -166,9 +166,9 @@ def own_loss(y_true: Any, y_pred: Any) -> Any:
 
 
 def test_functions_both_ways() -> None:
-    for description in (pyrnn.losses.serialize(pyrnn.losses.get(own_loss)), keras.losses.serialize(own_loss)):
+    for description in (pyrnn.losses.serialize(pyrnn.losses.as_loss(own_loss)), keras.losses.serialize(own_loss)):
         assert keras.saving.deserialize_keras_object(description, custom_objects={"own_loss": own_loss}) is own_loss
-        assert pyrnn.losses.deserialize(description, {"own_loss": own_loss}).fn is own_loss
+        assert pyrnn.losses.deserialize(description, {"own_loss": own_loss}) is own_loss
     for name in ("relu", "tanh"):  # within the config of a custom class
         for library in (pyrnn, keras):
             description = library.saving.serialize_keras_object(library.activations.get(name))

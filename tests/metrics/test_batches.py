@@ -156,7 +156,7 @@ def test_state_is_read_and_written() -> None:
     assert variable.numpy().tolist() == [2, 3] and made.numpy().dtype == np.int64
     metric.reset_state()
     assert variable.numpy().tolist() == [1, 1] and made.numpy().tolist() == [0, 1]
-    with pytest.raises(ValueError, match="initializer must be 'zeros', 'ones' or a function"):
+    with pytest.raises(ValueError, match="initializer must be 'zeros', 'ones', a function"):
         metric.add_variable((), "twos")
     with pytest.raises(NotImplementedError, match=r"Metric must define update_state"):
         metrics.Metric().update_state(0, 0)

@@ -150,7 +150,7 @@ def test_losses_as_metrics_and_their_descriptions() -> None:
     true, pred = Y, np.full_like(Y, 0.25)
     for identifier in (losses.Huber, losses.Huber(delta=0.1), losses.serialize(losses.Huber(delta=0.1, name="mine"))):
         metric = metrics.get(identifier)
-        loss = losses.deserialize(identifier) if isinstance(identifier, dict) else losses.get(identifier)
+        loss = losses.deserialize(identifier) if isinstance(identifier, dict) else losses.as_loss(identifier)
         assert loss is not None and metric.name == loss.name
         assert metric(true, pred) == pytest.approx(loss(true, pred))
         again = metrics.deserialize(metrics.serialize(metric))

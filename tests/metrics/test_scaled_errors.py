@@ -19,8 +19,8 @@ TRUE, PRED = RNG.normal(size=(5, 4, 3)), RNG.normal(size=(5, 4, 3))
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: losses.get("mase"),
-        lambda: losses.get("MASE"),
+        lambda: losses.as_loss("mase"),
+        lambda: losses.as_loss("MASE"),
         losses.MASE,
         lambda: losses.FUNCTIONS["mase"](TRUE, PRED),
         lambda: metrics.get("mase"),

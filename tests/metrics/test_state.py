@@ -277,6 +277,40 @@ def test_state_of_held_metrics_is_saved() -> None:
     assert again.result() == 16 * Y.sum() and metric.result() == 8 * Y.sum()
 
 
+@pytest.mark.parametrize(
+    ("cls", "names"),
+    [
+        (metrics.TruePositives, ["true_positives"]),
+        (metrics.FalsePositives, ["false_positives"]),
+        (metrics.TrueNegatives, ["true_negatives"]),
+        (metrics.FalseNegatives, ["false_negatives"]),
+        (metrics.Precision, ["true_positives", "false_positives"]),
+        (metrics.Recall, ["true_positives", "false_negatives"]),
+        (metrics.AUC, ["true_positives", "false_positives", "true_negatives", "false_negatives"]),
+    ],
+)
+def test_variables_of_counts(cls: Any, names: list[str]) -> None:
+    assert [variable.name for variable in cls().variables] == names
+
+
+def test_thresholds_of_auc() -> None:
+    metric = metrics.AUC(num_thresholds=None, thresholds=[0.5])
+    np.testing.assert_allclose(metric.thresholds, [0, 0.5, 1], atol=1e-6)
+    assert metric.thresholds[0] < 0 and metric.thresholds[-1] > 1
+    again = metrics.AUC.from_config(metric.get_config())
+    assert again.get_config() == metric.get_config() and again.thresholds == metric.thresholds
+
+
+def test_variable_that_starts_from_an_array() -> None:
+    metric = metrics.Metric()
+    variable = metric.add_variable((2,), np.array([3, 4]), dtype="int", name="start")
+    variable.assign(0)
+    metric.reset_state()
+    assert variable.numpy().tolist() == [3, 4]
+    with pytest.raises(ValueError, match=r"or an array of shape \(3,\), got"):
+        metric.add_variable((3,), np.array([3, 4]))
+
+
 class Stop(callbacks.Callback):
     """Ends the process's training after some batches, as a kill would."""
 

@@ -81,7 +81,7 @@ CASES: dict[str, tuple[Any, np.ndarray, np.ndarray, Callable[[np.ndarray, np.nda
 @pytest.mark.parametrize("name", CASES)
 def test_value_and_gradient(name: str) -> None:
     identifier, y_true, y_pred, formula = CASES[name]
-    loss = losses.get(identifier)
+    loss = losses.as_loss(identifier)
     assert loss is not None
     value, gradient = loss.value_and_gradient(y_true, y_pred)
     assert_close(value, formula(y_true, y_pred).mean(), y_pred.size)
@@ -129,29 +129,35 @@ def test_mape_at_zero_labels_is_limited_as_in_keras() -> None:
 
 @pytest.mark.parametrize("name", sorted(losses.NAMES.keys() - {"mase", "MASE"}))  # which needs a scale
 def test_names_and_configs(name: str) -> None:
-    loss = losses.get(name)
+    loss = losses.as_loss(name)
     assert loss is not None
     again = losses.deserialize(losses.serialize(loss))
     assert type(again) is type(loss) and again.get_config() == loss.get_config()
     if name in losses.FUNCTIONS:
-        assert type(losses.get(losses.FUNCTIONS[name])) is type(loss)
+        assert type(losses.as_loss(losses.FUNCTIONS[name])) is type(loss)
 
 
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: losses.get("mean_square_error"), ValueError, "did you mean 'mean_squared_error'"),
-        (lambda: losses.get(3), TypeError, "loss must be"),
+        (lambda: losses.as_loss("mean_square_error"), ValueError, "did you mean 'mean_squared_error'"),
+        (lambda: losses.as_loss(3), TypeError, "loss must be"),
         (lambda: losses.Huber(reduction="median"), ValueError, "reduction must be one of"),
         (lambda: losses.BinaryCrossentropy(label_smoothing=2), ValueError, "label_smoothing"),
-        (lambda: losses.get("mse").value_and_gradient(np.zeros((4, 3)), np.zeros((4, 2))), ValueError, "y_true must"),
         (
-            lambda: losses.get("sparse_categorical_crossentropy").value_and_gradient(np.array([3]), np.ones((1, 3))),
+            lambda: losses.as_loss("mse").value_and_gradient(np.zeros((4, 3)), np.zeros((4, 2))),
+            ValueError,
+            "y_true must",
+        ),
+        (
+            lambda: losses.as_loss("sparse_categorical_crossentropy").value_and_gradient(
+                np.array([3]), np.ones((1, 3))
+            ),
             ValueError,
             r"y_true must lie in 0..2, got 3..3",
         ),
         (
-            lambda: losses.get("mse").value_and_gradient(np.zeros((4, 1)), np.zeros((4, 1)), np.ones(3)),
+            lambda: losses.as_loss("mse").value_and_gradient(np.zeros((4, 1)), np.zeros((4, 1)), np.ones(3)),
             ValueError,
             "sample_weight must broadcast",
         ),
@@ -219,7 +225,7 @@ class OwnLoss(losses.Loss):
 
 @pytest.mark.parametrize("custom", [pairs_mse, traced_mse, OwnLoss()], ids=["pairs", "autograd", "call"])
 def test_a_users_loss(custom: Any) -> None:
-    loss, mse = losses.get(custom), losses.MeanSquaredError()
+    loss, mse = losses.as_loss(custom), losses.MeanSquaredError()
     assert loss is not None
     for weight in (None, np.linspace(1, 2, 6)):
         actual = loss.value_and_gradient(NUMBERS, NUMBERS[::-1], weight)
@@ -292,21 +298,21 @@ def test_a_users_loss_that_assigns_in_place(case: str) -> None:
     loss, message = IN_PLACE[case]
     y_true, y_pred = NUMBERS.copy(), NUMBERS[::-1].copy()
     with pytest.raises(ValueError, match=message) as caught:
-        losses.get(loss).value_and_gradient(y_true, y_pred)  # type: ignore[union-attr]
+        losses.as_loss(loss).value_and_gradient(y_true, y_pred)  # type: ignore[union-attr]
     assert len(str(caught.value).splitlines()) == 1
     assert np.array_equal(y_true, NUMBERS) and np.array_equal(y_pred, NUMBERS[::-1])
     assert y_true.flags.writeable and y_pred.flags.writeable
 
 
 def test_a_users_loss_may_change_arrays_of_its_own_and_raise_errors_of_its_own() -> None:
-    value, _ = losses.get(of_a_copy).value_and_gradient(NUMBERS, NUMBERS[::-1])  # type: ignore[union-attr]
+    value, _ = losses.as_loss(of_a_copy).value_and_gradient(NUMBERS, NUMBERS[::-1])  # type: ignore[union-attr]
     assert value == pytest.approx(4 * losses.MeanSquaredError()(NUMBERS, NUMBERS[::-1]))
 
     def refuses(y_true: Any, y_pred: Any) -> Any:
         raise ValueError("not today")
 
     with pytest.raises(ValueError, match=r"^not today$"):
-        losses.get(refuses).value_and_gradient(NUMBERS, NUMBERS)  # type: ignore[union-attr]
+        losses.as_loss(refuses).value_and_gradient(NUMBERS, NUMBERS)  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
@@ -322,7 +328,7 @@ def test_a_users_loss_may_change_arrays_of_its_own_and_raise_errors_of_its_own()
 def test_a_users_loss_that_calls_what_autograd_cannot_follow(function: Any) -> None:
     message = r"it calls a loss of pyrnn or another function.*or return \(value, gradient\)"
     with pytest.raises(ValueError, match=message) as caught:
-        losses.get(function).value_and_gradient(NUMBERS, NUMBERS[::-1])  # type: ignore[union-attr]
+        losses.as_loss(function).value_and_gradient(NUMBERS, NUMBERS[::-1])  # type: ignore[union-attr]
     assert "ArrayBox" not in str(caught.value)
 
 
@@ -334,7 +340,7 @@ def test_losses_are_added_by_their_values_and_gradients() -> None:
         (first, one_gradient), (other, other_gradient) = (part.elements(y_true, y_pred) for part in parts)
         return first + other, one_gradient + other_gradient
 
-    actual = losses.get(both).value_and_gradient(NUMBERS, NUMBERS[::-1])  # type: ignore[union-attr]
+    actual = losses.as_loss(both).value_and_gradient(NUMBERS, NUMBERS[::-1])  # type: ignore[union-attr]
     expected = [part.value_and_gradient(NUMBERS, NUMBERS[::-1]) for part in parts]
     assert actual[0] == pytest.approx(sum(value for value, _ in expected))
     np.testing.assert_allclose(actual[1], sum(gradient for _, gradient in expected), rtol=1e-12)
@@ -346,15 +352,15 @@ METRICS = ["rmse", "RMSE", "root_mean_squared_error", "RootMeanSquaredError", me
 @pytest.mark.parametrize("metric", [*METRICS, "accuracy", "ce", "AUC", "r2_score", metrics.AUC, metrics.Precision()])
 def test_a_metric_as_a_loss(metric: Any) -> None:
     with pytest.raises(ValueError, match="is a metric: pass it in metrics=") as caught:
-        losses.get(metric)
+        losses.as_loss(metric)
     assert ("loss='mse', its square" in str(caught.value)) == (metric in METRICS)
 
 
 def test_a_users_loss_that_is_wrong() -> None:
     with pytest.raises(ValueError, match=r"must return \(value, gradient of shape \(6, 3\)\)"):
-        losses.get(lambda t, p: (1.0, 2.0)).value_and_gradient(NUMBERS, NUMBERS)
+        losses.as_loss(lambda t, p: (1.0, 2.0)).value_and_gradient(NUMBERS, NUMBERS)
     with pytest.raises(ValueError, match="autograd cannot differentiate"):
-        losses.get(lambda t, p: np.median(p)).value_and_gradient(NUMBERS, NUMBERS)
+        losses.as_loss(lambda t, p: np.median(p)).value_and_gradient(NUMBERS, NUMBERS)
 
 
 REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
@@ -380,7 +386,7 @@ def test_what_cannot_work_is_refused(case: str) -> None:
 
 def test_without_autograd(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "autograd", None)
-    loss = losses.get(traced_mse)
+    loss = losses.as_loss(traced_mse)
     assert loss is not None
     with pytest.raises(ImportError, match=r"pip install 'pyrnn-core\[autograd\]'"):
         loss.value_and_gradient(NUMBERS, NUMBERS[::-1])
@@ -391,14 +397,34 @@ def test_custom_objects() -> None:
         {"class_name": "OwnLoss", "config": {}, "registered_name": "OwnLoss"}, custom_objects={"OwnLoss": OwnLoss}
     )
     assert type(result) is OwnLoss
-    assert isinstance(losses.deserialize("pairs_mse", {"pairs_mse": pairs_mse}), losses.FunctionLoss)
+    assert losses.deserialize("pairs_mse", {"pairs_mse": pairs_mse}) is pairs_mse
+
+
+def test_get_returns_the_function_of_a_function_s_name() -> None:
+    assert losses.get("mse") is losses.get(losses.mean_squared_error) is losses.mean_squared_error
+    assert losses.deserialize(losses.serialize(losses.mean_squared_error)) is losses.mean_squared_error
+    assert losses.get(pairs_mse) is pairs_mse and losses.get(None) is None
+    loss = losses.FunctionLoss(pairs_mse)
+    assert losses.get(loss) is loss
+
+
+def test_circle_with_references() -> None:
+    labels, vectors = np.array([0, 1, 0]), np.array([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]])
+    same = losses.circle(labels, vectors, ref_labels=labels, ref_embeddings=vectors)
+    np.testing.assert_array_equal(same, losses.circle(labels, vectors))
+    more = losses.circle(labels, vectors, np.append(labels, 1), np.vstack([vectors, [[0.8, 0.6]]]))
+    assert (more >= same).all() and (more > same).any()
+    with pytest.raises(ValueError, match=r"ref_embeddings must have shape \(references, 2\).* got \(3, 1\)"):
+        losses.circle(labels, vectors, ref_embeddings=vectors[:, :1])
+    with pytest.raises(ValueError, match=r"ref_labels must hold one class number for each .* \(3,\), got \(2,\)"):
+        losses.circle(labels, vectors, ref_labels=labels[:2])
 
 
 def test_one_value_a_batch_with_weights() -> None:
     def whole(y_true: Any, y_pred: Any) -> Any:
         return np.square(y_pred - y_true).mean(), 2 * (y_pred - y_true) / y_pred.size
 
-    loss, weight = losses.get(whole), np.linspace(0, 2, 6)
+    loss, weight = losses.as_loss(whole), np.linspace(0, 2, 6)
     assert loss is not None
     plain, weighed = (
         loss.value_and_gradient(NUMBERS, NUMBERS[::-1], sample_weight) for sample_weight in (None, weight)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -14,8 +14,9 @@ from pyrnn.arguments import checked
 from pyrnn.explaining import explain, missing
 from pyrnn.function_rules import Registered
 from pyrnn.kinds import KINDS, Kind
+from pyrnn.rules import Axes
 from pyrnn.typing import Axis, Finite, Flag, Inputs, NonNegative, Positive
-from pyrnn.validation import lookup, shown
+from pyrnn.validation import WrongType, lookup, shown
 
 Array = NDArray[Any]
 Activation = Callable[..., Array]
@@ -73,7 +74,7 @@ Example:
 _DESCRIPTIONS = {
     "alpha": "Factor below 0; of celu, also the divisor of x there, so it is above 0.",
     "approximate": "Whether to use x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x**3))) / 2.",
-    "axis": "The axis, in place of the last one.",
+    "axis": "The axis, or a list of axes for softmax and log_softmax, in place of the last one.",
     "b": "What is added to x**2.",
     "max_value": "Largest value, or None.",
     "negative_slope": "Slope below the threshold.",
@@ -140,10 +141,28 @@ def _along(name: str) -> Callable[..., Array]:
     return function
 
 
+def _along_several(name: str) -> Callable[..., Array]:
+    """The function along one axis, or over several as if they were one."""
+    along = _along(name)
+
+    def function(x: Inputs, axis: Annotated[int | Sequence[int], Axes()] = -1) -> Array:
+        if not isinstance(axis, list | tuple):
+            return along(x, axis)
+        if not axis or not all(-x.ndim <= each < x.ndim for each in axis):
+            raise ValueError(f"axis must be some of the {x.ndim} axes of x, got {axis}")
+        last = tuple(range(-len(axis), 0))
+        moved = np.moveaxis(x, axis, last)
+        y = along(moved.reshape(*moved.shape[: -len(axis)], -1), -1)
+        return np.moveaxis(y.reshape(moved.shape), last, axis)
+
+    return function
+
+
 _WITH_ARGUMENTS: dict[str, Callable[..., Array]] = {
     "relu": _relu, "leaky_relu": _leaky_relu, "elu": _elu, "celu": _celu, "soft_shrink": _soft_shrink,
     "hard_shrink": _hard_shrink, "squareplus": _squareplus, "gelu": _gelu,
-    **{name: _along(name) for name in ("softmax", "log_softmax", "sparsemax", "glu")},
+    **{name: _along_several(name) for name in ("softmax", "log_softmax")},
+    **{name: _along(name) for name in ("sparsemax", "glu")},
 }  # fmt: skip
 for _name, _variant in _WITH_ARGUMENTS.items():
     _variant.__name__ = _variant.__qualname__ = _name
@@ -157,7 +176,7 @@ def _function(name: str) -> Activation:
     def activation(x: Array, *args: Any, **kwargs: Any) -> Array:
         x = np.asarray(x)
         if x.dtype.kind not in "fiub":
-            raise TypeError(f"x must hold numbers, got {shown(x)}")
+            raise WrongType(f"x must hold numbers, got {shown(x)}")
         x = np.require(x, requirements=["C", "A"])
         if x.dtype not in (np.float32, np.float64):
             x = x.astype(np.float32)
@@ -222,7 +241,7 @@ def get(identifier: object) -> Activation:
     for function in _REGISTRY.values():
         if identifier is function:
             return function
-    raise TypeError(
+    raise WrongType(
         f"activation must be a name such as 'relu' or a function of pyrnn.activations, got {shown(identifier)}; "
         "for a custom function, add the layer Lambda(function) after this one"
     )

@@ -17,7 +17,7 @@ from pyrnn.arguments import checked
 from pyrnn.explaining import explain
 from pyrnn.rules import OneOf, Whole
 from pyrnn.typing import Name, Size
-from pyrnn.validation import shown, unknown_name
+from pyrnn.validation import WrongType, shown, unknown_name
 
 # The list of the operations. `_core.pyi` describes each; the core and the reference have a function for each.
 OPERATIONS = (
@@ -151,7 +151,7 @@ def set_num_threads(count: Size) -> None:
         >>> pyrnn.set_num_threads(before)
     """
     if isinstance(count, bool) or not hasattr(count, "__index__"):
-        raise TypeError(f"count must be an integer, got {shown(count)}")
+        raise WrongType(f"count must be an integer, got {shown(count)}")
     if not 1 <= count <= 256:
         raise ValueError(f"count must be between 1 and 256, got {count}")
     _core().set_num_threads(int(count))

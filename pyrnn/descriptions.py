@@ -15,7 +15,7 @@ from pyrnn.custom_objects import get_registered_name, registered_as
 from pyrnn.jsonable import from_plain, is_special, to_plain
 from pyrnn.kinds import KINDS, functions
 from pyrnn.overriding import is_builtin
-from pyrnn.validation import lookup, shown, unknown_name, warn
+from pyrnn.validation import WrongType, lookup, shown, unknown_name, warn
 
 __all__ = [
     "describe",
@@ -70,7 +70,7 @@ def described_class(kind: str, description: Mapping[str, Any], names: Mapping[st
     if cls is None:
         return lookup(kind, name, names)
     if not isinstance(cls, type):
-        raise TypeError(f"custom_objects must hold a class for {kind} {name!r}, got {shown(cls)}")
+        raise WrongType(f"custom_objects must hold a class for {kind} {name!r}, got {shown(cls)}")
     return cls
 
 
@@ -185,7 +185,7 @@ def _config_of(made: Any) -> dict[str, Any]:
     cls = type(made)
     config = made.get_config()
     if not isinstance(config, dict):
-        raise TypeError(f"{cls.__name__}.get_config() must return a dict, got {shown(config)}")
+        raise WrongType(f"{cls.__name__}.get_config() must return a dict, got {shown(config)}")
     if "_made_with" not in vars(made):
         return config
     args, kwargs = made._made_with
@@ -196,7 +196,7 @@ def _config_of(made: Any) -> dict[str, Any]:
         kind = arguments.signature.parameters[name].kind
         if kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.POSITIONAL_ONLY):
             if not _takes_positional(cls):
-                raise TypeError(f"{cls.__name__} must define get_config to be saved: its argument {name!r} has no name")
+                raise WrongType(f"{cls.__name__} must define get_config to be saved: its argument {name!r} has no name")
         else:
             named = value if kind is inspect.Parameter.VAR_KEYWORD else {name: value}
             added |= {key: each for key, each in named.items() if key in custom and key not in config}
@@ -325,7 +325,7 @@ def _described(value: Any, where: str) -> Any:
             return describe(value)
         if not isinstance(value, type) and callable(value):
             return describe_function(value, where)
-        raise TypeError(
+        raise WrongType(
             f"{where} cannot be written to a file: it must hold numbers, strings, arrays, functions with a name or "
             f"objects with get_config, got {shown(value)}"
         )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from pyrnn.rules import Rule
-from pyrnn.validation import shown
+from pyrnn.validation import WrongType, shown
 
 
 def takes(function: Any, arguments: int, named: Iterable[str] = ()) -> bool:
@@ -49,7 +49,7 @@ class FunctionOf(Rule):
     def check(self, argument: str, value: Any) -> None:
         if not callable(value) or not takes(value, len(self.arguments), self.named):
             signature = ", ".join([*self.arguments, *(f"{name}=..." for name in self.named)])
-            raise TypeError(f"{argument} must be a function of ({signature}), got {shown(value)}")
+            raise WrongType(f"{argument} must be a function of ({signature}), got {shown(value)}")
 
 
 class Function(Rule):
@@ -66,11 +66,11 @@ class Function(Rule):
 
     def check(self, argument: str, value: Any) -> None:
         if not callable(value):
-            raise TypeError(f"{argument} must be a function, got {shown(value)}")
+            raise WrongType(f"{argument} must be a function, got {shown(value)}")
         if not any(takes(value, count) for count in range(self.least, self.most + 1)):
             counts = f"{self.least}" if self.least == self.most else f"{self.least} to {self.most}"
             plural = "s" if self.most > 1 else ""
-            raise TypeError(f"{argument} must be a function of {counts} argument{plural}, got {shown(value)}")
+            raise WrongType(f"{argument} must be a function of {counts} argument{plural}, got {shown(value)}")
 
 
 class Registered(Rule):
@@ -94,7 +94,7 @@ class Registered(Rule):
             resolved = self.get(value)
         except (TypeError, ValueError) as error:
             message = " ".join(str(error).split())
-            kind = TypeError if isinstance(error, TypeError) else ValueError
+            kind = WrongType if isinstance(error, TypeError) else ValueError
             raise kind(message if argument in message else f"{argument}: {message}") from None
         if self.signature is not None and resolved is value and inspect.isfunction(value):
             self.signature.check(argument, value)

@@ -25,7 +25,7 @@ from pyrnn.rules import Unchecked
 from pyrnn.structures import leaves, mapped, packed
 from pyrnn.symbols import Symbol
 from pyrnn.typing import Boolean, Name
-from pyrnn.validation import shown
+from pyrnn.validation import WrongType, shown
 
 Array = NDArray[Any]
 Symbols = Annotated[Any, Unchecked(allowed="list dict")]
@@ -66,7 +66,7 @@ class Functional(Keras2Methods, Model):
         for argument, structure in (("inputs", inputs), ("outputs", outputs)):
             for leaf in leaves(structure):
                 if not isinstance(leaf, Symbol):
-                    raise TypeError(f"{argument} must hold symbols, from Input and from layers, got {shown(leaf)}")
+                    raise WrongType(f"{argument} must hold symbols, from Input and from layers, got {shown(leaf)}")
             if not leaves(structure):
                 raise ValueError(f"{argument} must hold at least one symbol, got {shown(structure)}")
         flat = leaves(inputs)

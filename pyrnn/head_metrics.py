@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pyrnn import losses, metrics, overriding
 from pyrnn.losses.differentiation import read_only
 from pyrnn.metrics.base import masked_weights
-from pyrnn.validation import shown
+from pyrnn.validation import WrongType, shown
 
 Array = NDArray[Any]
 # Values of a batch on which a saved metric is tried.
@@ -73,7 +73,7 @@ class MetricEntry:
         else:
             metric = metrics.get(identifier)
             if metric is None:
-                raise TypeError("metrics must hold names or Metric objects, got None")
+                raise WrongType("metrics must hold names or Metric objects, got None")
             self.take(metric)
             self.name = metric.name
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pyrnn import losses, metrics, registry
 from pyrnn.head_metrics import MetricEntry, Output, mark_repeated, number_names, try_state
 from pyrnn.states import Rule, anything, count, list_of, optional, tuple_of
-from pyrnn.validation import shown
+from pyrnn.validation import WrongType, shown
 
 Array = NDArray[Any]
 
@@ -234,7 +234,7 @@ def _factor(value: Any) -> float:
     if value is None:
         return 1.0
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-        raise TypeError(f"loss_weights must be a number for each output, got {shown(value)}")
+        raise WrongType(f"loss_weights must be a number for each output, got {shown(value)}")
     if not math.isfinite(value):
         raise ValueError(f"loss_weights must be finite, got {value}")
     return float(value)

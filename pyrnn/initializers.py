@@ -18,7 +18,7 @@ from pyrnn.kinds import KINDS, Kind
 from pyrnn.naming import snake_case
 from pyrnn.rules import MOST_AXES, Configurable, Either, ListOf, Rule, Whole
 from pyrnn.typing import DtypeLike, Finite, NonNegative, Numbers, Positive, Seed, Text
-from pyrnn.validation import shown
+from pyrnn.validation import WrongType, shown
 
 Array = NDArray[Any]
 FLOAT = "float32"
@@ -177,7 +177,7 @@ class _Random(Initializer):
     @checked
     def __init__(self, seed: Seed | None = None) -> None:
         if seed is not None and (isinstance(seed, bool) or not hasattr(seed, "__index__")):
-            raise TypeError(f"seed must be an integer or None, got {shown(seed)}")
+            raise WrongType(f"seed must be an integer or None, got {shown(seed)}")
         self.seed = seed
 
     def _generator(self) -> np.random.Generator:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pyrnn.validation import shown
+from pyrnn.validation import WrongType, shown
 
 ARRAY, TENSOR, BYTES, SLICE, ELLIPSIS, DICT = (
     "__numpy__", "__tensor__", "__bytes__", "__slice__", "__ellipsis__", "__dict__",
@@ -63,7 +63,7 @@ def to_plain(value: Any, where: str, describe: Callable[[Any, str], Any]) -> Any
         try:
             return _special(BYTES, value=value.decode())
         except UnicodeDecodeError:
-            raise TypeError(f"{where} cannot be written: bytes must be UTF-8 text, got {shown(value)}") from None
+            raise WrongType(f"{where} cannot be written: bytes must be UTF-8 text, got {shown(value)}") from None
     if isinstance(value, slice):
         parts = [to_plain(each, where, describe) for each in (value.start, value.stop, value.step)]
         return _special(SLICE, start=parts[0], stop=parts[1], step=parts[2])
@@ -84,7 +84,7 @@ def _special(name: str, **config: Any) -> dict[str, Any]:
 
 def _plain_array(value: Any, where: str) -> Any:
     if value.dtype.kind not in _NUMBERS:
-        raise TypeError(f"{where} cannot be written to a file: an array must hold numbers, got dtype {value.dtype}")
+        raise WrongType(f"{where} cannot be written to a file: an array must hold numbers, got dtype {value.dtype}")
     if value.dtype.itemsize > 8:  # more than 64 bits
         value = value.astype(np.float64)
     if not value.ndim:

@@ -155,6 +155,34 @@ class Model(Trainer, Holder):
         """
         raise NotImplementedError
 
+    def check_input(self, shape: Any) -> Any:
+        """Check the shape of the inputs.
+
+        Args:
+            shape: the shape of x, batch axis first; a sequence of shapes if there are several inputs.
+
+        Returns:
+            The shape in which the model reads them.
+
+        Raises:
+            ValueError: if it does not fit the model.
+        """
+        raise NotImplementedError
+
+    def fit_shape(self, shape: Any) -> None:
+        """Build for inputs of this shape at first, and check it from then on.
+
+        Args:
+            shape: the shape of x, batch axis first; a sequence of shapes if there are several inputs.
+
+        Raises:
+            ValueError: if it does not fit the model.
+        """
+        if self.built:
+            self.check_input(shape)
+        else:
+            self.build(shape)
+
     @checked
     def get_layer(self, name: Name | None = None, index: Annotated[int, Whole(-LARGEST_SIZE)] | None = None) -> Any:
         """Return a layer by its name or its index.

@@ -19,7 +19,7 @@ from pyrnn.layers.serialization import MODELS, deserialize
 from pyrnn.model import Model
 from pyrnn.sequential import Sequential
 from pyrnn.typing import IS_MODEL, CustomObjects, FilePath, Flag, Text
-from pyrnn.validation import parsed, shown
+from pyrnn.validation import WrongType, parsed, shown
 
 __all__ = ["Functional", "Model", "Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
 
@@ -149,7 +149,7 @@ def model_from_description(source: str, description: Any, compile: bool = True) 
     cls: Any = registry.described_class("model", description, MODELS)
     model: Any = cls.from_config(config)
     if not isinstance(model, Model):
-        raise TypeError(f"{cls.__name__} must derive from pyrnn.Model, its from_config returned {shown(model)}")
+        raise WrongType(f"{cls.__name__} must derive from pyrnn.Model, its from_config returned {shown(model)}")
     if not model.built and description.get("build_config"):
         model.build(description["build_config"]["input_shape"])
     if compile and description.get("compile_config"):
@@ -204,7 +204,7 @@ def _cloned(model: Model, config: dict[str, Any], clone_function: Callable[[Laye
     def cloned(layer: Any) -> Any:
         clone = clone_function(layer)
         if not isinstance(clone, Holder):
-            raise TypeError(f"clone_function must return a layer, got {shown(clone)} for layer {layer.name!r}")
+            raise WrongType(f"clone_function must return a layer, got {shown(clone)} for layer {layer.name!r}")
         return clone
 
     if isinstance(model, Functional):

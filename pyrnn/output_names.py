@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pyrnn.structures import leaves, packed
-from pyrnn.validation import shown
+from pyrnn.validation import WrongType, shown
 
 
 class OutputNames:
@@ -187,7 +187,7 @@ class OutputNames:
 def _require_list(argument: str, value: Any) -> None:
     if not isinstance(value, list | tuple):
         example = list(value) if isinstance(value, set | frozenset) else [value]
-        raise TypeError(f"{argument} must be a list such as {shown(example)}, got {shown(value)}")
+        raise WrongType(f"{argument} must be a list such as {shown(example)}, got {shown(value)}")
 
 
 def _is_nested(value: Any) -> bool:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pyrnn import signals
 from pyrnn.explaining import WeightNames
-from pyrnn.validation import shown
+from pyrnn.validation import WrongType, shown
 
 Array = NDArray[Any]
 
@@ -301,7 +301,7 @@ def values_for(owner: str, weights: Sequence[Weight], values: Any) -> list[tuple
         ValueError: If number or shapes differ.
     """
     if not isinstance(values, Sequence | np.ndarray) or isinstance(values, str):
-        raise TypeError(f"weights must be a list of arrays, got {shown(values)}")
+        raise WrongType(f"weights must be a list of arrays, got {shown(values)}")
     if len(values) != len(weights):
         raise ValueError(f"{owner} has {len(weights)} weights, got a list of {len(values)}")
     pairs = []
@@ -313,7 +313,7 @@ def values_for(owner: str, weights: Sequence[Weight], values: Any) -> list[tuple
         if array.shape != weight.shape:
             raise ValueError(f"weight {weight.path!r} has shape {weight.shape}, got an array of shape {array.shape}")
         if array.dtype.kind not in "fiub":
-            raise TypeError(f"weight {weight.path!r} must hold numbers, got dtype {array.dtype}")
+            raise WrongType(f"weight {weight.path!r} must hold numbers, got dtype {array.dtype}")
         pairs.append((weight, array))
     return pairs
 

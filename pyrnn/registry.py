@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pyrnn.custom_objects import *
 from pyrnn.custom_objects import registered_as as registered_as
 from pyrnn.descriptions import *
-from pyrnn.validation import lookup, shown
+from pyrnn.validation import WrongType, lookup, shown
 
 T = TypeVar("T")
 
@@ -124,9 +124,9 @@ def get(kind: str, identifier: Any, names: Mapping[str, type[T]], base: type[T])
     if isinstance(identifier, type) and issubclass(identifier, base):
         return identifier()
     if not isinstance(identifier, str):
-        raise TypeError(f"{kind} must be a name or an object of class {base.__name__}, got {shown(identifier)}")
+        raise WrongType(f"{kind} must be a name or an object of class {base.__name__}, got {shown(identifier)}")
     registered = registered_as(identifier)
     if registered is not None and not isinstance(registered, type):
-        raise TypeError(f"{kind} must be registered as a class, {identifier!r} is {shown(registered)}")
+        raise WrongType(f"{kind} must be registered as a class, {identifier!r} is {shown(registered)}")
     classes: Mapping[str, type[T]] = names if registered is None else {identifier: registered}
     return lookup(kind, identifier, classes)()

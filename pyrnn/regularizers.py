@@ -17,7 +17,7 @@ from pyrnn.kinds import KINDS, Kind
 from pyrnn.naming import snake_case
 from pyrnn.rules import Configurable
 from pyrnn.typing import NonNegative, Text
-from pyrnn.validation import shown
+from pyrnn.validation import WrongType, shown
 
 Array = NDArray[Any]
 EPSILON = 1e-7
@@ -233,12 +233,12 @@ def get(identifier: object) -> Regularizer | None:
         0.01
     """
     if callable(identifier) and not isinstance(identifier, type | Regularizer):
-        raise TypeError(
+        raise WrongType(
             f"regularizer must have a gradient, got {shown(identifier)}: make it a subclass of "
             "pyrnn.regularizers.Regularizer with __call__(w) and gradient(w)"
         )
     if isinstance(identifier, int | float):
-        raise TypeError(f"regularizer must be a name or an object of class Regularizer, got {identifier}: write L2(l2)")
+        raise WrongType(f"regularizer must be a name or an object of class Regularizer, got {identifier}: write L2(l2)")
     return registry.get("regularizer", identifier, _NAMES, Regularizer)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from pyrnn.validation import LARGEST_SIZE, shown, unsupported_value
+from pyrnn.validation import LARGEST_SIZE, WrongType, shown, unsupported_value
 
 LARGEST_COUNT = 2**63 - 1
 MOST_AXES = 64  # of an array of NumPy
@@ -155,7 +155,7 @@ class Number(Rule):
 
     def check(self, argument: str, value: Any) -> None:
         if not is_number(value):
-            raise TypeError(f"{argument} must {self.requirement}, got {shown(value)}")
+            raise WrongType(f"{argument} must {self.requirement}, got {shown(value)}")
         try:
             finite = math.isfinite(value)
         except OverflowError:
@@ -201,7 +201,7 @@ class Whole(Rule):
                 raise TypeError
             count = operator.index(value)
         except TypeError:
-            raise TypeError(f"{argument} must be {kind}, got {shown(value)}") from None
+            raise WrongType(f"{argument} must be {kind}, got {shown(value)}") from None
         if count < self.least:
             kind = kind if self.least == 1 else f"at least {self.least}"
             raise ValueError(f"{argument} must be {kind}, got {value}")
@@ -222,7 +222,7 @@ class Flag(Rule):
 
     def check(self, argument: str, value: Any) -> None:
         if not isinstance(value, bool | np.bool_ | int) or value not in (0, 1):
-            raise TypeError(f"{argument} must be True or False, got {shown(value)}")
+            raise WrongType(f"{argument} must be True or False, got {shown(value)}")
 
 
 class Boolean(Rule):
@@ -233,7 +233,7 @@ class Boolean(Rule):
 
     def check(self, argument: str, value: Any) -> None:
         if not isinstance(value, bool | np.bool_):
-            raise TypeError(f"{argument} must be True or False, got {shown(value)}")
+            raise WrongType(f"{argument} must be True or False, got {shown(value)}")
 
 
 # Texts and choices.
@@ -252,7 +252,7 @@ class Text(Rule):
 
     def check(self, argument: str, value: Any) -> None:
         if not isinstance(value, str):
-            raise TypeError(f"{argument} must be a string, got {shown(value)}")
+            raise WrongType(f"{argument} must be a string, got {shown(value)}")
         if not value and not self.empty:
             raise ValueError(f"{argument} must be a string that is not empty, got ''")
 
@@ -264,7 +264,7 @@ class Path(Rule):
 
     def check(self, argument: str, value: Any) -> None:
         if not isinstance(value, str | os.PathLike) or not isinstance(os.fspath(value), str):
-            raise TypeError(f"{argument} must be a path, got {shown(value)}")
+            raise WrongType(f"{argument} must be a path, got {shown(value)}")
         if not os.fspath(value) or "\0" in os.fspath(value):
             kind = "folder" if argument.endswith("dir") else "file"
             raise ValueError(f"{argument} must name a {kind}, got {shown(value)}")
@@ -290,7 +290,7 @@ class OneOf(Rule):
         choices = f"{', '.join(others)} or {last}" if others else last
         choices = f"one of {choices}" if len(others) > 1 else choices
         wrong_kind = not isinstance(value, str) and all(isinstance(choice, str) for choice in self.choices)
-        raise (TypeError if wrong_kind else ValueError)(f"{argument} must be {choices}, got {shown(value)}")
+        raise (WrongType if wrong_kind else ValueError)(f"{argument} must be {choices}, got {shown(value)}")
 
     def bad_values(self) -> dict[str, Any]:
         choices = list(map(repr, self.choices))
@@ -352,7 +352,7 @@ class ListOf(Rule):
 
     def check(self, argument: str, value: Any) -> None:
         if not isinstance(value, list | tuple):
-            raise TypeError(f"{argument} must be a list or tuple, got {shown(value)}")
+            raise WrongType(f"{argument} must be a list or tuple, got {shown(value)}")
         for entry in value:
             self.rule.check(argument, entry)
 
@@ -368,7 +368,7 @@ class Dict(Rule):
 
     def check(self, argument: str, value: Any) -> None:
         if not isinstance(value, Mapping):
-            raise TypeError(f"{argument} must be a dict, got {shown(value)}")
+            raise WrongType(f"{argument} must be a dict, got {shown(value)}")
 
 
 # Arrays and lists of numbers.
@@ -385,7 +385,7 @@ class Numbers(Rule):
         except (TypeError, ValueError):
             array = np.asarray(None)
         if array.dtype.kind not in "iuf" or isinstance(value, str | bytes):
-            raise TypeError(f"{argument} must hold numbers, got {shown(value)}")
+            raise WrongType(f"{argument} must hold numbers, got {shown(value)}")
         if not np.isfinite(array).all():
             raise ValueError(f"{argument} must hold finite numbers, got {shown(value)}")
 
@@ -398,7 +398,7 @@ class Vector(Numbers):
     def check(self, argument: str, value: Any) -> None:
         super().check(argument, value)
         if np.ndim(value) != 1:
-            raise TypeError(f"{argument} must be a list of numbers, got {shown(value)}")
+            raise WrongType(f"{argument} must be a list of numbers, got {shown(value)}")
 
 
 class Axes(Rule):
@@ -410,7 +410,7 @@ class Axes(Rule):
         axes: Any = () if value is None else value if isinstance(value, list | tuple) else (value,)
         for axis in axes:
             if isinstance(axis, bool) or not isinstance(axis, int | np.integer):
-                raise TypeError(f"{argument} must be an integer or a list of integers, got {shown(value)}")
+                raise WrongType(f"{argument} must be an integer or a list of integers, got {shown(value)}")
             if abs(int(axis)) > MOST_AXES:
                 raise ValueError(f"{argument} must be an axis from {-MOST_AXES} to {MOST_AXES}, got {shown(value)}")
 
@@ -428,7 +428,7 @@ class Dtype(Rule):
         except (TypeError, ValueError, SyntaxError):
             kind = ""
         if kind not in tuple("iufb"):
-            raise TypeError(f"{argument} must be a dtype of numbers such as 'float32', got {shown(value)}")
+            raise WrongType(f"{argument} must be a dtype of numbers such as 'float32', got {shown(value)}")
 
 
 # Objects.
@@ -439,7 +439,7 @@ class Configurable(Rule):
 
     def check(self, argument: str, value: Any) -> None:
         if isinstance(value, type) or not hasattr(value, "get_config"):
-            raise TypeError(f"{argument} must be an object with get_config, got {shown(value)}")
+            raise WrongType(f"{argument} must be an object with get_config, got {shown(value)}")
 
 
 class InstanceOf(Rule):
@@ -455,4 +455,4 @@ class InstanceOf(Rule):
 
     def check(self, argument: str, value: Any) -> None:
         if not isinstance(value, self.kind):
-            raise TypeError(f"{argument} must be {self.description}, got {shown(value)}")
+            raise WrongType(f"{argument} must be {self.description}, got {shown(value)}")

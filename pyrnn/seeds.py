@@ -12,7 +12,7 @@ import numpy as np
 from pyrnn.arguments import checked
 from pyrnn.rules import Unchecked
 from pyrnn.states import Rule, anything, array, mapping_of, number, optional, record, require, tuple_of
-from pyrnn.validation import shown
+from pyrnn.validation import WrongType, shown
 
 Generator = np.random.Generator | np.random.RandomState  # both of NumPy's kinds
 
@@ -41,7 +41,7 @@ def set_random_seed(seed: Annotated[int, Unchecked(allowed="zero huge")]) -> Non
     """
     global _root
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
-        raise TypeError(f"seed must be an integer, got {shown(seed)}")
+        raise WrongType(f"seed must be an integer, got {shown(seed)}")
     if not 0 <= seed < 2**32:
         raise ValueError(f"seed must be between 0 and 2**32 - 1, got {seed}")
     _root = np.random.default_rng(int(seed))

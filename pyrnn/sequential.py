@@ -24,7 +24,7 @@ from pyrnn.naming import auto_name
 from pyrnn.rules import Unchecked
 from pyrnn.symbols import Symbol
 from pyrnn.typing import Boolean, Name
-from pyrnn.validation import shown
+from pyrnn.validation import WrongType, shown
 
 Array = NDArray[Any]
 _MOST_SHAPES = 1000  # that `check_input` remembers
@@ -76,7 +76,7 @@ class Sequential(Keras2Methods, Model):
         if layers is not None:
             if isinstance(layers, (Layer, str)) or not isinstance(layers, Iterable):
                 fix = "; write [layer]" if isinstance(layers, Layer) else ""
-                raise TypeError(f"layers must be a list of layers, got {shown(layers)}{fix}")
+                raise WrongType(f"layers must be a list of layers, got {shown(layers)}{fix}")
             for layer in layers:
                 self.add(layer)
         if not trainable:
@@ -96,12 +96,12 @@ class Sequential(Keras2Methods, Model):
         """
         if isinstance(layer, Symbol):
             if not isinstance(layer.node.layer, InputLayer):
-                raise TypeError(f"add() takes a layer or an Input, got the output of layer {layer.node.layer.name!r}")
+                raise WrongType(f"add() takes a layer or an Input, got the output of layer {layer.node.layer.name!r}")
             layer = layer.node.layer
         if isinstance(layer, type) and issubclass(layer, Holder):
-            raise TypeError(f"add() takes a layer, got the class {layer.__name__}; write {layer.__name__}(...)")
+            raise WrongType(f"add() takes a layer, got the class {layer.__name__}; write {layer.__name__}(...)")
         if not issubclass(type(layer), Holder):
-            raise TypeError(f"add() takes a layer of pyrnn.layers, got {shown(layer)}")
+            raise WrongType(f"add() takes a layer of pyrnn.layers, got {shown(layer)}")
         if "_weights" not in vars(layer):
             raise TypeError(f"{type(layer).__name__} does not call super().__init__() in its __init__")
         if any(layer.name == other.name for other in (*self._layers, *([self._input] if self._input else []))):

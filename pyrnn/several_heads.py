@@ -14,7 +14,7 @@ from pyrnn.head_metrics import number_names, try_state
 from pyrnn.heads import Head
 from pyrnn.output_names import OutputNames
 from pyrnn.states import Rule, anything, list_of, record, tuple_of
-from pyrnn.validation import shown
+from pyrnn.validation import WrongType, shown
 
 Array = NDArray[Any]
 
@@ -48,7 +48,7 @@ class Heads:
         elif is_single:
             factors = [loss_weights] * count
         else:
-            raise TypeError(f"loss_weights must have one entry per output, as loss has, got {shown(loss_weights)}")
+            raise WrongType(f"loss_weights must have one entry per output, as loss has, got {shown(loss_weights)}")
         lists = outputs.metrics("metrics", unweighted), outputs.metrics("weighted_metrics", weighted)
         self.heads = [Head(*each) for each in zip(loss_entries, factors, *lists, outputs.logged, strict=True)]
         trained = [i for i in self._order if self.heads[i].loss is not None]

@@ -14,7 +14,7 @@ from pyrnn.layers import Layer
 from pyrnn.layers.base import Shape
 from pyrnn.rules import LARGEST_COUNT, Whole
 from pyrnn.stages import Builder
-from pyrnn.validation import positive_int, shown
+from pyrnn.validation import WrongType, positive_int, shown
 
 Array = NDArray[Any]
 _number_of_row = Whole(-LARGEST_COUNT, LARGEST_COUNT)
@@ -117,7 +117,7 @@ class Stream:
         """
         array = as_array("x", x) if self._reads_ids else as_float("x", x, self.dtype)
         if array.dtype.kind == "b":
-            raise TypeError(f"x must hold ids, got dtype {array.dtype}")
+            raise WrongType(f"x must hold ids, got dtype {array.dtype}")
         shape = (self.batch_size, *self._shape)
         if array.shape == shape:
             return array
@@ -162,7 +162,7 @@ class Stream:
             rows = range(self.batch_size)
         numbers = np.atleast_1d(as_array("rows", rows))
         if numbers.ndim != 1 or (numbers.size and numbers.dtype.kind not in "iu"):
-            raise TypeError(f"rows must be an integer or a list of integers, got {shown(rows)}")
+            raise WrongType(f"rows must be an integer or a list of integers, got {shown(rows)}")
         for row in numbers:
             _number_of_row.check("rows", row)
             if not 0 <= row < self.batch_size:
@@ -186,7 +186,7 @@ class Stream:
     @state.setter
     def state(self, states: Any) -> None:
         if not isinstance(states, list | tuple | np.ndarray):
-            raise TypeError(f"state must be a list of arrays, got {shown(states)}")
+            raise WrongType(f"state must be a list of arrays, got {shown(states)}")
         arrays = [as_float("state", state, self.dtype) for state in states]
         with self._lock:
             shapes = [[state.shape for state in part.states()] for part in self._stateful]

@@ -171,10 +171,7 @@ def connect(
         ValueError: if the layer cannot read inputs of these shapes.
     """
     shape = layer.shape_of_inputs([symbol.shape for symbol in inputs])
-    if not layer.built:
-        layer.build(shape)
-    else:
-        layer.check_input(shape)
+    layer.fit_shape(shape)
     options = options or {}
     output_shape = layer.compute_output_shape(shape, **options)
     several = bool(output_shape) and isinstance(output_shape[0], list | tuple)

@@ -68,6 +68,10 @@ DROPPED = {
 }
 
 
+class WrongType(TypeError, ValueError):
+    """An argument of the wrong type: a TypeError, as usual in Python, and a ValueError, as in Keras."""
+
+
 def shown(value: object) -> str:
     """Return a value as messages show it: on one short line, functions with their arguments, without addresses."""
     if isinstance(value, type):
@@ -103,7 +107,7 @@ def lookup(kind: str, name: object, registry: Mapping[str, T]) -> T:
         ValueError: If the registry lacks it; the message suggests similar names.
     """
     if not isinstance(name, str):
-        raise TypeError(f"{kind} must be a name or an object, got {shown(name)}")
+        raise WrongType(f"{kind} must be a name or an object, got {shown(name)}")
     if name not in registry:
         raise ValueError(unknown_name(kind, name, registry))
     return registry[name]
@@ -129,7 +133,7 @@ def positive_int(argument: str, value: Any) -> int:
             raise TypeError
         count = operator.index(value)
     except TypeError:
-        raise TypeError(f"{argument} must be a positive integer, got {shown(value)}") from None
+        raise WrongType(f"{argument} must be a positive integer, got {shown(value)}") from None
     if count < 1:
         raise ValueError(f"{argument} must be a positive integer, got {value}")
     if count > LARGEST_SIZE:

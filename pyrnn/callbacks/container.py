@@ -10,7 +10,7 @@ from pyrnn.callbacks.base import HOOKS, Callback, History, Hook, Logs
 from pyrnn.callbacks.progress import ProgbarLogger
 from pyrnn.rules import Unchecked
 from pyrnn.typing import Anything, Flag
-from pyrnn.validation import shown
+from pyrnn.validation import WrongType, shown
 
 __all__ = ["CallbackList"]
 
@@ -55,7 +55,7 @@ class CallbackList(Callback):
         for callback in self.callbacks:
             if not isinstance(callback, Callback):
                 fix = f": write {callback.__name__}(...)" if isinstance(callback, type) else ""
-                raise TypeError(f"callbacks must be Callback objects, got {shown(callback)}{fix}")
+                raise WrongType(f"callbacks must be Callback objects, got {shown(callback)}{fix}")
         for wanted, kind in ((add_history, History), (add_progbar, ProgbarLogger)):
             if wanted and not any(isinstance(callback, kind) for callback in self.callbacks):
                 self.callbacks.append(kind())
@@ -78,7 +78,7 @@ class CallbackList(Callback):
             TypeError: If it is not a `Callback`.
         """
         if not isinstance(callback, Callback):
-            raise TypeError(f"callback must be a Callback, got {shown(callback)}")
+            raise WrongType(f"callback must be a Callback, got {shown(callback)}")
         self.callbacks.append(callback)
         self._hooks.clear()
 

@@ -14,7 +14,7 @@ from pyrnn.callbacks.monitor import MonitorCallback
 from pyrnn.function_rules import Function
 from pyrnn.states import Rule, count, number, optional
 from pyrnn.typing import Index, NonNegative, Text, Verbose
-from pyrnn.validation import shown
+from pyrnn.validation import WrongType, shown
 
 __all__ = ["LearningRateScheduler", "ReduceLROnPlateau"]
 
@@ -45,7 +45,7 @@ class LearningRateScheduler(Callback):
     def __init__(self, schedule: Annotated[Callable[..., Any], Function(1, 2)], verbose: Verbose = 0) -> None:
         super().__init__()
         if not callable(schedule):
-            raise TypeError(f"schedule must be a function of epoch and learning rate, got {shown(schedule)}")
+            raise WrongType(f"schedule must be a function of epoch and learning rate, got {shown(schedule)}")
         self.schedule, self.verbose = schedule, verbose
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
@@ -58,7 +58,7 @@ class LearningRateScheduler(Callback):
         now = float(optimizer.learning_rate)
         rate = self.schedule(epoch, now) if _takes_two(self.schedule) else self.schedule(epoch)
         if not isinstance(rate, float | np.floating):
-            raise TypeError(f"schedule must return a float, got {shown(rate)}")
+            raise WrongType(f"schedule must return a float, got {shown(rate)}")
         optimizer.learning_rate = rate
         if self.verbose > 0:
             print(f"\nEpoch {epoch + 1}: LearningRateScheduler setting learning rate to {rate}.")

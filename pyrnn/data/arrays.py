@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pyrnn import rules
 from pyrnn.data.objects import NUMERIC, numbers_of
+from pyrnn.validation import WrongType
 
 Array = NDArray[Any]
 
@@ -91,7 +92,7 @@ def as_array(name: str, value: Any) -> Array:
     except ValueError:
         raise ValueError(f"{name} must be one array; its rows have different lengths") from None
     except (TypeError, RuntimeError) as error:
-        raise TypeError(f"{name} must hold numbers: {error}") from None
+        raise WrongType(f"{name} must hold numbers: {error}") from None
     return array if array.dtype.kind in NUMERIC else numbers_of(name, value, array)
 
 

@@ -19,7 +19,7 @@ from pyrnn.data.arrays import Arrays, as_column, as_float
 from pyrnn.data.signature import Ports, Signature, shown_keys
 from pyrnn.seeds import generator, stream_rule
 from pyrnn.states import Rule, anything, count, record
-from pyrnn.validation import shown
+from pyrnn.validation import WrongType, shown
 
 Array = NDArray[Any]
 
@@ -169,7 +169,7 @@ def make_batch(parts: Any, dtype: str, signature: Signature | None = None) -> Ba
     """
     if not isinstance(parts, tuple):
         if isinstance(parts, Mapping) and (signature is None or not signature.inputs.has_key_in(parts)):
-            raise TypeError(f"a batch must be x, (x, y) or (x, y, sample_weight), got a dict of {shown_keys(parts)}")
+            raise WrongType(f"a batch must be x, (x, y) or (x, y, sample_weight), got a dict of {shown_keys(parts)}")
         parts = tuple(parts) if isinstance(parts, list) else (parts,)
     if not 1 <= len(parts) <= 3:
         raise ValueError(f"a batch must be x, (x, y) or (x, y, sample_weight), got {len(parts)} parts")

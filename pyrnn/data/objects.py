@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn.validation import shown
+from pyrnn.validation import WrongType, shown
 
 Array = NDArray[Any]
 NUMERIC = "fiub"
@@ -36,9 +36,9 @@ def numbers_of(name: str, value: Any, array: Array) -> Array:
         return _column(name, value, "the Series" if label is None else f"the Series {label!r}")
     if array.dtype.kind != "O":
         if not array.ndim:
-            raise TypeError(f"{name} must hold numbers, got {shown(value)}")
+            raise WrongType(f"{name} must hold numbers, got {shown(value)}")
         fix = f": {CONVERT}" if array.dtype.kind in "USV" else ""
-        raise TypeError(f"{name} must hold numbers, got dtype {array.dtype}{fix}")
+        raise WrongType(f"{name} must hold numbers, got dtype {array.dtype}{fix}")
     return _from_objects(name, array, lambda at: f"column {at[-1]}" if array.ndim > 1 else "it")
 
 
@@ -49,7 +49,7 @@ def _column(name: str, series: Any, place: str) -> Array:
         array: Array = series.to_numpy(dtype=np.float64, na_value=np.nan)  # also of nullable columns
         return array
     if kind in "mM":
-        raise TypeError(
+        raise WrongType(
             f"{name} must hold numbers, but {place} holds {'dates' if kind == 'M' else 'times'} ({series.dtype}): "
             "leave it out or convert it to numbers"
         )
@@ -63,9 +63,9 @@ def _from_objects(name: str, array: Array, where: Callable[[tuple[int, ...]], st
     if wrong:
         at, value = next((at, each) for at, each in np.ndenumerate(array) if type(each) in wrong)
         if not at:
-            raise TypeError(f"{name} must hold numbers, got {shown(value)}")
+            raise WrongType(f"{name} must hold numbers, got {shown(value)}")
         fix = "stack arrays of one shape by np.stack" if isinstance(value, np.ndarray | list | tuple) else CONVERT
-        raise TypeError(f"{name} must hold numbers, but {where(at)} holds {shown(value)}: {fix}")
+        raise WrongType(f"{name} must hold numbers, but {where(at)} holds {shown(value)}: {fix}")
     is_whole = all(issubclass(kind, Integral | np.bool_) for kind in kinds)
     try:
         return array.astype(np.int64 if is_whole and kinds else np.float64)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pyrnn.structures import leaves
-from pyrnn.validation import shown
+from pyrnn.validation import WrongType, shown
 
 
 class Ports:
@@ -128,9 +128,9 @@ class Ports:
             raise TypeError(f"{self._rule(argument)}, got {what}")
         for label, entry in zip(self.labels(argument), entries, strict=True):
             if isinstance(entry, Mapping):
-                raise TypeError(f"{label} must be one array, got a dict of {shown_keys(entry)}")
+                raise WrongType(f"{label} must be one array, got a dict of {shown_keys(entry)}")
             if entry is None and self.kind == "input":
-                raise TypeError(f"{label} must be an array, got None")
+                raise WrongType(f"{label} must be an array, got None")
         return entries
 
     def _rule(self, argument: str) -> str:

@@ -17,7 +17,7 @@ from pyrnn.data.signature import Signature
 from pyrnn.rules import Unchecked
 from pyrnn.seeds import next_seed
 from pyrnn.typing import Flag, Seed
-from pyrnn.validation import shown
+from pyrnn.validation import WrongType, shown
 
 
 class Subset(PyDataset):
@@ -87,7 +87,7 @@ def split_dataset(
         arrays = [as_array("dataset", dataset)]
         total = len(arrays[0])
     else:
-        raise TypeError(f"dataset must be an array, a list of arrays or a PyDataset, got {type(dataset).__name__}")
+        raise WrongType(f"dataset must be an array, a list of arrays or a PyDataset, got {type(dataset).__name__}")
     left, right = _sizes(left_size, right_size, total)
     order = list(range(total))
     if shuffle:
@@ -119,7 +119,7 @@ def _sizes(left: float | None, right: float | None, total: int) -> tuple[int, in
                 raise ValueError(f"{name} must lie in 1..{total - 1} of the {total} samples, got {size}")
             counts.append(size)
         else:
-            raise TypeError(f"{name} must be an int or a float, got {shown(size)}")
+            raise WrongType(f"{name} must be an int or a float, got {shown(size)}")
     first, last = counts
     if first is None:
         first = total - (last or 0)

@@ -15,7 +15,7 @@ import numpy as np
 from pyrnn.files.hdf5 import Arrays, array_at, group_at, opened, read_arrays
 from pyrnn.resume import check_random_state
 from pyrnn.states import anything, record
-from pyrnn.validation import shown
+from pyrnn.validation import WrongType, shown
 
 GROUP = "pyrnn"
 # Bytes of the user block, the least that HDF5 allows.
@@ -117,7 +117,7 @@ def _plain(value: Any, where: str, arrays: list[Any]) -> Any:
         return [_plain(each, f"{where}[{i}]", arrays) for i, each in enumerate(value)]
     if isinstance(value, dict) and all(isinstance(name, str) for name in value) and value.keys() != {_ARRAY}:
         return {name: _plain(each, f"{where}[{name!r}]", arrays) for name, each in value.items()}
-    raise TypeError(f"{where} cannot be saved: it must hold numbers, texts, None and arrays, got {value!r}")
+    raise WrongType(f"{where} cannot be saved: it must hold numbers, texts, None and arrays, got {value!r}")
 
 
 def _restored(value: Any, arrays: list[Any]) -> Any:

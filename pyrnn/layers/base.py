@@ -142,7 +142,7 @@ class Layer(Holder, LayerNames):
             raise ValueError(f"name must be a non-empty string without '/', got {shown(name)}")
         self.name = name if name is not None else auto_name(type(self).__name__)
         self.dtype = dtype_name(dtype)
-        self.built = False
+        self._built = False
         self.build_shape: Shape | None = None
         self._weights: list[Weight] = []
         self._trainable = bool(trainable)
@@ -198,6 +198,15 @@ class Layer(Holder, LayerNames):
             rule += f" = {expected}" if self.axes is not None else f", {expected}"
         raise ValueError(f"{type(self).__name__} expects x of shape{rule}, got {tuple(shape)}")
 
+    @property
+    def built(self) -> bool:
+        """Whether the layer has its weights; a layer that makes none is built from the start."""
+        return self._built or (type(self).build is Layer.build and not self.children())
+
+    @built.setter
+    def built(self, value: bool) -> None:
+        self._built = bool(value)
+
     @methods.build_once
     def build(self, input_shape: Shape) -> None:
         """Create the weights. Called once, before the first `forward`.
@@ -208,6 +217,20 @@ class Layer(Holder, LayerNames):
         Raises:
             ValueError: if the layer cannot read inputs of this shape.
         """
+
+    def fit_shape(self, shape: Any) -> None:
+        """Build for inputs of this shape at first, and check it from then on.
+
+        Args:
+            shape: shape of x with the batch axis first; a list of shapes for a layer of several inputs.
+
+        Raises:
+            ValueError: if the layer cannot read inputs of this shape.
+        """
+        if self.build_shape is None or not self.built:
+            self.build(shape)
+        else:
+            self.check_input(shape)
 
     def compute_output_shape(self, input_shape: Shape) -> Any:
         """Return the shape of the output.
@@ -335,10 +358,7 @@ class Layer(Holder, LayerNames):
     def _accept(self, x: Any) -> Array:
         """x converted and checked; builds the layer at first use."""
         array = self._converted(x)
-        if self.built:
-            self.check_input(array.shape)
-        else:
-            self.build(array.shape)
+        self.fit_shape(array.shape)
         return array
 
     @checked

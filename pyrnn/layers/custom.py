@@ -11,7 +11,7 @@ import numpy as np
 
 from pyrnn.data.arrays import Array, as_float
 from pyrnn.explaining import ModelNames
-from pyrnn.validation import shown
+from pyrnn.validation import WrongType, shown
 
 _FORWARD = "define forward(x, *, training=False, mask=None) and backward(dy, *, need_dx=True), in NumPy"
 _WEIGHTS = "models, optimizers and files read what add_weight() made; freeze a weight with add_weight(trainable=False)"
@@ -192,7 +192,7 @@ def converted(layer: Any, method: str, value: Any) -> Array:
             raise TypeError
         return as_float(f"the value of {method}", value, layer.dtype)
     except (TypeError, ValueError):
-        raise TypeError(f"{method} of {named(layer)} must return an array of numbers, got {shown(value)}") from None
+        raise WrongType(f"{method} of {named(layer)} must return an array of numbers, got {shown(value)}") from None
 
 
 def named(layer: Any) -> str:
@@ -200,12 +200,12 @@ def named(layer: Any) -> str:
     return f"layer {layer.name!r} ({type(layer).__name__})"
 
 
-def finish(layer: Any, input_shape: tuple[Any, ...]) -> None:
+def finish(layer: Any, input_shape: tuple[Any, ...] | None) -> None:
     """Check the layers in a custom layer that was built; a trial on zeros builds those that its `forward` builds.
 
     Args:
         layer: the custom layer.
-        input_shape: the shape of x that it was built for.
+        input_shape: the shape of x that it was built for, or None if `build` was called without one.
 
     Raises:
         TypeError: if it holds a model.
@@ -222,5 +222,5 @@ def finish(layer: Any, input_shape: tuple[Any, ...]) -> None:
             raise ValueError(f"{owner} has dtype {layer.dtype}, layer {child.name!r} in it {child.dtype}")
         if child.activity_regularizer is not None and not is_traced:
             raise ValueError(f"give activity_regularizer to {owner}, not to layer {child.name!r} in it")
-    if not is_traced and not all(child.built for child in children):
+    if input_shape is not None and not is_traced and not all(child.built for child in children):
         trial_shape(layer, layer.forward, input_shape, "build the layers it holds in build(input_shape)")

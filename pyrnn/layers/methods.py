@@ -14,7 +14,7 @@ from pyrnn.layers import attributes, call_methods
 from pyrnn.layers.call_arguments import read_shapes, shapes_for
 from pyrnn.layers.custom import NEVER_CALLED_CELL, converted, finish, named, run, trial_shape
 from pyrnn.layers.settings import standard_shape, standard_shapes
-from pyrnn.validation import shown
+from pyrnn.validation import WrongType, shown
 
 Shape = tuple[Any, ...]
 
@@ -57,7 +57,7 @@ def build_once(build: Callable[..., None], checks_first: bool = True) -> Callabl
     @functools.wraps(build)
     def wrapped(self: Any, *shapes: Any, **named_shapes: Any) -> None:
         shape, args, kwargs = _read(self, build, shapes, named_shapes)
-        if (self.built or checks_first) and (len(args) == 1 and args[0] is shape):
+        if shape is not None and (self.built or checks_first) and (len(args) == 1 and args[0] is shape):
             self.check_input(shape)
         if not self.built:
             try:
@@ -68,7 +68,7 @@ def build_once(build: Callable[..., None], checks_first: bool = True) -> Callabl
         self.build_shape, self.built = shape, True
         if type(self).build is wrapped and not overriding.is_builtin(type(self)):  # not called by that of a subclass
             finish(self, shape)
-            if hasattr(self, "call"):
+            if hasattr(self, "call") and shape is not None:
                 call_methods.build_children(self, shapes, named_shapes)
 
     return wrapped
@@ -77,7 +77,12 @@ def build_once(build: Callable[..., None], checks_first: bool = True) -> Callabl
 def _read(
     layer: Any, build: Callable[..., Any], shapes: tuple[Any, ...], named_shapes: Mapping[str, Any]
 ) -> tuple[Any, list[Any], Mapping[str, Any]]:
-    """Return the shape of x, or the list of shapes of several inputs, and what `build` is called with."""
+    """Return the shape of x, or the list of shapes of several inputs, and what `build` is called with.
+
+    The shape is None if there is none: weights that do not depend on x may be made before it is known.
+    """
+    if not named_shapes and shapes in ((), (None,)) and (layer.reads_ids or not overriding.is_builtin(type(layer))):
+        return None, [None], {}
     if not hasattr(layer, "call"):
         if named_shapes and not shapes:
             shapes = tuple(named_shapes.values())
@@ -201,7 +206,7 @@ def _converting_mask(method: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return np.ascontiguousarray(as_array("mask", made), dtype=bool)
         except (TypeError, ValueError):
-            raise TypeError(f"compute_mask of {named(self)} must return an array or None, got {shown(made)}") from None
+            raise WrongType(f"compute_mask of {named(self)} must return an array or None, got {shown(made)}") from None
 
     return compute_mask
 

@@ -13,7 +13,7 @@ from pyrnn.layers.core.operation import Operation
 from pyrnn.layers.holder import Holder
 from pyrnn.rules import Configurable, Unchecked
 from pyrnn.typing import CustomObjects
-from pyrnn.validation import shown
+from pyrnn.validation import WrongType, shown
 
 __all__ = ["REGISTRY", "deserialize", "serialize"]
 
@@ -89,7 +89,7 @@ def deserialize(config: Annotated[Mapping[str, Any], Unchecked()], custom_object
         arguments = kind._known_arguments() if issubclass(kind, Layer) else None
         layer = registry.from_description(kind, config.get("config", {}), arguments)
     if not isinstance(layer, Layer):
-        raise TypeError(f"{kind.__name__} must be a layer of pyrnn.layers or derived from one, got {shown(layer)}")
+        raise WrongType(f"{kind.__name__} must be a layer of pyrnn.layers or derived from one, got {shown(layer)}")
     return layer
 
 
@@ -99,7 +99,7 @@ def _model(kind: Any, description: Mapping[str, Any]) -> Any:
         raise ValueError(f"config of a {kind.__name__} must be a dict, got {shown(description.get('config'))}")
     model = kind.from_config(description["config"])
     if not isinstance(model, Holder) or not model.is_model:
-        raise TypeError(f"{kind.__name__}.from_config must return a model, got {shown(model)}")
+        raise WrongType(f"{kind.__name__}.from_config must return a model, got {shown(model)}")
     return model
 
 

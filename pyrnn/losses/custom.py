@@ -15,7 +15,7 @@ from pyrnn.losses.base import Lazy, Loss
 from pyrnn.losses.differentiation import differentiate, read_only
 from pyrnn.rules import Unchecked
 from pyrnn.typing import Name
-from pyrnn.validation import shown
+from pyrnn.validation import WrongType, shown
 
 __all__ = ["FunctionLoss"]
 
@@ -45,18 +45,18 @@ class FunctionLoss(Loss):
     @checked
     def __init__(self, fn: Annotated[Callable[[Array, Array], Any], Unchecked()], name: Name | None = None) -> None:
         if not takes(fn, 2):
-            raise TypeError(f"a loss must be a function of (y_true, y_pred), got {shown(fn)}")
+            raise WrongType(f"a loss must be a function of (y_true, y_pred), got {shown(fn)}")
         super().__init__(name or getattr(fn, "__name__", "loss"))
         registry.require_kind("loss", fn)
         if isinstance(fn, type) or not callable(fn):
-            raise TypeError(f"fn must be a function of (y_true, y_pred), got {shown(fn)}")
+            raise WrongType(f"fn must be a function of (y_true, y_pred), got {shown(fn)}")
         self.fn = fn
 
     def lazy_elements(self, y_true: Array, y_pred: Array) -> Lazy:
         result = read_only(f"the loss {self.name!r}", self.fn, y_true, y_pred)
         value = result[0] if isinstance(result, tuple) and result else result
         if np.asarray(value).dtype.kind not in "biuf":
-            raise TypeError(f"the loss {self.name!r} must return numbers, got {shown(value)}")
+            raise WrongType(f"the loss {self.name!r} must return numbers, got {shown(value)}")
         if not isinstance(result, tuple):
             return differentiate(self.fn, y_true, y_pred)
         if len(result) != 2 or np.shape(result[1]) != y_pred.shape:

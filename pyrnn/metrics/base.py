@@ -24,7 +24,7 @@ from pyrnn.naming import auto_name
 from pyrnn.rules import Numbers, Optional, Rule, Unchecked, Whole
 from pyrnn.states import array
 from pyrnn.typing import DtypeLike, Name
-from pyrnn.validation import shown
+from pyrnn.validation import WrongType, shown
 
 __all__ = ["Mean", "MeanMetric", "MeanMetricWrapper", "Metric", "Sum"]
 
@@ -50,7 +50,7 @@ class _Labels(Rule):
 
     def check(self, argument: str, value: Any) -> None:
         if not isinstance(value, list | tuple | range | np.ndarray) or np.ndim(value) != 1 or not len(value):
-            raise TypeError(f"{argument} must be a list of class numbers, got {shown(value)}")
+            raise WrongType(f"{argument} must be a list of class numbers, got {shown(value)}")
         for label in value:
             Whole(0).check(argument, label)
 
@@ -450,7 +450,7 @@ class MeanMetricWrapper(MeanMetric):
     ) -> None:
         if not callable(fn) or not takes(fn, 2, options):
             arguments = ", ".join(["y_true", "y_pred", *options])
-            raise TypeError(f"a metric must be a function of ({arguments}), got {shown(fn)}")
+            raise WrongType(f"a metric must be a function of ({arguments}), got {shown(fn)}")
         super().__init__(name, dtype)
         self.fn, self.options = fn, options
         self.of_points = compares_points(fn)
@@ -458,7 +458,7 @@ class MeanMetricWrapper(MeanMetric):
     def values(self, y_true: Array, y_pred: Array) -> Array:
         values = read_only(f"the metric {self.name!r}", functools.partial(self.fn, **self.options), y_true, y_pred)
         if np.asarray(values).dtype.kind not in "biuf":
-            raise TypeError(f"the metric {self.name!r} must return numbers, got {shown(values)}")
+            raise WrongType(f"the metric {self.name!r} must return numbers, got {shown(values)}")
         if np.size(values) > max(y_true.size, y_pred.size):
             raise ValueError(
                 f"metric {self.name!r} returned values of shape {np.shape(values)} for y_true of shape {y_true.shape} "

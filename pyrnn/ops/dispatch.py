@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pyrnn import config
 from pyrnn.parameters import Weight
 from pyrnn.symbols import Symbol
-from pyrnn.validation import shown
+from pyrnn.validation import WrongType, shown
 
 Array = NDArray[Any]
 Function = Callable[..., Any]
@@ -157,7 +157,7 @@ def array(x: Any, floating: bool = False) -> Any:
         return traced_numpy().array(x)
     result = np.asarray(x)
     if result.dtype.kind not in "biufc":
-        raise TypeError(f"x must hold numbers, got {shown(x)}")
+        raise WrongType(f"x must hold numbers, got {shown(x)}")
     if not isinstance(x, np.ndarray | np.generic) and not hasattr(x, "dtype"):
         if result.dtype == np.float64:
             result = result.astype(config.floatx())

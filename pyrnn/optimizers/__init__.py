@@ -25,6 +25,7 @@ from pyrnn.optimizers.schedule_free import *
 from pyrnn.optimizers.sgd import *
 from pyrnn.rules import Configurable, Dict, Unchecked
 from pyrnn.typing import CustomObjects
+from pyrnn.validation import WrongType
 
 CLASSES = registry.classes_in(globals(), Optimizer)
 NAMES: dict[str, type[Optimizer]] = registry.by_name(CLASSES, lambda cls: cls.__name__.lower())
@@ -56,7 +57,7 @@ def get(identifier: Any) -> Optimizer:
         identifier = identifier.lower()
     optimizer = registry.get("optimizer", identifier, NAMES, Optimizer)
     if optimizer is None:
-        raise TypeError("optimizer must be a name or an object, got None")
+        raise WrongType("optimizer must be a name or an object, got None")
     return optimizer
 
 

@@ -21,7 +21,7 @@ from pyrnn.optimizers.schedules import LearningRateSchedule
 from pyrnn.parameters import ParameterVector, Weight, assign_all, shaped
 from pyrnn.rules import Unchecked, Whole
 from pyrnn.typing import Count, Flag, Name, NonNegative, Positive, Rate
-from pyrnn.validation import shown, unexpected_arguments
+from pyrnn.validation import WrongType, shown, unexpected_arguments
 
 __all__ = ["Optimizer"]
 
@@ -148,7 +148,7 @@ class Optimizer(registry.Configurable, OptimizerNames):
         try:
             return LearningRate(float(np.float32(now)), self)
         except (TypeError, ValueError):
-            raise TypeError(f"learning_rate must be a function that returns a number, got {shown(now)}") from None
+            raise WrongType(f"learning_rate must be a function that returns a number, got {shown(now)}") from None
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
@@ -159,11 +159,11 @@ class Optimizer(registry.Configurable, OptimizerNames):
         """
         if isinstance(value, LearningRateSchedule) or (callable(value) and not isinstance(value, type)):
             if not isinstance(value, LearningRateSchedule) and not takes(value, 0):
-                raise TypeError(f"learning_rate must be a function without arguments, got {shown(value)}")
+                raise WrongType(f"learning_rate must be a function without arguments, got {shown(value)}")
             self._learning_rate = value
             return
         if isinstance(value, bool) or not isinstance(value, int | float | np.number | np.ndarray):
-            raise TypeError(f"learning_rate must be a number, a schedule or a function, got {shown(value)}")
+            raise WrongType(f"learning_rate must be a number, a schedule or a function, got {shown(value)}")
         if isinstance(self._learning_rate, LearningRateSchedule):
             raise TypeError(
                 f"learning_rate cannot be set to {shown(value)}, since {type(self._learning_rate).__name__} sets it: "
@@ -257,7 +257,7 @@ class Optimizer(registry.Configurable, OptimizerNames):
 
     def _build(self, parameters: ParameterVector) -> None:
         if not isinstance(parameters, ParameterVector):
-            raise TypeError(f"parameters must be those of a model, model.parameters(), got {shown(parameters)}")
+            raise WrongType(f"parameters must be those of a model, model.parameters(), got {shown(parameters)}")
         before = {(id(weight), slot): array for weight, slot, array in self.state()}
         self.parameters, self.slots, self._scratch = parameters, {}, []
         for group in self._groups():
@@ -362,15 +362,15 @@ class Optimizer(registry.Configurable, OptimizerNames):
             TypeError: If these are not lists of weights and strings.
         """
         if not isinstance(var_list, list | tuple | None):
-            raise TypeError(f"var_list must be a list of weights, got {shown(var_list)}")
+            raise WrongType(f"var_list must be a list of weights, got {shown(var_list)}")
         weights = list(var_list or ())
         for weight in weights:
             if not isinstance(weight, Weight):
-                raise TypeError(f"var_list must hold weights of a model, got {shown(weight)}")
+                raise WrongType(f"var_list must hold weights of a model, got {shown(weight)}")
         if var_names is not None and not (
             isinstance(var_names, list | tuple) and all(isinstance(each, str) for each in var_names)
         ):
-            raise TypeError(f"var_names must be a list of strings, got {shown(var_names)}")
+            raise WrongType(f"var_names must be a list of strings, got {shown(var_names)}")
         self._undecayed = frozenset(weights)
         self._undecayed_names = re.compile("|".join(var_names)) if var_names else None
 
@@ -481,7 +481,7 @@ class Optimizer(registry.Configurable, OptimizerNames):
             if np.shape(value) != array.shape:
                 raise ValueError(f"optimizer variable {name!r} has shape {array.shape}, got {np.shape(value)}")
             if np.asarray(value).dtype.kind not in "fiub":
-                raise TypeError(f"optimizer variable {name!r} must hold numbers, got dtype {np.asarray(value).dtype}")
+                raise WrongType(f"optimizer variable {name!r} must hold numbers, got dtype {np.asarray(value).dtype}")
         if not 0 <= values[0] < 2**63:
             raise ValueError(f"optimizer variable 'iteration' must be a number of steps, got {values[0]}")
         state = self.state()

@@ -15,7 +15,7 @@ from pyrnn.explaining import explain
 from pyrnn.rules import Unchecked
 from pyrnn.seeds import generator
 from pyrnn.typing import Flag, Natural, Size, Text
-from pyrnn.validation import described, positive_int, shown, warn
+from pyrnn.validation import WrongType, described, positive_int, shown, warn
 
 Array = NDArray[Any]
 SIDES = ("pre", "post")
@@ -60,19 +60,19 @@ def pad_sequences(
         if side not in SIDES:
             raise ValueError(f"{name} must be 'pre' or 'post', got {shown(side)}")
     if not hasattr(sequences, "__len__"):
-        raise TypeError(f"sequences must be a list of sequences, got {shown(sequences)}")
+        raise WrongType(f"sequences must be a list of sequences, got {shown(sequences)}")
     for sequence in sequences:
         if not hasattr(sequence, "__len__"):
-            raise TypeError(f"sequences must hold sequences, got {shown(sequence)}")
+            raise WrongType(f"sequences must hold sequences, got {shown(sequence)}")
     try:
         kind = np.dtype(dtype).kind
         holds_text = kind in "OSU"
         if kind == "V":
             raise TypeError
     except (TypeError, ValueError, SyntaxError):
-        raise TypeError(f"dtype must be what NumPy calls one, got {shown(dtype)}") from None
+        raise WrongType(f"dtype must be what NumPy calls one, got {shown(dtype)}") from None
     if isinstance(sequences, str):
-        raise TypeError(f"sequences must be a list of sequences, got {shown(sequences)}")
+        raise WrongType(f"sequences must be a list of sequences, got {shown(sequences)}")
     if isinstance(value, str) and not holds_text:
         raise ValueError(f"value {value!r} needs dtype=object or a dtype of strings, got {shown(dtype)}")
     if maxlen is None:
@@ -188,7 +188,7 @@ class TimeseriesGenerator(PyDataset):
         super().__init__(workers, use_multiprocessing, max_queue_size)
         for name, rows in (("data", data), ("targets", targets)):
             if not hasattr(rows, "__len__") or not np.ndim(rows):
-                raise TypeError(f"{name} must be an array or list, one row a time step, got {shown(rows)}")
+                raise WrongType(f"{name} must be an array or list, one row a time step, got {shown(rows)}")
         if len(data) != len(targets):
             raise ValueError(f"data and targets must have one length, got {len(data)} and {len(targets)}")
         self.data, self.targets = data, targets
@@ -279,7 +279,7 @@ def _as_json(name: str, value: Any) -> str:
     try:
         return json.dumps(plain)
     except TypeError:
-        raise TypeError(f"{name} must be an array or a list of numbers to be written as JSON") from None
+        raise WrongType(f"{name} must be an array or a list of numbers to be written as JSON") from None
 
 
 explain(__name__)

@@ -18,7 +18,7 @@ from pyrnn.explaining import explain
 from pyrnn.function_rules import Function, FunctionOf
 from pyrnn.rules import Either, Whole
 from pyrnn.typing import Flag, Index, Name, Size, Text
-from pyrnn.validation import described, shown
+from pyrnn.validation import WrongType, described, shown
 
 FILTERS = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'
 MODES = ("binary", "count", "tfidf", "freq")
@@ -344,10 +344,10 @@ class Tokenizer:
     def _words(self, text: Any) -> Sequence[str]:
         if isinstance(text, list):
             if not all(isinstance(word, str) for word in text):
-                raise TypeError(f"texts must hold strings or lists of words, got {shown(text)}")
+                raise WrongType(f"texts must hold strings or lists of words, got {shown(text)}")
             return [word.lower() for word in text] if self.lower else text
         if not isinstance(text, str) and self.analyzer is None:
-            raise TypeError(f"texts must hold strings or lists of words, got {shown(text)}")
+            raise WrongType(f"texts must hold strings or lists of words, got {shown(text)}")
         if self.char_level:
             return str(text.lower() if self.lower else text)
         if self.analyzer is not None:
@@ -375,7 +375,7 @@ class Tokenizer:
 def _all_of(argument: str, values: Any) -> Iterable[Any]:
     """The same values, which must be a list or another iterable, and not a string."""
     if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
-        raise TypeError(f"{argument} must be a list, got {shown(values)}")
+        raise WrongType(f"{argument} must be a list, got {shown(values)}")
     return values
 
 

@@ -16,7 +16,7 @@ from pyrnn.layers import Layer
 from pyrnn.resume import random_state, set_random_state
 from pyrnn.rules import Number, Unchecked
 from pyrnn.typing import Size
-from pyrnn.validation import shown
+from pyrnn.validation import WrongType, shown
 
 Array = NDArray[Any]
 # dtype -> (step of the finite differences, tolerance)
@@ -78,7 +78,7 @@ def check_gradients(
     """
     if isinstance(tested, Layer):
         if y_pred is not None or sample_weight is not None:
-            raise TypeError("y_pred and sample_weight must be left out for a layer, they belong to a loss")
+            raise WrongType("y_pred and sample_weight must be left out for a layer, they belong to a loss")
         return _Check(tested.name, tested.dtype, tolerance, count).layer(tested, x, mask)
     try:
         is_loss = isinstance(tested, str) or (callable(tested) and not hasattr(tested, "layers"))
@@ -86,7 +86,7 @@ def check_gradients(
     except (TypeError, ValueError) as error:
         raise type(error)(f"tested: {error}") from None
     if loss is None:
-        raise TypeError(f"tested must be a loss or a layer, got {shown(tested)}")
+        raise WrongType(f"tested must be a loss or a layer, got {shown(tested)}")
     if y_pred is None or mask is not None:
         raise TypeError("a loss needs y_true and y_pred, and no mask")
     return _Check(loss.name, "float64", tolerance, count).loss(loss, x, y_pred, sample_weight)
@@ -111,9 +111,7 @@ class _Check:
 
     def layer(self, layer: Layer, x: Any, mask: Any) -> dict[str, float]:
         array = np.array(as_float("x", x, self.dtype, allow_integers=layer.reads_ids))
-        if not layer.built:
-            layer.build(array.shape)
-        layer.check_input(array.shape)
+        layer.fit_shape(array.shape)
         mask = None if mask is None else layer.checked_mask(mask, array)
         owner = SimpleNamespace(layers=[layer])
         streams, weights = random_state(owner), [weight.numpy() for weight in layer.weights]
@@ -123,7 +121,7 @@ class _Check:
             layer._discard_saved()
             y = layer.forward(array, training=True, mask=mask)
             if not isinstance(y, np.ndarray):
-                raise TypeError(f"tested must return one array, got {type(y).__name__}: remove return_state")
+                raise WrongType(f"tested must return one array, got {type(y).__name__}: remove return_state")
             return y
 
         try:

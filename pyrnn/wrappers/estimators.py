@@ -17,7 +17,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from pyrnn.models import Model, clone_model
-from pyrnn.validation import shown
+from pyrnn.validation import WrongType, shown
 
 __all__ = ["SKLearnClassifier", "SKLearnRegressor", "SKLearnTransformer"]
 
@@ -153,7 +153,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
             model = self.model
         if not isinstance(model, Model):
             returned = "" if model is self.model else " from it"
-            raise TypeError(f"model must be a model or a function that returns one, got {shown(model)}{returned}")
+            raise WrongType(f"model must be a model or a function that returns one, got {shown(model)}{returned}")
         if not model.compiled or model.loss is None:
             raise RuntimeError("model must be compiled with a loss: call model.compile(optimizer=..., loss=...) first")
         return model

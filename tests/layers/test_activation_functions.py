@@ -28,6 +28,8 @@ E = np.exp(X)
         ("gelu", {"approximate": True}, X * (1 + np.tanh(np.sqrt(2 / np.pi) * (X + 0.044715 * X**3))) / 2),
         ("softmax", {"axis": 1}, E / E.sum(1, keepdims=True)),
         ("log_softmax", {"axis": 0}, X - np.log(E.sum(0, keepdims=True))),
+        ("softmax", {"axis": (0, 2)}, E / E.sum((0, 2), keepdims=True)),
+        ("log_softmax", {"axis": [-1, 0, 1]}, X - np.log(E.sum(keepdims=True))),
         ("sparsemax", {"axis": 0}, np.stack([0 * X[0], 1 + 0 * X[1]])),
         ("glu", {"axis": 0}, X[:1] / (1 + np.exp(-X[1:]))),
     ],
@@ -54,6 +56,8 @@ def test_unknown_arguments_are_errors() -> None:
         activations.relu(X, alpha=0.5)  # type: ignore[attr-defined]
     with pytest.raises(ValueError, match="axis must be one of the 3 axes of x, got 3"):
         activations.softmax(X, axis=3)  # type: ignore[attr-defined]
+    with pytest.raises(ValueError, match=r"axis must be some of the 3 axes of x, got \(0, 3\)"):
+        activations.softmax(X, axis=(0, 3))  # type: ignore[attr-defined]
     with pytest.raises(ValueError, match="alpha must be"):
         activations.celu(X, 0.0)  # type: ignore[attr-defined]
     with pytest.raises(TypeError, match=r"tanh takes x only, got 1 more arguments.*axis"):

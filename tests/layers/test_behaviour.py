@@ -49,6 +49,55 @@ def test_embedding_adds_up_the_rows_of_one_id() -> None:
     assert_close(layer.embeddings.gradient, expected, ids.size, "gradient")
 
 
+def test_weights_that_do_not_depend_on_x_are_built_without_a_shape() -> None:
+    layer = layers.Embedding(5, 3)
+    layer.build()
+    table = layer.get_weights()[0]
+    np.testing.assert_array_equal(layer(np.array([[1, 4]])), table[None, [1, 4]])
+
+    class Shift(layers.Layer):
+        def build(self, input_shape: Any) -> None:
+            self.shift = self.add_weight(shape=(), initializer="ones")
+
+        def forward(self, x: Any, *, training: bool = False, mask: Any = None) -> Any:
+            return x + self.shift.array
+
+        def backward(self, dy: Any, *, need_dx: bool = True) -> Any:
+            self.shift.gradient[...] = dy.sum()
+            return dy
+
+    shift = Shift()
+    shift.build(None)
+    assert shift.built and len(shift.weights) == 1
+    np.testing.assert_array_equal(shift(np.zeros((2, 3))), np.ones((2, 3)))
+    assert len(shift.weights) == 1
+    with pytest.raises(ValueError, match="input_shape must be a tuple of sizes, got None"):
+        layers.Dense(2).build(None)
+
+
+def test_layers_without_weights_are_built_from_the_start() -> None:
+    assert layers.Dropout(0.5).built and layers.Reshape((2, 3)).built and layers.Add().built
+    assert not layers.Dense(2).built and not layers.TimeDistributed(layers.Dropout(0.5)).built
+
+    class Later(layers.Dropout):
+        def build(self, input_shape: Any) -> None:
+            self.size = input_shape[-1]
+
+    later = Later(0.5)
+    assert not later.built
+    later(X)
+    assert later.built and later.size == 4
+
+
+def test_implementation_0_of_keras_2_is_2() -> None:
+    for kind in (layers.LSTM, layers.GRU):
+        layer, older = kind(3), kind(3, implementation=0)
+        y = layer(X)
+        older.build(X.shape)
+        older.set_weights(layer.get_weights())
+        np.testing.assert_array_equal(older(X), y)
+
+
 def test_embedding_with_weights() -> None:
     table = RNG.normal(size=(5, 3)).astype("float32")
     for value in (table, [table]):

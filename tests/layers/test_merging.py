@@ -149,3 +149,16 @@ def test_errors(call: Any, message: str) -> None:
 def test_symbols_carry_their_masks() -> None:
     with pytest.raises(ValueError, match="gets its masks from the layers before it"):
         layers.Add()([pyrnn.Input((2,)), pyrnn.Input((2,))], mask=[None, None])
+
+
+@pytest.mark.parametrize("name", ["Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract"])
+def test_masks_must_be_a_list_with_an_entry_for_each_input(name: str) -> None:
+    layer = getattr(layers, name)()
+    for inputs, masks, message in (
+        ([X, Y], MASKS[0], "mask of .* must be a list"),
+        (X, [None, None], "inputs of .* must be a list"),
+        ([X, Y], [None], "one entry for each of the 2 inputs, got 1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            layer.compute_mask(inputs, masks)
+    assert layer.compute_mask(inputs=[X, Y], mask=[None, None]) is None

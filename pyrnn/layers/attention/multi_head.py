@@ -23,7 +23,7 @@ from pyrnn.layers.specs import specs_config
 from pyrnn.regularizers import RegularizerLike
 from pyrnn.symbols import Symbol
 from pyrnn.typing import ArrayLike, Axes, Flag, Omitted, Rate, Seed, Size, SizeLike, Units
-from pyrnn.validation import shown
+from pyrnn.validation import WrongType, shown
 
 __all__ = ["MultiHeadAttention"]
 
@@ -263,7 +263,7 @@ class MultiHeadAttention(Merging):
             TypeError, ValueError: if an input does not fit.
         """
         if value is None:
-            raise TypeError(f"{type(self).__name__} must be called on two inputs, query and value, got no value")
+            raise WrongType(f"{type(self).__name__} must be called on two inputs, query and value, got no value")
         inputs = [query, value, value if key is None else key]
         kwargs = {"key": key, "attention_mask": attention_mask}
         kwargs = {name: value for name, value in kwargs.items() if value is not None}

@@ -124,17 +124,17 @@ class Attention(Merging):
         output: Shape = (*query[:-1], value[-1])
         return [output, (*query[:-1], value[-2])] if return_attention_scores else output
 
-    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Return the mask for the next layer.
 
         Args:
-            x: a list of the inputs (B, T, F), which is not read.
+            inputs: a list of arrays (B, T, F), which are not read.
             mask: a list of their masks (B, T), or None.
 
         Returns:
             The mask of the query, or None.
         """
-        return None if mask is None else mask[0]
+        return None if mask is None or mask[0] is None else np.asarray(mask[0])
 
     @checked
     def __call__(  # type: ignore[override]  # no initial_state

@@ -17,7 +17,7 @@ from pyrnn.layers.core.dense import Affine
 from pyrnn.layers.settings import unknown_size
 from pyrnn.regularizers import RegularizerLike
 from pyrnn.typing import Flag, SizeLike, Text, Units
-from pyrnn.validation import positive_int, shown
+from pyrnn.validation import WrongType, positive_int, shown
 
 __all__ = ["Conv1DTranspose"]
 
@@ -189,7 +189,7 @@ def _output_padding(output_padding: Any, stride: int) -> tuple[int] | None:
     if value is None:
         return None
     if isinstance(value, (bool, np.ndarray)) or not hasattr(value, "__index__"):
-        raise TypeError(f"output_padding must be None or an integer, got {shown(output_padding)}")
+        raise WrongType(f"output_padding must be None or an integer, got {shown(output_padding)}")
     if not 0 <= value < stride:
         raise ValueError(f"output_padding must be at least 0 and less than strides={stride}, got {output_padding!r}")
     return (int(value),)

@@ -17,7 +17,7 @@ from pyrnn.parameters import Weight
 from pyrnn.regularizers import RegularizerLike
 from pyrnn.rules import Either, ListOf
 from pyrnn.typing import Flag, Omitted, Size, Units
-from pyrnn.validation import positive_int
+from pyrnn.validation import WrongType, positive_int
 
 __all__ = ["Embedding"]
 
@@ -151,7 +151,7 @@ class Embedding(Layer):
         """x as an array of ids, which stay integers if they are."""
         ids = as_array("x of Embedding", x)
         if ids.dtype.kind == "b":
-            raise TypeError(f"x of Embedding must hold whole numbers, got dtype {ids.dtype}")
+            raise WrongType(f"x of Embedding must hold whole numbers, got dtype {ids.dtype}")
         return ids
 
     def get_config(self) -> dict[str, Any]:

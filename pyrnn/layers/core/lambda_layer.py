@@ -18,7 +18,7 @@ from pyrnn.losses.differentiation import traceable
 from pyrnn.ops.differentiation import differentiate
 from pyrnn.ops.dispatch import traced_numpy
 from pyrnn.rules import Dict, Either, Unchecked
-from pyrnn.validation import shown
+from pyrnn.validation import WrongType, shown
 
 __all__ = ["Lambda"]
 
@@ -32,7 +32,7 @@ def _takes(function: Callable[..., Any], argument: str) -> bool:
 
 def _check_signature(argument: str, function: Any, arrays: Sequence[str], named: Iterable[str]) -> None:
     if not (callable(function) and takes(function, len(arrays), named)):
-        raise TypeError(f"{argument} must be a function of ({', '.join([*arrays, *named])}), got {shown(function)}")
+        raise WrongType(f"{argument} must be a function of ({', '.join([*arrays, *named])}), got {shown(function)}")
 
 
 class Lambda(Layer):
@@ -78,7 +78,7 @@ class Lambda(Layer):
     ) -> None:
         super().__init__(**kwargs)
         if isinstance(function, Layer):
-            raise TypeError(f"function must be a function of an array; add {shown(function)} itself to the model")
+            raise WrongType(f"function must be a function of an array; add {shown(function)} itself to the model")
         self.function = function
         self.arguments = dict(arguments or {})
         self._gradient = gradient

@@ -16,7 +16,7 @@ from pyrnn.layers.inner_calls import as_symbols, with_mask
 from pyrnn.ops.dispatch import Hooks
 from pyrnn.symbols import connect, is_symbolic
 from pyrnn.typing import ArrayLike, Flag, Inputs
-from pyrnn.validation import shown
+from pyrnn.validation import WrongType, shown
 
 Masks = Sequence[Array | None]
 
@@ -84,7 +84,7 @@ class Merging(Layer):
     def _listed(self, x: Any) -> list[Any]:
         """Return the inputs as a list."""
         if not isinstance(x, list | tuple) or not x:
-            raise (ValueError if isinstance(x, list | tuple) else TypeError)(
+            raise (ValueError if isinstance(x, list | tuple) else WrongType)(
                 f"{type(self).__name__} must be called on a list of inputs, {self.inputs_named}, got {shown(x)}"
             )
         return list(x)
@@ -126,10 +126,7 @@ class Merging(Layer):
             return connect(self, args, kwargs, tuple(inputs), options)
         arrays = [as_float(f"inputs[{i}]", each, self.dtype) for i, each in enumerate(inputs)]
         shapes = [array.shape for array in arrays]
-        if self.built:
-            self.check_input(shapes)
-        else:
-            self.build(shapes)
+        self.fit_shape(shapes)
         masks = None if mask is None else self._checked_masks(mask, arrays)
         if training and not custom.is_in_pass():
             self._discard_saved()
@@ -138,7 +135,7 @@ class Merging(Layer):
     def _checked_masks(self, mask: Any, arrays: list[Array]) -> list[Array | None] | None:
         """Convert and check a list of masks, which may leave out those of the last inputs."""
         if not isinstance(mask, list | tuple) or not 0 < len(mask) <= len(arrays):
-            raise (ValueError if isinstance(mask, list | tuple) else TypeError)(
+            raise (ValueError if isinstance(mask, list | tuple) else WrongType)(
                 f"mask of {type(self).__name__} must be a list with a mask for each of the {len(arrays)} inputs, "
                 f"got {shown(mask)}"
             )
@@ -147,6 +144,20 @@ class Merging(Layer):
             if each is not None:
                 masks[number] = self.checked_mask(each, arrays[number])
         return masks if any(each is not None for each in masks) else None
+
+    def _listed_masks(self, inputs: Any, mask: Any) -> list[Any] | None:
+        """Return the masks for `compute_mask`, a list with an entry for each input, or None."""
+        if mask is None:
+            return None
+        for argument, value in (("inputs", inputs), ("mask", mask)):
+            if not isinstance(value, list | tuple):
+                raise WrongType(f"{argument} of {type(self).__name__} must be a list, got {shown(value)}")
+        if len(mask) != len(inputs):
+            raise ValueError(
+                f"mask of {type(self).__name__} must have one entry for each of the {len(inputs)} inputs, "
+                f"got {len(mask)}"
+            )
+        return list(mask)
 
     def checked_mask(self, mask: Any, x: Array) -> Array:
         """Convert and check the mask of one input.

@@ -73,19 +73,20 @@ class Elementwise(Merging):
     def compute_output_shape(self, input_shape: Any) -> Shape:
         return broadcast_shape(input_shape)
 
-    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Return the mask for the next layer.
 
         Args:
-            x: a list of inputs (B, T, ...), which is not read.
+            inputs: a list of arrays (B, T, ...), which are not read.
             mask: a list with a mask (B, T) for each of them, or None in its place.
 
         Returns:
             True for the steps that count in at least one input; None unless all inputs have masks.
         """
-        if mask is None or any(each is None for each in mask):
+        masks = self._listed_masks(inputs, mask)
+        if masks is None or any(each is None for each in masks):
             return None
-        return functools.reduce(np.logical_or, mask)
+        return functools.reduce(np.logical_or, masks)
 
     def forward(self, *xs: Array, training: bool = False, mask: Masks | None = None, **options: Any) -> Array:
         shapes = [x.shape for x in xs]

@@ -75,21 +75,24 @@ class Concatenate(Merging):
         sizes[axis] = None if None in joined else sum(joined)
         return tuple(sizes)
 
-    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Return the mask for the next layer.
 
         Args:
-            x: a list of inputs (B, T, ...).
+            inputs: a list of arrays (B, T, ...).
             mask: a list with a mask (B, T) for each of them, or None in its place.
 
         Returns:
             The mask of the output, or None if no input has one.
         """
-        if mask is None or all(each is None for each in mask):
+        listed = self._listed_masks(inputs, mask)
+        if listed is None or all(each is None for each in listed):
             return None
-        rank = next(each.ndim for each in mask if each is not None)
-        masks = [np.ones(y.shape[:rank], bool) if each is None else each for y, each in zip(x, mask, strict=True)]
-        axis = self.axis % x[0].ndim
+        rank = next(each.ndim for each in listed if each is not None)
+        masks = [
+            np.ones(x.shape[:rank], bool) if each is None else each for x, each in zip(inputs, listed, strict=True)
+        ]
+        axis = self.axis % inputs[0].ndim
         return np.concatenate(masks, axis) if axis < rank else functools.reduce(np.logical_or, masks)
 
     def forward(self, *xs: Array, training: bool = False, mask: Masks | None = None, **options: Any) -> Array:
@@ -169,11 +172,11 @@ class Dot(Merging):
         rest = (*x[1:first], *x[first + 1 :], *y[1:second], *y[second + 1 :])
         return (x[0], *(rest or (1,)))
 
-    def compute_mask(self, x: Any, mask: Any = None) -> None:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
         """Return None: the output has no mask.
 
         Args:
-            x: a list of the inputs (B, ...).
+            inputs: a list of arrays (B, ...).
             mask: a list of their masks (B, T), or None.
         """
 

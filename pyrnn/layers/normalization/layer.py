@@ -18,7 +18,7 @@ from pyrnn.parameters import Weight
 from pyrnn.regularizers import RegularizerLike
 from pyrnn.rules import Either, OneOf, Whole
 from pyrnn.typing import Axes, Axis, Flag, NonNegative
-from pyrnn.validation import shown
+from pyrnn.validation import WrongType, shown
 
 __all__ = ["GroupNormalization", "LayerNormalization"]
 
@@ -29,7 +29,7 @@ def axis_list(axis: Any) -> list[int]:
     """The axes of an integer or a list of them."""
     axes = list(axis) if isinstance(axis, (list, tuple)) else [axis]
     if not axes or any(isinstance(each, bool) or not hasattr(each, "__index__") for each in axes):
-        raise TypeError(f"axis must be an integer or a list of integers, got {shown(axis)}")
+        raise WrongType(f"axis must be an integer or a list of integers, got {shown(axis)}")
     return [int(each) for each in axes]
 
 

@@ -15,7 +15,7 @@ from pyrnn.layers.core.dense import plain_numbers
 from pyrnn.layers.normalization.layer import AxisLayer, axis_list
 from pyrnn.parameters import Weight
 from pyrnn.typing import Axes, Flag, Numbers
-from pyrnn.validation import shown
+from pyrnn.validation import WrongType, shown
 
 __all__ = ["Normalization"]
 
@@ -120,16 +120,13 @@ class Normalization(AxisLayer):
             raise ValueError("adapt() sets mean and variance, which this layer has from its arguments: leave those out")
         is_whole = hasattr(data, "__array__")
         if not is_whole and not isinstance(data, Iterable):
-            raise TypeError(f"data must be an array or an iterable of batches, got {shown(data)}")
+            raise WrongType(f"data must be an array or an iterable of batches, got {shown(data)}")
         count, mean, variance = 0, np.zeros(()), np.zeros(())
         for part in [data] if is_whole else data:
             x = part[0] if _is_pair(part) else part
             batch = as_column(x, as_array("data", x)).astype(np.float64, copy=False)
             try:
-                if self.built:
-                    self.check_input(batch.shape)
-                else:
-                    self.build(batch.shape)
+                self.fit_shape(batch.shape)
             except ValueError as error:
                 raise ValueError(f"data: {error}") from None
             others = tuple(each for each in range(batch.ndim) if each not in self._positions)

@@ -18,7 +18,7 @@ from pyrnn.layers.recurrent.rnn import RNN
 from pyrnn.layers.serialization import layer_of, serialize_inner
 from pyrnn.rules import Either, ListOf, Unchecked
 from pyrnn.typing import Text
-from pyrnn.validation import shown, unknown_name
+from pyrnn.validation import WrongType, shown, unknown_name
 
 __all__ = ["Bidirectional"]
 
@@ -303,7 +303,7 @@ class Bidirectional(Layer):
         """Initial states for x, those of the forward direction first."""
         half = self.forward_layer.state_count
         if not isinstance(states, list | tuple) or len(states) != 2 * half:
-            raise TypeError(f"{argument} must be a list of {2 * half} arrays, got {shown(states)}")
+            raise WrongType(f"{argument} must be a list of {2 * half} arrays, got {shown(states)}")
         return [
             *self.forward_layer.checked_states(states[:half], x, argument),
             *self.backward_layer.checked_states(states[half:], x, argument),

@@ -28,7 +28,7 @@ from pyrnn.parameters import Weight
 from pyrnn.regularizers import RegularizerLike
 from pyrnn.rules import ListOf, Rule
 from pyrnn.typing import ArrayLike, Flag, Inputs, Rate, Seed, Units
-from pyrnn.validation import shown
+from pyrnn.validation import WrongType, shown
 
 __all__ = ["GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells"]
 
@@ -359,7 +359,7 @@ class _IsCell(Rule):
     def check(self, argument: str, value: Any) -> None:
         if not isinstance(value, Cell):
             *names, last = (cls.__name__ for cls in Cell.__subclasses__() if is_builtin(cls))
-            raise TypeError(
+            raise WrongType(
                 f"{argument} must be {', '.join(names)} or {last}, which the kernel runs over whole sequences, "
                 f"got {shown(value)}; for a custom cell write a layer with forward and backward"
             )
@@ -463,7 +463,7 @@ class StackedRNNCells(Layer):
     def __call__(self, x: Inputs, states: ArrayLike | None = None, training: Flag = False) -> Any:  # type: ignore[override]  # a cell is called with its states, as in Keras
         """Return the output (batch, units) and the states after one step; `states` has one entry per cell."""
         if states is not None and (not isinstance(states, list | tuple) or len(states) != len(self.cells)):
-            raise TypeError(f"states must be a list of {len(self.cells)} entries, one per cell, got {shown(states)}")
+            raise WrongType(f"states must be a list of {len(self.cells)} entries, one per cell, got {shown(states)}")
         x = self._accept(x)
         after = []
         for i, cell in enumerate(self.cells):

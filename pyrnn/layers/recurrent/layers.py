@@ -144,7 +144,7 @@ class LSTM(Recurrent):
         unroll: accepted as in Keras; it changes neither the numbers nor the speed.
         use_cudnn: must be "auto", False or None: everything runs on the CPU.
         zero_output_for_mask: return zeros at masked steps instead of the last output.
-        implementation: 2, or 1 to draw one dropout mask per gate; both are equally fast.
+        implementation: 2, or 1 to draw one dropout mask per gate; both are equally fast. 0, of Keras 2, means 2.
         checkpoint_steps: save the states only after every `checkpoint_steps` steps of training and compute the steps
             between them again in backward, for sequences that do not fit into memory; see `Recurrent`. Not in Keras,
             which cannot load files that use it.
@@ -200,7 +200,7 @@ class LSTM(Recurrent):
         unroll: Flag = False,
         use_cudnn: Annotated[str | bool, OneOf("auto", False)] | None = "auto",
         zero_output_for_mask: Flag = False,
-        implementation: Annotated[int, OneOf(1, 2)] = 2,
+        implementation: Annotated[int, OneOf(0, 1, 2)] = 2,
         *,
         checkpoint_steps: Size | None = None,
         **kwargs: Any,
@@ -260,7 +260,7 @@ class GRU(Recurrent):
         reset_after: apply the reset gate after the recurrent product (True, as cuDNN does) or before it.
         use_cudnn: must be "auto", False or None: everything runs on the CPU.
         zero_output_for_mask: return zeros at masked steps instead of the last output.
-        implementation: 2, or 1 to draw one dropout mask per gate; both are equally fast.
+        implementation: 2, or 1 to draw one dropout mask per gate; both are equally fast. 0, of Keras 2, means 2.
         checkpoint_steps: save the states only after every `checkpoint_steps` steps of training and compute the steps
             between them again in backward, for sequences that do not fit into memory; see `Recurrent`. Not in Keras,
             which cannot load files that use it.
@@ -311,7 +311,7 @@ class GRU(Recurrent):
         reset_after: Flag = True,
         use_cudnn: Annotated[str | bool, OneOf("auto", False)] | None = "auto",
         zero_output_for_mask: Flag = False,
-        implementation: Annotated[int, OneOf(1, 2)] = 2,
+        implementation: Annotated[int, OneOf(0, 1, 2)] = 2,
         *,
         checkpoint_steps: Size | None = None,
         **kwargs: Any,

@@ -15,7 +15,7 @@ from pyrnn.layers.recurrent.cells import IS_CELL, Cell, StackedRNNCells, backwar
 from pyrnn.layers.serialization import layer_of, serialize_inner
 from pyrnn.rules import Unchecked
 from pyrnn.typing import Flag, Size
-from pyrnn.validation import positive_int
+from pyrnn.validation import WrongType, positive_int
 
 __all__ = ["RNN"]
 
@@ -221,7 +221,7 @@ class RNN(Layer):
             groups = [list(each) if isinstance(each, list | tuple) else [each] for each in arrays]
             arrays = [state for group in groups for state in group]
         if len(arrays) != self.state_count:
-            kind = ValueError if isinstance(states, list | tuple) else TypeError
+            kind = ValueError if isinstance(states, list | tuple) else WrongType
             raise kind(f"{argument} must hold {self.state_count} arrays, got {len(arrays)}")
         checked: list[Array] = []
         for layer in self._stack:

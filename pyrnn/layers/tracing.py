@@ -20,7 +20,7 @@ from pyrnn.parameters import Weight
 from pyrnn.plan import Plan
 from pyrnn.structures import leaves, mapped
 from pyrnn.symbols import Node, Symbol
-from pyrnn.validation import WrongType, shown
+from pyrnn.validation import shown
 
 # A layer keeps the graphs of at most this number of shapes of its inputs.
 _MOST_TRACES = 64

@@ -120,7 +120,7 @@ ON_BUILDING: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "unknown-layer-argument": (lambda: layers.LSTM(3, return_sequence=True), TypeError, "did you mean 'return_sequenc"),
     "dropout": (lambda: layers.LSTM(3, dropout=1.5), ValueError, "dropout must be a number from 0 to 1"),
     "use-cudnn": (lambda: layers.GRU(3, use_cudnn=True), ValueError, "use_cudnn must be 'auto' or False"),
-    "implementation": (lambda: layers.GRU(3, implementation=3), ValueError, "implementation must be 1 or 2"),
+    "implementation": (lambda: layers.GRU(3, implementation=3), ValueError, "implementation must be one of 0, 1 or 2"),
     "dtype": (lambda: layers.LSTM(3, dtype="float16"), ValueError, "dtype must be 'float32' or 'float64'"),
     "merge-mode": (
         lambda: layers.Bidirectional(layers.LSTM(3), merge_mode="cat"),

@@ -62,7 +62,8 @@ def reject(cls: type, hooks: Mapping[str, str]) -> None:
     for owner in cls.__mro__:
         if not is_builtin(owner) and owner is not object:
             for name, instead in hooks.items():
-                if name in vars(owner):
+                # A method of pyrnn in a custom class is one that pyrnn put there.
+                if name in vars(owner) and not str(getattr(vars(owner)[name], "__module__", "")).startswith("pyrnn."):
                     raise TypeError(f"{cls.__name__} defines {name}, which pyrnn never calls: {instead}")
 
 

@@ -54,8 +54,8 @@ NEVER_CALLED = {
     "add_metric": "pass metrics= to compile()",
 }
 _CELL = (
-    "RNN runs the cells of pyrnn.layers in the kernel, over all steps at once; for another recurrence define "
-    "a layer with forward and backward over the whole sequence"
+    "RNN runs the cells of pyrnn.layers in the kernel, over all steps at once; derive from Layer and define state_size "
+    "and call(inputs, states) for another recurrence"
 )
 _CELL_HOOKS = (
     "state_size", "output_size", "get_initial_state", "call", "__call__", "forward", "backward", "get_dropout_mask",
@@ -220,7 +220,7 @@ def finish(layer: Any, input_shape: tuple[Any, ...] | None) -> None:
     for child in children:
         if child.dtype != layer.dtype:
             raise ValueError(f"{owner} has dtype {layer.dtype}, layer {child.name!r} in it {child.dtype}")
-        if child.activity_regularizer is not None and not is_traced:
+        if child.activity_regularizer is not None:
             raise ValueError(f"give activity_regularizer to {owner}, not to layer {child.name!r} in it")
     if input_shape is not None and not is_traced and not all(child.built for child in children):
         trial_shape(layer, layer.forward, input_shape, "build the layers it holds in build(input_shape)")

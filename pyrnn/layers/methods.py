@@ -12,7 +12,7 @@ from pyrnn import overriding
 from pyrnn.data.arrays import Array, as_array, is_float
 from pyrnn.layers import attributes, call_methods
 from pyrnn.layers.call_arguments import read_shapes, shapes_for
-from pyrnn.layers.custom import NEVER_CALLED_CELL, converted, finish, named, run, trial_shape
+from pyrnn.layers.custom import converted, finish, named, run, trial_shape
 from pyrnn.layers.settings import standard_shape, standard_shapes
 from pyrnn.validation import WrongType, shown
 
@@ -105,7 +105,7 @@ def _standard(layer: Any, input_shape: Any, more: tuple[Any, ...]) -> Any:
 
 def _prepare_custom(cls: Any, root: Any) -> None:
     """Check a custom class, and let it return arrays of any kind."""
-    overriding.reject(cls, NEVER_CALLED_CELL if "state_size" in vars(cls) else cls.never_called)
+    overriding.reject(cls, cls.never_called)
     if (method := overriding.new_in(cls, "call", root)) is not None:
         call_methods.install(cls, root, lambda owner, name: overriding.new_in(owner, name, root))
         overriding.join(cls, "reset_state", "reset_states")

@@ -70,6 +70,7 @@ class Trace:
         # The weights and constants in the graph; their symbols follow those of the inputs and masks.
         self.sources: list[Any] = []
         self._symbols: list[Symbol] = []
+        self._has_inputs = bool(inputs)
         xs = [Symbol(shape, dtype, f"x_{i}" if i else "x") for i, (shape, dtype) in enumerate(inputs)]
         mask_symbols = [
             None if shape is None else Symbol(shape, "bool", f"mask_{i}" if i else "mask")
@@ -95,7 +96,7 @@ class Trace:
     def _symbols_in(self, structure: Any) -> Any:
         """Check what the method returned; arrays next to symbols become symbols."""
         outputs = leaves(structure)
-        has_symbols = any(isinstance(leaf, Symbol | Weight) for leaf in outputs)
+        has_symbols = not self._has_inputs or any(isinstance(leaf, Symbol | Weight) for leaf in outputs)
         for leaf in outputs:
             if not isinstance(leaf, Symbol | Weight) and not (has_symbols and isinstance(leaf, np.ndarray)):
                 raise TypeError(

@@ -109,3 +109,58 @@ def block(k: Any) -> Any:
             return self.merge([merged, k.ops.expand_dims(h, 1)])
 
     return Block
+
+
+def minimal_cell(k: Any) -> Any:
+    """Keras's own example of a custom cell."""
+
+    class MinimalCell(k.layers.Layer):
+        def __init__(self, units: int, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.units = units
+            self.state_size = units
+
+        def build(self, input_shape: Any) -> None:
+            self.kernel = self.add_weight(shape=(input_shape[-1], self.units), name="kernel")
+            self.recurrent_kernel = self.add_weight(shape=(self.units, self.units), name="recurrent_kernel")
+
+        def call(self, inputs: Any, states: Any) -> Any:
+            output = k.ops.tanh(k.ops.matmul(inputs, self.kernel) + k.ops.matmul(states[0], self.recurrent_kernel))
+            return output, [output]
+
+        def get_config(self) -> Any:
+            return {**super().get_config(), "units": self.units}
+
+    return MinimalCell
+
+
+def two_state_cell(k: Any) -> Any:
+    """Two states of different sizes, an output of a third size, a learned start, and layers inside."""
+
+    class TwoStateCell(k.layers.Layer):
+        def __init__(self, units: int, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.units = units
+            self.state_size = [units, 2]
+            self.output_size = units + 1
+            self.dense = k.layers.Dense(units, activation="tanh")
+            self.gate = k.layers.Dense(2, activation="sigmoid")
+
+        def build(self, input_shape: Any) -> None:
+            self.dense.build((input_shape[0], input_shape[-1] + self.units))
+            self.gate.build((input_shape[0], self.units))
+            self.start = self.add_weight(shape=(self.units,), name="start", initializer="ones")
+
+        def get_initial_state(self, batch_size: Any = None) -> Any:
+            return [k.ops.ones((batch_size, 1)) * self.start, k.ops.zeros((batch_size, 2))]
+
+        def call(self, inputs: Any, states: Any, training: Any = None) -> Any:
+            h, c = states
+            h = self.dense(k.ops.concatenate([inputs, h], axis=-1))
+            c = c * self.gate(h) + h[:, :2]
+            return k.ops.concatenate([h, c[:, :1]], axis=-1), [h, c]
+
+        def get_config(self) -> Any:
+            return {**super().get_config(), "units": self.units}
+
+    return TwoStateCell

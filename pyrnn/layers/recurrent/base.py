@@ -145,6 +145,17 @@ class Recurrent(Layer):
         if self.stateful:
             self.states = self._zero_states(input_shape[0])
 
+    def state_shapes(self, batch: int | None) -> list[Shape]:
+        """Return the shapes of the states.
+
+        Args:
+            batch: number of rows B, or None.
+
+        Returns:
+            A list of shapes (B, units).
+        """
+        return [(batch, self.units)] * self.state_count
+
     def _zero_states(self, batch: int) -> tuple[Array, ...]:
         return tuple(np.zeros((batch, self.units), self.dtype) for _ in range(self.state_count))
 

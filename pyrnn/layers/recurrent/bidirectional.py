@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from pyrnn import backend, rules
+from pyrnn import backend, registry, rules
 from pyrnn.arguments import checked
 from pyrnn.layers import custom
 from pyrnn.layers.base import Array, Layer, Shape
@@ -128,7 +128,10 @@ class Bidirectional(Layer):
     @staticmethod
     def _copy(layer: Recurrent | RNN, prefix: str, **changes: Any) -> Recurrent | RNN:
         name = prefix + layer.name.removeprefix(prefix)
-        copy = type(layer).from_config({**layer.get_config(), "name": name, **changes})
+        with registry.living_objects() as objects:  # custom cells need no registration
+            config = layer.get_config()
+        with registry.custom_object_scope(objects):
+            copy = type(layer).from_config({**config, "name": name, **changes})
         assert isinstance(copy, Recurrent | RNN)
         return copy
 

@@ -20,13 +20,17 @@ from pyrnn.initializers import InitializerLike
 from pyrnn.layers import custom
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.holder import numbered
+from pyrnn.layers.inner_calls import as_symbols
 from pyrnn.layers.recurrent.base import Recurrent
 from pyrnn.layers.recurrent.layers import GRU, LSTM, SimpleRNN
+from pyrnn.layers.recurrent.stepped import Stepped, initial_states, is_custom_cell, output_size
 from pyrnn.layers.serialization import layer_of, serialize_inner
+from pyrnn.ops.dispatch import Hooks
 from pyrnn.overriding import is_builtin
 from pyrnn.parameters import Weight
 from pyrnn.regularizers import RegularizerLike
 from pyrnn.rules import ListOf, Rule
+from pyrnn.symbols import is_symbolic
 from pyrnn.typing import ArrayLike, Flag, Inputs, Rate, Seed, Units
 from pyrnn.validation import WrongType, shown
 
@@ -142,6 +146,12 @@ class Cell(Layer, CellNames):
     @checked
     def __call__(self, x: Inputs, states: ArrayLike | None = None, training: Flag = False) -> Any:  # type: ignore[override]  # a cell is called with its states, as in Keras
         """Return the output (batch, units) and the list of states after one step; `states` None starts from zeros."""
+        if Hooks.symbol_of_weight is not None:
+            x, states = as_symbols(x, self.dtype), as_symbols(states, self.dtype)
+        if is_symbolic(x, states):
+            self.build(x.shape)
+            output, *states = self.layer(x[:, None], initial_state=states)
+            return output, states
         x = self._accept(x)
         if states is not None:
             states = self.layer.checked_states(states, x[:, None], "states")
@@ -354,14 +364,14 @@ class GRUCell(Cell):
 
 
 class _IsCell(Rule):
-    """One of the cells above."""
+    """One of the cells above, or a custom one."""
 
     def check(self, argument: str, value: Any) -> None:
-        if not isinstance(value, Cell):
-            *names, last = (cls.__name__ for cls in Cell.__subclasses__() if is_builtin(cls))
+        if not isinstance(value, Cell) and not is_custom_cell(value):
+            names = ", ".join(cls.__name__ for cls in Cell.__subclasses__() if is_builtin(cls))
             raise WrongType(
-                f"{argument} must be {', '.join(names)} or {last}, which the kernel runs over whole sequences, "
-                f"got {shown(value)}; for a custom cell write a layer with forward and backward"
+                f"{argument} must be {names} or a layer that defines state_size and call(inputs, states), "
+                f"got {shown(value)}"
             )
 
 
@@ -372,7 +382,7 @@ class StackedRNNCells(Layer):
     """Stack cells, so that they act as one cell: each reads the output of the one before it.
 
     Args:
-        cells: list of cells of `pyrnn.layers`, at least one.
+        cells: list of cells, of `pyrnn.layers` or custom ones as in `RNN`, at least one.
         **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
 
     Raises:
@@ -391,7 +401,7 @@ class StackedRNNCells(Layer):
     never_called = custom.NEVER_CALLED_CELL
 
     @checked
-    def __init__(self, cells: Annotated[Sequence[Cell], ListOf(IS_CELL)], **kwargs: Any) -> None:
+    def __init__(self, cells: Annotated[Sequence[Any], ListOf(IS_CELL)], **kwargs: Any) -> None:
         if not cells:
             raise ValueError("cells must hold at least one cell, got an empty list")
         kwargs.setdefault("dtype", cells[0].dtype)
@@ -409,7 +419,7 @@ class StackedRNNCells(Layer):
     @property
     def output_size(self) -> int:
         """Units of the last cell."""
-        return self.cells[-1].units
+        return _output_size(self.cells[-1])
 
     def get_initial_state(self, batch_size: int | None = None) -> list[list[Array]]:
         """Return zero states for every cell.
@@ -420,13 +430,17 @@ class StackedRNNCells(Layer):
         Returns:
             A list of arrays (B, units), those of the first cell first.
         """
-        return [cell.get_initial_state(batch_size) for cell in self.cells]
+        return [
+            cell.get_initial_state(batch_size) if isinstance(cell, Cell) else initial_states(cell, batch_size or 1)
+            for cell in self.cells
+        ]
 
     def build(self, input_shape: Shape) -> None:
         shape = input_shape
         for cell in self.cells:
-            cell.build(shape)
-            shape = cell.compute_output_shape(shape)
+            if not cell.built:
+                cell.build(shape)
+            shape = (shape[0], _output_size(cell))
         self.rename(self.name)
 
     def rename(self, path: str) -> None:
@@ -436,7 +450,7 @@ class StackedRNNCells(Layer):
             path: the new path, such as "lstm/lstm_cell".
         """
         for cell in self.cells:
-            cell.rename(f"{path}/{cell.name}")
+            rename(cell, path)
 
     def compute_output_shape(self, input_shape: Shape) -> Any:
         return (input_shape[0], self.output_size)
@@ -467,7 +481,12 @@ class StackedRNNCells(Layer):
         x = self._accept(x)
         after = []
         for i, cell in enumerate(self.cells):
-            x, state = cell(x, None if states is None else states[i], training=training)
+            before = None if states is None else states[i]
+            if isinstance(cell, Cell):
+                x, state = cell(x, before, training=training)
+            else:
+                before = initial_states(cell, len(x)) if before is None else before
+                x, state = cell(x, before if isinstance(before, list | tuple) else [before], training=training)
             after.append(state)
         return x, after
 
@@ -479,9 +498,35 @@ class StackedRNNCells(Layer):
         return cls(**{**config, "cells": [layer_of(entry) for entry in config["cells"]]})
 
 
-def backward_through(
-    stack: Sequence[Recurrent] | Sequence[Cell], dy: Array, d_states: Sequence[Array | None], need_dx: bool
-) -> Any:
+def _output_size(cell: Any) -> int:
+    return cell.units if isinstance(cell, Cell) else output_size(cell)
+
+
+def rename(cell: Any, path: str) -> None:
+    """Put the paths of the weights of a cell below another path.
+
+    Args:
+        cell: the cell.
+        path: the path of the layer that holds it.
+    """
+    if isinstance(cell, Cell | StackedRNNCells):
+        cell.rename(f"{path}/{cell.name}")
+    else:
+        for weight in cell.weights:
+            _, separator, rest = weight.path.rpartition(f"{cell.name}/")
+            weight.path = f"{path}/{separator}{rest}"
+
+
+def runner(cell: Any) -> Any:
+    """Return the layer that runs a cell over a sequence.
+
+    Args:
+        cell: a cell of pyrnn, which holds it, or a custom one.
+    """
+    return cell.layer if isinstance(cell, Cell) else Stepped(cell)
+
+
+def backward_through(stack: Sequence[Any], dy: Array, d_states: Sequence[Array | None], need_dx: bool) -> Any:
     """Write the gradients of layers or cells on top of each other.
 
     Args:

@@ -11,11 +11,12 @@ from pyrnn import rules
 from pyrnn.arguments import checked
 from pyrnn.layers import custom
 from pyrnn.layers.base import Array, Layer, Shape
-from pyrnn.layers.recurrent.cells import IS_CELL, Cell, StackedRNNCells, backward_through
+from pyrnn.layers.recurrent.cells import IS_CELL, StackedRNNCells, backward_through, rename, runner
+from pyrnn.layers.recurrent.stepped import Stepped
 from pyrnn.layers.serialization import layer_of, serialize_inner
 from pyrnn.rules import Unchecked
 from pyrnn.typing import Flag, Size
-from pyrnn.validation import WrongType, positive_int
+from pyrnn.validation import WrongType, positive_int, shown
 
 __all__ = ["RNN"]
 
@@ -24,11 +25,16 @@ class RNN(Layer):
     """Run a cell, or a stack of cells, over a sequence: x (B, T, F) becomes (B, units).
 
     With `return_sequences` the output is (B, T, units). Calls accept `mask` (B, T) and `initial_state`, a list of
-    arrays (B, units) in the order of the cells. Each cell runs in the compiled core; custom cells are rejected, since
-    they would need a Python loop over time.
+    arrays (B, units) in the order of the cells. The cells of `pyrnn.layers` run in the compiled core.
+
+    A custom cell is a layer that defines `state_size`, an integer or a list with one for each state, and
+    `call(inputs, states)` with `pyrnn.ops`, which returns the output (B, units) and the list of new states. It may
+    define `output_size`, if that is not the size of the first state, and `get_initial_state(batch_size)`, and `call`
+    may take `training`. It runs in a Python loop over time, which takes tens of times as long as the compiled core.
 
     Args:
-        cell: a cell of `pyrnn.layers`, or a list of cells, each of which reads the output of the one before it.
+        cell: a cell of `pyrnn.layers`, a custom cell, or a list of cells, each of which reads the output of the one
+            before it.
         return_sequences: return the output of every time step (B, T, units), not only of the last one.
         return_state: return the output and the final states.
         go_backwards: read the sequence from the last step to the first.
@@ -39,7 +45,7 @@ class RNN(Layer):
         **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
 
     Raises:
-        TypeError, ValueError: if `cell` is not a cell of pyrnn, or an argument is out of range.
+        TypeError, ValueError: if `cell` is not a cell, or an argument is out of range.
 
     Example:
         >>> import numpy as np
@@ -73,15 +79,20 @@ class RNN(Layer):
             IS_CELL.check("cell", cell)
         kwargs.setdefault("dtype", cell.dtype)
         super().__init__(**kwargs)
-        self.cell: Cell | StackedRNNCells = cell
+        self.cell: Any = cell
         self.return_sequences, self.return_state = bool(return_sequences), bool(return_state)
         self.go_backwards, self.stateful, self.unroll = bool(go_backwards), bool(stateful), bool(unroll)
         self.zero_output_for_mask = bool(zero_output_for_mask)
         self.checkpoint_steps = None
         if checkpoint_steps is not None:
             self.checkpoint_steps = positive_int("checkpoint_steps", checkpoint_steps)
-        self.units = cell.output_size
-        self._stack = [each.layer for each in (cell.cells if isinstance(cell, StackedRNNCells) else [cell])]
+        self._stack = [runner(each) for each in (cell.cells if isinstance(cell, StackedRNNCells) else [cell])]
+        if self.checkpoint_steps is not None and any(isinstance(layer, Stepped) for layer in self._stack):
+            raise ValueError(
+                f"checkpoint_steps must be None where a cell is a custom one, got {shown(checkpoint_steps)}: the "
+                "kernel does not run it"
+            )
+        self.units = self._stack[-1].units
         self.state_count = sum(layer.state_count for layer in self._stack)
         if not self._trainable:
             self.trainable = False
@@ -115,7 +126,11 @@ class RNN(Layer):
             )
         self._set_options()
         self.cell.build((input_shape[0], input_shape[-1]))
-        self.cell.rename(f"{self.name}/{self.cell.name}")
+        size = input_shape[-1]
+        for layer in self._stack:
+            layer.build((input_shape[0], input_shape[1], size))
+            size = layer.units
+        rename(self.cell, self.name)
 
     def children(self) -> list[tuple[str, Layer]]:
         # The layers that run the cells follow the cell: a training's state lists the random streams in this order.
@@ -154,7 +169,7 @@ class RNN(Layer):
         output: Shape = (batch, time, self.units) if self.return_sequences else (batch, self.units)
         if not self.return_state:
             return output
-        shapes = [[(batch, layer.units)] * layer.state_count for layer in self._stack]
+        shapes = [layer.state_shapes(batch) for layer in self._stack]
         return (output, *self._grouped(shapes))
 
     def _grouped(self, states: list[Any]) -> list[Any]:

@@ -209,8 +209,6 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("get_file", "nothing is downloaded", "use urllib.request.urlretrieve"),
         ("get_source_inputs is_keras_tensor", _SYMBOLIC, "use model.input_shape and model.layers"),
         ("model_to_dot", "there is no graphviz", "use plot_model or model.summary()"),
-        ("pack_x_y_sample_weight unpack_x_y_sample_weight", "batches are tuples",
-         "write (x, y, sample_weight), or x, y = batch"),
         ("standardize_dtype", "dtypes are NumPy's", "use np.dtype(dtype).name"),
         ("multi_gpu_model", "everything runs on the CPU", _THREADS),
         ("HDF5Matrix", _DROPPED, "pass h5py.File(path)['name'][...], or read batches in a PyDataset"),
@@ -230,13 +228,11 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
          "use model.save(path), or model.stream() to serve one time step at a time"),
         ("add_weight", "weights belong to layers", "use them in a layer"),
         ("call compute_mask", "models run their layers in order", "call the model: model(x), model(x, training=True)"),
-        ("train_step test_step predict_step make_train_function make_test_function make_predict_function "
-         "train_function test_function predict_function train_tf_function", _LOOP,
+        ("make_train_function make_test_function make_predict_function train_function test_function predict_function "
+         "train_tf_function", _LOOP,
          "use train_on_batch, test_on_batch and predict_on_batch, or a Callback"),
-        ("compute_loss stateless_compute_loss total_loss targets sample_weights", _LOOP,
-         "use evaluate or test_on_batch, or model.loss(y, model(x))"),
-        ("compute_metrics get_metrics_result", _LOOP,
-         "use evaluate(x, y, return_dict=True), or {m.name: m.result() for m in model.metrics}"),
+        ("stateless_compute_loss total_loss targets sample_weights", _LOOP,
+         "use evaluate or test_on_batch, or compute_loss(x, y, model(x))"),
         ("metrics_variables", "metrics hold their own state", "use [m.variables for m in model.metrics]"),
         ("get_state_tree set_state_tree state_updates", _FILES,
          "use get_weights and set_weights, or save and load_model"),
@@ -248,8 +244,6 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
     "model layer": (
         ("quantize quantization_mode quantization_config quantized_build quantized_call "
          "get_quantization_layer_structure", _PRECISION, "leave it out"),
-        ("add_loss losses", "penalties are regularizers",
-         "pass activity_regularizer or kernel_regularizer to a layer, or a function as loss to compile"),
         ("add_metric", "metrics belong to compile", "pass metrics=[...] to compile"),
         ("add_variable add_update updates get_updates_for get_losses_for", _DROPPED,
          "use layer.add_weight(..., trainable=False)"),
@@ -353,7 +347,9 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("set_image_data_format", "features are always the last axis", "transpose x to (batch, time, features)"),
     ),
     "tensorflow": (
-        ("GradientTape function", "the training loop is compiled", "use model.fit or model.train_on_batch"),
+        ("GradientTape", "layers compute their gradients themselves",
+         "use model.fit, or override compute_loss(x, y, y_pred, sample_weight) of the model with pyrnn.ops"),
+        ("function", "the training loop is compiled", "leave it out"),
         ("data", "batches come from arrays, generators, PyDataset and timeseries_dataset_from_array",
          "pass one of these to fit"),
         ("config distribute", "everything runs on the CPU", _THREADS),

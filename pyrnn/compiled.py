@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 from numpy.typing import NDArray
@@ -59,6 +60,8 @@ class Compiled:
         self.lists_results = bool(self.head.names)  # whether results are a list, or the loss alone
         self.execution = execution
         self.mean_loss = metrics.Mean("loss")
+        self.has_loss = self.head.loss is not None
+        self.tracked: list[metrics.Metric] = []  # those in the attributes of a custom model
         # Shapes of x and y that were checked against the model and the loss: those of the last batch, and all without
         # the batch axis.
         self.last_shapes: tuple[Any, Any] | None = None
@@ -70,6 +73,21 @@ class Compiled:
         running = self.mean_loss.__dict__  # faster than attributes, which metrics check for variables
         running["total"] = running["count"] = 0.0
         self.head.reset()
+        for metric in self.tracked:
+            metric.reset_state()
+
+    def update_loss(self, batch: Batch, loss: float) -> None:
+        """Add a batch to the running loss.
+
+        Args:
+            batch: the batch, of B samples.
+            loss: the loss of the batch with all penalties.
+        """
+        x: Any = batch.x
+        count = len(x) if type(x) is not Arrays else len(x[0])
+        running = self.mean_loss.__dict__
+        running["total"] += loss * count
+        running["count"] += count
 
     def update(self, batch: Batch, y_pred: Any, loss: float, mask: Any) -> None:
         """Add a batch to the running loss and metrics.
@@ -80,13 +98,8 @@ class Compiled:
             loss: the loss of the batch with all penalties.
             mask: False for steps that do not count in metrics, (B, T), or None; a list for several outputs.
         """
-        x: Any = batch.x
-        count = len(x) if type(x) is not Arrays else len(x[0])
-        running = self.mean_loss.__dict__
-        running["total"] += loss * count
-        running["count"] += count
-        if self.head.is_watched:
-            assert batch.y is not None
+        self.update_loss(batch, loss)
+        if self.head.is_watched and batch.y is not None:
             self.head.update(batch.y, y_pred, batch.sample_weight, mask)
 
     def logs(self, prefix: str = "") -> dict[str, Any]:
@@ -98,6 +111,9 @@ class Compiled:
         logs = {"loss": self.mean_loss.result(), **self.head.logs()}
         if type(self.head) is Heads:
             logs = dict(sorted(logs.items()))
+        for metric in self.tracked:
+            result = metric.result()
+            logs |= result if isinstance(result, Mapping) else {metric.name: float(result)}
         return {f"{prefix}{name}": value for name, value in logs.items()} if prefix else logs
 
     def results(self) -> list[Any]:
@@ -106,9 +122,15 @@ class Compiled:
         listed = [name for name in ("loss", *self.head.names) if name in logs]
         return [logs[name] for name in (*listed, *(name for name in logs if name not in listed))]
 
+    def named_metrics(self) -> list[tuple[str, metrics.Metric]]:
+        """Return the running loss and the metrics of `compile` with their names in the logs."""
+        entries = [(entry.name, entry.metric) for entry in self.head.entries if entry.metric is not None]
+        return [("loss", self.mean_loss), *entries]
+
     def get_state(self) -> dict[str, Any]:
         """Return the running loss and metrics, to continue from with `set_state`."""
-        return {"loss": self.mean_loss.get_state(), **self.head.get_state()}
+        tracked = {"tracked": [metric.get_state() for metric in self.tracked]} if self.tracked else {}
+        return {"loss": self.mean_loss.get_state(), **self.head.get_state(), **tracked}
 
     def check_state(self, state: Any) -> None:
         """Check what `set_state` is to be passed, on copies of the metrics.
@@ -119,7 +141,10 @@ class Compiled:
         Raises:
             ValueError: if it does not fit the metrics, or they could not continue from it; nothing has changed.
         """
-        states.record({"loss": states.anything, **self.head.state_rules})("running metrics", state)
+        tracked = {"tracked": states.list_of(states.anything, len(self.tracked))} if self.tracked else {}
+        states.record({"loss": states.anything, **self.head.state_rules, **tracked})("running metrics", state)
+        for metric, each in zip(self.tracked, state.get("tracked", ()), strict=True):
+            try_state(copy.deepcopy(metric), each, None)
         try_state(copy.deepcopy(self.mean_loss), state["loss"], None)
         self.head.check_state(state)
 
@@ -131,6 +156,8 @@ class Compiled:
         """
         self.mean_loss.set_state(state["loss"])
         self.head.set_state(state)
+        for metric, each in zip(self.tracked, state.get("tracked", ()), strict=True):
+            metric.set_state(each)
 
     def describe(self) -> dict[str, Any]:
         """Return Keras 3's description of what `compile` was passed."""

@@ -35,15 +35,17 @@ def check_fit(model: Any, compiled: Compiled, batch: Batch, class_weight: ClassW
             ran.
     """
     head, y = compiled.head, batch.y
-    if y is None:
+    if y is None and (compiled.has_loss or class_weight is not None) and "compute_loss" not in model.hooks:
         raise ValueError("y is missing: the data must give (x, y)")
     is_several = isinstance(head, Heads)
-    if is_several:
+    if is_several and y is not None:
         _check_targets(head, y)
         check_class_weight(compiled, class_weight)
     if not model.built:
         model.build((None, *batch.x.shape[1:]))
     x_shape = model.check_input(batch.x.shape)
+    if y is None or "compute_loss" in model.hooks:
+        return  # what they must fit is the user's to say
     if any(not type(layer).__module__.startswith("pyrnn.") for layer in all_layers(model.layers)):
         return
     shape = model.compute_output_shape(x_shape)
@@ -115,6 +117,21 @@ def check_class_weight(compiled: Compiled, class_weight: Any) -> None:
         )
 
 
+def check_has_loss(model: Any) -> None:
+    """Check that layers add to the loss of a model that is compiled without one.
+
+    Args:
+        model: The model, after its forward pass.
+
+    Raises:
+        ValueError: If none does.
+    """
+    if not model.losses:
+        raise ValueError(
+            "there is no loss to compute: pass loss to compile(), or call add_loss() in the call of a layer"
+        )
+
+
 def check_shapes(model: Any, compiled: Compiled, batch: Batch) -> None:
     """Check a batch of other shapes than the last one. Each shape is checked once, in any batch size.
 
@@ -130,8 +147,7 @@ def check_shapes(model: Any, compiled: Compiled, batch: Batch) -> None:
     shapes = _without_rows(x), _without_rows(y)
     if y is None or shapes not in compiled.fitting:
         check_fit(model, compiled, batch)
-    assert y is not None
-    compiled.last_shapes = (x.shape, y.shape)
+    compiled.last_shapes = (x.shape, None if y is None else y.shape)
     compiled.fitting.add(shapes)
 
 

@@ -77,9 +77,10 @@ class Head:
             sample_weight: weights of the samples (B,) or steps (B, T), or None.
             mask: False for steps that do not count, (B, T), or None.
         """
-        if self.shapes is None:
+        if self.shapes is None and y is not None:
             self.resolve(y, y_pred)
-        assert self.loss is not None
+        if self.loss is None:
+            return 0.0, np.zeros_like(y_pred)
         value, gradient = self.loss.value_and_gradient(y, y_pred, sample_weight, mask)
         if self.loss_weight != 1:
             value *= self.loss_weight
@@ -95,9 +96,10 @@ class Head:
             sample_weight: weights of the samples (B,) or steps (B, T), or None.
             mask: False for steps that do not count, (B, T), or None.
         """
-        if self.shapes is None:
+        if self.shapes is None and y is not None:
             self.resolve(y, y_pred)
-        assert self.loss is not None
+        if self.loss is None:
+            return 0.0
         return self.loss.value(y, y_pred, sample_weight, mask) * self.loss_weight
 
     # Metrics.

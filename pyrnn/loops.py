@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Protocol
 
 from numpy.typing import NDArray
 
@@ -14,7 +14,7 @@ from pyrnn.compiled import Compiled, LazyLogs
 from pyrnn.data import Batch, Batches
 from pyrnn.data.class_weight import ClassWeight
 from pyrnn.explaining import ModelNames
-from pyrnn.fitting import check_shapes
+from pyrnn.fitting import check_fit, check_has_loss, check_shapes
 from pyrnn.parameters import ParameterVector
 from pyrnn.resume import Run
 from pyrnn.validation import warn
@@ -39,6 +39,13 @@ class Passes(Protocol):
     def add_regularization_gradients(self) -> None:
         """Add the gradients of `regularization_loss` to the gradients of the weights."""
 
+    def scale_penalties(self, factor: float) -> None:
+        """Multiply the gradients of `regularization_loss` of this step.
+
+        Args:
+            factor: how much of it the loss holds.
+        """
+
     def parameters(self) -> ParameterVector:
         """Return the flat vectors of weights and gradients."""
 
@@ -49,6 +56,9 @@ class Trainable(ModelNames):
     stop_training: bool
     stop_evaluating: bool
     built: bool
+    # Of a class of a user: the methods of a step that it overrides (see `steps.Steps`).
+    is_custom: ClassVar[bool] = False
+    hooks: ClassVar[frozenset[str]] = frozenset()
 
     @property
     def dtype(self) -> str:
@@ -75,6 +85,36 @@ class Trainable(ModelNames):
         """
         raise NotImplementedError
 
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the shape of the outputs for inputs of a shape, batch axis first."""
+        raise NotImplementedError
+
+    # What `steps.Steps` defines.
+
+    def call_step(self, name: str, batch: Batch) -> Mapping[str, Any]:
+        """Call the `train_step` or `test_step` of a subclass, and return its logs."""
+        raise NotImplementedError
+
+    def metrics_of(self, batch: Batch, y_pred: Any, masks: Any) -> Mapping[str, Any]:
+        """Call the `compute_metrics` of a subclass, and return its logs."""
+        raise NotImplementedError
+
+    def custom_loss(self, batch: Batch, y_pred: Any, masks: Any) -> float:
+        """Call the `compute_loss` of a subclass."""
+        raise NotImplementedError
+
+    def differentiated_loss(self, batch: Batch, y_pred: Any, masks: Any) -> tuple[float, Any, float]:
+        """Return the loss of a subclass, its gradient by the outputs and by each penalty."""
+        raise NotImplementedError
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        """Return the results of the metrics by name."""
+        raise NotImplementedError
+
+    def reset_metrics(self) -> None:
+        """Set the running loss and the metrics to their initial state."""
+        raise NotImplementedError
+
 
 def train(model: Trainable, run: Run, epochs: int, validation_freq: int | Iterable[int]) -> None:
     """Train until the last epoch, or until `model.stop_training` is set.
@@ -93,19 +133,19 @@ def train(model: Trainable, run: Run, epochs: int, validation_freq: int | Iterab
     run.hooks("on_train_begin", {})
     over = run.stopped and not run.batch
     for epoch in range(run.epoch, run.epoch if over else epochs):
-        run.compiled.reset()
+        reset(model, run.compiled)
         run.hooks("on_epoch_begin", epoch, {})
         if not (run.stopped and run.batch):
             _train_batches(model, run)
         if not run.batch:
             raise ValueError(_ended("x"))
         run.batches.epoch_ended()
-        logs = run.compiled.logs()
+        logs = result(model, run.compiled, run.last)
         if run.batches.steps is None:
             run.hooks.params["steps"] = run.batch
         if run.validation is not None and _due(epoch, validation_freq):
-            evaluate(model, run.compiled, run.validation, run.hooks, "validation_data")
-            logs = {**logs, **run.compiled.logs("val_")}
+            validated = evaluate(model, run.compiled, run.validation, run.hooks, "validation_data")
+            logs = {**logs, **{f"val_{name}": value for name, value in validated.items()}}
         run.epoch, run.batch, run.logs = epoch + 1, 0, logs
         run.hooks("on_epoch_end", epoch, logs)
         if model.stop_training:
@@ -119,11 +159,70 @@ def _train_batches(model: Trainable, run: Run) -> None:
     for batch in run.batches.epoch():
         step = run.batch
         run.hooks("on_train_batch_begin", step, {})
-        train_step(model, run.compiled, batch, run.class_weight, run.batches)
+        run.last = step_on(model, run.compiled, batch, run.class_weight, run.batches)
         run.batch += 1
-        run.hooks("on_train_batch_end", step, LazyLogs(run.compiled))
+        run.hooks("on_train_batch_end", step, LazyLogs(run.compiled) if run.last is None else run.last)
         if model.stop_training:
             return
+
+
+def reset(model: Trainable, compiled: Compiled) -> None:
+    """Set the running loss and the metrics to their initial state.
+
+    Args:
+        model: a model that is compiled.
+        compiled: what `compile` fixed.
+    """
+    if model.is_custom:
+        model.reset_metrics()
+    else:
+        compiled.reset()
+
+
+def result(model: Trainable, compiled: Compiled, last: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the logs of an epoch or evaluation, as Keras does.
+
+    Args:
+        model: a model that is compiled.
+        compiled: what `compile` fixed.
+        last: the logs of the last step, if methods of a subclass made them.
+
+    Returns:
+        The running loss and metrics; the last logs if these have other names.
+    """
+    if not model.is_custom:
+        return compiled.logs()
+    logs = model.get_metrics_result()
+    return dict(last) if last is not None and last.keys() != logs.keys() else logs
+
+
+def step_on(
+    model: Trainable,
+    compiled: Compiled,
+    batch: Batch,
+    class_weight: ClassWeight | None = None,
+    source: Batches | None = None,
+) -> Mapping[str, Any] | None:
+    """Train on one batch, by the `train_step` of a subclass if it has one.
+
+    Args:
+        model: a model that is compiled.
+        compiled: what `compile` fixed.
+        batch: x (B, ...), y and sample weights.
+        class_weight: multiplies the weights of samples by those of their classes.
+        source: where the batch comes from, for a warning; None for a batch that the user passed.
+
+    Returns:
+        The logs of the step if methods of a subclass made them, else None.
+    """
+    if "train_step" not in model.hooks:
+        return train_step(model, compiled, batch, class_weight, source)
+    if class_weight is not None:
+        check_fit(model, compiled, batch, class_weight)
+        shape = model.compute_output_shape(batch.x.shape)
+        weight = class_weight.weigh(batch.y, batch.sample_weight, shape, model.dtype)
+        batch = batch._replace(sample_weight=weight)
+    return model.call_step("train_step", batch)
 
 
 def train_step(
@@ -132,7 +231,7 @@ def train_step(
     batch: Batch,
     class_weight: ClassWeight | None = None,
     source: Batches | None = None,
-) -> None:
+) -> Mapping[str, Any] | None:
     """Train on one batch.
 
     Args:
@@ -142,33 +241,52 @@ def train_step(
         class_weight: multiplies the weights of samples by those of their classes.
         source: where the batch comes from, for a warning; None for a batch that the user passed.
 
+    Returns:
+        The logs of the step if the `compute_metrics` of a subclass made them, else None.
+
     Raises:
         TypeError, ValueError: if the batch does not fit the model; no weight has changed.
     """
     x, y = batch.x, batch.y
     if y is None or (x.shape, y.shape) != compiled.last_shapes:
         check_shapes(model, compiled, batch)
-    assert y is not None
     y_pred, mask = model.forward_pass(x, training=True)
     if class_weight is not None:
         weight = class_weight.weigh(y, batch.sample_weight, y_pred.shape, model.dtype)
         batch = batch._replace(sample_weight=weight)
-    loss, gradient = compiled.head.value_and_gradient(y, y_pred, batch.sample_weight, mask)
-    passes = model.passes()
+    passes, hooks = model.passes(), model.hooks
+    if "compute_loss" in hooks:
+        loss, gradient, share = model.differentiated_loss(batch, y_pred, mask)
+        if share != 1:
+            passes.scale_penalties(share)
+    else:
+        loss, gradient = compiled.head.value_and_gradient(y, y_pred, batch.sample_weight, mask)
+        penalty = passes.regularization_loss()
+        if penalty:
+            loss += penalty
+        elif not compiled.has_loss:
+            check_has_loss(model)
     compiled.optimizer.build(passes.parameters())
     passes.backward_pass(gradient)
-    penalty = passes.regularization_loss()
-    if penalty:
-        loss += penalty
     if not (math.isfinite(loss) or compiled.has_warned):
         compiled.has_warned = True
         warn(not_finite.explanation(model, loss, y_pred, batch, source, training=True))
     passes.add_regularization_gradients()
-    compiled.update(batch, y_pred, loss, mask)
+    if "compute_loss" in hooks and share != 1:
+        passes.scale_penalties(1.0)
+    logs = None
+    if "compute_metrics" in hooks:
+        compiled.update_loss(batch, loss)
+        logs = model.metrics_of(batch, y_pred, mask)
+    else:
+        compiled.update(batch, y_pred, loss, mask)
     compiled.optimizer.step()
+    return logs
 
 
-def evaluate(model: Trainable, compiled: Compiled, batches: Batches, hooks: CallbackList, name: str = "x") -> None:
+def evaluate(
+    model: Trainable, compiled: Compiled, batches: Batches, hooks: CallbackList, name: str = "x"
+) -> dict[str, Any]:
     """Compute loss and metrics over data, or until `model.stop_evaluating` is set; `compiled.logs()` has them.
 
     Args:
@@ -178,27 +296,53 @@ def evaluate(model: Trainable, compiled: Compiled, batches: Batches, hooks: Call
         hooks: the callbacks.
         name: what an error calls the data.
 
+    Returns:
+        The loss and the metrics by name.
+
     Raises:
         ValueError: if there is no batch.
     """
-    compiled.reset()
+    reset(model, compiled)
     batches.restart()
     model.stop_evaluating = False
     hooks("on_test_begin", {})
-    step = -1
+    step, last = -1, None
     for step, batch in enumerate(batches.epoch()):
         hooks("on_test_batch_begin", step, {})
-        test_step(model, compiled, batch, batches)
-        hooks("on_test_batch_end", step, LazyLogs(compiled))
+        last = test_step_on(model, compiled, batch, batches)
+        hooks("on_test_batch_end", step, LazyLogs(compiled) if last is None else last)
         if model.stop_evaluating:
             break
     if step < 0:
         raise ValueError(_ended(name))
     batches.epoch_ended()
-    hooks("on_test_end", compiled.logs())
+    logs = result(model, compiled, last)
+    hooks("on_test_end", logs)
+    return logs
 
 
-def test_step(model: Trainable, compiled: Compiled, batch: Batch, source: Batches | None = None) -> None:
+def test_step_on(
+    model: Trainable, compiled: Compiled, batch: Batch, source: Batches | None = None
+) -> Mapping[str, Any] | None:
+    """Evaluate one batch, by the `test_step` of a subclass if it has one.
+
+    Args:
+        model: a model that is compiled.
+        compiled: what `compile` fixed.
+        batch: x (B, ...), y and sample weights.
+        source: where the batch comes from, for a warning; None for a batch that the user passed.
+
+    Returns:
+        The logs of the step if methods of a subclass made them, else None.
+    """
+    if "test_step" in model.hooks:
+        return model.call_step("test_step", batch)
+    return test_step(model, compiled, batch, source)
+
+
+def test_step(
+    model: Trainable, compiled: Compiled, batch: Batch, source: Batches | None = None
+) -> Mapping[str, Any] | None:
     """Add one batch to the running loss and metrics, without training.
 
     Args:
@@ -207,19 +351,30 @@ def test_step(model: Trainable, compiled: Compiled, batch: Batch, source: Batche
         batch: x (B, ...), y and sample weights.
         source: where the batch comes from, for a warning; None for a batch that the user passed.
 
+    Returns:
+        The logs of the step if the `compute_metrics` of a subclass made them, else None.
+
     Raises:
         TypeError, ValueError: if the batch does not fit the model.
     """
     x, y = batch.x, batch.y
     if y is None or (x.shape, y.shape) != compiled.last_shapes:
         check_shapes(model, compiled, batch)
-    assert y is not None
     y_pred, mask = model.forward_pass(x, training=False)
-    loss = compiled.head.value(y, y_pred, batch.sample_weight, mask) + model.passes().regularization_loss()
+    if "compute_loss" in model.hooks:
+        loss = model.custom_loss(batch, y_pred, mask)
+    else:
+        loss = compiled.head.value(y, y_pred, batch.sample_weight, mask) + model.passes().regularization_loss()
+        if not (loss or compiled.has_loss):
+            check_has_loss(model)
     if not (math.isfinite(loss) or compiled.has_warned):
         compiled.has_warned = True
         warn(not_finite.explanation(model, loss, y_pred, batch, source, training=False))
+    if "compute_metrics" in model.hooks:
+        compiled.update_loss(batch, loss)
+        return model.metrics_of(batch, y_pred, mask)
     compiled.update(batch, y_pred, loss, mask)
+    return None
 
 
 def _ended(name: str) -> str:

@@ -67,6 +67,8 @@ class Model(Trainer, Holder):
         overriding.join(cls, "reset_states", "reset_state")
         if (method := overriding.new_in(cls, "forward_pass", Trainer)) is not None:
             cls.forward_pass = custom.passing(method)  # type: ignore[method-assign]
+        if not overriding.is_builtin(cls):
+            cls._find_hooks(Model)
         cls._overrides_passes = any(getattr(cls, name) is not getattr(Model, name) for name in _PASSES)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
@@ -282,6 +284,9 @@ class Model(Trainer, Holder):
     def _discard_saved(self) -> None:
         self._plan.discard_saved()
 
+    def _may_have_loss(self) -> bool:
+        return super()._may_have_loss() or bool(self._plan.adders)
+
     # Weights.
 
     def set_weights(self, weights: Sequence[Any]) -> None:
@@ -356,6 +361,17 @@ class Model(Trainer, Holder):
     def add_regularization_gradients(self) -> None:
         """Add the gradients of the regularizers to those of the weights."""
         self.plan().add_regularization_gradients()
+
+    def scale_penalties(self, factor: float) -> None:
+        """Multiply the gradients of penalties and added losses of this step.
+
+        Args:
+            factor: how much of each the loss holds.
+        """
+        self.plan().scale_penalties(factor)
+
+    def _penalties(self) -> list[float]:
+        return self.plan().losses()
 
     def reset_states(self, states: Any = None) -> None:
         """Set the states of stateful layers, to zeros unless `states` is given.

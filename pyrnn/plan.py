@@ -88,6 +88,9 @@ class Plan:
         # Penalised outputs of the last pass, by run (a model as a layer may have several) and number of the call.
         self._activities: dict[tuple[int, int], tuple[Any, Array]] = {}
         self._run = 0
+        # The layers that may add to the loss, and the factor of the gradients of penalties and added losses.
+        self.adders: list[Any] = []
+        self._factor = 1.0
         self._has_saved = False  # whether the last pass saved something and its backward has not ended
         # The layers that may hold what forward saved even then: those that do not run backward, and custom ones with
         # all in them.
@@ -100,6 +103,9 @@ class Plan:
         """Assign slots to the inputs and outputs of the calls; to be called when the layers of a chain change."""
         self.stale = True
         self._models = [layer for layer in self.layers if layer.is_model]
+        self.adders = [layer for layer in all_layers(self.layers) if layer.may_add_loss()]
+        for layer in self.adders:
+            layer.watch(self)
         if self.graph is None:
             self._calls = [Call(layer, (0,), (0,), _is_plain(layer), {}) for layer in self.layers]
             self._find_chain()
@@ -165,6 +171,7 @@ class Plan:
         resting = [call.layer for call, training in zip(self._calls, self._training, strict=True) if not training.runs]
         custom = [layer for layer in layers if not is_builtin(type(layer))]
         self._unread = list(all_layers([*resting, *custom]))
+        self.adders = [layer for layer in layers if layer.may_add_loss()]
         containers = [value for layer in custom for value in layer.containers()]
         self.containers = [(container, layers_in(container)) for container in containers]
         self._penalised = [weight for weight in weights if weight.regularizer is not None]
@@ -225,6 +232,8 @@ class Plan:
             self._has_saved = True
         if self._activities:
             self._activities.clear()
+        if self.adders:
+            self._forget_added()
         self._run = 1
         mask: Array | None = None
         for number, layer in enumerate(self.chain):
@@ -251,7 +260,14 @@ class Plan:
                 self.discard_saved()
             self._has_saved = True
         self.start()
+        if self.adders:
+            self._forget_added()
         return self.forward(inputs, training)
+
+    def _forget_added(self) -> None:
+        """Forget what the last pass added to the loss."""
+        for layer in self.adders:
+            layer.added_losses.clear()
 
     def start(self) -> None:
         """Forget the penalised outputs of the last pass, in the models among the layers too."""
@@ -348,7 +364,7 @@ class Plan:
             if is_plain:
                 target = writes[0]
                 dy, gradients[target] = gradients[target], None
-                if dy is None:
+                if dy is None and not layer.added_losses:
                     layer._discard_saved()
                     continue
                 if layer.activity_regularizer is not None:
@@ -368,7 +384,7 @@ class Plan:
         d_outputs = [gradients[slot] for slot in writes]
         for slot in writes:
             gradients[slot] = None
-        if all(dy is None for dy in d_outputs):
+        if all(dy is None for dy in d_outputs) and not layer.adds_loss():
             layer._discard_saved()
             return
         if layer.activity_regularizer is not None and d_outputs[0] is not None:
@@ -397,7 +413,7 @@ class Plan:
     def _activity_gradient(self, number: int, dy: Array) -> Array:
         """Return the gradient of an activity regularizer by the output of a call, divided by the batch size."""
         layer, activity = self._activities[self._run, number]
-        gradient = np.asarray(layer.activity_regularizer.gradient(activity) / len(activity), dy.dtype)
+        gradient = np.asarray(layer.activity_regularizer.gradient(activity) * (self._factor / len(activity)), dy.dtype)
         if gradient.shape != dy.shape:
             raise ValueError(
                 f"the gradient of the activity_regularizer of layer {layer.name!r} must have the shape of its "
@@ -406,14 +422,52 @@ class Plan:
         return gradient
 
     def regularization_loss(self) -> float:
-        """Return the sum of all weight regularizers and, over the last forward pass, of the activity regularizers.
+        """Return the sum of all weight regularizers and, over the last forward pass, of activities and added losses.
 
         An activity's penalty is divided by the batch size, as in Keras.
         """
         penalty = 0.0
         for weight in self._penalised:
             penalty += _penalty(weight.path, weight.regularizer(weight.array))
+        for layer in self.adders:
+            if layer.added_losses:
+                penalty += sum(layer.added_losses)
         return penalty + self.activity_loss()
+
+    def losses(self) -> list[float]:
+        """Return what `regularization_loss` adds up, in Keras's order: layer by layer, then weight by weight."""
+        losses = []
+        for layer in self.adders:
+            losses += [*layer.added_losses, *self.activity_losses(layer)]
+        weights = (_penalty(weight.path, weight.regularizer(weight.array)) for weight in self._penalised)
+        return [*losses, *weights]
+
+    def activity_losses(self, layer: Any) -> list[float]:
+        """Return the penalties on the outputs of a layer in the last pass, divided by the batch size.
+
+        Args:
+            layer: a layer of the model or of a model in it.
+        """
+        losses = [
+            _penalty(layer.name, layer.activity_regularizer(y)) / len(y)
+            for each, y in self._activities.values()
+            if each is layer
+        ]
+        for model in self._models:
+            losses += model._plan.activity_losses(layer)
+        return losses
+
+    def scale_penalties(self, factor: float) -> None:
+        """Multiply the gradients of penalties and added losses.
+
+        Args:
+            factor: how much of each the loss holds, 1 unless a `compute_loss` says otherwise.
+        """
+        self._factor = factor
+        for model in self._models:
+            model._plan.scale_penalties(factor)
+        for layer in self.adders:
+            layer.loss_factor = factor
 
     def activity_loss(self) -> float:
         """Return the sum of the activity regularizers over the last forward pass, divided by the batch size."""
@@ -427,9 +481,8 @@ class Plan:
     def add_regularization_gradients(self) -> None:
         """Add the gradients of the weight regularizers to the gradients of the weights."""
         for weight in self._penalised_trainable:
-            weight.gradient += shaped(
-                "the gradient of the regularizer", weight, weight.regularizer.gradient(weight.array)
-            )
+            gradient = shaped("the gradient of the regularizer", weight, weight.regularizer.gradient(weight.array))
+            weight.gradient += gradient if self._factor == 1 else gradient * self._factor
 
 
 def _is_plain(layer: Any) -> bool:

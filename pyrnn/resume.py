@@ -41,6 +41,8 @@ class Run:
     """How many of its batches are done."""
     logs: dict[str, Any] = field(default_factory=dict)
     """Those of the last finished epoch."""
+    last: Any = None
+    """Of the last batch, if methods of a subclass made them."""
     stopped: bool = False
     """Whether `stop_training` was set when this training was interrupted."""
 

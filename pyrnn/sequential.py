@@ -37,8 +37,8 @@ class Sequential(Keras2Methods, Model):
     or at the first `fit`, `predict` or call.
 
     A subclass may override `forward_pass` together with `backward_pass`, `get_config`, `reset_states` and the methods
-    that users call. A class that defines `call`, `train_step` or another method that Keras calls and pyrnn does not is
-    rejected when it is created.
+    that users call; also `train_step`, `test_step`, `predict_step`, `compute_loss` and `compute_metrics`, as in Keras.
+    A class that defines another method that Keras calls and pyrnn does not is rejected when it is created.
 
     Args:
         layers: a list of layers, in the order in which they run.

@@ -8,25 +8,26 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn import metrics, optimizers
+from pyrnn import optimizers
 from pyrnn.arguments import checked
 from pyrnn.callbacks import CallbackList, History
 from pyrnn.callbacks.container import CallbacksLike
 from pyrnn.compiled import Compiled
 from pyrnn.data import Batches, as_batches
 from pyrnn.data.arrays import Arrays
-from pyrnn.data.batches import ArrayBatches, RepeatedBatches, make_batch
+from pyrnn.data.batches import ArrayBatches, Batch, RepeatedBatches, make_batch
 from pyrnn.data.class_weight import ClassWeight, ClassWeights
-from pyrnn.data.signature import Signature
+from pyrnn.data.packing import pack_x_y_sample_weight
 from pyrnn.data.splitting import hold_back
 from pyrnn.fitting import check_class_weight, check_fit, validation_batches
-from pyrnn.loops import Trainable, evaluate, test_step, train, train_step
+from pyrnn.loops import evaluate, reset, result, step_on, test_step_on, train
 from pyrnn.losses import LossLike
 from pyrnn.metrics import MetricsLike
 from pyrnn.optimizers import OptimizerLike
 from pyrnn.resume import Run
 from pyrnn.rules import LARGEST_COUNT, Either, ListOf, OneOf, Unchecked, Whole
-from pyrnn.structures import leaves
+from pyrnn.steps import Steps
+from pyrnn.structures import leaves, mapped, packed
 from pyrnn.typing import ArrayLike, Count, Decay, Flag, Index, Inputs, Size, Verbosity
 from pyrnn.validation import positive_int, shown
 
@@ -34,7 +35,7 @@ Array = NDArray[Any]
 VERBOSITIES = ("auto", 0, 1, 2)
 
 
-class Trainer(Trainable):
+class Trainer(Steps):
     """Methods that train and evaluate a model, which brings `forward_pass`, and `passes` for the rest of a step."""
 
     stop_predicting: bool
@@ -48,14 +49,6 @@ class Trainer(Trainable):
     def _output_names(self) -> Any:
         """Return the names of the outputs in their structure, None if there is none yet."""
         raise NotImplementedError
-
-    def signature(self) -> Signature | None:
-        """Return how the model reads its inputs, targets and weights.
-
-        Returns:
-            The names, structure and ranks of inputs and outputs; None if the model has one of each, of unknown rank.
-        """
-        return None
 
     def _in_structure(self, outputs: Any) -> Any:
         """Return outputs in the structure that the model has."""
@@ -127,10 +120,17 @@ class Trainer(Trainable):
         self.compile(**{name: config[name] for name in names if config.get(name) is not None})
 
     def _ready(self, what: str) -> Compiled:
-        if self._compiled is None or self._compiled.head.loss is None:
-            missing = "compile(optimizer=..., loss=...)" if self._compiled is None else "compile with a loss"
+        compiled = self._compiled
+        if compiled is None or not (compiled.has_loss or self._may_have_loss()):
+            missing = "compile(optimizer=..., loss=...)" if compiled is None else "compile with a loss"
             raise ValueError(f"the model must be compiled before {what}: call {missing} first")
-        return self._compiled
+        if self.is_custom:
+            compiled.tracked = self._tracked()
+        return compiled
+
+    def _may_have_loss(self) -> bool:
+        """Return whether a model that is compiled without a loss may have one."""
+        return not self.hooks.isdisjoint(("train_step", "test_step", "compute_loss"))
 
     @property
     def compiled(self) -> bool:
@@ -159,24 +159,13 @@ class Trainer(Trainable):
         return None if self._compiled is None else self._compiled.head.loss
 
     @property
-    def metrics(self) -> list[metrics.Metric]:
-        """The running loss and the metrics."""
-        if self._compiled is None:
-            return []
-        return [self._compiled.mean_loss, *self._compiled.head.metrics]
-
-    @property
     def metrics_names(self) -> list[str]:
         """Names of the loss and the metrics in the order in which `evaluate` returns them.
 
         A metric whose result is a dict returns the entries of the dict instead.
         """
-        return [] if self._compiled is None else ["loss", *self._compiled.head.names]
-
-    def reset_metrics(self) -> None:
-        """Set the running loss and the metrics to their initial state."""
-        for metric in self.metrics:
-            metric.reset_state()
+        tracked = [metric.name for metric in self._tracked()]
+        return tracked if self._compiled is None else ["loss", *self._compiled.head.names, *tracked]
 
     def get_compile_config(self) -> dict[str, Any] | None:
         """Describe what `compile` was passed, in Keras 3's form.
@@ -188,7 +177,18 @@ class Trainer(Trainable):
 
     # One batch.
 
-    def _results(self, compiled: Compiled, return_dict: bool) -> Any:
+    def _results(self, compiled: Compiled, return_dict: bool, last: Mapping[str, Any] | None = None) -> Any:
+        """Return the loss and metrics; those of a custom model as Keras orders them."""
+        if self.is_custom:
+            logs = result(self, compiled, last)
+            if return_dict:
+                return logs
+            if logs.keys() != compiled.logs().keys() or "metrics" in self.hooks:
+                names = list(dict.fromkeys(metric.name for metric in self.metrics))
+                ordered = [name for name in names if name in logs]
+                results = [logs[name] for name in (*ordered, *sorted(logs.keys() - set(ordered)))]
+                return results[0] if len(results) == 1 else results
+            return compiled.results() if len(logs) > 1 else compiled.mean_loss.result()
         if return_dict:
             return compiled.logs()
         return compiled.results() if compiled.lists_results else compiled.mean_loss.result()
@@ -225,9 +225,8 @@ class Trainer(Trainable):
         if class_weight is not None:
             by_class = ClassWeight(class_weight)
             check_fit(self, compiled, batch, by_class)
-        compiled.reset()
-        train_step(self, compiled, batch, by_class)
-        return self._results(compiled, return_dict)
+        reset(self, compiled)
+        return self._results(compiled, return_dict, step_on(self, compiled, batch, by_class))
 
     @checked
     def test_on_batch(
@@ -251,9 +250,8 @@ class Trainer(Trainable):
         """
         compiled = self._ready("evaluating")
         batch = make_batch((x, y, sample_weight), self.dtype, self.signature())
-        compiled.reset()
-        test_step(self, compiled, batch)
-        return self._results(compiled, return_dict)
+        reset(self, compiled)
+        return self._results(compiled, return_dict, test_step_on(self, compiled, batch))
 
     def predict_on_batch(self, x: Any) -> Any:
         """Compute the outputs for one batch.
@@ -264,7 +262,14 @@ class Trainer(Trainable):
         Returns:
             The outputs, shape (batch, ...), in the structure of the model's outputs.
         """
-        return self._in_structure(self._output(make_batch((x,), self.dtype, self.signature()).x))
+        return self._predicted(make_batch((x,), self.dtype, self.signature()))
+
+    def _predicted(self, batch: Batch) -> Any:
+        """Return the outputs for a batch in their structure, by the `predict_step` of a subclass if it has one."""
+        if "predict_step" in self.hooks:
+            x, _, _ = self._structured(batch)
+            return mapped(np.asarray, self.predict_step(pack_x_y_sample_weight(x)))
+        return self._in_structure(self._output(batch.x))
 
     def _output(self, x: Any, *, training: bool = False) -> Any:
         """Return the outputs for x in memory of their own: layers such as Dropout and Flatten return x or a view of it.
@@ -351,7 +356,7 @@ class Trainer(Trainable):
             shuffle=bool(shuffle), repeat=True, signature=signature,
         )  # fmt: skip
         by_class = None if class_weight is None else ClassWeight(class_weight)
-        if isinstance(batches, ArrayBatches | RepeatedBatches):
+        if isinstance(batches, ArrayBatches | RepeatedBatches) and "train_step" not in self.hooks:
             check_fit(self, compiled, batches.data, by_class)
         validation = None
         if validation_data is not None:
@@ -410,8 +415,8 @@ class Trainer(Trainable):
         hooks = self._hooks(callbacks, batches, verbose)
         compiled.has_warned = False
         with hooks:
-            evaluate(self, compiled, batches, hooks)
-        return self._results(compiled, return_dict)
+            logs = evaluate(self, compiled, batches, hooks)
+        return logs if return_dict else self._results(compiled, False, logs)
 
     @checked
     def predict(
@@ -447,18 +452,19 @@ class Trainer(Trainable):
             hooks("on_predict_begin", {})
             for step, batch in enumerate(batches.epoch()):
                 hooks("on_predict_batch_begin", step, {})
-                outputs.append(self._output(batch.x))
-                hooks("on_predict_batch_end", step, {"outputs": self._in_structure(outputs[-1])})
+                outputs.append(self._predicted(batch))
+                hooks("on_predict_batch_end", step, {"outputs": outputs[-1]})
                 if self.stop_predicting:
                     break
             hooks("on_predict_end", {})
         if not outputs:
             raise ValueError("x must yield at least one batch, got none")
         if len(outputs) == 1:
-            return self._in_structure(outputs[0])
-        if type(outputs[0]) is Arrays:
-            return self._in_structure(Arrays(np.concatenate(arrays) for arrays in zip(*outputs, strict=True)))
-        return self._in_structure(np.concatenate(outputs))
+            return outputs[0]
+        if isinstance(outputs[0], np.ndarray):
+            return np.concatenate(outputs)
+        parts = zip(*map(leaves, outputs), strict=True)
+        return packed(outputs[0], [np.concatenate(arrays) for arrays in parts])
 
     def _hooks(
         self, callbacks: Any, batches: Batches, verbose: int, epochs: int = 1, *, add_history: bool = False

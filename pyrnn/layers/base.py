@@ -391,9 +391,20 @@ class Layer(Holder, LayerNames):
         array = self._accept(x)
         mask = None if mask is None else self.checked_mask(mask, array)
         states = {} if initial_state is None else {"initial_state": self.checked_states(initial_state, array)}
-        if training and not custom.is_in_pass():
-            self._discard_saved()
-        return self.forward(array, training=bool(training), mask=mask, **states)
+        is_outer = not custom.is_in_pass()
+        if is_outer:
+            if training:
+                self._discard_saved()
+            self._forget_losses()
+        y = self.forward(array, training=bool(training), mask=mask, **states)
+        if is_outer and self.activity_regularizer is not None:
+            activity = y[0] if isinstance(y, tuple) else y
+            self.add_loss(self.activity_regularizer(activity) / len(activity))
+        return y
+
+    def may_add_loss(self) -> bool:
+        """Return whether the layer, apart from those in it, may add to the loss in a call."""
+        return self.activity_regularizer is not None or super().may_add_loss()
 
     def _connect(self, x: Any, initial_state: Any, mask: Any) -> Any:
         """Record a call on symbols."""

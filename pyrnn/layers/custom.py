@@ -18,7 +18,6 @@ _WEIGHTS = "models, optimizers and files read what add_weight() made; freeze a w
 _FILES = "files hold the weights that add_weight() made and what get_config() returns"
 _DTYPE = "pass dtype='float32' or 'float64' to the layer"
 _SHAPE = "define compute_output_shape(input_shape)"
-_PENALTY = "pass activity_regularizer= to the layer, or a loss to compile()"
 
 NEVER_CALLED = {
     "_build": "define build(input_shape)",
@@ -48,8 +47,8 @@ NEVER_CALLED = {
     "variables": _WEIGHTS,
     "trainable_variables": _WEIGHTS,
     "non_trainable_variables": _WEIGHTS,
-    "losses": _PENALTY,
-    "add_loss": _PENALTY,
+    "losses": "call add_loss() in call or forward",
+    "add_loss": "call add_loss() in call or forward",
     "metrics": "pass metrics= to compile()",
     "add_metric": "pass metrics= to compile()",
 }

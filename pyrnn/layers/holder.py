@@ -9,15 +9,17 @@ from typing import Any, ClassVar
 from pyrnn import constraints, initializers, regularizers, rules
 from pyrnn.arguments import checked
 from pyrnn.constraints import ConstraintLike
-from pyrnn.data.arrays import Array
+from pyrnn.data.arrays import Array, as_array
 from pyrnn.initializers import InitializerLike
 from pyrnn.layers.settings import dtype_name, standard_shape
 from pyrnn.naming import snake_case
+from pyrnn.overriding import is_builtin
 from pyrnn.parameters import Watched, Weight, assign_all, values_for
-from pyrnn.plan import layers_in
+from pyrnn.plan import all_layers, layers_in
 from pyrnn.regularizers import RegularizerLike
 from pyrnn.seeds import Generator
-from pyrnn.symbols import Node
+from pyrnn.structures import leaves
+from pyrnn.symbols import Node, Symbol
 from pyrnn.typing import Boolean, DtypeLike, Name, ShapeLike
 from pyrnn.validation import shown
 
@@ -44,11 +46,16 @@ class Holder(Watched):
     nodes: list[Node]
     # The attributes of a custom layer to which a layer, a generator or a container was assigned, in that order.
     _declared: dict[str, None]
+    # What the last pass added to the loss, and the factor of its gradient, which a `compute_loss` may change.
+    added_losses: list[float]
+    loss_factor: float = 1.0
+    # The symbols that a traced `call` adds to the loss; None outside it.
+    _traced_losses: list[Any] | None = None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """Prepare the records that attributes are assigned to before `__init__` has run."""
         holder = super().__new__(cls)
-        vars(holder).update(_tape=[], _declared={}, nodes=[])
+        vars(holder).update(_tape=[], _declared={}, nodes=[], added_losses=[])
         return holder
 
     # Layers in this layer.
@@ -241,6 +248,74 @@ class Holder(Watched):
         """The weights that training does not change, as `non_trainable_weights`."""
         return self.non_trainable_weights
 
+    # What the layer adds to the loss.
+
+    def add_loss(self, loss: Any) -> None:
+        """Add a number to the loss, in `call` or `forward`.
+
+        In `call` it is what operations made of the input, and its gradient is computed. A layer with `forward` and
+        `backward` adds the gradient itself, in `backward`.
+
+        Args:
+            loss: one number, an array (...) whose sum is added, or a list of them.
+
+        Raises:
+            TypeError: if it does not hold numbers.
+            ValueError: if it is a symbol and no `call` runs.
+
+        Example:
+            >>> import numpy as np, pyrnn
+            >>> class Sparse(pyrnn.layers.Layer):
+            ...     def call(self, x):
+            ...         self.add_loss(0.5 * pyrnn.ops.sum(pyrnn.ops.abs(x)))
+            ...         return x
+            >>> model = pyrnn.Sequential([Sparse(input_shape=(2,))])
+            >>> y = model(np.ones((3, 2)))
+            >>> model.losses
+            [3.0]
+        """
+        for value in leaves(loss):
+            if isinstance(value, Symbol):
+                self._add_symbolic_loss(value)
+            else:
+                self.added_losses.append(float(as_array("loss", value).sum()))
+
+    def _add_symbolic_loss(self, symbol: Symbol) -> None:
+        if self._traced_losses is None:
+            raise ValueError(
+                f"add_loss() of layer {self.name!r} must be called within its call(), got a symbol outside it"
+            )
+        self._traced_losses.append(symbol)
+
+    @property
+    def losses(self) -> list[float]:
+        """What the last pass added to the loss, and the penalties on trainable weights."""
+        added = [loss for layer in self._with_inner() for loss in layer._own_losses()]
+        weights = (weight for weight in self.trainable_weights if weight.regularizer is not None)
+        return [*added, *(float(weight.regularizer(weight.array)) for weight in weights)]
+
+    def _own_losses(self) -> list[float]:
+        """What the last pass added, and the penalties on the outputs of this layer in the last pass of a model."""
+        plans = [plan for reference in self._watchers if (plan := reference()) is not None]
+        return [*self.added_losses, *(loss for plan in plans for loss in plan.activity_losses(self))]
+
+    def _forget_losses(self) -> None:
+        """Forget what the last pass added to the loss; a call outside a model starts with this."""
+        for layer in self._with_inner():
+            layer.added_losses.clear()
+
+    def _with_inner(self) -> list[Holder]:
+        """This layer, and those in it."""
+        return list(all_layers([self]))
+
+    def may_add_loss(self) -> bool:
+        """Return whether the layer, apart from those in it, may call `add_loss`."""
+        return not is_builtin(type(self))
+
+    def adds_loss(self) -> bool:
+        """Return whether this layer or one in it added to the loss in the last pass."""
+        return any(layer.added_losses for layer in self._with_inner())
+
     def variable_groups(self) -> list[tuple[str, str, list[Weight]]]:
         """Return where the weights are in a file, as in Keras.
 
@@ -284,7 +359,11 @@ class Holder(Watched):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a pickle or copy holds: all but what forward saved for backward, and calls on symbols."""
-        return {name: value for name, value in vars(self).items() if name not in ("_tape", "nodes", "_traces")}
+        return {
+            name: value
+            for name, value in vars(self).items()
+            if name not in ("_tape", "nodes", "_traces", "added_losses")
+        }
 
 
 def numbered(group: str, layers: Iterable[Any]) -> list[tuple[str, Any]]:

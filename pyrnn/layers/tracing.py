@@ -83,10 +83,10 @@ class Trace:
         kwargs |= _masks_of(method, arguments, mask_symbols)
         if "training" in inspect.signature(method).parameters:
             kwargs["training"] = training
-        with self._traced():
+        with self._traced(), self._losses_of(layer) as losses:
             self.structure = self._symbols_in(method(*args, **kwargs))
-        self.outputs = leaves(self.structure)
-        graph = Graph([*read, *self._symbols], self.outputs)
+        self.outputs, self.losses = leaves(self.structure), losses
+        graph = Graph([*read, *self._symbols], [*self.outputs, *losses])
         for node in graph.nodes:
             node.layer.nodes[:] = [each for each in node.layer.nodes if each is not node]
         self._inner = [each for each in graph.layers if not isinstance(each, Source)]
@@ -142,6 +142,16 @@ class Trace:
             attributes.update(before)
             Hooks.symbol_of_weight, Weight.traced = hook, was_traced
 
+    @contextmanager
+    def _losses_of(self, layer: Any) -> Iterator[list[Symbol]]:
+        """Within it, symbols that the layer adds to the loss are collected."""
+        losses: list[Symbol] = []
+        layer._traced_losses, before = losses, layer._traced_losses
+        try:
+            yield losses
+        finally:
+            layer._traced_losses = before
+
     def compile(self) -> None:
         """Derive what a training step needs from the layers as they are now."""
         self.plan.compile(self.layer.weights, self.layer.trainable_weights, self.layer.dtype)
@@ -164,6 +174,9 @@ class Trace:
         values = [each.array if isinstance(each, Weight) else each for each in self.sources]
         inputs = [*xs, *(mask for mask in masks if mask is not None), *values]
         outputs, _ = self.plan.forward(inputs, training, [*masks, *[None] * (len(inputs) - len(masks))])
+        if self.losses:
+            self.layer.add_loss(outputs[len(self.outputs) :])
+            del outputs[len(self.outputs) :]
         return [np.asarray(y, self.layer.dtype) if y.dtype.kind != "f" else y for y in outputs]
 
     def backward(self, d_outputs: Sequence[Any], count: int) -> list[Any]:
@@ -176,7 +189,8 @@ class Trace:
         Returns:
             The gradients of the inputs, None where there is none.
         """
-        gradients = self.plan.backward(d_outputs, need_dx=True)
+        slopes = [np.full(loss.shape, self.layer.loss_factor, loss.dtype) for loss in self.losses]
+        gradients = self.plan.backward([*d_outputs, *slopes], need_dx=True)
         inner = {id(weight) for layer in self._inner for weight in layer.trainable_weights}
         first = len(gradients) - len(self.sources)
         for source, gradient in zip(self.sources, gradients[first:], strict=True):

@@ -15,7 +15,7 @@ from pyrnn.data.arrays import as_array
 from pyrnn.explaining import explain
 from pyrnn.function_rules import FunctionOf
 from pyrnn.kinds import KINDS, Kind
-from pyrnn.losses.alignment import Array, same_rank
+from pyrnn.losses.alignment import same_rank
 from pyrnn.losses.base import *
 from pyrnn.losses.classification import *
 from pyrnn.losses.crossentropy import *
@@ -23,6 +23,7 @@ from pyrnn.losses.custom import *
 from pyrnn.losses.forecasting import *
 from pyrnn.losses.overlap import *
 from pyrnn.losses.regression import *
+from pyrnn.ops.differentiation import is_traced
 from pyrnn.rules import Configurable, Either, Unchecked
 from pyrnn.typing import CustomObjects
 from pyrnn.validation import lookup
@@ -62,8 +63,11 @@ def _function(name: str) -> Any:
     options = [each for each in every if each.name not in ("reduction", "name", "dtype")]
     signature = inspect.Signature([*pair, *options])
 
-    def loss(*arguments: Any, **named: Any) -> Array:
+    def loss(*arguments: Any, **named: Any) -> Any:
         options = signature.bind(*arguments, **named).arguments
+        if is_traced(options["y_pred"]):
+            y_true, y_pred = options.pop("y_true"), options.pop("y_pred")
+            return cls(**options, reduction="none")(y_true, y_pred)
         y_true, y_pred = (as_array(each, options.pop(each)) for each in ("y_true", "y_pred"))
         if issubclass(cls, Elementwise):
             y_true, y_pred = same_rank(y_true, y_pred)

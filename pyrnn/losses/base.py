@@ -18,6 +18,7 @@ from pyrnn.data.arrays import as_array
 from pyrnn.explaining import LossNames
 from pyrnn.losses.alignment import EPSILON, Array, Shape, aligned, both, match_ranks, weights_of_values
 from pyrnn.losses.differentiation import differentiate, read_only
+from pyrnn.ops.differentiation import is_traced, untraced, with_gradient
 from pyrnn.rules import OneOf
 from pyrnn.typing import DtypeLike, Name
 from pyrnn.validation import shown
@@ -307,7 +308,12 @@ class Loss(registry.Configurable, LossNames):
         return float(np.vdot(values, weights)), scale, weights, gradient
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """Return the reduced loss, or the weighted values of the samples if `reduction` is "none"."""
+        """Return the reduced loss, or the weighted values of the samples if `reduction` is "none".
+
+        Within a loss that autograd differentiates y_pred is traced, and so is the result.
+        """
+        if is_traced(y_pred):
+            return self._traced(y_true, y_pred, sample_weight)
         y_true, y_pred = as_array("y_true", y_true), as_array("y_pred", y_pred)
         if y_pred.dtype.kind != "f":
             y_pred = y_pred.astype(np.float32)
@@ -319,6 +325,29 @@ class Loss(registry.Configurable, LossNames):
             # Keras gives values of shape (batch,) the last axis of weights (batch, 1).
             return weighted[:, None] if values.ndim == 1 and np.ndim(sample_weight) == 2 else weighted
         return float(weighted.sum()) * self._scale(values, weights)
+
+    def _traced(self, y_true: Any, y_pred: Any, sample_weight: Any) -> Any:
+        """Return what `__call__` returns, for a y_pred that autograd traces."""
+        if is_traced(y_true):
+            raise ValueError(f"y_true of the loss {self.name!r} must be data, got what depends on the outputs")
+
+        def run(array: Array) -> tuple[Any, Callable[[Any], Array]]:
+            target = self.target(as_array("y_true", y_true), array.shape)
+            values, of_sum = self._lazy(target, array)
+            weights = weights_of_values(values, untraced(sample_weight), self.counted(target, values), self.reduction)
+            scale = 1.0 if self.reduction in ("none", None) else self._scale(values, weights)
+            weighted = values if weights is None else values * weights
+            result = weighted if self.reduction in ("none", None) else float(weighted.sum()) * scale
+
+            def backward(gradient: Any) -> Array:
+                factors = np.broadcast_to(np.asarray(gradient) * scale, values.shape)
+                factors = factors if weights is None else factors * weights
+                dx = of_sum() * factors if values.ndim == 0 else self.weigh(of_sum(), factors)
+                return np.asarray(dx, array.dtype)
+
+            return result, backward
+
+        return with_gradient(run, y_pred)
 
     def _scale(self, values: Array, weights: Array | None) -> float:
         """The factor of the weighted sum; weights count as given, before they broadcast, as in Keras."""

@@ -63,9 +63,8 @@ def _explained(name: Any) -> Iterator[None]:
             ) from None
         if _TRACED in str(error):
             raise ValueError(
-                f"autograd cannot differentiate the loss {name!r}, since it calls a loss of pyrnn or another function "
-                "that is not NumPy's: write that in NumPy, or return (value, gradient), which "
-                "MeanSquaredError().elements(y_true, y_pred) and the like give"
+                f"autograd cannot differentiate the loss {name!r}, since it calls a function that is not NumPy's, of "
+                "pyrnn.ops or of pyrnn.losses: write that in NumPy, or return (value, gradient)"
             ) from None
         if isinstance(error, ValueError):
             raise

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from pyrnn import losses, overriding, registry
 from pyrnn.arguments import checked
-from pyrnn.data.arrays import as_array
 from pyrnn.explaining import MetricNames
 from pyrnn.function_rules import takes
 from pyrnn.jsonable import dtype_name
@@ -21,6 +20,7 @@ from pyrnn.losses.differentiation import read_only
 from pyrnn.metrics.functions import compares_points, described
 from pyrnn.metrics.variables import FieldVariable, Variable
 from pyrnn.naming import auto_name
+from pyrnn.ops.differentiation import measured
 from pyrnn.rules import Numbers, Optional, Rule, Unchecked, Whole
 from pyrnn.states import array
 from pyrnn.typing import DtypeLike, Name
@@ -173,7 +173,7 @@ class Metric(registry.Configurable, MetricNames):
 
     def _held(self) -> list[Metric]:
         """The metrics in attributes and in lists, tuples and dicts that are attributes, each once."""
-        return list({id(metric): metric for metric in _metrics_in(vars(self).values())}.values())
+        return list({id(metric): metric for metric in metrics_in(vars(self).values())}.values())
 
     def reset_state(self) -> None:
         """Restore the initial state, as before the first batch."""
@@ -251,12 +251,17 @@ class Metric(registry.Configurable, MetricNames):
         return {"name": self.name, "dtype": self.dtype}
 
 
-def _metrics_in(values: Iterable[Any]) -> Iterator[Metric]:
+def metrics_in(values: Iterable[Any]) -> Iterator[Metric]:
+    """Yield the metrics among values, and in lists, tuples and dicts among them.
+
+    Args:
+        values: values of attributes.
+    """
     for value in values:
         if isinstance(value, Metric):
             yield value
         elif isinstance(value, list | tuple | dict):
-            yield from _metrics_in(value.values() if isinstance(value, dict) else value)
+            yield from metrics_in(value.values() if isinstance(value, dict) else value)
 
 
 class MeanMetric(Metric):
@@ -295,7 +300,7 @@ class MeanMetric(Metric):
         self.count = 0.0
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        self.add(self.values(as_array("y_true", y_true), as_array("y_pred", y_pred)), sample_weight)
+        self.add(self.values(measured("y_true", y_true), measured("y_pred", y_pred)), sample_weight)
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
         """Return the values to average.
@@ -332,7 +337,7 @@ class MeanMetric(Metric):
             self.total += float(values.sum()) / per_sample
             self.count += len(values) if values.ndim else 1
             return
-        weight = as_array("sample_weight", sample_weight)
+        weight = measured("sample_weight", sample_weight)
         if weight.ndim == 0 or (values.ndim == 0 and weight.shape == (1,)):
             self.total += float(values.mean()) * weight.item()
             self.count += weight.item()
@@ -378,7 +383,7 @@ class Mean(MeanMetric):
             values: A number or an array of any shape.
             sample_weight: Weights that broadcast to the values, such as (batch,), or None.
         """
-        self.add(as_array("values", values).astype(np.float64), sample_weight)
+        self.add(measured("values", values).astype(np.float64), sample_weight)
 
     def __call__(self, values: Any, sample_weight: Any = None) -> float:  # type: ignore[override]  # as in Keras
         self.update_state(values, sample_weight)
@@ -494,7 +499,7 @@ def weights_of(sample_weight: Any, values: Array) -> Array:
     """
     if sample_weight is None:
         return np.broadcast_to(np.float64(1), values.shape)
-    weight = fitted(as_array("sample_weight", sample_weight).astype(np.float64), values, "sample_weight")
+    weight = fitted(measured("sample_weight", sample_weight).astype(np.float64), values, "sample_weight")
     if weight.ndim > values.ndim:
         raise ValueError(f"sample_weight must be a number for one value, got shape {weight.shape}")
     return np.broadcast_to(weight, values.shape)
@@ -516,8 +521,8 @@ def matched(y_true: Any, y_pred: Any) -> tuple[Array, Array]:
     Raises:
         TypeError, ValueError: if they hold no numbers or their shapes do not fit.
     """
-    pred = as_array("y_pred", y_pred).astype(np.float64, copy=False)
-    return match_ranks(as_array("y_true", y_true), pred).astype(np.float64, copy=False), pred
+    pred = measured("y_pred", y_pred).astype(np.float64, copy=False)
+    return match_ranks(measured("y_true", y_true), pred).astype(np.float64, copy=False), pred
 
 
 def masked_weights(sample_weight: Any, mask: Array) -> Array:

@@ -9,9 +9,9 @@ import numpy as np
 
 from pyrnn import rules
 from pyrnn.arguments import checked
-from pyrnn.data.arrays import as_array
 from pyrnn.losses.alignment import match_ranks, with_classes
 from pyrnn.metrics.base import EPSILON, Array, Metric, ThresholdsLike, weights_of
+from pyrnn.ops.differentiation import measured
 from pyrnn.rules import Dict, Either, Whole
 from pyrnn.typing import DtypeLike, Flag, Name, Natural, Rate, Size, Text
 from pyrnn.validation import shown
@@ -103,8 +103,8 @@ class ConfusionMetric(Metric):
         Raises:
             ValueError: If the shapes do not match, or y_pred has no such class.
         """
-        pred: Array = as_array("y_pred", y_pred).astype(np.float32, copy=False)
-        true: Array = match_ranks(as_array("y_true", y_true), pred)
+        pred: Array = measured("y_pred", y_pred).astype(np.float32, copy=False)
+        true: Array = match_ranks(measured("y_true", y_true), pred)
         weight = weights_of(sample_weight, pred)
         if top_k is not None:
             pred = np.where(_largest(with_classes(pred), top_k), pred, np.float32(_NEVER))
@@ -567,14 +567,14 @@ class AUC(ConfusionMetric):
         return [float(level) for level in self._levels]
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        pred: Array = as_array("y_pred", y_pred).astype(np.float32, copy=False)
+        pred: Array = measured("y_pred", y_pred).astype(np.float32, copy=False)
         labels = self._labels if self.label_weights is None else self.label_weights.size
         if self.multi_label and pred.ndim != 2:
             raise ValueError(f"y_pred must have shape (batch, labels), got {pred.shape}")
         if labels is not None and pred.shape[-1:] != (labels,):
             raise ValueError(f"y_pred must have {labels} labels along its last axis, got shape {pred.shape}")
         if self.multi_label and self._labels is None:
-            match_ranks(as_array("y_true", y_true), pred), weights_of(sample_weight, pred)  # before the state is made
+            match_ranks(measured("y_true", y_true), pred), weights_of(sample_weight, pred)  # before the state is made
             self._labels = pred.shape[-1]
             self.reset_state()
         if self.from_logits:

@@ -8,9 +8,9 @@ import numpy as np
 
 from pyrnn import losses
 from pyrnn.arguments import checked
-from pyrnn.data.arrays import as_array
 from pyrnn.metrics.base import Array, MeanMetric, Metric, check_masked_axis, matched, weights_of
 from pyrnn.metrics.functions import concordance_correlation, pearson_correlation
+from pyrnn.ops.differentiation import measured
 from pyrnn.typing import Axes, DtypeLike, Name, Natural, Text
 from pyrnn.validation import shown, unexpected_arguments
 
@@ -68,10 +68,10 @@ class LossMetric(MeanMetric):
         self._loss = self.loss(**options, **named)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        y_true, y_pred = as_array("y_true", y_true), as_array("y_pred", y_pred)
+        y_true, y_pred = measured("y_true", y_true), measured("y_pred", y_pred)
         values = self.values(y_true, y_pred)
         if sample_weight is not None:
-            sample_weight = as_array("sample_weight", sample_weight)
+            sample_weight = measured("sample_weight", sample_weight)
             of_elements, loss = sample_weight.ndim > values.ndim and sample_weight.shape[-1] > 1, type(self._loss)
             if of_elements and loss.lazy_elements is _OF_PAIRS and not loss._defines_elements:
                 values = self._elementwise(y_true, y_pred)

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import numpy as np
 
 from pyrnn.arguments import checked
-from pyrnn.data.arrays import as_array
 from pyrnn.losses.labels import whole_numbers
 from pyrnn.metrics.base import EPSILON, Array, ClassIds, Metric, weights_of
+from pyrnn.ops.differentiation import measured
 from pyrnn.rules import Number, Whole
 from pyrnn.typing import Axis, DtypeLike, Finite, Flag, Name, Positive, Size, Text
 from pyrnn.validation import LARGEST_SIZE, shown
@@ -72,7 +72,7 @@ class FBetaScore(Metric):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         true, pred = (
-            as_array(name, each).astype(np.float64, copy=False)
+            measured(name, each).astype(np.float64, copy=False)
             for name, each in (("y_true", y_true), ("y_pred", y_pred))
         )
         if true.ndim != 2 or pred.shape != true.shape:
@@ -199,7 +199,7 @@ class IoU(Metric):
         self._matrix: Array = np.zeros((self.num_classes, self.num_classes))
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        true, pred = as_array("y_true", y_true), as_array("y_pred", y_pred)
+        true, pred = measured("y_true", y_true), measured("y_pred", y_pred)
         true = self._numbers("y_true", true, self.sparse_y_true)
         pred = self._numbers("y_pred", pred, self.sparse_y_pred)
         weight = self._weights(sample_weight, true)
@@ -221,7 +221,7 @@ class IoU(Metric):
         """The weight of each class number in `true`, in one row."""
         if sample_weight is None:
             return np.ones(true.size)
-        weight = as_array("sample_weight", sample_weight)
+        weight = measured("sample_weight", sample_weight)
         is_row = weight.ndim == 1 and weight.size == true.size
         weight = weight.astype(np.float64) if is_row else weights_of(weight, true)
         if np.dtype(self.dtype).kind in "iu" and (weight != np.trunc(weight)).any():
@@ -282,7 +282,7 @@ class BinaryIoU(IoU):
         self.threshold = threshold
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        super().update_state(y_true, as_array("y_pred", y_pred).astype(np.float32) >= self.threshold, sample_weight)
+        super().update_state(y_true, measured("y_pred", y_pred).astype(np.float32) >= self.threshold, sample_weight)
 
     def get_config(self) -> dict[str, Any]:
         config = {"target_class_ids": self.target_class_ids, "threshold": self.threshold}

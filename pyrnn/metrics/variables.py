@@ -10,7 +10,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import NDArray
 
 from pyrnn.arguments import checked
-from pyrnn.data.arrays import as_array
+from pyrnn.ops.differentiation import measured
 from pyrnn.rules import Unchecked
 from pyrnn.typing import Name
 
@@ -72,7 +72,7 @@ class Variable(NDArrayOperatorsMixin):
             TypeError: If it does not hold numbers.
             ValueError: If its shape differs, or it has fractions and the variable holds integers.
         """
-        array = as_array("value", value)
+        array = measured("value", value)
         if array.ndim and array.shape != self.shape:
             raise ValueError(f"variable {self.name!r} has shape {self.shape}, got an array of shape {array.shape}")
         self.value = np.array(np.broadcast_to(self._cast(array), self.shape))
@@ -126,7 +126,7 @@ class Variable(NDArrayOperatorsMixin):
 
     def __setitem__(self, key: Any, value: Any) -> None:
         array = self.numpy()
-        array[key] = self._cast(as_array("value", value))
+        array[key] = self._cast(measured("value", value))
         self.value = array
 
     def __len__(self) -> int:

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pyrnn.data.arrays import as_array
+
 Array = NDArray[Any]
 
 
@@ -23,6 +25,73 @@ class Differentiated(NamedTuple):
 
     outputs: list[Array]
     backward: Callable[[Sequence[Array | None]], list[Array | None]]
+
+
+def is_traced(value: Any) -> bool:
+    """Return whether autograd traces a value.
+
+    Args:
+        value: any object.
+
+    Returns:
+        True for the arrays and tuples of autograd.
+    """
+    return type(value).__module__.startswith("autograd.")
+
+
+def untraced(value: Any) -> Any:
+    """Return the array behind what autograd traces.
+
+    Args:
+        value: a traced array, or anything else.
+
+    Returns:
+        The array; anything else as it is.
+    """
+    while is_traced(value):
+        value = value._value
+    return value
+
+
+def measured(name: str, value: Any) -> Array:
+    """Return what a metric reads as an array, also if autograd traces it.
+
+    Args:
+        name: the argument's name, for messages.
+        value: array, number or list.
+
+    Returns:
+        An array of numbers.
+
+    Raises:
+        TypeError, ValueError: if it is no array of numbers.
+    """
+    return as_array(name, value if type(value) is np.ndarray else untraced(value))
+
+
+def with_gradient(function: Callable[[Array], tuple[Any, Callable[[Any], Array]]], x: Any) -> Any:
+    """Run a function whose gradient is known on an array that autograd traces.
+
+    Args:
+        function: function of an array that returns its value, and a function that turns the gradient of the value
+            into that of the array.
+        x: the traced array.
+
+    Returns:
+        The traced value.
+    """
+    from autograd.extend import defvjp, primitive
+
+    saved: list[Callable[[Any], Array]] = []
+
+    def run(array: Array) -> Any:
+        value, backward = function(array)
+        saved.append(backward)
+        return np.asarray(value)
+
+    traced = primitive(run)
+    defvjp(traced, lambda value, array: lambda gradient: saved[-1](gradient))
+    return traced(x)
 
 
 def as_list(outputs: Any) -> list[Any]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from pyrnn import custom_objects, keras_objects
 from pyrnn.custom_objects import *
 from pyrnn.data import PyDataset, split_dataset, timeseries_dataset_from_array
+from pyrnn.data.packing import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from pyrnn.explaining import explain
 from pyrnn.keras_objects import *
 from pyrnn.naming import clear_session
@@ -25,11 +26,13 @@ __all__ = [
     "check_gradients",
     "clear_session",
     "normalize",
+    "pack_x_y_sample_weight",
     "pad_sequences",
     "plot_model",
     "set_random_seed",
     "split_dataset",
     "timeseries_dataset_from_array",
     "to_categorical",
+    "unpack_x_y_sample_weight",
 ]
 explain(__name__)

@@ -77,7 +77,7 @@ def test_attributes_of_classes(kind: str) -> None:
         (lambda: pyrnn.Quantizer, "pyrnn has no Quantizer: weights are float32 or float64; leave it out"),
         (lambda: model().export, "Sequential has no export: there is no graph to export; use model.save(path), or"),
         (lambda: model().quantize, "Sequential has no quantize: weights are float32 or float64; leave it out"),
-        (lambda: model().get_metrics_result, "Sequential has no get_metrics_result: fit, evaluate and predict run"),
+        (lambda: model().train_function, "Sequential has no train_function: fit, evaluate and predict run their own"),
         (lambda: model().to_yaml, "Sequential has no to_yaml: Keras dropped it; use to_json"),
         (lambda: layers.LSTM(2).enable_lora, "LSTM has no enable_lora: adapters (LoRA) are not implemented; freeze"),
         (lambda: optimizers.Adam().apply_gradients, "Adam has no apply_gradients: the model writes all gradients"),

@@ -67,6 +67,10 @@ class Region:
         """Return no layers: operations hold none."""
         return []
 
+    def adds_loss(self) -> bool:
+        """Return False: operations add nothing to the loss."""
+        return False
+
     def _compute(self, *inputs: Any) -> list[Any]:
         values = list(inputs)
         for compute, places, count in self._calls:

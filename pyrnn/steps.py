@@ -386,12 +386,14 @@ class Steps(loops.Trainable):
             self._masks = self._step_losses = None
         (value,) = result.outputs
         *gradients, shares = result.backward([np.ones_like(value)])
-        share = float(shares[0]) if shares is not None and shares.size else 1.0
-        if shares is not None and np.any(shares != share):
+        shares = np.zeros(len(penalties)) if shares is None else shares
+        share = float(shares[0]) if len(shares) else 1.0
+        if np.any(shares != share):
             raise ValueError(
                 f"compute_loss of {type(self).__name__} must add all of self.losses with the same factor, got "
                 f"{', '.join(f'{each:g}' for each in shares)}"
             )
+        gradients = [np.zeros_like(y) if dy is None else dy for y, dy in zip(outputs, gradients, strict=True)]
         return float(value.reshape(())), gradients if type(y_pred) is Arrays else gradients[0], share
 
 

@@ -393,9 +393,7 @@ class Layer(Holder, LayerNames):
         states = {} if initial_state is None else {"initial_state": self.checked_states(initial_state, array)}
         is_outer = not custom.is_in_pass()
         if is_outer:
-            if training:
-                self._discard_saved()
-            self._forget_losses()
+            self._start_call(training)
         y = self.forward(array, training=bool(training), mask=mask, **states)
         if is_outer and self.activity_regularizer is not None:
             activity = y[0] if isinstance(y, tuple) else y

@@ -52,8 +52,8 @@ def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
     _prepare(self, arguments, [array.shape for array in arrays])
     arguments = arguments or ONE
     masks: list[Any] = [None] * len(arrays) if mask is None else _listed(self, arguments, mask, arrays)
-    if training and not custom.is_in_pass():
-        self._discard_saved()
+    if not custom.is_in_pass():
+        self._start_call(training)
     trace, outputs = _run(self, arguments, arrays, masks, bool(training))
     return packed(trace.structure, outputs)
 

@@ -299,8 +299,10 @@ class Holder(Watched):
         plans = [plan for reference in self._watchers if (plan := reference()) is not None]
         return [*self.added_losses, *(loss for plan in plans for loss in plan.activity_losses(self))]
 
-    def _forget_losses(self) -> None:
-        """Forget what the last pass added to the loss; a call outside a model starts with this."""
+    def _start_call(self, training: Any) -> None:
+        """Forget what the last pass added to the loss and, in training, what it saved: a call outside a model."""
+        if training:
+            self._discard_saved()
         for layer in self._with_inner():
             layer.added_losses.clear()
 

@@ -128,8 +128,8 @@ class Merging(Layer):
         shapes = [array.shape for array in arrays]
         self.fit_shape(shapes)
         masks = None if mask is None else self._checked_masks(mask, arrays)
-        if training and not custom.is_in_pass():
-            self._discard_saved()
+        if not custom.is_in_pass():
+            self._start_call(training)
         return self.forward(*arrays, training=bool(training), mask=masks, **options)
 
     def _checked_masks(self, mask: Any, arrays: list[Array]) -> list[Array | None] | None:

@@ -86,29 +86,84 @@ class Trainable(ModelNames):
         raise NotImplementedError
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return the shape of the outputs for inputs of a shape, batch axis first."""
+        """Return the shape of the outputs.
+
+        Args:
+            input_shape: shape of the inputs, batch axis first; a list of shapes if there are several.
+
+        Returns:
+            The shape of the output, or a list of shapes if there are several.
+        """
         raise NotImplementedError
 
     # What `steps.Steps` defines.
 
     def call_step(self, name: str, batch: Batch) -> Mapping[str, Any]:
-        """Call the `train_step` or `test_step` of a subclass, and return its logs."""
+        """Call the `train_step` or `test_step` of a subclass.
+
+        Args:
+            name: "train_step" or "test_step".
+            batch: the batch.
+
+        Returns:
+            The logs of the step.
+
+        Raises:
+            TypeError: if it returns no dict.
+        """
         raise NotImplementedError
 
     def metrics_of(self, batch: Batch, y_pred: Any, masks: Any) -> Mapping[str, Any]:
-        """Call the `compute_metrics` of a subclass, and return its logs."""
+        """Call the `compute_metrics` of a subclass.
+
+        Args:
+            batch: the batch.
+            y_pred: the outputs of the model (B, ...).
+            masks: their masks.
+
+        Returns:
+            The logs of the step.
+        """
         raise NotImplementedError
 
     def custom_loss(self, batch: Batch, y_pred: Any, masks: Any) -> float:
-        """Call the `compute_loss` of a subclass."""
+        """Call the `compute_loss` of a subclass for evaluation.
+
+        Args:
+            batch: the batch.
+            y_pred: the outputs of the model (B, ...).
+            masks: their masks.
+
+        Returns:
+            The loss.
+
+        Raises:
+            ValueError: if it returns anything but a number.
+        """
         raise NotImplementedError
 
     def differentiated_loss(self, batch: Batch, y_pred: Any, masks: Any) -> tuple[float, Any, float]:
-        """Return the loss of a subclass, its gradient by the outputs and by each penalty."""
+        """Call the `compute_loss` of a subclass and differentiate it.
+
+        Args:
+            batch: the batch.
+            y_pred: the outputs of the model (B, ...).
+            masks: their masks.
+
+        Returns:
+            The loss, its gradient by the outputs, and that by each of `losses`, which must be the same for all.
+
+        Raises:
+            ValueError: if it returns anything but a number, or uses some of `losses` more than others.
+        """
         raise NotImplementedError
 
     def get_metrics_result(self) -> dict[str, Any]:
-        """Return the results of the metrics by name."""
+        """Return the results of the metrics by name.
+
+        Returns:
+            A dict; a metric whose result is a dict adds its entries.
+        """
         raise NotImplementedError
 
     def reset_metrics(self) -> None:

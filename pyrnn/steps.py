@@ -237,11 +237,6 @@ class Steps(loops.Trainable):
         return self.get_metrics_result()
 
     def get_metrics_result(self) -> dict[str, Any]:
-        """Return the results of the metrics by name.
-
-        Returns:
-            A dict; a metric whose result is a dict adds its entries.
-        """
         if self._compiled is None:
             return _results(self.metrics)
         logs = self._compiled.logs()
@@ -259,7 +254,6 @@ class Steps(loops.Trainable):
         return [self._compiled.mean_loss, *self._compiled.head.metrics, *self._compiled.tracked]
 
     def reset_metrics(self) -> None:
-        """Set the running loss and the metrics to their initial state."""
         for metric in self.metrics:
             metric.reset_state()
 
@@ -278,34 +272,12 @@ class Steps(loops.Trainable):
     # What the loop calls.
 
     def call_step(self, name: str, batch: Batch) -> Mapping[str, Any]:
-        """Call the `train_step` or `test_step` of a subclass.
-
-        Args:
-            name: "train_step" or "test_step".
-            batch: the batch.
-
-        Returns:
-            The logs of the step.
-
-        Raises:
-            TypeError: if it returns no dict.
-        """
         logs = getattr(self, name)(pack_x_y_sample_weight(*self._structured(batch)))
         if not isinstance(logs, Mapping):
             raise TypeError(f"{name} of {type(self).__name__} must return a dict of logs, got {shown(logs)}")
         return {key: _number(untraced(value)) for key, value in logs.items()}
 
     def metrics_of(self, batch: Batch, y_pred: Any, masks: Any) -> Mapping[str, Any]:
-        """Call the `compute_metrics` of a subclass.
-
-        Args:
-            batch: the batch.
-            y_pred: the outputs of the model (B, ...).
-            masks: their masks.
-
-        Returns:
-            The logs of the step.
-        """
         self._masks = masks
         try:
             return self.compute_metrics(*self._arguments(batch, y_pred))
@@ -336,19 +308,6 @@ class Steps(loops.Trainable):
         return loss
 
     def custom_loss(self, batch: Batch, y_pred: Any, masks: Any) -> float:
-        """Call the `compute_loss` of a subclass for evaluation.
-
-        Args:
-            batch: the batch.
-            y_pred: the outputs of the model (B, ...).
-            masks: their masks.
-
-        Returns:
-            The loss.
-
-        Raises:
-            ValueError: if it returns anything but a number.
-        """
         self._masks = masks
         try:
             return float(self._call_compute_loss(self._arguments(batch, y_pred), False))
@@ -356,19 +315,6 @@ class Steps(loops.Trainable):
             self._masks = None
 
     def differentiated_loss(self, batch: Batch, y_pred: Any, masks: Any) -> tuple[float, Any, float]:
-        """Call the `compute_loss` of a subclass and differentiate it.
-
-        Args:
-            batch: the batch.
-            y_pred: the outputs of the model (B, ...).
-            masks: their masks.
-
-        Returns:
-            The loss, its gradient by the outputs, and that by each of `losses`, which must be the same for all.
-
-        Raises:
-            ValueError: if it returns anything but a number, or uses some of `losses` more than others.
-        """
         outputs = list(y_pred) if type(y_pred) is Arrays else [y_pred]
         penalties = self._penalties()
         arrays = [*outputs, np.array(penalties, np.float64)]

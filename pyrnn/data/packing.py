@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyrnn.arguments import checked
 from pyrnn.typing import Anything
 from pyrnn.validation import shown
 
 
-@checked
 def pack_x_y_sample_weight(x: Anything, y: Anything = None, sample_weight: Anything = None) -> Any:
     """Put the parts of a batch into a tuple.
 
@@ -31,7 +29,6 @@ def pack_x_y_sample_weight(x: Anything, y: Anything = None, sample_weight: Anyth
     return (x, y) if sample_weight is None else (x, y, sample_weight)
 
 
-@checked
 def unpack_x_y_sample_weight(data: Anything) -> tuple[Any, Any, Any]:
     """Take a batch apart, as `train_step(data)` of a model does.
 

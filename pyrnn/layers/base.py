@@ -401,7 +401,6 @@ class Layer(Holder, LayerNames):
         return y
 
     def may_add_loss(self) -> bool:
-        """Return whether the layer, apart from those in it, may add to the loss in a call."""
         return self.activity_regularizer is not None or super().may_add_loss()
 
     def _connect(self, x: Any, initial_state: Any, mask: Any) -> Any:

@@ -311,11 +311,19 @@ class Holder(Watched):
         return list(all_layers([self]))
 
     def may_add_loss(self) -> bool:
-        """Return whether the layer, apart from those in it, may call `add_loss`."""
+        """Return whether the layer, apart from those in it, may add to the loss in a call.
+
+        Returns:
+            True for custom layers and those with a penalty on their output.
+        """
         return not is_builtin(type(self))
 
     def adds_loss(self) -> bool:
-        """Return whether this layer or one in it added to the loss in the last pass."""
+        """Return whether this layer or one in it added to the loss in the last pass.
+
+        Returns:
+            True if one did: then its backward runs, even if nothing after it needs its output.
+        """
         return any(layer.added_losses for layer in self._with_inner())
 
     def variable_groups(self) -> list[tuple[str, str, list[Weight]]]:

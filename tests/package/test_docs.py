@@ -179,7 +179,8 @@ EXAMPLES = sorted(
 
 @pytest.mark.parametrize("module", EXAMPLES)
 def test_examples_of_docstrings(module: str) -> None:
-    names = {"np": np, "pyrnn": pyrnn}  # examples need not import these two
+    # Examples need not import these two, and their classes are a user's.
+    names = {"np": np, "pyrnn": pyrnn, "__name__": "__main__"}
     flags = doctest.NORMALIZE_WHITESPACE
     failed, attempted = doctest.testmod(importlib.import_module(module), extraglobs=names, optionflags=flags)
     assert attempted and not failed

@@ -31,8 +31,8 @@ def made(
 
 def same(first: Any, second: Any, rtol: float = 1e-5) -> None:
     """Compare what training made of two models."""
-    for one, other in zip(first.get_weights(), second.get_weights(), strict=True):
-        np.testing.assert_allclose(one, other, rtol=rtol, atol=1e-6)
+    for weight, other in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_allclose(weight, other, rtol=rtol, atol=1e-6)
 
 
 class Base(pyrnn.Sequential):
@@ -117,8 +117,8 @@ def test_methods_of_a_model_with_several_inputs_and_outputs() -> None:
         results.append((history, model.get_weights(), model.predict(x, verbose=0)))
     for name, values in results[0][0].items():
         np.testing.assert_allclose(results[1][0][name], values, rtol=1e-5)
-    for one, other in zip(results[0][1], results[1][1], strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
+    for weight, other in zip(results[0][1], results[1][1], strict=True):
+        np.testing.assert_allclose(weight, other, rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(results[0][2]["q"], results[1][2]["q"], rtol=1e-5)
 
 

@@ -63,13 +63,13 @@ class Graph:
             len(self.inputs) == 1
             and len({id(node.layer) for node in nodes}) == len(nodes)
             and all(
-                len(node.inputs) == 1 and node.inputs[0].node is read for node, read in zip(nodes, before, strict=False)
+                len(node.read) == 1 and node.inputs[0].node is read for node, read in zip(nodes, before, strict=False)
             )
         )
 
     def _read(self, node: Node) -> tuple[Symbol, ...]:
         """The symbols that a node reads; none if it makes a symbol that the model is given."""
-        return () if self._is_outside(node) else node.inputs
+        return () if self._is_outside(node) else node.read
 
     def _is_outside(self, node: Node) -> bool:
         return bool(node.inputs) and all(id(symbol) in self._given for symbol in node.outputs)
@@ -94,7 +94,7 @@ class Graph:
                     continue
                 met.setdefault(id(node.layer), len(met))
                 pending.append((node, True))
-                for symbol in reversed(node.inputs):
+                for symbol in reversed(node.read):
                     if id(symbol) not in self._given or not symbol.node.inputs:
                         pending.append((symbol.node, False))
         return finished, met
@@ -103,7 +103,7 @@ class Graph:
         computed = set(self._given)
         accessed: list[str] = []
         for node in self.nodes:
-            for symbol in node.inputs:
+            for symbol in node.read:
                 if id(symbol) not in computed:
                     raise ValueError(
                         f"the graph is disconnected: layer {node.layer.name!r} reads {symbol!r}, which does not depend "

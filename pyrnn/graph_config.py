@@ -85,7 +85,7 @@ def write(graph: Graph, inputs: Any, outputs: Any) -> dict[str, Any]:
             **serialize(layer),
             "name": layer.name,
             "inbound_nodes": [
-                {"args": mapped(argument, node.args), "kwargs": mapped(argument, node.kwargs)}
+                {"args": mapped(argument, node.args), "kwargs": mapped(argument, node.kwargs)} | _chosen(node)
                 for node in (calls[id(layer)] if layer not in starts.values() else ())
                 if node.inputs
             ],
@@ -93,6 +93,12 @@ def write(graph: Graph, inputs: Any, outputs: Any) -> dict[str, Any]:
         for layer in [*starts.values(), *graph.layers]
     ]
     return {"layers": layers, "input_layers": mapped(end, inputs), "output_layers": mapped(end, outputs)}
+
+
+def _chosen(node: Node) -> dict[str, Any]:
+    """Which of the arguments that Keras writes for every call were passed by the user; Keras skips this entry."""
+    names = [name for name in ("mask", "training") if name in node.kwargs]
+    return {"chosen": names} if names else {}
 
 
 def _counts_from(layer: Any) -> int:
@@ -272,13 +278,20 @@ class _Reader:
             )
         if takes_states and len(args) == 2:
             args, kwargs = args[:1], {"initial_state": args[1], **kwargs}
-        # Masks are passed on from layer to layer, and the rest are defaults.
+        chosen = node.get("chosen", ()) if isinstance(node, Mapping) else ()
         kwargs = {
             key: value
             for key, value in kwargs.items()
-            if value is not None and (key != "mask" or is_custom) and not (key == "training" and value is False)
+            if value is not None and (key in chosen or not self._is_default(key, value, is_custom))
         }
         return _Call(args, kwargs)
+
+    def _is_default(self, argument: str, value: Any, is_custom: bool) -> bool:
+        """Whether Keras wrote an argument of a call by itself: masks that are passed on from layer to layer."""
+        if argument == "mask" and not is_custom:
+            places = [leaf for leaf in leaves(value) if isinstance(leaf, _Place)]
+            return not any(self._entries.get(place.name, {}).get("class_name") == "InputLayer" for place in places)
+        return argument == "training" and value is False
 
     def _argument(self, value: Any) -> Any:
         """An argument of Keras 3: symbols as places, other values as they are."""

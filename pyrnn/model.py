@@ -449,13 +449,14 @@ class Model(Trainer, Holder):
         return [each for layer in self._layers for each in (layer._chain() if layer.is_model else (layer,))]
 
     @checked
-    def __call__(self, x: Inputs, training: Flag = False) -> Any:
+    def __call__(self, x: Inputs, training: Flag | None = None) -> Any:
         """Compute the output for an array.
 
         Args:
             x: inputs, shape (batch, ...); a list, tuple or dict of several inputs. Symbols instead of arrays make the
                 model a layer of another one.
-            training: whether dropout and noise are drawn and batch normalization uses the batch.
+            training: whether dropout and noise are drawn and batch normalization uses the batch; None is False. For a
+                call on symbols: whether the layers act so whenever the outer model runs; None leaves it to the run.
 
         Returns:
             The output, shape (batch, ...), in memory of its own; several outputs in the structure of the model.
@@ -467,7 +468,7 @@ class Model(Trainer, Holder):
             signature = self.signature()
             several = signature is not None and signature.inputs.count > 1
             inputs = signature.inputs.flat("x", x) if signature is not None and several else leaves_of(x)
-            outputs = connect(self, (x,), {}, tuple(inputs))
+            outputs = connect(self, (x,), {}, tuple(inputs), training=training)
             return self._in_structure(Arrays(outputs) if isinstance(outputs, list) else outputs)
         return self._in_structure(self._output(x, training=bool(training)))
 

@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pyrnn import signals
 from pyrnn.explaining import WeightNames
+from pyrnn.symbols import tracing
 from pyrnn.validation import WrongType, shown
 
 Array = NDArray[Any]
@@ -139,8 +140,6 @@ class Weight(NDArrayOperatorsMixin, WeightNames, Watched):
         "shape",
         "version",
     )
-    # Whether a layer's `call` is traced: arithmetic on weights themselves would give constants without a gradient.
-    traced: ClassVar[bool] = False
     regularizer = _Structural()
     trainable = _Structural()
 
@@ -190,7 +189,7 @@ class Weight(NDArrayOperatorsMixin, WeightNames, Watched):
     __hash__ = object.__hash__
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: tuple[Any, ...] = (), **options: Any) -> Any:
-        if Weight.traced:
+        if tracing.symbol_of is not None:  # the result would be a constant without a gradient
             raise TypeError(
                 f"weight {self.path!r} of an inner layer takes part in arithmetic of call(): write it with pyrnn.ops, "
                 "such as ops.multiply(weight, 2), so that it gets a gradient"

@@ -15,6 +15,21 @@ from pyrnn.regions import Region, steps
 
 Array = NDArray[Any]
 
+# `training` of a pass that a backward pass follows, but in which layers act as in inference.
+SAVING = 2
+
+
+def acts_as_in_training(training: int) -> bool:
+    """Return whether layers draw noise and normalize by the batch.
+
+    Args:
+        training: what `forward` got: True, False, or `SAVING`.
+
+    Returns:
+        False for `SAVING` too.
+    """
+    return training == 1
+
 
 class Call(NamedTuple):
     """One call of a layer: which slots it reads, and which it writes.
@@ -25,6 +40,8 @@ class Call(NamedTuple):
         outputs: slots of its outputs.
         is_plain: whether it has one of each and is no model, which is the fast way.
         options: keyword arguments that `forward` gets, in addition to `training` and `mask`.
+        masks: for the inputs, slots of the arrays that take the place of their masks, None for those that keep theirs.
+        training: whether the layer acts as in training in each run; None if that is up to the run.
     """
 
     layer: Any
@@ -32,6 +49,8 @@ class Call(NamedTuple):
     outputs: tuple[int, ...]
     is_plain: bool
     options: Mapping[str, Any]
+    masks: tuple[int | None, ...] = ()
+    training: bool | None = None
 
 
 class Training(NamedTuple):
@@ -111,7 +130,7 @@ class Plan:
             self._find_chain()
             return
         ordered = steps(self.graph)
-        last_reader = {id(symbol): number for number, step in enumerate(ordered) for symbol in step.inputs}
+        last_reader = {id(symbol): number for number, step in enumerate(ordered) for symbol in step.read}
         results = set(map(id, self.graph.outputs))
         slots: dict[int, int] = {}
         free: list[int] = []
@@ -129,13 +148,15 @@ class Plan:
         calls = []
         for number, step in enumerate(ordered):
             reads = tuple(slots[id(symbol)] for symbol in step.inputs)
-            ended = [s for s in {id(s): s for s in step.inputs}.values() if last_reader[id(s)] == number]
+            masks = tuple(None if symbol is None else slots[id(symbol)] for symbol in step.masks)
+            ended = [s for s in {id(s): s for s in step.read}.values() if last_reader[id(s)] == number]
             free += [slots[id(symbol)] for symbol in ended if id(symbol) not in results]
             writes = tuple(slots[id(s)] if id(s) in slots else assign(s) for s in step.outputs)
             unread = [s for s in step.outputs if id(s) not in last_reader and id(s) not in results]
             free += [slots[id(symbol)] for symbol in unread]
             is_plain = len(reads) == len(writes) == 1 and _is_plain(step.layer)
-            calls.append(Call(step.layer, reads, writes, is_plain, step.options))
+            is_plain = is_plain and not step.options and not step.masks and step.training is None
+            calls.append(Call(step.layer, reads, writes, is_plain, step.options, masks, step.training))
         self._calls, self._slots = calls, used
         self._regions = [call.layer for call in calls if isinstance(call.layer, Region)]
         self._targets = tuple(slots[id(symbol)] for symbol in self.graph.outputs)
@@ -144,7 +165,7 @@ class Plan:
     def _find_chain(self) -> None:
         """Set `chain` if each call reads what the one before it wrote and nothing else."""
         is_chain = self._slots == 1 and len(self._targets) == 1
-        is_chain = is_chain and all(call.is_plain and not call.options for call in self._calls)
+        is_chain = is_chain and all(call.is_plain for call in self._calls)
         self.chain = [call.layer for call in self._calls] if is_chain else None
 
     def compile(self, weights: Sequence[Weight], trainable: list[Weight], dtype: str) -> None:
@@ -298,7 +319,7 @@ class Plan:
                 masks[slot] = input_masks[number]
         run = self._run
         self._run += 1
-        for number, (layer, reads, writes, is_plain, options) in enumerate(self._calls):
+        for number, (layer, reads, writes, is_plain, *_) in enumerate(self._calls):
             if is_plain:
                 source, target = reads[0], writes[0]
                 x, mask = values[source], masks[source]
@@ -306,9 +327,7 @@ class Plan:
                 masks[target] = layer.compute_mask(x, mask) if mask is not None or layer.makes_mask else None
                 values[target] = y
             else:
-                outputs, output_masks = layer.run(
-                    [values[slot] for slot in reads], [masks[slot] for slot in reads], training, **options
-                )
+                outputs, output_masks = _run(self._calls[number], values, masks, training)
                 for slot, value, mask in zip(writes, outputs, output_masks, strict=True):
                     values[slot], masks[slot] = value, mask
                 y = outputs[0]
@@ -360,7 +379,7 @@ class Plan:
             runs, wants, accumulates = trainings[number]
             if not runs:
                 continue
-            layer, reads, writes, is_plain, _ = self._calls[number]
+            layer, reads, writes, is_plain, *_ = self._calls[number]
             if is_plain:
                 target = writes[0]
                 dy, gradients[target] = gradients[target], None
@@ -379,7 +398,7 @@ class Plan:
 
     def _backward_of_several(self, number: int, training: Training, gradients: list[Any]) -> None:
         """Run the backward of a call of a model, or with several inputs or outputs."""
-        layer, reads, writes, _, _ = self._calls[number]
+        layer, reads, writes, *_ = self._calls[number]
         _, wants, accumulates = training
         d_outputs = [gradients[slot] for slot in writes]
         for slot in writes:
@@ -488,6 +507,21 @@ class Plan:
 def _is_plain(layer: Any) -> bool:
     """Return whether a layer is run by `forward` and `backward` directly, and not by `run`."""
     return not (layer.is_model or layer.merges)
+
+
+def _run(call: Call, values: Sequence[Any], masks: Sequence[Any], training: int) -> tuple[list[Any], list[Any]]:
+    """Run a call that is not plain."""
+    input_masks = [masks[slot] for slot in call.inputs]
+    for place, slot in enumerate(call.masks):
+        if slot is not None:
+            input_masks[place] = np.ascontiguousarray(values[slot], bool)
+    mode = training
+    if call.training is not None:
+        mode = call.training or (SAVING if training else False)
+    outputs = call.layer.run([values[slot] for slot in call.inputs], input_masks, mode, **call.options)
+    if mode and not training:
+        call.layer._discard_saved()
+    return outputs  # type: ignore[no-any-return]
 
 
 def _backward(layer: Any, d_outputs: Sequence[Array | None], need_dx: bool) -> Any:

@@ -23,12 +23,21 @@ class Step(NamedTuple):
         inputs: the symbols that it reads.
         outputs: the symbols that it makes.
         options: keyword arguments that `forward` gets, in addition to `training` and `mask`.
+        masks: for the inputs, symbols that take the place of their masks; empty if there are none.
+        training: whether the layer acts as in training in each run; None if that is up to the run.
     """
 
     layer: Any
     inputs: tuple[Symbol, ...]
     outputs: tuple[Symbol, ...]
     options: Mapping[str, Any]
+    masks: tuple[Symbol | None, ...] = ()
+    training: bool | None = None
+
+    @property
+    def read(self) -> tuple[Symbol, ...]:
+        """The inputs, and the symbols that take the place of their masks."""
+        return (*self.inputs, *(mask for mask in self.masks if mask is not None))
 
 
 class Region:
@@ -144,18 +153,17 @@ def steps(graph: Graph) -> list[Step]:
     inputs = set(map(id, graph.inputs))
     nodes = [node for node in graph.nodes if not all(id(symbol) in inputs for symbol in node.outputs)]
     if not any(node.layer.is_operation for node in nodes):
-        return [Step(node.layer, node.inputs, node.outputs, node.options) for node in nodes]
+        return [_step(node) for node in nodes]
     readers: dict[int, list[Node]] = {}
     for node in nodes:
-        for symbol in node.inputs:
+        for symbol in node.read:
             readers.setdefault(id(symbol), []).append(node)
     levels, groups = _grouped(nodes)
     returned = set(map(id, graph.outputs))
     ordered: list[tuple[tuple[int, bool], Step]] = []
     for node in nodes:
         if not node.layer.is_operation:
-            step = Step(node.layer, node.inputs, node.outputs, node.options)
-            ordered.append(((levels[id(node)], False), step))
+            ordered.append(((levels[id(node)], False), _step(node)))
     for group in groups:
         inside = set(map(id, group))
         results = {
@@ -169,13 +177,17 @@ def steps(graph: Graph) -> list[Step]:
     return [step for _, step in sorted(ordered, key=lambda each: each[0])]
 
 
+def _step(node: Node) -> Step:
+    return Step(node.layer, node.inputs, node.outputs, node.options, node.masks, node.training)
+
+
 def _grouped(nodes: Sequence[Node]) -> tuple[dict[int, int], list[list[Node]]]:
     """The level of each call, by its id, and the connected operations of one level."""
     levels: dict[int, int] = {}
     made_by = {id(symbol): node for node in nodes for symbol in node.outputs}
     group_of: dict[int, list[Node]] = {}
     for node in nodes:
-        sources = [made_by[id(symbol)] for symbol in node.inputs if id(symbol) in made_by]
+        sources = [made_by[id(symbol)] for symbol in node.read if id(symbol) in made_by]
         level = max((levels[id(source)] for source in sources), default=0)
         levels[id(node)] = level + (not node.layer.is_operation)
         if not node.layer.is_operation:

@@ -5,12 +5,25 @@ Symbols hold no numbers. A model follows their nodes from its outputs back to it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pyrnn.structures import leaves
 
 Shape = tuple[Any, ...]
+
+
+class Tracing(threading.local):
+    """What a thread knows while it runs a user's `call` on symbols."""
+
+    # Returns the symbol of a weight or array that takes part in the call; None if no call is traced.
+    symbol_of: Callable[[Any], Symbol] | None = None
+    # Whether the graph is traced for training; layers in it that are called with the same value behave as usual.
+    training: bool | None = None
+
+
+tracing = Tracing()
 
 
 class Symbol:
@@ -104,9 +117,12 @@ class Node:
         inputs: the symbols that the layer reads, in the order of the arguments of its `forward`.
         outputs: the symbols that it returns.
         options: keyword arguments that `forward` gets, in addition to `training` and `mask`.
+        masks: for the inputs, symbols that take the place of their masks, None for those that keep theirs; empty if
+            the call was made without.
+        training: whether the layer acts as in training in each run; None if that is up to the run.
     """
 
-    __slots__ = ("args", "inputs", "kwargs", "layer", "options", "outputs")
+    __slots__ = ("args", "inputs", "kwargs", "layer", "masks", "options", "outputs", "training")
 
     def __init__(
         self,
@@ -116,11 +132,18 @@ class Node:
         inputs: tuple[Symbol, ...],
         outputs: tuple[Symbol, ...],
         options: Mapping[str, Any] | None = None,
+        masks: Sequence[Symbol | None] = (),
+        training: bool | None = None,
     ) -> None:
         self.layer, self.args, self.kwargs, self.inputs, self.outputs = layer, args, dict(kwargs), inputs, outputs
-        self.options = dict(options or {})
+        self.options, self.masks, self.training = dict(options or {}), tuple(masks), training
         for index, symbol in enumerate(outputs):
             symbol.node, symbol.index = self, index
+
+    @property
+    def read(self) -> tuple[Symbol, ...]:
+        """The inputs, and the symbols that take the place of their masks."""
+        return (*self.inputs, *(mask for mask in self.masks if mask is not None))
 
     def __repr__(self) -> str:
         return f"<Node layer={self.layer.name}>"
@@ -152,8 +175,11 @@ def connect(
     layer: Any,
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
-    inputs: tuple[Symbol, ...],
+    inputs: Sequence[Symbol],
     options: Mapping[str, Any] | None = None,
+    *,
+    masks: Sequence[Symbol | None] = (),
+    training: bool | None = None,
 ) -> Any:
     """Record the call of a layer on symbols; builds the layer at its first call.
 
@@ -163,6 +189,8 @@ def connect(
         kwargs: keyword arguments of the call.
         inputs: the symbols in them, in the order of the inputs of `forward`.
         options: keyword arguments that `forward` and `compute_output_shape` get at each run of this call.
+        masks: for the inputs, symbols that take the place of their masks, None for those that keep theirs.
+        training: whether the layer acts as in training in each run; None if that is up to the run.
 
     Returns:
         The symbol of the output, or a list of symbols if there are several.
@@ -179,8 +207,23 @@ def connect(
     outputs = tuple(
         Symbol(each, layer.dtype, f"{layer.name}_{index}" if index else layer.name) for index, each in enumerate(shapes)
     )
-    layer.nodes.append(Node(layer, args, kwargs, inputs, outputs, options))
+    training = own_training(training)
+    if training is not None:
+        kwargs = {**kwargs, "training": training}
+    layer.nodes.append(Node(layer, args, kwargs, tuple(inputs), outputs, options, masks, training))
     return list(outputs) if several else outputs[0]
+
+
+def own_training(training: bool | None) -> bool | None:
+    """Return whether a call on symbols acts as in training in each run, None if that is up to the run.
+
+    Args:
+        training: what the call was made with; in a traced `call`, the value it is traced with is no choice.
+
+    Returns:
+        True, False or None.
+    """
+    return None if training is None or bool(training) == tracing.training else bool(training)
 
 
 def is_symbolic(*values: Any) -> bool:

@@ -15,13 +15,12 @@ from pyrnn.data.arrays import as_array, as_float
 from pyrnn.explaining import LayerNames
 from pyrnn.layers import custom, methods
 from pyrnn.layers.holder import Holder
-from pyrnn.layers.inner_calls import as_symbols, with_mask
+from pyrnn.layers.inner_calls import as_symbols
 from pyrnn.layers.settings import dtype_config, dtype_name, standard_shape
 from pyrnn.naming import auto_name
-from pyrnn.ops.dispatch import Hooks
 from pyrnn.parameters import Weight
 from pyrnn.regularizers import RegularizerLike
-from pyrnn.symbols import OnlyCall, connect, is_symbolic, leaves_of
+from pyrnn.symbols import OnlyCall, connect, is_symbolic, leaves_of, tracing
 from pyrnn.typing import ArrayLike, Boolean, DtypeLike, Flag, Inputs, Name, ShapeLike, Size
 from pyrnn.validation import RENAMED, shown, unexpected_arguments, warn
 
@@ -367,7 +366,7 @@ class Layer(Holder, LayerNames):
         x: Inputs,
         *,
         initial_state: ArrayLike | None = None,
-        training: Flag = False,
+        training: Flag | None = None,
         mask: ArrayLike | None = None,
     ) -> Any:
         """Convert and check the inputs, build the layer at first use, and run it.
@@ -375,19 +374,19 @@ class Layer(Holder, LayerNames):
         Args:
             x: an array, batch axis first.
             initial_state: of recurrent layers, one array (batch, units) per state, as `return_state` returns them.
-            training: whether to save what `backward` needs, and to use dropout and the like.
+            training: whether to save what `backward` needs, and to use dropout and the like; None is False. For a call
+                on symbols: whether the layer acts as in training whenever the model runs; None leaves it to the run.
             mask: booleans of the shape of the leading axes of x; steps that are False do not count.
 
         Returns:
             The output, or a tuple of the outputs.
         """
-        if Hooks.symbol_of_weight is not None:
+        if tracing.symbol_of is not None:
             x, initial_state, mask = (as_symbols(each, self.dtype) for each in (x, initial_state, mask))
-            x, mask = with_mask(x, mask), None
         if (type(x) is not np.ndarray or initial_state is not None or mask is not None) and is_symbolic(
             x, initial_state, mask
         ):
-            return self._connect(x, initial_state, mask)
+            return self._connect(x, initial_state, mask, training)
         array = self._accept(x)
         mask = None if mask is None else self.checked_mask(mask, array)
         states = {} if initial_state is None else {"initial_state": self.checked_states(initial_state, array)}
@@ -403,19 +402,17 @@ class Layer(Holder, LayerNames):
     def may_add_loss(self) -> bool:
         return self.activity_regularizer is not None or super().may_add_loss()
 
-    def _connect(self, x: Any, initial_state: Any, mask: Any) -> Any:
+    def _connect(self, x: Any, initial_state: Any, mask: Any, training: bool | None) -> Any:
         """Record a call on symbols."""
-        if mask is not None:
-            raise ValueError(
-                f"layer {self.name!r} gets its mask from the layers before it when it is called on symbols: "
-                "leave mask= out and use Masking or Embedding(mask_zero=True)"
-            )
         states = [] if initial_state is None else leaves_of(initial_state)
         inputs = leaves_of(x)
         if len(inputs) > 1 and not self.merges:
             raise ValueError(f"layer {self.name!r} ({type(self).__name__}) reads one input, got {len(inputs)}")
         kwargs = {} if initial_state is None else {"initial_state": initial_state}
-        return connect(self, (x,), kwargs, (*inputs, *states))
+        masks = () if mask is None else (mask, *[None] * (len(inputs) + len(states) - 1))
+        if mask is not None:
+            kwargs["mask"] = mask
+        return connect(self, (x,), kwargs, (*inputs, *states), masks=masks, training=training)
 
     def shape_of_inputs(self, shapes: list[Shape]) -> Any:
         """Return the argument of `build` and `compute_output_shape` for inputs of these shapes.

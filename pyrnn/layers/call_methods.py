@@ -13,9 +13,9 @@ from pyrnn.layers.call_arguments import ONE, Arguments, Shape, at_places, read, 
 from pyrnn.layers.holder import Holder
 from pyrnn.layers.inner_calls import as_symbols
 from pyrnn.layers.tracing import Trace, trace_of
-from pyrnn.ops.dispatch import Hooks
+from pyrnn.plan import acts_as_in_training
 from pyrnn.structures import leaves, mapped, packed
-from pyrnn.symbols import Node, Symbol, is_symbolic
+from pyrnn.symbols import Node, Symbol, is_symbolic, own_training, tracing
 from pyrnn.validation import shown
 
 Array = np.ndarray[Any, Any]
@@ -37,17 +37,17 @@ def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
         place = list(parameters).index("training")
         if place < len(args):
             training, args = args[place], (*args[:place], *args[place + 1 :])
-        if training is None:
-            training = parameters["training"].default is True
     mask = kwargs.pop("mask", None)
     if any(isinstance(leaf, Symbol) for leaf in leaves(mask)):
         kwargs, mask = {**kwargs, "mask": mask}, None
     arguments, values = read(self, type(self).call, args, kwargs)
-    if Hooks.symbol_of_weight is not None:
+    if tracing.symbol_of is not None:
         values = as_symbols(values, self.dtype)
         kwargs, mask = {**kwargs, **({} if mask is None else {"mask": as_symbols(mask, self.dtype)})}, None
     if is_symbolic(values):
-        return _connect(self, args, kwargs, arguments, values)
+        return _connect(self, args, kwargs, arguments, values, own_training(training))
+    if training is None and "training" in parameters:
+        training = parameters["training"].default is True
     arrays = [_converted(self, each) for each in values]
     _prepare(self, arguments, [array.shape for array in arrays])
     arguments = arguments or ONE
@@ -114,7 +114,12 @@ def build_children(layer: Any, shapes: Sequence[Any], named_shapes: Mapping[str,
 
 
 def _connect(
-    layer: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], arguments: Arguments | None, symbols: Sequence[Symbol]
+    layer: Any,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    arguments: Arguments | None,
+    symbols: Sequence[Symbol],
+    training: bool | None,
 ) -> Any:
     """Record a call on symbols; those of the outputs have the structure of what `call` returns."""
     shapes = [symbol.shape for symbol in symbols]
@@ -130,7 +135,10 @@ def _connect(
         for index, (shape, dtype) in enumerate(specs)
     ]
     options = {} if arguments is None else {"arguments": arguments}
-    layer.nodes.append(Node(layer, args, kwargs, tuple(symbols), tuple(outputs), options))
+    if training is not None:
+        kwargs = {**kwargs, "training": training}
+    node = Node(layer, args, kwargs, tuple(symbols), tuple(outputs), options, training=training)
+    layer.nodes.append(node)
     return packed(structure, outputs)
 
 
@@ -233,7 +241,8 @@ def _run(
     layer: Any, arguments: Arguments, xs: Sequence[Array], masks: Sequence[Any], training: bool
 ) -> tuple[Trace, list[Array]]:
     inputs = [(x.shape, str(x.dtype)) for x in xs]
-    trace = trace_of(layer, arguments, inputs, [None if mask is None else mask.shape for mask in masks], training)
+    shapes = [None if mask is None else mask.shape for mask in masks]
+    trace = trace_of(layer, arguments, inputs, shapes, acts_as_in_training(training))
     outputs = trace.forward(xs, masks, training)
     if training:
         layer._tape.append((trace, [x.shape for x in xs]))

@@ -15,11 +15,10 @@ import numpy as np
 from pyrnn.graph import Graph
 from pyrnn.layers.call_arguments import Arguments, at_places
 from pyrnn.layers.holder import Holder
-from pyrnn.ops.dispatch import Hooks
 from pyrnn.parameters import Weight
 from pyrnn.plan import Plan
 from pyrnn.structures import leaves, mapped
-from pyrnn.symbols import Node, Symbol
+from pyrnn.symbols import Node, Symbol, tracing
 from pyrnn.validation import shown
 
 # A layer keeps the graphs of at most this number of shapes of its inputs.
@@ -66,7 +65,7 @@ class Trace:
         masks: Sequence[Any],
         training: bool,
     ) -> None:
-        self.layer = layer
+        self.layer, self.training = layer, training
         # The weights and constants in the graph; their symbols follow those of the inputs and masks.
         self.sources: list[Any] = []
         self._symbols: list[Symbol] = []
@@ -130,8 +129,8 @@ class Trace:
             for name, value in attributes.items()
             if name not in _RECORDS and any(isinstance(leaf, Weight) for leaf in leaves_of_attribute(value))
         }
-        hook, Hooks.symbol_of_weight = Hooks.symbol_of_weight, self.symbol_of
-        was_traced, Weight.traced = Weight.traced, True
+        before_this = tracing.symbol_of, tracing.training
+        tracing.symbol_of, tracing.training = self.symbol_of, self.training
         try:
             for name, value in before.items():
                 attributes[name] = mapped(
@@ -140,7 +139,7 @@ class Trace:
             yield
         finally:
             attributes.update(before)
-            Hooks.symbol_of_weight, Weight.traced = hook, was_traced
+            tracing.symbol_of, tracing.training = before_this
 
     @contextmanager
     def _losses_of(self, layer: Any) -> Iterator[list[Symbol]]:

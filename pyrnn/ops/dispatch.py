@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from pyrnn import config
 from pyrnn.parameters import Weight
-from pyrnn.symbols import Symbol
+from pyrnn.symbols import Symbol, tracing
 from pyrnn.validation import WrongType, shown
 
 Array = NDArray[Any]
@@ -26,16 +25,11 @@ _PLAIN, _WEIGHT, _TRACED, _SYMBOL, _NESTED = range(5)
 _kinds: dict[type, int] = {}
 
 
-class _Hooks(threading.local):
+class Hooks:
     """Functions of the layers, which are above this package."""
 
-    # Records an operation on symbols: (operation, args, kwargs) -> symbols. The same in all threads.
+    # Records an operation on symbols: (operation, args, kwargs) -> symbols.
     on_symbols: Function | None = None
-    # The symbol of a weight or an array while `call` of a layer is traced in this thread, else None.
-    symbol_of_weight: Function | None = None
-
-
-Hooks = _Hooks()
 
 
 _ARGUMENTS = {
@@ -120,7 +114,7 @@ def _largest_kind(values: Any) -> int:
     largest = _PLAIN
     for value in values:
         kind = _kind(value)
-        if kind == _WEIGHT and Hooks.symbol_of_weight is not None:
+        if kind == _WEIGHT and tracing.symbol_of is not None:
             kind = _SYMBOL
         largest = max(largest, _largest_kind(value) if kind == _NESTED else kind)
     return largest

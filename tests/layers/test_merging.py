@@ -146,11 +146,6 @@ def test_errors(call: Any, message: str) -> None:
         call()
 
 
-def test_symbols_carry_their_masks() -> None:
-    with pytest.raises(ValueError, match="gets its masks from the layers before it"):
-        layers.Add()([pyrnn.Input((2,)), pyrnn.Input((2,))], mask=[None, None])
-
-
 @pytest.mark.parametrize("name", ["Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract"])
 def test_masks_must_be_a_list_with_an_entry_for_each_input(name: str) -> None:
     layer = getattr(layers, name)()

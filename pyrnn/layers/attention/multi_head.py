@@ -20,6 +20,7 @@ from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.merging.base import Masks, Merging
 from pyrnn.layers.settings import dropout_scale, fraction, standard_shape
 from pyrnn.layers.specs import specs_config
+from pyrnn.plan import acts_as_in_training
 from pyrnn.regularizers import RegularizerLike
 from pyrnn.symbols import Symbol
 from pyrnn.typing import ArrayLike, Axes, Flag, Omitted, Rate, Seed, Size, SizeLike, Units
@@ -239,7 +240,7 @@ class MultiHeadAttention(Merging):
         key_mask: ArrayLike | None = None,
         attention_mask: ArrayLike | None = None,
         return_attention_scores: Flag = False,
-        training: Flag = False,
+        training: Flag | None = None,
         use_causal_mask: Flag = False,
     ) -> Any:
         """Convert and check the inputs, build the layer at first use, and run it.
@@ -321,7 +322,7 @@ class MultiHeadAttention(Merging):
             if return_attention_scores or self.dropout or query.ndim != 3:
                 reads = np.any(wide.reshape(scores.shape), axis=-1, keepdims=True)
         factors = None
-        if training and self.dropout:
+        if self.dropout and acts_as_in_training(training):
             if self._rng is None:
                 self._rng = seeds.generator(self.seed)
             factors = dropout_scale(self._rng, scores.shape, self.dropout, self.dtype)

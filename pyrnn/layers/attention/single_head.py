@@ -13,6 +13,7 @@ from pyrnn.layers.base import Array, Shape
 from pyrnn.layers.merging.base import Masks, Merging
 from pyrnn.layers.settings import dropout_scale, fraction, unknown_size
 from pyrnn.parameters import Weight
+from pyrnn.plan import acts_as_in_training
 from pyrnn.rules import OneOf
 from pyrnn.typing import ArrayLike, Flag, Inputs, Rate, Seed
 from pyrnn.validation import unexpected_arguments
@@ -142,7 +143,7 @@ class Attention(Merging):
         x: Inputs,
         *,
         mask: ArrayLike | None = None,
-        training: Flag = False,
+        training: Flag | None = None,
         return_attention_scores: Flag = False,
         use_causal_mask: Flag = False,
     ) -> Any:
@@ -198,7 +199,7 @@ class Attention(Merging):
         if counted is not None:
             scores = np.where(counted, scores, scores - scores.dtype.type(_MASKED))
         factors = None
-        if training and self.dropout:
+        if self.dropout and acts_as_in_training(training):
             if self._rng is None:
                 self._rng = seeds.generator(self.seed)
             factors = dropout_scale(self._rng, scores.shape, self.dropout, self.dtype)

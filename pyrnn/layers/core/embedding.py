@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from pyrnn import backend, rules
+from pyrnn import backend, ops, rules
 from pyrnn.arguments import arguments_of, checked
 from pyrnn.constraints import ConstraintLike
 from pyrnn.data.arrays import as_array
@@ -16,6 +16,7 @@ from pyrnn.layers.specs import WeightSpec, specs_config
 from pyrnn.parameters import Weight
 from pyrnn.regularizers import RegularizerLike
 from pyrnn.rules import Either, ListOf
+from pyrnn.symbols import Symbol
 from pyrnn.typing import Flag, Omitted, Size, Units
 from pyrnn.validation import WrongType, positive_int
 
@@ -107,7 +108,9 @@ class Embedding(Layer):
         return (*input_shape, self.output_dim)
 
     def compute_mask(self, x: Array | None, mask: Array | None = None) -> Array | None:
-        return np.not_equal(x, 0) if self.mask_zero and x is not None else None
+        if not self.mask_zero or x is None:
+            return None
+        return ops.not_equal(x, 0) if isinstance(x, Symbol) else np.not_equal(x, 0)
 
     def _checked_ids(self, x: Array) -> Array:
         """x as integers that are rows of the table."""

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from pyrnn import ops
 from pyrnn.arguments import checked
 from pyrnn.layers.base import Array, Layer
+from pyrnn.symbols import Symbol
 from pyrnn.typing import Finite
 
 __all__ = ["Masking"]
@@ -55,6 +57,8 @@ class Masking(Layer):
 
     def compute_mask(self, x: Array | None, mask: Array | None = None) -> Array | None:
         assert x is not None
+        if isinstance(x, Symbol):
+            return ops.any(ops.not_equal(x, self.mask_value), axis=-1)
         fresh, self._fresh = self._fresh, None
         return fresh[1] if fresh is not None and fresh[0] is x else differs_somewhere(x, self.mask_value)
 

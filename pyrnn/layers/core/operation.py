@@ -14,7 +14,7 @@ from pyrnn.ops.differentiation import as_list
 from pyrnn.ops.dispatch import OPERATIONS, Hooks
 from pyrnn.parameters import Weight
 from pyrnn.structures import mapped
-from pyrnn.symbols import Node, Symbol
+from pyrnn.symbols import Node, Symbol, tracing
 from pyrnn.validation import unknown_name
 
 __all__: list[str] = []  # made by calls of operations alone
@@ -35,7 +35,7 @@ _traced_names = itertools.count()
 
 def _name(function: str) -> str:
     """The name of an operation; those inside a traced `call` use up no names of the model's layers."""
-    return auto_name(function) if Hooks.symbol_of_weight is None else f"{function}_{next(_traced_names)}"
+    return auto_name(function) if tracing.symbol_of is None else f"{function}_{next(_traced_names)}"
 
 
 class Operation(Layer):
@@ -82,8 +82,8 @@ class Operation(Layer):
         symbols: list[Symbol] = []
 
         def placed(leaf: Any) -> Any:
-            if isinstance(leaf, Weight) and Hooks.symbol_of_weight is not None:
-                leaf = Hooks.symbol_of_weight(leaf)
+            if isinstance(leaf, Weight) and tracing.symbol_of is not None:
+                leaf = tracing.symbol_of(leaf)
             if isinstance(leaf, Symbol):
                 symbols.append(leaf)
                 return Place(len(symbols) - 1)
@@ -190,4 +190,4 @@ def record(function: Callable[..., Array], args: Sequence[Any], kwargs: Mapping[
     return Operation(function)(*args, **kwargs)
 
 
-type(Hooks).on_symbols = staticmethod(record)
+Hooks.on_symbols = record

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -12,9 +11,8 @@ from pyrnn.arguments import checked
 from pyrnn.data.arrays import as_array, as_float
 from pyrnn.layers import custom
 from pyrnn.layers.base import Array, Layer, Shape
-from pyrnn.layers.inner_calls import as_symbols, with_mask
-from pyrnn.ops.dispatch import Hooks
-from pyrnn.symbols import connect, is_symbolic
+from pyrnn.layers.inner_calls import as_symbols
+from pyrnn.symbols import connect, is_symbolic, tracing
 from pyrnn.typing import ArrayLike, Flag, Inputs
 from pyrnn.validation import WrongType, shown
 
@@ -64,7 +62,7 @@ class Merging(Layer):
 
     @checked
     def __call__(  # type: ignore[override]  # no initial_state
-        self, x: Inputs, *, training: Flag = False, mask: ArrayLike | None = None
+        self, x: Inputs, *, training: Flag | None = None, mask: ArrayLike | None = None
     ) -> Any:
         """Convert and check the inputs, build the layer at first use, and run it.
 
@@ -95,7 +93,7 @@ class Merging(Layer):
         kwargs: Mapping[str, Any],
         inputs: list[Any],
         mask: Any,
-        training: bool,
+        training: bool | None,
         options: Mapping[str, Any] | None = None,
     ) -> Any:
         """Run the layer on arrays, or record the call if the inputs are symbols.
@@ -105,25 +103,18 @@ class Merging(Layer):
             kwargs: its keyword arguments, those with another value than the default.
             inputs: the inputs of `forward`.
             mask: a list of their masks, or None.
-            training: whether a backward pass follows.
+            training: whether a backward pass follows; see `Layer`.
             options: further keyword arguments of `forward`.
 
         Returns:
             The output of `forward`, or symbols.
         """
         options = {} if options is None else options
-        if Hooks.symbol_of_weight is not None:
-            inputs = as_symbols(inputs, self.dtype)
-            masks = [] if mask is None else as_symbols(list(mask), self.dtype)
-            inputs = [with_mask(x, each) for x, each in itertools.zip_longest(inputs, masks)]
-            mask = None
+        if tracing.symbol_of is not None:
+            inputs, mask = as_symbols(inputs, self.dtype), as_symbols(mask, self.dtype)
         if is_symbolic(inputs):
-            if mask is not None:
-                raise ValueError(
-                    f"layer {self.name!r} gets its masks from the layers before it when it is called on symbols: "
-                    "leave mask= out and use Masking or Embedding(mask_zero=True)"
-                )
-            return connect(self, args, kwargs, tuple(inputs), options)
+            symbols = [] if mask is None else [*mask, *[None] * (len(inputs) - len(mask))]
+            return connect(self, args, kwargs, inputs, options, masks=symbols, training=training)
         arrays = [as_float(f"inputs[{i}]", each, self.dtype) for i, each in enumerate(inputs)]
         shapes = [array.shape for array in arrays]
         self.fit_shape(shapes)

@@ -14,6 +14,7 @@ from pyrnn.layers.base import Array, Shape
 from pyrnn.layers.normalization.layer import ScaledLayer
 from pyrnn.layers.specs import WeightSpec, specs_config
 from pyrnn.parameters import Weight
+from pyrnn.plan import acts_as_in_training
 from pyrnn.regularizers import RegularizerLike
 from pyrnn.rules import Dict, Omitted
 from pyrnn.typing import Axis, Flag, NonNegative, Rate
@@ -177,7 +178,7 @@ class BatchNormalization(ScaledLayer):
 
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
         kind, rank = x.dtype.type, x.ndim
-        of_batch = training and self.trainable
+        of_batch = self.trainable and acts_as_in_training(training)
         gamma: Any = None if self.gamma is None else self._wide(self.gamma.array, rank)
         wide: Array | None = None
         share: Any = None

@@ -16,6 +16,7 @@ from pyrnn.layers.settings import dropout_scale, fraction, unknown_size
 from pyrnn.layers.specs import WeightSpec, specs_config
 from pyrnn.naming import snake_case
 from pyrnn.parameters import Weight
+from pyrnn.plan import acts_as_in_training
 from pyrnn.validation import positive_int
 
 __all__ = ["Recurrent"]
@@ -224,7 +225,7 @@ class Recurrent(Layer):
                 )
             initial_state = self.states
         input_scale = state_scale = None
-        if training and self._rng is not None:
+        if self._rng is not None and acts_as_in_training(training):
             if self.dropout:
                 input_scale = self._dropout_mask(self.dropout, x.shape[0], x.shape[2])
             if self.recurrent_dropout:

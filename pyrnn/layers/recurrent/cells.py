@@ -25,12 +25,11 @@ from pyrnn.layers.recurrent.base import Recurrent
 from pyrnn.layers.recurrent.layers import GRU, LSTM, SimpleRNN
 from pyrnn.layers.recurrent.stepped import Stepped, initial_states, is_custom_cell, output_size
 from pyrnn.layers.serialization import layer_of, serialize_inner
-from pyrnn.ops.dispatch import Hooks
 from pyrnn.overriding import is_builtin
 from pyrnn.parameters import Weight
 from pyrnn.regularizers import RegularizerLike
 from pyrnn.rules import ListOf, Rule
-from pyrnn.symbols import is_symbolic
+from pyrnn.symbols import is_symbolic, tracing
 from pyrnn.typing import ArrayLike, Flag, Inputs, Rate, Seed, Units
 from pyrnn.validation import WrongType, shown
 
@@ -144,13 +143,13 @@ class Cell(Layer, CellNames):
         return (dx, *d_before) if d_before else dx
 
     @checked
-    def __call__(self, x: Inputs, states: ArrayLike | None = None, training: Flag = False) -> Any:  # type: ignore[override]  # a cell is called with its states, as in Keras
+    def __call__(self, x: Inputs, states: ArrayLike | None = None, training: Flag | None = None) -> Any:  # type: ignore[override]  # a cell is called with its states, as in Keras
         """Return the output (batch, units) and the list of states after one step; `states` None starts from zeros."""
-        if Hooks.symbol_of_weight is not None:
+        if tracing.symbol_of is not None:
             x, states = as_symbols(x, self.dtype), as_symbols(states, self.dtype)
         if is_symbolic(x, states):
             self.build(x.shape)
-            output, *states = self.layer(x[:, None], initial_state=states)
+            output, *states = self.layer(x[:, None], initial_state=states, training=training)
             return output, states
         x = self._accept(x)
         if states is not None:
@@ -474,7 +473,7 @@ class StackedRNNCells(Layer):
         return backward_through(self.cells, dy, d_states, need_dx)
 
     @checked
-    def __call__(self, x: Inputs, states: ArrayLike | None = None, training: Flag = False) -> Any:  # type: ignore[override]  # a cell is called with its states, as in Keras
+    def __call__(self, x: Inputs, states: ArrayLike | None = None, training: Flag | None = None) -> Any:  # type: ignore[override]  # a cell is called with its states, as in Keras
         """Return the output (batch, units) and the states after one step; `states` has one entry per cell."""
         if states is not None and (not isinstance(states, list | tuple) or len(states) != len(self.cells)):
             raise WrongType(f"states must be a list of {len(self.cells)} entries, one per cell, got {shown(states)}")

@@ -10,6 +10,7 @@ from pyrnn.arguments import checked
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.core.dense import Identity
 from pyrnn.layers.settings import dropout_scale, fraction, standard_shape
+from pyrnn.plan import acts_as_in_training
 from pyrnn.rules import Unchecked
 from pyrnn.typing import DtypeLike, Name, NonNegative, Rate, Seed
 
@@ -83,7 +84,7 @@ class Dropout(Layer):
         if not training:
             return x
         scale = None
-        if self.rate:
+        if self.rate and acts_as_in_training(training):
             scale = dropout_scale(self._rng, noise_sizes(self.noise_shape, x.shape), self.rate, self.dtype)
         self._tape.append(scale)
         return x if scale is None else x * scale

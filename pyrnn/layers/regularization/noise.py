@@ -11,6 +11,7 @@ from pyrnn.arguments import checked
 from pyrnn.layers.base import Array, Layer
 from pyrnn.layers.regularization.dropout import checked_noise_shape, noise_sizes
 from pyrnn.layers.settings import fraction
+from pyrnn.plan import acts_as_in_training
 from pyrnn.rules import Unchecked
 from pyrnn.typing import NonNegative, Rate, Seed
 
@@ -40,7 +41,7 @@ class Noisy(Layer):
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
         if not training:
             return x
-        y, factor = self._noisy(x)
+        y, factor = self._noisy(x) if acts_as_in_training(training) else (x, None)
         self._tape.append(factor)
         return y
 

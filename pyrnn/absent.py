@@ -249,7 +249,7 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
          "use layer.add_weight(..., trainable=False)"),
         ("stateless_call symbolic_call rematerialized_call call_signature_parameters compute_output_spec "
          "supports_jit", _SYMBOLIC, "call it on an array, or use compute_output_shape(input_shape)"),
-        ("build_from_config load_own_variables save_own_variables variable_serialization_spec "
+        ("build_from_config variable_serialization_spec "
          "save_spec", _FILES, "use model.save, model.save_weights and pyrnn.load_model"),
         ("input_mask output_mask input_tensor inbound_nodes outbound_nodes get_input_at get_output_at "
          "get_input_shape_at get_output_shape_at get_input_mask_at get_output_mask_at", _DROPPED,

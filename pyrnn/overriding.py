@@ -11,7 +11,6 @@ _LOOP = (
 )
 _PASS = "override forward_pass(x, *, training=False) and backward_pass(dy)"
 _METRICS = "pass Metric objects to compile(metrics=...)"
-_FILES = "files hold the weights of the layers and what get_config() returns"
 MODEL = {
     "call": _PASS,
     "__call__": f"fit, evaluate and predict call forward_pass(); {_PASS}",
@@ -27,7 +26,6 @@ MODEL = {
     "stateless_compute_loss": "define compute_loss(x, y, y_pred, sample_weight)",
     "add_metric": _METRICS,
     **dict.fromkeys(("losses", "add_loss"), "call add_loss() in a layer, or define compute_loss"),
-    **dict.fromkeys(("save_own_variables", "load_own_variables", "save_assets", "load_assets"), _FILES),
     "quantize": "there is no quantization",
 }
 _UPDATE = "define update(values, gradients, learning_rate), in place on flat vectors of all weights"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 # Larger entries are rejected before anything is unpacked, and so are those that would grow more than weights ever do.
+LARGEST_OTHER = 1 << 30
 LARGEST = {CONFIG: 1 << 26, WEIGHTS: 1 << 34}
 MOST_GROWTH, SMALL = 100, 1 << 20
 # A config with an array, which is text of numbers, grows no more than this; that much of a file is always unpacked.
@@ -63,6 +64,29 @@ def read_entries(path: str, *names: str) -> list[bytes]:
             raise ValueError(f"{path!r} is damaged or not a .keras file: {' '.join(str(error).split())}") from None
 
 
+def read_below(path: str, folder: str) -> dict[str, bytes]:
+    """Read all files below a folder of the zip.
+
+    Returns:
+        Their contents by name. Names that lead out of the folder are left out.
+
+    Raises:
+        OSError: If the file cannot be opened.
+        ValueError: If it is damaged, or an entry is too large.
+    """
+    import zipfile
+
+    with zipfile.ZipFile(path) as archive:
+        names = [each for each in archive.namelist() if each.startswith(f"{folder}/") and _stays_inside(each)]
+    return dict(zip(names, read_entries(path, *names), strict=True)) if names else {}
+
+
+def _stays_inside(name: str) -> bool:
+    """Whether the parts of an entry's name are plain names of folders and of a file, on every system."""
+    parts = name.split("/")
+    return not any(part in ("", ".", "..") or "\\" in part or ":" in part for part in parts)
+
+
 def packed(entries: Mapping[str, str | bytes]) -> bytes:
     """Return a zip with these entries."""
     import zipfile
@@ -76,7 +100,7 @@ def packed(entries: Mapping[str, str | bytes]) -> bytes:
 
 def _entry(archive: zipfile.ZipFile, name: str, file_size: int) -> bytes:
     info = archive.getinfo(name)
-    most = min(LARGEST[name], max(SMALL, MOST_GROWTH * info.compress_size))
+    most = min(LARGEST.get(name, LARGEST_OTHER), max(SMALL, MOST_GROWTH * info.compress_size))
     most = max(most, USUAL_GROWTH * min(info.compress_size, file_size))
     if info.file_size > most:
         raise ValueError(f"{name} claims {info.file_size} bytes, more than the {most} allowed")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pyrnn import registry
 from pyrnn.arguments import checked
-from pyrnn.files import archive, legacy_h5
+from pyrnn.files import archive, legacy_h5, own_state
 from pyrnn.files.atomic import replace_file
 from pyrnn.files.hdf5 import M, MakeModel, claimed_bytes, reading
 from pyrnn.files.state import read_random_state
@@ -77,6 +77,7 @@ def save_model(
         "metadata.json": json.dumps({"keras_version": FORMAT_VERSION, "date_saved": saved}),
         archive.CONFIG: json.dumps(config),
         archive.WEIGHTS: weights_bytes(model, with_optimizer=include_optimizer, state=state),
+        **own_state.assets(model),
     }
     replace_file(path, archive.packed(entries))
 
@@ -103,6 +104,7 @@ def read_model(path: str, make: MakeModel[M], custom_objects: Mapping[str, Any] 
         model, compiled = _described(text, source, make, compile)
     state = read_random_state(model, weights, source)
     read_weights(model, weights, source, with_optimizer=compiled)
+    own_state.load_assets(model, archive.read_below(path, own_state.ASSETS))
     if state is not None:
         set_random_state(model, state)
     return model

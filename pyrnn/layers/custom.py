@@ -15,7 +15,6 @@ from pyrnn.validation import WrongType, shown
 
 _FORWARD = "define forward(x, *, training=False, mask=None) and backward(dy, *, need_dx=True), in NumPy"
 _WEIGHTS = "models, optimizers and files read what add_weight() made; freeze a weight with add_weight(trainable=False)"
-_FILES = "files hold the weights that add_weight() made and what get_config() returns"
 _DTYPE = "pass dtype='float32' or 'float64' to the layer"
 _SHAPE = "define compute_output_shape(input_shape)"
 
@@ -37,10 +36,6 @@ NEVER_CALLED = {
     "quantized_call": "there is no quantization",
     "get_build_config": "a loaded layer is built by build(input_shape)",
     "build_from_config": "a loaded layer is built by build(input_shape)",
-    "save_own_variables": _FILES,
-    "load_own_variables": _FILES,
-    "save_assets": _FILES,
-    "load_assets": _FILES,
     "weights": _WEIGHTS,
     "trainable_weights": _WEIGHTS,
     "non_trainable_weights": _WEIGHTS,

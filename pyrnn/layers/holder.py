@@ -341,6 +341,31 @@ class Holder(Watched):
             groups += [(f"{path}/{below}", name, weights) for below, name, weights in layer.variable_groups()]
         return [*groups, ("vars", self.name, self._weights)]
 
+    def save_own_variables(self, store: dict[str, Any]) -> None:
+        """Store what a file is to hold of this layer itself: its own weights. A custom layer may override it.
+
+        Args:
+            store: dict to which arrays are added by name; by default "0", "1", ... in the order of `add_weight`.
+        """
+        for number, weight in enumerate(self._weights):
+            store[str(number)] = weight.array
+
+    def load_own_variables(self, store: Mapping[str, Any]) -> None:
+        """Take from a file what `save_own_variables` stored.
+
+        Args:
+            store: the arrays by name.
+
+        Raises:
+            ValueError: if they are not as many as the layer's own weights, or a shape differs.
+        """
+        if set(store) != set(map(str, range(len(self._weights)))):
+            raise ValueError(
+                f"layer {self.name!r} has {len(self._weights)} weights of its own, the file holds {sorted(store)}"
+            )
+        values = [store[str(number)] for number in range(len(self._weights))]
+        assign_all(values_for(f"layer {self.name!r}", self._weights, values))
+
     def reset_state(self) -> None:
         """Forget what stateful layers keep from batch to batch."""
         for _, layer in self.children():

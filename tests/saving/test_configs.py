@@ -333,7 +333,8 @@ def accepted(cls: Any) -> Iterator[tuple[str, Callable[[], Any]]]:
 
 def read(module: Any, text: str) -> Any:
     with pyrnn.saving.custom_object_scope(CUSTOM):
-        return module.deserialize(json.loads(text))
+        result = module.deserialize(json.loads(text))
+    return module.as_loss(result) if module is pyrnn.losses else result
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +77,8 @@ def read_variables(file: Any, path: str, source: str) -> dict[str, Any]:
 
 def assets(model: Model) -> dict[str, bytes]:
     """Return the files that `save_assets` of the layers writes, by their names in a `.keras` file."""
+    import tempfile  # costs more than the rest of pyrnn's imports of files
+
     entries = {}
     for place, holder in holders(model):
         if hasattr(holder, "save_assets"):
@@ -99,6 +100,8 @@ def load_assets(model: Model, entries: Mapping[str, bytes]) -> None:
         model: the model.
         entries: the files by their names in the `.keras` file, which `archive.read_below` has checked.
     """
+    import tempfile
+
     for place, holder in holders(model):
         if hasattr(holder, "load_assets"):
             start = "".join(f"{part}/" for part in (ASSETS, place) if part)

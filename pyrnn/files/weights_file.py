@@ -55,7 +55,7 @@ def weights_bytes(model: Model, with_optimizer: bool, state: dict[str, Any] | No
     """The HDF5 file of a built model, in memory; `state` is that of its training (`files.state`)."""
     import h5py
 
-    buffer, own = io.BytesIO(), own_state.with_own_variables(model)
+    buffer, custom = io.BytesIO(), own_state.with_own_variables(model)
     with h5py.File(buffer, "w", userblock_size=None if state is None else BLOCK) as file:
         file.create_group("vars").attrs["name"] = model.name
         file.create_group("layers")
@@ -63,10 +63,10 @@ def weights_bytes(model: Model, with_optimizer: bool, state: dict[str, Any] | No
             for path, name, weights in layer.variable_groups():
                 variables = file.create_group(f"{group}/{path}")
                 variables.attrs["name"] = name
-                if variables.name[1:] not in own:
+                if variables.name[1:] not in custom:
                     for i, weight in enumerate(weights):
                         variables[str(i)] = weight.array
-        for path, holder in own.items():
+        for path, holder in custom.items():
             own_state.write_variables(holder, file.require_group(path))
         optimizer = model.optimizer if with_optimizer else None
         if optimizer is not None:
@@ -96,12 +96,12 @@ def matched_weights(
         ValueError: If the file is damaged or does not fit the model.
     """
     require_built(model, source)
-    own = own_state.with_own_variables(model)
+    custom = own_state.with_own_variables(model)
     with restored(model.optimizer, only_on_error=True), opened(content, source) as file:
         pending: list[tuple[Weight, Any]] = []
         for group, layer in _layer_groups(model):
             for path, _, weights in layer.variable_groups():
-                if weights and f"{group}/{path}" not in own:
+                if weights and f"{group}/{path}" not in custom:
                     arrays = _numbered(file, f"{group}/{path}")
                     pending += matched(layer.name, weights, arrays, source, skip_mismatch)
         variables = _numbered(file, "optimizer/vars") if with_optimizer else Arrays(None, [])
@@ -118,14 +118,14 @@ def read_weights(model: Model, content: bytes, source: str, with_optimizer: bool
     """
     with restored(model.optimizer, only_on_error=True):
         values, state = matched_weights(model, content, source, with_optimizer, skip_mismatch)
-        own = own_state.with_own_variables(model)
+        custom = own_state.with_own_variables(model)
         with opened(content, source) as file:
-            stores = [own_state.read_variables(file, path, source) for path in own]
+            stores = [own_state.read_variables(file, path, source) for path in custom]
         if state and model.optimizer is not None:
             with reading(source):
                 model.optimizer.set_variables(state)
     assign_all(values)
-    for holder, store in zip(own.values(), stores, strict=True):
+    for holder, store in zip(custom.values(), stores, strict=True):
         holder.load_own_variables(store)
 
 

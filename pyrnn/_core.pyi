@@ -292,6 +292,68 @@ def layer_norm_backward(
         dx (..., F), or None unless need_dx.
     """
 
+def attention_forward(
+    query: Array,
+    key: Array,
+    value: Array,
+    *,
+    additive: Array | None,
+    scale: float,
+    masks: Sequence[Array],
+    causal: bool,
+    penalty: float,
+    zero_unread: bool,
+    factors: Array | None,
+    need_weights: bool,
+) -> tuple[Array, Array | None]:
+    """Compute softmax(scale query key^T) value for each of N heads. Q queries read V values.
+
+    With `additive`, the scores of a query and a key are sum(additive tanh(query + key)) instead of their product.
+
+    Args:
+        query: (B, Q, N, D).
+        key: (B, V, N, D).
+        value: (B, V, N, E).
+        additive: (D,), or None.
+        scale: Multiplies the scores.
+        masks: Up to eight arrays of bool that broadcast with (B, N, Q, V): whether a query may read a value.
+        causal: Whether query i may read values up to i only.
+        penalty: Is subtracted from the score of a value that the query may not read.
+        zero_unread: Whether the weights of a query that may read no value are 0; otherwise they follow from its scores
+            less the penalty.
+        factors: Factors of dropout (B, N, Q, V), or None.
+        need_weights: Whether to return the weights, which `attention_backward` needs.
+
+    Returns:
+        y (B, Q, N, E), and the weights (B, N, Q, V) before dropout, or None.
+    """
+
+def attention_backward(
+    query: Array,
+    key: Array,
+    value: Array,
+    weights: Array,
+    dy: Array,
+    d_weights: Array | None,
+    *,
+    additive: Array | None,
+    scale: float,
+    factors: Array | None,
+    need_d_scale: bool,
+) -> tuple[Array, Array, Array, Array | None, float | None]:
+    """Compute the gradients of `attention_forward`.
+
+    Args:
+        query, key, value, additive, scale, factors: As in `attention_forward`.
+        weights: Its second result.
+        dy: Gradient of y (B, Q, N, E).
+        d_weights: Gradient of the weights (B, N, Q, V), in addition, or None.
+        need_d_scale: Whether to compute the gradient of scale.
+
+    Returns:
+        The gradients of query, key and value, that of additive or None, and that of scale or None.
+    """
+
 def activation_forward(x: Array, activation: str) -> Array:
     """Apply an activation.
 

@@ -27,6 +27,8 @@ OPERATIONS = (
     "activation_backward",
     "activation_forward",
     "adam_step",
+    "attention_backward",
+    "attention_forward",
     "conv1d_backward",
     "conv1d_forward",
     "dense_backward",
@@ -64,6 +66,11 @@ _NOT_BUILT = (
     "type `pip install .` in it (or `pip install -e .` to develop) and start Python again."
 )
 
+_STALE = (
+    "pyrnn's compiled core is older than its sources and lacks {}: type `pip install .` in the source folder (or "
+    "`pip install -e .` to develop) and start Python again."
+)
+
 _active = ""
 
 
@@ -90,7 +97,7 @@ def use_backend(name: Name) -> None:
     Raises:
         TypeError: If `name` is not a string.
         ValueError: If `name` is neither.
-        ImportError: If the compiled core has not been built.
+        ImportError: If the compiled core has not been built, or not since its sources got another operation.
 
     Example:
         >>> import pyrnn
@@ -102,6 +109,9 @@ def use_backend(name: Name) -> None:
     global _active
     if name == "core":
         module = _core()
+        lacking = [operation for operation in OPERATIONS if not hasattr(module, operation)]
+        if lacking:
+            raise ImportError(_STALE.format(", ".join(lacking)))
     elif name == "reference":
         from pyrnn import reference as module
     else:

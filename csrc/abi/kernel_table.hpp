@@ -37,6 +37,10 @@ struct Kernels {
                        T epsilon);
     void (*layer_norm_backward)(const T* dy, const T* normal, const T* factor, const T* gamma, T* dx, T* d_gamma,
                                 T* d_beta, Index rows, Index n);
+    void (*weigh)(const Weigh<T>&);
+    void (*weigh_backward)(const WeighBackward<T>&);
+    void (*additive_scores)(const AdditiveScores<T>&);
+    void (*additive_scores_backward)(const AdditiveScoresBackward<T>&);
     // d = factor (p - y); returns the sum of (p - y)^2.
     T (*squared_error)(const T* y, const T* p, T* d, Index n, T factor);
     void (*sgd)(T* w, const T* g, T* m, Index n, T rate, T momentum, bool nesterov);

@@ -199,6 +199,66 @@ constexpr Index gathered_size(Index rows, Index features, Index units, Index lan
     return rows * (gathered_width(features, lanes) + gathered_width(units, lanes));
 }
 
+// Attention. Letters: Q queries, V values.
+//
+// A mask says with 1 which values a query may read: element (q, v) is at q * query + v * value. `value` is 1, or 0
+// where all values have the same.
+struct ScoreMask {
+    const unsigned char* at;
+    Index query, value;
+};
+constexpr int kMostScoreMasks = 8;
+
+// weights = softmax(scale scores + bias) along the values, for `rows` queries of one head. The bias is -penalty where a
+// mask is 0 and, if causal, from value first_query + row + 1 on; else 0.
+template <class T>
+struct Weigh {
+    Index rows, n;  // queries, values
+    T* scores;      // (rows, n) with rows of ld elements; become the weights times the factors, any numbers beyond n
+    Index ld;       // a multiple of P, at least n
+    T scale, penalty;
+    ScoreMask masks[kMostScoreMasks];
+    int mask_count;
+    bool causal, zero_unread;  // zero_unread: the weights of a query that may read no value are 0
+    Index first_query;
+    const T* factors;        // of dropout (rows, n), or null
+    T* weights;              // out: before dropout (rows, n), or null: not wanted
+    T* bias;                 // scratch (ld)
+    unsigned char* allowed;  // scratch (n)
+};
+
+// Its gradient: d, by the weights after dropout, becomes that by scale scores, times `factor`.
+template <class T>
+struct WeighBackward {
+    Index rows, n;
+    T* d;  // (rows, n) with rows of ld elements, a multiple of P; any numbers beyond n
+    Index ld;
+    const T *weights, *factors, *d_weights;  // (rows, n); factors, and the gradient by `weights` itself, may be null
+    T* used;                                 // out: weights times factors, as d; null if there are no factors
+    T factor;
+};
+
+// scores = sum(weights tanh(query + key)) over D features, for `rows` queries and n values of one head.
+template <class T>
+struct AdditiveScores {
+    Index rows, n, depth;
+    const T* query;  // (rows, D) with rows query_row apart
+    Index query_row;
+    const T* key;  // (n, D) with rows key_row apart
+    Index key_row;
+    const T* weights;  // (D)
+    T* scores;         // out: (rows, n) with rows of ld elements, a multiple of P; 0 beyond n
+    Index ld;
+};
+// Its gradients from d, that of the scores. The sums have rows of padded D elements.
+template <class T>
+struct AdditiveScoresBackward {
+    AdditiveScores<T> problem;  // its scores are d
+    T* d_query;                 // out: (rows, D) with rows query_row apart
+    T* d_key;                   // (n, padded D), is added to
+    T* d_weights;               // (padded D), is added to
+};
+
 struct Pool {
     Index batch, steps, channels, out_steps, size, stride, pad_left;
     bool average;

@@ -167,6 +167,7 @@ std::int64_t version_of(const py::object& version);
 void bind_rnn(py::module_& m);
 void bind_conv(py::module_& m);
 void bind_layer_norm(py::module_& m);
+void bind_attention(py::module_& m);
 void bind_pointwise(py::module_& m);
 void bind_stream(py::module_& m);
 

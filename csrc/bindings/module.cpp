@@ -63,6 +63,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     bind_rnn(m);
     bind_conv(m);
     bind_layer_norm(m);
+    bind_attention(m);
     bind_pointwise(m);
     bind_stream(m);
     m.def(

@@ -1,4 +1,5 @@
 // All kernels except the time loops, for the scalar type PYRNN_SCALAR. Exports one symbol, PYRNN_SYMBOL.
+#include "attention.hpp"
 #include "gemm.hpp"
 #include "gemm_tn.hpp"
 #include "layer_norm.hpp"
@@ -55,6 +56,10 @@ constexpr Kernels<T> kernels() {
             pool_backward<T>,
             layer_norm<T>,
             layer_norm_backward<T>,
+            weigh<T>,
+            weigh_backward<T>,
+            additive_scores<T>,
+            additive_scores_backward<T>,
             squared_error<T>,
             sgd<T>,
             rmsprop<T>,

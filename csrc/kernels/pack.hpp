@@ -7,14 +7,41 @@ namespace pyrnn {
 namespace PYRNN_ISA_NAMESPACE {
 namespace {
 
+// P rows of `count` elements, of which the first `rows` exist, to `count` vectors with a lane for each row.
+template <bool kWhole, class T>
+PYRNN_INLINE
+void pack_square(T* panels, const T* from, Index stride, Index rows, Index count) {
+    constexpr int kP = kLanes<T>;
+    Vec<T> v[kP];
+#pragma GCC unroll 16
+    for (int i = 0; i < kP; ++i)
+        v[i] = kWhole ? load(from + i * stride) : i < rows ? load_partial(from + i * stride, count) : Vec<T>{};
+    transpose<T>(v);
+#pragma GCC unroll 16
+    for (int i = 0; i < kP; ++i)
+        if (kWhole || i < count) store(panels + i * kP, v[i]);
+}
+
 template <class T>
 void pack(T* panels, const T* w, Index k_count, Index n, Index stride_k, Index stride_n) {
-    for (Index block = 0; block < blocks_of<T>(n); ++block)
-        for (Index k = 0; k < k_count; ++k)
-            for (Index lane = 0; lane < kLanes<T>; ++lane, ++panels) {
-                const Index column = block * kLanes<T> + lane;
-                *panels = column < n ? w[k * stride_k + column * stride_n] : T(0);
+    constexpr Index kP = kLanes<T>;
+    for (Index column = 0; column < n; column += kP, panels += k_count * kP) {
+        const Index lanes = column + kP < n ? kP : n - column;
+        const T* from = w + column * stride_n;
+        if (stride_n == 1) {
+            for (Index k = 0; k < k_count; ++k) store(panels + k * kP, some(from + k * stride_k, lanes));
+        } else if (stride_k == 1) {
+            for (Index k = 0; k < k_count; k += kP) {
+                const Index count = k + kP < k_count ? kP : k_count - k;
+                if (lanes == kP && count == kP) pack_square<true>(panels + k * kP, from + k, stride_n, kP, kP);
+                else pack_square<false>(panels + k * kP, from + k, stride_n, lanes, count);
             }
+        } else {
+            for (Index k = 0; k < k_count; ++k)
+                for (Index lane = 0; lane < kP; ++lane)
+                    panels[k * kP + lane] = lane < lanes ? from[k * stride_k + lane * stride_n] : T(0);
+        }
+    }
 }
 
 template <class T>

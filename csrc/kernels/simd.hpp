@@ -366,6 +366,60 @@ Several<T, N> reciprocal(const Several<T, N>& b) {
     }
 }
 
+// The first, or last, halves of a and b, element by element in turns.
+#if defined(__clang__)
+#define PYRNN_SHUFFLED(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define PYRNN_SHUFFLED(a, b, ...) __builtin_shuffle(a, b, IVec<T>{__VA_ARGS__})
+#endif
+template <class T>
+PYRNN_INLINE
+Vec<T> first_in_turns(Vec<T> a, Vec<T> b) {
+    if constexpr (kLanes<T> == 2) return PYRNN_SHUFFLED(a, b, 0, 2);
+    else if constexpr (kLanes<T> == 4) return PYRNN_SHUFFLED(a, b, 0, 4, 1, 5);
+    else if constexpr (kLanes<T> == 8) return PYRNN_SHUFFLED(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+    else return PYRNN_SHUFFLED(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+}
+template <class T>
+PYRNN_INLINE
+Vec<T> last_in_turns(Vec<T> a, Vec<T> b) {
+    if constexpr (kLanes<T> == 2) return PYRNN_SHUFFLED(a, b, 1, 3);
+    else if constexpr (kLanes<T> == 4) return PYRNN_SHUFFLED(a, b, 2, 6, 3, 7);
+    else if constexpr (kLanes<T> == 8) return PYRNN_SHUFFLED(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+    else return PYRNN_SHUFFLED(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+}
+#undef PYRNN_SHUFFLED
+
+// Transposes P vectors: lane j of vector i and lane i of vector j change places.
+template <class T>
+PYRNN_INLINE
+void transpose(Vec<T> (&v)[kLanes<T>]) {
+    constexpr int kP = kLanes<T>;
+#pragma GCC unroll 4
+    for (int round = 1; round < kP; round *= 2) {
+        Vec<T> mixed[kP];
+#pragma GCC unroll 8
+        for (int i = 0; i < kP / 2; ++i) {
+            mixed[2 * i] = first_in_turns<T>(v[i], v[i + kP / 2]);
+            mixed[2 * i + 1] = last_in_turns<T>(v[i], v[i + kP / 2]);
+        }
+#pragma GCC unroll 16
+        for (int i = 0; i < kP; ++i) v[i] = mixed[i];
+    }
+}
+
+// Lane i is f over all lanes of v[i]. Overwrites v.
+template <class T, class F>
+PYRNN_INLINE
+Vec<T> joined_lanes(Vec<T> (&v)[kLanes<T>], F f) {
+#pragma GCC unroll 4
+    for (int half = kLanes<T> / 2; half > 0; half /= 2)
+#pragma GCC unroll 8
+        for (int i = 0; i < half; ++i)
+            v[i] = f(first_in_turns<T>(v[i], v[i + half]), last_in_turns<T>(v[i], v[i + half]));
+    return v[0];
+}
+
 // The sum of the first n lanes.
 template <class T>
 PYRNN_INLINE

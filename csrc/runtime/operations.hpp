@@ -89,6 +89,38 @@ void pool_forward(const Pool&, const T* x, T* y);
 template <class T>
 void pool_backward(const Pool&, const T* x, const T* dy, T* dx);
 
+// A mask over the scores of attention: element (b, n, q, v) at b * batch + n * head + q * query + v * value, the last
+// of which is 1, or 0 for one element for all values.
+struct AttentionMask {
+    const unsigned char* at;
+    Index batch, head, query, value;
+};
+// Attention of N heads. Letters: Q queries, V values, D depth of queries and keys, E width of the values. query
+// (B, Q, N, D), key (B, V, N, D), value (B, V, N, E). Masks as in Weigh (abi/problem.hpp).
+template <class T>
+struct Attention {
+    Index batch, heads, queries, values, depth, width;
+    const T *query, *key, *value;
+    const T* additive;  // (D): scores are sum(additive tanh(query + key)); null: query key^T
+    T scale, penalty;
+    AttentionMask masks[kMostScoreMasks];
+    int mask_count;
+    bool causal, zero_unread;
+    const T* factors;  // of dropout (B, N, Q, V), or null
+};
+// y (B, Q, N, E); weights (B, N, Q, V) before dropout, or null: not wanted.
+template <class T>
+void attention_forward(const Attention<T>&, T* y, T* weights);
+// Of `weights`, in addition to those of y: d_weights (B, N, Q, V), or null. d_additive (D) is null where `additive` is;
+// d_scale may be null: not wanted.
+template <class T>
+struct AttentionGradients {
+    const T *dy, *d_weights;
+    T *d_query, *d_key, *d_value, *d_additive, *d_scale;
+};
+template <class T>
+void attention_backward(const Attention<T>&, const T* weights, const AttentionGradients<T>&);
+
 // Layer normalization of rows (kernels/layer_norm.hpp); gamma and beta (features) may be null.
 template <class T>
 struct LayerNorm {

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from pyrnn.reference.activations import *
+from pyrnn.reference.attention import *
 from pyrnn.reference.convolution import *
 from pyrnn.reference.losses import *
 from pyrnn.reference.normalization import *

@@ -270,6 +270,40 @@ def test_layer_norm(draw: Any) -> None:
 
 
 @fuzz
+def test_attention(draw: Any) -> None:
+    dtype, d, e = draw(DTYPES), draw(SIZES), draw(SIZES)
+    b, n = (draw(st.sampled_from([0, 1, 2])), draw(st.sampled_from([1, 2, 3])))
+    q, v = (draw(st.sampled_from([0, 1, 2, 5, 17, 70])) for _ in range(2))
+    shapes = {"query": (b, q, n, d), "key": (b, v, n, d), "value": (b, v, n, e)}
+    arrays = {name: array(draw, shape, dtype) for name, shape in shapes.items()}
+    shared = {
+        "additive": draw(st.sampled_from([None, array(draw, (d,), dtype)])), "scale": 0.5,
+        "factors": draw(st.sampled_from([None, np.abs(array(draw, (b, n, q, v), dtype))])),
+    }  # fmt: skip
+    axes = draw(st.lists(st.sampled_from([(1, n, q, v), (b, 1, 1, v), (b, 1, q, 1), (1, 1, q, v)]), max_size=3))
+    right = {
+        **arrays, **shared, "masks": [array(draw, shape, dtype) < 0.5 for shape in axes], "causal": draw(st.booleans()),
+        "penalty": 1e9, "zero_unread": True, "need_weights": True,
+    }  # fmt: skip
+    arguments = spoiled(draw, right)
+    result = call(_core.attention_forward, arguments)
+    if not is_same(right, arguments):
+        return
+    with np.errstate(invalid="ignore"):
+        expected = reference.attention_forward(**as_double(right))
+    agree(result, expected, 64 * max(1, v) * d)
+    backward = {
+        **arrays, **shared, "weights": result[1], "dy": array(draw, (b, q, n, e), dtype),
+        "d_weights": draw(st.sampled_from([None, array(draw, (b, n, q, v), dtype)])),
+        "need_d_scale": draw(st.booleans()),
+    }  # fmt: skip
+    arguments = spoiled(draw, backward)
+    gradients = call(_core.attention_backward, arguments)
+    if is_same(backward, arguments):
+        agree(gradients[:4], reference.attention_backward(**as_double(backward))[:4], 64 * max(1, q, v) * max(d, e))
+
+
+@fuzz
 def test_activations(draw: Any) -> None:
     dtype, name = draw(DTYPES), draw(st.one_of(NAMES, st.just("glu")))
     shape = tuple(draw(st.lists(st.sampled_from([0, 1, 2, 4, 9, 34]), max_size=3)))

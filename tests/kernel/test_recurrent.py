@@ -297,7 +297,7 @@ def other_isas(uncounted: dict[str, str]) -> Iterator[dict[str, Future[subproces
 
     They reach the same lines as the tests of this process.
     """
-    names = ("test_recurrent.py", "test_operations.py", "test_not_finite.py")
+    names = ("test_recurrent.py", "test_operations.py", "test_attention.py", "test_not_finite.py")
     files = [str(Path(__file__).with_name(name)) for name in names]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files]
 

@@ -127,6 +127,66 @@ def test_a_window_and_several_axes() -> None:
         assert layer.compute_output_shape([x.shape] * 3, return_attention_scores=True) == [x.shape, shape]
 
 
+def test_read_axes_that_are_not_the_first() -> None:
+    """Reading along one axis of several is like having the others in the batch."""
+    x, slope = RNG.normal(size=(2, 2, 3, 4, 5))
+    mask = np.tri(4, dtype=bool)
+    wide = layers.MultiHeadAttention(2, 3, attention_axes=2, use_gate=True, dtype="float64")
+    flat = layers.MultiHeadAttention(2, 3, use_gate=True, dtype="float64")
+    wide(x, x), flat(x[:, 0], x[:, 0])
+    flat.set_weights(wide.get_weights())
+    options = {"attention_mask": mask, "training": True, "return_attention_scores": True}
+    (y, weights), (flat_y, flat_weights) = wide(x, x, **options), flat(*[x.reshape(6, 4, 5)] * 2, **options)
+    np.testing.assert_allclose(y, flat_y.reshape(y.shape), rtol=1e-9)
+    np.testing.assert_allclose(weights, flat_weights.reshape(weights.shape), rtol=1e-9)
+    gradients, flat_gradients = wide.backward(slope), flat.backward(slope.reshape(6, 4, 5))
+    for gradient, other in zip(gradients, flat_gradients, strict=True):
+        np.testing.assert_allclose(gradient, other.reshape(x.shape), rtol=1e-9)
+    for weight, other in zip(wide.weights, flat.weights, strict=True):
+        np.testing.assert_allclose(weight.gradient, other.gradient, rtol=1e-8, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["Attention", "AdditiveAttention"])
+def test_more_axes_in_front(kind: str) -> None:
+    arrays = [np.stack([x, 2 * x], axis=1) for x in (QUERY, VALUE, KEY)]
+    mask = np.stack([VALUE_MASK, VALUE_MASK], axis=1)
+    layer = make(kind)
+    y, weights = layer(*arrays, value_mask=mask, return_attention_scores=True)
+    assert (y.shape, weights.shape) == ((2, 2, 3, 2), (2, 2, 3, 5))
+    alone, its_weights = layer(*[x[:, 1] for x in arrays], value_mask=VALUE_MASK, return_attention_scores=True)
+    np.testing.assert_allclose(y[:, 1], alone, rtol=1e-12)
+    np.testing.assert_allclose(weights[:, 1], its_weights, rtol=1e-12)
+
+
+@pytest.mark.parametrize("use_scale", [False, True])
+@pytest.mark.parametrize("score_mode", ["dot", "concat"])
+def test_gradients_of_scale_and_concat_weight(score_mode: str, use_scale: bool) -> None:
+    """By finite differences, with dropout whose factors are drawn again from the same seed."""
+    arrays, changes = [QUERY, VALUE, KEY], {"scale": 0.6, "concat_score_weight": 1.3}
+
+    def built() -> Any:
+        layer = layers.Attention(use_scale, score_mode, dropout=0.4, seed=3, dtype="float64")
+        layer(arrays)
+        for weight in layer.weights:
+            weight.assign(changes[weight.name])
+        return layer
+
+    layer = built()
+    slopes = [RNG.normal(size=each.shape) for each in layer(arrays, training=True, return_attention_scores=True)]
+    layer.backward(*slopes)
+    for number, weight in enumerate(layer.weights):
+        losses = []
+        for step in (1e-6, -1e-6):
+            moved = built()
+            moved.weights[number].assign(changes[weight.name] + step)
+            outputs = moved(arrays, training=True, return_attention_scores=True)
+            losses.append(sum(float(np.vdot(each, slope)) for each, slope in zip(outputs, slopes, strict=True)))
+        expected = (losses[0] - losses[1]) / 2e-6
+        assert float(weight.gradient) == pytest.approx(expected, rel=1e-6, abs=1e-8)
+    layer(arrays, training=True)
+    assert layer.backward(slopes[0], need_dx=False) == (None, None, None)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_dropout_draws_from_the_seed(kind: str) -> None:
     first, second = make(kind, dropout=0.5), make(kind, dropout=0.5)

@@ -92,6 +92,15 @@ def test_core_and_reference_have_the_same_operations() -> None:
         assert hasattr(reference, name), f"reference lacks {name}"
 
 
+def test_a_core_older_than_the_sources_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pyrnn import _core
+
+    monkeypatch.delattr(_core, "adam_step")
+    with pytest.raises(ImportError, match="older than its sources and lacks adam_step: type `pip install"):
+        backend.use_backend("core")
+    assert backend.current_backend() == "core"
+
+
 def test_every_kernel_activation_has_a_python_name() -> None:
     from pyrnn import activations
 

@@ -9,13 +9,12 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from pyrnn import rules, seeds
+from pyrnn import backend, rules, seeds
 from pyrnn.arguments import arguments_of, checked
 from pyrnn.constraints import ConstraintLike
 from pyrnn.data.arrays import as_array
 from pyrnn.initializers import InitializerLike
 from pyrnn.layers.attention.projection import Projection
-from pyrnn.layers.attention.weights import causal_mask, weigh, weigh_backward
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.merging.base import Masks, Merging
 from pyrnn.layers.settings import dropout_scale, fraction, standard_shape
@@ -307,26 +306,33 @@ class MultiHeadAttention(Merging):
         key = xs[2] if len(xs) > 2 else value
         if len(xs) > 3:
             attention_mask = xs[3].astype(bool)
-        counted = self._counted(query, value, mask, attention_mask, use_causal_mask)
-        q = self._by_head(self.query_dense.forward(query, training=training)) * self._scale()
-        k = self._by_head(self.key_dense.forward(key, training=training))
-        v = self._by_head(self.value_dense.forward(value, training=training))
-        scores = q @ k.swapaxes(-1, -2)  # (..., heads, Q, V)
         sizes = self._sizes(query, value)
-        reads: Array | None = None
-        if counted is not None:
-            wide = self._wide(counted, sizes)
-            # So low that only the mask matters where a query may read no value.
-            lowest = scores.dtype.type(0.7 * np.finfo(scores.dtype).min)
-            scores += np.where(wide, scores.dtype.type(0), lowest).reshape(scores.shape)
-            if return_attention_scores or self.dropout or query.ndim != 3:
-                reads = np.any(wide.reshape(scores.shape), axis=-1, keepdims=True)
+        masks, causal = self._masks(query, value, mask, attention_mask, use_causal_mask, sizes)
+        # The projections are read in place, unless read axes do not follow each other.
+        q, k, v = (
+            self._by_head(dense.forward(x, training=training))
+            for dense, x in ((self.query_dense, query), (self.key_dense, key), (self.value_dense, value))
+        )
         factors = None
         if self.dropout and acts_as_in_training(training):
             if self._rng is None:
                 self._rng = seeds.generator(self.seed)
-            factors = dropout_scale(self._rng, scores.shape, self.dropout, self.dtype)
-        averages, weighed = weigh(scores, v, factors, reads)
+            shape = (len(q), self.num_heads, q.shape[1], v.shape[1])
+            factors = dropout_scale(self._rng, shape, self.dropout, self.dtype)
+        averages, weights = backend.attention_forward(
+            q,
+            k,
+            v,
+            additive=None,
+            scale=self._scale(),
+            masks=masks,
+            causal=causal,
+            # So high that only the mask matters where a query may read no value.
+            penalty=0.7 * float(np.finfo(self.dtype).max),
+            zero_unread=bool(return_attention_scores or self.dropout or query.ndim != 3),
+            factors=factors,
+            need_weights=training or return_attention_scores,
+        )
         averages = ungated = self._by_step(averages, query.shape[:-1])
         gate = None
         if self._gate_dense is not None:
@@ -334,8 +340,11 @@ class MultiHeadAttention(Merging):
             averages = ungated * gate
         y = self.output_dense.forward(averages, training=training)
         if training:
-            self._tape.append((q, k, weighed, ungated, gate, [x.shape for x in xs], y.shape))
-        return (y, weighed.weights.reshape(sizes)) if return_attention_scores else y
+            self._tape.append(((q, k, v), weights, factors, ungated, gate, [x.shape for x in xs], y.shape))
+        if not return_attention_scores:
+            return y
+        assert weights is not None
+        return y, weights.reshape(sizes)
 
     def backward(self, dy: Array | None, d_weights: Array | None = None, *, need_dx: bool = True) -> Any:
         """Write the gradients of the weights into `weight.gradient` and return those of the inputs.
@@ -349,7 +358,7 @@ class MultiHeadAttention(Merging):
             A tuple of the gradients by query, value and key, and None for an attention mask; None for each unless
             `need_dx`.
         """
-        q, k, weighed, ungated, gate, shapes, output_shape = self._take_saved()
+        (q, k, v), weights, factors, ungated, gate, shapes, output_shape = self._take_saved()
         if dy is None:
             dy = np.zeros(output_shape, self.dtype)
         d_averages: Any = self.output_dense.backward(dy)
@@ -358,10 +367,19 @@ class MultiHeadAttention(Merging):
             dx_gate = self._gate_dense.backward(d_averages * ungated, need_dx=need_dx)
             d_averages = d_averages * gate
         if d_weights is not None:
-            d_weights = d_weights.reshape(weighed.weights.shape)
-        d_scores, d_v = weigh_backward(self._by_head(d_averages), weighed, d_weights=d_weights)
-        d_q = (d_scores @ k) * self._scale()
-        d_k = d_scores.swapaxes(-1, -2) @ q
+            d_weights = d_weights.reshape(weights.shape)
+        d_q, d_k, d_v, _, _ = backend.attention_backward(
+            q,
+            k,
+            v,
+            weights,
+            self._by_head(d_averages),
+            d_weights,
+            additive=None,
+            scale=self._scale(),
+            factors=factors,
+            need_d_scale=False,
+        )
         gradients: list[Any] = [None] * len(shapes)
         dx_query = self.query_dense.backward(self._by_step(d_q, shapes[0][:-1]), need_dx=need_dx)
         dx_value = self.value_dense.backward(self._by_step(d_v, shapes[1][:-1]), need_dx=need_dx)
@@ -377,32 +395,28 @@ class MultiHeadAttention(Merging):
 
     # Axes. `rank` is that of the query; projections have one axis more, of heads.
 
-    def _scale(self) -> Any:
-        return np.dtype(self.dtype).type(1 / math.sqrt(self.key_dim))
+    def _scale(self) -> float:
+        return 1 / math.sqrt(self.key_dim)
 
     def _free(self, rank: int) -> list[int]:
         return [axis for axis in range(rank - 1) if axis not in (self.attention_axes or ())]
 
     def _order(self, rank: int) -> list[int]:
-        """The axes of a projection so that those that are read come last: (free axes, heads, read axes, features)."""
-        return [*self._free(rank), rank - 1, *(self.attention_axes or ()), rank]
+        """The axes of a projection in the order (free axes, read axes, heads, features)."""
+        return [*self._free(rank), *(self.attention_axes or ()), rank - 1, rank]
 
     def _by_head(self, projected: Array) -> Array:
-        """(B, T, heads, size) as (B, heads, T, size); several read axes become one."""
+        """A projection as (B, T, heads, size): B are the free axes, T those that are read."""
         rank = projected.ndim - 1
-        ordered = projected.transpose(self._order(rank))
-        if len(self.attention_axes or ()) == 1:
-            return ordered
-        free = len(self._free(rank)) + 1
-        return ordered.reshape(*ordered.shape[:free], -1, ordered.shape[-1])
+        free = math.prod(projected.shape[axis] for axis in self._free(rank))
+        read = math.prod(projected.shape[axis] for axis in self.attention_axes or ())
+        return projected.transpose(self._order(rank)).reshape(free, read, *projected.shape[-2:])
 
     def _by_step(self, by_head: Array, steps: Sequence[int]) -> Array:
         """The inverse of `_by_head`, C-contiguous: (*steps, heads, size)."""
-        rank = len(steps) + 1
-        free = self._free(rank)
-        read = [steps[axis] for axis in self.attention_axes or ()]
-        wide = by_head.reshape(*by_head.shape[: len(free) + 1], *read, by_head.shape[-1])
-        return np.ascontiguousarray(wide.transpose(np.argsort(self._order(rank))))
+        order = self._order(len(steps) + 1)
+        ordered = by_head.reshape(*[steps[axis] for axis in order[:-2]], *by_head.shape[-2:])
+        return np.ascontiguousarray(ordered.transpose(np.argsort(order)))
 
     def _sizes(self, query: Array, value: Array) -> Shape:
         """The shape of the weights with all read axes: (free axes, heads, read axes of the query, of the value)."""
@@ -413,10 +427,16 @@ class MultiHeadAttention(Merging):
 
     # Masks.
 
-    def _counted(
-        self, query: Array, value: Array, mask: Masks | None, attention_mask: Array | None, causal: bool
-    ) -> Array | None:
-        """Which values a query may read, booleans that broadcast with (B, Q, V); None is all."""
+    def _masks(
+        self,
+        query: Array,
+        value: Array,
+        mask: Masks | None,
+        attention_mask: Array | None,
+        causal: bool,
+        sizes: Shape,
+    ) -> tuple[list[Array], bool]:
+        """Which values a query may read: masks that broadcast with (B, heads, Q, V), and whether it is causal."""
         query_mask, value_mask, key_mask = (*(mask or ()), None, None, None)[:3]
         parts = [
             attention_mask,
@@ -424,30 +444,33 @@ class MultiHeadAttention(Merging):
             None if value_mask is None else value_mask[..., None, :],
             None if key_mask is None else key_mask[..., None, :],
         ]
+        plain = query.ndim == 3
         queries, values = query.shape[1], value.shape[1]
-        if causal:
-            parts.append(causal_mask(queries, values)[None])
+        if causal and not plain:
+            parts.append(np.tri(queries, values, dtype=bool))
         if self.sliding_window is not None:
             distance = np.abs(np.arange(queries)[:, None] - np.arange(values))
-            parts.append((distance < self.sliding_window)[None])
-        present = [part for part in parts if part is not None]
-        try:
-            return functools.reduce(np.logical_and, present) if present else None
-        except ValueError:
-            expected = (len(query), queries, values)
-            raise self._mask_error(present[0].shape, expected) from None
+            parts.append(distance < self.sliding_window)
+        wide = [self._wide(part, sizes) for part in parts if part is not None]
+        if plain:
+            return [np.ascontiguousarray(part) for part in wide], causal
+        if not wide:
+            return [], False
+        read = [math.prod(query.shape[axis] for axis in self._free(query.ndim)), self.num_heads]
+        read += [math.prod(x.shape[axis] for axis in self.attention_axes or ()) for x in (query, value)]
+        every: Array = functools.reduce(np.logical_and, wide)
+        return [np.ascontiguousarray(np.broadcast_to(every, sizes).reshape(read))], False
 
-    def _wide(self, counted: Array, sizes: Shape) -> Array:
-        """Broadcast a mask to the shape of the scores; it gets an axis for the heads."""
+    def _wide(self, part: Array, sizes: Shape) -> Array:
+        """A mask with an axis for each of the scores, which has length 1 where the mask lacks it, as for the heads."""
         axis = 2 * len(self.attention_axes or ())
-        shape = counted.shape
+        shape = part.shape
         missing = len(sizes) - len(shape)
         if missing > 0:
             shape = (*shape[:-axis], *[1] * missing, *shape[-axis:])
-        try:
-            return np.broadcast_to(counted.reshape(shape), sizes)
-        except ValueError:
-            raise self._mask_error(counted.shape, sizes) from None
+        if len(shape) > len(sizes) or any(n not in (1, size) for n, size in zip(shape, sizes, strict=True)):
+            raise self._mask_error(part.shape, sizes)
+        return part.reshape(shape)
 
     def _mask_error(self, shape: Shape, expected: Shape) -> ValueError:
         return ValueError(

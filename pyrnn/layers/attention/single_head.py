@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
 from pyrnn import backend, seeds
 from pyrnn.arguments import checked
-from pyrnn.layers.attention.weights import causal_mask, weigh, weigh_backward
 from pyrnn.layers.base import Array, Shape
 from pyrnn.layers.merging.base import Masks, Merging
 from pyrnn.layers.settings import dropout_scale, fraction, unknown_size
@@ -191,25 +191,37 @@ class Attention(Merging):
         query, value = xs[:2]
         key = xs[2] if len(xs) > 2 else value
         query_mask, value_mask = (None, None) if mask is None else mask[:2]
-        scores, saved = self._scores(query, key)
-        counted = None if value_mask is None else value_mask[..., None, :]
-        if use_causal_mask:
-            causal = causal_mask(*scores.shape[-2:])
-            counted = causal if counted is None else counted & causal
-        if counted is not None:
-            scores = np.where(counted, scores, scores - scores.dtype.type(_MASKED))
+        by_head, additive, scale = self._score_arguments(query, key)
+        q, k, v = (_one_head(x) for x in (*by_head, value))
         factors = None
         if self.dropout and acts_as_in_training(training):
             if self._rng is None:
                 self._rng = seeds.generator(self.seed)
-            factors = dropout_scale(self._rng, scores.shape, self.dropout, self.dtype)
-        y, weighed = weigh(scores, value, factors)
+            shape = (len(q), 1, query.shape[-2], value.shape[-2])
+            factors = dropout_scale(self._rng, shape, self.dropout, self.dtype)
+        read, weights = backend.attention_forward(
+            q,
+            k,
+            v,
+            additive=additive,
+            scale=scale,
+            masks=[] if value_mask is None else [np.ascontiguousarray(value_mask.reshape(-1, 1, 1, value.shape[-2]))],
+            causal=use_causal_mask,
+            penalty=_MASKED,
+            zero_unread=False,
+            factors=factors,
+            need_weights=training or return_attention_scores,
+        )
+        y = read.reshape(*query.shape[:-1], value.shape[-1])
         if query_mask is not None:
-            query_mask = query_mask[..., None]
-            y = np.where(query_mask, y, y.dtype.type(0))
+            y[~query_mask] = 0
         if training:
-            self._tape.append((query, key, saved, weighed, query_mask, len(xs)))
-        return (y, weighed.used) if return_attention_scores else y
+            self._tape.append((xs, (q, k, v), additive, scale, weights, factors, query_mask))
+        if not return_attention_scores:
+            return y
+        assert weights is not None
+        used = weights if factors is None else weights * factors
+        return y, used.reshape(*query.shape[:-1], value.shape[-2])
 
     def backward(self, dy: Array | None, d_weights: Array | None = None, *, need_dx: bool = True) -> Any:
         """Write the gradients of the weights into `weight.gradient` and return those of the inputs.
@@ -222,50 +234,59 @@ class Attention(Merging):
         Returns:
             A tuple of the gradients by query, value and, if it was an input, key; None for each unless `need_dx`.
         """
-        query, key, saved, weighed, query_mask, count = self._take_saved()
+        xs, (q, k, v), additive, scale, weights, factors, query_mask = self._take_saved()
+        if not need_dx and not self.weights:
+            return (None,) * len(xs)
+        query, value = xs[:2]
+        key = xs[2] if len(xs) > 2 else value
         if dy is None:
-            dy = np.zeros((*query.shape[:-1], weighed.values.shape[-1]), query.dtype)
+            dy = np.zeros((*query.shape[:-1], value.shape[-1]), query.dtype)
         elif query_mask is not None:
-            dy = np.where(query_mask, dy, dy.dtype.type(0))
-        d_scores, d_value = weigh_backward(dy, weighed, d_used=d_weights)
-        d_query, d_key = self._scores_backward(query, key, saved, d_scores, need_dx)
+            dy = np.where(query_mask[..., None], dy, dy.dtype.type(0))
+        if d_weights is not None:
+            d_weights = d_weights.reshape(weights.shape)
+            d_weights = d_weights if factors is None else d_weights * factors
+        d_query, d_key, d_value, d_additive, d_scale = backend.attention_backward(
+            q,
+            k,
+            v,
+            weights,
+            _one_head(dy),
+            d_weights,
+            additive=additive,
+            scale=scale,
+            factors=factors,
+            need_d_scale=bool(self.weights),
+        )
+        shaped = d_query.reshape(query.shape), d_key.reshape(key.shape)
+        d_query, d_key = self._score_gradients(query, key, shaped, d_additive, d_scale)
         if not need_dx:
-            return (None,) * count
-        return (d_query, d_value + d_key) if count == 2 else (d_query, d_value, d_key)
+            return (None,) * len(xs)
+        d_value = d_value.reshape(value.shape)
+        return (d_query, d_value + d_key) if len(xs) == 2 else (d_query, d_value, d_key)
 
-    def _scores(self, query: Array, key: Array) -> tuple[Array, Any]:
-        """Return the scores (B, Q, V), and what `_scores_backward` needs."""
-        if self.score_mode == "concat":
-            scale = 1.0 if self.scale is None else self.scale.array
-            tanh = _tanh_of_sums(query, key, scale)
-            sums = tanh.sum(axis=-1)
-            assert self.concat_score_weight is not None
-            return sums * self.concat_score_weight.array, (tanh, sums)
-        products = query @ key.swapaxes(-1, -2)
-        return (products, None) if self.scale is None else (products * self.scale.array, products)
+    def _score_arguments(self, query: Array, key: Array) -> tuple[tuple[Array, Array], Array | None, float]:
+        """Query and key, `additive` and `scale` of `attention_forward`."""
+        if self.score_mode == "dot":
+            return (query, key), None, 1.0 if self.scale is None else float(self.scale.array)
+        assert self.concat_score_weight is not None
+        pair = (query, key) if self.scale is None else (query * self.scale.array, key * self.scale.array)
+        return pair, np.ones(query.shape[-1], query.dtype), float(self.concat_score_weight.array)
 
-    def _scores_backward(
-        self, query: Array, key: Array, saved: Any, d_scores: Array, need_dx: bool
-    ) -> tuple[Array | None, Array | None]:
-        """Write the gradients of the weights and return those by query and key."""
-        if self.score_mode == "concat":
-            assert self.concat_score_weight is not None
-            tanh, sums = saved
-            weight = self.concat_score_weight
-            weight.gradient[...] = np.vdot(d_scores, sums)
-            slopes = (1 - tanh * tanh) * (d_scores * weight.array)[..., None]
+    def _score_gradients(
+        self, query: Array, key: Array, gradients: tuple[Array, Array], d_additive: Array | None, d_scale: float | None
+    ) -> tuple[Array, Array]:
+        """Write the gradients of the weights from those of `_score_arguments`; return those by query and key."""
+        if self.score_mode == "dot":
             if self.scale is not None:
-                # By the chain rule, with the sum of the two products instead of all sums query + key.
-                by_query, by_key = slopes.sum(axis=-2), slopes.sum(axis=-3)
-                self.scale.gradient[...] = np.vdot(by_query, query) + np.vdot(by_key, key)
-                return by_query * self.scale.array, by_key * self.scale.array
-            return slopes.sum(axis=-2), slopes.sum(axis=-3)
-        if self.scale is not None:
-            self.scale.gradient[...] = np.vdot(d_scores, saved)
-            d_scores = d_scores * self.scale.array
-        if not need_dx:
-            return None, None
-        return d_scores @ key, d_scores.swapaxes(-1, -2) @ query
+                self.scale.gradient[...] = d_scale
+            return gradients
+        assert self.concat_score_weight is not None
+        self.concat_score_weight.gradient[...] = d_scale
+        if self.scale is None:
+            return gradients
+        self.scale.gradient[...] = sum(np.vdot(d, x) for d, x in zip(gradients, (query, key), strict=True))
+        return gradients[0] * self.scale.array, gradients[1] * self.scale.array
 
     def generators(self) -> dict[str, seeds.Generator]:
         return {**super().generators(), **({} if self._rng is None else {"_rng": self._rng})}
@@ -280,10 +301,9 @@ class Attention(Merging):
         }
 
 
-def _tanh_of_sums(query: Array, key: Array, scale: Any = 1) -> Array:
-    """tanh(scale * (query + key)) for each pair: (B, Q, V, F)."""
-    sums = query[..., :, None, :] + key[..., None, :, :]
-    return backend.activation_forward(sums * scale, "tanh")
+def _one_head(x: Array) -> Array:
+    """(..., T, F) as (B, T, 1, F)."""
+    return x.reshape(math.prod(x.shape[:-2]), x.shape[-2], 1, x.shape[-1])
 
 
 class AdditiveAttention(Attention):
@@ -323,25 +343,17 @@ class AdditiveAttention(Attention):
             raise TypeError(unexpected_arguments("AdditiveAttention", kwargs, self._known_arguments()))
         super().__init__(use_scale=use_scale, dropout=dropout, seed=seed, **kwargs)
 
-    def _scores(self, query: Array, key: Array) -> tuple[Array, Any]:
-        tanh = _tanh_of_sums(query, key)
-        return (tanh.sum(axis=-1) if self.scale is None else tanh @ self.scale.array), tanh
+    def _score_arguments(self, query: Array, key: Array) -> tuple[tuple[Array, Array], Array | None, float]:
+        additive = np.ones(query.shape[-1], query.dtype) if self.scale is None else self.scale.array
+        return (query, key), additive, 1.0
 
-    def _scores_backward(
-        self, query: Array, key: Array, saved: Any, d_scores: Array, need_dx: bool
-    ) -> tuple[Array | None, Array | None]:
-        features = query.shape[-1]
+    def _score_gradients(
+        self, query: Array, key: Array, gradients: tuple[Array, Array], d_additive: Array | None, d_scale: float | None
+    ) -> tuple[Array, Array]:
         if self.scale is not None:
-            self.scale.gradient[...] = d_scores.reshape(-1) @ saved.reshape(-1, features)
-        if not need_dx:
-            return None, None
-        slopes = 1 - saved * saved
-        slopes *= d_scores[..., None]
-        d_query, d_key = slopes.sum(axis=-2), slopes.sum(axis=-3)
-        if self.scale is not None:
-            d_query *= self.scale.array
-            d_key *= self.scale.array
-        return d_query, d_key
+            assert d_additive is not None
+            self.scale.gradient[...] = d_additive
+        return gradients
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

@@ -73,7 +73,8 @@ class Functional(Keras2Methods, Model):
         for symbol in flat:
             if sum(other is symbol for other in flat) > 1:
                 raise ValueError(f"inputs must be different symbols, got {symbol!r} twice")
-        self._inputs, self._outputs = inputs, outputs
+        # Copies of the structures: a script may add to a list afterwards.
+        self._inputs, self._outputs = (mapped(lambda symbol: symbol, each) for each in (inputs, outputs))
         graph = Graph(flat, leaves(outputs))
         self._signature = Signature(
             Ports("input", mapped(lambda symbol: symbol.name, inputs), [symbol.ndim for symbol in flat]),
@@ -188,7 +189,8 @@ class Functional(Keras2Methods, Model):
         declared = symbol.shape
         for candidate in (shape, (*shape, 1), shape[:-1] if shape and shape[-1] == 1 else shape):
             if len(candidate) == len(declared) and all(
-                size is None or have is None or size == have for size, have in zip(declared, candidate, strict=True)
+                size is None or have is None or size == have
+                for size, have in zip(declared[1:], candidate[1:], strict=True)
             ):
                 return candidate
         several = f" {symbol.name!r}" if len(self._input_layers) > 1 else ""

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn import overriding, registry, rules
+from pyrnn import overriding, registry, rules, sharing
 from pyrnn.arguments import checked
 from pyrnn.data import Arrays
 from pyrnn.files import model_file, weights_file
@@ -287,6 +287,9 @@ class Model(Trainer, Holder):
     def _may_have_loss(self) -> bool:
         return super()._may_have_loss() or bool(self._plan.adders)
 
+    def _skip_saved(self) -> None:
+        self._plan.skip()
+
     # Weights.
 
     def set_weights(self, weights: Sequence[Any]) -> None:
@@ -484,6 +487,9 @@ class Model(Trainer, Holder):
 
     def _description(self, base: type[Model], module: str, registered_name: str | None) -> dict[str, Any]:
         """Describe this model as one of class `base`, unless its own class computes something else."""
+        return sharing.write(lambda: self._entry(base, module, registered_name))
+
+    def _entry(self, base: type[Model], module: str, registered_name: str | None) -> dict[str, Any]:
         entry: dict[str, Any] = {
             "module": module,
             "class_name": base.__name__,

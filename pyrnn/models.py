@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
-from pyrnn import registry
+from pyrnn import registry, sharing
 from pyrnn.arguments import checked
 from pyrnn.explaining import explain
 from pyrnn.files import model_file
@@ -147,7 +147,8 @@ def model_from_description(source: str, description: Any, compile: bool = True) 
     if not isinstance(config, dict | list) or not (is_model or registry.is_custom(description)):
         raise ValueError(f"{source} must hold a Sequential or a functional model, got {shown(name)}")
     cls: Any = registry.described_class("model", description, MODELS)
-    model: Any = cls.from_config(config)
+    with sharing.reading():
+        model: Any = cls.from_config(config)
     if not isinstance(model, Model):
         raise WrongType(f"{cls.__name__} must derive from pyrnn.Model, its from_config returned {shown(model)}")
     if not model.built and description.get("build_config"):

@@ -59,12 +59,12 @@ class Training(NamedTuple):
     Args:
         runs: whether its backward runs: the layer trains, or a layer before it does.
         wants: for each input, whether its gradient is needed.
-        accumulates: whether a call that runs backward before this one has written gradients of the same weights.
+        shared: weights of the layer whose gradients a call that runs backward before this one has written.
     """
 
     runs: bool
     wants: tuple[bool, ...]
-    accumulates: bool
+    shared: tuple[Weight, ...]
 
 
 class Plan:
@@ -186,7 +186,7 @@ class Plan:
         # For a model as a layer, which may have to return the gradients by its inputs, a second list.
         self._training, self._training_with_dx = self._backward_calls(False), self._backward_calls(True)
         self._first = None
-        if self.chain is not None and not any(training.accumulates for training in self._training):
+        if self.chain is not None and not any(training.shared for training in self._training):
             runs = [training.runs for training in self._training]
             self._first = runs.index(True) if True in runs else len(runs)
         resting = [call.layer for call, training in zip(self._calls, self._training, strict=True) if not training.runs]
@@ -221,13 +221,13 @@ class Plan:
                 break
             running |= more
         written: set[int] = set()
-        accumulates = [False] * len(self._calls)
+        shared: list[tuple[Weight, ...]] = [()] * len(self._calls)
         for number in reversed(range(len(self._calls))):
             if runs[number]:
-                owned = set(map(id, self._calls[number].layer.trainable_weights))
-                accumulates[number] = not written.isdisjoint(owned)
-                written |= owned
-        return [Training(*each) for each in zip(runs, wants, accumulates, strict=True)]
+                owned = self._calls[number].layer.trainable_weights
+                shared[number] = tuple(weight for weight in owned if id(weight) in written)
+                written.update(map(id, owned))
+        return [Training(*each) for each in zip(runs, wants, shared, strict=True)]
 
     def parameters(self) -> ParameterVector:
         """Return all trainable weights as one flat vector, the same one as long as it holds the same weights."""
@@ -356,7 +356,7 @@ class Plan:
         for number in range(len(self.chain) - 1, first - 1, -1):
             layer = self.chain[number]
             if layer.activity_regularizer is not None:
-                dy = dy + self._activity_gradient(number, dy)
+                dy = dy + self._activity_gradient(number)
             dy = layer.backward(dy, need_dx=number > first)
 
     def backward(self, d_outputs: Sequence[Array | None], need_dx: bool = False) -> list[Array | None]:
@@ -376,19 +376,19 @@ class Plan:
                 gradients[slot] = dy if gradients[slot] is None else gradients[slot] + dy
         trainings = self._training_with_dx if need_dx else self._training
         for number in range(len(self._calls) - 1, -1, -1):
-            runs, wants, accumulates = trainings[number]
-            if not runs:
-                continue
+            runs, wants, shared = trainings[number]
             layer, reads, writes, is_plain, *_ = self._calls[number]
-            if is_plain:
+            if not runs:
+                layer._skip_saved()  # it may run backward for another call of this model
+            elif is_plain:
                 target = writes[0]
                 dy, gradients[target] = gradients[target], None
-                if dy is None and not layer.added_losses:
-                    layer._discard_saved()
-                    continue
                 if layer.activity_regularizer is not None:
-                    dy = dy + self._activity_gradient(number, dy)
-                dx = layer.backward(dy, need_dx=wants[0]) if not accumulates else self._added(layer, (dy,), wants[0])
+                    dy = self._with_activity_gradient(number, dy)
+                if dy is None and not layer.added_losses:
+                    _without_gradient(layer, shared)
+                    continue
+                dx = layer.backward(dy, need_dx=wants[0]) if not shared else _added(layer, (dy,), wants[0], shared)
                 if wants[0]:
                     slot = reads[0]
                     gradients[slot] = dx if gradients[slot] is None else gradients[slot] + dx
@@ -399,29 +399,26 @@ class Plan:
     def _backward_of_several(self, number: int, training: Training, gradients: list[Any]) -> None:
         """Run the backward of a call of a model, or with several inputs or outputs."""
         layer, reads, writes, *_ = self._calls[number]
-        _, wants, accumulates = training
+        _, wants, shared = training
         d_outputs = [gradients[slot] for slot in writes]
         for slot in writes:
             gradients[slot] = None
-        if all(dy is None for dy in d_outputs) and not layer.adds_loss():
-            layer._discard_saved()
+        if layer.activity_regularizer is not None:
+            d_outputs[0] = self._with_activity_gradient(number, d_outputs[0])
+        if not layer.is_model and all(dy is None for dy in d_outputs) and not layer.adds_loss():
+            _without_gradient(layer, shared)
             return
-        if layer.activity_regularizer is not None and d_outputs[0] is not None:
-            d_outputs[0] = d_outputs[0] + self._activity_gradient(number, d_outputs[0])
-        backward = self._added if accumulates else _backward
-        results = backward(layer, d_outputs, any(wants))
+        results = _added(layer, d_outputs, any(wants), shared)
         dxs = results if isinstance(results, tuple | list) else (results,)
         for slot, dx, is_wanted in zip(reads, dxs, wants, strict=True):
             if is_wanted and dx is not None:
                 gradients[slot] = dx if gradients[slot] is None else gradients[slot] + dx
 
-    def _added(self, layer: Any, d_outputs: Sequence[Array | None], need_dx: bool) -> Any:
-        """Run a layer's backward so that the gradients of its weights are added to what they are."""
-        before = [(weight, weight.gradient.copy()) for weight in layer.trainable_weights]
-        results = _backward(layer, d_outputs, need_dx)
-        for weight, gradient in before:
-            weight.gradient += gradient
-        return results
+    def skip(self) -> None:
+        """Drop what the last `forward` with `training` saved: no gradient reaches its outputs."""
+        self._run -= 1
+        for call in reversed(self._calls):
+            call.layer._skip_saved()
 
     def discard_saved(self) -> None:
         """Discard what passes without a backward saved; a pass in training starts with this."""
@@ -429,14 +426,20 @@ class Plan:
             layer._discard_saved()
         self._has_saved = False
 
-    def _activity_gradient(self, number: int, dy: Array) -> Array:
+    def _with_activity_gradient(self, number: int, dy: Array | None) -> Array:
+        """Return the gradient by the output of a call, None is 0, plus that of the layer's activity regularizer."""
+        gradient = self._activity_gradient(number)
+        return gradient if dy is None else dy + gradient
+
+    def _activity_gradient(self, number: int) -> Array:
         """Return the gradient of an activity regularizer by the output of a call, divided by the batch size."""
         layer, activity = self._activities[self._run, number]
-        gradient = np.asarray(layer.activity_regularizer.gradient(activity) * (self._factor / len(activity)), dy.dtype)
-        if gradient.shape != dy.shape:
+        factor = self._factor / len(activity)
+        gradient = np.asarray(layer.activity_regularizer.gradient(activity) * factor, activity.dtype)
+        if gradient.shape != activity.shape:
             raise ValueError(
                 f"the gradient of the activity_regularizer of layer {layer.name!r} must have the shape of its "
-                f"output, {dy.shape}, got {gradient.shape}"
+                f"output, {activity.shape}, got {gradient.shape}"
             )
         return gradient
 
@@ -524,8 +527,22 @@ def _run(call: Call, values: Sequence[Any], masks: Sequence[Any], training: int)
     return outputs  # type: ignore[no-any-return]
 
 
-def _backward(layer: Any, d_outputs: Sequence[Array | None], need_dx: bool) -> Any:
-    return layer.backward(*d_outputs, need_dx=need_dx)
+def _added(layer: Any, d_outputs: Sequence[Array | None], need_dx: bool, shared: Sequence[Weight]) -> Any:
+    """Run a layer's backward so that the gradients of the shared weights are added to what they are."""
+    before = [weight.gradient.copy() for weight in shared]
+    results = layer.backward(*d_outputs, need_dx=need_dx)
+    for weight, gradient in zip(shared, before, strict=True):
+        weight.gradient += gradient
+    return results
+
+
+def _without_gradient(layer: Any, shared: Sequence[Weight]) -> None:
+    """Go past a call whose outputs get no gradient; those of weights that are not shared are 0."""
+    layer._skip_saved()
+    written = set(map(id, shared))
+    for weight in layer.trainable_weights:
+        if id(weight) not in written:
+            weight.gradient[...] = 0
 
 
 def _penalty(owner: str, value: Any) -> float:

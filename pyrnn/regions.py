@@ -136,6 +136,9 @@ class Region:
     def _discard_saved(self) -> None:
         self._tape.clear()
 
+    def _skip_saved(self) -> None:
+        self._tape.pop()
+
 
 def steps(graph: Graph) -> list[Step]:
     """Return the steps of a graph in the order in which they run; connected operations are one region each.

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pyrnn.structures import leaves
+from pyrnn.structures import leaves, mapped
 
 Shape = tuple[Any, ...]
 
@@ -135,7 +135,10 @@ class Node:
         masks: Sequence[Symbol | None] = (),
         training: bool | None = None,
     ) -> None:
-        self.layer, self.args, self.kwargs, self.inputs, self.outputs = layer, args, dict(kwargs), inputs, outputs
+        self.layer, self.inputs, self.outputs = layer, inputs, outputs
+        # Copies of the structures: a script may add to a list after the call.
+        self.args: tuple[Any, ...] = mapped(lambda leaf: leaf, tuple(args))
+        self.kwargs: dict[str, Any] = mapped(lambda leaf: leaf, dict(kwargs))
         self.options, self.masks, self.training = dict(options or {}), tuple(masks), training
         for index, symbol in enumerate(outputs):
             symbol.node, symbol.index = self, index
@@ -193,7 +196,7 @@ def connect(
         training: whether the layer acts as in training in each run; None if that is up to the run.
 
     Returns:
-        The symbol of the output, or a list of symbols if there are several.
+        The symbol of the output, or a list of symbols if there are several, nested as their shapes are.
 
     Raises:
         ValueError: if the layer cannot read inputs of these shapes.
@@ -201,17 +204,37 @@ def connect(
     shape = layer.shape_of_inputs([symbol.shape for symbol in inputs])
     layer.fit_shape(shape)
     options = options or {}
-    output_shape = layer.compute_output_shape(shape, **options)
-    several = bool(output_shape) and isinstance(output_shape[0], list | tuple)
-    shapes = [tuple(each) for each in output_shape] if several else [tuple(output_shape)]
-    outputs = tuple(
-        Symbol(each, layer.dtype, f"{layer.name}_{index}" if index else layer.name) for index, each in enumerate(shapes)
-    )
+    outputs: list[Symbol] = []
+
+    def symbols(shapes: Any) -> Any:
+        if _are_several(shapes):
+            return [symbols(each) for each in shapes]
+        name = f"{layer.name}_{len(outputs)}" if outputs else layer.name
+        outputs.append(Symbol(tuple(shapes), layer.dtype, name))
+        return outputs[-1]
+
+    result = symbols(layer.compute_output_shape(shape, **options))
     training = own_training(training)
     if training is not None:
         kwargs = {**kwargs, "training": training}
-    layer.nodes.append(Node(layer, args, kwargs, tuple(inputs), outputs, options, masks, training))
-    return list(outputs) if several else outputs[0]
+    layer.nodes.append(Node(layer, args, kwargs, tuple(inputs), tuple(outputs), options, masks, training))
+    return result
+
+
+def flat_shapes(shapes: Any) -> list[Shape]:
+    """Return the shapes of the outputs of a layer as a flat list.
+
+    Args:
+        shapes: what `compute_output_shape` returns: a shape, or nested lists and tuples of shapes.
+
+    Returns:
+        One shape for each output.
+    """
+    return [shape for each in shapes for shape in flat_shapes(each)] if _are_several(shapes) else [tuple(shapes)]
+
+
+def _are_several(shapes: Any) -> bool:
+    return bool(shapes) and isinstance(shapes[0], list | tuple)
 
 
 def own_training(training: bool | None) -> bool | None:

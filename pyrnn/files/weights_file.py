@@ -51,6 +51,18 @@ def _layer_groups(model: Model) -> list[tuple[str, Layer]]:
     return groups
 
 
+def _variable_groups(model: Model) -> list[tuple[str, Layer, str, list[Weight]]]:
+    """(group, layer, name, weights) of every group; of a layer in several places, the groups of the first one."""
+    groups, listed = [], set()
+    for group, layer in _layer_groups(model):
+        for path, name, weights in layer.variable_groups():
+            key = (name, *map(id, weights))
+            if not weights or key not in listed:
+                groups.append((f"{group}/{path}", layer, name, weights))
+            listed.add(key)
+    return groups
+
+
 def weights_bytes(model: Model, with_optimizer: bool, state: dict[str, Any] | None = None) -> bytes:
     """The HDF5 file of a built model, in memory; `state` is that of its training (`files.state`)."""
     import h5py
@@ -59,13 +71,12 @@ def weights_bytes(model: Model, with_optimizer: bool, state: dict[str, Any] | No
     with h5py.File(buffer, "w", userblock_size=None if state is None else BLOCK) as file:
         file.create_group("vars").attrs["name"] = model.name
         file.create_group("layers")
-        for group, layer in _layer_groups(model):
-            for path, name, weights in layer.variable_groups():
-                variables = file.create_group(f"{group}/{path}")
-                variables.attrs["name"] = name
-                if variables.name[1:] not in custom:
-                    for i, weight in enumerate(weights):
-                        variables[str(i)] = weight.array
+        for path, _, name, weights in _variable_groups(model):
+            variables = file.create_group(path)
+            variables.attrs["name"] = name
+            if variables.name[1:] not in custom:
+                for i, weight in enumerate(weights):
+                    variables[str(i)] = weight.array
         for path, holder in custom.items():
             own_state.write_variables(holder, file.require_group(path))
         optimizer = model.optimizer if with_optimizer else None
@@ -99,11 +110,9 @@ def matched_weights(
     custom = own_state.with_own_variables(model)
     with restored(model.optimizer, only_on_error=True), opened(content, source) as file:
         pending: list[tuple[Weight, Any]] = []
-        for group, layer in _layer_groups(model):
-            for path, _, weights in layer.variable_groups():
-                if weights and f"{group}/{path}" not in custom:
-                    arrays = _numbered(file, f"{group}/{path}")
-                    pending += matched(layer.name, weights, arrays, source, skip_mismatch)
+        for path, layer, _, weights in _variable_groups(model):
+            if weights and path not in custom:
+                pending += matched(layer.name, weights, _numbered(file, path), source, skip_mismatch)
         variables = _numbered(file, "optimizer/vars") if with_optimizer else Arrays(None, [])
         state = read_arrays(matched_state(model, variables, source, skip_others=False))
         values = read_arrays([dataset for _, dataset in pending])

@@ -20,6 +20,7 @@ from pyrnn.layers.settings import dtype_config, dtype_name, standard_shape
 from pyrnn.naming import auto_name
 from pyrnn.parameters import Weight
 from pyrnn.regularizers import RegularizerLike
+from pyrnn.structures import leaves
 from pyrnn.symbols import OnlyCall, connect, is_symbolic, leaves_of, tracing
 from pyrnn.typing import ArrayLike, Boolean, DtypeLike, Flag, Inputs, Name, ShapeLike, Size
 from pyrnn.validation import RENAMED, shown, unexpected_arguments, warn
@@ -447,11 +448,10 @@ class Layer(Holder, LayerNames):
             mask, x = masks[0], inputs[0]
             states = {"initial_state": list(inputs[1:])} if len(inputs) > 1 else {}
             outputs = self.forward(x, training=training, mask=mask, **states)
-        outputs = list(outputs) if isinstance(outputs, list | tuple) else [outputs]
+        outputs = leaves(outputs) if isinstance(outputs, list | tuple) else [outputs]
         output_mask = self.compute_mask(x, mask) if mask is not None or self.makes_mask else None
-        if isinstance(output_mask, list | tuple):
-            return outputs, list(output_mask)
-        return outputs, [output_mask, *[None] * (len(outputs) - 1)]
+        masks = list(output_mask) if isinstance(output_mask, list | tuple) else [output_mask]
+        return outputs, masks + [None] * (len(outputs) - len(masks))
 
     # Symbols; an attribute of a custom layer may have these names.
 

@@ -317,6 +317,12 @@ def _discard_saved(self: Any) -> None:
         trace.plan.discard_saved()
 
 
+def _skip_saved(self: Any) -> None:
+    """Drop what the last pass saved, in its graph too."""
+    trace, _ = self._take_saved()
+    trace.plan.skip()
+
+
 def install(cls: Any, root: Any, define: Callable[[type, str], Any]) -> None:
     """Give a custom class with `call` the methods that run it.
 
@@ -336,7 +342,7 @@ def install(cls: Any, root: Any, define: Callable[[type, str], Any]) -> None:
             f"{cls.__name__} defines call, but {base} runs forward(): define forward and backward, or a Layer that "
             f"holds a {base} and calls it in call"
         )
-    for method in (__call__, forward, backward, run, output_shapes, _discard_saved):
+    for method in (__call__, forward, backward, run, output_shapes, _discard_saved, _skip_saved):
         setattr(cls, method.__name__, method)
     if cls.compute_output_shape is root.compute_output_shape:
         cls.compute_output_shape = compute_output_shape

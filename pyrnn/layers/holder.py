@@ -19,7 +19,7 @@ from pyrnn.plan import all_layers, layers_in
 from pyrnn.regularizers import RegularizerLike
 from pyrnn.seeds import Generator
 from pyrnn.structures import leaves
-from pyrnn.symbols import Node, Symbol
+from pyrnn.symbols import Node, Symbol, flat_shapes
 from pyrnn.typing import Boolean, DtypeLike, Name, ShapeLike
 from pyrnn.validation import shown
 
@@ -172,8 +172,7 @@ class Holder(Watched):
         """
         layer: Any = self
         shape = layer.compute_output_shape(layer.shape_of_inputs(shapes), **options)
-        several = bool(shape) and isinstance(shape[0], list | tuple)
-        return [tuple(each) for each in shape] if several else [tuple(shape)]
+        return flat_shapes(shape)
 
     def get_weights(self) -> list[Array]:
         """Return copies of all weights, a list of arrays in Keras's order.
@@ -391,6 +390,13 @@ class Holder(Watched):
         self._tape.clear()
         for _, layer in self.children():
             layer._discard_saved()
+
+    def _skip_saved(self) -> None:
+        """Drop what the last forward(training=True) saved, in this layer and in those that it holds."""
+        if self._tape:
+            self._tape.pop()
+        for _, layer in self.children():
+            layer._skip_saved()
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a pickle or copy holds: all but what forward saved for backward, and calls on symbols."""

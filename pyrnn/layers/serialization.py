@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pyrnn import registry
+from pyrnn import registry, sharing
 from pyrnn.arguments import checked
 from pyrnn.layers.base import Layer
 from pyrnn.layers.core.input import InputLayer
@@ -42,15 +42,20 @@ def serialize(layer: Annotated[Any, Configurable()]) -> dict[str, Any]:
         >>> layers.serialize(layers.Dense(2))["class_name"]
         'Dense'
     """
+    return sharing.write(lambda: _described(layer))
+
+
+def _described(layer: Any) -> dict[str, Any]:
+    entry: dict[str, Any]
     if getattr(layer, "is_model", False):
-        description: dict[str, Any] = layer.describe()
-        description.pop("compile_config", None)
-        return description
-    entry = registry.describe(layer, "keras.layers")
-    if layer.merges:  # Keras builds it when it is called
-        return entry
-    if layer.build_shape is not None and not isinstance(layer, InputLayer):
-        entry["build_config"] = {"input_shape": layer.build_shape}
+        entry = layer.describe()
+        entry.pop("compile_config", None)
+    else:
+        entry = registry.describe(layer, "keras.layers")
+        # Keras builds a layer that merges when it is called.
+        if not layer.merges and layer.build_shape is not None and not isinstance(layer, InputLayer):
+            entry["build_config"] = {"input_shape": layer.build_shape}
+    sharing.mark(entry, layer)
     return entry
 
 
@@ -82,12 +87,17 @@ def deserialize(config: Annotated[Mapping[str, Any], Unchecked()], custom_object
     """
     if not isinstance(config, Mapping) or "class_name" not in config:
         raise ValueError(f"a layer's config must be a dict with 'class_name' and 'config', got {shown(config)}")
-    with registry.custom_object_scope(custom_objects):
-        kind: Any = registry.described_class("layer", config, {**REGISTRY, **MODELS, "Operation": Operation})
-        if issubclass(kind, Holder) and kind.is_model:
-            return _model(kind, config)
-        arguments = kind._known_arguments() if issubclass(kind, Layer) else None
-        layer = registry.from_description(kind, config.get("config", {}), arguments)
+    with registry.custom_object_scope(custom_objects), sharing.reading():
+        return sharing.once(config, lambda: _made(config))
+
+
+def _made(config: Mapping[str, Any]) -> Any:
+    """Make a layer or model of its description."""
+    kind: Any = registry.described_class("layer", config, {**REGISTRY, **MODELS, "Operation": Operation})
+    if issubclass(kind, Holder) and kind.is_model:
+        return _model(kind, config)
+    arguments = kind._known_arguments() if issubclass(kind, Layer) else None
+    layer = registry.from_description(kind, config.get("config", {}), arguments)
     if not isinstance(layer, Layer):
         raise WrongType(f"{kind.__name__} must be a layer of pyrnn.layers or derived from one, got {shown(layer)}")
     return layer

@@ -260,11 +260,11 @@ class Recurrent(Layer):
             self.states = tuple(np.array(state) for state in finals)
         return (output, *finals) if self.return_state else output
 
-    def backward(self, dy: Array, *d_states: Array | None, need_dx: bool = True) -> Any:
+    def backward(self, dy: Array | None, *d_states: Array | None, need_dx: bool = True) -> Any:
         """Write the gradients of the weights.
 
         Args:
-            dy: the gradient by the output, (batch, units) or (batch, time, units).
+            dy: the gradient by the output, (batch, units) or (batch, time, units); None is 0.
             *d_states: with `return_state`, the gradients by the final states, (batch, units) each; None is 0.
             need_dx: whether the gradient by x is needed.
 
@@ -273,7 +273,7 @@ class Recurrent(Layer):
             each of these states, (batch, units).
         """
         x, saved, initial_state, is_input, mask, input_scale, state_scale, version = self._take_saved()
-        if mask is not None and initial_state is not None:
+        if dy is not None and mask is not None and initial_state is not None:
             dy = np.where(self._unstarted(mask), dy.dtype.type(0), dy)
         kernel, recurrent_kernel, bias = self._parts
         dx, d_initial = backend.rnn_backward(

@@ -264,13 +264,14 @@ class Bidirectional(Layer):
                 output /= 2
         return (output, *states) if self.return_state else output
 
-    def backward(self, dy: Array, *more: Any, need_dx: bool = True) -> Any:
+    def backward(self, dy: Array | None, *more: Any, need_dx: bool = True) -> Any:
         """Write the gradients of the weights.
 
         Args:
             dy: the gradient by the output; with `merge_mode` None by that of the forward direction, or by both, a pair.
+                None is 0.
             *more: the gradients by the other outputs: with `merge_mode` None by that of the other direction, then, with
-                `return_state`, by the final states, those of the forward direction first; None is 0 for a state.
+                `return_state`, by the final states, those of the forward direction first; None is 0.
             need_dx: whether the gradient by x is needed.
 
         Returns:
@@ -279,9 +280,12 @@ class Bidirectional(Layer):
         """
         forward, backward, work = self._take_saved()
         units = self.forward_layer.units
+        parts: tuple[Array | None, Array | None]
         if self.merge_mode is None:
-            both, more = ((dy, more[0]), more[1:]) if more else (dy, ())
-            parts = both[0], both[1]
+            both: Any = (dy, more[0]) if more else dy
+            parts, more = (both[0], both[1]), more[1:]
+        elif dy is None:
+            parts = None, None
         elif self.merge_mode == "concat":
             parts = dy[..., :units], dy[..., units:]
         elif self.merge_mode == "mul":
@@ -289,11 +293,15 @@ class Bidirectional(Layer):
         else:
             half = dy / 2 if self.merge_mode == "ave" else dy
             parts = half, half
-        d_forward = np.ascontiguousarray(parts[0])
-        d_backward = np.ascontiguousarray(parts[1][:, ::-1] if self.return_sequences else parts[1])
+        d_forward, d_backward = parts
+        if d_backward is not None and self.return_sequences:
+            d_backward = d_backward[:, ::-1]
+        d_forward, d_backward = (
+            None if each is None else np.ascontiguousarray(each) for each in (d_forward, d_backward)
+        )
         count = len(more) // 2
         gradients = _both(
-            len(d_forward),
+            len(forward),
             work,
             lambda: self.forward_layer.backward(d_forward, *more[:count], need_dx=need_dx),
             lambda: self.backward_layer.backward(d_backward, *more[count:], need_dx=need_dx),

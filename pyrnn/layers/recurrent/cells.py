@@ -525,12 +525,12 @@ def runner(cell: Any) -> Any:
     return cell.layer if isinstance(cell, Cell) else Stepped(cell)
 
 
-def backward_through(stack: Sequence[Any], dy: Array, d_states: Sequence[Array | None], need_dx: bool) -> Any:
+def backward_through(stack: Sequence[Any], dy: Array | None, d_states: Sequence[Array | None], need_dx: bool) -> Any:
     """Write the gradients of layers or cells on top of each other.
 
     Args:
         stack: the lowest one first.
-        dy: the gradient by the output of the last one.
+        dy: the gradient by the output of the last one; None is 0.
         d_states: the gradients by the final states of all, in the order of `stack`, or none.
         need_dx: whether the gradient by the input of the first one is needed.
 

@@ -207,11 +207,11 @@ class RNN(Layer):
                 mask = np.ascontiguousarray(mask[:, ::-1])
         return (x, *self._grouped(states)) if self.return_state else x
 
-    def backward(self, dy: Array, *d_states: Array | None, need_dx: bool = True) -> Any:
+    def backward(self, dy: Array | None, *d_states: Array | None, need_dx: bool = True) -> Any:
         """Write the gradients of the weights.
 
         Args:
-            dy: the gradient by the output, (batch, units) or (batch, time, units).
+            dy: the gradient by the output, (batch, units) or (batch, time, units); None is 0.
             *d_states: with `return_state`, the gradients by the final states, (batch, units) each, cell after cell.
                 None is 0.
             need_dx: whether the gradient by x is needed.

@@ -71,7 +71,7 @@ class Sequential(Keras2Methods, Model):
         self._shape: Shape | None = None
         self._fitting: set[Shape] = set()  # other shapes of a sample that all layers take
         self._deferred = False
-        self._connected: tuple[Symbol, Symbol] | None = None
+        self._connected: list[Symbol] = []  # the input, and the output of each layer
         self._signature: Signature | None = None
         if layers is not None:
             if isinstance(layers, (Layer, str)) or not isinstance(layers, Iterable):
@@ -139,11 +139,20 @@ class Sequential(Keras2Methods, Model):
         if declared is not None:
             self._input, self._shape = declared, shape
         self._layers.append(layer)
+        layer.added_to(self)
         self._signature = None
         self._plan.route()
-        self._connected = None
         self._fitting.clear()
         self.built = self._shape is not None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_connected": []}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore a pickle or copy; its layers are connected again at first use."""
+        vars(self).update(state)
+        for layer in self._layers:
+            layer.added_to(self)
 
     def pop(self) -> Any:
         """Remove the last layer.
@@ -154,9 +163,10 @@ class Sequential(Keras2Methods, Model):
         if not self._layers:
             return None
         layer = self._layers.pop()
+        if len(self._connected) > len(self._layers) + 1:
+            layer.nodes.remove(self._connected.pop().node)
         self._signature = None
         self._plan.route()
-        self._connected = None
         self._fitting.clear()
         if self._shapes:
             self._shapes.pop()
@@ -247,14 +257,19 @@ class Sequential(Keras2Methods, Model):
         """Return the symbols of the input and the output; connects the layers at first use."""
         if self._shape is None or not self._layers:
             raise AttributeError(f"model {self.name!r} has no symbols yet: its input shape is not known")
-        if self._connected is None:
+        self.connect_layers()
+        return self._connected[0], self._connected[-1]
+
+    def connect_layers(self) -> None:
+        """Call the layers on symbols that were not yet, so that they have `input` and `output`."""
+        if self._shape is None:
+            return
+        if not self._connected:
             if self._input is None:
                 self._input = InputLayer(batch_shape=self._shape)
-            first = symbol = self._input.nodes[0].outputs[0]
-            for layer in self._layers:
-                symbol = layer(symbol)
-            self._connected = first, symbol
-        return self._connected
+            self._connected.append(self._input.nodes[0].outputs[0])
+        for layer in self._layers[len(self._connected) - 1 :]:
+            self._connected.append(layer(self._connected[-1]))
 
     @property
     def input(self) -> Symbol:

@@ -165,6 +165,8 @@ class OnlyCall:
     def __get__(self, layer: Any, owner: Any = None) -> Any:
         if layer is None:
             return self
+        if not layer.nodes and (model := layer.sequential()) is not None:
+            model.connect_layers()
         if len(layer.nodes) != 1:
             reason, fix = "it was not called on symbols", "call it on what Input() returns"
             if layer.nodes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
@@ -22,6 +23,10 @@ from pyrnn.structures import leaves
 from pyrnn.symbols import Node, Symbol, flat_shapes
 from pyrnn.typing import Boolean, DtypeLike, Name, ShapeLike
 from pyrnn.validation import shown
+
+
+# What a pickle or copy of a layer does not hold.
+_OF_THIS_OBJECT = ("_tape", "nodes", "_traces", "added_losses", "_sequential")
 
 
 class Holder(Watched):
@@ -247,6 +252,25 @@ class Holder(Watched):
         """The weights that training does not change, as `non_trainable_weights`."""
         return self.non_trainable_weights
 
+    # The Sequential that the layer was added to, which connects its layers when their symbols are asked for.
+
+    def added_to(self, model: Any) -> None:
+        """Remember a model, for as long as it lives.
+
+        Args:
+            model: the `Sequential` that the layer was added to.
+        """
+        self._sequential = weakref.ref(model)
+
+    def sequential(self) -> Any:
+        """Return the model that the layer was added to.
+
+        Returns:
+            The `Sequential`, or None if there is none.
+        """
+        reference = vars(self).get("_sequential")
+        return None if reference is None else reference()
+
     # What the layer adds to the loss.
 
     def add_loss(self, loss: Any) -> None:
@@ -400,11 +424,7 @@ class Holder(Watched):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a pickle or copy holds: all but what forward saved for backward, and calls on symbols."""
-        return {
-            name: value
-            for name, value in vars(self).items()
-            if name not in ("_tape", "nodes", "_traces", "added_losses")
-        }
+        return {name: value for name, value in vars(self).items() if name not in _OF_THIS_OBJECT}
 
 
 def numbered(group: str, layers: Iterable[Any]) -> list[tuple[str, Any]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -195,3 +197,21 @@ def test_summaries(capsys: pytest.CaptureFixture[str]) -> None:
         model.summary(layer_range=["none", last])
     with pytest.raises(ValueError, match="line_length must leave at least 4 characters per column, got 8"):
         model.summary(line_length=8)
+
+
+def test_layers_of_a_sequential_have_symbols() -> None:
+    """As for the parts of a model that a script makes from `model.layers[i].output`."""
+    model = pyrnn.Sequential([layers.LSTM(4, return_sequences=True, name="a"), layers.GRU(2, name="b")])
+    with pytest.raises(AttributeError, match="LSTM has no output: it was not called on symbols"):
+        _ = model.layers[0].output
+    model.build((None, 5, 3))
+    x = np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32")
+    part = pyrnn.Model(model.layers[0].input, model.layers[0].output)
+    np.testing.assert_array_equal(part(x), model.layers[0](x))
+    model.add(layers.Dense(3, name="c"))
+    assert model.layers[2].output is model.output and model.output_shape == (None, 3)
+    dense = model.pop()
+    assert dense.nodes == [] and model.output is model.layers[1].output
+    for other in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        again = pyrnn.Model(other.inputs, other.get_layer("a").output)
+        np.testing.assert_array_equal(again(x), part(x))

@@ -284,14 +284,14 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
          "reset_recurrent_dropout_mask", "the kernel draws the masks", "pass dropout and seed to the cell"),
     ),
     "optimizer": (
-        ("apply apply_gradients update_step stateless_apply minimize compute_gradients get_gradients get_updates "
+        ("update_step stateless_apply minimize compute_gradients get_gradients get_updates "
          "assign assign_add assign_sub scale_loss", _GRADIENTS,
          "use fit or train_on_batch, or define update in a subclass"),
         ("add_variable add_variable_from_reference add_optimizer_variables add_slot get_slot", _GRADIENTS,
-         "use slot_groups() in a subclass, variables() to read them"),
+         "use slot_groups() in a subclass, optimizer.variables to read them"),
         ("lr_adjust transpose_last_axis zeropower_via_newtonschulz5", _OF_KERAS, "use the arguments of Muon"),
-        ("set_weights get_weights weights load_own_variables save_own_variables", "it has variables",
-         "use variables() and set_variables(values), or model.save"),
+        ("weights load_own_variables save_own_variables", "it has variables",
+         "use get_weights() and set_weights(values), or model.save"),
     ),
     "loss": (
         ("call fn", "losses return the gradient with the value",

@@ -198,7 +198,7 @@ def print_summary(
     slots = (0, 0)
     optimizer_built = optimizer is not None and optimizer.parameters is not None
     if optimizer is not None and optimizer_built:
-        arrays = [np.asarray(value) for _, value in optimizer.variables()]
+        arrays = [np.asarray(value) for _, value in optimizer.named_variables()]
         # In Keras the step counter and the learning rate take 4 bytes each.
         slots = (sum(a.size for a in arrays), sum(4 if a.ndim == 0 else a.nbytes for a in arrays))
     if print_fn is not None:

@@ -200,7 +200,7 @@ class BackupAndRestore(Callback):
         model, run = self.model, self.model._run
         before = {"run": run.get_state(model.stop_training), "random": resume.random_state(model)}
         weights, optimizer = model.get_weights(), model.optimizer
-        slots, fields = [value.copy() for _, value in optimizer.variables()], dict(vars(optimizer))
+        slots, fields = [value.copy() for _, value in optimizer.named_variables()], dict(vars(optimizer))
         try:
             read_weights(model, backup.content, backup.source, with_optimizer=True)
             if backup.state is None:

@@ -195,9 +195,9 @@ def matched_state(model: Model, arrays: Arrays, source: str, skip_others: bool) 
     optimizer, count = model.optimizer, len(arrays.names)
     if optimizer is None or not count:
         return []
-    if count != len(optimizer.variables()):  # the file's optimizer has trained: build the slots
+    if count != len(optimizer.named_variables()):  # the file's optimizer has trained: build the slots
         optimizer.build(model.parameters())
-    variables = optimizer.variables()
+    variables = optimizer.named_variables()
     if count != len(variables):
         if skip_others:
             return []

@@ -113,7 +113,7 @@ def model_bytes(model: Model, include_optimizer: bool, state: dict[str, Any] | N
         if include_optimizer and optimizer is not None and training is not None:
             training["optimizer_config"] = training.pop("optimizer")
             file.attrs["training_config"] = json.dumps(training).encode()
-            variables = optimizer.variables()
+            variables = optimizer.named_variables()
             names = [name if "/" in name else f"{optimizer.name}/{name}" for name, _ in variables]
             values = [value.astype(np.int32) if name == "iteration" else value for name, value in variables]
             _write_subset(file.create_group("optimizer_weights"), names, values)

@@ -83,7 +83,7 @@ def weights_bytes(model: Model, with_optimizer: bool, state: dict[str, Any] | No
         if optimizer is not None:
             variables = file.create_group("optimizer/vars")
             variables.attrs["name"] = optimizer.name
-            for i, (name, value) in enumerate(optimizer.variables()):
+            for i, (name, value) in enumerate(optimizer.named_variables()):
                 variables[str(i)] = value.astype(np.int32) if name == "iteration" else value
         if state is not None:
             write_state(file, state)

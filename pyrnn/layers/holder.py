@@ -24,7 +24,6 @@ from pyrnn.symbols import Node, Symbol, flat_shapes
 from pyrnn.typing import Boolean, DtypeLike, Name, ShapeLike
 from pyrnn.validation import shown
 
-
 # What a pickle or copy of a layer does not hold.
 _OF_THIS_OBJECT = ("_tape", "nodes", "_traces", "added_losses", "_sequential")
 

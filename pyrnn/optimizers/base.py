@@ -18,7 +18,8 @@ from pyrnn.function_rules import takes
 from pyrnn.optimizers import schedules
 from pyrnn.optimizers.rates import Iterations, LearningRate
 from pyrnn.optimizers.schedules import LearningRateSchedule
-from pyrnn.parameters import ParameterVector, Weight, assign_all, shaped
+from pyrnn.optimizers.variables import Slot
+from pyrnn.parameters import ParameterVector, Weight, assign_all, shaped, values_for
 from pyrnn.rules import Unchecked, Whole
 from pyrnn.typing import Count, Flag, Name, NonNegative, Positive, Rate
 from pyrnn.validation import WrongType, shown, unexpected_arguments
@@ -242,20 +243,32 @@ class Optimizer(registry.Configurable, OptimizerNames):
         """Whether the optimizer has weights to work on."""
         return self.parameters is not None
 
-    def build(self, parameters: ParameterVector) -> None:
+    def build(self, parameters: ParameterVector | Sequence[Weight]) -> None:
         """Create slots for a model's weights; state of weights that it already had is kept.
 
         Args:
-            parameters: `model.parameters()`.
+            parameters: `model.parameters()`, or a list of weights, such as `model.trainable_variables`.
 
         Raises:
             TypeError: If `parameters` is something else.
         """
         if parameters is not self.parameters:
+            if isinstance(parameters, list | tuple):
+                if self.parameters is not None and list(map(id, parameters)) == list(map(id, self.parameters.weights)):
+                    return
+                parameters = ParameterVector(self._weights_in("parameters", parameters))
             with signals.deferred():
                 self._build(parameters)
 
-    def _build(self, parameters: ParameterVector) -> None:
+    @staticmethod
+    def _weights_in(name: str, weights: Iterable[Any]) -> list[Weight]:
+        listed = list(weights)
+        for weight in listed:
+            if not isinstance(weight, Weight):
+                raise WrongType(f"{name} must hold weights of a model, got {shown(weight)}")
+        return listed
+
+    def _build(self, parameters: Any) -> None:
         if not isinstance(parameters, ParameterVector):
             raise WrongType(f"parameters must be those of a model, model.parameters(), got {shown(parameters)}")
         before = {(id(weight), slot): array for weight, slot, array in self.state()}
@@ -298,6 +311,74 @@ class Optimizer(registry.Configurable, OptimizerNames):
                 self._step(self.parameters)
             finally:
                 self.parameters.touch()
+
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Weight]]) -> None:
+        """Update weights once from gradients that the caller computed.
+
+        Args:
+            grads_and_vars: Pairs of a gradient, in the shape of the weight, and a weight.
+
+        Raises:
+            TypeError, ValueError: As `apply`.
+
+        Example:
+            >>> layer = pyrnn.layers.Dense(1, use_bias=False, kernel_initializer="ones")
+            >>> layer.build((None, 2))
+            >>> optimizer = pyrnn.optimizers.SGD(0.5)
+            >>> optimizer.apply_gradients([(np.array([[1.0], [-1.0]]), layer.kernel)])
+            >>> layer.kernel.numpy().tolist()
+            [[0.5], [1.5]]
+        """
+        pairs = list(grads_and_vars)
+        self.apply([gradient for gradient, _ in pairs], [weight for _, weight in pairs])
+
+    def apply(self, grads: Iterable[Any], trainable_variables: Iterable[Weight] | None = None) -> None:
+        """Update weights once from gradients that the caller computed.
+
+        Args:
+            grads: A gradient for each weight, in its shape; None leaves the weight as it is.
+            trainable_variables: The weights; by default those that `build` was called with, which they must be among.
+
+        Raises:
+            TypeError: If something else than weights or numbers is passed.
+            ValueError: If number or shapes differ, no gradient is there, or a weight is none of the optimizer's.
+        """
+        gradients = list(grads)
+        if trainable_variables is not None:
+            weights = self._weights_in("trainable_variables", trainable_variables)
+            if self.parameters is None:
+                self.build(weights)
+        elif self.parameters is None:
+            raise ValueError("the optimizer has no weights yet: pass trainable_variables, or call build() first")
+        else:
+            weights = self.parameters.weights
+        parameters = self.parameters
+        assert parameters is not None
+        if len(gradients) != len(weights):
+            raise ValueError(f"grads must hold a gradient for each of the {len(weights)} weights, got {len(gradients)}")
+        pairs = [(weight, each) for weight, each in zip(weights, gradients, strict=True) if each is not None]
+        if not pairs:
+            raise ValueError("grads must hold a gradient, got None for each weight")
+        known = set(map(id, parameters.weights))
+        unknown = [weight.path for weight in weights if id(weight) not in known]
+        if unknown:
+            raise ValueError(
+                f"weight {unknown[0]!r} is none of those that the optimizer was built for: make another optimizer"
+            )
+        arrays = values_for("grads", [weight for weight, _ in pairs], [each for _, each in pairs])
+        parameters.reclaim()
+        changed = {id(weight) for weight, _ in pairs}
+        resting = [weight.array for weight in parameters.weights if id(weight) not in changed]
+        if resting:
+            resting += [array for weight, _, array in self.state() if weight is not None and id(weight) not in changed]
+        with signals.deferred():
+            before = [(array, array.copy()) for array in resting]
+            parameters.gradients.fill(0)
+            for weight, array in arrays:
+                weight.gradient[...] = array
+            self.step()
+            for array, values in before:
+                array[...] = values
 
     def _step(self, parameters: ParameterVector) -> None:
         if self._gather(parameters.gradients):
@@ -453,7 +534,27 @@ class Optimizer(registry.Configurable, OptimizerNames):
 
     # Files.
 
-    def variables(self) -> list[tuple[str, Array]]:
+    @property
+    def variables(self) -> list[Any]:
+        """The number of steps, the learning rate if it is a number, averages and slots, in Keras's order.
+
+        Each has `name`, `path`, `shape`, `dtype`, `numpy()`, `value` and `assign(value)`.
+        """
+        numbers: list[Any] = [self.iterations]
+        if isinstance(self._learning_rate, float):
+            numbers.append(self.learning_rate)
+        named = self.named_variables()[len(numbers) :]
+        return [*numbers, *(Slot(name, f"{self.name}/{name}", array) for name, array in named)]
+
+    def get_weights(self) -> list[Array]:
+        """Return copies of the values of all variables, as Keras 2 does.
+
+        Returns:
+            A list that `set_weights` accepts.
+        """
+        return [np.array(value) for _, value in self.named_variables()]
+
+    def named_variables(self) -> list[tuple[str, Array]]:
         """Return name and value of each variable, in Keras's order.
 
         Returns:
@@ -468,13 +569,13 @@ class Optimizer(registry.Configurable, OptimizerNames):
         """Overwrite the variables; nothing has changed if an error is raised.
 
         Args:
-            values: One value for each that `variables` returns, of the same shape.
+            values: One value for each of `variables`, of the same shape.
 
         Raises:
             TypeError: If a value does not hold numbers.
             ValueError: If their number or shapes differ.
         """
-        variables = self.variables()
+        variables = self.named_variables()
         if len(values) != len(variables):
             raise ValueError(f"the optimizer has {len(variables)} variables, got {len(values)} values")
         for (name, array), value in zip(variables, values, strict=True):
@@ -491,6 +592,8 @@ class Optimizer(registry.Configurable, OptimizerNames):
             self._iterations = int(values[0])
             for (_, _, array), value in zip(state, values[len(variables) - len(state) :], strict=True):
                 array[...] = value
+
+    set_weights = set_variables
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments by name.

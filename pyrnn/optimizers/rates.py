@@ -9,7 +9,22 @@ import numpy as np
 from pyrnn.validation import shown
 
 
-class LearningRate(float):
+class _Scalar:
+    """What a variable of Keras has, for a number of an optimizer."""
+
+    _optimizer: Any
+    name: str
+    dtype: str
+    shape: tuple[int, ...] = ()
+    ndim = 0
+
+    @property
+    def path(self) -> str:
+        """The name of the optimizer, and the name of the variable."""
+        return f"{self._optimizer.name}/{self.name}"
+
+
+class LearningRate(_Scalar, float):
     """Current step size of an optimizer: a number with the methods of Keras's variable.
 
     Example:
@@ -23,7 +38,7 @@ class LearningRate(float):
         0.25
     """
 
-    _optimizer: Any
+    name, dtype = "learning_rate", "float32"
 
     def __new__(cls, value: float, optimizer: Any) -> LearningRate:
         """The number `value`, of this optimizer."""
@@ -61,7 +76,7 @@ class LearningRate(float):
         return float, (float(self),)
 
 
-class Iterations(int):
+class Iterations(_Scalar, int):
     """Number of steps of an optimizer: a number with the methods of Keras's variable.
 
     Example:
@@ -73,7 +88,7 @@ class Iterations(int):
         11
     """
 
-    _optimizer: Any
+    name, dtype = "iteration", "int64"
 
     def __new__(cls, value: int, optimizer: Any) -> Iterations:
         """The number `value`, of this optimizer."""

@@ -80,7 +80,7 @@ def test_attributes_of_classes(kind: str) -> None:
         (lambda: model().train_function, "Sequential has no train_function: fit, evaluate and predict run their own"),
         (lambda: model().to_yaml, "Sequential has no to_yaml: Keras dropped it; use to_json"),
         (lambda: layers.LSTM(2).enable_lora, "LSTM has no enable_lora: adapters (LoRA) are not implemented; freeze"),
-        (lambda: optimizers.Adam().apply_gradients, "Adam has no apply_gradients: the model writes all gradients"),
+        (lambda: optimizers.Adam().minimize, "Adam has no minimize: the model writes all gradients into one vector"),
     ],
 )
 def test_messages(get: Callable[[], Any], message: str) -> None:

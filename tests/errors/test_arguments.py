@@ -315,7 +315,7 @@ def test_methods_leave_the_model_as_it_was(
 
     def state() -> list[bytes]:
         assert model.optimizer is not None
-        values = [*model.get_weights(), *(value for _, value in model.optimizer.variables()), *stateful.states]
+        values = [*model.get_weights(), *(value for _, value in model.optimizer.named_variables()), *stateful.states]
         return [np.asarray(value).tobytes() for value in values]
 
     before = state()

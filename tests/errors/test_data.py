@@ -273,7 +273,7 @@ def trained() -> pyrnn.Sequential:
 
 def bits(model: pyrnn.Sequential) -> list[bytes]:
     assert model.optimizer is not None
-    values = [*model.get_weights(), *(value for _, value in model.optimizer.variables())]
+    values = [*model.get_weights(), *(value for _, value in model.optimizer.named_variables())]
     return [np.asarray(value).tobytes() for value in values]
 
 

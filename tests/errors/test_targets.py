@@ -119,7 +119,7 @@ ENTRIES: dict[str, Callable[[pyrnn.Sequential, Any], Any]] = {
 
 def state(made: pyrnn.Sequential) -> list[bytes]:
     assert made.optimizer is not None
-    values = [*made.get_weights(), *(value for _, value in made.optimizer.variables()), *made.layers[1].states]  # type: ignore[attr-defined]
+    values = [*made.get_weights(), *(value for _, value in made.optimizer.named_variables()), *made.layers[1].states]  # type: ignore[attr-defined]
     return [np.asarray(value).tobytes() for value in values]
 
 

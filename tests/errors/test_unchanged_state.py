@@ -89,7 +89,7 @@ ON_DATA: dict[str, tuple[Callable[[Model], Any], type[Exception], str]] = {
 def test_nothing_is_lost(case: str, model: Model) -> None:
     call, error, message = ON_DATA[case]
     assert model.optimizer is not None
-    weights, variables = model.get_weights(), [value.copy() for _, value in model.optimizer.variables()]
+    weights, variables = model.get_weights(), [value.copy() for _, value in model.optimizer.named_variables()]
     generator_steps = 1 if case == "generator-ends" else 0
     with pytest.raises(error, match=message) as caught:
         call(model)
@@ -99,7 +99,7 @@ def test_nothing_is_lost(case: str, model: Model) -> None:
     else:
         for before, after in zip(weights, model.get_weights(), strict=True):
             assert np.array_equal(before, after)
-        for before, (_, after) in zip(variables, model.optimizer.variables(), strict=True):
+        for before, (_, after) in zip(variables, model.optimizer.named_variables(), strict=True):
             assert np.array_equal(before, after)
     assert np.isfinite(model.fit(X, Y, verbose=0).history["loss"][0])
 

@@ -231,7 +231,7 @@ def test_backups(draw: Any) -> None:
         made = model()
         before = [
             made.get_weights(),
-            [v.copy() for _, v in made.optimizer.variables()],
+            [v.copy() for _, v in made.optimizer.named_variables()],
             seeds.own_streams(made.layers[0].generators()),
         ]
         state = streams()
@@ -241,7 +241,7 @@ def test_backups(draw: Any) -> None:
             refused(error, path)
             after = [
                 made.get_weights(),
-                [v for _, v in made.optimizer.variables()],
+                [v for _, v in made.optimizer.named_variables()],
                 seeds.own_streams(made.layers[0].generators()),
             ]
             assert repr(after) == repr(before) and streams() == state

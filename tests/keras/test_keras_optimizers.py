@@ -127,7 +127,7 @@ def plain(name: str) -> str:
 def compare(theirs: Any, ours: Any) -> None:
     for weight, value in zip(ours.weights, theirs.get_weights(), strict=True):
         assert_close(weight.numpy(), value, TERMS, weight.path)
-    actual = ours.optimizer.variables()
+    actual = ours.optimizer.named_variables()
     assert [plain(name) for name, _ in actual] == [plain(variable.name) for variable in theirs.optimizer.variables]
     for (name, array), variable in zip(actual, theirs.optimizer.variables, strict=True):
         value = keras.ops.convert_to_numpy(variable)
@@ -253,3 +253,32 @@ def test_functions_as_learning_rate(name: str, data: tuple[Any, Any]) -> None:
     theirs, ours = make_pair(make)
     train(theirs, ours, data, STEPS)
     compare(theirs, ours)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_gradients_that_the_caller_computed(name: str) -> None:
+    """`apply_gradients` and `apply` next to Keras: weights, variables and their names."""
+    rng = np.random.default_rng(0)
+    shapes = [(4, 3), (3,), (2, 4, 3)]
+    starts = [rng.normal(size=shape).astype("float32") for shape in shapes]
+    steps = [[rng.normal(size=shape).astype("float32") for shape in shapes] for _ in range(STEPS)]
+    theirs, ours = OPTIMIZERS[name](keras.optimizers), OPTIMIZERS[name](pyrnn.optimizers)
+    their_weights = [keras.Variable(start, name=f"kernel_{i}") for i, start in enumerate(starts)]
+    layer = pyrnn.layers.Layer()
+    our_weights = [layer.add_weight(shape=start.shape, name=f"kernel_{i}") for i, start in enumerate(starts)]
+    for weight, start in zip(our_weights, starts, strict=True):
+        weight.assign(start)
+    for number, gradients in enumerate(steps):
+        tensors = [keras.ops.convert_to_tensor(each) for each in gradients]
+        if number % 2:
+            theirs.apply(tensors)
+            ours.apply(gradients)
+        else:
+            theirs.apply_gradients(zip(tensors, their_weights, strict=True))
+            ours.apply_gradients(zip(gradients, our_weights, strict=True))
+    for their, our in zip(their_weights, our_weights, strict=True):
+        assert_close(our.numpy(), their.numpy(), TERMS)
+    assert len(ours.variables) == len(theirs.variables)
+    for our, their in zip(ours.variables, theirs.variables, strict=True):
+        assert our.shape == tuple(their.shape)
+        assert_close(np.asarray(our.numpy(), "float32"), their.numpy(), TERMS)

@@ -92,9 +92,9 @@ def test_each_model_keeps_its_optimizer_slots() -> None:
     a, b = pair("adam")
     a.train_on_batch(X, Y1)
     assert a.optimizer is not None and b.optimizer is not None
-    slots = [value.copy() for _, value in a.optimizer.variables()]
+    slots = [value.copy() for _, value in a.optimizer.named_variables()]
     b.train_on_batch(X, Y3)
-    for saved, (name, value) in zip(slots, a.optimizer.variables(), strict=True):
+    for saved, (name, value) in zip(slots, a.optimizer.named_variables(), strict=True):
         assert saved.tobytes() == value.tobytes(), name
 
 

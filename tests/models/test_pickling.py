@@ -44,7 +44,7 @@ way = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 def state_of(trained: Sequential) -> dict[str, Any]:
     optimizer = trained.optimizer
     assert optimizer is not None
-    return {"weights": trained.get_weights(), "optimizer": [value for _, value in optimizer.variables()]}
+    return {"weights": trained.get_weights(), "optimizer": [value for _, value in optimizer.named_variables()]}
 
 
 def fit(trained: Sequential, epochs: int = 1, **options: Any) -> dict[str, Any]:
@@ -233,7 +233,7 @@ def test_optimizers_alone_keep_slots_and_exclusions(way: Callable[[Any], Any]) -
     vector.gradients[...] = 1
     original.step()
     twin = way(original)
-    assert_same_bits([value for _, value in twin.variables()], [value for _, value in original.variables()])
+    assert_same_bits([value for _, value in twin.named_variables()], [value for _, value in original.named_variables()])
     twin_vector = twin.parameters
     twin_vector.reclaim()
     assert twin_vector.values.tobytes() == vector.values.tobytes()

@@ -43,7 +43,7 @@ def model(optimizer: Any) -> Sequential:
 def state_of(trained: Sequential) -> dict[str, Any]:
     optimizer = trained.optimizer
     assert optimizer is not None
-    return {"weights": trained.get_weights(), "optimizer": [np.copy(value) for _, value in optimizer.variables()]}
+    return {"weights": trained.get_weights(), "optimizer": [np.copy(value) for _, value in optimizer.named_variables()]}
 
 
 OPTIMIZERS: dict[str, Callable[[], optimizers.Optimizer]] = {

@@ -272,7 +272,7 @@ def train(case: Case, folder: Path, callbacks: list[Callback], seed: int = 3) ->
     log = folder / "log.csv"
     return {
         "weights": made.get_weights(),
-        "optimizer": [value for _, value in made.optimizer.variables()],
+        "optimizer": [value for _, value in made.optimizer.named_variables()],
         "history": history.history,
         "epochs": history.epoch,
         "streams": [seeds.next_seed(), np.random.random(), random.random()],

@@ -60,7 +60,7 @@ def main(folder: Path) -> None:
         if number:
             watching.append(callbacks.ReduceLROnPlateau(patience=1, factor=0.5))
         history = made.fit(**data, epochs=8, verbose=0, callbacks=watching)
-        results += made.get_weights() + [value for _, value in made.optimizer.variables()]
+        results += made.get_weights() + [value for _, value in made.optimizer.named_variables()]
         results += [np.asarray(history.history[name]) for name in sorted(history.history)]
         results += pyrnn.models.load_model(folder / f"best{number}.keras").get_weights()
     for number in range(len(trainings)):

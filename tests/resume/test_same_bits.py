@@ -229,7 +229,7 @@ def test_a_backup_that_was_written_wrong(case: str, tmp_path: Path) -> None:
         made.fit(X, Y, batch_size=BATCH, verbose=0, callbacks=[log, stopping, BackupAndRestore(tmp_path / "b")])
     assert str(path) in str(caught.value) and "to start over, delete the folder" in str(caught.value)
     assert_same_bits(made.get_weights(), before)
-    assert len(made.optimizer.variables()) == 2 and not made.optimizer.built
+    assert len(made.optimizer.named_variables()) == 2 and not made.optimizer.built
     assert (tmp_path / "log.csv").read_text() == "epochs of before"
     assert repr(seeds.streams()["numpy"]) == draws
 
@@ -444,7 +444,7 @@ def test_a_saved_model_continues_its_random_streams(ending: str, stack: Any, tmp
             utils.set_random_seed(6)
             again = pyrnn.models.load_model(path)
         history = again.fit(X, Y, **fit).history
-        variables = [value for _, value in again.optimizer.variables()]
+        variables = [value for _, value in again.optimizer.named_variables()]
         results.append(
             [again.get_weights(), variables, history, seeds.next_seed(), np.random.random(), random.random()]
         )

@@ -216,13 +216,13 @@ def test_hostile_weights_are_refused_unread(case: str, name: str, tmp_path: Path
             change(*third(file[layer]))
 
     change_file(path, change_weight)
-    weights, variables = model.get_weights(), [value.copy() for _, value in model.optimizer.variables()]
+    weights, variables = model.get_weights(), [value.copy() for _, value in model.optimizer.named_variables()]
     with pytest.raises(ValueError, match=f"{message}|has 3 weights, .* holds 2") as caught:
         model.load_weights(path)
     assert path.name in str(caught.value) and len(str(caught.value).splitlines()) == 1
     for before, after in zip(weights, model.get_weights(), strict=True):
         assert np.array_equal(before, after)
-    for value, (_, after) in zip(variables, model.optimizer.variables(), strict=True):
+    for value, (_, after) in zip(variables, model.optimizer.named_variables(), strict=True):
         assert np.array_equal(value, after)
 
 

@@ -237,7 +237,7 @@ def test_state_round_trip(name: str) -> None:
     for gradients in steps[:3]:
         vector.gradients[:] = gradients
         first.step()
-    second.set_variables([value for _, value in first.variables()])
+    second.set_variables([value for _, value in first.named_variables()])
     other.values[:] = vector.values
     for gradients in steps[3:]:
         for optimizer, each in pair:
@@ -299,7 +299,7 @@ def test_custom_schedules() -> None:
         optimizer.step()
     assert_close(vector.values, start - 1.75, STEPS)
     assert optimizer.learning_rate == optimizer.lr == 0.125
-    assert [name for name, _ in optimizer.variables()] == ["iteration"]
+    assert [name for name, _ in optimizer.named_variables()] == ["iteration"]
     described = optimizers.serialize(optimizer)
     again = optimizers.deserialize(described, {"Halving": Halving})
     assert isinstance(again._learning_rate, Halving)
@@ -462,3 +462,78 @@ def test_the_learning_rate_is_assigned_as_a_variable_of_keras() -> None:
     drawn = optimizers.SGD(lambda: 0.5)
     drawn.learning_rate.assign(0.1)
     assert drawn.learning_rate == float(np.float32(0.1))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_gradients_that_the_caller_computed(name: str) -> None:
+    """`apply` and `apply_gradients` do what `step` does; weights without a gradient stay, with their slots."""
+    stepped, applied, partial = (CASES[name][0]() for _ in range(3))
+    vectors = [parameters() for _ in range(3)]
+    stepped.build(vectors[0])
+    applied.build(vectors[1].weights)
+    partial.build(vectors[2])
+    rng = np.random.default_rng(1)
+    for number in range(3):
+        vectors[0].gradients[:] = rng.normal(size=len(vectors[0]))
+        gradients = [weight.gradient.copy() for weight in vectors[0].weights]
+        stepped.step()
+        if number:
+            applied.apply(gradients)
+        else:
+            applied.apply_gradients(zip(gradients, vectors[1].weights, strict=True))
+        before = [array.copy() for weight, _, array in partial.state() if weight is vectors[2].weights[1]]
+        bias = vectors[2].weights[1].numpy()
+        partial.apply([gradients[0], None], vectors[2].weights)
+        after = [array for weight, _, array in partial.state() if weight is vectors[2].weights[1]]
+        assert all(map(np.array_equal, before, after)) and np.array_equal(vectors[2].weights[1].numpy(), bias)
+    assert int(applied.iterations) == 3
+    for weight, other in zip(vectors[0].weights, vectors[1].weights, strict=True):
+        np.testing.assert_array_equal(weight.numpy(), other.numpy())
+
+
+def test_gradients_that_do_not_fit_are_rejected_before_a_step() -> None:
+    optimizer, vector = optimizers.Adam(0.1), parameters()
+    with pytest.raises(ValueError, match="the optimizer has no weights yet: pass trainable_variables"):
+        optimizer.apply([np.zeros(3)])
+    optimizer.build(vector.weights)
+    gradients = [np.ones(weight.shape) for weight in vector.weights]
+    before = vector.values.copy()
+    for grads, weights, error, message in (
+        (gradients[:1], None, ValueError, "grads must hold a gradient for each of the 2 weights, got 1"),
+        ([None, None], None, ValueError, "grads must hold a gradient, got None for each weight"),
+        ([gradients[0].T, gradients[1]], None, ValueError, r"has shape \(3, 4\), got an array of shape \(4, 3\)"),
+        (gradients, [1, 2], TypeError, "trainable_variables must hold weights of a model, got 1"),
+        (gradients, parameters().weights, ValueError, "is none of those that the optimizer was built for"),
+    ):
+        with pytest.raises(error, match=message):
+            optimizer.apply(grads, weights)
+    assert np.array_equal(vector.values, before) and int(optimizer.iterations) == 0
+    with pytest.raises(TypeError, match="parameters must hold weights of a model, got 1"):
+        optimizers.Adam().build([1])  # type: ignore[list-item]
+
+
+def test_variables_are_objects_with_the_methods_of_keras() -> None:
+    optimizer, vector = optimizers.Adam(0.1, name="mine"), parameters()
+    optimizer.build(vector)
+    optimizer.apply([np.ones(weight.shape) for weight in vector.weights])
+    iteration, rate, momentum, *_ = variables = optimizer.variables
+    assert len(variables) == 2 + 4 and [each.name for each in variables[:2]] == ["iteration", "learning_rate"]
+    assert [each.shape for each in variables] == [(), (), (3, 4), (3, 4), (4,), (4,)]
+    assert (iteration.dtype, rate.dtype, momentum.dtype) == ("int64", "float32", vector.dtype)
+    assert (iteration.path, iteration.ndim, momentum.ndim) == ("mine/iteration", 0, 2)
+    assert momentum.path.startswith("mine/") and repr(momentum).startswith("<Slot path=mine/")
+    np.testing.assert_allclose(momentum, 0.1, rtol=1e-6)
+    np.testing.assert_allclose((2 * momentum)[0], 0.2, rtol=1e-6)
+    assert momentum.value.shape == (3, 4) and momentum[0, 0] == momentum.numpy()[0, 0]
+    momentum += 1.0
+    variables[1].assign(0.5)
+    np.testing.assert_allclose(optimizer.variables[2], 1.1, rtol=1e-6)
+    assert optimizer.learning_rate == 0.5
+    momentum.assign(np.zeros((3, 4)))
+    assert not optimizer.variables[2].numpy().any()
+    with pytest.raises(ValueError, match=r"has shape \(3, 4\), got an array of shape \(3,\)"):
+        momentum.assign(np.zeros(3))
+    twin = optimizers.Adam(0.1)
+    twin.build(parameters())
+    twin.set_weights(optimizer.get_weights())
+    assert all(map(np.array_equal, twin.get_weights(), optimizer.get_weights()))

@@ -359,8 +359,8 @@ class Optimizer(registry.Configurable, OptimizerNames):
         pairs = [(weight, each) for weight, each in zip(weights, gradients, strict=True) if each is not None]
         if not pairs:
             raise ValueError("grads must hold a gradient, got None for each weight")
-        known = set(map(id, parameters.weights))
-        unknown = [weight.path for weight in weights if id(weight) not in known]
+        owned = set(map(id, parameters.weights))
+        unknown = [weight.path for weight in weights if id(weight) not in owned]
         if unknown:
             raise ValueError(
                 f"weight {unknown[0]!r} is none of those that the optimizer was built for: make another optimizer"

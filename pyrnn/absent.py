@@ -269,7 +269,6 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
          "use reset_state(), and pass initial_state when you call the layer"),
         ("convolution_op", "the kernel runs the convolution", "call the layer: layer(x)"),
         ("use_cudnn", "everything runs on the CPU", "leave it out"),
-        ("data_format", "channels are always the last axis", "leave it out"),
         ("synchronized", "training runs in one process", "leave it out"),
         ("seed_generator", "layers draw from their own stream", "use seed"),
         ("backend", "layers compute with NumPy and the kernel", "use NumPy"),

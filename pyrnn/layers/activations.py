@@ -322,6 +322,7 @@ class Softmax(Layer):
     """
 
     supports_masking = True
+    call_order = ("mask",)
     per_step = True
 
     @checked

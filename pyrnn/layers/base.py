@@ -23,7 +23,7 @@ from pyrnn.regularizers import RegularizerLike
 from pyrnn.structures import leaves
 from pyrnn.symbols import OnlyCall, connect, is_symbolic, leaves_of, tracing
 from pyrnn.typing import ArrayLike, Boolean, DtypeLike, Flag, Inputs, Name, ShapeLike, Size
-from pyrnn.validation import RENAMED, shown, unexpected_arguments, warn
+from pyrnn.validation import RENAMED, WrongType, shown, unexpected_arguments, warn
 
 __all__ = ["Layer"]
 
@@ -94,7 +94,11 @@ class Layer(Holder, LayerNames):
     """
 
     # Names of the axes of x, if its rank is fixed.
-    axes: ClassVar[tuple[str, ...] | None] = None
+    axes: tuple[str, ...] | None = None
+    # The names of the arrays next to x that a call takes by position, in Keras's order.
+    call_order: ClassVar[tuple[str, ...]] = ()
+    # Which axis holds the features.
+    feature_axis: int = -1
     min_rank: ClassVar[int] = 1
     # Whether x must have the features that the layer was built for because of the weights of the layers in it.
     fixes_features: ClassVar[bool] = False
@@ -189,7 +193,7 @@ class Layer(Holder, LayerNames):
         fits = len(shape) == len(self.axes) if self.axes is not None else len(shape) >= self.min_rank
         if fits and self.build_shape is not None and len(shape) == len(self.build_shape):
             is_fixed = self._weights or (self.fixes_features and self.weights)
-            fits = not is_fixed or shape[-1] == self.build_shape[-1]
+            fits = not is_fixed or shape[self.feature_axis] == self.build_shape[self.feature_axis]
         if fits:
             return
         rule = f" ({', '.join(self.axes)})" if self.axes is not None else f" with at least {self.min_rank} axes"
@@ -365,7 +369,7 @@ class Layer(Holder, LayerNames):
     def __call__(
         self,
         x: Inputs,
-        *,
+        *more: Any,
         initial_state: ArrayLike | None = None,
         training: Flag | None = None,
         mask: ArrayLike | None = None,
@@ -374,6 +378,7 @@ class Layer(Holder, LayerNames):
 
         Args:
             x: an array, batch axis first.
+            *more: the arguments in `call_order` by position, as in Keras.
             initial_state: of recurrent layers, one array (batch, units) per state, as `return_state` returns them.
             training: whether to save what `backward` needs, and to use dropout and the like; None is False. For a call
                 on symbols: whether the layer acts as in training whenever the model runs; None leaves it to the run.
@@ -382,6 +387,9 @@ class Layer(Holder, LayerNames):
         Returns:
             The output, or a tuple of the outputs.
         """
+        if more:
+            by_name = self._by_name(more, initial_state=initial_state, mask=mask)
+            return self(x, training=training, **by_name)
         if tracing.symbol_of is not None:
             x, initial_state, mask = (as_symbols(each, self.dtype) for each in (x, initial_state, mask))
         if (type(x) is not np.ndarray or initial_state is not None or mask is not None) and is_symbolic(
@@ -397,8 +405,20 @@ class Layer(Holder, LayerNames):
         y = self.forward(array, training=bool(training), mask=mask, **states)
         if is_outer and self.activity_regularizer is not None:
             activity = y[0] if isinstance(y, tuple) else y
-            self.add_loss(self.activity_regularizer(activity) / len(activity))
+            self.add_loss(self.activity_regularizer(activity) / max(len(activity), 1))
         return y
+
+    def _by_name(self, more: Sequence[Any], **named: Any) -> dict[str, Any]:
+        """The arguments of a call by name; of arrays only, since `layer(x, True)` does not say what is True."""
+        order = self.call_order[: len(more)]
+        is_twice = any(named[name] is not None for name in order)
+        if len(order) < len(more) or is_twice or any(isinstance(each, bool) for each in more):
+            takes = ", ".join(("x", *self.call_order))
+            raise WrongType(
+                f"{type(self).__name__} must be called with {takes} by position, each once, and with training= by "
+                f"name, got x and {shown(more)}"
+            )
+        return named | dict(zip(order, more, strict=True))
 
     def may_add_loss(self) -> bool:
         return self.activity_regularizer is not None or super().may_add_loss()

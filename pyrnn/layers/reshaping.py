@@ -8,11 +8,12 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from pyrnn import config
 from pyrnn.arguments import checked
 from pyrnn.layers.base import Array, Layer, Shape
-from pyrnn.layers.convolution.convolution import check_data_format
+from pyrnn.layers.convolution.data_format import DataFormat, DataFormatLike
 from pyrnn.rules import MOST_AXES, ListOf, Unchecked, Whole
-from pyrnn.typing import Size, Text
+from pyrnn.typing import Size
 from pyrnn.validation import LARGEST_SIZE, positive_int, shown
 
 __all__ = ["Cropping1D", "Flatten", "Permute", "RepeatVector", "Reshape", "UpSampling1D", "ZeroPadding1D"]
@@ -37,11 +38,12 @@ class Flatten(_View):
     """Flatten each sample into one axis: x (B, ...) becomes (B, product of the other axes).
 
     Args:
-        data_format: None or "channels_last"; nothing else is supported.
+        data_format: "channels_last", "channels_first" to move the axis after the batch to the end before, or None for
+            the default of `pyrnn.config`.
         **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
 
     Raises:
-        ValueError: if `data_format` is "channels_first".
+        TypeError, ValueError: if `data_format` is neither.
 
     Example:
         >>> import numpy as np
@@ -51,16 +53,25 @@ class Flatten(_View):
     """
 
     @checked
-    def __init__(self, data_format: Text | None = None, **kwargs: Any) -> None:
+    def __init__(self, data_format: DataFormatLike | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        check_data_format("Flatten", data_format)
+        self.data_format = config.image_data_format() if data_format is None else data_format
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         rest = input_shape[1:]
         return (input_shape[0], None if None in rest else math.prod(rest))
 
+    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
+        moves = self.data_format == "channels_first" and x.ndim > 2
+        return super().forward(np.moveaxis(x, 1, -1) if moves else x, training=training, mask=mask)
+
+    def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
+        dx = super().backward(dy, need_dx=need_dx)
+        moves = self.data_format == "channels_first" and dx is not None and dx.ndim > 2
+        return np.ascontiguousarray(np.moveaxis(dx, -1, 1)) if dx is not None and moves else dx
+
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "data_format": "channels_last"}
+        return {**super().get_config(), "data_format": self.data_format}
 
 
 class Reshape(_View):
@@ -199,12 +210,12 @@ def _two_counts(argument: str, value: Any) -> tuple[int, int]:
     return int(pair[0]), int(pair[1])
 
 
-class ZeroPadding1D(Layer):
+class ZeroPadding1D(DataFormat):
     """Add time steps of zeros: x (B, T, C) becomes (B, before + T + after, C).
 
     Args:
         padding: steps before and after, one integer for both or a pair, each at least 0.
-        data_format: None or "channels_last"; nothing else is supported.
+        data_format: "channels_last" for x (B, T, C), "channels_first" for (B, C, T), None for the default.
         **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
 
     Raises:
@@ -224,11 +235,10 @@ class ZeroPadding1D(Layer):
     def __init__(
         self,
         padding: Annotated[int | Sequence[int], Unchecked(allowed="zero")] = 1,
-        data_format: Text | None = None,
+        data_format: DataFormatLike | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        check_data_format("ZeroPadding1D", data_format)
+        super().__init__(data_format=data_format, **kwargs)
         self.padding = _two_counts("padding", padding)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
@@ -243,7 +253,7 @@ class ZeroPadding1D(Layer):
         return np.ascontiguousarray(dy[:, first : dy.shape[1] - last]) if need_dx else None
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "padding": self.padding, "data_format": "channels_last"}
+        return {**super().get_config(), "padding": self.padding}
 
 
 class Cropping1D(Layer):

@@ -94,6 +94,7 @@ CASES: dict[str, list[Case]] = {
         SEQUENCE(pool_size=3, strides=1, padding="same"),
         SEQUENCE(pool_size=4, strides=1),
         ENDS(pool_size=2),
+        SEQUENCE(pool_size=2, data_format="channels_first"),
     ],
     "BatchNormalization": [
         ROW(),
@@ -147,6 +148,8 @@ CASES: dict[str, list[Case]] = {
         SEQUENCE(filters=4, kernel_size=6, groups=4, kernel_regularizer="l2"),
         SEQUENCE(filters=2, kernel_size=3, strides=3, bias_constraint="non_neg"),
         ENDS(filters=3, kernel_size=2),
+        SEQUENCE(filters=3, kernel_size=2, data_format="channels_first"),
+        SEQUENCE(filters=4, kernel_size=3, strides=2, groups=2, padding="same", data_format="channels_first"),
     ],
     "Conv1DTranspose": [
         SEQUENCE(filters=3, kernel_size=2),
@@ -161,6 +164,7 @@ CASES: dict[str, list[Case]] = {
         SEQUENCE(filters=3, kernel_size=2, dilation_rate=3, kernel_regularizer="l2", bias_constraint="non_neg"),
         at(3, 1, 2)(filters=2, kernel_size=7, padding="same"),
         ENDS(filters=3, kernel_size=2),
+        SEQUENCE(filters=3, kernel_size=3, strides=2, data_format="channels_first"),
     ],
     "Cropping1D": [SEQUENCE(), SEQUENCE(cropping=2), SEQUENCE(cropping=(0, 3)), ENDS(cropping=(4, 1))],
     "Dense": [
@@ -181,6 +185,7 @@ CASES: dict[str, list[Case]] = {
         SEQUENCE(kernel_size=2, strides=4, depthwise_constraint="max_norm", bias_constraint="non_neg"),
         SEQUENCE(kernel_size=4, padding="same", depthwise_initializer="he_normal", activity_regularizer="l2"),
         ENDS(kernel_size=2),
+        SEQUENCE(kernel_size=2, depth_multiplier=2, data_format="channels_first"),
     ],
     "Dropout": [ROW(rate=0.0), ENDS(rate=0.0, noise_shape=(None, 1, None), seed=1)],
     "ELU": [ROW(), KINKS(), KINKS(alpha=0.3), SEQUENCE(alpha=0.3), ENDS(alpha=2)],
@@ -192,7 +197,14 @@ CASES: dict[str, list[Case]] = {
         IDS(input_dim=7, output_dim=3, embeddings_initializer="glorot_normal", embeddings_regularizer="l2"),
         IDS(input_dim=7, output_dim=3, embeddings_constraint="unit_norm", trainable=False),
     ],
-    "Flatten": [SEQUENCE(), ROW(), at(3)(), CUBE(data_format="channels_last"), ENDS()],
+    "Flatten": [
+        SEQUENCE(),
+        ROW(),
+        at(3)(),
+        CUBE(data_format="channels_last"),
+        ENDS(),
+        SEQUENCE(data_format="channels_first"),
+    ],
     "GRU": recurrent(
         *gated({"reset_after": False}, {"reset_after": False, "use_bias": False}),
         SEQUENCE(units=3, reset_after=False, use_bias=False, return_sequences=True),
@@ -203,8 +215,23 @@ CASES: dict[str, list[Case]] = {
     ),
     "GaussianDropout": [ROW(rate=0.0), HOLES(rate=0.0, seed=5)],
     "GaussianNoise": [ROW(stddev=0.0), HOLES(stddev=0.0, seed=5)],
-    "GlobalAveragePooling1D": [SEQUENCE(), SEQUENCE(keepdims=True), ENDS(), HOLES(keepdims=True)],
-    "GlobalMaxPooling1D": [SEQUENCE(), TIES(), TIES(keepdims=True), SEQUENCE(keepdims=True), HOLES()],
+    "GlobalAveragePooling1D": [
+        SEQUENCE(),
+        SEQUENCE(keepdims=True),
+        ENDS(),
+        HOLES(keepdims=True),
+        SEQUENCE(data_format="channels_first"),
+        SEQUENCE(keepdims=True, data_format="channels_first"),
+    ],
+    "GlobalMaxPooling1D": [
+        SEQUENCE(),
+        TIES(),
+        TIES(keepdims=True),
+        SEQUENCE(keepdims=True),
+        HOLES(),
+        SEQUENCE(data_format="channels_first"),
+        SEQUENCE(keepdims=True, data_format="channels_first"),
+    ],
     "GroupNormalization": [
         ROW(groups=2),
         SEQUENCE(groups=-1),
@@ -247,6 +274,7 @@ CASES: dict[str, list[Case]] = {
         SEQUENCE(pool_size=3, strides=2, padding="same"),
         SEQUENCE(pool_size=4, strides=1),
         ENDS(pool_size=2),
+        SEQUENCE(pool_size=3, strides=2, padding="same", data_format="channels_first"),
     ],
     "Normalization": [
         ROW(),
@@ -312,6 +340,7 @@ CASES: dict[str, list[Case]] = {
         SEQUENCE(filters=3, kernel_size=2, strides=4, depthwise_constraint="max_norm", pointwise_constraint="non_neg"),
         SEQUENCE(filters=3, kernel_size=2, pointwise_initializer="he_normal", bias_regularizer="l2"),
         ENDS(filters=3, kernel_size=2),
+        SEQUENCE(filters=3, kernel_size=2, activation="tanh", data_format="channels_first"),
     ],
     "SimpleRNN": recurrent(
         SEQUENCE(units=3, activation=None),
@@ -336,5 +365,11 @@ CASES: dict[str, list[Case]] = {
     ],
     "UnitNormalization": [ROW(), SEQUENCE(axis=1), CUBE(axis=[1, 3]), HOLES()],
     "UpSampling1D": [SEQUENCE(), SEQUENCE(size=3), ENDS(size=1)],
-    "ZeroPadding1D": [SEQUENCE(), SEQUENCE(padding=2), SEQUENCE(padding=(0, 3)), ENDS(padding=(1, 0))],
+    "ZeroPadding1D": [
+        SEQUENCE(),
+        SEQUENCE(padding=2),
+        SEQUENCE(padding=(0, 3)),
+        ENDS(padding=(1, 0)),
+        SEQUENCE(padding=(0, 2), data_format="channels_first"),
+    ],
 }

@@ -89,6 +89,38 @@ def test_layers_without_weights_are_built_from_the_start() -> None:
     assert later.built and later.size == 4
 
 
+def test_masks_and_states_by_position() -> None:
+    mask, state = np.array([[True] * 6, [True, False] * 3, [False] * 5 + [True]]), np.ones((3, 2), np.float32)
+    pooling, gru = layers.GlobalAveragePooling1D(), layers.GRU(2)
+    np.testing.assert_array_equal(pooling(X, mask), pooling(X, mask=mask))
+    np.testing.assert_array_equal(gru(X, state, mask), gru(X, initial_state=state, mask=mask))
+    x = pyrnn.Input((6, 4))
+    start = pyrnn.Input((2,))
+    model = pyrnn.Model([x, start], gru(x, start))
+    np.testing.assert_array_equal(model.predict([X, state], verbose=0), gru(X, state))
+    for call in (
+        lambda: gru(X, state, mask, mask),
+        lambda: gru(X, state, initial_state=state),
+        lambda: layers.Dropout(0.5)(X, True),
+        lambda: pooling(X, True),
+    ):
+        with pytest.raises(ValueError, match="by position, each once, and with training= by name"):
+            call()
+
+
+def test_channels_first_goes_with_masks_and_not_with_streams() -> None:
+    mask = np.array([[True] * 6, [True, False] * 3, [False] * 5 + [True]])
+    first, last = (layers.GlobalAveragePooling1D(data_format=f"channels_{end}") for end in ("first", "last"))
+    np.testing.assert_array_equal(first(X.swapaxes(1, 2), mask), last(X, mask))
+    layer = layers.Conv1D(2, 1, data_format="channels_first", input_shape=(4, 6))
+    model = pyrnn.Sequential([layer])
+    assert layers.Conv1D.from_config(layer.get_config()).data_format == "channels_first"
+    with pytest.raises(ValueError, match=r"expects x of shape \(batch, channels, time\) = \(None, 4, 6\)"):
+        layer(np.zeros((2, 6, 4)))
+    with pytest.raises(ValueError, match="channels_first"):
+        model.stream()
+
+
 def test_implementation_0_of_keras_2_is_2() -> None:
     for kind in (layers.LSTM, layers.GRU):
         layer, older = kind(3), kind(3, implementation=0)
@@ -359,10 +391,10 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     "causal": (lambda: layers.DepthwiseConv1D(2, padding="causal"), ValueError, "unknown padding 'causal'"),
     "depth_multiplier": (lambda: layers.SeparableConv1D(3, 2, depth_multiplier=0), ValueError, "depth_multiplier must"),
     "filters": (lambda: layers.SeparableConv1D(0, 2), ValueError, "filters must be a positive integer, got 0"),
-    "channels first": (
-        lambda: layers.DepthwiseConv1D(2, data_format="channels_first"),
+    "data_format": (
+        lambda: layers.DepthwiseConv1D(2, data_format="channels"),
         ValueError,
-        "data_format of DepthwiseConv1D must be 'channels_last'",
+        "data_format must be 'channels_last' or 'channels_first'",
     ),
     "few steps": (
         lambda: layers.SeparableConv1D(3, 4, dilation_rate=2)(X), ValueError, "at least 7 steps, got 6",

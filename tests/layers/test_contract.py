@@ -24,7 +24,11 @@ CASES: dict[str, list[tuple[dict[str, Any], Any]]] = {
         ({"use_scale": True, "score_mode": "concat"}, [(2, 3, 4), (2, 5, 4)]),
     ],
     "Average": [({}, [(2, 3, 4)] * 3), ({}, [(2, 3, 4), (2, 3, 1)])],
-    "AveragePooling1D": [({"pool_size": 2}, (2, 5, 3)), ({"pool_size": 3, "strides": 2, "padding": "same"}, (2, 5, 3))],
+    "AveragePooling1D": [
+        ({"pool_size": 2}, (2, 5, 3)),
+        ({"pool_size": 3, "strides": 2, "padding": "same"}, (2, 5, 3)),
+        ({"data_format": "channels_first", "pool_size": 2}, (2, 4, 6)),
+    ],
     "BatchNormalization": [
         ({}, (3, 4)),
         ({}, (2, 3, 4)),
@@ -43,12 +47,25 @@ CASES: dict[str, list[tuple[dict[str, Any], Any]]] = {
         ({"filters": 3, "kernel_size": 3, "strides": 2, "padding": "same", "activation": "tanh"}, (2, 6, 4)),
         ({"filters": 4, "kernel_size": 3, "groups": 2, "activation": "softmax"}, (2, 6, 4)),
         ({"filters": 2, "kernel_size": 2, "dilation_rate": 2, "padding": "causal", "use_bias": False}, (2, 6, 4)),
+        ({"data_format": "channels_first", "filters": 3, "kernel_size": 2}, (2, 4, 6)),
+        (
+            {
+                "data_format": "channels_first",
+                "filters": 4,
+                "kernel_size": 3,
+                "strides": 2,
+                "groups": 2,
+                "padding": "same",
+            },
+            (2, 4, 6),
+        ),
     ],
     "Conv1DTranspose": [
         ({"filters": 3, "kernel_size": 2}, (2, 6, 4)),
         ({"filters": 3, "kernel_size": 3, "strides": 2, "padding": "same", "activation": "tanh"}, (2, 6, 4)),
         ({"filters": 2, "kernel_size": 2, "strides": 4, "output_padding": 3, "activation": "softmax"}, (2, 6, 4)),
         ({"filters": 2, "kernel_size": 2, "dilation_rate": 2, "use_bias": False}, (2, 6, 4)),
+        ({"data_format": "channels_first", "filters": 3, "kernel_size": 3, "strides": 2}, (2, 4, 6)),
     ],
     "Cropping1D": [({"cropping": (1, 0)}, (2, 3, 4)), ({"cropping": 1}, (2, 3, 4))],
     "Dense": [({"units": 3, "activation": "tanh"}, (2, 4)), ({"units": 3, "use_bias": False}, (2, 3, 4))],
@@ -56,6 +73,7 @@ CASES: dict[str, list[tuple[dict[str, Any], Any]]] = {
         ({"kernel_size": 2}, (2, 6, 4)),
         ({"kernel_size": 3, "strides": 2, "padding": "same", "activation": "tanh"}, (2, 6, 4)),
         ({"kernel_size": 3, "depth_multiplier": 2, "dilation_rate": 2, "use_bias": False}, (2, 6, 4)),
+        ({"data_format": "channels_first", "kernel_size": 2, "depth_multiplier": 2}, (2, 4, 6)),
     ],
     "Dot": [
         ({"axes": 1}, [(2, 4), (2, 4)]),
@@ -68,7 +86,7 @@ CASES: dict[str, list[tuple[dict[str, Any], Any]]] = {
         ({"input_dim": 6, "output_dim": 3}, (4, 5)),
         ({"input_dim": 6, "output_dim": 3, "mask_zero": True}, (4,)),
     ],
-    "Flatten": [({}, (2, 3, 4))],
+    "Flatten": [({}, (2, 3, 4)), ({"data_format": "channels_first"}, (2, 4, 6))],
     "GRU": [
         ({"units": 3}, (2, 5, 4)),
         ({"units": 3, "reset_after": False, "return_sequences": True}, (2, 5, 4)),
@@ -76,8 +94,18 @@ CASES: dict[str, list[tuple[dict[str, Any], Any]]] = {
     ],
     "GaussianDropout": [({"rate": 0.0}, (2, 4))],
     "GaussianNoise": [({"stddev": 0.0}, (2, 4))],
-    "GlobalAveragePooling1D": [({}, (2, 3, 4)), ({"keepdims": True}, (2, 3, 4))],
-    "GlobalMaxPooling1D": [({}, (2, 3, 4)), ({"keepdims": True}, (2, 3, 4))],
+    "GlobalAveragePooling1D": [
+        ({}, (2, 3, 4)),
+        ({"keepdims": True}, (2, 3, 4)),
+        ({"data_format": "channels_first"}, (2, 4, 6)),
+        ({"data_format": "channels_first", "keepdims": True}, (2, 4, 6)),
+    ],
+    "GlobalMaxPooling1D": [
+        ({}, (2, 3, 4)),
+        ({"keepdims": True}, (2, 3, 4)),
+        ({"data_format": "channels_first"}, (2, 4, 6)),
+        ({"data_format": "channels_first", "keepdims": True}, (2, 4, 6)),
+    ],
     "GroupNormalization": [
         ({"groups": 2}, (3, 4)),
         ({"groups": -1}, (2, 3, 4)),
@@ -108,7 +136,11 @@ CASES: dict[str, list[tuple[dict[str, Any], Any]]] = {
         ({"num_heads": 2, "key_dim": 2, "use_gate": True}, [(2, 3, 4), (2, 3, 4)]),
     ],
     "Multiply": [({}, [(2, 3, 4)] * 3), ({}, [(2, 3, 4), (2, 1, 4), (2, 4)])],
-    "MaxPooling1D": [({}, (2, 5, 3)), ({"pool_size": 3, "strides": 2, "padding": "same"}, (2, 5, 3))],
+    "MaxPooling1D": [
+        ({}, (2, 5, 3)),
+        ({"pool_size": 3, "strides": 2, "padding": "same"}, (2, 5, 3)),
+        ({"data_format": "channels_first", "pool_size": 3, "strides": 2, "padding": "same"}, (2, 4, 6)),
+    ],
     "Normalization": [
         ({}, (2, 3, 4)),
         ({"axis": None, "mean": 1.0, "variance": 4.0}, (2, 3, 4)),
@@ -139,6 +171,7 @@ CASES: dict[str, list[tuple[dict[str, Any], Any]]] = {
         ({"filters": 3, "kernel_size": 2}, (2, 6, 4)),
         ({"filters": 3, "kernel_size": 3, "strides": 2, "padding": "same", "activation": "softmax"}, (2, 6, 4)),
         ({"filters": 2, "kernel_size": 3, "depth_multiplier": 2, "use_bias": False}, (2, 6, 4)),
+        ({"data_format": "channels_first", "filters": 3, "kernel_size": 2, "activation": "softmax"}, (2, 4, 6)),
     ],
     "SimpleRNN": [
         ({"units": 3}, (2, 5, 4)),
@@ -151,7 +184,11 @@ CASES: dict[str, list[tuple[dict[str, Any], Any]]] = {
     "TimeDistributed": [({"layer": "dense"}, (2, 3, 4))],
     "UnitNormalization": [({}, (2, 3, 4)), ({"axis": [1, 2]}, (2, 3, 4))],
     "UpSampling1D": [({"size": 3}, (2, 3, 4))],
-    "ZeroPadding1D": [({}, (2, 3, 4)), ({"padding": (0, 2)}, (2, 3, 4))],
+    "ZeroPadding1D": [
+        ({}, (2, 3, 4)),
+        ({"padding": (0, 2)}, (2, 3, 4)),
+        ({"data_format": "channels_first", "padding": (0, 2)}, (2, 4, 6)),
+    ],
 }
 
 

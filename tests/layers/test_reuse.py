@@ -50,7 +50,8 @@ def mask_for(layer: layers.Layer, xs: list[np.ndarray]) -> Any:
 def one_mask(layer: layers.Layer, x: np.ndarray) -> np.ndarray | None:
     if x.ndim < 3 or not layer.supports_masking or isinstance(layer, layers.Softmax):
         return None
-    mask = np.random.default_rng(1).random(x.shape[:2]) < 0.7
+    steps = x.shape[2] if getattr(layer, "data_format", None) == "channels_first" else x.shape[1]
+    mask = np.random.default_rng(1).random((len(x), steps)) < 0.7
     mask[:, 0] = True
     return mask
 

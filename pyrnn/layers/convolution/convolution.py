@@ -13,6 +13,7 @@ from pyrnn.arguments import arguments_of, checked
 from pyrnn.constraints import ConstraintLike
 from pyrnn.initializers import InitializerLike
 from pyrnn.layers.base import Array, Shape
+from pyrnn.layers.convolution.data_format import DataFormat, DataFormatLike
 from pyrnn.layers.core.dense import Affine
 from pyrnn.layers.settings import unknown_size
 from pyrnn.regularizers import RegularizerLike
@@ -37,15 +38,6 @@ def check_padding(padding: Any, choices: tuple[str, ...]) -> str:
     return str(name)
 
 
-def check_data_format(owner: str, data_format: Any) -> None:
-    """Reject every data format but channels_last."""
-    if data_format not in (None, "channels_last"):
-        raise ValueError(
-            f"data_format of {owner} must be 'channels_last', got {shown(data_format)}: "
-            "transpose x to (batch, time, channels)"
-        )
-
-
 def window(owner: str, steps: int, size: int, stride: int, dilation: int, padding: str) -> tuple[int, int, int]:
     """(padding before, padding after, output steps); "same" as TensorFlow has it: the odd one goes after."""
     reach = (size - 1) * dilation
@@ -61,7 +53,7 @@ def window(owner: str, steps: int, size: int, stride: int, dilation: int, paddin
     return total // 2, total - total // 2, out
 
 
-class Conv1D(Affine):
+class Conv1D(DataFormat, Affine):
     """Convolution over time: x (B, T, C) becomes (B, T', filters).
 
     y_t = activation(sum over k of x_{t * strides + k * dilation_rate} kernel_k + bias), kernel (K, C / groups,
@@ -73,7 +65,7 @@ class Conv1D(Affine):
         strides: steps from one window to the next, at least 1.
         padding: "valid" uses full windows only, "same" pads with zeros so that the output has ceil(T / strides) steps,
             "causal" pads at the start so that y_t depends on no later step of x.
-        data_format: None or "channels_last"; nothing else is supported.
+        data_format: "channels_last" for x (B, T, C), "channels_first" for (B, C, T), None for the default.
         dilation_rate: distance between the steps of a window, at least 1.
         groups: number of groups of channels, each convolved with its own filters; divides C and `filters`.
         activation: name of an activation, a function of `pyrnn.activations`, or None for the identity.
@@ -97,8 +89,6 @@ class Conv1D(Affine):
         (2, 10, 8)
     """
 
-    axes = ("batch", "time", "channels")
-
     @checked
     def __init__(
         self,
@@ -106,7 +96,7 @@ class Conv1D(Affine):
         kernel_size: SizeLike,
         strides: SizeLike = 1,
         padding: Text = "valid",
-        data_format: Text | None = None,
+        data_format: DataFormatLike | None = None,
         dilation_rate: SizeLike = 1,
         groups: Size = 1,
         activation: ActivationLike = None,
@@ -125,7 +115,6 @@ class Conv1D(Affine):
         self.kernel_size = (single("kernel_size", kernel_size),)
         self.strides = (single("strides", strides),)
         self.padding = check_padding(padding, ("valid", "same", "causal"))
-        check_data_format("Conv1D", data_format)
         self.dilation_rate = (single("dilation_rate", dilation_rate),)
         self.groups = positive_int("groups", groups)
         if self.filters % self.groups:
@@ -134,7 +123,7 @@ class Conv1D(Affine):
             raise ValueError(
                 f"either strides or dilation_rate of Conv1D must be 1, got {shown(strides)} and {shown(dilation_rate)}"
             )
-        super().__init__(arguments, **kwargs)
+        super().__init__(arguments, data_format=data_format, **kwargs)
 
     def build(self, input_shape: Shape) -> None:
         if input_shape[-1] is None:
@@ -212,6 +201,7 @@ class Conv1D(Affine):
         return np.concatenate([each for each in dx if each is not None], axis=-1) if need_dx else None
 
     def stream_into(self, stream: Any) -> None:
+        self._require_channels_last()
         reach = (self.kernel_size[0] - 1) * self.dilation_rate[0]
         if self.strides != (1,) or (self.padding != "causal" and reach):
             raise self._not_streamed("only padding='causal' with strides=1 needs no later steps")
@@ -229,7 +219,6 @@ class Conv1D(Affine):
             "kernel_size": self.kernel_size,
             "strides": self.strides,
             "padding": self.padding,
-            "data_format": "channels_last",
             "dilation_rate": self.dilation_rate,
             "groups": self.groups,
             **self._affine_config(),

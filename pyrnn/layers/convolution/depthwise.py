@@ -16,7 +16,8 @@ from pyrnn.arguments import arguments_of, checked
 from pyrnn.constraints import ConstraintLike
 from pyrnn.initializers import InitializerLike
 from pyrnn.layers.base import Array, Shape
-from pyrnn.layers.convolution.convolution import check_data_format, check_padding, single, window
+from pyrnn.layers.convolution.convolution import check_padding, single, window
+from pyrnn.layers.convolution.data_format import DataFormat, DataFormatLike
 from pyrnn.layers.core.dense import Affine
 from pyrnn.layers.settings import unknown_size
 from pyrnn.layers.specs import WeightSpec, specs_config
@@ -28,10 +29,9 @@ from pyrnn.validation import positive_int
 __all__ = ["DepthwiseConv1D", "SeparableConv1D"]
 
 
-class _Depthwise(Affine):
+class _Depthwise(DataFormat, Affine):
     """What both share: z (B, T', C * D) of x (B, T, C) and a kernel (K, C, D), D being `depth_multiplier`."""
 
-    axes = ("batch", "time", "channels")
     kernel_spec = WeightSpec("kernel", "depthwise")
 
     def __init__(self, arguments: Mapping[str, Any], **kwargs: Any) -> None:
@@ -39,9 +39,8 @@ class _Depthwise(Affine):
         self.strides = (single("strides", arguments["strides"]),)
         self.padding = check_padding(arguments["padding"], ("valid", "same"))
         self.depth_multiplier = positive_int("depth_multiplier", arguments["depth_multiplier"])
-        check_data_format(type(self).__name__, arguments["data_format"])
         self.dilation_rate = (single("dilation_rate", arguments["dilation_rate"]),)
-        super().__init__(arguments, **kwargs)
+        super().__init__(arguments, data_format=arguments["data_format"], **kwargs)
 
     def _steps(self, time: int) -> tuple[int, int, int]:
         size, stride, dilation = self.kernel_size[0], self.strides[0], self.dilation_rate[0]
@@ -87,6 +86,7 @@ class _Depthwise(Affine):
         return np.ascontiguousarray(dx)
 
     def stream_into(self, stream: Any) -> None:
+        self._require_channels_last()
         if self.strides != (1,) or self.kernel_size != (1,):
             raise self._not_streamed("its windows reach over several steps, and Keras has no causal padding for it")
         stream.add_step(self)
@@ -98,7 +98,6 @@ class _Depthwise(Affine):
             "kernel_size": self.kernel_size,
             "strides": self.strides,
             "padding": self.padding,
-            "data_format": "channels_last",
             "dilation_rate": self.dilation_rate,
             "activation": activations.serialize(self.activation),
             "use_bias": self.use_bias,
@@ -116,7 +115,7 @@ class DepthwiseConv1D(_Depthwise):
         strides: steps from one window to the next, at least 1.
         padding: "valid" uses full windows only, "same" pads with zeros so that the output has ceil(T / strides) steps.
         depth_multiplier: number of kernels per channel, at least 1.
-        data_format: None or "channels_last"; nothing else is supported.
+        data_format: "channels_last" for x (B, T, C), "channels_first" for (B, C, T), None for the default.
         dilation_rate: distance between the steps of a window, at least 1.
         activation: name of an activation, a function of `pyrnn.activations`, or None for the identity.
         use_bias: whether to add a bias (C * depth_multiplier,).
@@ -147,7 +146,7 @@ class DepthwiseConv1D(_Depthwise):
         strides: SizeLike = 1,
         padding: Text = "valid",
         depth_multiplier: Size = 1,
-        data_format: Text | None = None,
+        data_format: DataFormatLike | None = None,
         dilation_rate: SizeLike = 1,
         activation: ActivationLike = None,
         use_bias: Flag = True,
@@ -198,7 +197,7 @@ class SeparableConv1D(_Depthwise):
         kernel_size: number of time steps K that a window covers, at least 1.
         strides: steps from one window to the next, at least 1.
         padding: "valid" uses full windows only, "same" pads with zeros so that the output has ceil(T / strides) steps.
-        data_format: None or "channels_last"; nothing else is supported.
+        data_format: "channels_last" for x (B, T, C), "channels_first" for (B, C, T), None for the default.
         dilation_rate: distance between the steps of a window, at least 1.
         depth_multiplier: number of depthwise kernels per channel, at least 1.
         activation: name of an activation, a function of `pyrnn.activations`, or None for the identity.
@@ -244,7 +243,7 @@ class SeparableConv1D(_Depthwise):
         kernel_size: SizeLike,
         strides: SizeLike = 1,
         padding: Text = "valid",
-        data_format: Text | None = None,
+        data_format: DataFormatLike | None = None,
         dilation_rate: SizeLike = 1,
         depth_multiplier: Size = 1,
         activation: ActivationLike = None,

@@ -8,19 +8,19 @@ import numpy as np
 
 from pyrnn import backend
 from pyrnn.arguments import checked
-from pyrnn.layers.base import Array, Layer, Shape
-from pyrnn.layers.convolution.convolution import check_data_format, check_padding, single
+from pyrnn.layers.base import Array, Shape
+from pyrnn.layers.convolution.convolution import check_padding, single
+from pyrnn.layers.convolution.data_format import DataFormat, DataFormatLike
 from pyrnn.typing import Flag, SizeLike, Text
 
 __all__ = ["AveragePooling1D", "GlobalAveragePooling1D", "GlobalMaxPooling1D", "MaxPooling1D"]
 
 
-class Pooling1D(Layer):
+class Pooling1D(DataFormat):
     """What the two pooling layers share."""
 
     mode: ClassVar[str] = ""
     not_streamed = "it takes several steps together"
-    axes = ("batch", "time", "channels")
 
     @checked
     def __init__(
@@ -28,14 +28,13 @@ class Pooling1D(Layer):
         pool_size: SizeLike,
         strides: SizeLike | None = None,
         padding: Text = "valid",
-        data_format: Text | None = None,
+        data_format: DataFormatLike | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(data_format=data_format, **kwargs)
         self.pool_size = (single("pool_size", pool_size),)
         self.strides = self.pool_size if strides is None else (single("strides", strides),)
         self.padding = check_padding(padding, ("valid", "same"))
-        check_data_format(type(self).__name__, data_format)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         time = input_shape[1]
@@ -69,7 +68,6 @@ class Pooling1D(Layer):
             "pool_size": self.pool_size,
             "padding": self.padding,
             "strides": self.strides,
-            "data_format": "channels_last",
         }
 
 
@@ -80,7 +78,7 @@ class MaxPooling1D(Pooling1D):
         pool_size: steps per window, at least 1.
         strides: steps from one window to the next, at least 1; None means `pool_size`.
         padding: "valid" uses full windows only, "same" pads with zeros so that the output has ceil(T / strides) steps.
-        data_format: None or "channels_last"; nothing else is supported.
+        data_format: "channels_last" for x (B, T, C), "channels_first" for (B, C, T), None for the default.
         **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
 
     Raises:
@@ -101,7 +99,7 @@ class MaxPooling1D(Pooling1D):
         pool_size: SizeLike = 2,
         strides: SizeLike | None = None,
         padding: Text = "valid",
-        data_format: Text | None = None,
+        data_format: DataFormatLike | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(pool_size, strides, padding, data_format, **kwargs)
@@ -114,7 +112,7 @@ class AveragePooling1D(Pooling1D):
         pool_size: steps per window, at least 1.
         strides: steps from one window to the next, at least 1; None means `pool_size`.
         padding: "valid" uses full windows only, "same" pads with zeros so that the output has ceil(T / strides) steps.
-        data_format: None or "channels_last"; nothing else is supported.
+        data_format: "channels_last" for x (B, T, C), "channels_first" for (B, C, T), None for the default.
         **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
 
     Raises:
@@ -130,40 +128,38 @@ class AveragePooling1D(Pooling1D):
     mode = "average"
 
 
-class GlobalPooling1D(Layer):
+class GlobalPooling1D(DataFormat):
     """What the two global pooling layers share."""
 
     not_streamed = "it takes several steps together"
-    axes = ("batch", "time", "channels")
 
     @checked
-    def __init__(self, data_format: Text | None = None, keepdims: Flag = False, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        check_data_format(type(self).__name__, data_format)
+    def __init__(self, data_format: DataFormatLike | None = None, keepdims: Flag = False, **kwargs: Any) -> None:
+        super().__init__(data_format=data_format, **kwargs)
         self.keepdims = bool(keepdims)
 
     def check_input(self, shape: Shape) -> None:
         super().check_input(shape)
-        if shape[1] == 0:
+        if shape[2 if self.data_format == "channels_first" else 1] == 0:
             raise ValueError(f"{type(self).__name__} needs at least one step, got x of shape {tuple(shape)}")
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], 1, input_shape[2]) if self.keepdims else (input_shape[0], input_shape[2])
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "data_format": "channels_last", "keepdims": self.keepdims}
+        return {**super().get_config(), "keepdims": self.keepdims}
 
 
 class GlobalMaxPooling1D(GlobalPooling1D):
     """Largest value over time: x (B, T, C) becomes (B, C). Steps that tie share the gradient equally.
 
     Args:
-        data_format: None or "channels_last"; nothing else is supported.
+        data_format: "channels_last" for x (B, T, C), "channels_first" for (B, C, T), None for the default.
         keepdims: keep the time axis, with size 1.
         **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
 
     Raises:
-        TypeError, ValueError: if `data_format` is "channels_first" or `keepdims` is not a boolean.
+        TypeError, ValueError: if an argument is not of these kinds.
 
     Example:
         >>> import numpy as np
@@ -193,12 +189,12 @@ class GlobalAveragePooling1D(GlobalPooling1D):
     """Mean over time: x (B, T, C) becomes (B, C). With a mask (B, T), masked steps do not count in the mean.
 
     Args:
-        data_format: None or "channels_last"; nothing else is supported.
+        data_format: "channels_last" for x (B, T, C), "channels_first" for (B, C, T), None for the default.
         keepdims: keep the time axis, with size 1.
         **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
 
     Raises:
-        TypeError, ValueError: if `data_format` is "channels_first" or `keepdims` is not a boolean.
+        TypeError, ValueError: if an argument is not of these kinds.
 
     Example:
         >>> import numpy as np
@@ -208,6 +204,7 @@ class GlobalAveragePooling1D(GlobalPooling1D):
     """
 
     supports_masking = True
+    call_order = ("mask",)
 
     def compute_mask(self, x: Array | None, mask: Array | None = None) -> Array | None:
         return None

@@ -12,7 +12,8 @@ from pyrnn.arguments import arguments_of, checked
 from pyrnn.constraints import ConstraintLike
 from pyrnn.initializers import InitializerLike
 from pyrnn.layers.base import Array, Shape
-from pyrnn.layers.convolution.convolution import check_data_format, check_padding, single
+from pyrnn.layers.convolution.convolution import check_padding, single
+from pyrnn.layers.convolution.data_format import DataFormat, DataFormatLike
 from pyrnn.layers.core.dense import Affine
 from pyrnn.layers.settings import unknown_size
 from pyrnn.regularizers import RegularizerLike
@@ -22,7 +23,7 @@ from pyrnn.validation import WrongType, positive_int, shown
 __all__ = ["Conv1DTranspose"]
 
 
-class Conv1DTranspose(Affine):
+class Conv1DTranspose(DataFormat, Affine):
     """Transposed convolution over time: x (B, T, C) becomes (B, T', filters), with more steps than x.
 
     Step t of x adds x_t kernel_k to output step t * strides + k * dilation_rate. The full output has
@@ -34,7 +35,7 @@ class Conv1DTranspose(Affine):
         strides: steps from one window to the next, at least 1.
         padding: "valid" keeps all output steps, "same" keeps T * strides of them.
         output_padding: additional steps at the end, from 0 to strides - 1, or None to follow from `padding`.
-        data_format: None or "channels_last"; nothing else is supported.
+        data_format: "channels_last" for x (B, T, C), "channels_first" for (B, C, T), None for the default.
         dilation_rate: distance between the steps of a window, at least 1.
         activation: name of an activation, a function of `pyrnn.activations`, or None for the identity.
         use_bias: whether to add a bias (filters,).
@@ -59,7 +60,6 @@ class Conv1DTranspose(Affine):
     Source: Zeiler et al. 2010, Deconvolutional networks.
     """
 
-    axes = ("batch", "time", "channels")
     not_streamed = "its steps overlap in the output"
 
     @checked
@@ -70,7 +70,7 @@ class Conv1DTranspose(Affine):
         strides: SizeLike = 1,
         padding: Text = "valid",
         output_padding: SizeLike | None = None,
-        data_format: Text | None = None,
+        data_format: DataFormatLike | None = None,
         dilation_rate: SizeLike = 1,
         activation: ActivationLike = None,
         use_bias: Flag = True,
@@ -89,14 +89,13 @@ class Conv1DTranspose(Affine):
         self.strides = (single("strides", strides),)
         self.padding = check_padding(padding, ("valid", "same"))
         self.output_padding = _output_padding(output_padding, self.strides[0])
-        check_data_format("Conv1DTranspose", data_format)
         self.dilation_rate = (single("dilation_rate", dilation_rate),)
         if self.strides[0] > 1 and self.dilation_rate[0] > 1:
             raise ValueError(
                 "either strides or dilation_rate of Conv1DTranspose must be 1, "
                 f"got {shown(strides)} and {shown(dilation_rate)}"
             )
-        super().__init__(arguments, **kwargs)
+        super().__init__(arguments, data_format=data_format, **kwargs)
         self._back_workspace = backend.Workspace()
 
     def build(self, input_shape: Shape) -> None:
@@ -175,7 +174,6 @@ class Conv1DTranspose(Affine):
             "strides": self.strides,
             "padding": self.padding,
             "output_padding": self.output_padding,
-            "data_format": "channels_last",
             "dilation_rate": self.dilation_rate,
             **self._affine_config(),
             "activity_regularizer": regularizers.serialize(self.activity_regularizer),

@@ -64,6 +64,7 @@ class Lambda(Layer):
     """
 
     makes_mask = True  # if mask is given
+    call_order = ("mask",)
     not_streamed = "its function may look at all steps; TimeDistributed(Lambda(...)) runs it on each step"
 
     @checked

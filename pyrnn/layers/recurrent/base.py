@@ -58,6 +58,7 @@ class Recurrent(Layer):
     state_count: ClassVar[int] = 1
     axes = ("batch", "time", "features")
     supports_masking = True
+    call_order = ("initial_state", "mask")
     never_called = custom.NEVER_CALLED_RECURRENT
     kernel: Weight
     recurrent_kernel: Weight

@@ -83,6 +83,7 @@ class Bidirectional(Layer):
     axes = ("batch", "time", "features")
     fixes_features = True
     supports_masking = True
+    call_order = ("initial_state", "mask")
     never_called = custom.NEVER_CALLED_RECURRENT
     not_streamed = "it reads the sequence from its end as well"
 

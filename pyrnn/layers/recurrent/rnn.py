@@ -57,6 +57,7 @@ class RNN(Layer):
     axes = ("batch", "time", "features")
     fixes_features = True
     supports_masking = True
+    call_order = ("initial_state", "mask")
     never_called = custom.NEVER_CALLED_RECURRENT
 
     @checked

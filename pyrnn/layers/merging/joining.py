@@ -135,7 +135,7 @@ class Dot(Merging):
     supports_masking = True
     least_inputs = most_inputs = 2
     inputs_named = "[x, y]"
-    axes: Any  # type: ignore[misc]  # the argument, as in Keras; no names of axes
+    axes: Any
 
     @checked
     def __init__(self, axes: DotAxes, normalize: Flag = False, **kwargs: Any) -> None:

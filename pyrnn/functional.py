@@ -289,15 +289,10 @@ class Functional(Keras2Methods, Model):
             >>> pyrnn.models.Functional.from_config(model.get_config()).count_params()
             8
         """
-        with registry.custom_object_scope(custom_objects):
-            return cls._from_layers(config, deserialize)
-
-    @classmethod
-    def _from_layers(cls, config: Mapping[str, Any], make: graph_config.Make) -> Functional:
-        """Make a model of a config whose layers `make` makes."""
         if not isinstance(config, Mapping):
             raise ValueError(f"config of a functional model must be a dict, got {shown(config)}")
-        inputs, outputs = graph_config.read(config, make)
+        with registry.custom_object_scope(custom_objects):
+            inputs, outputs = graph_config.read(config, deserialize)
         model = cls(inputs, outputs, name=config.get("name"))
         model._trainable = bool(config.get("trainable", True))
         return model

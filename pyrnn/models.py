@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from pyrnn import registry, sharing
 from pyrnn.arguments import checked
+from pyrnn.cloning import Cloner
 from pyrnn.explaining import explain
 from pyrnn.files import model_file
 from pyrnn.function_rules import Function
 from pyrnn.functional import Functional
 from pyrnn.layers.base import Layer
-from pyrnn.layers.core.input import InputLayer
-from pyrnn.layers.holder import Holder
-from pyrnn.layers.serialization import MODELS, deserialize
+from pyrnn.layers.serialization import MODELS
 from pyrnn.model import Model
+from pyrnn.rules import Unchecked
 from pyrnn.sequential import Sequential
 from pyrnn.typing import IS_MODEL, CustomObjects, FilePath, Flag, Text
 from pyrnn.validation import WrongType, parsed, shown
@@ -165,7 +165,10 @@ def model_from_description(source: str, description: Any, compile: bool = True) 
 @checked
 def clone_model(
     model: Annotated[Model, IS_MODEL],
+    input_tensors: Annotated[Any, Unchecked(allowed="none list dict")] = None,
     clone_function: Annotated[Callable[[Layer], Layer], Function(1, 1)] | None = None,
+    call_function: Annotated[Callable[..., Any], Function(1, 9)] | None = None,
+    recursive: Flag = False,
 ) -> Model:
     """Make a model of the same architecture with fresh weights, and compile it if `model` is compiled.
 
@@ -173,14 +176,23 @@ def clone_model(
 
     Args:
         model: the model, built or not.
+        input_tensors: symbols in the structure of the model's inputs that the new model starts from, or None for inputs
+            like those of `model`.
         clone_function: is called once with each layer, input layers excepted, and returns the layer to use in its
             place. By default a layer is made again from its config.
+        call_function: calls the layers of a functional model, `call_function(layer, *args, **kwargs)`, and returns the
+            symbols that take the place of the layer's outputs. It may call further layers.
+        recursive: whether the functions are called with the layers of models within the model, instead of with these
+            models.
 
     Returns:
-        The new model. Nothing of it is shared with `model`, except functions.
+        The new model. Nothing of it is shared with `model`, except functions and what `clone_function` reuses.
 
     Raises:
-        TypeError: if an object of a custom class cannot be made again from its `get_config()`.
+        TypeError: if an object of a custom class cannot be made again from its `get_config()`, or a function does not
+            return a layer or symbols.
+        ValueError: if `input_tensors` has another structure than the inputs, or `call_function` is passed for a
+            `Sequential`.
 
     Example:
         >>> import pyrnn
@@ -191,34 +203,12 @@ def clone_model(
     with registry.living_objects() as objects:
         description = model.describe()
     with registry.custom_object_scope(objects):
-        if clone_function is None:
+        if clone_function is None and call_function is None and input_tensors is None:  # any model, a custom one too
             return model_from_description("model", description)
-        clone = _cloned(model, description["config"], clone_function)
+        clone: Model = Cloner(clone_function, call_function, bool(recursive)).clone(model, input_tensors)
         if "compile_config" in description:
             clone.compile_from_config(description["compile_config"])
         return clone
-
-
-def _cloned(model: Model, config: dict[str, Any], clone_function: Callable[[Layer], Layer]) -> Model:
-    """A model of a config, with layers that `clone_function` returns."""
-
-    def cloned(layer: Any) -> Any:
-        clone = clone_function(layer)
-        if not isinstance(clone, Holder):
-            raise WrongType(f"clone_function must return a layer, got {shown(clone)} for layer {layer.name!r}")
-        return clone
-
-    if isinstance(model, Functional):
-        layers: dict[str, Any] = {layer.name: layer for layer in model.layers}
-
-        def make(entry: Mapping[str, Any]) -> Any:
-            return deserialize(entry) if entry["class_name"] == "InputLayer" else cloned(layers[entry["name"]])
-
-        return type(model)._from_layers(config, make)
-    if not isinstance(model, Sequential):
-        raise TypeError(f"clone_function is for Sequential and functional models, got {shown(model)}")
-    start = [] if model._input is None else [InputLayer.from_config(model._input.get_config())]
-    return Sequential([*start, *map(cloned, model.layers)], name=model.name, trainable=model.trainable)
 
 
 explain(__name__)

@@ -457,15 +457,15 @@ def test_a_clone_is_compiled_and_shares_no_numbers() -> None:
 def test_clone_function_chooses_the_layers() -> None:
     model = sequential(layers.Dense(4), layers.Dropout(0.5), layers.Dense(2))
     replaced = clone_model(
-        model, lambda layer: layers.Dropout(0.1, name=layer.name) if isinstance(layer, layers.Dropout)
+        model, clone_function=lambda layer: layers.Dropout(0.1, name=layer.name) if isinstance(layer, layers.Dropout)
         else type(layer).from_config(layer.get_config()),
     )  # fmt: skip
     assert [layer.name for layer in replaced.layers] == [layer.name for layer in model.layers]
     assert replaced.layers[1].rate == 0.1 and replaced.built and replaced.compiled
     with pytest.raises(TypeError, match="clone_function must be a function"):
-        clone_model(model, 3)  # type: ignore[arg-type]
+        clone_model(model, clone_function=3)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="clone_function must return a layer"):
-        clone_model(model, lambda layer: layer.name)  # type: ignore[arg-type, return-value]
+        clone_model(model, clone_function=lambda layer: layer.name)  # type: ignore[arg-type, return-value]
 
 
 class Residual(pyrnn.Sequential):

@@ -167,14 +167,67 @@ def test_a_clone_function_is_called_once_per_layer() -> None:
         met.append(layer.name)
         return type(layer).from_config({**layer.get_config(), "trainable": False})
 
-    clone = clone_model(model, frozen)
+    clone = clone_model(model, clone_function=frozen)
     assert sorted(met) == sorted(layer.name for layer in model.layers[1:])
     assert not clone.trainable_weights and len(clone.weights) == len(model.weights)
     assert clone.optimizer.name == "sgd"
-    sharing = clone_model(model, lambda layer: layer)
+    sharing = clone_model(model, clone_function=lambda layer: layer)
     assert sharing.weights == model.weights
     with pytest.raises(TypeError, match="clone_function must return a layer, got 3 for layer"):
-        clone_model(model, lambda layer: 3)
+        clone_model(model, clone_function=lambda layer: 3)
+
+
+def test_call_function_adds_layers() -> None:
+    model = shared()
+
+    def called(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        output = layer(*args, **kwargs)
+        return layers.Dropout(0.5)(output) if isinstance(layer, layers.Dense) else output
+
+    clone = clone_model(model, clone_function=lambda layer: layer, call_function=called)
+    dropouts = [layer for layer in clone.layers if isinstance(layer, layers.Dropout)]
+    calls = sum(len(layer.nodes) for layer in model.layers if isinstance(layer, layers.Dense))
+    assert len(dropouts) == calls // 2 and clone.weights == model.weights
+    assert_same_outputs(model, clone)  # without training
+    with pytest.raises(TypeError, match="call_function must return 1 symbols in place of the outputs of layer"):
+        clone_model(model, call_function=lambda layer, *args, **kwargs: 3)
+    with pytest.raises(ValueError, match="call_function is for functional models"):
+        clone_model(Sequential([layers.Dense(2)]), call_function=called)
+
+
+def test_clone_from_other_inputs() -> None:
+    a, b = Input((3,), name="a"), Input((3,), name="b")
+    model = Model({"a": a, "b": b}, {"sum": layers.Add()([a, b]), "out": layers.Dense(2)(a)})
+    inputs = {"a": layers.Dense(3)(Input((5,))), "b": Input((3,))}
+    clone = clone_model(model, input_tensors=inputs)
+    assert clone.input == inputs and list(clone.output) == ["sum", "out"]
+    assert not set(map(id, clone.weights)) & set(map(id, model.weights))
+    with pytest.raises(ValueError, match="input_tensors must have the structure of the model's inputs"):
+        clone_model(model, input_tensors=[a, b])
+    with pytest.raises(TypeError, match="input_tensors must hold symbols, got 3"):
+        clone_model(model, input_tensors={"a": 3, "b": b})
+    chain = Sequential([Input((3,)), layers.Dense(2)])
+    assert clone_model(chain, input_tensors=Input((3,), batch_size=4)).input_shape == (4, 3)
+    with pytest.raises(ValueError, match="input_tensors must be one symbol for a Sequential"):
+        clone_model(chain, input_tensors=[a, b])
+
+
+@pytest.mark.parametrize("recursive", [False, True])
+def test_models_in_models_are_cloned_layer_by_layer(recursive: bool) -> None:
+    x = Input((10, 3))
+    inner = Sequential([layers.Dense(3), Sequential([layers.Dense(2, name="deep")], name="inner")], name="middle")
+    model = Model(x, inner(x))
+    met: list[str] = []
+
+    def cloned(layer: Any) -> Any:
+        met.append(layer.name)
+        return type(layer).from_config(layer.get_config())
+
+    clone = clone_model(model, clone_function=cloned, recursive=recursive)
+    assert ("deep" in met) == recursive and ("middle" in met) != recursive
+    clone.set_weights(model.get_weights())
+    assert not set(map(id, clone.weights)) & set(map(id, model.weights))
+    assert_same_outputs(model, clone)
 
 
 class Twice(layers.Layer):

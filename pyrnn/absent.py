@@ -216,7 +216,7 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("SidecarEvaluator", "training runs in one process", "pass validation_data to fit"),
         ("print_summary", _DROPPED, "use model.summary()"),
         ("probas_to_classes", _DROPPED, "use model.predict(x).argmax(axis=-1)"),
-        ("legacy experimental np_utils data_utils generic_utils layer_utils conv_utils io_utils vis_utils tf_utils",
+        ("experimental np_utils data_utils generic_utils layer_utils conv_utils io_utils vis_utils tf_utils",
          _OF_KERAS, "import the function from pyrnn.utils"),
     ),
     "wrappers": (
@@ -249,8 +249,7 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
          "use layer.add_weight(..., trainable=False)"),
         ("stateless_call symbolic_call rematerialized_call call_signature_parameters compute_output_spec "
          "supports_jit", _SYMBOLIC, "call it on an array, or use compute_output_shape(input_shape)"),
-        ("build_from_config variable_serialization_spec "
-         "save_spec", _FILES, "use model.save, model.save_weights and pyrnn.load_model"),
+        ("variable_serialization_spec save_spec", _FILES, "use model.save, model.save_weights and pyrnn.load_model"),
         ("input_mask output_mask input_tensor inbound_nodes outbound_nodes get_input_at get_output_at "
          "get_input_shape_at get_output_shape_at get_input_mask_at get_output_mask_at", _DROPPED,
          "use layer.nodes, layer.input and layer.output"),
@@ -261,7 +260,7 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
     "layer": (
         ("enable_lora lora_alpha lora_enabled lora_rank", "adapters (LoRA) are not implemented",
          "freeze layers with trainable=False"),
-        ("get_build_config", _FILES, "use layer.build_shape"),
+        ("get_build_config build_from_config", _FILES, "use layer.build_shape and layer.build(input_shape)"),
         ("metrics metrics_variables", "metrics belong to the model", "use model.metrics"),
         ("compile", "layers are not trained alone", "put the layer into a Sequential"),
         ("call", "built-in layers define forward and backward", "call the layer: layer(x)"),

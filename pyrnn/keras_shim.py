@@ -21,7 +21,7 @@ from typing import Any
 import pyrnn
 from pyrnn import keras_files, older_arguments
 from pyrnn.arguments import translators
-from pyrnn.explaining import explanation
+from pyrnn.explaining import ABSENT, explanation
 from pyrnn.placeholders import AbsentModule, Placeholder
 from pyrnn.tensor_functions import BACKEND
 from pyrnn.tensorflow_names import tensorflow_names
@@ -32,7 +32,8 @@ ROOTS = ("keras", "tf_keras", "tensorflow.keras", "tensorflow.python.keras")
 MODULES = (
     "activations", "callbacks", "config", "constraints", "datasets", "initializers", "layers", "losses", "metrics",
     "models", "ops", "optimizers", "optimizers.schedules", "preprocessing", "preprocessing.sequence",
-    "preprocessing.text", "regularizers", "saving", "utils", "wrappers",
+    "preprocessing.text", "regularizers", "saving", "utils", "utils.legacy",
+    "wrappers",
 )  # fmt: skip
 # Modules of Keras 2 that are parts of one module here.
 OLD_LAYERS = (
@@ -51,6 +52,8 @@ OLD_MODULES = {
     "optimizers.legacy": "optimizers",
     "preprocessing.timeseries": "utils",
     "wrappers.scikit_learn": "wrappers",
+    "src": "",  # where Keras 3 keeps its code
+    **{f"src.{name}": name for name in MODULES},
 }
 # Names that scripts find and pyrnn lacks.
 _REPLACED: dict[str, Mapping[str, Any]] = {
@@ -59,6 +62,7 @@ _REPLACED: dict[str, Mapping[str, Any]] = {
     "utils": {"get_file": keras_files.get_file},
 }
 _FROM_PREPROCESSING = ("sequence", "text")
+_NO_TENSORFLOW = "tensorboard.compat.notf"
 
 
 class _Alias(ModuleType):
@@ -73,7 +77,9 @@ class _Alias(ModuleType):
         self.__dict__.update(names)
         self._counterpart = counterpart
         if counterpart is not None:
-            self.__all__ = sorted({*names, *(each for each in dir(counterpart) if not each.startswith("_"))})
+            absent = (each for owner in _owners(name)[:2] for each in ABSENT.get(owner, {}))
+            public = (each for each in dir(counterpart) if not each.startswith("_"))
+            self.__all__ = sorted({*names, *public, *absent})
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -124,12 +130,16 @@ class _Loader(Loader):
 def _explained(path: str) -> str:
     """Why pyrnn lacks a name of Keras or TensorFlow, such as keras.layers.Conv2D; empty if Keras lacks it too."""
     module, _, name = path.rpartition(".")
+    return next((sentence for each in _owners(module) if (sentence := explanation(each, name, module))), "")
+
+
+def _owners(module: str) -> tuple[str, ...]:
+    """What the table of absent names calls a module of Keras or TensorFlow, and modules here with its names."""
     root = max((root for root in ROOTS if f"{module}.".startswith(f"{root}.")), key=len, default="")
     if not root:
-        return explanation("tensorflow", name, module)
+        return ("tensorflow",)
     owner = module.removeprefix(root).lstrip(".") or "pyrnn"
-    owners = (owner, OLD_MODULES[owner], "pyrnn") if owner in OLD_MODULES else (owner,)
-    return next((sentence for each in owners if (sentence := explanation(each, name, module))), "")
+    return (owner, OLD_MODULES[owner], "pyrnn") if owner in OLD_MODULES else (owner,)
 
 
 def _no_counterpart(path: str) -> str:
@@ -158,6 +168,8 @@ def install() -> list[str]:
     for root in ROOTS:
         for name, data in _REPLACED["datasets"].items():
             sys.modules[f"{root}.datasets.{name}"] = data
+    # TensorBoard takes a module of this name as the word that it must not use TensorFlow.
+    sys.modules[_NO_TENSORFLOW] = ModuleType(_NO_TENSORFLOW)
     sys.meta_path.insert(0, _Finder())
     translators.append(older_arguments.translate)
     return list(ROOTS)
@@ -165,13 +177,15 @@ def install() -> list[str]:
 
 def _keras(root: str) -> _Alias:
     """Make `keras` and its modules under this name."""
-    top = _Alias(root, {"__version__": KERAS_VERSION, "Sequential": pyrnn.Sequential, "Input": pyrnn.Input}, pyrnn)
+    names = {"__version__": KERAS_VERSION, "version": lambda: KERAS_VERSION, "Sequential": pyrnn.Sequential,
+             "Input": pyrnn.Input}  # fmt: skip
+    top = _Alias(root, names, pyrnn)
     sys.modules[root] = top
     for path in sorted({*MODULES, *OLD_MODULES, "backend"}):
         if path == "backend":
             alias = _Alias(f"{root}.{path}", BACKEND)
         else:
-            counterpart = importlib.import_module(f"pyrnn.{OLD_MODULES.get(path, path)}")
+            counterpart = importlib.import_module(f"pyrnn.{OLD_MODULES.get(path, path)}".rstrip("."))
             alias = _Alias(f"{root}.{path}", _REPLACED.get(OLD_MODULES.get(path, path), {}), counterpart)
         _register(f"{root}.{path}", alias)
     return top

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -519,6 +519,25 @@ class Model(Trainer, Holder):
             A dict with `input_shape`.
         """
         return {"input_shape": self.input_shape}
+
+    def build_from_config(self, config: Mapping[str, Any]) -> None:
+        """Build the model as another one was built; a model that is built stays as it is.
+
+        Args:
+            config: what `get_build_config` returned.
+
+        Raises:
+            ValueError: if a layer does not accept the shape.
+
+        Example:
+            >>> from pyrnn import Sequential, layers
+            >>> model = Sequential([layers.Dense(2)])
+            >>> model.build_from_config({"input_shape": (None, 3)})
+            >>> model.count_params()
+            8
+        """
+        if not self.built and (input_shape := config.get("input_shape")):
+            self.build(input_shape)
 
     def to_json(self, **options: Any) -> str:
         """Write the architecture and what `compile` was passed as JSON.

@@ -151,8 +151,8 @@ def model_from_description(source: str, description: Any, compile: bool = True) 
         model: Any = cls.from_config(config)
     if not isinstance(model, Model):
         raise WrongType(f"{cls.__name__} must derive from pyrnn.Model, its from_config returned {shown(model)}")
-    if not model.built and description.get("build_config"):
-        model.build(description["build_config"]["input_shape"])
+    if description.get("build_config"):
+        model.build_from_config(description["build_config"])
     if compile and description.get("compile_config"):
         try:
             model.compile_from_config(description["compile_config"])

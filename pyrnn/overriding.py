@@ -18,7 +18,6 @@ MODEL = {
     "symbolic_call": _PASS,
     "compute_output_spec": "override compute_output_shape(input_shape)",
     "compute_mask": "forward_pass() returns the outputs and their mask",
-    "build_from_config": "a loaded model is built from its config",
     "layers": "add() and pop() change the layers",
     **dict.fromkeys(("variables", "trainable_variables", "non_trainable_variables"), "weights are those of the layers"),
     **dict.fromkeys(("make_train_function", "make_test_function", "make_predict_function"), _LOOP),

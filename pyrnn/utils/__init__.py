@@ -12,6 +12,7 @@ from pyrnn.keras_objects import *
 from pyrnn.naming import clear_session
 from pyrnn.preprocessing.sequence import pad_sequences
 from pyrnn.summary import plot_model
+from pyrnn.utils import legacy as legacy
 from pyrnn.utils.gradients import check_gradients
 from pyrnn.utils.numerical import normalize, to_categorical
 from pyrnn.utils.randomness import set_random_seed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -215,3 +216,33 @@ def test_layers_of_a_sequential_have_symbols() -> None:
     for other in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
         again = pyrnn.Model(other.inputs, other.get_layer("a").output)
         np.testing.assert_array_equal(again(x), part(x))
+
+
+def test_building_as_another_model_was_built() -> None:
+    first = pyrnn.Sequential([layers.LSTM(2), layers.Dense(1)])
+    first.build((None, 5, 3))
+    second = pyrnn.Sequential([layers.LSTM(2), layers.Dense(1)])
+    second.build_from_config(first.get_build_config())
+    assert second.input_shape == (None, 5, 3)
+    second.build_from_config({"input_shape": (None, 5, 4)})
+    assert second.input_shape == (None, 5, 3)
+
+
+def test_a_model_says_how_it_is_built_from_a_file(tmp_path: Path) -> None:
+    class Model(pyrnn.Sequential):
+        def forward_pass(self, x: Any, *, training: bool = False) -> Any:
+            return super().forward_pass(x, training=training)
+
+        def backward_pass(self, dy: Any) -> Any:
+            return super().backward_pass(dy)
+
+        def build_from_config(self, config: dict[str, Any]) -> None:
+            built.append(config)
+            super().build_from_config(config)
+
+    built: list[Any] = []
+    model = Model([layers.Dense(1)])
+    model.build((None, 3))
+    model.save(tmp_path / "m.keras")
+    again = pyrnn.load_model(tmp_path / "m.keras", {"Model": Model})
+    assert again.count_params() == 4 and len(built) == 1

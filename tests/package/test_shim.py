@@ -94,7 +94,7 @@ print(isinstance(f, Conv2D), isinstance(1, tf.RaggedTensor), Conv2D)
         ("Conv2D.from_config({})", "AttributeError: tensorflow.keras.layers has no Conv2D: it works on images"),
         ("VGG16()", "AttributeError: keras has no applications: they are models of images; use Keras for them"),
         ("ImageDataGenerator()", "AttributeError: keras.preprocessing has no image: it works on images"),
-        ("with tf.GradientTape() as tape: pass", "AttributeError: tensorflow has no GradientTape: the training loop"),
+        ("with tf.GradientTape() as tape: pass", "AttributeError: tensorflow has no GradientTape: layers compute"),
         ("tf.data.Dataset.from_tensor_slices([1])", "AttributeError: tensorflow has no data: batches come from"),
         ("device_lib.list_local_devices()", "AttributeError: tensorflow.python has no client: pyrnn replaces"),
         ("tf.keras.backend.learning_phase()", "AttributeError: tensorflow.keras.backend has no learning_phase: "),
@@ -140,6 +140,40 @@ def test_modules_of_keras_2(tmp_path: Path) -> None:
     assert result.stdout.split() == [
         "LeakyReLU", "Layer", "[[0.0,", "1.0]]", "Adam", "True", "1e-07", "True", "Dense",
     ], result.stderr  # fmt: skip
+
+
+def test_star_imports_bring_what_is_absent(shim: SimpleNamespace) -> None:
+    """Tools that re-export Keras import all of its names, and use some of them only for images."""
+    names: dict[str, Any] = {}
+    exec("from keras import *\nfrom keras.layers import *", names)
+    assert names["LSTM"] is pyrnn.layers.LSTM and names["callbacks"].EarlyStopping is pyrnn.callbacks.EarlyStopping
+    efficientnet = names["applications"].efficientnet
+    with pytest.raises(AttributeError, match="keras has no applications: they are models of images"):
+        efficientnet.EfficientNetB0()
+    with pytest.raises(AttributeError, match=r"keras.layers has no Conv2D: it works on images"):
+        names["Conv2D"](3, 2)
+
+
+def test_where_keras_3_keeps_its_code(shim: SimpleNamespace) -> None:
+    from keras.src.layers import LSTM
+    from keras.src.ops import cast
+    from keras.src.utils.legacy import serialize_keras_object
+    from keras.utils import legacy
+
+    assert LSTM is pyrnn.layers.LSTM and cast is pyrnn.ops.cast
+    assert legacy.serialize_keras_object is serialize_keras_object is pyrnn.utils.legacy.serialize_keras_object
+    assert shim.keras.src.models.Sequential is pyrnn.Sequential and shim.keras.version() == shim.keras.__version__
+    with pytest.raises(AttributeError, match=r"keras.src.layers has no Conv2D: it works on images"):
+        shim.keras.src.layers.Conv2D(3, 2)
+
+
+def test_scikit_learn(shim: SimpleNamespace) -> None:
+    from keras.wrappers import SKLearnRegressor
+    from keras.wrappers.scikit_learn import KerasRegressor
+
+    assert SKLearnRegressor is pyrnn.wrappers.SKLearnRegressor
+    with pytest.raises(AttributeError, match=r"has no KerasRegressor: Keras dropped it; use SKLearnClassifier\(model="):
+        KerasRegressor(build_fn=pyrnn.Sequential)
 
 
 def test_no_script_is_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
@@ -12,8 +13,9 @@ from numpy.typing import NDArray
 from pyrnn import backend
 from pyrnn.arguments import checked
 from pyrnn.explaining import explain, missing
-from pyrnn.function_rules import Registered
+from pyrnn.function_rules import Registered, takes
 from pyrnn.kinds import KINDS, Kind
+from pyrnn.registry import describe_callable, is_custom, registered_as, with_objects
 from pyrnn.rules import Axes
 from pyrnn.typing import Axis, Finite, Flag, Inputs, NonNegative, Positive
 from pyrnn.validation import WrongType, lookup, shown
@@ -170,10 +172,16 @@ for _name, _variant in _WITH_ARGUMENTS.items():
 ARGUMENTS = {name: list(inspect.signature(variant).parameters)[1:] for name, variant in _WITH_ARGUMENTS.items()}
 
 
+# Packages with symbols, and with arrays that are traced.
+_HAVE_NO_NUMBERS = ("pyrnn", "autograd")
+
+
 def _function(name: str) -> Activation:
     variant = checked(_WITH_ARGUMENTS[name]) if name in _WITH_ARGUMENTS else None
 
     def activation(x: Array, *args: Any, **kwargs: Any) -> Array:
+        if not isinstance(x, np.ndarray | np.generic) and type(x).__module__.partition(".")[0] in _HAVE_NO_NUMBERS:
+            return ON_SYMBOLS[name](x, *args, **kwargs)
         x = np.asarray(x)
         if x.dtype.kind not in "fiub":
             raise WrongType(f"x must hold numbers, got {shown(x)}")
@@ -213,18 +221,28 @@ def __getattr__(name: str) -> Activation:
     raise missing(__name__, name)
 
 
+# Functions of the packages above that compute the same as one here: its name.
+EQUIVALENT: dict[Any, str] = {}
+# For each activation, the function that runs it on symbols and on arrays that autograd traces; `pyrnn.ops` enters them.
+ON_SYMBOLS: dict[str, Callable[..., Any]] = {}
+
+
+# The name by which the kernel runs a function of this module, by the `id` of the function.
+KERNEL_NAMES = {id(function): name for name, function in _REGISTRY.items()}
+
+
 def get(identifier: object) -> Activation:
     """Return an activation function.
 
     Args:
-        identifier: A name such as "relu", one of the functions of this module, Keras's description of a function, or
-            None for "linear".
+        identifier: A name such as "relu", the name of a registered custom function, a function of this module or of the
+            user, a layer, Keras's description of one of these, or None for "linear".
 
     Returns:
-        The function of this module.
+        A function of this module, for which the kernel runs; or the function or layer itself.
 
     Raises:
-        TypeError: If `identifier` is another function: the kernel runs only the activations it knows.
+        TypeError: If `identifier` is none of these.
         ValueError: If the name is unknown; the message suggests similar ones.
 
     Example:
@@ -234,30 +252,37 @@ def get(identifier: object) -> Activation:
     """
     if identifier is None:
         return _REGISTRY["linear"]
-    if isinstance(identifier, dict):
-        identifier = identifier.get("config", identifier.get("class_name"))
+    if isinstance(identifier, Mapping):
+        name = identifier.get("config", identifier.get("class_name"))
+        is_ours = isinstance(name, str) and name in (_REGISTRY.keys() | ALIASES) and not is_custom(identifier)
+        identifier = name if is_ours or not isinstance(identifier.get("config"), Mapping | str) else identifier
+    if isinstance(identifier, Mapping):
+        return get(with_objects({"module": "keras.layers", **identifier}, "activation"))
     if isinstance(identifier, str):
-        return lookup("activation", ALIASES.get(identifier, identifier), _REGISTRY)
-    for function in _REGISTRY.values():
-        if identifier is function:
-            return function
-    raise WrongType(
-        f"activation must be a name such as 'relu' or a function of pyrnn.activations, got {shown(identifier)}; "
-        "for a custom function, add the layer Lambda(function) after this one"
-    )
+        custom = registered_as(identifier) if identifier not in _REGISTRY else None
+        return custom or lookup("activation", ALIASES.get(identifier, identifier), _REGISTRY)
+    name = EQUIVALENT.get(identifier) if isinstance(identifier, types.FunctionType) else None
+    if name is not None:
+        return _REGISTRY[name]
+    is_cell = hasattr(identifier, "state_size")
+    if not callable(identifier) or isinstance(identifier, type) or is_cell or not takes(identifier, 1):
+        raise WrongType(
+            f"activation must be a name such as 'relu', a function of an array or a layer, got {shown(identifier)}"
+        )
+    return identifier
 
 
-ActivationLike = Annotated[str | Activation | Mapping[str, Any] | None, Registered(get)]
+ActivationLike = Annotated[str | Activation | Mapping[str, Any] | None, Registered(get, "x")]
 
 
-def serialize(activation: Activation) -> str:
+def serialize(activation: Activation) -> Any:
     """Return the name of an activation, as files store it.
 
     Args:
         activation: A function of this module, or anything else that `get` accepts.
 
     Returns:
-        The name.
+        The name; for a custom function or a layer, its description.
 
     Raises:
         TypeError, ValueError: If `get` does not accept it.
@@ -267,7 +292,9 @@ def serialize(activation: Activation) -> str:
         >>> pyrnn.activations.serialize(pyrnn.activations.tanh)
         'tanh'
     """
-    return get(activation).__name__
+    function = get(activation)
+    name = KERNEL_NAMES.get(id(function))
+    return name if name is not None else describe_callable(function, "activation")
 
 
 def deserialize(name: object) -> Activation:

@@ -11,7 +11,7 @@ import contextlib
 import copyreg
 import os
 from types import ModuleType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pyrnn.arguments import checked
 from pyrnn.explaining import explain
@@ -122,6 +122,25 @@ def use_backend(name: Name) -> None:
     # A workspace holds packed weights and scratch memory: a pickle or copy of a layer needs neither.
     copyreg.pickle(Workspace, lambda workspace: (_new_workspace, ()))
     _active = name
+
+
+def rnn_with_functions(*activations: Any) -> tuple[Any, ...]:
+    """Return `rnn_forward` and `rnn_backward` for activations that are functions, which run in NumPy, step by step.
+
+    Args:
+        *activations: a name, or an object with `forward(z)` and `backward(dy, y, z)`; None stays.
+
+    Returns:
+        The two operations, and the activations in the form in which they take them.
+    """
+    from pyrnn.reference import activations as formulas
+    from pyrnn.reference import recurrent
+
+    taken = [
+        each if each is None or isinstance(each, str) else formulas.Activation(each.forward, each.backward, True)
+        for each in activations
+    ]
+    return recurrent.rnn_forward, recurrent.rnn_backward, *taken
 
 
 def current_backend() -> str:

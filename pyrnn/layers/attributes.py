@@ -11,6 +11,7 @@ import numpy as np
 
 from pyrnn import activations
 from pyrnn.explaining import ModelNames
+from pyrnn.layers.custom_activation import CustomActivation
 from pyrnn.layers.holder import Holder
 from pyrnn.parameters import Weight, assign_all, values_for
 from pyrnn.plan import layers_in
@@ -120,7 +121,8 @@ def declaring_setattr(assign: Callable[[Any, str, Any], None]) -> Callable[[Any,
 class ActivationAttribute:
     """Descriptor of an activation: it reads as a function and may be set to a name too.
 
-    A field with the name of the attribute after "_" holds the kernel's name of the function.
+    A field with the name of the attribute after "_" holds the kernel's name of the function. If the kernel does not
+    have it, the name is "linear", and another field, with "_function" after the name, holds a `CustomActivation`.
 
     Args:
         halves: whether it may be "glu", which halves the last axis.
@@ -130,17 +132,24 @@ class ActivationAttribute:
         self.halves = halves
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self.name, self.field = name, f"_{name}"
+        self.name, self.field, self.function_field = name, f"_{name}", f"_{name}_function"
+        setattr(owner, self.function_field, None)
 
     def __get__(self, layer: Any, owner: Any = None) -> Any:
         if layer is None:
             return self
+        if (custom := vars(layer).get(self.function_field)) is not None:
+            return custom.function
         name = vars(layer)[self.field]
         return None if name is None else activations.get(name)
 
     def __set__(self, layer: Any, value: Any) -> None:
-        name = activations.serialize(activations.get(value))
-        if name == "glu" and not self.halves:
+        function = activations.get(value)
+        name = activations.KERNEL_NAMES.get(id(function))
+        vars(layer)[self.function_field] = CustomActivation(function, layer, self.name) if name is None else None
+        if name is None:
+            name = "linear"
+        elif name == "glu" and not self.halves:
             raise ValueError(
                 f"{self.name} of {type(layer).__name__} must not be 'glu', which halves its input: "
                 "add Activation('glu') after the layer"

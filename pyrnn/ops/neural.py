@@ -164,3 +164,38 @@ def binary_crossentropy(numpy: Any, target: Any, output: Any, from_logits: bool 
 def moments(numpy: Any, x: Any, axes: Any, keepdims: bool = False) -> Any:
     x, axis = array(x, True), tuple(axes) if isinstance(axes, list) else axes
     return numpy.mean(x, axis=axis, keepdims=keepdims), numpy.var(x, axis=axis, keepdims=keepdims)
+
+
+# The activations on symbols and on arrays that autograd traces.
+
+
+def _relu(x: Any, negative_slope: float = 0.0, max_value: Any = None, threshold: float = 0.0) -> Any:
+    run = OPERATIONS
+    if not negative_slope and max_value is None and not threshold:
+        return run["relu"](x)
+    y = run["where"](run["greater"](x, threshold), x, 0.0)
+    if max_value is not None:
+        y = run["clip"](y, 0.0, max_value)
+    if negative_slope:
+        y = run["subtract"](y, run["multiply"](run["relu"](run["subtract"](threshold, x)), negative_slope))
+    return y
+
+
+def _squareplus(x: Any, b: float = 4.0) -> Any:
+    root = OPERATIONS["sqrt"](OPERATIONS["add"](OPERATIONS["multiply"](x, x), b))
+    return OPERATIONS["multiply"](OPERATIONS["add"](x, root), 0.5)
+
+
+def _gelu(x: Any, approximate: bool = False) -> Any:
+    return OPERATIONS["gelu"](x, approximate=approximate)
+
+
+def _linear(x: Any) -> Any:
+    return OPERATIONS["multiply"](x, 1.0)
+
+
+activations.ON_SYMBOLS.update({name: OPERATIONS[name] for name in activations.NAMES if name in OPERATIONS})
+activations.ON_SYMBOLS.update(
+    relu=_relu, squareplus=_squareplus, gelu=_gelu, linear=_linear, exponential=lambda x: OPERATIONS["exp"](x)
+)
+activations.EQUIVALENT.update({OPERATIONS[name]: name for name in _functions if name != "gelu"})

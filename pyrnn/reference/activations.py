@@ -133,27 +133,33 @@ ACTIVATIONS: dict[str, Activation] = {
 }
 
 
-def require(activation: str) -> None:
+def require(activation: str | Activation) -> None:
     """Reject an activation that cannot follow a matrix product.
 
     Raises:
         ValueError: if there is none of that name, or it is "glu".
     """
+    if isinstance(activation, Activation):
+        return
     if activation == "glu":
         raise ValueError("activation 'glu' halves its last axis: use it as a layer of its own, Activation('glu')")
     if activation not in ACTIVATIONS:
         raise ValueError(f"activation must be the name of an activation, got {activation!r}")
 
 
-def apply(z: Array, activation: str) -> Array:
+def _named(activation: str | Activation) -> Activation:
+    return ACTIVATIONS[activation] if isinstance(activation, str) else activation
+
+
+def apply(z: Array, activation: str | Activation) -> Array:
     """Return act(z) in the dtype of z."""
     with np.errstate(over="ignore", invalid="ignore"):
-        return np.asarray(ACTIVATIONS[activation].forward(z), z.dtype)
+        return np.asarray(_named(activation).forward(z), z.dtype)
 
 
-def slope_times(dy: Array, y: Array, z: Array | None, activation: str) -> Array:
+def slope_times(dy: Array, y: Array, z: Array | None, activation: str | Activation) -> Array:
     """Return dz from dy; z is None where backward does not read it."""
-    return np.asarray(ACTIVATIONS[activation].backward(dy, y, y if z is None else z), dy.dtype)
+    return np.asarray(_named(activation).backward(dy, y, y if z is None else z), dy.dtype)
 
 
 def activation_forward(x: Array, activation: str) -> Array:

@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn.reference.activations import apply, require, slope_times
+from pyrnn.reference.activations import Activation, apply, require, slope_times
 
 Array = NDArray[Any]
 Each = list[Array]  # one array for each gate
+Act = str | Activation  # by its name, or one that the kernel does not have
 
 
 class Weights(NamedTuple):
@@ -50,18 +51,18 @@ def _affine(x: Each, h: Each, w: Weights, gate: int) -> Array:
     return z
 
 
-def _simple_rnn(x: Each, h: Each, states: Sequence[Array], w: Weights, act: str, rec: str) -> Step:
+def _simple_rnn(x: Each, h: Each, states: Sequence[Array], w: Weights, act: Act, rec: Act) -> Step:
     z = _affine(x, h, w, 0)
     new = apply(z, act)
     return Step((new,), {"z": z, "h": new})
 
 
-def _simple_rnn_gradient(step: Step, states: Sequence[Array], d: Sequence[Array], act: str, rec: str) -> Gradient:
+def _simple_rnn_gradient(step: Step, states: Sequence[Array], d: Sequence[Array], act: Act, rec: Act) -> Gradient:
     da = [slope_times(d[0], step.saved["h"], step.saved["z"], act)]
     return Gradient(da, da, (np.zeros_like(d[0]),))
 
 
-def _lstm(x: Each, h: Each, states: Sequence[Array], w: Weights, act: str, rec: str) -> Step:
+def _lstm(x: Each, h: Each, states: Sequence[Array], w: Weights, act: Act, rec: Act) -> Step:
     """i, f, o = rec(.), g = act(.), c = f c_{t-1} + i g, h = o act(c) (gates i, f, c, o in Keras's order)."""
     z = [_affine(x, h, w, gate) for gate in range(4)]
     i, f, g, o = apply(z[0], rec), apply(z[1], rec), apply(z[2], act), apply(z[3], rec)
@@ -70,7 +71,7 @@ def _lstm(x: Each, h: Each, states: Sequence[Array], w: Weights, act: str, rec: 
     return Step((o * y, c), {"z": z, "gates": (i, f, g, o), "y": y})
 
 
-def _lstm_gradient(step: Step, states: Sequence[Array], d: Sequence[Array], act: str, rec: str) -> Gradient:
+def _lstm_gradient(step: Step, states: Sequence[Array], d: Sequence[Array], act: Act, rec: Act) -> Gradient:
     (i, f, g, o), z, y, c = step.saved["gates"], step.saved["z"], step.saved["y"], step.states[1]
     dc = d[1] + slope_times(d[0] * o, y, c, act)
     da = [
@@ -82,7 +83,7 @@ def _lstm_gradient(step: Step, states: Sequence[Array], d: Sequence[Array], act:
     return Gradient(da, da, (np.zeros_like(dc), dc * f))
 
 
-def _gru(x: Each, h: Each, states: Sequence[Array], w: Weights, act: str, rec: str) -> Step:
+def _gru(x: Each, h: Each, states: Sequence[Array], w: Weights, act: Act, rec: Act) -> Step:
     """z, r = rec(.), g = act(x W + b + r (h U + b')), h = z h_{t-1} + (1 - z) g (Keras's reset_after=True)."""
     az, ar = (_affine(x, h, w, gate) + w.recurrent_bias[gate] for gate in (0, 1))
     z, r = apply(az, rec), apply(ar, rec)
@@ -92,7 +93,7 @@ def _gru(x: Each, h: Each, states: Sequence[Array], w: Weights, act: str, rec: s
     return Step((z * states[0] + (1 - z) * g,), {"a": (az, ar, ag), "gates": (z, r, g), "q": q})
 
 
-def _gru_gradient(step: Step, states: Sequence[Array], d: Sequence[Array], act: str, rec: str) -> Gradient:
+def _gru_gradient(step: Step, states: Sequence[Array], d: Sequence[Array], act: Act, rec: Act) -> Gradient:
     (az, ar, ag), (z, r, g), q = step.saved["a"], step.saved["gates"], step.saved["q"]
     dg = slope_times(d[0] * (1 - z), g, ag, act)
     dz = slope_times(d[0] * (states[0] - g), z, az, rec)
@@ -100,7 +101,7 @@ def _gru_gradient(step: Step, states: Sequence[Array], d: Sequence[Array], act: 
     return Gradient([dz, dr, dg], [dz, dr, dg * r], (d[0] * z,))
 
 
-def _gru_reset_before(x: Each, h: Each, states: Sequence[Array], w: Weights, act: str, rec: str) -> Step:
+def _gru_reset_before(x: Each, h: Each, states: Sequence[Array], w: Weights, act: Act, rec: Act) -> Step:
     """As in the paper: g = act(x W + b + (r h_{t-1}) U) (Keras's reset_after=False)."""
     az, ar = (_affine(x, h, w, gate) for gate in (0, 1))
     z, r = apply(az, rec), apply(ar, rec)
@@ -110,7 +111,7 @@ def _gru_reset_before(x: Each, h: Each, states: Sequence[Array], w: Weights, act
     return Step((z * states[0] + (1 - z) * g,), saved)
 
 
-def _gru_reset_before_gradient(step: Step, states: Sequence[Array], d: Sequence[Array], act: str, rec: str) -> Gradient:
+def _gru_reset_before_gradient(step: Step, states: Sequence[Array], d: Sequence[Array], act: Act, rec: Act) -> Gradient:
     (az, ar, ag), (z, r, g) = step.saved["a"], step.saved["gates"]
     dg = slope_times(d[0] * (1 - z), g, ag, act)
     dz = slope_times(d[0] * (states[0] - g), z, az, rec)
@@ -125,8 +126,8 @@ class Cell(NamedTuple):
     gates: int
     states: int
     bias_rows: int
-    step: Callable[[Each, Each, Sequence[Array], Weights, str, str], Step]
-    gradient: Callable[[Step, Sequence[Array], Sequence[Array], str, str], Gradient]
+    step: Callable[[Each, Each, Sequence[Array], Weights, Act, Act], Step]
+    gradient: Callable[[Step, Sequence[Array], Sequence[Array], Act, Act], Gradient]
 
 
 CELLS = {
@@ -137,7 +138,7 @@ CELLS = {
 }
 
 
-def _cell(name: str, x: Array, kernel: Array, recurrent_kernel: Array, act: str, rec: str | None) -> Cell:
+def _cell(name: str, x: Array, kernel: Array, recurrent_kernel: Array, act: Act, rec: Act | None) -> Cell:
     """Return the cell of this name, after checking that the arrays and activations fit it.
 
     Raises:
@@ -201,8 +202,8 @@ def rnn_forward(
     kernel: Array,
     recurrent_kernel: Array,
     bias: Array | None,
-    activation: str,
-    recurrent_activation: str | None,
+    activation: Act,
+    recurrent_activation: Act | None,
     initial_state: Sequence[Array] | None,
     mask: Array | None,
     input_scale: Array | None,
@@ -240,8 +241,8 @@ def rnn_backward(
     bias: Array | None,
     saved: Sequence[Any],
     d_output: Array | None,
-    activation: str,
-    recurrent_activation: str | None,
+    activation: Act,
+    recurrent_activation: Act | None,
     initial_state: Sequence[Array] | None,
     mask: Array | None,
     input_scale: Array | None,

@@ -236,12 +236,12 @@ def broken(*result: Any) -> Callable[..., Any]:
             "name or an object of class Regularizer, got 0.01: write L2",
         ),
         (
-            lambda: layers.Dense(3, activation=np.tanh),
-            "got <ufunc 'tanh'>; for a custom function, add the layer Lambda(function)",
+            lambda: layers.Dense(3, activation=layers.ReLU),
+            "must be a name such as 'relu', a function of an array or a layer, got the class ReLU",
         ),
         (
             lambda: layers.StackedRNNCells([layers.LSTMCell(2), 3]),
-            "cells must be SimpleRNNCell, LSTMCell or GRUCell, wh",
+            "cells must be SimpleRNNCell, LSTMCell, GRUCell or a layer that defines state_size and",
         ),
         (lambda: layers.StackedRNNCells(3), "cells must be a list or tuple, got 3"),
         (lambda: layers.Reshape(6), "target_shape must be a list or tuple, got 6"),

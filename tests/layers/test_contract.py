@@ -418,5 +418,5 @@ def test_states_of_stacked_cells() -> None:
     output, after = cell(x[:, 0], cell.get_initial_state(2))
     np.testing.assert_allclose(output, layer(x[:, :1])[0], rtol=1e-5)
     assert len(after) == 2
-    with pytest.raises(TypeError, match="must be SimpleRNNCell, LSTMCell or GRUCell"):
+    with pytest.raises(TypeError, match="must be SimpleRNNCell, LSTMCell, GRUCell or a layer"):
         layers.RNN(layers.Dense(3))

@@ -136,6 +136,7 @@ class Conv1D(DataFormat, Affine):
         self.kernel = self.kernel_spec.add(self, (self.kernel_size[0], input_shape[-1] // self.groups, self.filters))
         self._add_bias(self.filters)
         self._workspaces = [backend.Workspace() for _ in range(self.groups)]
+        self._build_activation(input_shape)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         time, size = input_shape[1], self.kernel_size[0]
@@ -171,9 +172,11 @@ class Conv1D(DataFormat, Affine):
             y = backend.activation_forward(z, self._activation)
         if training:
             self._tape.append((inputs, [saved for _, saved in results], version, z, y))
-        return y
+        return y if self._activation_function is None else self._activated(y, training)
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
+        if self._activation_function is not None:
+            dy = self._by_z(dy)
         inputs, saved, version, z, y = self._take_saved()
         if self.groups > 1:
             dy = backend.activation_backward(z, y, dy, self._activation)

@@ -164,6 +164,7 @@ class DepthwiseConv1D(_Depthwise):
     def build(self, input_shape: Shape) -> None:
         super().build(input_shape)
         self._add_bias(input_shape[-1] * self.depth_multiplier)
+        self._build_activation(input_shape)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         channels = None if input_shape[-1] is None else input_shape[-1] * self.depth_multiplier
@@ -176,9 +177,11 @@ class DepthwiseConv1D(_Depthwise):
         y = backend.activation_forward(z, self._activation)
         if training:
             self._tape.append((windows, z, y))
-        return y
+        return y if self._activation_function is None else self._activated(y, training)
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
+        if self._activation_function is not None:
+            dy = self._by_z(dy)
         windows, z, y = self._take_saved()
         dz = backend.activation_backward(z, y, np.ascontiguousarray(dy), self._activation)
         if self.bias is not None:
@@ -279,6 +282,7 @@ class SeparableConv1D(_Depthwise):
         shape = (1, input_shape[-1] * self.depth_multiplier, self.filters)
         self.pointwise_kernel = self.pointwise_spec.add(self, shape)
         self._add_bias(self.filters)
+        self._build_activation(input_shape)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], self._time(input_shape), self.filters)
@@ -295,9 +299,11 @@ class SeparableConv1D(_Depthwise):
         y, saved = backend.dense_forward(z, kernel, bias, training=training, **self._options(version))
         if training:
             self._tape.append((windows, z, saved, version))
-        return y
+        return y if self._activation_function is None else self._activated(y, training)
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
+        if self._activation_function is not None:
+            dy = self._by_z(dy)
         windows, z, saved, version = self._take_saved()
         dz = backend.dense_backward(
             z,

@@ -144,9 +144,11 @@ class Conv1DTranspose(DataFormat, Affine):
         y = backend.activation_forward(z, self._activation)
         if training:
             self._tape.append((x, z, y, whole, before))
-        return y
+        return y if self._activation_function is None else self._activated(y, training)
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
+        if self._activation_function is not None:
+            dy = self._by_z(dy)
         x, z, y, whole, before = self._take_saved()
         dz = backend.activation_backward(z, y, np.ascontiguousarray(dy), self._activation)
         if self.bias is not None:

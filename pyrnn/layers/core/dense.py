@@ -31,6 +31,7 @@ class Affine(Layer):
     bias: Weight | None
     activation = ActivationAttribute()
     _activation: str
+    _activation_function: Any
 
     kernel_spec: ClassVar[WeightSpec] = WeightSpec("kernel")
     bias_spec: ClassVar[WeightSpec] = WeightSpec("bias")
@@ -48,6 +49,36 @@ class Affine(Layer):
         """Create the bias, if there is one."""
         if self.use_bias:
             self.bias = self.bias_spec.add(self, (size,))
+
+    def children(self) -> list[tuple[str, Layer]]:
+        function = self._activation_function
+        return self._with_assigned(
+            [] if function is None or function.layer is None else [("activation", function.layer)]
+        )
+
+    def _build_activation(self, input_shape: Shape) -> None:
+        """Build the activation, if it is a layer."""
+        function = self._activation_function
+        if function is not None and function.layer is not None and not function.layer.built:
+            function.layer.build(self.compute_output_shape(input_shape))
+            for weight in function.layer.weights:
+                weight.path = f"{self.name}/{weight.path}"
+
+    def _activated(self, z: Array, training: bool) -> Array:
+        """The output, where the activation is a function or a layer; its entry on the tape is above that of forward."""
+        y: Array = self._activation_function.forward(z, training)
+        if training:
+            self._tape.append((y, z))
+        return y
+
+    def _by_z(self, dy: Array) -> Array:
+        """The gradient by what such an activation was called with."""
+        function = self._activation_function
+        saved = self._take_saved()
+        if function.layer is not None:
+            dz: Array = function.layer.backward(np.ascontiguousarray(dy))
+            return dz
+        return np.ascontiguousarray(function.backward(dy, *saved))
 
     def _version(self) -> int:
         version = self.kernel.version
@@ -118,7 +149,7 @@ class Dense(Affine):
         self.units = positive_int("units", units)
 
     def stream_into(self, stream: Any) -> None:
-        if len(stream.shape) != 1:
+        if len(stream.shape) != 1 or self._activation_function is not None:
             stream.add_step(self)
             return
         stream.add_dense(self.kernel.array, None if self.bias is None else self.bias.array, self._activation)
@@ -134,6 +165,7 @@ class Dense(Affine):
         self.kernel = self.kernel_spec.add(self, (input_shape[-1], self.units))
         self._add_bias(self.units)
         self._parts = (self.kernel, self.bias)
+        self._build_activation(input_shape)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], self.units)
@@ -152,9 +184,11 @@ class Dense(Affine):
         )
         if training:
             self._tape.append((x, saved, version))
-        return y
+        return y if self._activation_function is None else self._activated(y, training)
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
+        if self._activation_function is not None:
+            dy = self._by_z(dy)
         x, saved, version = self._take_saved()
         kernel, bias = self._parts
         return backend.dense_backward(
@@ -178,7 +212,7 @@ class Activation(Layer):
     """Apply an activation function. The output has the shape of x.
 
     Args:
-        activation: name of an activation or a function of `pyrnn.activations`.
+        activation: name of an activation, a function of an array, or a layer.
         **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
 
     Raises:
@@ -195,11 +229,23 @@ class Activation(Layer):
     per_step = True
     activation = ActivationAttribute(halves=True)
     _activation: str
+    _activation_function: Any
 
     @checked
     def __init__(self, activation: ActivationLike, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.activation = activation
+
+    def children(self) -> list[tuple[str, Layer]]:
+        function = self._activation_function
+        return self._with_assigned(
+            [] if function is None or function.layer is None else [("activation", function.layer)]
+        )
+
+    def build(self, input_shape: Shape) -> None:
+        function = self._activation_function
+        if function is not None and function.layer is not None and not function.layer.built:
+            function.layer.build(input_shape)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         if self._activation == "glu" and input_shape[-1] is not None:
@@ -207,19 +253,27 @@ class Activation(Layer):
         return tuple(input_shape)
 
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
-        y = backend.activation_forward(x, self._activation)
+        function = self._activation_function
+        y = backend.activation_forward(x, self._activation) if function is None else function.forward(x, training)
         if training:
             self._tape.append((x, y))
         return y
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
         x, y = self._take_saved()
+        function = self._activation_function
+        if function is not None and function.layer is not None:
+            dx: Array | None = function.layer.backward(dy, need_dx=need_dx)
+            return dx
         if not need_dx:
             return None
+        if function is not None:
+            dz: Array = function.backward(dy, y, x)
+            return dz
         return backend.activation_backward(x, y, dy, self._activation)
 
     def stream_into(self, stream: Any) -> None:
-        if self._activation == "glu" or len(stream.shape) != 1:
+        if self._activation == "glu" or len(stream.shape) != 1 or self._activation_function is not None:
             stream.add_step(self)
         else:
             stream.add_activation(self._activation)

@@ -17,7 +17,7 @@ from pyrnn.layers.specs import WeightSpec, specs_config
 from pyrnn.naming import snake_case
 from pyrnn.parameters import Weight
 from pyrnn.plan import acts_as_in_training
-from pyrnn.validation import positive_int
+from pyrnn.validation import positive_int, shown
 
 __all__ = ["Recurrent"]
 
@@ -66,6 +66,8 @@ class Recurrent(Layer):
     activation = ActivationAttribute()
     recurrent_activation = ActivationAttribute()
     _activation: str
+    _activation_function: Any
+    _recurrent_activation_function: Any
     use_bias: bool
     return_sequences: bool
     return_state: bool
@@ -131,6 +133,14 @@ class Recurrent(Layer):
         features = input_shape[-1]
         if features is None:
             raise unknown_size(type(self).__name__, "features", input_shape)
+        for function in (self._activation_function, self._recurrent_activation_function):
+            if function is not None and function.layer is not None:
+                function.layer.build((input_shape[0], self.units))
+                if function.layer.weights or function.layer.generators():
+                    raise ValueError(
+                        f"{function.argument} of {custom.named(self)} must be a layer without weights and random "
+                        f"numbers, got {shown(function.layer)}"
+                    )
         width = self.gates * self.units
         if self.stateful and input_shape[0] is None:
             raise ValueError(
@@ -233,14 +243,17 @@ class Recurrent(Layer):
                 state_scale = self._dropout_mask(self.recurrent_dropout, x.shape[0], self.units)
         kernel, recurrent_kernel, bias = self._parts
         version = max(kernel.version, recurrent_kernel.version, 0 if bias is None else bias.version)
-        output, finals, saved = backend.rnn_forward(
+        run, activation, recurrent_activation = backend.rnn_forward, self._activation, self._recurrent_activation
+        if self.runs_in_python:
+            run, _, activation, recurrent_activation = self._with_functions()
+        output, finals, saved = run(
             self.cell,
             x,
             kernel.array,
             recurrent_kernel.array,
             None if bias is None else bias.array,
-            self._activation,
-            self._recurrent_activation,
+            activation,
+            recurrent_activation,
             initial_state,
             mask,
             input_scale,
@@ -277,7 +290,10 @@ class Recurrent(Layer):
         if dy is not None and mask is not None and initial_state is not None:
             dy = np.where(self._unstarted(mask), dy.dtype.type(0), dy)
         kernel, recurrent_kernel, bias = self._parts
-        dx, d_initial = backend.rnn_backward(
+        run, activation, recurrent_activation = backend.rnn_backward, self._activation, self._recurrent_activation
+        if self.runs_in_python:
+            _, run, activation, recurrent_activation = self._with_functions()
+        dx, d_initial = run(
             self.cell,
             x,
             kernel.array,
@@ -285,8 +301,8 @@ class Recurrent(Layer):
             None if bias is None else bias.array,
             saved,
             dy,
-            self._activation,
-            self._recurrent_activation,
+            activation,
+            recurrent_activation,
             initial_state,
             mask,
             input_scale,
@@ -305,6 +321,17 @@ class Recurrent(Layer):
         )
         return (dx, *d_initial) if is_input and d_initial is not None else dx
 
+    @property
+    def runs_in_python(self) -> bool:
+        """Whether an activation is a function or a layer, so that each step runs in NumPy and not in the kernel."""
+        return self._activation_function is not None or self._recurrent_activation_function is not None
+
+    def _with_functions(self) -> tuple[Any, ...]:
+        return backend.rnn_with_functions(
+            self._activation_function or self._activation,
+            self._recurrent_activation_function or self._recurrent_activation,
+        )
+
     def _unstarted(self, mask: Array) -> Array:
         """Where no step has counted yet, to broadcast with the output: Keras gives 0 there, not the initial state."""
         if not self.return_sequences:
@@ -316,6 +343,8 @@ class Recurrent(Layer):
     def stream_into(self, stream: Any) -> None:
         if self.go_backwards:
             raise self._not_streamed("it goes backwards")
+        if self.runs_in_python:
+            raise self._not_streamed("its activation is a function")
         bias = None if self.bias is None else self.bias.array
         stream.add_recurrent(
             self.cell,

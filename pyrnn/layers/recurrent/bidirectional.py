@@ -181,7 +181,8 @@ class Bidirectional(Layer):
             each.build(input_shape)
             for weight in each.weights:
                 weight.path = f"{self.name}/{weight.path}"
-        self._multiply_adds = self.forward_layer.count_params()
+        in_python = any(each.runs_in_python for each in self._directions)  # which threads do not speed up
+        self._multiply_adds = 0 if in_python else self.forward_layer.count_params()
         if self._initial_weights is not None:
             self.set_weights(self._initial_weights)
 

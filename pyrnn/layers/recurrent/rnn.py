@@ -108,6 +108,11 @@ class RNN(Layer):
         rules.Flag().check("trainable", value)
         self._trainable = self.cell.trainable = bool(value)
 
+    @property
+    def runs_in_python(self) -> bool:
+        """Whether a cell is a custom one or has a function as its activation, so that its steps run in Python."""
+        return any(layer.runs_in_python for layer in self._stack)
+
     def _set_options(self) -> None:
         """Pass the options on to the layers of the cells; only the first reads x, so only it goes backwards."""
         last = self._stack[-1]

@@ -87,6 +87,7 @@ class Stepped(Layer):
     axes = ("batch", "time", "features")
     supports_masking = True
     not_streamed = "its cell is a custom one"
+    runs_in_python = True
 
     def __init__(self, cell: Any) -> None:
         super().__init__(name=cell.name, dtype=cell.dtype)
@@ -213,11 +214,11 @@ class Stepped(Layer):
     def _order(self, time: int) -> range:
         return range(time - 1, -1, -1) if self.go_backwards else range(time)
 
-    def backward(self, dy: Array, *d_states: Array | None, need_dx: bool = True) -> Any:
+    def backward(self, dy: Array | None, *d_states: Array | None, need_dx: bool = True) -> Any:
         """Write the gradients of the weights.
 
         Args:
-            dy: the gradient by the output, (B, units) or (B, T, units).
+            dy: the gradient by the output, (B, units) or (B, T, units); None is 0.
             *d_states: the gradients by the final states, (B, size) each; None is 0.
             need_dx: whether the gradient by x is needed.
 
@@ -236,9 +237,9 @@ class Stepped(Layer):
         dx = np.zeros(shape, self.dtype)
         for number, step in reversed(list(enumerate(self._order(time)))):
             d_output = carried
-            if self.return_sequences:
+            if dy is not None and self.return_sequences:
                 d_output = d_output + dy[:, number]
-            elif number == time - 1:
+            elif dy is not None and number == time - 1:
                 d_output = d_output + dy
             d_new, carried = d_after, np.zeros_like(carried)
             if mask is not None:

@@ -294,7 +294,10 @@ def serialize(activation: Activation) -> Any:
     """
     function = get(activation)
     name = KERNEL_NAMES.get(id(function))
-    return name if name is not None else describe_callable(function, "activation")
+    if name is not None:
+        return name
+    description, shape = describe_callable(function, "activation"), getattr(function, "build_shape", None)
+    return description if shape is None else {**description, "build_config": {"input_shape": shape}}
 
 
 def deserialize(name: object) -> Activation:

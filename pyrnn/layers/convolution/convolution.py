@@ -68,7 +68,7 @@ class Conv1D(DataFormat, Affine):
         data_format: "channels_last" for x (B, T, C), "channels_first" for (B, C, T), None for the default.
         dilation_rate: distance between the steps of a window, at least 1.
         groups: number of groups of channels, each convolved with its own filters; divides C and `filters`.
-        activation: name of an activation, a function of `pyrnn.activations`, or None for the identity.
+        activation: name of an activation, a function of an array, a layer, or None for the identity.
         use_bias: whether to add a bias (filters,).
         kernel_initializer: name or object of `pyrnn.initializers`, for the kernel.
         bias_initializer: name or object of `pyrnn.initializers`, for the bias.

@@ -117,7 +117,7 @@ class DepthwiseConv1D(_Depthwise):
         depth_multiplier: number of kernels per channel, at least 1.
         data_format: "channels_last" for x (B, T, C), "channels_first" for (B, C, T), None for the default.
         dilation_rate: distance between the steps of a window, at least 1.
-        activation: name of an activation, a function of `pyrnn.activations`, or None for the identity.
+        activation: name of an activation, a function of an array, a layer, or None for the identity.
         use_bias: whether to add a bias (C * depth_multiplier,).
         depthwise_initializer: name or object of `pyrnn.initializers`, for the kernel (K, C, depth_multiplier).
         bias_initializer: name or object of `pyrnn.initializers`, for the bias.
@@ -203,7 +203,7 @@ class SeparableConv1D(_Depthwise):
         data_format: "channels_last" for x (B, T, C), "channels_first" for (B, C, T), None for the default.
         dilation_rate: distance between the steps of a window, at least 1.
         depth_multiplier: number of depthwise kernels per channel, at least 1.
-        activation: name of an activation, a function of `pyrnn.activations`, or None for the identity.
+        activation: name of an activation, a function of an array, a layer, or None for the identity.
         use_bias: whether to add a bias (filters,).
         depthwise_initializer: name or object of `pyrnn.initializers`, for the depthwise kernel (K, C,
             depth_multiplier).

@@ -37,7 +37,7 @@ class Conv1DTranspose(DataFormat, Affine):
         output_padding: additional steps at the end, from 0 to strides - 1, or None to follow from `padding`.
         data_format: "channels_last" for x (B, T, C), "channels_first" for (B, C, T), None for the default.
         dilation_rate: distance between the steps of a window, at least 1.
-        activation: name of an activation, a function of `pyrnn.activations`, or None for the identity.
+        activation: name of an activation, a function of an array, a layer, or None for the identity.
         use_bias: whether to add a bias (filters,).
         kernel_initializer: name or object of `pyrnn.initializers`, for the kernel.
         bias_initializer: name or object of `pyrnn.initializers`, for the bias.

@@ -99,7 +99,7 @@ class Dense(Affine):
 
     Args:
         units: size of the output's last axis, at least 1.
-        activation: name of an activation, a function of `pyrnn.activations`, or None for the identity.
+        activation: name of an activation, a function of an array, a layer, or None for the identity.
         use_bias: whether to add a bias.
         kernel_initializer: name or object of `pyrnn.initializers`, for the kernel.
         bias_initializer: name or object of `pyrnn.initializers`, for the bias.

@@ -27,7 +27,7 @@ class SimpleRNN(Recurrent):
 
     Args:
         units: size of the output and of each state, at least 1.
-        activation: name of an activation, a function of `pyrnn.activations`, or None for the identity.
+        activation: name of an activation, a function of an array, a layer, or None for the identity.
         use_bias: whether to add a bias.
         kernel_initializer: name or object of `pyrnn.initializers`, for the kernel.
         recurrent_initializer: name or object of `pyrnn.initializers`, for the recurrent kernel.
@@ -117,7 +117,7 @@ class LSTM(Recurrent):
 
     Args:
         units: size of the output and of each state, at least 1.
-        activation: name of an activation, a function of `pyrnn.activations`, or None for the identity.
+        activation: name of an activation, a function of an array, a layer, or None for the identity.
         recurrent_activation: activation of the gates, in the same form.
         use_bias: whether to add a bias.
         kernel_initializer: name or object of `pyrnn.initializers`, for the kernel.
@@ -233,7 +233,7 @@ class GRU(Recurrent):
 
     Args:
         units: size of the output and of each state, at least 1.
-        activation: name of an activation, a function of `pyrnn.activations`, or None for the identity.
+        activation: name of an activation, a function of an array, a layer, or None for the identity.
         recurrent_activation: activation of the gates, in the same form.
         use_bias: whether to add a bias.
         kernel_initializer: name or object of `pyrnn.initializers`, for the kernel.

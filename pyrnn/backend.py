@@ -132,6 +132,12 @@ def rnn_with_functions(*activations: Any) -> tuple[Any, ...]:
 
     Returns:
         The two operations, and the activations in the form in which they take them.
+
+    Example:
+        >>> import pyrnn
+        >>> forward, backward, *activations = pyrnn.backend.rnn_with_functions("tanh", None)
+        >>> activations
+        ['tanh', None]
     """
     from pyrnn.reference import activations as formulas
     from pyrnn.reference import recurrent

@@ -104,6 +104,7 @@ class Conv1DTranspose(DataFormat, Affine):
         self.compute_output_shape(input_shape)
         self.kernel = self.kernel_spec.add(self, (self.kernel_size[0], self.filters, input_shape[-1]))
         self._add_bias(self.filters)
+        self._build_activation(input_shape)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         time = None if input_shape[1] is None else self._geometry(input_shape[1])[2]

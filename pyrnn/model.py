@@ -21,6 +21,7 @@ from pyrnn.layers.holder import Holder, numbered
 from pyrnn.loops import Passes
 from pyrnn.parameters import ParameterVector, assign_all, values_for
 from pyrnn.plan import Plan
+from pyrnn.results import as_result
 from pyrnn.rules import ListOf, OneOf, Whole
 from pyrnn.streaming import Stream
 from pyrnn.structures import leaves
@@ -473,7 +474,7 @@ class Model(Trainer, Holder):
             inputs = signature.inputs.flat("x", x) if signature is not None and several else leaves_of(x)
             outputs = connect(self, (x,), {}, tuple(inputs), training=training)
             return self._in_structure(Arrays(outputs) if isinstance(outputs, list) else outputs)
-        return self._in_structure(self._output(x, training=bool(training)))
+        return as_result(self._in_structure(self._output(x, training=bool(training))))
 
     # Configs and files.
 

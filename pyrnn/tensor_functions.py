@@ -13,27 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn import activations, config, seeds, utils
+from pyrnn.results import Tensor
 
 Array = NDArray[Any]
 Axis = int | tuple[int, ...] | None
-
-
-class Tensor(np.ndarray[Any, Any]):
-    """An array with the method that TensorFlow's tensors have.
-
-    Example:
-        >>> from pyrnn.tensor_functions import BACKEND
-        >>> type(BACKEND["square"]([1.0, 2.0]).numpy())
-        <class 'numpy.ndarray'>
-    """
-
-    def numpy(self) -> Array:
-        """Return the values.
-
-        Returns:
-            A plain array of the same shape.
-        """
-        return np.array(self)
 
 
 def _traced(values: Any) -> bool:

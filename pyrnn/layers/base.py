@@ -20,6 +20,7 @@ from pyrnn.layers.settings import dtype_config, dtype_name, standard_shape
 from pyrnn.naming import auto_name
 from pyrnn.parameters import Weight
 from pyrnn.regularizers import RegularizerLike
+from pyrnn.results import as_result
 from pyrnn.structures import leaves
 from pyrnn.symbols import OnlyCall, connect, is_symbolic, leaves_of, tracing
 from pyrnn.typing import ArrayLike, Boolean, DtypeLike, Flag, Inputs, Name, ShapeLike, Size
@@ -406,7 +407,7 @@ class Layer(Holder, LayerNames):
         if is_outer and self.activity_regularizer is not None:
             activity = y[0] if isinstance(y, tuple) else y
             self.add_loss(self.activity_regularizer(activity) / max(len(activity), 1))
-        return y
+        return as_result(y) if is_outer else y
 
     def _by_name(self, more: Sequence[Any], **named: Any) -> dict[str, Any]:
         """The arguments of a call by name; of arrays only, since `layer(x, True)` does not say what is True."""

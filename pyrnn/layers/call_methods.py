@@ -14,6 +14,7 @@ from pyrnn.layers.holder import Holder
 from pyrnn.layers.inner_calls import as_symbols
 from pyrnn.layers.tracing import Trace, trace_of
 from pyrnn.plan import acts_as_in_training
+from pyrnn.results import as_result
 from pyrnn.structures import leaves, mapped, packed
 from pyrnn.symbols import Node, Symbol, is_symbolic, own_training, tracing
 from pyrnn.validation import shown
@@ -52,10 +53,12 @@ def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
     _prepare(self, arguments, [array.shape for array in arrays])
     arguments = arguments or ONE
     masks: list[Any] = [None] * len(arrays) if mask is None else _listed(self, arguments, mask, arrays)
-    if not custom.is_in_pass():
+    is_outer = not custom.is_in_pass()
+    if is_outer:
         self._start_call(training)
     trace, outputs = _run(self, arguments, arrays, masks, bool(training))
-    return packed(trace.structure, outputs)
+    y = packed(trace.structure, outputs)
+    return as_result(y) if is_outer else y
 
 
 def _converted(layer: Any, value: Any) -> Array:

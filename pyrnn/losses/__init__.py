@@ -24,6 +24,7 @@ from pyrnn.losses.forecasting import *
 from pyrnn.losses.overlap import *
 from pyrnn.losses.regression import *
 from pyrnn.ops.differentiation import is_traced
+from pyrnn.results import as_result
 from pyrnn.rules import Configurable, Either, Unchecked
 from pyrnn.typing import CustomObjects
 from pyrnn.validation import lookup
@@ -71,7 +72,7 @@ def _function(name: str) -> Any:
         y_true, y_pred = (as_array(each, options.pop(each)) for each in ("y_true", "y_pred"))
         if issubclass(cls, Elementwise):
             y_true, y_pred = same_rank(y_true, y_pred)
-        return np.asarray(cls(**options, reduction="none")(y_true, y_pred))
+        return as_result(np.asarray(cls(**options, reduction="none")(y_true, y_pred)))
 
     loss.__signature__ = signature  # type: ignore[attr-defined]  # what inspect reads
     loss.__name__ = loss.__qualname__ = name

@@ -19,6 +19,7 @@ from pyrnn.explaining import LossNames
 from pyrnn.losses.alignment import EPSILON, Array, Shape, aligned, both, match_ranks, weights_of_values
 from pyrnn.losses.differentiation import differentiate, read_only
 from pyrnn.ops.differentiation import is_traced, untraced, with_gradient
+from pyrnn.results import Number, as_result
 from pyrnn.rules import OneOf
 from pyrnn.typing import DtypeLike, Name
 from pyrnn.validation import shown
@@ -323,8 +324,8 @@ class Loss(registry.Configurable, LossNames):
         weighted = values if weights is None else values * weights
         if self.reduction in ("none", None):
             # Keras gives values of shape (batch,) the last axis of weights (batch, 1).
-            return weighted[:, None] if values.ndim == 1 and np.ndim(sample_weight) == 2 else weighted
-        return float(weighted.sum()) * self._scale(values, weights)
+            return as_result(weighted[:, None] if values.ndim == 1 and np.ndim(sample_weight) == 2 else weighted)
+        return Number(float(weighted.sum()) * self._scale(values, weights))
 
     def _traced(self, y_true: Any, y_pred: Any, sample_weight: Any) -> Any:
         """Return what `__call__` returns, for a y_pred that autograd traces."""

@@ -21,6 +21,7 @@ from pyrnn.metrics.functions import compares_points, described
 from pyrnn.metrics.variables import FieldVariable, Variable
 from pyrnn.naming import auto_name
 from pyrnn.ops.differentiation import measured
+from pyrnn.results import returning
 from pyrnn.rules import Numbers, Optional, Rule, Unchecked, Whole
 from pyrnn.states import array
 from pyrnn.typing import DtypeLike, Name
@@ -109,6 +110,8 @@ class Metric(registry.Configurable, MetricNames):
         """Let either name of `reset_state` count; a custom `update_state` receives no weights of a mask."""
         super().__init_subclass__(**kwargs)
         overriding.join(cls, "reset_state", "reset_states")
+        if (method := vars(cls).get("result")) is not None:
+            cls.plain_result, cls.result = method, returning(method)  # type: ignore[method-assign]
         if overriding.new_in(cls, "update_state", Metric) is not None and "masked" not in vars(cls):
             cls.masked = False
 
@@ -237,6 +240,8 @@ class Metric(registry.Configurable, MetricNames):
             A float, or an array for metrics with several values.
         """
         raise NotImplementedError(f"{type(self).__name__} must define result()")
+
+    plain_result = result  # without the method `numpy`, for the logs of each batch
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         self.update_state(y_true, y_pred, sample_weight)

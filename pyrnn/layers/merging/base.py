@@ -12,6 +12,7 @@ from pyrnn.data.arrays import as_array, as_float
 from pyrnn.layers import custom
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.inner_calls import as_symbols
+from pyrnn.results import as_result
 from pyrnn.symbols import connect, is_symbolic, tracing
 from pyrnn.typing import ArrayLike, Flag, Inputs
 from pyrnn.validation import WrongType, shown
@@ -119,9 +120,11 @@ class Merging(Layer):
         shapes = [array.shape for array in arrays]
         self.fit_shape(shapes)
         masks = None if mask is None else self._checked_masks(mask, arrays)
-        if not custom.is_in_pass():
+        is_outer = not custom.is_in_pass()
+        if is_outer:
             self._start_call(training)
-        return self.forward(*arrays, training=bool(training), mask=masks, **options)
+        y = self.forward(*arrays, training=bool(training), mask=masks, **options)
+        return as_result(y) if is_outer else y
 
     def _checked_masks(self, mask: Any, arrays: list[Array]) -> list[Array | None] | None:
         """Convert and check a list of masks, which may leave out those of the last inputs."""

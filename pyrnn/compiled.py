@@ -108,11 +108,11 @@ class Compiled:
         Args:
             prefix: comes before each name.
         """
-        logs = {"loss": self.mean_loss.plain_result(), **self.head.logs()}
+        logs = {"loss": self.mean_loss._plain_result(), **self.head.logs()}
         if type(self.head) is Heads:
             logs = dict(sorted(logs.items()))
         for metric in self.tracked:
-            result = metric.plain_result()
+            result = metric._plain_result()
             logs |= result if isinstance(result, Mapping) else {metric.name: float(result)}
         return {f"{prefix}{name}": value for name, value in logs.items()} if prefix else logs
 

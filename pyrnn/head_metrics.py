@@ -197,7 +197,7 @@ def _continue(metric: metrics.Metric, state: Any, shapes: list[list[int]] | None
     metric.set_state(state)
     if not overriding.is_builtin(type(metric)):  # a user's metric is only called in training
         return
-    metric.plain_result()
+    metric._plain_result()
     if shapes is None or isinstance(metric, metrics.Mean) or max(map(math.prod, shapes)) > _LARGEST_TRIAL:
         return
     ones = [np.ones(shape, np.float32) for shape in shapes]
@@ -206,4 +206,4 @@ def _continue(metric: metrics.Metric, state: Any, shapes: list[list[int]] | None
     except (TypeError, ValueError, IndexError):
         return
     metric.update_state(*ones)
-    metric.plain_result()
+    metric._plain_result()

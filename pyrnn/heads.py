@@ -164,7 +164,7 @@ class Head:
         logs: dict[str, Any] = {}
         for entry in self.entries:
             if entry.metric is not None:
-                result = entry.metric.plain_result()
+                result = entry.metric._plain_result()
                 results = result if isinstance(result, Mapping) else {entry.name: result}
                 logs |= {name: _plain(value) for name, value in results.items()}
         return logs

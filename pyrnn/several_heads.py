@@ -181,7 +181,7 @@ class Heads:
 
     def logs(self) -> dict[str, Any]:
         """Return the means of the losses and the metrics by name."""
-        logs: dict[str, Any] = {mean.name: mean.plain_result() for mean in self.means.values()}
+        logs: dict[str, Any] = {mean.name: mean._plain_result() for mean in self.means.values()}
         for head in self.heads:
             logs |= head.logs()
         return logs

@@ -346,7 +346,7 @@ class Steps(loops.Trainable):
 def _results(listed: Sequence[Metric], names: Mapping[int, str] | None = None) -> dict[str, Any]:
     logs: dict[str, Any] = {}
     for metric in listed:
-        result = metric.plain_result()
+        result = metric._plain_result()
         logs |= result if isinstance(result, Mapping) else {(names or {}).get(id(metric), metric.name): result}
     return {name: _number(value) for name, value in logs.items()}
 

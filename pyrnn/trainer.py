@@ -188,10 +188,10 @@ class Trainer(Steps):
                 ordered = [name for name in names if name in logs]
                 results = [logs[name] for name in (*ordered, *sorted(logs.keys() - set(ordered)))]
                 return results[0] if len(results) == 1 else results
-            return compiled.results() if len(logs) > 1 else compiled.mean_loss.plain_result()
+            return compiled.results() if len(logs) > 1 else compiled.mean_loss._plain_result()
         if return_dict:
             return compiled.logs()
-        return compiled.results() if compiled.lists_results else compiled.mean_loss.plain_result()
+        return compiled.results() if compiled.lists_results else compiled.mean_loss._plain_result()
 
     @checked
     def train_on_batch(

@@ -111,7 +111,7 @@ class Metric(registry.Configurable, MetricNames):
         super().__init_subclass__(**kwargs)
         overriding.join(cls, "reset_state", "reset_states")
         if (method := vars(cls).get("result")) is not None:
-            cls.plain_result, cls.result = method, returning(method)  # type: ignore[method-assign]
+            cls._plain_result, cls.result = method, returning(method)  # type: ignore[method-assign]
         if overriding.new_in(cls, "update_state", Metric) is not None and "masked" not in vars(cls):
             cls.masked = False
 
@@ -241,7 +241,7 @@ class Metric(registry.Configurable, MetricNames):
         """
         raise NotImplementedError(f"{type(self).__name__} must define result()")
 
-    plain_result = result  # without the method `numpy`, for the logs of each batch
+    _plain_result = result  # without the method `numpy`, for the logs of each batch
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         self.update_state(y_true, y_pred, sample_weight)

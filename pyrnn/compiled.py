@@ -13,7 +13,7 @@ from pyrnn.data import Batch
 from pyrnn.data.arrays import Arrays
 from pyrnn.head_metrics import try_state
 from pyrnn.heads import Head
-from pyrnn.output_names import OutputNames
+from pyrnn.output_names import OutputNames, single
 from pyrnn.several_heads import Heads
 
 Array = NDArray[Any]
@@ -52,7 +52,7 @@ class Compiled:
             self.head = Heads(names, loss, loss_weights, unweighted, weighted)
         else:
             self.head = Head(
-                names.only("loss", loss),
+                single(names.only("loss", loss)),
                 names.only("loss_weights", loss_weights),
                 names.metrics_of_only("metrics", unweighted),
                 names.metrics_of_only("weighted_metrics", weighted),

@@ -155,6 +155,12 @@ def get_registered_object(
     return None
 
 
+def registered_in_any_package(name: Any) -> Any:
+    """Return what is registered as "package>name", if one package alone has the name; else None."""
+    registered = {id(value): value for key, value in _registered.items() if key.partition(">")[2] == name}
+    return next(iter(registered.values())) if len(registered) == 1 else None
+
+
 def registered_as(*names: Any) -> Any:
     """Return what is registered by one of these names, with or without "package>", or None."""
     for name in names:

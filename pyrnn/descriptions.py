@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeGuard, TypeVar
 
-from pyrnn.custom_objects import get_registered_name, registered_as
+from pyrnn.custom_objects import get_registered_name, registered_as, registered_in_any_package
 from pyrnn.jsonable import from_plain, is_special, to_plain
 from pyrnn.kinds import KINDS, functions
 from pyrnn.overriding import is_builtin
@@ -63,6 +63,7 @@ def described_class(kind: str, description: Mapping[str, Any], names: Mapping[st
     cls: Any = registered_as(description.get("registered_name"), name)
     if cls is None and isinstance(name, str) and name in names and not is_custom(description):
         cls = names[name]
+        _require_own_name(kind, description, name)
     if cls is None and isinstance(name, str):
         if is_custom(description):
             raise ValueError(f"{kind} {shown(name)} is not part of pyrnn: pass {_custom_objects(name)}")
@@ -72,6 +73,20 @@ def described_class(kind: str, description: Mapping[str, Any], names: Mapping[st
     if not isinstance(cls, type):
         raise WrongType(f"custom_objects must hold a class for {kind} {name!r}, got {shown(cls)}")
     return cls
+
+
+def _require_own_name(kind: str, description: Mapping[str, Any], name: str) -> None:
+    """Reject a class or function of pyrnn that is described as registered under another name.
+
+    Raises:
+        ValueError: If it is: the description is of something else, or damaged.
+    """
+    registered = description.get("registered_name")
+    if registered and registered != name:
+        raise ValueError(
+            f"{kind} {shown(name)} of pyrnn is described as registered_name={shown(registered)}: register that object, "
+            "or remove the entry"
+        )
 
 
 def _custom_objects(name: Any) -> str:
@@ -124,14 +139,21 @@ def described_function(kind: str, description: Mapping[str, Any], names: Mapping
         names: Functions of pyrnn by name, for this kind alone.
 
     Raises:
+        TypeError: If the name is not a string.
         ValueError: If there is no function of that name; the message says how to pass a custom one.
     """
     name = description.get("config")
     if name == _LAMBDA:
         raise ValueError(f"{kind} was a lambda, of which files hold nothing: make it again")
     function = registered_as(name)
-    if function is None and isinstance(name, str) and not is_custom(description):
+    if not isinstance(name, str):
+        raise WrongType(f"config of a function must be its name, got {shown(name)}")
+    if function is None and not is_custom(description):
         function = {**functions(), **(names or {})}.get(name)
+        if function is not None and description.get("registered_name") != "function":
+            _require_own_name(kind, description, name)
+    if function is None:
+        function = registered_in_any_package(name)  # as Keras 3.6 wrote registered functions
     if function is None:
         raise ValueError(
             f"{kind} is the function {shown(name)}, of which files hold the name: pass {_custom_objects(name)}"
@@ -297,10 +319,17 @@ def with_objects(value: Any, kind: str = "object") -> Any:
         return value["config"]["name"]
     if is_function(value):
         return described_function(kind, value)
+    if not isinstance(value["config"], Mapping):
+        raise WrongType(f"config of {shown(value['class_name'])} must be a dict, got {shown(value['config'])}")
+    if "models" in KINDS and value["class_name"] in KINDS["models"].names and not is_custom(value):
+        return KINDS["models"].deserialize(value)
     module = str(value.get("module") or "").removeprefix("keras.")
     if module in KINDS and not is_custom(value):
         return KINDS[module].deserialize(value)
-    return from_description(described_class(kind, value, {}), value["config"])
+    cls: Any = described_class(kind, value, {})
+    if getattr(cls, "is_model", False):
+        return KINDS["models"].deserialize(value)
+    return from_description(cls, value["config"])
 
 
 def require_kind(kind: str, value: Any) -> None:
@@ -322,7 +351,7 @@ def _described(value: Any, where: str) -> Any:
     """Describe a function or object within a config; return it unchanged while a model is cloned."""
     try:
         if not isinstance(value, type) and hasattr(value, "get_config"):
-            return describe(value)
+            return value.describe() if getattr(value, "is_model", False) else describe(value)
         if not isinstance(value, type) and callable(value):
             return describe_function(value, where)
         raise WrongType(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -13,6 +14,7 @@ from pyrnn.explaining import explain
 from pyrnn.files import model_file
 from pyrnn.function_rules import Function
 from pyrnn.functional import Functional
+from pyrnn.kinds import KINDS, Kind
 from pyrnn.layers.base import Layer
 from pyrnn.layers.serialization import MODELS
 from pyrnn.model import Model
@@ -211,4 +213,5 @@ def clone_model(
         return clone
 
 
+KINDS["models"] = Kind(functools.partial(model_from_description, "config"), names=frozenset(MODELS))
 explain(__name__)

@@ -184,6 +184,11 @@ class OutputNames:
         return [[] if e is None else list(e) if isinstance(e, list | tuple) else [e] for e in entries]
 
 
+def single(loss: Any) -> Any:
+    """Return the only entry of a list of one, which Keras takes for a loss as well; anything else as it is."""
+    return single(loss[0]) if isinstance(loss, list | tuple) and len(loss) == 1 else loss
+
+
 def _require_list(argument: str, value: Any) -> None:
     if not isinstance(value, list | tuple):
         example = list(value) if isinstance(value, set | frozenset) else [value]

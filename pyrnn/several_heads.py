@@ -12,7 +12,7 @@ from pyrnn import losses, metrics
 from pyrnn.data.arrays import Arrays
 from pyrnn.head_metrics import number_names, try_state
 from pyrnn.heads import Head
-from pyrnn.output_names import OutputNames
+from pyrnn.output_names import OutputNames, single
 from pyrnn.states import Rule, anything, list_of, record, tuple_of
 from pyrnn.validation import WrongType, shown
 
@@ -42,7 +42,9 @@ class Heads:
         self.outputs = outputs
         self._order = outputs.order(loss)
         is_single = not isinstance(loss, list | tuple | Mapping) or (isinstance(loss, Mapping) and "class_name" in loss)
-        loss_entries = [loss] * count if is_single else outputs.split("loss", loss, is_complete=True)
+        loss_entries = (
+            [loss] * count if is_single else [single(entry) for entry in outputs.split("loss", loss, is_complete=True)]
+        )
         if isinstance(loss_weights, list | tuple | Mapping) or loss_weights is None:
             factors = outputs.split("loss_weights", loss_weights)
         elif is_single:

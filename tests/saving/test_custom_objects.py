@@ -501,3 +501,37 @@ class Described:
     @classmethod
     def from_config(cls, config: Any) -> Described:
         return cls()
+
+
+def test_descriptions_that_disagree_with_themselves() -> None:
+    read = pyrnn.saving.deserialize_keras_object
+    dense = {"module": "keras.layers", "class_name": "Dense", "config": {"units": 2}}
+    function = {"module": "builtins", "class_name": "function", "config": "relu"}
+    for name in (None, "", "Dense"):
+        assert isinstance(read({**dense, "registered_name": name}), layers.Dense)
+    assert read({**function, "registered_name": "function"}) is read({**function, "registered_name": "relu"})
+    with pytest.raises(ValueError, match="layer 'Dense' of pyrnn is described as registered_name='my>Dense'"):
+        read({**dense, "registered_name": "my>Dense"})
+    with pytest.raises(ValueError, match="object 'relu' of pyrnn is described as registered_name='eval'"):
+        read({**function, "registered_name": "eval"})
+    with pytest.raises(TypeError, match=r"config of 'Dense' must be a dict, got \[1, 2\]"):
+        read({**dense, "config": [1, 2]})
+    with pytest.raises(TypeError, match=r"config of a function must be its name, got \['relu'\]"):
+        read({**function, "config": ["relu"]})
+
+
+def test_a_registered_function_without_its_package() -> None:
+    @pyrnn.saving.register_keras_serializable("somewhere")
+    def doubled(x: Any) -> Any:
+        return 2 * x
+
+    described = {"module": "builtins", "class_name": "function", "registered_name": "function"}
+    for name in ("doubled", "somewhere>doubled"):
+        assert pyrnn.saving.deserialize_keras_object({**described, "config": name}) is doubled
+
+    @pyrnn.saving.register_keras_serializable("elsewhere", "doubled")
+    def other(x: Any) -> Any:
+        return x
+
+    with pytest.raises(ValueError, match="the function 'doubled'"):
+        pyrnn.saving.deserialize_keras_object({**described, "config": "doubled"})

@@ -230,6 +230,17 @@ def test_models_in_models_are_cloned_layer_by_layer(recursive: bool) -> None:
     assert_same_outputs(model, clone)
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_models_in_descriptions_of_objects(name: str) -> None:
+    model = MODELS[name]()
+    model.compile("sgd", "mae")
+    described = pyrnn.saving.serialize_keras_object({"models": [model]})
+    again = pyrnn.saving.deserialize_keras_object(json.loads(json.dumps(described)))["models"][0]
+    assert again.compiled and again.name == model.name
+    again.set_weights(model.get_weights())
+    assert_same_outputs(model, again)
+
+
 class Twice(layers.Layer):
     """A custom layer."""
 

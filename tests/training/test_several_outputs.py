@@ -106,6 +106,18 @@ def test_a_step_follows_the_gradient_of_the_sum() -> None:
             np.testing.assert_array_equal(array, other)
 
 
+def test_a_loss_may_be_in_a_list_of_one() -> None:
+    x = pyrnn.Input((3,))
+    one = pyrnn.Model(x, layers.Dense(1, name="a")(x))
+    for loss in (["mse"], [["mse"]], {"a": ["mse"]}):
+        one.compile("sgd", loss)
+        assert type(one.loss).__name__ == "MeanSquaredError"
+    two = pyrnn.Model(x, [layers.Dense(1, name="a")(x), layers.Dense(1, name="b")(x)])
+    for both in (["mse", ["mae"]], {"a": ["mse"], "b": "mae"}):
+        two.compile("sgd", both)
+        assert [type(loss).__name__ for loss in two.loss] == ["MeanSquaredError", "MeanAbsoluteError"]
+
+
 def test_outputs_without_a_loss_do_not_train() -> None:
     made = compiled(loss=["mse", None])
     before = made.get_layer("b").get_weights()

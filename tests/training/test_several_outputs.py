@@ -108,13 +108,13 @@ def test_a_step_follows_the_gradient_of_the_sum() -> None:
 
 def test_a_loss_may_be_in_a_list_of_one() -> None:
     x = pyrnn.Input((3,))
-    one = pyrnn.Model(x, layers.Dense(1, name="a")(x))
+    model = pyrnn.Model(x, layers.Dense(1, name="a")(x))
     for loss in (["mse"], [["mse"]], {"a": ["mse"]}):
-        one.compile("sgd", loss)
-        assert type(one.loss).__name__ == "MeanSquaredError"
+        model.compile("sgd", loss)
+        assert type(model.loss).__name__ == "MeanSquaredError"
     two = pyrnn.Model(x, [layers.Dense(1, name="a")(x), layers.Dense(1, name="b")(x)])
-    for both in (["mse", ["mae"]], {"a": ["mse"], "b": "mae"}):
-        two.compile("sgd", both)
+    for pair in (["mse", ["mae"]], {"a": ["mse"], "b": "mae"}):
+        two.compile("sgd", pair)
         assert [type(loss).__name__ for loss in two.loss] == ["MeanSquaredError", "MeanAbsoluteError"]
 
 

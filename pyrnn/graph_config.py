@@ -15,6 +15,7 @@ from pyrnn import descriptions
 from pyrnn.graph import Graph
 from pyrnn.jsonable import from_plain
 from pyrnn.layers.core.input import InputLayer
+from pyrnn.layers.core.lambda_layer import Lambda
 from pyrnn.layers.serialization import serialize
 from pyrnn.structures import leaves, mapped
 from pyrnn.symbols import Node, Symbol
@@ -262,7 +263,7 @@ class _Reader:
     def _call(self, name: str, node: Any) -> _Call:
         """The arguments of a call of a layer."""
         layer = self._layers[name]
-        is_custom = hasattr(type(layer), "call")
+        is_custom = hasattr(type(layer), "call") or isinstance(layer, Lambda)
         takes_states = not (layer.is_model or layer.merges or is_custom)
         args: Any
         kwargs: Any

@@ -106,7 +106,7 @@ class Layer(Holder, LayerNames):
     supports_masking: bool = False
     makes_mask: bool = False
     # Whether forward reads several arrays, forward(*xs): masks and shapes are lists then. See `merging.base.Merging`.
-    merges: ClassVar[bool] = False
+    merges: bool = False
     # Whether x holds ids (batch, time), without an axis of features.
     reads_ids: ClassVar[bool] = False
     # Whether forward computes each step of x (batch, time, ...) independently, so that a stream may call it per step.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from pyrnn.data.arrays import Array, as_float
 from pyrnn.explaining import ModelNames
+from pyrnn.structures import mapped
 from pyrnn.validation import WrongType, shown
 
 _FORWARD = "define forward(x, *, training=False, mask=None) and backward(dy, *, need_dx=True), in NumPy"
@@ -103,13 +104,13 @@ def passing(method: Callable[..., Any]) -> Callable[..., Any]:
 TRIALS = (2, 3)
 
 
-def trial_shape(layer: Any, run: Callable[[Array], Array], input_shape: tuple[Any, ...], instead: str) -> Any:
+def trial_shape(layer: Any, run: Callable[..., Array], input_shape: Any, instead: str) -> Any:
     """Find the shape of a layer's output by running it on zeros.
 
     Args:
         layer: the layer, for its dtype and for messages.
-        run: the function of x that returns the output.
-        input_shape: the shape of x; None is an unknown size.
+        run: the function of x, or of several inputs, that returns the output.
+        input_shape: the shape of x, or a list with one for each input; None is an unknown size.
         instead: what to write to do without the trial, for the message.
 
     Returns:
@@ -119,14 +120,14 @@ def trial_shape(layer: Any, run: Callable[[Array], Array], input_shape: tuple[An
         ValueError: if `run` fails on zeros.
     """
     shapes = []
-    for trial in TRIALS if None in input_shape else TRIALS[:1]:
-        zeros = np.zeros([trial if size is None else size for size in input_shape], layer.dtype)
+    of_inputs = input_shape if isinstance(input_shape, list) else [tuple(input_shape)]
+    for trial in TRIALS if any(None in shape for shape in of_inputs) else TRIALS[:1]:
+        zeros = [np.zeros([trial if size is None else size for size in shape], layer.dtype) for shape in of_inputs]
         try:
-            shapes.append(run(zeros).shape)
+            shapes.append(run(*zeros).shape)
         except Exception as error:
-            raise ValueError(
-                f"{named(layer)} fails on zeros of shape {tuple(input_shape)} ({error}): {instead}"
-            ) from error
+            shown_shape = ", ".join(map(str, of_inputs))
+            raise ValueError(f"{named(layer)} fails on zeros of shape {shown_shape} ({error}): {instead}") from error
     return tuple(first if first == last else None for first, last in zip(shapes[0], shapes[-1], strict=True))
 
 
@@ -160,6 +161,8 @@ def run(layer: Any, function: Callable[..., Any], *arguments: Any, **options: An
 
 
 def _read_only(value: Any) -> Any:
+    if isinstance(value, list | tuple | Mapping):
+        return mapped(_read_only, value)
     if not isinstance(value, np.ndarray):
         return value
     array = value.view()

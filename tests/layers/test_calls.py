@@ -263,3 +263,47 @@ def test_wrong_calls_are_explained() -> None:
 
     with pytest.raises(TypeError, match="must be an argument of call with '_shape' after it, got 'rest_shape'"):
         Odd()(A, B)
+
+
+def product(xs: Any) -> Any:
+    return ops.tanh(xs["a"]) * xs["b"] if isinstance(xs, dict) else ops.tanh(xs[0]) * xs[1]
+
+
+def slopes(xs: Any, y: Any, dy: Any) -> Any:
+    return [dy * (1 - np.tanh(xs[0]) ** 2) * xs[1], dy * np.tanh(xs[0])]
+
+
+@pytest.mark.parametrize("gradient", [None, slopes], ids=["autograd", "gradient"])
+def test_a_lambda_reads_several_arrays(gradient: Any) -> None:
+    a, b = Input((4, 3), dtype="float64"), Input((4, 3), dtype="float64")
+    dense = layers.Dense(3, dtype="float64")
+    model = Model([a, b], layers.Lambda(product, gradient=gradient, dtype="float64")([dense(a), dense(b)]))
+    x = [A.astype("float64"), B.astype("float64")]
+    np.testing.assert_allclose(model.predict(x, verbose=0), np.tanh(dense(x[0])) * dense(x[1]))
+    got, numeric = difference(model, x, dense.kernel)
+    np.testing.assert_allclose(got, numeric, rtol=1e-4, atol=1e-6)
+
+
+def test_lambdas_of_several_arrays_come_back(tmp_path: Path) -> None:
+    a, b = Input((4, 3)), Input((4, 3))
+    model = Model([a, b], layers.Lambda(product)({"b": b, "a": layers.Dense(3)(a)}))
+    expected = model.predict([A, B], verbose=0)
+    assert model.output_shape == (None, 4, 3)
+    for name in ("m.keras", "m.h5"):
+        model.save(tmp_path / name)
+        again = load_model(tmp_path / name, custom_objects={"product": product})
+        np.testing.assert_array_equal(again.predict([A, B], verbose=0), expected)
+
+
+def test_a_lambda_of_several_arrays_gets_their_masks_and_explains_mistakes() -> None:
+    layer = layers.Lambda(lambda xs, mask: xs[0] * (mask is not None and mask[0] is not None))
+    np.testing.assert_array_equal(layer([A, B], mask=[A[..., 0] > 0, None]), A)
+    np.testing.assert_array_equal(layer([A, B]), 0 * A)
+    with pytest.raises(ValueError, match="must have one batch size"):
+        layer([A, B[:2]])
+    wrong = layers.Lambda(product, gradient=lambda xs, y, dy: dy)
+    wrong([A, B], training=True)
+    with pytest.raises(ValueError, match="must return an array for each of the 2 in x"):
+        wrong.backward(A)
+    with pytest.raises(ValueError, match="changes its argument in place"):
+        layers.Lambda(lambda xs: np.add(xs[0], 1, out=xs[0]))([A, B])

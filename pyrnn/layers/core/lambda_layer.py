@@ -12,12 +12,15 @@ from pyrnn import registry, rules
 from pyrnn.arguments import checked
 from pyrnn.function_rules import Function, takes
 from pyrnn.layers import custom
-from pyrnn.layers.base import Array, Layer, Shape
+from pyrnn.layers.base import Array, Layer
+from pyrnn.layers.call_arguments import Place, at_places, is_array
+from pyrnn.layers.merging.base import Merging
 from pyrnn.layers.settings import standard_shape
 from pyrnn.losses.differentiation import traceable
 from pyrnn.ops.differentiation import differentiate
 from pyrnn.ops.dispatch import traced_numpy
 from pyrnn.rules import Dict, Either, Unchecked
+from pyrnn.structures import leaves, packed
 from pyrnn.validation import WrongType, shown
 
 __all__ = ["Lambda"]
@@ -35,21 +38,26 @@ def _check_signature(argument: str, function: Any, arrays: Sequence[str], named:
         raise WrongType(f"{argument} must be a function of ({', '.join([*arrays, *named])}), got {shown(function)}")
 
 
-class Lambda(Layer):
-    """Apply a function to arrays: y = function(x, **arguments).
+def _in_structure(structure: Any, xs: Sequence[Any]) -> Any:
+    """x: the only one of its arrays, or all of them in its structure."""
+    return xs[0] if structure is None else at_places(structure, xs)
+
+
+class Lambda(Merging):
+    """Apply a function to an array, or to a list, tuple or dict of arrays: y = function(x, **arguments).
 
     If layers before this one are trained, autograd differentiates the function, which is made of NumPy's functions and
     `pyrnn.ops`; or `gradient(x, y, dy, **arguments)` returns dx. A function may carry it as its attribute `gradient`,
     which is then also found again when the model is loaded.
 
     Args:
-        function: function of x (B, ...) that returns an array (B, ...). It is called with `mask=` and `training=` if
+        function: function of x that returns an array (B, ...). It is called with `mask=` and `training=` if
             its signature has these names.
         output_shape: shape of the output without the batch axis, or a function of the input shape; None means that a
             trial run on zeros finds it.
         mask: mask of the output, an array or a function of (x, mask), or None.
         arguments: dict of keyword arguments for `function`.
-        gradient: function of (x, y, dy) that returns dx, or None.
+        gradient: function of (x, y, dy) that returns dx, in the structure of x, or None.
         **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
 
     Raises:
@@ -63,6 +71,7 @@ class Lambda(Layer):
         array([[1., 9.]], dtype=float32)
     """
 
+    merges = False  # True once it was called on several arrays
     makes_mask = True  # if mask is given
     call_order = ("mask",)
     not_streamed = "its function may look at all steps; TimeDistributed(Lambda(...)) runs it on each step"
@@ -99,48 +108,137 @@ class Lambda(Layer):
         """The function that gives dx: the argument, or the attribute of that name of `function`."""
         return self._gradient or getattr(self.function, "gradient", None)
 
-    def _run(self, x: Array, mask: Array | None, training: bool) -> Array:
-        extra = {name: value for name, value in (("mask", mask), ("training", training)) if name in self._expected}
-        return custom.converted(self, "function", custom.run(self, self.function, x, **self.arguments, **extra))
+    def check_input(self, shape: Any) -> None:
+        """Check the shape of x, or of each array in it.
 
-    def compute_output_shape(self, input_shape: Shape) -> Any:
+        Args:
+            shape: the shape, or a list of shapes, batch axis first; None where any size is allowed.
+
+        Raises:
+            ValueError: if there is no batch axis, or the batch sizes differ.
+        """
+        check = Merging.check_input if self.merges else Layer.check_input
+        check(self, shape)
+
+    def compute_output_shape(self, input_shape: Any, structure: Any = None) -> Any:
+        """Return the shape of the output.
+
+        Args:
+            input_shape: the shape of x, or a list of the shapes of the arrays in it, batch axis first; None where any
+                size is allowed.
+            structure: where the arrays are in x; None if x is one array.
+
+        Returns:
+            The shape in the same form.
+
+        Raises:
+            ValueError: if the function fails on zeros.
+        """
+        shapes = input_shape if self.merges else [tuple(input_shape)]
         if callable(self.output_shape):
-            return tuple(self.output_shape(tuple(input_shape)))
+            return tuple(self.output_shape(_in_structure(structure, shapes)))
         if self.output_shape is not None:
-            return (input_shape[0], *self.output_shape)
-        return custom.trial_shape(self, lambda x: self._run(x, None, False), input_shape, "give Lambda an output_shape")
+            return (shapes[0][0], *self.output_shape)
+        return custom.trial_shape(
+            self,
+            lambda *xs: self._run(_in_structure(structure, xs), None, False),
+            shapes,
+            "give Lambda an output_shape",
+        )
 
-    def compute_mask(self, x: Array | None, mask: Array | None = None) -> Array | None:
+    def compute_mask(self, x: Any, mask: Any = None) -> Any:
         if self.mask is None:
             return super().compute_mask(x, mask)
         output_mask = self.mask(x, mask) if callable(self.mask) else self.mask
         return None if output_mask is None else np.ascontiguousarray(output_mask, dtype=bool)
 
-    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
+    def __call__(self, x: Any, *more: Any, initial_state: Any = None, training: Any = None, mask: Any = None) -> Any:
+        """Convert and check x, and run the function.
+
+        Args:
+            x: an array (B, ...) or a symbol, or a list, tuple or dict of them.
+            *more: the mask by position, as in Keras.
+            initial_state: must be None.
+            training: whether to save what `backward` needs; see `Layer`.
+            mask: the mask (B, T) of x, or masks in the structure of x.
+
+        Returns:
+            The output (B, ...), or its symbol.
+
+        Raises:
+            TypeError, ValueError: if x does not hold numbers, or the function fails.
+        """
+        if not isinstance(x, list | tuple | Mapping) or not any(map(is_array, leaves(x))):
+            return Layer.__call__(self, x, *more, initial_state=initial_state, training=training, mask=mask)
+        self.merges = True
+        mask = more[0] if more else mask
+        inputs = leaves(x)
+        structure = packed(x, [Place(number) for number in range(len(inputs))])
+        return self._call_on(
+            (x,), {}, inputs, None if mask is None else leaves(mask), training, {"structure": structure}
+        )
+
+    def forward(  # type: ignore[override]  # its only option is where the arrays are
+        self, *xs: Array, training: bool = False, mask: Any = None, structure: Any = None
+    ) -> Array:
+        """Run the function.
+
+        Args:
+            *xs: x (B, ...), or the arrays in it.
+            training: whether the pass is part of a training step.
+            mask: the mask of x (B, T), or a list with one for each array.
+            structure: where the arrays are in x; None if x is one array.
+
+        Returns:
+            The output (B, ...).
+        """
+        x = _in_structure(structure, xs)
+        mask = mask if structure is None or mask is None else at_places(structure, mask)
         y = self._run(x, mask, training)
-        if y.shape[:1] != x.shape[:1]:
+        if y.shape[:1] != xs[0].shape[:1]:
             raise ValueError(
-                f"function of layer {self.name!r} must return {len(x)} rows, as x has, got shape {y.shape}"
+                f"function of layer {self.name!r} must return {len(xs[0])} rows, as x has, got shape {y.shape}"
             )
         if training:
             extra = {"mask": mask, "training": training}
-            self._tape.append((x, y, {name: extra[name] for name in self._expected}))
+            self._tape.append((xs, structure, y, {name: extra[name] for name in self._expected}))
         return y
 
-    def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
-        x, y, extra = self._take_saved()
+    def backward(self, dy: Array, *, need_dx: bool = True) -> Any:
+        xs, structure, y, extra = self._take_saved()
         if not need_dx:
-            return None
+            return None if structure is None else (None,) * len(xs)
         if self.gradient is None:
             run = traceable(self.function, traced_numpy())
             arguments = {**self.arguments, **extra}
             owner = f"layer {self.name!r}, a Lambda without gradient=,"
-            slope = differentiate(lambda traced: run(traced, **arguments), [x], owner).backward([dy])[0]
-            return np.zeros_like(x) if slope is None else slope
-        dx = custom.converted(self, "gradient", custom.run(self, self.gradient, x, y, dy, **self.arguments))
-        if dx.shape != x.shape:
-            raise ValueError(f"gradient of layer {self.name!r} must have the shape of x, {x.shape}, got {dx.shape}")
-        return dx
+            slopes = differentiate(
+                lambda *traced: run(_in_structure(structure, traced), **arguments), xs, owner
+            ).backward([dy])
+        else:
+            x = _in_structure(structure, xs)
+            result = custom.run(self, self.gradient, x, y, dy, **self.arguments)
+            slopes = [result] if structure is None else leaves(result)
+            if len(slopes) != len(xs):
+                raise ValueError(
+                    f"gradient of layer {self.name!r} must return an array for each of the {len(xs)} in x, "
+                    f"got {shown(result)}"
+                )
+        gradients = tuple(self._of_shape(dx, x) for dx, x in zip(slopes, xs, strict=True))
+        return gradients[0] if structure is None else gradients
+
+    def _run(self, x: Any, mask: Any, training: bool) -> Array:
+        extra = {name: value for name, value in (("mask", mask), ("training", training)) if name in self._expected}
+        return custom.converted(self, "function", custom.run(self, self.function, x, **self.arguments, **extra))
+
+    def _of_shape(self, dx: Any, x: Array) -> Array:
+        """The gradient by an array, 0 if there is none."""
+        gradient = np.zeros_like(x) if dx is None else custom.converted(self, "gradient", dx)
+        if gradient.shape != x.shape:
+            raise ValueError(
+                f"gradient of layer {self.name!r} must have the shape of x, {x.shape}, got {gradient.shape}"
+            )
+        return gradient
 
     def _described(self, name: str, value: Any) -> Any:
         where = f"{name} of layer {self.name!r}"

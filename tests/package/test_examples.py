@@ -65,6 +65,16 @@ def test_tagging_counts_real_words_only() -> None:
     assert tagging.main()["tags"] == ["DET", "NOUN", "AUX", "VERB", "DET", "NOUN"]
 
 
+def test_tuning_prunes_and_beats_the_day_before() -> None:
+    pytest.importorskip("optuna", reason="the example needs an optional package")
+    import tuning
+
+    result = tuning.main()
+    assert {"COMPLETE", "PRUNED"} == set(result["states"]) and len(result["states"]) == 20
+    assert min(result["epochs"]) < max(result["epochs"]) == 15
+    assert result["again"] == result["best"] and result["error"] < result["naive"]
+
+
 def test_cross_validation_in_two_processes() -> None:
     import cross_validation
 

@@ -12,6 +12,13 @@ namespace pyrnn {
 
 using Index = std::ptrdiff_t;
 
+// `count` elements, or null.
+template <class T>
+struct Coming {
+    const T* at;
+    Index count;
+};
+
 // y = act(bias + A W) on rows of A, or y += A W. Row r of A is `ranges` contiguous ranges of `length` elements, range i
 // at a + r * lda + i * offset; the packed panels hold W (ranges * length, n).
 template <class T>
@@ -27,6 +34,9 @@ struct Gemm {
     T* z;  // pre-activations at the strides of y, or null
     Activation activation;
     bool accumulate;
+    // If there is one range: what tiles ask L2 for meanwhile, since a later call uses it; the first two while they read
+    // the first half of a row, the last two in the second half.
+    Coming<T> coming[4] = {};
 };
 
 // C (m, ranges * width) += A^T B, summed over `sequences` times `rows` rows. A (rows, m) has rows of stride lda and
@@ -250,13 +260,14 @@ struct AdditiveScores {
     T* scores;         // out: (rows, n) with rows of ld elements, a multiple of P; 0 beyond n
     Index ld;
 };
-// Its gradients from d, that of the scores. The sums have rows of padded D elements.
+// Its gradients from d, that of the scores.
 template <class T>
 struct AdditiveScoresBackward {
     AdditiveScores<T> problem;  // its scores are d
     T* d_query;                 // out: (rows, D) with rows query_row apart
-    T* d_key;                   // (n, padded D), is added to
-    T* d_weights;               // (padded D), is added to
+    T* d_key;                   // (n, padded D) with rows d_key_row apart, is added to
+    Index d_key_row;
+    T* d_weights;  // (padded D), is added to
 };
 
 struct Pool {

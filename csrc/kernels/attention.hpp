@@ -187,9 +187,7 @@ void additive_scores(const AdditiveScores<T>& p) {
 
 template <class T>
 void additive_scores_backward(const AdditiveScoresBackward<T>& gradients) {
-    constexpr Index kP = kLanes<T>;
     const AdditiveScores<T>& p = gradients.problem;
-    const Index width = blocks_of<T>(p.depth) * kP;
     for (Index row = 0; row < p.rows; ++row) {
         const T* d = p.scores + row * p.ld;
         for_vectors<T>(p.depth, [&](Index at, Index lanes) __attribute__((always_inline)) {
@@ -200,7 +198,7 @@ void additive_scores_backward(const AdditiveScoresBackward<T>& gradients) {
                 const auto y = tanh_of_sums<kMany>(query, p.key + v * p.key_row + at, p.key_row, lanes);
 #pragma GCC unroll 4
                 for (int m = 0; m < kMany; ++m) {
-                    T* d_key = gradients.d_key + (v + m) * width + at;
+                    T* d_key = gradients.d_key + (v + m) * gradients.d_key_row + at;
                     const Vec<T> by_sum = (weights * d[v + m]) * (T(1) - y.v[m] * y.v[m]);
                     d_weights += y.v[m] * d[v + m];
                     d_query += by_sum;

@@ -22,14 +22,30 @@ void pack_square(T* panels, const T* from, Index stride, Index rows, Index count
         if (kWhole || i < count) store(panels + i * kP, v[i]);
 }
 
+// A matrix whose rows are contiguous: kBlocks vectors of each row at a time.
+template <int kBlocks, class T>
+PYRNN_INLINE
+void pack_rows(T* panels, const T* w, Index k_count, Index n, Index stride) {
+    constexpr Index kP = kLanes<T>;
+    for (Index k = 0; k < k_count; ++k)
+#pragma GCC unroll 8
+        for (int b = 0; b < kBlocks; ++b)
+            store(panels + (b * k_count + k) * kP, some(w + k * stride + b * kP, n - b * kP < kP ? n - b * kP : kP));
+}
+
 template <class T>
 void pack(T* panels, const T* w, Index k_count, Index n, Index stride_k, Index stride_n) {
     constexpr Index kP = kLanes<T>;
-    for (Index column = 0; column < n; column += kP, panels += k_count * kP) {
+    constexpr int kBlocks = 4;
+    Index column = 0;
+    if (stride_n == 1)
+        for (; column + kBlocks * kP <= n; column += kBlocks * kP, panels += k_count * kBlocks * kP)
+            pack_rows<kBlocks>(panels, w + column, k_count, kBlocks * kP, stride_k);
+    for (; column < n; column += kP, panels += k_count * kP) {
         const Index lanes = column + kP < n ? kP : n - column;
         const T* from = w + column * stride_n;
         if (stride_n == 1) {
-            for (Index k = 0; k < k_count; ++k) store(panels + k * kP, some(from + k * stride_k, lanes));
+            pack_rows<1>(panels, from, k_count, lanes, stride_k);
         } else if (stride_k == 1) {
             for (Index k = 0; k < k_count; k += kP) {
                 const Index count = k + kP < k_count ? kP : k_count - k;

@@ -35,6 +35,7 @@ Index blocks_of(Index n) { return (n + kLanes<T> - 1) / kLanes<T>; }
 // them it takes a third of the time to compile.
 constexpr bool kEveryTile = PYRNN_EVERY_TILE;
 
+// Memory that each k asks L2 for, `step` elements further each time.
 template <class T>
 struct Ahead {
     const T* at;
@@ -44,23 +45,28 @@ struct Ahead {
 // acc[r][b * kVectors + kFirst + g] += a[r][k] * panel[b][k][g] over k, for kBlocks blocks and kCount vectors g of
 // each; the vectors of k are k_stride apart (kCount * P if the panel holds no others).
 //
-// With kAhead each k asks L2 for weights of a later tile and moves on by ahead.step elements.
+// With kAhead each k asks L2 for weights of a later tile and moves on by ahead.step elements; with 2 for other memory
+// too.
 //
 // The rows of a are addressed from one pointer for every four: lda, 2 lda and 3 lda fit x86's addressing modes, while a
 // register for each of 16 rows would not fit and spill into vector registers.
-template <int kVectors, int kFirst, int kCount, bool kAhead = false, class T, int kRows, int kCols>
+template <int kVectors, int kFirst, int kCount, int kAhead = 0, class T, int kRows, int kCols>
 PYRNN_INLINE
 void accumulate(Vec<T> (&acc)[kRows][kCols], const T* a, Index lda, const T* panel, Index block_stride, Index k_stride,
-                Index k_count, Ahead<T> ahead = {}) {
+                Index k_count, Ahead<T> ahead = {}, Ahead<T> other = {}) {
     constexpr int kBlocks = kCols / kVectors, kGroups = (kRows + 3) / 4;
     const T* group[kGroups];
 #pragma GCC unroll 4
     for (int i = 0; i < kGroups; ++i) group[i] = a + 4 * i * lda;
     const Index lda3 = 3 * lda;
     for (Index k = 0; k < k_count; ++k, panel += k_stride) {
-        if constexpr (kAhead) {
+        if constexpr (kAhead > 0) {
             __builtin_prefetch(ahead.at, 0, 2);
             ahead.at += ahead.step;
+        }
+        if constexpr (kAhead > 1) {
+            __builtin_prefetch(other.at, 0, 2);
+            other.at += other.step;
         }
         Vec<T> w[kBlocks * kCount];
 #pragma GCC unroll 8

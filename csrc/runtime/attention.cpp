@@ -2,6 +2,7 @@
 // blocks whose scores stay in L2. Blocks depend on sizes only.
 #include <algorithm>
 #include <cstring>
+#include <initializer_list>
 #include <vector>
 
 #include "operations.hpp"
@@ -28,7 +29,7 @@ private:
     T* next_;
 };
 
-// The arrays of one head of one row of the batch. Rows are `stride` apart, those of the weights V.
+// Where one head of one row of the batch is in the arrays, whose rows are rows(depth) apart.
 template <class T>
 struct Head {
     const Attention<T>& p;
@@ -37,22 +38,65 @@ struct Head {
     Index at_query(Index query, Index depth) const { return ((b * p.queries + query) * p.heads + n) * depth; }
     Index at_value(Index depth) const { return (b * p.values * p.heads + n) * depth; }
     Index at_weight(Index query) const { return ((b * p.heads + n) * p.queries + query) * p.values; }
+    // What this head asks L2 for with its first block: one of N parts of an array's next row (N steps, depth), which
+    // its thread is likely to use next. Rows that do not fit into L2 together are left alone.
+    Coming<T> coming(Index first, const T* array, Index steps, Index depth) const {
+        constexpr Index kMost = Index{1} << 16;  // bytes of an array's row
+        const Index part = steps * depth;
+        if (first > 0 || b + 1 == p.batch || part * p.heads * static_cast<Index>(sizeof(T)) > kMost) return {};
+        return {array + ((b + 1) * p.heads + n) * part, part};
+    }
 };
 
 // y = a W for rows of a.
 template <class T>
-void multiply(const T* a, Index lda, Index rows, Index length, const T* panels, Index columns, T* y, Index ldy) {
-    kernels<T>().gemm(
-        {a, lda, rows, 1, length, 0, panels, nullptr, columns, y, ldy, nullptr, Activation::kLinear, false});
+void multiply(const T* a, Index lda, Index rows, Index length, const T* panels, Index columns, T* y, Index ldy,
+              std::initializer_list<Coming<T>> coming) {
+    Gemm<T> p{};
+    p.a = a, p.lda = lda, p.rows = rows, p.ranges = 1, p.length = length, p.panels = panels, p.n = columns;
+    p.y = y, p.ldy = ldy, p.activation = Activation::kLinear;
+    std::copy(coming.begin(), coming.end(), p.coming);
+    kernels<T>().gemm(p);
 }
 
-// c (m, padded columns) += a^T b, where b is packed: panels of `rows` vectors.
 template <class T>
-void add_product(const T* a, Index lda, Index m, const T* panels, Index rows, Index columns, T* c) {
-    const Index lanes = kernels<T>().lanes, width = padded<T>(columns);
-    kernels<T>().gemm_tn({a, lda, 0, panels, lanes, 0, 1, rows, m, width / lanes, lanes, rows * lanes, c, width, lanes,
-                          thread_scratch<T, ThreadUse::kCopies>(gemm_tn_scratch(m)), interrupted});
+void copy_rows(T* to, Index stride, const T* from, Index from_stride, Index rows, Index length, T factor) {
+    for (Index r = 0; r < rows; ++r)
+        for (Index i = 0; i < length; ++i) to[r * stride + i] = from[r * from_stride + i] * factor;
 }
+
+// A sum over blocks of queries, (V, columns) with rows `ld` apart: the result itself, or memory of whole vectors whose
+// first columns become the result.
+template <class T>
+struct Sum {
+    T* at;
+    Index ld, rows, columns;
+    T* result;
+    Index result_ld;
+
+    // `memory` (V, padded columns) is used if rows of the result are not whole vectors.
+    Sum(T* memory, Index rows, Index columns, T* result, Index result_ld)
+        : at(result),
+          ld(result_ld),
+          rows(rows),
+          columns(columns),
+          result(result),
+          result_ld(result_ld) {
+        const Index width = padded<T>(columns);
+        if (width != columns) at = memory, ld = width;
+        for (Index r = 0; r < rows; ++r) std::memset(at + r * ld, 0, static_cast<std::size_t>(width) * sizeof(T));
+    }
+    // += a^T b, where b is packed: panels of `count` vectors.
+    void add(const T* a, Index lda, const T* panels, Index count) const {
+        const Index lanes = kernels<T>().lanes;
+        kernels<T>().gemm_tn({a, lda, 0, panels, lanes, 0, 1, count, rows, padded<T>(columns) / lanes, lanes,
+                              count * lanes, at, ld, lanes,
+                              thread_scratch<T, ThreadUse::kCopies>(gemm_tn_scratch(rows)), interrupted});
+    }
+    void finish(T factor) const {
+        if (at != result || factor != T(1)) copy_rows<T>(result, result_ld, at, ld, rows, columns, factor);
+    }
+};
 
 // Calls f(first query, queries) for each block.
 template <class F>
@@ -62,12 +106,6 @@ void for_blocks(Index queries, F f) {
         const Index first = block * queries / blocks;
         f(first, (block + 1) * queries / blocks - first);
     }
-}
-
-template <class T>
-void copy_rows(T* to, Index stride, const T* from, Index from_stride, Index rows, Index length, T factor) {
-    for (Index r = 0; r < rows; ++r)
-        for (Index i = 0; i < length; ++i) to[r * stride + i] = from[r * from_stride + i] * factor;
 }
 
 // The sum of the products of two arrays, in chains that the compiler can make vectors of.
@@ -127,13 +165,17 @@ void forward_head(const Head<T>& head, T* y, T* weights) {
     for_blocks(p.queries, [&](Index first, Index rows) {
         const T* const query = p.query + head.at_query(first, p.depth);
         if (p.additive) k.additive_scores(additive_problem(head, first, rows, scores, ld));
-        else multiply<T>(query, head.rows(p.depth), rows, p.depth, keys, ld, scores, ld);
+        else
+            multiply<T>(query, head.rows(p.depth), rows, p.depth, keys, ld, scores, ld,
+                        {head.coming(first, p.key, p.values, p.depth), head.coming(first, p.query, p.queries, p.depth),
+                         head.coming(first, p.value, p.values, p.width), head.coming(first, y, p.queries, p.width)});
         Weigh<T> q = weigh_problem(head, first, rows);
         q.scores = scores, q.ld = ld, q.bias = bias;
         q.weights = weights ? weights + head.at_weight(first) : nullptr;
         q.allowed = thread_scratch<unsigned char, ThreadUse::kAllowed>(p.values);
         k.weigh(q);
-        multiply<T>(scores, ld, rows, p.values, values, p.width, y + head.at_query(first, p.width), head.rows(p.width));
+        multiply<T>(scores, ld, rows, p.values, values, p.width, y + head.at_query(first, p.width), head.rows(p.width),
+                    {});
     });
 }
 
@@ -163,26 +205,26 @@ struct BackwardMemory {
         dy = memory.take(most * width);
         d_key = memory.take(p.values * depth);
         d_value = memory.take(p.values * width);
-        std::memset(d_key, 0, static_cast<std::size_t>(p.values * depth) * sizeof(T));
-        std::memset(d_value, 0, static_cast<std::size_t>(p.values * width) * sizeof(T));
     }
 };
 
 // The gradients of a block's scores, `memory.d`, to those of queries and keys.
 template <class T>
-void scores_backward(const Head<T>& head, const BackwardMemory<T>& memory, Index first, Index rows, T* d_query,
-                     const Sums<T>& sums) {
+void scores_backward(const Head<T>& head, const BackwardMemory<T>& memory, const AttentionGradients<T>& g, Index first,
+                     Index rows, T* d_query, const Sum<T>& d_key, const Sums<T>& sums) {
     const Attention<T>& p = head.p;
     const Index row = head.rows(p.depth);
     if (p.additive) {
         kernels<T>().additive_scores_backward(
-            {additive_problem(head, first, rows, memory.d, memory.ld), d_query, memory.d_key, sums.additive});
+            {additive_problem(head, first, rows, memory.d, memory.ld), d_query, d_key.at, d_key.ld, sums.additive});
         return;
     }
     const T* const query = p.query + head.at_query(first, p.depth);
     kernels<T>().pack(memory.queries, query, rows, p.depth, row, 1);
-    add_product<T>(memory.d, memory.ld, p.values, memory.queries, rows, p.depth, memory.d_key);
-    multiply<T>(memory.d, memory.ld, rows, p.values, memory.keys, p.depth, d_query, row);
+    d_key.add(memory.d, memory.ld, memory.queries, rows);
+    multiply<T>(memory.d, memory.ld, rows, p.values, memory.keys, p.depth, d_query, row,
+                {head.coming(first, p.key, p.values, p.depth), head.coming(first, p.query, p.queries, p.depth),
+                 head.coming(first, g.d_key, p.values, p.depth), head.coming(first, g.d_value, p.values, p.width)});
     if (sums.scale) *sums.scale += products<T>(query, d_query, row, rows, p.depth);
 }
 
@@ -195,23 +237,27 @@ void backward_head(const Head<T>& head, const T* weights, const AttentionGradien
     const BackwardMemory<T> memory(p);
     const Index by_depth = head.rows(p.depth), by_width = head.rows(p.width);
     const T factor = sums.scale ? T(1) : p.scale, rest = sums.scale ? p.scale : T(1);
+    const Sum<T> d_key(memory.d_key, p.values, p.depth, g.d_key + head.at_value(p.depth), by_depth);
+    const Sum<T> d_value(memory.d_value, p.values, p.width, g.d_value + head.at_value(p.width), by_width);
     k.pack(memory.values, p.value + head.at_value(p.width), p.width, p.values, 1, by_width);
     if (!p.additive) k.pack(memory.keys, p.key + head.at_value(p.depth), p.values, p.depth, by_depth, 1);
     for_blocks(p.queries, [&](Index first, Index rows) {
         const Index at = head.at_weight(first);
         const T* const dy = g.dy + head.at_query(first, p.width);
         T* const d_query = g.d_query + head.at_query(first, p.depth);
-        multiply<T>(dy, by_width, rows, p.width, memory.values, memory.ld, memory.d, memory.ld);
+        multiply<T>(dy, by_width, rows, p.width, memory.values, memory.ld, memory.d, memory.ld,
+                    {head.coming(first, p.value, p.values, p.width), head.coming(first, g.dy, p.queries, p.width),
+                     head.coming(first, g.d_query, p.queries, p.depth)});
         k.weigh_backward({rows, p.values, memory.d, memory.ld, weights + at, p.factors ? p.factors + at : nullptr,
                           g.d_weights ? g.d_weights + at : nullptr, p.factors ? memory.used : nullptr, factor});
         k.pack(memory.dy, dy, rows, p.width, by_width, 1);
-        if (p.factors) add_product<T>(memory.used, memory.ld, p.values, memory.dy, rows, p.width, memory.d_value);
-        else add_product<T>(weights + at, p.values, p.values, memory.dy, rows, p.width, memory.d_value);
-        scores_backward(head, memory, first, rows, d_query, sums);
+        if (p.factors) d_value.add(memory.used, memory.ld, memory.dy, rows);
+        else d_value.add(weights + at, p.values, memory.dy, rows);
+        scores_backward(head, memory, g, first, rows, d_query, d_key, sums);
         if (sums.scale) copy_rows<T>(d_query, by_depth, d_query, by_depth, rows, p.depth, rest);
     });
-    copy_rows<T>(g.d_key + head.at_value(p.depth), by_depth, memory.d_key, memory.depth, p.values, p.depth, rest);
-    copy_rows<T>(g.d_value + head.at_value(p.width), by_width, memory.d_value, memory.width, p.values, p.width, T(1));
+    d_key.finish(rest);
+    d_value.finish(T(1));
     if (!sums.scale || !p.additive) return;
     *sums.scale = products<T>(sums.additive, p.additive, 0, 1, p.depth);
     copy_rows<T>(sums.additive, 0, sums.additive, 0, 1, p.depth, rest);

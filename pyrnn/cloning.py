@@ -72,8 +72,9 @@ class Cloner:
                 self._call_function if isinstance(layer, Functional) else None,
                 recursive=True,
             )
+            inner._clones = self._clones  # a layer may be in both models
             return inner.clone(layer)
-        if self._clone_function is None:
+        if self._clone_function is None or layer.is_operation:
             with registry.living_objects() as objects:
                 description = serialize(layer)
             with registry.custom_object_scope(objects):

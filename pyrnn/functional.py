@@ -112,6 +112,11 @@ class Functional(Keras2Methods, Model):
     @property
     def layers(self) -> list[Any]:
         """The layers, with the input layers, in Keras's order."""
+        return [layer for layer in self._ordered if not layer.is_operation]
+
+    @property
+    def operations(self) -> list[Any]:
+        """The layers, and the operations of `pyrnn.ops` between them, in Keras's order."""
         return list(self._ordered)
 
     @property

@@ -50,6 +50,15 @@ def _shape(shape: Any) -> str:
     return f"({', '.join(_number(size) for size in shape)})"
 
 
+def _steps(model: Any) -> list[Any]:
+    """The layers of a model, with the operations between them."""
+    return list(getattr(model, "operations", model.layers))
+
+
+def _class_name(layer: Any) -> str:
+    return str(layer.class_name) if layer.is_operation else type(layer).__name__
+
+
 def _bounds(names: list[str], layer_range: Sequence[str] | None) -> tuple[int, int]:
     """First and one past the last index of the layers that `layer_range` names."""
     if layer_range is None:
@@ -72,9 +81,9 @@ def _graph(model: Model) -> Graph | None:
 def _output_shapes(model: Model) -> list[Any]:
     """The shape of the output of each layer, a tuple of shapes if there are several; None if it is not known."""
     if model._plan.graph is None:
-        return list(model._shapes) or [None] * len(model.layers)
+        return list(model._shapes) or [None] * len(_steps(model))
     calls = calls_of(model._plan.graph)
-    outputs = [calls[id(layer)][-1].outputs for layer in model.layers]
+    outputs = [calls[id(layer)][-1].outputs for layer in _steps(model)]
     return [each[0].shape if len(each) == 1 else tuple(symbol.shape for symbol in each) for each in outputs]
 
 
@@ -100,7 +109,7 @@ def _rows(model: Model, expand_nested: bool, level: int = 0) -> list[list[_Row]]
     calls = {} if graph is None else calls_of(graph)
     numbers = {id(node): number for nodes in calls.values() for number, node in enumerate(nodes)}
     groups = []
-    for layer, shape in zip(model.layers, _output_shapes(model), strict=True):
+    for layer, shape in zip(_steps(model), _output_shapes(model), strict=True):
         arguments = [[node.args, node.kwargs] for node in calls.get(id(layer), ())]
         read = [leaf for leaf in leaves(arguments) if isinstance(leaf, Symbol)]
         connections = [
@@ -170,11 +179,11 @@ def print_summary(
         for name, side, width in zip(names, sides, widths, strict=False)
     ]
     table = Table(*columns, width=length, show_lines=True)
-    first, last = _bounds([layer.name for layer in model.layers], layer_range)
+    first, last = _bounds([layer.name for layer in _steps(model)], layer_range)
     for row in (row for rows in _rows(model, expand_nested)[first:last] for row in rows):
         layer = row.layer
         cells = [
-            f"{escape(row.prefix + layer.name)} ([color(33)]{escape(type(layer).__name__)}[/])",
+            f"{escape(row.prefix + layer.name)} ([color(33)]{escape(_class_name(layer))}[/])",
             "?" if row.shape is None else _shape(row.shape),
             _number(f"{layer.count_params():,}") if layer.built else f"{_number(0)} (unbuilt)",
         ]
@@ -269,7 +278,7 @@ def plot_model(
     texts = []
     for index, (first, *inner) in enumerate(_rows(model, expand_nested)):
         layer = first.layer
-        lines = [f"{layer.name} ({type(layer).__name__})" if show_layer_names else type(layer).__name__]
+        lines = [f"{layer.name} ({_class_name(layer)})" if show_layer_names else _class_name(layer)]
         if show_layer_activations and hasattr(layer, "activation"):
             lines.append(f"activation: {layer.activation.__name__}")
         if show_shapes:
@@ -279,7 +288,7 @@ def plot_model(
             lines.append(f"dtype: {layer.dtype}")
         if show_trainable and layer.weights:
             lines.append("trainable" if layer.trainable else "not trainable")
-        lines += [f"{row.prefix}{row.layer.name} ({type(row.layer).__name__})" for row in inner]
+        lines += [f"{row.prefix}{row.layer.name} ({_class_name(row.layer)})" for row in inner]
         texts.append("\n".join(lines))
     levels, arrows = _levels(model)
     rows = [levels.count(level) for level in range(max(levels) + 1)]
@@ -310,9 +319,9 @@ def _levels(model: Model) -> tuple[list[int], list[tuple[int, int]]]:
     """The level on which each layer is drawn, and the pairs of layers between which there is an arrow."""
     graph = model._plan.graph
     if graph is None:
-        count = len(model.layers)
+        count = len(_steps(model))
         return list(range(count)), [(index, index + 1) for index in range(count - 1)]
-    indices = {id(layer): index for index, layer in enumerate(model.layers)}
+    indices = {id(layer): index for index, layer in enumerate(_steps(model))}
     levels, arrows = [0] * len(indices), []
     for node in graph.nodes:
         end = indices[id(node.layer)]

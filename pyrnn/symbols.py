@@ -92,7 +92,7 @@ def _add_operators() -> None:
         return lambda self, other: OPERATORS[operation](other, self)
 
     arithmetic = {
-        "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "floordiv": "floor_divide",
+        "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "true_divide", "floordiv": "floor_divide",
         "mod": "mod", "pow": "power", "matmul": "matmul",
     }  # fmt: skip
     for name, operation in arithmetic.items():

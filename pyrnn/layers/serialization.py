@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pyrnn import registry, sharing
 from pyrnn.arguments import checked
 from pyrnn.layers.base import Layer
+from pyrnn.layers.core import operation_config
 from pyrnn.layers.core.input import InputLayer
 from pyrnn.layers.core.operation import Operation
 from pyrnn.layers.holder import Holder
@@ -50,6 +51,8 @@ def _described(layer: Any) -> dict[str, Any]:
     if getattr(layer, "is_model", False):
         entry = layer.describe()
         entry.pop("compile_config", None)
+    elif layer.is_operation:
+        entry = layer.describe()
     else:
         entry = registry.describe(layer, "keras.layers")
         # Keras builds a layer that merges when it is called.
@@ -93,7 +96,9 @@ def deserialize(config: Annotated[Mapping[str, Any], Unchecked()], custom_object
 
 def _made(config: Mapping[str, Any]) -> Any:
     """Make a layer or model of its description."""
-    kind: Any = registry.described_class("layer", config, {**REGISTRY, **MODELS, "Operation": Operation})
+    if operation_config.is_operation(config):
+        return Operation.from_description(config)
+    kind: Any = registry.described_class("layer", config, {**REGISTRY, **MODELS})
     if issubclass(kind, Holder) and kind.is_model:
         return _model(kind, config)
     arguments = kind._known_arguments() if issubclass(kind, Layer) else None

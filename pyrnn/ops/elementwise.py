@@ -39,6 +39,8 @@ _BINARY = {
     "logical_xor": "whether exactly one is true",
 }  # fmt: skip
 _BINARY_FLOAT = {
+    "divide": "x1 / x2",
+    "true_divide": "x1 / x2",
     "arctan2": "the angle of the point (x2, x1)",
     "logaddexp": "log(exp(x1) + exp(x2))",
 }
@@ -70,14 +72,6 @@ for _name, _what in _BINARY_FLOAT.items():
     operation(f"Compute {_what}, in floats.", f"ops.{_name}(x, x).shape", name=_name)(_binary(_name, True))
 for _alias, _name in {"absolute": "abs", "mod": "mod"}.items():
     OPERATIONS[_alias] = OPERATIONS[_name]
-
-
-@operation("Compute x1 / x2, in floats.", "ops.divide(x, 2).shape")
-def divide(numpy: Any, x1: Any, x2: Any) -> Any:
-    return numpy.divide(*pair(x1, x2, True))
-
-
-OPERATIONS["true_divide"] = divide
 
 
 @operation("Compute x1 / x2, and 0 where x2 is 0.", "ops.divide_no_nan(x, 0 * x).shape")

@@ -129,7 +129,7 @@ def operations(k: Any) -> Graph:
     y = k.layers.GRU(4, return_sequences=True)(x)
     last, mean = y[:, -1], k.ops.mean(y, axis=1)
     spread = k.ops.sqrt(k.ops.mean(k.ops.square(y - k.ops.expand_dims(mean, 1)), axis=1) + 1e-3)
-    joined = k.ops.concatenate([last, k.ops.tanh(mean) / 2, -spread], axis=-1)
+    joined = k.ops.concatenate([last, k.ops.divide(k.ops.tanh(mean), 2.0), -spread], axis=-1)
     return Graph(k.Model(x, k.layers.Dense(1)(joined)), X)
 
 

@@ -251,6 +251,7 @@ def test_operations_come_back_from_files_and_copies(remake: str, tmp_path: Path)
 
 def test_an_operation_that_does_not_exist_is_not_read() -> None:
     model = Model(symbol := Input((3,)), ops.tanh(symbol))
-    text = model.to_json().replace('"operation": "tanh"', '"operation": "tnah"')
-    with pytest.raises(ValueError, match="unknown operation 'tnah'"):
-        model_from_json(text)
+    with pytest.raises(ValueError, match="unknown operation 'Tnah'; did you mean 'Tan"):
+        model_from_json(model.to_json().replace('"class_name": "Tanh"', '"class_name": "Tnah"'))
+    with pytest.raises(ValueError, match=r"ops\.tanh\(\) of pyrnn has no argument 'axis', got 1"):
+        model_from_json(model.to_json().replace('"config": {"name": "tanh', '"config": {"axis": 1, "name": "tanh'))

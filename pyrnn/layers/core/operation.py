@@ -8,14 +8,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pyrnn import descriptions
+from pyrnn.jsonable import from_plain
 from pyrnn.layers.base import Array, Layer, Shape
-from pyrnn.naming import auto_name
+from pyrnn.layers.core import operation_config
+from pyrnn.naming import auto_name, snake_case
 from pyrnn.ops.differentiation import as_list
-from pyrnn.ops.dispatch import OPERATIONS, Hooks
+from pyrnn.ops.dispatch import Hooks
 from pyrnn.parameters import Weight
 from pyrnn.structures import mapped
 from pyrnn.symbols import Node, Symbol, tracing
-from pyrnn.validation import unknown_name
 
 __all__: list[str] = []  # made by calls of operations alone
 
@@ -39,25 +41,20 @@ def _name(function: str) -> str:
 
 
 class Operation(Layer):
-    """One operation with its arguments.
+    """One operation with its arguments, of which Keras fixes some when it makes the object: the options.
 
     Args:
-        operation: an operation of `pyrnn.ops`, or its name.
+        function: an operation of `pyrnn.ops`.
+        options: these arguments.
         name: name of the layer, or None for a generated one.
-        index_is_tuple: whether the second argument is a tuple, which JSON turns into a list: x[[0, 1]] is not x[0, 1].
     """
 
     merges = True
     is_operation = True
 
-    def __init__(
-        self, operation: Callable[..., Any] | str, name: str | None = None, index_is_tuple: bool = False
-    ) -> None:
-        function = OPERATIONS.get(operation) if isinstance(operation, str) else operation
-        if function is None:
-            raise ValueError(unknown_name("operation", operation, OPERATIONS))
-        super().__init__(name=name or _name(function.__name__))
-        self.function, self.index_is_tuple = function, index_is_tuple
+    def __init__(self, function: Callable[..., Any], options: Mapping[str, Any], name: str | None = None) -> None:
+        super().__init__(name=name or _name(snake_case(operation_config.class_name(function.__name__))))
+        self.function, self.options = function, options
         # Set by the call; each symbol in the arguments is a `Place`.
         self.args: Sequence[Any] = ()
         self.kwargs: Mapping[str, Any] = {}
@@ -68,7 +65,7 @@ class Operation(Layer):
         """Record the operation on symbols.
 
         Args:
-            *args: positional arguments of the operation, in which symbols may be nested.
+            *args: positional arguments that are not options, in which symbols may be nested.
             **kwargs: keyword arguments, likewise.
 
         Returns:
@@ -77,8 +74,8 @@ class Operation(Layer):
         Raises:
             TypeError, ValueError: if the arguments do not fit.
         """
-        if self.index_is_tuple and isinstance(args[1], list):
-            args = (args[0], tuple(args[1]), *args[2:])
+        if self.function.__name__ == "get_item" and len(args) == 2 and isinstance(args[1], list):
+            args = (args[0], tuple(args[1]))  # JSON has no tuples
         symbols: list[Symbol] = []
 
         def placed(leaf: Any) -> Any:
@@ -89,8 +86,9 @@ class Operation(Layer):
                 return Place(len(symbols) - 1)
             return leaf
 
-        self.args = [mapped(placed, each) for each in args]
-        self.kwargs = {key: mapped(placed, each) for key, each in kwargs.items()}
+        arguments = operation_config.joined(self.function, args, kwargs, self.options)
+        self.args = [mapped(placed, each) for each in arguments[0]]
+        self.kwargs = {key: mapped(placed, each) for key, each in arguments[1].items()}
         self.dtypes = [symbol.dtype for symbol in symbols]
         self.dtype = "float64" if "float64" in self.dtypes and "float32" not in self.dtypes else "float32"
         specs, is_several = self.specs([symbol.shape for symbol in symbols])
@@ -144,10 +142,40 @@ class Operation(Layer):
         ]  # fmt: skip
         return specs, isinstance(trials[0], list | tuple)
 
+    @property
+    def class_name(self) -> str:
+        """The name of Keras's class."""
+        return operation_config.class_name(self.function.__name__)
+
     def get_config(self) -> dict[str, Any]:
-        config = {"name": self.name, "operation": self.function.__name__}
-        is_tuple = self.function.__name__ == "get_item" and isinstance(self.args[1], tuple)
-        return {**config, "index_is_tuple": True} if is_tuple else config
+        return {"name": self.name, **self.options}
+
+    def describe(self) -> dict[str, Any]:
+        """Describe the operation as Keras does.
+
+        Returns:
+            A dict of plain values.
+        """
+        name = self.function.__name__
+        return operation_config.describe(name, descriptions.plain(self.get_config(), f"an argument of ops.{name}()"))
+
+    @classmethod
+    def from_description(cls, description: Mapping[str, Any]) -> Operation:
+        """Make an operation of its description.
+
+        Args:
+            description: what `describe` or Keras returned.
+
+        Returns:
+            The operation, which has not been called yet.
+
+        Raises:
+            ValueError: if pyrnn does not have the operation or an argument of it.
+        """
+        function = operation_config.function_of(description)
+        config = from_plain(description.get("config"))
+        options = operation_config.options_of(function, config)
+        return cls(function, options, config.get("name"))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         specs, is_several = self.specs(input_shape)
@@ -187,7 +215,10 @@ def record(function: Callable[..., Array], args: Sequence[Any], kwargs: Mapping[
     if function.__name__ in ("shape", "ndim"):
         symbol = next(each for each in (*args, *kwargs.values()) if isinstance(each, Symbol))
         return symbol.shape if function.__name__ == "shape" else symbol.ndim
-    return Operation(function)(*args, **kwargs)
+    called, named, options = operation_config.split(function, args, kwargs)
+    if function.__name__ == "get_item" and isinstance(called[1], list):
+        called[1] = np.asarray(called[1])  # x[[0, 1]] is not x[0, 1], and JSON has lists only
+    return Operation(function, options)(*called, **named)
 
 
 Hooks.on_symbols = record

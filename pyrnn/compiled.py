@@ -45,7 +45,7 @@ class Compiled:
         execution: dict[str, Any],
         outputs: Any,
     ) -> None:
-        self.optimizer = optimizers.get(optimizer)
+        self.optimizer = optimizers.as_optimizer(optimizer)
         names = OutputNames(outputs)
         self.head: Any  # a `Head`, or `Heads`, which have the same methods for several outputs
         if len(names.names) > 1:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +46,7 @@ class Tensor(np.ndarray[Any, Any]):
 
 
 class Number(float):
-    """A number with the method that tensors have.
+    """A number with what tensors have: `numpy()`, `dtype` and `shape`.
 
     Example:
         >>> import pyrnn
@@ -54,6 +54,10 @@ class Number(float):
         >>> loss, loss.numpy()
         (4.0, np.float32(4.0))
     """
+
+    # Those of `numpy()`.
+    dtype: ClassVar[str] = "float32"
+    shape: ClassVar[tuple[int, ...]] = ()
 
     def numpy(self) -> Any:
         """Return the number as a scalar of NumPy.

@@ -151,7 +151,7 @@ class Trainer(Steps):
         """
         if self._compiled is None:
             raise ValueError("the model must be compiled before its optimizer is replaced: pass it to compile")
-        self._compiled.optimizer = optimizers.get(value)
+        self._compiled.optimizer = optimizers.as_optimizer(value)
 
     @property
     def loss(self) -> Any:

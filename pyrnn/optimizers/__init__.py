@@ -33,18 +33,18 @@ NAMES: dict[str, type[Optimizer]] = registry.by_name(CLASSES, lambda cls: cls.__
 OptimizerLike = Annotated[str | Optimizer | Mapping[str, Any], Unchecked()]
 
 
-def get(identifier: Any) -> Optimizer:
+def get(identifier: Any) -> Optimizer | None:
     """Return the optimizer for a name, a description, a class or an object.
 
     Args:
         identifier: The name in any case of letters ("adam"), a dictionary that `serialize` returned, an `Optimizer` or
-            its class.
+            its class; or None.
 
     Returns:
-        The optimizer.
+        The optimizer; None for None.
 
     Raises:
-        TypeError: If the identifier is something else, such as None.
+        TypeError: If the identifier is something else.
         ValueError: If the name is unknown; close matches are suggested.
 
     Example:
@@ -55,7 +55,16 @@ def get(identifier: Any) -> Optimizer:
         return deserialize(identifier)
     if isinstance(identifier, str) and identifier.lower() in NAMES:
         identifier = identifier.lower()
-    optimizer = registry.get("optimizer", identifier, NAMES, Optimizer)
+    return registry.get("optimizer", identifier, NAMES, Optimizer)
+
+
+def as_optimizer(identifier: Any) -> Optimizer:
+    """Return what `get` returns, for whatever `compile` takes.
+
+    Raises:
+        TypeError, ValueError: As `get`, and for None.
+    """
+    optimizer = get(identifier)
     if optimizer is None:
         raise WrongType("optimizer must be a name or an object, got None")
     return optimizer

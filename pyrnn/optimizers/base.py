@@ -22,7 +22,7 @@ from pyrnn.optimizers.variables import Slot
 from pyrnn.parameters import ParameterVector, Weight, assign_all, shaped, values_for
 from pyrnn.rules import Unchecked, Whole
 from pyrnn.typing import Count, Flag, Name, NonNegative, Positive, Rate
-from pyrnn.validation import WrongType, shown, unexpected_arguments
+from pyrnn.validation import WrongType, shown, unexpected_arguments, warn
 
 __all__ = ["Optimizer"]
 
@@ -359,6 +359,9 @@ class Optimizer(registry.Configurable, OptimizerNames):
         pairs = [(weight, each) for weight, each in zip(weights, gradients, strict=True) if each is not None]
         if not pairs:
             raise ValueError("grads must hold a gradient, got None for each weight")
+        if len(pairs) < len(weights):
+            still = ", ".join(w.path for w, each in zip(weights, gradients, strict=True) if each is None)
+            warn(f"grads holds None for {still}: these weights stay as they are")
         owned = set(map(id, parameters.weights))
         unknown = [weight.path for weight in weights if id(weight) not in owned]
         if unknown:

@@ -392,6 +392,11 @@ def test_get_returns_the_function_of_a_function_s_name() -> None:
     assert losses.get(loss) is loss
 
 
+def test_a_loss_has_the_dtype_and_shape_of_its_array() -> None:
+    loss = losses.MeanSquaredError()(NUMBERS, NUMBERS[::-1])
+    assert (loss.dtype, loss.shape) == (str(loss.numpy().dtype), loss.numpy().shape) == ("float32", ())
+
+
 def test_circle_with_references() -> None:
     labels, vectors = np.array([0, 1, 0]), np.array([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]])
     same = losses.circle(labels, vectors, ref_labels=labels, ref_embeddings=vectors)

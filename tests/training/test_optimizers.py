@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from tolerance import assert_close
 
-from pyrnn import constraints, initializers, optimizers, registry, regularizers
+from pyrnn import Sequential, constraints, initializers, layers, optimizers, registry, regularizers
 from pyrnn.constraints import NonNeg
 from pyrnn.optimizers import schedules
 from pyrnn.parameters import ParameterVector, Weight
@@ -464,6 +464,7 @@ def test_the_learning_rate_is_assigned_as_a_variable_of_keras() -> None:
     assert drawn.learning_rate == float(np.float32(0.1))
 
 
+@pytest.mark.filterwarnings("ignore:grads holds None")
 @pytest.mark.parametrize("name", CASES)
 def test_gradients_that_the_caller_computed(name: str) -> None:
     """`apply` and `apply_gradients` do what `step` does; weights without a gradient stay, with their slots."""
@@ -537,3 +538,16 @@ def test_variables_are_objects_with_the_methods_of_keras() -> None:
     twin.build(parameters())
     twin.set_weights(optimizer.get_weights())
     assert all(map(np.array_equal, twin.get_weights(), optimizer.get_weights()))
+
+
+def test_missing_gradients_are_reported() -> None:
+    weights = [Weight((2,), name, initializer=initializers.Ones()) for name in ("there", "missing")]
+    with pytest.warns(UserWarning, match="grads holds None for missing: these weights stay as they are"):
+        optimizers.SGD(0.5).apply_gradients([(np.ones(2), weights[0]), (None, weights[1])])
+    assert [weight.numpy().tolist() for weight in weights] == [[0.5, 0.5], [1, 1]]
+
+
+def test_get_returns_none_for_none() -> None:
+    assert optimizers.get(None) is None
+    with pytest.raises(TypeError, match="optimizer must be a name or an object, got None"):
+        Sequential([layers.Dense(1)]).compile(None, "mse")

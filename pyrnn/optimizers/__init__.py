@@ -59,10 +59,21 @@ def get(identifier: Any) -> Optimizer | None:
 
 
 def as_optimizer(identifier: Any) -> Optimizer:
-    """Return what `get` returns, for whatever `compile` takes.
+    """Return the optimizer that trains a model, for whatever `compile` takes.
+
+    Args:
+        identifier: What `get` takes, None excepted.
+
+    Returns:
+        The optimizer.
 
     Raises:
-        TypeError, ValueError: As `get`, and for None.
+        TypeError: If the identifier is None or something else.
+        ValueError: If the name is unknown.
+
+    Example:
+        >>> pyrnn.optimizers.as_optimizer("sgd").name
+        'sgd'
     """
     optimizer = get(identifier)
     if optimizer is None:

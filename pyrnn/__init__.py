@@ -54,6 +54,7 @@ _SUBMODULES = (
     "ops",
     "optimizers",
     "preprocessing",
+    "random",
     "regularizers",
     "saving",
     "summary",

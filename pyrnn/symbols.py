@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyrnn.structures import leaves, mapped
 
@@ -42,8 +42,6 @@ class Symbol:
     """
 
     __slots__ = ("dtype", "index", "name", "node", "shape")
-    # Keeps NumPy from taking a symbol apart: `array * symbol` asks the symbol.
-    __array_ufunc__ = None
 
     node: Node
     index: int
@@ -71,6 +69,41 @@ class Symbol:
     def __getitem__(self, key: Any) -> Any:
         return OPERATORS["get_item"](self, key)
 
+    def __array_ufunc__(self, ufunc: Any, method: str, *args: Any, **kwargs: Any) -> Any:
+        """Record NumPy's functions, which `array * symbol` calls too, as the operations of their names."""
+        operation = OPERATORS.get(ufunc.__name__) if method == "__call__" else None
+        if operation is None or kwargs:
+            raise TypeError(f"np.{ufunc.__name__} got {self!r}, which has no numbers: use pyrnn.ops")
+        return operation(*args)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        """Record NumPy's functions as the operations of their names."""
+        operation = OPERATORS.get(function.__name__)
+        if operation is None:
+            raise TypeError(f"np.{function.__name__} got {self!r}, which has no numbers: use pyrnn.ops")
+        return operation(*args, **kwargs)
+
+    @property
+    def value(self) -> Symbol:
+        """The symbol itself: a weight is a symbol while `call` is traced, and its value too."""
+        return self
+
+    def assign(self, value: Any) -> None:
+        """Raise: `call` makes a graph, which changes no weight.
+
+        Args:
+            value: the new value.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError(
+            f"{self.name!r} must not be assigned to in call(), which runs on symbols without numbers: define "
+            "forward(x, training) and backward(dy) for a layer that changes its weights itself"
+        )
+
+    assign_add = assign_sub = assign
+
     def numpy(self) -> Any:
         """Raise: a symbol has no numbers.
 
@@ -78,6 +111,20 @@ class Symbol:
             TypeError: always.
         """
         self._no_numbers()
+
+
+class Drawn(NamedTuple):
+    """Random numbers in a traced `call`, which each run draws anew.
+
+    Args:
+        shape: their shape.
+        dtype: their dtype.
+        draw: function without arguments that returns an array.
+    """
+
+    shape: Shape
+    dtype: str
+    draw: Callable[[], Any]
 
 
 # The operations behind the operators of symbols, by name; `pyrnn.ops`, which is above, enters them.

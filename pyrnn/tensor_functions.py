@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pyrnn import activations, config, seeds, utils
 from pyrnn.results import Tensor
+from pyrnn.symbols import Drawn, tracing
 
 Array = NDArray[Any]
 Axis = int | tuple[int, ...] | None
@@ -252,8 +253,13 @@ def random_array(draw: Callable[..., Array]) -> Callable[..., Any]:
     """
 
     def function(shape: Any, low: float = 0.0, high: float = 1.0, dtype: Any = None, seed: Any = None, **_: Any) -> Any:
-        generator = seeds.generator(seed if isinstance(seed, int) else None)
-        return tensor(draw(generator, low, high, tuple(shape)).astype(dtype or config.floatx()))
+        def numbers() -> Array:
+            generator = seeds.generator(seed if isinstance(seed, int) else None)
+            return draw(generator, low, high, tuple(shape)).astype(dtype or config.floatx())
+
+        if tracing.symbol_of is not None:
+            return tracing.symbol_of(Drawn(tuple(shape), str(np.dtype(dtype or config.floatx())), numbers))
+        return tensor(numbers())
 
     return function
 

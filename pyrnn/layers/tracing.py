@@ -18,7 +18,7 @@ from pyrnn.layers.holder import Holder
 from pyrnn.parameters import Weight
 from pyrnn.plan import Plan
 from pyrnn.structures import leaves, mapped
-from pyrnn.symbols import Node, Symbol, tracing
+from pyrnn.symbols import Drawn, Node, Symbol, tracing
 from pyrnn.validation import shown
 
 # A layer keeps the graphs of at most this number of shapes of its inputs.
@@ -170,7 +170,7 @@ class Trace:
         """
         if training and self.plan.stale:
             self.compile()
-        values = [each.array if isinstance(each, Weight) else each for each in self.sources]
+        values = [_value(each) for each in self.sources]
         inputs = [*xs, *(mask for mask in masks if mask is not None), *values]
         outputs, _ = self.plan.forward(inputs, training, [*masks, *[None] * (len(inputs) - len(masks))])
         if self.losses:
@@ -202,6 +202,13 @@ class Trace:
         for weight in self._unreached:
             weight.gradient[...] = 0
         return gradients[:count]
+
+
+def _value(source: Any) -> Any:
+    """The array of a weight, of random numbers, or of a constant."""
+    if isinstance(source, Weight):
+        return source.array
+    return source.draw() if isinstance(source, Drawn) else source
 
 
 def leaves_of_attribute(value: Any) -> list[Any]:

@@ -257,7 +257,11 @@ def get(identifier: object) -> Activation:
         is_ours = isinstance(name, str) and name in (_REGISTRY.keys() | ALIASES) and not is_custom(identifier)
         identifier = name if is_ours or not isinstance(identifier.get("config"), Mapping | str) else identifier
     if isinstance(identifier, Mapping):
-        return get(with_objects({"module": "keras.layers", **identifier}, "activation"))
+        try:
+            return get(with_objects({"module": "keras.layers", **identifier}, "activation"))
+        except (TypeError, ValueError) as error:
+            message = str(error)
+            raise type(error)(message if "activation" in message else f"activation: {message}") from error
     if isinstance(identifier, str):
         custom = registered_as(identifier) if identifier not in _REGISTRY else None
         return custom or lookup("activation", ALIASES.get(identifier, identifier), _REGISTRY)

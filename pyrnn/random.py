@@ -185,8 +185,8 @@ def uniform(
 @checked
 def randint(
     shape: ShapeLike,
-    minval: int,
-    maxval: int,
+    minval: Integer,
+    maxval: Integer,
     dtype: Annotated[Any, Unchecked()] = "int32",
     seed: SeedLike | None = None,
 ) -> Any:

@@ -513,15 +513,15 @@ class Model(Trainer, Holder):
         """
         raise NotImplementedError
 
-    def get_build_config(self) -> dict[str, Any]:
+    def get_build_config(self) -> dict[str, Any] | None:
         """Return what `build` was called with.
 
         Returns:
-            A dict with `input_shape`.
+            A dict with `input_shape`; None before `build`.
         """
-        return {"input_shape": self.input_shape}
+        return {"input_shape": self.input_shape} if self.built else None
 
-    def build_from_config(self, config: Mapping[str, Any]) -> None:
+    def build_from_config(self, config: Mapping[str, Any] | None) -> None:
         """Build the model as another one was built; a model that is built stays as it is.
 
         Args:
@@ -537,8 +537,8 @@ class Model(Trainer, Holder):
             >>> model.count_params()
             8
         """
-        if not self.built and (input_shape := config.get("input_shape")):
-            self.build(input_shape)
+        if not self.built and config and config.get("input_shape"):
+            self.build(config["input_shape"])
 
     def to_json(self, **options: Any) -> str:
         """Write the architecture and what `compile` was passed as JSON.

@@ -222,6 +222,8 @@ def test_building_as_another_model_was_built() -> None:
     first = pyrnn.Sequential([layers.LSTM(2), layers.Dense(1)])
     first.build((None, 5, 3))
     second = pyrnn.Sequential([layers.LSTM(2), layers.Dense(1)])
+    second.build_from_config(second.get_build_config())
+    assert second.get_build_config() is None and not second.built
     second.build_from_config(first.get_build_config())
     assert second.input_shape == (None, 5, 3)
     second.build_from_config({"input_shape": (None, 5, 4)})

@@ -218,10 +218,6 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("experimental np_utils data_utils generic_utils layer_utils conv_utils io_utils vis_utils tf_utils",
          _OF_KERAS, "import the function from pyrnn.utils"),
     ),
-    "wrappers": (
-        ("KerasClassifier KerasRegressor", _DROPPED,
-         "use SKLearnClassifier(model=build, fit_kwargs={'epochs': 10}) or SKLearnRegressor of pyrnn.wrappers"),
-    ),
     "model": (
         ("export", "there is no graph to export",
          "use model.save(path), or model.stream() to serve one time step at a time"),

@@ -10,8 +10,10 @@ if TYPE_CHECKING:
     from pyrnn.wrappers.estimators import SKLearnClassifier as SKLearnClassifier
     from pyrnn.wrappers.estimators import SKLearnRegressor as SKLearnRegressor
     from pyrnn.wrappers.estimators import SKLearnTransformer as SKLearnTransformer
+    from pyrnn.wrappers.keras2 import KerasClassifier as KerasClassifier
+    from pyrnn.wrappers.keras2 import KerasRegressor as KerasRegressor
 
-__all__ = ["SKLearnClassifier", "SKLearnRegressor", "SKLearnTransformer"]
+__all__ = ["KerasClassifier", "KerasRegressor", "SKLearnClassifier", "SKLearnRegressor", "SKLearnTransformer"]
 
 
 def __getattr__(name: str) -> Any:
@@ -24,14 +26,14 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise missing(__name__, name)
     try:
-        from pyrnn.wrappers import estimators
+        from pyrnn.wrappers import estimators, keras2
     except ImportError as error:
         if not (error.name or "").startswith("sklearn"):
             raise
         raise ImportError(
             f"pyrnn.wrappers.{name} needs scikit-learn 1.6 or later: pip install 'pyrnn-core[sklearn]'"
         ) from None
-    globals().update({each: getattr(estimators, each) for each in __all__})
+    globals().update({each: getattr(module, each) for module in (estimators, keras2) for each in module.__all__})
     return globals()[name]
 
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from pyrnn import rules
-from pyrnn.validation import unexpected_arguments
+from pyrnn.validation import WrongType, unexpected_arguments
 
 F = TypeVar("F", bound=Callable[..., Any])
 _NO_DEFAULT = object()
@@ -160,7 +160,7 @@ def _reject_unknown(function: Callable[..., Any], names: tuple[str, ...], args: 
     owner = _called(function, args) + ("" if function.__name__ == "__init__" else "()")
     unknown = {name: value for name, value in kwargs.items() if name not in names}
     valid = [name for name in names if name not in ("self", "cls")]
-    raise TypeError(unexpected_arguments(owner, unknown, valid))
+    raise WrongType(unexpected_arguments(owner, unknown, valid))
 
 
 def as_number(value: Any) -> Any:

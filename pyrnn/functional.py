@@ -109,8 +109,7 @@ class Functional(Keras2Methods, Model):
 
     # Structure.
 
-    @property
-    def layers(self) -> list[Any]:
+    def _listed_layers(self) -> list[Any]:
         """The layers, with the input layers, in Keras's order."""
         return [layer for layer in self._ordered if not layer.is_operation]
 

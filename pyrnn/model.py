@@ -90,7 +90,19 @@ class Model(Trainer, Holder):
 
     @property
     def layers(self) -> list[Layer]:
-        """The layers, without the input layer."""
+        """The layers, without the input layer. It cannot be assigned to.
+
+        Raises:
+            AttributeError: If it is assigned to.
+        """
+        return self._listed_layers()
+
+    @layers.setter
+    def layers(self, value: Any) -> None:
+        change = "use add() and pop()" if hasattr(self, "pop") else "make a new Model(inputs, outputs)"
+        raise AttributeError(f"layers of {type(self).__name__} cannot be assigned to: {change}")
+
+    def _listed_layers(self) -> list[Layer]:
         return list(self._layers)
 
     @property

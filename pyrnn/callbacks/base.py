@@ -11,7 +11,7 @@ from pyrnn.explaining import CallbackNames
 from pyrnn.function_rules import Function
 from pyrnn.overriding import is_builtin
 from pyrnn.states import Rule, anything, count, list_of, mapping_of, record
-from pyrnn.validation import unexpected_arguments
+from pyrnn.validation import WrongType, unexpected_arguments
 
 __all__ = ["Callback", "History", "LambdaCallback"]
 
@@ -312,7 +312,7 @@ class LambdaCallback(Callback):
         super().__init__()
         unknown = {name: hook for name, hook in hooks.items() if name not in HOOKS}
         if unknown:
-            raise TypeError(unexpected_arguments("LambdaCallback", unknown, HOOKS))
+            raise WrongType(unexpected_arguments("LambdaCallback", unknown, HOOKS))
         functions = {
             "on_epoch_begin": on_epoch_begin,
             "on_epoch_end": on_epoch_end,

@@ -122,7 +122,7 @@ class Layer(Holder, LayerNames):
             accepted = cls._known_arguments()
             renamed = {name: value for name, value in kwargs.items() if name in RENAMED and name not in accepted}
             if renamed:
-                raise TypeError(unexpected_arguments(cls.__name__, renamed, accepted))
+                raise WrongType(unexpected_arguments(cls.__name__, renamed, accepted))
         return registry.remember_arguments(super().__new__(cls), args, kwargs)
 
     @checked
@@ -142,7 +142,7 @@ class Layer(Holder, LayerNames):
         **unknown: Any,
     ) -> None:
         if unknown:
-            raise TypeError(unexpected_arguments(type(self).__name__, unknown, self._known_arguments()))
+            raise WrongType(unexpected_arguments(type(self).__name__, unknown, self._known_arguments()))
         if name is not None and (not isinstance(name, str) or not name or "/" in name):
             raise ValueError(f"name must be a non-empty string without '/', got {shown(name)}")
         self.name = name if name is not None else auto_name(type(self).__name__)

@@ -12,7 +12,7 @@ from pyrnn.metrics.base import Array, MeanMetric, Metric, check_masked_axis, mat
 from pyrnn.metrics.functions import concordance_correlation, pearson_correlation
 from pyrnn.ops.differentiation import measured
 from pyrnn.typing import Axes, DtypeLike, Name, Natural, Text
-from pyrnn.validation import shown, unexpected_arguments
+from pyrnn.validation import WrongType, shown, unexpected_arguments
 
 __all__ = [
     "MASE",
@@ -64,7 +64,7 @@ class LossMetric(MeanMetric):
         if twice:
             raise TypeError(f"{cls_name}() got multiple values for argument {min(twice)!r}")
         if named.keys() - set(taken):
-            raise TypeError(unexpected_arguments(cls_name, {n: v for n, v in named.items() if n not in taken}, taken))
+            raise WrongType(unexpected_arguments(cls_name, {n: v for n, v in named.items() if n not in taken}, taken))
         self._loss = self.loss(**options, **named)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:

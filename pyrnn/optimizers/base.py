@@ -652,7 +652,7 @@ def _check_arguments(cls: type[Optimizer], arguments: Mapping[str, Any]) -> None
     for name, instead in OLD_ARGUMENTS.items():
         if name in unknown:
             raise TypeError(f"{cls.__name__} got {name!r}, an argument of older Keras versions: {instead} instead")
-    raise TypeError(unexpected_arguments(cls.__name__, unknown, (name for name in parameters if name != "self")))
+    raise WrongType(unexpected_arguments(cls.__name__, unknown, (name for name in parameters if name != "self")))
 
 
 _SHARED = list(inspect.signature(Optimizer.__init__).parameters)[1:]

@@ -173,3 +173,11 @@ def test_layers_and_weights_are_listed_in_the_order_of_keras() -> None:
 def test_errors(make: Callable[[Symbol], Any], message: str) -> None:
     with pytest.raises((TypeError, ValueError), match=message):
         make(Input((10, 3)))
+
+
+def test_layers_cannot_be_assigned_to() -> None:
+    x = Input((3,))
+    with pytest.raises(AttributeError, match=r"cannot be assigned to: make a new Model\(inputs, outputs\)"):
+        Model(x, layers.Dense(2)(x)).layers = []
+    with pytest.raises(AttributeError, match=r"layers of Sequential cannot be assigned to: use add\(\) and pop\(\)"):
+        Sequential([layers.Dense(2)]).layers = []

@@ -16,7 +16,7 @@ from pyrnn.parameters import Weight
 from pyrnn.plan import acts_as_in_training
 from pyrnn.rules import OneOf
 from pyrnn.typing import ArrayLike, Flag, Inputs, Rate, Seed
-from pyrnn.validation import unexpected_arguments
+from pyrnn.validation import WrongType, unexpected_arguments
 
 __all__ = ["AdditiveAttention", "Attention"]
 
@@ -340,7 +340,7 @@ class AdditiveAttention(Attention):
     @checked
     def __init__(self, use_scale: Flag = True, dropout: Rate = 0.0, seed: Seed | None = None, **kwargs: Any) -> None:
         if "score_mode" in kwargs:
-            raise TypeError(unexpected_arguments("AdditiveAttention", kwargs, self._known_arguments()))
+            raise WrongType(unexpected_arguments("AdditiveAttention", kwargs, self._known_arguments()))
         super().__init__(use_scale=use_scale, dropout=dropout, seed=seed, **kwargs)
 
     def _score_arguments(self, query: Array, key: Array) -> tuple[tuple[Array, Array], Array | None, float]:

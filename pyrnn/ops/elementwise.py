@@ -78,7 +78,9 @@ for _alias, _name in {"absolute": "abs", "mod": "mod"}.items():
 def divide_no_nan(numpy: Any, x1: Any, x2: Any) -> Any:
     numerator, denominator = pair(x1, x2, True)
     is_zero = denominator == 0
-    return numpy.where(is_zero, 0 * numerator, numerator / numpy.where(is_zero, 1 + 0 * denominator, denominator))
+    return numpy.where(
+        is_zero, np.zeros((), numerator.dtype), numerator / numpy.where(is_zero, 1 + 0 * denominator, denominator)
+    )
 
 
 @operation("Compute 1 / x, in floats.")

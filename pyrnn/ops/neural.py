@@ -45,6 +45,8 @@ def _elementwise(name: str) -> Any:
 def _along_axis(name: str) -> Any:
     def function(numpy: Any, x: Any, axis: Any = -1) -> Any:
         x = array(x, True)
+        if axis is None:
+            axis = tuple(range(x.ndim))
         if isinstance(axis, int) and axis in (-1, x.ndim - 1):
             return _functions[name](x)
         if isinstance(axis, int):
@@ -112,7 +114,9 @@ def threshold(numpy: Any, x: Any, threshold: float, default_value: float) -> Any
 
 
 @operation("Compute a vector of 0 and 1 for each label.", "ops.one_hot([0, 2], 3).shape")
-def one_hot(numpy: Any, x: Any, num_classes: int, axis: int = -1, dtype: Any = None) -> Any:
+def one_hot(numpy: Any, x: Any, num_classes: int, axis: int = -1, dtype: Any = None, sparse: bool = False) -> Any:
+    if sparse:
+        raise ValueError("sparse must be False: sparse tensors are not supported")
     labels = np.asarray(array(x))
     if labels.dtype.kind not in "biu":
         labels = labels.astype(np.int32)

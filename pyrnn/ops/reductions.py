@@ -82,7 +82,28 @@ def _cumulative(name: str) -> Function:
     return function
 
 
-for _names, _make in ((_SUMS, _sum), (_FLOAT, _float), (_EXTREMES, _sum), (_TRUTHS, _truth), (_PLACES, _place)):
+def _extreme(name: str) -> Function:
+    def function(numpy: Any, x: Any, axis: Any = None, keepdims: bool = False, initial: Any = None) -> Any:
+        x, axis = _whole(array(x)), _axes(axis)
+        if initial is None:
+            return _of_same_dtype(numpy, name, x, axis=axis, keepdims=keepdims)
+        places = range(x.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
+        reduced = {place % x.ndim for place in places}
+        if all(x.shape[place] for place in reduced):
+            result = _of_same_dtype(numpy, name, x, axis=axis, keepdims=keepdims)
+        else:  # nothing to compare
+            sizes = [
+                1 if place in reduced else size
+                for place, size in enumerate(x.shape)
+                if keepdims or place not in reduced
+            ]
+            return np.full(sizes, initial, x.dtype)
+        return numpy.where(result > initial if name == "max" else result < initial, result, x.dtype.type(initial))
+
+    return function
+
+
+for _names, _make in ((_SUMS, _sum), (_FLOAT, _float), (_EXTREMES, _extreme), (_TRUTHS, _truth), (_PLACES, _place)):
     for _name, _what in _names.items():
         operation(f"Compute {_what} along axes.", f"ops.{_name}(x, axis=-1).shape", "(2,)", _name)(_make(_name))
 operation("Compute the running sum along an axis.", "ops.cumsum(x, axis=1).shape", name="cumsum")(_cumulative("cumsum"))
@@ -116,31 +137,66 @@ def logsumexp(numpy: Any, x: Any, axis: Any = None, keepdims: bool = False) -> A
 
 @operation("Compute the norm along axes.", "ops.norm(x, axis=-1).shape", "(2,)")
 def norm(numpy: Any, x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
-    x, axis = array(x, True), _axes(axis)
+    x = array(x, True)
+    axes = tuple(range(x.ndim)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
+    if ord is None or (ord == "fro" and len(axes) == 2):
+        return numpy.sqrt(numpy.sum(x * x, axis=axes, keepdims=keepdims))
+    if len(axes) == 1 and not isinstance(ord, str):
+        return _vector_norm(numpy, x, ord, axes[0], keepdims)
+    if len(axes) == 2 and ord in (1, -1, 2, -2, np.inf, -np.inf, "nuc"):
+        rows, columns = (each % x.ndim for each in axes)
+        moved = numpy.moveaxis(x, (rows, columns), (-2, -1))
+        result = _matrix_norm(numpy, moved, ord)
+        shape = tuple(1 if place in (rows, columns) else size for place, size in enumerate(x.shape))
+        return numpy.reshape(result, shape) if keepdims else result
+    raise ValueError(
+        "ord must be None, a number for the norm of vectors, or 'fro', 'nuc', 1, 2, infinity or the negative of one of "
+        f"these numbers for that of matrices, got {ord!r} for {len(axes)} axes"
+    )
+
+
+def _vector_norm(numpy: Any, x: Any, ord: float, axis: int, keepdims: bool) -> Any:
     size = numpy.abs(x)
-    is_vector = axis is None or isinstance(axis, int) or len(axis) == 1
-    if ord in (None, "fro", 2) and (is_vector or ord != 2) and not (axis is None and ord == 2 and x.ndim == 2):
+    if ord == 2:
         return numpy.sqrt(numpy.sum(x * x, axis=axis, keepdims=keepdims))
-    if (is_vector and axis is not None) or (x.ndim == 1 and axis is None):
-        if ord == np.inf:
-            return numpy.max(size, axis=axis, keepdims=keepdims)
-        if ord == -np.inf:
-            return numpy.min(size, axis=axis, keepdims=keepdims)
-        if isinstance(ord, int | float):
-            return numpy.sum(size**ord, axis=axis, keepdims=keepdims) ** (1 / ord)
-    raise ValueError(f"ord must be None or 'fro', or a number for the norm of vectors, got {ord!r}")
+    if ord == np.inf:
+        return numpy.max(size, axis=axis, keepdims=keepdims)
+    if ord == -np.inf:
+        return numpy.min(size, axis=axis, keepdims=keepdims)
+    if ord == 0:
+        return numpy.sum(0 * size + (size != 0), axis=axis, keepdims=keepdims)
+    return numpy.sum(size**ord, axis=axis, keepdims=keepdims) ** (1 / ord)
+
+
+def _matrix_norm(numpy: Any, x: Any, ord: Any) -> Any:
+    """The norm of the matrices in the last two axes."""
+    if ord in (1, -1, np.inf, -np.inf):
+        sums = numpy.sum(numpy.abs(x), axis=-2 if abs(ord) == 1 else -1)
+        return numpy.max(sums, axis=-1) if ord > 0 else numpy.min(sums, axis=-1)
+    values = numpy.linalg.svd(x, compute_uv=False)
+    if ord == "nuc":
+        return numpy.sum(values, axis=-1)
+    return numpy.max(values, axis=-1) if ord > 0 else numpy.min(values, axis=-1)
 
 
 @operation("Scale x so that its norm along an axis is 1.", "ops.normalize(x).shape")
 def normalize(numpy: Any, x: Any, axis: Any = -1, order: Any = 2, epsilon: float | None = None) -> Any:
+    if not isinstance(order, int) or order < 1:
+        raise ValueError(f"order must be an integer of at least 1, got {order!r}")
     x = array(x, True)
-    size = OPERATIONS["norm"](x, ord=order, axis=axis, keepdims=True)
+    if axis is None or not isinstance(axis, int):  # as one vector
+        axes = range(x.ndim) if axis is None else axis
+        size = numpy.sum(numpy.abs(x) ** order, axis=tuple(axes), keepdims=True) ** (1 / order)
+    else:
+        size = OPERATIONS["norm"](x, ord=order, axis=axis, keepdims=True)
     return x / numpy.maximum(size, np.asarray(1e-7 if epsilon is None else epsilon, x.dtype))
 
 
 @operation("Sort the entries along an axis.", "ops.sort(x).shape")
-def sort(numpy: Any, x: Any, axis: int = -1) -> Any:
+def sort(numpy: Any, x: Any, axis: int | None = -1) -> Any:
     x = array(x)
+    if axis is None:
+        x, axis = numpy.reshape(x, (-1,)), 0
     order = np.argsort(getattr(x, "_value", x), axis=axis, kind="stable")
     if x.ndim < 2:
         return x[order]
@@ -150,7 +206,7 @@ def sort(numpy: Any, x: Any, axis: int = -1) -> Any:
 
 
 @operation("Compute the indices that sort the entries along an axis.", "ops.argsort(x).shape")
-def argsort(numpy: Any, x: Any, axis: int = -1) -> Any:
+def argsort(numpy: Any, x: Any, axis: int | None = -1) -> Any:
     x = array(x)
     return np.argsort(getattr(x, "_value", x), axis=axis, kind="stable").astype(np.int32)
 

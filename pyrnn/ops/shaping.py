@@ -23,7 +23,10 @@ def _list(xs: Any) -> list[Any]:
 
 @operation("Give x another shape with the same entries.", "ops.reshape(x, (3, -1)).shape", "(3, 2)")
 def reshape(numpy: Any, x: Any, newshape: Any) -> Any:
-    return numpy.reshape(array(x), newshape)
+    sizes = [newshape] if isinstance(newshape, int | np.integer) else list(newshape)
+    if any(size < -1 for size in sizes) or sizes.count(-1) > 1:
+        raise ValueError(f"newshape must hold sizes of at least 0, and -1 at most once, got {newshape}")
+    return numpy.reshape(array(x), tuple(sizes))
 
 
 @operation("Exchange the axes, by default in reverse order.", "ops.transpose(x).shape", "(3, 2)")
@@ -98,7 +101,7 @@ def split(numpy: Any, x: Any, indices_or_sections: Any, axis: int = 0) -> Any:
         if indices_or_sections < 1 or size % indices_or_sections:
             raise ValueError(f"axis {axis} of size {size} has no {indices_or_sections} equal sections")
         step = size // indices_or_sections
-        edges = list(range(step, size, step))
+        edges = [step * section for section in range(1, indices_or_sections)]
     else:
         edges = [int(index) for index in indices_or_sections]
     key = [slice(None)] * x.ndim
@@ -155,6 +158,8 @@ def flip(numpy: Any, x: Any, axis: Any = None) -> Any:
 
 @operation("Add entries before and after those of each axis.", "ops.pad(x, ((1, 0), (0, 0))).shape", "(3, 3)")
 def pad(numpy: Any, x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = None) -> Any:
+    if mode != "constant" and constant_values is not None:
+        raise ValueError(f"constant_values must be left out with mode={mode!r}, got {constant_values!r}")
     x = array(x)
     width = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2)).tolist()
     if mode == "constant":
@@ -186,11 +191,18 @@ def take(numpy: Any, x: Any, indices: Any, axis: int | None = None) -> Any:
 @operation("Take entries along an axis, one index for each.", "ops.take_along_axis(x, x.astype(int), 1).shape")
 def take_along_axis(numpy: Any, x: Any, indices: Any, axis: int | None = None) -> Any:
     x, indices = array(x), np.asarray(array(indices))
+    if indices.dtype.kind not in "iu":
+        indices = indices.astype(np.int32)
     if axis is None:
         return numpy.reshape(x, (-1,))[indices.reshape(-1)]
-    shape = list(np.broadcast_shapes(*([*s[:axis], 1, *s[axis:][1:]] for s in (x.shape, indices.shape))))
+    axis %= x.ndim
+    others = [[*sizes[:axis], 1, *sizes[axis + 1 :]] for sizes in (x.shape, indices.shape)]
+    shape = list(np.broadcast_shapes(*others))
     shape[axis] = indices.shape[axis]
-    places: list[Any] = list(np.indices(shape))
+    places: list[Any] = [
+        0 if size == 1 and place != axis else each
+        for place, (each, size) in enumerate(zip(np.indices(shape), x.shape, strict=True))
+    ]
     places[axis] = np.broadcast_to(indices, shape)
     return x[tuple(places)]
 
@@ -203,7 +215,7 @@ def get_item(numpy: Any, x: Any, key: Any) -> Any:
 @operation("Take a block of a shape.", "ops.slice(x, (0, 1), (2, 2)).shape", "(2, 2)", name="slice")
 def slice_(numpy: Any, x: Any, start_indices: Any, shape: Any) -> Any:
     x = array(x)
-    key = tuple(slice(int(i), int(i) + int(n)) for i, n in zip(start_indices, shape, strict=True))
+    key = tuple(slice(int(i), None if n == -1 else int(i) + int(n)) for i, n in zip(start_indices, shape, strict=True))
     return x[key]
 
 
@@ -272,8 +284,8 @@ def full(numpy: Any, shape: Any, fill_value: Any, dtype: Any = None) -> Any:
 
 
 @operation("Return the identity matrix.", "ops.eye(3).shape", "(3, 3)")
-def eye(numpy: Any, n: int, k: int = 0, dtype: Any = None) -> Any:
-    return np.eye(n, k=k).astype(dtype or config.floatx())
+def eye(numpy: Any, n: int, m: int | None = None, k: int = 0, dtype: Any = None) -> Any:
+    return np.eye(n, m, k=k).astype(dtype or config.floatx())
 
 
 @operation("Return evenly spaced values of a range.", "ops.arange(4).shape", "(4,)")
@@ -285,8 +297,19 @@ def arange(numpy: Any, start: Any, stop: Any = None, step: Any = 1, dtype: Any =
 
 
 @operation("Return evenly spaced values between two ends.", "ops.linspace(0.0, 1.0, num=5).shape", "(5,)")
-def linspace(numpy: Any, start: Any, stop: Any, num: int = 50, dtype: Any = None) -> Any:
-    return np.linspace(start, stop, num, dtype=dtype or config.floatx())
+def linspace(
+    numpy: Any,
+    start: Any,
+    stop: Any,
+    num: int = 50,
+    endpoint: bool = True,
+    retstep: bool = False,
+    dtype: Any = None,
+    axis: int = 0,
+) -> Any:
+    values, step = np.linspace(array(start), array(stop), num, endpoint, retstep=True, axis=axis)
+    values = values.astype(dtype or config.floatx())
+    return (values, np.asarray(step, config.floatx())) if retstep else values
 
 
 @operation("Keep the entries on and below a diagonal.", "ops.tril(x).shape")

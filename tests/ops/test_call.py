@@ -255,3 +255,27 @@ def test_an_operation_that_does_not_exist_is_not_read() -> None:
         model_from_json(model.to_json().replace('"class_name": "Tanh"', '"class_name": "Tnah"'))
     with pytest.raises(ValueError, match=r"ops\.tanh\(\) of pyrnn has no argument 'axis', got 1"):
         model_from_json(model.to_json().replace('"config": {"name": "tanh', '"config": {"axis": 1, "name": "tanh'))
+
+
+@pytest.mark.parametrize(
+    ("call", "shapes", "expected"),
+    [
+        (ops.add, [(None, 3), (2, None)], (2, 3)),
+        (ops.maximum, [(None, 1), (5,)], (None, 5)),
+        (ops.inner, [(None, 3), (2, None)], (None, 2)),
+        (ops.matmul, [(None, 4), (None, 2)], (None, 2)),
+        (lambda x: ops.split(x, 4)[0], [(None, 3)], (None, 3)),
+        (lambda x: ops.reshape(x, (3, 2)), [(None, 3)], (3, 2)),
+        (lambda x: ops.repeat(x, [1, 2], axis=0), [(None, 3)], (3, 3)),
+        (lambda x: x[7], [(None, 3)], (3,)),
+        (lambda x: ops.unstack(x, num=3, axis=1)[0], [(None, None)], (None,)),
+    ],
+)
+def test_unknown_sizes_that_must_agree(call: Any, shapes: Any, expected: Any) -> None:
+    symbols = [Input(batch_shape=shape) for shape in shapes]
+    assert call(*symbols).shape == expected
+
+
+def test_sizes_that_cannot_agree_are_errors() -> None:
+    with pytest.raises(ValueError, match=r"ops\.add\(\): operands could not be broadcast"):
+        ops.add(Input((3,)), Input((4,)))

@@ -108,7 +108,12 @@ def test_where_with_a_condition_alone_gives_places() -> None:
         (lambda: ops.stack([]), ValueError, r"xs must hold at least one array, got none"),
         (lambda: ops.unstack(X, num=5), ValueError, r"num must be the size of axis 0, 2, got 5"),
         (lambda: ops.where(X > 0, X), ValueError, r"x1 and x2 must both be arrays"),
-        (lambda: ops.norm(X, ord="nuc"), ValueError, r"ord must be None or 'fro'"),
+        (lambda: ops.norm(X, ord=3), ValueError, r"ord must be None, a number.*got 3 for 2 axes"),
+        (lambda: ops.norm(X[0], ord="nuc"), ValueError, r"ord must be None, a number.*got 'nuc' for 1 axes"),
+        (lambda: ops.normalize(X, order=0), ValueError, r"order must be an integer of at least 1, got 0"),
+        (lambda: ops.reshape(X, (-2, 3)), ValueError, r"newshape must hold sizes of at least 0"),
+        (lambda: ops.pad(X, 1, "reflect", 2.0), ValueError, r"constant_values must be left out with mode='reflect'"),
+        (lambda: ops.one_hot([1], 3, sparse=True), ValueError, r"sparse must be False"),
         (lambda: ops.sum(X, axis=4), ValueError, r"ops\.sum\(\): axis 4 is out of bounds"),
         (lambda: ops.sum(X, axes=1), TypeError, r"axes"),
         (lambda: ops.take(X, [7], axis=1), ValueError, r"ops\.take\(\): index 7 is out of bounds"),
@@ -118,3 +123,14 @@ def test_where_with_a_condition_alone_gives_places() -> None:
 def test_bad_arguments_give_one_clear_error(call: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+def test_blocks_to_the_end_and_empty_axes() -> None:
+    np.testing.assert_array_equal(ops.slice(X, (1, 1), (-1, 2)), X[1:, 1:])
+    assert [part.shape for part in ops.split(X[:, :0], 2, axis=1)] == [(2, 0), (2, 0)]
+    np.testing.assert_array_equal(ops.max(X[:, :0], axis=1, initial=2.0), [2, 2])
+    assert ops.min(X[:, :0], initial=1, keepdims=True).shape == (1, 1)
+    assert ops.linspace(0.0, 1.0, 0).shape == (0,)
+    values, step = ops.linspace(0, 10, 5, retstep=True)
+    assert step == 2.5 and values.dtype == np.float32
+    assert ops.divide_no_nan(np.array([np.inf, np.nan]), np.array([0.0, 0.0])).tolist() == [0, 0]

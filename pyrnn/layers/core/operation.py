@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -124,14 +124,15 @@ class Operation(Layer):
         Returns:
             A pair (shape, dtype) for each output, and whether the operation returns several.
         """
-        trials = []
-        for size in (2, 3) if any(None in shape for shape in shapes) else (2,):
-            zeros = [
-                np.zeros([size if each is None else each for each in shape], dtype)
-                for shape, dtype in zip(shapes, self.dtypes, strict=True)
-            ]
-            with np.errstate(all="ignore"):
-                trials.append(self.compute(*zeros))
+        errors: list[Exception] = []
+        for sizes in _trial_sizes(shapes):
+            try:
+                trials = [self._trial(shapes, each) for each in sizes]
+                break
+            except ValueError as error:
+                errors.append(error)
+        else:
+            raise errors[0]
         first, last = as_list(trials[0]), as_list(trials[-1])
         if len(first) != len(last):
             raise ValueError(f"{self.function.__name__} needs an axis of known size, got shapes {list(shapes)}")
@@ -141,6 +142,16 @@ class Operation(Layer):
             for a, b in zip(first, last, strict=True)
         ]  # fmt: skip
         return specs, isinstance(trials[0], list | tuple)
+
+    def _trial(self, shapes: Sequence[Shape], sizes: Sequence[int]) -> Any:
+        """Run the operation on zeros of these shapes, with `sizes` in the places of the unknown ones."""
+        remaining = iter(sizes)
+        zeros = [
+            np.zeros([next(remaining) if each is None else each for each in shape], dtype)
+            for shape, dtype in zip(shapes, self.dtypes, strict=True)
+        ]
+        with np.errstate(all="ignore"):
+            return self.compute(*zeros)
 
     @property
     def class_name(self) -> str:
@@ -188,6 +199,34 @@ class Operation(Layer):
             x: inputs (B, ...).
             mask: their masks (B, T).
         """
+
+
+# Sizes of unknown axes: small ones, and ones that many numbers divide.
+_PAIRS = ((2, 3), (12, 24))
+_MOST_FIXED = 2
+
+
+def _trial_sizes(shapes: Sequence[Shape]) -> Iterator[tuple[tuple[int, ...], ...]]:
+    """Sizes of the unknown axes to run an operation with, twice: outputs depend on an axis if they differ.
+
+    The first that an operation accepts count. They leave all axes free if that is possible, and fix one or two where
+    those of several inputs must agree, or agree with an argument.
+
+    Args:
+        shapes: shapes of the inputs; None is an unknown size.
+    """
+    count = sum(size is None for shape in shapes for size in shape)
+    if not count:
+        yield ((),)
+        return
+    for pair in _PAIRS:
+        yield tuple((size,) * count for size in pair)
+    known = sorted({*(size for shape in shapes for size in shape if size is not None), *range(1, 5)})
+    for fixed in range(1, min(count, _MOST_FIXED) + 1):
+        for axes in itertools.combinations(range(count), fixed):
+            for values in itertools.product(known, repeat=fixed):
+                at = dict(zip(axes, values, strict=True))
+                yield tuple(tuple(at.get(axis, size) for axis in range(count)) for size in _PAIRS[0])
 
 
 def _filled(function: Callable[[Any], Any], structure: Any) -> Any:

@@ -221,10 +221,10 @@ def _trial_sizes(shapes: Sequence[Shape]) -> Iterator[tuple[tuple[int, ...], ...
         return
     for pair in _PAIRS:
         yield tuple((size,) * count for size in pair)
-    known = sorted({*(size for shape in shapes for size in shape if size is not None), *range(1, 5)})
+    candidates = sorted({*(size for shape in shapes for size in shape if size is not None), *range(1, 5)})
     for fixed in range(1, min(count, _MOST_FIXED) + 1):
         for axes in itertools.combinations(range(count), fixed):
-            for values in itertools.product(known, repeat=fixed):
+            for values in itertools.product(candidates, repeat=fixed):
                 at = dict(zip(axes, values, strict=True))
                 yield tuple(tuple(at.get(axis, size) for axis in range(count)) for size in _PAIRS[0])
 

@@ -32,8 +32,7 @@ ROOTS = ("keras", "tf_keras", "tensorflow.keras", "tensorflow.python.keras")
 MODULES = (
     "activations", "callbacks", "config", "constraints", "datasets", "initializers", "layers", "losses", "metrics",
     "models", "ops", "optimizers", "optimizers.schedules", "preprocessing", "preprocessing.sequence",
-    "preprocessing.text", "regularizers", "saving", "utils", "utils.legacy",
-    "wrappers",
+    "preprocessing.text", "random", "regularizers", "saving", "utils", "utils.legacy", "wrappers",
 )  # fmt: skip
 # Modules of Keras 2 that are parts of one module here.
 OLD_LAYERS = (

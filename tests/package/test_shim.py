@@ -154,6 +154,10 @@ def test_star_imports_bring_what_is_absent(shim: SimpleNamespace) -> None:
         names["Conv2D"](3, 2)
 
 
+def test_modules_that_keras_has_too_are_found() -> None:
+    assert set(pyrnn._SUBMODULES) - {*keras_shim.MODULES, "backend"} == {"data", "summary"}
+
+
 def test_where_keras_3_keeps_its_code(shim: SimpleNamespace) -> None:
     from keras.src.layers import LSTM
     from keras.src.ops import cast

@@ -49,7 +49,7 @@ class Cloner:
         for leaf in leaves(input_tensors):
             if leaf is not None and not isinstance(leaf, Symbol):
                 raise WrongType(f"input_tensors must hold symbols, got {shown(leaf)}")
-        if isinstance(model, Functional):
+        if isinstance(model, Functional) and model.graph is not None:
             return self._functional(model, input_tensors)
         if not isinstance(model, Sequential):
             raise TypeError(
@@ -66,7 +66,7 @@ class Cloner:
         return self._clones[id(layer)]
 
     def _new_layer(self, layer: Any) -> Any:
-        if self._recursive and isinstance(layer, Functional | Sequential):
+        if self._recursive and isinstance(layer, Functional | Sequential) and "call" not in layer.runs:
             inner = Cloner(
                 self._clone_function,
                 self._call_function if isinstance(layer, Functional) else None,

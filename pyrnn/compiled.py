@@ -18,6 +18,8 @@ from pyrnn.several_heads import Heads
 
 Array = NDArray[Any]
 
+UNKNOWN: Any = object()
+
 
 class Compiled:
     """What `compile` fixed, checked as a whole before the model takes it.
@@ -29,7 +31,8 @@ class Compiled:
         weighted: the same for metrics that sample weights reach.
         loss_weights: the factor of the loss, or a list or dict with an entry for each output.
         execution: arguments of `compile` that change nothing here and are described again.
-        outputs: names of the model's outputs in their structure, None before it has layers.
+        outputs: names of the model's outputs in their structure, None before it has layers; `UNKNOWN` if the first
+            data will tell, and `name_outputs` will be called.
 
     Raises:
         TypeError, ValueError: for unknown names and wrong kinds.
@@ -46,8 +49,32 @@ class Compiled:
         outputs: Any,
     ) -> None:
         self.optimizer = optimizers.as_optimizer(optimizer)
-        names = OutputNames(outputs)
+        self._arguments = loss, loss_weights, unweighted, weighted
         self.head: Any  # a `Head`, or `Heads`, which have the same methods for several outputs
+        if outputs is UNKNOWN:
+            self.head, self.lists_results, self.has_loss = Head(None, None, [], []), False, loss is not None
+        else:
+            self.name_outputs(outputs)
+        self.execution = execution
+        self.mean_loss = metrics.Mean("loss")
+        self.tracked: list[metrics.Metric] = []  # those in the attributes of a custom model
+        # Shapes of x and y that were checked against the model and the loss: those of the last batch, and all without
+        # the batch axis.
+        self.last_shapes: tuple[Any, Any] | None = None
+        self.fitting: set[tuple[Any, Any]] = set()
+        self.has_warned = False  # of a loss that is not finite
+
+    def name_outputs(self, outputs: Any) -> None:
+        """Make the heads of the outputs.
+
+        Args:
+            outputs: names of the model's outputs in their structure, None before it has layers.
+
+        Raises:
+            TypeError, ValueError: if what `compile` was passed does not fit.
+        """
+        loss, loss_weights, unweighted, weighted = self._arguments
+        names = OutputNames(outputs)
         if len(names.names) > 1:
             self.head = Heads(names, loss, loss_weights, unweighted, weighted)
         else:
@@ -58,15 +85,7 @@ class Compiled:
                 names.metrics_of_only("weighted_metrics", weighted),
             )
         self.lists_results = bool(self.head.names)  # whether results are a list, or the loss alone
-        self.execution = execution
-        self.mean_loss = metrics.Mean("loss")
         self.has_loss = self.head.loss is not None
-        self.tracked: list[metrics.Metric] = []  # those in the attributes of a custom model
-        # Shapes of x and y that were checked against the model and the loss: those of the last batch, and all without
-        # the batch axis.
-        self.last_shapes: tuple[Any, Any] | None = None
-        self.fitting: set[tuple[Any, Any]] = set()
-        self.has_warned = False  # of a loss that is not finite
 
     def reset(self) -> None:
         """Forget all batches."""

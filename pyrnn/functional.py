@@ -61,7 +61,18 @@ class Functional(Keras2Methods, Model):
     counts_from_one: ClassVar[bool] = True
 
     @checked
-    def __init__(self, inputs: Symbols, outputs: Symbols, name: Name | None = None, trainable: Boolean = True) -> None:
+    def __init__(
+        self,
+        inputs: Symbols | None = None,
+        outputs: Symbols | None = None,
+        name: Name | None = None,
+        trainable: Boolean = True,
+    ) -> None:
+        if inputs is None or outputs is None:
+            raise TypeError(
+                f"{type(self).__name__}() must get inputs and outputs, symbols of a graph; a class that derives from "
+                "Model may define call(x) instead"
+            )
         super().__init__(name if name is not None else auto_name("Functional"))
         for argument, structure in (("inputs", inputs), ("outputs", outputs)):
             for leaf in leaves(structure):

@@ -15,6 +15,7 @@ from pyrnn.arguments import checked
 from pyrnn.data import Arrays
 from pyrnn.files import model_file, weights_file
 from pyrnn.function_rules import Function
+from pyrnn.graph import Graph
 from pyrnn.layers import custom
 from pyrnn.layers.base import Layer, Shape
 from pyrnn.layers.holder import Holder, numbered
@@ -53,6 +54,10 @@ class Model(Trainer, Holder):
 
     # The class of `Model(inputs, outputs)`, which functional.py sets.
     functional: ClassVar[Any] = None
+    # Gives a subclass the base that runs it, which subclassed.py sets.
+    prepare: ClassVar[Any] = None
+    # Methods of Keras's models that subclasses of this one may define, though Sequential never calls them.
+    runs: ClassVar[tuple[str, ...]] = ()
     is_model: ClassVar[bool] = True
     merges: ClassVar[bool] = False
     activity_regularizer: ClassVar[None] = None
@@ -62,7 +67,9 @@ class Model(Trainer, Holder):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Reject methods that are never called."""
         super().__init_subclass__(**kwargs)
-        overriding.reject(cls, overriding.MODEL)
+        if not overriding.is_builtin(cls):
+            cls.prepare(cls)
+        overriding.reject(cls, overriding.hooks_rejected(cls))
         overriding.require_partner(cls, "forward_pass", "backward_pass", Trainer)
         overriding.require_partner(cls, "regularization_loss", "add_regularization_gradients", Trainer)
         overriding.join(cls, "reset_states", "reset_state")
@@ -106,6 +113,11 @@ class Model(Trainer, Holder):
         return list(self._layers)
 
     @property
+    def graph(self) -> Graph | None:
+        """The calls of the layers; None for a chain, and for a model whose `call` is that of a user."""
+        return self._plan.graph
+
+    @property
     def dtype(self) -> str:  # type: ignore[override]  # that of its layers
         """'float32' or 'float64', of all layers."""
         return self._layers[0].dtype if self._layers else "float32"
@@ -121,7 +133,7 @@ class Model(Trainer, Holder):
         self._trainable = bool(value)
         self._plan.stale = True
         self.changed()
-        for layer in self._layers:
+        for layer in self.layers:
             layer.trainable = bool(value)
 
     @property
@@ -183,6 +195,9 @@ class Model(Trainer, Holder):
             ValueError: if it does not fit the model.
         """
         raise NotImplementedError
+
+    def plans(self) -> list[Plan]:
+        return [self._plan]
 
     def fit_shape(self, shape: Any) -> None:
         """Build for inputs of this shape at first, and check it from then on.
@@ -408,11 +423,11 @@ class Model(Trainer, Holder):
             array([[1., 1., 1.]], dtype=float32)
         """
         if states is None:
-            for layer in self._layers:
+            for layer in self.layers:
                 layer.reset_state()
             return
         stateful: list[Any] = [
-            layer for layer in _without_models(self._layers) if getattr(layer, "states", None) is not None
+            layer for layer in _without_models(self.layers) if getattr(layer, "states", None) is not None
         ]
         entries = [states] if len(stateful) == 1 else states
         if not isinstance(entries, list | tuple) or len(entries) != len(stateful):
@@ -490,6 +505,21 @@ class Model(Trainer, Holder):
 
     # Configs and files.
 
+    @classmethod
+    def revive(cls, config: Any) -> Any:
+        """Make a new model from the config in a file.
+
+        Args:
+            config: what `get_config` returned.
+
+        Returns:
+            What `from_config` returns.
+
+        Raises:
+            TypeError, ValueError: if it describes no model, or what pyrnn does not have.
+        """
+        return cls.from_config(config)  # type: ignore[attr-defined]  # each kind of model has its own
+
     def describe(self) -> dict[str, Any]:
         """Describe this model in Keras 3's form, as a `.keras` file holds it.
 
@@ -511,6 +541,10 @@ class Model(Trainer, Holder):
         }
         if any(overriding.new_in(type(self), method, base) for method in ("forward_pass", "from_config")):
             entry = registry.describe(self)
+        return self._with_state(entry)
+
+    def _with_state(self, entry: dict[str, Any]) -> dict[str, Any]:
+        """Add to a description how the model was built and compiled."""
         if self.built:
             entry["build_config"] = self.get_build_config()
         if (compiled := self.get_compile_config()) is not None:
@@ -661,7 +695,7 @@ class Model(Trainer, Holder):
 
 def _without_models(layers: Sequence[Any]) -> list[Any]:
     """Layers, with those of nested models in the place of the models."""
-    return [each for layer in layers for each in (_without_models(layer._layers) if layer.is_model else (layer,))]
+    return [each for layer in layers for each in (_without_models(layer.layers) if layer.is_model else (layer,))]
 
 
 def _refuse_existing(filepath: str | os.PathLike[str], overwrite: bool) -> None:

@@ -20,6 +20,7 @@ from pyrnn.layers.serialization import MODELS
 from pyrnn.model import Model
 from pyrnn.rules import Unchecked
 from pyrnn.sequential import Sequential
+from pyrnn.subclassed import Subclassed as Subclassed  # the base of classes with call
 from pyrnn.typing import IS_MODEL, CustomObjects, FilePath, Flag, Text
 from pyrnn.validation import WrongType, parsed, shown
 
@@ -150,7 +151,7 @@ def model_from_description(source: str, description: Any, compile: bool = True) 
         raise ValueError(f"{source} must hold a Sequential or a functional model, got {shown(name)}")
     cls: Any = registry.described_class("model", description, MODELS)
     with sharing.reading():
-        model: Any = cls.from_config(config)
+        model: Any = getattr(cls, "revive", cls.from_config)(config)
     if not isinstance(model, Model):
         raise WrongType(f"{cls.__name__} must derive from pyrnn.Model, its from_config returned {shown(model)}")
     if description.get("build_config"):

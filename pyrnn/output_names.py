@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pyrnn.structures import leaves, packed
@@ -17,7 +17,6 @@ class OutputNames:
         names: names of the layers that make the outputs.
         keys: names in dicts of `compile`: the keys of the outputs if these are a dict, otherwise `names`.
         logged: names in the logs of metrics.
-        paths: names in the logs of losses, which for nested outputs hold the keys on the way.
 
     Args:
         structure: the names of the layers in the structure of the outputs; None for a model without layers.
@@ -37,7 +36,15 @@ class OutputNames:
         self.keys: list[Any] = sorted(structure) if is_mapping and self._is_flat else self.names
         # Keras takes the keys of a dict of outputs wherever there are as many as outputs.
         self.logged = sorted(structure) if is_mapping and len(structure) == len(self.names) else self.names
-        self.paths = _numbered([_joined(path, name) for path, name in _paths(structure)])
+
+    def paths(self, losses: Sequence[str]) -> list[str]:
+        """Return the names in the logs of losses, which for nested outputs hold the keys on the way.
+
+        Args:
+            losses: the name of the loss of each output, which stands for an output without a name.
+        """
+        pairs = zip(_paths(self.structure), losses, strict=True)
+        return _numbered([_joined(path, loss if name is None else name) for (path, name), loss in pairs])
 
     def split(self, argument: str, value: Any, is_complete: bool = False) -> list[Any]:
         """Return the entries of an argument of `compile`, one for each of several outputs.

@@ -12,7 +12,7 @@ _LOOP = (
 _PASS = "override forward_pass(x, *, training=False) and backward_pass(dy)"
 _METRICS = "pass Metric objects to compile(metrics=...)"
 MODEL = {
-    "call": _PASS,
+    "call": "derive from pyrnn.Model, whose subclasses may define call(x)",
     "__call__": f"fit, evaluate and predict call forward_pass(); {_PASS}",
     "stateless_call": _PASS,
     "symbolic_call": _PASS,
@@ -40,9 +40,23 @@ OPTIMIZER = {
 LOSS = {"__call__": "training calls value_and_gradient(); define call(y_true, y_pred) or elements(y_true, y_pred)"}
 
 
+def hooks_rejected(cls: Any) -> Mapping[str, str]:
+    """Return the methods that a subclass of a model must not define, with what to write instead.
+
+    Args:
+        cls: the new class.
+    """
+    return {name: why for name, why in MODEL.items() if name not in cls.runs}
+
+
 def is_builtin(cls: type) -> bool:
     """Return whether a class belongs to pyrnn."""
     return cls.__module__.partition(".")[0] == "pyrnn"
+
+
+def is_builtin_function(function: Any) -> bool:
+    """Return whether a function belongs to pyrnn."""
+    return str(function.__module__).partition(".")[0] == "pyrnn"
 
 
 def reject(cls: type, hooks: Mapping[str, str]) -> None:

@@ -98,7 +98,8 @@ class Plan:
         self._slots = 1
         self._sources: tuple[int, ...] = (0,)  # slots of the model's inputs
         self._targets: tuple[int, ...] = (0,)  # slots of its outputs
-        self._models: list[Any] = []  # the models among the layers
+        # The layers with plans of their own: models, and custom layers with `call`.
+        self._runners: list[Any] = []
         self._regions: list[Region] = []
         self._training: list[Training] = []
         self._training_with_dx: list[Training] = []
@@ -121,7 +122,7 @@ class Plan:
     def route(self) -> None:
         """Assign slots to the inputs and outputs of the calls; to be called when the layers of a chain change."""
         self.stale = True
-        self._models = [layer for layer in self.layers if layer.is_model]
+        self._runners = [layer for layer in self.layers if layer.is_model or hasattr(layer, "call")]
         self.adders = [layer for layer in all_layers(self.layers) if layer.may_add_loss()]
         for layer in self.adders:
             layer.watch(self)
@@ -193,7 +194,7 @@ class Plan:
         custom = [layer for layer in layers if not is_builtin(type(layer))]
         self._unread = list(all_layers([*resting, *custom]))
         self.adders = [layer for layer in layers if layer.may_add_loss()]
-        containers = [value for layer in custom for value in layer.containers()]
+        containers = [value for layer in layers for value in layer.containers()]
         self.containers = [(container, layers_in(container)) for container in containers]
         self._penalised = [weight for weight in weights if weight.regularizer is not None]
         self._penalised_trainable = [weight for weight in trainable if weight.regularizer is not None]
@@ -251,8 +252,8 @@ class Plan:
             if self._has_saved:
                 self.discard_saved()
             self._has_saved = True
-        if self._activities:
-            self._activities.clear()
+        if self._activities or self._runners:
+            self.start()
         if self.adders:
             self._forget_added()
         self._run = 1
@@ -295,8 +296,11 @@ class Plan:
         self._run = 0
         if self._activities:
             self._activities.clear()
-        for model in self._models:
-            model._plan.start()
+        for plan in self._inner_plans():
+            plan.start()
+
+    def _inner_plans(self) -> list[Plan]:
+        return [plan for layer in self._runners for plan in layer.plans()]
 
     def forward(
         self, inputs: Sequence[Array], training: bool, input_masks: Sequence[Array | None] | None = None
@@ -475,8 +479,8 @@ class Plan:
             for each, y in self._activities.values()
             if each is layer
         ]
-        for model in self._models:
-            losses += model._plan.activity_losses(layer)
+        for plan in self._inner_plans():
+            losses += plan.activity_losses(layer)
         return losses
 
     def scale_penalties(self, factor: float) -> None:
@@ -486,8 +490,8 @@ class Plan:
             factor: how much of each the loss holds, 1 unless a `compute_loss` says otherwise.
         """
         self._factor = factor
-        for model in self._models:
-            model._plan.scale_penalties(factor)
+        for plan in self._inner_plans():
+            plan.scale_penalties(factor)
         for layer in self.adders:
             layer.loss_factor = factor
 
@@ -496,8 +500,8 @@ class Plan:
         penalty = 0.0
         for layer, y in self._activities.values():
             penalty += _penalty(layer.name, layer.activity_regularizer(y)) / len(y)
-        for model in self._models:
-            penalty += model._plan.activity_loss()
+        for plan in self._inner_plans():
+            penalty += plan.activity_loss()
         return penalty
 
     def add_regularization_gradients(self) -> None:

@@ -55,7 +55,8 @@ class Heads:
         self.heads = [Head(*each) for each in zip(loss_entries, factors, *lists, outputs.logged, strict=True)]
         trained = [i for i in self._order if self.heads[i].loss is not None]
         # By the number of the output; empty if there is one loss, which is the whole loss.
-        self.means = {i: metrics.Mean(f"{outputs.paths[i]}_loss") for i in trained if len(trained) > 1}
+        paths = outputs.paths([_loss_name(*each) for each in zip(loss_entries, self.heads, strict=True)])
+        self.means = {i: metrics.Mean(f"{paths[i]}_loss") for i in trained if len(trained) > 1}
         self._values = dict.fromkeys(trained, 0.0)  # the losses of the last batch, without their weights
         self._has_resolved = False
         self.entries = [entry for head in self.heads for entry in head.entries]
@@ -235,6 +236,13 @@ class Heads:
             else self.outputs.place([each[name] for each in described], self._order)
             for name in described[0]
         }
+
+
+def _loss_name(entry: Any, head: Head) -> str:
+    """The name that Keras gives the loss of an output without a name: that of the function, as the user wrote it."""
+    if isinstance(entry, str) and entry[:1].islower():
+        return entry
+    return "" if head.loss is None else head.loss.name
 
 
 def of_each(value: Any, count: int) -> Sequence[Any]:

@@ -74,15 +74,15 @@ def _bounds(names: list[str], layer_range: Sequence[str] | None) -> tuple[int, i
 
 def _graph(model: Model) -> Graph | None:
     """The graph of a model whose calls are no chain."""
-    graph = model._plan.graph
+    graph = model.graph
     return None if graph is None or graph.is_chain() else graph
 
 
 def _output_shapes(model: Model) -> list[Any]:
     """The shape of the output of each layer, a tuple of shapes if there are several; None if it is not known."""
-    if model._plan.graph is None:
+    if model.graph is None:
         return list(model._shapes) or [None] * len(_steps(model))
-    calls = calls_of(model._plan.graph)
+    calls = calls_of(model.graph)
     outputs = [calls[id(layer)][-1].outputs for layer in _steps(model)]
     return [each[0].shape if len(each) == 1 else tuple(symbol.shape for symbol in each) for each in outputs]
 
@@ -105,7 +105,7 @@ class _Row(NamedTuple):
 
 def _rows(model: Model, expand_nested: bool, level: int = 0) -> list[list[_Row]]:
     """The rows of each layer of a model: its own, and those of the layers in it."""
-    graph = model._plan.graph if not level else None
+    graph = model.graph if not level else None
     calls = {} if graph is None else calls_of(graph)
     numbers = {id(node): number for nodes in calls.values() for number, node in enumerate(nodes)}
     groups = []
@@ -317,7 +317,7 @@ def plot_model(
 
 def _levels(model: Model) -> tuple[list[int], list[tuple[int, int]]]:
     """The level on which each layer is drawn, and the pairs of layers between which there is an arrow."""
-    graph = model._plan.graph
+    graph = model.graph
     if graph is None:
         count = len(_steps(model))
         return list(range(count)), [(index, index + 1) for index in range(count - 1)]

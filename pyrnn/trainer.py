@@ -12,7 +12,7 @@ from pyrnn import optimizers
 from pyrnn.arguments import checked
 from pyrnn.callbacks import CallbackList, History
 from pyrnn.callbacks.container import CallbacksLike
-from pyrnn.compiled import Compiled
+from pyrnn.compiled import UNKNOWN, Compiled
 from pyrnn.data import Batches, as_batches
 from pyrnn.data.arrays import Arrays
 from pyrnn.data.batches import ArrayBatches, Batch, RepeatedBatches, make_batch
@@ -45,6 +45,10 @@ class Trainer(Steps):
         self.history: Any = None
         self.stop_training = self.stop_evaluating = self.stop_predicting = False
         self._run: Run | None = None  # the `fit` under way
+
+    def _outputs_are_known(self) -> bool:
+        """Return whether the number of outputs is known before the first data."""
+        return True
 
     def _output_names(self) -> Any:
         """Return the names of the outputs in their structure, None if there is none yet."""
@@ -101,7 +105,13 @@ class Trainer(Steps):
             "jit_compile": False if jit_compile == "auto" else bool(jit_compile),
         }
         self._compiled = Compiled(
-            optimizer, loss, metrics, weighted_metrics, loss_weights, execution, self._output_names()
+            optimizer,
+            loss,
+            metrics,
+            weighted_metrics,
+            loss_weights,
+            execution,
+            self._output_names() if self._outputs_are_known() else UNKNOWN,
         )
 
     def compile_from_config(self, config: Mapping[str, Any]) -> None:

@@ -168,7 +168,7 @@ def make_batch(parts: Any, dtype: str, signature: Signature | None = None) -> Ba
             y holds NaN.
     """
     if not isinstance(parts, tuple):
-        if isinstance(parts, Mapping) and (signature is None or not signature.inputs.has_key_in(parts)):
+        if isinstance(parts, Mapping) and not _may_be_inputs(parts, signature):
             raise WrongType(f"a batch must be x, (x, y) or (x, y, sample_weight), got a dict of {shown_keys(parts)}")
         parts = tuple(parts) if isinstance(parts, list) else (parts,)
     if not 1 <= len(parts) <= 3:
@@ -177,7 +177,10 @@ def make_batch(parts: Any, dtype: str, signature: Signature | None = None) -> Ba
     if user_x is None:
         raise TypeError("x is missing: pass arrays x and y, or as x a generator, loader or PyDataset of batches (x, y)")
     if signature is not None and signature.has_several:
-        return _make_several(user_x, y, weight, dtype, signature)
+        if signature.is_open:
+            signature.resolve(user_x)
+        if signature.has_several:
+            return _make_several(user_x, y, weight, dtype, signature)
     if type(user_x) is not np.ndarray:
         user_x = user_x if signature is None else signature.inputs.single(user_x)
         _check_single("x", user_x)
@@ -237,6 +240,10 @@ def read_arrays(argument: str, value: Any, dtype: str, ports: Ports) -> Arrays:
                 f"{label} must have one row for each of the {first[1]} samples of {first[0]}, got shape {array.shape}"
             )
     return arrays
+
+
+def _may_be_inputs(value: Mapping[Any, Any], signature: Signature | None) -> bool:
+    return signature is not None and (signature.is_open or signature.inputs.has_key_in(value))
 
 
 def _make_several(user_x: Any, y: Any, weight: Any, dtype: str, signature: Signature) -> Batch:

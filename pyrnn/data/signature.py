@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -191,9 +191,37 @@ class Signature:
         True
     """
 
+    # Whether the first data will tell, and what is called with them.
+    is_open = False
+    resolve: Callable[[Any], None]
+
     def __init__(self, inputs: Ports, outputs: Ports) -> None:
         self.inputs, self.outputs = inputs, outputs
         self.has_several = inputs.count > 1 or outputs.count > 1
+
+
+class OpenSignature(Signature):
+    """The signature of a model that the first data build.
+
+    Args:
+        build: Builds the model for the inputs of a batch and calls `close`.
+    """
+
+    is_open = True
+
+    def __init__(self, build: Callable[[Any], None]) -> None:
+        self.resolve = build
+        self.has_several = True  # until it is known
+
+    def close(self, inputs: Ports, outputs: Ports) -> None:
+        """Take what is known now.
+
+        Args:
+            inputs: The inputs.
+            outputs: The outputs.
+        """
+        super().__init__(inputs, outputs)
+        self.is_open = False
 
 
 def shown_keys(keys: Iterable[Any]) -> str:

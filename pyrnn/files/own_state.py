@@ -36,7 +36,7 @@ def holders(model: Model) -> Iterator[tuple[str, Any]]:
         if id(holder) not in seen:
             seen.add(id(holder))
             yield place, holder
-            pending += [(f"{place}/{path}".lstrip("/"), child) for path, child in holder.children()]
+            pending += [(f"{place}/{path}".lstrip("/"), child) for path, child in holder.file_children()]
 
 
 def with_own_variables(model: Model) -> dict[str, Any]:

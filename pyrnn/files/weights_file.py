@@ -27,7 +27,6 @@ from pyrnn.files.hdf5 import (
     restored,
 )
 from pyrnn.files.state import BLOCK, sealed, write_state
-from pyrnn.layers import Layer
 from pyrnn.naming import snake_case
 from pyrnn.parameters import Weight, assign_all
 from pyrnn.typing import IS_MODEL, FilePath, Flag, Text
@@ -39,8 +38,10 @@ if TYPE_CHECKING:
 ENDING = ".weights.h5"
 
 
-def _layer_groups(model: Model) -> list[tuple[str, Layer]]:
-    """(group, layer) of every layer; a repeated name gets _1, _2, ..."""
+def _layer_groups(model: Model) -> list[tuple[str, Any]]:
+    """(group, layer) of every layer; a repeated name gets _1, _2, ... A model with `call` is like a layer itself."""
+    if "call" in model.runs:
+        return [("", model)]
     seen: Counter[str] = Counter()
     groups = []
     for layer in model.layers:
@@ -51,14 +52,14 @@ def _layer_groups(model: Model) -> list[tuple[str, Layer]]:
     return groups
 
 
-def _variable_groups(model: Model) -> list[tuple[str, Layer, str, list[Weight]]]:
+def _variable_groups(model: Model) -> list[tuple[str, Any, str, list[Weight]]]:
     """(group, layer, name, weights) of every group; of a layer in several places, the groups of the first one."""
     groups, listed = [], set()
     for group, layer in _layer_groups(model):
         for path, name, weights in layer.variable_groups():
             key = (name, *map(id, weights))
             if not weights or key not in listed:
-                groups.append((f"{group}/{path}", layer, name, weights))
+                groups.append((f"{group}/{path}".lstrip("/"), layer, name, weights))
             listed.add(key)
     return groups
 
@@ -72,7 +73,7 @@ def weights_bytes(model: Model, with_optimizer: bool, state: dict[str, Any] | No
         file.create_group("vars").attrs["name"] = model.name
         file.create_group("layers")
         for path, _, name, weights in _variable_groups(model):
-            variables = file.create_group(path)
+            variables = file.require_group(path)
             variables.attrs["name"] = name
             if variables.name[1:] not in custom:
                 for i, weight in enumerate(weights):

@@ -203,7 +203,8 @@ def read_shapes(
         if value is None:
             return None
         if isinstance(value, Mapping):
-            return {key: placed(each) for key, each in value.items()}
+            places = {key: placed(value[key]) for key in sorted(value)}  # in the order of `structures.leaves`
+            return {key: places[key] for key in value}
         if isinstance(value, list | tuple) and any(isinstance(each, list | tuple | Mapping) for each in value):
             return [placed(each) for each in value] if isinstance(value, list) else tuple(map(placed, value))
         flat.append(standard_shape("input_shape", value))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pyrnn import overriding
 from pyrnn.data.arrays import as_array, as_float
 from pyrnn.layers import custom
 from pyrnn.layers.call_arguments import ONE, Arguments, Shape, at_places, read, read_shapes, shapes_for, signature_of
@@ -50,13 +51,13 @@ def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
     if training is None and "training" in parameters:
         training = parameters["training"].default is True
     arrays = [_converted(self, each) for each in values]
-    _prepare(self, arguments, [array.shape for array in arrays])
+    prepare(self, arguments, [array.shape for array in arrays])
     arguments = arguments or ONE
     masks: list[Any] = [None] * len(arrays) if mask is None else _listed(self, arguments, mask, arrays)
     is_outer = not custom.is_in_pass()
     if is_outer:
         self._start_call(training)
-    trace, outputs = _run(self, arguments, arrays, masks, bool(training))
+    trace, outputs, _ = run_trace(self, arguments, arrays, masks, bool(training))
     y = packed(trace.structure, outputs)
     return as_result(y) if is_outer else y
 
@@ -86,11 +87,13 @@ def _listed(layer: Any, arguments: Arguments, mask: Any, arrays: Sequence[Array]
     return masks
 
 
-def _prepare(layer: Any, arguments: Arguments | None, shapes: Sequence[Shape]) -> None:
+def prepare(layer: Any, arguments: Arguments | None, shapes: Sequence[Shape]) -> None:
     """Build the layer at its first call, or check the shape of its only input."""
     if arguments is not None and not layer.merges:
         layer.merges = True
-    if not layer.built:
+    if layer.is_model:
+        layer.build_call(arguments or ONE, shapes)
+    elif not layer.built:
         args, kwargs = shapes_for(layer, type(layer).build, arguments or ONE, shapes)
         layer.build(*args, **kwargs)
     elif arguments is None:
@@ -113,7 +116,7 @@ def build_children(layer: Any, shapes: Sequence[Any], named_shapes: Mapping[str,
         signature_of(type(layer).call).bind(*arguments.args, **arguments.kwargs)
     except TypeError:  # `build` gets the shape of the first argument only: the call follows
         return
-    _specs(layer, arguments, flat, [layer.dtype] * len(flat))
+    specs(layer, arguments, flat, [layer.dtype] * len(flat))
 
 
 def _connect(
@@ -126,16 +129,16 @@ def _connect(
 ) -> Any:
     """Record a call on symbols; those of the outputs have the structure of what `call` returns."""
     shapes = [symbol.shape for symbol in symbols]
-    _prepare(layer, arguments, shapes)
-    if type(layer).compute_output_shape is compute_output_shape:
-        structure, specs = _specs(layer, arguments or ONE, shapes, [symbol.dtype for symbol in symbols])
+    prepare(layer, arguments, shapes)
+    if _finds_shapes(layer):
+        structure, shaped = specs(layer, arguments or ONE, shapes, [symbol.dtype for symbol in symbols])
     else:
         structure = _stated(layer, arguments or ONE, shapes)
-        specs = [(shape, layer.dtype) for shape in _flat(structure)]
+        shaped = [(shape, layer.dtype) for shape in flat_shapes(structure)]
         structure = _without_shapes(structure)
     outputs = [
         Symbol(shape, dtype, f"{layer.name}_{index}" if index else layer.name)
-        for index, (shape, dtype) in enumerate(specs)
+        for index, (shape, dtype) in enumerate(shaped)
     ]
     options = {} if arguments is None else {"arguments": arguments}
     if training is not None:
@@ -145,7 +148,7 @@ def _connect(
     return packed(structure, outputs)
 
 
-def _specs(
+def specs(
     layer: Any, arguments: Arguments, shapes: Sequence[Shape], dtypes: Sequence[str]
 ) -> tuple[Any, list[tuple[Shape, str]]]:
     """The structure of the outputs, and their shapes and dtypes: traced for two sizes of each unknown axis."""
@@ -187,13 +190,13 @@ def _is_shape(value: Any) -> bool:
     return isinstance(value, list | tuple) and all(size is None or isinstance(size, int | np.integer) for size in value)
 
 
-def _flat(shapes: Any) -> list[Shape]:
+def flat_shapes(shapes: Any) -> list[Shape]:
     """The shapes in a structure, in the order of `leaves`."""
     if _is_shape(shapes):
         return [tuple(shapes)]
     if isinstance(shapes, Mapping):
-        return [shape for key in sorted(shapes) for shape in _flat(shapes[key])]
-    return [shape for each in shapes for shape in _flat(each)]
+        return [shape for key in sorted(shapes) for shape in flat_shapes(shapes[key])]
+    return [shape for each in shapes for shape in flat_shapes(each)]
 
 
 def _without_shapes(shapes: Any) -> Any:
@@ -211,6 +214,12 @@ def _stated(layer: Any, arguments: Arguments, shapes: Sequence[Shape]) -> Any:
     return layer.compute_output_shape(*args, **kwargs)
 
 
+def _finds_shapes(layer: Any) -> bool:
+    """Return whether tracing finds the shapes of the outputs, since the class has no `compute_output_shape`."""
+    method = type(layer).compute_output_shape
+    return method is compute_output_shape or (layer.is_model and overriding.is_builtin_function(method))
+
+
 def compute_output_shape(self: Any, *shapes: Any, **named: Any) -> Any:
     """Return the shapes of what `call` returns.
 
@@ -222,9 +231,9 @@ def compute_output_shape(self: Any, *shapes: Any, **named: Any) -> Any:
         The shape of the output, or the structure of the shapes.
     """
     arguments, flat = read_shapes(self, type(self).call, shapes, named)
-    _prepare(self, arguments, flat)
-    structure, specs = _specs(self, arguments or ONE, flat, [self.dtype] * len(flat))
-    remaining = iter(specs)
+    prepare(self, arguments, flat)
+    structure, shaped = specs(self, arguments or ONE, flat, [self.dtype] * len(flat))
+    remaining = iter(shaped)
     return mapped(lambda _: next(remaining)[0], structure)
 
 
@@ -235,21 +244,33 @@ def output_shapes(self: Any, shapes: Sequence[Shape], arguments: Arguments = ONE
         shapes: a shape for each input, batch axis first.
         arguments: the arguments of the call.
     """
-    if type(self).compute_output_shape is not compute_output_shape:
-        return _flat(_stated(self, arguments, shapes))
-    return [shape for shape, _ in _specs(self, arguments, shapes, [self.dtype] * len(shapes))[1]]
+    if not _finds_shapes(self):
+        return flat_shapes(_stated(self, arguments, shapes))
+    return [shape for shape, _ in specs(self, arguments, shapes, [self.dtype] * len(shapes))[1]]
 
 
-def _run(
+def run_trace(
     layer: Any, arguments: Arguments, xs: Sequence[Array], masks: Sequence[Any], training: bool
-) -> tuple[Trace, list[Array]]:
+) -> tuple[Trace, list[Array], list[Any]]:
+    """Run the graph of `call` for inputs of these shapes.
+
+    Args:
+        layer: the layer or model.
+        arguments: the arguments of the call.
+        xs: the inputs (B, ...).
+        masks: a mask (B, T) for each of them, or None.
+        training: whether a backward pass follows.
+
+    Returns:
+        The trace, the outputs, and the masks that the layers which made them give them.
+    """
     inputs = [(x.shape, str(x.dtype)) for x in xs]
     shapes = [None if mask is None else mask.shape for mask in masks]
     trace = trace_of(layer, arguments, inputs, shapes, acts_as_in_training(training))
-    outputs = trace.forward(xs, masks, training)
+    outputs, output_masks = trace.forward(xs, masks, training)
     if training:
         layer._tape.append((trace, [x.shape for x in xs]))
-    return trace, outputs
+    return trace, outputs, output_masks
 
 
 def forward(self: Any, *xs: Any, training: bool = False, mask: Any = None, arguments: Arguments = ONE) -> Any:
@@ -265,7 +286,7 @@ def forward(self: Any, *xs: Any, training: bool = False, mask: Any = None, argum
         The output (B, ...), or a tuple of the outputs.
     """
     masks = list(mask) if isinstance(mask, list) else [mask, *[None] * (len(xs) - 1)]
-    outputs = _run(self, arguments, xs, masks, training)[1]
+    outputs = run_trace(self, arguments, xs, masks, training)[1]
     return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
 
@@ -302,7 +323,7 @@ def run(
     Returns:
         A list of outputs and a list of their masks.
     """
-    outputs = _run(self, arguments, inputs, masks, training)[1]
+    outputs = run_trace(self, arguments, inputs, masks, training)[1]
     arrays = arguments.arrays(signature_of(type(self).call))
     first = next(iter(arrays.values()))
     mask = at_places(arrays["mask"], inputs) if "mask" in arrays else at_places(first, masks)
@@ -311,6 +332,11 @@ def run(
     output_masks = self.compute_mask(at_places(first, inputs), mask)
     listed = leaves(output_masks)[: len(outputs)]
     return outputs, [*listed, *[None] * (len(outputs) - len(listed))]
+
+
+def plans(self: Any) -> list[Any]:
+    """Return the plans of the graphs of `call`."""
+    return [trace.plan for trace in vars(self).get("_traces", {}).values()]
 
 
 def _discard_saved(self: Any) -> None:
@@ -345,7 +371,7 @@ def install(cls: Any, root: Any, define: Callable[[type, str], Any]) -> None:
             f"{cls.__name__} defines call, but {base} runs forward(): define forward and backward, or a Layer that "
             f"holds a {base} and calls it in call"
         )
-    for method in (__call__, forward, backward, run, output_shapes, _discard_saved, _skip_saved):
+    for method in (__call__, forward, backward, run, output_shapes, plans, _discard_saved, _skip_saved):
         setattr(cls, method.__name__, method)
     if cls.compute_output_shape is root.compute_output_shape:
         cls.compute_output_shape = compute_output_shape

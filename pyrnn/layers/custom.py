@@ -217,7 +217,7 @@ def finish(layer: Any, input_shape: tuple[Any, ...] | None) -> None:
     for child in children:
         if child.dtype != layer.dtype:
             raise ValueError(f"{owner} has dtype {layer.dtype}, layer {child.name!r} in it {child.dtype}")
-        if child.activity_regularizer is not None:
+        if child.activity_regularizer is not None and not is_traced:
             raise ValueError(f"give activity_regularizer to {owner}, not to layer {child.name!r} in it")
     if input_shape is not None and not is_traced and not all(child.built for child in children):
         trial_shape(layer, layer.forward, input_shape, "build the layers it holds in build(input_shape)")

@@ -64,6 +64,14 @@ class Holder(Watched):
 
     # Layers in this layer.
 
+    def plans(self) -> list[Any]:
+        """Return what runs the layers in this one.
+
+        Returns:
+            The plan of a model, or those of a traced `call`.
+        """
+        return []
+
     def children(self) -> list[tuple[str, Any]]:
         """Return the layers that are part of this one.
 
@@ -80,6 +88,14 @@ class Holder(Watched):
             for path, layer in [(name, value)] if isinstance(value, Holder) else numbered(name, layers_in(value)):
                 children.setdefault(id(layer), (path, layer))
         return list(children.values())
+
+    def file_children(self) -> list[tuple[str, Any]]:
+        """Return the layers that are part of this one, as files list them.
+
+        Returns:
+            Each layer once, after its place in a file.
+        """
+        return self.children()
 
     def containers(self) -> list[Any]:
         """Return the lists and dicts in the attributes of a custom layer, which may get more layers at any time.
@@ -327,6 +343,8 @@ class Holder(Watched):
             self._discard_saved()
         for layer in self._with_inner():
             layer.added_losses.clear()
+            for plan in layer.plans():
+                plan.start()
 
     def _with_inner(self) -> list[Holder]:
         """This layer, and those in it."""
@@ -355,7 +373,7 @@ class Holder(Watched):
             For each group below this layer's: its path, its attribute `name` and its weights.
         """
         groups, listed = [], set(map(id, self._weights))
-        for path, layer in self.children():
+        for path, layer in self.file_children():
             weights = set(map(id, layer.weights))
             if weights and weights <= listed:
                 continue

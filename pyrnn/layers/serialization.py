@@ -112,7 +112,7 @@ def _model(kind: Any, description: Mapping[str, Any]) -> Any:
     """Make a model that is a layer of another one."""
     if not isinstance(description.get("config"), Mapping):
         raise ValueError(f"config of a {kind.__name__} must be a dict, got {shown(description.get('config'))}")
-    model = kind.from_config(description["config"])
+    model = kind.revive(description["config"])
     if not isinstance(model, Holder) or not model.is_model:
         raise WrongType(f"{kind.__name__}.from_config must return a model, got {shown(model)}")
     return model

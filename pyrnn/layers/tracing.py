@@ -157,7 +157,7 @@ class Trace:
         reached = {id(weight) for layer in self._inner for weight in layer.weights} | set(map(id, self.sources))
         self._unreached = [weight for weight in self.layer.trainable_weights if id(weight) not in reached]
 
-    def forward(self, xs: Sequence[Any], masks: Sequence[Any], training: bool) -> list[Any]:
+    def forward(self, xs: Sequence[Any], masks: Sequence[Any], training: bool) -> tuple[list[Any], list[Any]]:
         """Run the graph.
 
         Args:
@@ -166,17 +166,18 @@ class Trace:
             training: whether a backward pass follows.
 
         Returns:
-            The outputs (B, ...).
+            The outputs (B, ...), and the masks that the layers which made them give them.
         """
         if training and self.plan.stale:
             self.compile()
         values = [_value(each) for each in self.sources]
         inputs = [*xs, *(mask for mask in masks if mask is not None), *values]
-        outputs, _ = self.plan.forward(inputs, training, [*masks, *[None] * (len(inputs) - len(masks))])
+        outputs, output_masks = self.plan.forward(inputs, training, [*masks, *[None] * (len(inputs) - len(masks))])
         if self.losses:
             self.layer.add_loss(outputs[len(self.outputs) :])
             del outputs[len(self.outputs) :]
-        return [np.asarray(y, self.layer.dtype) if y.dtype.kind != "f" else y for y in outputs]
+        outputs = [np.asarray(y, self.layer.dtype) if y.dtype.kind != "f" else y for y in outputs]
+        return outputs, output_masks[: len(outputs)]
 
     def backward(self, d_outputs: Sequence[Any], count: int) -> list[Any]:
         """Write the gradients of the weights.

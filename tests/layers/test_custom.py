@@ -120,7 +120,7 @@ def test_a_recurrent_layer_may_return_any_array(form: str) -> None:
         return [*model.get_weights(), *layer(X)]
 
     for first, other in zip(outputs(Formed), outputs(layers.GRU), strict=True):
-        assert type(first) is np.ndarray and first.dtype == np.float32
+        assert isinstance(first, np.ndarray) and first.dtype == np.float32
         np.testing.assert_array_equal(first, other)
 
 

@@ -117,7 +117,7 @@ class Stepped(Layer):
             self.cell.build((input_shape[0], input_shape[-1]))
         self._trace(input_shape[0] or custom.TRIALS[0], input_shape[-1], False)
         if self.stateful:
-            self.states = tuple(self._start(input_shape[0]).forward([], [], False))
+            self.states = tuple(self._start(input_shape[0]).forward([], [], False)[0])
 
     def _trace(self, batch: int, features: Any, training: bool) -> Trace:
         """The graph of one step."""
@@ -193,11 +193,11 @@ class Stepped(Layer):
         start = None
         if initial_state is None:
             start = self._start(batch)
-            initial_state = [np.ascontiguousarray(each, self.dtype) for each in start.forward([], [], training)]
+            initial_state = [np.ascontiguousarray(each, self.dtype) for each in start.forward([], [], training)[0]]
         trace = self._trace(batch, features, training)
         states, output, outputs = list(initial_state), np.zeros((batch, self.units), self.dtype), []
         for step in self._order(time):
-            y, *new_states = trace.forward([np.ascontiguousarray(x[:, step]), *states], [None], training)
+            (y, *new_states), _ = trace.forward([np.ascontiguousarray(x[:, step]), *states], [None], training)
             if mask is not None:
                 keep = mask[:, step, None]
                 y = np.where(keep, y, 0 if self.zero_output_for_mask else output).astype(self.dtype, copy=False)

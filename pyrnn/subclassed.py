@@ -1,0 +1,434 @@
+"""`Subclassed`: a model of a user's class, whose `call` says how its layers run."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyrnn import config, overriding, registry
+from pyrnn.data.arrays import Arrays, as_array
+from pyrnn.data.signature import OpenSignature, Ports
+from pyrnn.functional import Functional
+from pyrnn.graph import Graph
+from pyrnn.layers import attributes, call_methods
+from pyrnn.layers.base import Shape
+from pyrnn.layers.call_arguments import ONE, Arguments, read, read_shapes, shapes_for, signature_of
+from pyrnn.layers.core.input import InputLayer
+from pyrnn.layers.holder import Holder, numbered
+from pyrnn.layers.settings import dtype_config, dtype_name
+from pyrnn.model import Model
+from pyrnn.naming import auto_name
+from pyrnn.plan import Plan, layers_in
+from pyrnn.structures import leaves, mapped, packed
+from pyrnn.symbols import Node, Symbol
+from pyrnn.validation import shown
+
+Array = NDArray[Any]
+
+
+class Subclassed(Functional):
+    """Base of a user's subclass of `Model` that defines `call(x)`.
+
+    `call` runs on symbols, once for each shape of the inputs, like that of a layer. The model is built by `build` or by
+    the first data, which fix the structure of inputs and outputs. Its graph is one call: of itself.
+
+    Args:
+        *args: none.
+        name: name of the model, or None for a generated one.
+        trainable: False freezes all layers.
+        dtype: "float32", "float64" or None for that of the layers.
+
+    Raises:
+        TypeError: for other arguments.
+
+    Example:
+        >>> import numpy as np, pyrnn
+        >>> from pyrnn import layers
+        >>> class Forecaster(pyrnn.Model):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.lstm, self.dense = layers.LSTM(4), layers.Dense(1)
+        ...     def call(self, x):
+        ...         return self.dense(self.lstm(x))
+        >>> model = Forecaster()
+        >>> model(np.zeros((2, 5, 3))).shape
+        (2, 1)
+    """
+
+    runs = ("call",)
+    # What a subclass defines.
+    call: Callable[..., Any]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Store the arguments, which files hold if the class has no `get_config`."""
+        return registry.remember_arguments(super().__new__(cls), args, kwargs)
+
+    def __init__(
+        self, *args: Any, name: str | None = None, trainable: bool = True, dtype: Any = None, **unknown: Any
+    ) -> None:
+        if args or unknown:
+            passed = shown(args[0]) if args else next(iter(unknown))
+            raise TypeError(
+                f"Model.__init__() of {type(self).__name__}, which defines call, takes name, trainable and dtype, got "
+                f"{passed}"
+            )
+        Model.__init__(self, name if name is not None else auto_name(type(self).__name__))
+        self._dtype = None if dtype is None else dtype_name(dtype)
+        self._signature: OpenSignature = OpenSignature(self._build_for)
+        # What the first data fixed: the structure of the inputs, their dtypes, and the structure of the outputs, which
+        # holds their names as far as they have some.
+        self._call_arguments: Arguments = ONE
+        self._dtypes: list[str] = []
+        # Arguments and shapes of the call that the model is being built for.
+        self._pending: tuple[Arguments, Sequence[Shape]] | None = None
+        self._structure: Any = None
+        self._trainable = trainable
+        self._declared.clear()  # of lists that are no layers of the user
+
+    add_weight = Holder.add_weight
+
+    # Structure.
+
+    def children(self) -> list[tuple[str, Any]]:
+        return self._with_assigned([])
+
+    def file_children(self) -> list[tuple[str, Any]]:
+        # In Keras by the names of the attributes, one of which is the list `layers`; each layer where it comes first.
+        children: dict[int, tuple[str, Any]] = {}
+        for name in sorted([*self._declared, "layers"], key=lambda name: (name.startswith("_"), name)):
+            value = self.layers if name == "layers" else vars(self).get(name)
+            for path, layer in [(name, value)] if isinstance(value, Holder) else numbered(name, layers_in(value)):
+                children.setdefault(id(layer), (path, layer))
+        return list(children.values())
+
+    def _listed_layers(self) -> list[Any]:
+        # Those in the attributes of the model, in the order of assignment.
+        return [layer for _, layer in self.children()]
+
+    @property
+    def operations(self) -> list[Any]:
+        """The layers."""
+        return self.layers
+
+    @property
+    def dtype(self) -> str:  # type: ignore[override]  # that of its layers
+        """'float32' or 'float64', of all layers."""
+        if self._dtype is not None:
+            return self._dtype
+        return next((layer.dtype for _, layer in self.children()), config.floatx())
+
+    @property
+    def makes_mask(self) -> bool:
+        return False
+
+    def _known(self, what: str) -> Any:
+        raise AttributeError(
+            f"model {self.name!r} has no {what}: its call() may run on inputs of any shape; make a Model(inputs, "
+            "outputs) of symbols to get some"
+        )
+
+    @property
+    def input(self) -> Any:
+        return self._known("input")
+
+    @property
+    def output(self) -> Any:
+        return self._known("output")
+
+    @property
+    def input_shape(self) -> Any:
+        return self._known("input_shape")
+
+    @property
+    def output_shape(self) -> Any:
+        return self._known("output_shape")
+
+    @property
+    def declared_shape(self) -> None:
+        """None: the layers before it in another model declare its input."""
+
+    def _output_names(self) -> Any:
+        return self._structure
+
+    def _outputs_are_known(self) -> bool:
+        return self.built
+
+    def signature(self) -> OpenSignature:
+        return self._signature
+
+    @property
+    def graph(self) -> None:
+        """None: there is one for each shape of the inputs."""
+
+    # Building.
+
+    @property
+    def _is_connected(self) -> bool:
+        """Whether `call` has been traced; a user's `build` may set `built` before that."""
+        return self._plan.graph is not None
+
+    def build(self, input_shape: Any = None) -> None:
+        """Create all weights, by running `call` on symbols of this shape.
+
+        Args:
+            input_shape: shape of the first argument of `call`, batch axis first; a list, tuple or dict of shapes if it
+                has several arrays.
+
+        Raises:
+            ValueError: if the shape does not fit the layers, or is missing.
+        """
+        if self._is_connected:
+            return
+        if self._pending is not None:
+            self._connect(*self._pending)
+            return
+        if input_shape is None:
+            raise ValueError(f"model {self.name!r} does not know its input shape: pass input_shape to build()")
+        arguments, shapes = read_shapes(self, type(self).call, (input_shape,), {})
+        self._connect(arguments or ONE, shapes)
+
+    def build_call(self, arguments: Arguments, shapes: Sequence[Shape]) -> None:
+        """Build the model for a call.
+
+        Args:
+            arguments: the arguments of the call.
+            shapes: a shape for each input, batch axis first.
+
+        Raises:
+            ValueError: if a shape does not fit the layers.
+        """
+        shapes = [(None, *shape[1:]) for shape in shapes]
+        args, kwargs = shapes_for(self, type(self).build, arguments, shapes)
+        vars(self)["_pending"] = arguments, shapes
+        try:
+            self.build(*args, **kwargs)
+        finally:
+            self._pending = None
+
+    def _build_for(self, x: Any) -> None:
+        """Build the model for the inputs of a batch, unless it is built."""
+        if self._is_connected:
+            return
+        arguments, arrays = read(self, type(self).call, (x,), {})
+        arrays = [as_array("x", array) for array in arrays]
+        self._dtypes = [str(array.dtype) if array.dtype.kind in "iu" else self.dtype for array in arrays]
+        call_methods.prepare(self, arguments, [array.shape for array in arrays])
+
+    def _connect(self, arguments: Arguments, shapes: Sequence[Shape]) -> None:
+        """Trace `call`, and make the graph in which it is the only call."""
+        dtypes = self._dtypes if len(self._dtypes) == len(shapes) else [self.dtype] * len(shapes)
+        structure, specs = call_methods.specs(self, arguments, shapes, dtypes)
+        traces = list(vars(self)["_traces"].values())
+        inputs = [
+            InputLayer(batch_shape=[None] * len(shape), dtype=dtype, name=f"{self.name}_input_{number}")
+            for number, (shape, dtype) in enumerate(zip(shapes, dtypes, strict=True))
+        ]
+        symbols = tuple(layer.nodes[0].outputs[0] for layer in inputs)
+        outputs = tuple(Symbol(shape, dtype, self.name) for shape, dtype in specs)
+        Node(self, (), {}, symbols, outputs, {"arguments": arguments})
+        self._call_arguments, self._dtypes, self._structure = arguments, list(dtypes), _named(structure)
+        graph = Graph(symbols, outputs)
+        # Without `__setattr__`, which would make the model a layer of itself.
+        vars(self).update(_inputs=list(symbols), _outputs=packed(structure, list(outputs)))
+        vars(self).update(_ordered=graph.layers, _input_layers=inputs)
+        places = next(iter(arguments.arrays(signature_of(type(self).call)).values()))
+        self._build_shape = mapped(lambda place: list(shapes[place.number]), places)
+        self._signature.close(
+            Ports("input", mapped(lambda place: inputs[place.number].name, places), [len(shape) for shape in shapes]),
+            Ports("output", self._structure, [len(shape) for shape, _ in specs]),
+        )
+        for layer in self.layers:
+            for weight in layer.weights:
+                if weight.path.startswith(f"{layer.name}/"):
+                    weight.path = f"{self.name}/{weight.path}"
+        self._plan = Plan([self], graph)
+        self._shapes = [_shape_of(layer, traces) for layer in self.layers]
+        if not self._trainable:
+            self.trainable = False
+        self.built = True
+        if self._compiled is not None:
+            self._compiled.name_outputs(self._structure)
+
+    def get_build_config(self) -> dict[str, Any]:
+        return {"input_shape": self._build_shape}
+
+    # Numbers.
+
+    def read(self, x: Any) -> Array | Arrays:
+        self._build_for(x)
+        return super().read(x)
+
+    def forward_pass(self, x: Any, *, training: bool = False) -> tuple[Any, Any]:
+        return super().forward_pass(x if self._is_connected else self.read(x), training=training)
+
+    def check_input(self, shape: Any) -> Any:
+        """Return the shape of the inputs, which the layers in `call` check.
+
+        Args:
+            shape: the shape of x, batch axis first; a sequence of shapes if there are several inputs.
+
+        Returns:
+            The same shape.
+        """
+        return shape
+
+    def _fitted(self, symbol: Symbol, shape: Shape) -> Shape:
+        return shape
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run `call` on arrays, or record the call if they are symbols.
+
+        Args:
+            *args: positional arguments of `call`, with arrays in lists, tuples and dicts if there are several.
+            **kwargs: its keyword arguments; also `training` and `mask`.
+
+        Returns:
+            What `call` returns, in memory of its own.
+
+        Raises:
+            TypeError, ValueError: if the arguments do not fit.
+        """
+        outputs = call_methods.__call__(self, *args, **kwargs)
+        arrays = [leaf for leaf in leaves([args, kwargs]) if isinstance(leaf, np.ndarray)]
+        return mapped(lambda y: _apart(y, arrays), outputs)
+
+    def run(
+        self, inputs: Sequence[Array], masks: Sequence[Array | None], training: bool, arguments: Arguments = ONE
+    ) -> tuple[list[Array], list[Array | None]]:
+        read_as = zip(inputs, self._dtypes, strict=False)
+        arrays = [x.astype(dtype) if x.dtype.kind == "f" and dtype[:3] in ("int", "uin") else x for x, dtype in read_as]
+        trace, outputs, output_masks = call_methods.run_trace(self, arguments, arrays, masks, training)
+        if _named(trace.structure) != self._structure:
+            raise ValueError(
+                f"call of model {self.name!r} must return arrays in the same structure each time, got another one"
+            )
+        return outputs, output_masks
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        if not self._is_connected:
+            return call_methods.compute_output_shape(self, input_shape)
+        several = len(self._input_layers) > 1
+        flat = call_methods.flat_shapes(input_shape) if several else [tuple(input_shape)]
+        shapes = call_methods.output_shapes(self, flat, self._call_arguments)
+        return shapes[0] if len(shapes) == 1 else shapes
+
+    forward = call_methods.forward
+    backward = call_methods.backward
+    output_shapes = call_methods.output_shapes  # type: ignore[assignment]  # with the arguments of the call
+    plans = call_methods.plans
+    _discard_saved = call_methods._discard_saved
+    _skip_saved = call_methods._skip_saved
+
+    def _in_structure(self, outputs: Any) -> Any:
+        return packed(self._structure, list(outputs) if isinstance(outputs, Arrays) else [outputs])
+
+    def _chain(self) -> list[Any]:
+        raise ValueError(f"model {self.name!r} cannot run one time step at a time: its call() is not a chain of layers")
+
+    # Configs.
+
+    def get_config(self) -> dict[str, Any]:
+        """Describe the model; a subclass adds the arguments of its constructor.
+
+        Returns:
+            A dict with its name, whether it is trained, and its dtype.
+        """
+        return {"name": self.name, "trainable": self.trainable, "dtype": dtype_config(self.dtype)}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
+        """Make a new model, which is not built yet, from a config.
+
+        Args:
+            config: the arguments of the constructor by name.
+            custom_objects: not needed, since the config holds no descriptions.
+
+        Returns:
+            The model.
+
+        Raises:
+            TypeError: if the constructor does not accept them.
+        """
+        return cls(**config)
+
+    @classmethod
+    def revive(cls, config: Any) -> Any:
+        return registry.from_description(cls, config)
+
+    def describe(self) -> dict[str, Any]:
+        return self._with_state(registry.describe(self))
+
+
+def _shape_of(layer: Any, traces: Sequence[Any]) -> Any:
+    """The shape of a layer's output, None where it differs between the traces; None for a layer that is not called."""
+    shapes = [node.outputs[0].shape for trace in traces for node in trace.plan.graph.nodes if node.layer is layer]
+    if not shapes:
+        return None
+    return tuple(first if first == last else None for first, last in zip(shapes[0], shapes[-1], strict=True))
+
+
+def _apart(y: Any, arrays: Sequence[Array]) -> Any:
+    """An output in memory of its own."""
+    is_view = isinstance(y, np.ndarray) and any(np.may_share_memory(y, array) for array in arrays)
+    return y.copy() if is_view else y
+
+
+def _named(structure: Any) -> Any:
+    """A structure with names in place of its leaves: the keys of dicts, None elsewhere, as Keras names outputs."""
+    if isinstance(structure, Mapping):
+        return {
+            key: each if isinstance(each, list | tuple | dict) else key
+            for key, each in ((key, _named(each)) for key, each in structure.items())
+        }
+    if isinstance(structure, list | tuple):
+        return type(structure)(_named(each) for each in structure)
+    return None
+
+
+def prepare(cls: Any) -> None:
+    """Give a user's subclass of `Model` the base that runs it.
+
+    Args:
+        cls: the new class.
+    """
+    calls = overriding.new_in(cls, "call", Model) is not None
+    if Model in cls.__bases__:
+        base = Subclassed if calls else Functional
+        cls.__bases__ = tuple(base if each is Model else each for each in cls.__bases__)
+    elif calls and issubclass(cls, Functional) and not issubclass(cls, Subclassed):
+        cls.__bases__ = (*cls.__bases__, Subclassed)
+    if issubclass(cls, Subclassed):
+        _prepare_call(cls)
+
+
+def _prepare_call(cls: Any) -> None:
+    if cls.__setattr__ is object.__setattr__:
+        cls.__setattr__ = attributes.declaring_setattr(_assign)
+    if (build := vars(cls).get("build")) is not None:
+        cls.build = _connecting(build)
+
+
+def _assign(model: Any, name: str, value: Any) -> None:
+    """Assign to an attribute of a model whose constructor has run."""
+    if "_plan" not in vars(model) and isinstance(value, Holder):
+        raise RuntimeError(f"{type(model).__name__}.__init__() must call super().__init__() before it assigns {name}")
+    attributes.guarded_setattr(model, name, value)
+
+
+def _connecting(build: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a user's `build`, so that `call` is traced after it; it need not call `super().build()`."""
+
+    @functools.wraps(build)
+    def wrapped(self: Any, *shapes: Any, **named_shapes: Any) -> None:
+        if not self._is_connected:
+            build(self, *shapes, **named_shapes)
+            Subclassed.build(self, *shapes, **named_shapes)
+
+    return wrapped
+
+
+Model.prepare = prepare

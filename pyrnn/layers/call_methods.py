@@ -21,6 +21,8 @@ from pyrnn.symbols import Node, Symbol, is_symbolic, own_training, tracing
 from pyrnn.validation import shown
 
 Array = np.ndarray[Any, Any]
+# What is added to sizes that were too small for a trial.
+_LONGER = 62
 
 
 def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -152,19 +154,25 @@ def specs(
     layer: Any, arguments: Arguments, shapes: Sequence[Shape], dtypes: Sequence[str]
 ) -> tuple[Any, list[tuple[Shape, str]]]:
     """The structure of the outputs, and their shapes and dtypes: traced for two sizes of each unknown axis."""
-    traces = []
-    for size in custom.TRIALS if any(None in shape for shape in shapes) else custom.TRIALS[:1]:
+
+    def traced(size: int) -> Trace:
         trial = [tuple(size if each is None else each for each in shape) for shape in shapes]
+        return _trial(layer, arguments, list(zip(trial, dtypes, strict=True)))
+
+    size, other = custom.TRIALS
+    if not any(None in shape for shape in shapes):
+        first = last = traced(size)
+    else:
         try:
-            traces.append((size, _trial(layer, arguments, list(zip(trial, dtypes, strict=True)))))
+            first, last = traced(size), traced(other)
         except ValueError as error:
-            if trial == list(shapes):
-                raise
-            raise ValueError(
-                f"{custom.named(layer)} fails where the unknown sizes of its inputs {list(shapes)} are {size} "
-                f"({error}): declare them, or define compute_output_shape"
-            ) from error
-    (size, first), (_, last) = traces[0], traces[-1]
+            try:  # windows may need longer sequences
+                first, last = traced(size + _LONGER), traced(other + _LONGER)
+            except ValueError:
+                raise ValueError(
+                    f"{custom.named(layer)} fails where the unknown sizes of its inputs {list(shapes)} are {size} "
+                    f"({error}): declare them, or define compute_output_shape"
+                ) from error
     specs = [
         (tuple(a if a == b else None for a, b in zip(small.shape, large.shape, strict=True)), small.dtype)
         for small, large in zip(first.outputs, last.outputs, strict=True)

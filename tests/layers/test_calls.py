@@ -307,3 +307,110 @@ def test_a_lambda_of_several_arrays_gets_their_masks_and_explains_mistakes() -> 
         wrong.backward(A)
     with pytest.raises(ValueError, match="changes its argument in place"):
         layers.Lambda(lambda xs: np.add(xs[0], 1, out=xs[0]))([A, B])
+
+
+def test_training_is_passed_by_position_name_or_default() -> None:
+    class Halved(layers.Layer):
+        def call(self, x: Any, training: Any = None) -> Any:
+            return x / 2 if training else x
+
+    class Trained(layers.Layer):
+        def call(self, x: Any, training: bool = True) -> Any:
+            return x / 2 if training else x
+
+    for y in (Halved()(A, True), Halved()(A, training=True), Halved()(x=A, training=True), Trained()(A)):
+        np.testing.assert_array_equal(y, A / 2)
+    for y in (Halved()(A), Halved()(A, False), Halved()(A, training=None), Trained()(A, training=False)):
+        np.testing.assert_array_equal(y, A)
+
+
+def test_whole_numbers_stay_whole() -> None:
+    class Picked(layers.Layer):
+        def call(self, x: Any, places: Any) -> Any:
+            return ops.take(x, places, axis=1)
+
+    np.testing.assert_array_equal(Picked()(A, np.array([1, 3])), A[:, [1, 3]])
+    np.testing.assert_array_equal(Picked()(A.tolist(), places=np.array([0])), A[:, :1])
+
+
+class Stated(layers.Layer):
+    """States the shapes of its outputs, which zeros of unknown sizes would not show."""
+
+    def call(self, x: Any) -> Any:
+        return {"whole": ops.reshape(x, (-1, 12)), "sums": [ops.sum(x, axis=1), ops.sum(x, axis=2)]}
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return {"whole": (input_shape[0], 12), "sums": [(input_shape[0], 3), (input_shape[0], input_shape[1])]}
+
+
+def test_stated_shapes_are_those_of_the_symbols() -> None:
+    layer = Stated()
+    outputs = layer(Input((None, 3)))
+    assert outputs["whole"].shape == (None, 12)
+    assert [each.shape for each in outputs["sums"]] == [(None, 3), (None, None)]
+
+    class Both(layers.Layer):
+        def call(self, query: Any, value: Any) -> Any:
+            return query @ value
+
+        def compute_output_shape(self, query_shape: Any, value_shape: Any) -> Any:
+            return (*query_shape[:-1], value_shape[-1])
+
+    a, b = Input((4, 3)), Input((3, 2))
+    model = Model([a, b], Both()(a, value=b))
+    assert model.output_shape == (None, 4, 2)
+    assert model.compute_output_shape([(7, 4, 3), (7, 3, 2)]) == (7, 4, 2)
+
+
+def test_unknown_sizes_are_tried_and_explained() -> None:
+    class Windows(layers.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = layers.Conv1D(2, 5)
+
+        def call(self, x: Any) -> Any:
+            return self.conv(x)
+
+    assert Windows()(Input((None, 3))).shape == (None, None, 2)
+
+    class Tens(layers.Layer):
+        def call(self, x: Any) -> Any:
+            return ops.reshape(x, (x.shape[0], 10, -1))
+
+    with pytest.raises(ValueError, match=r"fails where the unknown sizes of its inputs .* are 2 .*: declare them, or"):
+        Tens()(Input((None, 3)))
+    with pytest.raises(ValueError, match=r"ops.reshape\(\): cannot reshape"):
+        Tens()(A[:, :3])
+
+
+def test_call_may_rely_on_masks() -> None:
+    class Counted(layers.Layer):
+        def call(self, x: Any, mask: Any = None) -> Any:
+            return ops.sum(x * ops.expand_dims(ops.cast(mask, "float32"), -1), axis=1)
+
+        def compute_mask(self, x: Any, mask: Any = None) -> None:
+            return None
+
+    padded = A.copy()
+    padded[:, 2:] = 0
+    model = Model(x := Input((4, 3)), Counted()(layers.Masking()(x)))
+    np.testing.assert_allclose(model.predict(padded, verbose=0), padded.sum(1), rtol=1e-5, atol=1e-6)
+    with pytest.raises(TypeError, match="must hold numbers, got None"):
+        Counted()(A)
+
+
+def test_outputs_that_do_not_depend_on_x_pass_nothing_back() -> None:
+    class Constant(layers.Layer):
+        def build(self, input_shape: Any) -> None:
+            self.value = self.add_weight(shape=(3,), name="value")
+
+        def call(self, x: Any) -> Any:
+            return ops.ones((x.shape[0], 3)) * self.value
+
+    model = Sequential([Input((4, 3)), layers.Dense(3), Constant()])
+    model.compile("sgd", "mse")
+    before = model.get_weights()
+    model.train_on_batch(A, A[:, 0])
+    after = model.get_weights()
+    np.testing.assert_array_equal(before[0], after[0])
+    assert not np.array_equal(before[2], after[2])

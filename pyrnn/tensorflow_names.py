@@ -18,7 +18,10 @@ from pyrnn import utils
 from pyrnn.results import Tensor
 from pyrnn.tensor_functions import NN, TENSORFLOW, random_array
 
-_DTYPES = {name: np.dtype(name) for name in ("float16", "float32", "float64", "int8", "int32", "int64", "uint8")}
+_DTYPES = {
+    name: np.dtype(name)
+    for name in ("bool", "float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8")
+}
 _LEVELS = {"DEBUG": 10, "INFO": 20, "WARN": 30, "ERROR": 40, "FATAL": 50}
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pyrnn.ops.differentiation import teach_tensors
+
 Array = NDArray[Any]
 # What NumPy and autograd say where a traced array is assigned to, or put into another one.
 _ASSIGNMENTS = ("item assignment", "scalar index", "setting an array element")
@@ -96,6 +98,7 @@ def differentiate(function: Callable[..., Any], y_true: Array, y_pred: Array) ->
             "a loss in plain NumPy is differentiated by autograd: pip install 'pyrnn-core[autograd]', "
             "or let the function return (value, gradient)"
         ) from None
+    teach_tensors()
     run, name = traceable(function, traced), getattr(function, "__name__", function)
     with _explained(name):
         backward, values = make_vjp(lambda prediction: read_only(f"the loss {name!r}", run, y_true, prediction))(y_pred)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn.data.arrays import as_array
+from pyrnn.results import Tensor
 
 Array = NDArray[Any]
 
@@ -107,8 +108,20 @@ def as_list(outputs: Any) -> list[Any]:
 
 
 @functools.cache
+def teach_tensors() -> None:
+    """Let autograd trace `Tensor`s, which scripts have as constants."""
+    from autograd.core import VSpace
+    from autograd.numpy.numpy_boxes import ArrayBox
+    from autograd.numpy.numpy_vspaces import ArrayVSpace
+
+    ArrayBox.register(Tensor)
+    VSpace.register(Tensor, ArrayVSpace)
+
+
+@functools.cache
 def _node_class() -> Any:
     """The class of autograd's records of calls, which also record the dtype of the result."""
+    teach_tensors()
     from autograd.core import VJPNode
     from autograd.tracer import notrace_primitives
 

@@ -97,6 +97,9 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("SReLU ParametricSoftplus", _DROPPED, "use PReLU or Activation('softplus')"),
         ("experimental", "its layers are in pyrnn.layers", "use layers.Normalization and layers.Rescaling"),
     ),
+    "legacy": (
+        ("interfaces", _OF_KERAS, "leave it out: arguments of older versions are translated"),
+    ),
     "losses": (
         ("CTC ctc", "losses over alignments are not implemented",
          "label every step, with SparseCategoricalCrossentropy"),
@@ -140,7 +143,7 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("adaptive_average_pool adaptive_max_pool affine_transform allclose angle append argpartition "
          "array_split associative_scan average average_pool bartlett batch_normalization bincount bitwise_and "
          "bitwise_invert bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor blackman "
-         "cdist cholesky cholesky_inverse cond conj conjugate conv conv_transpose convert_to_numpy copy "
+         "cdist cholesky cholesky_inverse cond conj conjugate conv conv_transpose copy "
          "corrcoef correlate count_nonzero crop_images cross ctc_decode ctc_loss custom_gradient "
          "depth_to_space depthwise_conv det diag diagflat digitize dot_product_attention dsplit dstack dtype "
          "eig eigh elastic_transform empty empty_like erfc erfinv extract_patches extract_patches_3d "

@@ -16,6 +16,7 @@ from pyrnn.data.signature import Ports, Signature
 from pyrnn.graph import Graph
 from pyrnn.keras2 import Keras2Methods
 from pyrnn.layers.base import Shape
+from pyrnn.layers.core.add_loss import AddLoss
 from pyrnn.layers.core.input import InputLayer
 from pyrnn.layers.serialization import MODELS, deserialize
 from pyrnn.model import Model
@@ -95,6 +96,7 @@ class Functional(Keras2Methods, Model):
                 [symbol.ndim for symbol in leaves(outputs)],
             ),
         )
+        self._added: list[Symbol] = []  # results that are added to the loss
         self._input_layers = [symbol.node.layer for symbol in graph.inputs]
         self._layers[:] = [layer for layer in graph.layers if not isinstance(layer, InputLayer)]
         self._ordered = graph.layers  # with the input layers, as Keras lists them
@@ -109,6 +111,40 @@ class Functional(Keras2Methods, Model):
                     weight.path = f"{self.name}/{weight.path}"
         if not trainable:
             self.trainable = False
+
+    def add_loss(self, loss: Any) -> None:
+        """Add a result inside the model to its loss, as Keras 2 does. Files do not hold it: add it after loading.
+
+        Args:
+            loss: a symbol made of those of the model, whose sum counts, or a list of them. What is no symbol counts
+                until the next pass, as for a layer.
+
+        Raises:
+            ValueError: if the symbol does not depend on the inputs of the model alone.
+
+        Example:
+            >>> import numpy as np, pyrnn
+            >>> x = pyrnn.Input((3,))
+            >>> model = pyrnn.Model(x, pyrnn.layers.Dense(2)(x))
+            >>> model.add_loss(pyrnn.ops.mean(pyrnn.ops.square(model.output)))
+            >>> model.compile("sgd")
+            >>> model.fit(np.ones((4, 3)), epochs=2, verbose=0).history["loss"][0] > 0
+            True
+        """
+        for leaf in leaves(loss):
+            if not isinstance(leaf, Symbol):
+                super().add_loss(leaf)
+                continue
+            plain = Graph(self.inputs, [*self.outputs, *self._added, leaf])  # raises before a layer is made
+            assert plain.nodes
+            self._added.append(AddLoss(name=auto_name("AddLoss"), dtype=self.dtype)(leaf))
+        graph = Graph(self.inputs, [*self.outputs, *self._added])
+        graph.outputs = tuple(self.outputs)
+        met = set(map(id, self._ordered))
+        more = [layer for layer in graph.layers if id(layer) not in met]
+        self._ordered = [*self._ordered, *more]
+        self._layers += more
+        self._plan = Plan(self._layers, graph)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore a pickle or copy; the layers get their calls on symbols back."""
@@ -277,7 +313,7 @@ class Functional(Keras2Methods, Model):
     # Configs.
 
     def get_config(self) -> dict[str, Any]:
-        graph = self._plan.graph
+        graph = Graph(self.inputs, self.outputs) if self._added else self._plan.graph
         assert graph is not None
         config: dict[str, Any] = {"name": self.name, "trainable": self.trainable}
         return config | graph_config.write(graph, self._inputs, self._outputs)

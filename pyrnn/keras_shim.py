@@ -59,6 +59,7 @@ _REPLACED: dict[str, Mapping[str, Any]] = {
     "datasets": {"imdb": keras_files.Imdb, "mnist": keras_files.Mnist},
     "layers": older_arguments.LAYERS,
     "utils": {"get_file": keras_files.get_file},
+    **older_arguments.RENAMED_FUNCTIONS,
 }
 _FROM_PREPROCESSING = ("sequence", "text")
 _NO_TENSORFLOW = "tensorboard.compat.notf"
@@ -88,7 +89,8 @@ class _Alias(ModuleType):
             setattr(self, name, value)
             return value
         path = f"{self.__name__}.{name}"
-        if sentence := _explained(path):
+        is_older = len(_owners(self.__name__)) > 1  # a module of Keras 2 with names of its own
+        if sentence := _explained(path) or (_no_counterpart(path) if is_older else ""):
             return Placeholder(path, sentence)
         raise AttributeError(_no_counterpart(path))
 

@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pyrnn import layers
+from pyrnn import constraints, layers, regularizers
 from pyrnn.optimizers.schedules import InverseTimeDecay
 from pyrnn.validation import RENAMED, warn
 
@@ -17,6 +17,11 @@ from pyrnn.validation import RENAMED, warn
 _CHANGED = {
     "class_mode", "consume_less", "nb_val_samples", "nb_worker", "sample_weight_mode", "samples_per_epoch",
     "show_accuracy",
+}  # fmt: skip
+# Arguments that say nothing today.
+_DROPPED = {
+    "class_mode", "consume_less", "max_q_size", "max_queue_size", "nb_worker", "pickle_safe", "sample_weight_mode",
+    "show_accuracy", "use_multiprocessing", "workers",
 }  # fmt: skip
 _NAMES = {"lr": "learning_rate"} | {old: new for old, new in RENAMED.items() if old not in _CHANGED}
 # Names of initializers in Keras 1.
@@ -50,6 +55,17 @@ LAYERS = {
 }
 
 
+# Functions of Keras 1 and 2 under their names, by module.
+RENAMED_FUNCTIONS: dict[str, Mapping[str, Any]] = {
+    "constraints": {
+        "maxnorm": constraints.MaxNorm,
+        "nonneg": constraints.NonNeg,
+        "unitnorm": constraints.UnitNorm,
+    },
+    "regularizers": {"l1l2": regularizers.l1_l2},
+}
+
+
 def translate(function: Callable[..., Any], args: Any, kwargs: Mapping[str, Any]) -> tuple[Any, dict[str, Any]] | None:
     """Translate the arguments of a call.
 
@@ -69,6 +85,10 @@ def translate(function: Callable[..., Any], args: Any, kwargs: Mapping[str, Any]
             kwargs[new] = _INITIALIZERS.get(value, value) if new.endswith("initializer") else value
             warn(f"the argument {old!r} of older Keras versions is read as {new!r}")
             changed = True
+    for old in [name for name in kwargs if name in _DROPPED and name not in parameters]:
+        del kwargs[old]
+        warn(f"the argument {old!r} of older Keras versions is left out")
+        changed = True
     if "decay" in kwargs and "decay" not in parameters and "learning_rate" in parameters:
         args, kwargs = _with_decay(list(parameters), parameters["learning_rate"].default, args, kwargs)
         changed = True

@@ -115,8 +115,8 @@ def random_array(draw: Callable[..., Array], **renamed: str) -> Function:
     return _of(function, **renamed)
 
 
-_NORMAL = random_array(np.random.Generator.normal, mean="low", stddev="high")
-_UNIFORM = random_array(np.random.Generator.uniform, minval="low", maxval="high")
+RANDOM_NORMAL = random_array(np.random.Generator.normal, mean="low", stddev="high")
+RANDOM_UNIFORM = random_array(np.random.Generator.uniform, minval="low", maxval="high")
 
 
 def _sqrt(x: Any) -> Any:
@@ -256,9 +256,10 @@ BACKEND: Mapping[str, Function] = {
     "l2_normalize": _of(_l2_normalize), "ndim": lambda x: len(x.shape),
     "permute_dimensions": _of(lambda x, pattern: ops.transpose(x, tuple(pattern))),
     "print_tensor": lambda x, *_, **__: x,
-    "random_normal": _NORMAL, "random_uniform": _UNIFORM, "relu": _of(_relu), "repeat": _of(_repeat),
+    "random_normal": RANDOM_NORMAL, "random_uniform": RANDOM_UNIFORM, "relu": _of(_relu), "repeat": _of(_repeat),
     "repeat_elements": _of(lambda x, rep, axis: ops.repeat(x, rep, axis=axis)),
     "reverse": _of(lambda x, axes: ops.flip(x, tuple(axes) if isinstance(axes, list) else axes)),
+    **dict.fromkeys(("set_session", "get_session", "manual_variable_initialization"), lambda *_: None),
     "set_value": _set_value, "sqrt": _of(_sqrt), "switch": _of(_switch), "temporal_padding": _of(_temporal_padding),
     "variable": _of(_constant),
 }  # fmt: skip
@@ -286,6 +287,13 @@ TENSORFLOW: Mapping[str, Function] = {
 }  # fmt: skip
 # What `tensorflow.nn` has: the activations that layers take.
 NN: Mapping[str, Function] = {
-    **{name: activations.get(name) for name in (*activations.NAMES, *activations.ALIASES)},
+    **{
+        name: _of(activations.get(name), features="x", logits="x", alpha="negative_slope")
+        for name in (*activations.NAMES, *activations.ALIASES)
+    },
     "l2_normalize": _of(_l2_normalize), "bias_add": _of(lambda value, bias: value + bias),
 }  # fmt: skip
+# As the activation of a layer they are that of pyrnn, which the kernel runs.
+activations.EQUIVALENT.update({function: name for name, function in NN.items() if name in activations.NAMES})
+activations.EQUIVALENT.update({BACKEND[name]: name for name in activations.NAMES if name in BACKEND})
+activations.EQUIVALENT.update({NN[name]: other for name, other in activations.ALIASES.items()})

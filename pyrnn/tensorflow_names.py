@@ -16,7 +16,7 @@ import numpy as np
 import pyrnn
 from pyrnn import utils
 from pyrnn.results import Tensor
-from pyrnn.tensor_functions import NN, TENSORFLOW, random_array
+from pyrnn.tensor_functions import NN, RANDOM_NORMAL, RANDOM_UNIFORM, TENSORFLOW
 
 _DTYPES = {
     name: np.dtype(name)
@@ -43,6 +43,25 @@ def _device(name: str) -> contextlib.AbstractContextManager[None]:
     return contextlib.nullcontext()
 
 
+class _Settings:
+    """`ConfigProto` and `Session` of TensorFlow 1: settings that have nothing to set here."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Take any settings."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        setattr(self, name, _Settings())
+        return getattr(self, name)
+
+    def __enter__(self) -> _Settings:
+        return self
+
+    def __exit__(self, *args: Any) -> None:
+        """End the `with` block of a session."""
+
+
 def _get_logger() -> logging.Logger:
     return logging.getLogger("tensorflow")
 
@@ -64,8 +83,8 @@ def tensorflow_names(keras: ModuleType, root: str, version: str) -> dict[str, Ma
     """
     random = {
         "set_seed": utils.set_random_seed,
-        "normal": random_array(np.random.Generator.normal),
-        "uniform": random_array(np.random.Generator.uniform),
+        "normal": RANDOM_NORMAL,
+        "uniform": RANDOM_UNIFORM,
     }
     threads = {"set_intra_op_parallelism_threads": pyrnn.set_num_threads, "set_inter_op_parallelism_threads": _nothing}
     devices = {
@@ -73,7 +92,11 @@ def tensorflow_names(keras: ModuleType, root: str, version: str) -> dict[str, Ma
         **dict.fromkeys(("set_memory_growth", "set_visible_devices", "set_soft_device_placement"), _nothing),
     }
     logs = {"set_verbosity": _set_verbosity, **_LEVELS}
+    settings = dict.fromkeys(("ConfigProto", "GPUOptions", "Session", "InteractiveSession"), _Settings)
     version_1 = {
+        **settings,
+        "get_default_graph": _nothing,
+        "keras": keras,
         "set_random_seed": utils.set_random_seed,
         "reset_default_graph": utils.clear_session,
         **dict.fromkeys(("disable_v2_behavior", "disable_eager_execution", "enable_eager_execution"), _nothing),
@@ -90,6 +113,7 @@ def tensorflow_names(keras: ModuleType, root: str, version: str) -> dict[str, Ma
         "executing_eagerly": lambda: True,
         "set_random_seed": utils.set_random_seed,
         **{name: getattr(keras, name) for name in registries},
+        **settings,
         **_DTYPES,
         **TENSORFLOW,
     }
@@ -98,6 +122,7 @@ def tensorflow_names(keras: ModuleType, root: str, version: str) -> dict[str, Ma
         ".random": random,
         ".math": TENSORFLOW,
         ".nn": NN,
+        ".linalg": TENSORFLOW,
         ".dtypes": _DTYPES,
         ".logging": logs,
         ".version": {"VERSION": version},

@@ -21,8 +21,9 @@ class ModelCheckpoint(MonitorCallback):
     """Saves the model or its weights after each epoch, or after every `save_freq` batches.
 
     Args:
-        filepath: The file: ".keras" or ".h5", or ".weights.h5" for the weights alone. It may contain fields of the logs
-            and of the epoch, counted from 1: "m-{epoch:02d}-{val_loss:.2f}.keras". Its folder is created.
+        filepath: The file: ".keras", or ".weights.h5" for the weights alone; ".h5" and ".hdf5" for Keras 2's format. It
+            may contain fields of the logs and of the epoch, counted from 1: "m-{epoch:02d}-{val_loss:.2f}.keras". Its
+            folder is created.
         monitor: The name in the logs that `save_best_only` compares.
         verbose: 1 prints a line for each file.
         save_best_only: Whether to save only when `monitor` has improved, or is missing from the logs.
@@ -63,7 +64,7 @@ class ModelCheckpoint(MonitorCallback):
     ) -> None:
         super().__init__(monitor, mode, best=initial_value_threshold)
         self.filepath = os.fspath(filepath)
-        endings = (".weights.h5",) if save_weights_only else (".keras", ".h5")
+        endings = (".weights.h5" if save_weights_only else ".keras", ".h5", ".hdf5")
         if not self.filepath.endswith(endings):
             raise ValueError(f"filepath must end in {' or '.join(map(repr, endings))}, got {shown(self.filepath)}")
         try:

@@ -242,6 +242,11 @@ def convert_to_tensor(numpy: Any, x: Any, dtype: Any = None) -> Any:
 OPERATIONS["array"] = convert_to_tensor
 
 
+@operation("Return x as a plain array of NumPy.")
+def convert_to_numpy(numpy: Any, x: Any) -> Any:
+    return np.array(array(x))
+
+
 @operation("Return x as a constant, through which no gradient passes.")
 def stop_gradient(numpy: Any, x: Any) -> Any:
     x = array(x)

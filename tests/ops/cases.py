@@ -89,6 +89,7 @@ CASES = [
     Case("get_item", (CUBE, (slice(None), -1))), Case("slice", (X, (0, 1), (2, 2))),
     Case("slice_update", (X, (0, 1), Y[:, :2])), Case("cast", (X, "int32"), has_gradient=False),
     Case("cast", (WHOLE, "float32"), has_gradient=False), Case("convert_to_tensor", ([1.5, 2],), has_gradient=False),
+    Case("convert_to_numpy", (WHOLE,), has_gradient=False),
     Case("array", ([1, 2],), has_gradient=False), Case("stop_gradient", (X,), has_gradient=False),
     Case("zeros_like", (X,), has_gradient=False), Case("ones_like", (WHOLE,), has_gradient=False),
     Case("full_like", (X, 2), has_gradient=False), Case("zeros", ((2, 3),), has_gradient=False),

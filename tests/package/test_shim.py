@@ -401,3 +401,164 @@ def test_code_in_a_data_set_does_not_run(tmp_path: Path, monkeypatch: pytest.Mon
     np.savez(tmp_path / "datasets/imdb.npz", x_train=array, y_train=array, x_test=array, y_test=array)
     with pytest.raises(pickle.UnpicklingError, match="the file may hold arrays and lists only, got pathlib"):
         keras_files.Imdb.load_data()
+
+
+# Functions of an array (2, 3) that layers and models call on symbols.
+ON_SYMBOLS: dict[str, Callable[[Any], Any]] = {
+    **{f"K.{name}": BACKEND[name] for name in (
+        "abs", "exp", "square", "tanh", "sigmoid", "softmax", "softplus", "softsign", "relu", "elu", "hard_sigmoid",
+        "sum", "mean", "max", "min", "prod", "std", "var", "logsumexp", "cumsum", "cumprod", "sign", "round", "sqrt",
+        "l2_normalize", "batch_flatten", "expand_dims", "zeros_like", "ones_like", "argmax", "sin", "cos",
+    )},
+    **{f"tf.{name}": TENSORFLOW[name] for name in (
+        "reduce_sum", "reduce_mean", "reduce_max", "reduce_std", "reduce_variance", "negative", "expm1", "transpose",
+        "sort", "norm", "identity", "size", "rank", "is_nan", "unstack",
+    )},
+    **{f"tf.nn.{name}": NN[name] for name in ("relu", "softmax", "tanh", "gelu", "swish", "l2_normalize")},
+    "K.dot": lambda x: BACKEND["dot"](x, np.ones((3, 2), np.float32)),
+    "K.batch_dot": lambda x: BACKEND["batch_dot"](x, x),
+    "K.batch_dot of matrices": lambda x: BACKEND["batch_dot"](
+        BACKEND["expand_dims"](x, 1), BACKEND["expand_dims"](x, 2), axes=[2, 1]
+    ),
+    "K.repeat": lambda x: BACKEND["repeat"](x, 4),
+    "K.temporal_padding": lambda x: BACKEND["temporal_padding"](BACKEND["expand_dims"](x), (1, 2)),
+    "K.clip": lambda x: BACKEND["clip"](x, -1, None),
+    "K.permute_dimensions": lambda x: BACKEND["permute_dimensions"](x, (1, 0)),
+    "K.reverse": lambda x: BACKEND["reverse"](x, [1]),
+    "K.switch": lambda x: BACKEND["switch"](BACKEND["greater"](x, 0.0), x, lambda: x * 2),
+    "K.cast": lambda x: BACKEND["cast"](BACKEND["greater"](x, 0.0), "float32"),
+    "K.concatenate": lambda x: BACKEND["concatenate"]([x, x]),
+    "K.bias_add": lambda x: BACKEND["bias_add"](x, np.ones(3, np.float32)),
+    "tf.matmul": lambda x: TENSORFLOW["matmul"](x, x, transpose_b=True),
+    "tf.einsum": lambda x: TENSORFLOW["einsum"]("bi,bi->b", x, x),
+    "tf.split": lambda x: TENSORFLOW["split"](x, [1, 2], axis=1),
+    "tf.slice": lambda x: TENSORFLOW["slice"](x, [0, 1], [-1, 2]),
+    "tf.pad": lambda x: TENSORFLOW["pad"](x, [[0, 0], [1, 1]]),
+    "tf.where": lambda x: TENSORFLOW["where"](x > 0, x, 0.0),
+    "tf.concat": lambda x: TENSORFLOW["concat"]([x, x], axis=-1),
+    "tf.stack": lambda x: TENSORFLOW["stack"]([x, x], axis=1),
+    "tf.tile": lambda x: TENSORFLOW["tile"](x, [1, 2]),
+    "tf.gather": lambda x: TENSORFLOW["gather"](x, [0, 2], axis=1),
+    "tf.reshape": lambda x: TENSORFLOW["reshape"](x, (-1, 1, 3)),
+    "tf.clip_by_value": lambda x: TENSORFLOW["clip_by_value"](x, -1.0, 1.0),
+    "tf.tensordot": lambda x: TENSORFLOW["tensordot"](x, np.ones((3, 2), np.float32), axes=1),
+    "tf.squared_difference": lambda x: TENSORFLOW["squared_difference"](x, 1.0),
+    "tf.reverse": lambda x: TENSORFLOW["reverse"](x, [1]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ON_SYMBOLS)
+def test_functions_run_in_the_call_of_layers(name: str) -> None:
+    function, x = ON_SYMBOLS[name], X.astype("float32") + 0.3
+
+    class Layer(pyrnn.layers.Layer):
+        def call(self, x: Any) -> Any:
+            y = function(x)
+            return x if isinstance(y, np.ndarray) else y  # the rank and size are numbers
+
+    expected = function(x)
+    if not (isinstance(expected, np.ndarray) and expected.dtype.kind == "i" and expected.ndim == 0):
+        for result, value in zip(listed(Layer()(x)), listed(expected), strict=True):
+            np.testing.assert_allclose(result, value, rtol=1e-5, atol=1e-6)
+    assert all(hasattr(value, "numpy") for value in listed(expected))
+
+
+def listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def test_random_numbers_in_a_call_are_drawn_each_time(shim: SimpleNamespace) -> None:
+    """With gradients of the rest, as for the sampling layer of an autoencoder."""
+    tf = shim.tf
+
+    class Sampling(tf.keras.layers.Layer):  # type: ignore[misc,name-defined]
+        def call(self, inputs: Any) -> Any:
+            mean, deviation = inputs
+            sizes = tf.shape(mean)
+            noise = tf.random.normal(shape=(sizes[0], sizes[1]), mean=0.0, stddev=1.0)
+            return mean + deviation * noise
+
+    mean, deviation = np.zeros((500, 2), np.float32), np.full((500, 2), 2.0, np.float32)
+    pyrnn.utils.set_random_seed(3)
+    layer = Sampling()
+    first, second = layer([mean, deviation]), layer([mean, deviation])
+    assert not np.array_equal(first, second) and abs(np.std(first) - 2) < 0.2
+    pyrnn.utils.set_random_seed(3)
+    np.testing.assert_array_equal(Sampling()([mean, deviation]), first)
+    layer([mean, deviation], training=True)
+    d_mean, d_deviation = layer.backward(np.ones_like(mean))
+    np.testing.assert_array_equal(d_mean, 1)
+    assert abs(d_deviation.mean()) < 0.2 and d_deviation.std() > 0.8
+
+
+def test_activations_of_tensorflow_run_in_the_kernel(shim: SimpleNamespace) -> None:
+    tf = shim.tf
+    for activation, name in ((tf.nn.relu, "relu"), (tf.nn.swish, "silu"), (tf.keras.backend.sigmoid, "sigmoid")):
+        layer = tf.keras.layers.Dense(2, activation=activation)
+        assert layer.get_config()["activation"] == name
+    np.testing.assert_allclose(tf.nn.softmax([[1.0, 1.0]]).numpy(), [[0.5, 0.5]])
+    np.testing.assert_allclose(tf.nn.leaky_relu([-1.0], alpha=0.5).numpy(), [-0.5])
+
+
+VAE = """
+from keras import backend as K, objectives
+from keras.models import Model
+from keras.layers import Input, LSTM, Dense, Lambda, RepeatVector
+import numpy as np
+x = Input(shape=(5, 2))
+h = LSTM(6)(x)
+z_mean, z_log_sigma = Dense(3)(h), Dense(3)(h)
+def sampling(args):
+    z_mean, z_log_sigma = args
+    epsilon = K.random_normal(shape=(K.shape(z_mean)[0], 3), mean=0., stddev=1.)
+    return z_mean + K.exp(z_log_sigma / 2) * epsilon
+z = Lambda(sampling, output_shape=(3,))([z_mean, z_log_sigma])
+decoded = LSTM(2, return_sequences=True)(RepeatVector(5)(z))
+vae = Model(x, decoded)
+kl_loss = -0.5 * K.mean(1 + z_log_sigma - K.square(z_mean) - K.exp(z_log_sigma))
+vae.add_loss(K.mean(K.square(x - decoded)) + kl_loss)
+vae.compile(optimizer="rmsprop")
+history = vae.fit(np.random.rand(8, 5, 2), epochs=3, batch_size=4, verbose=0)
+before = Model(x, z_mean).predict(np.ones((1, 5, 2)), verbose=0)
+"""
+SETTINGS = """
+import tensorflow as tf
+from keras import backend as K
+config = tf.compat.v1.ConfigProto(intra_op_parallelism_threads=1)
+config.gpu_options.allow_growth = True
+with tf.compat.v1.Session(graph=tf.compat.v1.get_default_graph(), config=config) as session:
+    K.set_session(session)
+tf.compat.v1.keras.backend.clear_session()
+history = tf.linalg.matmul([[2.0]], [[3.0]]).numpy().item()
+"""
+OLD_ARGUMENTS = """
+import numpy as np
+from keras.models import Sequential
+from keras.layers.core import Dense
+from keras.layers.recurrent import LSTM
+from keras.constraints import maxnorm
+from keras.regularizers import l1l2
+from keras.legacy import interfaces
+from keras.utils.generic_utils import has_arg
+from keras.callbacks import ModelCheckpoint
+model = Sequential()
+model.add(LSTM(output_dim=4, input_dim=3, W_regularizer=l1l2(0.01), consume_less="cpu"))
+model.add(Dense(1, W_constraint=maxnorm(2)))
+model.compile("sgd", "mse", sample_weight_mode=None)
+saved = [ModelCheckpoint("a.hdf5"), ModelCheckpoint("w.h5", save_weights_only=True)]
+history = model.fit(np.ones((8, 5, 3)), np.ones((8, 1)), nb_epoch=1, verbose=0, callbacks=saved, workers=2).history
+model.load_weights("w.h5")
+"""
+
+
+@pytest.mark.parametrize("script", [VAE, SETTINGS, OLD_ARGUMENTS], ids=["vae", "settings", "older arguments"])
+def test_scripts(script: str, shim: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        exec(script, names)
+    assert names["history"]
+    if "vae" in names:
+        losses = names["history"].history["loss"]
+        assert len(losses) == 3 and np.isfinite(losses).all() and names["before"].shape == (1, 3)

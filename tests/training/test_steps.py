@@ -402,3 +402,32 @@ def test_batches_are_packed_as_in_keras() -> None:
     assert unpack(1) == (1, None, None) and unpack([1, 2]) == (1, 2, None) and unpack((1, 2, 3)) == (1, 2, 3)
     with pytest.raises(ValueError, match=r"data must be x, \(x,\), \(x, y\) or"):
         unpack((1, 2, 3, 4))
+
+
+def test_results_inside_a_functional_model_are_added_to_its_loss() -> None:
+    """As Keras 2 does: with the gradient of a layer that does the same, in pickles, and not in the files."""
+
+    def made_with(add: Any) -> Any:
+        pyrnn.utils.set_random_seed(1)
+        x = pyrnn.Input((3,))
+        hidden = layers.Dense(4, name="hidden")(x)
+        model = pyrnn.Model(x, layers.Dense(1, name="last")(add(hidden)))
+        return model, hidden
+
+    expected, _ = made_with(Penalised())
+    model, hidden = made_with(lambda x: x)
+    names = [layer.name for layer in model.layers]
+    model.add_loss([0.1 * ops.mean(ops.square(hidden))])
+    assert [layer.name for layer in model.layers][: len(names)] == names
+    for each in (expected, model):
+        each.compile(pyrnn.optimizers.SGD(0.1), "mse")
+    twin = copy.deepcopy(model)
+    histories = [each.fit(X[:, 0], Y, **OPTIONS).history["loss"] for each in (expected, model, twin)]
+    np.testing.assert_allclose(histories[1], histories[0], rtol=1e-5)
+    np.testing.assert_allclose(histories[2], histories[1], rtol=1e-6)
+    same(model, expected)
+    again = pyrnn.models.clone_model(model)
+    assert [layer.name for layer in again.layers] == names
+    with pytest.raises(ValueError, match="the graph is disconnected"):
+        model.add_loss(ops.mean(pyrnn.Input((2,))))
+    assert model.evaluate(X[:, 0], Y, verbose=0) == pytest.approx(twin.evaluate(X[:, 0], Y, verbose=0))

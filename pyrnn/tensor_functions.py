@@ -115,8 +115,11 @@ def random_array(draw: Callable[..., Array], **renamed: str) -> Function:
     return _of(function, **renamed)
 
 
-RANDOM_NORMAL = random_array(np.random.Generator.normal, mean="low", stddev="high")
-RANDOM_UNIFORM = random_array(np.random.Generator.uniform, minval="low", maxval="high")
+# What `tensorflow.random` has.
+RANDOM: Mapping[str, Function] = {
+    "normal": random_array(np.random.Generator.normal, mean="low", stddev="high"),
+    "uniform": random_array(np.random.Generator.uniform, minval="low", maxval="high"),
+}
 
 
 def _sqrt(x: Any) -> Any:
@@ -256,7 +259,7 @@ BACKEND: Mapping[str, Function] = {
     "l2_normalize": _of(_l2_normalize), "ndim": lambda x: len(x.shape),
     "permute_dimensions": _of(lambda x, pattern: ops.transpose(x, tuple(pattern))),
     "print_tensor": lambda x, *_, **__: x,
-    "random_normal": RANDOM_NORMAL, "random_uniform": RANDOM_UNIFORM, "relu": _of(_relu), "repeat": _of(_repeat),
+    "random_normal": RANDOM["normal"], "random_uniform": RANDOM["uniform"], "relu": _of(_relu), "repeat": _of(_repeat),
     "repeat_elements": _of(lambda x, rep, axis: ops.repeat(x, rep, axis=axis)),
     "reverse": _of(lambda x, axes: ops.flip(x, tuple(axes) if isinstance(axes, list) else axes)),
     **dict.fromkeys(("set_session", "get_session", "manual_variable_initialization"), lambda *_: None),

@@ -16,7 +16,7 @@ import numpy as np
 import pyrnn
 from pyrnn import utils
 from pyrnn.results import Tensor
-from pyrnn.tensor_functions import NN, RANDOM_NORMAL, RANDOM_UNIFORM, TENSORFLOW
+from pyrnn.tensor_functions import NN, RANDOM, TENSORFLOW
 
 _DTYPES = {
     name: np.dtype(name)
@@ -83,8 +83,7 @@ def tensorflow_names(keras: ModuleType, root: str, version: str) -> dict[str, Ma
     """
     random = {
         "set_seed": utils.set_random_seed,
-        "normal": RANDOM_NORMAL,
-        "uniform": RANDOM_UNIFORM,
+        **RANDOM,
     }
     threads = {"set_intra_op_parallelism_threads": pyrnn.set_num_threads, "set_inter_op_parallelism_threads": _nothing}
     devices = {

@@ -97,9 +97,6 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("SReLU ParametricSoftplus", _DROPPED, "use PReLU or Activation('softplus')"),
         ("experimental", "its layers are in pyrnn.layers", "use layers.Normalization and layers.Rescaling"),
     ),
-    "legacy": (
-        ("interfaces", _OF_KERAS, "leave it out: arguments of older versions are translated"),
-    ),
     "losses": (
         ("CTC ctc", "losses over alignments are not implemented",
          "label every step, with SparseCategoricalCrossentropy"),

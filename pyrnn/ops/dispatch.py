@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,29 @@ OPERATIONS: dict[str, Function] = {}
 
 _PLAIN, _WEIGHT, _TRACED, _SYMBOL, _NESTED = range(5)
 _kinds: dict[type, int] = {}
+
+
+# Numbers in an array of a graph, while it is made; a file may claim any size.
+_MOST_NUMBERS = 1 << 28
+
+
+class Limit:
+    """Whether sizes of results are limited: while an operation is tried out for a graph."""
+
+    active = False
+
+
+def limited(*sizes: Any) -> None:
+    """Reject a result that is too large for a graph, before there is memory for it.
+
+    Args:
+        *sizes: sizes of the result, the product of which counts.
+
+    Raises:
+        ValueError: if it has too many numbers.
+    """
+    if Limit.active and math.prod(int(size) for size in sizes) > _MOST_NUMBERS:
+        raise ValueError(f"the result must have at most {_MOST_NUMBERS} numbers, got sizes {shown(sizes)}")
 
 
 class Hooks:

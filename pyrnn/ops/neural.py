@@ -9,7 +9,7 @@ import numpy as np
 
 from pyrnn import activations, backend
 from pyrnn.ops import primitives
-from pyrnn.ops.dispatch import OPERATIONS, array, operation
+from pyrnn.ops.dispatch import OPERATIONS, array, limited, operation
 
 
 def _activation(name: str) -> Any:
@@ -120,6 +120,7 @@ def one_hot(numpy: Any, x: Any, num_classes: int, axis: int = -1, dtype: Any = N
     labels = np.asarray(array(x))
     if labels.dtype.kind not in "biu":
         labels = labels.astype(np.int32)
+    limited(*labels.shape, num_classes)
     vectors = (labels[..., None] == np.arange(num_classes)).astype(dtype or "float32")
     return np.moveaxis(vectors, -1, axis)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyrnn.ops.dispatch import array, operation, pair
+from pyrnn.ops.dispatch import array, limited, operation, pair
 
 
 @operation("Compute the product of matrices.", "ops.matmul(x, x.T).shape", "(2, 2)")
@@ -25,6 +25,7 @@ def tensordot(numpy: Any, x1: Any, x2: Any, axes: Any = 2) -> Any:
 @operation("Compute the product of all pairs of entries.", "ops.outer(x[0], x[1]).shape", "(3, 3)")
 def outer(numpy: Any, x1: Any, x2: Any) -> Any:
     left, right = pair(x1, x2)
+    limited(*left.shape, *right.shape)
     return numpy.reshape(left, (-1, 1)) * numpy.reshape(right, (1, -1))
 
 

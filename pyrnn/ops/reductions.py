@@ -226,6 +226,8 @@ def diff(numpy: Any, x: Any, n: int = 1, axis: int = -1) -> Any:
     before = [slice(None)] * x.ndim
     after = list(before)
     before[axis], after[axis] = slice(None, -1), slice(1, None)
-    for _ in range(n):
+    if n < 0:
+        raise ValueError(f"n must be 0 or more, got {n}")
+    for _ in range(min(n, x.shape[axis])):
         x = x[tuple(after)] - x[tuple(before)]
     return x

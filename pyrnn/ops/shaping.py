@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pyrnn import config
-from pyrnn.ops.dispatch import OPERATIONS, array, operation
+from pyrnn.ops.dispatch import OPERATIONS, array, limited, operation
 
 
 def _list(xs: Any) -> list[Any]:
@@ -69,6 +69,7 @@ def ravel(numpy: Any, x: Any) -> Any:
 @operation("Repeat x along axes until it has the shape.", "ops.broadcast_to(x, (4, 2, 3)).shape", "(4, 2, 3)")
 def broadcast_to(numpy: Any, x: Any, shape: Any) -> Any:
     x = array(x)
+    limited(*shape)
     return numpy.broadcast_to(numpy.reshape(x, (1,) * (len(shape) - x.ndim) + tuple(x.shape)), tuple(shape))
 
 
@@ -126,6 +127,8 @@ def repeat(numpy: Any, x: Any, repeats: Any, axis: int | None = None) -> Any:
     x = array(x)
     if axis is None:
         x, axis = numpy.reshape(x, (-1,)), 0
+    count = np.asarray(repeats)
+    limited(*x.shape, int(count.sum()))
     places = np.repeat(np.arange(x.shape[axis]), repeats)
     return x[tuple([slice(None)] * (axis % x.ndim) + [places])]
 
@@ -134,6 +137,7 @@ def repeat(numpy: Any, x: Any, repeats: Any, axis: int | None = None) -> Any:
 def tile(numpy: Any, x: Any, repeats: Any) -> Any:
     x = array(x)
     counts = [repeats] if isinstance(repeats, int) else list(repeats)
+    limited(*x.shape, *counts)
     x = numpy.reshape(x, (1,) * (len(counts) - x.ndim) + tuple(x.shape))
     for axis, count in enumerate(counts, x.ndim - len(counts)):
         if count != 1:
@@ -162,6 +166,7 @@ def pad(numpy: Any, x: Any, pad_width: Any, mode: str = "constant", constant_val
         raise ValueError(f"constant_values must be left out with mode={mode!r}, got {constant_values!r}")
     x = array(x)
     width = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2)).tolist()
+    limited(*(size + sum(counts) for size, counts in zip(x.shape, width, strict=True)))
     if mode == "constant":
         for axis, (before, after) in enumerate(width):
             entries = [x]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import pyrnn
 from ops.cases import CASES, IDS, Case, X
 from pyrnn import ops
 from pyrnn.ops.differentiation import as_list, differentiate
@@ -134,3 +135,23 @@ def test_blocks_to_the_end_and_empty_axes() -> None:
     values, step = ops.linspace(0, 10, 5, retstep=True)
     assert step == 2.5 and values.dtype == np.float32
     assert ops.divide_no_nan(np.array([np.inf, np.nan]), np.array([0.0, 0.0])).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: ops.tile(x, (1, 2**31, 1)), lambda x: ops.repeat(x, 2**31, axis=1), lambda x: ops.one_hot(x, 2**31),
+        lambda x: ops.pad(x, ((0, 0), (2**31, 0), (0, 0))), lambda x: ops.broadcast_to(x, (2**31, 2, 5, 3)),
+        lambda x: ops.outer(*[ops.tile(x, (2**7, 2**7, 1))] * 2),
+    ],
+)  # fmt: skip
+def test_symbols_of_absurd_sizes_take_no_memory(call: Any) -> None:
+    """Files hold such numbers."""
+    with pytest.raises(ValueError, match=r"at most 268435456 numbers|more memory"):
+        call(pyrnn.Input(batch_shape=(2, 5, 3)))
+
+
+def test_differences_end_where_nothing_is_left() -> None:
+    assert ops.diff(X, n=2**40).shape == (2, 0)
+    with pytest.raises(ValueError, match="n must be 0 or more, got -1"):
+        ops.diff(X, n=-1)

@@ -14,7 +14,7 @@ from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.core import operation_config
 from pyrnn.naming import auto_name, snake_case
 from pyrnn.ops.differentiation import as_list
-from pyrnn.ops.dispatch import Hooks
+from pyrnn.ops.dispatch import Hooks, Limit, limited
 from pyrnn.parameters import Weight
 from pyrnn.structures import mapped
 from pyrnn.symbols import Node, Symbol, tracing
@@ -135,7 +135,7 @@ class Operation(Layer):
             raise errors[0]
         first, last = as_list(trials[0]), as_list(trials[-1])
         if len(first) != len(last):
-            raise ValueError(f"{self.function.__name__} needs an axis of known size, got shapes {list(shapes)}")
+            raise ValueError(f"{self.function.__name__} needs an axis of inputs size, got shapes {list(shapes)}")
         specs = [
             (tuple(size if size == other else None for size, other in zip(np.shape(a), np.shape(b), strict=True)),
              self.dtype if np.asarray(a).dtype.kind == "f" else str(np.asarray(a).dtype))
@@ -146,12 +146,18 @@ class Operation(Layer):
     def _trial(self, shapes: Sequence[Shape], sizes: Sequence[int]) -> Any:
         """Run the operation on zeros of these shapes, with `sizes` in the places of the unknown ones."""
         remaining = iter(sizes)
-        zeros = [
-            np.zeros([next(remaining) if each is None else each for each in shape], dtype)
-            for shape, dtype in zip(shapes, self.dtypes, strict=True)
-        ]
-        with np.errstate(all="ignore"):
-            return self.compute(*zeros)
+        inputs = [[next(remaining) if each is None else each for each in shape] for shape in shapes]
+        Limit.active = True
+        try:
+            for each in inputs:
+                limited(*each)
+            zeros = [np.zeros(each, dtype) for each, dtype in zip(inputs, self.dtypes, strict=True)]
+            with np.errstate(all="ignore"):
+                return self.compute(*zeros)
+        except MemoryError as error:
+            raise ValueError(f"ops.{self.function.__name__}() needs more memory than there is: {error}") from None
+        finally:
+            Limit.active = False
 
     @property
     def class_name(self) -> str:

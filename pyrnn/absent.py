@@ -70,7 +70,6 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("GroupQueryAttention", "heads do not share keys and values", "use MultiHeadAttention"),
         ("ReversibleEmbedding", "layers do not share weights with other layers",
          "use Embedding and, as the last layer, Dense(input_dim, 'softmax')"),
-        ("EinsumDense", "it is not implemented", "use Dense, which works on the last axis, with Permute or Reshape"),
         ("AdaptiveAveragePooling1D AdaptiveMaxPooling1D", "it is not implemented",
          "use AveragePooling1D or MaxPooling1D with pool_size=steps // output_size"),
         ("CategoryEncoding", _ENCODE, "use pyrnn.utils.to_categorical before fit"),

@@ -19,6 +19,7 @@ from pyrnn.layers.convolution.depthwise import *
 from pyrnn.layers.convolution.pooling import *
 from pyrnn.layers.convolution.transposed import *
 from pyrnn.layers.core.dense import *
+from pyrnn.layers.core.einsum_dense import *
 from pyrnn.layers.core.embedding import *
 from pyrnn.layers.core.input import *
 from pyrnn.layers.core.lambda_layer import *

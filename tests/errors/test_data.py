@@ -186,9 +186,11 @@ def test_metrics_keep_their_state(name: str, recwarn: pytest.WarningsRecorder) -
 ARGUMENTS: dict[str, Any] = {
     "activation": "tanh", "cell": layers.StackedRNNCells([layers.LSTMCell(3), layers.GRUCell(2)]),
     "axes": -1, "cells": [layers.LSTMCell(3), layers.GRUCell(2)], "dims": (2, 1), "filters": 2, "function": np.sign,
+    "equation": "...c,cd->...d",
     "groups": 1, "gradient": lambda x, y, dy: dy, "input_dim": 9, "kernel_size": 2, "key_dim": 3, "num_heads": 2,
     "layer": layers.Dense(2), "n": 2,
-    "output_dim": 3, "pool_size": 2, "rate": 0.5, "scale": 2.0, "stddev": 0.5, "target_shape": (-1,), "units": 3,
+    "output_dim": 3, "output_shape": 2,
+    "pool_size": 2, "rate": 0.5, "scale": 2.0, "stddev": 0.5, "target_shape": (-1,), "units": 3,
 }  # fmt: skip
 # Those of them that have defaults which do not suit the small arrays here.
 SMALLER = ("gradient", "groups", "pool_size", "rate", "stddev")

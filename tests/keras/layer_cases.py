@@ -189,6 +189,16 @@ CASES: dict[str, list[Case]] = {
     ],
     "Dropout": [ROW(rate=0.0), ENDS(rate=0.0, noise_shape=(None, 1, None), seed=1)],
     "ELU": [ROW(), KINKS(), KINKS(alpha=0.3), SEQUENCE(alpha=0.3), ENDS(alpha=2)],
+    "EinsumDense": [
+        SEQUENCE(equation="abc,cd->abd", output_shape=(None, 3), bias_axes="d", activation="tanh"),
+        ENDS(equation="...c,cd->...d", output_shape=3),
+        CUBE(equation="...c,cd->...d", output_shape=3, bias_axes="d"),
+        SEQUENCE(equation="abc,cde->abde", output_shape=(None, 2, 3), bias_axes="de"),
+        SEQUENCE(equation="abc,cde->abde", output_shape=(None, 2, 3), bias_axes="d"),
+        SEQUENCE(equation="abc,bd->adc", output_shape=(3, None), bias_axes="d", activation="relu"),
+        CUBE(equation="ab...,bd->ad...", output_shape=2, bias_axes="d"),
+        ROW(equation="ab,bc->ac", output_shape=5, bias_axes="c"),
+    ],
     "Embedding": [
         IDS(input_dim=7, output_dim=3),
         IDS(input_dim=9, output_dim=1, mask_zero=True),

@@ -234,6 +234,10 @@ def test_output_shapes(name: str, case: Case) -> None:
         open_time = (*case.shape[:2], None)
     if case.kwargs.get("activation") == "glu":  # Keras does not see that it halves the last axis
         return
+    if name == "EinsumDense":  # Keras gives None for sizes that it knows, and those of "..." in the wrong order
+        x = make_input(name, case, "float32")
+        assert ours.compute_output_shape(case.shape) == np.shape(array(theirs(torch.tensor(x))))
+        return
     asked = [case.shape, (None, *case.shape[1:])] if "stateful" not in case.kwargs else [case.shape]
     if layers.REGISTRY[name].axes is not None and len(case.shape) == 3:
         asked.append(open_time)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -414,3 +415,32 @@ def test_outputs_that_do_not_depend_on_x_pass_nothing_back() -> None:
     after = model.get_weights()
     np.testing.assert_array_equal(before[0], after[0])
     assert not np.array_equal(before[2], after[2])
+
+
+@pytest.mark.parametrize(
+    ("equation", "output_shape", "bias_axes", "message"),
+    [
+        ("abc", 2, None, "must have the form 'abc,cd->abd', got 'abc'"),
+        ("...c,cd->d...", 2, None, "must have '...' on the same side of x and y"),
+        ("aab,bc->ac", 2, None, "must have each letter once"),
+        ("ab,bc->ad", 2, None, "must take the axes of y from x or the kernel"),
+        ("ab,bc->ac", 2, "b", "bias_axes must be letters of y, 'ac', got 'b'"),
+        ("ab,bc->ac", "2", None, "output_shape must be a size or a tuple of sizes and None, got '2'"),
+        ("ab,bc->ac", 0, None, "output_shape must hold sizes of at least 1, got 0"),
+        ("abcd,de->abce", (None, None, 2), None, "expects x with the axes of 'abcd,de->abce', got shape"),
+        ("abc,cd->abd", 2, None, "must have a size for each axis of y"),
+        ("abc,cd->abd", (5, 2), None, "must have the size 4 of x for axis 'b', got 5"),
+    ],
+)
+def test_einsum_dense_explains_mistakes(equation: str, output_shape: Any, bias_axes: Any, message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=re.escape(message)):
+        layers.EinsumDense(equation, output_shape, bias_axes=bias_axes)(A)
+
+
+def test_einsum_dense_keeps_the_shape_of_its_kernel() -> None:
+    layer = layers.EinsumDense("abc,bd->adc", (2, None))
+    layer(A)
+    with pytest.raises(ValueError, match=r"expects x for a kernel of shape \(4, 2\), got x of shape \(5, 3, 3\)"):
+        layer(A[:, :3])
+    with pytest.raises(ValueError, match="must know the sizes of the axes of its weights"):
+        layers.EinsumDense("abc,bd->adc", (2, None)).build((None, None, 3))

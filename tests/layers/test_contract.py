@@ -82,6 +82,14 @@ CASES: dict[str, list[tuple[dict[str, Any], Any]]] = {
     ],
     "Dropout": [({"rate": 0.0}, (2, 4))],
     "ELU": [({}, (2, 3, 4)), ({"alpha": 0.3}, (2, 3, 4))],
+    "EinsumDense": [
+        ({"equation": "abc,cd->abd", "output_shape": (None, 3), "bias_axes": "d", "activation": "tanh"}, (2, 5, 4)),
+        ({"equation": "...c,cd->...d", "output_shape": 3}, (2, 3, 4)),
+        ({"equation": "abc,bd->ad", "output_shape": 3, "bias_axes": "d"}, (2, 5, 4)),
+        ({"equation": "abc,cde->abde", "output_shape": (None, 2, 3), "bias_axes": "de"}, (2, 5, 4)),
+        ({"equation": "abc,bd->adc", "output_shape": (3, None), "bias_axes": "d", "activation": "relu"}, (2, 5, 4)),
+        ({"equation": "ab...,bd->ad...", "output_shape": 3, "bias_axes": "d"}, (2, 5, 4)),
+    ],
     "Embedding": [
         ({"input_dim": 6, "output_dim": 3}, (4, 5)),
         ({"input_dim": 6, "output_dim": 3, "mask_zero": True}, (4,)),

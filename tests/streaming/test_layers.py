@@ -122,6 +122,7 @@ NOT_STREAMED: dict[str, list[tuple[Callable[[], Any], str]]] = {
     ],
     "DepthwiseConv1D": [(lambda: layers.DepthwiseConv1D(2, padding="same"), "its windows reach over several steps")],
     "GRU": [(lambda: layers.GRU(3, go_backwards=True), "it goes backwards")],
+    "EinsumDense": [(lambda: layers.EinsumDense("abc,cd->abd", (None, 3)), "its equation may mix the steps")],
     "Lambda": [(lambda: Lambda(cube), r"TimeDistributed\(Lambda\(...\)\) runs it on each step")],
     "Layer": [
         (type("Plain", (layers.Layer,), {"forward": lambda self, x, **_: x}), "set per_step = True in its class")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn.graph import Graph
+from pyrnn.naming import snake_case
 from pyrnn.overriding import is_builtin
 from pyrnn.parameters import ParameterVector, Watched, Weight, shaped
 from pyrnn.regions import Region, steps
@@ -572,11 +574,34 @@ def all_layers(layers: Iterable[Any]) -> Iterator[Any]:
 
 
 def layers_in(value: Any) -> list[Any]:
-    """Return the layers in the value of an attribute: itself, or those in a list, tuple or dict."""
+    """Return the layers in the value of an attribute: itself, or those in lists, tuples and dicts, nested or not."""
+    return [layer for _, layer in placed_in("", value)]
+
+
+def placed_in(path: str, value: Any, outer: tuple[int, ...] = ()) -> list[tuple[str, Any]]:
+    """Return the layers in the value of an attribute with their places in a file, as Keras names them.
+
+    Args:
+        path: the name of the attribute.
+        value: a layer, or a list, tuple or dict of them, which may be nested.
+        outer: the containers around it, by `id`.
+
+    Returns:
+        Each layer after its place: path, path/dense, path/dense_1, path/container/dense, ...
+    """
     if _is_layer(value):
-        return [value]
-    values = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
-    return [each for each in values if _is_layer(each)]
+        return [(path, value)]
+    if not isinstance(value, list | tuple | Mapping) or id(value) in outer:  # a container may hold itself
+        return []
+    counts: Counter[str] = Counter()
+    placed = []
+    for each in value.values() if isinstance(value, Mapping) else value:
+        if _is_layer(each) or isinstance(each, list | tuple | Mapping):
+            kind = snake_case(type(each).__name__) if _is_layer(each) else "container"
+            place = f"{path}/{kind}_{counts[kind]}" if counts[kind] else f"{path}/{kind}"
+            counts[kind] += 1
+            placed += placed_in(place, each, (*outer, id(value)))
+    return placed
 
 
 def _is_layer(value: Any) -> bool:

@@ -18,11 +18,11 @@ from pyrnn.layers import attributes, call_methods
 from pyrnn.layers.base import Shape
 from pyrnn.layers.call_arguments import ONE, Arguments, read, read_shapes, shapes_for, signature_of
 from pyrnn.layers.core.input import InputLayer
-from pyrnn.layers.holder import Holder, numbered
+from pyrnn.layers.holder import Holder
 from pyrnn.layers.settings import dtype_config, dtype_name
 from pyrnn.model import Model
 from pyrnn.naming import auto_name
-from pyrnn.plan import Plan, layers_in
+from pyrnn.plan import Plan, placed_in
 from pyrnn.structures import leaves, mapped, packed
 from pyrnn.symbols import Node, Symbol
 from pyrnn.validation import shown
@@ -101,7 +101,7 @@ class Subclassed(Functional):
         children: dict[int, tuple[str, Any]] = {}
         for name in sorted([*self._declared, "layers"], key=lambda name: (name.startswith("_"), name)):
             value = self.layers if name == "layers" else vars(self).get(name)
-            for path, layer in [(name, value)] if isinstance(value, Holder) else numbered(name, layers_in(value)):
+            for path, layer in placed_in(name, value):
                 children.setdefault(id(layer), (path, layer))
         return list(children.values())
 

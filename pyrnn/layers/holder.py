@@ -16,7 +16,7 @@ from pyrnn.layers.settings import dtype_name, standard_shape
 from pyrnn.naming import snake_case
 from pyrnn.overriding import is_builtin
 from pyrnn.parameters import Watched, Weight, assign_all, values_for
-from pyrnn.plan import all_layers, layers_in
+from pyrnn.plan import all_layers, placed_in
 from pyrnn.regularizers import RegularizerLike
 from pyrnn.seeds import Generator
 from pyrnn.structures import leaves
@@ -85,7 +85,7 @@ class Holder(Watched):
         children = {id(layer): (path, layer) for path, layer in declared}
         for name in self._declared:
             value = vars(self).get(name)
-            for path, layer in [(name, value)] if isinstance(value, Holder) else numbered(name, layers_in(value)):
+            for path, layer in placed_in(name, value):
                 children.setdefault(id(layer), (path, layer))
         return list(children.values())
 

@@ -220,7 +220,7 @@ def leaves_of_attribute(value: Any) -> list[Any]:
     """
     try:
         return leaves(value)
-    except TypeError:  # keys that cannot be sorted
+    except (TypeError, RecursionError):  # keys that cannot be sorted, a list that holds itself
         return []
 
 

@@ -257,16 +257,19 @@ class Metric(registry.Configurable, MetricNames):
 
 
 def metrics_in(values: Iterable[Any]) -> Iterator[Metric]:
-    """Yield the metrics among values, and in lists, tuples and dicts among them.
+    """Yield the metrics among values, and in lists, tuples and dicts among them, nested or not.
 
     Args:
         values: values of attributes.
     """
-    for value in values:
+    pending, visited = list(values)[::-1], set[int]()
+    while pending:
+        value = pending.pop()
         if isinstance(value, Metric):
             yield value
-        elif isinstance(value, list | tuple | dict):
-            yield from metrics_in(value.values() if isinstance(value, dict) else value)
+        elif isinstance(value, list | tuple | dict) and id(value) not in visited:
+            visited.add(id(value))  # a container may hold itself
+            pending += [*(value.values() if isinstance(value, dict) else value)][::-1]
 
 
 class MeanMetric(Metric):

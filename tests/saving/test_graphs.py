@@ -380,3 +380,45 @@ def test_a_chain_of_thousands_of_layers_and_nested_models_cost_what_they_hold() 
         x = Input((2,))
         inner = Model(x, inner(inner(x)))
     assert model_from_json(inner.to_json()).count_params() == 6
+
+
+class Nested(Model):
+    """Layers in lists, tuples and dicts within each other, and in a list that holds itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks: Any = [[layers.Dense(3), layers.Dense(3)], (layers.Dense(3), {"last": layers.Dense(3)})]
+        self.blocks.append(self.blocks)
+
+    def call(self, x: Any) -> Any:
+        (first, second), (third, rest) = self.blocks[:2]
+        return rest["last"](third(second(first(x))))
+
+
+class InLayer(layers.Layer):
+    """The same in a layer."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.blocks = {"a": [layers.Dense(3, name="a")], "b": ([layers.Dense(3, name="b")],)}
+
+    def call(self, x: Any) -> Any:
+        return self.blocks["b"][0][0](self.blocks["a"][0](x))
+
+
+@pytest.mark.parametrize("kind", ["model", "layer"])
+def test_layers_in_containers_within_containers(kind: str, tmp_path: Path) -> None:
+    x = np.ones((2, 4), "float32")
+    objects = {"Nested": Nested, "InLayer": InLayer}
+    model: Any = Nested() if kind == "model" else Sequential([Input((4,)), InLayer()])
+    expected = model(x)
+    assert len(model.trainable_weights) == (8 if kind == "model" else 4)
+    model.save(tmp_path / "m.keras")
+    np.testing.assert_array_equal(pyrnn.load_model(tmp_path / "m.keras", objects)(x), expected)
+    model.save_weights(tmp_path / "m.weights.h5")
+    model.compile("sgd", "mse")
+    model.fit(x, x[:, :3], verbose=0)
+    changed = [np.abs(weight).sum() for weight in model.get_weights()]
+    model.load_weights(tmp_path / "m.weights.h5")
+    np.testing.assert_array_equal(model(x), expected)
+    assert all(before != np.abs(after).sum() for before, after in zip(changed, model.get_weights(), strict=True))

@@ -7,13 +7,13 @@ from typing import Annotated, Any, Protocol
 
 from numpy.typing import NDArray
 
-from pyrnn.arguments import checked
+from pyrnn.arguments import checked, translators
 from pyrnn.callbacks import History
 from pyrnn.callbacks.container import CallbacksLike
 from pyrnn.data.class_weight import ClassWeights
 from pyrnn.rules import LARGEST_COUNT, Either, ListOf, Unchecked, Whole
 from pyrnn.typing import ArrayLike, Count, Flag, Index, Inputs, Natural, Size, Verbosity
-from pyrnn.validation import positive_int
+from pyrnn.validation import positive_int, warn
 
 Array = NDArray[Any]
 # The probability from which `predict_classes` counts a sample as class 1.
@@ -217,7 +217,9 @@ class Keras2Methods:
 
 def _reject_workers(max_queue_size: int, workers: int, use_multiprocessing: bool) -> None:
     positive_int("max_queue_size", max_queue_size)
-    if workers > 1 or use_multiprocessing:
+    if (workers > 1 or use_multiprocessing) and translators:  # a script for Keras 2, whose results they do not change
+        warn(f"generators are read in the calling thread, without workers={workers}")
+    elif workers > 1 or use_multiprocessing:
         raise ValueError(
             f"generators are read in the calling thread: leave out workers={workers} and "
             f"use_multiprocessing={use_multiprocessing}"

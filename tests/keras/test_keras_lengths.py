@@ -92,3 +92,36 @@ def test_the_learning_rate_is_assigned() -> None:
         model.fit(x, y, verbose=0, shuffle=False, batch_size=2)
     for first, other in zip(both[0].get_weights(), both[1].get_weights(), strict=True):
         assert_close(first, other, 256)
+
+
+RANKS: dict[str, Any] = {
+    "LayerNormalization": lambda k: k.layers.LayerNormalization(),
+    "RMSNormalization": lambda k: k.layers.RMSNormalization(),
+    "UnitNormalization": lambda k: k.layers.UnitNormalization(),
+    "BatchNormalization": lambda k: k.layers.BatchNormalization(),
+    "Dense": lambda k: k.layers.Dense(2, kernel_initializer="ones"),
+    "Flatten": lambda k: k.layers.Flatten(),
+    "TimeDistributed": lambda k: k.layers.TimeDistributed(k.layers.Dense(2, kernel_initializer="ones")),
+    "LSTM": lambda k: k.layers.LSTM(2, kernel_initializer="ones", recurrent_initializer="ones"),
+    "PReLU": lambda k: k.layers.PReLU(),
+}
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (2, 5, 3), (2, 7, 3), (2, 4, 5, 3), (2, 5, 4)], ids=str)
+@pytest.mark.parametrize("name", RANKS)
+def test_shapes_after_a_build(name: str, shape: tuple[int, ...]) -> None:
+    """A layer that was built for (None, 5, 3) takes and rejects what Keras's does."""
+    x = np.random.default_rng(0).normal(size=shape).astype("float32")
+    results = []
+    for k in (keras, pyrnn):
+        layer = RANKS[name](k)
+        layer.build((None, 5, 3))
+        try:
+            y = layer(x)
+            results.append(np.asarray(y.detach() if k is keras else y))
+        except (ValueError, RuntimeError):
+            results.append(None)
+    if results[0] is None or results[1] is None:
+        assert results[0] is results[1] is None
+    else:
+        np.testing.assert_allclose(results[1], results[0], rtol=1e-4, atol=1e-5)

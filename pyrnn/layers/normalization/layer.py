@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
@@ -47,6 +47,7 @@ class AxisLayer(Layer):
     min_rank = 2
     per_step = True
     _positions: tuple[int, ...] = ()
+    _broadcast: Shape = ()
 
     def _fix(self, axes: Sequence[int], shape: Shape) -> tuple[int, ...]:
         """Sizes of `axes`, which from now on must not change."""
@@ -59,10 +60,29 @@ class AxisLayer(Layer):
             )
         return sizes
 
+    # Whether x may have another rank than it was built for, if the only axis is the last one.
+    takes_ranks: ClassVar[bool] = False
+
+    @property
+    def _is_last(self) -> bool:
+        """Whether the only axis is the last one, whatever the rank of x."""
+        return self.build_shape is not None and self._positions == (len(self.build_shape) - 1,)
+
+    def _spread(self, array: Array) -> Array:
+        """An array of the sizes of the axes, shaped to go with x."""
+        return array if self._is_last else array.reshape(self._broadcast)
+
+    def _positions_in(self, rank: int) -> tuple[int, ...]:
+        """The axes in an x of this rank."""
+        return (rank - 1,) if self._is_last else self._positions
+
     def check_input(self, shape: Shape) -> None:
         built = self.build_shape
         if built is None:
             super().check_input(shape)
+        elif self.takes_ranks and self._is_last and len(shape) >= self.min_rank:
+            if shape[-1] != built[-1]:
+                raise ValueError(f"{type(self).__name__} expects x of a shape like {built}, got {tuple(shape)}")
         elif len(shape) != len(built) or any(shape[each] != built[each] for each in self._positions):
             raise ValueError(f"{type(self).__name__} expects x of a shape like {built}, got {tuple(shape)}")
 
@@ -144,6 +164,8 @@ class LayerNormalization(ScaledLayer):
     Source: Ba, Kiros and Hinton 2016, Layer normalization.
     """
 
+    takes_ranks = True
+
     @checked
     def __init__(
         self,
@@ -180,10 +202,10 @@ class LayerNormalization(ScaledLayer):
 
     def _by_kernel(self, rank: int) -> bool:
         """Whether the kernel normalizes: it knows the last axis only."""
-        return self._positions == (rank - 1,) and not self.rms_scaling
+        return self._positions_in(rank) == (rank - 1,) and not self.rms_scaling
 
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
-        axes = self._positions
+        axes = self._positions_in(x.ndim)
         if self._by_kernel(x.ndim):
             y, saved = backend.layer_norm_forward(x, *self._arrays("array"), epsilon=self.epsilon, training=training)
             if training:
@@ -195,8 +217,8 @@ class LayerNormalization(ScaledLayer):
         scaled: Array = x * factor if self.rms_scaling else normal
         if training:
             self._tape.append((normal, factor, scaled))
-        y = scaled if self.gamma is None else scaled * self.gamma.array.reshape(self._broadcast)
-        return y if self.beta is None else y + self.beta.array.reshape(self._broadcast)
+        y = scaled if self.gamma is None else scaled * self._spread(self.gamma.array)
+        return y if self.beta is None else y + self._spread(self.beta.array)
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
         if self._by_kernel(dy.ndim):
@@ -207,16 +229,17 @@ class LayerNormalization(ScaledLayer):
                 need_dx=need_dx,
             )  # fmt: skip
         normal, factor, scaled = self._take_saved()
-        others = tuple(each for each in range(dy.ndim) if each not in self._positions)
+        axes = self._positions_in(dy.ndim)
+        others = tuple(each for each in range(dy.ndim) if each not in axes)
         if self.beta is not None:
             self.beta.gradient[...] = dy.sum(axis=others).reshape(self.beta.shape)
         if self.gamma is not None:
             self.gamma.gradient[...] = (dy * scaled).sum(axis=others).reshape(self.gamma.shape)
-            dy = dy * self.gamma.array.reshape(self._broadcast)
+            dy = dy * self._spread(self.gamma.array)
         if self.rms_scaling:
-            along = normal * (dy * scaled).mean(axis=self._positions, keepdims=True)
+            along = normal * (dy * scaled).mean(axis=axes, keepdims=True)
             return (dy - along) * factor if need_dx else None
-        return _centred_gradient(dy, normal, factor, self._positions) if need_dx else None
+        return _centred_gradient(dy, normal, factor, axes) if need_dx else None
 
     def stream_into(self, stream: Any) -> None:
         if self._positions != (stream.rank - 1,) or self.rms_scaling or len(stream.shape) != 1:

@@ -41,6 +41,8 @@ class RMSNormalization(AxisLayer):
     Source: Zhang and Sennrich 2019, Root mean square layer normalization.
     """
 
+    takes_ranks = True
+
     scale: Weight
 
     @checked
@@ -59,21 +61,22 @@ class RMSNormalization(AxisLayer):
         self.scale = self.add_weight(sizes, "scale", initializer="ones")
 
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
-        square = np.square(x).mean(axis=self._positions, keepdims=True)
+        square = np.square(x).mean(axis=self._positions_in(x.ndim), keepdims=True)
         factor = 1 / np.sqrt(square + x.dtype.type(self.epsilon))
         normal: Array = x * factor
         if training:
             self._tape.append((normal, factor))
-        return normal * self.scale.array.reshape(self._broadcast)
+        return normal * self._spread(self.scale.array)
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
         normal, factor = self._take_saved()
-        others = tuple(each for each in range(dy.ndim) if each not in self._positions)
+        axes = self._positions_in(dy.ndim)
+        others = tuple(each for each in range(dy.ndim) if each not in axes)
         self.scale.gradient[...] = (dy * normal).sum(axis=others).reshape(self.scale.shape)
         if not need_dx:
             return None
-        dy = dy * self.scale.array.reshape(self._broadcast)
-        dx: Array = (dy - normal * (dy * normal).mean(axis=self._positions, keepdims=True)) * factor
+        dy = dy * self._spread(self.scale.array)
+        dx: Array = (dy - normal * (dy * normal).mean(axis=axes, keepdims=True)) * factor
         return dx
 
     def get_config(self) -> dict[str, Any]:

@@ -305,6 +305,7 @@ def attention_forward(
     zero_unread: bool,
     factors: Array | None,
     need_weights: bool,
+    workspace: Workspace,
 ) -> tuple[Array, Array | None]:
     """Compute softmax(scale query key^T) value for each of N heads. Q queries read V values.
 
@@ -323,6 +324,7 @@ def attention_forward(
             less the penalty.
         factors: Factors of dropout (B, N, Q, V), or None.
         need_weights: Whether to return the weights, which `attention_backward` needs.
+        workspace: Memory for the results, which returns to it when they are gone.
 
     Returns:
         y (B, Q, N, E), and the weights (B, N, Q, V) before dropout, or None.
@@ -340,6 +342,7 @@ def attention_backward(
     scale: float,
     factors: Array | None,
     need_d_scale: bool,
+    workspace: Workspace,
 ) -> tuple[Array, Array, Array, Array | None, float | None]:
     """Compute the gradients of `attention_forward`.
 
@@ -349,6 +352,7 @@ def attention_backward(
         dy: Gradient of y (B, Q, N, E).
         d_weights: Gradient of the weights (B, N, Q, V), in addition, or None.
         need_d_scale: Whether to compute the gradient of scale.
+        workspace: As in `attention_forward`.
 
     Returns:
         The gradients of query, key and value, that of additive or None, and that of scale or None.

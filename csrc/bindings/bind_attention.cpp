@@ -9,12 +9,12 @@ constexpr const char* kWeightLetters = "(B, N, Q, V)";
 
 Shape weights_shape(const Shape& query, const Shape& key) { return {query[0], query[2], query[1], key[1]}; }
 
-// Rejects more weights than can be addressed: an empty array may have long axes.
-void require_weights(const Shape& shape) {
+// Rejects results that cannot be addressed: an empty array may have long axes.
+void require_addressable(const Shape& shape) {
     Index bytes = sizeof(double);
     for (const Index length : shape)
         if (__builtin_mul_overflow(bytes, length > 0 ? length : 1, &bytes))
-            throw py::value_error("query and key have too many steps for weights of shape " + text(shape));
+            throw py::value_error("query, key and value are too long for results of shape " + text(shape));
 }
 
 AttentionMask mask_of(const py::handle& object, const Shape& weights) {
@@ -46,7 +46,8 @@ Attention<T> problem_of(const py::array& query, const py::handle& key_object, co
     require_positive(p.depth, "the depth of query");
     require_positive(p.width, "the width of value");
     const Shape weights = weights_shape(shape_of(query), shape_of(key));
-    require_weights(weights);
+    require_addressable(weights);
+    require_addressable({p.batch, p.queries, p.heads, p.width});
     p.query = pointer<T>(query, "query", shape_of(query), kQueryLetters);
     p.key = pointer<T>(key, "key", {p.batch, p.values, p.heads, p.depth}, "(B, V, N, D)");
     p.value = pointer<T>(value, "value", {p.batch, p.values, p.heads, p.width}, "(B, V, N, E)");
@@ -59,7 +60,7 @@ Attention<T> problem_of(const py::array& query, const py::handle& key_object, co
 template <class T>
 py::object forward(const py::array& query, const py::object& key, const py::object& value, const py::object& additive,
                    double scale, const py::object& mask_objects, bool causal, double penalty, bool zero_unread,
-                   const py::object& factors, bool need_weights) {
+                   const py::object& factors, bool need_weights, const Workspace& workspace) {
     Attention<T> p = problem_of<T>(query, key, value, additive, scale, factors);
     const Shape shape = {p.batch, p.heads, p.queries, p.values};
     const py::tuple masks = tuple_of(mask_objects, "masks");
@@ -68,37 +69,37 @@ py::object forward(const py::array& query, const py::object& key, const py::obje
                               std::to_string(masks.size()));
     for (const py::handle mask : masks) p.masks[p.mask_count++] = mask_of(mask, shape);
     p.penalty = static_cast<T>(penalty), p.causal = causal, p.zero_unread = zero_unread;
-    py::array_t<T> y(Shape{p.batch, p.queries, p.heads, p.width}), weights(need_weights ? shape : Shape{0});
-    T *const out = data_of(y), *const saved = need_weights ? data_of(weights) : nullptr;
+    T *out = nullptr, *saved = nullptr;
+    const py::object y = new_array({p.batch, p.queries, p.heads, p.width}, true, out, workspace);
+    const py::object weights = new_array(shape, need_weights, saved, workspace);
     {
         const WithoutGil release;
         attention_forward(p, out, saved);
     }
-    return py::make_tuple(y, need_weights ? py::object(weights) : py::object(py::none()));
+    return py::make_tuple(y, weights);
 }
 
 template <class T>
 py::object backward(const py::array& query, const py::object& key, const py::object& value, const py::object& weights,
                     const py::object& dy, const py::object& d_weights, const py::object& additive, double scale,
-                    const py::object& factors, bool need_d_scale) {
+                    const py::object& factors, bool need_d_scale, const Workspace& workspace) {
     const Attention<T> p = problem_of<T>(query, key, value, additive, scale, factors);
     const Shape shape = {p.batch, p.heads, p.queries, p.values};
     const T* const saved = pointer<T>(weights, "weights", shape, kWeightLetters);
     AttentionGradients<T> g{};
     g.dy = pointer<T>(dy, "dy", {p.batch, p.queries, p.heads, p.width}, "(B, Q, N, E)");
     g.d_weights = pointer<T>(d_weights, "d_weights", shape, kWeightLetters, true);
-    py::array_t<T> d_query(shape_of(query)), d_key(Shape{p.batch, p.values, p.heads, p.depth}),
-        d_value(Shape{p.batch, p.values, p.heads, p.width});
-    g.d_query = data_of(d_query), g.d_key = data_of(d_key), g.d_value = data_of(d_value);
-    py::array_t<T> d_additive(Shape{p.additive ? p.depth : 0});
-    if (p.additive) g.d_additive = data_of(d_additive);
+    const py::object d_query = new_array(shape_of(query), true, g.d_query, workspace);
+    const py::object d_key = new_array({p.batch, p.values, p.heads, p.depth}, true, g.d_key, workspace);
+    const py::object d_value = new_array({p.batch, p.values, p.heads, p.width}, true, g.d_value, workspace);
+    const py::object d_additive = new_array({p.depth}, p.additive != nullptr, g.d_additive, workspace);
     T d_scale = 0;
     if (need_d_scale) g.d_scale = &d_scale;
     {
         const WithoutGil release;
         attention_backward(p, saved, g);
     }
-    return py::make_tuple(d_query, d_key, d_value, p.additive ? py::object(d_additive) : py::object(py::none()),
+    return py::make_tuple(d_query, d_key, d_value, d_additive,
                           need_d_scale ? py::object(py::float_(static_cast<double>(d_scale))) : py::object(py::none()));
 }
 
@@ -109,28 +110,30 @@ void bind_attention(py::module_& m) {
         "attention_forward",
         [](const py::object& query, const py::object& key, const py::object& value, const py::object& additive,
            double scale, const py::object& masks, bool causal, double penalty, bool zero_unread,
-           const py::object& factors, bool need_weights) {
+           const py::object& factors, bool need_weights, const Workspace& workspace) {
             const py::array a = array_of(query, "query");
             return is_double(a, "query") ? forward<double>(a, key, value, additive, scale, masks, causal, penalty,
-                                                           zero_unread, factors, need_weights)
+                                                           zero_unread, factors, need_weights, workspace)
                                          : forward<float>(a, key, value, additive, scale, masks, causal, penalty,
-                                                          zero_unread, factors, need_weights);
+                                                          zero_unread, factors, need_weights, workspace);
         },
         py::arg("query"), py::arg("key"), py::arg("value"), py::kw_only(), py::arg("additive"), py::arg("scale"),
         py::arg("masks"), py::arg("causal"), py::arg("penalty"), py::arg("zero_unread"), py::arg("factors"),
-        py::arg("need_weights"));
+        py::arg("need_weights"), py::arg("workspace"));
     m.def(
         "attention_backward",
         [](const py::object& query, const py::object& key, const py::object& value, const py::object& weights,
            const py::object& dy, const py::object& d_weights, const py::object& additive, double scale,
-           const py::object& factors, bool need_d_scale) {
+           const py::object& factors, bool need_d_scale, const Workspace& workspace) {
             const py::array a = array_of(query, "query");
-            return is_double(a, "query")
-                       ? backward<double>(a, key, value, weights, dy, d_weights, additive, scale, factors, need_d_scale)
-                       : backward<float>(a, key, value, weights, dy, d_weights, additive, scale, factors, need_d_scale);
+            return is_double(a, "query") ? backward<double>(a, key, value, weights, dy, d_weights, additive, scale,
+                                                            factors, need_d_scale, workspace)
+                                         : backward<float>(a, key, value, weights, dy, d_weights, additive, scale,
+                                                           factors, need_d_scale, workspace);
         },
         py::arg("query"), py::arg("key"), py::arg("value"), py::arg("weights"), py::arg("dy"), py::arg("d_weights"),
-        py::kw_only(), py::arg("additive"), py::arg("scale"), py::arg("factors"), py::arg("need_d_scale"));
+        py::kw_only(), py::arg("additive"), py::arg("scale"), py::arg("factors"), py::arg("need_d_scale"),
+        py::arg("workspace"));
 }
 
 }  // namespace pyrnn

@@ -136,27 +136,6 @@ py::tuple states_tuple(const py::object& state, const py::object& carry) {
     return py::make_tuple(state, carry);
 }
 
-// A block of memory on loan to an array.
-struct Loan {
-    std::shared_ptr<Recycler> owner;
-    Recycler::Block block;
-};
-
-template <class T>
-py::object new_array(const Shape& shape, bool wanted, T*& data, const Workspace& workspace) {
-    if (!wanted || shape.empty()) return py::none();
-    Index count = 1;
-    for (const Index n : shape) count *= n;
-    const auto& owner = workspace.recycler();
-    auto loan = std::make_unique<Loan>(Loan{owner, owner->take(count * static_cast<Index>(sizeof(T)))});
-    data = static_cast<T*>(loan->block.data);
-    const py::capsule back(loan.release(), [](void* p) {
-        const std::unique_ptr<Loan> done(static_cast<Loan*>(p));
-        done->owner->give(done->block);
-    });
-    return py::array_t<T>(shape, data, back);
-}
-
 template <class T>
 py::tuple forward(const Rnn<T>& p, bool training, Workspace& workspace) {
     const Shape all{p.batch, p.steps, p.units}, one{p.batch, p.units};

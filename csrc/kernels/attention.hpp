@@ -12,10 +12,10 @@ struct Count {
     static constexpr int kCount = kVectors;
 };
 
-// Writes the bias of a query's scores, minus infinity beyond the last value. Returns whether it may read any value.
+// Writes the bias of a query's scores, minus infinity beyond the last value, and what the masks alone allow. Returns
+// whether the query may read any value.
 template <class T>
 bool write_bias(const Weigh<T>& p, Index row) {
-    constexpr T kNothing = -std::numeric_limits<T>::infinity();
     std::memset(p.allowed, 1, static_cast<std::size_t>(p.n));
     for (int i = 0; i < p.mask_count; ++i) {
         const unsigned char* mask = p.masks[i].at + row * p.masks[i].query;
@@ -23,23 +23,28 @@ bool write_bias(const Weigh<T>& p, Index row) {
             if (!*mask) std::memset(p.allowed, 0, static_cast<std::size_t>(p.n));
             continue;
         }
-        for (Index v = 0; v < p.n; ++v) p.allowed[v] &= mask[v];
+        for (Index v = 0; v < p.n; ++v) p.allowed[v] &= mask[v] != 0;
     }
-    const Index past = p.first_query + row + 1;
-    if (p.causal && past < p.n) std::memset(p.allowed + past, 0, static_cast<std::size_t>(p.n - past));
-    bool any = false;
-    for (Index v = 0; v < p.n; ++v) {
-        p.bias[v] = p.allowed[v] ? T(0) : -p.penalty;
-        any |= p.allowed[v] != 0;
-    }
-    for (Index v = p.n; v < p.ld; ++v) p.bias[v] = kNothing;
-    return any;
+    const Index past = p.first_query + row + 1, end = p.causal && past < p.n ? past : p.n;
+    for (Index v = 0; v < end; ++v) p.bias[v] = p.allowed[v] ? T(0) : -p.penalty;
+    for (Index v = end; v < p.n; ++v) p.bias[v] = -p.penalty;
+    for (Index v = p.n; v < p.ld; ++v) p.bias[v] = -std::numeric_limits<T>::infinity();
+    return std::memchr(p.allowed, 1, static_cast<std::size_t>(end)) != nullptr;
+}
+
+// The same after the query before, if the masks are the same for all: a causal query may read one value more.
+template <class T>
+bool extend_bias(const Weigh<T>& p, Index row, bool reads) {
+    const Index last = p.first_query + row;
+    if (!p.causal || last >= p.n || !p.allowed[last]) return reads;
+    p.bias[last] = 0;
+    return true;
 }
 
 // Weights of the queries [first, first + count), count at most P. A NaN in a row spreads over it.
 template <class T>
 PYRNN_INLINE
-void weigh_rows(const Weigh<T>& p, Index first, Index count, bool same_bias, bool& reads) {
+void weigh_rows(const Weigh<T>& p, Index first, Index count, bool same_masks, bool& reads) {
     constexpr Index kP = kLanes<T>;
     constexpr T kNothing = -std::numeric_limits<T>::infinity();
     const auto larger_lanes = [](Vec<T> a, Vec<T> b) { return a > b ? a : b; };
@@ -47,7 +52,8 @@ void weigh_rows(const Weigh<T>& p, Index first, Index count, bool same_bias, boo
     bool row_reads[kP];
     for (Index r = 0; r < kP; ++r) tops[r] = splat(kNothing), sums[r] = Vec<T>{};
     for (Index r = 0; r < count; ++r) {
-        if (!same_bias) reads = write_bias(p, first + r);
+        const Index row = first + r;
+        reads = row == 0 || !same_masks ? write_bias(p, row) : extend_bias(p, row, reads);
         row_reads[r] = reads;
         T* scores = p.scores + (first + r) * p.ld;
         Vec<T> top = splat(kNothing);
@@ -98,12 +104,11 @@ void weigh_rows(const Weigh<T>& p, Index first, Index count, bool same_bias, boo
 
 template <class T>
 void weigh(const Weigh<T>& p) {
-    bool same_bias = !p.causal;
-    for (int i = 0; i < p.mask_count; ++i) same_bias = same_bias && p.masks[i].query == 0;
-    bool reads = write_bias(p, 0);
+    bool same_masks = true, reads = false;
+    for (int i = 0; i < p.mask_count; ++i) same_masks = same_masks && p.masks[i].query == 0;
     for (Index row = 0; row < p.rows; row += kLanes<T>) {
         const Index rows = row + kLanes<T> < p.rows ? kLanes<T> : p.rows - row;
-        weigh_rows(p, row, rows, same_bias, reads);
+        weigh_rows(p, row, rows, same_masks, reads);
     }
 }
 

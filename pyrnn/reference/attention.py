@@ -35,6 +35,7 @@ def attention_forward(
     zero_unread: bool,
     factors: Array | None,
     need_weights: bool,
+    workspace: object,
 ) -> tuple[Array, Array | None]:
     """As `_core.attention_forward`."""
     kind = query.dtype.type
@@ -69,6 +70,7 @@ def attention_backward(
     scale: float,
     factors: Array | None,
     need_d_scale: bool,
+    workspace: object,
 ) -> tuple[Array, Array, Array, Array | None, float | None]:
     """As `_core.attention_backward`."""
     q, k, d = _by_head(query), _by_head(key), _by_head(dy)

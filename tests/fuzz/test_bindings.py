@@ -277,8 +277,8 @@ def test_attention(draw: Any) -> None:
     shapes = {"query": (b, q, n, d), "key": (b, v, n, d), "value": (b, v, n, e)}
     arrays = {name: array(draw, shape, dtype) for name, shape in shapes.items()}
     shared = {
-        "additive": draw(st.sampled_from([None, array(draw, (d,), dtype)])), "scale": 0.5,
-        "factors": draw(st.sampled_from([None, np.abs(array(draw, (b, n, q, v), dtype))])),
+        "workspace": _core.Workspace(), "additive": draw(st.sampled_from([None, array(draw, (d,), dtype)])),
+        "scale": 0.5, "factors": draw(st.sampled_from([None, np.abs(array(draw, (b, n, q, v), dtype))])),
     }  # fmt: skip
     axes = draw(st.lists(st.sampled_from([(1, n, q, v), (b, 1, 1, v), (b, 1, q, 1), (1, 1, q, v)]), max_size=3))
     right = {

@@ -55,7 +55,8 @@ def problem(sizes: tuple[int, ...], dropout: bool, additive: bool = False) -> di
 def run(module: Any, kind: str, arrays: dict[str, Any], need_d_scale: bool = True, **options: Any) -> dict[str, Any]:
     """Results of forward and backward by name."""
     typed = {name: None if x is None else x.astype(kind) for name, x in arrays.items()}
-    inputs, shared = ([typed[each] for each in INPUTS], {each: typed[each] for each in ("additive", "factors")})
+    inputs, shared = [typed[each] for each in INPUTS], {each: typed[each] for each in ("additive", "factors")}
+    shared["workspace"] = _core.Workspace()
     options = {"scale": 0.3, "masks": [], "causal": False, "penalty": 1e9, "zero_unread": False} | options
     y, nothing = module.attention_forward(*inputs, **shared, need_weights=False, **options)
     assert nothing is None
@@ -152,6 +153,14 @@ def test_numbers_that_are_not_finite(name: str, bad: float, dtype: str) -> None:
     assert np.isfinite(ours["y"][0]).all() and np.isfinite(ours["d_key"][:, :, 0]).all()
 
 
+def test_masks_with_other_bytes_than_1() -> None:
+    """An array of bool made from bytes may hold any."""
+    sizes = (2, 1, 5, 40, 3, 3)
+    arrays, mask = problem(sizes, False), np.arange(40, dtype="uint8").reshape(1, 1, 1, 40) % 4
+    ours = run(_core, "float64", arrays, masks=[mask.view(bool)])
+    compare(ours, run(_core, "float64", arrays, masks=[mask != 0]), 1)
+
+
 @pytest.mark.threads
 @pytest.mark.usefixtures("any_thread_count")
 @pytest.mark.parametrize("additive", [False, True], ids=["products", "additive"])
@@ -175,6 +184,7 @@ def test_same_bits_at_any_thread_count(additive: bool) -> None:
         ({"value": np.zeros((2, 4, 2, 6), "float32")}, "value must be float64 like x, got float32"),
         ({"query": np.zeros((2, 3, 10))}, r"query must have shape \(B, Q, N, D\), got \(2, 3, 10\)"),
         ({"additive": np.zeros(4)}, r"additive must have shape \(D,\) = \(5,\), got \(4,\)"),
+        ({"query": np.zeros((0, 2**40, 1, 1)), "key": np.zeros((0, 2**30, 1, 1))}, "too long for results of shape"),
         ({"factors": np.zeros((2, 2, 3, 5))}, r"factors must have shape \(B, N, Q, V\) = \(2, 2, 3, 4\)"),
         ({"masks": [np.ones((2, 2, 3, 5), bool)]}, r"each mask must have shape \(B, N, Q, V\) = \(2, 2, 3, 4\), or 1"),
         ({"masks": [np.ones((2, 4), bool)]}, "each mask must have shape"),
@@ -187,6 +197,6 @@ def test_errors(changes: dict[str, Any], message: str) -> None:
     arguments: dict[str, Any] = {name: np.zeros((2, 4, 2, 5)) for name in INPUTS}
     arguments |= {"query": np.zeros((2, 3, 2, 5)), "value": np.zeros((2, 4, 2, 6)), "additive": None, "scale": 1.0}
     arguments |= {"masks": [], "causal": False, "penalty": 1e9, "zero_unread": False}
-    arguments |= {"factors": None, "need_weights": True}
+    arguments |= {"factors": None, "need_weights": True, "workspace": _core.Workspace()}
     with pytest.raises((TypeError, ValueError), match=message):
         _core.attention_forward(**arguments | changes)

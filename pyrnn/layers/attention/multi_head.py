@@ -126,6 +126,7 @@ class MultiHeadAttention(Merging):
         Projection.kernel_spec.read(self, arguments)
         Projection.bias_spec.read(self, arguments)
         self._rng = seeds.generator(seed) if self.dropout else None
+        self._workspace = backend.Workspace()
         self._gate_dense: Projection | None = None
 
     def check_input(self, shape: Any) -> None:
@@ -332,6 +333,7 @@ class MultiHeadAttention(Merging):
             zero_unread=bool(return_attention_scores or self.dropout or query.ndim != 3),
             factors=factors,
             need_weights=training or return_attention_scores,
+            workspace=self._workspace,
         )
         averages = ungated = self._by_step(averages, query.shape[:-1])
         gate = None
@@ -379,6 +381,7 @@ class MultiHeadAttention(Merging):
             scale=self._scale(),
             factors=factors,
             need_d_scale=False,
+            workspace=self._workspace,
         )
         gradients: list[Any] = [None] * len(shapes)
         dx_query = self.query_dense.backward(self._by_step(d_q, shapes[0][:-1]), need_dx=need_dx)

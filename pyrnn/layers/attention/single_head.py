@@ -83,6 +83,7 @@ class Attention(Merging):
         self.dropout = fraction("dropout", dropout)
         self.seed = seed
         self._rng = seeds.generator(seed) if self.dropout else None
+        self._workspace = backend.Workspace()
         self.scale = self.concat_score_weight = None
 
     def check_input(self, shape: Any) -> None:
@@ -211,6 +212,7 @@ class Attention(Merging):
             zero_unread=False,
             factors=factors,
             need_weights=training or return_attention_scores,
+            workspace=self._workspace,
         )
         y = read.reshape(*query.shape[:-1], value.shape[-1])
         if query_mask is not None:
@@ -257,6 +259,7 @@ class Attention(Merging):
             scale=scale,
             factors=factors,
             need_d_scale=bool(self.weights),
+            workspace=self._workspace,
         )
         shaped = d_query.reshape(query.shape), d_key.reshape(key.shape)
         d_query, d_key = self._score_gradients(query, key, shaped, d_additive, d_scale)

@@ -254,6 +254,7 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
     "layer": (
         ("enable_lora lora_alpha lora_enabled lora_rank", "adapters (LoRA) are not implemented",
          "freeze layers with trainable=False"),
+        ("gptq_unpacked_column_size", _PRECISION, "leave it out"),
         ("get_build_config build_from_config", _FILES, "use layer.build_shape and layer.build(input_shape)"),
         ("metrics metrics_variables", "metrics belong to the model", "use model.metrics"),
         ("compile", "layers are not trained alone", "put the layer into a Sequential"),

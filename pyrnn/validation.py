@@ -63,6 +63,7 @@ DROPPED = {
     "distribute": "training runs in one process",
     "synchronized": "training runs in one process",
     "lora_rank": "adapters (LoRA) are not available, set trainable=False on the layers to keep",
+    "gptq_unpacked_column_size": "weights are not quantized",
     "lora_alpha": "adapters (LoRA) are not available, set trainable=False on the layers to keep",
     "quantization_config": "weights are float32 or float64",
 }

@@ -139,6 +139,7 @@ GIVEN_TO: dict[str, dict[str, Any]] = {
             "top_k_categorical_accuracy",
         )
     },
+    "layers.EinsumDense": {"equation": "ab,bc->ac", "output_shape": 3},
     "layers.Input": {"shape": (3,)},
     "models.Functional": {"inputs": _INPUT, "outputs": layers.Dense(2)(_INPUT)},
     "utils.check_gradients": {"tested": layers.Dense(2), "x": np.ones((2, 3))},

@@ -75,7 +75,7 @@ class EinsumDense(Affine):
     def __init__(
         self,
         equation: Text,
-        output_shape: Annotated[Any, Unchecked()],
+        output_shape: Annotated[Any, Unchecked(allowed="list none huge")],
         activation: ActivationLike = None,
         bias_axes: Text | None = None,
         kernel_initializer: InitializerLike = "glorot_uniform",

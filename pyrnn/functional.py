@@ -88,6 +88,7 @@ class Functional(Keras2Methods, Model):
         # Copies of the structures: a script may add to a list afterwards.
         self._inputs, self._outputs = (mapped(lambda symbol: symbol, each) for each in (inputs, outputs))
         graph = Graph(flat, leaves(outputs))
+        graph.check_names()
         self._signature = Signature(
             Ports("input", mapped(lambda symbol: symbol.name, inputs), [symbol.ndim for symbol in flat]),
             Ports(

@@ -20,7 +20,7 @@ class Graph:
         outputs: symbols that it returns.
 
     Raises:
-        ValueError: if an output does not depend on the inputs alone, or two layers have the same name.
+        ValueError: if an output does not depend on the inputs alone.
 
     Source: the order of `map_graph` in Keras 3, keras/src/ops/function.py.
     """
@@ -119,6 +119,9 @@ class Graph:
         for symbol in self.outputs:
             if id(symbol) not in computed:
                 raise ValueError(f"the graph is disconnected: output {symbol!r} does not depend on the inputs")
+
+    def check_names(self) -> None:
+        """Raise a ValueError if two layers have the same name, by which files and `get_layer` tell them apart."""
         names: dict[str, Any] = {}
         for layer in self.layers:
             if names.setdefault(layer.name, layer) is not layer:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -79,12 +80,22 @@ def _write_subset(group: Any, names: list[str], values: list[Any]) -> None:
         group.create_dataset(name, data=value)
 
 
+def _distinct(names: list[str]) -> list[str]:
+    """Number names that occur again, as of two layers within a custom layer. Readers go by the order."""
+    seen: Counter[str] = Counter()
+    distinct = []
+    for name in names:
+        distinct.append(f"{name}_{seen[name]}" if seen[name] else name)
+        seen[name] += 1
+    return distinct
+
+
 def _write_weights(group: Any, model: Model) -> None:
     _set_names(group, "layer_names", [layer.name for layer in model.layers])
     group.attrs["backend"], group.attrs["keras_version"] = BACKEND.encode(), VERSION.encode()
     for layer in model.layers:
         weights = _weights(layer)
-        _write_subset(group.create_group(layer.name), [w.path for w in weights], [w.array for w in weights])
+        _write_subset(group.create_group(layer.name), _distinct([w.path for w in weights]), [w.array for w in weights])
     _write_subset(group.create_group("top_level_model_weights"), [], [])
 
 

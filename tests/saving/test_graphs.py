@@ -422,3 +422,23 @@ def test_layers_in_containers_within_containers(kind: str, tmp_path: Path) -> No
     model.load_weights(tmp_path / "m.weights.h5")
     np.testing.assert_array_equal(model(x), expected)
     assert all(before != np.abs(after).sum() for before, after in zip(changed, model.get_weights(), strict=True))
+
+
+class Twins(layers.Layer):
+    """Two layers of the same name in a custom layer."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.first, self.second = layers.Dense(3, name="dense"), layers.Dense(3, name="dense")
+
+    def call(self, x: Any) -> Any:
+        return self.second(self.first(x))
+
+
+@pytest.mark.parametrize("ending", [".h5", ".keras"])
+def test_layers_of_the_same_name_in_a_layer(ending: str, tmp_path: Path) -> None:
+    x = np.ones((2, 4), "float32")
+    model = Sequential([Input((4,)), Twins()])
+    model.save(tmp_path / f"m{ending}")
+    loaded = pyrnn.load_model(tmp_path / f"m{ending}", {"Twins": Twins})
+    np.testing.assert_array_equal(loaded(x), model(x))

@@ -55,9 +55,11 @@ class Layer(Holder, LayerNames):
     and `self.dense.backward(dy)` in `backward`. A subclass that defines a method that Keras calls and pyrnn does not is
     rejected when the class is created.
 
-    Instead of `forward` and `backward` it may define `call(x)`, with layers and `pyrnn.ops`, and with the arguments
-    `training` and `mask` if it needs them. `call` runs on symbols, once for each shape of the inputs, and makes a graph
-    in which layers keep their kernels and autograd differentiates the operations. It has no values to decide on: use
+    Instead of `forward` and `backward` it may define `call`, with layers and `pyrnn.ops`, and with the arguments
+    `training` and `mask` if it needs them. `call` takes arrays by position or name, in lists, tuples and dicts, and
+    returns such structures; `build` gets the shapes in the structure of the first argument, or by name, as in
+    `build(self, query_shape, value_shape)`. It runs on symbols, once for each shape of the inputs, and makes a graph in
+    which layers keep their kernels and autograd differentiates the operations. It has no values to decide on: use
     `ops.where` in place of `if`.
 
     Args:

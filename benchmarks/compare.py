@@ -20,12 +20,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from graphs import GRAPHS, SIDES, Graph, truth
 from rivals import KERAS_BACKENDS, NEEDS, RIVALS
 from workloads import WORKLOADS, Workload
 
 # Allows for float32 rounding over hundreds of steps, in any order of summation.
 TOLERANCE = 2e-3
 SLICE_SECONDS = 0.25
+
+
+# The last group is models that are no stacks.
+GROUPS: dict[str, list[Workload] | list[Graph]] = {**WORKLOADS, "graphs": GRAPHS}
+
+
+def sides(group: str) -> dict[str, Any]:
+    """Return the interface to each library that can run a group."""
+    return SIDES if group == "graphs" else RIVALS
 
 
 def serve(name: str, threads: int) -> None:
@@ -40,10 +50,11 @@ def serve(name: str, threads: int) -> None:
         try:
             if "work" in request:
                 group, index = request["work"]
-                work = WORKLOADS[group][index]
-                side, (x, y) = RIVALS[name](work, threads), work.data()
+                work = GROUPS[group][index]
+                side, (x, y) = sides(group)[name](work, threads), work.data()
                 run = _pass_over(side, work, x, y)
-                error = float(np.abs((side.predict(x) if work.kind == "train" else run()) - work.truth()).max())
+                expected = truth(work) if group == "graphs" else work.truth()
+                error = float(np.abs((side.predict(x) if work.kind == "train" else run()) - expected).max())
                 if not error < TOLERANCE:
                     raise ArithmeticError(f"output off by {error:.2g}")
                 for _ in range(3):
@@ -118,10 +129,10 @@ class Worker:
 
 def compare(group: str, index: int, workers: list[Worker], rounds: int) -> dict[str, Any]:
     """Return the medians (seconds) of one workload and pyrnn's fraction of the machine's limits."""
-    work = WORKLOADS[group][index]
+    work = GROUPS[group][index]
     able, failures = [], {}
     for worker in workers:
-        if not hasattr(RIVALS[worker.name], work.kind):
+        if not hasattr(sides(group).get(worker.name), work.kind):
             continue
         answer = worker.ask(work=[group, index])
         if "failure" in answer:
@@ -164,7 +175,7 @@ def describe(result: dict[str, Any], threads: int) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--groups", default=",".join(WORKLOADS), help=f"of {', '.join(WORKLOADS)}")
+    parser.add_argument("--groups", default=",".join(GROUPS), help=f"of {', '.join(GROUPS)}")
     parser.add_argument("--rivals", default=",".join(RIVALS))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, help="write the results as JSON, for plot.py")
@@ -189,7 +200,7 @@ def main() -> None:
     workers = [Worker(name, options.threads) for name in installed]
     results = []
     for group in options.groups.split(","):
-        for index in range(len(WORKLOADS[group])):
+        for index in range(len(GROUPS[group])):
             results.append(compare(group, index, workers, options.rounds))
             print(describe(results[-1], options.threads), flush=True)
     if options.out:

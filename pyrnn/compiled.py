@@ -108,19 +108,6 @@ class Compiled:
         running["total"] += loss * count
         running["count"] += count
 
-    def update(self, batch: Batch, y_pred: Any, loss: float, mask: Any) -> None:
-        """Add a batch to the running loss and metrics.
-
-        Args:
-            batch: the batch, of B samples.
-            y_pred: outputs of the model, shape (B, ...).
-            loss: the loss of the batch with all penalties.
-            mask: False for steps that do not count in metrics, (B, T), or None; a list for several outputs.
-        """
-        self.update_loss(batch, loss)
-        if self.head.is_watched and batch.y is not None:
-            self.head.update(batch.y, y_pred, batch.sample_weight, mask)
-
     def logs(self, prefix: str = "") -> dict[str, Any]:
         """Return the running loss and metrics by name; those of several outputs in the order of the names, as Keras.
 

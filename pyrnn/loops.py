@@ -211,10 +211,11 @@ def train(model: Trainable, run: Run, epochs: int, validation_freq: int | Iterab
 
 def _train_batches(model: Trainable, run: Run) -> None:
     """Train on the batches of an epoch that are still to come."""
+    train_on = custom_step if "train_step" in model.hooks else train_step
     for batch in run.batches.epoch():
         step = run.batch
         run.hooks("on_train_batch_begin", step, {})
-        run.last = step_on(model, run.compiled, batch, run.class_weight, run.batches)
+        run.last = train_on(model, run.compiled, batch, run.class_weight, run.batches)
         run.batch += 1
         run.hooks("on_train_batch_end", step, LazyLogs(run.compiled) if run.last is None else run.last)
         if model.stop_training:
@@ -251,27 +252,25 @@ def result(model: Trainable, compiled: Compiled, last: Mapping[str, Any] | None)
     return dict(last) if last is not None and last.keys() != logs.keys() else logs
 
 
-def step_on(
+def custom_step(
     model: Trainable,
     compiled: Compiled,
     batch: Batch,
     class_weight: ClassWeight | None = None,
     source: Batches | None = None,
 ) -> Mapping[str, Any] | None:
-    """Train on one batch, by the `train_step` of a subclass if it has one.
+    """Train on one batch by the `train_step` of a subclass.
 
     Args:
         model: a model that is compiled.
         compiled: what `compile` fixed.
         batch: x (B, ...), y and sample weights.
         class_weight: multiplies the weights of samples by those of their classes.
-        source: where the batch comes from, for a warning; None for a batch that the user passed.
+        source: where the batch comes from, which does not matter.
 
     Returns:
-        The logs of the step if methods of a subclass made them, else None.
+        The logs of the step.
     """
-    if "train_step" not in model.hooks:
-        return train_step(model, compiled, batch, class_weight, source)
     if class_weight is not None:
         check_fit(model, compiled, batch, class_weight)
         shape = model.compute_output_shape(batch.x.shape)
@@ -330,11 +329,11 @@ def train_step(
     if "compute_loss" in hooks and share != 1:
         passes.scale_penalties(1.0)
     logs = None
+    compiled.update_loss(batch, loss)
     if "compute_metrics" in hooks:
-        compiled.update_loss(batch, loss)
         logs = model.metrics_of(batch, y_pred, mask)
-    else:
-        compiled.update(batch, y_pred, loss, mask)
+    elif compiled.head.is_watched and y is not None:
+        compiled.head.update(y, y_pred, batch.sample_weight, mask)
     compiled.optimizer.step()
     return logs
 
@@ -425,10 +424,11 @@ def test_step(
     if not (math.isfinite(loss) or compiled.has_warned):
         compiled.has_warned = True
         warn(not_finite.explanation(model, loss, y_pred, batch, source, training=False))
+    compiled.update_loss(batch, loss)
     if "compute_metrics" in model.hooks:
-        compiled.update_loss(batch, loss)
         return model.metrics_of(batch, y_pred, mask)
-    compiled.update(batch, y_pred, loss, mask)
+    if compiled.head.is_watched and y is not None:
+        compiled.head.update(y, y_pred, batch.sample_weight, mask)
     return None
 
 

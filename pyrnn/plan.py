@@ -460,7 +460,7 @@ class Plan:
         for layer in self.adders:
             if layer.added_losses:
                 penalty += sum(layer.added_losses)
-        return penalty + self.activity_loss()
+        return penalty + self.activity_loss() if self._activities or self._runners else penalty
 
     def losses(self) -> list[float]:
         """Return what `regularization_loss` adds up, in Keras's order: layer by layer, then weight by weight."""

@@ -20,7 +20,7 @@ from pyrnn.data.class_weight import ClassWeight, ClassWeights
 from pyrnn.data.packing import pack_x_y_sample_weight
 from pyrnn.data.splitting import hold_back
 from pyrnn.fitting import check_class_weight, check_fit, validation_batches
-from pyrnn.loops import evaluate, reset, result, step_on, test_step_on, train
+from pyrnn.loops import custom_step, evaluate, reset, result, test_step_on, train, train_step
 from pyrnn.losses import LossLike
 from pyrnn.metrics import MetricsLike
 from pyrnn.optimizers import OptimizerLike
@@ -235,8 +235,13 @@ class Trainer(Steps):
         if class_weight is not None:
             by_class = ClassWeight(class_weight)
             check_fit(self, compiled, batch, by_class)
-        reset(self, compiled)
-        return self._results(compiled, return_dict, step_on(self, compiled, batch, by_class))
+        if not self.is_custom:
+            compiled.reset()
+            train_step(self, compiled, batch, by_class)
+            return self._results(compiled, return_dict)
+        self.reset_metrics()
+        step = custom_step if "train_step" in self.hooks else train_step
+        return self._results(compiled, return_dict, step(self, compiled, batch, by_class))
 
     @checked
     def test_on_batch(

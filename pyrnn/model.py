@@ -61,6 +61,9 @@ class Model(Trainer, Holder):
     is_model: ClassVar[bool] = True
     merges: ClassVar[bool] = False
     activity_regularizer: ClassVar[None] = None
+    # For checks of what the first layer of a `Sequential` reads.
+    axes: ClassVar[None] = None
+    min_rank: ClassVar[int] = 1
     # Whether a subclass defines one of the methods of `Passes`.
     _overrides_passes: ClassVar[bool] = False
 

@@ -90,6 +90,7 @@ class Subclassed(Functional):
         self._declared.clear()  # of lists that are no layers of the user
 
     add_weight = Holder.add_weight
+    add_loss = Holder.add_loss
 
     # Structure.
 

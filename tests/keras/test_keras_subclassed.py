@@ -206,6 +206,24 @@ def penalties(k: Any) -> Any:
     return Penalised()
 
 
+def containers(k: Any) -> Any:
+    class Containers(k.Model):  # type: ignore[misc]
+        """Layers in nested lists, tuples and dicts, and a loss of `call`."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.blocks = [[k.layers.Dense(3), k.layers.Dense(3)], {"a": k.layers.Dense(3)}]
+            self.tail = (k.layers.GRU(3), [k.layers.Dense(1)])
+
+        def call(self, x: Any) -> Any:
+            for layer in (*self.blocks[0], self.blocks[1]["a"], self.tail[0], *self.tail[1]):
+                x = layer(x)
+            self.add_loss(0.5 * k.ops.mean(x * x))
+            return x
+
+    return Containers()
+
+
 def named(values: Any) -> list[Any]:
     return list(values.values()) if isinstance(values, dict) else list(values) if isinstance(values, list) else [values]
 
@@ -225,6 +243,7 @@ CASES: dict[str, tuple[Callable[[Any], Any], Any, Any, dict[str, Any]]] = {
     "feedback": (feedback, X, X[:, :3], {"loss": "mse"}),
     "attention": (attention, X, ONE, {"loss": "mse"}),
     "penalties": (penalties, X, ONE, {"loss": "mse"}),
+    "containers": (containers, X, ONE, {}),
 }  # fmt: skip
 
 

@@ -248,3 +248,15 @@ def test_a_model_says_how_it_is_built_from_a_file(tmp_path: Path) -> None:
     model.save(tmp_path / "m.keras")
     again = pyrnn.load_model(tmp_path / "m.keras", {"Model": Model})
     assert again.count_params() == 4 and len(built) == 1
+
+
+@pytest.mark.parametrize("kind", ["functional", "Sequential"])
+def test_a_model_may_be_the_first_layer_at_other_lengths(kind: str) -> None:
+    x = pyrnn.Input((None, 3))
+    gru = layers.GRU(3, return_sequences=True)
+    first = pyrnn.Model(x, gru(x)) if kind == "functional" else pyrnn.Sequential([gru])
+    model = pyrnn.Sequential([pyrnn.Input((5, 3)), first, layers.LSTM(2)])
+    series = np.ones((2, 5, 3), np.float32)
+    assert [model.predict(series[:, :steps], verbose=0).shape for steps in (5, 4)] == [(2, 2)] * 2
+    with pytest.raises(ValueError, match=r"\(2, 5, 4\)"):
+        model.predict(np.ones((2, 5, 4)), verbose=0)

@@ -387,3 +387,31 @@ def test_what_a_model_with_call_does_not_know() -> None:
         model.stream()
     with pytest.raises(TypeError, match="clone_function"):
         pyrnn.models.clone_model(model, clone_function=lambda layer: layer)
+
+
+class InContainers(Model):
+    """Layers in nested lists, tuples and dicts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = [[layers.Dense(3), layers.Dense(3)], {"a": layers.Dense(3)}, 7]
+        self.tail = (layers.GRU(3), [layers.Dense(1)])
+
+    def call(self, x: Any) -> Any:
+        for layer in (*self.blocks[0], self.blocks[1]["a"], self.tail[0], *self.tail[1]):
+            x = layer(x)
+        self.add_loss(0.5 * ops.mean(x * x))
+        return x
+
+
+def test_layers_in_nested_containers_and_losses_of_call() -> None:
+    model = InContainers()
+    x = np.ones((4, 5, 3), np.float32)
+    y = model(x)
+    assert len(model.layers) == 5 and len(model.trainable_weights) == 11
+    np.testing.assert_allclose(model.losses, [0.5 * np.mean(y * y)], rtol=1e-5)
+    paths = [path for path, _ in model.file_children()]
+    assert paths[:3] == ["blocks/container/dense", "blocks/container/dense_1", "blocks/container_1/dense"]
+    model.blocks.append([layers.Dense(2)])
+    model.blocks.append(model.blocks)  # which contains itself
+    assert len(model.layers) == 6

@@ -145,7 +145,7 @@ def checked(function: F) -> F:
             if error.__traceback__ is None or error.__traceback__.tb_next is not None:
                 raise
             # Python rejects the call itself; what it names may be a base class.
-            raise TypeError(str(error).replace(function.__qualname__, _called(function, args))) from None
+            raise WrongType(str(error).replace(function.__qualname__, _called(function, args))) from None
 
     return checking  # type: ignore[return-value]  # of the same signature
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar
@@ -14,6 +15,7 @@ from pyrnn.arguments import checked
 from pyrnn.data.arrays import as_array
 from pyrnn.explaining import explain
 from pyrnn.function_rules import Function, Registered
+from pyrnn.jsonable import from_plain, to_plain
 from pyrnn.kinds import KINDS, Kind
 from pyrnn.naming import snake_case
 from pyrnn.rules import MOST_AXES, Configurable, Either, ListOf, Rule, Whole
@@ -126,7 +128,20 @@ class Constant(Initializer):
             ) from None
 
     def get_config(self) -> dict[str, Any]:
-        return {"value": self.value}
+        is_array = isinstance(self.value, np.ndarray)
+        return {"value": to_plain(self.value, "value of Constant", shown) if is_array else self.value}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Constant:
+        """Make an object of its config.
+
+        Args:
+            config: what `get_config` returned, here or in Keras.
+
+        Returns:
+            The object.
+        """
+        return cls(**{name: from_plain(value) for name, value in config.items()})
 
 
 class _Given(Constant):
@@ -351,6 +366,22 @@ class VarianceScaling(_Random):
         return (math.sqrt(variance) / self.TRUNCATED_STDDEV * _truncated_normal(generator, shape)).astype(
             dtype or FLOAT
         )
+
+    def for_axes(self, input_axes: Sequence[int], output_axes: Sequence[int]) -> VarianceScaling:
+        """Return this initializer for a weight whose layer knows which axes count inputs and outputs.
+
+        Args:
+            input_axes: axes of the shape that count inputs.
+            output_axes: axes that count outputs.
+
+        Returns:
+            An initializer with these axes, or this one if it has axes already.
+        """
+        if self.input_axes is not None:
+            return self
+        made = copy.copy(self)
+        made.input_axes, made.output_axes = input_axes, output_axes
+        return made
 
     def _fans_of_axes(self, shape: Shape) -> tuple[float, float]:
         fan_in, fan_out = (

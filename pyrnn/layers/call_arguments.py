@@ -16,7 +16,7 @@ import numpy as np
 from pyrnn.layers.settings import standard_shape
 from pyrnn.structures import leaves, mapped
 from pyrnn.symbols import Symbol
-from pyrnn.validation import shown
+from pyrnn.validation import WrongType, shown
 
 Shape = tuple[Any, ...]
 _NOT_SHAPED = ("mask", "args", "kwargs")
@@ -174,6 +174,12 @@ def read(layer: Any, call: Callable[..., Any], args: Sequence[Any], kwargs: Mapp
         return value
 
     positional = [taken_apart(number, each) for number, each in enumerate(args)]
+    options = [each for each in positional if isinstance(each, bool | str | int | float)]
+    if options and arrays:
+        raise WrongType(
+            f"layer {layer.name!r} ({type(layer).__name__}) takes arrays by position and other values by name, "
+            f"got {shown(options[0])} by position"
+        )
     arguments = Arguments(positional, {name: taken_apart(name, each) for name, each in kwargs.items()})
     if not arrays:
         raise TypeError(f"layer {layer.name!r} ({type(layer).__name__}) must be called on arrays, got {shown(args)}")
@@ -251,7 +257,7 @@ def shapes_for(
     for parameter in parameters:
         name = parameter.name.removesuffix("_shape")
         if name == parameter.name or name not in signature.parameters:
-            raise TypeError(
+            raise WrongType(
                 f"{method.__name__} of layer {layer.name!r} ({type(layer).__name__}) has more than one argument: each "
                 f"must be an argument of call with '_shape' after it, got {parameter.name!r}"
             )

@@ -12,7 +12,7 @@ from pyrnn.arguments import checked
 from pyrnn.constraints import ConstraintLike
 from pyrnn.data.arrays import Array, as_array
 from pyrnn.initializers import InitializerLike
-from pyrnn.layers.settings import dtype_name, standard_shape
+from pyrnn.layers.settings import standard_shape, weight_dtype
 from pyrnn.naming import snake_case
 from pyrnn.overriding import is_builtin
 from pyrnn.parameters import Watched, Weight, assign_all, values_for
@@ -22,7 +22,7 @@ from pyrnn.seeds import Generator
 from pyrnn.structures import leaves
 from pyrnn.symbols import Node, Symbol, flat_shapes
 from pyrnn.typing import Boolean, DtypeLike, Name, ShapeLike
-from pyrnn.validation import shown
+from pyrnn.validation import WrongType, shown
 
 # What a pickle or copy of a layer does not hold.
 _OF_THIS_OBJECT = ("_tape", "nodes", "_traces", "added_losses", "_sequential")
@@ -121,13 +121,13 @@ class Holder(Watched):
     def add_weight(
         self,
         shape: ShapeLike | None = None,
-        name: Name | None = None,
+        initializer: InitializerLike = None,
+        dtype: DtypeLike = None,
         *,
-        initializer: InitializerLike = "glorot_uniform",
+        trainable: Boolean = True,
         regularizer: RegularizerLike = None,
         constraint: ConstraintLike = None,
-        trainable: Boolean = True,
-        dtype: DtypeLike = None,
+        name: Name | None = None,
     ) -> Weight:
         """Create a weight of this layer, usually in `build`.
 
@@ -135,12 +135,13 @@ class Holder(Watched):
 
         Args:
             shape: shape of the weight, a list or tuple of sizes; None for a single number.
-            name: name of the weight, or None for a generated one.
-            initializer: name or object of `pyrnn.initializers` that fills it.
+            initializer: name or object of `pyrnn.initializers` that fills it; None is "glorot_uniform", and "zeros" for
+                whole numbers.
+            dtype: "float32", "float64" or None for the dtype of the layer; integers and booleans are not trainable.
+            trainable: whether training changes it.
             regularizer: name or object of `pyrnn.regularizers` whose penalty is added to the loss, or None.
             constraint: name or object of `pyrnn.constraints`, applied after each step, or None.
-            trainable: whether training changes it.
-            dtype: "float32", "float64" or None for the dtype of the layer.
+            name: name of the weight, or None for a generated one.
 
         Returns:
             The `Weight`, whose array (*shape) is `weight.array`.
@@ -150,15 +151,15 @@ class Holder(Watched):
         """
         shape = () if shape is None else shape
         name = f"variable_{len(self._weights)}" if name is None else name
-        if isinstance(shape, str) or not isinstance(name, str):
-            raise TypeError(
-                f"add_weight() takes a shape and a name, got {shown(shape)} and {shown(name)}: "
-                "write add_weight(shape=..., name=...)"
-            )
+        if isinstance(shape, str):
+            raise WrongType(f"shape must be a tuple of sizes, got {shown(shape)}: write add_weight(name=...)")
+        kind = self.dtype if dtype is None else weight_dtype(dtype, trainable)
+        if initializer is None:
+            initializer = "glorot_uniform" if kind.startswith("float") else "zeros"
         weight = Weight(
             standard_shape("shape", shape),
             name,
-            self.dtype if dtype is None else dtype_name(dtype),
+            kind,
             initializers.get(initializer),
             regularizers.get(regularizer),
             constraints.get(constraint),

@@ -97,7 +97,8 @@ def _read(
 def _standard(layer: Any, input_shape: Any, more: tuple[Any, ...]) -> Any:
     """Return a shape as a tuple; a list of tuples for a layer of several inputs, which may be separate arguments."""
     if layer.merges:
-        return standard_shapes(type(layer).__name__, [input_shape, *more] if more else input_shape)
+        rest = [shape for shape in more if shape is not None]
+        return standard_shapes(type(layer).__name__, [input_shape, *rest] if more else input_shape)
     if more:
         raise TypeError(f"{type(layer).__name__} takes one input_shape, got {1 + len(more)}")
     return standard_shape("input_shape", input_shape)

@@ -31,6 +31,16 @@ def dtype_name(dtype: Any) -> str:
     return name
 
 
+def weight_dtype(dtype: Any, trainable: bool) -> str:
+    """Return the name of the dtype of a weight: of a layer, or of whole numbers and booleans that are not trained."""
+    kind = np.dtype(dtype) if not isinstance(dtype, Mapping) else None
+    if kind is None or kind.kind not in "iub":
+        return dtype_name(dtype)
+    if trainable:
+        raise ValueError(f"a weight of dtype {kind.name} must have trainable=False")
+    return kind.name
+
+
 def dtype_config(name: str) -> dict[str, Any]:
     """Return Keras 3's description of the policy for a dtype."""
     return {"module": "keras", "class_name": "DTypePolicy", "config": {"name": name}, "registered_name": None}

@@ -60,7 +60,7 @@ class WeightSpec:
             The weight.
         """
         options = {kind: getattr(layer, option) for kind, option in self.options.items()}
-        return layer.add_weight(shape, self.name, trainable=trainable, **options)
+        return layer.add_weight(shape, name=self.name, trainable=trainable, **options)
 
 
 def specs_config(layer: Layer, *specs: WeightSpec, activity: bool = False) -> dict[str, Any]:

@@ -204,7 +204,7 @@ def test_trainable_is_a_flag(value: Any) -> None:
         with pytest.raises(TypeError, match="trainable must be True or False, got"):
             kind(3, trainable=value)
     with pytest.raises(TypeError, match="trainable must be True or False, got"):
-        layers.Layer().add_weight((2,), "w", trainable=value)
+        layers.Layer().add_weight((2,), name="w", trainable=value)
     model = pyrnn.Sequential([Input((3, 2)), Bidirectional(layers.LSTM(2)), layers.RNN(layers.GRUCell(2)) and Dense(1)])
     for owner in (model, *model.layers, TimeDistributed(Dense(2)), layers.RNN(layers.GRUCell(2))):
         if value in (0, 1) and isinstance(value, int):

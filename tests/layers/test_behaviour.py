@@ -89,6 +89,67 @@ def test_layers_without_weights_are_built_from_the_start() -> None:
     assert later.built and later.size == 4
 
 
+def test_add_weight_has_the_order_of_keras() -> None:
+    layer = layers.Layer()
+    assert layer.add_weight((3, 4), "zeros", "float64").dtype == "float64"
+    count = layer.add_weight(dtype="int32", trainable=False)
+    assert (count.shape, count.dtype, int(count)) == ((), "int32", 0)
+    assert not layer.add_weight(shape=(2,), dtype="bool", trainable=False).numpy().any()
+    with pytest.raises(ValueError, match=r"shape must be a tuple of sizes, got 'scale': write add_weight\(name="):
+        layer.add_weight("scale")
+    with pytest.raises(ValueError, match="multiple values for argument 'shape'"):
+        layer.add_weight((2,), shape=(2,))  # type: ignore[misc]
+    with pytest.raises(ValueError, match="a weight of dtype int32 must have trainable=False"):
+        layer.add_weight(shape=(2,), dtype="int32")
+
+
+@pytest.mark.parametrize("kind", ["LayerNormalization", "RMSNormalization", "Normalization"])
+@pytest.mark.parametrize("shape", [(2, 4), (2, 3, 5, 4)])
+def test_normalization_along_the_last_axis_takes_any_rank(kind: str, shape: tuple[int, ...]) -> None:
+    """x of another rank is as one sequence of the rank that the layer was built for."""
+    layer = getattr(layers, kind)(axis=-1, dtype="float64")
+    layer.build((None, 6, 4))
+    for weight in layer.weights:
+        weight.assign(RNG.uniform(1.0, 2.0, weight.shape))
+    x, dy = RNG.normal(size=(2, *shape))
+    flat = (1, -1, 4)
+    np.testing.assert_allclose(layer.forward(x, training=True), layer.forward(x.reshape(flat)).reshape(shape))
+    dx = layer.backward(dy)
+    gradients = [weight.gradient.copy() for weight in layer.trainable_weights]
+    layer.forward(x.reshape(flat), training=True)
+    np.testing.assert_allclose(dx, layer.backward(dy.reshape(flat)).reshape(shape))
+    for weight, gradient in zip(layer.trainable_weights, gradients, strict=True):
+        np.testing.assert_allclose(weight.gradient, gradient)
+    with pytest.raises(ValueError, match="expects x of a shape like"):
+        layer(np.zeros((2, 3)))
+    from_start = getattr(layers, kind)(axis=1)
+    from_start.build((None, 4, 6))
+    with pytest.raises(ValueError, match="expects x of a shape like"):
+        from_start(np.zeros((2, 4)))
+
+
+def test_masks_of_more_and_of_single_axes() -> None:
+    x = np.ones((4, 5, 3), np.float32)
+    distributed = layers.TimeDistributed(layers.Dense(2))
+    np.testing.assert_array_equal(distributed(x, mask=np.ones((4, 5, 2))), distributed(x))
+    with pytest.raises(ValueError, match=r"leading axes \(batch, time\) = \(4, 5\), got shape \(4, 6, 2\)"):
+        distributed(x, mask=np.ones((4, 6, 2)))
+    cube, steps = RNG.normal(size=(2, 3, 4, 5)), np.array([[True, False, True], [True, True, False]])
+    wide, narrow = (layers.BatchNormalization(dtype="float64") for _ in range(2))
+    y = wide(cube, training=True, mask=np.repeat(steps[:, :, None], 4, 2))
+    np.testing.assert_array_equal(narrow(cube, training=True, mask=steps[:, :, None]), y)
+
+
+def test_kernels_of_attention_count_the_inputs_of_all_heads() -> None:
+    """Keras 3.15 names the axes of the kernels (F, heads, key_dim) and (heads, key_dim, F)."""
+    layer = layers.MultiHeadAttention(8, 16, kernel_initializer="lecun_normal")
+    layer.build((None, 10, 32), (None, 10, 32), None)
+    assert abs(layer.query_dense.kernel.numpy().std() * 32**0.5 - 1) < 0.1
+    assert abs(layer.output_dense.kernel.numpy().std() * 128**0.5 - 1) < 0.1
+    assert layer.get_config()["kernel_initializer"]["config"]["seed"] is None
+    assert layer.compute_output_shape((7, 4, 32), (7, 2, 32), None) == (7, 4, 32)
+
+
 def test_masks_and_states_by_position() -> None:
     mask, state = np.array([[True] * 6, [True, False] * 3, [False] * 5 + [True]]), np.ones((3, 2), np.float32)
     pooling, gru = layers.GlobalAveragePooling1D(), layers.GRU(2)

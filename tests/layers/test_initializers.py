@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -141,3 +142,12 @@ def test_seeds() -> None:
 def test_refusals(call: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_the_config_of_an_array_is_json() -> None:
+    initializer = initializers.Constant(np.array([[1.5, 2.0]], np.float32))
+    config = json.loads(json.dumps(initializer.get_config()))
+    revived = initializers.Constant.from_config(config)
+    np.testing.assert_array_equal(revived((3, 2)), initializer((3, 2)))
+    assert revived.value.dtype == np.float32
+    np.testing.assert_array_equal(initializers.Constant(2).from_config({"value": 2})((1,)), [2])

@@ -292,5 +292,5 @@ def test_a_model_may_override_build() -> None:
 def test_add_weight_checks_what_it_is_given(argument: str, value: Any) -> None:
     layer = layers.Layer()
     with pytest.raises((TypeError, ValueError), match=argument):
-        layer.add_weight((3,), "scale", **{argument: value})
+        layer.add_weight((3,), name="scale", **{argument: value})
     assert not layer.weights

@@ -79,8 +79,8 @@ class Scale(layers.Layer):
         self.flaw = flaw
 
     def build(self, input_shape: Any) -> None:
-        self.scale = self.add_weight((input_shape[-1],), "scale", initializer="ones")
-        self.shift = self.add_weight((input_shape[-1],), "shift", initializer="zeros")
+        self.scale = self.add_weight((input_shape[-1],), name="scale", initializer="ones")
+        self.shift = self.add_weight((input_shape[-1],), name="shift", initializer="zeros")
 
     def forward(self, x: Any, *, training: bool = False, mask: Any = None) -> Any:
         self.x = x.copy()

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pyrnn import backend
+from pyrnn.initializers import VarianceScaling
 from pyrnn.layers.base import Array, Shape
 from pyrnn.layers.core.dense import Affine
 from pyrnn.layers.settings import unknown_size
@@ -32,7 +33,13 @@ class Projection(Affine):
         inner = input_shape[-self.inner :]
         if None in inner:
             raise unknown_size("MultiHeadAttention", "features", input_shape)
+        option = self.kernel_spec.options["initializer"]
+        initializer = getattr(self, option)
+        if isinstance(initializer, VarianceScaling):
+            axes = range(self.inner + len(self.sizes))
+            setattr(self, option, initializer.for_axes(axes[: self.inner], axes[self.inner :]))
         self.kernel = self.kernel_spec.add(self, (*inner, *self.sizes))
+        setattr(self, option, initializer)
         if self.use_bias:
             self.bias = self.bias_spec.add(self, self.sizes)
 

@@ -16,7 +16,7 @@ from pyrnn.parameters import Weight
 from pyrnn.plan import acts_as_in_training
 from pyrnn.rules import OneOf
 from pyrnn.typing import ArrayLike, Flag, Inputs, Rate, Seed
-from pyrnn.validation import WrongType, unexpected_arguments
+from pyrnn.validation import WrongType, shown, unexpected_arguments
 
 __all__ = ["AdditiveAttention", "Attention"]
 
@@ -107,9 +107,9 @@ class Attention(Merging):
                 if input_shape[0][-1] is None:
                     raise unknown_size(type(self).__name__, "features of the query", input_shape[0])
                 shape = (input_shape[0][-1],)
-            self.scale = self.add_weight(shape, "scale", initializer=self._scale_initializer)
+            self.scale = self.add_weight(shape, name="scale", initializer=self._scale_initializer)
         if self.score_mode == "concat":
-            self.concat_score_weight = self.add_weight((), "concat_score_weight", initializer="ones")
+            self.concat_score_weight = self.add_weight((), name="concat_score_weight", initializer="ones")
 
     def compute_output_shape(self, input_shape: Any, return_attention_scores: bool = False, **options: Any) -> Any:
         """Return the shape of the output.
@@ -125,6 +125,11 @@ class Attention(Merging):
         query, value = input_shape[:2]
         output: Shape = (*query[:-1], value[-1])
         return [output, (*query[:-1], value[-2])] if return_attention_scores else output
+
+    def _checked_masks(self, mask: Any, arrays: list[Array]) -> list[Array | None] | None:
+        if isinstance(mask, list | tuple) and len(mask) < self.least_inputs:
+            raise ValueError(f"mask of {type(self).__name__} must be a list of 2 or 3, got {shown(mask)}")
+        return super()._checked_masks(mask, arrays)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Return the mask for the next layer.

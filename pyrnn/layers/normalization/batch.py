@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from pyrnn.arguments import arguments_of, checked
 from pyrnn.constraints import ConstraintLike
+from pyrnn.data.arrays import as_array
 from pyrnn.initializers import InitializerLike
 from pyrnn.layers.base import Array, Shape
 from pyrnn.layers.normalization.layer import ScaledLayer
@@ -126,9 +128,9 @@ class BatchNormalization(ScaledLayer):
         self.moving_mean = _MOVING_MEAN.add(self, shape, trainable=False)
         self.moving_variance = _MOVING_VARIANCE.add(self, shape, trainable=False)
         if self.renorm:
-            self.moving_stddev = self.add_weight(shape, "moving_stddev", initializer="zeros", trainable=False)
+            self.moving_stddev = self.add_weight(shape, name="moving_stddev", initializer="zeros", trainable=False)
             self.renorm_mean = _RENORM_MEAN.add(self, shape, trainable=False)
-            self.renorm_stddev = self.add_weight(shape, "renorm_stddev", initializer="zeros", trainable=False)
+            self.renorm_stddev = self.add_weight(shape, name="renorm_stddev", initializer="zeros", trainable=False)
             for weight in (self.moving_stddev, self.renorm_stddev):
                 weight.assign(np.sqrt(self.moving_variance.array))
 
@@ -160,6 +162,25 @@ class BatchNormalization(ScaledLayer):
         square = np.square(self.moving_stddev.array)
         self.moving_variance.assign(np.maximum(square - kind(self.epsilon), 0))
         return r.astype(mean.dtype), d.astype(mean.dtype)
+
+    def checked_mask(self, mask: Any, x: Array) -> Array:
+        """Convert and check a mask, whose axes of size 1 go with any size.
+
+        Args:
+            mask: array of booleans or numbers, with one axis less than x.
+            x: the input (B, ...).
+
+        Returns:
+            The mask as a C-contiguous boolean array.
+
+        Raises:
+            TypeError, ValueError: if it is not such an array.
+        """
+        array = as_array("mask", mask)
+        if array.ndim == x.ndim - 1 and 1 in array.shape[1:]:
+            with contextlib.suppress(ValueError):  # the base class explains
+                array = np.broadcast_to(array, x.shape[:-1])
+        return super().checked_mask(array, x)
 
     def _counted(self, x: Array, mask: Array | None) -> tuple[Array | None, Any]:
         """The mask shaped to go with x, and 1 over the number of values a feature has."""

@@ -58,7 +58,7 @@ class RMSNormalization(AxisLayer):
         sizes = self._fix(self.axis, input_shape)
         fixed = self._positions
         self._broadcast = tuple(size if each in fixed else 1 for each, size in enumerate(input_shape))
-        self.scale = self.add_weight(sizes, "scale", initializer="ones")
+        self.scale = self.add_weight(sizes, name="scale", initializer="ones")
 
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
         square = np.square(x).mean(axis=self._positions_in(x.ndim), keepdims=True)

@@ -54,6 +54,8 @@ class Normalization(AxisLayer):
     adapt_variance: Weight
     count: Weight
 
+    takes_ranks = True
+
     @checked
     def __init__(
         self,
@@ -87,8 +89,8 @@ class Normalization(AxisLayer):
         sizes = tuple(input_shape[each] for each in self._positions)
         self._broadcast = tuple(size if each in self._positions else 1 for each, size in enumerate(input_shape))
         if self.input_mean is None:
-            self.adapt_mean = self.add_weight(sizes, "mean", initializer="zeros", trainable=False)
-            self.adapt_variance = self.add_weight(sizes, "variance", initializer="ones", trainable=False)
+            self.adapt_mean = self.add_weight(sizes, name="mean", initializer="zeros", trainable=False)
+            self.adapt_variance = self.add_weight(sizes, name="variance", initializer="ones", trainable=False)
             # Keras keeps it, an integer, for the sake of old files.
             count = Weight((), "count", "int32", trainable=False)
             count.path = f"{self.name}/count"
@@ -170,15 +172,20 @@ class Normalization(AxisLayer):
             mean, variance = (w.array.reshape(self._broadcast) for w in (self.adapt_mean, self.adapt_variance))
         return mean, np.maximum(np.sqrt(variance), variance.dtype.type(_SMALLEST_STDDEV))
 
-    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
+    def _moments_along(self) -> tuple[Array, Array]:
+        """The moments for x of any rank, if they are those of its last axis."""
         mean, stddev = self._moments()
+        return (mean.reshape(-1), stddev.reshape(-1)) if self._is_last else (mean, stddev)
+
+    def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
+        mean, stddev = self._moments_along()
         y: Array = mean + x * stddev if self.invert else (x - mean) / stddev
         return y
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Array | None:
         if not need_dx:
             return None
-        _, stddev = self._moments()
+        _, stddev = self._moments_along()
         dx: Array = dy * stddev if self.invert else dy / stddev
         return dx
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pyrnn import rules
+from pyrnn.data.arrays import as_array
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.core.dense import Dense
 from pyrnn.layers.holder import Holder
@@ -86,6 +87,24 @@ class TimeDistributed(Layer):
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         inner = self.layer.compute_output_shape((input_shape[0], *input_shape[2:]))
         return (inner[0], input_shape[1], *inner[1:])
+
+    def checked_mask(self, mask: Any, x: Array) -> Array:
+        """Convert and check a mask: its axes after the first two are for the layer at each step.
+
+        Args:
+            mask: array of booleans or numbers (B, T, ...).
+            x: the input (B, T, ...).
+
+        Returns:
+            The mask as a C-contiguous boolean array.
+
+        Raises:
+            TypeError, ValueError: if it is not such an array.
+        """
+        array = as_array("mask", mask)
+        if array.ndim < 2 or array.shape[:2] != x.shape[:2]:
+            raise ValueError(f"mask must have the leading axes (batch, time) = {x.shape[:2]}, got shape {array.shape}")
+        return np.ascontiguousarray(array, dtype=bool)
 
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
         batch, time = x.shape[:2]

@@ -129,7 +129,9 @@ class Constant(Initializer):
 
     def get_config(self) -> dict[str, Any]:
         is_array = isinstance(self.value, np.ndarray)
-        return {"value": to_plain(self.value, "value of Constant", shown) if is_array else self.value}
+        return {
+            "value": to_plain(self.value, "value of Constant", lambda value, where: value) if is_array else self.value
+        }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Constant:

@@ -38,7 +38,7 @@ def weight_dtype(dtype: Any, trainable: bool) -> str:
         return dtype_name(dtype)
     if trainable:
         raise ValueError(f"a weight of dtype {kind.name} must have trainable=False")
-    return kind.name
+    return str(kind)
 
 
 def dtype_config(name: str) -> dict[str, Any]:

@@ -167,7 +167,7 @@ class BatchNormalization(ScaledLayer):
         """Convert and check a mask, whose axes of size 1 go with any size.
 
         Args:
-            mask: array of booleans or numbers, with one axis less than x.
+            mask: array of booleans or numbers (B, ...), with one axis less than x.
             x: the input (B, ...).
 
         Returns:

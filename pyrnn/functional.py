@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn import graph_config, registry
+from pyrnn import graph_config, overriding, registry
 from pyrnn.arguments import checked
 from pyrnn.data.arrays import Arrays, as_float, is_float
 from pyrnn.data.batches import read_arrays
@@ -30,6 +30,9 @@ from pyrnn.validation import WrongType, shown
 
 Array = NDArray[Any]
 Symbols = Annotated[Any, Unchecked(allowed="list dict")]
+
+
+_OF_GRAPHS = ("name", "trainable", "layers", "input_layers", "output_layers")
 
 
 class Functional(Keras2Methods, Model):
@@ -345,7 +348,9 @@ class Functional(Keras2Methods, Model):
             raise ValueError(f"config of a functional model must be a dict, got {shown(config)}")
         with registry.custom_object_scope(custom_objects):
             inputs, outputs = graph_config.read(config, deserialize)
-        model = cls(inputs, outputs, name=config.get("name"))
+            # What the `get_config` of a custom class adds.
+            more = {} if overriding.is_builtin(cls) else {key: config[key] for key in config if key not in _OF_GRAPHS}
+            model = cls(inputs, outputs, name=config.get("name"), **registry.with_objects(more))
         model._trainable = bool(config.get("trainable", True))
         return model
 

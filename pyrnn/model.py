@@ -174,6 +174,19 @@ class Model(Trainer, Holder):
         """Shape of the input, batch axis first."""
         raise NotImplementedError
 
+    @classmethod
+    def from_config(cls, config: Any, custom_objects: Any = None) -> Any:
+        """Make a new functional model from a config: `Model.from_config` is that of the class of `Model(inputs, ...)`.
+
+        Args:
+            config: what the `get_config` of a functional model returned.
+            custom_objects: custom classes and functions by name, where they are not registered.
+
+        Returns:
+            The model.
+        """
+        return cls.functional.from_config(config, custom_objects)
+
     def build(self, input_shape: Any = None) -> None:
         """Create all weights.
 
@@ -521,7 +534,7 @@ class Model(Trainer, Holder):
         Raises:
             TypeError, ValueError: if it describes no model, or what pyrnn does not have.
         """
-        return cls.from_config(config)  # type: ignore[attr-defined]  # each kind of model has its own
+        return cls.from_config(config)  # each kind of model has its own
 
     def describe(self) -> dict[str, Any]:
         """Describe this model in Keras 3's form, as a `.keras` file holds it.

@@ -175,7 +175,7 @@ def make_batch(parts: Any, dtype: str, signature: Signature | None = None) -> Ba
         raise ValueError(f"a batch must be x, (x, y) or (x, y, sample_weight), got {len(parts)} parts")
     user_x, y, weight = (*parts, None, None)[:3]
     if user_x is None:
-        raise TypeError("x is missing: pass arrays x and y, or as x a generator, loader or PyDataset of batches (x, y)")
+        raise WrongType("x is missing: pass arrays x and y, or as x a generator, loader or PyDataset of batches (x, y)")
     if signature is not None and signature.has_several:
         if signature.is_open:
             signature.resolve(user_x)
@@ -318,7 +318,7 @@ def _check_single(name: str, value: Any) -> None:
     rule = f"{name} must be one array, since the model has one {'input' if name == 'x' else 'output'}"
     if isinstance(value, Mapping):
         fix = f"pass {name}[{next(iter(value))!r}]" if len(value) == 1 else "join arrays by np.concatenate"
-        raise TypeError(f"{rule}, got a dict of {shown_keys(value)}{'; ' + fix if value else ''}")
+        raise WrongType(f"{rule}, got a dict of {shown_keys(value)}{'; ' + fix if value else ''}")
     if not isinstance(value, list | tuple) or not all(hasattr(each, "__array__") for each in value):
         return
     shapes = [np.shape(each) for each in value]

@@ -125,7 +125,7 @@ class Ports:
             entries = self._of_trained([value])
         else:
             what = f"an array of shape {np.shape(value)}" if hasattr(value, "__array__") else shown(value)
-            raise TypeError(f"{self._rule(argument)}, got {what}")
+            raise WrongType(f"{self._rule(argument)}, got {what}")
         for label, entry in zip(self.labels(argument), entries, strict=True):
             if isinstance(entry, Mapping):
                 raise WrongType(f"{label} must be one array, got a dict of {shown_keys(entry)}")

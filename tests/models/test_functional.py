@@ -181,3 +181,22 @@ def test_layers_cannot_be_assigned_to() -> None:
         Model(x, layers.Dense(2)(x)).layers = []
     with pytest.raises(AttributeError, match=r"layers of Sequential cannot be assigned to: use add\(\) and pop\(\)"):
         Sequential([layers.Dense(2)]).layers = []
+
+
+class WithOption(Model):
+    """A class of functional models with an argument of its own."""
+
+    def __init__(self, inputs: Any, outputs: Any, param: int = 1, **options: Any) -> None:
+        super().__init__(inputs, outputs, **options)
+        self.param = param
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "param": self.param}
+
+
+def test_from_config() -> None:
+    x = Input((3,))
+    config = Model(x, layers.Dense(2)(x), name="chain").get_config()
+    assert Model.from_config(config).name == "chain"
+    custom: Any = WithOption(x, layers.Dense(2)(x), param=3)
+    assert custom.from_config(custom.get_config()).param == 3

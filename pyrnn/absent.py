@@ -191,7 +191,6 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
          "pass epochs and steps_per_epoch to fit"),
         ("set_backend", "the kernel is the backend", "use pyrnn.backend.use_backend('reference') for plain NumPy"),
         ("set_epsilon", "it is 1e-7 everywhere", "pass epsilon to the optimizer or the layer"),
-        ("set_image_data_format", "features are always the last axis", "transpose x to (batch, time, features)"),
     ),
     "config utils": (
         ("disable_interactive_logging enable_interactive_logging is_interactive_logging_enabled",
@@ -335,9 +334,9 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("is_float_dtype is_int_dtype result_type standardize_dtype", "dtypes are NumPy's",
          "use np.dtype and np.result_type"),
         ("clear_session", "it is in pyrnn.utils", "use pyrnn.utils.clear_session()"),
-        ("backend epsilon floatx image_data_format set_floatx", "it is in pyrnn.config", "use pyrnn.config"),
+        ("backend epsilon floatx image_data_format set_floatx set_image_data_format", "it is in pyrnn.config",
+         "use pyrnn.config"),
         ("set_epsilon", "it is 1e-7 everywhere", "pass epsilon to the optimizer or the layer"),
-        ("set_image_data_format", "features are always the last axis", "transpose x to (batch, time, features)"),
     ),
     "tensorflow": (
         ("GradientTape", "layers compute their gradients themselves",

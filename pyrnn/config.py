@@ -6,6 +6,8 @@ from pyrnn.explaining import explain
 
 _FLOATS = ("float32", "float64")
 _floatx = "float32"
+_DATA_FORMATS = ("channels_last", "channels_first")
+_data_format = "channels_last"
 
 
 def floatx() -> str:
@@ -59,17 +61,39 @@ def epsilon() -> float:
 
 
 def image_data_format() -> str:
-    """Return which axis holds channels: the last one.
+    """Return which axis holds channels in layers that are created without `data_format`.
 
     Returns:
-        "channels_last".
+        "channels_last", unless `set_image_data_format` has changed it.
 
     Example:
         >>> import pyrnn
         >>> pyrnn.config.image_data_format()
         'channels_last'
     """
-    return "channels_last"
+    return _data_format
+
+
+def set_image_data_format(data_format: str) -> None:
+    """Set which axis holds channels in layers that are created without `data_format` from now on.
+
+    Args:
+        data_format: "channels_last" for x (batch, time, channels), or "channels_first" for (batch, channels, time).
+
+    Raises:
+        ValueError: If `data_format` is neither.
+
+    Example:
+        >>> import pyrnn
+        >>> pyrnn.config.set_image_data_format("channels_first")
+        >>> pyrnn.layers.MaxPooling1D().data_format
+        'channels_first'
+        >>> pyrnn.config.set_image_data_format("channels_last")
+    """
+    global _data_format
+    if data_format not in _DATA_FORMATS:
+        raise ValueError(f"data_format must be 'channels_last' or 'channels_first', got {data_format!r}")
+    _data_format = data_format
 
 
 def backend() -> str:

@@ -244,7 +244,8 @@ _SHARED: Mapping[str, Function] = {
 BACKEND: Mapping[str, Function] = {
     **_SHARED,
     **{name: _of(_reduction(getattr(ops, name))) for name in (*_REDUCTIONS, "logsumexp")},
-    **{name: getattr(config, name) for name in ("backend", "epsilon", "floatx", "image_data_format", "set_floatx")},
+    **{name: getattr(config, name) for name in ("backend", "epsilon", "floatx", "set_floatx")},
+    **{name: getattr(config, name) for name in ("image_data_format", "set_image_data_format")},
     **_named("softplus", "softsign", "elu", "hard_sigmoid"),
     "softmax": _of(lambda x, axis=-1: ops.softmax(x, axis=axis)),
     "binary_crossentropy": _of(_binary_crossentropy), "categorical_crossentropy": _of(ops.categorical_crossentropy),

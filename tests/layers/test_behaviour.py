@@ -524,3 +524,22 @@ def test_floatx() -> None:
     finally:
         config.set_floatx("float32")
     assert layers.Dense(2).dtype == "float32" and config.is_op_determinism_enabled()
+
+
+def test_the_default_data_format() -> None:
+    """Layers keep the format that they were created with, also in a config."""
+    x = np.random.default_rng(0).normal(size=(2, 6, 3)).astype("float32")
+    last = layers.Conv1D(4, 2)
+    config.set_image_data_format("channels_first")
+    try:
+        assert config.image_data_format() == "channels_first" and last.data_format == "channels_last"
+        first = layers.Conv1D(4, 2)
+        assert layers.Conv1D.from_config(last.get_config()).data_format == "channels_last"
+    finally:
+        config.set_image_data_format("channels_last")
+    outputs = last(x)
+    first.build((None, 3, 6))
+    first.set_weights(last.get_weights())
+    np.testing.assert_array_equal(first(np.ascontiguousarray(x.swapaxes(1, 2))), outputs.swapaxes(1, 2))
+    with pytest.raises(ValueError, match="data_format must be 'channels_last' or 'channels_first', got 'channels'"):
+        config.set_image_data_format("channels")

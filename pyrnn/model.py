@@ -621,6 +621,7 @@ class Model(Trainer, Holder):
         include_optimizer: Flag = True,
         include_rng: Flag = False,
         save_format: Text | None = None,
+        zipped: Flag | None = None,
     ) -> None:
         """Write architecture, weights and training state to a file.
 
@@ -635,6 +636,7 @@ class Model(Trainer, Holder):
                 of stateful layers. `load_model` sets them, so that the same numbers are drawn as here. Keras reads
                 the file like any other.
             save_format: "keras" or "h5", as older scripts write; the ending of `filepath` must be of that format.
+            zipped: False writes a folder with the files of a `.keras` file; `filepath` has no ending then.
 
         Raises:
             TypeError, ValueError: if the model is not built, an object in it cannot be written, or the ending is
@@ -650,7 +652,7 @@ class Model(Trainer, Holder):
             8
         """
         _refuse_existing(filepath, overwrite)
-        model_file.save_model(self, filepath, include_optimizer, include_rng, save_format)
+        model_file.save_model(self, filepath, include_optimizer, include_rng, save_format, zipped)
 
     @checked
     def save_weights(self, filepath: FilePath, overwrite: Flag = True, save_format: Text | None = None) -> None:

@@ -37,7 +37,8 @@ def load_model(
     """Read a model from a file that `save` or Keras wrote.
 
     Args:
-        filepath: a `.keras` file, or `.h5` or `.hdf5` in Keras 2's format.
+        filepath: a `.keras` file, the folder of a model saved with `zipped=False`, or `.h5` or `.hdf5` in Keras 2's
+            format.
         custom_objects: custom classes and functions by name, where they are not registered.
         compile: whether to compile the model as the file describes it, with the state of its optimizer.
         safe_mode: has no effect, since code in a file never runs.
@@ -68,6 +69,7 @@ def save_model(
     include_optimizer: Flag = True,
     include_rng: Flag = False,
     save_format: Text | None = None,
+    zipped: Flag | None = None,
 ) -> None:
     """Write architecture, weights and training state of a model to a file: `model.save(filepath, ...)`.
 
@@ -78,6 +80,7 @@ def save_model(
         include_optimizer: also write what `compile` was passed and the optimizer's variables.
         include_rng: also write every random stream and the states of stateful layers.
         save_format: "keras" or "h5", as older scripts write; the ending of `filepath` must be of that format.
+        zipped: False writes a folder with the files of a `.keras` file; `filepath` has no ending then.
 
     Raises:
         TypeError, ValueError: if the model is not built, an object in it cannot be written, or the ending is another
@@ -92,7 +95,7 @@ def save_model(
         ...     pyrnn.load_model(f"{folder}/model.h5").count_params()
         8
     """
-    model.save(filepath, overwrite, include_optimizer, include_rng, save_format)
+    model.save(filepath, overwrite, include_optimizer, include_rng, save_format, zipped)
 
 
 @checked

@@ -9,6 +9,7 @@ from typing import Annotated
 from pyrnn.arguments import checked
 from pyrnn.callbacks.base import Logs
 from pyrnn.callbacks.monitor import MonitorCallback
+from pyrnn.files.archive import is_bare
 from pyrnn.rules import Unchecked
 from pyrnn.states import Rule, count, number, optional
 from pyrnn.typing import FilePath, Finite, Flag, Text, Verbose
@@ -65,7 +66,7 @@ class ModelCheckpoint(MonitorCallback):
         super().__init__(monitor, mode, best=initial_value_threshold)
         self.filepath = os.fspath(filepath)
         endings = (".weights.h5" if save_weights_only else ".keras", ".h5", ".hdf5")
-        if not self.filepath.endswith(endings):
+        if not (self.filepath.endswith(endings) or is_bare(self.filepath)):
             raise ValueError(f"filepath must end in {' or '.join(map(repr, endings))}, got {shown(self.filepath)}")
         try:
             list(string.Formatter().parse(self.filepath))

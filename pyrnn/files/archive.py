@@ -12,6 +12,8 @@ import zlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from pyrnn.arguments import translators
+
 if TYPE_CHECKING:
     import zipfile
 
@@ -46,6 +48,11 @@ def require_format(filepath: str, save_format: str | None, endings: dict[str, tu
         )
 
 
+def is_bare(path: str) -> bool:
+    """Return whether a script for Keras 2, which runs through the shim, writes a path for TensorFlow's formats."""
+    return bool(translators) and not path.endswith((".keras", ".h5", ".hdf5"))
+
+
 def read_entries(path: str, *names: str) -> list[bytes]:
     """Read entries by name; nothing is written to the disk, whatever names the others have.
 
@@ -56,6 +63,8 @@ def read_entries(path: str, *names: str) -> list[bytes]:
     import lzma
     import zipfile
 
+    if os.path.isdir(path):
+        return [_file(path, name) for name in names]
     with open(path, "rb") as file:
         try:
             with zipfile.ZipFile(file) as archive:
@@ -76,9 +85,25 @@ def read_below(path: str, folder: str) -> dict[str, bytes]:
     """
     import zipfile
 
+    if os.path.isdir(path):
+        files = (os.path.join(root, name) for root, _, names in os.walk(os.path.join(path, folder)) for name in names)
+        inside = sorted(os.path.relpath(each, path).replace(os.sep, "/") for each in files)
+        return {name: _file(path, name) for name in inside}
     with zipfile.ZipFile(path) as archive:
         names = [each for each in archive.namelist() if each.startswith(f"{folder}/") and _stays_inside(each)]
     return dict(zip(names, read_entries(path, *names), strict=True)) if names else {}
+
+
+def _file(folder: str, name: str) -> bytes:
+    """Read a file of a model that was saved as a folder."""
+    path = os.path.join(folder, *name.split("/"))
+    if not os.path.isfile(path):
+        raise ValueError(f"{folder!r} is not a saved model: it holds no {name}")
+    size, most = os.path.getsize(path), LARGEST.get(name, LARGEST_OTHER)
+    if size > most:
+        raise ValueError(f"{path!r} has {size} bytes, more than the {most} allowed")
+    with open(path, "rb") as file:
+        return file.read()
 
 
 def _stays_inside(name: str) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import stat
+from collections.abc import Mapping
 
 
 def make_folder(path: str) -> None:
@@ -34,6 +36,40 @@ def replace_file(path: str, content: bytes, permissions_of: str | None = None) -
     except OSError as error:
         reason = error.strerror or str(error)
         raise OSError(error.errno, f"cannot write {path!r} ({reason}): what was there before is unchanged") from error
+
+
+def replace_folder(path: str, contents: Mapping[str, bytes], marker: str) -> None:
+    """Write files under a temporary folder next to `path`, flush them, and rename the folder to `path`.
+
+    Args:
+        path: The folder to write.
+        contents: All of its files, by their paths in it.
+        marker: A file that a folder of this kind holds; one without it is not replaced.
+
+    Raises:
+        OSError: If it cannot be written, or `path` is a file or another folder; what was there is unchanged then.
+    """
+    path = os.path.realpath(path)
+    if os.path.exists(path) and not os.path.isfile(os.path.join(path, marker)):
+        raise FileExistsError(f"{path!r} must be a new folder or one that holds {marker}: it is not replaced")
+    parent, name = os.path.split(path)
+    temporary = os.path.join(parent, f".{name}.{os.urandom(4).hex()}")
+    try:
+        for inside, content in contents.items():
+            target = os.path.join(temporary, *inside.split("/"))
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            replace_file(target, content)
+        if os.path.exists(path):
+            os.rename(path, f"{temporary}.old")
+        os.rename(temporary, path)
+    except BaseException:
+        if os.path.exists(f"{temporary}.old") and not os.path.exists(path):
+            os.rename(f"{temporary}.old", path)
+        raise
+    finally:
+        for rest in (temporary, f"{temporary}.old"):
+            shutil.rmtree(rest, ignore_errors=True)
+    _flush_folder(parent)
 
 
 def _replace(path: str, content: bytes, model: str) -> None:

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pyrnn import registry
 from pyrnn.arguments import checked
 from pyrnn.files import archive, legacy_h5, own_state
-from pyrnn.files.atomic import replace_file
+from pyrnn.files.atomic import replace_file, replace_folder
 from pyrnn.files.hdf5 import M, MakeModel, claimed_bytes, reading
 from pyrnn.files.state import read_random_state
 from pyrnn.files.weights_file import read_weights, weights_bytes
 from pyrnn.parameters import at_most
 from pyrnn.resume import random_state, set_random_state
 from pyrnn.typing import IS_MODEL, FilePath, Flag, Text
-from pyrnn.validation import not_built, shown
+from pyrnn.validation import not_built, shown, warn
 
 if TYPE_CHECKING:
     from pyrnn.model import Model
@@ -35,6 +35,7 @@ def save_model(
     include_optimizer: Flag = True,
     include_rng: Flag = False,
     save_format: Text | None = None,
+    zipped: Flag | None = None,
 ) -> None:
     """Write architecture, weights, `compile` arguments and optimizer state to a `.keras` file, or a legacy `.h5` file.
 
@@ -44,6 +45,7 @@ def save_model(
         include_optimizer: Whether to write the `compile` arguments and the optimizer's state.
         include_rng: Whether to write the random streams and the states of stateful layers, which `load_model` restores.
         save_format: "keras" or "h5", of older scripts; it must agree with the suffix.
+        zipped: False writes a folder with the files of a `.keras` file; `filepath` has no suffix then.
 
     Raises:
         ValueError: If the model is not built, or for another suffix or format.
@@ -60,14 +62,21 @@ def save_model(
         8
     """
     path = os.fspath(filepath)
-    archive.require_format(path, save_format, {"keras": (ENDING,), "h5": legacy_h5.ENDINGS})
+    if not archive.is_bare(path):
+        archive.require_format(path, save_format, {"keras": (ENDING,), "h5": legacy_h5.ENDINGS})
     if not model.built:
         raise ValueError(not_built("it can be saved"))
     state = {"random": random_state(model)} if include_rng else None
     if path.endswith(legacy_h5.ENDINGS):
         replace_file(path, legacy_h5.model_bytes(model, include_optimizer, state))
         return
-    if not path.endswith(ENDING):
+    is_folder = zipped is not None and not zipped
+    if archive.is_bare(path) and zipped is None:
+        warn(f"the model is written to the folder {path!r} in Keras 3's format, since the path has no ending")
+        is_folder = True
+    if is_folder and path.endswith(ENDING):
+        raise ValueError(f"filepath must not end in {ENDING!r} with zipped=False, which writes a folder, got {path!r}")
+    if not path.endswith(ENDING) and not is_folder:
         raise ValueError(f"filepath must end in {ENDING!r} (or '.h5', '.hdf5': Keras 2's format), got {shown(path)}")
     config = model.describe()
     if not include_optimizer:
@@ -79,14 +88,18 @@ def save_model(
         archive.WEIGHTS: weights_bytes(model, with_optimizer=include_optimizer, state=state),
         **own_state.assets(model),
     }
-    replace_file(path, archive.packed(entries))
+    if is_folder:
+        encoded = {name: each.encode() if isinstance(each, str) else each for name, each in entries.items()}
+        replace_folder(path, encoded, archive.CONFIG)
+    else:
+        replace_file(path, archive.packed(entries))
 
 
 def read_model(path: str, make: MakeModel[M], custom_objects: Mapping[str, Any] | None, compile: bool) -> M:
     """Read a `.keras` or legacy `.h5` file that `save_model` or Keras wrote. Code in it never runs.
 
     Args:
-        path: The file.
+        path: The file, or the folder of a model that was saved with `zipped=False`.
         make: Creates a model from a description, see `MakeModel`.
         custom_objects: Custom classes and functions by name.
         compile: Whether to compile the model as the file describes, with the state of its optimizer.

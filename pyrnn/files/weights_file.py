@@ -30,7 +30,7 @@ from pyrnn.files.state import BLOCK, sealed, write_state
 from pyrnn.naming import snake_case
 from pyrnn.parameters import Weight, assign_all
 from pyrnn.typing import IS_MODEL, FilePath, Flag, Text
-from pyrnn.validation import not_built, shown
+from pyrnn.validation import not_built, shown, warn
 
 if TYPE_CHECKING:
     from pyrnn.model import Model
@@ -161,6 +161,9 @@ def save_weights(model: Annotated[Model, IS_MODEL], filepath: FilePath, save_for
         ...     load_weights(model, f"{folder}/model.weights.h5")
     """
     path = os.fspath(filepath)
+    if archive.is_bare(path):
+        path, save_format = f"{path}{ENDING}", None
+        warn(f"the weights are written to {path!r}, since the path has no ending")
     archive.require_format(path, save_format, {"h5": legacy_h5.ENDINGS})
     if not path.endswith((ENDING, *legacy_h5.ENDINGS)):
         raise ValueError(f"filepath must end in {ENDING!r} (or '.h5', '.hdf5': Keras 2's format), got {shown(path)}")
@@ -197,6 +200,7 @@ def load_weights(
         ...     load_weights(model, f"{folder}/old.h5", by_name=True)
     """
     path = os.fspath(filepath)
+    path = f"{path}{ENDING}" if archive.is_bare(path) else path
     if path.endswith(".keras"):
         (content,) = archive.read_entries(path, archive.WEIGHTS)
     else:

@@ -210,3 +210,21 @@ def test_objects_are_written_as_keras_writes_them() -> None:
             assert type(again).__name__ == type(keras.saving.deserialize_keras_object(theirs)).__name__
             compared += 1
     assert compared > 20
+
+
+def test_folders_of_models(tmp_path: Path) -> None:
+    """What `zipped=False` writes is read by the other library."""
+    x = np.random.default_rng(0).normal(size=(4, 5, 3)).astype("float32")
+    models = []
+    for k in (keras, pyrnn):
+        model = k.Sequential([k.Input((5, 3)), k.layers.LSTM(4), k.layers.Dense(1)])
+        model.compile("adam", "mse")
+        model.fit(x, np.ones((4, 1), "float32"), verbose=0)
+        models.append(model)
+    theirs, ours = models
+    theirs.save(tmp_path / "theirs", zipped=False)
+    ours.save(tmp_path / "ours", zipped=False)
+    read_here, read_there = pyrnn.load_model(tmp_path / "theirs"), keras.saving.load_model(tmp_path / "ours")
+    np.testing.assert_allclose(read_here.predict(x, verbose=0), theirs.predict(x, verbose=0), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(read_there.predict(x, verbose=0), ours.predict(x, verbose=0), rtol=1e-4, atol=1e-6)
+    assert int(read_here.optimizer.iterations) == int(read_there.optimizer.iterations.numpy()) == 1

@@ -562,3 +562,30 @@ def test_scripts(script: str, shim: SimpleNamespace, tmp_path: Path, monkeypatch
     if "vae" in names:
         losses = names["history"].history["loss"]
         assert len(losses) == 3 and np.isfinite(losses).all() and names["before"].shape == (1, 3)
+
+
+BARE_PATHS = """
+import numpy as np, tensorflow as tf
+x, y = np.ones((8, 5, 3)), np.ones((8, 1))
+model = tf.keras.Sequential([tf.keras.layers.LSTM(2, input_shape=(5, 3)), tf.keras.layers.Dense(1)])
+model.compile("sgd", "mse")
+saved = [tf.keras.callbacks.ModelCheckpoint(filepath="best", save_best_only=True, monitor="loss"),
+         tf.keras.callbacks.ModelCheckpoint(filepath="ckpt/cp-{epoch:04d}", save_weights_only=True)]
+model.fit(x, y, epochs=1, verbose=0, callbacks=saved)
+model.save("my_model", save_format="tf")
+model.save_weights("./checkpoints/last")
+history = tf.keras.models.load_model("my_model")
+tf.keras.models.load_model("best")
+history.load_weights("ckpt/cp-0001")
+history.load_weights("./checkpoints/last")
+assert np.array_equal(history.predict(x, verbose=0), model.predict(x, verbose=0))
+"""
+
+
+def test_paths_without_an_ending(shim: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As scripts write for TensorFlow's formats: a folder for a model, a file for weights, and warnings."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "checkpoints").mkdir()
+    with pytest.warns(UserWarning, match="since the path has no ending"):
+        exec(BARE_PATHS, {})
+    assert (tmp_path / "my_model" / "config.json").exists() and (tmp_path / "checkpoints/last.weights.h5").exists()

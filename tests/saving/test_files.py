@@ -283,3 +283,30 @@ def test_save_format_must_fit(saver: str, name: str, save_format: str, message: 
 def test_save_format_is_text(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="save_format must be a string"):
         make_model().save(tmp_path / "m.keras", save_format=3)
+
+
+def test_a_model_is_written_as_a_folder(tmp_path: Path, data: tuple[Any, Any]) -> None:
+    model = make_model()
+    model.train_on_batch(*data)
+    for _ in range(2):  # the second one replaces the first
+        pyrnn.saving.save_model(model, tmp_path / "m", zipped=False)
+        loaded = pyrnn.load_model(tmp_path / "m")
+        assert sorted(each.name for each in (tmp_path / "m").iterdir()) == [
+            "config.json", "metadata.json", "model.weights.h5",
+        ]  # fmt: skip
+        assert [each.name for each in tmp_path.iterdir()] == ["m"]
+        np.testing.assert_array_equal(loaded.predict(data[0], verbose=0), model.predict(data[0], verbose=0))
+        assert loaded.optimizer.iterations == 1
+        model.set_weights([2 * weight for weight in model.get_weights()])
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.txt").write_text("mine")
+    for path in ("other", "other/thesis.txt"):
+        with pytest.raises(FileExistsError, match="must be a new folder or one that holds config.json"):
+            model.save(tmp_path / path, zipped=False)
+    assert (tmp_path / "other" / "thesis.txt").read_text() == "mine"
+    with pytest.raises(ValueError, match=r"filepath must not end in '\.keras' with zipped=False"):
+        model.save(tmp_path / "m.keras", zipped=False)
+    with pytest.raises(ValueError, match=r"is not a saved model: it holds no config\.json"):
+        pyrnn.load_model(tmp_path / "other")
+    with pytest.raises(FileExistsError, match="exists and overwrite is False"):
+        model.save(tmp_path / "m", overwrite=False, zipped=False)

@@ -301,7 +301,7 @@ def test_a_model_is_written_as_a_folder(tmp_path: Path, data: tuple[Any, Any]) -
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.txt").write_text("mine")
     for path in ("other", "other/thesis.txt"):
-        with pytest.raises(FileExistsError, match="must be a new folder or one that holds config.json"):
+        with pytest.raises(FileExistsError, match=r"must be a new folder or one that holds config\.json"):
             model.save(tmp_path / path, zipped=False)
     assert (tmp_path / "other" / "thesis.txt").read_text() == "mine"
     with pytest.raises(ValueError, match=r"filepath must not end in '\.keras' with zipped=False"):

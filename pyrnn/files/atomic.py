@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import stat
 from collections.abc import Mapping
 
@@ -49,6 +48,8 @@ def replace_folder(path: str, contents: Mapping[str, bytes], marker: str) -> Non
     Raises:
         OSError: If it cannot be written, or `path` is a file or another folder; what was there is unchanged then.
     """
+    import shutil  # which takes long to import
+
     path = os.path.realpath(path)
     if os.path.exists(path) and not os.path.isfile(os.path.join(path, marker)):
         raise FileExistsError(f"{path!r} must be a new folder or one that holds {marker}: it is not replaced")

@@ -238,6 +238,10 @@ class Functional(Keras2Methods, Model):
         """
         if len(self._input_layers) == 1:
             return self._fitted(self.inputs[0], tuple(shape))
+        if len(shape) != len(self._input_layers) or not all(isinstance(each, list | tuple) for each in shape):
+            raise ValueError(
+                f"model {self.name!r} reads {len(self._input_layers)} inputs, it needs a shape for each, got {shape}"
+            )
         return tuple(self._fitted(symbol, each) for symbol, each in zip(self.inputs, shape, strict=True))
 
     def _fitted(self, symbol: Symbol, shape: Shape) -> Shape:

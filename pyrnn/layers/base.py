@@ -21,7 +21,7 @@ from pyrnn.naming import auto_name
 from pyrnn.parameters import Weight
 from pyrnn.regularizers import RegularizerLike
 from pyrnn.results import as_result
-from pyrnn.structures import leaves
+from pyrnn.structures import leaves, mapped
 from pyrnn.symbols import OnlyCall, connect, is_symbolic, leaves_of, tracing
 from pyrnn.typing import ArrayLike, Boolean, DtypeLike, Flag, Inputs, Name, ShapeLike, Size
 from pyrnn.validation import RENAMED, WrongType, shown, unexpected_arguments, warn
@@ -432,6 +432,11 @@ class Layer(Holder, LayerNames):
         inputs = leaves_of(x)
         if len(inputs) > 1 and not self.merges:
             raise ValueError(f"layer {self.name!r} ({type(self).__name__}) reads one input, got {len(inputs)}")
+        if states and not any(None in state.shape[1:] for state in states):
+            # Arrays of one row stand for the symbols.
+            self.checked_states(
+                mapped(lambda state: np.zeros((1, *state.shape[1:]), self.dtype), initial_state), np.zeros((1, 1, 1))
+            )
         kwargs = {} if initial_state is None else {"initial_state": initial_state}
         masks = () if mask is None else (mask, *[None] * (len(inputs) + len(states) - 1))
         if mask is not None:

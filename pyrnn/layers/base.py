@@ -407,8 +407,7 @@ class Layer(Holder, LayerNames):
             self._start_call(training)
         y = self.forward(array, training=bool(training), mask=mask, **states)
         if is_outer and self.activity_regularizer is not None:
-            activity = y[0] if isinstance(y, tuple) else y
-            self.add_loss(self.activity_regularizer(activity) / max(len(activity), 1))
+            self._add_activity(y[0] if isinstance(y, tuple) else y)
         return as_result(y) if is_outer else y
 
     def _by_name(self, more: Sequence[Any], **named: Any) -> dict[str, Any]:
@@ -422,6 +421,11 @@ class Layer(Holder, LayerNames):
                 f"name, got x and {shown(more)}"
             )
         return named | dict(zip(order, more, strict=True))
+
+    def _add_activity(self, activity: Array) -> None:
+        """Add the penalty on an output (B, ...) to the losses of this call, as the mean over the batch."""
+        assert self.activity_regularizer is not None
+        self.add_loss(self.activity_regularizer(activity) / max(len(activity), 1))
 
     def may_add_loss(self) -> bool:
         return self.activity_regularizer is not None or super().may_add_loss()

@@ -60,6 +60,8 @@ def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
     if is_outer:
         self._start_call(training)
     trace, outputs, _ = run_trace(self, arguments, arrays, masks, bool(training))
+    if is_outer and self.activity_regularizer is not None:
+        self._add_activity(outputs[0])
     y = packed(trace.structure, outputs)
     return as_result(y) if is_outer else y
 

@@ -20,7 +20,7 @@ from pyrnn.plan import all_layers, placed_in
 from pyrnn.regularizers import RegularizerLike
 from pyrnn.seeds import Generator
 from pyrnn.structures import leaves
-from pyrnn.symbols import Node, Symbol, flat_shapes
+from pyrnn.symbols import Node, Symbol, flat_shapes, tracing
 from pyrnn.typing import Boolean, DtypeLike, Name, ShapeLike
 from pyrnn.validation import WrongType, shown
 
@@ -153,6 +153,11 @@ class Holder(Watched):
         name = f"variable_{len(self._weights)}" if name is None else name
         if isinstance(shape, str):
             raise WrongType(f"shape must be a tuple of sizes, got {shown(shape)}: write add_weight(name=...)")
+        if tracing.symbol_of is not None and self.built:
+            raise ValueError(
+                f"layer {self.name!r} ({type(self).__name__}) creates a weight in call(), which runs once for each "
+                "shape of the inputs: create it in __init__ or in build(input_shape)"
+            )
         kind = self.dtype if dtype is None else weight_dtype(dtype, trainable)
         if initializer is None:
             initializer = "glorot_uniform" if kind.startswith("float") else "zeros"

@@ -150,6 +150,24 @@ def test_kernels_of_attention_count_the_inputs_of_all_heads() -> None:
     assert layer.compute_output_shape((7, 4, 32), (7, 2, 32), None) == (7, 4, 32)
 
 
+def test_call_makes_penalties_and_no_weights() -> None:
+    class Twice(layers.Layer):
+        def call(self, x: Any) -> Any:
+            return 2 * x
+
+    class Late(layers.Layer):
+        def call(self, x: Any) -> Any:
+            return x * self.add_weight(shape=(), name="late")
+
+    layer = Twice(activity_regularizer="l1")
+    for _ in range(2):  # each call starts anew
+        layer(np.ones((4, 3)))
+        np.testing.assert_allclose(layer.losses, [0.01 * 2 * 3], rtol=1e-6)
+    with pytest.raises(ValueError, match=r"'late\w*' \(Late\) creates a weight in call\(\)"):
+        Late()(X)
+    assert layers.Activation("relu").built and not layers.Activation(layers.PReLU()).built
+
+
 def test_masks_and_states_by_position() -> None:
     mask, state = np.array([[True] * 6, [True, False] * 3, [False] * 5 + [True]]), np.ones((3, 2), np.float32)
     pooling, gru = layers.GlobalAveragePooling1D(), layers.GRU(2)

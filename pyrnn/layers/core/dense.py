@@ -235,6 +235,7 @@ class Activation(Layer):
     def __init__(self, activation: ActivationLike, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.activation = activation
+        self.built = type(self).build is Activation.build and not self.children()  # nothing to make
 
     def children(self) -> list[tuple[str, Layer]]:
         function = self._activation_function

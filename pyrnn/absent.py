@@ -10,7 +10,7 @@ from __future__ import annotations
 _IMAGES = "it works on images or volumes, and arrays here are series of shape (batch, time, features)"
 _AUGMENT = "it changes images, and arrays here are series of shape (batch, time, features)"
 _PRECISION = "weights are float32 or float64"
-_SYMBOLIC = "there is no symbolic graph"
+_SYMBOLIC = "only Input and the calls of layers make symbols"
 _OF_KERAS = "it is internal to Keras"
 _LOOP = "fit, evaluate and predict run their own loop"
 _FILES = "files are written and read whole"
@@ -26,10 +26,10 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
          "pass dtype='float64' to a layer or call pyrnn.config.set_floatx('float64')"),
         ("Quantizer quantizers", _PRECISION, "leave it out"),
         ("InputSpec", "layers check their input themselves", "check input_shape in build(input_shape)"),
-        ("KerasTensor Operation Function SymbolicScope", _SYMBOLIC, "call models and layers on NumPy arrays"),
+        ("KerasTensor Operation Function SymbolicScope", _SYMBOLIC, "make a Model(inputs, outputs) of what they return"),
         ("Variable", "weights are pyrnn.parameters.Weight", "use layer.add_weight(...) and metric.add_variable(...)"),
         ("StatelessScope", "layers hold their weights", "use get_weights() and set_weights()"),
-        ("name_scope", "there is no graph whose operations need names", "name layers with name="),
+        ("name_scope", "names of layers have no prefix", "name layers with name="),
         ("device", "everything runs on the CPU", _THREADS),
         ("remat RematScope", "layers decide what they save for backward",
          "pass checkpoint_steps=k to LSTM, GRU, SimpleRNN or RNN"),
@@ -39,7 +39,7 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("distribution", "training runs in one process on the CPU",
          _THREADS),
         ("distillation", "it is not implemented", "train the student on teacher.predict(x) as y"),
-        ("export", "there is no graph to export", "use model.save(path), or model.stream() to serve step by step"),
+        ("export", "models run in Python", "use model.save(path), or model.stream() to serve step by step"),
         ("visualization", _AUGMENT, "plot series with matplotlib"),
         ("legacy src engine", _OF_KERAS, "use pyrnn.layers and pyrnn.models"),
         ("estimator experimental feature_column premade_models", _DROPPED, "use Sequential"),
@@ -204,7 +204,7 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
          "read images with Pillow"),
         ("audio_dataset_from_directory", "it gives tf.data datasets", "read the files with scipy.io.wavfile"),
         ("get_file", "nothing is downloaded", "use urllib.request.urlretrieve"),
-        ("get_source_inputs is_keras_tensor", _SYMBOLIC, "use model.input_shape and model.layers"),
+        ("get_source_inputs is_keras_tensor", _SYMBOLIC, "use model.inputs and model.layers"),
         ("model_to_dot", "there is no graphviz", "use plot_model or model.summary()"),
         ("standardize_dtype", "dtypes are NumPy's", "use np.dtype(dtype).name"),
         ("multi_gpu_model", "everything runs on the CPU", _THREADS),
@@ -217,9 +217,9 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
          _OF_KERAS, "import the function from pyrnn.utils"),
     ),
     "model": (
-        ("export", "there is no graph to export",
+        ("export", "models run in Python",
          "use model.save(path), or model.stream() to serve one time step at a time"),
-        ("add_weight", "weights belong to layers", "use them in a layer"),
+        ("add_weight", "weights belong to layers and to models with call", "use it in one of these"),
         ("call compute_mask", "models run their layers in order", "call the model: model(x), model(x, training=True)"),
         ("make_train_function make_test_function make_predict_function train_function test_function predict_function "
          "train_tf_function", _LOOP,

@@ -26,7 +26,7 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
          "pass dtype='float64' to a layer or call pyrnn.config.set_floatx('float64')"),
         ("Quantizer quantizers", _PRECISION, "leave it out"),
         ("InputSpec", "layers check their input themselves", "check input_shape in build(input_shape)"),
-        ("KerasTensor Operation Function SymbolicScope", _SYMBOLIC, "make a Model(inputs, outputs) of what they return"),
+        ("KerasTensor Operation Function SymbolicScope", _SYMBOLIC, "make a Model(inputs, outputs) of them"),
         ("Variable", "weights are pyrnn.parameters.Weight", "use layer.add_weight(...) and metric.add_variable(...)"),
         ("StatelessScope", "layers hold their weights", "use get_weights() and set_weights()"),
         ("name_scope", "names of layers have no prefix", "name layers with name="),

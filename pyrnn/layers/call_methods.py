@@ -161,6 +161,7 @@ def specs(
         trial = [tuple(size if each is None else each for each in shape) for shape in shapes]
         return _trial(layer, arguments, list(zip(trial, dtypes, strict=True)))
 
+    unbuilt = [inner for inner in layer._with_inner() if not inner.built]
     size, other = custom.TRIALS
     if not any(None in shape for shape in shapes):
         first = last = traced(size)
@@ -175,6 +176,9 @@ def specs(
                     f"{custom.named(layer)} fails where the unknown sizes of its inputs {list(shapes)} are {size} "
                     f"({error}): declare them, or define compute_output_shape"
                 ) from error
+    for inner in unbuilt:
+        if vars(inner).get("states") is not None:
+            inner.states = None  # of the rows of a trial: a stateful layer takes the number from the first data
     specs = [
         (tuple(a if a == b else None for a, b in zip(small.shape, large.shape, strict=True)), small.dtype)
         for small, large in zip(first.outputs, last.outputs, strict=True)

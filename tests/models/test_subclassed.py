@@ -277,6 +277,28 @@ def test_a_frozen_layer_is_not_trained() -> None:
     assert model.trainable_weights == []
 
 
+def test_a_stateful_layer_takes_its_rows_from_the_first_data() -> None:
+    class Stateful(Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rnn = layers.LSTM(3, stateful=True)
+
+        def call(self, x: Any) -> Any:
+            return self.rnn(x)
+
+    model = Stateful()
+    model.compile("sgd", "mse")
+    model.fit(X, np.zeros((8, 3)), batch_size=4, shuffle=False, verbose=0)
+    assert model.rnn.states[0].shape == (4, 3)
+    first, second = (model.predict(X[:4], verbose=0) for _ in range(2))
+    assert not np.array_equal(first, second)
+    model.reset_states()
+    twin = layers.LSTM(3)
+    twin.build(X.shape)
+    twin.set_weights(model.get_weights())
+    np.testing.assert_array_equal(model.predict(X[:4], verbose=0), twin(X[:4]))
+
+
 def test_reports(tmp_path: Path) -> None:
     model = Forecaster()
     lines: list[str] = []

@@ -281,6 +281,9 @@ def run_trace(
     inputs = [(x.shape, str(x.dtype)) for x in xs]
     shapes = [None if mask is None else mask.shape for mask in masks]
     trace = trace_of(layer, arguments, inputs, shapes, acts_as_in_training(training))
+    if not trace.is_checked and len(inputs) == 1 and not layer.is_model:
+        custom.require_declared_shapes(layer, [x.shape for x in xs], [each.shape for each in trace.outputs], "call")
+    trace.is_checked = True
     outputs, output_masks = trace.forward(xs, masks, training)
     if training:
         layer._tape.append((trace, [x.shape for x in xs]))

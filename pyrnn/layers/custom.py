@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from pyrnn.data.arrays import Array, as_float
 from pyrnn.explaining import ModelNames
+from pyrnn.overriding import is_builtin_function
 from pyrnn.structures import mapped
+from pyrnn.symbols import Shape, flat_shapes
 from pyrnn.validation import WrongType, shown
 
 _FORWARD = "define forward(x, *, training=False, mask=None) and backward(dy, *, need_dx=True), in NumPy"
@@ -221,3 +223,29 @@ def finish(layer: Any, input_shape: tuple[Any, ...] | None) -> None:
             raise ValueError(f"give activity_regularizer to {owner}, not to layer {child.name!r} in it")
     if input_shape is not None and not is_traced and not all(child.built for child in children):
         trial_shape(layer, layer.forward, input_shape, "build the layers it holds in build(input_shape)")
+
+
+def require_declared_shapes(layer: Any, shapes: Sequence[Shape], returned: Sequence[Shape], method: str) -> None:
+    """Compare the shapes that a method returned with those of the layer's own `compute_output_shape`.
+
+    Args:
+        layer: the layer.
+        shapes: the shapes of its inputs.
+        returned: the shapes of its outputs.
+        method: the method that returned them.
+
+    Raises:
+        ValueError: if they differ.
+    """
+    if is_builtin_function(type(layer).compute_output_shape):
+        return
+    declared = flat_shapes(layer.compute_output_shape(layer.shape_of_inputs(list(shapes))))
+    if len(declared) != len(returned) or not all(map(_agree, declared, returned)):
+        raise ValueError(
+            f"{method} of {named(layer)} must return the shape of compute_output_shape, "
+            f"{', '.join(map(str, declared))}, got {', '.join(map(str, returned))}"
+        )
+
+
+def _agree(declared: Shape, shape: Shape) -> bool:
+    return len(declared) == len(shape) and all(a is None or a == b for a, b in zip(declared, shape, strict=True))

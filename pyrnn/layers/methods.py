@@ -12,7 +12,7 @@ from pyrnn import overriding
 from pyrnn.data.arrays import Array, as_array, is_float
 from pyrnn.layers import attributes, call_methods
 from pyrnn.layers.call_arguments import read_shapes, shapes_for
-from pyrnn.layers.custom import converted, finish, named, run, trial_shape
+from pyrnn.layers.custom import converted, finish, named, require_declared_shapes, run, trial_shape
 from pyrnn.layers.settings import standard_shape, standard_shapes
 from pyrnn.validation import WrongType, shown
 
@@ -154,7 +154,11 @@ def _converting_forward(method: Callable[..., Any]) -> Callable[..., Any]:
             self._tape.append([x.shape for x in xs])
         if isinstance(y, tuple) and hasattr(self, "return_state"):
             return tuple(converted(self, "forward", each) for each in y)
-        return y if is_float(y, self.dtype) else converted(self, "forward", y)
+        array = y if is_float(y, self.dtype) else converted(self, "forward", y)
+        if xs[0].shape != vars(self).get("_last_shape"):
+            require_declared_shapes(self, [x.shape for x in xs], [array.shape], "forward")
+            object.__setattr__(self, "_last_shape", xs[0].shape)
+        return array
 
     forward.saves_shape = True  # type: ignore[attr-defined]  # a mark on the wrapper
     return forward

@@ -56,6 +56,9 @@ class Trace:
         TypeError: if the method returns anything but symbols.
     """
 
+    # Whether the shapes of its outputs were compared with those that the layer declares.
+    is_checked = False
+
     def __init__(
         self,
         layer: Any,

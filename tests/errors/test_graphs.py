@@ -111,3 +111,42 @@ def test_data(name: str) -> None:
 def test_losses(loss: Any) -> None:
     with pytest.raises(ValueError, match="loss"):
         two(loss)
+
+
+class WrongCall(layers.Layer):
+    def call(self, x: Any) -> Any:
+        return ops.mean(x, axis=-1)
+
+    def compute_output_shape(self, shape: Any) -> Any:
+        return shape
+
+
+class WrongForward(layers.Layer):
+    def forward(self, x: Any, *, training: bool = False, mask: Any = None) -> Any:
+        return x[:, :1]
+
+    def backward(self, dy: Any, *, need_dx: bool = True) -> Any:
+        return np.repeat(dy, 3, axis=1)
+
+    def compute_output_shape(self, shape: Any) -> Any:
+        return shape
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (
+            WrongCall,
+            r"call of layer 'wrong' \(WrongCall\) must return the shape of compute_output_shape, \(4, 3\), got \(4",
+        ),
+        (WrongForward, r"forward of layer 'wrong' \(WrongForward\) .* \(4, 3\), got \(4, 1\)"),
+    ],
+)
+def test_a_layer_that_returns_something_else_than_it_declared(layer: Any, message: str) -> None:
+    x = Input((3,))
+    model = Model(x, layers.Dense(1)(layer(name="wrong")(x)))
+    model.compile("sgd", "mse")
+    before = [weight.tobytes() for weight in model.get_weights()]
+    with pytest.raises(ValueError, match=message):
+        model.fit(A, Y, verbose=0)
+    assert [weight.tobytes() for weight in model.get_weights()] == before

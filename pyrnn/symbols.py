@@ -43,6 +43,8 @@ class Symbol:
 
     __slots__ = ("dtype", "index", "name", "node", "shape")
 
+    # Keras's attributes of kinds of tensors.
+    sparse = ragged = False
     node: Node
     index: int
 

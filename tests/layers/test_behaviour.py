@@ -168,6 +168,21 @@ def test_call_makes_penalties_and_no_weights() -> None:
     assert layers.Activation("relu").built and not layers.Activation(layers.PReLU()).built
 
 
+def test_attention_along_one_axis_of_a_single_sample() -> None:
+    x = RNG.normal(size=(1, 5, 3, 8))
+    layer = layers.MultiHeadAttention(2, 4, attention_axes=1, dtype="float64")
+    y = layer(x, x, use_causal_mask=True, training=True)
+    layer.backward(np.ones(y.shape))
+    gradient = layer.query_dense.kernel.gradient.copy()
+    rows = layers.MultiHeadAttention(2, 4, dtype="float64")
+    rows.build((None, 5, 8), (None, 5, 8))
+    rows.set_weights(layer.get_weights())
+    series = x[0].swapaxes(0, 1)
+    np.testing.assert_allclose(rows(series, series, use_causal_mask=True, training=True), y[0].swapaxes(0, 1))
+    rows.backward(np.ones((3, 5, 8)))
+    np.testing.assert_allclose(rows.query_dense.kernel.gradient, gradient)
+
+
 def test_masks_and_states_by_position() -> None:
     mask, state = np.array([[True] * 6, [True, False] * 3, [False] * 5 + [True]]), np.ones((3, 2), np.float32)
     pooling, gru = layers.GlobalAveragePooling1D(), layers.GRU(2)
@@ -467,6 +482,7 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     "mean alone": (lambda: layers.Normalization(mean=1.0), ValueError, "mean and variance must be given together"),
     "given": (lambda: layers.Normalization(mean=1.0, variance=1.0).adapt(X), ValueError, "from its arguments: leave"),
     "no data": (lambda: layers.Normalization().adapt([]), ValueError, "at least one sample"),
+    "a number": (lambda: layers.Normalization().adapt(iter([42])), TypeError, "arrays with a batch axis, got 42"),
     "causal": (lambda: layers.DepthwiseConv1D(2, padding="causal"), ValueError, "unknown padding 'causal'"),
     "depth_multiplier": (lambda: layers.SeparableConv1D(3, 2, depth_multiplier=0), ValueError, "depth_multiplier must"),
     "filters": (lambda: layers.SeparableConv1D(0, 2), ValueError, "filters must be a positive integer, got 0"),

@@ -413,7 +413,8 @@ class MultiHeadAttention(Merging):
         rank = projected.ndim - 1
         free = math.prod(projected.shape[axis] for axis in self._free(rank))
         read = math.prod(projected.shape[axis] for axis in self.attention_axes or ())
-        return projected.transpose(self._order(rank)).reshape(free, read, *projected.shape[-2:])
+        ordered = projected.transpose(self._order(rank))
+        return np.ascontiguousarray(ordered.reshape(free, read, *projected.shape[-2:]))
 
     def _by_step(self, by_head: Array, steps: Sequence[int]) -> Array:
         """The inverse of `_by_head`, C-contiguous: (*steps, heads, size)."""

@@ -43,6 +43,8 @@ class InputLayer(Layer):
     """
 
     supports_masking = True
+    # Keras's attributes of kinds of tensors.
+    sparse = ragged = False
 
     @checked
     def __init__(

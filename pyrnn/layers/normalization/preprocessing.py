@@ -127,6 +127,8 @@ class Normalization(AxisLayer):
         for part in [data] if is_whole else data:
             x = part[0] if _is_pair(part) else part
             batch = as_column(x, as_array("data", x)).astype(np.float64, copy=False)
+            if not batch.ndim:
+                raise WrongType(f"data must hold batches, arrays with a batch axis, got {shown(x)}")
             try:
                 self.fit_shape(batch.shape)
             except ValueError as error:

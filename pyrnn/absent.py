@@ -291,7 +291,7 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("dtype", "losses take the dtype of y_pred", "convert y_pred"),
     ),
     "metric": (
-        ("axis from_logits ignore_class label_smoothing precision recall sensitivity specificity thresholds",
+        ("axis from_logits ignore_class label_smoothing thresholds",
          "metrics keep their arguments in their config", "use metric.get_config()[name]"),
         ("stateless_reset_state stateless_result stateless_update_state interpolate_pr_auc merge_state",
          "metrics hold their own state", "use update_state, result and reset_state"),

@@ -73,6 +73,10 @@ class WrongType(TypeError, ValueError):
     """An argument of the wrong type: a TypeError, as usual in Python, and a ValueError, as in Keras."""
 
 
+class MissingFile(FileNotFoundError, ValueError):
+    """A file that is not there: a FileNotFoundError, as usual in Python, and a ValueError, as in Keras."""
+
+
 def shown(value: object) -> str:
     """Return a value as messages show it: on one short line, functions with their arguments, without addresses."""
     if isinstance(value, type):

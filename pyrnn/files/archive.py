@@ -10,9 +10,10 @@ import os
 import struct
 import zlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from pyrnn.arguments import translators
+from pyrnn.validation import MissingFile
 
 if TYPE_CHECKING:
     import zipfile
@@ -27,6 +28,18 @@ USUAL_GROWTH = 4
 _DAMAGE = (
     zlib.error, struct.error, KeyError, ValueError, EOFError, OSError, RuntimeError, OverflowError, IndexError,
 )  # fmt: skip
+
+
+def opened_file(path: str) -> BinaryIO:
+    """Open a file for reading.
+
+    Raises:
+        OSError: If it cannot be opened; a ValueError too if it is not there.
+    """
+    try:
+        return open(path, "rb")
+    except FileNotFoundError as error:
+        raise MissingFile(error.errno, error.strerror, path) from None
 
 
 def require_format(filepath: str, save_format: str | None, endings: dict[str, tuple[str, ...]]) -> None:
@@ -65,7 +78,7 @@ def read_entries(path: str, *names: str) -> list[bytes]:
 
     if os.path.isdir(path):
         return [_file(path, name) for name in names]
-    with open(path, "rb") as file:
+    with opened_file(path) as file:
         try:
             with zipfile.ZipFile(file) as archive:
                 return [_entry(archive, name, os.fstat(file.fileno()).st_size) for name in names]
@@ -102,7 +115,7 @@ def _file(folder: str, name: str) -> bytes:
     size, most = os.path.getsize(path), LARGEST.get(name, LARGEST_OTHER)
     if size > most:
         raise ValueError(f"{path!r} has {size} bytes, more than the {most} allowed")
-    with open(path, "rb") as file:
+    with opened_file(path) as file:
         return file.read()
 
 

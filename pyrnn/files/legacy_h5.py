@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pyrnn.files import archive
 from pyrnn.files.archive import SMALL
 from pyrnn.files.hdf5 import (
     Arrays,
@@ -194,7 +195,7 @@ def read_model(path: str, make: MakeModel[M], compile: bool) -> M:
         ValueError: If the file is damaged, holds weights only, or describes what pyrnn does not have.
     """
     source = repr(path)
-    with open(path, "rb") as handle:
+    with archive.opened_file(path) as handle:
         content = handle.read()
     budget = 2 * claimed_bytes(content, source) + SMALL
     with opened(content, source) as file, at_most(budget):

@@ -204,7 +204,7 @@ def load_weights(
     if path.endswith(".keras"):
         (content,) = archive.read_entries(path, archive.WEIGHTS)
     else:
-        with open(path, "rb") as file:
+        with archive.opened_file(path) as file:
             content = file.read()
         if not path.endswith(ENDING):
             legacy_h5.load_weights(model, content, repr(path), skip_mismatch, by_name)

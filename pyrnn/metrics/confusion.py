@@ -325,6 +325,7 @@ class _AtConstraint(ConfusionMetric):
 
     def __init__(self, value: float, num_thresholds: int, class_id: int | None, name: str | None, dtype: Any) -> None:
         self.value, self.num_thresholds, self.class_id = value, num_thresholds, class_id
+        setattr(self, self.constraint, value)  # specificity and the like
         steps = num_thresholds - 1
         levels = [0.5] if num_thresholds == 1 else [0.0, *((i + 1) / steps for i in range(steps - 1)), 1.0]
         super().__init__(levels, name, dtype)

@@ -311,6 +311,20 @@ def test_variable_that_starts_from_an_array() -> None:
         metric.add_variable((3,), np.array([3, 4]))
 
 
+@pytest.mark.parametrize(
+    ("cls", "name"),
+    [
+        (metrics.SensitivityAtSpecificity, "specificity"),
+        (metrics.SpecificityAtSensitivity, "sensitivity"),
+        (metrics.PrecisionAtRecall, "recall"),
+        (metrics.RecallAtPrecision, "precision"),
+    ],
+)
+def test_constraints_are_attributes(cls: Any, name: str) -> None:
+    metric = cls(0.25, num_thresholds=7, class_id=1)
+    assert (getattr(metric, name), metric.num_thresholds, metric.class_id) == (0.25, 7, 1)
+
+
 class Stop(callbacks.Callback):
     """Ends the process's training after some batches, as a kill would."""
 

@@ -310,3 +310,12 @@ def test_a_model_is_written_as_a_folder(tmp_path: Path, data: tuple[Any, Any]) -
         pyrnn.load_model(tmp_path / "other")
     with pytest.raises(FileExistsError, match="exists and overwrite is False"):
         model.save(tmp_path / "m", overwrite=False, zipped=False)
+
+
+@pytest.mark.parametrize("name", ["m.keras", "m.h5", "m.pkl"])
+def test_a_file_that_is_missing(name: str, tmp_path: Path) -> None:
+    model = pyrnn.Sequential([Dense(2, input_shape=(3,))])
+    for read in (pyrnn.load_model, model.load_weights):
+        with pytest.raises(FileNotFoundError, match=name) as caught:
+            read(tmp_path / name)
+        assert isinstance(caught.value, ValueError)  # as Keras raises

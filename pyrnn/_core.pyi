@@ -19,6 +19,16 @@ class Workspace:
     """Scratch memory and packed weights, which a layer passes from call to call. Any thread may use it."""
 
     def __init__(self) -> None: ...
+    def array(self, shape: tuple[int, ...], dtype: str) -> Array:
+        """Return an array for a result. Its memory is used again when no one holds it, which saves page faults.
+
+        Args:
+            shape: Its shape.
+            dtype: "float32" or "float64".
+
+        Returns:
+            The array, whose numbers are undefined.
+        """
 
 def rnn_forward(
     cell: str,

@@ -171,6 +171,21 @@ py::object new_array(const Shape& shape, bool wanted, T*& data, const Workspace&
     return py::array_t<T>(shape, data, back);
 }
 
+// Smaller arrays come from NumPy, whose cache is as fast; larger ones would cost page faults in each step.
+constexpr Index kSmallArray = Index{1} << 16;
+
+// A new array for a result; None if it is not wanted.
+template <class T>
+py::object result_array(const Shape& shape, bool wanted, T*& data, const Workspace& workspace) {
+    if (!wanted) return py::none();
+    Index count = 1;
+    for (const Index n : shape) count *= n;
+    if (count * static_cast<Index>(sizeof(T)) >= kSmallArray) return new_array(shape, true, data, workspace);
+    py::array_t<T> array(shape);
+    data = data_of(array);
+    return array;
+}
+
 // An array as rows along its last axis; without one, or if it is empty, every number is a row.
 struct Rows { Index count, length; };
 inline Rows rows_of(const py::array& x) {

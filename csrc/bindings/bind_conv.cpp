@@ -65,8 +65,8 @@ Conv<T> conv_problem(const py::array& x, const py::array& kernel, const py::hand
 template <class T>
 py::tuple forward(const Conv<T>& p, const Shape& out, bool training, Workspace& workspace) {
     const bool keep_z = training && needs_preactivation(p.activation);
-    py::array_t<T> y(out), z(keep_z ? out : Shape{0});
-    T *y_data = data_of(y), *z_data = keep_z ? data_of(z) : nullptr;
+    T *y_data = nullptr, *z_data = nullptr;
+    const py::object y = result_array(out, true, y_data, workspace), z = result_array(out, keep_z, z_data, workspace);
     {
         const WithoutGil release;
         Borrowed ws(workspace);
@@ -91,15 +91,14 @@ py::object backward(const Conv<T>& p, const Shape& out, const Shape& in, const S
     const T* dy_data = pointer<T>(dy, "dy", out, "of the output");
     T* dw = output<T>(d_kernel, "d_kernel", weights, "of the kernel");
     T* db = output<T>(d_bias, "d_bias", {p.filters}, "(units,)", true);
-    py::array_t<T> dx(need_dx ? in : Shape{0});
-    T* dx_data = need_dx ? data_of(dx) : nullptr;
+    T* dx_data = nullptr;
+    const py::object dx = result_array(in, need_dx, dx_data, workspace);
     {
         const WithoutGil release;
         Borrowed ws(workspace);
         conv_backward(p, y, z, dy_data, dw, db, dx_data, *ws);
     }
-    if (need_dx) return dx;
-    return py::none();
+    return dx;
 }
 
 Shape dense_output(const py::array& x, Index units) {

@@ -26,6 +26,18 @@ std::int64_t version_of(const py::object& version) {
 
 namespace {
 
+// The sizes of a new array, whose numbers must fit into memory.
+Shape sizes_of(const py::tuple& sizes, Index bytes) {
+    std::vector<Index> shape;
+    for (const py::handle size : sizes) shape.push_back(size.cast<Index>());
+    if (shape.size() > 64)
+        throw py::value_error("shape must have at most 64 axes, got " + std::to_string(shape.size()));
+    for (const Index n : shape)
+        if (n < 0 || __builtin_mul_overflow(bytes, n, &bytes))
+            throw py::value_error("shape must hold sizes of at least 0 that fit into memory, got " + std::to_string(n));
+    return Shape(shape.begin(), shape.end());
+}
+
 // Python runs signal handlers only in its main thread, so other threads need not take the GIL.
 std::atomic<unsigned long> main_thread{0};
 
@@ -52,7 +64,19 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     using namespace pyrnn;
     choose_table();
     m.doc() = "The compiled core of pyrnn; signatures and shapes are in _core.pyi.";
-    py::class_<Workspace>(m, "Workspace").def(py::init<>());
+    py::class_<Workspace>(m, "Workspace")
+        .def(py::init<>())
+        .def(
+            "array",
+            [](const Workspace& workspace, const py::tuple& sizes, const std::string& dtype) -> py::object {
+                const Shape shape = sizes_of(sizes, dtype == "float32" ? 4 : 8);
+                float* floats = nullptr;
+                double* doubles = nullptr;
+                if (dtype == "float32") return result_array(shape, true, floats, workspace);
+                if (dtype == "float64") return result_array(shape, true, doubles, workspace);
+                throw py::value_error("dtype must be 'float32' or 'float64', got '" + dtype + "'");
+            },
+            py::arg("shape"), py::arg("dtype"));
     watch_signals();
     py::register_exception_translator([](std::exception_ptr error) {
         try {

@@ -251,3 +251,41 @@ def test_read_only_gradients_are_refused() -> None:
             x, w, saved, np.zeros((2, 4)), activation="linear", d_kernel=d_kernel, d_bias=None, need_dx=False,
             workspace=ws, version=None,
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(2, 3), (64, 50, 128), (0, 3), (5,), ()])
+def test_arrays_of_a_workspace(dtype: str, shape: tuple[int, ...]) -> None:
+    workspace = _core.Workspace()
+    first, second = workspace.array(shape, dtype), workspace.array(shape, dtype)
+    assert first.shape == shape and first.dtype == dtype and first.flags.c_contiguous and first.flags.writeable
+    first[...], second[...] = 1, 2
+    assert (first == 1).all() and (second == 2).all()
+    del workspace
+    first[...] = 3
+    assert (first == 3).all()
+
+
+def test_an_array_of_a_workspace_is_used_again_only_when_no_one_holds_it() -> None:
+    workspace = _core.Workspace()
+    array = workspace.array((64, 1024), "float32")
+    address, view = array.ctypes.data, array[3:]
+    del array
+    other = workspace.array((64, 1024), "float32")
+    assert other.ctypes.data != address
+    del view
+    assert workspace.array((64, 1024), "float32").ctypes.data == address
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "message"),
+    [
+        ((2, -1), "float32", "sizes of at least 0"),
+        ((1 << 40, 1 << 40), "float64", "fit into memory"),
+        ((1,) * 65, "float32", "at most 64 axes"),
+        ((2,), "int32", "'float32' or 'float64', got 'int32'"),
+    ],
+)
+def test_arrays_that_a_workspace_rejects(shape: tuple[int, ...], dtype: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        _core.Workspace().array(shape, dtype)

@@ -271,7 +271,10 @@ class Attention(Merging):
         if not need_dx:
             return (None,) * len(xs)
         d_value = d_value.reshape(value.shape)
-        return (d_query, d_value + d_key) if len(xs) == 2 else (d_query, d_value, d_key)
+        if len(xs) > 2:
+            return d_query, d_value, d_key
+        d_value += d_key  # which no one else holds
+        return d_query, d_value
 
     def _score_arguments(self, query: Array, key: Array) -> tuple[tuple[Array, Array], Array | None, float]:
         """Query and key, `additive` and `scale` of `attention_forward`."""

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from pyrnn import backend
 from pyrnn.arguments import checked
 from pyrnn.layers.base import Array, Shape
 from pyrnn.layers.merging.base import Masks, Merging
@@ -49,6 +50,7 @@ class Concatenate(Merging):
     def __init__(self, axis: Axis = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.axis = axis
+        self._workspace = backend.Workspace()
 
     def check_input(self, shape: Any) -> None:
         super().check_input(shape)
@@ -98,13 +100,19 @@ class Concatenate(Merging):
     def forward(self, *xs: Array, training: bool = False, mask: Masks | None = None, **options: Any) -> Array:
         if training:
             self._tape.append([x.shape[self.axis] for x in xs])
-        return np.concatenate(xs, self.axis)
+        shape = list(xs[0].shape)
+        shape[self.axis] = sum(x.shape[self.axis] for x in xs)
+        return np.concatenate(xs, self.axis, out=self._workspace.array(tuple(shape), self.dtype))
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> tuple[Array | None, ...]:
         sizes = self._take_saved()
         if not need_dx:
             return (None,) * len(sizes)
-        return tuple(map(np.ascontiguousarray, np.split(dy, np.cumsum(sizes[:-1]), self.axis)))
+        parts = np.split(dy, np.cumsum(sizes[:-1]), self.axis)
+        gradients = tuple(self._workspace.array(part.shape, self.dtype) for part in parts)
+        for gradient, part in zip(gradients, parts, strict=True):
+            gradient[...] = part
+        return gradients
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "axis": self.axis}

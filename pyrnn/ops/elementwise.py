@@ -29,7 +29,7 @@ _ANY = {
     "isnan": "whether entries are NaN", "isfinite": "whether entries are finite",
     "isinf": "whether entries are infinite", "logical_not": "whether entries are zero",
 }  # fmt: skip
-_ROUNDING = {"floor": "the next integer below", "ceil": "the next integer above", "trunc": "the integer part"}
+_ROUNDING = {"floor": "the next integer below", "ceil": "the next integer above"}
 _BINARY = {
     "add": "x1 + x2", "subtract": "x1 - x2", "multiply": "x1 * x2", "maximum": "the larger entry",
     "minimum": "the smaller entry", "power": "x1 ** x2", "mod": "the remainder of x1 / x2, with the sign of x2",
@@ -72,6 +72,12 @@ for _name, _what in _BINARY_FLOAT.items():
     operation(f"Compute {_what}, in floats.", f"ops.{_name}(x, x).shape", name=_name)(_binary(_name, True))
 for _alias, _name in {"absolute": "abs", "mod": "mod"}.items():
     OPERATIONS[_alias] = OPERATIONS[_name]
+
+
+@operation("Compute the integer part; whole numbers keep their dtype.")
+def trunc(numpy: Any, x: Any) -> Any:
+    x = array(x)
+    return x if x.dtype.kind in "biu" else numpy.trunc(x)
 
 
 @operation("Compute x1 / x2, and 0 where x2 is 0.", "ops.divide_no_nan(x, 0 * x).shape")

@@ -21,6 +21,13 @@ def _list(xs: Any) -> list[Any]:
     return [each if each.dtype == dtype or dtype.kind != "f" else each.astype(dtype) for each in arrays]
 
 
+def _place(x: Any, axis: int) -> int:
+    """The axis counted from the first one."""
+    if not -x.ndim <= axis < x.ndim:
+        raise ValueError(f"axis {axis} is out of bounds for array of dimension {x.ndim}")
+    return axis % int(x.ndim)
+
+
 @operation("Give x another shape with the same entries.", "ops.reshape(x, (3, -1)).shape", "(3, 2)")
 def reshape(numpy: Any, x: Any, newshape: Any) -> Any:
     sizes = [newshape] if isinstance(newshape, int | np.integer) else list(newshape)
@@ -190,7 +197,7 @@ def take(numpy: Any, x: Any, indices: Any, axis: int | None = None) -> Any:
         indices = indices.astype(np.int32)
     if axis is None:
         x, axis = numpy.reshape(x, (-1,)), 0
-    return x[tuple([slice(None)] * (axis % x.ndim) + [indices])]
+    return x[tuple([slice(None)] * _place(x, axis) + [indices])]
 
 
 @operation("Take entries along an axis, one index for each.", "ops.take_along_axis(x, x.astype(int), 1).shape")
@@ -200,7 +207,7 @@ def take_along_axis(numpy: Any, x: Any, indices: Any, axis: int | None = None) -
         indices = indices.astype(np.int32)
     if axis is None:
         return numpy.reshape(x, (-1,))[indices.reshape(-1)]
-    axis %= x.ndim
+    axis = _place(x, axis)
     others = [[*sizes[:axis], 1, *sizes[axis + 1 :]] for sizes in (x.shape, indices.shape)]
     shape = list(np.broadcast_shapes(*others))
     shape[axis] = indices.shape[axis]

@@ -111,6 +111,8 @@ def test_where_with_a_condition_alone_gives_places() -> None:
         (lambda: ops.where(X > 0, X), ValueError, r"x1 and x2 must both be arrays"),
         (lambda: ops.norm(X, ord=3), ValueError, r"ord must be None, a number.*got 3 for 2 axes"),
         (lambda: ops.norm(X[0], ord="nuc"), ValueError, r"ord must be None, a number.*got 'nuc' for 1 axes"),
+        (lambda: ops.take(X, [0], axis=5), ValueError, r"ops\.take\(\): axis 5 is out of bounds"),
+        (lambda: ops.take_along_axis(X, np.array([[0]]), axis=-3), ValueError, r"axis -3 is out of bounds"),
         (lambda: ops.normalize(X, order=0), ValueError, r"order must be an integer of at least 1, got 0"),
         (lambda: ops.reshape(X, (-2, 3)), ValueError, r"newshape must hold sizes of at least 0"),
         (lambda: ops.pad(X, 1, "reflect", 2.0), ValueError, r"constant_values must be left out with mode='reflect'"),
@@ -155,3 +157,8 @@ def test_differences_end_where_nothing_is_left() -> None:
     assert ops.diff(X, n=2**40).shape == (2, 0)
     with pytest.raises(ValueError, match="n must be 0 or more, got -1"):
         ops.diff(X, n=-1)
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int16", "int32"])
+def test_the_integer_part_of_whole_numbers_keeps_their_dtype(dtype: str) -> None:
+    assert ops.trunc(np.array([0, 1], dtype)).dtype == dtype

@@ -147,7 +147,7 @@ def described_function(kind: str, description: Mapping[str, Any], names: Mapping
         raise ValueError(f"{kind} was a lambda, of which files hold nothing: make it again")
     function = registered_as(name)
     if not isinstance(name, str):
-        raise WrongType(f"config of a function must be its name, got {shown(name)}")
+        raise WrongType(f"{kind} as a description must have the name of a function as its config, got {shown(name)}")
     if function is None and not is_custom(description):
         function = {**functions(), **(names or {})}.get(name)
         if function is not None and description.get("registered_name") != "function":

@@ -252,7 +252,7 @@ def broken(*result: Any) -> Callable[..., Any]:
         (lambda: model(metrics={"mae"}), "metrics must be a list such as ['mae'], got {'mae'}"),
         (lambda: model().fit(3), "x must have one row per sample, got 3"),
         (lambda: model().fit("data.csv", Y), "x must hold numbers, got 'data.csv'"),
-        (lambda: model().optimizer.build([]), "parameters must be those of a model, model.parameters(), got []"),
+        (lambda: model().optimizer.build(3), "parameters must be those of a model, model.parameters(), got 3"),
         (
             lambda: model(optimizer=optimizers.SGD(lambda: "a")).fit(X, Y, verbose=0),
             "learning_rate must be a function that returns a number, got 'a'",

@@ -516,7 +516,7 @@ def test_descriptions_that_disagree_with_themselves() -> None:
         read({**function, "registered_name": "eval"})
     with pytest.raises(TypeError, match=r"config of 'Dense' must be a dict, got \[1, 2\]"):
         read({**dense, "config": [1, 2]})
-    with pytest.raises(TypeError, match=r"config of a function must be its name, got \['relu'\]"):
+    with pytest.raises(TypeError, match=r"must have the name of a function as its config, got \['relu'\]"):
         read({**function, "config": ["relu"]})
 
 

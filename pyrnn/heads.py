@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from pyrnn import losses, metrics, registry
 from pyrnn.head_metrics import MetricEntry, Output, mark_repeated, number_names, try_state
+from pyrnn.losses.automatic import NAMES as AUTOMATIC
+from pyrnn.losses.automatic import AutomaticCrossentropy
 from pyrnn.states import Rule, anything, count, list_of, optional, tuple_of
 from pyrnn.validation import WrongType, shown
 
@@ -40,7 +42,8 @@ class Head:
         weighted: Sequence[Any],
         output: str | None = None,
     ) -> None:
-        self.loss = losses.as_loss(loss)
+        is_automatic = isinstance(loss, str) and loss.lower() in AUTOMATIC
+        self.loss = AutomaticCrossentropy(loss) if is_automatic else losses.as_loss(loss)
         self._loss_weight = loss_weight
         self.loss_weight = _factor(loss_weight)
         self.entries = [
@@ -224,7 +227,7 @@ class Head:
             for weighted in (False, True)
         ]
         return {
-            "loss": losses.serialize(self.loss),
+            "loss": self.loss.name if isinstance(self.loss, AutomaticCrossentropy) else losses.serialize(self.loss),
             "loss_weights": registry.plain(self._loss_weight, "loss_weights"),
             "metrics": described[0] or None,
             "weighted_metrics": described[1] or None,

@@ -7,12 +7,14 @@ import itertools
 import math
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from tolerance import assert_close
 
+import pyrnn
 from pyrnn import Sequential, layers, losses, metrics
 
 RNG = np.random.default_rng(0)
@@ -338,6 +340,31 @@ def test_a_metric_as_a_loss(metric: Any) -> None:
     with pytest.raises(ValueError, match="is a metric: pass it in metrics=") as caught:
         losses.as_loss(metric)
     assert ("loss='mse', its square" in str(caught.value)) == (metric in METRICS)
+
+
+@pytest.mark.parametrize("name", ["crossentropy", "ce", "CE"])
+@pytest.mark.parametrize(
+    ("units", "y", "same"),
+    [
+        (1, [0, 1, 1, 0], "binary_crossentropy"),
+        (3, [0, 1, 2, 0], "sparse_categorical_crossentropy"),
+        (3, [[0], [1], [2], [0]], "sparse_categorical_crossentropy"),
+        (3, np.eye(3)[[0, 1, 2, 0]].tolist(), "categorical_crossentropy"),
+    ],
+)
+def test_crossentropy_takes_the_form_that_fits_the_shapes(
+    name: str, units: int, y: Any, same: str, tmp_path: Path
+) -> None:
+    x, results = np.linspace(0, 1, 12).reshape(4, 3), []
+    for loss in (name, same):
+        pyrnn.utils.set_random_seed(0)
+        activation = "sigmoid" if units == 1 else "softmax"
+        model = pyrnn.Sequential([pyrnn.Input((3,)), pyrnn.layers.Dense(units, activation=activation)])
+        model.compile("sgd", loss, metrics=["accuracy"])
+        results.append(model.fit(x, np.array(y), epochs=2, verbose=0).history)
+        model.save(tmp_path / "m.keras")
+        results[-1]["loaded"] = pyrnn.load_model(tmp_path / "m.keras").evaluate(x, np.array(y), verbose=0)
+    assert results[0] == results[1]
 
 
 def test_a_users_loss_that_is_wrong() -> None:

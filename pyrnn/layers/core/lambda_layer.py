@@ -51,7 +51,7 @@ class Lambda(Merging):
     which is then also found again when the model is loaded.
 
     Args:
-        function: function of x that returns an array (B, ...). It is called with `mask=` and `training=` if
+        function: function of x that returns an array, usually (B, ...). It is called with `mask=` and `training=` if
             its signature has these names.
         output_shape: shape of the output without the batch axis, or a function of the input shape; None means that a
             trial run on zeros finds it.
@@ -61,7 +61,7 @@ class Lambda(Merging):
         **kwargs: `name`, `trainable`, `dtype` and the input shape; see `Layer`.
 
     Raises:
-        TypeError, ValueError: if an argument is not such a function, or the result does not have the batch axis of x.
+        TypeError, ValueError: if an argument is not such a function.
 
     Example:
         >>> import numpy as np
@@ -163,7 +163,7 @@ class Lambda(Merging):
             mask: the mask (B, T) of x, or masks in the structure of x.
 
         Returns:
-            The output (B, ...), or its symbol.
+            The output, or its symbol.
 
         Raises:
             TypeError, ValueError: if x does not hold numbers, or the function fails.
@@ -190,15 +190,11 @@ class Lambda(Merging):
             structure: where the arrays are in x; None if x is one array.
 
         Returns:
-            The output (B, ...).
+            The output.
         """
         x = _in_structure(structure, xs)
         mask = mask if structure is None or mask is None else at_places(structure, mask)
         y = self._run(x, mask, training)
-        if y.shape[:1] != xs[0].shape[:1]:
-            raise ValueError(
-                f"function of layer {self.name!r} must return {len(xs[0])} rows, as x has, got shape {y.shape}"
-            )
         if training:
             extra = {"mask": mask, "training": training}
             self._tape.append((xs, structure, y, {name: extra[name] for name in self._expected}))

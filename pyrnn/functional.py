@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn import graph_config, overriding, registry
+from pyrnn import graph_config, one_dtype, overriding, registry
 from pyrnn.arguments import checked
 from pyrnn.data.arrays import Arrays, as_float, is_float
 from pyrnn.data.batches import read_arrays
@@ -104,9 +104,9 @@ class Functional(Keras2Methods, Model):
         self._input_layers = [symbol.node.layer for symbol in graph.inputs]
         self._layers[:] = [layer for layer in graph.layers if not isinstance(layer, InputLayer)]
         self._ordered = graph.layers  # with the input layers, as Keras lists them
-        dtypes = {layer.dtype for layer in self._layers}
+        dtypes = one_dtype.agree(self._layers, graph.nodes)
         if len(dtypes) > 1:
-            raise ValueError(f"layers of a model must have one dtype, got {' and '.join(sorted(dtypes))}")
+            raise ValueError(f"layers of a model must have one dtype, got {' and '.join(dtypes)}")
         self._plan = Plan(self._layers, graph)
         self.built = True
         for layer in self._layers:

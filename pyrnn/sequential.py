@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from numpy.typing import NDArray
 
 from pyrnn import layers as layers_module
-from pyrnn import shapes
+from pyrnn import one_dtype, shapes
 from pyrnn.arguments import checked
 from pyrnn.data.arrays import as_float, is_float
 from pyrnn.data.signature import Ports, Signature
@@ -123,7 +123,7 @@ class Sequential(Keras2Methods, Model):
                 f"layer {layer.name!r} has merge_mode=None and returns two arrays: a Sequential passes on one, choose "
                 "'concat', 'sum', 'ave' or 'mul', or call the layer itself"
             )
-        if self._layers and layer.dtype != self.dtype:
+        if self._layers and len(one_dtype.agree([*self._layers, layer])) > 1:
             raise ValueError(f"layer {layer.name!r} has dtype {layer.dtype}, the layers before it {self.dtype}")
         shape, declared = self._shapes[-1] if self._shapes else self._shape, None
         if not self._layers and shape is None and layer.declared_shape is not None:

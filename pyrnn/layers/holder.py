@@ -186,6 +186,17 @@ class Holder(Watched):
         self._trainable = bool(value)
         self.changed()
 
+    def take_dtype(self, dtype: str) -> None:
+        """Change the dtype of a layer without weights, and that of its calls on symbols.
+
+        Args:
+            dtype: "float32" or "float64".
+        """
+        self.dtype = dtype
+        for node in self.nodes:
+            for symbol in node.outputs:
+                symbol.dtype = dtype if symbol.dtype.startswith("float") else symbol.dtype
+
     def output_shapes(self, shapes: list[Any], **options: Any) -> list[Any]:
         """Return the shapes of the outputs of a call on symbols.
 

@@ -338,6 +338,10 @@ class Rescaling(Layer):
         self._plain_offset = plain_numbers(value)
         self._offset = np.asarray(self._plain_offset, self.dtype)
 
+    def take_dtype(self, dtype: str) -> None:
+        super().take_dtype(dtype)
+        self.scale, self.offset = self._plain_scale, self._plain_offset
+
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
         y: Array = x * self._scale + self._offset
         return y

@@ -99,6 +99,10 @@ class Operation(Layer):
         self.nodes.append(Node(self, tuple(args), kwargs, tuple(symbols), outputs))
         return list(outputs) if is_several else outputs[0]
 
+    def take_dtype(self, dtype: str) -> None:
+        super().take_dtype(dtype)
+        self.dtypes = [dtype if each.startswith("float") else each for each in self.dtypes]
+
     def compute(self, *inputs: Any) -> Any:
         """Run the operation.
 

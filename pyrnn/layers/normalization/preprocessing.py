@@ -97,6 +97,9 @@ class Normalization(AxisLayer):
             self._weights.append(count)
             self.count = count
             return
+        self._read_moments(sizes)
+
+    def _read_moments(self, sizes: Shape) -> None:
         moments = []
         for value in (self.input_mean, self.input_variance):
             array = np.asarray(value, self.dtype)
@@ -106,6 +109,11 @@ class Normalization(AxisLayer):
                 raise ValueError(f"mean must fit the sizes {sizes} of x along axis, got shape {array.shape}") from None
             moments.append(array)
         self._given = (moments[0], moments[1])
+
+    def take_dtype(self, dtype: str) -> None:
+        super().take_dtype(dtype)
+        if self.built:
+            self._read_moments(tuple(self._broadcast[each] for each in self._positions))
 
     def adapt(self, data: Any) -> None:
         """Set the moments to those of `data`.

@@ -18,7 +18,7 @@ from pyrnn.kinds import KINDS, Kind
 from pyrnn.registry import describe_callable, is_custom, registered_as, with_objects
 from pyrnn.rules import Axes
 from pyrnn.typing import Axis, Finite, Flag, Inputs, NonNegative, Positive
-from pyrnn.validation import WrongType, lookup, shown
+from pyrnn.validation import WrongType, lookup, shown, warn_of_ones
 
 Array = NDArray[Any]
 Activation = Callable[..., Array]
@@ -188,6 +188,8 @@ def _function(name: str) -> Activation:
         x = np.require(x, requirements=["C", "A"])
         if x.dtype not in (np.float32, np.float64):
             x = x.astype(np.float32)
+        if name == "softmax":
+            warn_of_ones(args[0] if args else kwargs.get("axis", -1), x.shape)
         if not args and not kwargs:
             return backend.activation_forward(x, name)
         if variant is None:

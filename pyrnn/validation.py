@@ -9,7 +9,7 @@ import operator
 import re
 import sys
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from pyrnn.explaining import explanation
@@ -124,6 +124,12 @@ def warn(message: str) -> None:
     while frame.f_back is not None and str(frame.f_globals.get("__name__")).split(".")[0] == "pyrnn":
         frame, level = frame.f_back, level + 1
     warnings.warn(message, stacklevel=level)
+
+
+def warn_of_ones(axis: object, shape: Sequence[int]) -> None:
+    """Warn, as Keras does, of a softmax over one axis of x that has one value; several axes are not checked."""
+    if isinstance(axis, int) and -len(shape) <= axis < len(shape) and shape[axis] == 1:
+        warn(f"softmax over axis {axis}, which has size 1, is always 1: use sigmoid for a probability")
 
 
 def positive_int(argument: str, value: Any) -> int:

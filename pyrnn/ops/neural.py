@@ -10,6 +10,7 @@ import numpy as np
 from pyrnn import activations, backend
 from pyrnn.ops import primitives
 from pyrnn.ops.dispatch import OPERATIONS, array, limited, operation
+from pyrnn.validation import warn_of_ones
 
 
 def _activation(name: str) -> Any:
@@ -45,6 +46,8 @@ def _elementwise(name: str) -> Any:
 def _along_axis(name: str) -> Any:
     def function(numpy: Any, x: Any, axis: Any = -1) -> Any:
         x = array(x, True)
+        if name == "softmax":
+            warn_of_ones(axis, x.shape)
         if axis is None:
             axis = tuple(range(x.ndim))
         if isinstance(axis, int) and axis in (-1, x.ndim - 1):

@@ -71,6 +71,20 @@ def test_unknown_arguments_are_errors() -> None:
         activations.tanh(X, axis=0)  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("softmax", [activations.softmax, ops.softmax])  # type: ignore[attr-defined]
+def test_a_softmax_of_one_value_warns(softmax: Callable[..., Any]) -> None:
+    symbol = layers.Dense(1)(layers.Input((3,)))
+    for x, axes in ((np.zeros((2, 1)), ((), (1,), (-1,))), (np.zeros((1, 2)), ((0,), (-2,))), (symbol, ((),))):
+        for axis in axes:
+            with pytest.warns(UserWarning, match=rf"softmax over axis {axis[0] if axis else -1}, which has size 1, is"):
+                softmax(x, *axis)
+    with pytest.warns(UserWarning, match="is always 1: use sigmoid"):
+        assert softmax(np.zeros((2, 1, 3)), axis=1).min() == 1
+    for x, others in ((np.zeros((2, 1)), (0, (0, 1))), (np.zeros((1, 2)), (1, -1)), (layers.Input((None,)), (0, 1))):
+        for other in others:
+            softmax(x, axis=other)
+
+
 def gated(x: Any) -> Any:
     return x * ops.sigmoid(x)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
@@ -14,6 +13,7 @@ from pyrnn import overriding, registry, rules, sharing
 from pyrnn.arguments import checked
 from pyrnn.data import Arrays
 from pyrnn.files import model_file, weights_file
+from pyrnn.files.atomic import refuse_existing
 from pyrnn.function_rules import Function
 from pyrnn.graph import Graph
 from pyrnn.layers import custom
@@ -29,7 +29,7 @@ from pyrnn.structures import leaves
 from pyrnn.summary import print_summary
 from pyrnn.symbols import Symbol, connect, is_symbolic, leaves_of
 from pyrnn.trainer import Trainer
-from pyrnn.typing import FilePath, Flag, Inputs, Name, Size, Text, Vector
+from pyrnn.typing import FilePath, Flag, Inputs, Name, Positive, Size, Text, Vector
 from pyrnn.validation import LARGEST_SIZE, not_built, shown, unknown_name
 
 Array = NDArray[Any]
@@ -651,31 +651,48 @@ class Model(Trainer, Holder):
             ...     pyrnn.load_model(f"{folder}/model.keras").count_params()
             8
         """
-        _refuse_existing(filepath, overwrite)
+        refuse_existing(filepath, overwrite)
         model_file.save_model(self, filepath, include_optimizer, include_rng, save_format, zipped)
 
     @checked
-    def save_weights(self, filepath: FilePath, overwrite: Flag = True, save_format: Text | None = None) -> None:
-        """Write the weights to a file.
+    def save_weights(
+        self,
+        filepath: FilePath,
+        overwrite: Flag = True,
+        max_shard_size: Positive | None = None,
+        save_format: Text | None = None,
+    ) -> None:
+        """Write the weights and the optimizer's variables to a file, or to several.
 
         Args:
-            filepath: ends in `.weights.h5`, or in `.h5` or `.hdf5` for Keras 2's format.
+            filepath: ends in `.weights.h5`, or in `.h5` or `.hdf5` for Keras 2's format; with `max_shard_size` in
+                `.weights.json`.
             overwrite: False raises an error if the file exists.
+            max_shard_size: the most GB of arrays in one file. They are written to `NAME_00000.weights.h5`,
+                `NAME_00001.weights.h5`, ..., next to `NAME.weights.json`, which says what is where.
             save_format: None or "h5", as older scripts write.
 
         Raises:
-            ValueError: if the model is not built, or the ending is another one.
+            ValueError: if the model is not built, the ending is another one, or an array is larger than
+                `max_shard_size`.
             OSError: if the file exists and `overwrite` is False, or it cannot be written.
+
+        Example:
+            >>> import tempfile, pyrnn
+            >>> model = pyrnn.Sequential([pyrnn.layers.Dense(2, input_shape=(3,))])
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     model.save_weights(f"{folder}/model.weights.json", max_shard_size=0.25)
+            ...     model.load_weights(f"{folder}/model.weights.json")
         """
-        _refuse_existing(filepath, overwrite)
-        weights_file.save_weights(self, filepath, save_format)
+        weights_file.save_weights(self, filepath, overwrite, max_shard_size, save_format)
 
     @checked
     def load_weights(self, filepath: FilePath, skip_mismatch: Flag = False, by_name: Flag = False) -> None:
         """Read weights that `save_weights`, `save` or Keras wrote. Nothing changes unless all of them fit.
 
         Args:
-            filepath: a `.weights.h5` or `.keras` file, or `.h5` or `.hdf5` in Keras 2's format.
+            filepath: a `.weights.h5` or `.keras` file, a `.weights.json` with its other files next to it, or `.h5` or
+                `.hdf5` in Keras 2's format.
             skip_mismatch: leave layers as they are, with a warning, if their weights do not fit.
             by_name: match layers by their names instead of their order, for Keras 2's format.
 
@@ -714,8 +731,3 @@ class Model(Trainer, Holder):
 def _without_models(layers: Sequence[Any]) -> list[Any]:
     """Layers, with those of nested models in the place of the models."""
     return [each for layer in layers for each in (_without_models(layer.layers) if layer.is_model else (layer,))]
-
-
-def _refuse_existing(filepath: str | os.PathLike[str], overwrite: bool) -> None:
-    if not overwrite and os.path.exists(filepath):
-        raise FileExistsError(f"{os.fspath(filepath)!r} exists and overwrite is False")

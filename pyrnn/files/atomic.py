@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Mapping
+from typing import BinaryIO
 
 
 def make_folder(path: str) -> None:
@@ -30,11 +32,19 @@ def replace_file(path: str, content: bytes, permissions_of: str | None = None) -
     Raises:
         OSError: If it cannot be written; what was at `path` is still there then.
     """
-    try:
-        _replace(os.path.realpath(path), content, os.path.realpath(permissions_of or path))
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise OSError(error.errno, f"cannot write {path!r} ({reason}): what was there before is unchanged") from error
+    _replace({path: content}, permissions_of)
+
+
+def replace_files(contents: Mapping[str, bytes]) -> None:
+    """Write files of one folder as `replace_file` does, and rename them in order once all of them are on the disk.
+
+    Args:
+        contents: All of each file, by its path. The last one makes the others valid.
+
+    Raises:
+        OSError: If one cannot be written; what was at the paths is still there then.
+    """
+    _replace(contents)
 
 
 def replace_folder(path: str, contents: Mapping[str, bytes], marker: str) -> None:
@@ -73,26 +83,56 @@ def replace_folder(path: str, contents: Mapping[str, bytes], marker: str) -> Non
     _flush_folder(parent)
 
 
-def _replace(path: str, content: bytes, model: str) -> None:
-    if os.path.isfile(path):
-        with open(path, "r+b"):  # fails if the file is write-protected; renaming onto it would not
-            pass
-    folder, name = os.path.split(path)
-    temporary = os.path.join(folder, f".{name}.{os.urandom(4).hex()}")
-    # Not by `tempfile`: its files are 0600, and only the kernel knows the umask without changing it for other threads.
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+def refuse_existing(path: str | os.PathLike[str], overwrite: bool) -> None:
+    """Raise an error if a file is there that is not to be replaced."""
+    if not overwrite and os.path.exists(path):
+        raise FileExistsError(f"{os.fspath(path)!r} exists and overwrite is False")
+
+
+def _replace(contents: Mapping[str, bytes], permissions_of: str | None = None) -> None:
+    written: list[tuple[str, str]] = []
+    path = ""
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            _copy_permissions(model, temporary)
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-    _flush_folder(folder)
+        for path, content in contents.items():
+            target = os.path.realpath(path)
+            temporary = os.path.join(os.path.dirname(target), f".{os.path.basename(target)}.{os.urandom(4).hex()}")
+            _require_replaceable(target)
+            with _created(temporary) as file:
+                written.append((temporary, target))
+                file.write(content)
+                file.flush()
+                _copy_permissions(os.path.realpath(permissions_of or path), temporary)
+                os.fsync(file.fileno())
+        for temporary, target in written:
+            os.replace(temporary, target)
+        for folder in {os.path.dirname(target) for _, target in written}:
+            _flush_folder(folder)
+    except BaseException as error:
+        for temporary, _ in written:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+        if not isinstance(error, OSError):
+            raise
+        reason = error.strerror or str(error)
+        raise OSError(error.errno, f"cannot write {path!r} ({reason}): what was there before is unchanged") from error
+
+
+def _require_replaceable(path: str) -> None:
+    """Fail if a file is write-protected or a folder; renaming would not, or only after others are renamed."""
+    if os.path.isdir(path):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if os.path.isfile(path):
+        with open(path, "r+b"):
+            pass
+
+
+def _created(path: str) -> BinaryIO:
+    """Open a new file for writing.
+
+    Not by `tempfile`: its files are 0600, and only the kernel knows the umask without changing it for other threads.
+    """
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    return os.fdopen(handle, "wb")
 
 
 def _copy_permissions(source: str, target: str) -> None:

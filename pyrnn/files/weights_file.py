@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from pyrnn.arguments import checked
-from pyrnn.files import archive, legacy_h5, own_state
-from pyrnn.files.atomic import replace_file
+from pyrnn.files import archive, legacy_h5, own_state, shards
+from pyrnn.files.atomic import refuse_existing, replace_file, replace_files
 from pyrnn.files.hdf5 import (
     Arrays,
     group_at,
@@ -29,7 +29,7 @@ from pyrnn.files.hdf5 import (
 from pyrnn.files.state import BLOCK, sealed, write_state
 from pyrnn.naming import snake_case
 from pyrnn.parameters import Weight, assign_all
-from pyrnn.typing import IS_MODEL, FilePath, Flag, Text
+from pyrnn.typing import IS_MODEL, FilePath, Flag, Positive, Text
 from pyrnn.validation import not_built, shown, warn
 
 if TYPE_CHECKING:
@@ -140,17 +140,27 @@ def read_weights(model: Model, content: bytes, source: str, with_optimizer: bool
 
 
 @checked
-def save_weights(model: Annotated[Model, IS_MODEL], filepath: FilePath, save_format: Text | None = None) -> None:
-    """Write the weights to a file.
+def save_weights(
+    model: Annotated[Model, IS_MODEL],
+    filepath: FilePath,
+    overwrite: Flag = True,
+    max_shard_size: Positive | None = None,
+    save_format: Text | None = None,
+) -> None:
+    """Write the weights and the optimizer's variables to a file, or to several.
 
     Args:
         model: The model; it must be built.
-        filepath: The file, which ends in ".weights.h5" (Keras 3), ".h5" or ".hdf5" (Keras 2).
+        filepath: The file, which ends in ".weights.h5" (Keras 3), ".h5" or ".hdf5" (Keras 2), or in ".weights.json"
+            with `max_shard_size`.
+        overwrite: Whether to replace the file if it exists.
+        max_shard_size: The most GB of arrays in one file: they go to "NAME_00000.weights.h5" and so on.
         save_format: "h5", of older scripts; it must agree with the suffix.
 
     Raises:
-        ValueError: If the model is not built, or for another suffix or format.
-        OSError: If the file cannot be written; what was there before is unchanged.
+        ValueError: If the model is not built, for another suffix or format, or if an array is larger than
+            `max_shard_size`.
+        OSError: If the file is there and not to be replaced, or cannot be written; it is unchanged then.
 
     Example:
         >>> import tempfile
@@ -161,6 +171,12 @@ def save_weights(model: Annotated[Model, IS_MODEL], filepath: FilePath, save_for
         ...     load_weights(model, f"{folder}/model.weights.h5")
     """
     path = os.fspath(filepath)
+    refuse_existing(path, overwrite)
+    if max_shard_size is not None:
+        _save_shards(model, path, max_shard_size, save_format)
+        return
+    if path.endswith(shards.ENDING):
+        raise ValueError(f"max_shard_size must be given for a file that ends in {shards.ENDING!r}, got {path!r}")
     if archive.is_bare(path):
         path, save_format = f"{path}{ENDING}", None
         warn(f"the weights are written to {path!r}, since the path has no ending")
@@ -175,6 +191,17 @@ def save_weights(model: Annotated[Model, IS_MODEL], filepath: FilePath, save_for
     replace_file(path, weights_bytes(model, with_optimizer=True))
 
 
+def _save_shards(model: Model, path: str, max_shard_size: float, save_format: str | None) -> None:
+    if not path.endswith(shards.ENDING):
+        raise ValueError(f"filepath must end in {shards.ENDING!r} with max_shard_size, got {shown(path)}")
+    if save_format is not None:
+        raise ValueError(f"save_format must be left out with max_shard_size, got {save_format!r}")
+    if not model.built:
+        raise ValueError(not_built("its weights can be saved"))
+    content = weights_bytes(model, with_optimizer=True)
+    replace_files(shards.packed(path, content, max_shard_size * shards.GIGABYTE))
+
+
 @checked
 def load_weights(
     model: Annotated[Model, IS_MODEL], filepath: FilePath, skip_mismatch: Flag = False, by_name: Flag = False
@@ -183,7 +210,8 @@ def load_weights(
 
     Args:
         model: The model; it must be built.
-        filepath: A ".weights.h5" file, a ".keras" model, or a legacy ".h5" or ".hdf5" file.
+        filepath: A ".weights.h5" file, a ".weights.json" with its files next to it, a ".keras" model, or a legacy
+            ".h5" or ".hdf5" file.
         skip_mismatch: Whether layers that do not fit keep their weights, with a warning, instead of an error.
         by_name: For legacy files: assign weights to layers of the same name instead of in order.
 
@@ -200,8 +228,12 @@ def load_weights(
         ...     load_weights(model, f"{folder}/old.h5", by_name=True)
     """
     path = os.fspath(filepath)
-    path = f"{path}{ENDING}" if archive.is_bare(path) else path
-    if path.endswith(".keras"):
+    if archive.is_bare(path) and not path.endswith(shards.ENDING):
+        path = f"{path}{ENDING}"
+    if path.endswith(shards.ENDING):
+        require_built(model, repr(path))
+        content = shards.joined(path)
+    elif path.endswith(".keras"):
         (content,) = archive.read_entries(path, archive.WEIGHTS)
     else:
         with archive.opened_file(path) as file:
@@ -210,5 +242,5 @@ def load_weights(
             legacy_h5.load_weights(model, content, repr(path), skip_mismatch, by_name)
             return
     if by_name:
-        raise ValueError("by_name must be left out for .weights.h5 files, which are read in the order of the layers")
+        raise ValueError("by_name must be left out for files of Keras 3, which are read in the order of the layers")
     read_weights(model, content, repr(path), with_optimizer=False, skip_mismatch=skip_mismatch)

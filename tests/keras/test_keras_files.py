@@ -228,3 +228,26 @@ def test_folders_of_models(tmp_path: Path) -> None:
     np.testing.assert_allclose(read_here.predict(x, verbose=0), theirs.predict(x, verbose=0), rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(read_there.predict(x, verbose=0), ours.predict(x, verbose=0), rtol=1e-4, atol=1e-6)
     assert int(read_here.optimizer.iterations) == int(read_there.optimizer.iterations.numpy()) == 1
+
+
+@pytest.mark.parametrize("most", [600, 3000, 1e9], ids=["many", "few", "one"])
+def test_weights_in_several_files_both_ways(most: float, tmp_path: Path) -> None:
+    x, y = np.ones((4, 5, 4), "float32"), np.ones((4, 1), "float32")
+    theirs, ours = [], []
+    for k, made in ((keras, theirs), (pyrnn, ours)):
+        for _ in range(3):
+            stack = [k.layers.SimpleRNN(12), k.layers.Dense(7), k.layers.BatchNormalization(), k.layers.Dense(1)]
+            made.append(k.Sequential([k.Input((5, 4)), *stack]))
+            made[-1].compile("adam", "mse")
+            made[-1].fit(x, y, verbose=0)
+    theirs[0].save_weights(tmp_path / "theirs.weights.json", max_shard_size=most / 1024**3)
+    ours[0].save_weights(tmp_path / "ours.weights.json", max_shard_size=most / 1024**3)
+    for source, name in ((theirs[0], "theirs"), (ours[0], "ours")):
+        assert (len(list(tmp_path.glob(f"{name}_*.weights.h5"))) == 1) == (most == 1e9)
+        for reader in (theirs[1], ours[1]):
+            reader.load_weights(tmp_path / f"{name}.weights.json")
+            for value, expected in zip(reader.get_weights(), source.get_weights(), strict=True):
+                assert np.array_equal(value, expected)
+    for reader in (theirs[2], ours[2]):
+        with pytest.raises(ValueError, match=r"must end in [`']\.weights\.json[`']"):
+            reader.save_weights(tmp_path / "model.h5", max_shard_size=1)

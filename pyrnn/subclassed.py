@@ -24,7 +24,7 @@ from pyrnn.model import Model
 from pyrnn.naming import auto_name
 from pyrnn.plan import Plan, placed_in
 from pyrnn.structures import leaves, mapped, packed
-from pyrnn.symbols import Node, Symbol
+from pyrnn.symbols import Node, Symbol, flat_shapes
 from pyrnn.validation import shown
 
 Array = NDArray[Any]
@@ -313,7 +313,7 @@ class Subclassed(Functional):
         if not self._is_connected:
             return call_methods.compute_output_shape(self, input_shape)
         several = len(self._input_layers) > 1
-        flat = call_methods.flat_shapes(input_shape) if several else [tuple(input_shape)]
+        flat = flat_shapes(input_shape) if several else [tuple(input_shape)]
         shapes = call_methods.output_shapes(self, flat, self._call_arguments)
         return shapes[0] if len(shapes) == 1 else shapes
 
@@ -365,11 +365,14 @@ class Subclassed(Functional):
 
 
 def _shape_of(layer: Any, traces: Sequence[Any]) -> Any:
-    """The shape of a layer's output, None where it differs between the traces; None for a layer that is not called."""
-    shapes = [node.outputs[0].shape for trace in traces for node in trace.plan.graph.nodes if node.layer is layer]
-    if not shapes:
+    """The shapes of a layer's outputs, None where sizes differ between the traces; None if it is not called."""
+    nodes = [node for trace in traces for node in trace.plan.graph.nodes if node.layer is layer]
+    if not nodes:
         return None
-    return tuple(first if first == last else None for first, last in zip(shapes[0], shapes[-1], strict=True))
+    return [
+        tuple(small if small == large else None for small, large in zip(first.shape, last.shape, strict=False))
+        for first, last in zip(nodes[0].outputs, nodes[-1].outputs, strict=False)
+    ]
 
 
 def _apart(y: Any, arrays: Sequence[Array]) -> Any:

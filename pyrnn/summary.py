@@ -15,7 +15,7 @@ from pyrnn.graph import Graph
 from pyrnn.graph_config import calls_of
 from pyrnn.parameters import Weight
 from pyrnn.structures import leaves
-from pyrnn.symbols import Symbol
+from pyrnn.symbols import Symbol, flat_shapes
 from pyrnn.typing import IS_MODEL, FilePath, Flag, Size, Text
 from pyrnn.validation import not_built, shown
 
@@ -81,7 +81,9 @@ def _graph(model: Model) -> Graph | None:
 def _output_shapes(model: Model) -> list[Any]:
     """The shape of the output of each layer, a tuple of shapes if there are several; None if it is not known."""
     if model.graph is None:
-        return list(model._shapes) or [None] * len(_steps(model))
+        by_layer = [None if each is None else flat_shapes(each) for each in model._shapes]
+        single = [each[0] if each is not None and len(each) == 1 else each for each in by_layer]
+        return single or [None] * len(_steps(model))
     calls = calls_of(model.graph)
     outputs = [calls[id(layer)][-1].outputs for layer in _steps(model)]
     return [each[0].shape if len(each) == 1 else tuple(symbol.shape for symbol in each) for each in outputs]

@@ -250,6 +250,7 @@ def connect(
         The symbol of the output, or a list of symbols if there are several, nested as their shapes are.
 
     Raises:
+        TypeError: if its `compute_output_shape` returns a dict.
         ValueError: if the layer cannot read inputs of these shapes.
     """
     shape = layer.shape_of_inputs([symbol.shape for symbol in inputs])
@@ -258,6 +259,11 @@ def connect(
     outputs: list[Symbol] = []
 
     def symbols(shapes: Any) -> Any:
+        if isinstance(shapes, Mapping):
+            raise TypeError(
+                f"compute_output_shape of layer {layer.name!r}, which has no call, must return a shape or a list of "
+                f"shapes, got a dict with the keys {sorted(shapes)}: a forward returns an array or a tuple of arrays"
+            )
         if _are_several(shapes):
             return [symbols(each) for each in shapes]
         name = f"{layer.name}_{len(outputs)}" if outputs else layer.name
@@ -276,16 +282,18 @@ def flat_shapes(shapes: Any) -> list[Shape]:
     """Return the shapes of the outputs of a layer as a flat list.
 
     Args:
-        shapes: what `compute_output_shape` returns: a shape, or nested lists and tuples of shapes.
+        shapes: what `compute_output_shape` returns: a shape, or nested lists, tuples and dicts of shapes.
 
     Returns:
-        One shape for each output.
+        One shape for each output, in the order of `leaves`.
     """
+    if isinstance(shapes, Mapping):
+        return [shape for key in sorted(shapes) for shape in flat_shapes(shapes[key])]
     return [shape for each in shapes for shape in flat_shapes(each)] if _are_several(shapes) else [tuple(shapes)]
 
 
-def _are_several(shapes: Any) -> bool:
-    return bool(shapes) and isinstance(shapes[0], list | tuple)
+def _are_several(shapes: Sequence[Any]) -> bool:
+    return bool(shapes) and isinstance(shapes[0], list | tuple | Mapping)
 
 
 def own_training(training: bool | None) -> bool | None:

@@ -17,7 +17,7 @@ from pyrnn.layers.tracing import Trace, trace_of
 from pyrnn.plan import acts_as_in_training
 from pyrnn.results import as_result
 from pyrnn.structures import leaves, mapped, packed
-from pyrnn.symbols import Node, Symbol, is_symbolic, own_training, tracing
+from pyrnn.symbols import Node, Symbol, flat_shapes, is_symbolic, own_training, tracing
 from pyrnn.validation import shown
 
 Array = np.ndarray[Any, Any]
@@ -202,15 +202,6 @@ def _trial(layer: Any, arguments: Arguments, inputs: Sequence[tuple[Shape, str]]
 
 def _is_shape(value: Any) -> bool:
     return isinstance(value, list | tuple) and all(size is None or isinstance(size, int | np.integer) for size in value)
-
-
-def flat_shapes(shapes: Any) -> list[Shape]:
-    """The shapes in a structure, in the order of `leaves`."""
-    if _is_shape(shapes):
-        return [tuple(shapes)]
-    if isinstance(shapes, Mapping):
-        return [shape for key in sorted(shapes) for shape in flat_shapes(shapes[key])]
-    return [shape for each in shapes for shape in flat_shapes(each)]
 
 
 def _without_shapes(shapes: Any) -> Any:

@@ -363,6 +363,56 @@ def test_stated_shapes_are_those_of_the_symbols() -> None:
     assert model.compute_output_shape([(7, 4, 3), (7, 3, 2)]) == (7, 4, 2)
 
 
+class Heads(layers.Layer):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.wide, self.narrow = layers.Dense(5), layers.Dense(2)
+
+    def call(self, x: Any) -> Any:
+        return {"wide": self.wide(x), "narrow": [self.narrow(x)]}
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return {"wide": (*input_shape[:-1], 5), "narrow": [(*input_shape[:-1], 2)]}
+
+
+def test_stated_shapes_may_be_a_dict(capsys: Any) -> None:
+    outputs = Heads()(A)
+    assert outputs["wide"].shape == (*A.shape[:-1], 5) and outputs["narrow"][0].shape == (*A.shape[:-1], 2)
+    x = Input((4, 3))
+    model = Model(x, Heads()(x))
+    assert model.output_shape == {"wide": (None, 4, 5), "narrow": [(None, 4, 2)]}
+    assert model.predict(A, verbose=0)["wide"].shape == (*A.shape[:-1], 5)
+
+    class Whole(Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.heads = Heads()
+
+        def call(self, x: Any) -> Any:
+            return self.heads(x)
+
+    whole = Whole()
+    assert whole(A)["wide"].shape == (*A.shape[:-1], 5)
+    for each in (model, whole):
+        each.summary()
+        assert "[(None, 4, 2), " in capsys.readouterr().out
+
+
+def test_a_forward_returns_no_dict() -> None:
+    class Pair(layers.Layer):
+        def forward(self, x: Any, *, training: bool = False, mask: Any = None) -> Any:
+            return x, x
+
+        def backward(self, dy: Any, *, need_dx: bool = True) -> Any:
+            return dy
+
+        def compute_output_shape(self, input_shape: Any) -> Any:
+            return {"a": input_shape, "b": input_shape}
+
+    with pytest.raises(TypeError, match="must return a shape or a list of shapes, got a dict with the keys"):
+        Pair()(Input((4,)))
+
+
 def test_unknown_sizes_are_tried_and_explained() -> None:
     class Windows(layers.Layer):
         def __init__(self) -> None:

@@ -131,9 +131,6 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("RadialConstraint radial_constraint", _DROPPED, "use MaxNorm(axis=...)"),
         ("maxnorm nonneg unitnorm", "Keras renamed it", "use max_norm, non_neg or unit_norm"),
     ),
-    "activations": (
-        ("threshold", "the kernel does not have it", "use layers.ReLU(threshold=...)"),
-    ),
     "ops": (
         ("image linalg nn numpy", "there is one list of operations", "use pyrnn.ops.NAME"),
         ("adaptive_average_pool adaptive_max_pool affine_transform allclose angle append argpartition "

@@ -176,18 +176,26 @@ ARGUMENTS = {name: list(inspect.signature(variant).parameters)[1:] for name, var
 _HAVE_NO_NUMBERS = ("pyrnn", "autograd")
 
 
+def _has_no_numbers(x: Any) -> bool:
+    return not isinstance(x, np.ndarray | np.generic) and type(x).__module__.partition(".")[0] in _HAVE_NO_NUMBERS
+
+
+def _floats(values: Any) -> Array:
+    """x as the kernel takes it."""
+    x = np.asarray(values)
+    if x.dtype.kind not in "fiub":
+        raise WrongType(f"x must hold numbers, got {shown(x)}")
+    x = np.require(x, requirements=["C", "A"])
+    return x if x.dtype in (np.float32, np.float64) else x.astype(np.float32)
+
+
 def _function(name: str) -> Activation:
     variant = checked(_WITH_ARGUMENTS[name]) if name in _WITH_ARGUMENTS else None
 
     def activation(x: Array, *args: Any, **kwargs: Any) -> Array:
-        if not isinstance(x, np.ndarray | np.generic) and type(x).__module__.partition(".")[0] in _HAVE_NO_NUMBERS:
+        if _has_no_numbers(x):
             return ON_SYMBOLS[name](x, *args, **kwargs)
-        x = np.asarray(x)
-        if x.dtype.kind not in "fiub":
-            raise WrongType(f"x must hold numbers, got {shown(x)}")
-        x = np.require(x, requirements=["C", "A"])
-        if x.dtype not in (np.float32, np.float64):
-            x = x.astype(np.float32)
+        x = _floats(x)
         if name == "softmax":
             warn_of_ones(args[0] if args else kwargs.get("axis", -1), x.shape)
         if not args and not kwargs:
@@ -217,6 +225,32 @@ _REGISTRY: dict[str, Activation] = {name: _function(name) for name in NAMES}
 globals().update(_REGISTRY)
 
 
+@checked
+def threshold(x: Inputs, threshold: Finite, default_value: Finite) -> Array:
+    """Compute x if x > threshold, else default_value. Layers take it as `lambda x: threshold(x, 0.5, 0.0)`.
+
+    Args:
+        x: Array of numbers of any shape (...), or a symbol.
+        threshold: Values up to it become the default value.
+        default_value: What they become.
+
+    Returns:
+        An array of the shape of x, float64 if x is float64, otherwise float32; a symbol if x is one.
+
+    Raises:
+        TypeError: If `x` does not hold numbers.
+
+    Example:
+        >>> import numpy as np, pyrnn
+        >>> pyrnn.activations.threshold(np.array([0.25, 0.75]), 0.5, -1.0)
+        array([-1.  ,  0.75])
+    """
+    if _has_no_numbers(x):
+        return ON_SYMBOLS["threshold"](x, threshold, default_value)
+    array = _floats(x)
+    return np.where(array > threshold, array, array.dtype.type(default_value))
+
+
 def __getattr__(name: str) -> Activation:
     if name in ALIASES:
         return _REGISTRY[ALIASES[name]]
@@ -226,7 +260,7 @@ def __getattr__(name: str) -> Activation:
 # Functions of the packages above that compute the same as one here: its name.
 EQUIVALENT: dict[Any, str] = {}
 # For each activation, the function that runs it on symbols and on arrays that autograd traces; `pyrnn.ops` enters them.
-ON_SYMBOLS: dict[str, Callable[..., Any]] = {}
+ON_SYMBOLS: dict[str, Activation] = {}
 
 
 # The name by which the kernel runs a function of this module, by the `id` of the function.
@@ -266,6 +300,8 @@ def get(identifier: object) -> Activation:
             raise type(error)(message if "activation" in message else f"activation: {message}") from error
     if isinstance(identifier, str):
         custom = registered_as(identifier) if identifier not in _REGISTRY else None
+        if custom is None and identifier == "threshold":
+            raise ValueError("the activation 'threshold' needs numbers: pass lambda x: threshold(x, 0.5, 0.0)")
         return custom or lookup("activation", ALIASES.get(identifier, identifier), _REGISTRY)
     name = EQUIVALENT.get(identifier) if isinstance(identifier, types.FunctionType) else None
     if name is not None:

@@ -204,6 +204,11 @@ def _linear(x: Any) -> Any:
 
 activations.ON_SYMBOLS.update({name: OPERATIONS[name] for name in activations.NAMES if name in OPERATIONS})
 activations.ON_SYMBOLS.update(
-    relu=_relu, squareplus=_squareplus, gelu=_gelu, linear=_linear, exponential=lambda x: OPERATIONS["exp"](x)
+    relu=_relu,
+    squareplus=_squareplus,
+    gelu=_gelu,
+    linear=_linear,
+    threshold=threshold,
+    exponential=lambda x: OPERATIONS["exp"](x),
 )
 activations.EQUIVALENT.update({OPERATIONS[name]: name for name in _functions if name != "gelu"})

@@ -156,6 +156,7 @@ GIVEN_TO: dict[str, dict[str, Any]] = {
     "optimizers.schedules.deserialize": {"config": schedules.serialize(schedules.ExponentialDecay(0.1, 1, 0.1))},
     "activations.deserialize": {"name": "tanh"},
     "activations.get": {"identifier": "tanh"},
+    "activations.threshold": {"threshold": 0.5, "default_value": 0.0},
     "activations.serialize": {"activation": pyrnn.activations.get("tanh")},
     "regularizers.get": {"identifier": "l2"},
     "constraints.get": {"identifier": "non_neg"},

@@ -36,3 +36,10 @@ def test_arguments(name: str) -> None:
     for arguments in ({}, *OTHERS.get(name, [{argument: 0.75}])):
         expected = keras.ops.convert_to_numpy(theirs(keras.ops.convert_to_tensor(X), **arguments))
         np.testing.assert_allclose(ours(X, **arguments), expected, rtol=1e-5, atol=1e-6, err_msg=str(arguments))
+
+
+def test_threshold() -> None:
+    expected = keras.activations.threshold(keras.ops.convert_to_tensor(X), 0.5, -1.0)
+    np.testing.assert_array_equal(activations.threshold(X, 0.5, -1.0), keras.ops.convert_to_numpy(expected))
+    assert str(inspect.signature(keras.activations.threshold)) == "(x, threshold, default_value)"
+    assert list(inspect.signature(activations.threshold).parameters) == ["x", "threshold", "default_value"]

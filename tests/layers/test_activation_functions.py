@@ -71,6 +71,29 @@ def test_unknown_arguments_are_errors() -> None:
         activations.tanh(X, axis=0)  # type: ignore[attr-defined]
 
 
+def test_threshold() -> None:
+    for x in (X, X.astype("float32"), X.astype(int)):
+        y = activations.threshold(x, 0.5, -1.0)
+        assert y.dtype == ("float64" if x is X else "float32")
+        np.testing.assert_array_equal(y, np.where(x > 0.5, x, -1))
+    model = pyrnn.Sequential([pyrnn.Input((3, 4)), layers.Dense(2, lambda x: activations.threshold(x, 0.5, -1.0))])
+    linear = X.astype("float32") @ model.layers[0].kernel.array
+    np.testing.assert_allclose(model.predict(X, verbose=0), np.where(linear > 0.5, linear, -1), rtol=1e-5)
+    model.forward_pass(X.astype("float32"), training=True)
+    model.backward_pass(np.ones_like(linear))
+    passed = np.einsum("bti,bto->io", X, linear > 0.5)
+    np.testing.assert_allclose(model.layers[0].kernel.gradient, passed, rtol=1e-5, atol=1e-5)
+    symbol = layers.Input((3, 4))
+    graph = pyrnn.Model(symbol, activations.threshold(symbol, threshold=0.5, default_value=-1.0))
+    np.testing.assert_allclose(graph.predict(X, verbose=0), np.where(X > 0.5, X, -1), rtol=1e-6)
+    with pytest.raises(ValueError, match="'threshold' needs numbers: pass lambda"):
+        layers.Dense(2, activation="threshold")
+    with pytest.raises(TypeError, match="x must hold numbers"):
+        activations.threshold("x", 0, 0)
+    with pytest.raises(TypeError, match="default_value must be"):
+        activations.threshold(X, 0, "x")
+
+
 @pytest.mark.parametrize("softmax", [activations.softmax, ops.softmax])  # type: ignore[attr-defined]
 def test_a_softmax_of_one_value_warns(softmax: Callable[..., Any]) -> None:
     symbol = layers.Dense(1)(layers.Input((3,)))

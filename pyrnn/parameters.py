@@ -252,8 +252,25 @@ class Weight(NDArrayOperatorsMixin, WeightNames, Watched):
             return np.asarray(self.array, dtype=dtype)
         return np.array(self.array, dtype=dtype)
 
-    def assign(self, value: Any) -> None:
-        """Overwrite the values.
+    def assign(self, value: Any) -> Array:
+        """Overwrite the values, and return a copy of them.
+
+        Raises:
+            ValueError: if the shape differs.
+        """
+        self.overwrite(value)
+        return self.array.copy()
+
+    def assign_add(self, value: Any) -> Array:
+        """Add to the values, and return a copy of them."""
+        return self.assign(self.array + np.asarray(value))
+
+    def assign_sub(self, value: Any) -> Array:
+        """Subtract from the values, and return a copy of them."""
+        return self.assign(self.array - np.asarray(value))
+
+    def overwrite(self, value: Any) -> None:
+        """Overwrite the values as `assign` does, without a copy.
 
         Raises:
             ValueError: if the shape differs.
@@ -262,14 +279,6 @@ class Weight(NDArrayOperatorsMixin, WeightNames, Watched):
         if new.shape != self.shape:
             raise ValueError(f"weight {self.path!r} has shape {self.shape}, got an array of shape {new.shape}")
         self[...] = new
-
-    def assign_add(self, value: Any) -> None:
-        """Add to the values."""
-        self.assign(self.array + np.asarray(value))
-
-    def assign_sub(self, value: Any) -> None:
-        """Subtract from the values."""
-        self.assign(self.array - np.asarray(value))
 
     def touch(self) -> None:
         """Give the weight a new version: its values have changed."""
@@ -321,7 +330,7 @@ def assign_all(pairs: Sequence[tuple[Weight, Array]]) -> None:
     """Overwrite several weights; a signal that arrives meanwhile is handled afterwards."""
     with signals.deferred():
         for weight, value in pairs:
-            weight.assign(value)
+            weight.overwrite(value)
 
 
 class ParameterVector:

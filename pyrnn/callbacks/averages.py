@@ -78,7 +78,7 @@ class SwapEMAWeights(Callback):
         with signals.deferred():
             for weight, average in self._pairs():
                 value = weight.numpy()
-                weight.assign(average)
+                weight.overwrite(average)
                 average[...] = value
             self._swapped = averages
 

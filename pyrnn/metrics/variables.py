@@ -62,11 +62,14 @@ class Variable(NDArrayOperatorsMixin):
         return self.value.size
 
     @checked
-    def assign(self, value: Annotated[Any, Unchecked(allowed="list negative zero fraction huge array true")]) -> None:
+    def assign(self, value: Annotated[Any, Unchecked(allowed="list negative zero fraction huge array true")]) -> Array:
         """Overwrite the value.
 
         Args:
             value: One number for all elements, or an array of the variable's shape.
+
+        Returns:
+            A copy of the value.
 
         Raises:
             TypeError: If it does not hold numbers.
@@ -76,14 +79,15 @@ class Variable(NDArrayOperatorsMixin):
         if array.ndim and array.shape != self.shape:
             raise ValueError(f"variable {self.name!r} has shape {self.shape}, got an array of shape {array.shape}")
         self.value = np.array(np.broadcast_to(self._cast(array), self.shape))
+        return self.value.copy()
 
-    def assign_add(self, value: Any) -> None:
-        """Add to the value."""
-        self.assign(self.value + np.asarray(value))
+    def assign_add(self, value: Any) -> Array:
+        """Add to the value, and return a copy of it."""
+        return self.assign(self.value + np.asarray(value))
 
-    def assign_sub(self, value: Any) -> None:
-        """Subtract from the value."""
-        self.assign(self.value - np.asarray(value))
+    def assign_sub(self, value: Any) -> Array:
+        """Subtract from the value, and return a copy of it."""
+        return self.assign(self.value - np.asarray(value))
 
     def _cast(self, array: Array) -> Array:
         """The array in the variable's dtype, which must hold it."""

@@ -27,6 +27,8 @@ class _Scalar:
 class LearningRate(_Scalar, float):
     """Current step size of an optimizer: a number with the methods of Keras's variable.
 
+    Like that variable it is rounded to float32, and compares with other numbers after rounding them too.
+
     Example:
         >>> from pyrnn.optimizers import SGD
         >>> optimizer = SGD(0.5)
@@ -36,6 +38,8 @@ class LearningRate(_Scalar, float):
         0.125
         >>> optimizer.learning_rate * 2
         0.25
+        >>> SGD(0.01).learning_rate == 0.01
+        True
     """
 
     name, dtype = "learning_rate", "float32"
@@ -72,8 +76,39 @@ class LearningRate(_Scalar, float):
         """The number as a scalar of NumPy, as `numpy()`."""
         return self.numpy()
 
+    def __eq__(self, other: object) -> bool:
+        return float.__eq__(self, _rounded(other))
+
+    def __ne__(self, other: object) -> bool:
+        return float.__ne__(self, _rounded(other))
+
+    def __lt__(self, other: Any) -> bool:
+        return float.__lt__(self, _rounded(other))
+
+    def __le__(self, other: Any) -> bool:
+        return float.__le__(self, _rounded(other))
+
+    def __gt__(self, other: Any) -> bool:
+        return float.__gt__(self, _rounded(other))
+
+    def __ge__(self, other: Any) -> bool:
+        return float.__ge__(self, _rounded(other))
+
+    __hash__ = float.__hash__
+
     def __reduce__(self) -> Any:
         return float, (float(self),)
+
+
+def _rounded(other: Any) -> Any:
+    """A number rounded to float32; anything else as it is."""
+    if not isinstance(other, float | int):
+        return other
+    with np.errstate(over="ignore"):
+        try:
+            return float(np.float32(other))
+        except OverflowError:  # an int of more than 1024 bits
+            return other
 
 
 class Iterations(_Scalar, int):
@@ -111,6 +146,10 @@ class Iterations(_Scalar, int):
     def assign_add(self, value: Any) -> Any:
         """Add to the optimizer's number of steps, and return it."""
         return self.assign(int(self._optimizer.iterations) + value)
+
+    def assign_sub(self, value: Any) -> Any:
+        """Subtract from the optimizer's number of steps, and return it."""
+        return self.assign(int(self._optimizer.iterations) - value)
 
     def numpy(self) -> np.int64:
         """The number as a scalar of NumPy."""

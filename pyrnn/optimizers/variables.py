@@ -27,8 +27,7 @@ class Slot(NDArrayOperatorsMixin):
         >>> model.compile(pyrnn.optimizers.Adam(), "mse")
         >>> loss = model.train_on_batch(np.ones((4, 2)), np.ones((4, 1)))
         >>> momentum = model.optimizer.variables[2]
-        >>> momentum.assign(np.zeros((2, 1)))
-        >>> momentum.numpy().tolist()
+        >>> momentum.assign(np.zeros((2, 1))).tolist()
         [[0.0], [0.0]]
     """
 
@@ -65,11 +64,14 @@ class Slot(NDArrayOperatorsMixin):
         """
         return self._array.copy()
 
-    def assign(self, value: Any) -> None:
+    def assign(self, value: Any) -> Array:
         """Overwrite the values.
 
         Args:
             value: an array of the same shape.
+
+        Returns:
+            A copy of the values.
 
         Raises:
             ValueError: if the shape differs.
@@ -78,6 +80,15 @@ class Slot(NDArrayOperatorsMixin):
         if new.shape != self.shape:
             raise ValueError(f"variable {self.name!r} has shape {self.shape}, got an array of shape {new.shape}")
         self._array[...] = new
+        return self._array.copy()
+
+    def assign_add(self, value: Any) -> Array:
+        """Add to the values, and return a copy of them."""
+        return self.assign(self._array + np.asarray(value))
+
+    def assign_sub(self, value: Any) -> Array:
+        """Subtract from the values, and return a copy of them."""
+        return self.assign(self._array - np.asarray(value))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         return np.array(self._array, dtype=dtype)

@@ -40,3 +40,29 @@ def test_variables_are_kerass() -> None:
             for model in (ours, theirs)
         ]
         assert shapes[0] == shapes[1]
+
+
+def test_numbers_of_optimizers_compare_as_kerass() -> None:
+    for package in (keras, pyrnn):
+        optimizer = package.optimizers.SGD(0.01)
+        rate = optimizer.learning_rate
+        for true in (rate == 0.01, rate <= 0.01, rate >= 0.01, rate != 0.02, rate < 0.02, rate > 0.005):
+            assert bool(true), package
+        for false in (rate != 0.01, rate < 0.01, rate > 0.01, rate == 0.02):
+            assert not bool(false), package
+        optimizer.iterations.assign(3)
+        optimizer.iterations.assign_sub(1)
+        assert bool(optimizer.iterations == 2) and bool(optimizer.iterations < 3), package
+
+
+def test_assigning_returns_the_value_as_in_keras() -> None:
+    for package in (keras, pyrnn):
+        layer = package.layers.Dense(2)
+        layer.build((None, 3))
+        for value, expected in (
+            (layer.kernel.assign(np.full((3, 2), 2.0)), 2),
+            (layer.kernel.assign_add(np.full((3, 2), 3.0)), 5),
+            (layer.kernel.assign_sub(np.full((3, 2), 1.0)), 4),
+        ):
+            value = keras.ops.convert_to_numpy(value)
+            assert value.dtype == np.float32 and np.array_equal(value, np.full((3, 2), expected)), package

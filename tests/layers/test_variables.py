@@ -38,6 +38,27 @@ def test_the_value_of_a_weight_is_a_copy() -> None:
     assert np.array_equal(kernel.value, value)
 
 
+def test_assigning_returns_the_value() -> None:
+    """As in Keras, in the dtype of the variable; a copy."""
+    model = compiled()
+    model.train_on_batch(np.ones((4, 5, 3)), np.ones((4, 1)))
+    assert model.optimizer is not None
+    slot = next(each for each in model.optimizer.variables if each.ndim == 2)
+    metric = pyrnn.metrics.Mean().variables[0]
+    for variable in (model.layers[-1].kernel, slot, metric):
+        ones = np.ones(variable.shape)
+        for value, expected in (
+            (variable.assign(2 * ones), 2), (variable.assign_add(3 * ones), 5), (variable.assign_sub(ones), 4),
+        ):  # fmt: skip
+            assert value.dtype == variable.dtype and value.shape == variable.shape
+            assert np.all(value == expected)
+        value[...] = 9
+        assert np.all(np.asarray(variable) == 4)
+        with pytest.raises(ValueError, match="shape"):
+            variable.assign(np.ones((3, 2, 1)))
+        assert np.all(np.asarray(variable) == 4)
+
+
 def test_the_number_of_steps() -> None:
     model = compiled()
     model.train_on_batch(np.ones((4, 5, 3)), np.ones((4, 1)))
@@ -46,6 +67,7 @@ def test_the_number_of_steps() -> None:
     assert iterations == 1 and iterations + 1 == 2 and f"{iterations}" == "1"
     assert iterations.numpy() == iterations.value == 1 and isinstance(iterations.numpy(), np.int64)
     assert iterations.assign_add(9) == 10 == model.optimizer.iterations
+    assert model.optimizer.iterations.assign_sub(3) == 7 == model.optimizer.iterations
     model.optimizer.iterations = np.float32(4)
     assert model.optimizer.iterations == 4
     assert type(pickle.loads(pickle.dumps(iterations))) is type(copy.deepcopy(iterations)) is int

@@ -440,6 +440,21 @@ def test_bad_input(call: Callable[[], Any], error: type[Exception], message: str
         call()
 
 
+@pytest.mark.parametrize("value", [0.01, 0.1, 1e-3, 3e-4, 0.7, 1 / 3])
+def test_the_learning_rate_compares_as_float32(value: float) -> None:
+    rates = [optimizers.SGD(value).learning_rate, optimizers.SGD(lambda: value).learning_rate]
+    for rate in (*rates, optimizers.SGD(0.5).learning_rate.assign(value)):
+        assert rate == value and value == rate and rate == np.float32(value) and rate == rates[0]
+        assert rate <= value <= rate and rate >= value >= rate
+        assert not (rate != value or rate < value or rate > value)
+        assert rate != value + 1e-6 and rate < value * 1.001 and rate > value * 0.999 and rate < np.inf
+        assert rate < 1e300 and rate > -1e300 and rate < 10**400 and rate != float("nan") and rate != "0.01"
+        assert rate > 0 and rate < 1 and rate != 1 and rate not in (None, True)
+        assert hash(rate) == hash(float(rate)) == hash(rates[0])
+        with pytest.raises(TypeError, match="not supported"):
+            rate < "0.01"  # noqa: B015
+
+
 def test_the_learning_rate_is_assigned_as_a_variable_of_keras() -> None:
     optimizer = optimizers.SGD(0.5)
     before = optimizer.learning_rate

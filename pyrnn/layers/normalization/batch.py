@@ -142,7 +142,7 @@ class BatchNormalization(ScaledLayer):
 
     def _move(self, weight: Weight, value: Array, momentum: float) -> None:
         kind = weight.array.dtype.type
-        weight.assign(weight.array * kind(momentum) + value * kind(1 - momentum))
+        weight.overwrite(weight.array * kind(momentum) + value * kind(1 - momentum))
 
     def _renormed(self, mean: Array, variance: Array) -> tuple[Array, Array]:
         """r and d of the correction, constant in the gradient; moves the renorm statistics."""
@@ -160,7 +160,7 @@ class BatchNormalization(ScaledLayer):
         self._move(self.moving_mean, mean, self.momentum)
         self._move(self.moving_stddev, stddev, self.momentum)
         square = np.square(self.moving_stddev.array)
-        self.moving_variance.assign(np.maximum(square - kind(self.epsilon), 0))
+        self.moving_variance.overwrite(np.maximum(square - kind(self.epsilon), 0))
         return r.astype(mean.dtype), d.astype(mean.dtype)
 
     def checked_mask(self, mask: Any, x: Array) -> Array:

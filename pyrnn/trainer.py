@@ -42,6 +42,7 @@ class Trainer(Steps):
 
     def __init__(self) -> None:
         self._compiled: Compiled | None = None
+        self._optimizer_before: optimizers.Optimizer | None = None  # set before `compile`, which replaces it
         self.history: Any = None
         self.stop_training = self.stop_evaluating = self.stop_predicting = False
         self._run: Run | None = None  # the `fit` under way
@@ -113,6 +114,7 @@ class Trainer(Steps):
             execution,
             self._output_names() if self._outputs_are_known() else UNKNOWN,
         )
+        self._optimizer_before = None
 
     def compile_from_config(self, config: Mapping[str, Any]) -> None:
         """Compile the model as a description says. Without an optimizer in it the model stays as it is.
@@ -149,19 +151,21 @@ class Trainer(Steps):
 
     @property
     def optimizer(self) -> optimizers.Optimizer | None:
-        """The optimizer, None before `compile`."""
-        return None if self._compiled is None else self._compiled.optimizer
+        """The optimizer; before `compile` the one that was set, or None."""
+        return self._optimizer_before if self._compiled is None else self._compiled.optimizer
 
     @optimizer.setter
     def optimizer(self, value: Any) -> None:
-        """The optimizer: an object or a name, which replaces that of `compile`.
+        """The optimizer: an object or a name, which replaces that of `compile`, and which `compile` replaces.
 
         Raises:
-            TypeError, ValueError: If the model is not compiled yet, or `value` is no optimizer or unknown.
+            TypeError, ValueError: If `value` is no optimizer or unknown.
         """
+        optimizer = optimizers.as_optimizer(value)
         if self._compiled is None:
-            raise ValueError("the model must be compiled before its optimizer is replaced: pass it to compile")
-        self._compiled.optimizer = optimizers.as_optimizer(value)
+            self._optimizer_before = optimizer
+        else:
+            self._compiled.optimizer = optimizer
 
     @property
     def loss(self) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -99,8 +100,26 @@ def test_another_optimizer() -> None:
     with pytest.raises(ValueError, match="unknown optimizer 'rmsprob'"):
         model.optimizer = "rmsprob"
     assert isinstance(model.optimizer, optimizers.RMSprop)
-    with pytest.raises(ValueError, match="the model must be compiled before its optimizer is replaced"):
-        pyrnn.Sequential().optimizer = "adam"
+
+
+def test_an_optimizer_before_compile(tmp_path: Path) -> None:
+    model = pyrnn.Sequential([pyrnn.Input((3,)), layers.Dense(1)])
+    assert model.optimizer is None
+    first = model.optimizer = optimizers.Adam(0.25)
+    with pytest.raises(ValueError, match="unknown optimizer 'rmsprob'"):
+        model.optimizer = "rmsprob"
+    assert model.optimizer is first and not model.compiled
+    with pytest.raises(ValueError, match="the model must be compiled before fit"):
+        model.fit(np.ones((2, 3)), np.ones((2, 1)), verbose=0)
+    with pytest.raises(ValueError, match="is a metric: pass it in metrics"):
+        model.compile("sgd", "mean")
+    assert model.optimizer is first
+    for name in ("model.keras", "model.h5"):
+        model.save(tmp_path / name)
+        assert pyrnn.load_model(tmp_path / name).optimizer is None
+    assert pickle.loads(pickle.dumps(model)).optimizer.learning_rate == 0.25
+    model.compile("sgd", "mse")
+    assert isinstance(model.optimizer, optimizers.SGD)
 
 
 def test_metrics_are_reset() -> None:

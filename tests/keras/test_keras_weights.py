@@ -175,22 +175,22 @@ def test_every_name_of_keras_is_known() -> None:
 
 
 def test_functions_and_arrays() -> None:
-    def halves(shape: Any, dtype: Any = None) -> Any:
+    def half_each(shape: Any, dtype: Any = None) -> Any:
         return np.full(shape, 0.5, dtype)
 
     def clip(w: Any) -> Any:
         return np.clip(w, -0.1, 0.1)
 
     kernel = np.random.default_rng(0).standard_normal((3, 2)).astype("float32")
-    options = {"kernel_initializer": kernel, "bias_initializer": halves, "kernel_constraint": clip}
+    options = {"kernel_initializer": kernel, "bias_initializer": half_each, "kernel_constraint": clip}
     model = pyrnn.Sequential([pyrnn.Input((3,)), pyrnn.layers.Dense(2, **options)])
     assert (model.get_weights()[0] == kernel).all() and (model.get_weights()[1] == 0.5).all()
     model.compile("sgd", "mse")
     model.train_on_batch(np.ones((4, 3), "float32"), np.ones((4, 2), "float32"))
     assert np.abs(model.get_weights()[0]).max() <= np.float32(0.1)
-    assert initializers.serialize(halves) == keras.initializers.serialize(halves)
+    assert initializers.serialize(half_each) == keras.initializers.serialize(half_each)
     assert constraints.serialize(clip) == keras.constraints.serialize(clip)
-    for module, function in ((initializers, halves), (constraints, clip)):
+    for module, function in ((initializers, half_each), (constraints, clip)):
         with pytest.raises(ValueError, match=f"function '{function.__name__}'"):
             module.get(module.serialize(function))
     with pytest.raises(TypeError, match="must have a gradient"):

@@ -155,6 +155,8 @@ REQUIRED = {**GIVEN, "fn": largest, "function": halve}
 def required(cls: Any) -> dict[str, Any]:
     if cls is layers.InputLayer:
         return {"shape": (4, 3)}
+    if cls is layers.EinsumDense:
+        return {"equation": "...c,cd->...d", "output_shape": 5}
     if cls in (losses.MASE, metrics.MASE):
         return {"scale": 2.0}
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
@@ -351,6 +352,8 @@ class Functional(Keras2Methods, Model):
         if not isinstance(config, Mapping):
             raise ValueError(f"config of a functional model must be a dict, got {shown(config)}")
         with registry.custom_object_scope(custom_objects):
+            if not overriding.is_builtin(cls) and not overriding.takes_graph(cls):
+                return cls._made_by_constructor(config)
             inputs, outputs = graph_config.read(config, deserialize)
             # What the `get_config` of a custom class adds.
             more = {} if overriding.is_builtin(cls) else {key: config[key] for key in config if key not in _OF_GRAPHS}
@@ -358,8 +361,31 @@ class Functional(Keras2Methods, Model):
         model._trainable = bool(config.get("trainable", True))
         return model
 
+    @classmethod
+    def _made_by_constructor(cls, config: Mapping[str, Any]) -> Functional:
+        """Make a model of a class whose constructor makes the graph itself."""
+        parameters = inspect.signature(cls.__init__).parameters.values()
+        takes_all = any(each.kind is each.VAR_KEYWORD for each in parameters)
+        names = {each.name for each in parameters}
+        more = {key: value for key, value in config.items() if key not in _OF_GRAPHS or key in ("name", "trainable")}
+        left = {
+            key: more.pop(key) for key in ("name", "trainable") if key in more and not takes_all and key not in names
+        }
+        model = cls(**registry.with_objects(more))
+        for key, value in left.items():
+            setattr(model, key, value)
+        return model
+
     def get_build_config(self) -> dict[str, Any]:
         return {"input_shape": None}  # it is built when it is made
+
+    def _needs_its_class(self, base: type[Model]) -> bool:
+        kind = type(self)
+        is_like_base = kind.__init__ is Functional.__init__ and not overriding.is_builtin(kind)
+        return is_like_base or bool(overriding.new_in(kind, "get_config", base)) or super()._needs_its_class(base)
+
+    def name_of_class(self) -> str:
+        return (type(self) if self._needs_its_class(Functional) else Functional).__name__
 
     def describe(self) -> dict[str, Any]:
         return self._description(Functional, "keras.src.models.functional", "Functional")

@@ -555,9 +555,13 @@ class Model(Trainer, Holder):
             "config": self.get_config(),
             "registered_name": registered_name,
         }
-        if any(overriding.new_in(type(self), method, base) for method in ("forward_pass", "from_config")):
+        if self._needs_its_class(base):
             entry = registry.describe(self)
         return self._with_state(entry)
+
+    def _needs_its_class(self, base: type[Model]) -> bool:
+        """Return whether only its own class can make this model again."""
+        return any(overriding.new_in(type(self), method, base) for method in ("forward_pass", "from_config"))
 
     def _with_state(self, entry: dict[str, Any]) -> dict[str, Any]:
         """Add to a description how the model was built and compiled."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -143,3 +144,15 @@ def join(cls: type, *names: str) -> None:
         for name in names:
             if name not in overridden:
                 setattr(cls, name, vars(cls)[overridden[0]])
+
+
+def takes_graph(cls: Any) -> bool:
+    """Return whether the constructor of a model takes inputs and outputs, or passes on all arguments.
+
+    Args:
+        cls: a class derived from `Model`.
+    """
+    parameters = inspect.signature(cls.__init__).parameters
+    kinds = {each.kind for each in parameters.values()}
+    passes_all = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD} <= kinds
+    return passes_all or {"inputs", "outputs"} <= set(parameters)

@@ -394,6 +394,9 @@ class Sequential(Keras2Methods, Model):
             shape = layer.compute_output_shape(shape)
         return shape
 
+    def name_of_class(self) -> str:
+        return (type(self) if self._needs_its_class(Sequential) else Sequential).__name__
+
     def describe(self) -> dict[str, Any]:
         return self._description(Sequential, "keras", None)
 

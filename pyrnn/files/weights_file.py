@@ -45,7 +45,7 @@ def _layer_groups(model: Model) -> list[tuple[str, Any]]:
     seen: Counter[str] = Counter()
     groups = []
     for layer in model.layers:
-        name = snake_case(type(layer).__name__)
+        name = snake_case(layer.name_of_class())
         suffix = f"_{seen[name]}" if seen[name] else ""
         seen[name] += 1
         groups.append((f"layers/{name}{suffix}", layer))

@@ -383,6 +383,14 @@ class Holder(Watched):
         """
         return any(layer.added_losses for layer in self._with_inner())
 
+    def name_of_class(self) -> str:
+        """Return the name of the class that a file gives for this layer, which names its group of weights.
+
+        Returns:
+            The name of its class; for a model that is written as a functional model or a `Sequential`, that name.
+        """
+        return type(self).__name__
+
     def variable_groups(self) -> list[tuple[str, str, list[Weight]]]:
         """Return where the weights are in a file, as in Keras.
 
@@ -466,7 +474,7 @@ def numbered(group: str, layers: Iterable[Any]) -> list[tuple[str, Any]]:
     counts: Counter[str] = Counter()
     paths = []
     for layer in layers:
-        kind = snake_case(type(layer).__name__)
+        kind = snake_case(layer.name_of_class())
         paths.append((f"{group}/{kind}_{counts[kind]}" if counts[kind] else f"{group}/{kind}", layer))
         counts[kind] += 1
     return paths

@@ -51,6 +51,7 @@ WRITERS: dict[str, Callable[[Path], Any]] = {
     "legacy": lambda folder: trained().save(folder / "m.h5"),
     "function": lambda folder: models.save_model(trained(), folder / "m.keras"),
     "weights": lambda folder: trained().save_weights(folder / "m.weights.h5"),
+    "weights in several files": lambda folder: trained().save_weights(folder / "m.weights.json", max_shard_size=1),
     "legacy weights": lambda folder: trained().save_weights(folder / "m.hdf5"),
     "checkpoint": lambda folder: trained(callbacks.ModelCheckpoint(folder / "new" / "{epoch}.keras")),
     "checkpoint of weights": lambda folder: trained(

@@ -83,9 +83,9 @@ class Subclassed(Functional):
         # holds their names as far as they have some.
         self._call_arguments: Arguments = ONE
         self._dtypes: list[str] = []
+        self._structure: Any = None
         # Arguments and shapes of the call that the model is being built for.
         self._pending: tuple[Arguments, Sequence[Shape]] | None = None
-        self._structure: Any = None
         self._trainable = trainable
         self._declared.clear()  # of lists that are no layers of the user
 
@@ -126,7 +126,7 @@ class Subclassed(Functional):
     def makes_mask(self) -> bool:
         return False
 
-    def _known(self, what: str) -> Any:
+    def _not_known(self, what: str) -> Any:
         raise AttributeError(
             f"model {self.name!r} has no {what}: its call() may run on inputs of any shape; make a Model(inputs, "
             "outputs) of symbols to get some"
@@ -134,19 +134,19 @@ class Subclassed(Functional):
 
     @property
     def input(self) -> Any:
-        return self._known("input")
+        return self._not_known("input")
 
     @property
     def output(self) -> Any:
-        return self._known("output")
+        return self._not_known("output")
 
     @property
     def input_shape(self) -> Any:
-        return self._known("input_shape")
+        return self._not_known("input_shape")
 
     @property
     def output_shape(self) -> Any:
-        return self._known("output_shape")
+        return self._not_known("output_shape")
 
     @property
     def declared_shape(self) -> None:

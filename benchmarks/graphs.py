@@ -71,7 +71,7 @@ class EncoderDecoder:
         """Return the module of PyTorch; its forward takes the two sequences."""
         units, features = self.units, self.features
 
-        class Module(torch.nn.Module):  # type: ignore[misc]
+        class Module(torch.nn.Module):  # type: ignore[misc]  # a module passed as an argument
             def __init__(self) -> None:
                 super().__init__()
                 self.encoder = torch_lstm(torch, features, units, weights[:3])
@@ -134,7 +134,7 @@ class TwoInputs:
         """Return the module of PyTorch; its forward takes the series and the static features."""
         units, features = self.units, self.features
 
-        class Module(torch.nn.Module):  # type: ignore[misc]
+        class Module(torch.nn.Module):  # type: ignore[misc]  # a module passed as an argument
             def __init__(self) -> None:
                 super().__init__()
                 self.lstm = torch_lstm(torch, features, units, weights[:3])

@@ -67,7 +67,7 @@ def reading() -> Iterator[None]:
 
 
 def once(entry: Mapping[str, Any], make: Callable[[], Any]) -> Any:
-    """Return the layer of a description: the one that was made for its number, or a new one.
+    """Return the layer of a description, a new one unless its number has been read before.
 
     Args:
         entry: the description.

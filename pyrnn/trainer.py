@@ -151,7 +151,7 @@ class Trainer(Steps):
 
     @property
     def optimizer(self) -> optimizers.Optimizer | None:
-        """The optimizer; before `compile` the one that was set, or None."""
+        """The optimizer of `compile`; before that what was assigned, or None."""
         return self._optimizer_before if self._compiled is None else self._compiled.optimizer
 
     @optimizer.setter

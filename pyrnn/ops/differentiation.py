@@ -141,7 +141,7 @@ def _node_class() -> Any:
 
 
 class _Ends:
-    """Stands for all outputs, so that a walk through the recorded calls can begin at one node."""
+    """A node above all outputs, at which the walk through the recorded calls begins."""
 
     def __init__(self, parents: list[Any]) -> None:
         self.parents = parents

@@ -213,7 +213,7 @@ def test_penalties_count_as_much_as_compute_loss_says() -> None:
     def trained(kind: type[pyrnn.Sequential], first: Any, factor: float) -> Any:
         pyrnn.utils.set_random_seed(1)
         kernel = pyrnn.regularizers.L2(factor) if factor else None
-        # The layer that trains comes before the one that adds its loss.
+        # The trainable layer comes before the layer that adds the loss.
         model = kind([pyrnn.Input((5, 3)), layers.Dense(3, activity_regularizer=kernel), first,
                       layers.GRU(4, kernel_regularizer=kernel), layers.Dense(1)])  # fmt: skip
         model.compile(pyrnn.optimizers.SGD(0.1), "mse")

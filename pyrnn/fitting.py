@@ -15,7 +15,7 @@ from pyrnn.data.batches import ArrayBatches, RepeatedBatches
 from pyrnn.data.class_weight import ClassWeight
 from pyrnn.data.sources import DEFAULT_BATCH_SIZE, IteratorBatches, StoredBatches
 from pyrnn.heads import Head
-from pyrnn.plan import all_layers
+from pyrnn.inner_layers import all_layers
 from pyrnn.several_heads import Heads, of_each
 
 Array = NDArray[Any]

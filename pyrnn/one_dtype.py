@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pyrnn.plan import all_layers
+from pyrnn.inner_layers import all_layers
 from pyrnn.symbols import Node
 
 

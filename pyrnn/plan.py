@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn.graph import Graph
-from pyrnn.naming import snake_case
+from pyrnn.inner_layers import all_layers, layers_in
 from pyrnn.overriding import is_builtin
-from pyrnn.parameters import ParameterVector, Watched, Weight, shaped
+from pyrnn.parameters import ParameterVector, Weight, shaped
 from pyrnn.regions import Region, steps
 
 Array = NDArray[Any]
@@ -560,50 +559,3 @@ def _penalty(owner: str, value: Any) -> float:
             f"the regularizer of {owner!r} must return one number, got an array of shape {np.shape(value)}"
         )
     return float(value)
-
-
-def all_layers(layers: Iterable[Any]) -> Iterator[Any]:
-    """Yield layers and those that they hold, each once: the outer ones first."""
-    pending, yielded = list(layers), set()
-    while pending:
-        layer = pending.pop(0)
-        if id(layer) not in yielded:
-            yielded.add(id(layer))
-            yield layer
-            pending += [child for _, child in layer.children()]
-
-
-def layers_in(value: Any) -> list[Any]:
-    """Return the layers in the value of an attribute: itself, or those in lists, tuples and dicts, nested or not."""
-    return [layer for _, layer in placed_in("", value)]
-
-
-def placed_in(path: str, value: Any, outer: tuple[int, ...] = ()) -> list[tuple[str, Any]]:
-    """Return the layers in the value of an attribute with their places in a file, as Keras names them.
-
-    Args:
-        path: the name of the attribute.
-        value: a layer, or a list, tuple or dict of them, which may be nested.
-        outer: the containers around it, by `id`.
-
-    Returns:
-        Each layer after its place: path, path/dense, path/dense_1, path/container/dense, ...
-    """
-    if _is_layer(value):
-        return [(path, value)]
-    if not isinstance(value, list | tuple | Mapping) or id(value) in outer:  # a container may hold itself
-        return []
-    counts: Counter[str] = Counter()
-    placed = []
-    for each in value.values() if isinstance(value, Mapping) else value:
-        if _is_layer(each) or isinstance(each, list | tuple | Mapping):
-            kind = snake_case(type(each).__name__) if _is_layer(each) else "container"
-            place = f"{path}/{kind}_{counts[kind]}" if counts[kind] else f"{path}/{kind}"
-            counts[kind] += 1
-            placed += placed_in(place, each, (*outer, id(value)))
-    return placed
-
-
-def _is_layer(value: Any) -> bool:
-    """Return whether a value is a layer or model: what plans watch, and no weight."""
-    return isinstance(value, Watched) and not isinstance(value, Weight)

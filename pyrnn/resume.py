@@ -14,9 +14,9 @@ from pyrnn import seeds
 from pyrnn.compiled import Compiled
 from pyrnn.data import Batch, Batches
 from pyrnn.data.class_weight import ClassWeight
+from pyrnn.inner_layers import all_layers
 from pyrnn.layers import Layer
 from pyrnn.overriding import is_builtin
-from pyrnn.plan import all_layers
 from pyrnn.states import Rule, anything, array, count, flag, list_of, mapping_of, optional, record, text, tuple_of
 from pyrnn.validation import shown
 

@@ -14,6 +14,7 @@ from pyrnn.data.arrays import Arrays, as_array
 from pyrnn.data.signature import OpenSignature, Ports
 from pyrnn.functional import Functional
 from pyrnn.graph import Graph
+from pyrnn.inner_layers import placed_in
 from pyrnn.layers import attributes, call_methods
 from pyrnn.layers.base import Shape
 from pyrnn.layers.call_arguments import ONE, Arguments, read, read_shapes, shapes_for, signature_of
@@ -22,7 +23,7 @@ from pyrnn.layers.holder import Holder
 from pyrnn.layers.settings import dtype_config, dtype_name
 from pyrnn.model import Model
 from pyrnn.naming import auto_name
-from pyrnn.plan import Plan, placed_in
+from pyrnn.plan import Plan
 from pyrnn.structures import leaves, mapped, packed
 from pyrnn.symbols import Node, Symbol, flat_shapes
 from pyrnn.validation import shown

@@ -11,10 +11,10 @@ import numpy as np
 
 from pyrnn import activations
 from pyrnn.explaining import ModelNames
+from pyrnn.inner_layers import layers_in
 from pyrnn.layers.custom_activation import CustomActivation
 from pyrnn.layers.holder import Holder
 from pyrnn.parameters import Weight, assign_all, values_for
-from pyrnn.plan import layers_in
 from pyrnn.seeds import Generator
 
 # What assignment to an attribute of a custom layer declares: layers, generators, containers, and models to reject.

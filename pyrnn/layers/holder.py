@@ -12,11 +12,11 @@ from pyrnn.arguments import checked
 from pyrnn.constraints import ConstraintLike
 from pyrnn.data.arrays import Array, as_array
 from pyrnn.initializers import InitializerLike
+from pyrnn.inner_layers import all_layers, placed_in
 from pyrnn.layers.settings import standard_shape, weight_dtype
 from pyrnn.naming import snake_case
 from pyrnn.overriding import is_builtin
 from pyrnn.parameters import Watched, Weight, assign_all, values_for
-from pyrnn.plan import all_layers, placed_in
 from pyrnn.regularizers import RegularizerLike
 from pyrnn.seeds import Generator
 from pyrnn.structures import leaves

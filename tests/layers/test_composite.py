@@ -13,7 +13,7 @@ import pytest
 import pyrnn
 from layers.test_custom import X, Y
 from pyrnn import layers, utils
-from pyrnn.plan import all_layers
+from pyrnn.inner_layers import all_layers
 from pyrnn.resume import random_state, set_random_state
 
 

@@ -12,7 +12,7 @@ import pytest
 import pyrnn
 from layers.test_contract import ALL, Shapes, make, shapes_in, unknown_batch
 from pyrnn import layers, utils
-from pyrnn.plan import all_layers
+from pyrnn.inner_layers import all_layers
 
 # Class name -> options that make a layer keep more from forward to backward than those of `ALL`.
 MORE: list[tuple[str, dict[str, Any], tuple[int, ...]]] = [

@@ -19,15 +19,29 @@ Array = NDArray[Any]
 BATCH, STEPS = 64, 50
 
 
-@dataclass(frozen=True)
-class EncoderDecoder:
-    """Two LSTMs of 128 units; the decoder starts from the encoder's states and attends to its outputs."""
+class Trained:
+    """What the models have in common: the loop of `compare` asks for it."""
 
-    name: ClassVar[str] = f"encoder-decoder with attention LSTM 128 train B{BATCH} T{STEPS} F64"
     kind: ClassVar[str] = "train"
     batch: ClassVar[int] = BATCH
     calls: ClassVar[int] = 1
     steps: ClassVar[int] = STEPS
+
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Return the shapes of the weights, in Keras's order."""
+        raise NotImplementedError
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of float32 weights."""
+        return sum(4 * math.prod(shape) for shape in self.shapes())
+
+
+@dataclass(frozen=True)
+class EncoderDecoder(Trained):
+    """Two LSTMs of 128 units; the decoder starts from the encoder's states and attends to its outputs."""
+
+    name: ClassVar[str] = f"encoder-decoder with attention LSTM 128 train B{BATCH} T{STEPS} F64"
     units: int = 128
     features: int = 64
     outputs: int = 8
@@ -45,11 +59,6 @@ class EncoderDecoder:
         """Return the shapes of the weights: encoder, decoder, dense."""
         lstm = [(self.features, 4 * self.units), (self.units, 4 * self.units), (4 * self.units,)]
         return [*lstm, *lstm, (2 * self.units, self.outputs), (self.outputs,)]
-
-    @property
-    def weight_bytes(self) -> int:
-        """Bytes of float32 weights."""
-        return sum(4 * math.prod(shape) for shape in self.shapes())
 
     def data(self) -> tuple[list[Array], Array]:
         """Return x, two sequences (B, T, F), and y (B, T, outputs)."""
@@ -88,14 +97,10 @@ class EncoderDecoder:
 
 
 @dataclass(frozen=True)
-class TwoInputs:
+class TwoInputs(Trained):
     """A series and static features: LSTM 64 and Dense 16, joined."""
 
     name: ClassVar[str] = f"two inputs LSTM 64 + Dense 16 train B{BATCH} T{STEPS} F16+8"
-    kind: ClassVar[str] = "train"
-    batch: ClassVar[int] = BATCH
-    calls: ClassVar[int] = 1
-    steps: ClassVar[int] = STEPS
     units: int = 64
     features: int = 16
     static: int = 8
@@ -110,11 +115,6 @@ class TwoInputs:
         """Return the shapes of the weights: those of the static features first, as in Keras."""
         lstm = [(self.features, 4 * self.units), (self.units, 4 * self.units), (4 * self.units,)]
         return [*lstm, (self.static, self.dense), (self.dense,), (self.units + self.dense, 1), (1,)]
-
-    @property
-    def weight_bytes(self) -> int:
-        """Bytes of float32 weights."""
-        return sum(4 * math.prod(shape) for shape in self.shapes())
 
     def data(self) -> tuple[list[Array], Array]:
         """Return x, a series (B, T, F) and features (B, 8), and y (B, 1)."""

@@ -127,27 +127,14 @@ class Subclassed(Functional):
     def makes_mask(self) -> bool:
         return False
 
-    def _not_known(self, what: str) -> Any:
+    def _not_known(self) -> Any:
+        """Not known: `call` may run on inputs of any shape."""
         raise AttributeError(
-            f"model {self.name!r} has no {what}: its call() may run on inputs of any shape; make a Model(inputs, "
-            "outputs) of symbols to get some"
+            f"model {self.name!r} has neither symbols nor a fixed shape: its call() may run on inputs of any shape; "
+            "make a Model(inputs, outputs) to get some"
         )
 
-    @property
-    def input(self) -> Any:
-        return self._not_known("input")
-
-    @property
-    def output(self) -> Any:
-        return self._not_known("output")
-
-    @property
-    def input_shape(self) -> Any:
-        return self._not_known("input_shape")
-
-    @property
-    def output_shape(self) -> Any:
-        return self._not_known("output_shape")
+    input = output = input_shape = output_shape = property(_not_known)
 
     @property
     def declared_shape(self) -> None:

@@ -16,6 +16,18 @@ from pyrnn.ops.dispatch import traced_numpy
 from pyrnn.validation import shown
 
 
+def layers_of(activation: CustomActivation | None) -> list[tuple[str, Any]]:
+    """Return the children of a layer that are its activation.
+
+    Args:
+        activation: the activation, None for one of the kernel.
+
+    Returns:
+        The layer that it is, with its place in a file; none for a function.
+    """
+    return [] if activation is None or activation.layer is None else [(activation.argument, activation.layer)]
+
+
 class CustomActivation:
     """Runs and differentiates an activation.
 

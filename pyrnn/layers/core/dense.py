@@ -14,6 +14,7 @@ from pyrnn.constraints import ConstraintLike
 from pyrnn.initializers import InitializerLike
 from pyrnn.layers.attributes import ActivationAttribute
 from pyrnn.layers.base import Array, Layer, Shape
+from pyrnn.layers.custom_activation import layers_of
 from pyrnn.layers.settings import unknown_size
 from pyrnn.layers.specs import WeightSpec, specs_config
 from pyrnn.parameters import Weight
@@ -51,10 +52,7 @@ class Affine(Layer):
             self.bias = self.bias_spec.add(self, (size,))
 
     def children(self) -> list[tuple[str, Layer]]:
-        function = self._activation_function
-        return self._with_assigned(
-            [] if function is None or function.layer is None else [("activation", function.layer)]
-        )
+        return self._with_assigned(layers_of(self._activation_function))
 
     def _build_activation(self, input_shape: Shape) -> None:
         """Build the activation, if it is a layer."""
@@ -238,10 +236,7 @@ class Activation(Layer):
         self.built = type(self).build is Activation.build and not self.children()  # nothing to make
 
     def children(self) -> list[tuple[str, Layer]]:
-        function = self._activation_function
-        return self._with_assigned(
-            [] if function is None or function.layer is None else [("activation", function.layer)]
-        )
+        return self._with_assigned(layers_of(self._activation_function))
 
     def build(self, input_shape: Shape) -> None:
         function = self._activation_function

@@ -11,6 +11,7 @@ from pyrnn.arguments import checked
 from pyrnn.explaining import explain
 from pyrnn.kinds import KINDS, Kind
 from pyrnn.metrics.accuracy import *
+from pyrnn.metrics.auc import *
 from pyrnn.metrics.base import *
 from pyrnn.metrics.confusion import *
 from pyrnn.metrics.errors import *

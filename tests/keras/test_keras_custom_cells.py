@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 from tolerance import assert_close
+from twins import check_twins
 
 import pyrnn
 
@@ -80,25 +81,8 @@ def test_outputs_training_and_files_are_those_of_keras(cell: str, model: str, tm
     with keras.saving.custom_object_scope({classes[keras].__name__: classes[keras]}):  # Bidirectional needs it
         theirs = MODELS[model](keras, classes[keras])
     ours = MODELS[model](pyrnn, classes[pyrnn])
-    ours.set_weights(theirs.get_weights())
-    expected = theirs.predict(X, verbose=0)
-    assert ours.output_shape == theirs.output_shape
-    assert_close(ours.predict(X, verbose=0), expected, terms=TERMS)
-    name = classes[pyrnn].__name__
-    theirs.save(tmp_path / "k.keras")
-    read = pyrnn.load_model(tmp_path / "k.keras", custom_objects={name: classes[pyrnn]})
-    assert_close(read.predict(X, verbose=0), expected, terms=TERMS)
-    ours.save(tmp_path / "p.keras")
-    again = keras.models.load_model(tmp_path / "p.keras", custom_objects={name: classes[keras]})
-    assert_close(again.predict(X, verbose=0), expected, terms=TERMS)
-    targets = RNG.normal(size=expected.shape).astype("float32")
-    histories = []
-    for each in (theirs, ours):
-        each.compile("sgd", "mse")
-        histories.append(each.fit(X, targets, epochs=2, batch_size=3, shuffle=False, verbose=0).history["loss"])
-    assert_close(np.float32(histories[1]), np.float32(histories[0]), terms=TERMS)
-    for got, want in zip(ours.get_weights(), theirs.get_weights(), strict=True):
-        assert_close(got, want, terms=TERMS)
+    scopes = {k: {cls.__name__: cls} for k, cls in classes.items()}
+    check_twins(theirs, ours, X, scopes, tmp_path, TERMS)
 
 
 @pytest.mark.parametrize("cell", CELLS)

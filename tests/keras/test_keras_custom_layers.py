@@ -10,7 +10,7 @@ import custom_classes
 import keras
 import numpy as np
 import pytest
-from tolerance import assert_close
+from twins import check_twins
 
 import pyrnn
 
@@ -82,23 +82,5 @@ def test_outputs_training_and_files_are_those_of_keras(case: str, tmp_path: Path
     classes = {k: make(k) for k in (keras, pyrnn)}
     theirs, ours = graph(keras, classes[keras]), graph(pyrnn, classes[pyrnn])
     assert [type(layer).__name__ for layer in ours.layers] == [type(layer).__name__ for layer in theirs.layers]
-    ours.set_weights(theirs.get_weights())
-    x = {"a": A, "b": B}
-    expected = theirs.predict(x, verbose=0)
-    assert_close(ours.predict(x, verbose=0), expected, terms=TERMS)
-    assert ours.output_shape == theirs.output_shape
-    theirs.save(tmp_path / "k.keras")
-    ours.save(tmp_path / "p.keras")
-    name = classes[pyrnn].__name__
-    read = pyrnn.load_model(tmp_path / "k.keras", custom_objects={name: classes[pyrnn]})
-    assert_close(read.predict(x, verbose=0), expected, terms=TERMS)
-    again = keras.models.load_model(tmp_path / "p.keras", custom_objects={name: classes[keras]})
-    assert_close(again.predict(x, verbose=0), expected, terms=TERMS)
-    targets = RNG.normal(size=expected.shape).astype("float32")
-    histories = []
-    for model in (theirs, ours):
-        model.compile("sgd", "mse")
-        histories.append(model.fit(x, targets, epochs=3, batch_size=3, shuffle=False, verbose=0).history["loss"])
-    assert_close(np.float32(histories[1]), np.float32(histories[0]), terms=TERMS)
-    for got, want in zip(ours.get_weights(), theirs.get_weights(), strict=True):
-        assert_close(got, want, terms=TERMS)
+    scopes = {k: {cls.__name__: cls} for k, cls in classes.items()}
+    check_twins(theirs, ours, {"a": A, "b": B}, scopes, tmp_path, TERMS, epochs=3)

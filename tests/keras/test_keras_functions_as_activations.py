@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from tolerance import assert_close
+from twins import check_twins
 
 import pyrnn
 
@@ -88,21 +88,5 @@ def test_outputs_training_and_files_are_those_of_keras(holder: str, make: Any, t
         model.add(k.layers.Dense(1))
         models.append(model)
     theirs, ours = models
-    expected = theirs.predict(X, verbose=0)  # which builds PReLU
-    ours.set_weights(theirs.get_weights())
-    assert_close(ours.predict(X, verbose=0), expected, terms=TERMS)
-    scopes = {k: {"activation": functions[k]} for k in (keras, pyrnn)}
-    theirs.save(tmp_path / "k.keras")
-    read = pyrnn.load_model(tmp_path / "k.keras", custom_objects=scopes[pyrnn])
-    assert_close(read.predict(X, verbose=0), expected, terms=TERMS)
-    ours.save(tmp_path / "p.keras")
-    again = keras.models.load_model(tmp_path / "p.keras", custom_objects=scopes[keras])
-    assert_close(again.predict(X, verbose=0), expected, terms=TERMS)
-    targets = RNG.normal(size=expected.shape).astype("float32")
-    histories = []
-    for each in (theirs, ours):
-        each.compile("sgd", "mse")
-        histories.append(each.fit(X, targets, epochs=2, batch_size=3, shuffle=False, verbose=0).history["loss"])
-    assert_close(np.float32(histories[1]), np.float32(histories[0]), terms=TERMS)
-    for got, want in zip(ours.get_weights(), theirs.get_weights(), strict=True):
-        assert_close(got, want, terms=TERMS)
+    scopes = {k: {"activation": function} for k, function in functions.items()}
+    check_twins(theirs, ours, X, scopes, tmp_path, TERMS)

@@ -50,7 +50,7 @@ class Graph:
         self.layers = [layers[key] for key in order]
         # Nodes by depth, and within one in the order of the search from the outputs back, as Keras runs them.
         by_depth: dict[int, list[Node]] = defaultdict(list)
-        for node in [*reversed(sorted_nodes)]:
+        for node in reversed(sorted_nodes):
             by_depth[by_node[id(node)]].append(node)
         self.nodes = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
         self._check()

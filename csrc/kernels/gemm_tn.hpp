@@ -100,12 +100,12 @@ struct GemmTnColumns {
 // From this many rows, and vectors of columns, of C the copies pay.
 constexpr Index kCopyRows = 64, kCopyVectors = 16;
 
-// A tile is as tall as the registers allow next to B's vectors and one of A.
+// A tile is as tall as the registers allow next to B's vectors and one of A: with 16 registers 12 x 1, 6 x 2 and 4 x 3.
 template <int kCols>
-constexpr int kTnRows = kCols == 1                           ? PYRNN_TILE_ROWS * 2
-                        : kCols == 2 && PYRNN_TILE_ROWS == 8 ? 14
-                        : kCols == 2                         ? PYRNN_TILE_ROWS * 3 / 2
-                                                             : PYRNN_TILE_ROWS;
+constexpr int kTnRows = PYRNN_TILE_ROWS != 8 ? 12 / kCols
+                        : kCols == 1         ? 16
+                        : kCols == 2         ? 14
+                                             : 8;
 
 // Copies one row of A, split between the copies of all tiles.
 template <class T, int kRows>

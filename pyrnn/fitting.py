@@ -95,8 +95,9 @@ def _check_targets(heads: Heads, y: Any) -> None:
         got = f"{len(y)} arrays" if isinstance(y, Arrays) else f"one of shape {y.shape}"
         names = ", ".join(map(repr, keys))
         raise ValueError(f"y must hold {len(keys)} arrays, one for each output ({names}), got {got}")
-    for key, head, target in zip(keys, heads.heads, y, strict=True):
-        if target is None and (head.loss is not None or head.entries):
+    trained = heads.trained
+    for number, (key, head, target) in enumerate(zip(keys, heads.heads, y, strict=True)):
+        if target is None and (number in trained or head.entries):
             raise ValueError(f"y must hold targets for output {key!r}, which has a loss or metrics, got None")
 
 

@@ -24,7 +24,7 @@ from pyrnn.model import Model
 from pyrnn.naming import auto_name
 from pyrnn.plan import Plan
 from pyrnn.rules import Unchecked
-from pyrnn.structures import leaves, mapped, packed
+from pyrnn.structures import described_structure, leaves, mapped, packed, with_tuples
 from pyrnn.symbols import Symbol
 from pyrnn.typing import Boolean, Name
 from pyrnn.validation import WrongType, shown
@@ -33,6 +33,7 @@ Array = NDArray[Any]
 Symbols = Annotated[Any, Unchecked(allowed="list dict")]
 
 
+_STRUCTURE = "output_structure"  # in the config of `build`
 _OF_GRAPHS = ("name", "trainable", "layers", "input_layers", "output_layers")
 
 
@@ -93,14 +94,7 @@ class Functional(Keras2Methods, Model):
         self._inputs, self._outputs = (mapped(lambda symbol: symbol, each) for each in (inputs, outputs))
         graph = Graph(flat, leaves(outputs))
         graph.check_names()
-        self._signature = Signature(
-            Ports("input", mapped(lambda symbol: symbol.name, inputs), [symbol.ndim for symbol in flat]),
-            Ports(
-                "output",
-                mapped(lambda symbol: symbol.node.layer.name, outputs),
-                [symbol.ndim for symbol in leaves(outputs)],
-            ),
-        )
+        self._set_signature()
         self._added: list[Symbol] = []  # results that are added to the loss
         self._input_layers = [symbol.node.layer for symbol in graph.inputs]
         self._layers[:] = [layer for layer in graph.layers if not isinstance(layer, InputLayer)]
@@ -116,6 +110,14 @@ class Functional(Keras2Methods, Model):
                     weight.path = f"{self.name}/{weight.path}"
         if not trainable:
             self.trainable = False
+
+    def _set_signature(self) -> None:
+        names = mapped(lambda symbol: symbol.name, self._inputs)
+        outputs = mapped(lambda symbol: symbol.node.layer.name, self._outputs)
+        self._signature = Signature(
+            Ports("input", names, [symbol.ndim for symbol in self.inputs]),
+            Ports("output", outputs, [symbol.ndim for symbol in self.outputs]),
+        )
 
     def add_loss(self, loss: Any) -> None:
         """Add a result inside the model to its loss, as Keras 2 does. Files do not hold it: add it after loading.
@@ -200,8 +202,7 @@ class Functional(Keras2Methods, Model):
         inputs, outputs = self._signature.inputs, self._signature.outputs
         if self._compiled is None or outputs.count == 1:
             return self._signature
-        heads = self._compiled.head.heads
-        return Signature(inputs, outputs.trained_at([i for i, head in enumerate(heads) if head.loss is not None]))
+        return Signature(inputs, outputs.trained_at(self._compiled.head.trained))
 
     # Numbers.
 
@@ -380,7 +381,26 @@ class Functional(Keras2Methods, Model):
         return model
 
     def get_build_config(self) -> dict[str, Any]:
-        return {"input_shape": None}  # it is built when it is made
+        """Return that the model is built when it is made, and the structure of outputs in tuples, which JSON lacks.
+
+        Returns:
+            A dict with `input_shape`, which is None, and for outputs in tuples with `output_structure`.
+        """
+        config: dict[str, Any] = {"input_shape": None}
+        structure = described_structure(lambda _: None, self._outputs)
+        return config if structure == mapped(lambda _: None, self._outputs) else {**config, _STRUCTURE: structure}
+
+    def build_from_config(self, config: Mapping[str, Any] | None) -> None:
+        structure = with_tuples((config or {}).get(_STRUCTURE))
+        if structure is None:
+            return
+        outputs = self.outputs
+        if len(leaves(structure)) != len(outputs):
+            raise ValueError(
+                f"{_STRUCTURE} must have one entry for each of the {len(outputs)} outputs, got {shown(structure)}"
+            )
+        self._outputs = packed(structure, outputs)
+        self._set_signature()
 
     def _needs_its_class(self, base: type[Model]) -> bool:
         kind = type(self)

@@ -193,7 +193,7 @@ class _Reader:
         if isinstance(value, Mapping):
             return {key: self._places(each) for key, each in value.items()}
         if isinstance(value, list | tuple):
-            return [self._places(each) for each in value]
+            return (tuple if isinstance(value, tuple) else list)(map(self._places, value))
         raise ValueError(f"inputs and outputs in a config must be [layer, call, output], got {shown(value)}")
 
     def _place(self, name: Any, call: Any, output: Any) -> _Place:

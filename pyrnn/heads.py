@@ -42,10 +42,9 @@ class Head:
         weighted: Sequence[Any],
         output: str | None = None,
     ) -> None:
-        is_automatic = isinstance(loss, str) and loss.lower() in AUTOMATIC
-        self.loss = AutomaticCrossentropy(loss) if is_automatic else losses.as_loss(loss)
+        self.loss = loss_of_head(loss)
         self._loss_weight = loss_weight
-        self.loss_weight = _factor(loss_weight)
+        self.loss_weight = factor(loss_weight)
         self.entries = [
             *(MetricEntry(identifier, False, output) for identifier in unweighted),
             *(MetricEntry(identifier, True, output) for identifier in weighted),
@@ -227,15 +226,42 @@ class Head:
             for weighted in (False, True)
         ]
         return {
-            "loss": self.loss.name if isinstance(self.loss, AutomaticCrossentropy) else losses.serialize(self.loss),
+            "loss": describe_loss(self.loss),
             "loss_weights": registry.plain(self._loss_weight, "loss_weights"),
             "metrics": described[0] or None,
             "weighted_metrics": described[1] or None,
         }
 
 
-def _factor(value: Any) -> float:
-    """Return the factor of the loss."""
+def loss_of_head(identifier: Any) -> losses.Loss | None:
+    """Return the loss for what `compile` was passed for an output.
+
+    Args:
+        identifier: what `losses.as_loss` takes, or "crossentropy".
+    """
+    if isinstance(identifier, str) and identifier.lower() in AUTOMATIC:
+        return AutomaticCrossentropy(identifier)
+    return losses.as_loss(identifier)
+
+
+def describe_loss(loss: losses.Loss | None) -> Any:
+    """Return Keras 3's description of a loss.
+
+    Args:
+        loss: what `loss_of_head` returned.
+    """
+    return loss.name if isinstance(loss, AutomaticCrossentropy) else losses.serialize(loss)
+
+
+def factor(value: Any) -> float:
+    """Return the factor of a loss.
+
+    Args:
+        value: what `compile` was passed for it.
+
+    Raises:
+        TypeError, ValueError: if it is no finite number.
+    """
     if value is None:
         return 1.0
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):

@@ -46,11 +46,12 @@ def explanation(model: Any, loss: float, y_pred: Any, batch: Batch, source: Batc
     named = {f"{name}{of}": array for part in data._fields for name, array in _arrays(part, getattr(data, part), names)}
     culprit = head.not_finite() if isinstance(head, Heads) else None
     if culprit is not None:
-        number, loss = culprit
-        whose, loss_name, y_pred = f" of output {names[number]!r}", head.heads[number].loss.name, y_pred[number]
+        numbers, loss, loss_name = culprit.numbers, culprit.value, culprit.losses[0][0].name
+        whose = f" of output{'s' if len(numbers) > 1 else ''} {', '.join(repr(names[number]) for number in numbers)}"
+        y_pred = y_pred[numbers[0]] if len(numbers) == 1 else Arrays([y_pred[number] for number in numbers])
     else:
         whose, loss_name = "", getattr(model.loss, "name", "the loss")
-        y_pred = np.concatenate([each.ravel() for each in y_pred]) if isinstance(y_pred, Arrays) else y_pred
+    y_pred = np.concatenate([each.ravel() for each in y_pred]) if isinstance(y_pred, Arrays) else y_pred
     reason = _reason(model, loss_name, named, y_pred)
     return f"the loss{whose} is {loss}{where}: {reason}{'; ' + STOP if training else ''}"
 

@@ -32,8 +32,8 @@ class OutputNames:
         self.names: list[Any] = leaves(structure)
         is_mapping = isinstance(structure, Mapping)
         parts = [structure[key] for key in sorted(structure)] if is_mapping else structure
-        self._is_flat = not _is_nested(structure) or not any(map(_is_nested, parts))
-        self.keys: list[Any] = sorted(structure) if is_mapping and self._is_flat else self.names
+        self.is_flat = not is_nested(structure) or not any(map(is_nested, parts))
+        self.keys: list[Any] = sorted(structure) if is_mapping and self.is_flat else self.names
         # Keras takes the keys of a dict of outputs wherever there are as many as outputs.
         self.logged = sorted(structure) if is_mapping and len(structure) == len(self.names) else self.names
 
@@ -44,7 +44,21 @@ class OutputNames:
             losses: the name of the loss of each output, which stands for an output without a name.
         """
         pairs = zip(_paths(self.structure), losses, strict=True)
-        return _numbered([_joined(path, loss if name is None else name) for (path, name), loss in pairs])
+        return numbered([_joined(path, loss if name is None else name) for (path, name), loss in pairs])
+
+    def path(self, path: tuple[Any, ...], numbers: Any, loss: str) -> str:
+        """Return the name in the logs of a loss at a place in the structure of the outputs.
+
+        Args:
+            path: the keys and positions that lead to the place.
+            numbers: the numbers of the outputs there, in their structure.
+            loss: the name of the loss, which stands for an output without a name.
+        """
+        if isinstance(numbers, int):
+            name = self.names[numbers]
+            return _joined(path, loss if name is None else name)
+        names = sorted(numbers) if isinstance(numbers, Mapping) else [self.names[each] for each in leaves(numbers)]
+        return "/".join(map(str, path)) or "_".join(map(str, names))
 
     def split(self, argument: str, value: Any, is_complete: bool = False) -> list[Any]:
         """Return the entries of an argument of `compile`, one for each of several outputs.
@@ -64,7 +78,7 @@ class OutputNames:
         count = len(self.names)
         if value is None:
             return [None] * count
-        if not self._is_flat and _fits(self.structure, value):
+        if not self.is_flat and _fits(self.structure, value):
             return _along(self.structure, value)
         if isinstance(value, list | tuple) and len(value) == count:
             return list(value)
@@ -73,7 +87,7 @@ class OutputNames:
             if value and (set(value) == set(self.keys) or not (is_complete and by_layer)):
                 return [value.get(key) for key in self.keys]
         keys = ", ".join(map(repr, self.keys))
-        other = "" if self._is_flat else ", or have the structure of the outputs"
+        other = "" if self.is_flat else ", or have the structure of the outputs"
         rule = f"{argument} must be a list with one entry for each of the {count} outputs, or a dict by name ({keys})"
         raise ValueError(f"{rule}{other}, got {shown(value)}{self._fix(value, is_complete)}")
 
@@ -97,7 +111,7 @@ class OutputNames:
         Returns:
             A list, a dict if the outputs are a dict, or their structure if they are nested.
         """
-        if not self._is_flat:
+        if not self.is_flat:
             return packed(self.structure, values)
         return {self.keys[i]: values[i] for i in order} if isinstance(self.structure, Mapping) else values
 
@@ -111,7 +125,7 @@ class OutputNames:
             The numbers of the outputs.
         """
         numbers = range(len(self.names))
-        if isinstance(self.structure, Mapping) and self._is_flat and isinstance(loss, Mapping):
+        if isinstance(self.structure, Mapping) and self.is_flat and isinstance(loss, Mapping):
             listed = list(loss)
             return sorted(numbers, key=lambda i: listed.index(self.keys[i]) if self.keys[i] in listed else len(listed))
         return list(numbers)
@@ -202,16 +216,21 @@ def _require_list(argument: str, value: Any) -> None:
         raise WrongType(f"{argument} must be a list such as {shown(example)}, got {shown(value)}")
 
 
-def _is_nested(value: Any) -> bool:
+def is_nested(value: Any) -> bool:
+    """Return whether a value is a list, tuple or dict of entries, not the description of an object.
+
+    Args:
+        value: an argument of `compile`, or part of one.
+    """
     return isinstance(value, list | tuple) or (isinstance(value, Mapping) and "class_name" not in value)
 
 
 def _fits(structure: Any, value: Any) -> bool:
     """Return whether a value has the structure down to its leaves; None and missing keys stand for no entries."""
-    if value is None or not _is_nested(structure):
+    if value is None or not is_nested(structure):
         return True
     if isinstance(structure, Mapping):
-        return _is_nested(value) and isinstance(value, Mapping) and set(value) <= set(structure) and all(
+        return is_nested(value) and isinstance(value, Mapping) and set(value) <= set(structure) and all(
             _fits(structure[key], value[key]) for key in value
         )  # fmt: skip
     return isinstance(value, list | tuple) and len(value) == len(structure) and all(map(_fits, structure, value))
@@ -219,7 +238,7 @@ def _fits(structure: Any, value: Any) -> bool:
 
 def _along(structure: Any, value: Any) -> list[Any]:
     """Return the entries of a value that `_fits` the structure."""
-    if not _is_nested(structure):
+    if not is_nested(structure):
         return [value]
     if value is None:
         return [None] * len(leaves(structure))
@@ -244,8 +263,12 @@ def _joined(path: tuple[Any, ...], name: Any) -> str:
     return "/".join(map(str, path))
 
 
-def _numbered(names: list[str]) -> list[str]:
-    """Return names of which no two are the same."""
+def numbered(names: list[str]) -> list[str]:
+    """Return names of which no two are the same.
+
+    Args:
+        names: the names.
+    """
     used: set[str] = set()
     for place, name in enumerate(names):
         numbered = (f"{name}_{number}" for number in itertools.count(1))

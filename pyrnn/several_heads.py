@@ -8,12 +8,14 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from pyrnn import losses, metrics
+from pyrnn import losses, metrics, registry
 from pyrnn.data.arrays import Arrays
 from pyrnn.head_metrics import number_names, try_state
-from pyrnn.heads import Head
-from pyrnn.output_names import OutputNames, single
+from pyrnn.heads import Head, describe_loss, factor, loss_of_head
+from pyrnn.loss_parts import LossPart, nested_entries, of_output
+from pyrnn.output_names import OutputNames, is_nested, numbered, single
 from pyrnn.states import Rule, anything, list_of, record, tuple_of
+from pyrnn.structures import described_structure, leaves
 from pyrnn.validation import WrongType, shown
 
 Array = NDArray[Any]
@@ -26,8 +28,8 @@ class Heads:
 
     Args:
         outputs: the names of the outputs.
-        loss: one loss for all outputs, or an entry for each; None trains no output.
-        loss_weights: an entry for each output, or one number for all if `loss` is one for all.
+        loss: one loss for all outputs, an entry for each, or a nested structure; None trains no output.
+        loss_weights: an entry for each output, one number for all if `loss` is one for all, or the structure of `loss`.
         unweighted: metrics of each output.
         weighted: metrics that sample weights reach, of each output.
 
@@ -41,29 +43,57 @@ class Heads:
         count = len(outputs.names)
         self.outputs = outputs
         self._order = outputs.order(loss)
-        is_single = not isinstance(loss, list | tuple | Mapping) or (isinstance(loss, Mapping) and "class_name" in loss)
-        loss_entries = (
-            [loss] * count if is_single else [single(entry) for entry in outputs.split("loss", loss, is_complete=True)]
-        )
-        if isinstance(loss_weights, list | tuple | Mapping) or loss_weights is None:
+        is_single = not is_nested(loss)
+        self._nested: tuple[Any, Any] | None = None  # losses and their weights, unless there is one for each output
+        entries = [loss] * count if is_single else _one_for_each(outputs, loss)
+        factors: list[Any] = [None] * count
+        if entries is None:
+            self._nested = loss, loss_weights
+            entries = [None] * count
+        elif isinstance(loss_weights, list | tuple | Mapping) or loss_weights is None:
             factors = outputs.split("loss_weights", loss_weights)
         elif is_single:
             factors = [loss_weights] * count
         else:
             raise WrongType(f"loss_weights must have one entry per output, as loss has, got {shown(loss_weights)}")
+        self.parts: list[LossPart] = []
+        if self._nested is not None:
+            self._add_nested(entries)
         lists = outputs.metrics("metrics", unweighted), outputs.metrics("weighted_metrics", weighted)
-        self.heads = [Head(*each) for each in zip(loss_entries, factors, *lists, outputs.logged, strict=True)]
-        trained = [i for i in self._order if self.heads[i].loss is not None]
-        # By the number of the output; empty if there is one loss, which is the whole loss.
-        paths = outputs.paths([_loss_name(*each) for each in zip(loss_entries, self.heads, strict=True)])
-        self.means = {i: metrics.Mean(f"{paths[i]}_loss") for i in trained if len(trained) > 1}
-        self._values = dict.fromkeys(trained, 0.0)  # the losses of the last batch, without their weights
+        self.heads = [Head(*each) for each in zip(entries, factors, *lists, outputs.logged, strict=True)]
+        if self._nested is None:
+            paths = outputs.paths([_loss_name(*each) for each in zip(entries, self.heads, strict=True)])
+            for i in self._order:
+                head = self.heads[i]
+                if head.loss is not None:
+                    self.parts.append(LossPart(paths[i], i, [(head.loss, head.loss_weight)]))
+        # The numbers of the outputs that have a loss.
+        self.trained = tuple(sorted({number for part in self.parts for number in part.numbers}))
+        # By the place in `parts`; empty if there is one loss, which is the whole loss.
+        self.means = {place: metrics.Mean(f"{part.name}_loss") for place, part in enumerate(self.parts)}
+        if len(self.parts) == 1:
+            self.means.clear()
         self._has_resolved = False
         self.entries = [entry for head in self.heads for entry in head.entries]
         self.entries.sort(key=lambda entry: entry.weighted)
         number_names(self.entries, [mean.name for mean in self.means.values()])
         self._reject_shared()
         self.entries.sort(key=lambda entry: entry.name)  # as Keras's `evaluate` lists them
+
+    def _add_nested(self, first: list[Any]) -> None:
+        """Make the losses of an argument that is nested; `first` gets the first loss of each output."""
+        assert self._nested is not None
+        parts: dict[tuple[Any, ...], list[Any]] = {}
+        for entry in nested_entries(self.outputs, *self._nested):
+            loss = loss_of_head(entry.loss)
+            assert loss is not None
+            if isinstance(entry.numbers, int):
+                first[entry.numbers] = first[entry.numbers] or loss
+            name = self.outputs.path(entry.path, entry.numbers, loss.name)
+            part = parts.setdefault((entry.path, *leaves(entry.numbers)), [name, entry.numbers, []])
+            part[2].append((loss, factor(entry.weight)))
+        names = numbered([part[0] for part in parts.values()])
+        self.parts = [LossPart(name, *part[1:]) for name, part in zip(names, parts.values(), strict=True)]
 
     def _reject_shared(self) -> None:
         """Reject a metric that is to hold the values of several outputs."""
@@ -78,13 +108,7 @@ class Heads:
     @property
     def loss(self) -> list[losses.Loss | None] | None:
         """The loss of each output, None where there is none; None if no output has one."""
-        each = [head.loss for head in self.heads]
-        return None if all(loss is None for loss in each) else each
-
-    @property
-    def trained(self) -> tuple[int, ...]:
-        """The numbers of the outputs that have a loss."""
-        return tuple(sorted(self._values))
+        return [head.loss for head in self.heads] if self.parts else None
 
     @property
     def names(self) -> list[str]:
@@ -115,15 +139,10 @@ class Heads:
         """
         if not self._has_resolved:
             self._resolve(y, y_pred)
-        total = 0.0
         gradients: list[Array | None] = [None] * len(self.heads)
-        for i in self._values:
-            head, weight = self.heads[i], _of_output(sample_weight, i)
-            assert head.loss is not None
-            value, gradient = head.loss.value_and_gradient(y[i], y_pred[i], weight, mask[i])
-            self._values[i] = value
-            total += value * head.loss_weight
-            gradients[i] = gradient if head.loss_weight == 1 else gradient * gradient.dtype.type(head.loss_weight)
+        total = 0.0
+        for part in self.parts:
+            total += part.value_and_gradient(y, y_pred, sample_weight, mask, gradients)
         return total, gradients
 
     def value(
@@ -139,15 +158,11 @@ class Heads:
         """
         if not self._has_resolved:
             self._resolve(y, y_pred)
-        for i in self._values:
-            loss = self.heads[i].loss
-            assert loss is not None
-            self._values[i] = loss.value(y[i], y_pred[i], _of_output(sample_weight, i), mask[i])
-        return sum(value * self.heads[i].loss_weight for i, value in self._values.items())
+        return sum(part.total(y, y_pred, sample_weight, mask) for part in self.parts)
 
-    def not_finite(self) -> tuple[int, float] | None:
-        """Return the number and the loss of the first output whose loss of the last batch is NaN or infinite."""
-        return next(((i, value) for i, value in self._values.items() if not math.isfinite(value)), None)
+    def not_finite(self) -> LossPart | None:
+        """Return the first of the losses that is NaN or infinite for the last batch."""
+        return next((part for part in self.parts if not math.isfinite(part.value)), None)
 
     # Metrics.
 
@@ -168,14 +183,16 @@ class Heads:
             sample_weight: weights (B,) or (B, T) of each output, one array for all of them, or None.
             mask: mask (B, T) of each output, or None.
         """
-        for i, mean in self.means.items():
-            running, count = mean.__dict__, len(y_pred[i])  # faster than attributes, which metrics check for variables
-            running["total"] += self._values[i] * count
+        for place, mean in self.means.items():
+            part = self.parts[place]
+            count = len(y_pred[part.numbers[0]])
+            running = mean.__dict__  # faster than attributes, which metrics check for variables
+            running["total"] += part.value * count
             running["count"] += count
         for i, head in enumerate(self.heads):
             target = y[i]
             if head.is_watched and target is not None:
-                head.update(target, y_pred[i], _of_output(sample_weight, i), mask[i])
+                head.update(target, y_pred[i], of_output(sample_weight, i), mask[i])
 
     def reset(self) -> None:
         """Let the means and metrics forget all batches."""
@@ -230,12 +247,32 @@ class Heads:
     def describe(self) -> dict[str, Any]:
         """Return Keras 3's description of what `compile` was passed, with an entry per output."""
         described = [head.describe() for head in self.heads]
-        return {
+        placed = {
             name: None
             if all(each[name] is None for each in described)
             else self.outputs.place([each[name] for each in described], self._order)
             for name in described[0]
         }
+        if self._nested is not None:
+            nested, factors = self._nested
+            placed["loss"] = described_structure(lambda each: describe_loss(loss_of_head(each)), nested)
+            placed["loss_weights"] = described_structure(lambda each: registry.plain(each, "loss_weights"), factors)
+        return placed
+
+
+def _one_for_each(outputs: OutputNames, loss: Any) -> list[Any] | None:
+    """Return the loss of each output; None if some outputs have several losses, or some losses several outputs.
+
+    Raises:
+        ValueError: if the argument has other names or another number of entries.
+    """
+    try:
+        entries = [single(entry) for entry in outputs.split("loss", loss, is_complete=True)]
+    except ValueError:
+        if outputs.is_flat and not any(map(is_nested, loss.values() if isinstance(loss, Mapping) else loss)):
+            raise
+        return None
+    return None if any(map(is_nested, entries)) else entries
 
 
 def _loss_name(entry: Any, head: Head) -> str:
@@ -256,8 +293,3 @@ def of_each(value: Any, count: int) -> Sequence[Any]:
         The entries.
     """
     return value if isinstance(value, Arrays) else [value] * count
-
-
-def _of_output(sample_weight: Any, number: int) -> Array | None:
-    weight: Array | None = sample_weight[number] if type(sample_weight) is Arrays else sample_weight
-    return weight

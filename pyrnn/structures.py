@@ -69,3 +69,47 @@ def packed(structure: Any, values: list[Any]) -> Any:
     """
     remaining = iter(values)
     return mapped(lambda _: next(remaining), structure)
+
+
+_TUPLE = "__tuple__"  # how Keras writes a tuple into a config
+
+
+def described_structure(function: Callable[[Any], Any], structure: Any) -> Any:
+    """Return a structure as a config holds it: Keras's form of tuples, and descriptions in place of the leaves.
+
+    Args:
+        function: describes a leaf. The description of an object, a dict with "class_name", is a leaf.
+        structure: nested lists, tuples and dicts.
+
+    Example:
+        >>> from pyrnn.structures import described_structure
+        >>> described_structure(str, {"a": (1, 2)})
+        {'a': {'class_name': '__tuple__', 'items': ['1', '2']}}
+    """
+    if isinstance(structure, list | tuple):
+        parts = [described_structure(function, each) for each in structure]
+        return {"class_name": _TUPLE, "items": parts} if isinstance(structure, tuple) else parts
+    if isinstance(structure, Mapping) and "class_name" not in structure:
+        return {key: described_structure(function, each) for key, each in structure.items()}
+    return function(structure)
+
+
+def with_tuples(config: Any) -> Any:
+    """Return a config with tuples in place of Keras's form of them, in its lists and dicts.
+
+    Args:
+        config: what a file holds.
+
+    Example:
+        >>> from pyrnn.structures import with_tuples
+        >>> with_tuples([{"class_name": "__tuple__", "items": [1, 2]}])
+        [(1, 2)]
+    """
+    if isinstance(config, list):
+        return [with_tuples(each) for each in config]
+    if not isinstance(config, Mapping):
+        return config
+    items = config.get("items")
+    if config.get("class_name") == _TUPLE and isinstance(items, list | tuple):
+        return tuple(map(with_tuples, items))
+    return config if "class_name" in config else {key: with_tuples(each) for key, each in config.items()}

@@ -27,7 +27,7 @@ from pyrnn.optimizers import OptimizerLike
 from pyrnn.resume import Run
 from pyrnn.rules import LARGEST_COUNT, Either, ListOf, OneOf, Unchecked, Whole
 from pyrnn.steps import Steps
-from pyrnn.structures import leaves, mapped, packed
+from pyrnn.structures import leaves, mapped, packed, with_tuples
 from pyrnn.typing import ArrayLike, Count, Decay, Flag, Index, Inputs, Size, Verbosity
 from pyrnn.validation import positive_int, shown
 
@@ -129,7 +129,7 @@ class Trainer(Steps):
             return
         names = ("optimizer", "loss", "loss_weights", "metrics", "weighted_metrics", "run_eagerly",
                  "steps_per_execution", "jit_compile")  # fmt: skip
-        self.compile(**{name: config[name] for name in names if config.get(name) is not None})
+        self.compile(**{name: with_tuples(config[name]) for name in names if config.get(name) is not None})
 
     def _ready(self, what: str) -> Compiled:
         compiled = self._compiled

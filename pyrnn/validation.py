@@ -73,6 +73,12 @@ class WrongType(TypeError, ValueError):
     """An argument of the wrong type: a TypeError, as usual in Python, and a ValueError, as in Keras."""
 
 
+class WrongKey(ValueError, KeyError):
+    """A key that names nothing: a ValueError, as in pyrnn, and a KeyError, as in Keras."""
+
+    __str__ = ValueError.__str__  # that of a KeyError is quoted
+
+
 class MissingFile(FileNotFoundError, ValueError):
     """A file that is not there: a FileNotFoundError, as usual in Python, and a ValueError, as in Keras."""
 

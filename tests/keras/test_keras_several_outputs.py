@@ -50,6 +50,17 @@ def models(form: str, options: dict[str, Any]) -> tuple[Any, Any]:
     return made[0], made[1]
 
 
+def of_all(library: Any) -> Any:
+    """A loss of all outputs at once."""
+
+    def together(y_true: Any, y_pred: Any) -> Any:
+        keys = ("price", "class", "path")
+        errors = [library.ops.mean(library.ops.square(y_pred[key] - y_true[key])) for key in keys]
+        return errors[0] * errors[1] + errors[2]
+
+    return together
+
+
 LIST: Any = [LEVEL, KIND, SERIES]
 DICT: Any = {"price": LEVEL, "class": KIND, "path": SERIES}
 NAMES: Any = {"level": LEVEL, "kind": KIND, "series": SERIES}
@@ -175,3 +186,24 @@ def test_each_library_compiles_from_the_config_of_the_other(case: str) -> None:
         assert list(logs) == list(expected)
         for name, value in expected.items():
             assert_close(np.float32(logs[name]), value, terms=TERMS, what=name)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_loss_of_all_outputs_and_one_of_each(weighted: bool) -> None:
+    made = []
+    for library in (keras, pyrnn):
+        model = library.Model(*outputs(library, "dict"))
+        loss = [of_all(library), {"price": "mse", "path": "mae"}]
+        factors = [2.0, {"price": 0.5, "path": 3.0}] if weighted else None
+        model.compile(library.optimizers.Adam(0.01), loss, loss_weights=factors)
+        made.append(model)
+    theirs, ours = made
+    ours.set_weights(theirs.get_weights())
+    fit: dict[str, Any] = {"batch_size": 4, "epochs": 2, "shuffle": False, "verbose": 0}
+    expected = theirs.fit(X, DICT, **fit).history
+    history = ours.fit(X, DICT, **fit).history
+    assert list(history) == list(expected)
+    for name, values in expected.items():
+        assert_close(np.asarray(history[name], np.float32), np.asarray(values), terms=TERMS, what=name)
+    for weight, other in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        assert_close(weight, other, terms=TERMS)

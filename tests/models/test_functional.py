@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -200,3 +201,28 @@ def test_from_config() -> None:
     assert Model.from_config(config).name == "chain"
     custom: Any = WithOption(x, layers.Dense(2)(x), param=3)
     assert custom.from_config(custom.get_config()).param == 3
+
+
+@pytest.mark.parametrize("way", ["file", "json", "config", "clone"])
+def test_outputs_in_tuples_come_back_as_tuples(way: str, tmp_path: Path) -> None:
+    x = pyrnn.Input((3,))
+    a, b = layers.Dense(1)(x), layers.Dense(2)(x)
+    model = pyrnn.Model(x, {"pair": (a, b), "list": [b]})
+    if way == "file":
+        model.save(tmp_path / "m.keras")
+        again = pyrnn.load_model(tmp_path / "m.keras")
+    elif way == "json":
+        again = pyrnn.models.model_from_json(model.to_json())
+    elif way == "config":
+        again = type(model).from_config(model.get_config())
+    else:
+        again = pyrnn.models.clone_model(model)
+    outputs = again.predict(np.zeros((2, 3)), verbose=0)
+    assert type(outputs["pair"]) is tuple and type(outputs["list"]) is list
+
+
+def test_a_structure_of_outputs_in_a_config_that_does_not_fit() -> None:
+    x = pyrnn.Input((3,))
+    model = pyrnn.Model(x, [layers.Dense(1)(x), layers.Dense(2)(x)])
+    with pytest.raises(ValueError, match="output_structure must have one entry for each of the 2 outputs"):
+        model.build_from_config({"output_structure": {"class_name": "__tuple__", "items": [None]}})

@@ -188,7 +188,7 @@ WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
     "one weight": ("list", {"loss": PAIR, "loss_weights": [1.0]}, "loss_weights must be a list with one entry"),
     "a number for two losses": ("list", {"loss": PAIR, "loss_weights": 2.0}, "loss_weights must have one entry"),
     "a weight that is no number": ("list", {"loss": PAIR, "loss_weights": ["a", 1]}, "loss_weights must be a number"),
-    "another structure": ("nested", {"loss": {"one": ["mse", "mse"]}}, "or have the structure of the outputs"),
+    "another structure": ("nested", {"loss": {"one": ["mse", "mse"]}}, "have the structure of the outputs"),
     "a shared metric": ("list", {"loss": PAIR, "metrics": [metrics.AUC(name="m")] * 2}, "different object .* 'm'"),
 }  # fmt: skip
 

@@ -19,12 +19,14 @@
 #include <thread>
 #include <vector>
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 namespace pyrnn {
 namespace {
 
 constexpr int kMaxThreads = 256;
-// How long an idle worker spins before it sleeps: longer than the gap between two operations of a training step.
-constexpr auto kSpin = std::chrono::microseconds(50);
 
 bool (*signal_check)() noexcept = nullptr;
 
@@ -78,52 +80,108 @@ private:
     long last_ = milliseconds();
 };
 
+// What a thread does while it waits for another one to write.
+inline void relax() {
+#if defined(__x86_64__)
+    _mm_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+}
+
+// Waits until done() is true, at most for `limit`. Returns the last done().
+template <class Done>
+bool spin_until(std::chrono::nanoseconds limit, const Done& done) {
+    constexpr int kLooksPerClock = 16;  // a look at the clock takes longer than one at memory
+    const auto end = std::chrono::steady_clock::now() + limit;
+    do
+        for (int i = 0; i < kLooksPerClock; ++i, relax())
+            if (done()) return true;
+    while (std::chrono::steady_clock::now() < end);
+    return done();
+}
+
+// Lets one thread sleep until another one has made a condition true.
+class Sleep {
+public:
+    template <class Done>
+    void until(const Done& done) {
+        std::unique_lock<std::mutex> lock(mutex_);
+        asleep_.store(true);
+        wake_.wait(lock, done);
+        asleep_.store(false);
+    }
+    // Call it after the condition has become true, by a sequentially consistent write: either this thread sees that the
+    // other one is asleep, or that one sees the condition before it sleeps.
+    void wake() {
+        if (!asleep_.load()) return;
+        { const std::lock_guard<std::mutex> lock(mutex_); }
+        wake_.notify_one();
+    }
+
+private:
+    std::mutex mutex_;
+    std::condition_variable wake_;
+    std::atomic<bool> asleep_{false};
+};
+
 // Each thread (the caller is the first) runs its own range of tasks and then helps the others: data that forward leaves
-// in a core's cache is there for backward.
+// in a core's cache is there for backward. A worker is invited to a call; the caller takes back the invitations of
+// those that have not come when all tasks have been started, so that it never waits for a thread that the system does
+// not run.
 class ThreadPool {
 public:
     // Creates up to `wanted` threads, including the caller, as far as the system allows.
-    explicit ThreadPool(int wanted) : shares_(std::make_unique<Share[]>(static_cast<std::size_t>(wanted))) {
+    explicit ThreadPool(int wanted) : members_(std::make_unique<Member[]>(static_cast<std::size_t>(wanted))) {
         threads_.reserve(static_cast<std::size_t>(wanted) - 1);
         while (size() < wanted && add_worker()) {}
-        share_count_ = threads_.size() + 1;
     }
     ThreadPool(const ThreadPool&) = delete;
     ThreadPool& operator=(const ThreadPool&) = delete;
     int size() const { return static_cast<int>(threads_.size()) + 1; }
     ~ThreadPool() {
-        {
-            std::lock_guard<std::mutex> lock(mutex_);
-            stop_ = true;
-            generation_.fetch_add(1);
+        for (std::size_t i = 1; i <= threads_.size(); ++i) {
+            call(members_[i], State::kStopped);
+            members_[i].sleep.wake();
         }
-        wake_.notify_all();
         for (auto& t : threads_) t.join();
     }
+    // Runs the tasks on at most `size()` threads, and no more than there are tasks.
     void run(Index count, const std::function<void(Index)>& task) {
-        {
-            std::lock_guard<std::mutex> lock(mutex_);
-            task_ = &task;
-            watch_ = watch;
-            const Index shares = static_cast<Index>(share_count_);
-            for (Index i = 0; i < shares; ++i) {
-                Share& share = shares_[static_cast<std::size_t>(i)];
-                share.next.store(count * i / shares);
-                share.end = count * (i + 1) / shares;
-            }
-            pending_.store(static_cast<int>(threads_.size()));
-            generation_.fetch_add(1);
+        task_ = &task;
+        watch_ = watch;
+        taking_part_ = static_cast<std::size_t>(std::min<Index>(count, size()));
+        const Index shares = static_cast<Index>(taking_part_);
+        for (std::size_t i = 0; i < taking_part_; ++i) {
+            const Index at = static_cast<Index>(i);
+            members_[i].next.store(count * at / shares, std::memory_order_relaxed);
+            members_[i].end = count * (at + 1) / shares;
         }
-        wake_.notify_all();
+        for (std::size_t i = 1; i < taking_part_; ++i) call(members_[i], State::kInvited);
+        wake_next(0);
         take(0);
-        while (pending_.load(std::memory_order_acquire) != 0) std::this_thread::yield();
+        for (std::size_t i = 1; i < taking_part_; ++i) await(members_[i]);
     }
 
 private:
-    struct alignas(64) Share {
+    // A worker goes from kInvited to kWorking to kIdle; the caller from kIdle to kInvited and, if the worker does not
+    // come, back.
+    enum class State { kIdle, kInvited, kWorking, kStopped };
+    struct alignas(128) Member {  // two lines, which are read together
         std::atomic<Index> next{0};
         Index end = 0;
+        std::atomic<State> state{State::kIdle};
+        std::atomic<unsigned> calls{0};
+        Sleep sleep;
     };
+
+    // How long a worker waits for the next call before it sleeps: longer than the gap between two operations of a
+    // training step. After a call that came later than that, it waits half as long.
+    static constexpr std::chrono::nanoseconds kMostPatience = std::chrono::microseconds(100);
+    static constexpr std::chrono::nanoseconds kLeastPatience = std::chrono::microseconds(3);
+    // How long the caller waits for the last tasks before it sleeps: some twice the time it takes to wake it.
+    static constexpr std::chrono::nanoseconds kCallerPatience = std::chrono::microseconds(50);
+
     // Returns false at a limit on processes or memory.
     bool add_worker() {
         try {
@@ -133,43 +191,64 @@ private:
             return false;
         }
     }
+    static void call(Member& member, State state) {
+        member.state.store(state);
+        member.calls.store(member.calls.load(std::memory_order_relaxed) + 1);
+    }
+    // Waking takes microseconds, so each thread that comes wakes two others.
+    void wake_next(std::size_t thread) {
+        for (std::size_t next = 2 * thread + 1; next <= 2 * thread + 2 && next < taking_part_; ++next)
+            members_[next].sleep.wake();
+    }
     void take(std::size_t thread) {
         const FlushSubnormals flush;
-        for (std::size_t k = 0; k < share_count_; ++k) {
-            Share& share = shares_[(thread + k) % share_count_];
+        for (std::size_t k = 0; k < taking_part_; ++k) {
+            Member& member = members_[(thread + k) % taking_part_];
             try {
-                for (Index i; (i = share.next.fetch_add(1)) < share.end && !interrupted();) (*task_)(i);
+                for (Index i; (i = member.next.fetch_add(1)) < member.end && !interrupted();) (*task_)(i);
             } catch (...) { watch->fail(std::current_exception()); }
         }
     }
+    // Waits for a worker to end its tasks, or takes back its invitation.
+    void await(Member& member) {
+        State invited = State::kInvited;
+        if (member.state.compare_exchange_strong(invited, State::kIdle)) return;
+        const auto idle = [&] { return member.state.load() == State::kIdle; };
+        if (!spin_until(kCallerPatience, idle)) caller_.until(idle);
+    }
     void work(std::size_t thread) {
+        Member& self = members_[thread];
+        auto patience = kMostPatience;
         unsigned seen = 0;
+        const auto called = [&] { return self.calls.load() != seen; };
         for (;;) {
-            const auto until = std::chrono::steady_clock::now() + kSpin;
-            while (generation_.load(std::memory_order_acquire) == seen && std::chrono::steady_clock::now() < until) {}
-            {
-                std::unique_lock<std::mutex> lock(mutex_);
-                wake_.wait(lock, [&] { return generation_.load() != seen; });
-                seen = generation_.load();
-                if (stop_) return;
+            const auto since = std::chrono::steady_clock::now();
+            if (!spin_until(patience, called)) {
+                self.sleep.until(called);
+                const bool soon = std::chrono::steady_clock::now() - since < 2 * kMostPatience;
+                patience = soon ? kMostPatience : std::max(patience / 2, kLeastPatience);
             }
+            seen = self.calls.load();
+            State invited = State::kInvited;
+            if (!self.state.compare_exchange_strong(invited, State::kWorking)) {
+                if (invited == State::kStopped) return;
+                continue;
+            }
+            wake_next(thread);
             watch = watch_;
             take(thread);
             watch = nullptr;
-            pending_.fetch_sub(1, std::memory_order_release);
+            self.state.store(State::kIdle);
+            caller_.wake();
         }
     }
 
-    std::unique_ptr<Share[]> shares_;
-    std::size_t share_count_ = 0;
+    std::unique_ptr<Member[]> members_;
     std::vector<std::thread> threads_;
-    std::mutex mutex_;
-    std::condition_variable wake_;
-    std::atomic<unsigned> generation_{0};
-    std::atomic<int> pending_{0};
+    Sleep caller_;
+    std::size_t taking_part_ = 0;
     const std::function<void(Index)>* task_ = nullptr;
     Watch* watch_ = nullptr;
-    bool stop_ = false;
 };
 
 int from_environment(const char* name) {

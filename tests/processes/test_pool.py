@@ -1,0 +1,78 @@
+"""The pool of threads: whom a call wakes, and what idle threads cost."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pyrnn import _core, backend
+
+TASK_NUMBERS = 1 << 15  # of which operations on whole vectors make a task
+
+
+def run(tasks: int) -> None:
+    """Call an operation that is split into `tasks` tasks."""
+    y = np.ones(tasks * TASK_NUMBERS, np.float32)
+    _core.squared_error(y, y)
+
+
+def switches(thread: int) -> int:
+    """How often a thread has gone to sleep."""
+    lines = Path(f"/proc/self/task/{thread}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches"))
+
+
+def workers(count: int) -> list[int]:
+    """Start a pool of `count` threads; return the ids of its workers."""
+    backend.set_num_threads(1)
+    run(2)
+    others = set(os.listdir("/proc/self/task"))
+    backend.set_num_threads(count)
+    run(2)
+    return sorted(int(thread) for thread in set(os.listdir("/proc/self/task")) - others)
+
+
+@pytest.mark.threads
+@pytest.mark.usefixtures("any_thread_count")
+@pytest.mark.parametrize("tasks", [2, 3, 5])
+def test_a_call_wakes_only_as_many_workers_as_it_has_tasks(tasks: int) -> None:
+    """They all used to wake, and each delayed the end of the call."""
+    pool = workers(8)
+    assert len(pool) == 7
+    run(8)
+    time.sleep(0.05)  # until they sleep
+    before = [switches(worker) for worker in pool]
+    for _ in range(20):
+        run(tasks)
+        time.sleep(0.002)
+    woken = [switches(worker) > count for worker, count in zip(pool, before, strict=True)]
+    assert woken == [True] * (tasks - 1) + [False] * (8 - tasks)
+
+
+@pytest.mark.usefixtures("any_thread_count")
+def test_idle_threads_take_no_processor_time() -> None:
+    workers(16)
+    for _ in range(10):
+        run(16)
+    time.sleep(0.05)
+    before = time.process_time()
+    time.sleep(0.3)
+    assert time.process_time() - before < 0.03
+
+
+@pytest.mark.threads
+@pytest.mark.usefixtures("any_thread_count")
+@pytest.mark.parametrize("count", [2, 3, 8, 64])
+def test_calls_of_any_number_of_tasks(count: int) -> None:
+    """Each task runs once, whichever threads come, and whether they have fallen asleep or not."""
+    rng = np.random.default_rng(0)
+    rows = rng.integers(0, 9, (100, 33000)).astype(np.float32)  # each of which is one task
+    backend.set_num_threads(count)
+    for tasks in rng.integers(1, 100, 60).tolist():
+        order = rng.permutation(tasks)
+        assert (_core.gather_rows(rows, order) == rows[order]).all()
+        time.sleep(float(rng.choice([0, 0, 0.0005])))

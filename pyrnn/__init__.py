@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pyrnn.models import load_model as load_model
     from pyrnn.optimizers import Optimizer as Optimizer
     from pyrnn.regularizers import Regularizer as Regularizer
+    from pyrnn.variable import Variable as Variable
 
 __version__ = "0.1.0"
 
@@ -35,6 +36,7 @@ _NAMES = {
     "Metric": "pyrnn.metrics",
     "Optimizer": "pyrnn.optimizers",
     "Regularizer": "pyrnn.regularizers",
+    "Variable": "pyrnn.variable",
     "set_num_threads": "pyrnn.backend",
     "get_num_threads": "pyrnn.backend",
 }

@@ -18,9 +18,10 @@ from pyrnn.function_rules import Function, Registered
 from pyrnn.jsonable import from_plain, to_plain
 from pyrnn.kinds import KINDS, Kind
 from pyrnn.naming import snake_case
+from pyrnn.random.seed_generator import SeedLike
 from pyrnn.rules import MOST_AXES, Configurable, Either, ListOf, Rule, Whole
-from pyrnn.typing import DtypeLike, Finite, NonNegative, Numbers, Positive, Seed, Text
-from pyrnn.validation import WrongType, shown
+from pyrnn.typing import DtypeLike, Finite, NonNegative, Numbers, Positive, Text
+from pyrnn.validation import shown
 
 Array = NDArray[Any]
 FLOAT = "float32"
@@ -192,16 +193,22 @@ class _Random(Initializer):
     """Random values from a generator: the same at each call if `seed` is set, as in Keras."""
 
     @checked
-    def __init__(self, seed: Seed | None = None) -> None:
-        if seed is not None and (isinstance(seed, bool) or not hasattr(seed, "__index__")):
-            raise WrongType(f"seed must be an integer or None, got {shown(seed)}")
+    def __init__(self, seed: SeedLike | None = None) -> None:
         self.seed = seed
 
     def _generator(self) -> np.random.Generator:
         return seeds.generator(self.seed)
 
+    def _seed_config(self) -> Any:
+        """The seed in a config: an integer, or the description of a `SeedGenerator`."""
+        return registry.describe(self.seed) if isinstance(self.seed, seeds.Stream) else self.seed
+
     def get_config(self) -> dict[str, Any]:
-        return {"seed": self.seed}
+        return {"seed": self._seed_config()}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> _Random:
+        return cls(**{**config, "seed": registry.with_objects(config.get("seed"), "seed")})
 
 
 class RandomUniform(_Random):
@@ -210,7 +217,7 @@ class RandomUniform(_Random):
     Args:
         minval: Lower end.
         maxval: Upper end.
-        seed: Seed of the values, which are then the same at each call; None draws new ones.
+        seed: Seed of the values, which are then the same at each call; a `SeedGenerator` or None draws new ones.
 
     Raises:
         TypeError: If `seed` is not an integer.
@@ -224,7 +231,7 @@ class RandomUniform(_Random):
     aliases = ("uniform",)
 
     @checked
-    def __init__(self, minval: Finite = -0.05, maxval: Finite = 0.05, seed: Seed | None = None) -> None:
+    def __init__(self, minval: Finite = -0.05, maxval: Finite = 0.05, seed: SeedLike | None = None) -> None:
         super().__init__(seed)
         self.minval, self.maxval = minval, maxval
 
@@ -233,7 +240,7 @@ class RandomUniform(_Random):
         return self._generator().uniform(self.minval, self.maxval, shape).astype(dtype or FLOAT)
 
     def get_config(self) -> dict[str, Any]:
-        return {"minval": self.minval, "maxval": self.maxval, "seed": self.seed}
+        return {"minval": self.minval, "maxval": self.maxval, "seed": self._seed_config()}
 
 
 class RandomNormal(_Random):
@@ -242,7 +249,7 @@ class RandomNormal(_Random):
     Args:
         mean: Mean.
         stddev: Standard deviation, at least 0.
-        seed: Seed of the values, which are then the same at each call; None draws new ones.
+        seed: Seed of the values, which are then the same at each call; a `SeedGenerator` or None draws new ones.
 
     Raises:
         TypeError: If an argument has the wrong type.
@@ -257,7 +264,7 @@ class RandomNormal(_Random):
     aliases = ("normal",)
 
     @checked
-    def __init__(self, mean: Finite = 0.0, stddev: NonNegative = 0.05, seed: Seed | None = None) -> None:
+    def __init__(self, mean: Finite = 0.0, stddev: NonNegative = 0.05, seed: SeedLike | None = None) -> None:
         super().__init__(seed)
         self.mean, self.stddev = mean, stddev
 
@@ -266,7 +273,7 @@ class RandomNormal(_Random):
         return self._generator().normal(self.mean, self.stddev, shape).astype(dtype or FLOAT)
 
     def get_config(self) -> dict[str, Any]:
-        return {"mean": self.mean, "stddev": self.stddev, "seed": self.seed}
+        return {"mean": self.mean, "stddev": self.stddev, "seed": self._seed_config()}
 
 
 def _truncated_normal(generator: np.random.Generator, shape: Shape) -> Array:
@@ -283,7 +290,7 @@ class TruncatedNormal(RandomNormal):
     Args:
         mean: Mean.
         stddev: Standard deviation before truncation, at least 0.
-        seed: Seed of the values, which are then the same at each call; None draws new ones.
+        seed: Seed of the values, which are then the same at each call; a `SeedGenerator` or None draws new ones.
 
     Raises:
         TypeError: If an argument has the wrong type.
@@ -310,7 +317,7 @@ class VarianceScaling(_Random):
         scale: Above 0.
         mode: What n is: "fan_in" (inputs), "fan_out" (outputs) or "fan_avg" (their mean).
         distribution: "truncated_normal" (or "normal"), "untruncated_normal" or "uniform".
-        seed: Seed of the values, which are then the same at each call; None draws new ones.
+        seed: Seed of the values, which are then the same at each call; a `SeedGenerator` or None draws new ones.
         input_axes: Axes of the shape that count inputs, or None for the last but one and those before it.
         output_axes: Axes that count outputs, or None for the last and those before the last but one.
 
@@ -337,7 +344,7 @@ class VarianceScaling(_Random):
         scale: Positive = 1.0,
         mode: Text = "fan_in",
         distribution: Text = "truncated_normal",
-        seed: Seed | None = None,
+        seed: SeedLike | None = None,
         input_axes: Annotated[Sequence[int], ListOf(Whole(-MOST_AXES, MOST_AXES))] | None = None,
         output_axes: Annotated[Sequence[int], ListOf(Whole(-MOST_AXES, MOST_AXES))] | None = None,
     ) -> None:
@@ -413,21 +420,21 @@ class _Scaled(VarianceScaling):
     @checked
     def __init__(
         self,
-        seed: Seed | None = None,
+        seed: SeedLike | None = None,
         input_axes: Annotated[Sequence[int], ListOf(Whole(-MOST_AXES, MOST_AXES))] | None = None,
         output_axes: Annotated[Sequence[int], ListOf(Whole(-MOST_AXES, MOST_AXES))] | None = None,
     ) -> None:
         super().__init__(*self.RULE, seed=seed, input_axes=input_axes, output_axes=output_axes)
 
     def get_config(self) -> dict[str, Any]:
-        return {"seed": self.seed, "input_axes": self.input_axes, "output_axes": self.output_axes}
+        return {"seed": self._seed_config(), "input_axes": self.input_axes, "output_axes": self.output_axes}
 
 
 class GlorotUniform(_Scaled):
     """Uniform distribution with variance 2 / (fan_in + fan_out).
 
     Args:
-        seed: Seed of the values, which are then the same at each call; None draws new ones.
+        seed: Seed of the values, which are then the same at each call; a `SeedGenerator` or None draws new ones.
         input_axes: Axes of the shape that count inputs, or None for the last but one and those before it.
         output_axes: Axes that count outputs, or None for the last and those before the last but one.
 
@@ -450,7 +457,7 @@ class GlorotNormal(_Scaled):
     """Truncated normal distribution with variance 2 / (fan_in + fan_out).
 
     Args:
-        seed: Seed of the values, which are then the same at each call; None draws new ones.
+        seed: Seed of the values, which are then the same at each call; a `SeedGenerator` or None draws new ones.
         input_axes: Axes of the shape that count inputs, or None for the last but one and those before it.
         output_axes: Axes that count outputs, or None for the last and those before the last but one.
 
@@ -473,7 +480,7 @@ class HeUniform(_Scaled):
     """Uniform distribution with variance 2 / fan_in.
 
     Args:
-        seed: Seed of the values, which are then the same at each call; None draws new ones.
+        seed: Seed of the values, which are then the same at each call; a `SeedGenerator` or None draws new ones.
         input_axes: Axes of the shape that count inputs, or None for the last but one and those before it.
         output_axes: Axes that count outputs, or None for the last and those before the last but one.
 
@@ -496,7 +503,7 @@ class HeNormal(_Scaled):
     """Truncated normal distribution with variance 2 / fan_in.
 
     Args:
-        seed: Seed of the values, which are then the same at each call; None draws new ones.
+        seed: Seed of the values, which are then the same at each call; a `SeedGenerator` or None draws new ones.
         input_axes: Axes of the shape that count inputs, or None for the last but one and those before it.
         output_axes: Axes that count outputs, or None for the last and those before the last but one.
 
@@ -519,7 +526,7 @@ class LecunUniform(_Scaled):
     """Uniform distribution with variance 1 / fan_in.
 
     Args:
-        seed: Seed of the values, which are then the same at each call; None draws new ones.
+        seed: Seed of the values, which are then the same at each call; a `SeedGenerator` or None draws new ones.
         input_axes: Axes of the shape that count inputs, or None for the last but one and those before it.
         output_axes: Axes that count outputs, or None for the last and those before the last but one.
 
@@ -542,7 +549,7 @@ class LecunNormal(_Scaled):
     """Truncated normal distribution with variance 1 / fan_in.
 
     Args:
-        seed: Seed of the values, which are then the same at each call; None draws new ones.
+        seed: Seed of the values, which are then the same at each call; a `SeedGenerator` or None draws new ones.
         input_axes: Axes of the shape that count inputs, or None for the last but one and those before it.
         output_axes: Axes that count outputs, or None for the last and those before the last but one.
 
@@ -566,7 +573,7 @@ class Orthogonal(_Random):
 
     Args:
         gain: The factor.
-        seed: Seed of the values, which are then the same at each call; None draws new ones.
+        seed: Seed of the values, which are then the same at each call; a `SeedGenerator` or None draws new ones.
 
     Raises:
         TypeError: If an argument has the wrong type.
@@ -580,7 +587,7 @@ class Orthogonal(_Random):
     """
 
     @checked
-    def __init__(self, gain: Finite = 1.0, seed: Seed | None = None) -> None:
+    def __init__(self, gain: Finite = 1.0, seed: SeedLike | None = None) -> None:
         super().__init__(seed)
         self.gain = gain
 
@@ -594,7 +601,7 @@ class Orthogonal(_Random):
         return (self.gain * (q if rows >= columns else q.T)).reshape(shape).astype(dtype or FLOAT)
 
     def get_config(self) -> dict[str, Any]:
-        return {"gain": self.gain, "seed": self.seed}
+        return {"gain": self.gain, "seed": self._seed_config()}
 
 
 _CLASSES = registry.classes_in(globals(), Initializer)

@@ -1,4 +1,4 @@
-"""The layers that a layer holds, in its attributes and in their lists and dicts."""
+"""What a layer holds: layers and others in its attributes and in their lists and dicts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from pyrnn.naming import snake_case
 from pyrnn.parameters import Watched, Weight
+from pyrnn.structures import leaves
 
 
 def all_layers(layers: Iterable[Any]) -> Iterator[Any]:
@@ -50,6 +51,18 @@ def placed_in(path: str, value: Any, outer: tuple[int, ...] = ()) -> list[tuple[
             counts[kind] += 1
             placed += placed_in(place, each, (*outer, id(value)))
     return placed
+
+
+def leaves_of_attribute(value: Any) -> list[Any]:
+    """Return what is in an attribute: the leaves of a list, tuple or dict with names as keys, or the value itself.
+
+    Args:
+        value: the value of the attribute.
+    """
+    try:
+        return leaves(value)
+    except (TypeError, RecursionError):  # keys that cannot be sorted, a list that holds itself
+        return []
 
 
 def _is_layer(value: Any) -> bool:

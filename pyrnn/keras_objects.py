@@ -16,6 +16,7 @@ from pyrnn import (  # noqa: F401  # each adds itself to `kinds.KINDS`
     losses,
     metrics,
     optimizers,
+    random,
     regularizers,
 )
 from pyrnn.arguments import checked

@@ -91,7 +91,6 @@ class Model(Trainer, Holder):
         self.name = name
         self.built = False
         self._trainable = True
-        self._weights = []
         self._layers: list[Any] = []
         self._shapes: list[Any] = []  # of the outputs of the layers that are built
         self._plan = Plan(self._layers)
@@ -132,12 +131,8 @@ class Model(Trainer, Holder):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        rules.Flag().check("trainable", value)
-        self._trainable = bool(value)
+        self._set_trainable(value)
         self._plan.stale = True
-        self.changed()
-        for layer in self.layers:
-            layer.trainable = bool(value)
 
     @property
     def inputs(self) -> list[Symbol]:

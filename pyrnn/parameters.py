@@ -130,6 +130,7 @@ class Weight(NDArrayOperatorsMixin, WeightNames, Watched):
         "_regularizer",
         "_trainable",
         "array",
+        "can_train",
         "claim",
         "constraint",
         "dtype",
@@ -160,7 +161,7 @@ class Weight(NDArrayOperatorsMixin, WeightNames, Watched):
         self.initializer = initializer
         self.regularizer = regularizer
         self.constraint = constraint
-        self.trainable = trainable
+        self.trainable = self.can_train = trainable
         _take(name, self.shape, np.dtype(dtype).itemsize)
         self.array: Array = aligned_zeros(math.prod(self.shape), dtype).reshape(self.shape)
         self.gradient: Array = aligned_zeros(math.prod(self.shape), dtype).reshape(self.shape)
@@ -173,7 +174,7 @@ class Weight(NDArrayOperatorsMixin, WeightNames, Watched):
 
     def __getstate__(self) -> dict[str, Any]:
         derived = ("array", "gradient", "claim", "version")
-        return {**{name: getattr(self, name) for name in self.__slots__ if name not in derived}, "values": self.array}
+        return {**{name: getattr(self, name) for name in Weight.__slots__ if name not in derived}, "values": self.array}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         values = state.pop("values")
@@ -239,7 +240,11 @@ class Weight(NDArrayOperatorsMixin, WeightNames, Watched):
         return math.prod(self.shape)
 
     def numpy(self) -> Array:
-        """A copy of the values."""
+        """Return a copy of the values.
+
+        Returns:
+            An array of the weight's shape.
+        """
         return self.array.copy()
 
     @property
@@ -253,7 +258,13 @@ class Weight(NDArrayOperatorsMixin, WeightNames, Watched):
         return np.array(self.array, dtype=dtype)
 
     def assign(self, value: Any) -> Array:
-        """Overwrite the values, and return a copy of them.
+        """Overwrite the values.
+
+        Args:
+            value: array of the weight's shape.
+
+        Returns:
+            A copy of the values.
 
         Raises:
             ValueError: if the shape differs.
@@ -262,15 +273,32 @@ class Weight(NDArrayOperatorsMixin, WeightNames, Watched):
         return self.array.copy()
 
     def assign_add(self, value: Any) -> Array:
-        """Add to the values, and return a copy of them."""
+        """Add to the values.
+
+        Args:
+            value: array that broadcasts to the weight's shape.
+
+        Returns:
+            A copy of the values.
+        """
         return self.assign(self.array + np.asarray(value))
 
     def assign_sub(self, value: Any) -> Array:
-        """Subtract from the values, and return a copy of them."""
+        """Subtract from the values.
+
+        Args:
+            value: array that broadcasts to the weight's shape.
+
+        Returns:
+            A copy of the values.
+        """
         return self.assign(self.array - np.asarray(value))
 
     def overwrite(self, value: Any) -> None:
         """Overwrite the values as `assign` does, without a copy.
+
+        Args:
+            value: array of the weight's shape.
 
         Raises:
             ValueError: if the shape differs.

@@ -14,7 +14,44 @@ from pyrnn.rules import Unchecked
 from pyrnn.states import Rule, anything, array, mapping_of, number, optional, record, require, tuple_of
 from pyrnn.validation import WrongType, shown
 
-Generator = np.random.Generator | np.random.RandomState  # both of NumPy's kinds
+
+class Stream:
+    """What makes a generator for each use and keeps its place itself: the base class of `random.SeedGenerator`."""
+
+    def generator(self) -> np.random.Generator:
+        """Make the generator for one use.
+
+        Returns:
+            A generator of NumPy.
+        """
+        raise NotImplementedError
+
+    def place(self) -> dict[str, Any]:
+        """Describe the place.
+
+        Returns:
+            A dict of plain values.
+        """
+        raise NotImplementedError
+
+    def set_place(self, place: dict[str, Any]) -> None:
+        """Continue from a place.
+
+        Args:
+            place: what `place` returned.
+        """
+        raise NotImplementedError
+
+    def place_rule(self) -> Rule:
+        """State what `set_place` may be passed.
+
+        Returns:
+            The rule.
+        """
+        raise NotImplementedError
+
+
+Generator = np.random.Generator | np.random.RandomState | Stream  # both of NumPy's kinds, and ours
 
 _root = np.random.default_rng()
 
@@ -52,9 +89,11 @@ def next_seed() -> int:
     return int(_root.integers(2**31))
 
 
-def generator(seed: int | None = None) -> np.random.Generator:
+def generator(seed: int | np.random.Generator | Stream | None = None) -> np.random.Generator:
     """Create a generator from `seed`, or from the seed sequence of the process if it is None."""
-    return np.random.default_rng(next_seed() if seed is None else seed)
+    if isinstance(seed, Stream):
+        return seed.generator()
+    return np.random.default_rng(next_seed() if seed is None else seed)  # which returns a generator as it is
 
 
 # Resuming: the states of generators as plain values and arrays.
@@ -94,7 +133,10 @@ def streams_rule() -> Rule:
 
 def own_streams_rule(generators: Mapping[str, Generator]) -> Rule:
     """Return the rule for what `set_own_streams` may be passed for these generators."""
-    return record({name: stream_rule(_bits(value)) for name, value in generators.items()})
+    return record({
+        name: value.place_rule() if isinstance(value, Stream) else stream_rule(_bits(value))
+        for name, value in generators.items()
+    })  # fmt: skip
 
 
 # What NumPy's generators do not check. The first two are positions in a buffer: others would read foreign memory.
@@ -169,7 +211,9 @@ def generators_of(owner: Any) -> dict[str, Generator]:
 
 def own_streams(generators: Mapping[str, Generator]) -> dict[str, Any]:
     """Return the states of generators, by attribute."""
-    return {name: _bits(value).state for name, value in generators.items()}
+    return {
+        name: value.place() if isinstance(value, Stream) else _bits(value).state for name, value in generators.items()
+    }
 
 
 def set_own_streams(generators: Mapping[str, Generator], states: Mapping[str, Any]) -> None:
@@ -181,9 +225,12 @@ def set_own_streams(generators: Mapping[str, Generator], states: Mapping[str, An
     if generators.keys() != states.keys():
         raise ValueError(f"the state must be of the generators {sorted(generators)}, got {sorted(states)}")
     for name, value in generators.items():
-        _bits(value).state = states[name]
+        if isinstance(value, Stream):
+            value.set_place(states[name])
+        else:
+            _bits(value).state = states[name]
 
 
-def _bits(value: Generator) -> Any:
-    """Return what a generator of either kind draws from."""
+def _bits(value: np.random.Generator | np.random.RandomState) -> Any:
+    """Return what a generator of either kind of NumPy's draws from."""
     return value.bit_generator if isinstance(value, np.random.Generator) else value._bit_generator

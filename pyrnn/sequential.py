@@ -369,7 +369,8 @@ class Sequential(Keras2Methods, Model):
         model = cls(stack, name=config.get("name"))
         model._trainable = bool(config.get("trainable", True))
         for layer, trainable in zip(stack, trainables, strict=True):
-            layer.trainable = trainable
+            if layer.trainable != trainable:
+                layer.trainable = trainable
         shape = config.get("build_input_shape")
         if not model.built and model._layers and shape:
             model.build(shape)

@@ -16,7 +16,7 @@ from pyrnn.data.arrays import Arrays
 from pyrnn.data.batches import Batch, make_batch
 from pyrnn.data.packing import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from pyrnn.data.signature import Signature
-from pyrnn.metrics.base import Metric, metrics_in
+from pyrnn.metrics.base import Metric, held_in
 from pyrnn.ops.differentiation import differentiate, is_traced, untraced, with_gradient
 from pyrnn.structures import leaves, packed
 from pyrnn.validation import shown
@@ -267,7 +267,7 @@ class Steps(loops.Trainable):
 
     def _tracked(self) -> list[Metric]:
         """The metrics in attributes of a custom class, each once."""
-        return list(dict.fromkeys(metrics_in(vars(self).values()))) if self.is_custom else []
+        return list(dict.fromkeys(held_in(vars(self).values()))) if self.is_custom else []
 
     # What the loop calls.
 

@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 
 from pyrnn import activations
-from pyrnn.explaining import ModelNames
+from pyrnn.explaining import MetricNames, ModelNames
 from pyrnn.inner_layers import layers_in
 from pyrnn.layers.custom_activation import CustomActivation
 from pyrnn.layers.holder import Holder
 from pyrnn.parameters import Weight, assign_all, values_for
 from pyrnn.seeds import Generator
 
-# What assignment to an attribute of a custom layer declares: layers, generators, containers, and models to reject.
-_DECLARED = (Holder, Generator, ModelNames, list, tuple, Mapping)
+# What assignment to an attribute of a custom layer declares: layers, weights, generators, metrics, containers, and
+# models to reject.
+_DECLARED = (Holder, Weight, Generator, MetricNames, ModelNames, list, tuple, Mapping)
 
 
 class WeightAttribute:
@@ -89,16 +90,17 @@ def guarded_setattr(layer: Any, name: str, value: Any) -> None:
         name: name of the attribute.
         value: the value; for a weight an array of its shape.
     """
-    if type(vars(layer).get(name)) is Weight:
+    if isinstance(vars(layer).get(name), Weight) and not isinstance(value, Weight):
         set_weight(layer, name, value)
     else:
         object.__setattr__(layer, name, value)
 
 
 def declaring_setattr(assign: Callable[[Any, str, Any], None]) -> Callable[[Any, str, Any], None]:
-    """Wrap the `__setattr__` of a custom layer, so that assigning a layer, generator or container declares it.
+    """Wrap the `__setattr__` of a custom layer, so that assigning a layer, weight, generator or container declares it.
 
-    The layers in a container are looked up when `children` is called, so a list may be filled later.
+    The layers in a container are looked up when `children` is called, so a list may be filled later; weights in it are
+    tracked when it is assigned, and when the layer is built.
 
     Args:
         assign: the `__setattr__` of the class, or `guarded_setattr`.
@@ -112,6 +114,7 @@ def declaring_setattr(assign: Callable[[Any, str, Any], None]) -> Callable[[Any,
         assign(layer, name, value)
         if type(value) is not np.ndarray and isinstance(value, _DECLARED):
             layer._declared[name] = None
+            layer.track(value)
             if layers_in(value):
                 layer.changed()
 

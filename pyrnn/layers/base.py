@@ -18,7 +18,6 @@ from pyrnn.layers.holder import Holder
 from pyrnn.layers.inner_calls import as_symbols
 from pyrnn.layers.settings import dtype_config, dtype_name, standard_shape
 from pyrnn.naming import auto_name
-from pyrnn.parameters import Weight
 from pyrnn.regularizers import RegularizerLike
 from pyrnn.results import as_result
 from pyrnn.structures import leaves, mapped
@@ -43,6 +42,13 @@ _BASE_ARGUMENTS = (
     "batch_size",
     "activity_regularizer",
 )
+
+
+class _InnerLayers:
+    """`layer._layers`: the layers in a layer, for scripts that read this attribute of Keras's; it may be assigned."""
+
+    def __get__(self, layer: Any, owner: Any = None) -> Any:
+        return self if layer is None else [inner for _, inner in layer.children()]
 
 
 class Layer(Holder, LayerNames):
@@ -151,7 +157,6 @@ class Layer(Holder, LayerNames):
         self.dtype = dtype_name(dtype)
         self._built = False
         self.build_shape: Shape | None = None
-        self._weights: list[Weight] = []
         self._trainable = bool(trainable)
         self.activity_regularizer = regularizers.get(activity_regularizer)
         declared = batch_shape if batch_shape is not None else batch_input_shape
@@ -487,6 +492,7 @@ class Layer(Holder, LayerNames):
 
     # Symbols; an attribute of a custom layer may have these names.
 
+    _layers = _InnerLayers()
     input = OnlyCall("inputs")
     output = OnlyCall("outputs")
 

@@ -211,6 +211,8 @@ def finish(layer: Any, input_shape: tuple[Any, ...] | None) -> None:
         ValueError: if a layer in it has another dtype or an activity_regularizer, or the trial fails.
     """
     owner = named(layer)
+    for value in layer.containers():
+        layer.track(value)
     is_traced = hasattr(layer, "call")
     for name in layer._declared:
         if isinstance(vars(layer).get(name), ModelNames) and not is_traced:

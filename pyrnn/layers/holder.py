@@ -11,8 +11,9 @@ from pyrnn import constraints, initializers, regularizers, rules
 from pyrnn.arguments import checked
 from pyrnn.constraints import ConstraintLike
 from pyrnn.data.arrays import Array, as_array
+from pyrnn.explaining import MetricNames
 from pyrnn.initializers import InitializerLike
-from pyrnn.inner_layers import all_layers, placed_in
+from pyrnn.inner_layers import all_layers, leaves_of_attribute, placed_in
 from pyrnn.layers.settings import standard_shape, weight_dtype
 from pyrnn.naming import snake_case
 from pyrnn.overriding import is_builtin
@@ -59,7 +60,7 @@ class Holder(Watched):
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """Prepare the records that attributes are assigned to before `__init__` has run."""
         holder = super().__new__(cls)
-        vars(holder).update(_tape=[], _declared={}, nodes=[], added_losses=[])
+        vars(holder).update(_tape=[], _declared={}, _weights=[], nodes=[], added_losses=[])
         return holder
 
     # Layers in this layer.
@@ -112,8 +113,15 @@ class Holder(Watched):
         Returns:
             Each generator under the name of its attribute.
         """
-        values = {name: vars(self).get(name) for name in self._declared}
-        return {name: value for name, value in values.items() if isinstance(value, Generator)}
+        generators: dict[str, Generator] = {}
+        for name in self._declared:
+            value = vars(self).get(name)
+            if isinstance(value, Generator):
+                generators[name] = value
+            elif isinstance(value, list | tuple | Mapping):
+                inner = [leaf for leaf in leaves_of_attribute(value) if isinstance(leaf, Generator)]
+                generators |= {f"{name}/{number}": each for number, each in enumerate(inner)}
+        return generators
 
     # Weights; those of the layers in this one are part of them.
 
@@ -177,14 +185,22 @@ class Holder(Watched):
 
     @property
     def trainable(self) -> bool:
-        """Whether training changes this layer's weights."""
+        """Whether training changes the weights; setting it sets that of each layer and trainable weight in this one."""
         return self._trainable
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
+        self._set_trainable(value)
+
+    def _set_trainable(self, value: bool) -> None:
         rules.Flag().check("trainable", value)
         self._trainable = bool(value)
         self.changed()
+        for weight in self._weights:
+            if weight.can_train:
+                weight.trainable = bool(value)
+        for _, layer in self.children():
+            layer.trainable = bool(value)
 
     def take_dtype(self, dtype: str) -> None:
         """Change the dtype of a layer without weights, and that of its calls on symbols.
@@ -271,8 +287,15 @@ class Holder(Watched):
 
     @property
     def variables(self) -> list[Weight]:
-        """The weights: `weights` under another name of Keras."""
-        return self.weights
+        """The weights, and the states of the seed generators in attributes of custom layers, in Keras's order."""
+        variables = {id(weight): weight for weight in self._weights}
+        for generator in self.generators().values():
+            if (state := getattr(generator, "state", None)) is not None:
+                variables[id(state)] = state
+        for _, layer in self.children():
+            for variable in layer.variables:
+                variables.setdefault(id(variable), variable)
+        return list(variables.values())
 
     @property
     def trainable_variables(self) -> list[Weight]:
@@ -281,8 +304,35 @@ class Holder(Watched):
 
     @property
     def non_trainable_variables(self) -> list[Weight]:
-        """The weights that training does not change, as `non_trainable_weights`."""
-        return self.non_trainable_weights
+        """The variables that training does not change: `non_trainable_weights` and the states of seed generators."""
+        trainable = set(map(id, self.trainable_weights))
+        return [variable for variable in self.variables if id(variable) not in trainable]
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The metrics in attributes of custom layers, of this layer first, then of those in it."""
+        leaves_here = [leaf for name in self._declared for leaf in leaves_of_attribute(vars(self).get(name))]
+        metrics = {id(each): each for each in leaves_here if isinstance(each, MetricNames)}
+        for _, layer in self.children():
+            metrics |= {id(each): each for each in layer.metrics}
+        return list(metrics.values())
+
+    @property
+    def metrics_variables(self) -> list[Any]:
+        """The variables of `metrics`."""
+        return [variable for metric in self.metrics for variable in metric.variables]
+
+    def track(self, value: Any) -> None:
+        """Add the weights in the value of an attribute to the weights of this layer itself.
+
+        Args:
+            value: a weight, or a list, tuple or dict with weights; others are ignored.
+        """
+        weights = [leaf for leaf in leaves_of_attribute(value) if isinstance(leaf, Weight)]
+        added = [weight for weight in weights if not any(weight is each for each in self._weights)]
+        if added:
+            self._weights += {id(weight): weight for weight in added}.values()
+            self.changed()
 
     # The Sequential that the layer was added to, which connects its layers when their symbols are asked for.
 

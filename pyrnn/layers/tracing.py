@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from pyrnn.graph import Graph
+from pyrnn.inner_layers import leaves_of_attribute
 from pyrnn.layers.call_arguments import Arguments, at_places
 from pyrnn.layers.holder import Holder
 from pyrnn.parameters import Weight
@@ -37,7 +38,7 @@ class Source(Holder):
     is_model = False
 
     def __init__(self, name: str, *symbols: Symbol) -> None:
-        self.name, self._weights, self._trainable = name, [], True
+        self.name, self._trainable = name, True
         Node(self, (), {}, (), symbols)
 
 
@@ -213,18 +214,6 @@ def _value(source: Any) -> Any:
     if isinstance(source, Weight):
         return source.array
     return source.draw() if isinstance(source, Drawn) else source
-
-
-def leaves_of_attribute(value: Any) -> list[Any]:
-    """Return what is in an attribute: the leaves of a list, tuple or dict with names as keys, or the value itself.
-
-    Args:
-        value: the value of the attribute.
-    """
-    try:
-        return leaves(value)
-    except (TypeError, RecursionError):  # keys that cannot be sorted, a list that holds itself
-        return []
 
 
 def _masks_of(method: Callable[..., Any], arguments: Arguments, masks: Sequence[Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from pyrnn.metrics.functions import compares_points, described
 from pyrnn.metrics.variables import FieldVariable, Variable
 from pyrnn.naming import auto_name
 from pyrnn.ops.differentiation import measured
+from pyrnn.parameters import Weight
 from pyrnn.results import returning
 from pyrnn.rules import Numbers, Optional, Rule, Unchecked, Whole
 from pyrnn.states import array
@@ -125,7 +126,7 @@ class Metric(registry.Configurable, MetricNames):
     def __setattr__(self, name: str, value: Any) -> None:
         """Write an attribute; a number or array for one that is a variable becomes the variable's value."""
         variable = self.__dict__.get(name)
-        if isinstance(variable, Variable) and not isinstance(value, Variable):
+        if isinstance(variable, Variable | Weight) and not isinstance(value, Variable | Weight):
             variable.assign(value)
         else:
             super().__setattr__(name, value)
@@ -170,20 +171,24 @@ class Metric(registry.Configurable, MetricNames):
 
     @property
     def variables(self) -> list[Variable]:
-        """Variables from `add_variable`, the fields named in `state`, and the variables of metrics in attributes."""
+        """Variables from `add_variable`, fields named in `state`, and variables in attributes and of metrics there."""
         fields = (FieldVariable(self, name) for name in self.state)
-        return [*self._variables, *fields, *(each for metric in self._held() for each in metric.variables)]
+        held = (each.variables if isinstance(each, Metric) else [each] for each in self._held(Metric, Weight))
+        return [*self._variables, *fields, *(variable for variables in held for variable in variables)]
 
-    def _held(self) -> list[Metric]:
-        """The metrics in attributes and in lists, tuples and dicts that are attributes, each once."""
-        return list({id(metric): metric for metric in metrics_in(vars(self).values())}.values())
+    def _held(self, *kinds: type) -> list[Any]:
+        """The objects of these kinds in attributes and in lists, tuples and dicts that are attributes, each once."""
+        return list({id(each): each for each in held_in(vars(self).values(), kinds)}.values())
 
     def reset_state(self) -> None:
-        """Restore the initial state, as before the first batch."""
+        """Restore the initial state, as before the first batch; a `pyrnn.Variable` becomes 0, as in Keras."""
         for variable, start in zip(self._variables, self._starts, strict=True):
             variable.assign(start)
-        for metric in self._held():
-            metric.reset_state()
+        for each in self._held(Metric, Weight):
+            if isinstance(each, Metric):
+                each.reset_state()
+            else:
+                each.assign(np.zeros(each.shape))
 
     reset_states = reset_state
 
@@ -194,8 +199,8 @@ class Metric(registry.Configurable, MetricNames):
             A dictionary of arrays, numbers, and the states of metrics in attributes.
         """
         fields = {name: getattr(self, name) for name in (*self.state, *self.hidden)}
-        variables = [variable.numpy() for variable in self._variables]
-        return {"variables": variables, "fields": fields, "metrics": [each.get_state() for each in self._held()]}
+        variables = [variable.numpy() for variable in (*self._variables, *self._held(Weight))]
+        return {"variables": variables, "fields": fields, "metrics": [each.get_state() for each in self._held(Metric)]}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Continue from a state that `get_state` returned.
@@ -203,12 +208,12 @@ class Metric(registry.Configurable, MetricNames):
         Args:
             state: The dictionary.
         """
-        for variable, value in zip(self._variables, state["variables"], strict=True):
+        for variable, value in zip((*self._variables, *self._held(Weight)), state["variables"], strict=True):
             array(variable.shape)(variable.name, value)
             variable.assign(value)
         for name in (*self.state, *self.hidden):
             setattr(self, name, state["fields"][name])
-        for metric, saved in zip(self._held(), state.get("metrics", ()), strict=True):
+        for metric, saved in zip(self._held(Metric), state.get("metrics", ()), strict=True):
             metric.set_state(saved)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
@@ -256,16 +261,17 @@ class Metric(registry.Configurable, MetricNames):
         return {"name": self.name, "dtype": self.dtype}
 
 
-def metrics_in(values: Iterable[Any]) -> Iterator[Metric]:
-    """Yield the metrics among values, and in lists, tuples and dicts among them, nested or not.
+def held_in(values: Iterable[Any], kinds: tuple[type, ...] = (Metric,)) -> Iterator[Any]:
+    """Yield the objects of some kinds among values, and in lists, tuples and dicts among them, nested or not.
 
     Args:
         values: values of attributes.
+        kinds: their classes.
     """
     pending, visited = list(values)[::-1], set[int]()
     while pending:
         value = pending.pop()
-        if isinstance(value, Metric):
+        if isinstance(value, kinds):
             yield value
         elif isinstance(value, list | tuple | dict) and id(value) not in visited:
             visited.add(id(value))  # a container may hold itself

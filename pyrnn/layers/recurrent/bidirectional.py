@@ -161,18 +161,6 @@ class Bidirectional(Layer):
         forward, backward = (each.states for each in self._directions)
         return None if forward is None or backward is None else (*forward, *backward)
 
-    @property
-    def trainable(self) -> bool:
-        """Whether training changes the weights."""
-        return self._trainable
-
-    @trainable.setter
-    def trainable(self, value: bool) -> None:
-        rules.Flag().check("trainable", value)
-        self._trainable = bool(value)
-        for each in self._directions:
-            each.trainable = bool(value)
-
     def children(self) -> list[tuple[str, Layer]]:
         return self._with_assigned([("forward_layer", self.forward_layer), ("backward_layer", self.backward_layer)])
 

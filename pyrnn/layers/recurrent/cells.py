@@ -11,7 +11,6 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from pyrnn import rules
 from pyrnn.activations import ActivationLike
 from pyrnn.arguments import arguments_of, checked
 from pyrnn.constraints import ConstraintLike
@@ -62,16 +61,6 @@ class Cell(Layer, CellNames):
             name=self.name, dtype=self.dtype, trainable=self._trainable, return_state=True, **arguments
         )
         self.units = self.layer.units
-
-    @property
-    def trainable(self) -> bool:
-        """Whether training changes the weights."""
-        return self._trainable
-
-    @trainable.setter
-    def trainable(self, value: bool) -> None:
-        rules.Flag().check("trainable", value)
-        self._trainable = self.layer.trainable = bool(value)
 
     def children(self) -> list[tuple[str, Layer]]:
         return self._with_assigned([("layer", self.layer)])

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from pyrnn import rules
 from pyrnn.arguments import checked
 from pyrnn.layers import custom
 from pyrnn.layers.base import Array, Layer, Shape
@@ -105,8 +104,7 @@ class RNN(Layer):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        rules.Flag().check("trainable", value)
-        self._trainable = self.cell.trainable = bool(value)
+        self._set_trainable(value)
 
     @property
     def runs_in_python(self) -> bool:

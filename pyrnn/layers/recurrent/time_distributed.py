@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from pyrnn import rules
 from pyrnn.data.arrays import as_array
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.core.dense import Dense
@@ -72,9 +71,7 @@ class TimeDistributed(Layer):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        rules.Flag().check("trainable", value)
-        self._trainable = bool(value)
-        self.layer.trainable = bool(value)
+        self._set_trainable(value)
 
     def children(self) -> list[tuple[str, Layer]]:
         return self._with_assigned([("layer", self.layer)])

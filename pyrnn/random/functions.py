@@ -1,11 +1,9 @@
-"""Random numbers under the names of keras.random, from NumPy's generators.
-
-In `call` of a custom layer they are symbols, and each run of the layer draws new numbers.
-"""
+"""The functions that draw random numbers, from NumPy's generators."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import numpy as np
@@ -13,58 +11,58 @@ from numpy.typing import NDArray
 
 from pyrnn import config, rules, seeds
 from pyrnn.arguments import checked
-from pyrnn.explaining import explain
 from pyrnn.ops.dispatch import OPERATIONS
+from pyrnn.random.seed_generator import SeedLike
 from pyrnn.rules import Unchecked
 from pyrnn.symbols import Drawn, Symbol, tracing
-from pyrnn.typing import DtypeLike, Finite, Inputs, Name, NonNegative, Positive, Rate, Seed, ShapeLike, Size
-from pyrnn.validation import WrongType, shown
+from pyrnn.typing import Finite, Inputs, NonNegative, Rate, ShapeLike, Size
+from pyrnn.validation import shown
 
 Array = NDArray[Any]
 
 __all__ = [
-    "SeedGenerator", "beta", "binomial", "categorical", "dropout", "gamma", "normal", "randint", "shuffle",
+    "beta", "binomial", "categorical", "dropout", "gamma", "normal", "randint", "shuffle",
     "truncated_normal", "uniform",
 ]  # fmt: skip
 
 
-class SeedGenerator(np.random.Generator):
-    """A stream of random numbers for the functions of this module, as their argument `seed`.
-
-    In an attribute of a custom layer it is part of the layer: a resumed training continues it.
-
-    Args:
-        seed: an integer of at least 0, or None to derive one from `pyrnn.utils.set_random_seed`.
-        name: accepted as in Keras; a stream has no name.
-
-    Raises:
-        TypeError, ValueError: if `seed` is not such an integer.
-
-    Example:
-        >>> from pyrnn import random
-        >>> seed = random.SeedGenerator(1)
-        >>> random.normal((2, 3), seed=seed).shape
-        (2, 3)
-    """
-
-    @checked
-    def __init__(self, seed: Seed | None = None, name: Name | None = None) -> None:
-        super().__init__(np.random.PCG64(seeds.next_seed() if seed is None else seed))
+Integer = Annotated[int, rules.Whole(-(2**63), 2**63)]
 
 
-class _IsSeed(rules.Rule):
-    """An integer, or a generator of NumPy."""
+class _InRange(rules.Numbers):
+    """Numbers from `least` to `most`, or above `least`, in an array that broadcasts with the result."""
+
+    def __init__(self, least: float, most: float = math.inf, *, above: bool = False, whole: bool = False) -> None:
+        self.least, self.most, self.above, self.whole = least, most, above, whole
 
     def check(self, argument: str, value: Any) -> None:
-        if not isinstance(value, np.random.Generator):
-            if isinstance(value, bool) or not isinstance(value, int | np.integer):
-                raise WrongType(f"{argument} must be an integer, a SeedGenerator or None, got {shown(value)}")
-            if value < 0:
-                raise ValueError(f"{argument} must be at least 0, got {value}")
+        super().check(argument, value)
+        array = np.asarray(value)
+        if not ((array > self.least if self.above else array >= self.least) & (array <= self.most)).all():
+            least = f"above {self.least}" if self.above else f"at least {self.least}"
+            raise ValueError(
+                f"{argument} must be {least if self.most == math.inf else f'from {self.least} to {self.most}'}, "
+                f"got {shown(value)}"
+            )
+        if self.whole and (array != np.floor(array)).any():
+            raise ValueError(f"{argument} must hold whole numbers, got {shown(value)}")
 
 
-Integer = Annotated[int, rules.Whole(-(2**63), 2**63)]
-SeedLike = Annotated[Any, _IsSeed()]
+class _DtypeOf(rules.Dtype):
+    """A dtype of some kinds of numbers, by NumPy's letters; None is the default."""
+
+    def __init__(self, kinds: str, example: str) -> None:
+        self.kinds, self.example = kinds, example
+
+    def check(self, argument: str, value: Any) -> None:
+        super().check(argument, value)
+        if value is not None and not isinstance(value, Mapping) and np.dtype(value).kind not in self.kinds:
+            raise ValueError(f"{argument} must be a dtype such as '{self.example}', got {shown(value)}")
+
+
+Positives = Annotated[Any, _InRange(0, above=True)]
+FloatDtype = Annotated[Any, _DtypeOf("f", "float32")]
+IntegerDtype = Annotated[Any, _DtypeOf("iu", "int32")]
 
 
 def _drawn(shape: Any, dtype: Any, seed: Any, draw: Callable[[np.random.Generator, tuple[int, ...]], Any]) -> Any:
@@ -78,8 +76,7 @@ def _drawn(shape: Any, dtype: Any, seed: Any, draw: Callable[[np.random.Generato
     kind = config.floatx() if dtype is None else str(np.dtype(dtype))
 
     def numbers() -> Array:
-        generator = seed if isinstance(seed, np.random.Generator) else seeds.generator(seed)
-        return np.asarray(draw(generator, sizes)).astype(kind)
+        return np.asarray(draw(seeds.generator(seed), sizes)).astype(kind)
 
     return numbers() if tracing.symbol_of is None else tracing.symbol_of(Drawn(sizes, kind, numbers))
 
@@ -89,7 +86,7 @@ def normal(
     shape: ShapeLike,
     mean: Finite = 0.0,
     stddev: NonNegative = 1.0,
-    dtype: DtypeLike = None,
+    dtype: FloatDtype = None,
     seed: SeedLike | None = None,
 ) -> Any:
     """Draw from a normal distribution.
@@ -98,7 +95,7 @@ def normal(
         shape: shape of the result.
         mean: mean of the distribution.
         stddev: its standard deviation, at least 0.
-        dtype: "float32", "float64" or None for the default of `pyrnn.config`.
+        dtype: dtype of floats, or None for the default of `pyrnn.config`.
         seed: an integer, which gives the same numbers at each call, a `SeedGenerator`, or None for the stream of pyrnn.
 
     Returns:
@@ -120,7 +117,7 @@ def truncated_normal(
     shape: ShapeLike,
     mean: Finite = 0.0,
     stddev: NonNegative = 1.0,
-    dtype: DtypeLike = None,
+    dtype: FloatDtype = None,
     seed: SeedLike | None = None,
 ) -> Any:
     """Draw from a normal distribution without the values that are more than two standard deviations from its mean.
@@ -129,7 +126,7 @@ def truncated_normal(
         shape: shape of the result.
         mean: mean of the distribution.
         stddev: standard deviation of the whole distribution, at least 0.
-        dtype: "float32", "float64" or None for the default of `pyrnn.config`.
+        dtype: dtype of floats, or None for the default of `pyrnn.config`.
         seed: an integer, which gives the same numbers at each call, a `SeedGenerator`, or None for the stream of pyrnn.
 
     Returns:
@@ -155,7 +152,7 @@ def truncated_normal(
 
 @checked
 def uniform(
-    shape: ShapeLike, minval: Finite = 0.0, maxval: Finite = 1.0, dtype: DtypeLike = None, seed: SeedLike | None = None
+    shape: ShapeLike, minval: Finite = 0.0, maxval: Finite = 1.0, dtype: FloatDtype = None, seed: SeedLike | None = None
 ) -> Any:
     """Draw from a uniform distribution.
 
@@ -163,7 +160,7 @@ def uniform(
         shape: shape of the result.
         minval: the smallest value.
         maxval: the end of the range, at least `minval`.
-        dtype: "float32", "float64" or None for the default of `pyrnn.config`.
+        dtype: dtype of floats, or None for the default of `pyrnn.config`.
         seed: an integer, which gives the same numbers at each call, a `SeedGenerator`, or None for the stream of pyrnn.
 
     Returns:
@@ -187,7 +184,7 @@ def randint(
     shape: ShapeLike,
     minval: Integer,
     maxval: Integer,
-    dtype: Annotated[Any, Unchecked()] = "int32",
+    dtype: IntegerDtype = "int32",
     seed: SeedLike | None = None,
 ) -> Any:
     """Draw integers.
@@ -196,7 +193,7 @@ def randint(
         shape: shape of the result.
         minval: the smallest value.
         maxval: the end of the range, which is not drawn, more than `minval`.
-        dtype: dtype of the result.
+        dtype: dtype of the result, of whole numbers.
         seed: an integer, which gives the same numbers at each call, a `SeedGenerator`, or None for the stream of pyrnn.
 
     Returns:
@@ -216,13 +213,13 @@ def randint(
 
 
 @checked
-def gamma(shape: ShapeLike, alpha: Positive, dtype: DtypeLike = None, seed: SeedLike | None = None) -> Any:
+def gamma(shape: ShapeLike, alpha: Positives, dtype: FloatDtype = None, seed: SeedLike | None = None) -> Any:
     """Draw from a gamma distribution.
 
     Args:
         shape: shape of the result.
-        alpha: shape parameter of the distribution, above 0.
-        dtype: "float32", "float64" or None for the default of `pyrnn.config`.
+        alpha: shape parameter of the distribution, above 0; a number, or an array that broadcasts to the shape.
+        dtype: dtype of floats, or None for the default of `pyrnn.config`.
         seed: an integer, which gives the same numbers at each call, a `SeedGenerator`, or None for the stream of pyrnn.
 
     Returns:
@@ -236,20 +233,20 @@ def gamma(shape: ShapeLike, alpha: Positive, dtype: DtypeLike = None, seed: Seed
         >>> random.gamma((2, 3), 0.5).shape
         (2, 3)
     """
-    return _drawn(shape, dtype, seed, lambda generator, sizes: generator.gamma(alpha, size=sizes))
+    return _drawn(shape, dtype, seed, lambda generator, sizes: generator.gamma(np.asarray(alpha), size=sizes))
 
 
 @checked
 def beta(
-    shape: ShapeLike, alpha: Positive, beta: Positive, dtype: DtypeLike = None, seed: SeedLike | None = None
+    shape: ShapeLike, alpha: Positives, beta: Positives, dtype: FloatDtype = None, seed: SeedLike | None = None
 ) -> Any:
     """Draw from a beta distribution.
 
     Args:
         shape: shape of the result.
-        alpha: first parameter of the distribution, above 0.
-        beta: second parameter, above 0.
-        dtype: "float32", "float64" or None for the default of `pyrnn.config`.
+        alpha: first parameter of the distribution, above 0; a number, or an array that broadcasts to the shape.
+        beta: second parameter, likewise.
+        dtype: dtype of floats, or None for the default of `pyrnn.config`.
         seed: an integer, which gives the same numbers at each call, a `SeedGenerator`, or None for the stream of pyrnn.
 
     Returns:
@@ -268,15 +265,19 @@ def beta(
 
 @checked
 def binomial(
-    shape: ShapeLike, counts: Size, probabilities: Rate, dtype: DtypeLike = None, seed: SeedLike | None = None
+    shape: ShapeLike,
+    counts: Annotated[Any, _InRange(0, whole=True)],
+    probabilities: Annotated[Any, _InRange(0, 1)],
+    dtype: FloatDtype = None,
+    seed: SeedLike | None = None,
 ) -> Any:
     """Draw from a binomial distribution.
 
     Args:
         shape: shape of the result.
-        counts: number of trials, at least 1.
-        probabilities: probability of a success, from 0 to 1.
-        dtype: "float32", "float64" or None for the default of `pyrnn.config`.
+        counts: number of trials; a number, or an array that broadcasts to the shape.
+        probabilities: probability of a success, from 0 to 1, likewise.
+        dtype: dtype of floats, or None for the default of `pyrnn.config`.
         seed: an integer, which gives the same numbers at each call, a `SeedGenerator`, or None for the stream of pyrnn.
 
     Returns:
@@ -290,7 +291,8 @@ def binomial(
         >>> random.binomial((2, 3), 10, 0.5).shape
         (2, 3)
     """
-    return _drawn(shape, dtype, seed, lambda generator, sizes: generator.binomial(counts, probabilities, sizes))
+    trials = np.asarray(counts).astype(np.int64)
+    return _drawn(shape, dtype, seed, lambda generator, sizes: generator.binomial(trials, probabilities, sizes))
 
 
 @checked
@@ -353,7 +355,7 @@ def dropout(inputs: Inputs, rate: Rate, noise_shape: ShapeLike | None = None, se
     sizes = inputs.shape if noise_shape is None else noise_shape
     sizes = [size if wanted is None else wanted for size, wanted in zip(inputs.shape, sizes, strict=True)]
     scale = 0.0 if rate >= 1 else 1 / (1 - rate)
-    dtype = inputs.dtype if str(inputs.dtype) in ("float32", "float64") else None
+    dtype = inputs.dtype if np.dtype(inputs.dtype).kind == "f" else None
     return OPERATIONS["multiply"](
         inputs, _drawn(sizes, dtype, seed, lambda generator, shape: (generator.random(shape) >= rate) * scale)
     )
@@ -385,6 +387,3 @@ def shuffle(x: Inputs, axis: Annotated[int, Unchecked()] = 0, seed: SeedLike | N
         raise ValueError(f"axis must be one of the {len(x.shape)} axes of x, got {shown(axis)}")
     order = _drawn((x.shape[axis],), "int64", seed, lambda generator, sizes: generator.permutation(sizes[0]))
     return OPERATIONS["take"](x, order, axis=axis)
-
-
-explain(__name__)

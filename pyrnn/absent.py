@@ -235,8 +235,8 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("add_metric", "metrics belong to compile", "pass metrics=[...] to compile"),
         ("add_variable add_update updates get_updates_for get_losses_for", _DROPPED,
          "use layer.add_weight(..., trainable=False)"),
-        ("stateless_call symbolic_call rematerialized_call call_signature_parameters compute_output_spec "
-         "supports_jit", _SYMBOLIC, "call it on an array, or use compute_output_shape(input_shape)"),
+        ("stateless_call symbolic_call rematerialized_call call_signature_parameters supports_jit",
+         _SYMBOLIC, "call it on an array, or use compute_output_shape(input_shape)"),
         ("variable_serialization_spec save_spec", _FILES, "use model.save, model.save_weights and pyrnn.load_model"),
         ("input_mask output_mask input_tensor inbound_nodes outbound_nodes get_input_at get_output_at "
          "get_input_shape_at get_output_shape_at get_input_mask_at get_output_mask_at", _DROPPED,
@@ -251,7 +251,6 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("gptq_unpacked_column_size", _PRECISION, "leave it out"),
         ("get_build_config build_from_config", _FILES, "use layer.build_shape and layer.build(input_shape)"),
         ("compile", "layers are not trained alone", "put the layer into a Sequential"),
-        ("call", "built-in layers define forward and backward", "call the layer: layer(x)"),
         ("get_initial_state single_state state_size inner_loop", "recurrent layers run all steps at once",
          "use reset_state(), and pass initial_state when you call the layer"),
         ("convolution_op", "the kernel runs the convolution", "call the layer: layer(x)"),

@@ -263,7 +263,7 @@ class _Reader:
     def _call(self, name: str, node: Any) -> _Call:
         """The arguments of a call of a layer."""
         layer = self._layers[name]
-        is_custom = hasattr(type(layer), "call") or isinstance(layer, Lambda)
+        is_custom = layer.is_traced or isinstance(layer, Lambda)
         takes_states = not (layer.is_model or layer.merges or is_custom)
         args: Any
         kwargs: Any

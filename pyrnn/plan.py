@@ -123,7 +123,7 @@ class Plan:
     def route(self) -> None:
         """Assign slots to the inputs and outputs of the calls; to be called when the layers of a chain change."""
         self.stale = True
-        self._runners = [layer for layer in self.layers if layer.is_model or hasattr(layer, "call")]
+        self._runners = [layer for layer in self.layers if layer.is_model or layer.is_traced]
         self.adders = [layer for layer in all_layers(self.layers) if layer.may_add_loss()]
         for layer in self.adders:
             layer.watch(self)

@@ -245,6 +245,8 @@ class Subclassed(Functional):
     def get_build_config(self) -> dict[str, Any]:
         return {"input_shape": self._build_shape}
 
+    build_from_config = Model.build_from_config
+
     # Numbers.
 
     def read(self, x: Any) -> Array | Arrays:

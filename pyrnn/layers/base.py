@@ -15,13 +15,15 @@ from pyrnn.data.arrays import as_array, as_float
 from pyrnn.explaining import LayerNames
 from pyrnn.layers import custom, methods
 from pyrnn.layers.holder import Holder
+from pyrnn.layers.inherited import as_builtin
 from pyrnn.layers.inner_calls import as_symbols
 from pyrnn.layers.settings import dtype_config, dtype_name, standard_shape
+from pyrnn.layers.tracing import Source
 from pyrnn.naming import auto_name
 from pyrnn.regularizers import RegularizerLike
 from pyrnn.results import as_result
 from pyrnn.structures import leaves, mapped
-from pyrnn.symbols import OnlyCall, connect, is_symbolic, leaves_of, tracing
+from pyrnn.symbols import OnlyCall, Symbol, connect, flat_shapes, is_symbolic, leaves_of, tracing
 from pyrnn.typing import ArrayLike, Boolean, DtypeLike, Flag, Inputs, Name, ShapeLike, Size
 from pyrnn.validation import RENAMED, WrongType, shown, unexpected_arguments, warn
 
@@ -256,7 +258,27 @@ class Layer(Holder, LayerNames):
         Raises:
             ValueError: if the layer cannot read inputs of this shape.
         """
+        if type(self).forward is Layer.forward:
+            raise NotImplementedError(f"{type(self).__name__} must define call(x), which also determines the shape")
         return tuple(input_shape)
+
+    def compute_output_spec(self, x: Any, **options: Any) -> Any:
+        """Return symbols of the shapes and dtypes of the outputs, which belong to no model.
+
+        Args:
+            x: a symbol (B, ...), or a list of them for a layer of several inputs.
+            **options: other arguments of the call, which do not change the shapes.
+
+        Returns:
+            A symbol for each output.
+
+        Raises:
+            ValueError: if the layer cannot read inputs of these shapes.
+        """
+        shapes = self.compute_output_shape(self.shape_of_inputs([symbol.shape for symbol in leaves_of(x)]))
+        outputs = [Symbol(shape, self.dtype, self.name) for shape in flat_shapes(shapes)]
+        Source(self.name, *outputs)
+        return outputs[0] if isinstance(shapes, tuple) and len(outputs) == 1 else outputs
 
     def compute_mask(self, x: Array | None, mask: Array | None = None) -> Array | None:
         """Return the mask for the next layer.
@@ -293,6 +315,24 @@ class Layer(Holder, LayerNames):
             f"{type(self).__name__} must define call(x) with pyrnn.ops and layers, or forward(x, training, mask) and "
             "backward(dy, need_dx) with NumPy"
         )
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the output, for `super().call(x)` in a subclass that overrides `call`.
+
+        Args:
+            *args: positional arguments of a call of the layer: arrays (B, ...) or symbols.
+            **kwargs: its keyword arguments.
+
+        Returns:
+            What the layer returns, apart from what the subclass does.
+
+        Raises:
+            NotImplementedError: if the layer computes nothing.
+        """
+        layer = as_builtin(self)
+        if type(layer).forward is Layer.forward:
+            raise NotImplementedError(f"{type(self).__name__} must define call(x) with pyrnn.ops and layers")
+        return layer(*args, **kwargs)
 
     def backward(self, dy: Array, *, need_dx: bool = True) -> Any:
         """Write the gradients of the weights into `weight.gradient` and return that of x.

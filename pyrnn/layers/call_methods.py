@@ -13,7 +13,7 @@ from pyrnn.layers import custom
 from pyrnn.layers.call_arguments import ONE, Arguments, Shape, at_places, read, read_shapes, shapes_for, signature_of
 from pyrnn.layers.holder import Holder
 from pyrnn.layers.inner_calls import as_symbols
-from pyrnn.layers.tracing import Trace, trace_of
+from pyrnn.layers.tracing import Source, Trace, trace_of
 from pyrnn.plan import acts_as_in_training
 from pyrnn.results import as_result
 from pyrnn.structures import leaves, mapped, packed
@@ -132,23 +132,46 @@ def _connect(
     training: bool | None,
 ) -> Any:
     """Record a call on symbols; those of the outputs have the structure of what `call` returns."""
-    shapes = [symbol.shape for symbol in symbols]
-    prepare(layer, arguments, shapes)
-    if _finds_shapes(layer):
-        structure, shaped = specs(layer, arguments or ONE, shapes, [symbol.dtype for symbol in symbols])
-    else:
-        structure = _stated(layer, arguments or ONE, shapes)
-        shaped = [(shape, layer.dtype) for shape in flat_shapes(structure)]
-        structure = _without_shapes(structure)
-    outputs = [
-        Symbol(shape, dtype, f"{layer.name}_{index}" if index else layer.name)
-        for index, (shape, dtype) in enumerate(shaped)
-    ]
+    prepare(layer, arguments, [symbol.shape for symbol in symbols])
+    structure, outputs = _outputs(layer, arguments or ONE, symbols)
     options = {} if arguments is None else {"arguments": arguments}
     if training is not None:
         kwargs = {**kwargs, "training": training}
     node = Node(layer, args, kwargs, tuple(symbols), tuple(outputs), options, training=training)
     layer.nodes.append(node)
+    return packed(structure, outputs)
+
+
+def _outputs(layer: Any, arguments: Arguments, symbols: Sequence[Symbol]) -> tuple[Any, list[Symbol]]:
+    """The structure of what `call` returns for symbols, and a symbol for each output."""
+    shapes = [symbol.shape for symbol in symbols]
+    if _finds_shapes(layer):
+        structure, shaped = specs(layer, arguments, shapes, [symbol.dtype for symbol in symbols])
+    else:
+        structure = _stated(layer, arguments, shapes)
+        shaped = [(shape, layer.dtype) for shape in flat_shapes(structure)]
+        structure = _without_shapes(structure)
+    return structure, [
+        Symbol(shape, dtype, f"{layer.name}_{index}" if index else layer.name)
+        for index, (shape, dtype) in enumerate(shaped)
+    ]
+
+
+def compute_output_spec(self: Any, *args: Any, **kwargs: Any) -> Any:
+    """Return symbols of the shapes and dtypes of what `call` returns, which belong to no model.
+
+    Args:
+        *args: positional arguments of `call`: symbols, in lists, tuples and dicts if there are several.
+        **kwargs: its keyword arguments.
+
+    Returns:
+        A symbol for each output, in the structure of what `call` returns.
+    """
+    arguments, symbols = read(self, type(self).call, args, kwargs)
+    if _finds_shapes(self):
+        prepare(self, arguments, [symbol.shape for symbol in symbols])
+    structure, outputs = _outputs(self, arguments or ONE, symbols)
+    Source(self.name, *outputs)
     return packed(structure, outputs)
 
 
@@ -369,17 +392,26 @@ def install(cls: Any, root: Any, define: Callable[[type, str], Any]) -> None:
         define: returns what a class defines under a name, or None.
 
     Raises:
-        TypeError: if the class defines `forward` or `backward` too, or inherits them.
+        TypeError: if the class defines `forward` or `backward` too, or inherits them from a custom class.
     """
     if define(cls, "forward") is not None or define(cls, "backward") is not None:
         raise TypeError(f"{cls.__name__} defines call as well as forward or backward: define call, or the other two")
-    if cls.forward is not root.forward and cls.forward is not forward:
-        base = next(each for each in cls.__mro__ if "forward" in vars(each)).__name__
+    base = next(each for each in cls.__mro__ if "forward" in vars(each))
+    if not overriding.is_builtin_function(vars(base)["forward"]):
         raise TypeError(
-            f"{cls.__name__} defines call, but {base} runs forward(): define forward and backward, or a Layer that "
-            f"holds a {base} and calls it in call"
+            f"{cls.__name__} defines call, but {base.__name__} runs forward(): define forward and backward, or a Layer "
+            f"that holds a {base.__name__} and calls it in call"
         )
-    for method in (__call__, forward, backward, run, output_shapes, plans, _discard_saved, _skip_saved):
+    for method in _METHODS:
         setattr(cls, method.__name__, method)
-    if cls.compute_output_shape is root.compute_output_shape:
+    cls.is_traced = True
+    # What a class of pyrnn says of its own forward does not hold for `call`.
+    if overriding.is_builtin_function(cls.compute_output_shape):
         cls.compute_output_shape = compute_output_shape
+    if overriding.is_builtin_function(cls.stream_into):
+        cls.stream_into = root.stream_into
+    if overriding.is_builtin(next(each for each in cls.__mro__ if "per_step" in vars(each))):
+        cls.per_step = False
+
+
+_METHODS = (__call__, forward, backward, run, output_shapes, plans, compute_output_spec, _discard_saved, _skip_saved)

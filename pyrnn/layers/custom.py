@@ -213,17 +213,16 @@ def finish(layer: Any, input_shape: tuple[Any, ...] | None) -> None:
     owner = named(layer)
     for value in layer.containers():
         layer.track(value)
-    is_traced = hasattr(layer, "call")
     for name in layer._declared:
-        if isinstance(vars(layer).get(name), ModelNames) and not is_traced:
+        if isinstance(vars(layer).get(name), ModelNames) and not layer.is_traced:
             raise TypeError(f"{owner} holds the model {name}, whose weights would not be trained: hold its layers")
     children = [child for _, child in layer.children()]
     for child in children:
         if child.dtype != layer.dtype:
             raise ValueError(f"{owner} has dtype {layer.dtype}, layer {child.name!r} in it {child.dtype}")
-        if child.activity_regularizer is not None and not is_traced:
+        if child.activity_regularizer is not None and not layer.is_traced:
             raise ValueError(f"give activity_regularizer to {owner}, not to layer {child.name!r} in it")
-    if input_shape is not None and not is_traced and not all(child.built for child in children):
+    if input_shape is not None and not layer.is_traced and not all(child.built for child in children):
         trial_shape(layer, layer.forward, input_shape, "build the layers it holds in build(input_shape)")
 
 

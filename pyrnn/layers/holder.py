@@ -26,7 +26,7 @@ from pyrnn.typing import Boolean, DtypeLike, Name, ShapeLike
 from pyrnn.validation import WrongType, shown
 
 # What a pickle or copy of a layer does not hold.
-_OF_THIS_OBJECT = ("_tape", "nodes", "_traces", "added_losses", "_sequential")
+_OF_THIS_OBJECT = ("_tape", "nodes", "_traces", "_inherited", "added_losses", "_sequential")
 
 
 class Holder(Watched):
@@ -38,6 +38,8 @@ class Holder(Watched):
 
     # Whether it is a model, which may be a layer of another one.
     is_model: ClassVar[bool] = False
+    # Whether its class defines `call`, which is traced to a graph.
+    is_traced: ClassVar[bool] = False
     # Whether it is an operation of `pyrnn.ops`, which a plan runs together with those next to it.
     is_operation: ClassVar[bool] = False
     name: str

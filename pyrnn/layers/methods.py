@@ -68,7 +68,7 @@ def build_once(build: Callable[..., None], checks_first: bool = True) -> Callabl
         self.build_shape, self.built = shape, True
         if type(self).build is wrapped and not overriding.is_builtin(type(self)):  # not called by that of a subclass
             finish(self, shape)
-            if hasattr(self, "call") and shape is not None:
+            if self.is_traced and shape is not None:
                 call_methods.build_children(self, shapes, named_shapes)
 
     return wrapped
@@ -83,7 +83,7 @@ def _read(
     """
     if not named_shapes and shapes in ((), (None,)) and (layer.reads_ids or not overriding.is_builtin(type(layer))):
         return None, [None], {}
-    if not hasattr(layer, "call"):
+    if not layer.is_traced:
         if named_shapes and not shapes:
             shapes = tuple(named_shapes.values())
         shape = _standard(layer, shapes[0] if shapes else None, shapes[1:])

@@ -186,9 +186,16 @@ def test_call_and_forward_exclude_each_other() -> None:
             def forward(self, x: Any, *, training: bool = False, mask: Any = None) -> Any:
                 return x
 
-    with pytest.raises(TypeError, match=r"Mine defines call, but Dense runs forward\(\)"):
+    class Doubling(layers.Layer):
+        def forward(self, x: Any, *, training: bool = False, mask: Any = None) -> Any:
+            return 2 * x
 
-        class Mine(layers.Dense):
+        def backward(self, dy: Any, *, need_dx: bool = True) -> Any:
+            return 2 * dy
+
+    with pytest.raises(TypeError, match=r"Mine defines call, but Doubling runs forward\(\)"):
+
+        class Mine(Doubling):
             def call(self, x: Any) -> Any:
                 return x
 

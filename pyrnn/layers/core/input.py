@@ -85,6 +85,9 @@ class InputLayer(Layer):
         vars(self).update(state)
         self.nodes.append(Node(self, (), {}, (), (Symbol(self.batch_shape, self.input_dtype, self.name),)))
 
+    def call(self, *_: Any, **__: Any) -> None:
+        """Compute nothing, as in Keras."""
+
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
         return x
 

@@ -21,7 +21,7 @@ __all__: list[str] = []  # made by RNN alone
 
 def is_custom_cell(value: Any) -> bool:
     """Return whether a value is a layer with `call(inputs, states)` and `state_size`."""
-    return isinstance(value, Layer) and hasattr(type(value), "call") and hasattr(value, "state_size")
+    return isinstance(value, Layer) and value.is_traced and hasattr(value, "state_size")
 
 
 def state_sizes(cell: Any) -> list[int]:

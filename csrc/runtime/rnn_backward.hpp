@@ -58,14 +58,14 @@ struct GradientMemory {
 };
 
 template <class T>
-GradientMemory<T> gradient_memory(const Rnn<T>& p, const Sizes<T>& z, const Split<T>& split, const SavedSteps<T>& saved,
-                                  Workspace& ws) {
+GradientMemory<T> gradient_memory(const Rnn<T>& p, const Sizes<T>& z, const BackwardSplit<T>& split,
+                                  const SavedSteps<T>& saved, Workspace& ws) {
     if (saved.gates) return {saved.steps, saved.gates_layout, saved.gates};
     if (saved.z) return {saved.steps, saved.gates_layout, ws.scratch<T>(Workspace::kGradient, saved.gates_layout.size)};
-    // Only the task that computes dA of a small layer reads it, so it can stay in that thread's L2.
+    // Where only the task that computes dA reads it, it can stay in that thread's L2.
     const Index steps = std::min(p.steps, z.segment), slots = steps < p.steps ? steps + 1 : steps;
-    const auto layout = z.layout(z.large ? p.batch : split.rows, slots, z.cell.vectors * z.lanes);
-    return {steps, layout, z.large ? ws.scratch<T>(Workspace::kGradient, layout.size) : nullptr};
+    const auto layout = z.layout(split.apart ? p.batch : split.rows, slots, z.cell.vectors * z.lanes);
+    return {steps, layout, split.apart ? ws.scratch<T>(Workspace::kGradient, layout.size) : nullptr};
 }
 
 // Runs blocks of rows backward, segment by segment from the last to the first, and adds the weight gradients of a
@@ -95,45 +95,63 @@ public:
         if (z_.candidate) reset_states_ = ws.scratch<T>(Workspace::kResetStates, entering_copy_);
         scratch_ = ws.scratch<T>(Workspace::kScratch, split_.blocks * scratch_rows_);
         if (p.input_copies > 1) products_ = ws.scratch<T>(Workspace::kInputGradient, split_.blocks * product_size_);
-        partials_ = ws.scratch<T>(Workspace::kPartials, split_.groups * z_.partial);
-        std::memset(partials_, 0, bytes<T>(split_.groups * z_.partial));
+        partials_ = ws.scratch<T>(Workspace::kPartials, split_.groups.count * z_.partial);
     }
 
     void run() const {
-        if (z_.large) run_segments();
-        else parallel_for(split_.groups, [&](Index group) { run_group(group); });
-        reduce_gradients(g_, partials_, split_.groups, p_, z_);
+        if (split_.apart) run_segments();
+        else parallel_for(split_.tasks, [&](Index task) { run_task(task); });
+        reduce_gradients(g_, partials_, split_.groups.count, p_, z_);
     }
 
 private:
-    // A large layer: all blocks through a segment, then its weight gradients, split by units. Each sum is one chain
-    // whatever the split, so no bits depend on it.
+    // All blocks through a segment, then its weight gradients, split by groups and unit blocks.
     void run_segments() const {
-        const Index per_task = (z_.blocks + num_threads() - 1) / num_threads();
-        const Block batch{0, 0, p_.batch, 0};
+        const Index groups = split_.groups.count, ranges = std::min((split_.threads + groups - 1) / groups, z_.blocks);
         for (Index s = segment_count() - 1; s >= 0; --s) {
             const Steps range = range_of(p_.steps, segment_, s * segment_);
             parallel_for(split_.blocks, [&](Index index) { run_segment(block_of(index, index * split_.rows), range); });
-            parallel_for((z_.blocks + per_task - 1) / per_task, [&](Index task) {
-                const Index first = task * per_task;
-                gradients_.add(operands(batch, range, da_memory_.memory, first, std::min(per_task, z_.blocks - first)),
-                               partials_);
+            parallel_for(groups * ranges, [&](Index task) {
+                const Index group = task / ranges, first = task % ranges * z_.blocks / ranges;
+                const Index count = (task % ranges + 1) * z_.blocks / ranges - first;
+                if (range.end == p_.steps) gradients_.clear(partial(group), first, count);
+                const Index row = group * split_.groups.rows;
+                add_group(group, {0, row, std::min(split_.groups.rows, p_.batch - row), row}, range,
+                          da_memory_.memory + row * da_memory_.layout.at.row, first, count);
             });
         }
     }
 
-    // A small layer: the blocks of a group one after the other, each through all segments, with its weight gradients.
-    void run_group(Index group) const {
-        const Index blocks = split_.blocks, groups = split_.groups;
-        for (Index index = group * blocks / groups; index < (group + 1) * blocks / groups; ++index) {
-            const Block block = block_of(index, group * split_.rows);
+    // The blocks of some groups one after the other, each through all segments, with its weight gradients.
+    void run_task(Index task) const {
+        const Index group_rows = split_.groups.rows, rows = split_.task_groups * group_rows;
+        const Index first = task * split_.task_groups, last = std::min(first + split_.task_groups, split_.groups.count);
+        for (Index group = first; group < last; ++group) gradients_.clear(partial(group), 0, z_.blocks);
+        for (Index row = task * rows; row < std::min((task + 1) * rows, p_.batch); row += split_.rows) {
+            const Block block = block_of(row / split_.rows, task * split_.rows);
+            T* const da = da_of(block);
             for (Index s = segment_count() - 1; s >= 0 && !interrupted(); --s) {
                 const Steps range = range_of(p_.steps, segment_, s * segment_);
                 run_segment(block, range);
-                gradients_.add(operands(block, range, da_of(block), 0, z_.blocks), partials_ + group * z_.partial);
+                for (Index r = 0; r < block.rows; r += group_rows)
+                    add_group((row + r) / group_rows, part_of(block, r, group_rows), range,
+                              da + r * da_memory_.layout.at.row, 0, z_.blocks);
             }
         }
     }
+
+    // Adds the weight gradients of `rows`, which belong to one group, and of `count` unit blocks from `first`. dA of
+    // the rows is at `da`.
+    void add_group(Index group, const Block& rows, const Steps& range, T* da, Index first, Index count) const {
+        for (Index r = 0; r < rows.rows; r += split_.groups.add_rows) {
+            const Block block = part_of(rows, r, split_.groups.add_rows);
+            gradients_.add(operands(block, range, da + r * da_memory_.layout.at.row, first, count), partial(group));
+        }
+    }
+    static Block part_of(const Block& block, Index first, Index rows) {
+        return {block.index, block.row + first, std::min(rows, block.rows - first), block.task_row + first};
+    }
+    T* partial(Index group) const { return partials_ + group * z_.partial; }
 
     void run_segment(const Block& block, const Steps& range) const {
         T* const all_da = da_of(block);
@@ -240,7 +258,7 @@ private:
 
     const Rnn<T>& p_;
     Sizes<T> z_;
-    Split<T> split_;
+    BackwardSplit<T> split_;
     const RnnSavedArrays<T>& arrays_;
     const RnnGradients<T>& g_;
     BackwardPanels<T> weights_;

@@ -59,8 +59,25 @@ struct WeightGradients {
             product(of, of.reset_states, of.entering_row, h, h, 0, steps, 0, 1, kAll, partial + z.candidate_at);
     }
 
+    // Sets the sums of `count` unit blocks from `first` to 0.
+    void clear(T* partial, Index first, Index count) const {
+        const CellInfo& cell = z.cell;
+        const Index v = cell.vectors * z.lanes;
+        std::memset(partial + z.bias_at + first * v, 0, bytes<T>(count * v));
+        clear(partial, p.features, cell.gates, first, count);
+        clear(partial + z.u_at, p.units, cell.u_count, first, count);
+        if (z.candidate) clear(partial + z.candidate_at, p.units, Index{1}, first, count);
+    }
+
 private:
     static constexpr Index kAll = -1;
+    void clear(T* sums, Index rows, Index gates, Index first, Index count) const {
+        const Strides at = z.sums(rows, gates);
+        if (z.large) std::memset(sums + first * at.block, 0, bytes<T>(count * at.block));
+        else
+            for (Index row = 0; row < rows; ++row)
+                std::memset(sums + row * at.row + first * at.block, 0, bytes<T>(count * at.block));
+    }
     // c += a^T dA over `steps` steps, the first dA being that of `step`; of the vectors vector .. vector+count-1 either
     // all or only the one `gate`.
     void product(const Operands& of, const T* a, Index a_row, Index a_step, Index m, Index step, Index steps,

@@ -87,22 +87,114 @@ struct Sizes {
     bool checkpointed() const { return windows > 1; }
 };
 
+// The rows of the blocks of a small layer: 16, so that their states stay in L1, or fewer where that feeds too few
+// threads. Each costs some percent more per row.
+struct BlockRows { Index rows, percent; };
+constexpr BlockRows kBlockRows[] = {{16, 100}, {8, 103}, {4, 110}};
+constexpr Index kMostRows = kBlockRows[0].rows;
+
+// What the busiest thread has to do, in percent of a row, where `rows` rows go out at a time.
+inline Index busiest(Index batch, Index rows, Index percent, Index threads) {
+    const Index tasks = (batch + rows - 1) / rows, each = (tasks + threads - 1) / threads;
+    return std::min(each * rows, batch) * percent;
+}
+inline BlockRows best_block(Index batch, Index threads) {
+    BlockRows best = kBlockRows[0];
+    for (const BlockRows& block : kBlockRows)
+        if (busiest(batch, block.rows, block.percent, threads) < busiest(batch, best.rows, best.percent, threads))
+            best = block;
+    return best;
+}
+
+// How many threads the multiply-adds of forward can use: each needs some microseconds' work.
+template <class T>
+Index useful_threads(const Rnn<T>& p, const Sizes<T>& z) {
+    constexpr Index kThreadWork = Index{1} << 17;
+    const Index work = p.batch * p.steps * (p.features + p.units) * z.w_width;
+    return std::max<Index>(1, std::min<Index>(num_threads(), work / kThreadWork));
+}
+
+// The batch in groups of rows, whose weight gradients are summed one after the other; then the sums of the groups are
+// added in order. They depend on the sizes only, and so do the bits of the gradients. Within a group, the products of
+// at most kMostRows rows at a time are added (all rows in a large layer).
+struct Groups {
+    template <class T>
+    Groups(const Rnn<T>& p, const Sizes<T>& z) {
+        constexpr Index kSmallPartial = Index{1} << 15, kLargePartial = Index{1} << 20, kStepsPerGroup = 1600;
+        const Index bytes = z.partial * static_cast<Index>(sizeof(T));
+        const bool small = bytes <= kSmallPartial;
+        Index most = std::clamp<Index>(p.batch * p.steps / kStepsPerGroup, 8, 64);
+        if (small) most = 64;
+        if (bytes > kLargePartial) most = 2;
+        if (z.large) most = 1;
+        rows = small ? kMostRows / 2 : kMostRows;
+        if (p.batch > most * rows) rows = ((p.batch + most - 1) / most + kMostRows - 1) / kMostRows * kMostRows;
+        if (z.large) rows = p.batch;
+        count = (p.batch + rows - 1) / rows;
+        add_rows = z.large ? rows : std::min(rows, kMostRows);
+    }
+    Index rows, count;
+    Index add_rows;  // whose products are added at a time
+};
+
 // How the batch is split. While the weights stay in L2, a task takes the few rows of a block, so that their states stay
-// in L1, and sums the weight gradients of its rows right after their backward. Larger weights are read from memory in
-// each step, so a block has all rows of its thread, and the weight gradients come afterwards, split by units. The bits
-// of a result do not depend on the blocks, and how gradients are summed depends on sizes only.
+// in L1. Larger weights are read from memory in each step, so a block has all rows of its thread.
 template <class T>
 struct Split {
     Split(const Rnn<T>& p, const Sizes<T>& z) {
-        constexpr Index kSmallRows = 16, kRowStep = 8;
+        constexpr Index kRowStep = 8;
         const Index per_thread = (p.batch + num_threads() - 1) / num_threads();
-        rows = z.large ? (per_thread + kRowStep - 1) / kRowStep * kRowStep : kSmallRows;
-        blocks = (p.batch + rows - 1) / rows;
-        groups = z.large ? 1 : group_count(blocks, z.partial * static_cast<Index>(sizeof(T)));
-        task_rows = z.large ? p.batch : groups * rows;
+        take(p, z.large ? (per_thread + kRowStep - 1) / kRowStep * kRowStep
+                        : best_block(p.batch, useful_threads(p, z)).rows);
+        task_rows = p.batch;
     }
-    Index rows, blocks, groups;
-    Index task_rows;  // rows that backward computes at the same time
+    void take(const Rnn<T>& p, Index block_rows) {
+        rows = block_rows;
+        blocks = (p.batch + rows - 1) / rows;
+    }
+    Index rows, blocks;
+    Index task_rows;  // rows that are computed at the same time
+};
+
+// How backward is split. A task of a small layer takes the blocks of one group or two through all segments and adds the
+// weight gradients of a block right after its backward. Where that feeds too few threads, and in a large layer, all
+// blocks go through a segment first, and its weight gradients follow, split by groups and unit blocks. The sums are the
+// same.
+template <class T>
+struct BackwardSplit : Split<T> {
+    BackwardSplit(const Rnn<T>& p, const Sizes<T>& z) : Split<T>(p, z), groups(p, z) {
+        threads = z.large ? num_threads() : useful_threads(p, z);
+        if (z.large) return;
+        // Backward of all blocks and the weight gradients that follow share the work about equally; what the one leaves
+        // in a core's cache, another core reads.
+        constexpr Index kApartPercent = 10;
+        const BlockRows block = best_block(p.batch, threads);
+        const Index gradient_tasks = groups.count * z.blocks;
+        const Index gradients = p.batch * 100 / std::min(threads, gradient_tasks);
+        const Index cost = (busiest(p.batch, block.rows, block.percent, threads) + gradients) / 2;
+        // Both orders add the same only if a group has one block or the sequence one segment.
+        apart = !z.checkpointed() && (groups.rows == groups.add_rows || p.steps <= z.segment);
+        Index best = apart ? cost * (100 + kApartPercent) / 100 : 0;
+        for (Index in_task = groups.rows < kMostRows ? 2 : 1; in_task > 0; --in_task) {
+            const Index rows = in_task * groups.rows, at_once = std::min(rows, kMostRows);
+            const Index percent = at_once < kMostRows ? kBlockRows[1].percent : kBlockRows[0].percent;
+            const Index together = busiest(p.batch, rows, percent, threads);
+            if (best > 0 && together > best) continue;
+            best = together, apart = false;
+            this->take(p, at_once);
+            task_groups = in_task;
+        }
+        if (apart) {
+            this->take(p, block.rows);
+        } else {
+            tasks = (groups.count + task_groups - 1) / task_groups;
+            this->task_rows = tasks * this->rows;
+        }
+    }
+    Groups groups;
+    bool apart = true;
+    Index threads;
+    Index task_groups = 1, tasks = 0;  // unless apart
 };
 // A block of batch rows, and its first row in the memory of task_rows rows.
 struct Block { Index index, row, rows, task_row; };

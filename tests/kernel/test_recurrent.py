@@ -204,15 +204,22 @@ def test_a_row_has_the_bits_it_has_among_many(cell: str, option: str) -> None:
     assert_same_bits({"output": among[:1].copy()}, run_rnn(_core, alone, "float32"))
 
 
+# Groups of half a block of rows, of one and of several, with one segment or several, and layers in which a thread has
+# all its rows in one block.
+SPLIT_SHAPES = [
+    (128, 20, 29, 16), (600, 20, 3, 9), (40, 300, 2, 24), (70, 9, 33, 130), (300, 300, 2, 40), "large", "tall",
+]  # fmt: skip
+
+
 @pytest.mark.threads
 @pytest.mark.usefixtures("any_thread_count")
 @pytest.mark.parametrize("option", ["mask", "gate-scales"])
-@pytest.mark.parametrize("shape", [(128, 20, 29, 16), (70, 9, 33, 130), "large", "tall"], ids=str)
+@pytest.mark.parametrize("shape", SPLIT_SHAPES, ids=str)
 @pytest.mark.parametrize("cell", CELLS)
 def test_same_bits_at_any_thread_count(cell: str, shape: Any, option: str) -> None:
     problem = make_rnn(cell, {"large": LARGE[cell], "tall": TALL[cell]}.get(shape, shape), OPTIONS[option])
     results = []
-    for count in (1, 2, 3, 7):
+    for count in (1, 2, 3, 8, 16, 64):
         _core.set_num_threads(count)
         results.append(run_rnn(_core, problem, "float32"))
     for other in results[1:]:

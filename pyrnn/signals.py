@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import _signal
 import signal
-import threading
 from collections.abc import Iterable
 from typing import Any
 
@@ -20,6 +19,9 @@ _NUMBERS = tuple(
     if hasattr(signal, name)
 )  # fmt: skip
 
+
+# The default, to ignore the signal, and a handler that was not set from Python.
+_NOT_CALLED = (_signal.SIG_DFL, _signal.SIG_IGN, None)
 
 # The outermost `deferred` of the main thread, while its block runs.
 _active: list[deferred] = []
@@ -48,12 +50,14 @@ class deferred:
     def __enter__(self) -> None:
         self._arrived: list[tuple[int, Any]] = []
         self._handlers: list[tuple[int, Any]] = []
-        if _active or threading.get_ident() != threading.main_thread().ident:
+        if _active:
             return
-        handlers = [(number, handler) for number in _NUMBERS if callable(handler := _handler_of(number))]
+        handlers = [(number, handler) for number in _NUMBERS if (handler := _handler_of(number)) not in _NOT_CALLED]
         try:
             for number, _ in handlers:
                 _set_handler(number, self._arrive)
+        except ValueError:  # what Python raises outside of the main thread, before it changes anything
+            return
         except BaseException:
             _restore(iter(handlers))
             raise

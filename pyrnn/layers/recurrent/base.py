@@ -244,7 +244,7 @@ class Recurrent(Layer):
         kernel, recurrent_kernel, bias = self._parts
         version = max(kernel.version, recurrent_kernel.version, 0 if bias is None else bias.version)
         run, activation, recurrent_activation = backend.rnn_forward, self._activation, self._recurrent_activation
-        if self.runs_in_python:
+        if self._activation_function is not None or self._recurrent_activation_function is not None:
             run, _, activation, recurrent_activation = self._with_functions()
         output, finals, saved = run(
             self.cell,
@@ -291,7 +291,7 @@ class Recurrent(Layer):
             dy = np.where(self._unstarted(mask), dy.dtype.type(0), dy)
         kernel, recurrent_kernel, bias = self._parts
         run, activation, recurrent_activation = backend.rnn_backward, self._activation, self._recurrent_activation
-        if self.runs_in_python:
+        if self._activation_function is not None or self._recurrent_activation_function is not None:
             _, run, activation, recurrent_activation = self._with_functions()
         dx, d_initial = run(
             self.cell,

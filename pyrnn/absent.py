@@ -78,8 +78,6 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("TextVectorization", _ENCODE, "use pyrnn.preprocessing.text.Tokenizer and pyrnn.utils.pad_sequences"),
         ("DenseFeatures", _ENCODE, "join the columns to one array with np.column_stack"),
         ("SpectralNormalization", "it is not implemented", "pass kernel_constraint='max_norm' to the layer"),
-        ("Wrapper", "layers that hold layers need their gradients",
-         "subclass Layer and call forward and backward of the inner layer"),
         ("InputSpec", "layers check their input themselves", "check input_shape in build(input_shape)"),
         ("FlaxLayer JaxLayer TFSMLayer TorchModuleWrapper", "it runs code of another framework",
          "subclass Layer, with forward and backward in NumPy"),
@@ -242,7 +240,7 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
          "get_input_shape_at get_output_shape_at get_input_mask_at get_output_mask_at", _DROPPED,
          "use layer.nodes, layer.input and layer.output"),
         ("input_spec", "layers check their input themselves", "use model.input_shape"),
-        ("dtype_policy compute_dtype variable_dtype input_dtype autocast", _PRECISION, "use dtype"),
+        ("dtype_policy input_dtype autocast", _PRECISION, "use dtype"),
         ("path dynamic uses_learning_phase", _OF_KERAS, "use name, and weight.path of its weights"),
     ),
     "layer": (

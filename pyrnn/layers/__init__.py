@@ -25,6 +25,7 @@ from pyrnn.layers.core.input import *
 from pyrnn.layers.core.lambda_layer import *
 from pyrnn.layers.core.masking import *
 from pyrnn.layers.core.operation import *
+from pyrnn.layers.core.wrapper import *
 from pyrnn.layers.merging.elementwise import *
 from pyrnn.layers.merging.joining import *
 from pyrnn.layers.normalization.batch import *
@@ -51,7 +52,10 @@ Convolution1D, Convolution1DTranspose, SeparableConvolution1D = Conv1D, Conv1DTr
 REGISTRY.update(
     (name, kind)
     for name, kind in sorted(globals().items())
-    if isinstance(kind, type) and issubclass(kind, Layer) and kind.__name__ == name and kind not in (Layer, Recurrent)
+    if isinstance(kind, type)
+    and issubclass(kind, Layer)
+    and kind.__name__ == name
+    and kind not in (Layer, Recurrent, Wrapper)
 )
 
 KINDS["layers"] = Kind(deserialize)

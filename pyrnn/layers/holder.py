@@ -65,6 +65,16 @@ class Holder(Watched):
         vars(holder).update(_tape=[], _declared={}, _weights=[], nodes=[], added_losses=[])
         return holder
 
+    @property
+    def compute_dtype(self) -> str:
+        """The dtype of the arithmetic, which is that of the layer."""
+        return self.dtype
+
+    @property
+    def variable_dtype(self) -> str:
+        """The dtype of the weights, which is that of the layer."""
+        return self.dtype
+
     # Layers in this layer.
 
     def plans(self) -> list[Any]:

@@ -12,10 +12,12 @@ from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.settings import standard_shape
 from pyrnn.rules import Unchecked
 from pyrnn.symbols import Node, Symbol
-from pyrnn.typing import DtypeLike, Name, Omitted, ShapeLike, Size
-from pyrnn.validation import shown
+from pyrnn.typing import DtypeLike, Name, ShapeLike, Size
+from pyrnn.validation import shown, warn
 
 __all__ = ["Input", "InputLayer"]
+
+SymbolLike = Annotated[Symbol | None, rules.InstanceOf(Symbol, "a symbol that Input or a layer returned")]
 
 
 class InputLayer(Layer):
@@ -28,7 +30,7 @@ class InputLayer(Layer):
         sparse: must be None or False: sparse tensors are not supported.
         ragged: must be None or False: ragged tensors are not supported.
         batch_shape: shape with the batch axis, in place of `shape` and `batch_size`.
-        input_tensor: must be None.
+        input_tensor: a symbol that becomes the input, with its shape and dtype, or None.
         optional: must be False.
         name: name of the layer, or None for a generated one.
         **kwargs: `input_shape` and `batch_input_shape`, the names of Keras 2.
@@ -55,14 +57,19 @@ class InputLayer(Layer):
         sparse: Annotated[bool, rules.Omitted(False)] | None = None,
         ragged: Annotated[bool, rules.Omitted(False)] | None = None,
         batch_shape: ShapeLike | None = None,
-        input_tensor: Omitted = None,
+        input_tensor: SymbolLike = None,
         optional: Annotated[bool, rules.Omitted(False)] | None = False,
         name: Name | None = None,
         **kwargs: Any,
     ) -> None:
-        shape = kwargs.pop("input_shape", None) if shape is None else shape
+        if "input_shape" in kwargs:
+            warn("input_shape of InputLayer is deprecated: pass shape=")
+            shape = kwargs.pop("input_shape")
         batch_shape = kwargs.pop("batch_input_shape", None) if batch_shape is None else batch_shape
         super().__init__(name=name, **kwargs)
+        if input_tensor is not None:
+            _require_alike(input_tensor, shape=shape, batch_size=batch_size, batch_shape=batch_shape, dtype=dtype)
+            shape, batch_size, batch_shape, dtype = None, None, input_tensor.shape, input_tensor.dtype
         if (shape is None) == (batch_shape is None):
             received = "neither" if shape is None else f"{shown(shape)} and {shown(batch_shape)}"
             raise ValueError(f"Input takes either shape or batch_shape, got {received}")
@@ -78,7 +85,8 @@ class InputLayer(Layer):
         self.input_dtype = dtype_name(dtype, config.floatx())
         self.built = True
         self.build_shape = self.batch_shape
-        self.nodes.append(Node(self, (), {}, (), (Symbol(self.batch_shape, self.input_dtype, self.name),)))
+        symbol = Symbol(self.batch_shape, self.input_dtype, self.name) if input_tensor is None else input_tensor
+        self.nodes.append(Node(self, (), {}, (), (symbol,)))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore a pickle or copy, with a symbol."""
@@ -109,6 +117,18 @@ class InputLayer(Layer):
         return cls(**config)
 
 
+def _require_alike(symbol: Symbol, **stated: Any) -> None:
+    """Compare what was passed next to `input_tensor` with the symbol."""
+    batch_size = symbol.shape[0] if symbol.shape else None
+    actual: dict[str, Any] = {
+        "shape": symbol.shape[1:], "batch_shape": symbol.shape, "batch_size": batch_size, "dtype": symbol.dtype
+    }  # fmt: skip
+    for name, value in stated.items():
+        value = tuple(value) if name.endswith("shape") and value is not None else value
+        if value is not None and value != actual[name]:
+            raise ValueError(f"{name} must be that of input_tensor, {actual[name]}, or left out, got {shown(value)}")
+
+
 def Input(
     shape: Annotated[Sequence[int | None], rules.Unchecked(allowed="list")] | None = None,
     batch_size: Size | None = None,
@@ -117,7 +137,7 @@ def Input(
     ragged: Annotated[bool, rules.Omitted(False)] | None = None,
     batch_shape: ShapeLike | None = None,
     name: Name | None = None,
-    tensor: Omitted = None,
+    tensor: SymbolLike = None,
     optional: Annotated[bool, rules.Omitted(False)] | None = False,
 ) -> Symbol:
     """Declare the input of a model: the first entry of a `Sequential`, or a symbol to call layers on.
@@ -130,11 +150,11 @@ def Input(
         ragged: must be None or False: ragged tensors are not supported.
         batch_shape: shape with the batch axis, in place of `shape` and `batch_size`.
         name: name of the layer, or None for a generated one.
-        tensor: must be None.
+        tensor: a symbol that becomes the input, with its shape and dtype, or None.
         optional: must be False.
 
     Returns:
-        A symbol of shape (batch_size, *shape).
+        A symbol of shape (batch_size, *shape), or `tensor`.
 
     Raises:
         TypeError, ValueError: if no shape is passed, or it does not hold sizes.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,14 +9,13 @@ import numpy as np
 from pyrnn.data.arrays import as_array
 from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.core.dense import Dense
-from pyrnn.layers.holder import Holder
-from pyrnn.layers.serialization import layer_of, serialize_inner
+from pyrnn.layers.core.wrapper import Wrapper
 from pyrnn.validation import shown
 
 __all__ = ["TimeDistributed"]
 
 
-class TimeDistributed(Layer):
+class TimeDistributed(Wrapper):
     """Apply a layer to every time step: x (B, T, ...) becomes (B, T, output shape of the layer).
 
     All steps are computed in one call of the layer. A mask (B, T) is passed on.
@@ -42,8 +40,6 @@ class TimeDistributed(Layer):
     fixes_features = True
 
     def __init__(self, layer: Layer, **kwargs: Any) -> None:
-        if not isinstance(layer, Holder):
-            raise ValueError(f"layer of TimeDistributed must be a layer, got {shown(layer)}")
         if (
             getattr(layer, "stateful", False)
             or getattr(layer, "return_state", False)
@@ -53,14 +49,9 @@ class TimeDistributed(Layer):
                 "layer of TimeDistributed must not have stateful=True, return_state=True or merge_mode=None, "
                 f"got {shown(layer)}"
             )
-        if layer.activity_regularizer is not None:
+        if getattr(layer, "activity_regularizer", None) is not None:
             raise ValueError("pass activity_regularizer to TimeDistributed, not to its layer")
-        if kwargs.get("dtype") is None:
-            kwargs["dtype"] = layer.dtype
-        super().__init__(**kwargs)
-        if self.dtype != layer.dtype:
-            raise ValueError(f"dtype of TimeDistributed must be that of its layer, {layer.dtype}, got {self.dtype}")
-        self.layer = layer
+        super().__init__(layer, **kwargs)
         if not self._trainable:
             layer.trainable = False
 
@@ -72,9 +63,6 @@ class TimeDistributed(Layer):
     @trainable.setter
     def trainable(self, value: bool) -> None:
         self._set_trainable(value)
-
-    def children(self) -> list[tuple[str, Layer]]:
-        return self._with_assigned([("layer", self.layer)])
 
     def build(self, input_shape: Shape) -> None:
         self.layer.build((input_shape[0], *input_shape[2:]))
@@ -109,6 +97,8 @@ class TimeDistributed(Layer):
         inner = None
         if mask is not None and mask.ndim > 2:
             inner = np.ascontiguousarray(mask).reshape(batch * time, *mask.shape[2:])
+        elif mask is not None and self.layer.is_traced:  # its call may have an argument mask
+            inner = np.ascontiguousarray(mask).reshape(batch * time)
         y = self.layer.forward(flat, training=training, mask=inner)
         if training:
             self._tape.append(x.shape)
@@ -126,10 +116,3 @@ class TimeDistributed(Layer):
             self.layer.stream_into(stream)
         else:
             stream.add_step(self)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "layer": serialize_inner(self.layer)}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> TimeDistributed:
-        return cls(**{**config, "layer": layer_of(config["layer"])})

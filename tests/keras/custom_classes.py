@@ -164,3 +164,42 @@ def two_state_cell(k: Any) -> Any:
             return {**super().get_config(), "units": self.units}
 
     return TwoStateCell
+
+
+def own_dense(k: Any) -> Any:
+    """A Dense whose call uses that of the base class twice, and its kernel."""
+
+    class OwnDense(k.layers.Dense):
+        def __init__(self, units: int = 3, **kwargs: Any) -> None:
+            super().__init__(units, **kwargs)
+
+        def call(self, inputs: Any) -> Any:
+            return super().call(inputs) * 2 + super().call(-inputs) * k.ops.mean(self.kernel)
+
+    return OwnDense
+
+
+def own_lstm(k: Any) -> Any:
+    """An LSTM whose call doubles the output."""
+
+    class OwnLSTM(k.layers.LSTM):
+        def __init__(self, units: int = 3, **kwargs: Any) -> None:
+            super().__init__(units, **kwargs)
+
+        def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
+            return 2 * super().call(sequences, mask=mask, training=training)
+
+    return OwnLSTM
+
+
+def wrapper(k: Any) -> Any:
+    """Adds the input to the output of the layer, also in its configuration."""
+
+    class Residual(k.layers.Wrapper):
+        def __init__(self, layer: Any = None, **kwargs: Any) -> None:
+            super().__init__(layer or k.layers.Dense(3), **kwargs)
+
+        def call(self, inputs: Any) -> Any:
+            return inputs + k.ops.cast(self.layer(inputs), self.compute_dtype)
+
+    return Residual

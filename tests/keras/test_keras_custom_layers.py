@@ -64,6 +64,12 @@ def single(k: Any, cls: Any) -> Any:
     return k.Model([a, b], k.layers.Dense(1)(cls()(k.layers.Add()([a, b]))))
 
 
+def single_masked(k: Any, cls: Any) -> Any:
+    a, b = k.Input((4, 3), name="a"), k.Input((4, 3), name="b")
+    mask = k.layers.Masking()
+    return k.Model([a, b], k.layers.Dense(1)(cls()(k.layers.Add()([mask(a), mask(b)]))))
+
+
 CASES: dict[str, tuple[Callable[[Any], Any], Callable[[Any, Any], Any]]] = {
     "a list": (custom_classes.merge, merged),
     "a layer called twice": (custom_classes.merge, shared),
@@ -73,6 +79,9 @@ CASES: dict[str, tuple[Callable[[Any], Any], Callable[[Any, Any], Any]]] = {
     "masks of a list": (custom_classes.masked_mean, masked),
     "masks by name": (custom_classes.masks_by_name, masked_by_name),
     "layers, a model and custom layers in call": (custom_classes.block, single),
+    "super().call of Dense": (custom_classes.own_dense, single),
+    "super().call of LSTM": (custom_classes.own_lstm, single_masked),
+    "a wrapper": (custom_classes.wrapper, single),
 }
 
 

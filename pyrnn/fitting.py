@@ -183,7 +183,7 @@ def validation_batches(model: Any, compiled: Compiled, data: Any, batch_size: in
         if isinstance(batches, IteratorBatches):
             if steps is None:
                 return StoredBatches(batches)
-            batches.name = "the generator of validation_data"
+            batches.name, batches.is_strict = "the generator of validation_data", True
             batches.advice = "leave validation_steps out: then its batches are drawn once and used in each epoch"
         if isinstance(batches, ArrayBatches | RepeatedBatches):
             check_fit(model, compiled, batches.data)

@@ -220,6 +220,8 @@ def _train_batches(model: Trainable, run: Run) -> None:
         run.hooks("on_train_batch_end", step, LazyLogs(run.compiled) if run.last is None else run.last)
         if model.stop_training:
             return
+    if run.batches.has_ended and run.batches.steps is not None:
+        model.stop_training = True
 
 
 def reset(model: Trainable, compiled: Compiled) -> None:

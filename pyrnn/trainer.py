@@ -347,7 +347,8 @@ class Trainer(Steps):
                 or dict like `y`.
             initial_epoch: number of epochs that are already done.
             steps_per_epoch: batches in an epoch. If that is not all of them, the next epoch begins where this one
-                ended. After the last batch the data start again, also in the middle of an epoch.
+                ended. An epoch ends with the last batch of the data, with a warning if it has fewer batches; then the
+                data start again. A generator that ends within an epoch ends the training.
             validation_steps: batches in each validation: the first ones of arrays, loaders and PyDatasets, the next
                 ones of a generator.
             validation_batch_size: rows in a batch of validation arrays; by default `batch_size`.

@@ -19,7 +19,7 @@ from pyrnn.data.arrays import Arrays, as_column, as_float
 from pyrnn.data.signature import Ports, Signature, shown_keys
 from pyrnn.seeds import generator, stream_rule
 from pyrnn.states import Rule, anything, count, record
-from pyrnn.validation import WrongType, shown
+from pyrnn.validation import WrongType, shown, warn
 
 Array = NDArray[Any]
 
@@ -64,6 +64,8 @@ class Batches:
     """
 
     steps: int | None = None
+    # Whether the data have ended within an epoch, so that there is no next one.
+    has_ended = False
     # Batches of the present epoch already returned, and those that the next `epoch()` skips.
     _taken = 0
     _first = 0
@@ -132,6 +134,21 @@ class Batches:
 
     def restart(self) -> None:
         """Begin the next epoch with the first batch, even if epochs of a few steps continue through the data."""
+
+
+NEXT_PASS = "the epoch ends there, and the next one begins with the first batch"
+
+
+def warn_of_end(name: str, taken: int, steps: int, consequence: str) -> None:
+    """Warn that data end before the last batch of an epoch.
+
+    Args:
+        name: What the warning calls the data.
+        taken: Batches of the epoch that there were.
+        steps: Batches that the epoch was to have.
+        consequence: What happens then.
+    """
+    warn(f"{name} ended after {taken} of the {steps} batches of an epoch: {consequence}")
 
 
 def drawn_rule(random: np.random.Generator | None) -> Rule:
@@ -421,6 +438,8 @@ def _gather(part: Any, rows: NDArray[np.int64]) -> Any:
 class RepeatedBatches(Batches):
     """Batches of arrays in epochs of a fixed number of steps; each epoch continues where the previous one ended.
 
+    A pass over the arrays also ends the epoch, so that each epoch is in one order, as in Keras.
+
     Args:
         batches: The arrays in batches.
         steps: Batches in an epoch, at least 1.
@@ -428,28 +447,32 @@ class RepeatedBatches(Batches):
     Example:
         >>> import numpy as np
         >>> from pyrnn.data import ArrayBatches, Batch, RepeatedBatches
-        >>> batches = RepeatedBatches(ArrayBatches(Batch(np.arange(3.0), None, None), 1, shuffle=False), steps=2)
+        >>> batches = RepeatedBatches(ArrayBatches(Batch(np.arange(4.0), None, None), 1, shuffle=False), steps=2)
         >>> [[float(batch.x[0]) for batch in batches.epoch()] for _ in range(3)]
-        [[0.0, 1.0], [2.0, 0.0], [1.0, 2.0]]
+        [[0.0, 1.0], [2.0, 3.0], [0.0, 1.0]]
     """
 
     def __init__(self, batches: ArrayBatches, steps: int) -> None:
         self.steps, self.data, self._batches = steps, batches.data, batches
         self.restart()
 
-    @staticmethod
-    def _endlessly(batches: ArrayBatches) -> Iterator[Batch]:
-        while True:
-            yield from batches.epoch()
-            batches.epoch_ended()
-
     def restart(self) -> None:
         self._batches.epoch_ended()
-        self._source = self._endlessly(self._batches)
+        self._pass = self._batches.epoch()
 
     def epoch(self) -> Iterator[Batch]:
-        for _ in self._numbers():
-            yield next(self._source)
+        first, self._first = self._first, 0
+        assert self.steps is not None
+        for number in range(first, self.steps):
+            batch = next(self._pass, None)
+            if batch is None:
+                self.restart()
+                if number:
+                    warn_of_end("the data", number, self.steps, NEXT_PASS)
+                    return
+                batch = next(self._pass)
+            self._taken = number + 1
+            yield batch
 
     def get_state(self) -> dict[str, Any]:
         return {**super().get_state(), "pass": self._batches.get_state()}

@@ -12,7 +12,16 @@ import numpy as np
 
 from pyrnn import seeds, states
 from pyrnn.data.arrays import Arrays, is_array
-from pyrnn.data.batches import ArrayBatches, Batch, Batches, RepeatedBatches, drawn_rule, make_batch
+from pyrnn.data.batches import (
+    NEXT_PASS,
+    ArrayBatches,
+    Batch,
+    Batches,
+    RepeatedBatches,
+    drawn_rule,
+    make_batch,
+    warn_of_end,
+)
 from pyrnn.data.pydataset import PyDataset
 from pyrnn.data.signature import Signature
 from pyrnn.states import Rule
@@ -43,8 +52,10 @@ class IteratorBatches(Batches):
         [[0.0, 1.0], [2.0, 3.0]]
     """
 
-    # For errors.
+    # For errors and warnings.
     name, advice = "the generator", "pass fewer steps or epochs"
+    # Whether an epoch of fewer than `steps` batches is an error.
+    is_strict = False
 
     def __init__(self, source: Any, steps: int | None, dtype: str, signature: Signature | None = None) -> None:
         self.steps, self._dtype, self._signature = steps, dtype, signature
@@ -52,20 +63,23 @@ class IteratorBatches(Batches):
         self._drawn = 0
 
     def epoch(self) -> Iterator[Batch]:
-        """Iterate over the batches of one epoch.
+        """Iterate over the batches of one epoch, which may be fewer than `steps`, with a warning.
 
         Raises:
-            ValueError: If the source ends before `steps` batches.
+            ValueError: If the source ends before the first of `steps` batches, or before the last if `is_strict`.
         """
         for number in self._numbers():
             try:
                 parts = next(self._iterator)
             except StopIteration:
-                if self.steps is not None:
+                fix = f"make it yield indefinitely, or {self.advice}"
+                if self.steps is not None and (self.is_strict or not number):
                     raise ValueError(
-                        f"{self.name} ended after {number} of the {self.steps} batches of an epoch: make it yield "
-                        f"indefinitely, or {self.advice}"
+                        f"{self.name} ended after {number} of the {self.steps} batches of an epoch: {fix}"
                     ) from None
+                self._taken, self.has_ended = number, True
+                if self.steps is not None:
+                    warn_of_end(self.name, number, self.steps, f"nothing follows; {fix}")
                 return
             self._drawn += 1
             yield make_batch(parts, self._dtype, self._signature)
@@ -115,8 +129,8 @@ def _copied(part: Any) -> Any:
 class LoaderBatches(Batches):
     """Batches of what can be iterated repeatedly: a PyTorch DataLoader, a `tf.data.Dataset`, a `TimeseriesDataset`.
 
-    Each epoch is one pass. In training with `steps`, an epoch continues where the previous one ended, as with arrays.
-    To resume an interrupted training, past passes are made again and dropped, unless the loader has `get_state()`
+    Each epoch is one pass. In training with `steps`, an epoch continues where the previous one ended, and ends with the
+    pass at the latest, as with arrays. To resume an interrupted training, past passes are made again and dropped, unless the loader has `get_state()`
     (called before each pass) and `set_state(state)`.
 
     Args:
@@ -195,7 +209,7 @@ class LoaderBatches(Batches):
         self._passes += 1
 
     def _walk(self) -> Iterator[Any]:
-        """The rest of the present pass, or a whole one; pass after pass if epochs have a number of steps."""
+        """The rest of the present pass; a whole one if nothing is left of it."""
         while True:
             current = self._begin_pass() if self._pass is None else self._pass
             for parts in current:
@@ -207,6 +221,9 @@ class LoaderBatches(Batches):
                 return
             if empty:
                 raise ValueError("x must yield at least one batch, got none")
+            if self._taken:
+                warn_of_end("the data", self._taken, self._wanted, NEXT_PASS)
+                return
 
 
 def _state_of(source: Any) -> Any:
@@ -236,8 +253,8 @@ def _length(source: Any) -> int | None:
 class PyDatasetBatches(Batches):
     """Batches of a PyDataset, in order or shuffled in each pass.
 
-    Each epoch is one pass. With `steps`, an epoch continues where the previous one ended, as with arrays, or through a
-    dataset without an end.
+    Each epoch is one pass. With `steps`, an epoch continues where the previous one ended, and ends with the pass at the
+    latest, as with arrays; a dataset may have no end.
 
     Args:
         dataset: The dataset.
@@ -276,9 +293,9 @@ class PyDatasetBatches(Batches):
         if self.steps < 1 or count == 0:
             raise ValueError("the PyDataset must have at least one batch, got 0")
         self._random = seeds.generator() if shuffle and count is not None else None
-        # Unfinished passes by number: (the generator's state before the order was drawn, the order).
-        self._passes: dict[int, tuple[Any, list[int]]] = {}
-        self._pass = self._at = 0  # the present pass, and how many of its batches were returned
+        # Of the present pass: the generator's state before the order was drawn, and the order; None between passes.
+        self._pass: tuple[Any, list[int]] | None = None
+        self._at = 0  # how many of its batches were returned
         self._epochs = 0
 
     def epoch(self) -> Iterator[Batch]:
@@ -286,28 +303,26 @@ class PyDatasetBatches(Batches):
             self._dataset.on_epoch_begin()
         self._taken, self._first, first = self._first, 0, self._first
         assert self.steps is not None
-        for parts in self._read(itertools.islice(self._order(), self.steps - first)):
-            self._taken += 1
-            self._at += 1
-            if self._pass in self._passes and self._at == len(self._passes[self._pass][1]):
-                del self._passes[self._pass]
-                self._pass, self._at = self._pass + 1, 0
-            yield make_batch(parts, self._dtype, self._signature)
+        if not first or self._at:  # else the epoch was interrupted at the end of a pass, which ends it
+            for parts in self._read(itertools.islice(self._order(), self.steps - first)):
+                self._taken += 1
+                self._at += 1
+                if self._pass is not None and self._at == len(self._pass[1]):
+                    self.restart()
+                yield make_batch(parts, self._dtype, self._signature)
+        if self._taken < self.steps:
+            warn_of_end("the PyDataset", self._taken, self.steps, NEXT_PASS)
 
     def restart(self) -> None:
-        self._passes.clear()
-        self._at = 0
+        self._pass, self._at = None, 0
 
     def _order(self) -> Iterator[int]:
-        """The numbers of the batches to come, pass after pass."""
+        """The numbers of the batches to come in the present pass."""
         if self._dataset.num_batches is None:
-            yield from itertools.count(self._at)
-        number, at = self._pass, self._at
-        while True:
-            if number not in self._passes:
-                self._passes[number] = self._drawn_pass()
-            yield from self._passes[number][1][at:]
-            number, at = number + 1, 0
+            return itertools.count(self._at)
+        if self._pass is None:
+            self._pass = self._drawn_pass()
+        return iter(self._pass[1][self._at :])
 
     def _drawn_pass(self) -> tuple[Any, list[int]]:
         count = self._dataset.num_batches
@@ -347,7 +362,7 @@ class PyDatasetBatches(Batches):
         now = None if self._random is None else self._random.bit_generator.state
         return {
             **super().get_state(),
-            "random": self._passes[self._pass][0] if self._pass in self._passes else now,
+            "random": now if self._pass is None else self._pass[0],
             "at": self._at,
             "epochs": self._epochs,
             "dataset": _state_of(self._dataset),
@@ -356,7 +371,7 @@ class PyDatasetBatches(Batches):
 
     def set_state(self, state: dict[str, Any]) -> None:
         super().set_state(state)
-        self._passes.clear()
+        self._pass = None
         self._at, self._epochs = state["at"], state["epochs"]
         if self._random is not None:
             self._random.bit_generator.state = state["random"]

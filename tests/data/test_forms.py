@@ -192,6 +192,7 @@ def test_every_form_of_data_trains_as_arrays_do(form: str) -> None:
     assert made.evaluate(x, y, batch_size=4, verbose=0) == made.evaluate(X, Y, batch_size=4, verbose=0)
 
 
+@pytest.mark.filterwarnings("ignore:.* ended after .* the epoch ends there")
 def test_a_loader_starts_anew_each_epoch_and_validates_each_time() -> None:
     passes: list[int] = []
     history = model().fit(Loader(passes), validation_data=Loader(), epochs=3, verbose=0).history
@@ -261,7 +262,8 @@ def test_a_dataset_without_end(workers: int) -> None:
         def __getitem__(self, index: int) -> Any:
             return super().__getitem__(index % 3)
 
-    assert same(fitted(Endless(workers=workers), steps_per_epoch=2), fitted(X, Y, batch_size=4, steps_per_epoch=2))
+    twice: Any = (np.concatenate([X, X]), np.concatenate([Y, Y]))
+    assert same(fitted(Endless(workers=workers), steps_per_epoch=2), fitted(*twice, batch_size=4, steps_per_epoch=2))
     with pytest.raises(ValueError, match="steps_per_epoch"):
         fitted(Endless())
     assert len(list(Dataset())) == 3

@@ -57,9 +57,9 @@ ON_DATA: dict[str, tuple[Callable[[Model], Any], type[Exception], str]] = {
     "y-missing": (lambda m: m.fit(X, verbose=0), ValueError, "y is missing"),
     "nan-labels": (lambda m: m.fit(X, with_nan(), verbose=0), ValueError, "y holds NaN"),
     "generator-ends": (
-        lambda m: m.fit(ending(), steps_per_epoch=3, verbose=0),
+        lambda m: m.fit(ending(), steps_per_epoch=1, epochs=2, verbose=0),
         ValueError,
-        "the generator ended after 1 of the 3 batches of an epoch",
+        "the generator ended after 0 of the 1 batches of an epoch",
     ),
     "generator-yields-dict": (
         lambda m: m.fit(wrong_things(), steps_per_epoch=1, verbose=0),

@@ -216,6 +216,7 @@ def test_random_streams(draw: Any) -> None:
             assert np.isfinite(made.predict(X[:BATCH], verbose=0)).all()
 
 
+@pytest.mark.filterwarnings("ignore:.* ended after .* the epoch ends there")
 @fuzz
 def test_backups(draw: Any) -> None:
     data = draw(st.sampled_from(sorted(DATA)))

@@ -223,10 +223,13 @@ def _loader(batches: int) -> Any:
 LOADERS: dict[str, tuple[int, dict[str, Any]]] = {
     "passes": (3, {}),
     "steps": (4, {"steps_per_epoch": 2}),
+    "steps that do not divide": (5, {"steps_per_epoch": 3}),
+    "more steps than batches": (2, {"steps_per_epoch": 3}),
     "validation": (3, {"validation_data": _loader(3), "validation_steps": 2}),
 }
 
 
+@pytest.mark.filterwarnings("ignore:.*ran out of data", "ignore:.* ended after .* the epoch ends there")
 @pytest.mark.parametrize("case", LOADERS)
 def test_loaders(case: str) -> None:
     batches, options = LOADERS[case]
@@ -282,9 +285,18 @@ def test_a_last_axis_of_1(shape: tuple[int, ...]) -> None:
     assert_close(made[1].predict(x, verbose=0), made[0].predict(x, verbose=0), 100)
 
 
-@pytest.mark.parametrize("options", [{"steps_per_epoch": 3}, {"steps_per_epoch": 5}, {"validation_steps": 2}], ids=str)
+STEPS = [
+    {"steps_per_epoch": 3},
+    {"steps_per_epoch": 5},
+    {"steps_per_epoch": 3, "batch_size": 5},
+    {"validation_steps": 2},
+]
+
+
+@pytest.mark.filterwarnings("ignore:.*ran out of data", "ignore:.* ended after .* the epoch ends there")
+@pytest.mark.parametrize("options", STEPS, ids=str)
 def test_steps_of_arrays(options: dict[str, Any]) -> None:
-    """Batch sizes follow from the steps. Where they do not divide the data Keras warns and cuts an epoch short."""
+    """Batch sizes follow from the steps. Where they do not divide the data an epoch ends with the data."""
     theirs, ours = _pair()
     x = SERIES[:48].reshape(24, 3, 2)
     y = x.sum(axis=(1, 2))[:, None]

@@ -260,6 +260,7 @@ class Stop(pyrnn.callbacks.Callback):
             raise KeyboardInterrupt
 
 
+@pytest.mark.filterwarnings("ignore:.* ended after .* the epoch ends there")
 @pytest.mark.parametrize("source", ["arrays", "steps_per_epoch", "dataset", "loader", "generator"])
 def test_an_interrupted_training_resumes_to_the_same_bits(source: str, tmp_path: Path) -> None:
     def run(*callbacks: Any) -> Any:

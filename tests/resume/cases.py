@@ -118,7 +118,7 @@ DATA: dict[str, Callable[[], dict[str, Any]]] = {
     "arrays": ARRAYS,
     "arrays-in-order": lambda: {**ARRAYS(), "shuffle": False},
     "arrays-last-batch-smaller": lambda: {**ARRAYS(), "batch_size": 6},
-    "arrays-in-steps": lambda: {**ARRAYS(), "steps_per_epoch": 3},
+    "arrays-in-steps": lambda: {**ARRAYS(), "steps_per_epoch": 3, "epochs": 7},
     "weights": lambda: {**ARRAYS(), "sample_weight": np.linspace(0, 1, ROWS), "class_weight": {0: 0.5, 1: 2.0}},
     "validation": lambda: {**ARRAYS(), "validation_data": (X, Y)},
     "validation-split": lambda: {**ARRAYS(), "validation_split": 0.25, "validation_freq": 2},
@@ -133,12 +133,12 @@ DATA: dict[str, Callable[[], dict[str, Any]]] = {
     "dataset-endless": lambda: {"x": Endless(), "steps_per_epoch": STEPS},
     "dataset-threads": lambda: {"x": Endless(workers=2), "steps_per_epoch": STEPS},
     "timeseries": lambda: {"x": series()},
-    "timeseries-in-steps": lambda: {"x": series(), "steps_per_epoch": 3},
+    "timeseries-in-steps": lambda: {"x": series(), "steps_per_epoch": 3, "epochs": 9},
     "timeseries-generator": lambda: {
         "x": pyrnn.preprocessing.sequence.TimeseriesGenerator(X[:, 0], Y, TIME, shuffle=True, batch_size=BATCH)
     },
     "loader": lambda: {"x": Loader()},
-    "loader-in-steps": lambda: {"x": Loader(), "steps_per_epoch": 3},
+    "loader-in-steps": lambda: {"x": Loader(), "steps_per_epoch": 3, "epochs": 9},
 }
 
 

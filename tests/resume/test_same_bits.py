@@ -46,6 +46,7 @@ def no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda handle: None)
 
 
+@pytest.mark.filterwarnings("ignore:.* ended after .* the epoch ends there")
 @pytest.mark.usefixtures("no_waiting_for_the_disk")
 @pytest.mark.parametrize("save_freq", ["epoch", 2])
 @pytest.mark.parametrize("name", CASES)

@@ -1,8 +1,9 @@
-"""Epochs whose steps do not divide the data: training continues with the next batch, evaluation uses none twice."""
+"""Epochs whose steps do not divide the data: the next one continues, a pass ends with its epoch, nothing is lost."""
 
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -65,20 +66,51 @@ def model() -> pyrnn.Sequential:
     return made
 
 
+@pytest.mark.filterwarnings("ignore:.* ended after .* the epoch ends there")
 @pytest.mark.parametrize("steps", [1, 2, 3, 4, 7])
 @pytest.mark.parametrize("form", [*FORMS, "dataset without an end"])
-def test_epochs_walk_on_through_the_data(form: str, steps: int) -> None:
-    data = {"x": Endless()} if form == "dataset without an end" else FORMS[form]()
+def test_epochs_continue_until_a_pass_ends(form: str, steps: int) -> None:
+    endless = form == "dataset without an end"
+    data = {"x": Endless()} if endless else FORMS[form]()
     made, by_hand, seen = model(), model(), []
     count = pyrnn.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(batch))
     made.fit(**data, steps_per_epoch=steps, epochs=3, shuffle=False, callbacks=[count], verbose=0)
-    assert seen == list(range(steps)) * 3
-    for part in itertools.islice(itertools.cycle(PARTS), 3 * steps):
+    sizes = [steps] * 3 if endless or steps == 1 else {2: [2, 1, 2]}.get(steps, [3, 3, 3])
+    assert seen == [number for size in sizes for number in range(size)]
+    for part in itertools.islice(itertools.cycle(PARTS), sum(sizes)):
         by_hand.train_on_batch(X[part], Y[part])
     for first, other in zip(made.get_weights(), by_hand.get_weights(), strict=True):
         assert np.array_equal(first, other)
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_an_epoch_of_fewer_batches_warns(form: str) -> None:
+    with pytest.warns(UserWarning, match="ended after 1 of the 2 batches of an epoch: the epoch ends there"):
+        model().fit(**FORMS[form](), steps_per_epoch=2, epochs=3, shuffle=False, verbose=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model().fit(**FORMS[form](), steps_per_epoch=3, epochs=3, shuffle=False, verbose=0)
+
+
+def test_a_generator_that_ends_within_an_epoch_ends_the_training() -> None:
+    seen: list[int] = []
+    count = pyrnn.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(epoch))
+    source = (Dataset()[index % 3] for index in range(5))
+    with pytest.warns(UserWarning, match="the generator ended after 1 of the 2 batches of an epoch: nothing follows"):
+        history = model().fit(source, steps_per_epoch=2, epochs=9, callbacks=[count], verbose=0)
+    assert seen == history.epoch == [0, 1, 2]
+    with pytest.raises(ValueError, match="ended after 0 of the 2 batches"):
+        model().fit(source, steps_per_epoch=2, verbose=0)
+
+
+def test_a_generator_with_fewer_batches_than_steps_is_evaluated_with_a_warning() -> None:
+    made = model()
+    with pytest.warns(UserWarning, match="the generator ended after 3 of the 5 batches"):
+        got = made.evaluate(iter(Dataset()), steps=5, verbose=0)
+    assert got == pytest.approx(made.evaluate(X, Y, verbose=0))
+
+
+@pytest.mark.filterwarnings("ignore:.* ended after .* the epoch ends there")
 @pytest.mark.parametrize("steps", [1, 2, 4, 5])
 @pytest.mark.parametrize("form", ["arrays", "dataset", "dataset read by threads"])
 def test_each_pass_has_every_sample_in_another_order(form: str, steps: int) -> None:
@@ -102,9 +134,9 @@ def test_steps_give_the_batch_size_of_arrays() -> None:
         for _ in range(2):
             assert [len(batch.x) for batch in batches.epoch()] == sizes
             batches.epoch_ended()
-    # Six steps are more than the five batches of two rows: the sixth is the first of the next pass.
-    batches = as_batches(X, Y, dtype="float32", steps=6, repeat=True)
-    assert [float(batch.x[0, 0]) * ROWS for batch in batches.epoch()] == pytest.approx([0, 2, 4, 6, 8, 0])
+    batches = as_batches(X, Y, dtype="float32", steps=6, repeat=True)  # more than the five batches of two rows
+    with pytest.warns(UserWarning, match="ended after 5 of the 6 batches"):
+        assert [float(batch.x[0, 0]) * ROWS for batch in batches.epoch()] == pytest.approx([0, 2, 4, 6, 8])
     assert model().evaluate(X, Y, steps=6, verbose=0) == pytest.approx(model().evaluate(X, Y, verbose=0))
     assert model().predict(X, steps=6, verbose=0).shape == (ROWS, 1)
 

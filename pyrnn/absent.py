@@ -186,10 +186,6 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("set_backend", "the kernel is the backend", "use pyrnn.backend.use_backend('reference') for plain NumPy"),
         ("set_epsilon", "it is 1e-7 everywhere", "pass epsilon to the optimizer or the layer"),
     ),
-    "config utils": (
-        ("disable_interactive_logging enable_interactive_logging is_interactive_logging_enabled",
-         "progress is printed per call", "pass verbose=0, 1 or 2 to fit, evaluate and predict"),
-    ),
     "utils": (
         ("Config", "it is not implemented", "use a dict or a dataclass"),
         ("FeatureSpace", _ENCODE, "use pandas, or ColumnTransformer of scikit-learn"),
@@ -284,11 +280,10 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
     "metric": (
         ("axis from_logits ignore_class label_smoothing thresholds",
          "metrics keep their arguments in their config", "use metric.get_config()[name]"),
-        ("stateless_reset_state stateless_result stateless_update_state interpolate_pr_auc merge_state",
+        ("interpolate_pr_auc merge_state",
          "metrics hold their own state", "use update_state, result and reset_state"),
     ),
     "callback": (
-        ("monitor_op", "it is a method", "use improved(value, best)"),
         ("validation_data", _DROPPED, "pass the data to the callback"),
     ),
     "weight": (

@@ -25,7 +25,7 @@ class Compiled:
     """What `compile` fixed, checked as a whole before the model takes it.
 
     Args:
-        optimizer: name, class, object or description.
+        optimizer: name, class, object or description; None for a model that is only evaluated.
         loss: of the output, or a list or dict with an entry for each output.
         unweighted: a list of metrics, or with several outputs a list or dict with an entry for each.
         weighted: the same for metrics that sample weights reach.
@@ -48,7 +48,7 @@ class Compiled:
         execution: dict[str, Any],
         outputs: Any,
     ) -> None:
-        self.optimizer = optimizers.as_optimizer(optimizer)
+        self.optimizer: Any = None if optimizer is None else optimizers.as_optimizer(optimizer)
         self._arguments = loss, loss_weights, unweighted, weighted
         self.head: Any  # a `Head`, or `Heads`, which have the same methods for several outputs
         if outputs is UNKNOWN:
@@ -167,7 +167,8 @@ class Compiled:
 
     def describe(self) -> dict[str, Any]:
         """Return Keras 3's description of what `compile` was passed."""
-        return {"optimizer": optimizers.serialize(self.optimizer), **self.head.describe(), **self.execution}
+        optimizer = None if self.optimizer is None else optimizers.serialize(self.optimizer)
+        return {"optimizer": optimizer, **self.head.describe(), **self.execution}
 
 
 class LazyLogs(dict[str, float]):

@@ -8,6 +8,7 @@ _FLOATS = ("float32", "float64")
 _floatx = "float32"
 _DATA_FORMATS = ("channels_last", "channels_first")
 _data_format = "channels_last"
+_interactive = True
 
 
 def floatx() -> str:
@@ -44,6 +45,45 @@ def set_floatx(value: str) -> None:
     if value not in _FLOATS:
         raise ValueError(f"value must be 'float32' or 'float64', got {value!r}")
     _floatx = value
+
+
+def enable_interactive_logging() -> None:
+    """Let `fit`, `evaluate`, `predict` and callbacks print what they report, which they do unless it was disabled.
+
+    Example:
+        >>> import pyrnn
+        >>> pyrnn.config.enable_interactive_logging()
+    """
+    global _interactive
+    _interactive = True
+
+
+def disable_interactive_logging() -> None:
+    """Let `fit`, `evaluate`, `predict` and callbacks pass what they report to the logger "pyrnn", line by line.
+
+    Example:
+        >>> import pyrnn
+        >>> pyrnn.config.disable_interactive_logging()
+        >>> pyrnn.config.is_interactive_logging_enabled()
+        False
+        >>> pyrnn.config.enable_interactive_logging()
+    """
+    global _interactive
+    _interactive = False
+
+
+def is_interactive_logging_enabled() -> bool:
+    """Return whether reports are printed.
+
+    Returns:
+        False if they go to the logger "pyrnn" of Python's `logging`, with the level INFO.
+
+    Example:
+        >>> import pyrnn
+        >>> pyrnn.config.is_interactive_logging_enabled()
+        True
+    """
+    return _interactive
 
 
 def epsilon() -> float:

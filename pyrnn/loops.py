@@ -205,7 +205,8 @@ def train(model: Trainable, run: Run, epochs: int, validation_freq: int | Iterab
         run.hooks("on_epoch_end", epoch, logs)
         if model.stop_training:
             break
-    run.compiled.optimizer.finalize_variable_values()
+    if run.compiled.optimizer is not None:
+        run.compiled.optimizer.finalize_variable_values()
     run.hooks("on_train_end", run.logs)
 
 

@@ -29,7 +29,7 @@ from pyrnn.structures import leaves
 from pyrnn.summary import print_summary
 from pyrnn.symbols import Symbol, connect, is_symbolic, leaves_of
 from pyrnn.trainer import Trainer
-from pyrnn.typing import FilePath, Flag, Inputs, Name, Positive, Size, Text, Vector
+from pyrnn.typing import FilePath, FileToWrite, Flag, Inputs, Name, Positive, Size, Text, Vector
 from pyrnn.validation import LARGEST_SIZE, not_built, shown, unknown_name
 
 Array = NDArray[Any]
@@ -615,7 +615,7 @@ class Model(Trainer, Holder):
     @checked
     def save(
         self,
-        filepath: FilePath,
+        filepath: FileToWrite,
         overwrite: Flag = True,
         include_optimizer: Flag = True,
         include_rng: Flag = False,
@@ -628,7 +628,8 @@ class Model(Trainer, Holder):
         another name and renamed, so that nothing is lost if that fails.
 
         Args:
-            filepath: ends in `.keras`, or in `.h5` or `.hdf5` for Keras 2's format.
+            filepath: ends in `.keras`, or in `.h5` or `.hdf5` for Keras 2's format, whose folder is made; or an open
+                binary file, which gets a `.keras` file.
             overwrite: False raises an error if the file exists.
             include_optimizer: also write what `compile` was passed and the optimizer's variables.
             include_rng: also write every random stream (pyrnn's, the layers', `np.random`, `random`) and the states
@@ -638,8 +639,7 @@ class Model(Trainer, Holder):
             zipped: False writes a folder with the files of a `.keras` file; `filepath` has no ending then.
 
         Raises:
-            TypeError, ValueError: if the model is not built, an object in it cannot be written, or the ending is
-                another one.
+            TypeError, ValueError: if an object in the model cannot be written, or the ending is another one.
             OSError: if the file exists and `overwrite` is False, or it cannot be written.
 
         Example:
@@ -650,7 +650,8 @@ class Model(Trainer, Holder):
             ...     pyrnn.load_model(f"{folder}/model.keras").count_params()
             8
         """
-        refuse_existing(filepath, overwrite)
+        if not hasattr(filepath, "write"):
+            refuse_existing(filepath, overwrite)
         model_file.save_model(self, filepath, include_optimizer, include_rng, save_format, zipped)
 
     @checked
@@ -660,6 +661,7 @@ class Model(Trainer, Holder):
         overwrite: Flag = True,
         max_shard_size: Positive | None = None,
         save_format: Text | None = None,
+        objects_to_skip: Annotated[Sequence[Any], ListOf(weights_file.HasWeights())] | None = None,
     ) -> None:
         """Write the weights and the optimizer's variables to a file, or to several.
 
@@ -670,6 +672,7 @@ class Model(Trainer, Holder):
             max_shard_size: the most GB of arrays in one file. They are written to `NAME_00000.weights.h5`,
                 `NAME_00001.weights.h5`, ..., next to `NAME.weights.json`, which says what is where.
             save_format: None or "h5", as older scripts write.
+            objects_to_skip: layers whose weights are left out of a file of Keras 3.
 
         Raises:
             ValueError: if the model is not built, the ending is another one, or an array is larger than
@@ -683,10 +686,16 @@ class Model(Trainer, Holder):
             ...     model.save_weights(f"{folder}/model.weights.json", max_shard_size=0.25)
             ...     model.load_weights(f"{folder}/model.weights.json")
         """
-        weights_file.save_weights(self, filepath, overwrite, max_shard_size, save_format)
+        weights_file.save_weights(self, filepath, overwrite, max_shard_size, save_format, objects_to_skip)
 
     @checked
-    def load_weights(self, filepath: FilePath, skip_mismatch: Flag = False, by_name: Flag = False) -> None:
+    def load_weights(
+        self,
+        filepath: FilePath,
+        skip_mismatch: Flag = False,
+        by_name: Flag = False,
+        objects_to_skip: Annotated[Sequence[Any], ListOf(weights_file.HasWeights())] | None = None,
+    ) -> None:
         """Read weights that `save_weights`, `save` or Keras wrote. Nothing changes unless all of them fit.
 
         Args:
@@ -694,12 +703,13 @@ class Model(Trainer, Holder):
                 `.hdf5` in Keras 2's format.
             skip_mismatch: leave layers as they are, with a warning, if their weights do not fit.
             by_name: match layers by their names instead of their order, for Keras 2's format.
+            objects_to_skip: layers that keep their weights, for Keras 3's format.
 
         Raises:
             OSError: if the file cannot be read.
             ValueError: if it is damaged or does not fit, or the model is not built.
         """
-        weights_file.load_weights(self, filepath, skip_mismatch=skip_mismatch, by_name=by_name)
+        weights_file.load_weights(self, filepath, skip_mismatch, by_name, objects_to_skip)
 
     @checked
     def summary(

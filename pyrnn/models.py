@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -21,7 +20,7 @@ from pyrnn.model import Model
 from pyrnn.rules import Unchecked
 from pyrnn.sequential import Sequential
 from pyrnn.subclassed import Subclassed as Subclassed  # the base of classes with call
-from pyrnn.typing import IS_MODEL, CustomObjects, FilePath, Flag, Text
+from pyrnn.typing import IS_MODEL, CustomObjects, FileToRead, FileToWrite, Flag, Text
 from pyrnn.validation import WrongType, parsed, shown
 
 __all__ = ["Functional", "Model", "Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
@@ -29,7 +28,7 @@ __all__ = ["Functional", "Model", "Sequential", "clone_model", "load_model", "mo
 
 @checked
 def load_model(
-    filepath: FilePath,
+    filepath: FileToRead,
     custom_objects: CustomObjects | None = None,
     compile: Flag = True,
     safe_mode: Flag = True,
@@ -37,8 +36,8 @@ def load_model(
     """Read a model from a file that `save` or Keras wrote.
 
     Args:
-        filepath: a `.keras` file, the folder of a model saved with `zipped=False`, or `.h5` or `.hdf5` in Keras 2's
-            format.
+        filepath: a `.keras` file, also an open binary one, the folder of a model saved with `zipped=False`, or `.h5` or
+            `.hdf5` in Keras 2's format.
         custom_objects: custom classes and functions by name, where they are not registered.
         compile: whether to compile the model as the file describes it, with the state of its optimizer.
         safe_mode: has no effect, since code in a file never runs.
@@ -58,13 +57,13 @@ def load_model(
         ...     pyrnn.load_model(f"{folder}/model.keras").output_shape
         (None, 2)
     """
-    return model_file.read_model(os.fspath(filepath), model_from_description, custom_objects, compile)
+    return model_file.read_model(filepath, model_from_description, custom_objects, compile)
 
 
 @checked
 def save_model(
     model: Annotated[Model, IS_MODEL],
-    filepath: FilePath,
+    filepath: FileToWrite,
     overwrite: Flag = True,
     include_optimizer: Flag = True,
     include_rng: Flag = False,
@@ -74,8 +73,9 @@ def save_model(
     """Write architecture, weights and training state of a model to a file: `model.save(filepath, ...)`.
 
     Args:
-        model: a model that is built.
-        filepath: ends in `.keras`, or in `.h5` or `.hdf5` for Keras 2's format.
+        model: a model, built or not.
+        filepath: ends in `.keras`, or in `.h5` or `.hdf5` for Keras 2's format, whose folder is made; or an open binary
+            file, which gets a `.keras` file.
         overwrite: False raises an error if the file exists.
         include_optimizer: also write what `compile` was passed and the optimizer's variables.
         include_rng: also write every random stream and the states of stateful layers.
@@ -83,8 +83,7 @@ def save_model(
         zipped: False writes a folder with the files of a `.keras` file; `filepath` has no ending then.
 
     Raises:
-        TypeError, ValueError: if the model is not built, an object in it cannot be written, or the ending is another
-            one.
+        TypeError, ValueError: if an object in the model cannot be written, or the ending is another one.
         OSError: if the file exists and `overwrite` is False, or it cannot be written.
 
     Example:

@@ -270,6 +270,21 @@ class Path(Rule):
             raise ValueError(f"{argument} must name a {kind}, got {shown(value)}")
 
 
+class PathOrFile(Path):
+    """The name of a file or folder, or an open binary file.
+
+    Args:
+        method: what the file must have, "read" or "write".
+    """
+
+    def __init__(self, method: str) -> None:
+        self.method = method
+
+    def check(self, argument: str, value: Any) -> None:
+        if not callable(getattr(value, self.method, None)) or isinstance(value, os.PathLike):
+            super().check(argument, value)
+
+
 class OneOf(Rule):
     """One of some values.
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from numpy.typing import NDArray
 
 from pyrnn import layers as layers_module
-from pyrnn import one_dtype, shapes
+from pyrnn import one_dtype, registry, shapes
 from pyrnn.arguments import checked
 from pyrnn.data.arrays import as_float, is_float
 from pyrnn.data.signature import Ports, Signature
@@ -394,6 +394,11 @@ class Sequential(Keras2Methods, Model):
         for layer in self._layers:
             shape = layer.compute_output_shape(shape)
         return shape
+
+    def _needs_its_class(self, base: type[Model]) -> bool:
+        kind = type(self)
+        is_found = registry.get_registered_name(kind) != kind.__name__ and kind.__init__ is Sequential.__init__
+        return is_found or super()._needs_its_class(base)
 
     def name_of_class(self) -> str:
         return (type(self) if self._needs_its_class(Sequential) else Sequential).__name__

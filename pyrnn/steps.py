@@ -71,7 +71,7 @@ class Steps(loops.Trainable):
         """
         return None
 
-    def _ready(self, what: str) -> Compiled:
+    def _ready(self, what: str, trains: bool = False) -> Compiled:
         raise NotImplementedError
 
     def _in_structure(self, outputs: Any) -> Any:
@@ -119,7 +119,7 @@ class Steps(loops.Trainable):
         return self._base_step(loops.test_step, "evaluating", data)
 
     def _base_step(self, step: Callable[..., Any], what: str, data: Any) -> dict[str, Any]:
-        compiled = self._ready(what)
+        compiled = self._ready(what, trains=step is loops.train_step)
         logs = step(self, compiled, make_batch(unpack_x_y_sample_weight(data), self.dtype, self.signature()))
         return dict(self.get_metrics_result() if logs is None else logs)
 

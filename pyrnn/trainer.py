@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn import optimizers
+from pyrnn import optimizers, overriding
 from pyrnn.arguments import checked
 from pyrnn.callbacks import CallbackList, History
 from pyrnn.callbacks.container import CallbacksLike
@@ -29,7 +29,7 @@ from pyrnn.rules import LARGEST_COUNT, Either, ListOf, OneOf, Unchecked, Whole
 from pyrnn.steps import Steps
 from pyrnn.structures import leaves, mapped, packed, with_tuples
 from pyrnn.typing import ArrayLike, Count, Decay, Flag, Index, Inputs, Size, Verbosity
-from pyrnn.validation import positive_int, shown
+from pyrnn.validation import positive_int, shown, warn
 
 Array = NDArray[Any]
 VERBOSITIES = ("auto", 0, 1, 2)
@@ -64,7 +64,7 @@ class Trainer(Steps):
     @checked
     def compile(
         self,
-        optimizer: OptimizerLike = "rmsprop",
+        optimizer: OptimizerLike | None = "rmsprop",
         loss: LossLike = None,
         loss_weights: Annotated[
             float | Sequence[float] | Mapping[str, float], Unchecked(allowed="list negative zero fraction huge")
@@ -86,7 +86,7 @@ class Trainer(Steps):
         mask of the output leaves out do not count in metrics.
 
         Args:
-            optimizer: name, class, object or description.
+            optimizer: name, class, object or description; None for a model that is only evaluated.
             loss: name, class, object, description, or a function of (y_true, y_pred); one of these is for all outputs.
             loss_weights: the factor of the loss, which is not in the logged losses of several outputs.
             metrics: a list of names, classes, objects or functions of (y_true, y_pred); with several outputs a list or
@@ -119,23 +119,34 @@ class Trainer(Steps):
     def compile_from_config(self, config: Mapping[str, Any]) -> None:
         """Compile the model as a description says. Without an optimizer in it the model stays as it is.
 
+        A class with a `compile` of its own is not compiled, with a warning: its arguments are not known.
+
         Args:
             config: what `get_compile_config` returned.
 
         Raises:
             TypeError, ValueError: for unknown names and wrong kinds; the model stays as it was.
         """
-        if not config.get("optimizer"):
+        if "optimizer" not in config:
+            return
+        if overriding.new_in(type(self), "compile", Trainer) is not None:
+            warn(
+                "`compile()` was not called as part of model loading because the model's `compile()` method is custom. "
+                "Call it yourself, or define get_compile_config() and compile_from_config(config)"
+            )
             return
         names = ("optimizer", "loss", "loss_weights", "metrics", "weighted_metrics", "run_eagerly",
                  "steps_per_execution", "jit_compile")  # fmt: skip
-        self.compile(**{name: with_tuples(config[name]) for name in names if config.get(name) is not None})
+        options = {name: with_tuples(config[name]) for name in names if config.get(name) is not None}
+        self.compile(options.pop("optimizer", None), **options)
 
-    def _ready(self, what: str) -> Compiled:
+    def _ready(self, what: str, trains: bool = False) -> Compiled:
         compiled = self._compiled
         if compiled is None or not (compiled.has_loss or self._may_have_loss()):
             missing = "compile(optimizer=..., loss=...)" if compiled is None else "compile with a loss"
             raise ValueError(f"the model must be compiled before {what}: call {missing} first")
+        if trains and compiled.optimizer is None:
+            raise ValueError(f"the model must be compiled with an optimizer before {what}, got None")
         if self.is_custom:
             compiled.tracked = self._tracked()
         return compiled
@@ -233,7 +244,7 @@ class Trainer(Steps):
         Raises:
             TypeError, ValueError: for data that do not fit, before any weight has changed.
         """
-        compiled = self._ready("training")
+        compiled = self._ready("training", trains="train_step" not in self.hooks)
         batch = make_batch((x, y, sample_weight), self.dtype, self.signature())
         by_class = None
         if class_weight is not None:
@@ -361,7 +372,7 @@ class Trainer(Steps):
         Raises:
             TypeError, ValueError: for data and arguments that do not fit, before any weight has changed.
         """
-        compiled, signature = self._ready("fit"), self.signature()
+        compiled, signature = self._ready("fit", trains="train_step" not in self.hooks), self.signature()
         check_class_weight(compiled, class_weight)
         epochs = positive_int("epochs", epochs)
         verbose = _verbosity(verbose)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 from pyrnn import rules
 from pyrnn.explaining import ModelNames
@@ -33,6 +33,8 @@ Boolean = Annotated[bool, rules.Boolean()]
 Text = Annotated[str, rules.Text()]
 Name = Annotated[str, rules.Text(empty=False)]
 FilePath = Annotated[str | os.PathLike[str], rules.Path()]
+FileToRead = Annotated[str | os.PathLike[str] | BinaryIO, rules.PathOrFile("read")]
+FileToWrite = Annotated[str | os.PathLike[str] | BinaryIO, rules.PathOrFile("write")]
 Verbose = Annotated[int, rules.OneOf(0, 1, 2, True, False)]
 Verbosity = Annotated[int | str, rules.OneOf(0, 1, 2, "auto", True, False)]
 

@@ -15,6 +15,7 @@ from pyrnn.files.atomic import make_folder, replace_file
 from pyrnn.files.hdf5 import restored
 from pyrnn.files.state import read_state
 from pyrnn.files.weights_file import matched_weights, read_weights, weights_bytes
+from pyrnn.messages import say
 from pyrnn.rules import Unchecked
 from pyrnn.states import Rule, anything, count, record
 from pyrnn.typing import FilePath, Flag
@@ -124,7 +125,7 @@ class BackupAndRestore(Callback):
             self._within_epoch = backup
         if self.params.get("verbose"):
             batch = f", batch {run.batch}" if run.batch else ""
-            print(f"Resumed at epoch {run.epoch + 1}{batch}, from {self.backup_dir!r}")
+            say(f"Resumed at epoch {run.epoch + 1}{batch}, from {self.backup_dir!r}")
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Restore the state once more if training resumed within this epoch, whose beginning others saw again."""

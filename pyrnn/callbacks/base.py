@@ -284,10 +284,10 @@ class LambdaCallback(Callback):
         on_train_end: Called with (logs).
         on_train_batch_begin: Called with (batch, logs).
         on_train_batch_end: Called with (batch, logs).
-        **hooks: Any other hook of `Callback` by its name.
+        **hooks: Any other hook of `Callback` by its name; other names become attributes.
 
     Raises:
-        TypeError: For a name that is not a hook.
+        TypeError: For a name that begins with "on_" and is not a hook.
 
     Example:
         >>> from pyrnn.callbacks import LambdaCallback
@@ -307,10 +307,10 @@ class LambdaCallback(Callback):
         on_train_end: Annotated[Hook, Function(1, 1)] | None = None,
         on_train_batch_begin: Annotated[Hook, Function(2, 2)] | None = None,
         on_train_batch_end: Annotated[Hook, Function(2, 2)] | None = None,
-        **hooks: Hook | None,
+        **hooks: Any,
     ) -> None:
         super().__init__()
-        unknown = {name: hook for name, hook in hooks.items() if name not in HOOKS}
+        unknown = {name: hook for name, hook in hooks.items() if name.startswith("on_") and name not in HOOKS}
         if unknown:
             raise WrongType(unexpected_arguments("LambdaCallback", unknown, HOOKS))
         functions = {

@@ -10,6 +10,7 @@ from pyrnn.arguments import checked
 from pyrnn.callbacks.base import Logs
 from pyrnn.callbacks.monitor import MonitorCallback
 from pyrnn.files.archive import is_bare
+from pyrnn.messages import say
 from pyrnn.rules import Unchecked
 from pyrnn.states import Rule, count, number, optional
 from pyrnn.typing import FilePath, Finite, Flag, Text, Verbose
@@ -132,7 +133,7 @@ class ModelCheckpoint(MonitorCallback):
 
     def _say(self, what: str) -> None:
         if self.verbose > 0:
-            print(f"\nEpoch {self._epoch + 1}: {what}")
+            say(f"\nEpoch {self._epoch + 1}: {what}")
 
 
 def save_frequency(value: str | int) -> str | int:

@@ -12,6 +12,7 @@ from pyrnn.arguments import checked
 from pyrnn.callbacks.base import Callback, Logs
 from pyrnn.callbacks.monitor import MonitorCallback
 from pyrnn.function_rules import Function
+from pyrnn.messages import say
 from pyrnn.states import Rule, count, number, optional
 from pyrnn.typing import Index, NonNegative, Text, Verbose
 from pyrnn.validation import WrongType, shown
@@ -61,7 +62,7 @@ class LearningRateScheduler(Callback):
             raise WrongType(f"schedule must return a float, got {shown(rate)}")
         optimizer.learning_rate = rate
         if self.verbose > 0:
-            print(f"\nEpoch {epoch + 1}: LearningRateScheduler setting learning rate to {rate}.")
+            say(f"\nEpoch {epoch + 1}: LearningRateScheduler setting learning rate to {rate}.")
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if logs is not None:
@@ -168,5 +169,5 @@ class ReduceLROnPlateau(MonitorCallback):
         new = max(old * self.factor, self.min_lr)
         optimizer.learning_rate = new
         if self.verbose > 0:
-            print(f"\nEpoch {epoch + 1}: ReduceLROnPlateau reducing learning rate to {new}.")
+            say(f"\nEpoch {epoch + 1}: ReduceLROnPlateau reducing learning rate to {new}.")
         return True

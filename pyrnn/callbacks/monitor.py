@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from typing import Annotated, Any
 
-from pyrnn import losses
+import numpy as np
+
+from pyrnn import losses, ops
 from pyrnn.arguments import checked
 from pyrnn.callbacks.base import Callback, Logs
 from pyrnn.naming import snake_case
@@ -31,12 +34,12 @@ class MonitorCallback(Callback):
 
     Args:
         monitor: The name in the logs.
-        mode: "min" or "max", or "auto": as the metric or its name says.
+        mode: "min" or "max", or "auto": as the metric or its name says. Anything else is "auto", with a warning.
         min_delta: The least change that counts as an improvement.
         best: The value to beat at first; None for any.
 
     Raises:
-        ValueError: For another mode or, when the number is first compared, if "auto" cannot tell the direction.
+        ValueError: When the number is first compared, if "auto" cannot tell the direction.
     """
 
     @checked
@@ -45,7 +48,9 @@ class MonitorCallback(Callback):
     ) -> None:
         super().__init__()
         if mode not in MODES:
-            raise ValueError(f"mode must be one of {', '.join(MODES)}, got {shown(mode)}")
+            modes = ", ".join(map(repr, MODES))
+            warn(f"{type(self).__name__} mode {shown(mode)} is unknown: it takes 'auto'; known: {modes}")
+            mode = "auto"
         self.monitor, self.mode = monitor, mode
         self._rises = None if mode == "auto" else mode == "max"
         self.min_delta = abs(min_delta)
@@ -73,6 +78,12 @@ class MonitorCallback(Callback):
                 )
         return self._rises
 
+    @property
+    def monitor_op(self) -> Callable[..., Any]:
+        """`ops.greater` if larger is better, else `ops.less`."""
+        operation: Callable[..., Any] = getattr(ops, "greater" if self.rises() else "less")
+        return operation
+
     def improved(self, value: float, than: float | None) -> bool:
         """Return whether a value is better than another by more than `min_delta`; NaN never is.
 
@@ -96,11 +107,19 @@ class MonitorCallback(Callback):
 
         Returns:
             The number, or None after a warning that it is missing.
+
+        Raises:
+            ValueError: If nothing tells whether it should rise or fall.
         """
         logs = logs or {}
+        self.rises()  # raises an error for a name that tells nothing, in the logs or not
         if self.monitor in logs:
-            self.rises()
-            return float(logs[self.monitor])
+            number = np.asarray(logs[self.monitor])
+            if number.size != 1:
+                raise ValueError(
+                    f"{type(self).__name__} must monitor one number, got {self.monitor!r} with {number.size} of them"
+                )
+            return float(number.item())
         logged = [name for name in logs if name != "learning_rate"]
         hint = did_you_mean(self.monitor, logged) or "monitor one of these."
         if self.monitor.startswith("val_") and not any(name.startswith("val_") for name in logged):

@@ -6,7 +6,9 @@ import sys
 import time
 from typing import Any
 
+from pyrnn import config
 from pyrnn.callbacks.base import Callback, Logs
+from pyrnn.messages import say
 
 __all__ = ["ProgbarLogger"]
 
@@ -54,6 +56,8 @@ class ProgbarLogger(Callback):
         super().set_params(params)
         verbose = params.get("verbose", 1)
         self.verbose = 1 if verbose == "auto" else int(verbose)
+        if self.verbose == 1 and not config.is_interactive_logging_enabled():
+            self.verbose = 2
         self._live = self.verbose == 1 and sys.stdout.isatty()
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
@@ -64,7 +68,7 @@ class ProgbarLogger(Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         if self.verbose:
-            print(f"Epoch {epoch + 1}/{self.params['epochs']}")
+            say(f"Epoch {epoch + 1}/{self.params['epochs']}")
         self._begin()
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
@@ -125,7 +129,7 @@ class ProgbarLogger(Callback):
         self._line_open = False
         steps = self.params.get("steps") or self._seen
         if self.verbose == 2:
-            print(f"{self._seen}/{steps} - {_duration(spent)} - {self._rate(spent)}{self._numbers(logs)}", flush=True)
+            say(f"{self._seen}/{steps} - {_duration(spent)} - {self._rate(spent)}{self._numbers(logs)}")
         else:
             print(f"{start}{self._bar(steps)} {_duration(spent)} {self._rate(spent)}{self._numbers(logs)}", flush=True)
 

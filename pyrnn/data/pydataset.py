@@ -14,7 +14,7 @@ from pyrnn.validation import positive_int
 class PyDataset:
     """A set of batches: `__getitem__(i)` returns batch i as (x, y) or (x, y, sample_weight), `__len__` their number.
 
-    Instead of `__len__` a subclass may define the property `num_batches`; None there means that the dataset has no end.
+    A dataset without `__len__` has no end. A subclass may define the property `num_batches` instead, None for no end.
 
     When a training resumes from a backup, batches already seen are not read again, and NumPy generators that are
     attributes draw what they would have drawn. `on_epoch_begin` and `on_epoch_end` are called for past epochs. A
@@ -53,10 +53,8 @@ class PyDataset:
 
     @property
     def num_batches(self) -> int | None:
-        """The number of batches, or None if there is no end."""
-        if hasattr(self, "__len__"):
-            return len(self)
-        raise NotImplementedError("a PyDataset must define __len__ or the property num_batches, its number of batches")
+        """The number of batches; None if there is no end, as where no `__len__` is defined."""
+        return len(self) if hasattr(self, "__len__") else None
 
     def __getitem__(self, index: int) -> Any:
         raise NotImplementedError("a PyDataset must define __getitem__(index), its batch of that number")

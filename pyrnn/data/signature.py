@@ -126,6 +126,10 @@ class Ports:
         else:
             what = f"an array of shape {np.shape(value)}" if hasattr(value, "__array__") else shown(value)
             raise WrongType(f"{self._rule(argument)}, got {what}")
+        entries = [
+            entry[0] if isinstance(entry, list) and len(entry) == 1 and np.ndim(entry[0]) == rank else entry
+            for entry, rank in zip(entries, self.ranks, strict=True)
+        ]
         for label, entry in zip(self.labels(argument), entries, strict=True):
             if isinstance(entry, Mapping):
                 raise WrongType(f"{label} must be one array, got a dict of {shown_keys(entry)}")

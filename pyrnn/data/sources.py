@@ -130,8 +130,8 @@ class LoaderBatches(Batches):
     """Batches of what can be iterated repeatedly: a PyTorch DataLoader, a `tf.data.Dataset`, a `TimeseriesDataset`.
 
     Each epoch is one pass. In training with `steps`, an epoch continues where the previous one ended, and ends with the
-    pass at the latest, as with arrays. To resume an interrupted training, past passes are made again and dropped, unless the loader has `get_state()`
-    (called before each pass) and `set_state(state)`.
+    pass at the latest, as with arrays. To resume an interrupted training, past passes are made again and dropped,
+    unless the loader has `get_state()` (called before each pass) and `set_state(state)`.
 
     Args:
         source: The loader.

@@ -92,7 +92,7 @@ def timeseries_dataset_from_array(
     sequence_length: Size,
     sequence_stride: Size = 1,
     sampling_rate: Size = 1,
-    batch_size: Size = 128,
+    batch_size: Size | None = 128,
     shuffle: Flag = False,
     seed: Seed | None = None,
     start_index: Annotated[int, Whole(-LARGEST_SIZE)] | None = None,

@@ -66,7 +66,19 @@ def is_bare(path: str) -> bool:
     return bool(translators) and not path.endswith((".keras", ".h5", ".hdf5"))
 
 
-def read_entries(path: str, *names: str) -> list[bytes]:
+Source = str | io.BytesIO
+
+
+def shown_source(path: Source) -> str:
+    """Return what messages call a file: its path, or that it is an open file."""
+    return repr(path) if isinstance(path, str) else "the open file"
+
+
+def _opened(path: Source) -> BinaryIO:
+    return opened_file(path) if isinstance(path, str) else io.BytesIO(path.getvalue())
+
+
+def read_entries(path: Source, *names: str) -> list[bytes]:
     """Read entries by name; nothing is written to the disk, whatever names the others have.
 
     Raises:
@@ -76,17 +88,19 @@ def read_entries(path: str, *names: str) -> list[bytes]:
     import lzma
     import zipfile
 
-    if os.path.isdir(path):
+    if isinstance(path, str) and os.path.isdir(path):
         return [_file(path, name) for name in names]
-    with opened_file(path) as file:
+    with _opened(path) as file:
         try:
+            size = file.seek(0, io.SEEK_END)
             with zipfile.ZipFile(file) as archive:
-                return [_entry(archive, name, os.fstat(file.fileno()).st_size) for name in names]
+                return [_entry(archive, name, size) for name in names]
         except (zipfile.BadZipFile, lzma.LZMAError, *_DAMAGE) as error:
-            raise ValueError(f"{path!r} is damaged or not a .keras file: {' '.join(str(error).split())}") from None
+            reason = " ".join(str(error).split())
+            raise ValueError(f"{shown_source(path)} is damaged or not a .keras file: {reason}") from None
 
 
-def read_below(path: str, folder: str) -> dict[str, bytes]:
+def read_below(path: Source, folder: str) -> dict[str, bytes]:
     """Read all files below a folder of the zip.
 
     Returns:
@@ -98,11 +112,11 @@ def read_below(path: str, folder: str) -> dict[str, bytes]:
     """
     import zipfile
 
-    if os.path.isdir(path):
+    if isinstance(path, str) and os.path.isdir(path):
         files = (os.path.join(root, name) for root, _, names in os.walk(os.path.join(path, folder)) for name in names)
         inside = sorted(os.path.relpath(each, path).replace(os.sep, "/") for each in files)
         return {name: _file(path, name) for name in inside}
-    with zipfile.ZipFile(path) as archive:
+    with _opened(path) as file, zipfile.ZipFile(file) as archive:
         names = [each for each in archive.namelist() if each.startswith(f"{folder}/") and _stays_inside(each)]
     return dict(zip(names, read_entries(path, *names), strict=True)) if names else {}
 

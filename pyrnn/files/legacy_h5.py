@@ -125,6 +125,7 @@ def model_bytes(model: Model, include_optimizer: bool, state: dict[str, Any] | N
         if include_optimizer and optimizer is not None and training is not None:
             training["optimizer_config"] = training.pop("optimizer")
             file.attrs["training_config"] = json.dumps(training).encode()
+        if include_optimizer and optimizer is not None and training is not None and model.built:
             variables = optimizer.named_variables()
             names = [name if "/" in name else f"{optimizer.name}/{name}" for name, _ in variables]
             values = [value.astype(np.int32) if name == "iteration" else value for name, value in variables]
@@ -211,11 +212,13 @@ def read_model(path: str, make: MakeModel[M], compile: bool) -> M:
             training["optimizer"] = {**described, "class_name": described["class_name"].split(">")[-1]}
             config["compile_config"] = training
         model = make(source, config, compile)
-        if not model.built:
-            raise ValueError(f"{source} does not name the model's input shape")
         weights = group_at(file, "model_weights")
         if weights is None:
             raise ValueError(f"{source} is damaged: it has no model_weights")
+        if not model.built:
+            if any(arrays.names for arrays in _layers(weights, source).values()):
+                raise ValueError(f"{source} does not name the model's input shape")
+            return model  # it was saved before it was built
         _assign(model, weights, source, skip_mismatch=False, by_name=False)
         if compile and training:
             _restore_optimizer(model, file, source)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import os
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -29,13 +30,22 @@ from pyrnn.files.hdf5 import (
 from pyrnn.files.state import BLOCK, sealed, write_state
 from pyrnn.naming import snake_case
 from pyrnn.parameters import Weight, assign_all
+from pyrnn.rules import ListOf, Rule
 from pyrnn.typing import IS_MODEL, FilePath, Flag, Positive, Text
-from pyrnn.validation import not_built, shown, warn
+from pyrnn.validation import WrongType, not_built, shown, warn
 
 if TYPE_CHECKING:
     from pyrnn.model import Model
 
 ENDING = ".weights.h5"
+
+
+class HasWeights(Rule):
+    """A layer or a model, which has weights."""
+
+    def check(self, argument: str, value: Any) -> None:
+        if not hasattr(type(value), "weights"):
+            raise WrongType(f"{argument} must be a layer or a model, got {shown(value)}")
 
 
 def _layer_groups(model: Model) -> list[tuple[str, Any]]:
@@ -52,11 +62,16 @@ def _layer_groups(model: Model) -> list[tuple[str, Any]]:
     return groups
 
 
-def _variable_groups(model: Model) -> list[tuple[str, Any, str, list[Weight]]]:
-    """(group, layer, name, weights) of every group; of a layer in several places, the groups of the first one."""
+def _variable_groups(model: Model, skipped: Sequence[Any] = ()) -> list[tuple[str, Any, str, list[Weight]]]:
+    """(group, layer, name, weights) of every group; of a layer in several places, the groups of the first one.
+
+    Groups of the layers in `skipped` have no weights.
+    """
+    left_out = {id(weight) for holder in skipped for weight in holder.weights}
     groups, listed = [], set()
     for group, layer in _layer_groups(model):
         for path, name, weights in layer.variable_groups():
+            weights = [weight for weight in weights if id(weight) not in left_out]
             key = (name, *map(id, weights))
             if not weights or key not in listed:
                 groups.append((f"{group}/{path}".lstrip("/"), layer, name, weights))
@@ -64,15 +79,17 @@ def _variable_groups(model: Model) -> list[tuple[str, Any, str, list[Weight]]]:
     return groups
 
 
-def weights_bytes(model: Model, with_optimizer: bool, state: dict[str, Any] | None = None) -> bytes:
-    """The HDF5 file of a built model, in memory; `state` is that of its training (`files.state`)."""
+def weights_bytes(
+    model: Model, with_optimizer: bool, state: dict[str, Any] | None = None, skipped: Sequence[Any] = ()
+) -> bytes:
+    """The HDF5 file of a model, in memory; `state` is that of its training (`files.state`)."""
     import h5py
 
     buffer, custom = io.BytesIO(), own_state.with_own_variables(model)
     with h5py.File(buffer, "w", userblock_size=None if state is None else BLOCK) as file:
         file.create_group("vars").attrs["name"] = model.name
         file.create_group("layers")
-        for path, _, name, weights in _variable_groups(model):
+        for path, _, name, weights in _variable_groups(model, skipped):
             variables = file.require_group(path)
             variables.attrs["name"] = name
             if variables.name[1:] not in custom:
@@ -98,11 +115,16 @@ def _numbered(file: Any, path: str) -> Arrays:
 
 
 def matched_weights(
-    model: Model, content: bytes, source: str, with_optimizer: bool, skip_mismatch: bool = False
+    model: Model,
+    content: bytes,
+    source: str,
+    with_optimizer: bool,
+    skip_mismatch: bool = False,
+    skipped: Sequence[Any] = (),
 ) -> tuple[list[tuple[Weight, Any]], list[Any]]:
     """A file's values for each weight and for the optimizer's variables; all shapes are checked before reading.
 
-    With `skip_mismatch` layers that do not fit keep their weights, with a warning.
+    With `skip_mismatch` layers that do not fit keep their weights, with a warning; those in `skipped` always do.
 
     Raises:
         ValueError: If the file is damaged or does not fit the model.
@@ -111,7 +133,7 @@ def matched_weights(
     custom = own_state.with_own_variables(model)
     with restored(model.optimizer, only_on_error=True), opened(content, source) as file:
         pending: list[tuple[Weight, Any]] = []
-        for path, layer, _, weights in _variable_groups(model):
+        for path, layer, _, weights in _variable_groups(model, skipped):
             if weights and path not in custom:
                 pending += matched(layer.name, weights, _numbered(file, path), source, skip_mismatch)
         variables = _numbered(file, "optimizer/vars") if with_optimizer else Arrays(None, [])
@@ -120,14 +142,21 @@ def matched_weights(
     return [(weight, value) for (weight, _), value in zip(pending, values, strict=True)], state
 
 
-def read_weights(model: Model, content: bytes, source: str, with_optimizer: bool, skip_mismatch: bool = False) -> None:
+def read_weights(
+    model: Model,
+    content: bytes,
+    source: str,
+    with_optimizer: bool,
+    skip_mismatch: bool = False,
+    skipped: Sequence[Any] = (),
+) -> None:
     """Assign a file's values as `matched_weights` matches them.
 
     Raises:
         ValueError: If the file is damaged or does not fit the model, which is then unchanged.
     """
     with restored(model.optimizer, only_on_error=True):
-        values, state = matched_weights(model, content, source, with_optimizer, skip_mismatch)
+        values, state = matched_weights(model, content, source, with_optimizer, skip_mismatch, skipped)
         custom = own_state.with_own_variables(model)
         with opened(content, source) as file:
             stores = [own_state.read_variables(file, path, source) for path in custom]
@@ -146,6 +175,7 @@ def save_weights(
     overwrite: Flag = True,
     max_shard_size: Positive | None = None,
     save_format: Text | None = None,
+    objects_to_skip: Annotated[Sequence[Any], ListOf(HasWeights())] | None = None,
 ) -> None:
     """Write the weights and the optimizer's variables to a file, or to several.
 
@@ -156,6 +186,7 @@ def save_weights(
         overwrite: Whether to replace the file if it exists.
         max_shard_size: The most GB of arrays in one file: they go to "NAME_00000.weights.h5" and so on.
         save_format: "h5", of older scripts; it must agree with the suffix.
+        objects_to_skip: Layers whose weights are left out of a file of Keras 3.
 
     Raises:
         ValueError: If the model is not built, for another suffix or format, or if an array is larger than
@@ -173,7 +204,7 @@ def save_weights(
     path = os.fspath(filepath)
     refuse_existing(path, overwrite)
     if max_shard_size is not None:
-        _save_shards(model, path, max_shard_size, save_format)
+        _save_shards(model, path, max_shard_size, save_format, objects_to_skip or ())
         return
     if path.endswith(shards.ENDING):
         raise ValueError(f"max_shard_size must be given for a file that ends in {shards.ENDING!r}, got {path!r}")
@@ -186,25 +217,40 @@ def save_weights(
     if not model.built:
         raise ValueError(not_built("its weights can be saved"))
     if not path.endswith(ENDING):
+        _require_none_skipped(objects_to_skip)
         replace_file(path, legacy_h5.weights_bytes(model))
         return
-    replace_file(path, weights_bytes(model, with_optimizer=True))
+    replace_file(path, weights_bytes(model, with_optimizer=True, skipped=objects_to_skip or ()))
 
 
-def _save_shards(model: Model, path: str, max_shard_size: float, save_format: str | None) -> None:
+def _require_none_skipped(objects_to_skip: Any) -> None:
+    if objects_to_skip:
+        raise ValueError(
+            "objects_to_skip must be left out for files in Keras 2's format, which hold the weights of all layers: use "
+            f"a file that ends in {ENDING!r}"
+        )
+
+
+def _save_shards(
+    model: Model, path: str, max_shard_size: float, save_format: str | None, skipped: Sequence[Any]
+) -> None:
     if not path.endswith(shards.ENDING):
         raise ValueError(f"filepath must end in {shards.ENDING!r} with max_shard_size, got {shown(path)}")
     if save_format is not None:
         raise ValueError(f"save_format must be left out with max_shard_size, got {save_format!r}")
     if not model.built:
         raise ValueError(not_built("its weights can be saved"))
-    content = weights_bytes(model, with_optimizer=True)
+    content = weights_bytes(model, with_optimizer=True, skipped=skipped)
     replace_files(shards.packed(path, content, max_shard_size * shards.GIGABYTE))
 
 
 @checked
 def load_weights(
-    model: Annotated[Model, IS_MODEL], filepath: FilePath, skip_mismatch: Flag = False, by_name: Flag = False
+    model: Annotated[Model, IS_MODEL],
+    filepath: FilePath,
+    skip_mismatch: Flag = False,
+    by_name: Flag = False,
+    objects_to_skip: Annotated[Sequence[Any], ListOf(HasWeights())] | None = None,
 ) -> None:
     """Read weights that `save_weights` or Keras wrote.
 
@@ -214,6 +260,7 @@ def load_weights(
             ".h5" or ".hdf5" file.
         skip_mismatch: Whether layers that do not fit keep their weights, with a warning, instead of an error.
         by_name: For legacy files: assign weights to layers of the same name instead of in order.
+        objects_to_skip: Layers that keep their weights, for files of Keras 3.
 
     Raises:
         ValueError: If the file is damaged or does not fit the model, which is then unchanged.
@@ -239,8 +286,9 @@ def load_weights(
         with archive.opened_file(path) as file:
             content = file.read()
         if not path.endswith(ENDING):
+            _require_none_skipped(objects_to_skip)
             legacy_h5.load_weights(model, content, repr(path), skip_mismatch, by_name)
             return
     if by_name:
         raise ValueError("by_name must be left out for files of Keras 3, which are read in the order of the layers")
-    read_weights(model, content, repr(path), with_optimizer=False, skip_mismatch=skip_mismatch)
+    read_weights(model, content, repr(path), False, skip_mismatch, objects_to_skip or ())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -170,7 +171,7 @@ class Metric(registry.Configurable, MetricNames):
     add_weight = add_variable
 
     @property
-    def variables(self) -> list[Variable]:
+    def variables(self) -> list[Any]:
         """Variables from `add_variable`, fields named in `state`, and variables in attributes and of metrics there."""
         fields = (FieldVariable(self, name) for name in self.state)
         held = (each.variables if isinstance(each, Metric) else [each] for each in self._held(Metric, Weight))
@@ -215,6 +216,64 @@ class Metric(registry.Configurable, MetricNames):
             setattr(self, name, state["fields"][name])
         for metric, saved in zip(self._held(Metric), state.get("metrics", ()), strict=True):
             metric.set_state(saved)
+
+    def stateless_update_state(self, metric_variables: Sequence[Any], *args: Any, **kwargs: Any) -> list[Array]:
+        """Return the state after a batch, without changing this metric.
+
+        Args:
+            metric_variables: The state: an array or number for each of `variables`, in their order.
+            *args: Positional arguments of `update_state`.
+            **kwargs: Keyword arguments of `update_state`.
+
+        Returns:
+            The new state, an array for each of `variables`.
+
+        Raises:
+            TypeError, ValueError: If the arguments do not fit, or the state has another number of entries.
+
+        Example:
+            >>> metric = pyrnn.metrics.Sum()
+            >>> state = metric.stateless_update_state(metric.stateless_reset_state(), np.array([2.0, 3.0]))
+            >>> metric.stateless_result(state), metric.result()
+            (5.0, 0.0)
+        """
+        metric = self._with_variables(metric_variables)
+        metric.update_state(*args, **kwargs)
+        return [np.array(variable) for variable in metric.variables]
+
+    def stateless_result(self, metric_variables: Sequence[Any]) -> Any:
+        """Return the result of a state.
+
+        Args:
+            metric_variables: The state: an array or number for each of `variables`, in their order.
+
+        Returns:
+            What `result` returns.
+
+        Raises:
+            TypeError, ValueError: If the state does not fit, or has another number of entries.
+        """
+        return self._with_variables(metric_variables).result()
+
+    def stateless_reset_state(self) -> list[Array]:
+        """Return the state before the first batch, without changing this metric.
+
+        Returns:
+            An array for each of `variables`.
+        """
+        metric = copy.deepcopy(self)
+        metric.reset_state()
+        return [np.array(variable) for variable in metric.variables]
+
+    def _with_variables(self, values: Sequence[Any]) -> Metric:
+        """A copy of this metric in another state."""
+        metric = copy.deepcopy(self)
+        variables = metric.variables
+        if len(values) != len(variables):
+            raise ValueError(f"metric_variables must have {len(variables)} entries, got {len(values)}")
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+        return metric
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch.

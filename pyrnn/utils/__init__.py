@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pyrnn import custom_objects, keras_objects
+from pyrnn.config import disable_interactive_logging, enable_interactive_logging, is_interactive_logging_enabled
 from pyrnn.custom_objects import *
 from pyrnn.data import PyDataset, split_dataset, timeseries_dataset_from_array
 from pyrnn.data.packing import pack_x_y_sample_weight, unpack_x_y_sample_weight
@@ -26,6 +27,9 @@ __all__ = [
     "Sequence",
     "check_gradients",
     "clear_session",
+    "disable_interactive_logging",
+    "enable_interactive_logging",
+    "is_interactive_logging_enabled",
     "normalize",
     "pack_x_y_sample_weight",
     "pad_sequences",

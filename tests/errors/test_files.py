@@ -76,7 +76,7 @@ def old_file(path: Path, **attributes: str) -> Path:
                     }
                 )
             },
-            "does not name the model's input shape",
+            "it has no model_weights",
         ),
     ],
     ids=["no-config", "no-json", "functional", "no-layers", "no-shape"],

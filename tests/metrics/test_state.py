@@ -348,3 +348,34 @@ def test_training_resumes_with_the_state_of_metrics(kind: Any, tmp_path: Path) -
         fit(Stop(), backup=tmp_path / "stopped")
     resumed = fit(backup=tmp_path / "stopped")
     assert [list(values) for values in resumed.values()] == [list(values) for values in expected.values()]
+
+
+def test_stateless_methods_leave_the_metric_alone() -> None:
+    metric = metrics.MeanSquaredError()
+    metric.update_state(X, Y + 3)
+    before = metric.result()
+    state = metric.stateless_reset_state()
+    assert [float(each) for each in state] == [0.0, 0.0]
+    state = metric.stateless_update_state(state, X[:4], X[:4] + 2)
+    state = metric.stateless_update_state(state, X[4:], X[4:], sample_weight=np.ones(4))
+    assert metric.stateless_result(state) == 2.0
+    assert metric.result() == before
+    with pytest.raises(ValueError, match="metric_variables must have 2 entries, got 1"):
+        metric.stateless_result(state[:1])
+
+
+def test_weights_in_attributes_are_state() -> None:
+    def weight(value: float) -> Any:
+        made = layers.Layer().add_weight(shape=(), initializer="zeros")
+        made.assign(value)
+        return made
+
+    metric = Holder()
+    count = len(metric.variables)
+    metric.more = {"a": [weight(2.0), weight(3.0)], "b": weight(4.0)}
+    assert len(metric.variables) == count + 3
+    state = metric.get_state()
+    metric.reset_state()
+    assert float(metric.more["b"]) == 0
+    metric.set_state(state)
+    assert [float(each) for each in (*metric.more["a"], metric.more["b"])] == [2, 3, 4]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import zipfile
 from collections.abc import Callable
@@ -87,12 +88,103 @@ def test_wrong_shapes_are_refused_and_change_nothing(tmp_path: Path) -> None:
     assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
 
 
-def test_names_and_unbuilt_models_are_refused(tmp_path: Path) -> None:
+def test_names_and_weights_of_unbuilt_models_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"must end in '\.keras'"):
         make_model().save(tmp_path / "m.txt")
     with pytest.raises(ValueError, match="built before"):
-        pyrnn.Sequential([Dense(1)]).save(tmp_path / "m.keras")
+        pyrnn.Sequential([Dense(1)]).save_weights(tmp_path / "m.weights.h5")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["m.keras", "m.h5"])
+@pytest.mark.parametrize("is_compiled", [False, True])
+def test_a_model_is_saved_before_it_is_built(name: str, is_compiled: bool, tmp_path: Path) -> None:
+    model = pyrnn.Sequential([pyrnn.layers.LSTM(3), Dense(1)])
+    if is_compiled:
+        model.compile("adam", "mse")
+    model.save(tmp_path / name)
+    read = pyrnn.load_model(tmp_path / name)
+    assert not read.built and read.compiled == is_compiled
+    assert [layer.units for layer in read.layers] == [3, 1]
+    if is_compiled:
+        read.fit(np.ones((4, 2, 1)), np.ones((4, 1)), verbose=0)
+
+
+def test_weights_in_a_file_need_a_built_model(tmp_path: Path) -> None:
+    model = pyrnn.Sequential([Dense(1)])
+    model.build((None, 2))
+    content = io.BytesIO()
+    model.save(content)
+    entries = {}
+    with zipfile.ZipFile(content) as file:
+        entries = {each: file.read(each) for each in file.namelist()}
+    config = json.loads(entries["config.json"])
+    del config["config"]["build_input_shape"]
+    config["build_config"]["input_shape"] = None
+    path = tmp_path / "m.keras"
+    with zipfile.ZipFile(path, "w") as file:
+        for each, entry in {**entries, "config.json": json.dumps(config)}.items():
+            file.writestr(each, entry)
+    with pytest.raises(ValueError, match="must be built before weights of"):
+        pyrnn.load_model(path)
+
+
+def test_open_files(tmp_path: Path) -> None:
+    model = make_model()
+    memory = io.BytesIO()
+    model.save(memory)
+    memory.seek(0)
+    with open(tmp_path / "file", "w+b") as file:
+        pyrnn.models.save_model(model, file)
+        file.seek(0)
+        for source in (memory, file):
+            read = pyrnn.load_model(source)
+            for first, other in zip(read.get_weights(), model.get_weights(), strict=True):
+                assert np.array_equal(first, other)
+    with pytest.raises(ValueError, match=r"the open file is damaged or not a \.keras file"):
+        pyrnn.load_model(io.BytesIO(b"nothing"))
+    with pytest.raises(ValueError, match="zipped must be left out for an open file"):
+        model.save(io.BytesIO(), zipped=False)
+    with pytest.raises(TypeError, match="filepath must be a path, got 3"):
+        model.save(3)
+
+
+def test_the_folder_of_an_h5_file_is_made(tmp_path: Path) -> None:
+    make_model().save(tmp_path / "a" / "b" / "m.h5")
+    assert pyrnn.load_model(tmp_path / "a" / "b" / "m.h5").built
+
+
+def test_objects_to_skip(tmp_path: Path) -> None:
+    path = tmp_path / "m.weights.h5"
+    model, other = (pyrnn.Sequential([Dense(2, input_shape=(3,)), Dense(2)]) for _ in range(2))
+    before = [each.copy() for each in other.layers[0].get_weights()]
+    for skipped in (None, [model.layers[0]]):  # the file holds the weights of the first layer, or does not
+        model.save_weights(path, objects_to_skip=skipped)
+        other.load_weights(path, objects_to_skip=[other.layers[0]])
+        assert all(map(np.array_equal, other.layers[0].get_weights(), before))
+        assert all(map(np.array_equal, other.layers[1].get_weights(), model.layers[1].get_weights()))
+    with pytest.raises(ValueError, match="layer 'dense"):
+        other.load_weights(path)
+    with pytest.raises(ValueError, match="objects_to_skip must be left out for files in Keras 2's format"):
+        model.save_weights(tmp_path / "m.h5", objects_to_skip=[model.layers[0]])
+    with pytest.raises(TypeError, match="must be a layer or a model, got 'dense'"):
+        model.save_weights(path, objects_to_skip=["dense"])
+
+
+@pyrnn.saving.register_keras_serializable(package="tests")
+class Compiling(pyrnn.Sequential):
+    def compile(self, rate: float = 0.1) -> None:
+        super().compile(pyrnn.optimizers.SGD(rate), "mse")
+
+
+def test_a_custom_compile_is_not_called_when_a_model_is_read(tmp_path: Path) -> None:
+    model = Compiling([Dense(1, input_shape=(2,))])
+    model.compile(0.5)
+    model.save(tmp_path / "m.keras")
+    with pytest.warns(UserWarning, match="was not called as part of model loading because"):
+        read = pyrnn.load_model(tmp_path / "m.keras")
+    assert type(read) is Compiling and not read.compiled
+    assert all(map(np.array_equal, read.get_weights(), model.get_weights()))
 
 
 HUGE = (1 << 20, 1 << 20, 1 << 10)

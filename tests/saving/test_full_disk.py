@@ -78,11 +78,11 @@ def test_a_file_that_is_too_large(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", WRITERS)
 def test_a_folder_that_is_none(name: str, tmp_path: Path) -> None:
-    """Neither a missing folder nor a file in its place."""
+    """Neither a missing folder, which is made for a model in Keras 2's format only, nor a file in its place."""
     (tmp_path / "file").write_text("")
     model = trained()
     before = bits(model)
-    for folder in ("missing", "file"):
+    for folder in ("missing", "file") if name != "model.h5" else ("file",):
         with pytest.raises(OSError, match=f"{folder}/{name}"):
             WRITERS[name](model, tmp_path / folder / name)
     assert [each.name for each in tmp_path.iterdir()] == ["file"] and bits(model) == before

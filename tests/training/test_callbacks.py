@@ -167,7 +167,6 @@ def fit_not_built(callback: Callback) -> Any:
     [
         (lambda: ModelCheckpoint("m.pb"), ValueError, "filepath must end in '.keras' or '.h5'"),
         (lambda: ModelCheckpoint("m.keras", save_freq=0), ValueError, "save_freq"),
-        (lambda: EarlyStopping(mode="low"), ValueError, "mode must be one of"),
         (lambda: model().fit(X, Y, callbacks=[3], verbose=0), TypeError, "callbacks must be Callback objects, got 3"),
         (lambda: ModelCheckpoint("m.keras", save_freq=True), ValueError, "save_freq"),
         (lambda: LambdaCallback(on_epoch_stop=print), TypeError, "did you mean"),
@@ -454,3 +453,41 @@ def test_progress_without_a_known_number_of_steps(
     assert printed.count("2/2") >= 2 and "\r" in printed
     made.evaluate(X, Y, batch_size=3, verbose=2)
     assert "2/2 - " in capsys.readouterr().out
+
+
+def test_a_mode_that_is_unknown_is_auto_with_a_warning() -> None:
+    with pytest.warns(UserWarning, match=r"EarlyStopping mode 'low' is unknown: it takes 'auto'; known: 'auto', 'min'"):
+        callback = EarlyStopping(monitor="val_accuracy", mode="low")
+    callback.set_model(model())
+    assert callback.mode == "auto" and callback.monitor_op is pyrnn.ops.greater
+    assert EarlyStopping(mode="min").monitor_op is pyrnn.ops.less
+
+
+def test_a_name_that_tells_no_direction_is_an_error_and_so_are_several_numbers() -> None:
+    callback = EarlyStopping(monitor="unknown")
+    with pytest.raises(ValueError, match="cannot tell whether 'unknown' should rise or fall"):
+        model().fit(X, Y, callbacks=[callback], verbose=0)
+    callback = EarlyStopping(monitor="f1_score", mode="max")
+    with pytest.raises(ValueError, match="must monitor one number, got 'f1_score' with 2 of them"):
+        callback.on_epoch_end(0, {"f1_score": np.ones(2)})
+
+
+def test_other_arguments_of_lambda_callback_are_attributes() -> None:
+    assert LambdaCallback(note="seen").note == "seen"
+
+
+def test_reports_go_to_the_logger_when_interactive_logging_is_disabled(
+    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rate = pyrnn.callbacks.LearningRateScheduler(lambda epoch: 0.5, verbose=1)
+    pyrnn.utils.disable_interactive_logging()
+    try:
+        with caplog.at_level("INFO", "pyrnn"):
+            model().fit(X, Y, callbacks=[rate], epochs=2)
+    finally:
+        pyrnn.utils.enable_interactive_logging()
+    assert capsys.readouterr().out == ""
+    assert any("LearningRateScheduler setting learning rate to 0.5" in text for text in caplog.messages)
+    assert "Epoch 1/2" in caplog.messages and any("loss: " in text for text in caplog.messages)
+    model().fit(X, Y)
+    assert "Epoch 1/1" in capsys.readouterr().out

@@ -562,7 +562,15 @@ def test_missing_gradients_are_reported() -> None:
     assert [weight.numpy().tolist() for weight in weights] == [[0.5, 0.5], [1, 1]]
 
 
-def test_get_returns_none_for_none() -> None:
+def test_a_model_without_an_optimizer_is_only_evaluated() -> None:
     assert optimizers.get(None) is None
-    with pytest.raises(TypeError, match="optimizer must be a name or an object, got None"):
-        Sequential([layers.Dense(1)]).compile(None, "mse")
+    model = Sequential([layers.Dense(1, input_shape=(2,))])
+    model.compile(None, "mse", metrics=["mae"])
+    x, y = np.ones((3, 2)), np.ones((3, 1))
+    again = Sequential.from_config(model.get_config())
+    again.compile_from_config(model.get_compile_config())
+    for made in (model, again):
+        assert made.optimizer is None and len(made.evaluate(x, y, verbose=0)) == 2
+        for train in (lambda made=made: made.fit(x, y, verbose=0), lambda made=made: made.train_on_batch(x, y)):
+            with pytest.raises(ValueError, match="must be compiled with an optimizer before"):
+                train()

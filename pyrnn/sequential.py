@@ -102,7 +102,7 @@ class Sequential(Keras2Methods, Model):
             raise WrongType(f"add() takes a layer, got the class {layer.__name__}; write {layer.__name__}(...)")
         if not issubclass(type(layer), Holder):
             raise WrongType(f"add() takes a layer of pyrnn.layers, got {shown(layer)}")
-        if "_weights" not in vars(layer):
+        if "_trainable" not in vars(layer):
             raise TypeError(f"{type(layer).__name__} does not call super().__init__() in its __init__")
         if any(layer.name == other.name for other in (*self._layers, *([self._input] if self._input else []))):
             raise ValueError(

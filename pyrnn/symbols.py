@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pyrnn.structures import leaves, mapped
+from pyrnn.validation import WrongType
 
 Shape = tuple[Any, ...]
 
@@ -60,7 +61,7 @@ class Symbol:
         return f"<Symbol name={self.name}, shape={self.shape}, dtype={self.dtype}>"
 
     def _no_numbers(self, *_: Any, **__: Any) -> Any:
-        raise TypeError(
+        raise WrongType(
             f"{self.name!r} is a symbol of shape {self.shape} without numbers: pass it to layers and ops, make "
             "a Model(inputs, outputs) of them, and call that on arrays; instead of `if` and loops over values use "
             "ops.where"

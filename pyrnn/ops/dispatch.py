@@ -66,7 +66,7 @@ _ARGUMENTS = {
     "keepdims": "whether reduced axes stay, with size 1.",
     "condition": "array of booleans that broadcasts with x1 and x2.",
     "shape": "shape, a tuple of sizes.",
-    "newshape": "new shape; one size may be -1.",
+    "newshape": "new shape; one size may be -1 or None.",
     "dtype": "dtype of the result, or None for the default.",
     "name": "name of the operation in a model, or None.",
     "indices": "array of integers (...).",
@@ -242,7 +242,12 @@ def _docstring(function: Function, name: str, summary: str, example: str, shape:
 
 
 def operation(
-    summary: str, example: str = "", shape: str = "(2, 3)", name: str | None = None
+    summary: str,
+    example: str = "",
+    shape: str = "(2, 3)",
+    name: str | None = None,
+    *,
+    finds_sizes: bool = True,
 ) -> Callable[[Function], Function]:
     """Make an operation of a function whose first argument is the module NumPy, or autograd's.
 
@@ -251,6 +256,7 @@ def operation(
         example: an expression for the docstring, with `x (2, 3)`.
         shape: its value.
         name: name of the operation; by default that of the function.
+        finds_sizes: whether an unknown size of a symbol may be taken to be one that the arguments allow.
 
     Returns:
         A decorator.
@@ -281,6 +287,7 @@ def operation(
         )
         call.__name__ = call.__qualname__ = title
         call.__module__ = "pyrnn.ops"
+        call.finds_sizes = finds_sizes  # type: ignore[attr-defined]
         call.__doc__ = _docstring(function, title, summary, example, shape)
         del call.__wrapped__  # its first argument is not the user's
         OPERATIONS[title] = call

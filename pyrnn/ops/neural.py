@@ -171,6 +171,13 @@ def binary_crossentropy(numpy: Any, target: Any, output: Any, from_logits: bool 
 @operation("Compute mean and variance along axes.", "ops.moments(x, axes=0)[0].shape", "(3,)")
 def moments(numpy: Any, x: Any, axes: Any, keepdims: bool = False) -> Any:
     x, axis = array(x, True), tuple(axes) if isinstance(axes, list) else axes
+    if x.dtype == np.float16:  # sums of half precision overflow
+        values = x.astype(np.float32)
+        largest = float(np.finfo(x.dtype).max)
+        return tuple(
+            numpy.clip(function(values, axis=axis, keepdims=keepdims), -largest, largest).astype(x.dtype)
+            for function in (numpy.mean, numpy.var)
+        )
     return numpy.mean(x, axis=axis, keepdims=keepdims), numpy.var(x, axis=axis, keepdims=keepdims)
 
 

@@ -31,6 +31,7 @@ def _place(x: Any, axis: int) -> int:
 @operation("Give x another shape with the same entries.", "ops.reshape(x, (3, -1)).shape", "(3, 2)")
 def reshape(numpy: Any, x: Any, newshape: Any) -> Any:
     sizes = [newshape] if isinstance(newshape, int | np.integer) else list(newshape)
+    sizes = [-1 if size is None else int(size) for size in sizes]
     if any(size < -1 for size in sizes) or sizes.count(-1) > 1:
         raise ValueError(f"newshape must hold sizes of at least 0, and -1 at most once, got {newshape}")
     return numpy.reshape(array(x), tuple(sizes))
@@ -63,7 +64,7 @@ def expand_dims(numpy: Any, x: Any, axis: Any) -> Any:
     return numpy.reshape(x, tuple(1 if place in wanted else next(sizes) for place in range(rank)))
 
 
-@operation("Remove axes of size 1.", "ops.squeeze(x[:, :1], axis=1).shape", "(2,)")
+@operation("Remove axes of size 1.", "ops.squeeze(x[:, :1], axis=1).shape", "(2,)", finds_sizes=False)
 def squeeze(numpy: Any, x: Any, axis: Any = None) -> Any:
     return numpy.squeeze(array(x), axis=tuple(axis) if isinstance(axis, list) else axis)
 
@@ -82,6 +83,8 @@ def broadcast_to(numpy: Any, x: Any, shape: Any) -> Any:
 
 @operation("Join arrays along an axis.", "ops.concatenate([x, x], axis=0).shape", "(4, 3)")
 def concatenate(numpy: Any, xs: Any, axis: int = 0) -> Any:
+    if axis is None:
+        raise ValueError("axis must be an integer, got None: join what ops.ravel returns for each array")
     return numpy.concatenate(_list(xs), axis=axis)
 
 

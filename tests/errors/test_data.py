@@ -195,7 +195,7 @@ ARGUMENTS: dict[str, Any] = {
 # Those of them that have defaults which do not suit the small arrays here.
 SMALLER = ("gradient", "groups", "pool_size", "rate", "stddev")
 NEEDED_BY: dict[str, dict[str, Any]] = {"Bidirectional": {"layer": layers.LSTM(3)}, "LSTM": {"stateful": True}}
-NOT_CALLED = ("Input", "InputLayer", "Layer", "Recurrent")
+NOT_CALLED = ("Input", "InputLayer", "Layer", "Recurrent", "Wrapper")
 KINDS = {
     name: kind
     for name, kind in vars(layers).items()

@@ -80,8 +80,8 @@ class InputLayer(Layer):
             self.batch_shape: Shape = standard_shape("batch_shape", batch_shape)
         else:
             self.batch_shape = (batch_size, *standard_shape("shape", shape))
-        if 0 in self.batch_shape:
-            raise ValueError(f"shape of Input must hold positive sizes or None, got {self.batch_shape}")
+        if 0 in self.batch_shape[-1:]:
+            raise ValueError(f"the last axis in the shape of Input must have a positive size, got {self.batch_shape}")
         self.input_dtype = dtype_name(dtype, config.floatx())
         self.built = True
         self.build_shape = self.batch_shape

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -128,8 +129,10 @@ class Operation(Layer):
         Returns:
             A pair (shape, dtype) for each output, and whether the operation returns several.
         """
+        if (rank := self._rank_of_result(shapes)) is not None:
+            return [((None,) * rank, self.dtype)], False
         errors: list[Exception] = []
-        for sizes in _trial_sizes(shapes):
+        for sizes in _trial_sizes(shapes, self.function.finds_sizes):  # type: ignore[attr-defined]
             try:
                 trials = [self._trial(shapes, each) for each in sizes]
                 break
@@ -137,27 +140,46 @@ class Operation(Layer):
                 errors.append(error)
         else:
             raise errors[0]
-        first, last = as_list(trials[0]), as_list(trials[-1])
-        if len(first) != len(last):
+        if any(dtype.startswith(("int", "uint")) for dtype in self.dtypes):
+            with suppress(ValueError):  # where sizes of the result depend on numbers, they are not known
+                trials.append(self._trial(shapes, sizes[-1], whole=1))
+        results = [as_list(each) for each in trials]
+        if len(set(map(len, results))) > 1:
             raise ValueError(f"{self.function.__name__} needs an axis of inputs size, got shapes {list(shapes)}")
         specs = [
-            (tuple(size if size == other else None for size, other in zip(np.shape(a), np.shape(b), strict=True)),
-             self.dtype if np.asarray(a).dtype.kind == "f" else str(np.asarray(a).dtype))
-            for a, b in zip(first, last, strict=True)
+            (tuple(each[0] if len(set(each)) == 1 else None for each in zip(*map(np.shape, output), strict=True)),
+             self.dtype if np.asarray(output[0]).dtype.kind == "f" else str(np.asarray(output[0]).dtype))
+            for output in zip(*results, strict=True)
         ]  # fmt: skip
         return specs, isinstance(trials[0], list | tuple)
 
-    def _trial(self, shapes: Sequence[Shape], sizes: Sequence[int]) -> Any:
-        """Run the operation on zeros of these shapes, with `sizes` in the places of the unknown ones."""
+    def _rank_of_result(self, shapes: Sequence[Shape]) -> int | None:
+        """The number of axes that `reshape` makes where its sizes are symbols; None if a trial finds the shape."""
+        if self.function.__name__ != "reshape":
+            return None
+        newshape = self.args[1] if len(self.args) > 1 else self.kwargs.get("newshape")
+        if isinstance(newshape, Place):
+            shape = shapes[newshape.number]
+            return shape[0] if shape else 1
+        return len(newshape) if isinstance(newshape, list | tuple) and any(map(_is_place, newshape)) else None
+
+    def _trial(self, shapes: Sequence[Shape], sizes: Sequence[int], whole: int = 0) -> Any:
+        """Run the operation on zeros of these shapes, with `sizes` in the places of the unknown ones.
+
+        Whole numbers are `whole`.
+        """
         remaining = iter(sizes)
         inputs = [[next(remaining) if each is None else each for each in shape] for shape in shapes]
         Limit.active = True
         try:
             for each in inputs:
                 limited(*each)
-            zeros = [np.zeros(each, dtype) for each, dtype in zip(inputs, self.dtypes, strict=True)]
+            arrays = [
+                np.full(each, whole if np.dtype(dtype).kind in "iu" else 0, dtype)
+                for each, dtype in zip(inputs, self.dtypes, strict=True)
+            ]
             with np.errstate(all="ignore"):
-                return self.compute(*zeros)
+                return self.compute(*arrays)
         except MemoryError as error:
             raise ValueError(f"ops.{self.function.__name__}() needs more memory than there is: {error}") from None
         finally:
@@ -216,7 +238,11 @@ _PAIRS = ((2, 3), (12, 24))
 _MOST_FIXED = 2
 
 
-def _trial_sizes(shapes: Sequence[Shape]) -> Iterator[tuple[tuple[int, ...], ...]]:
+def _is_place(value: Any) -> bool:
+    return isinstance(value, Place)
+
+
+def _trial_sizes(shapes: Sequence[Shape], finds_sizes: bool) -> Iterator[tuple[tuple[int, ...], ...]]:
     """Sizes of the unknown axes to run an operation with, twice: outputs depend on an axis if they differ.
 
     The first that an operation accepts count. They leave all axes free if that is possible, and fix one or two where
@@ -224,6 +250,7 @@ def _trial_sizes(shapes: Sequence[Shape]) -> Iterator[tuple[tuple[int, ...], ...
 
     Args:
         shapes: shapes of the inputs; None is an unknown size.
+        finds_sizes: whether axes may be fixed.
     """
     count = sum(size is None for shape in shapes for size in shape)
     if not count:
@@ -231,6 +258,8 @@ def _trial_sizes(shapes: Sequence[Shape]) -> Iterator[tuple[tuple[int, ...], ...
         return
     for pair in _PAIRS:
         yield tuple((size,) * count for size in pair)
+    if not finds_sizes:
+        return
     candidates = sorted({*(size for shape in shapes for size in shape if size is not None), *range(1, 5)})
     for fixed in range(1, min(count, _MOST_FIXED) + 1):
         for axes in itertools.combinations(range(count), fixed):

@@ -103,7 +103,7 @@ class Compiled:
             loss: the loss of the batch with all penalties.
         """
         x: Any = batch.x
-        count = len(x) if type(x) is not Arrays else len(x[0])
+        count = len(x) if type(x) is not Arrays else batch.samples
         running = self.mean_loss.__dict__
         running["total"] += loss * count
         running["count"] += count

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -16,6 +16,7 @@ from pyrnn.data.batches import read_arrays
 from pyrnn.data.signature import Ports, Signature
 from pyrnn.graph import Graph
 from pyrnn.keras2 import Keras2Methods
+from pyrnn.layers import call_methods
 from pyrnn.layers.base import Shape
 from pyrnn.layers.core.add_loss import AddLoss
 from pyrnn.layers.core.input import InputLayer
@@ -97,6 +98,12 @@ class Functional(Keras2Methods, Model):
         self._set_signature()
         self._added: list[Symbol] = []  # results that are added to the loss
         self._input_layers = [symbol.node.layer for symbol in graph.inputs]
+        # In place of the layers whose outputs the model starts from, for `layers`.
+        self._starts = [
+            InputLayer(batch_shape=symbol.shape, dtype=symbol.dtype, name=f"{symbol.name}_input")
+            for symbol in graph.inputs
+            if symbol.node.inputs
+        ]
         self._layers[:] = [layer for layer in graph.layers if not isinstance(layer, InputLayer)]
         self._ordered = graph.layers  # with the input layers, as Keras lists them
         dtypes = one_dtype.agree(self._layers, graph.nodes)
@@ -104,10 +111,6 @@ class Functional(Keras2Methods, Model):
             raise ValueError(f"layers of a model must have one dtype, got {' and '.join(dtypes)}")
         self._plan = Plan(self._layers, graph)
         self.built = True
-        for layer in self._layers:
-            for weight in layer.weights:
-                if weight.path.startswith(f"{layer.name}/"):
-                    weight.path = f"{self.name}/{weight.path}"
         if not trainable:
             self.trainable = False
 
@@ -115,9 +118,25 @@ class Functional(Keras2Methods, Model):
         names = mapped(lambda symbol: symbol.name, self._inputs)
         outputs = mapped(lambda symbol: symbol.node.layer.name, self._outputs)
         self._signature = Signature(
-            Ports("input", names, [symbol.ndim for symbol in self.inputs]),
+            Ports("input", names, [symbol.ndim for symbol in self.inputs], self._optional_names()),
             Ports("output", outputs, [symbol.ndim for symbol in self.outputs]),
         )
+
+    def _optional_names(self) -> list[str]:
+        return [symbol.name for symbol in self.inputs if getattr(symbol.node.layer, "optional", False)]
+
+    def _require_readers(self, arrays: Sequence[Any]) -> None:
+        """Reject None for an input that a layer reads which cannot do without."""
+        graph = self._plan.graph
+        assert graph is not None
+        missing = {id(symbol): symbol for symbol, array in zip(graph.inputs, arrays, strict=True) if array is None}
+        for node in graph.nodes:
+            for symbol in node.inputs:
+                if id(symbol) in missing and type(node.layer).run is not call_methods.run:
+                    raise ValueError(
+                        f"input {symbol.name!r} is None, which layer {node.layer.name!r} ({type(node.layer).__name__}) "
+                        "cannot read: let a custom layer read it, whose call() takes None"
+                    )
 
     def add_loss(self, loss: Any) -> None:
         """Add a result inside the model to its loss, as Keras 2 does. Files do not hold it: add it after loading.
@@ -165,7 +184,7 @@ class Functional(Keras2Methods, Model):
 
     def _listed_layers(self) -> list[Any]:
         """The layers, with the input layers, in Keras's order."""
-        return [layer for layer in self._ordered if not layer.is_operation]
+        return [*self._starts, *(layer for layer in self._ordered if not layer.is_operation)]
 
     @property
     def operations(self) -> list[Any]:
@@ -240,11 +259,19 @@ class Functional(Keras2Methods, Model):
         """
         if len(self._input_layers) == 1:
             return self._fitted(self.inputs[0], tuple(shape))
-        if len(shape) != len(self._input_layers) or not all(isinstance(each, list | tuple) for each in shape):
+        optional = self._signature.inputs.optional
+        is_known = [
+            isinstance(each, list | tuple) or (each is None and symbol.name in optional)
+            for each, symbol in zip(shape, self.inputs, strict=False)
+        ]
+        if len(shape) != len(self._input_layers) or not all(is_known):
             raise ValueError(
                 f"model {self.name!r} reads {len(self._input_layers)} inputs, it needs a shape for each, got {shape}"
             )
-        return tuple(self._fitted(symbol, each) for symbol, each in zip(self.inputs, shape, strict=True))
+        return tuple(
+            None if each is None else self._fitted(symbol, each)
+            for symbol, each in zip(self.inputs, shape, strict=True)
+        )
 
     def _fitted(self, symbol: Symbol, shape: Shape) -> Shape:
         declared = symbol.shape
@@ -277,8 +304,12 @@ class Functional(Keras2Methods, Model):
             return plan.run_chain(array, training)
         arrays = x if len(symbols) == 1 and is_float(x, self.dtype) else self.read(x)
         inputs = arrays if isinstance(arrays, Arrays) else (arrays,)
-        fitted = []
+        fitted: list[Any] = []
         for symbol, array in zip(symbols, inputs, strict=True):
+            if array is None:
+                self._require_readers(inputs)
+                fitted.append(None)
+                continue
             shape = array.shape
             wanted = shape if shape[1:] == symbol.shape[1:] else self._fitted(symbol, shape)
             fitted.append(array if wanted is shape else array.reshape(wanted))

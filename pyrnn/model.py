@@ -24,6 +24,7 @@ from pyrnn.parameters import ParameterVector, assign_all, values_for
 from pyrnn.plan import Plan
 from pyrnn.results import as_result
 from pyrnn.rules import ListOf, OneOf, Whole
+from pyrnn.state_tree import StateTree
 from pyrnn.streaming import Stream
 from pyrnn.structures import leaves
 from pyrnn.summary import print_summary
@@ -36,7 +37,7 @@ Array = NDArray[Any]
 _PASSES = [name for name in vars(Passes) if not name.startswith("_")]
 
 
-class Model(Trainer, Holder):
+class Model(StateTree, Holder):
     """Base class of models: weights, training, files and reports. A subclass says how its layers run.
 
     `Model(inputs, outputs)` makes a `Functional`, with its arguments.
@@ -509,6 +510,8 @@ class Model(Trainer, Holder):
         if type(x) is not np.ndarray and is_symbolic(x):
             signature = self.signature()
             several = signature is not None and signature.inputs.count > 1
+            if signature is not None and not several and isinstance(x, Mapping):
+                x = x if (entry := signature.inputs.entry(x)) is None else entry
             inputs = signature.inputs.flat("x", x) if signature is not None and several else leaves_of(x)
             outputs = connect(self, (x,), {}, tuple(inputs), training=training)
             return self._in_structure(Arrays(outputs) if isinstance(outputs, list) else outputs)

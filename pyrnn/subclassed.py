@@ -223,7 +223,7 @@ class Subclassed(Functional):
         graph = Graph(symbols, outputs)
         # Without `__setattr__`, which would make the model a layer of itself.
         vars(self).update(_inputs=list(symbols), _outputs=packed(structure, list(outputs)))
-        vars(self).update(_ordered=graph.layers, _input_layers=inputs)
+        vars(self).update(_ordered=graph.layers, _input_layers=inputs, _starts=[])
         places = next(iter(arguments.arrays(signature_of(type(self).call)).values()))
         self._build_shape = mapped(lambda place: list(shapes[place.number]), places)
         self._signature.close(

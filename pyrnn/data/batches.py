@@ -46,7 +46,12 @@ class Batch(NamedTuple):
     @property
     def samples(self) -> int:
         """The number of samples B."""
-        return len(self.x[0] if type(self.x) is Arrays else self.x)
+        return len(_first(self.x) if type(self.x) is Arrays else self.x)
+
+
+def _first(arrays: Arrays) -> Any:
+    """The first array, None if there is none; an optional input may have none."""
+    return next((array for array in arrays if array is not None), None)
 
 
 class Batches:
@@ -273,7 +278,9 @@ def _make_several(user_x: Any, y: Any, weight: Any, dtype: str, signature: Signa
         _check_single("x", user_x)
         x = as_column(user_x, as_float("x", user_x, dtype))
     batch = Batch(x, None, None)
-    first = x[0] if inputs.count > 1 else x
+    first = _first(x) if inputs.count > 1 else x
+    if first is None:
+        raise ValueError("x must hold an array for one of the inputs, all of them are None")
     if first.ndim == 0 or len(first) == 0:
         raise ValueError(f"x must hold at least one sample, got shape {first.shape}")
     if y is None:

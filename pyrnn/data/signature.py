@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from pyrnn.structures import leaves
-from pyrnn.validation import WrongType, shown
+from pyrnn.validation import WrongType, shown, warn
 
 
 class Ports:
@@ -20,6 +20,7 @@ class Ports:
         structure: The names, in the structure in which the model has its inputs or outputs: one name, or nested lists,
             tuples and dicts of names.
         ranks: The number of axes of each array, with the batch axis, in the order of `leaves`; None if unknown.
+        optional: The names of the arrays that may be None.
 
     Example:
         >>> from pyrnn.data.signature import Ports
@@ -28,7 +29,8 @@ class Ports:
         [1, 2]
     """
 
-    def __init__(self, kind: str, structure: Any, ranks: Sequence[int | None]) -> None:
+    def __init__(self, kind: str, structure: Any, ranks: Sequence[int | None], optional: Collection[str] = ()) -> None:
+        self.optional = frozenset(optional)
         self.kind, self.structure, self.ranks = kind, structure, tuple(ranks)
         self.names: list[str] = leaves(structure)
         self.count = len(self.names)
@@ -78,6 +80,16 @@ class Ports:
         """
         return any(key in value for keys in self._choices for key in keys)
 
+    def entry(self, value: Mapping[Any, Any]) -> Any:
+        """Return the only array in a dict, under its name; None if the dict has no such key.
+
+        Args:
+            value: The dict. Other keys of an input are ignored, as in Keras.
+        """
+        if self.kind == "output" and len(value) != 1:
+            return None
+        return next((value[keys[0]] for keys in self._choices if keys[0] in value), None)
+
     def single(self, value: Any, rows: int | None = None) -> Any:
         """Take the only array out of a list or dict around it.
 
@@ -91,10 +103,11 @@ class Ports:
             of one array that has an axis less than the model's is a sample.
         """
         if isinstance(value, Mapping):
-            for keys in self._choices:
-                if keys[0] in value and (self.kind == "input" or len(value) == 1):
-                    return value[keys[0]]
-            return value
+            if (entry := self.entry(value)) is None:
+                return value
+            if len(value) > 1:
+                self._warn_of_structure(value)
+            return entry
         if not isinstance(value, list | tuple) or len(value) != 1 or not hasattr(value[0], "__array__"):
             return value
         shape = np.shape(value[0])
@@ -130,16 +143,22 @@ class Ports:
             entry[0] if isinstance(entry, list) and len(entry) == 1 and np.ndim(entry[0]) == rank else entry
             for entry, rank in zip(entries, self.ranks, strict=True)
         ]
-        for label, entry in zip(self.labels(argument), entries, strict=True):
+        for name, label, entry in zip(self.names, self.labels(argument), entries, strict=True):
             if isinstance(entry, Mapping):
                 raise WrongType(f"{label} must be one array, got a dict of {shown_keys(entry)}")
-            if entry is None and self.kind == "input":
-                raise WrongType(f"{label} must be an array, got None")
+            if entry is None and self.kind == "input" and name not in self.optional:
+                raise WrongType(f"{label} must be an array, got None: the input is not optional")
         return entries
 
     def _rule(self, argument: str) -> str:
         names = ", ".join(map(repr, self._choices[0] if self._choices else self.names))
         return f"{argument} must hold {self.count} arrays, one for each {self.kind} of the model ({names})"
+
+    def _warn_of_structure(self, value: Any) -> None:
+        """Warn of inputs in another structure than that of the model, which can be read nevertheless."""
+        got = f"a dict of {shown_keys(value)}" if isinstance(value, Mapping) else f"a {type(value).__name__}"
+        expected = shown_keys(self.structure) if isinstance(self.structure, Mapping) else ", ".join(self.names)
+        warn(f"The structure of `inputs` doesn't match the expected structure: expected {expected}, got {got}")
 
     def _by_key(self, argument: str, value: Mapping[Any, Any]) -> list[Any]:
         """The entries of a dict. Other keys of inputs are ignored, as in Keras; those of outputs are an error."""
@@ -152,6 +171,8 @@ class Ports:
                 continue
             if self.kind == "output" and (unknown := [key for key in value if key not in keys]):
                 raise ValueError(f"{self._rule(argument)}, got the unknown key {unknown[0]!r}")
+            if self.kind == "input" and len(value) > len(keys):
+                self._warn_of_structure(value)
             return [value.get(key) for key in keys]
         hint = ""
         if self._choices and (absent := [key for key in self._choices[0] if key not in value]):
@@ -170,6 +191,8 @@ class Ports:
                     f"{argument} must be a dict of {shown_keys(self.structure)}, like the {self.kind}s of the model, "
                     f"got a {type(value).__name__}: the order of its arrays is ambiguous"
                 )
+            if self.kind == "input" and isinstance(self.structure, Mapping) and not hasattr(value, "shape"):
+                self._warn_of_structure(value)
             return list(value)
         if self.kind == "output" and len(value) == len(self._trained):
             return self._of_trained(value)

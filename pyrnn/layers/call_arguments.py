@@ -8,7 +8,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,17 @@ class Arguments:
             name: at_places(each, values) for name, each in self.kwargs.items()
         }
 
+    def without(self, missing: Collection[int]) -> Arguments:
+        """Return the arguments with None in place of some arrays; the others are numbered anew.
+
+        Args:
+            missing: the numbers of these arrays.
+        """
+        count = 1 + max(leaf.number for leaf in leaves([*self.args, self.kwargs]) if isinstance(leaf, Place))
+        numbers = itertools.count()
+        values = [None if number in missing else Place(next(numbers)) for number in range(count)]
+        return Arguments(*self.filled(values))
+
     def arrays(self, signature: inspect.Signature) -> dict[str, Any]:
         """Return the arguments that are arrays.
 
@@ -84,7 +96,10 @@ class Arguments:
         Returns:
             The structure of places of each of them, by name, in the order of the signature.
         """
-        bound = signature.bind(*self.args, **self.kwargs).arguments
+        try:
+            bound = signature.bind(*self.args, **self.kwargs).arguments
+        except TypeError as error:
+            raise WrongType(f"call({', '.join(signature.parameters)}) of a custom layer: {error}") from None
         return {name: value for name, value in bound.items() if any(isinstance(leaf, Place) for leaf in leaves(value))}
 
 

@@ -285,13 +285,20 @@ def run_trace(
     Args:
         layer: the layer or model.
         arguments: the arguments of the call.
-        xs: the inputs (B, ...).
+        xs: the inputs (B, ...); None for an optional input of the model that has no array.
         masks: a mask (B, T) for each of them, or None.
         training: whether a backward pass follows.
 
     Returns:
         The trace, the outputs, and the masks that the layers which made them give them.
     """
+    input_shapes = [None if x is None else x.shape for x in xs]
+    if None in input_shapes:
+        missing = [number for number, x in enumerate(xs) if x is None]
+        if len(missing) == len(xs):
+            raise ValueError(f"layer {layer.name!r} must get an array for one of its inputs, all of them are None")
+        arguments = arguments.without(missing)
+        xs, masks = ([part for part, x in zip(parts, xs, strict=True) if x is not None] for parts in (xs, masks))
     inputs = [(x.shape, str(x.dtype)) for x in xs]
     shapes = [None if mask is None else mask.shape for mask in masks]
     trace = trace_of(layer, arguments, inputs, shapes, acts_as_in_training(training))
@@ -300,7 +307,7 @@ def run_trace(
     trace.is_checked = True
     outputs, output_masks = trace.forward(xs, masks, training)
     if training:
-        layer._tape.append((trace, [x.shape for x in xs]))
+        layer._tape.append((trace, input_shapes))
     return trace, outputs, output_masks
 
 
@@ -332,7 +339,10 @@ def backward(self: Any, *d_outputs: Any, need_dx: bool = True) -> Any:
         The gradient by the only input, or a tuple of them; None in place of each that is not needed.
     """
     trace, shapes = self._take_saved()
-    gradients = trace.backward(d_outputs, len(shapes))
+    passed = [number for number, shape in enumerate(shapes) if shape is not None]
+    gradients: list[Any] = [None] * len(shapes)
+    for number, gradient in zip(passed, trace.backward(d_outputs, len(passed)), strict=True):
+        gradients[number] = gradient
     if not need_dx:
         gradients = [None] * len(shapes)
     elif len(shapes) == 1 and gradients[0] is None:  # no output depends on the input

@@ -165,7 +165,7 @@ class Metric(registry.Configurable, MetricNames):
             )
         kind = np.dtype("int64" if dtype == "int" else dtype or np.float64)
         self._starts.append(start.astype(kind))
-        self._variables.append(Variable(start.astype(kind), name or f"variable_{len(self._variables)}"))
+        self._variables.append(Variable(start.astype(kind), name or f"variable_{len(self._variables)}", self))
         return self._variables[-1]
 
     add_weight = add_variable

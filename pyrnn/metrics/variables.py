@@ -37,9 +37,17 @@ class Variable(NDArrayOperatorsMixin):
 
     @checked
     def __init__(
-        self, value: Annotated[Array, Unchecked(allowed="list negative zero fraction huge array true")], name: Name
+        self,
+        value: Annotated[Array, Unchecked(allowed="list negative zero fraction huge array true")],
+        name: Name,
+        owner: Annotated[Any, Unchecked(allowed="none")] = None,
     ) -> None:
-        self.value, self.name = value, name
+        self.value, self.name, self.owner = value, name, owner
+
+    @property
+    def path(self) -> str:
+        """The name of the metric, and that of the variable."""
+        return self.name if self.owner is None else f"{self.owner.name}/{self.name}"
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 import pyrnn
-from pyrnn import layers, utils
+from pyrnn import Input, Model, layers, utils
 from pyrnn.data import Arrays, as_batches
 from pyrnn.data.batches import make_batch
 from pyrnn.data.signature import Ports, Signature
@@ -77,6 +78,7 @@ FORMS: dict[str, tuple[str, Any]] = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:The structure of `inputs`")
 @pytest.mark.parametrize("form", FORMS)
 def test_forms_of_inputs(form: str) -> None:
     inputs, x = FORMS[form]
@@ -288,7 +290,7 @@ MISTAKES: dict[str, tuple[Any, str]] = {
     "a missing key": ({"series": SERIES}, RULE + "a dict of 'series'; 'static' is missing$"),
     "other keys": ({"a": SERIES, "b": STATIC}, RULE + "a dict of 'a', 'b'$"),
     "no key": ({}, RULE + "a dict of nothing$"),
-    "None": ([SERIES, None], r"x\['static'\] must be an array, got None$"),
+    "None": ([SERIES, None], r"x\['static'\] must be an array, got None: the input is not optional$"),
     "a dict in a list": ([SERIES, {"rest": STATIC}], r"x\['static'\] must be one array, got a dict of 'rest'$"),
     "rows": ([SERIES, STATIC[:4]], r"x\['static'\] must have one row for each of the 10 samples of x\['series'\], got"),
     "no axis": ([3.0, STATIC], r"x\['series'\] must have one row per sample"),
@@ -434,3 +436,36 @@ def test_descriptions_of_the_data_have_all_shapes() -> None:
     description = batches.describe()
     assert description["samples"] == N
     assert description["shapes"] == {"x": [[4, 2], [3]], "y": [None, [1]], "sample_weight": None}
+
+
+def test_inputs_in_another_structure_warn() -> None:
+    first, second = Input((2,), name="i1"), Input((2,), name="i2")
+    x = np.ones((3, 2), np.float32)
+    named = Model({"i1": first, "i2": second}, layers.Add()([first, second]))
+    with pytest.warns(UserWarning, match=r"The structure of `inputs` doesn't match .* 'i1', 'i2', got a list"):
+        named.predict([x, x], verbose=0)
+    with pytest.warns(UserWarning, match="got a dict of 'i1', 'i2', 'i3'"):
+        named({"i1": x, "i2": x, "i3": x})
+    with pytest.warns(UserWarning, match="got a dict of 'i1', 'other'"):
+        Model({"i1": first}, layers.Dense(1)(first))({"i1": x, "other": x})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Model([first, second], layers.Add()([first, second])).predict((x, x), verbose=0)
+        named({"i1": Input((2,)), "i2": Input((2,))})
+        Model({"i1": first}, layers.Dense(1)(first))({"i1": Input((2,)), "other": Input((2,))})
+
+
+def test_arrays_in_lists_of_one() -> None:
+    first, second = Input((2,)), Input((3,))
+    model = Model([first, second], layers.Concatenate()([first, second]))
+    x, z = np.ones((3, 2), np.float32), np.ones((3, 3), np.float32)
+    assert np.array_equal(model(([x], z)), model([x, z]))
+
+
+def test_a_model_that_starts_inside_another_lists_an_input_layer() -> None:
+    x = Input((2,))
+    hidden = layers.Dense(3, name="one")(x)
+    inner = Model(hidden, layers.Dense(4, name="two")(hidden))
+    assert [type(layer).__name__ for layer in inner.layers] == ["InputLayer", "Dense"]
+    assert inner.layers[0].batch_shape == (None, 3)
+    assert inner.predict(np.ones((2, 3)), verbose=0).shape == (2, 4)

@@ -12,7 +12,7 @@ from pyrnn.layers.base import Array, Layer, Shape
 from pyrnn.layers.settings import standard_shape
 from pyrnn.rules import Unchecked
 from pyrnn.symbols import Node, Symbol
-from pyrnn.typing import DtypeLike, Name, ShapeLike, Size
+from pyrnn.typing import DtypeLike, Flag, Name, ShapeLike, Size
 from pyrnn.validation import shown, warn
 
 __all__ = ["Input", "InputLayer"]
@@ -31,7 +31,8 @@ class InputLayer(Layer):
         ragged: must be None or False: ragged tensors are not supported.
         batch_shape: shape with the batch axis, in place of `shape` and `batch_size`.
         input_tensor: a symbol that becomes the input, with its shape and dtype, or None.
-        optional: must be False.
+        optional: whether x may be None for this input of a model with several. Only custom layers, whose `call` then
+            gets None, may read it.
         name: name of the layer, or None for a generated one.
         **kwargs: `input_shape` and `batch_input_shape`, the names of Keras 2.
 
@@ -58,7 +59,7 @@ class InputLayer(Layer):
         ragged: Annotated[bool, rules.Omitted(False)] | None = None,
         batch_shape: ShapeLike | None = None,
         input_tensor: SymbolLike = None,
-        optional: Annotated[bool, rules.Omitted(False)] | None = False,
+        optional: Flag | None = False,
         name: Name | None = None,
         **kwargs: Any,
     ) -> None:
@@ -82,6 +83,7 @@ class InputLayer(Layer):
             self.batch_shape = (batch_size, *standard_shape("shape", shape))
         if 0 in self.batch_shape[-1:]:
             raise ValueError(f"the last axis in the shape of Input must have a positive size, got {self.batch_shape}")
+        self.optional = bool(optional)
         self.input_dtype = dtype_name(dtype, config.floatx())
         self.built = True
         self.build_shape = self.batch_shape
@@ -109,7 +111,7 @@ class InputLayer(Layer):
             "sparse": False,
             "ragged": False,
             "name": self.name,
-            "optional": False,
+            "optional": self.optional,
         }
 
     @classmethod
@@ -138,7 +140,7 @@ def Input(
     batch_shape: ShapeLike | None = None,
     name: Name | None = None,
     tensor: SymbolLike = None,
-    optional: Annotated[bool, rules.Omitted(False)] | None = False,
+    optional: Flag | None = False,
 ) -> Symbol:
     """Declare the input of a model: the first entry of a `Sequential`, or a symbol to call layers on.
 
@@ -151,7 +153,8 @@ def Input(
         batch_shape: shape with the batch axis, in place of `shape` and `batch_size`.
         name: name of the layer, or None for a generated one.
         tensor: a symbol that becomes the input, with its shape and dtype, or None.
-        optional: must be False.
+        optional: whether x may be None for this input of a model with several. Only custom layers, whose `call` then
+            gets None, may read it.
 
     Returns:
         A symbol of shape (batch_size, *shape), or `tensor`.

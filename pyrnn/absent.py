@@ -263,7 +263,7 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
          "reset_recurrent_dropout_mask", "the kernel draws the masks", "pass dropout and seed to the cell"),
     ),
     "optimizer": (
-        ("update_step stateless_apply minimize compute_gradients get_gradients get_updates "
+        ("stateless_apply minimize compute_gradients get_gradients get_updates "
          "assign assign_add assign_sub scale_loss", _GRADIENTS,
          "use fit or train_on_batch, or define update in a subclass"),
         ("add_variable add_variable_from_reference add_optimizer_variables add_slot get_slot", _GRADIENTS,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
 import numpy as np
@@ -15,6 +16,7 @@ from pyrnn import overriding, registry, signals
 from pyrnn.arguments import checked, translators
 from pyrnn.explaining import OptimizerNames
 from pyrnn.function_rules import takes
+from pyrnn.naming import auto_name
 from pyrnn.optimizers import schedules
 from pyrnn.optimizers.rates import Iterations, LearningRate
 from pyrnn.optimizers.schedules import LearningRateSchedule
@@ -55,7 +57,7 @@ class Optimizer(registry.Configurable, OptimizerNames):
         ema_overwrite_frequency: Steps after which the average replaces the weights each time, or None.
         loss_scale_factor: Stored in files for Keras; nothing is scaled here, since gradients are float32 or float64.
         gradient_accumulation_steps: Steps whose mean gradient makes one update, at least 2, or None.
-        name: Name of the optimizer; by default its class in snake case.
+        name: Name of the optimizer; by default its class in snake case, numbered from the second one on.
 
     Raises:
         TypeError: If an argument is unknown or has the wrong type.
@@ -104,7 +106,7 @@ class Optimizer(registry.Configurable, OptimizerNames):
                 "only one of clipnorm, clipvalue and global_clipnorm can be set, "
                 f"got {clipnorm}, {clipvalue} and {global_clipnorm}"
             )
-        self.name = name or self.default_name
+        self.name = name or auto_name(self.default_name)
         self._learning_rate: LearningRateLike = 0.0
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
@@ -369,17 +371,55 @@ class Optimizer(registry.Configurable, OptimizerNames):
                 f"weight {unknown[0]!r} is none of those that the optimizer was built for: make another optimizer"
             )
         arrays = values_for("grads", [weight for weight, _ in pairs], [each for _, each in pairs])
+        with self._changing_only(parameters, arrays):
+            self.step()
+
+    def update_step(self, gradient: Any, variable: Weight, learning_rate: Any) -> None:
+        """Apply the rule to one weight, without clipping, decay, averages, or counting the step.
+
+        Args:
+            gradient: its gradient, in its shape.
+            variable: a weight that the optimizer was built for.
+            learning_rate: the step size.
+
+        Raises:
+            TypeError: if it is no weight, or a gradient does not hold numbers.
+            ValueError: if the weight is none of the optimizer's, or the shape differs.
+
+        Example:
+            >>> layer = pyrnn.layers.Dense(2, use_bias=False, kernel_initializer="ones")
+            >>> layer.build((None, 1))
+            >>> optimizer = pyrnn.optimizers.SGD()
+            >>> optimizer.build(layer.weights)
+            >>> optimizer.update_step(np.ones((1, 2)), layer.kernel, 0.25)
+            >>> layer.kernel.numpy().tolist()
+            [[0.75, 0.75]]
+        """
+        (weight,) = self._weights_in("variable", [variable])
+        parameters = self.parameters
+        if parameters is None or all(each is not weight for each in parameters.weights):
+            raise ValueError(
+                f"weight {weight.path!r} is none of those that the optimizer was built for: call build() with it"
+            )
+        arrays = values_for("gradient", [weight], [gradient])
+        with self._changing_only(parameters, arrays):
+            self.update(parameters.values, parameters.gradients, float(learning_rate))
+            parameters.touch()
+
+    @contextlib.contextmanager
+    def _changing_only(self, parameters: ParameterVector, gradients: Sequence[tuple[Weight, Array]]) -> Iterator[None]:
+        """Set the gradients of some weights; the others and their state are afterwards what they were."""
         parameters.reclaim()
-        changed = {id(weight) for weight, _ in pairs}
+        changed = {id(weight) for weight, _ in gradients}
         resting = [weight.array for weight in parameters.weights if id(weight) not in changed]
         if resting:
             resting += [array for weight, _, array in self.state() if weight is not None and id(weight) not in changed]
         with signals.deferred():
             before = [(array, array.copy()) for array in resting]
             parameters.gradients.fill(0)
-            for weight, array in arrays:
+            for weight, array in gradients:
                 weight.gradient[...] = array
-            self.step()
+            yield
             for array, values in before:
                 array[...] = values
 

@@ -35,7 +35,7 @@ def separate(a: Sequential, b: Sequential) -> tuple[Sequential, Sequential]:
     for copy, model in zip(copies, (a, b), strict=True):
         copy.set_weights(model.get_weights())
         assert model.optimizer is not None
-        copy.compile(model.optimizer.name, "mse")
+        copy.compile(type(model.optimizer).__name__, "mse")
     return copies[0], copies[1]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from tolerance import assert_close
 
-from pyrnn import Sequential, constraints, initializers, layers, optimizers, registry, regularizers
+from pyrnn import Sequential, constraints, initializers, layers, optimizers, registry, regularizers, utils
 from pyrnn.constraints import NonNeg
 from pyrnn.optimizers import schedules
 from pyrnn.parameters import ParameterVector, Weight
@@ -574,3 +574,32 @@ def test_a_model_without_an_optimizer_is_only_evaluated() -> None:
         for train in (lambda made=made: made.fit(x, y, verbose=0), lambda made=made: made.train_on_batch(x, y)):
             with pytest.raises(ValueError, match="must be compiled with an optimizer before"):
                 train()
+
+
+def test_names_are_numbered_within_a_session() -> None:
+    utils.clear_session()
+    assert [make().name for make in (optimizers.Adam, optimizers.Adam, optimizers.SGD)] == ["adam", "adam_1", "sgd"]
+    assert optimizers.Adam(name="mine").name == "mine"
+    assert optimizers.get("adam").name == "adam_2"
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "Muon", "Lion"])
+def test_update_step_changes_one_weight_and_its_state(name: str) -> None:
+    made, other = (getattr(optimizers, name)(learning_rate=0.5) for _ in range(2))
+    model = Sequential([layers.Dense(2, input_shape=(3,)), layers.Dense(2)])
+    made.build(model.trainable_variables)
+    before = model.get_weights()
+    weight = model.layers[1].kernel
+    for _ in range(2):
+        made.update_step(np.full((2, 2), 0.25), weight, 0.125)
+    for number, (first, after) in enumerate(zip(before, model.get_weights(), strict=True)):
+        assert np.array_equal(first, after) == (number != 2)
+    assert made.iterations == 0
+    slots = [slot for slot in made.variables[2:] if "dense" in slot.path]
+    assert all(not np.any(slot) for slot in slots if weight.path.replace("/", "_") not in slot.path)
+    with pytest.raises(ValueError, match="is none of those that the optimizer was built for"):
+        other.update_step(np.zeros((2, 2)), weight, 0.1)
+    with pytest.raises(TypeError, match="variable must hold weights of a model"):
+        made.update_step(np.zeros((2, 2)), np.zeros((2, 2)), 0.1)
+    with pytest.raises(ValueError, match="has shape"):
+        made.update_step(np.zeros(3), weight, 0.1)

@@ -22,6 +22,8 @@ class Tracing(threading.local):
     symbol_of: Callable[[Any], Symbol] | None = None
     # Whether the graph is traced for training; layers in it that are called with the same value behave as usual.
     training: bool | None = None
+    # Records that a weight, by its symbol, gets a value in each run; returns the symbol of the weight from then on.
+    assign: Callable[[Symbol, Any], Symbol] | None = None
 
 
 tracing = Tracing()
@@ -91,21 +93,44 @@ class Symbol:
         """The symbol itself: a weight is a symbol while `call` is traced, and its value too."""
         return self
 
-    def assign(self, value: Any) -> None:
-        """Raise: `call` makes a graph, which changes no weight.
+    def assign(self, value: Any) -> Symbol:
+        """Record that the weight, which is a symbol while `call` is traced, gets a value in each run.
 
         Args:
-            value: the new value.
+            value: the new value, in the shape of the weight: a symbol, an array or a number.
+
+        Returns:
+            The symbol of the weight from then on.
 
         Raises:
-            TypeError: always.
+            TypeError: if the symbol is no weight of the layer whose `call` is traced.
+            ValueError: if the shape differs.
         """
-        raise TypeError(
-            f"{self.name!r} must not be assigned to in call(), which runs on symbols without numbers: define "
-            "forward(x, training) and backward(dy) for a layer that changes its weights itself"
-        )
+        if tracing.assign is None:
+            raise TypeError(f"{self.name!r} is no weight of a layer whose call() is traced, and cannot be assigned to")
+        return tracing.assign(self, value)
 
-    assign_add = assign_sub = assign
+    def assign_add(self, value: Any) -> Symbol:
+        """Record that the weight is increased in each run, as `assign` does.
+
+        Args:
+            value: what is added.
+
+        Returns:
+            The symbol of the weight from then on.
+        """
+        return self.assign(self + value)
+
+    def assign_sub(self, value: Any) -> Symbol:
+        """Record that the weight is decreased in each run, as `assign` does.
+
+        Args:
+            value: what is subtracted.
+
+        Returns:
+            The symbol of the weight from then on.
+        """
+        return self.assign(self - value)
 
     def numpy(self) -> Any:
         """Raise: a symbol has no numbers.

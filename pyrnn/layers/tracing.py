@@ -16,7 +16,7 @@ from pyrnn.graph import Graph
 from pyrnn.inner_layers import leaves_of_attribute
 from pyrnn.layers.call_arguments import Arguments, at_places
 from pyrnn.layers.holder import Holder
-from pyrnn.parameters import Weight
+from pyrnn.parameters import Weight, assign_all
 from pyrnn.plan import Plan
 from pyrnn.structures import leaves, mapped
 from pyrnn.symbols import Drawn, Node, Symbol, tracing
@@ -74,6 +74,8 @@ class Trace:
         self.sources: list[Any] = []
         self._symbols: list[Symbol] = []
         self._has_inputs = bool(inputs)
+        # What weights are assigned to, by their numbers in `sources`, in the order of the first assignment.
+        self._assigned: dict[int, Symbol] = {}
         xs = [Symbol(shape, dtype, f"x_{i}" if i else "x") for i, (shape, dtype) in enumerate(inputs)]
         mask_symbols = [
             None if shape is None else Symbol(shape, "bool", f"mask_{i}" if i else "mask")
@@ -89,7 +91,7 @@ class Trace:
         with self._traced(), self._losses_of(layer) as losses:
             self.structure = self._symbols_in(method(*args, **kwargs))
         self.outputs, self.losses = leaves(self.structure), losses
-        graph = Graph([*read, *self._symbols], [*self.outputs, *losses])
+        graph = Graph([*read, *self._symbols], [*self.outputs, *losses, *self._assigned.values()])
         for node in graph.nodes:
             node.layer.nodes[:] = [each for each in node.layer.nodes if each is not node]
         self._inner = [each for each in graph.layers if not isinstance(each, Source)]
@@ -114,15 +116,35 @@ class Trace:
         Args:
             value: a weight or an array.
         """
-        for candidate, symbol in zip(self.sources, self._symbols, strict=True):
+        for number, (candidate, symbol) in enumerate(zip(self.sources, self._symbols, strict=True)):
             if candidate is value:
-                return symbol
+                return self._assigned.get(number, symbol)
         name = value.path if isinstance(value, Weight) else "constant"
         symbol = Symbol(value.shape, str(value.dtype), name)
         Source(f"{name}_{len(self.sources)}", symbol)
         self.sources.append(value)
         self._symbols.append(symbol)
         return symbol
+
+    def _assign(self, symbol: Symbol, value: Any) -> Symbol:
+        """Record that a weight gets a value in each run; from then on its attribute is the symbol of the value."""
+        symbols = [self._assigned.get(number, each) for number, each in enumerate(self._symbols)]
+        number = next((number for number, each in enumerate(symbols) if each is symbol), None)
+        weight = None if number is None else self.sources[number]
+        if number is None or not isinstance(weight, Weight):
+            raise TypeError(
+                f"{symbol.name!r} must be a weight of layer {self.layer.name!r} to be assigned to in its call(), and "
+                "be read from its attribute"
+            )
+        new = value if isinstance(value, Symbol) else self.symbol_of(np.asarray(value, weight.dtype))
+        if new.shape != weight.shape:
+            raise ValueError(f"weight {weight.path!r} has shape {weight.shape}, call() assigns {new.shape} to it")
+        self._assigned[number] = new
+        attributes = vars(self.layer)
+        for name, attribute in attributes.items():
+            if name not in _RECORDS and any(leaf is symbol for leaf in leaves_of_attribute(attribute)):
+                attributes[name] = mapped(lambda leaf: new if leaf is symbol else leaf, attribute)
+        return new
 
     @contextmanager
     def _traced(self) -> Iterator[None]:
@@ -133,8 +155,8 @@ class Trace:
             for name, value in attributes.items()
             if name not in _RECORDS and any(isinstance(leaf, Weight) for leaf in leaves_of_attribute(value))
         }
-        before_this = tracing.symbol_of, tracing.training
-        tracing.symbol_of, tracing.training = self.symbol_of, self.training
+        before_this = tracing.symbol_of, tracing.training, tracing.assign
+        tracing.symbol_of, tracing.training, tracing.assign = self.symbol_of, self.training, self._assign
         try:
             for name, value in before.items():
                 attributes[name] = mapped(
@@ -143,7 +165,7 @@ class Trace:
             yield
         finally:
             attributes.update(before)
-            tracing.symbol_of, tracing.training = before_this
+            tracing.symbol_of, tracing.training, tracing.assign = before_this
 
     @contextmanager
     def _losses_of(self, layer: Any) -> Iterator[list[Symbol]]:
@@ -177,6 +199,10 @@ class Trace:
         values = [_value(each) for each in self.sources]
         inputs = [*xs, *(mask for mask in masks if mask is not None), *values]
         outputs, output_masks = self.plan.forward(inputs, training, [*masks, *[None] * (len(inputs) - len(masks))])
+        if self._assigned:
+            first = len(outputs) - len(self._assigned)
+            assign_all([(self.sources[n], each) for n, each in zip(self._assigned, outputs[first:], strict=True)])
+            del outputs[first:]
         if self.losses:
             self.layer.add_loss(outputs[len(self.outputs) :])
             del outputs[len(self.outputs) :]
@@ -194,7 +220,7 @@ class Trace:
             The gradients of the inputs, None where there is none.
         """
         slopes = [np.full(loss.shape, self.layer.loss_factor, loss.dtype) for loss in self.losses]
-        gradients = self.plan.backward([*d_outputs, *slopes], need_dx=True)
+        gradients = self.plan.backward([*d_outputs, *slopes, *[None] * len(self._assigned)], need_dx=True)
         inner = {id(weight) for layer in self._inner for weight in layer.trainable_weights}
         first = len(gradients) - len(self.sources)
         for source, gradient in zip(self.sources, gradients[first:], strict=True):

@@ -585,3 +585,21 @@ def fma_peak(dtype: str) -> float:
 
 def read_bandwidth(bytes: int) -> float:
     """Measure the bytes per second at which one thread reads that many bytes of memory again and again."""
+
+def call_cost() -> float:
+    """Measure the seconds that it takes to give each thread a task without work and to wait for all."""
+
+def rehearse(on: bool) -> tuple[int, float, float]:
+    """Start or end rehearsing calls on threads that the machine may lack.
+
+    While it is on, the calling thread runs all tasks alone, in the order in which the present number of threads would,
+    and times each.
+
+    Args:
+        on: Whether calls are rehearsed from now on.
+
+    Returns:
+        What was rehearsed since the last call of this function: the number of calls that several threads would have
+        shared, the seconds of all their tasks, and the seconds until the last thread would have ended, without the cost
+        of starting and ending calls.
+    """

@@ -8,6 +8,7 @@
 #include "../runtime/dispatch.hpp"
 #include "../runtime/measure.hpp"
 #include "../runtime/parallel.hpp"
+#include "../runtime/rehearsal.hpp"
 #include "arrays.hpp"
 
 namespace pyrnn {
@@ -132,4 +133,15 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
             return dtype == "float32" ? fma_peak<float>() : fma_peak<double>();
         },
         py::arg("dtype"));
+    m.def("call_cost", [] {
+        const WithoutGil release;
+        return call_cost();
+    });
+    m.def(
+        "rehearse",
+        [](bool on) {
+            const Rehearsed rehearsed = rehearse(on);
+            return py::make_tuple(rehearsed.calls, rehearsed.alone, rehearsed.together);
+        },
+        py::arg("on"));
 }

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "dispatch.hpp"
+#include "parallel.hpp"
 #include "recycler.hpp"
 
 namespace pyrnn {
@@ -45,6 +46,15 @@ double read_bandwidth(Index bytes) {
         kernels<float>().read_burst(static_cast<const float*>(memory.get()), count, repeats);
         return static_cast<double>(size) * static_cast<double>(repeats);
     });
+}
+
+double call_cost() {
+    constexpr int kCalls = 1000;
+    const Index tasks = num_threads();
+    return 1 / best_rate([&] {
+               for (int i = 0; i < kCalls; ++i) parallel_for(tasks, [](Index) {});
+               return static_cast<double>(kCalls);
+           });
 }
 
 template double fma_peak<float>();

@@ -14,4 +14,7 @@ double fma_peak();
 constexpr Index kMostReadBytes = Index{1} << 32;
 double read_bandwidth(Index bytes);
 
+// Seconds that a call of parallel_for takes which gives each thread of the pool a task without work.
+double call_cost();
+
 }  // namespace pyrnn

@@ -2,6 +2,7 @@
 
 #include "cores.hpp"
 #include "denormals.hpp"
+#include "rehearsal.hpp"
 
 #include <pthread.h>
 
@@ -327,6 +328,10 @@ void run_tasks(Index count, const std::function<void(Index)>& task) {
     if (count < 2 || wanted < 2 || !survives_fork) return run_in_turn(count, task);
     const Claim claim;
     if (!claim.holds()) return run_in_turn(count, task);
+    if (rehearsing()) {
+        const FlushSubnormals flush;
+        return rehearse_tasks(count, wanted, task);
+    }
     if (pool && pool->size() != wanted) drop_pool();
     if (!pool) {
         pool = new ThreadPool(wanted);

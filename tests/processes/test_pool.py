@@ -76,3 +76,25 @@ def test_calls_of_any_number_of_tasks(count: int) -> None:
         order = rng.permutation(tasks)
         assert (_core.gather_rows(rows, order) == rows[order]).all()
         time.sleep(float(rng.choice([0, 0, 0.0005])))
+
+
+@pytest.mark.usefixtures("any_thread_count")
+@pytest.mark.parametrize("threads", [2, 3, 8])
+def test_rehearsed_calls(threads: int) -> None:
+    """They compute the same, and their time on many threads lies between that of one thread and an even share."""
+    rows = np.random.default_rng(0).normal(size=(40, 33000)).astype(np.float32)
+    order = np.arange(40)[::-1].copy()
+    backend.set_num_threads(threads)
+    _core.rehearse(True)
+    assert (_core.gather_rows(rows, order) == rows[order]).all()
+    run(1)  # too small to be shared
+    run(2)
+    calls, alone, together = _core.rehearse(False)
+    assert calls == 2
+    assert alone / threads <= together < alone
+    run(2)
+    assert _core.rehearse(False) == (0, 0.0, 0.0)
+
+
+def test_the_cost_of_a_call() -> None:
+    assert 0 < _core.call_cost() < 0.01

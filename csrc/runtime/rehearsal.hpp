@@ -1,0 +1,23 @@
+// Estimates how long calls take on threads that the machine lacks (benchmarks/scaling.py).
+#pragma once
+
+#include <functional>
+
+#include "../abi/problem.hpp"
+
+namespace pyrnn {
+
+// Of the calls that several threads would have shared: their number, the seconds their tasks took one after the other,
+// and the seconds until the last thread would have ended, without the cost of starting and ending a call.
+struct Rehearsed {
+    Index calls;
+    double alone, together;
+};
+
+// Whether calls are rehearsed from now on: the caller runs all tasks alone, in the order in which the threads of the
+// pool would, and times each. Returns what was rehearsed since the last call of this function.
+Rehearsed rehearse(bool on);
+bool rehearsing();
+void rehearse_tasks(Index count, Index threads, const std::function<void(Index)>& task);
+
+}  // namespace pyrnn

@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "denormals.hpp"
 #include "operations.hpp"
 #include "packs.hpp"
 #include "parallel.hpp"
@@ -13,8 +14,10 @@
 namespace pyrnn {
 namespace {
 
-// Output rows per task: enough work to pay for starting it.
-constexpr Index kTaskRows = 64;
+// Output rows that are computed at a time.
+constexpr Index kBlockRows = 64;
+// Multiply-adds of a task: some microseconds' work.
+constexpr Index kTaskWork = Index{1} << 18;
 
 template <class T>
 Index padded_steps(const Conv<T>& p) {
@@ -33,12 +36,117 @@ const T* padded_input(const Conv<T>& p, Workspace& ws) {
     return out;
 }
 
-struct Tasks { Index per_sequence, count; };
+// Some output rows of one sequence.
+struct Block {
+    Index sequence, first, rows;
+    Index row;  // the first one's number among those of all sequences
+};
+
+// The output rows of all sequences in blocks.
 template <class T>
-Tasks tasks_of(const Conv<T>& p) {
-    const Index per_sequence = (p.out_steps + kTaskRows - 1) / kTaskRows;
-    return {per_sequence, per_sequence * p.batch};
-}
+struct Blocks {
+    explicit Blocks(const Conv<T>& p)
+        : p_(p),
+          per_sequence_((p.out_steps + kBlockRows - 1) / kBlockRows),
+          count(per_sequence_ * p.batch),
+          work(p.batch * p.out_steps * p.taps * p.channels * p.filters) {}
+    Block at(Index index) const {
+        const Index b = index / per_sequence_, first = index % per_sequence_ * kBlockRows;
+        return {b, first, std::min(kBlockRows, p_.out_steps - first), b * p_.out_steps + first};
+    }
+    // Calls f(block) for each, some in a task.
+    template <class F>
+    void for_each(const F& f) const {
+        const Index tasks = std::min(count, work / kTaskWork + 1);
+        parallel_for(tasks, [&](Index task) {
+            for (Index i = task * count / tasks; i < (task + 1) * count / tasks; ++i) f(at(i));
+        });
+    }
+
+private:
+    const Conv<T>& p_;
+    Index per_sequence_;
+
+public:
+    const Index count, work;
+};
+
+// The gradients of a convolution's weights. Groups of blocks have a partial result each, which depends on sizes only.
+template <class T>
+class ConvGradients {
+public:
+    ConvGradients(const Conv<T>& p, const T* x, const T* y, const T* z, const T* dy, Workspace& ws)
+        : p_(p),
+          x_(x),
+          y_(y),
+          z_(z),
+          dy_(dy),
+          blocks_(p),
+          groups_(std::min(group_count(blocks_.count, partial_size() * static_cast<Index>(sizeof(T))),
+                           blocks_.work / kTaskWork + 1)),
+          dz_(ws.scratch<T>(Workspace::kGradient, p.batch * p.out_steps * width())),
+          partials_(ws.scratch<T>(Workspace::kPartials, groups_ * partial_size())) {}
+
+    // Computes dz (rows, width()) and the gradients.
+    const T* run(T* d_kernel, T* d_bias) const {
+        const Index lanes = kernels<T>().lanes, columns = width() / lanes;
+        // Where there are fewer groups than threads, the sums are split by columns too, for which dz must be complete.
+        const Index useful = std::min<Index>(num_threads(), blocks_.work / kTaskWork + 1);
+        const Index ranges = std::min((useful + groups_ - 1) / groups_, columns);
+        if (ranges > 1) blocks_.for_each([&](const Block& block) { differentiate(block); });
+        parallel_for(groups_ * ranges, [&](Index task) {
+            const Index group = task / ranges, range = task % ranges;
+            const Index first = range * columns / ranges, end = (range + 1) * columns / ranges;
+            T* const partial = partials_ + group * partial_size() + first * lanes;
+            for (Index row = 0; row <= p_.taps * p_.channels; ++row)
+                std::memset(partial + row * width(), 0, static_cast<std::size_t>((end - first) * lanes) * sizeof(T));
+            for (Index i = group * blocks_.count / groups_; i < (group + 1) * blocks_.count / groups_; ++i) {
+                const Block block = blocks_.at(i);
+                if (ranges == 1) differentiate(block);
+                add(block, partial, first * lanes, (end - first) * lanes);
+            }
+        });
+        const Index k_all = p_.taps * p_.channels;
+        reduce(d_kernel, partials_, groups_, partial_size(), k_all, p_.filters, width());
+        if (d_bias) reduce(d_bias, partials_ + k_all * width(), groups_, partial_size(), Index{1}, p_.filters, width());
+        return dz_;
+    }
+
+    Index width() const { return padded<T>(p_.filters); }
+
+private:
+    Index partial_size() const { return (p_.taps * p_.channels + 1) * width(); }
+
+    // dz of the block's rows, with zeros in the padding.
+    void differentiate(const Block& block) const {
+        const Index o = p_.filters, at = block.row * o;
+        T* const dz = dz_ + block.row * width();
+        for (Index r = 0; r < block.rows; ++r)
+            for (Index i = o; i < width(); ++i) dz[r * width() + i] = T(0);
+        kernels<T>().activate_backward(p_.activation, y_ + at, z_ ? z_ + at : nullptr, o, dy_ + at, o, dz, width(),
+                                       block.rows, o);
+    }
+
+    // Adds the products of the block's rows to `columns` columns of a partial result.
+    void add(const Block& block, T* partial, Index first, Index columns) const {
+        const auto& k = kernels<T>();
+        const Index c = p_.channels, k_all = p_.taps * c, w = width();
+        const T* const from = x_ + (block.sequence * padded_steps(p_) + block.first * p_.stride) * c;
+        const T* const dz = dz_ + block.row * w + first;
+        const Index products = p_.dilation == 1 ? 1 : p_.taps, rows = p_.dilation == 1 ? k_all : c;
+        for (Index tap = 0; tap < products; ++tap)
+            k.gemm_tn({from + tap * p_.dilation * c, p_.stride * c, 0, dz, w, 0, 1, block.rows, rows, 1, columns, 0,
+                       partial + tap * c * w, w, 0, thread_scratch<T, ThreadUse::kCopies>(gemm_tn_scratch(rows)),
+                       interrupted});
+        k.add_rows(partial + k_all * w, dz, w, block.rows, 0, 1, columns);
+    }
+
+    const Conv<T>& p_;
+    const T *x_, *y_, *z_, *dy_;
+    Blocks<T> blocks_;
+    Index groups_;
+    T *dz_, *partials_;
+};
 
 }  // namespace
 
@@ -68,14 +176,12 @@ void conv_forward(const Conv<T>& p, T* y, T* z, Workspace& ws) {
     const T* bias = packed_bias(ws, p.bias, o, p.version);
     const T* x = padded_input(p, ws);
     const bool contiguous = p.dilation == 1;
-    const Tasks tasks = tasks_of(p);
-    parallel_for(tasks.count, [&](Index task) {
-        const Index b = task / tasks.per_sequence, first = task % tasks.per_sequence * kTaskRows;
-        const Index rows = first + kTaskRows < p.out_steps ? kTaskRows : p.out_steps - first;
-        const Index at = (b * p.out_steps + first) * o;
-        kernels<T>().gemm({x + (b * padded_steps(p) + first * p.stride) * p.channels, p.stride * p.channels, rows,
-                           contiguous ? Index{1} : p.taps, contiguous ? k_all : p.channels, p.dilation * p.channels, w,
-                           bias, o, y + at, o, z ? z + at : nullptr, p.activation, false});
+    Blocks<T>(p).for_each([&](const Block& block) {
+        const Index at = block.row * o;
+        kernels<T>().gemm({x + (block.sequence * padded_steps(p) + block.first * p.stride) * p.channels,
+                           p.stride * p.channels, block.rows, contiguous ? Index{1} : p.taps,
+                           contiguous ? k_all : p.channels, p.dilation * p.channels, w, bias, o, y + at, o,
+                           z ? z + at : nullptr, p.activation, false});
     });
 }
 
@@ -83,43 +189,13 @@ template <class T>
 void conv_backward(const Conv<T>& p, const T* y, const T* z, const T* dy, T* d_kernel, T* d_bias, T* dx,
                    Workspace& ws) {
     const auto& k = kernels<T>();
-    const Index o = p.filters, op = padded<T>(o), c = p.channels, k_all = p.taps * c, ldx = padded_steps(p) * c;
-    const T* x = padded_input(p, ws);
-    T* dz = ws.scratch<T>(Workspace::kGradient, p.batch * p.out_steps * op);
-    const Tasks tasks = tasks_of(p);
-    const Index partial_size = (k_all + 1) * op;
-    const Index groups = group_count(tasks.count, partial_size * static_cast<Index>(sizeof(T)));
-    T* partials = ws.scratch<T>(Workspace::kPartials, groups * partial_size);
-    std::memset(partials, 0, static_cast<std::size_t>(groups * partial_size) * sizeof(T));
-    parallel_for(groups, [&](Index group) {
-        T* partial = partials + group * partial_size;
-        for (Index task = group * tasks.count / groups; task < (group + 1) * tasks.count / groups; ++task) {
-            const Index b = task / tasks.per_sequence, first = task % tasks.per_sequence * kTaskRows;
-            const Index rows = first + kTaskRows < p.out_steps ? kTaskRows : p.out_steps - first;
-            const Index row = b * p.out_steps + first;
-            for (Index r = row; r < row + rows; ++r)
-                for (Index i = o; i < op; ++i) dz[r * op + i] = T(0);
-            k.activate_backward(p.activation, y + row * o, z ? z + row * o : nullptr, o, dy + row * o, o, dz + row * op,
-                                op, rows, o);
-            const T* from = x + b * ldx + first * p.stride * c;
-            if (p.dilation == 1) {
-                k.gemm_tn({from, p.stride * c, 0, dz + row * op, op, 0, 1, rows, k_all, 1, op, 0, partial, op, 0,
-                           thread_scratch<T, ThreadUse::kCopies>(gemm_tn_scratch(k_all)), interrupted});
-            } else {
-                for (Index tap = 0; tap < p.taps; ++tap)
-                    k.gemm_tn({from + tap * p.dilation * c, p.stride * c, 0, dz + row * op, op, 0, 1, rows, c, 1, op, 0,
-                               partial + tap * c * op, op, 0, thread_scratch<T, ThreadUse::kCopies>(gemm_tn_scratch(c)),
-                               interrupted});
-            }
-            k.add_rows(partial + k_all * op, dz + row * op, op, rows, 0, 1, op);
-        }
-    });
-    reduce(d_kernel, partials, groups, partial_size, k_all, o, op);
-    if (d_bias) reduce(d_bias, partials + k_all * op, groups, partial_size, Index{1}, o, op);
+    const ConvGradients<T> gradients(p, padded_input(p, ws), y, z, dy, ws);
+    const T* const dz = gradients.run(d_kernel, d_bias);
     if (!dx) return;
 
-    // dx: each tap adds dz W[tap]^T to its rows of the padded input. A task has whole rows of the result: a sequence,
-    // or kTaskRows steps if there is one tap.
+    const Index o = p.filters, op = gradients.width(), c = p.channels, ldx = padded_steps(p) * c;
+    // dx: each tap adds dz W[tap]^T to its rows of the padded input. A task has whole rows of the result: sequences,
+    // or blocks of steps if there is one tap.
     const Index lanes_c = padded<T>(c);
     bool fresh = false;
     T* wt = ws.packed<T>(Workspace::kWt, p.taps * o * lanes_c, p.version, fresh);
@@ -127,12 +203,9 @@ void conv_backward(const Conv<T>& p, const T* y, const T* z, const T* dy, T* d_k
         for (Index tap = 0; tap < p.taps; ++tap)
             k.pack(wt + tap * o * lanes_c, p.kernel + tap * c * o, o, c, Index{1}, o);
     if (p.taps == 1 && p.stride == 1) {
-        parallel_for(tasks.count, [&](Index task) {
-            const Index b = task / tasks.per_sequence, first = task % tasks.per_sequence * kTaskRows;
-            const Index rows = first + kTaskRows < p.out_steps ? kTaskRows : p.out_steps - first;
-            const Index row = b * p.out_steps + first;
-            k.gemm({dz + row * op, op, rows, 1, o, 0, wt, nullptr, c, dx + row * c, c, nullptr, Activation::kLinear,
-                    false});
+        Blocks<T>(p).for_each([&](const Block& block) {
+            k.gemm({dz + block.row * op, op, block.rows, 1, o, 0, wt, nullptr, c, dx + block.row * c, c, nullptr,
+                    Activation::kLinear, false});
         });
         return;
     }
@@ -147,15 +220,36 @@ void conv_backward(const Conv<T>& p, const T* y, const T* z, const T* dy, T* d_k
     });
 }
 
+namespace {
+
+// Calls f(pooling of some sequences, their first one).
+template <class F>
+void for_sequences(const Pool& p, F f) {
+    constexpr Index kTaskNumbers = Index{1} << 13;
+    const Index each = kTaskNumbers / (p.out_steps * p.size * p.channels + 1) + 1;
+    parallel_for_to_the_end((p.batch + each - 1) / each, in_this_mode([&](Index task) {
+                                Pool some = p;
+                                some.batch = std::min(each, p.batch - task * each);
+                                f(some, task * each);
+                            }));
+}
+
+}  // namespace
+
 template <class T>
 void pool_forward(const Pool& p, const T* x, T* y) {
-    kernels<T>().pool_forward(p, x, y);
+    for_sequences(p, [&](const Pool& some, Index b) {
+        kernels<T>().pool_forward(some, x + b * p.steps * p.channels, y + b * p.out_steps * p.channels);
+    });
 }
 
 template <class T>
 void pool_backward(const Pool& p, const T* x, const T* dy, T* dx) {
-    std::fill(dx, dx + p.batch * p.steps * p.channels, T(0));
-    kernels<T>().pool_backward(p, x, dy, dx);
+    for_sequences(p, [&](const Pool& some, Index b) {
+        const Index at = b * p.steps * p.channels;
+        std::fill(dx + at, dx + at + some.batch * p.steps * p.channels, T(0));
+        kernels<T>().pool_backward(some, x + at, dy + b * p.out_steps * p.channels, dx + at);
+    });
 }
 
 #define PYRNN_INSTANTIATE(T)                                                                           \

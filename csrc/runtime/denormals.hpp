@@ -43,6 +43,15 @@ private:
     FloatMode saved_;
 };
 
+// The task f, run in the mode in which this function is called, whatever that of the thread.
+template <class F>
+auto in_this_mode(F f) {
+    return [f, mode = float_mode()](auto... arguments) {
+        const WithFloatMode callers(mode);
+        f(arguments...);
+    };
+}
+
 // Lets subnormal numbers count as 0 for its lifetime.
 class FlushSubnormals : WithFloatMode {
 public:

@@ -147,10 +147,12 @@ public:
         }
         for (auto& t : threads_) t.join();
     }
-    // Runs the tasks on at most `size()` threads, and no more than there are tasks.
-    void run(Index count, const std::function<void(Index)>& task) {
+    // Runs the tasks on at most `size()` threads, and no more than there are tasks. Wakes those that sleep, or leaves
+    // them asleep.
+    void run(Index count, const std::function<void(Index)>& task, bool wakes) {
         task_ = &task;
         watch_ = watch;
+        wakes_ = wakes;
         taking_part_ = static_cast<std::size_t>(std::min<Index>(count, size()));
         const Index shares = static_cast<Index>(taking_part_);
         for (std::size_t i = 0; i < taking_part_; ++i) {
@@ -198,7 +200,7 @@ private:
     }
     // Waking takes microseconds, so each thread that comes wakes two others.
     void wake_next(std::size_t thread) {
-        for (std::size_t next = 2 * thread + 1; next <= 2 * thread + 2 && next < taking_part_; ++next)
+        for (std::size_t next = 2 * thread + 1; wakes_ && next <= 2 * thread + 2 && next < taking_part_; ++next)
             members_[next].sleep.wake();
     }
     void take(std::size_t thread) {
@@ -248,6 +250,7 @@ private:
     std::vector<std::thread> threads_;
     Sleep caller_;
     std::size_t taking_part_ = 0;
+    bool wakes_ = true;
     const std::function<void(Index)>* task_ = nullptr;
     Watch* watch_ = nullptr;
 };
@@ -322,7 +325,7 @@ void run_in_turn(Index count, const std::function<void(Index)>& task) {
     for (Index i = 0; i < count && !interrupted(); ++i) task(i);
 }
 
-void run_tasks(Index count, const std::function<void(Index)>& task) {
+void run_tasks(Index count, const std::function<void(Index)>& task, bool wakes) {
     static const bool survives_fork = pthread_atfork(nullptr, nullptr, forget_after_fork) == 0;
     int wanted = num_threads();
     if (count < 2 || wanted < 2 || !survives_fork) return run_in_turn(count, task);
@@ -337,7 +340,7 @@ void run_tasks(Index count, const std::function<void(Index)>& task) {
         pool = new ThreadPool(wanted);
         threads.compare_exchange_strong(wanted, pool->size());
     }
-    pool->run(count, task);
+    pool->run(count, task, wakes);
     if (pool->size() != threads.load()) drop_pool();
 }
 
@@ -346,7 +349,7 @@ void run_watched(Index count, const std::function<void(Index)>& task, bool check
     Watch state(checks_signals);
     watch = &state, is_caller = true;
     try {
-        run_tasks(count, task);
+        run_tasks(count, task, checks_signals);
     } catch (...) { state.fail(std::current_exception()); }
     watch = nullptr, is_caller = false;
     state.raise();

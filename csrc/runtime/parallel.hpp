@@ -19,7 +19,8 @@ int num_threads();
 // Throws what a task threw, or Interrupted if the signal check asked to stop; then some tasks have not run, or not to
 // their end.
 void parallel_for(Index count, const std::function<void(Index)>& task);
-// The same without signal checks, for operations that must complete: a signal waits until Python checks for it.
+// The same without signal checks, for operations that must complete: a signal waits until Python checks for it. They
+// are short, so only those of the workers help that are awake.
 void parallel_for_to_the_end(Index count, const std::function<void(Index)>& task);
 
 struct Interrupted {};

@@ -7,14 +7,15 @@
 #include <string>
 #include <vector>
 
+#include "denormals.hpp"
 #include "dispatch.hpp"
 #include "parallel.hpp"
 
 namespace pyrnn {
 namespace {
 
-// Vectors are split into tasks of this many numbers, whatever the number of threads.
-constexpr Index kTaskNumbers = Index{1} << 15;
+// Vectors are split into tasks of this many numbers, some microseconds' work, whatever the number of threads.
+constexpr Index kTaskNumbers = Index{1} << 13;
 
 // Calls f(first, count) for each task of n numbers.
 template <class F>
@@ -23,6 +24,16 @@ void for_tasks(Index n, F f) {
         const Index first = task * kTaskNumbers;
         f(first, n - first < kTaskNumbers ? n - first : kTaskNumbers);
     });
+}
+
+// Calls f(first, count) for ranges of rows of n numbers, in the caller's floating-point mode.
+template <class F>
+void for_rows(Index rows, Index n, F f) {
+    const Index each = kTaskNumbers / (n > 0 ? n : 1) + 1;
+    parallel_for_to_the_end((rows + each - 1) / each, in_this_mode([&](Index task) {
+                                const Index first = task * each;
+                                f(first, rows - first < each ? rows - first : each);
+                            }));
 }
 
 // Where a task begins in a vector that may be null.
@@ -35,32 +46,45 @@ T* from(T* vector, Index first) {
 
 template <class T>
 void activation_forward(Activation kind, const T* x, T* y, Index rows, Index n) {
-    kernels<T>().activate(kind, x, n, y, n, rows, n);
+    for_rows(rows, n, [&](Index first, Index count) {
+        kernels<T>().activate(kind, x + first * n, n, y + first * n, n, count, n);
+    });
 }
 
 template <class T>
 void activation_backward(Activation kind, const T* x, const T* y, const T* dy, T* dx, Index rows, Index n) {
-    kernels<T>().activate_backward(kind, y, x, n, dy, n, dx, n, rows, n);
+    for_rows(rows, n, [&](Index first, Index count) {
+        const Index at = first * n;
+        kernels<T>().activate_backward(kind, y + at, from(x, at), n, dy + at, n, dx + at, n, count, n);
+    });
 }
 
 template <class T>
 void glu_forward(const T* x, T* y, Index rows, Index half) {
-    for (Index r = 0; r < rows; ++r, x += 2 * half, y += half) {
-        kernels<T>().activate(Activation::kSigmoid, x + half, half, y, half, 1, half);
-        for (Index i = 0; i < half; ++i) y[i] *= x[i];
-    }
+    for_rows(rows, 2 * half, [&](Index first, Index count) {
+        for (Index r = first; r < first + count; ++r) {
+            const T* const in = x + r * 2 * half;
+            T* const out = y + r * half;
+            kernels<T>().activate(Activation::kSigmoid, in + half, half, out, half, 1, half);
+            for (Index i = 0; i < half; ++i) out[i] *= in[i];
+        }
+    });
 }
 
 template <class T>
 void glu_backward(const T* x, const T* dy, T* dx, Index rows, Index half) {
-    for (Index r = 0; r < rows; ++r, x += 2 * half, dx += 2 * half, dy += half) {
-        kernels<T>().activate(Activation::kSigmoid, x + half, half, dx, half, 1, half);
-        for (Index i = 0; i < half; ++i) {
-            const T gate = dx[i];
-            dx[half + i] = dy[i] * x[i] * gate * (1 - gate);
-            dx[i] = dy[i] * gate;
+    for_rows(rows, 2 * half, [&](Index first, Index count) {
+        for (Index r = first; r < first + count; ++r) {
+            const T *const in = x + r * 2 * half, *const slope = dy + r * half;
+            T* const out = dx + r * 2 * half;
+            kernels<T>().activate(Activation::kSigmoid, in + half, half, out, half, 1, half);
+            for (Index i = 0; i < half; ++i) {
+                const T gate = out[i];
+                out[half + i] = slope[i] * in[i] * gate * (1 - gate);
+                out[i] = slope[i] * gate;
+            }
         }
-    }
+    });
 }
 
 template <class T>
@@ -120,11 +144,23 @@ void gather_rows(const T* from, const RowNumbers& numbers, T* to, Index length) 
 
 template <class T>
 void scatter_rows(const T* from, const RowNumbers& numbers, T* to, Index rows, Index length) {
-    std::memset(to, 0, static_cast<std::size_t>(rows * length) * sizeof(T));
-    for (Index i = 0; i < numbers.count; ++i, from += length) {
-        T* row = to + numbers.at[i] * length;
-        for (Index j = 0; j < length; ++j) row[j] += from[j];
-    }
+    for_tasks(rows * length, [&](Index first, Index count) {
+        std::memset(to + first, 0, static_cast<std::size_t>(count) * sizeof(T));
+    });
+    // A task adds some columns of all rows, so each sum is one chain.
+    constexpr Index kLine = 64 / static_cast<Index>(sizeof(T));
+    const Index lines = (length + kLine - 1) / kLine, work = numbers.count * length / kTaskNumbers + 1;
+    const Index tasks = lines < work ? lines : work;
+    parallel_for_to_the_end(tasks, in_this_mode([&](Index task) {
+                                const Index first = task * lines / tasks * kLine,
+                                            end = (task + 1) * lines / tasks * kLine;
+                                const Index last = end < length ? end : length;
+                                for (Index i = 0; i < numbers.count; ++i) {
+                                    const T* const source = from + i * length;
+                                    T* const row = to + numbers.at[i] * length;
+                                    for (Index j = first; j < last; ++j) row[j] += source[j];
+                                }
+                            }));
 }
 
 #define PYRNN_INSTANTIATE(T)                                                                         \

@@ -11,13 +11,12 @@ import pytest
 
 from pyrnn import _core, backend
 
-TASK_NUMBERS = 1 << 15  # of which operations on whole vectors make a task
+ROWS = np.random.default_rng(0).integers(0, 9, (100, 33000)).astype(np.float32)  # each of which is one task
 
 
 def run(tasks: int) -> None:
     """Call an operation that is split into `tasks` tasks."""
-    y = np.ones(tasks * TASK_NUMBERS, np.float32)
-    _core.squared_error(y, y)
+    _core.gather_rows(ROWS, np.arange(tasks))
 
 
 def switches(thread: int) -> int:
@@ -53,6 +52,20 @@ def test_a_call_wakes_only_as_many_workers_as_it_has_tasks(tasks: int) -> None:
     assert woken == [True] * (tasks - 1) + [False] * (8 - tasks)
 
 
+@pytest.mark.threads
+@pytest.mark.usefixtures("any_thread_count")
+def test_a_short_operation_wakes_no_worker() -> None:
+    """It would end before they come."""
+    pool = workers(4)
+    time.sleep(0.05)
+    before = [switches(worker) for worker in pool]
+    y = np.ones(1 << 16, np.float32)
+    for _ in range(20):
+        _core.squared_error(y, y)
+        time.sleep(0.002)
+    assert [switches(worker) for worker in pool] == before
+
+
 @pytest.mark.usefixtures("any_thread_count")
 def test_idle_threads_take_no_processor_time() -> None:
     workers(16)
@@ -70,11 +83,10 @@ def test_idle_threads_take_no_processor_time() -> None:
 def test_calls_of_any_number_of_tasks(count: int) -> None:
     """Each task runs once, whichever threads come, and whether they have fallen asleep or not."""
     rng = np.random.default_rng(0)
-    rows = rng.integers(0, 9, (100, 33000)).astype(np.float32)  # each of which is one task
     backend.set_num_threads(count)
     for tasks in rng.integers(1, 100, 60).tolist():
         order = rng.permutation(tasks)
-        assert (_core.gather_rows(rows, order) == rows[order]).all()
+        assert (_core.gather_rows(ROWS, order) == ROWS[order]).all()
         time.sleep(float(rng.choice([0, 0, 0.0005])))
 
 
@@ -82,11 +94,10 @@ def test_calls_of_any_number_of_tasks(count: int) -> None:
 @pytest.mark.parametrize("threads", [2, 3, 8])
 def test_rehearsed_calls(threads: int) -> None:
     """They compute the same, and their time on many threads lies between that of one thread and an even share."""
-    rows = np.random.default_rng(0).normal(size=(40, 33000)).astype(np.float32)
     order = np.arange(40)[::-1].copy()
     backend.set_num_threads(threads)
     _core.rehearse(True)
-    assert (_core.gather_rows(rows, order) == rows[order]).all()
+    assert (_core.gather_rows(ROWS, order) == ROWS[order]).all()
     run(1)  # too small to be shared
     run(2)
     calls, alone, together = _core.rehearse(False)

@@ -92,15 +92,15 @@ class Row:
 
     def line(self) -> str:
         """Return the row of the table: how many times as fast as one thread."""
-        one = statistics.median(self.measured[1])
-        cells = [self.work.name, f"{one * 1e3:.3g} ms"]
+        base = statistics.median(self.measured[1])
+        cells = [self.work.name, f"{base * 1e3:.3g} ms"]
         for threads in list(self.measured)[1:]:
             cells += [
-                f"{one / statistics.median(self.measured[threads]):.2f}x",
+                f"{base / statistics.median(self.measured[threads]):.2f}x",
                 f"{statistics.median(self.processor[threads]) / statistics.median(self.processor[1]):.2f}",
-                f"{threads * one / statistics.median(self.weak[threads]):.2f}x",
+                f"{threads * base / statistics.median(self.weak[threads]):.2f}x",
             ]
-        cells += [f"{one / statistics.median(times):.2f}x" for times in self.simulated.values()]
+        cells += [f"{base / statistics.median(times):.2f}x" for times in self.simulated.values()]
         most = max(self.measured)
         if most > 1:
             wrong = statistics.median(self.simulated[most]) / statistics.median(self.measured[most]) - 1

@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 #include <fstream>
+#include <set>
 #include <sstream>
 #include <thread>
 
@@ -43,12 +44,31 @@ long least_quota(long least, const std::string& mount, std::string path, Read re
     }
 }
 
+// The hardware threads of the core to which `cpu` belongs, such as "0,4"; its own number if the system does not say.
+std::string core_of(const std::string& root, std::size_t cpu) {
+    const std::string number = std::to_string(cpu),
+                      folder = root + "/sys/devices/system/cpu/cpu" + number + "/topology";
+    std::string threads;
+    for (const char* name : {"/core_cpus_list", "/thread_siblings_list"}) {  // of which old systems have the second
+        std::ifstream file(folder + name);
+        if (file >> threads) return threads;
+    }
+    return number;
+}
+
+long physical_cores(const std::string& root) {
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) != 0) return static_cast<long>(std::thread::hardware_concurrency());
+    std::set<std::string> cores;
+    for (std::size_t cpu = 0; cpu < CPU_SETSIZE; ++cpu)
+        if (CPU_ISSET(cpu, &set)) cores.insert(core_of(root, cpu));
+    return static_cast<long>(cores.size());
+}
+
 }  // namespace
 
 int usable_cores(const std::string& root) {
-    long cores = static_cast<long>(std::thread::hardware_concurrency());
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0) cores = CPU_COUNT(&set);
+    long cores = physical_cores(root);
     const std::string mount = root + "/sys/fs/cgroup";
     std::ifstream groups(root + "/proc/self/cgroup");
     for (std::string line; std::getline(groups, line);) {  // "0::/path", or "4:cpu,cpuacct:/path" of version 1

@@ -190,6 +190,18 @@ def test_threads_follow_the_quota_of_the_control_group(name: str, tmp_path: Path
     assert _core.usable_cores(str(tmp_path)) == (len(os.sched_getaffinity(0)) if expected is None else expected)
 
 
+@pytest.mark.parametrize("name", ["core_cpus_list", "thread_siblings_list"])
+@pytest.mark.parametrize("apart", [True, False])
+def test_threads_of_one_core_count_once(name: str, apart: bool, tmp_path: Path) -> None:
+    """A second hardware thread of a core adds little, and made calls slower that every thread had a task of."""
+    allowed = sorted(os.sched_getaffinity(0))
+    for cpu in allowed:
+        core = tmp_path / f"sys/devices/system/cpu/cpu{cpu}/topology"
+        core.mkdir(parents=True)
+        (core / name).write_text(f"{cpu},{cpu + 64}\n" if apart else "0-1023\n")
+    assert _core.usable_cores(str(tmp_path)) == (len(allowed) if apart else 1)
+
+
 WITHIN_LIMITS = """
 import resource, sys
 import numpy as np

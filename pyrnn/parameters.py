@@ -269,6 +269,8 @@ class Weight(NDArrayOperatorsMixin, WeightNames, Watched):
         Raises:
             ValueError: if the shape differs.
         """
+        if tracing.symbol_of is not None:
+            return tracing.symbol_of(self).assign(value)  # type: ignore[no-any-return]
         self.overwrite(value)
         return self.array.copy()
 
@@ -281,6 +283,8 @@ class Weight(NDArrayOperatorsMixin, WeightNames, Watched):
         Returns:
             A copy of the values.
         """
+        if tracing.symbol_of is not None:
+            return tracing.symbol_of(self).assign_add(value)  # type: ignore[no-any-return]
         return self.assign(self.array + np.asarray(value))
 
     def assign_sub(self, value: Any) -> Array:
@@ -292,6 +296,8 @@ class Weight(NDArrayOperatorsMixin, WeightNames, Watched):
         Returns:
             A copy of the values.
         """
+        if tracing.symbol_of is not None:
+            return tracing.symbol_of(self).assign_sub(value)  # type: ignore[no-any-return]
         return self.assign(self.array - np.asarray(value))
 
     def overwrite(self, value: Any) -> None:

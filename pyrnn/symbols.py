@@ -6,7 +6,8 @@ Symbols hold no numbers. A model follows their nodes from its outputs back to it
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from pyrnn.structures import leaves, mapped
@@ -22,11 +23,20 @@ class Tracing(threading.local):
     symbol_of: Callable[[Any], Symbol] | None = None
     # Whether the graph is traced for training; layers in it that are called with the same value behave as usual.
     training: bool | None = None
-    # Records that a weight, by its symbol, gets a value in each run; returns the symbol of the weight from then on.
-    assign: Callable[[Symbol, Any], Symbol] | None = None
 
 
 tracing = Tracing()
+
+
+@contextmanager
+def untraced() -> Iterator[None]:
+    """Within it, code is not part of the traced `call` around it: a layer is built, once."""
+    before = tracing.symbol_of, tracing.training
+    tracing.symbol_of = tracing.training = None
+    try:
+        yield
+    finally:
+        tracing.symbol_of, tracing.training = before
 
 
 class Symbol:
@@ -89,48 +99,27 @@ class Symbol:
         return operation(*args, **kwargs)
 
     @property
-    def value(self) -> Symbol:
-        """The symbol itself: a weight is a symbol while `call` is traced, and its value too."""
+    def current(self) -> Symbol:
+        """The symbol itself; of a weight that `call` has assigned to, the symbol of the new value."""
         return self
 
-    def assign(self, value: Any) -> Symbol:
-        """Record that the weight, which is a symbol while `call` is traced, gets a value in each run.
+    @property
+    def value(self) -> Symbol:
+        """The present value: a weight is a symbol while `call` is traced, and its value too."""
+        return self.current
+
+    def assign(self, value: Any) -> Any:
+        """Raise: only weights of the layer whose `call` is traced can be assigned to.
 
         Args:
-            value: the new value, in the shape of the weight: a symbol, an array or a number.
-
-        Returns:
-            The symbol of the weight from then on.
+            value: the new value.
 
         Raises:
-            TypeError: if the symbol is no weight of the layer whose `call` is traced.
-            ValueError: if the shape differs.
+            TypeError: always.
         """
-        if tracing.assign is None:
-            raise TypeError(f"{self.name!r} is no weight of a layer whose call() is traced, and cannot be assigned to")
-        return tracing.assign(self, value)
+        raise TypeError(f"{self.name!r} is no weight of a layer whose call() is traced, and cannot be assigned to")
 
-    def assign_add(self, value: Any) -> Symbol:
-        """Record that the weight is increased in each run, as `assign` does.
-
-        Args:
-            value: what is added.
-
-        Returns:
-            The symbol of the weight from then on.
-        """
-        return self.assign(self + value)
-
-    def assign_sub(self, value: Any) -> Symbol:
-        """Record that the weight is decreased in each run, as `assign` does.
-
-        Args:
-            value: what is subtracted.
-
-        Returns:
-            The symbol of the weight from then on.
-        """
-        return self.assign(self - value)
+    assign_add = assign_sub = assign
 
     def numpy(self) -> Any:
         """Raise: a symbol has no numbers.
@@ -139,6 +128,71 @@ class Symbol:
             TypeError: always.
         """
         self._no_numbers()
+
+
+class WeightSymbol(Symbol):
+    """A weight while `call` is traced. Each run of the graph ends with the assignments that `call` made.
+
+    Args:
+        shape: the shape of the weight.
+        dtype: its dtype.
+        name: its path.
+    """
+
+    __slots__ = ("_current",)
+
+    def __init__(self, shape: Shape, dtype: str, name: str) -> None:
+        super().__init__(shape, dtype, name)
+        self._current: Symbol = self
+
+    @property
+    def current(self) -> Symbol:
+        """The symbol of the value: what `call` has assigned, or the symbol itself."""
+        return self._current
+
+    def assign(self, value: Any) -> Symbol:
+        """Assign to the weight at the end of each run of `call`; operations from here on read the new value.
+
+        Args:
+            value: a symbol, weight or array of the weight's shape.
+
+        Returns:
+            The symbol of the new value.
+
+        Raises:
+            TypeError: if `value` does not hold numbers.
+            ValueError: if its shape differs.
+        """
+        shape = self.shape if isinstance(value, list | tuple) else tuple(getattr(value, "shape", ()))
+        if shape == self.shape:
+            new: Symbol = OPERATORS["cast"](OPERATORS["add"](value, OPERATORS["zeros_like"](self)), self.dtype)
+            shape = new.shape
+        if shape != self.shape:
+            raise ValueError(f"weight {self.name!r} has shape {self.shape}, call() assigns {shape} to it")
+        self._current = new
+        return new
+
+    def assign_add(self, value: Any) -> Symbol:
+        """Add to the weight at the end of each run of `call`.
+
+        Args:
+            value: a symbol, weight or array of the weight's shape, or a number.
+
+        Returns:
+            The symbol of the new value.
+        """
+        return self.assign(OPERATORS["add"](self, value))
+
+    def assign_sub(self, value: Any) -> Symbol:
+        """Subtract from the weight at the end of each run of `call`.
+
+        Args:
+            value: a symbol, weight or array of the weight's shape, or a number.
+
+        Returns:
+            The symbol of the new value.
+        """
+        return self.assign(OPERATORS["subtract"](self, value))
 
 
 class Drawn(NamedTuple):

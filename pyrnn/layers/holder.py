@@ -402,7 +402,7 @@ class Holder(Watched):
             raise ValueError(
                 f"add_loss() of layer {self.name!r} must be called within its call(), got a symbol outside it"
             )
-        self._traced_losses.append(symbol)
+        self._traced_losses.append(symbol.current)
 
     @property
     def losses(self) -> list[float]:

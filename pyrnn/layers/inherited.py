@@ -33,6 +33,22 @@ def as_builtin(layer: Any) -> Any:
     return inherited
 
 
+def weights_read_by(layer: Any) -> list[Any]:
+    """Return the weights that a layer of a graph reads when it runs.
+
+    Args:
+        layer: a layer, maybe one that `as_builtin` returned.
+
+    Returns:
+        Its weights, without those that a subclass added.
+    """
+    if vars(layer).get("_inherited") is not layer:
+        return list(layer.weights)
+    guarded = (name for name, value in vars(layer).items() if hasattr(getattr(type(layer), name, None), "__set__"))
+    weights = [vars(layer)[name] for name in guarded]
+    return [*weights, *(weight for _, child in layer.children() for weight in child.weights)]
+
+
 @functools.cache
 def _plain(base: Any) -> Any:
     """A class of pyrnn whose objects ignore what their attributes say about the calls of the subclass."""

@@ -22,10 +22,12 @@ def as_symbols(value: Any, dtype: str) -> Any:
     assert symbol_of is not None
 
     def convert(leaf: Any) -> Any:
-        if leaf is None or isinstance(leaf, Symbol):
-            return leaf
+        if leaf is None:
+            return None
+        if isinstance(leaf, Symbol):
+            return leaf.current
         if hasattr(leaf, "gradient"):  # a weight
-            return symbol_of(leaf)
+            return symbol_of(leaf).current
         array = as_array("x", leaf)
         return symbol_of(np.ascontiguousarray(array, dtype if array.dtype.kind == "f" else None).reshape(array.shape))
 

@@ -14,6 +14,7 @@ from pyrnn.layers import attributes, call_methods
 from pyrnn.layers.call_arguments import read_shapes, shapes_for
 from pyrnn.layers.custom import converted, finish, named, require_declared_shapes, run, trial_shape
 from pyrnn.layers.settings import standard_shape, standard_shapes
+from pyrnn.symbols import untraced
 from pyrnn.validation import WrongType, shown
 
 Shape = tuple[Any, ...]
@@ -61,7 +62,8 @@ def build_once(build: Callable[..., None], checks_first: bool = True) -> Callabl
             self.check_input(shape)
         if not self.built:
             try:
-                build(self, *args, **kwargs)
+                with untraced():
+                    build(self, *args, **kwargs)
             except BaseException:
                 self.built = False
                 raise

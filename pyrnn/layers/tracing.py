@@ -16,10 +16,11 @@ from pyrnn.graph import Graph
 from pyrnn.inner_layers import leaves_of_attribute
 from pyrnn.layers.call_arguments import Arguments, at_places
 from pyrnn.layers.holder import Holder
+from pyrnn.layers.inherited import weights_read_by
 from pyrnn.parameters import Weight, assign_all
 from pyrnn.plan import Plan
 from pyrnn.structures import leaves, mapped
-from pyrnn.symbols import Drawn, Node, Symbol, tracing
+from pyrnn.symbols import Drawn, Node, Symbol, WeightSymbol, tracing
 from pyrnn.validation import shown
 
 # A layer keeps the graphs of at most this number of shapes of its inputs.
@@ -74,8 +75,6 @@ class Trace:
         self.sources: list[Any] = []
         self._symbols: list[Symbol] = []
         self._has_inputs = bool(inputs)
-        # What weights are assigned to, by their numbers in `sources`, in the order of the first assignment.
-        self._assigned: dict[int, Symbol] = {}
         xs = [Symbol(shape, dtype, f"x_{i}" if i else "x") for i, (shape, dtype) in enumerate(inputs)]
         mask_symbols = [
             None if shape is None else Symbol(shape, "bool", f"mask_{i}" if i else "mask")
@@ -91,12 +90,29 @@ class Trace:
         with self._traced(), self._losses_of(layer) as losses:
             self.structure = self._symbols_in(method(*args, **kwargs))
         self.outputs, self.losses = leaves(self.structure), losses
-        graph = Graph([*read, *self._symbols], [*self.outputs, *losses, *self._assigned.values()])
+        self._updates = [
+            (weight, symbol.current)
+            for weight, symbol in zip(self.sources, self._symbols, strict=True)
+            if symbol.current is not symbol
+        ]
+        graph = Graph([*read, *self._symbols], [*self.outputs, *losses, *(new for _, new in self._updates)])
         for node in graph.nodes:
             node.layer.nodes[:] = [each for each in node.layer.nodes if each is not node]
         self._inner = [each for each in graph.layers if not isinstance(each, Source)]
+        self._check_updates()
         self._unreached: list[Weight] = []
         self.plan = Plan(self._inner, graph)
+
+    def _check_updates(self) -> None:
+        """Reject an assignment to a weight that a layer in the graph reads itself: it would read the old value."""
+        for weight, _ in self._updates:
+            for inner in self._inner:
+                if any(weight is each for each in weights_read_by(inner)):
+                    raise TypeError(
+                        f"call of layer {self.layer.name!r} ({type(self.layer).__name__}) must not assign to weight "
+                        f"{weight.path!r}, which layer {inner.name!r} reads in the same call: compute with pyrnn.ops "
+                        "in place of that layer"
+                    )
 
     def _symbols_in(self, structure: Any) -> Any:
         """Check what the method returned; arrays next to symbols become symbols."""
@@ -108,7 +124,7 @@ class Trace:
                     f"call of layer {self.layer.name!r} ({type(self.layer).__name__}) must return what layers and ops "
                     f"made of its input, got {shown(leaf)}"
                 )
-        return mapped(lambda leaf: leaf if isinstance(leaf, Symbol) else self.symbol_of(leaf), structure)
+        return mapped(lambda leaf: (leaf if isinstance(leaf, Symbol) else self.symbol_of(leaf)).current, structure)
 
     def symbol_of(self, value: Any) -> Symbol:
         """Return the symbol that a weight or a constant is in the graph.
@@ -116,35 +132,16 @@ class Trace:
         Args:
             value: a weight or an array.
         """
-        for number, (candidate, symbol) in enumerate(zip(self.sources, self._symbols, strict=True)):
+        for candidate, symbol in zip(self.sources, self._symbols, strict=True):
             if candidate is value:
-                return self._assigned.get(number, symbol)
+                return symbol
         name = value.path if isinstance(value, Weight) else "constant"
-        symbol = Symbol(value.shape, str(value.dtype), name)
+        kind = WeightSymbol if isinstance(value, Weight) else Symbol
+        symbol = kind(value.shape, str(value.dtype), name)
         Source(f"{name}_{len(self.sources)}", symbol)
         self.sources.append(value)
         self._symbols.append(symbol)
         return symbol
-
-    def _assign(self, symbol: Symbol, value: Any) -> Symbol:
-        """Record that a weight gets a value in each run; from then on its attribute is the symbol of the value."""
-        symbols = [self._assigned.get(number, each) for number, each in enumerate(self._symbols)]
-        number = next((number for number, each in enumerate(symbols) if each is symbol), None)
-        weight = None if number is None else self.sources[number]
-        if number is None or not isinstance(weight, Weight):
-            raise TypeError(
-                f"{symbol.name!r} must be a weight of layer {self.layer.name!r} to be assigned to in its call(), and "
-                "be read from its attribute"
-            )
-        new = value if isinstance(value, Symbol) else self.symbol_of(np.asarray(value, weight.dtype))
-        if new.shape != weight.shape:
-            raise ValueError(f"weight {weight.path!r} has shape {weight.shape}, call() assigns {new.shape} to it")
-        self._assigned[number] = new
-        attributes = vars(self.layer)
-        for name, attribute in attributes.items():
-            if name not in _RECORDS and any(leaf is symbol for leaf in leaves_of_attribute(attribute)):
-                attributes[name] = mapped(lambda leaf: new if leaf is symbol else leaf, attribute)
-        return new
 
     @contextmanager
     def _traced(self) -> Iterator[None]:
@@ -155,8 +152,8 @@ class Trace:
             for name, value in attributes.items()
             if name not in _RECORDS and any(isinstance(leaf, Weight) for leaf in leaves_of_attribute(value))
         }
-        before_this = tracing.symbol_of, tracing.training, tracing.assign
-        tracing.symbol_of, tracing.training, tracing.assign = self.symbol_of, self.training, self._assign
+        before_this = tracing.symbol_of, tracing.training
+        tracing.symbol_of, tracing.training = self.symbol_of, self.training
         try:
             for name, value in before.items():
                 attributes[name] = mapped(
@@ -165,7 +162,7 @@ class Trace:
             yield
         finally:
             attributes.update(before)
-            tracing.symbol_of, tracing.training, tracing.assign = before_this
+            tracing.symbol_of, tracing.training = before_this
 
     @contextmanager
     def _losses_of(self, layer: Any) -> Iterator[list[Symbol]]:
@@ -197,15 +194,16 @@ class Trace:
         if training and self.plan.stale:
             self.compile()
         values = [_value(each) for each in self.sources]
+        if self._updates:  # which overwrite what backward needs
+            values = [np.array(value) for value in values]
         inputs = [*xs, *(mask for mask in masks if mask is not None), *values]
         outputs, output_masks = self.plan.forward(inputs, training, [*masks, *[None] * (len(inputs) - len(masks))])
-        if self._assigned:
-            first = len(outputs) - len(self._assigned)
-            assign_all([(self.sources[n], each) for n, each in zip(self._assigned, outputs[first:], strict=True)])
-            del outputs[first:]
-        if self.losses:
-            self.layer.add_loss(outputs[len(self.outputs) :])
+        if self.losses or self._updates:
+            added = outputs[len(self.outputs) :]
             del outputs[len(self.outputs) :]
+            self.layer.add_loss(added[: len(self.losses)])
+            new = added[len(self.losses) :]
+            assign_all([(weight, value) for (weight, _), value in zip(self._updates, new, strict=True)])
         outputs = [np.asarray(y, self.layer.dtype) if y.dtype.kind != "f" else y for y in outputs]
         return outputs, output_masks[: len(outputs)]
 
@@ -220,7 +218,7 @@ class Trace:
             The gradients of the inputs, None where there is none.
         """
         slopes = [np.full(loss.shape, self.layer.loss_factor, loss.dtype) for loss in self.losses]
-        gradients = self.plan.backward([*d_outputs, *slopes, *[None] * len(self._assigned)], need_dx=True)
+        gradients = self.plan.backward([*d_outputs, *slopes, *[None] * len(self._updates)], need_dx=True)
         inner = {id(weight) for layer in self._inner for weight in layer.trainable_weights}
         first = len(gradients) - len(self.sources)
         for source, gradient in zip(self.sources, gradients[first:], strict=True):

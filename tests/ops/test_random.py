@@ -113,7 +113,7 @@ def test_functions_of_numpy_are_operations_on_symbols() -> None:
         np.partition(x, 2)
 
 
-def test_a_weight_is_its_own_value() -> None:
+def test_a_weight_is_its_own_value_in_call() -> None:
     class Scaled(layers.Layer):
         def build(self, input_shape: Any) -> None:
             self.scale = self.add_weight(shape=(3,), initializer="ones", name="scale")

@@ -83,7 +83,7 @@ class Operation(Layer):
             if isinstance(leaf, Weight) and tracing.symbol_of is not None:
                 leaf = tracing.symbol_of(leaf)
             if isinstance(leaf, Symbol):
-                symbols.append(leaf)
+                symbols.append(leaf.current)
                 return Place(len(symbols) - 1)
             return leaf
 

@@ -194,6 +194,10 @@ def train(model: Trainable, run: Run, epochs: int, validation_freq: int | Iterab
             _train_batches(model, run)
         if not run.batch:
             raise ValueError(_ended("x"))
+        if run.batches.has_ended and epoch + 1 < epochs:
+            if run.batches.steps is None:
+                warn(f"the generator ended in epoch {epoch + 1} of {epochs}: training stops there")
+            model.stop_training = True
         run.batches.epoch_ended()
         logs = result(model, run.compiled, run.last)
         if run.batches.steps is None:
@@ -221,8 +225,6 @@ def _train_batches(model: Trainable, run: Run) -> None:
         run.hooks("on_train_batch_end", step, LazyLogs(run.compiled) if run.last is None else run.last)
         if model.stop_training:
             return
-    if run.batches.has_ended and run.batches.steps is not None:
-        model.stop_training = True
 
 
 def reset(model: Trainable, compiled: Compiled) -> None:

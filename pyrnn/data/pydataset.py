@@ -23,11 +23,13 @@ class PyDataset:
 
     Args:
         workers: Threads that read ahead; with 0 or 1 batches are read when they are needed. Order is preserved.
-        use_multiprocessing: False; a PyDataset reads in threads.
+        use_multiprocessing: Whether the workers are processes, each with a copy of the dataset. What reading changes in
+            the dataset stays in them: random numbers drawn in `__getitem__` do not repeat when a training resumes.
         max_queue_size: Batches that `workers` prepare ahead, at most; at least 1.
 
     Raises:
-        ValueError: If `use_multiprocessing` is True.
+        TypeError: If an argument has the wrong type.
+        ValueError: If a number is out of its range.
 
     Example:
         >>> import numpy as np
@@ -45,11 +47,9 @@ class PyDataset:
 
     @checked
     def __init__(self, workers: Natural = 1, use_multiprocessing: Flag = False, max_queue_size: Size = 10) -> None:
-        if use_multiprocessing:
-            raise ValueError("use_multiprocessing must be left out, got True: a PyDataset reads in threads (workers)")
         self.workers = int(workers)
         self.max_queue_size = positive_int("max_queue_size", max_queue_size)
-        self.use_multiprocessing = False
+        self.use_multiprocessing = bool(use_multiprocessing)
 
     @property
     def num_batches(self) -> int | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -250,6 +250,20 @@ def _length(source: Any) -> int | None:
         return None
 
 
+_dataset: Any = None  # what a worker process reads
+
+
+def _take(dataset: PyDataset) -> None:
+    """Keep the dataset that this worker process reads."""
+    global _dataset
+    _dataset = dataset
+
+
+def _batch_of_process(number: int) -> Any:
+    """Return a batch of the dataset of this worker process."""
+    return _dataset[number]
+
+
 class PyDatasetBatches(Batches):
     """Batches of a PyDataset, in order or shuffled in each pass.
 
@@ -333,21 +347,30 @@ class PyDatasetBatches(Batches):
         return self._random.bit_generator.state, self._random.permutation(count).tolist()
 
     def _read(self, wanted: Iterator[int]) -> Iterator[Any]:
-        """The batches with these numbers, in order; read ahead in threads if the dataset has workers.
+        """The batches with these numbers, in order; read ahead in threads or processes if the dataset has workers.
 
         At most `max_queue_size` batches are in preparation or waiting at any time.
         """
         # A subclass need not call our __init__, as in Keras.
         workers, ahead = getattr(self._dataset, "workers", 1), getattr(self._dataset, "max_queue_size", 10)
-        if workers < 2:
+        in_processes = getattr(self._dataset, "use_multiprocessing", False) and workers > 0
+        if workers < 2 and not in_processes:
             yield from (self._dataset[number] for number in wanted)
             return
-        with ThreadPoolExecutor(workers, thread_name_prefix="pyrnn-data") as pool:
-            pending = deque(pool.submit(self._dataset.__getitem__, n) for n in itertools.islice(wanted, ahead))
+        pool: Executor
+        read: Callable[[int], Any]
+        if in_processes:
+            from concurrent.futures import ProcessPoolExecutor  # which takes long to import
+
+            pool, read = ProcessPoolExecutor(workers, initializer=_take, initargs=(self._dataset,)), _batch_of_process
+        else:
+            pool, read = ThreadPoolExecutor(workers, thread_name_prefix="pyrnn-data"), self._dataset.__getitem__
+        with pool:
+            pending = deque(pool.submit(read, n) for n in itertools.islice(wanted, ahead))
             try:
                 while pending:
                     parts = pending.popleft().result()
-                    pending += [pool.submit(self._dataset.__getitem__, n) for n in itertools.islice(wanted, 1)]
+                    pending += [pool.submit(read, n) for n in itertools.islice(wanted, 1)]
                     yield parts
             finally:
                 for future in pending:

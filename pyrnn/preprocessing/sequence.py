@@ -155,7 +155,7 @@ class TimeseriesGenerator(PyDataset):
         reverse: Whether a window begins with the latest step.
         batch_size: Windows in a batch, at least 1.
         workers: See `PyDataset`.
-        use_multiprocessing: False, see `PyDataset`.
+        use_multiprocessing: Whether the workers are processes, see `PyDataset`.
         max_queue_size: See `PyDataset`.
 
     Raises:

@@ -146,6 +146,7 @@ def test_a_model_has_one_input_and_one_output(case: str) -> None:
             model().fit(X, Y, validation_data=(x, y), verbose=0)
 
 
+@pytest.mark.filterwarnings("ignore:The structure of `inputs`")
 def test_one_array_may_be_in_a_list_or_dict() -> None:
     expected = fitted(X, Y, sample_weight=WEIGHT)
     assert same(fitted([X], [Y], sample_weight=[WEIGHT]), expected)

@@ -103,6 +103,23 @@ def test_a_generator_that_ends_within_an_epoch_ends_the_training() -> None:
         model().fit(source, steps_per_epoch=2, verbose=0)
 
 
+def test_a_generator_that_ends_ends_the_training_after_its_epoch() -> None:
+    with pytest.warns(UserWarning, match="the generator ended in epoch 1 of 3: training stops there"):
+        history = model().fit(iter(Dataset()), epochs=3, verbose=0)
+    assert history.epoch == [0]
+
+
+@pytest.mark.parametrize("steps", [None, 2])
+def test_batches_read_by_processes_are_the_same(steps: int | None) -> None:
+    made = []
+    for options in ({}, {"workers": 2, "use_multiprocessing": True, "max_queue_size": 2}):
+        made.append(model())
+        made[-1].fit(
+            Endless(**options) if steps else Dataset(**options), steps_per_epoch=steps, shuffle=False, verbose=0
+        )
+    assert all(map(np.array_equal, made[0].get_weights(), made[1].get_weights()))
+
+
 def test_a_generator_with_fewer_batches_than_steps_is_evaluated_with_a_warning() -> None:
     made = model()
     with pytest.warns(UserWarning, match="the generator ended after 3 of the 5 batches"):

@@ -675,7 +675,7 @@ class Model(StateTree, Holder):
             max_shard_size: the most GB of arrays in one file. They are written to `NAME_00000.weights.h5`,
                 `NAME_00001.weights.h5`, ..., next to `NAME.weights.json`, which says what is where.
             save_format: None or "h5", as older scripts write.
-            objects_to_skip: layers whose weights are left out of a file of Keras 3.
+            objects_to_skip: layers whose weights are left out, for `.weights.h5` and `.weights.json` files.
 
         Raises:
             ValueError: if the model is not built, the ending is another one, or an array is larger than
@@ -706,7 +706,7 @@ class Model(StateTree, Holder):
                 `.hdf5` in Keras 2's format.
             skip_mismatch: leave layers as they are, with a warning, if their weights do not fit.
             by_name: match layers by their names instead of their order, for Keras 2's format.
-            objects_to_skip: layers that keep their weights, for Keras 3's format.
+            objects_to_skip: layers that keep their weights, for `.weights.h5` and `.weights.json` files.
 
         Raises:
             OSError: if the file cannot be read.

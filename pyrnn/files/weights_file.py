@@ -186,7 +186,7 @@ def save_weights(
         overwrite: Whether to replace the file if it exists.
         max_shard_size: The most GB of arrays in one file: they go to "NAME_00000.weights.h5" and so on.
         save_format: "h5", of older scripts; it must agree with the suffix.
-        objects_to_skip: Layers whose weights are left out of a file of Keras 3.
+        objects_to_skip: Layers whose weights are left out, for ".weights.h5" and ".weights.json" files.
 
     Raises:
         ValueError: If the model is not built, for another suffix or format, or if an array is larger than
@@ -224,11 +224,8 @@ def save_weights(
 
 
 def _require_none_skipped(objects_to_skip: Any) -> None:
-    if objects_to_skip:
-        raise ValueError(
-            "objects_to_skip must be left out for files in Keras 2's format, which hold the weights of all layers: use "
-            f"a file that ends in {ENDING!r}"
-        )
+    if objects_to_skip is not None:
+        raise ValueError(f"objects_to_skip must be left out for files that do not end in {ENDING!r}")
 
 
 def _save_shards(
@@ -260,7 +257,7 @@ def load_weights(
             ".h5" or ".hdf5" file.
         skip_mismatch: Whether layers that do not fit keep their weights, with a warning, instead of an error.
         by_name: For legacy files: assign weights to layers of the same name instead of in order.
-        objects_to_skip: Layers that keep their weights, for files of Keras 3.
+        objects_to_skip: Layers that keep their weights, for ".weights.h5" and ".weights.json" files.
 
     Raises:
         ValueError: If the file is damaged or does not fit the model, which is then unchanged.
@@ -281,6 +278,7 @@ def load_weights(
         require_built(model, repr(path))
         content = shards.joined(path)
     elif path.endswith(".keras"):
+        _require_none_skipped(objects_to_skip)
         (content,) = archive.read_entries(path, archive.WEIGHTS)
     else:
         with archive.opened_file(path) as file:

@@ -165,8 +165,11 @@ def test_objects_to_skip(tmp_path: Path) -> None:
         assert all(map(np.array_equal, other.layers[1].get_weights(), model.layers[1].get_weights()))
     with pytest.raises(ValueError, match="layer 'dense"):
         other.load_weights(path)
-    with pytest.raises(ValueError, match="objects_to_skip must be left out for files in Keras 2's format"):
-        model.save_weights(tmp_path / "m.h5", objects_to_skip=[model.layers[0]])
+    with pytest.raises(ValueError, match="objects_to_skip must be left out for files that do not end in"):
+        model.save_weights(tmp_path / "m.h5", objects_to_skip=[])
+    model.save(tmp_path / "m.keras")
+    with pytest.raises(ValueError, match="objects_to_skip must be left out for files that do not end in"):
+        model.load_weights(tmp_path / "m.keras", objects_to_skip=[])
     with pytest.raises(TypeError, match="must be a layer or a model, got 'dense'"):
         model.save_weights(path, objects_to_skip=["dense"])
 

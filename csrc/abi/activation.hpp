@@ -30,5 +30,9 @@ constexpr bool needs_preactivation(Activation a) {
 }
 // Whether accumulators pass through it in registers. Others are computed on the finished rows while those are in L1.
 constexpr bool fused_in_registers(Activation a) { return a <= Activation::kSigmoid; }
+// Whether an element of the result depends on the whole row.
+constexpr bool spans_row(Activation a) {
+    return a == Activation::kSoftmax || a == Activation::kLogSoftmax || a == Activation::kSparsemax;
+}
 
 }  // namespace pyrnn

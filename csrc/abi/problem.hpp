@@ -128,6 +128,20 @@ struct RnnOptions {
     bool (*interrupted)();  // called every kStepsBetweenChecks steps, if not null: whether to return early
 };
 
+// The unit blocks [first, end).
+struct UnitBlocks { Index first, end; };
+
+// One of several threads that compute the same problem side by side, each its unit blocks in every step. Only `scratch`
+// differs between their problems.
+struct Member {
+    void* team;
+    Index number;
+    // Ends a step, waits until all members have, and returns the next one and this member's unit blocks in it. With
+    // -1: the first step, which is a later one for a member that comes late. At least `steps` of the problem: return.
+    // Null: one thread computes all.
+    Index (*next_step)(const Member&, Index step, UnitBlocks& mine);
+};
+
 // Scratch of a call: scratch_size(rows, Hp) elements, whose contents last for one call, except `direct` and `carry`
 // of backward, which also last from a segment to the segment before it. Each field is (rows, Hp) where it says no
 // other.
@@ -174,6 +188,8 @@ struct RnnForward : RnnSizes {
     T* scratch;
     T* gathered;  // gathered_size(rows, F, H, P), where a step first gathers what enters its products, or null
     T* hoisted;   // (kHoistedSteps, rows, V Hp), where x W of several steps is computed at once, or null
+    Member member;
+    T* exchange;  // exchange_size(rows, H): h_{s-1} and h_s for the other members
 };
 
 // Backward through time. in.x and features are not read.
@@ -197,6 +213,14 @@ struct RnnBackward : RnnSizes {
     T *d_initial_state, *d_initial_carry;  // out: (rows, H), or null: not wanted, or an earlier segment follows
     T* scratch;
 };
+
+// Elements of a step of `exchange`: whole pages, since a core that reads a step may prefetch what follows it in its
+// page from the cache of another that writes there.
+constexpr Index exchange_step(Index rows, Index units) {
+    constexpr Index kPage = 4096;
+    return (rows * units + kPage - 1) / kPage * kPage;
+}
+constexpr Index exchange_size(Index rows, Index units) { return 2 * exchange_step(rows, units); }
 
 constexpr Index kStepsBetweenChecks = 64;
 

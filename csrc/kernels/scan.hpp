@@ -207,14 +207,24 @@ struct GateRow {
     }
 };
 
+// The units in a range of unit blocks.
+template <class T>
+PYRNN_INLINE
+Index units_in(const UnitBlocks& range, Index units) {
+    const Index first = range.first * kLanes<T>, end = range.end * kLanes<T>;
+    return (end < units ? end : units) - first;
+}
+
 // An activation over gate j of a row.
 template <int kVectors, class T>
-void activate_gate(Activation kind, const GateRow<kVectors, T>& gates, int j, Index units, T* temporary) {
+void activate_gate(Activation kind, const GateRow<kVectors, T>& gates, int j, Index units, const UnitBlocks& mine,
+                   T* temporary) {
     constexpr Index kP = kLanes<T>;
-    const Index blocks = blocks_of<T>(units);
-    for (Index b = 0; b < blocks; ++b) store(temporary + b * kP, load(gates.vector(b, j)));
-    operations().activate(kind, temporary, units, temporary, units, 1, units);
-    for (Index b = 0; b < blocks; ++b) store(gates.vector(b, j), load(temporary + b * kP));
+    const Index n = units_in<T>(mine, units);
+    T* const all = temporary + mine.first * kP;
+    for (Index b = mine.first; b < mine.end; ++b) store(temporary + b * kP, load(gates.vector(b, j)));
+    operations().activate(kind, all, n, all, n, 1, n);
+    for (Index b = mine.first; b < mine.end; ++b) store(gates.vector(b, j), load(temporary + b * kP));
 }
 // dz = dy * act'(y, z): dy, dz and the two temporaries are rows of Hp; y is read from gate j of `gates` before dz goes
 // there.

@@ -28,6 +28,41 @@ void accumulate_gates(Vec<T> (&acc)[kRows][kCols], const T* a, Index lda, Index 
     }
 }
 
+// Members pass h on in memory that nothing else is near to. Asks for what the others have in their caches.
+template <class T>
+void enter_states(const RnnForward<T>& p, ForwardStep<T>& step, const UnitBlocks& mine) {
+    constexpr Index kP = kLanes<T>;
+    if (step.s > 0)
+        step.entering = p.exchange + (step.s - 1) % 2 * exchange_step(p.rows, p.units), step.ld_entering = p.units;
+    if (!step.entering) return;
+    const Index first = mine.first * kP, end = first + units_in<T>(mine, p.units);
+    for (Index r = 0; r < p.rows; ++r) {
+        const T* from = step.entering + r * step.ld_entering;
+        for (Index i = 0; i < first; i += kP) __builtin_prefetch(from + i);
+        for (Index i = end; i < p.units; i += kP) __builtin_prefetch(from + i);
+    }
+}
+template <class T>
+PYRNN_INLINE
+T* left_states(const RnnForward<T>& p, const ForwardStep<T>& step, Index block) {
+    return p.exchange + step.s % 2 * exchange_step(p.rows, p.units) + block * kLanes<T>;
+}
+// The others have read these lines, so writing to them takes as long as reading theirs.
+template <int kRows, int kBlocks, class T>
+PYRNN_INLINE
+void prefetch_leaving(const RnnForward<T>& p, const ForwardStep<T>& step, Index row, Index block) {
+    T* const to = left_states(p, step, block) + row * p.units;
+    for (int r = 0; r < kRows; ++r)
+        for (int b = 0; b < kBlocks; ++b) __builtin_prefetch(to + r * p.units + b * kLanes<T>, 1);
+}
+template <class T>
+PYRNN_INLINE
+void leave_states(const RnnForward<T>& p, const ForwardStep<T>& step, Index row, Index rows, const UnitBlocks& mine) {
+    copy_rows(left_states(p, step, mine.first) + row * p.units, p.units,
+              step.state + row * p.out.state_row + mine.first * kLanes<T>, p.out.state_row, rows,
+              units_in<T>(mine, p.units));
+}
+
 template <class T, class C, int kBlocks>
 struct ForwardTile {
     const RnnForward<T>& p;
@@ -65,8 +100,10 @@ struct ForwardTile {
         if (step.z)
             write_gates<kV>(acc, step.z + block * p.saved.gates_at.block + row * p.saved.gates_at.row,
                             p.saved.gates_at);
+        if (step.leaves) prefetch_leaving<kRows, kBlocks>(p, step, row, block);
         if (fused) update_tile<C>(p, step, acc, row, block);
         else write_gates<kV>(acc, gates, step.gates_at);
+        if (step.leaves) leave_states(p, step, row, kRows, UnitBlocks{block, block + kBlocks});
     }
 };
 
@@ -92,20 +129,21 @@ void scale_row(T* out, const T* in, const T* scale, Index n) {
 
 // Masked rows keep h_{s-1} and c_{s-1}; `output`, if not null, gets zeros for them.
 template <class T>
-void restore_masked_rows(const RnnForward<T>& p, const ForwardStep<T>& step) {
+void restore_masked_rows(const RnnForward<T>& p, const ForwardStep<T>& step, const UnitBlocks& mine) {
+    const Index first = mine.first * kLanes<T>, end = first + units_in<T>(mine, p.units);
     for (Index r = 0; r < p.rows; ++r) {
         const bool keep = p.in.mask[r * p.in.mask_row + step.time];
         T* h = step.state + r * p.out.state_row;
         if (!keep) {
-            for (Index i = 0; i < p.units; ++i) h[i] = step.previous ? step.previous[r * step.ld_previous + i] : T(0);
+            for (Index i = first; i < end; ++i) h[i] = step.previous ? step.previous[r * step.ld_previous + i] : T(0);
             if (p.saved.carry)
-                for (Index block = 0; block < blocks_of<T>(p.units); ++block) {
+                for (Index block = mine.first; block < mine.end; ++block) {
                     const Index at = block * p.saved.carry_at.block + r * p.saved.carry_at.row;
                     store(step.carry_out + at, load(step.carry_in + at));
                 }
         }
         if (p.out.output)
-            for (Index i = 0; i < p.units; ++i)
+            for (Index i = first; i < end; ++i)
                 p.out.output[r * p.out.output_row + step.s * p.units + i] = keep ? h[i] : T(0);
     }
 }
@@ -133,20 +171,30 @@ struct InputTile {
 // A step of a few rows takes as long as reading its weights. So W is read once for kHoistedSteps steps; the sums are
 // the same chains of multiply-adds, so the bits do not change.
 template <class T, class C>
-void hoist_input(const RnnForward<T>& p, Index first) {
+void hoist_input(const RnnForward<T>& p, Index first, const UnitBlocks& mine) {
     constexpr int kV = C::kInfo.vectors, kWide = kV == 1 ? 2 : 1;
     const Index blocks = blocks_of<T>(p.units), wide = blocks * kV * kLanes<T>, left = p.steps - first;
     const Index steps = left < kHoistedSteps ? left : kHoistedSteps,
                 time = p.options.backwards ? p.steps - 1 - first : first;
     for (Index r = 0; r < p.rows; ++r)
-        for_blocks<kWide, kV>(blocks, steps, [&](auto width, Index block) {
-            return InputTile<T, C, decltype(width)::value>{p,
-                                                           p.in.x + r * p.in.x_row + time * p.features,
-                                                           p.options.backwards ? -p.features : p.features,
-                                                           p.hoisted + r * wide,
-                                                           p.rows * wide,
-                                                           block};
-        });
+        for_blocks<kWide, kV>(
+            mine.end, steps,
+            [&](auto width, Index block) {
+                return InputTile<T, C, decltype(width)::value>{p,
+                                                               p.in.x + r * p.in.x_row + time * p.features,
+                                                               p.options.backwards ? -p.features : p.features,
+                                                               p.hoisted + r * wide,
+                                                               p.rows * wide,
+                                                               block};
+            },
+            false, mine.first);
+}
+
+// Step s + 1, or a later one, and the unit blocks to compute in it.
+template <class T>
+PYRNN_INLINE
+Index next_step(const RnnForward<T>& p, Index s, UnitBlocks& mine) {
+    return p.member.next_step ? p.member.next_step(p.member, s, mine) : s + 1;
 }
 
 // Whether a tile needs only its products and the cell's update in registers. Tiles of a cell of many vectors are lower
@@ -158,7 +206,7 @@ bool is_plain(const RnnForward<T>& p) {
     return stays_in_registers<C>(p.options.activation, p.options.recurrent_activation) &&
            plain_rows<C::kInfo.vectors>(blocks_of<T>(p.units), p.rows) &&
            (C::kInfo.vectors == 1 || weight_bytes <= kPlainWeightBytes) && p.in.x_copy == 0 && !p.in.mask &&
-           !p.in.state_scale && !p.saved.z && !p.gathered && !p.hoisted && !p.options.streamed;
+           !p.in.state_scale && !p.saved.z && !p.gathered && !p.hoisted && !p.options.streamed && !p.member.next_step;
 }
 
 // The time loop of plain tiles. A tile calls nothing and tests nothing, so that the compiler keeps addresses in
@@ -207,23 +255,25 @@ void scan_forward(const RnnForward<T>& p) {
     const Index blocks = blocks_of<T>(p.units), hp = blocks * kLanes<T>;
     const bool fused = stays_in_registers<C>(p.options.activation, p.options.recurrent_activation);
     const ForwardScratch<T> scratch(p.scratch, p.rows, hp);
-    for (Index s = 0; s < p.steps; ++s) {
+    UnitBlocks mine{0, blocks};
+    for (Index s = next_step(p, -1, mine); s < p.steps; s = next_step(p, s, mine)) {
         if (s % kStepsBetweenChecks == kStepsBetweenChecks - 1 && p.options.interrupted && p.options.interrupted())
             return;
         ForwardStep<T> step = forward_step(p, s);
+        if (p.member.next_step) enter_states(p, step, mine), step.leaves = fused && !p.in.mask;
         if (!step.gates)
             step.gates = fused ? nullptr : scratch.gates, step.gates_at = Strides{kV * hp, 0, kV * kLanes<T>};
         if (step.previous && p.in.state_scale) {
             for (Index copy = 0; copy < p.in.scale_copies; ++copy)
                 for (Index r = 0; r < p.rows; ++r)
-                    scale_row(scratch.scaled + (copy * p.rows + r) * p.units, step.previous + r * step.ld_previous,
+                    scale_row(scratch.scaled + (copy * p.rows + r) * p.units, step.entering + r * step.ld_entering,
                               p.in.state_scale + copy * p.in.scale_copy + r * p.units, p.units);
             step.entering = scratch.scaled, step.ld_entering = p.units;
             step.entering_copy = p.in.scale_copies > 1 ? p.rows * p.units : 0;
         }
         if (p.gathered) gather(p, step);
         if (p.hoisted) {
-            if (s % kHoistedSteps == 0) hoist_input<T, C>(p, s);
+            if (s % kHoistedSteps == 0) hoist_input<T, C>(p, s, mine);
             step.hoisted = p.hoisted + s % kHoistedSteps * p.rows * kV * hp;
         }
         const auto tile = [&](auto wide, Index block) {
@@ -234,10 +284,11 @@ void scan_forward(const RnnForward<T>& p) {
         if (kEveryTile && p.rows <= kFewRows && p.steps == 1)
             for_blocks<kWideOneStep, kV, kFewRows>(blocks, p.rows, tile, reversed);
         else if (p.rows <= kFewRows)
-            for_blocks<kWideFewRows, kV, kEveryTile ? kFewRows : 1>(blocks, p.rows, tile, reversed);
-        else for_blocks<kWide, kV>(blocks, p.rows, tile);
-        if (!fused) update_rows<C>(p, step);
-        if (p.in.mask) restore_masked_rows(p, step);
+            for_blocks<kWideFewRows, kV, kEveryTile ? kFewRows : 1>(mine.end, p.rows, tile, reversed, mine.first);
+        else for_blocks<kWide, kV>(mine.end, p.rows, tile, false, mine.first);
+        if (!fused) update_rows<C>(p, step, mine);
+        if (p.in.mask) restore_masked_rows(p, step, mine);
+        if (p.member.next_step && !step.leaves) leave_states(p, step, 0, p.rows, mine);
     }
 }
 

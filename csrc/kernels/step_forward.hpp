@@ -21,6 +21,7 @@ struct ForwardStep {
     T* carry_out;
     T *gates, *z;
     Strides gates_at;  // those of z are the problem's
+    bool leaves;       // a tile passes its states on to the other members
 };
 
 template <class T>
@@ -131,12 +132,11 @@ void update_tile(const RnnForward<T>& p, const ForwardStep<T>& step, Vec<T> (&ac
 
 // The same for a row in memory, whose gates (but for the candidate's product) have passed their activations.
 template <class C, class T>
-void update_row(const RnnForward<T>& p, const ForwardStep<T>& step, Index row) {
+void update_row(const RnnForward<T>& p, const ForwardStep<T>& step, Index row, const UnitBlocks& mine) {
     constexpr Index kP = kLanes<T>;
     constexpr int kV = C::kInfo.vectors;
     using V = Several<T, 1>;
-    const Index blocks = blocks_of<T>(p.units);
-    T* y = ForwardScratch<T>(p.scratch, p.rows, blocks * kP).temporary;
+    T* y = ForwardScratch<T>(p.scratch, p.rows, blocks_of<T>(p.units) * kP).temporary;
     const GateRow<kV, T> gates(step.gates, step.gates_at, row), pre(step.z, p.saved.gates_at, row);
     const auto carry_of = [&](Index b) { return row * p.saved.carry_at.row + b * p.saved.carry_at.block; };
     const auto before = [&](Index b) -> V {
@@ -144,7 +144,7 @@ void update_row(const RnnForward<T>& p, const ForwardStep<T>& step, Index row) {
         if (!step.previous) return {};
         return {{load_columns(step.previous + row * step.ld_previous + b * kP, p.units - b * kP)}};
     };
-    for (Index b = 0; b < blocks; ++b) {
+    for (Index b = mine.first; b < mine.end; ++b) {
         V gate[kV];
         gates.load_block(b, gate);
         const V inner = C::inner(gate, before(b));
@@ -152,8 +152,9 @@ void update_row(const RnnForward<T>& p, const ForwardStep<T>& step, Index row) {
         else if (pre.first) store(pre.vector(b, 0), inner.v[0]);
         store(y + b * kP, inner.v[0]);
     }
-    operations().activate(p.options.activation, y, p.units, y, p.units, 1, p.units);
-    for (Index b = 0; b < blocks; ++b) {
+    const Index n = units_in<T>(mine, p.units);
+    operations().activate(p.options.activation, y + mine.first * kP, n, y + mine.first * kP, n, 1, n);
+    for (Index b = mine.first; b < mine.end; ++b) {
         const V result{{load(y + b * kP)}};
         V gate[kV];
         gates.load_block(b, gate);
@@ -185,20 +186,21 @@ void add_candidate(const RnnForward<T>& p, const ForwardStep<T>& step) {
     }
 }
 
+// `mine` is all unit blocks where an activation spans a row, and in a cell with a candidate.
 template <class C, class T>
-void update_rows(const RnnForward<T>& p, const ForwardStep<T>& step) {
+void update_rows(const RnnForward<T>& p, const ForwardStep<T>& step, const UnitBlocks& mine) {
     constexpr int kV = C::kInfo.vectors;
     T* temporary = ForwardScratch<T>(p.scratch, p.rows, blocks_of<T>(p.units) * kLanes<T>).temporary;
     for (Index i = 0; i < p.rows; ++i) {
         const GateRow<kV, T> gates(step.gates, step.gates_at, i);
         for (int j = 0; j < kV; ++j)
             if (C::kPasses[j] != Pass::kUnchanged)
-                activate_gate<kV>(activation_of<C>(p, j), gates, j, p.units, temporary);
-        if constexpr (!kHasCandidate<C>) update_row<C>(p, step, i);
+                activate_gate<kV>(activation_of<C>(p, j), gates, j, p.units, mine, temporary);
+        if constexpr (!kHasCandidate<C>) update_row<C>(p, step, i, mine);
     }
     if constexpr (kHasCandidate<C>) {
         if (step.entering) add_candidate<C>(p, step);
-        for (Index i = 0; i < p.rows; ++i) update_row<C>(p, step, i);
+        for (Index i = 0; i < p.rows; ++i) update_row<C>(p, step, i, mine);
     }
 }
 

@@ -90,7 +90,7 @@ public:
           scratch_rows_(scratch_size(split_.rows, z_.hp)),
           product_size_(std::max(split_.rows, segment_) * p.features),
           gradients_{p, z_, da_memory_.layout.at} {
-        if (z_.checkpointed()) forward_.emplace(p, z_, split_, Workspace::kForwardScratch, ws);
+        if (z_.checkpointed()) forward_.emplace(p, z_, split_, nullptr, Workspace::kForwardScratch, ws);
         if (p.state_scale) entering_ = ws.scratch<T>(Workspace::kScaledStates, p.state_copies * entering_copy_);
         if (z_.candidate) reset_states_ = ws.scratch<T>(Workspace::kResetStates, entering_copy_);
         scratch_ = ws.scratch<T>(Workspace::kScratch, split_.blocks * scratch_rows_);

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "rnn_panels.hpp"
+#include "team.hpp"
 
 namespace pyrnn {
 namespace {
@@ -27,15 +28,19 @@ RnnInput<T> kernel_input(const Rnn<T>& p, const Block& block, const Steps& range
 template <class T>
 class ForwardWalk {
 public:
-    ForwardWalk(const Rnn<T>& p, const Sizes<T>& z, const Split<T>& split, Workspace::Role scratch, Workspace& ws)
+    // team: its members compute the only block together; null: one thread computes a block.
+    ForwardWalk(const Rnn<T>& p, const Sizes<T>& z, const Split<T>& split, Team* team, Workspace::Role scratch,
+                Workspace& ws)
         : p_(p),
           z_(z),
+          team_(team),
           weights_(forward_panels(p, z, ws)),
           scratch_rows_(scratch_size(split.rows, z.hp)),
           gathered_rows_(gathered_size(split.rows, p.features, p.units, z.lanes)),
-          scratch_(ws.scratch<T>(scratch, split.blocks * scratch_rows_)) {
+          scratch_(ws.scratch<T>(scratch, (team ? team->size() : split.blocks) * scratch_rows_)) {
         if (streams_weights(z, split.rows))
             gathered_ = ws.scratch<T>(Workspace::kGathered, split.blocks * gathered_rows_);
+        if (team) exchange_ = ws.scratch<T>(Workspace::kExchange, exchange_size(p.batch, p.units));
         // Only the last block can have few rows.
         if ((p.batch - 1) % split.rows < kFewRows && p.steps > 1 && p.input_copies == 1)
             hoisted_ = ws.scratch<T>(Workspace::kHoisted, kHoistedSteps * kFewRows * z.width);
@@ -60,13 +65,21 @@ public:
         q.out = out, q.weights = weights_, q.saved = saved;
         q.options = kernel_options(p_, z_, block.rows);
         q.scratch = scratch_ + block.index * scratch_rows_;
-        q.gathered = gathered_ ? gathered_ + block.index * gathered_rows_ : nullptr;
+        if (gathered_ && block.rows > kFewRows) q.gathered = gathered_ + block.index * gathered_rows_;
         q.hoisted = block.rows <= kFewRows ? hoisted_ : nullptr;
         for_carry(block, saved, 0, [&](Index row, T* at, Index unit, std::size_t size) {
             std::memset(at, 0, bytes<T>(z_.lanes));
             if (start.carry) std::memcpy(at, start.carry + row * start.carry_row + unit, size);
         });
-        scan<T>(p_.cell).forward(q);
+        if (!team_) return scan<T>(p_.cell).forward(q);
+        constexpr Index kTileVectors = 4;  // of a few rows
+        team_->run(range.count(), z_.blocks, std::max<Index>(2, kTileVectors / z_.cell.vectors),
+                   [&](const Member& member) {
+                       RnnForward<T> part = q;
+                       part.scratch = scratch_ + member.number * scratch_rows_, part.member = member,
+                       part.exchange = exchange_;
+                       scan<T>(p_.cell).forward(part);
+                   });
     }
 
     // Copies the states after the last of `steps` steps.
@@ -94,9 +107,10 @@ private:
 
     const Rnn<T>& p_;
     const Sizes<T>& z_;
+    Team* team_;
     RnnWeights<T> weights_;
     Index scratch_rows_, gathered_rows_;
-    T *scratch_, *gathered_ = nullptr, *hoisted_ = nullptr;
+    T *scratch_, *gathered_ = nullptr, *hoisted_ = nullptr, *exchange_ = nullptr;
 };
 
 }  // namespace

@@ -196,6 +196,18 @@ struct BackwardSplit : Split<T> {
     Index threads;
     Index task_groups = 1, tasks = 0;  // unless apart
 };
+// How many threads compute the units of each step side by side, where there is nothing else to split: one or two rows
+// of a layer whose weights take long to read. Everything that spans a row is left to one thread.
+template <class T>
+Index team_size(const Rnn<T>& p, const Sizes<T>& z) {
+    constexpr Index kMemberBytes = Index{96} << 10, kLeastSteps = 8, kMostMembers = 16;
+    const bool spans =
+        z.candidate || spans_row(p.activation) || (z.cell.gates > 1 && spans_row(p.recurrent_activation));
+    if (p.batch > kFewRows || p.steps < kLeastSteps || spans) return 1;
+    const Index read = p.units * z.u_width * static_cast<Index>(sizeof(T));
+    return std::max<Index>(1, std::min({read / kMemberBytes, kMostMembers, static_cast<Index>(num_threads())}));
+}
+
 // A block of batch rows, and its first row in the memory of task_rows rows.
 struct Block { Index index, row, rows, task_row; };
 

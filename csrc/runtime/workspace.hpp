@@ -58,6 +58,7 @@ public:
         kGateWt,
         kGathered,
         kHoisted,
+        kExchange,
         kForwardScratch,
         kPreactivations,
         kRoles

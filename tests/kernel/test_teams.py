@@ -1,0 +1,136 @@
+"""One or two rows whose units several threads compute side by side: bits, interrupts, forks and nested calls."""
+
+from __future__ import annotations
+
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kernel.checks import assert_same_bits, compare
+from kernel.test_recurrent import OPTIONS, make_rnn, run_rnn
+from pyrnn import _core, layers, reference
+from pyrnn.reference.recurrent import CELLS
+
+pytestmark = [pytest.mark.threads, pytest.mark.usefixtures("any_thread_count")]
+
+THREADS = (2, 3, 8, 16, 64)
+# (B, T, F, H): more steps than share a product x W, and an odd number of unit blocks.
+SHAPES = {"B1": (1, 40, 9, 513), "B2": (2, 35, 5, 257), "B3": (3, 33, 5, 257)}
+
+
+def make_team(cell: str, shape: str, option: dict[str, Any], *activations: str) -> dict[str, Any]:
+    """A problem whose mask, if any, differs from step to step in every row."""
+    problem = make_rnn(cell, SHAPES[shape], option, *activations)
+    if problem["mask"] is not None:
+        problem["mask"] = np.random.default_rng(3).random(problem["mask"].shape) < 0.6
+    return problem
+
+
+def assert_same_at_any_thread_count(problem: dict[str, Any], dtype: str = "float32") -> None:
+    _core.set_num_threads(1)
+    expected = run_rnn(_core, problem, dtype)
+    for count in THREADS:
+        _core.set_num_threads(count)
+        assert_same_bits(expected, run_rnn(_core, problem, dtype))
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("cell", CELLS)
+def test_same_bits_at_any_thread_count(cell: str, shape: str, option: str) -> None:
+    assert_same_at_any_thread_count(make_team(cell, shape, OPTIONS[option]))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_same_bits_in_float64(cell: str) -> None:
+    assert_same_at_any_thread_count(make_team(cell, "B2", OPTIONS["mask-zero"]), "float64")
+
+
+@pytest.mark.parametrize("activation", ["relu", "gelu", "exponential", "softmax", "sparsemax"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_same_bits_of_other_activations(cell: str, activation: str) -> None:
+    """Some are computed over rows in memory, and some span the row."""
+    assert_same_at_any_thread_count(make_team(cell, "B2", {"mask": True}, activation, "hard_sigmoid"))
+    if CELLS[cell].gates > 1:
+        assert_same_at_any_thread_count(make_team(cell, "B2", {}, "tanh", activation))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_same_bits_with_checkpoints(cell: str) -> None:
+    problem = make_rnn(cell, (1, 150, 3, 257), {"initial_state": True})
+    assert_same_at_any_thread_count({**problem, "checkpoint_steps": 32})
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_against_the_reference(cell: str) -> None:
+    problem = make_team(cell, "B1", OPTIONS["all"])
+    b, t, f, h = SHAPES["B1"]
+    _core.set_num_threads(3)
+    compare(run_rnn(_core, problem, "float32"), run_rnn(reference, problem, "float64"), (f + h) * t * b)
+
+
+UNITS = 512
+X = np.random.default_rng(0).normal(size=(1, 20000, 1)).astype(np.float32)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_an_interrupt_ends_it_early(threads: int) -> None:
+    """And the layer computes the same as before."""
+    layer = layers.LSTM(UNITS)
+    expected = layer(X[:, :60]).tobytes()
+    _core.set_num_threads(threads)
+    steps: list[int] = []
+
+    def handler(*_: Any) -> None:
+        steps.append(len(steps))
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.03)
+        with pytest.raises(KeyboardInterrupt):
+            layer(X)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert steps == [0]
+    assert layer(X[:, :60]).tobytes() == expected
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_a_handler_uses_the_layer_that_it_interrupts(threads: int) -> None:
+    layer = layers.SimpleRNN(UNITS)
+    short, expected = layer(X[:, :60]).tobytes(), layer(X).tobytes()
+    _core.set_num_threads(threads)
+    calls: list[bool] = []
+    before = signal.signal(signal.SIGALRM, lambda *_: calls.append(layer(X[:, :60]).tobytes() == short))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.03)
+        assert layer(X).tobytes() == expected
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert calls == [True]
+
+
+def test_python_threads_at_once() -> None:
+    """One call gets the workers; the others compute alone."""
+    layer = layers.GRU(UNITS)
+    expected = layer(X[:, :60]).tobytes()
+    _core.set_num_threads(3)
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(lambda _: layer(X[:, :60]).tobytes(), range(40))) == {expected}
+
+
+def test_a_forked_process_has_a_team_of_its_own() -> None:
+    layer = layers.SimpleRNN(UNITS)
+    _core.set_num_threads(2)
+    expected = layer(X[:, :60]).tobytes()
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if all(layer(X[:, :60]).tobytes() == expected for _ in range(5)) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

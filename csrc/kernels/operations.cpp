@@ -23,22 +23,26 @@ void read_burst(const T* from, Index n, Index repeats) {
     for (int c = 0; c < kChains; ++c) __asm__ volatile("" : : "m"(acc[c]));
 }
 
-// Independent chains of multiply-adds, enough to fill two ports of latency 4 or 5.
+// Chains of multiply-adds, enough to fill four ports of latency 4 where there are 32 registers and two elsewhere. Each
+// reads the next chain, so that no product is the same twice; the factor is so small that sums stay as they are.
 template <class T>
 double fma_burst(Index repeats) {
-    constexpr int kChains = 12;
+    constexpr int kChains = PYRNN_TILE_ROWS == 8 ? 24 : 14;
+    constexpr int kRounds = 64;
     Vec<T> acc[kChains];
-    for (int i = 0; i < kChains; ++i) acc[i] = splat(T(i));
-    Vec<T> a = splat(T(0.999)), b = splat(T(0.001));
+#pragma GCC unroll 24
+    for (int i = 0; i < kChains; ++i) acc[i] = splat(T(i + 1));
+    Vec<T> factor = splat(T(1e-30));
     for (Index k = 0; k < repeats; ++k) {
-        __asm__ volatile("" : "+m"(a), "+m"(b));
-        const Vec<T> factor = a, term = b;
-        for (int inner = 0; inner < 64; ++inner)
-#pragma GCC unroll 16
-            for (int i = 0; i < kChains; ++i) acc[i] = acc[i] * factor + term;
+        __asm__ volatile("" : "+m"(factor));
+        const Vec<T> f = factor;
+        for (int round = 0; round < kRounds; ++round)
+#pragma GCC unroll 24
+            for (int i = 0; i < kChains; ++i) acc[i] += acc[(i + 1) % kChains] * f;
     }
+#pragma GCC unroll 24
     for (int i = 0; i < kChains; ++i) __asm__ volatile("" : : "m"(acc[i]));
-    return 2.0 * static_cast<double>(repeats) * 64 * kChains * static_cast<double>(kLanes<T>);
+    return 2.0 * static_cast<double>(repeats) * kRounds * kChains * static_cast<double>(kLanes<T>);
 }
 
 template <class T>

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pyrnn.backend import set_num_threads as set_num_threads
     from pyrnn.initializers import Initializer as Initializer
     from pyrnn.layers import Input as Input
+    from pyrnn.layers import InputSpec as InputSpec
     from pyrnn.layers import Layer as Layer
     from pyrnn.losses import Loss as Loss
     from pyrnn.metrics import Metric as Metric
@@ -30,6 +31,7 @@ _NAMES = {
     "Sequential": "pyrnn.models",
     "load_model": "pyrnn.models",
     "Input": "pyrnn.layers",
+    "InputSpec": "pyrnn.layers",
     "Initializer": "pyrnn.initializers",
     "Layer": "pyrnn.layers",
     "Loss": "pyrnn.losses",

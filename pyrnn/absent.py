@@ -25,7 +25,6 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("DTypePolicy FloatDTypePolicy dtype_policies mixed_precision", f"{_PRECISION}, as are all computations",
          "pass dtype='float64' to a layer or call pyrnn.config.set_floatx('float64')"),
         ("Quantizer quantizers", _PRECISION, "leave it out"),
-        ("InputSpec", "layers check their input themselves", "check input_shape in build(input_shape)"),
         ("KerasTensor Operation Function SymbolicScope", _SYMBOLIC, "make a Model(inputs, outputs) of them"),
         ("StatelessScope", "layers hold their weights", "use get_weights() and set_weights()"),
         ("name_scope", "names of layers have no prefix", "name layers with name="),
@@ -78,7 +77,6 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("TextVectorization", _ENCODE, "use pyrnn.preprocessing.text.Tokenizer and pyrnn.utils.pad_sequences"),
         ("DenseFeatures", _ENCODE, "join the columns to one array with np.column_stack"),
         ("SpectralNormalization", "it is not implemented", "pass kernel_constraint='max_norm' to the layer"),
-        ("InputSpec", "layers check their input themselves", "check input_shape in build(input_shape)"),
         ("FlaxLayer JaxLayer TFSMLayer TorchModuleWrapper", "it runs code of another framework",
          "subclass Layer, with forward and backward in NumPy"),
         ("CuDNNLSTM", "it ran on GPUs, and Keras dropped it", "use LSTM"),
@@ -235,7 +233,6 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("input_mask output_mask input_tensor inbound_nodes outbound_nodes get_input_at get_output_at "
          "get_input_shape_at get_output_shape_at get_input_mask_at get_output_mask_at", _DROPPED,
          "use layer.nodes, layer.input and layer.output"),
-        ("input_spec", "layers check their input themselves", "use model.input_shape"),
         ("dtype_policy input_dtype autocast", _PRECISION, "use dtype"),
         ("path dynamic uses_learning_phase", _OF_KERAS, "use name, and weight.path of its weights"),
     ),

@@ -19,6 +19,7 @@ from pyrnn.graph import Graph
 from pyrnn.layers import custom
 from pyrnn.layers.base import Layer, Shape
 from pyrnn.layers.holder import Holder, numbered
+from pyrnn.layers.input_spec import InputSpec, check_inputs
 from pyrnn.loops import Passes
 from pyrnn.parameters import ParameterVector, assign_all, values_for
 from pyrnn.plan import Plan
@@ -134,6 +135,20 @@ class Model(StateTree, Holder):
     def trainable(self, value: bool) -> None:
         self._set_trainable(value)
         self._plan.stale = True
+
+    @property
+    def input_spec(self) -> Any:
+        """An `InputSpec` for each input, or what was set; calls of the model check what was set."""
+        if (spec := vars(self).get("_input_spec")) is not None:
+            return spec
+        return [
+            InputSpec(shape=(None, *symbol.shape[1:]), allow_last_axis_squeeze=True, name=symbol.name)
+            for symbol in self.inputs
+        ]
+
+    @input_spec.setter
+    def input_spec(self, value: Any) -> None:
+        vars(self)["_input_spec"] = value
 
     @property
     def inputs(self) -> list[Symbol]:
@@ -507,6 +522,9 @@ class Model(StateTree, Holder):
         Raises:
             TypeError, ValueError: if x does not fit the model.
         """
+        if (spec := vars(self).get("_input_spec")) is not None:
+            flat = leaves(x) if isinstance(x, list | tuple | Mapping) else [x]
+            check_inputs(spec, f"model {self.name!r}", [np.shape(each) for each in flat])
         if type(x) is not np.ndarray and is_symbolic(x):
             signature = self.signature()
             several = signature is not None and signature.inputs.count > 1

@@ -26,6 +26,7 @@ from pyrnn.layers.core.lambda_layer import *
 from pyrnn.layers.core.masking import *
 from pyrnn.layers.core.operation import *
 from pyrnn.layers.core.wrapper import *
+from pyrnn.layers.input_spec import *
 from pyrnn.layers.merging.elementwise import *
 from pyrnn.layers.merging.joining import *
 from pyrnn.layers.normalization.batch import *

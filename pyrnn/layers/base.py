@@ -17,6 +17,7 @@ from pyrnn.layers import custom, methods
 from pyrnn.layers.holder import Holder
 from pyrnn.layers.inherited import as_builtin
 from pyrnn.layers.inner_calls import as_symbols
+from pyrnn.layers.input_spec import InputSpec, check_inputs
 from pyrnn.layers.settings import dtype_config, dtype_name, standard_shape
 from pyrnn.layers.tracing import Source
 from pyrnn.naming import auto_name
@@ -221,6 +222,36 @@ class Layer(Holder, LayerNames):
     def built(self, value: bool) -> None:
         self._built = bool(value)
 
+    @property
+    def input_spec(self) -> Any:
+        """The `InputSpec` of x, or a list with one for each input; a custom layer may set it. None is any input."""
+        if (spec := vars(self).get("_input_spec")) is not None or self.is_traced or self.merges:
+            return spec
+        if type(self).forward is Layer.forward:
+            return None
+        fixed = self.build_shape is not None and (self._weights or (self.fixes_features and self.weights))
+        axes = {self.feature_axis: self.build_shape[self.feature_axis]} if self.build_shape and fixed else None
+        if self.axes is not None:
+            return InputSpec(ndim=len(self.axes), axes=axes)
+        return InputSpec(min_ndim=self.min_rank, axes=axes)
+
+    @input_spec.setter
+    def input_spec(self, value: Any) -> None:
+        vars(self)["_input_spec"] = value
+
+    def check_spec(self, shapes: Sequence[Any], dtypes: Sequence[str] | None = None) -> None:
+        """Check the shapes of inputs against the `input_spec` that was set.
+
+        Args:
+            shapes: a shape for each input, batch axis first; None where any size is allowed.
+            dtypes: a dtype for each, or None if they are not known.
+
+        Raises:
+            ValueError: if they do not fit.
+        """
+        if (spec := vars(self).get("_input_spec")) is not None:
+            check_inputs(spec, custom.named(self), shapes, dtypes)
+
     @methods.build_once
     def build(self, input_shape: Shape) -> None:
         """Create the weights. Called once, before the first `forward`.
@@ -241,6 +272,7 @@ class Layer(Holder, LayerNames):
         Raises:
             ValueError: if the layer cannot read inputs of this shape.
         """
+        self.check_spec(shapes := shape if self.merges else [shape], [self.dtype] * len(shapes))
         if self.build_shape is None or not self.built:
             self.build(shape)
         else:

@@ -95,6 +95,7 @@ def prepare(layer: Any, arguments: Arguments | None, shapes: Sequence[Shape]) ->
     """Build the layer at its first call, or check the shape of its only input."""
     if arguments is not None and not layer.merges:
         layer.merges = True
+    _check_spec(layer, arguments or ONE, shapes)
     if layer.is_model:
         layer.build_call(arguments or ONE, shapes)
     elif not layer.built:
@@ -102,6 +103,20 @@ def prepare(layer: Any, arguments: Arguments | None, shapes: Sequence[Shape]) ->
         layer.build(*args, **kwargs)
     elif arguments is None:
         layer.check_input(shapes[0])
+
+
+def _check_spec(
+    layer: Any, arguments: Arguments, shapes: Sequence[Shape | None], dtypes: Sequence[str] | None = None
+) -> None:
+    """Check the first argument of a call against `input_spec`."""
+    if vars(layer).get("_input_spec") is None:
+        return
+    places = next(iter(arguments.arrays(signature_of(type(layer).call)).values()), None)
+    numbers = [None if place is None else place.number for place in leaves(places)]
+    layer.check_spec(
+        [None if number is None else shapes[number] for number in numbers],
+        None if dtypes is None else ["" if number is None else dtypes[number] for number in numbers],
+    )
 
 
 def build_children(layer: Any, shapes: Sequence[Any], named_shapes: Mapping[str, Any]) -> None:
@@ -301,6 +316,7 @@ def run_trace(
         xs, masks = ([part for part, x in zip(parts, xs, strict=True) if x is not None] for parts in (xs, masks))
     inputs = [(x.shape, str(x.dtype)) for x in xs]
     shapes = [None if mask is None else mask.shape for mask in masks]
+    _check_spec(layer, arguments, [x.shape for x in xs], [dtype for _, dtype in inputs])
     trace = trace_of(layer, arguments, inputs, shapes, acts_as_in_training(training))
     if not trace.is_checked and len(inputs) == 1 and not layer.is_model:
         custom.require_declared_shapes(layer, [x.shape for x in xs], [each.shape for each in trace.outputs], "call")

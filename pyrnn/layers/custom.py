@@ -29,7 +29,6 @@ NEVER_CALLED = {
     "compute_output_spec": _SHAPE,
     "convolution_op": _FORWARD,
     "rematerialized_call": "pass checkpoint_steps= to a recurrent layer to save memory",
-    "input_spec": "override check_input(shape), which raises a ValueError",
     "compute_dtype": _DTYPE,
     "variable_dtype": _DTYPE,
     "dtype_policy": _DTYPE,

@@ -66,3 +66,26 @@ def test_assigning_returns_the_value_as_in_keras() -> None:
         ):
             value = keras.ops.convert_to_numpy(value)
             assert value.dtype == np.float32 and np.array_equal(value, np.full((3, 2), expected)), package
+
+
+def test_input_specs_are_kerass() -> None:
+    shapes = [(2, 5, 3), (2, 5), (2, 5, 1), (5,), (2, 4, 3)]
+    for options in (
+        {"ndim": 3}, {"min_ndim": 3}, {"max_ndim": 2}, {"axes": {-1: 3}}, {"shape": (None, 5, 3)},
+        {"shape": (None, 5, 1), "allow_last_axis_squeeze": True}, {"dtype": "float64"},
+    ):  # fmt: skip
+        accepted = []
+        for package in (keras, pyrnn):
+            assert repr(package.InputSpec(**options)) == repr(keras.layers.InputSpec(**options))
+            accepted.append([])
+            # With allow_last_axis_squeeze Keras compares the first axes only; the number of axes is left out here.
+            for shape in [(2, 5), (2, 5, 1), (2, 4, 1)] if "allow_last_axis_squeeze" in options else shapes:
+                layer = package.layers.Identity() if package is keras else package.layers.Activation("linear")
+                layer.input_spec = package.layers.InputSpec(**options)
+                try:
+                    layer(np.zeros(shape, "float32"))
+                except ValueError:
+                    accepted[-1].append(False)
+                else:
+                    accepted[-1].append(True)
+        assert accepted[0] == accepted[1], options

@@ -214,6 +214,7 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
          "use train_on_batch, test_on_batch and predict_on_batch, or a Callback"),
         ("stateless_compute_loss total_loss targets sample_weights", _LOOP,
          "use evaluate or test_on_batch, or compute_loss(x, y, model(x))"),
+        ("compute_output_spec", _SYMBOLIC, "call it on an array, or use compute_output_shape(input_shape)"),
         ("state_updates", _FILES,
          "use get_weights and set_weights, or save and load_model"),
         ("jit_compile run_eagerly steps_per_execution distribute_strategy", "training always runs the kernel",

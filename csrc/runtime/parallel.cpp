@@ -27,8 +27,6 @@
 namespace pyrnn {
 namespace {
 
-constexpr int kMaxThreads = 256;
-
 bool (*signal_check)() noexcept = nullptr;
 
 class Watch;
@@ -147,14 +145,13 @@ public:
         }
         for (auto& t : threads_) t.join();
     }
-    // Runs the tasks on at most `size()` threads, and no more than there are tasks. Wakes those that sleep, or leaves
-    // them asleep.
-    void run(Index count, const std::function<void(Index)>& task, bool wakes) {
+    // Runs the tasks on at most `sharing` threads. Wakes those of them that sleep, or leaves them asleep.
+    void run(Index count, const std::function<void(Index)>& task, Index sharing, bool wakes) {
         task_ = &task;
         watch_ = watch;
         wakes_ = wakes;
-        taking_part_ = static_cast<std::size_t>(std::min<Index>(count, size()));
-        const Index shares = static_cast<Index>(taking_part_);
+        const Index shares = std::min<Index>(sharing, size());
+        taking_part_ = static_cast<std::size_t>(shares);
         for (std::size_t i = 0; i < taking_part_; ++i) {
             const Index at = static_cast<Index>(i);
             members_[i].next.store(count * at / shares, std::memory_order_relaxed);
@@ -260,7 +257,7 @@ int from_environment(const char* name) {
     if (!text) return 0;
     char* end = nullptr;
     const long value = std::strtol(text, &end, 10);
-    return end != text && *end == '\0' && value >= 1 && value <= kMaxThreads ? static_cast<int>(value) : 0;
+    return end != text && *end == '\0' && value >= 1 && value <= kMostThreads ? static_cast<int>(value) : 0;
 }
 
 std::atomic<bool> pool_in_use{false};  // the thread that sets it may use the pool
@@ -298,7 +295,7 @@ int num_threads() {
     if (count == 0) {
         count = from_environment("PYRNN_NUM_THREADS");
         if (count == 0) count = from_environment("OMP_NUM_THREADS");
-        if (count == 0) count = std::min(usable_cores(""), kMaxThreads);
+        if (count == 0) count = std::min(usable_cores(""), kMostThreads);
         threads.store(count);
     }
     return count;
@@ -325,31 +322,32 @@ void run_in_turn(Index count, const std::function<void(Index)>& task) {
     for (Index i = 0; i < count && !interrupted(); ++i) task(i);
 }
 
-void run_tasks(Index count, const std::function<void(Index)>& task, bool wakes) {
+void run_tasks(Index count, const std::function<void(Index)>& task, Index most, bool wakes) {
     static const bool survives_fork = pthread_atfork(nullptr, nullptr, forget_after_fork) == 0;
     int wanted = num_threads();
-    if (count < 2 || wanted < 2 || !survives_fork) return run_in_turn(count, task);
+    const Index sharing = std::min({count, most, static_cast<Index>(wanted)});
+    if (sharing < 2 || !survives_fork) return run_in_turn(count, task);
     const Claim claim;
     if (!claim.holds()) return run_in_turn(count, task);
     if (rehearsing()) {
         const FlushSubnormals flush;
-        return rehearse_tasks(count, wanted, task);
+        return rehearse_tasks(count, sharing, task);
     }
     if (pool && pool->size() != wanted) drop_pool();
     if (!pool) {
         pool = new ThreadPool(wanted);
         threads.compare_exchange_strong(wanted, pool->size());
     }
-    pool->run(count, task, wakes);
+    pool->run(count, task, sharing, wakes);
     if (pool->size() != threads.load()) drop_pool();
 }
 
-void run_watched(Index count, const std::function<void(Index)>& task, bool checks_signals) {
+void run_watched(Index count, const std::function<void(Index)>& task, Index most, bool checks_signals) {
     if (watch) return run_in_turn(count, task);  // nested: the outer caller throws
     Watch state(checks_signals);
     watch = &state, is_caller = true;
     try {
-        run_tasks(count, task, checks_signals);
+        run_tasks(count, task, most, checks_signals);
     } catch (...) { state.fail(std::current_exception()); }
     watch = nullptr, is_caller = false;
     state.raise();
@@ -357,7 +355,11 @@ void run_watched(Index count, const std::function<void(Index)>& task, bool check
 
 }  // namespace
 
-void parallel_for(Index count, const std::function<void(Index)>& task) { run_watched(count, task, true); }
-void parallel_for_to_the_end(Index count, const std::function<void(Index)>& task) { run_watched(count, task, false); }
+void parallel_for(Index count, const std::function<void(Index)>& task, Index most) {
+    run_watched(count, task, most, true);
+}
+void parallel_for_to_the_end(Index count, const std::function<void(Index)>& task) {
+    run_watched(count, task, kMostThreads, false);
+}
 
 }  // namespace pyrnn

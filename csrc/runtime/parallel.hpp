@@ -8,17 +8,18 @@
 
 namespace pyrnn {
 
+constexpr int kMostThreads = 256;
 void set_num_threads(int count);
 int num_threads();
 
-// Runs task(0) ... task(count - 1) on the pool and the calling thread; returns when all are done. A call from inside a
-// task, or while another Python thread uses the pool, runs in the caller alone. If not all threads can be created
-// (limits on memory or processes), the others do the work, and num_threads() returns their number. In a task, subnormal
-// numbers count as 0.
+// Runs task(0) ... task(count - 1) on the calling thread and workers of the pool, at most `most` threads together;
+// returns when all are done. A call from inside a task, or while another Python thread uses the pool, runs in the
+// caller alone. If not all threads can be created (limits on memory or processes), the others do the work, and
+// num_threads() returns their number. In a task, subnormal numbers count as 0.
 //
 // Throws what a task threw, or Interrupted if the signal check asked to stop; then some tasks have not run, or not to
 // their end.
-void parallel_for(Index count, const std::function<void(Index)>& task);
+void parallel_for(Index count, const std::function<void(Index)>& task, Index most = kMostThreads);
 // The same without signal checks, for operations that must complete: a signal waits until Python checks for it. They
 // are short, so only those of the workers help that are awake.
 void parallel_for_to_the_end(Index count, const std::function<void(Index)>& task);

@@ -28,12 +28,11 @@ Rehearsed rehearse(bool on) {
 bool rehearsing() { return is_on.load(std::memory_order_relaxed); }
 
 // As in the pool: each thread begins with its own range of tasks and then helps the next ones.
-void rehearse_tasks(Index count, Index threads, const std::function<void(Index)>& task) {
+void rehearse_tasks(Index count, Index sharing, const std::function<void(Index)>& task) {
     struct Thread {
         Index next, end;
         double seconds;
     };
-    const Index sharing = std::min(count, threads);
     std::vector<Thread> all;
     for (Index k = 0; k < sharing; ++k) all.push_back({count * k / sharing, count * (k + 1) / sharing, 0.0});
     double alone = 0;

@@ -18,6 +18,6 @@ struct Rehearsed {
 // pool would, and times each. Returns what was rehearsed since the last call of this function.
 Rehearsed rehearse(bool on);
 bool rehearsing();
-void rehearse_tasks(Index count, Index threads, const std::function<void(Index)>& task);
+void rehearse_tasks(Index count, Index sharing, const std::function<void(Index)>& task);
 
 }  // namespace pyrnn

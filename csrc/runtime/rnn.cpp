@@ -81,7 +81,7 @@ void rnn_forward(const Rnn<T>& p, const RnnSavedArrays<T>& arrays, T* output, T*
         if (output && !p.sequences) write_last_output(p, block, final_state, output);
     };
     if (team) parallel_for(team->size(), [&](Index) { team->take_part([&] { run_block(0); }); });
-    else parallel_for(split.blocks, run_block);
+    else parallel_for(split.blocks, run_block, split.threads);
 }
 
 template <class T>

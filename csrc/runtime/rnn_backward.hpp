@@ -100,7 +100,7 @@ public:
 
     void run() const {
         if (split_.apart) run_segments();
-        else parallel_for(split_.tasks, [&](Index task) { run_task(task); });
+        else parallel_for(split_.tasks, [&](Index task) { run_task(task); }, split_.threads);
         reduce_gradients(g_, partials_, split_.groups.count, p_, z_);
     }
 
@@ -110,15 +110,17 @@ private:
         const Index groups = split_.groups.count, ranges = std::min((split_.threads + groups - 1) / groups, z_.blocks);
         for (Index s = segment_count() - 1; s >= 0; --s) {
             const Steps range = range_of(p_.steps, segment_, s * segment_);
-            parallel_for(split_.blocks, [&](Index index) { run_segment(block_of(index, index * split_.rows), range); });
-            parallel_for(groups * ranges, [&](Index task) {
+            const auto run = [&](Index index) { run_segment(block_of(index, index * split_.rows), range); };
+            parallel_for(split_.blocks, run, split_.threads);
+            const auto add = [&](Index task) {
                 const Index group = task / ranges, first = task % ranges * z_.blocks / ranges;
                 const Index count = (task % ranges + 1) * z_.blocks / ranges - first;
                 if (range.end == p_.steps) gradients_.clear(partial(group), first, count);
                 const Index row = group * split_.groups.rows;
                 add_group(group, {0, row, std::min(split_.groups.rows, p_.batch - row), row}, range,
                           da_memory_.memory + row * da_memory_.layout.at.row, first, count);
-            });
+            };
+            parallel_for(groups * ranges, add, split_.threads);
         }
     }
 

@@ -87,31 +87,48 @@ struct Sizes {
     bool checkpointed() const { return windows > 1; }
 };
 
+// Multiply-adds of a row in forward; backward has about twice as many.
+template <class T>
+Index row_work(const Rnn<T>& p, const Sizes<T>& z) {
+    return p.steps * (p.features + p.units) * z.w_width;
+}
+// Multiply-adds that take as long as to start and end a call.
+constexpr Index kCallWork = Index{1} << 18;
+
 // The rows of the blocks of a small layer: 16, so that their states stay in L1, or fewer where that feeds too few
-// threads. Each costs some percent more per row.
+// threads. A row then takes longer, because a tile has fewer accumulators.
 struct BlockRows { Index rows, percent; };
-constexpr BlockRows kBlockRows[] = {{16, 100}, {8, 103}, {4, 110}};
-constexpr Index kMostRows = kBlockRows[0].rows;
+constexpr Index kMostRows = 16, kFewestRows = 4;
+inline BlockRows costs_of(Index rows, bool gated) {
+    if (rows >= kMostRows) return {kMostRows, 100};
+    if (rows > kFewestRows) return {2 * kFewestRows, gated ? 101 : 108};
+    return {kFewestRows, gated ? 112 : 140};
+}
 
 // What the busiest thread has to do, in percent of a row, where `rows` rows go out at a time.
 inline Index busiest(Index batch, Index rows, Index percent, Index threads) {
     const Index tasks = (batch + rows - 1) / rows, each = (tasks + threads - 1) / threads;
     return std::min(each * rows, batch) * percent;
 }
-inline BlockRows best_block(Index batch, Index threads) {
-    BlockRows best = kBlockRows[0];
-    for (const BlockRows& block : kBlockRows)
-        if (busiest(batch, block.rows, block.percent, threads) < busiest(batch, best.rows, best.percent, threads))
+inline BlockRows best_block(Index batch, bool gated, Index threads) {
+    BlockRows best = costs_of(kMostRows, gated);
+    for (Index rows = kMostRows / 2; rows >= kFewestRows; rows /= 2) {
+        const BlockRows block = costs_of(rows, gated);
+        if (busiest(batch, rows, block.percent, threads) < busiest(batch, best.rows, best.percent, threads))
             best = block;
+    }
     return best;
 }
 
-// How many threads the multiply-adds of forward can use: each needs some microseconds' work.
+// How many threads a layer can use: one if more would save less than a call costs.
 template <class T>
 Index useful_threads(const Rnn<T>& p, const Sizes<T>& z) {
-    constexpr Index kThreadWork = Index{1} << 17;
-    const Index work = p.batch * p.steps * (p.features + p.units) * z.w_width;
-    return std::max<Index>(1, std::min<Index>(num_threads(), work / kThreadWork));
+    const Index threads = num_threads(), work = p.batch * row_work(p, z);
+    const Index most = std::min(threads, work / kCallWork);
+    if (z.large || most < 2) return std::max<Index>(1, most);
+    const BlockRows block = best_block(p.batch, z.cell.vectors > 1, most);
+    const Index saved = p.batch - busiest(p.batch, block.rows, block.percent, most) / 100;
+    return saved * row_work(p, z) < kCallWork ? 1 : most;
 }
 
 // The batch in groups of rows, whose weight gradients are summed one after the other; then the sums of the groups are
@@ -143,15 +160,17 @@ template <class T>
 struct Split {
     Split(const Rnn<T>& p, const Sizes<T>& z) {
         constexpr Index kRowStep = 8;
-        const Index per_thread = (p.batch + num_threads() - 1) / num_threads();
+        threads = useful_threads(p, z);
+        const Index per_thread = (p.batch + threads - 1) / threads;
         take(p, z.large ? (per_thread + kRowStep - 1) / kRowStep * kRowStep
-                        : best_block(p.batch, useful_threads(p, z)).rows);
+                        : best_block(p.batch, z.cell.vectors > 1, threads).rows);
         task_rows = p.batch;
     }
     void take(const Rnn<T>& p, Index block_rows) {
         rows = block_rows;
         blocks = (p.batch + rows - 1) / rows;
     }
+    Index threads;  // at most
     Index rows, blocks;
     Index task_rows;  // rows that are computed at the same time
 };
@@ -163,22 +182,23 @@ struct Split {
 template <class T>
 struct BackwardSplit : Split<T> {
     BackwardSplit(const Rnn<T>& p, const Sizes<T>& z) : Split<T>(p, z), groups(p, z) {
-        threads = z.large ? num_threads() : useful_threads(p, z);
         if (z.large) return;
+        const Index threads = this->threads;
         // Backward of all blocks and the weight gradients that follow share the work about equally; what the one leaves
-        // in a core's cache, another core reads.
+        // in a core's cache, another core reads. It must save enough to pay for a second call.
         constexpr Index kApartPercent = 10;
-        const BlockRows block = best_block(p.batch, threads);
+        const bool gated = z.cell.vectors > 1;
+        const BlockRows block = best_block(p.batch, gated, threads);
         const Index gradient_tasks = groups.count * z.blocks;
         const Index gradients = p.batch * 100 / std::min(threads, gradient_tasks);
         const Index cost = (busiest(p.batch, block.rows, block.percent, threads) + gradients) / 2;
         // Both orders add the same only if a group has one block or the sequence one segment.
         apart = !z.checkpointed() && (groups.rows == groups.add_rows || p.steps <= z.segment);
-        Index best = apart ? cost * (100 + kApartPercent) / 100 : 0;
+        const Index extra = 100 * kCallWork / row_work(p, z);
+        Index best = apart ? cost * (100 + kApartPercent) / 100 + extra : 0;
         for (Index in_task = groups.rows < kMostRows ? 2 : 1; in_task > 0; --in_task) {
             const Index rows = in_task * groups.rows, at_once = std::min(rows, kMostRows);
-            const Index percent = at_once < kMostRows ? kBlockRows[1].percent : kBlockRows[0].percent;
-            const Index together = busiest(p.batch, rows, percent, threads);
+            const Index together = busiest(p.batch, rows, costs_of(at_once, gated).percent, threads);
             if (best > 0 && together > best) continue;
             best = together, apart = false;
             this->take(p, at_once);
@@ -193,7 +213,6 @@ struct BackwardSplit : Split<T> {
     }
     Groups groups;
     bool apart = true;
-    Index threads;
     Index task_groups = 1, tasks = 0;  // unless apart
 };
 // How many threads compute the units of each step side by side, where there is nothing else to split: one or two rows

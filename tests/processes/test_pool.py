@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pyrnn import _core, backend
+from pyrnn import _core, backend, layers
 
 ROWS = np.random.default_rng(0).integers(0, 9, (100, 33000)).astype(np.float32)  # each of which is one task
 
@@ -109,3 +109,17 @@ def test_rehearsed_calls(threads: int) -> None:
 
 def test_the_cost_of_a_call() -> None:
     assert 0 < _core.call_cost() < 0.01
+
+
+@pytest.mark.usefixtures("any_thread_count")
+@pytest.mark.parametrize(("batch", "shared"), [(1, False), (8, False), (256, True)])
+def test_a_layer_with_little_work_stays_with_the_caller(batch: int, shared: bool) -> None:
+    layer = layers.SimpleRNN(16)
+    x = np.ones((batch, 20, 8), np.float32)
+    layer(x)
+    backend.set_num_threads(8)
+    _core.rehearse(True)
+    layer.forward(x, training=True)
+    layer.backward(np.ones((batch, 16), np.float32))
+    calls, _, _ = _core.rehearse(False)
+    assert (calls > 0) == shared

@@ -80,10 +80,13 @@ void pack_gates_t(T* panels, const T* w, Index rows, Index units, Index gates, I
         for (Index first = 0; first < units; first += kP)
             for (Index g = 0; g < count; ++g, panels += kP * kP) {
                 const T* from = w + (row * gates + (g + shift) % gates) * units + first;
-                for (Index u = 0; u < kP; ++u)
-                    for (Index lane = 0; lane < kP; ++lane)
-                        panels[u * kP + lane] =
-                            lane < lanes && first + u < units ? from[lane * gates * units + u] : T(0);
+                const Index stride = gates * units, vectors = first + kP < units ? kP : units - first;
+                if (lanes == kP && vectors == kP) {
+                    pack_square<true>(panels, from, stride, kP, kP);
+                    continue;
+                }
+                pack_square<false>(panels, from, stride, lanes, vectors);
+                for (Index u = vectors; u < kP; ++u) store(panels + u * kP, Vec<T>{});
             }
     }
 }

@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "denormals.hpp"
 #include "rnn_layout.hpp"
 
 namespace pyrnn {
@@ -57,27 +58,40 @@ RnnWeights<T> forward_panels(const Rnn<T>& p, const Sizes<T>& z, Workspace& ws) 
     return panels;
 }
 
+// KernelTable::pack_gates_t of `rows` rows of a matrix, split by them.
+template <class T>
+void pack_transposed(T* panels, const T* w, Index rows, Index units, Index gates, Index shift, Index count) {
+    constexpr Index kTaskWeights = Index{1} << 14;
+    const auto& k = kernels<T>();
+    const Index block = k.lanes * count * padded<T>(units);  // the panels of as many rows as a vector has lanes
+    const Index each = kTaskWeights / block + 1, blocks = padded<T>(rows) / k.lanes;
+    parallel_for_to_the_end((blocks + each - 1) / each, in_this_mode([&](Index task) {
+                                const Index first = task * each * k.lanes;
+                                k.pack_gates_t(panels + task * each * block, w + first * gates * units,
+                                               std::min(each * k.lanes, rows - first), units, gates, shift, count);
+                            }));
+}
+
 template <class T>
 BackwardPanels<T> backward_panels(const Rnn<T>& p, const Sizes<T>& z, bool need_dx, Workspace& ws) {
-    const auto& k = kernels<T>();
     const CellInfo& cell = z.cell;
     const Index f = p.features, h = p.units, fp = padded<T>(f);
     BackwardPanels<T> panels{};
     panels.recurrent.u = packed_gates<T>(ws, Workspace::kUt, z.u_width * z.hp, p.version, [&](T* to) {
-        k.pack_gates_t(to, p.recurrent_kernel, h, h, cell.gates, 0, cell.u_count);
+        pack_transposed(to, p.recurrent_kernel, h, h, cell.gates, 0, cell.u_count);
     });
     if (z.candidate)
         panels.recurrent.candidate = packed_gates<T>(ws, Workspace::kCandidateT, z.hp * z.hp, p.version, [&](T* to) {
-            k.pack_gates_t(to, p.recurrent_kernel, h, h, cell.gates, cell.u_count, 1);
+            pack_transposed(to, p.recurrent_kernel, h, h, cell.gates, cell.u_count, 1);
         });
     if (need_dx && p.input_copies == 1) {
         panels.wt = packed_gates<T>(ws, Workspace::kWt, z.w_width * fp, p.version, [&](T* to) {
-            k.pack_gates_t(to, p.kernel, f, h, cell.gates, cell.x_shift, cell.gates);
+            pack_transposed(to, p.kernel, f, h, cell.gates, cell.x_shift, cell.gates);
         });
     } else if (need_dx) {
         T* each = ws.scratch<T>(Workspace::kGateWt, z.w_width * fp);
         for (Index j = 0; j < cell.gates; ++j)
-            k.pack_gates_t(each + j * z.hp * fp, p.kernel, f, h, cell.gates, input_gate(p, j), 1);
+            pack_transposed(each + j * z.hp * fp, p.kernel, f, h, cell.gates, input_gate(p, j), 1);
         panels.wt = each;
     }
     return panels;

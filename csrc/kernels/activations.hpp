@@ -7,8 +7,8 @@
 // division for every x. In float32 on AVX-512: 16 polynomials of degree 6 around multiples of 1/2, looked up by
 // permutations, since multiply-adds are what a tile waits for: 6 of them instead of 13. sigmoid: 1 / (1 + e^-x), which
 // keeps its relative accuracy on both sides; where results are subnormal, e^x. In float32 on AVX-512 e^-x is a power of
-// 2^(1/16) out of a table. At most 4 ULP each in float32 (tanh 1.96 on AVX-512 and 3.59 elsewhere, sigmoid 2.68
-// and 2.43, exponential 1.05 measured); NaN and infinities as in NumPy.
+// 2^(1/16) out of a table, on AVX2 of 2^(1/8). At most 4 ULP each in float32 (measured: tanh 1.96 on AVX-512 and 3.59
+// elsewhere; sigmoid 2.68, on AVX2 2.87, elsewhere 2.43; exponential 1.05); NaN and infinities as in NumPy.
 #pragma once
 
 #include <limits>
@@ -116,6 +116,37 @@ Several<T, N> vector_tanh(const Several<T, N>& x) {
 }
 
 #if PYRNN_LOOKUP
+// Powers of 2^(1 / P) for P lanes, P = 2^kFraction: 2^((n + r) / P) = 2^(n / P) (1 + r q(r)), where n is an integer and
+// q a polynomial of degree 2 instead of 5. kPowers holds the bits of 2^(j / P) less j / P of the least exponent: adding
+// the integer that holds n, moved to the exponent, gives 2^(n / P).
+#if PYRNN_LOOKUP == 16
+constexpr int kFraction = 4;
+alignas(64) constexpr float kPowers[] = {1.0f,       0.99088687f, 0.9827539f,  0.9756443f, 0.96960354f, 0.9646789f,
+                                         0.9609198f, 0.9583778f,  0.95710677f, 0.9571631f, 0.9586054f,  0.96149516f,
+                                         0.9658964f, 0.9718761f,  0.97950405f, 0.9888533f};
+constexpr float kSlopes[] = {1.355104632e-05f, 0.0009384123259f, 0.0433216989f};
+#else
+constexpr int kFraction = 3;
+alignas(32) constexpr float kPowers[] = {1.0f,         0.982753873f, 0.969603539f, 0.960919797f,
+                                         0.957106769f, 0.958605409f, 0.965896428f, 0.979504049f};
+constexpr float kSlopes[] = {0.0001084208494f, 0.003754025522f, 0.08664339652f};
+#endif
+template <int N>
+PYRNN_INLINE
+Several<float, N> fine_power(const Several<float, N>& shifted) {
+    return each(
+        [](Vec<float> v) {
+            return from_bits<float>((bits_of<float>(v) << (ExpConstants<float>::kMantissa - kFraction)) +
+                                    bits_of<float>(look_up(kPowers, bits_of<float>(v))));
+        },
+        shifted);
+}
+template <int N>
+PYRNN_INLINE
+Several<float, N> fine_slope(const Several<float, N>& r) { return (r * kSlopes[0] + kSlopes[1]) * r + kSlopes[2]; }
+#endif
+
+#if PYRNN_LOOKUP == 16
 // tanh(j / 2 + d) = sum p_k d^k: row k holds p_k for j = 0 .. 15, by minimax fits of least relative error.
 alignas(64) constexpr float kTanhTable[7][16] = {
     {0.0f, 0.462117165f, 0.761594176f, 0.905148268f, 0.964027584f, 0.986614287f, 0.995054781f, 0.998177886f,
@@ -170,30 +201,16 @@ Several<T, N> vector_sigmoid(const Several<T, N>& x) {
 }
 
 #if PYRNN_LOOKUP
-// The bits of 2^(j / 16) less j / 16 of the least exponent: adding the integer that holds n and then j gives
-// 2^(n + j / 16).
-alignas(64) constexpr float kSixteenths[16] = {
-    1.0f,        0.99088687f, 0.9827539f, 0.9756443f,  0.96960354f, 0.9646789f, 0.9609198f,  0.9583778f,
-    0.95710677f, 0.9571631f,  0.9586054f, 0.96149516f, 0.9658964f,  0.9718761f, 0.97950405f, 0.9888533f};
-
-// As above, in powers of 2^(1 / 16), whose polynomial is of degree 2 instead of 5.
 template <int N>
 PYRNN_INLINE
 Several<float, N> vector_sigmoid(const Several<float, N>& x) {
     using K = ExpConstants<float>;
-    constexpr float kTimes = -16, kHighest = 60;  // where sigmoid has long been 1
-    constexpr int kFraction = 4;                  // bits of n behind the point
+    constexpr float kTimes = -PYRNN_LOOKUP, kHighest = 60;  // where sigmoid has long been 1
     const auto a = clamp(x, -K::kSigmoidMax, kHighest);
     const auto shifted = a * (kTimes * K::kLog2e) + K::kRound;
     const auto r = a * (kTimes * K::kLog2eLow) + (distinct(a) * (kTimes * K::kLog2e) - (shifted - K::kRound));
-    const auto power = each(
-        [](Vec<float> v) {
-            return from_bits<float>((bits_of<float>(v) << (K::kMantissa - kFraction)) +
-                                    bits_of<float>(look_up(kSixteenths, bits_of<float>(v))));
-        },
-        shifted);
-    const auto slope = (r * 1.355104632e-05f + 0.0009384123259f) * r + 0.0433216989f;
-    return reciprocal(slope * (r * power) + (power + 1.0f));
+    const auto power = fine_power(shifted);
+    return reciprocal(fine_slope(r) * (r * power) + (power + 1.0f));
 }
 #endif
 

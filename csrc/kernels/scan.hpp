@@ -55,16 +55,16 @@ void copy_rows(T* out, Index ld_out, const T* in, Index ld_in, Index rows, Index
 }
 
 // The weights that a tile of `block` prefetches: its rows' fraction of the next panels, or of the first, with which the
-// next step begins. They are spread evenly over its sums: more at a time would delay the loads of the tile itself. Null
-// where the weights stay in L2.
-template <int kRows, int kWide, int kVectors, class T>
+// next step begins; and of these the fraction of the kCount vectors from kFirst on. They are spread evenly over its
+// sums: more at a time would delay the loads of the tile itself. Null where the weights stay in L2.
+template <int kRows, int kWide, int kVectors, int kFirst = 0, int kCount = kVectors, class T>
 PYRNN_INLINE
 Ahead<T> ahead_of(bool streamed, const T* panels, Index block, Index blocks, Index k_count, Index row, Index rows) {
-    constexpr Index kWidth = kVectors * kLanes<T>;
+    constexpr Index kWidth = kVectors * kLanes<T>, kTaken = kWide * kCount * kLanes<T>;
     if (!kEveryTile || !streamed) return {nullptr, 0};
     const Index next = block + 2 * kWide <= blocks ? block + kWide : 0;
-    return {panels + next * k_count * kWidth + k_count * kWide * kWidth * row / rows,
-            (kWide * kWidth * kRows + rows - 1) / rows};
+    return {panels + next * k_count * kWidth + k_count * kWide * kFirst * kLanes<T> + k_count * kTaken * row / rows,
+            (kTaken * kRows + rows - 1) / rows};
 }
 
 // Prefetches what the end of a tile will read and write: kCount vectors in each of kBlocks unit blocks of a row. What
@@ -78,6 +78,18 @@ void prefetch_row(const T* row, const Strides& at) {
         for (int c = 0; c < kCount; ++c) __builtin_prefetch(row + b * at.block + c * kLanes<T>, 0, 2);
 }
 
+// With 16 registers a tile has 12 sums, too few for all vectors of a unit and enough rows. So a tile makes the sums of
+// kAtOnce vectors of a unit at a time, and they wait in memory, in L1, for the cell's update, which then has all
+// registers. The x W of a GRU fills the first three of its four vectors, h U the last three: a tile has three at a
+// time. Such tiles have no plain scan.
+constexpr bool kSumsInMemory = PYRNN_TILE_ROWS == 6, kPlainForward = kEveryTile && !kSumsInMemory;
+template <class C>
+constexpr int kAtOnce = C::kInfo.vectors == 1   ? 1
+                        : C::kInfo.u_first == 0 ? 2
+                                                : C::kInfo.gates;
+template <class C, int kWide>
+constexpr int kForwardRows = kTileRows<kWide*(kSumsInMemory ? kAtOnce<C> : C::kInfo.vectors)>;
+
 // Writes kVectors accumulators for each row and unit block.
 template <int kVectors, class T, int kRows, int kCols>
 PYRNN_INLINE
@@ -89,15 +101,25 @@ void write_gates(const Vec<T> (&acc)[kRows][kCols], T* gates, const Strides& at)
             store(gates + r * at.row + c / kVectors * at.block + c % kVectors * kLanes<T>, acc[r][c]);
 }
 
+// The same from sums in memory, (kRows, kCols, P).
+template <int kRows, int kCols, int kVectors, class T>
+PYRNN_INLINE
+void copy_gates(T* gates, const T* sums, const Strides& at) {
+    for (int r = 0; r < kRows; ++r)
+        for (int c = 0; c < kCols; ++c)
+            store(gates + r * at.row + c / kVectors * at.block + c % kVectors * kLanes<T>,
+                  load(sums + (r * kCols + c) * kLanes<T>));
+}
+
 // Runs the tile that run(Constant<kWide>, block) returns over all unit blocks: kWide at a time, then half as many, and
 // so on; from the last to the first if `reversed`. Tiles are as tall as the registers allow, at most kMostRows.
-template <int kWide, int kVectors, int kMostRows = 16, class Run>
+template <int kWide, int kVectors, int kMostRows = 16, int kFit = kTileRows<kWide * kVectors>, class Run>
 PYRNN_INLINE
 void for_blocks(Index blocks, Index rows, const Run& run, bool reversed = false, Index block = 0) {
-    constexpr int kFit = kTileRows<kWide * kVectors>, kRows = kFit < kMostRows ? kFit : kMostRows;
+    constexpr int kRows = kFit < kMostRows ? kFit : kMostRows, kRest = kTileRows<(kWide + 1) / 2 * kVectors>;
     const Index count = (blocks - block) / kWide, rest = block + count * kWide;
     if constexpr (kWide > 1)
-        if (reversed) for_blocks<kWide / 2, kVectors, kMostRows>(blocks, rows, run, reversed, rest);
+        if (reversed) for_blocks<kWide / 2, kVectors, kMostRows, kRest>(blocks, rows, run, reversed, rest);
     for (Index i = 0; i < count; ++i) {
         auto tile = run(Constant<kWide>{}, block + (reversed ? count - 1 - i : i) * kWide);
         // One vector at a time is what remains after pairs, so few heights are enough.
@@ -105,31 +127,42 @@ void for_blocks(Index blocks, Index rows, const Run& run, bool reversed = false,
         else for_even_tiles<kRows>(rows, tile);
     }
     if constexpr (kWide > 1)
-        if (!reversed) for_blocks<kWide / 2, kVectors, kMostRows>(blocks, rows, run, reversed, rest);
+        if (!reversed) for_blocks<kWide / 2, kVectors, kMostRows, kRest>(blocks, rows, run, reversed, rest);
 }
 
 // The tiles of a plain scan (scan_forward.hpp, scan_backward.hpp) are of one height, a power of two that divides most
-// batches.
+// batches; with 16 registers of three heights, because 4 x 2 sums are too few to hide a multiply-add's latency.
 template <int kCols, int kRows = 16>
 constexpr int plain_height() {
     if constexpr (kRows > kTileRows<kCols>) return plain_height<kCols, kRows / 2>();
     else return kRows;
 }
+constexpr Index kThreeHeights[] = {6, 5, 5}, kThreeRows = 16;
+template <int kCols>
+constexpr bool kInThreeHeights = PYRNN_TILE_ROWS == 6 && kCols == 2;
+template <int kCols>
+constexpr Index kPlainRows = kInThreeHeights<kCols> ? kThreeRows : plain_height<kCols>();
 template <int kVectors>
 bool plain_rows(Index blocks, Index rows) {
     constexpr int kWide = kVectors == 1 ? 2 : 1;
-    return rows % plain_height<kWide * kVectors>() == 0 &&
-           (blocks % kWide == 0 || rows % plain_height<kVectors>() == 0);
+    return rows % kPlainRows<kWide * kVectors> == 0 && (blocks % kWide == 0 || rows % kPlainRows<kVectors> == 0);
 }
 // Calls tile(Constant<unit blocks>, Constant<rows>, first unit block, first row) for each.
 template <int kVectors, class F>
 PYRNN_INLINE
 void for_plain_tiles(Index blocks, Index rows, const F& tile) {
-    constexpr int kWide = kVectors == 1 ? 2 : 1, kHeight = plain_height<kWide * kVectors>(),
-                  kLone = plain_height<kVectors>();
+    constexpr int kWide = kVectors == 1 ? 2 : 1, kCols = kWide * kVectors, kLone = plain_height<kVectors>();
+    constexpr int kHeight = kInThreeHeights<kCols> ? kThreeHeights[0] : plain_height<kCols>();
     Index block = 0;
     for (; block + kWide <= blocks; block += kWide)
-        for (Index row = 0; row < rows; row += kHeight) tile(Constant<kWide>{}, Constant<kHeight>{}, block, row);
+        for (Index row = 0; row < rows; row += kPlainRows<kCols>) {
+            tile(Constant<kWide>{}, Constant<kHeight>{}, block, row);
+            if constexpr (kInThreeHeights<kCols>) {
+                constexpr Index kFirst = kThreeHeights[0], kSecond = kThreeHeights[1];
+                tile(Constant<kWide>{}, Constant<kSecond>{}, block, row + kFirst);
+                tile(Constant<kWide>{}, Constant<kThreeHeights[2]>{}, block, row + kFirst + kSecond);
+            }
+        }
     if constexpr (kWide > 1)
         if (block < blocks)
             for (Index row = 0; row < rows; row += kLone) tile(Constant<1>{}, Constant<kLone>{}, block, row);

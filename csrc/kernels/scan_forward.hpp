@@ -7,12 +7,13 @@ namespace pyrnn {
 namespace PYRNN_ISA_NAMESPACE {
 namespace {
 
-// acc += a W over the kCount gates from vector kFirst on. With copy != 0 each gate reads its own copy of a.
-template <int kVectors, int kFirst, int kCount, int kGate = 0, class T, int kRows, int kCols>
+// acc += a W over kCount gates of the kOf in the panels, from vector kFirst on. With copy != 0 each gate reads its own
+// copy of a.
+template <int kVectors, int kFirst, int kCount, int kOf = kCount, int kGate = 0, class T, int kRows, int kCols>
 PYRNN_INLINE
 void accumulate_gates(Vec<T> (&acc)[kRows][kCols], const T* a, Index lda, Index copy, const T* panels, Index block,
                       Index k_count, Ahead<T> ahead) {
-    constexpr Index kStep = kCount * kLanes<T>;
+    constexpr Index kStep = kOf * kLanes<T>;
     const T* panel = panels + block * k_count * kStep;
     if (copy == 0) {
         if (ahead.at)
@@ -24,7 +25,8 @@ void accumulate_gates(Vec<T> (&acc)[kRows][kCols], const T* a, Index lda, Index 
         accumulate<kVectors, kFirst + kGate, 1>(acc, a + kGate * copy, lda, panel + kGate * kLanes<T>, k_count * kStep,
                                                 kStep, k_count);
         if constexpr (kGate + 1 < kCount)
-            accumulate_gates<kVectors, kFirst, kCount, kGate + 1>(acc, a, lda, copy, panels, block, k_count, ahead);
+            accumulate_gates<kVectors, kFirst, kCount, kOf, kGate + 1>(acc, a, lda, copy, panels, block, k_count,
+                                                                       ahead);
     }
 }
 
@@ -70,39 +72,101 @@ struct ForwardTile {
     bool fused;
     Index block;
 
-    template <int kRows>
-    void tile(Index row) {
+    // acc += the products of W and U with the kCount gates from kGate on, into the vectors from kVector on.
+    template <int kVectors, int kVector, int kGate, int kCount, int kRows, int kCols>
+    PYRNN_INLINE
+    void add_input(Vec<T> (&acc)[kRows][kCols], Index row) const {
+        constexpr int kGates = C::kInfo.gates;
+        accumulate_gates<kVectors, kVector, kCount, kGates>(
+            acc, step.x + row * step.ld_x + kGate * p.in.x_copy, step.ld_x, p.in.x_copy,
+            p.weights.w + kGate * kLanes<T>, block, p.features,
+            ahead_of<kRows, kBlocks, kGates, kGate, kCount>(p.options.streamed, p.weights.w, block,
+                                                            blocks_of<T>(p.units), p.features, row, p.rows));
+    }
+    template <int kVectors, int kVector, int kGate, int kCount, int kRows, int kCols>
+    PYRNN_INLINE
+    void add_recurrent(Vec<T> (&acc)[kRows][kCols], Index row) const {
+        constexpr int kU = C::kInfo.u_count;
+        if (!step.entering) return;
+        accumulate_gates<kVectors, kVector, kCount, kU>(
+            acc, step.entering + row * step.ld_entering + kGate * step.entering_copy, step.ld_entering,
+            step.entering_copy, p.weights.u + kGate * kLanes<T>, block, p.units,
+            ahead_of<kRows, kBlocks, kU, kGate, kCount>(p.options.streamed, p.weights.u, block, blocks_of<T>(p.units),
+                                                        p.units, row, p.rows));
+    }
+
+    // The sums of a tile to memory (rows, unit blocks, V, P), kAtOnce vectors at a time from kFirst on.
+    template <int kRows, int kFirst = 0>
+    PYRNN_INLINE
+    void make_sums(T* sums, Index row) const {
+        constexpr Index kP = kLanes<T>;
+        constexpr int kV = C::kInfo.vectors, kCount = kAtOnce<C>, kU = C::kInfo.u_count;
+        const T* bias = p.weights.bias ? p.weights.bias + (block * kV + kFirst) * kP : nullptr;
+        Vec<T> acc[kRows][kBlocks * kCount];
+        start(acc, bias);
+        add_input<kCount, 0, kFirst, kCount>(acc, row);
+        T* to = sums + kFirst * kP;
+        if constexpr (C::kInfo.u_first == 0) {
+            add_recurrent<kCount, 0, kFirst, kCount>(acc, row);
+            write_gates<kCount>(acc, to, Strides{kBlocks * kV * kP, 0, kV * kP});
+            if constexpr (kFirst + kCount < kV) make_sums<kRows, kFirst + kCount>(sums, row);
+        } else {
+            static_assert(C::kInfo.u_first == 1 && kBlocks == 1, "the first vector has no h U");
+            write_gates<kCount>(acc, to, Strides{kV * kP, 0, 0});
+            __asm__ volatile("" : : : "memory");  // the next sums start from memory: else GCC keeps some there
+            Vec<T> more[kRows][kU];
+#pragma GCC unroll 16
+            for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 4
+                for (int j = 0; j < kU; ++j)
+                    more[r][j] = j + 1 < kCount ? load(to + (r * kV + j + 1) * kP)
+                                 : bias         ? load(bias + kCount * kP)
+                                                : Vec<T>{};
+            add_recurrent<kU, 0, 0, kU>(more, row);
+            write_gates<kU>(more, to + kP, Strides{kV * kP, 0, 0});
+        }
+    }
+
+    // bias + x_t W in registers.
+    template <int kRows, int kCols>
+    PYRNN_INLINE
+    void start_sums(Vec<T> (&acc)[kRows][kCols], Index row) const {
         constexpr int kV = C::kInfo.vectors;
         constexpr Index kP = kLanes<T>;
-        Vec<T> acc[kRows][kBlocks * kV];
-        T* gates = step.gates ? step.gates + block * step.gates_at.block + row * step.gates_at.row : nullptr;
-        if (gates) prefetch_output<C, kRows, kBlocks>(p, step, row, block);
-        constexpr int kGates = C::kInfo.gates, kU = C::kInfo.u_count;
-        const Index blocks = blocks_of<T>(p.units);
         if (step.hoisted) {
 #pragma GCC unroll 16
             for (int r = 0; r < kRows; ++r)
 #pragma GCC unroll 16
-                for (int c = 0; c < kBlocks * kV; ++c)
-                    acc[r][c] = load(step.hoisted + ((row + r) * blocks + block) * kV * kP + c * kP);
+                for (int c = 0; c < kCols; ++c)
+                    acc[r][c] = load(step.hoisted + ((row + r) * blocks_of<T>(p.units) + block) * kV * kP + c * kP);
         } else {
             start(acc, p.weights.bias ? p.weights.bias + block * kV * kP : nullptr);
-            accumulate_gates<kV, 0, kGates>(acc, step.x + row * step.ld_x, step.ld_x, p.in.x_copy, p.weights.w, block,
-                                            p.features,
-                                            ahead_of<kRows, kBlocks, kGates>(p.options.streamed, p.weights.w, block,
-                                                                             blocks, p.features, row, p.rows));
+            add_input<kV, 0, 0, C::kInfo.gates>(acc, row);
         }
-        if (step.entering)
-            accumulate_gates<kV, C::kInfo.u_first, kU>(
-                acc, step.entering + row * step.ld_entering, step.ld_entering, step.entering_copy, p.weights.u, block,
-                p.units,
-                ahead_of<kRows, kBlocks, kU>(p.options.streamed, p.weights.u, block, blocks, p.units, row, p.rows));
-        if (step.z)
-            write_gates<kV>(acc, step.z + block * p.saved.gates_at.block + row * p.saved.gates_at.row,
-                            p.saved.gates_at);
-        if (step.leaves) prefetch_leaving<kRows, kBlocks>(p, step, row, block);
-        if (fused) update_tile<C>(p, step, acc, row, block);
-        else write_gates<kV>(acc, gates, step.gates_at);
+    }
+
+    template <int kRows>
+    void tile(Index row) {
+        constexpr int kV = C::kInfo.vectors;
+        constexpr Index kP = kLanes<T>;
+        T* gates = step.gates ? step.gates + block * step.gates_at.block + row * step.gates_at.row : nullptr;
+        if (gates) prefetch_output<C, kRows, kBlocks>(p, step, row, block);
+        T* z = step.z ? step.z + block * p.saved.gates_at.block + row * p.saved.gates_at.row : nullptr;
+        if constexpr (kSumsInMemory && kRows > kFewRows) {
+            alignas(PYRNN_VECTOR_BYTES) T sums[kRows * kBlocks * kV * kP];
+            make_sums<kRows>(sums, row);
+            if (z) copy_gates<kRows, kBlocks * kV, kV>(z, sums, p.saved.gates_at);
+            if (fused) update_sums<C, kBlocks>(p, step, sums, kRows, row, block);
+            else copy_gates<kRows, kBlocks * kV, kV>(gates, sums, step.gates_at);
+        } else {
+            Vec<T> acc[kRows][kBlocks * kV];
+            start_sums(acc, row);
+            add_recurrent<kV, C::kInfo.u_first, 0, C::kInfo.u_count>(acc, row);
+            if (z) write_gates<kV>(acc, z, p.saved.gates_at);
+            if (step.leaves) prefetch_leaving<kRows, kBlocks>(p, step, row, block);
+            if (fused) update_tile<C>(p, step, acc, row, block);
+            else write_gates<kV>(acc, gates, step.gates_at);
+        }
         if (step.leaves) leave_states(p, step, row, kRows, UnitBlocks{block, block + kBlocks});
     }
 };
@@ -237,7 +301,7 @@ void plain_forward(const RnnForward<T>& p, Index first, Index end) {
 
 template <class T, class C>
 void scan_forward(const RnnForward<T>& p) {
-    if (kEveryTile && is_plain<C>(p)) {
+    if (kPlainForward && is_plain<C>(p)) {
         const bool prefetches = C::kInfo.vectors > 1 && p.saved.gates && exceeds_cache<T, C>(p.rows, p.steps, p.units);
         for (Index s = 0; s < p.steps && !(s > 0 && p.options.interrupted && p.options.interrupted());
              s += kStepsBetweenChecks) {
@@ -285,7 +349,7 @@ void scan_forward(const RnnForward<T>& p) {
             for_blocks<kWideOneStep, kV, kFewRows>(blocks, p.rows, tile, reversed);
         else if (p.rows <= kFewRows)
             for_blocks<kWideFewRows, kV, kEveryTile ? kFewRows : 1>(mine.end, p.rows, tile, reversed, mine.first);
-        else for_blocks<kWide, kV>(mine.end, p.rows, tile, false, mine.first);
+        else for_blocks<kWide, kV, 16, kForwardRows<C, kWide>>(mine.end, p.rows, tile, false, mine.first);
         if (!fused) update_rows<C>(p, step, mine);
         if (p.in.mask) restore_masked_rows(p, step, mine);
         if (p.member.next_step && !step.leaves) leave_states(p, step, 0, p.rows, mine);

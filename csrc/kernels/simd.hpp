@@ -92,6 +92,18 @@ Vec<float> permute(Vec<float> v, IVec<float> i) { return __builtin_shuffle(v, i)
 #else
 #define PYRNN_AVX512 0
 #endif
+#if defined(__AVX2__) && PYRNN_VECTOR_BYTES == 32
+#define PYRNN_AVX2 1
+// As above, one instruction instead of a comparison and a blend of three.
+PYRNN_INLINE
+Vec<float> smaller(Vec<float> a, Vec<float> b) { return __builtin_ia32_minps256(a, b); }
+PYRNN_INLINE
+Vec<float> larger(Vec<float> a, Vec<float> b) { return __builtin_ia32_maxps256(a, b); }
+PYRNN_INLINE
+Vec<float> permute(Vec<float> v, IVec<float> i) { return __builtin_ia32_permvarsf256(v, i); }
+#else
+#define PYRNN_AVX2 0
+#endif
 
 // The first n lanes: all if n > P, none if n <= 0. Lanes that are not loaded are 0, or `other`. These functions end
 // every tile, and a tile stays in registers only if everything in it is unrolled, so their code must be short: the
@@ -222,10 +234,6 @@ Vec<double> times_pow2(Vec<double> v, Vec<double> n) {
     return __builtin_ia32_scalefpd512_mask(v, n, v, 0xff, kCurrentRounding);
 }
 PYRNN_INLINE
-Vec<float> at_most(Vec<float> v, float limit) { return smaller(splat(limit), v); }
-PYRNN_INLINE
-Vec<float> at_least(Vec<float> v, float limit) { return larger(splat(limit), v); }
-PYRNN_INLINE
 Vec<float> reciprocal_estimate(Vec<float> v) { return __builtin_ia32_rcp14ps512_mask(v, v, 0xffff); }
 #else
 PYRNN_INLINE
@@ -244,6 +252,13 @@ Vec<double> times_pow2(Vec<double> v, Vec<double> n) {
     const IVec<double> half = whole >> 1;
     return v * pow2(half) * pow2(whole - half);
 }
+#endif
+#if PYRNN_AVX512 || PYRNN_AVX2
+PYRNN_INLINE
+Vec<float> at_most(Vec<float> v, float limit) { return smaller(splat(limit), v); }
+PYRNN_INLINE
+Vec<float> at_least(Vec<float> v, float limit) { return larger(splat(limit), v); }
+#else
 PYRNN_INLINE
 Vec<float> at_most(Vec<float> v, float limit) { return v > limit ? splat(limit) : v; }
 PYRNN_INLINE
@@ -254,9 +269,15 @@ Vec<double> at_most(Vec<double> v, double limit) { return v > limit ? splat(limi
 PYRNN_INLINE
 Vec<double> at_least(Vec<double> v, double limit) { return v < limit ? splat(limit) : v; }
 
-// table[i mod 16] for each lane, where a permutation reads a table of 16 floats in a register, at a fourth of the cost
-// of a multiply-add next to others.
-#define PYRNN_LOOKUP PYRNN_AVX512
+// table[i mod P] for each lane, where a permutation reads a table of P floats in a register, at a fourth of the cost of
+// a multiply-add next to others. PYRNN_LOOKUP is P, or 0 where there is no such permutation.
+#if PYRNN_AVX512
+#define PYRNN_LOOKUP 16
+#elif PYRNN_AVX2
+#define PYRNN_LOOKUP 8
+#else
+#define PYRNN_LOOKUP 0
+#endif
 #if PYRNN_LOOKUP
 PYRNN_INLINE
 Vec<float> look_up(const float* table, IVec<float> i) { return permute(load(table), i); }

@@ -62,7 +62,64 @@ void prefetch_output(const RnnForward<T>& p, const ForwardStep<T>& step, Index r
     }
 }
 
-// A cell's update at the end of a tile, in registers: from accumulators to h and what training saves.
+// A cell's update of kCount vectors: from the sums that sum(Constant<gate>, n) returns to h and what training saves.
+template <class C, int kCount, class T, class Sum, class RowOf, class BlockOf>
+PYRNN_INLINE
+void update_vectors(const RnnForward<T>& p, const ForwardStep<T>& step, const Sum& sum, const RowOf& row_of,
+                    const BlockOf& block_of) {
+    constexpr Index kP = kLanes<T>;
+    constexpr int kV = C::kInfo.vectors;
+    using V = Several<T, kCount>;
+    const auto carry_of = [&](int n) {
+        return row_of(n) * p.saved.carry_at.row + block_of(n) * p.saved.carry_at.block;
+    };
+    V gate[kV], before;
+    const auto pass = [&](auto j) __attribute__((always_inline)) {
+        constexpr int kJ = decltype(j)::value;
+#pragma GCC unroll 16
+        for (int n = 0; n < kCount; ++n) gate[kJ].v[n] = sum(j, n);
+        gate[kJ] = activated<C, kJ>(gate[kJ]);
+    };
+    for_each_gate<kV>([&](auto j) __attribute__((always_inline)) {
+        if constexpr (decltype(j)::value != C::kLast) pass(j);
+    });
+    if constexpr (kCarries<C>) {
+#pragma GCC unroll 16
+        for (int n = 0; n < kCount; ++n) before.v[n] = load(step.carry_in + carry_of(n));
+    }
+    const V inner = C::inner(gate, before);
+    if constexpr (kCarries<C>) {
+#pragma GCC unroll 16
+        for (int n = 0; n < kCount; ++n) store(step.carry_out + carry_of(n), inner.v[n]);
+    }
+    const V y = vector_tanh(inner);
+    pass(Constant<C::kLast>{});
+    if constexpr (!kCarries<C>) {
+#pragma GCC unroll 16
+        for (int n = 0; n < kCount; ++n) {
+            const Index at = block_of(n) * kP;
+            before.v[n] = step.previous ? load_columns(step.previous + row_of(n) * step.ld_previous + at, p.units - at)
+                                        : Vec<T>{};
+        }
+    }
+    const V h = C::template output<true>(gate, y, before);
+#pragma GCC unroll 16
+    for (int n = 0; n < kCount; ++n) {
+        const Index at = block_of(n) * kP;
+        store_columns(step.state + row_of(n) * p.out.state_row + at, h.v[n], p.units - at);
+    }
+    if (!step.gates) return;
+    if constexpr (!kCarries<C>) gate[0] = y;
+#pragma GCC unroll 16
+    for (int n = 0; n < kCount; ++n) {
+        T* saved = step.gates + row_of(n) * step.gates_at.row + block_of(n) * step.gates_at.block;
+#pragma GCC unroll 16
+        for (int j = 0; j < kV; ++j) store(saved + j * kP, gate[j].v[n]);
+        if constexpr (kCarries<C>) store(step.carry_out + carry_of(n) + kP, y.v[n]);
+    }
+}
+
+// A cell's update at the end of a tile, in registers.
 template <class C, class T, int kRows, int kCols>
 PYRNN_INLINE
 void update_tile(const RnnForward<T>& p, const ForwardStep<T>& step, Vec<T> (&acc)[kRows][kCols], Index row,
@@ -75,59 +132,75 @@ void update_tile(const RnnForward<T>& p, const ForwardStep<T>& step, Vec<T> (&ac
         return;
     } else
         side_by_side<kRows * kBlocks>([&](auto first, auto count) __attribute__((always_inline)) {
-            constexpr int kFirst = decltype(first)::value, kCount = decltype(count)::value;
-            using V = Several<T, kCount>;
-            const auto row_of = [&](int n) { return row + (kFirst + n) / kBlocks; };
-            const auto block_of = [&](int n) { return block + (kFirst + n) % kBlocks; };
-            const auto carry_of = [&](int n) {
-                return row_of(n) * p.saved.carry_at.row + block_of(n) * p.saved.carry_at.block;
-            };
-            V gate[kV], before;
+            constexpr int kFirst = decltype(first)::value;
+            update_vectors<C, decltype(count)::value>(
+                p, step,
+                [&](auto j, int n) __attribute__((always_inline)) {
+                    return acc[(kFirst + n) / kBlocks][(kFirst + n) % kBlocks * kV + decltype(j)::value];
+                },
+                [&](int n) { return row + (kFirst + n) / kBlocks; },
+                [&](int n) { return block + (kFirst + n) % kBlocks; });
+        });
+}
+
+// Calls f(Constant<count>, row) over `rows`, kCount at a time, and then the rest.
+template <int kCount, class F>
+PYRNN_INLINE
+void for_rest_of_rows(Index rows, Index row, const F& f) {
+    if (row + kCount <= rows) {
+        f(Constant<kCount>{}, row);
+        row += kCount;
+    }
+    if constexpr (kCount > 1) for_rest_of_rows<kCount / 2>(rows, row, f);
+}
+template <int kCount, class F>
+PYRNN_INLINE
+void for_rows_together(Index rows, const F& f) {
+    Index row = 0;
+    for (; row + kCount <= rows; row += kCount) f(Constant<kCount>{}, row);
+    if constexpr (kCount > 1) for_rest_of_rows<(kCount + 1) / 2>(rows, row, f);
+}
+
+// The same for `rows` from `row` on whose sums wait in memory, (rows, unit blocks, V, P).
+template <class C, int kBlocks, class T>
+__attribute__((noinline)) void update_sums(const RnnForward<T>& p, const ForwardStep<T>& step, const T* sums,
+                                           Index rows, Index row, Index block) {
+    constexpr Index kP = kLanes<T>;
+    constexpr int kV = C::kInfo.vectors;
+    if constexpr (kV == 1) {
+        constexpr int kTogether = 2 / kBlocks;
+        const auto update = [&](auto f) __attribute__((always_inline)) {
+            for_rows_together<kTogether>(rows, [&](auto count, Index first) __attribute__((always_inline)) {
+                constexpr int kCount = decltype(count)::value * kBlocks;
+                Several<T, kCount> x;
 #pragma GCC unroll 16
-            for (int j = 0; j < kV; ++j)
-#pragma GCC unroll 16
-                for (int n = 0; n < kCount; ++n)
-                    gate[j].v[n] = acc[(kFirst + n) / kBlocks][(kFirst + n) % kBlocks * kV + j];
-            for_each_gate<kV>([&](auto j) __attribute__((always_inline)) {
-                constexpr int kJ = decltype(j)::value;
-                if constexpr (kJ != C::kLast) gate[kJ] = activated<C, kJ>(gate[kJ]);
-            });
-            if constexpr (kCarries<C>) {
-#pragma GCC unroll 16
-                for (int n = 0; n < kCount; ++n) before.v[n] = load(step.carry_in + carry_of(n));
-            }
-            const V inner = C::inner(gate, before);
-            if constexpr (kCarries<C>) {
-#pragma GCC unroll 16
-                for (int n = 0; n < kCount; ++n) store(step.carry_out + carry_of(n), inner.v[n]);
-            }
-            const V y = vector_tanh(inner);
-            gate[C::kLast] = activated<C, C::kLast>(gate[C::kLast]);
-            if constexpr (!kCarries<C>) {
+                for (int n = 0; n < kCount; ++n) x.v[n] = load(sums + (first * kBlocks + n) * kP);
+                x = f(x);
 #pragma GCC unroll 16
                 for (int n = 0; n < kCount; ++n) {
-                    const Index at = block_of(n) * kP;
-                    before.v[n] = step.previous
-                                      ? load_columns(step.previous + row_of(n) * step.ld_previous + at, p.units - at)
-                                      : Vec<T>{};
+                    const Index at = (block + n % kBlocks) * kP;
+                    store_columns(step.state + (row + first + n / kBlocks) * p.out.state_row + at, x.v[n],
+                                  p.units - at);
                 }
-            }
-            const V h = C::template output<true>(gate, y, before);
-#pragma GCC unroll 16
-            for (int n = 0; n < kCount; ++n) {
-                const Index at = block_of(n) * kP;
-                store_columns(step.state + row_of(n) * p.out.state_row + at, h.v[n], p.units - at);
-            }
-            if (!step.gates) return;
-            if constexpr (!kCarries<C>) gate[0] = y;
-#pragma GCC unroll 16
-            for (int n = 0; n < kCount; ++n) {
-                T* saved = step.gates + row_of(n) * step.gates_at.row + block_of(n) * step.gates_at.block;
-#pragma GCC unroll 16
-                for (int j = 0; j < kV; ++j) store(saved + j * kP, gate[j].v[n]);
-                if constexpr (kCarries<C>) store(step.carry_out + carry_of(n) + kP, y.v[n]);
-            }
+            });
+        };
+        switch (p.options.activation) {
+            case Activation::kRelu: return update([](const auto& x) { return vector_relu(x); });
+            case Activation::kTanh: return update([](const auto& x) { return vector_tanh(x); });
+            case Activation::kSigmoid: return update([](const auto& x) { return vector_sigmoid(x); });
+            default: return update([](const auto& x) { return x; });
+        }
+    } else {
+        static_assert(kBlocks == 1, "one unit block");
+        for_rows_together<kSide>(rows, [&](auto count, Index first) __attribute__((always_inline)) {
+            update_vectors<C, decltype(count)::value>(
+                p, step,
+                [&](auto j, int n) __attribute__((always_inline)) {
+                    return load(sums + ((first + n) * kV + decltype(j)::value) * kP);
+                },
+                [&](int n) { return row + first + n; }, [&](int) { return block; });
         });
+    }
 }
 
 // The same for a row in memory, whose gates (but for the candidate's product) have passed their activations.

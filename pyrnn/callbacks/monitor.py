@@ -112,8 +112,8 @@ class MonitorCallback(Callback):
             ValueError: If nothing tells whether it should rise or fall.
         """
         logs = logs or {}
-        self.rises()  # raises an error for a name that tells nothing, in the logs or not
         if self.monitor in logs:
+            self.rises()
             number = np.asarray(logs[self.monitor])
             if number.size != 1:
                 raise ValueError(
@@ -124,10 +124,12 @@ class MonitorCallback(Callback):
         hint = did_you_mean(self.monitor, logged) or "monitor one of these."
         if self.monitor.startswith("val_") and not any(name.startswith("val_") for name in logged):
             hint = "pass validation_data or validation_split to fit."
-        warn(
-            f"{type(self).__name__} monitors {self.monitor!r}, which is not in the logs ({', '.join(logged)}): "
-            f"{hint} {consequence}"
+        missing = (
+            f"{type(self).__name__} monitors {self.monitor!r}, which is not in the logs ({', '.join(logged)}): {hint}"
         )
+        if self._rises is None and _rises(self.monitor.removeprefix("val_"), self.model) is None:
+            raise ValueError(f"{missing} Nor does the name tell whether it should rise or fall")
+        warn(f"{missing} {consequence}")
         return None
 
 

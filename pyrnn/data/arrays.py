@@ -89,10 +89,10 @@ def as_array(name: str, value: Any) -> Array:
         value = value.detach().cpu()
     try:
         array = np.asarray(value)
-    except ValueError:
-        raise ValueError(f"{name} must be one array; its rows have different lengths") from None
     except (TypeError, RuntimeError) as error:
         raise WrongType(f"{name} must hold numbers: {error}") from None
+    except ValueError:
+        raise ValueError(f"{name} must be one array; its rows have different lengths") from None
     return array if array.dtype.kind in NUMERIC else numbers_of(name, value, array)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -307,8 +308,6 @@ MONITORING: dict[str, tuple[Callable[..., Callback], str]] = {
     [
         ("val_loss", {}, "not in the logs (loss, mae): pass validation_data or validation_split to fit. "),
         ("val_mse", {"validation_split": 0.5}, "did you mean 'val_mae' or 'val_loss'? "),
-        ("maee", {}, "not in the logs (loss, mae): did you mean 'mae'? "),
-        ("harmony", {}, "not in the logs (loss, mae): monitor one of these. "),
     ],
 )
 @pytest.mark.parametrize("name", MONITORING)
@@ -326,3 +325,16 @@ def test_a_missing_monitor(
     message = str(caught[0].message)
     assert message.startswith(f"{name} monitors {monitor!r}, which is ") and message.endswith(consequence)
     assert hint in message
+
+
+@pytest.mark.parametrize(("monitor", "hint"), [("maee", "did you mean 'mae'?"), ("harmony", "monitor one of these.")])
+@pytest.mark.parametrize("name", MONITORING)
+def test_a_missing_monitor_whose_name_tells_no_direction(
+    name: str, monitor: str, hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rule = re.escape(
+        f"{name} monitors {monitor!r}, which is not in the logs (loss, mae): {hint} Nor does the name tell"
+    )
+    with pytest.raises(ValueError, match=rule):
+        model(metrics=["mae"]).fit(X, Y, callbacks=[MONITORING[name][0](monitor)], verbose=0)

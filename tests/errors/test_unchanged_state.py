@@ -139,7 +139,7 @@ ON_BUILDING: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         ValueError,
         r"must be compiled before fit: call compile\(",
     ),
-    "not-built": (lambda: Model([layers.Dense(1)]).save("never.keras"), ValueError, "must be built"),
+    "not-built": (lambda: Model([layers.Dense(1)]).save_weights("never.weights.h5"), ValueError, "must be built"),
 }
 
 

@@ -32,6 +32,8 @@ bool (*signal_check)() noexcept = nullptr;
 class Watch;
 thread_local Watch* watch = nullptr;  // of the parallel_for whose task this thread runs
 thread_local bool is_caller = false;
+// When this thread last looked for signals, in milliseconds. One operation may be many short calls.
+thread_local long checked_at = 0;
 
 // The state of one parallel_for that is not nested: whether its caller must stop, which only the caller's thread
 // checks, or a task has failed (out of memory). Then the remaining tasks are not started.
@@ -52,8 +54,8 @@ public:
         constexpr long kMilliseconds = 50;
         if (!checks_signals_ || !signal_check) return;
         const long now = milliseconds();
-        if (now - last_ < kMilliseconds) return;
-        last_ = now;
+        if (now - checked_at < kMilliseconds) return;
+        checked_at = now;
         // A handler may run any code: it may start threads, which inherit the mode, and call parallel_for again.
         const WithFloatMode caller(mode_);
         watch = nullptr, is_caller = false;
@@ -76,7 +78,6 @@ private:
     std::atomic<bool> stopped_{false};
     std::mutex mutex_;
     std::exception_ptr error_;
-    long last_ = milliseconds();
 };
 
 // What a thread does while it waits for another one to write.

@@ -8,9 +8,10 @@ from typing import Annotated, Any
 import numpy as np
 
 from pyrnn.arguments import checked
-from pyrnn.rules import Unchecked
+from pyrnn.layers.settings import standard_shape
+from pyrnn.rules import Dict, Unchecked
 from pyrnn.structures import leaves
-from pyrnn.typing import Boolean, Name, Natural, ShapeLike
+from pyrnn.typing import Boolean, DtypeLike, Name, Natural
 from pyrnn.validation import WrongType, shown
 
 __all__ = ["InputSpec"]
@@ -48,18 +49,20 @@ class InputSpec:
     @checked
     def __init__(
         self,
-        dtype: Annotated[Any, Unchecked()] = None,
-        shape: ShapeLike | None = None,
+        dtype: DtypeLike = None,
+        shape: Annotated[Sequence[int | None], Unchecked(allowed="list")] | None = None,
         ndim: Natural | None = None,
         max_ndim: Natural | None = None,
         min_ndim: Natural | None = None,
-        axes: Annotated[Mapping[int, int | None], Unchecked(allowed="dict")] | None = None,
+        axes: Annotated[Mapping[int, int | None], Dict()] | None = None,
         allow_last_axis_squeeze: Boolean = False,
         name: Name | None = None,
         optional: Boolean = False,
     ) -> None:
+        if isinstance(dtype, Mapping):
+            raise WrongType(f"dtype must be a dtype such as 'float32', got {shown(dtype)}")
         self.dtype = None if dtype is None else str(np.dtype(dtype))
-        self.shape = None if shape is None else tuple(shape)
+        self.shape = None if shape is None else standard_shape("shape", shape)
         self.ndim = ndim if self.shape is None else len(self.shape)
         self.max_ndim, self.min_ndim = max_ndim, min_ndim
         self.name, self.optional, self.allow_last_axis_squeeze = name, optional, allow_last_axis_squeeze

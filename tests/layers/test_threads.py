@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import pyrnn
+from layers.test_contract import ALL, Shapes, make, shapes_in, unknown_batch
 from pyrnn import _core, backend, layers
-from tests.layers.test_contract import ALL, Shapes, make, shapes_in, unknown_batch
 
 COUNTS = (1, 2, 3, 8, 16, 64)
 pytestmark = pytest.mark.usefixtures("any_thread_count")

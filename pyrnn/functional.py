@@ -189,7 +189,7 @@ class Functional(Keras2Methods, Model):
     @property
     def operations(self) -> list[Any]:
         """The layers, and the operations of `pyrnn.ops` between them, in Keras's order."""
-        return list(self._ordered)
+        return [*self._starts, *self._ordered]
 
     @property
     def input(self) -> Any:

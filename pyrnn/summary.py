@@ -85,8 +85,15 @@ def _output_shapes(model: Model) -> list[Any]:
         single = [each[0] if each is not None and len(each) == 1 else each for each in by_layer]
         return single or [None] * len(_steps(model))
     calls = calls_of(model.graph)
-    outputs = [calls[id(layer)][-1].outputs for layer in _steps(model)]
+    # An input layer in place of a layer that the model starts from has no call in the graph.
+    outputs = [calls.get(id(layer), layer.nodes)[-1].outputs for layer in _steps(model)]
     return [each[0].shape if len(each) == 1 else tuple(symbol.shape for symbol in each) for each in outputs]
+
+
+def _starts(model: Model) -> dict[int, Any]:
+    """The input layers in place of the layers whose outputs a model starts from, by the `id` of these outputs."""
+    outputs = [] if model.graph is None else [symbol for symbol in model.graph.inputs if symbol.node.inputs]
+    return dict(zip(map(id, outputs), getattr(model, "_starts", ()), strict=True))
 
 
 class _Row(NamedTuple):
@@ -110,14 +117,13 @@ def _rows(model: Model, expand_nested: bool, level: int = 0) -> list[list[_Row]]
     graph = model.graph if not level else None
     calls = {} if graph is None else calls_of(graph)
     numbers = {id(node): number for nodes in calls.values() for number, node in enumerate(nodes)}
-    groups = []
+    starts, groups = _starts(model), []
     for layer, shape in zip(_steps(model), _output_shapes(model), strict=True):
         arguments = [[node.args, node.kwargs] for node in calls.get(id(layer), ())]
         read = [leaf for leaf in leaves(arguments) if isinstance(leaf, Symbol)]
-        connections = [
-            f"{symbol.node.layer.name}[{_number(numbers.get(id(symbol.node), 0))}][{_number(symbol.index)}]"
-            for symbol in read
-        ]
+        places = [f"[{_number(numbers.get(id(symbol.node), 0))}][{_number(symbol.index)}]" for symbol in read]
+        sources = [starts.get(id(symbol), symbol.node.layer).name for symbol in read]
+        connections = [f"{source}{place}" for source, place in zip(sources, places, strict=True)]
         rows = [_Row(layer, shape, "   " * level + "└ " if level else "", connections)]
         if expand_nested and layer.is_model:
             rows += [row for group in _rows(cast("Model", layer), True, level + 1) for row in group]
@@ -324,11 +330,11 @@ def _levels(model: Model) -> tuple[list[int], list[tuple[int, int]]]:
         count = len(_steps(model))
         return list(range(count)), [(index, index + 1) for index in range(count - 1)]
     indices = {id(layer): index for index, layer in enumerate(_steps(model))}
-    levels, arrows = [0] * len(indices), []
+    starts, levels, arrows = _starts(model), [0] * len(indices), []
     for node in graph.nodes:
         end = indices[id(node.layer)]
         for symbol in node.inputs:
-            start = indices.get(id(symbol.node.layer), end)
+            start = indices.get(id(starts.get(id(symbol), symbol.node.layer)), end)
             if start != end:
                 arrows.append((start, end))
                 if start < end:  # else a shared layer reads one that comes after its first call

@@ -37,6 +37,19 @@ def test_summary_shows_connections() -> None:
     assert "Connected to" not in "\n".join(lines(Model(x, layers.Dense(2)(layers.Dense(3)(x)))))
 
 
+def test_a_model_that_starts_at_an_inner_symbol_shows_an_input_layer() -> None:
+    from pyrnn.summary import _levels
+
+    hidden = layers.Dense(4, name="hidden")(Input((3,)))
+    model = Model(hidden, layers.Add(name="sum")([layers.Dense(4, name="next")(hidden), hidden]))
+    names = [layer.name for layer in model.operations]
+    assert names == ["hidden_input", "next", "sum"] == [layer.name for layer in model.layers]
+    text = "\n".join(lines(model))
+    assert "hidden_input[0]" in text and "hidden[0]" not in text
+    levels, arrows = _levels(model)
+    assert levels == [0, 1, 2] and sorted(arrows) == [(0, 1), (0, 2), (1, 2)]
+
+
 @pytest.mark.parametrize("rankdir", ["TB", "LR"])
 def test_plot(rankdir: str, tmp_path: Path) -> None:
     path = tmp_path / "model.svg"

@@ -94,6 +94,19 @@ def test_settings_and_batches(tmp_path: Path) -> None:
     assert issubclass(keras.utils.Sequence, keras.utils.PyDataset)
 
 
+@pytest.mark.parametrize("module", ["config", "utils"])
+def test_interactive_logging(module: str) -> None:
+    for k in (keras, pyrnn):
+        names = getattr(k, module)
+        assert names.is_interactive_logging_enabled()
+        names.disable_interactive_logging()
+        try:
+            assert not k.config.is_interactive_logging_enabled() and not k.utils.is_interactive_logging_enabled()
+        finally:
+            names.enable_interactive_logging()
+        assert k.config.is_interactive_logging_enabled()
+
+
 @pytest.mark.parametrize("name", RANDOM)
 def test_random_arrays(name: str) -> None:
     results = [

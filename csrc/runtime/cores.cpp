@@ -46,14 +46,13 @@ long least_quota(long least, const std::string& mount, std::string path, Read re
 
 // The hardware threads of the core to which `cpu` belongs, such as "0,4"; its own number if the system does not say.
 std::string core_of(const std::string& root, std::size_t cpu) {
-    const std::string number = std::to_string(cpu),
-                      folder = root + "/sys/devices/system/cpu/cpu" + number + "/topology";
+    const std::string folder = root + "/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology";
     std::string threads;
     for (const char* name : {"/core_cpus_list", "/thread_siblings_list"}) {  // of which old systems have the second
         std::ifstream file(folder + name);
         if (file >> threads) return threads;
     }
-    return number;
+    return std::to_string(cpu);
 }
 
 long physical_cores(const std::string& root) {

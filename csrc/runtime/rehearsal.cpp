@@ -34,6 +34,7 @@ void rehearse_tasks(Index count, Index sharing, const std::function<void(Index)>
         double seconds;
     };
     std::vector<Thread> all;
+    all.reserve(static_cast<std::size_t>(sharing));
     for (Index k = 0; k < sharing; ++k) all.push_back({count * k / sharing, count * (k + 1) / sharing, 0.0});
     double alone = 0;
     for (Index done = 0; done < count && !interrupted(); ++done) {

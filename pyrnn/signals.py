@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _signal
 import signal
+import threading
 from collections.abc import Iterable
 from typing import Any
 
@@ -56,9 +57,10 @@ class deferred:
         try:
             for number, _ in handlers:
                 _set_handler(number, self._arrive)
-        except ValueError:  # what Python raises outside of the main thread, before it changes anything
-            return
-        except BaseException:
+        except BaseException as error:
+            # Outside of the main thread Python raises this, before it changes anything; a handler may raise it too.
+            if isinstance(error, ValueError) and threading.get_ident() != threading.main_thread().ident:
+                return
             _restore(iter(handlers))
             raise
         self._handlers = handlers

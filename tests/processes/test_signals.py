@@ -282,6 +282,34 @@ def test_signals_that_arrive_while_handlers_are_exchanged(monkeypatch: pytest.Mo
         assert [signal.getsignal(number) for number in watched] == handlers
 
 
+@pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt])
+def test_a_handler_that_raises_while_handlers_are_exchanged(kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: Any) -> None:
+        raise kind("handled")
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGUSR1, signal.SIGUSR2)}
+    exchange = signals._set_handler
+    exchanged: list[int] = []
+
+    def exchange_then_signal(number: int, handler: Any) -> Any:
+        result = exchange(number, handler)
+        exchanged.append(number)
+        if len(exchanged) == 1:  # SIGUSR1 and SIGUSR2 still have their own handler
+            signal.raise_signal(signal.SIGUSR2)
+        return result
+
+    monkeypatch.setattr(signals, "_set_handler", exchange_then_signal)
+    try:
+        with pytest.raises(kind, match="handled"), signals.deferred():
+            raise AssertionError("the block must not run")
+        assert [signal.getsignal(number) for number in before] == [interrupt, interrupt]
+    finally:
+        monkeypatch.undo()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert not signals._active and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_without_handlers_nothing_is_left_active() -> None:
     watched = [number for number in signals._NUMBERS if callable(signal.getsignal(number))]
     before = [signal.signal(number, signal.SIG_IGN) for number in watched]

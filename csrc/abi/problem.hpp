@@ -214,11 +214,11 @@ struct RnnBackward : RnnSizes {
     T* scratch;
 };
 
-// Elements of a step of `exchange`: whole pages, since a core that reads a step may prefetch what follows it in its
-// page from the cache of another that writes there.
+// Elements of a step of `exchange`: a multiple of 4096, so whole pages, since a core that reads a step may prefetch
+// what follows it in its page from the cache of another that writes there.
 constexpr Index exchange_step(Index rows, Index units) {
-    constexpr Index kPage = 4096;
-    return (rows * units + kPage - 1) / kPage * kPage;
+    constexpr Index kMultiple = 4096;
+    return (rows * units + kMultiple - 1) / kMultiple * kMultiple;
 }
 constexpr Index exchange_size(Index rows, Index units) { return 2 * exchange_step(rows, units); }
 

@@ -42,17 +42,17 @@ struct Block {
     Index row;  // the first one's number among those of all sequences
 };
 
-// The output rows of all sequences in blocks.
+// The output rows of all sequences in blocks: their number, and the multiply-adds of all.
 template <class T>
 struct Blocks {
-    explicit Blocks(const Conv<T>& p)
-        : p_(p),
-          per_sequence_((p.out_steps + kBlockRows - 1) / kBlockRows),
-          count(per_sequence_ * p.batch),
+    explicit Blocks(const Conv<T>& conv)
+        : p(conv),
+          per_sequence((p.out_steps + kBlockRows - 1) / kBlockRows),
+          count(per_sequence * p.batch),
           work(p.batch * p.out_steps * p.taps * p.channels * p.filters) {}
     Block at(Index index) const {
-        const Index b = index / per_sequence_, first = index % per_sequence_ * kBlockRows;
-        return {b, first, std::min(kBlockRows, p_.out_steps - first), b * p_.out_steps + first};
+        const Index b = index / per_sequence, first = index % per_sequence * kBlockRows;
+        return {b, first, std::min(kBlockRows, p.out_steps - first), b * p.out_steps + first};
     }
     // Calls f(block) for each, some in a task.
     template <class F>
@@ -63,12 +63,8 @@ struct Blocks {
         });
     }
 
-private:
-    const Conv<T>& p_;
-    Index per_sequence_;
-
-public:
-    const Index count, work;
+    const Conv<T>& p;
+    const Index per_sequence, count, work;
 };
 
 // The gradients of a convolution's weights. Groups of blocks have a partial result each, which depends on sizes only.

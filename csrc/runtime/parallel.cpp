@@ -3,6 +3,7 @@
 #include "cores.hpp"
 #include "denormals.hpp"
 #include "rehearsal.hpp"
+#include "relax.hpp"
 
 #include <pthread.h>
 
@@ -19,10 +20,6 @@
 #include <system_error>
 #include <thread>
 #include <vector>
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 
 namespace pyrnn {
 namespace {
@@ -79,15 +76,6 @@ private:
     std::mutex mutex_;
     std::exception_ptr error_;
 };
-
-// What a thread does while it waits for another one to write.
-inline void relax() {
-#if defined(__x86_64__)
-    _mm_pause();
-#elif defined(__aarch64__)
-    asm volatile("yield");
-#endif
-}
 
 // Waits until done() is true, at most for `limit`. Returns the last done().
 template <class Done>

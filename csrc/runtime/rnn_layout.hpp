@@ -215,6 +215,7 @@ struct BackwardSplit : Split<T> {
     bool apart = true;
     Index task_groups = 1, tasks = 0;  // unless apart
 };
+
 // How many threads compute the units of each step side by side, where there is nothing else to split: one or two rows
 // of a layer whose weights take long to read. Everything that spans a row is left to one thread.
 template <class T>

@@ -4,10 +4,7 @@
 #include <limits>
 
 #include "parallel.hpp"
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
+#include "relax.hpp"
 
 namespace pyrnn {
 namespace {
@@ -26,14 +23,6 @@ std::chrono::nanoseconds now() { return std::chrono::steady_clock::now().time_si
 constexpr std::chrono::nanoseconds kLeastRest = std::chrono::microseconds(500);
 constexpr std::chrono::nanoseconds kMostRest = std::chrono::microseconds(64000);
 std::atomic<std::chrono::nanoseconds::rep> next_attempt{0}, rest{kLeastRest.count()};
-
-inline void relax() {
-#if defined(__x86_64__)
-    _mm_pause();
-#elif defined(__aarch64__)
-    asm volatile("yield");
-#endif
-}
 
 }  // namespace
 

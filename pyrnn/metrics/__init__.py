@@ -17,6 +17,7 @@ from pyrnn.metrics.confusion import *
 from pyrnn.metrics.errors import *
 from pyrnn.metrics.functions import *
 from pyrnn.metrics.functions import FUNCTIONS, described
+from pyrnn.metrics.means import *
 from pyrnn.metrics.scores import *
 from pyrnn.naming import snake_case
 from pyrnn.rules import Configurable, Unchecked

@@ -8,7 +8,7 @@ import numpy as np
 
 from pyrnn.arguments import checked
 from pyrnn.losses import match_ranks
-from pyrnn.metrics.base import Array, MeanMetric
+from pyrnn.metrics.base import Array
 from pyrnn.metrics.functions import (
     binary_accuracy,
     categorical_accuracy,
@@ -16,6 +16,7 @@ from pyrnn.metrics.functions import (
     sparse_top_k_categorical_accuracy,
     top_k_categorical_accuracy,
 )
+from pyrnn.metrics.means import MeanMetric
 from pyrnn.typing import DtypeLike, Finite, Flag, Name, Size
 from pyrnn.validation import positive_int
 

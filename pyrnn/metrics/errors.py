@@ -8,8 +8,9 @@ import numpy as np
 
 from pyrnn import losses
 from pyrnn.arguments import checked
-from pyrnn.metrics.base import Array, MeanMetric, Metric, check_masked_axis, matched, weights_of
+from pyrnn.metrics.base import Array, Metric, check_masked_axis, matched, weights_of
 from pyrnn.metrics.functions import concordance_correlation, pearson_correlation
+from pyrnn.metrics.means import MeanMetric
 from pyrnn.ops.differentiation import measured
 from pyrnn.typing import Axes, DtypeLike, Name, Natural, Text
 from pyrnn.validation import WrongType, shown, unexpected_arguments

@@ -79,7 +79,7 @@ class Model(StateTree, Holder):
         overriding.require_partner(cls, "regularization_loss", "add_regularization_gradients", Trainer)
         overriding.join(cls, "reset_states", "reset_state")
         if (method := overriding.new_in(cls, "forward_pass", Trainer)) is not None:
-            cls.forward_pass = custom.passing(method)  # type: ignore[method-assign]
+            cls.forward_pass = custom.passing(method)  # type: ignore[method-assign]  # on purpose
         if not overriding.is_builtin(cls):
             cls._find_hooks(Model)
         cls._overrides_passes = any(getattr(cls, name) is not getattr(Model, name) for name in _PASSES)

@@ -270,7 +270,7 @@ class Weight(NDArrayOperatorsMixin, WeightNames, Watched):
             ValueError: if the shape differs.
         """
         if tracing.symbol_of is not None:
-            return tracing.symbol_of(self).assign(value)  # type: ignore[no-any-return]
+            return tracing.symbol_of(self).assign(value)  # type: ignore[no-any-return]  # a symbol
         self.overwrite(value)
         return self.array.copy()
 
@@ -284,7 +284,7 @@ class Weight(NDArrayOperatorsMixin, WeightNames, Watched):
             A copy of the values.
         """
         if tracing.symbol_of is not None:
-            return tracing.symbol_of(self).assign_add(value)  # type: ignore[no-any-return]
+            return tracing.symbol_of(self).assign_add(value)  # type: ignore[no-any-return]  # a symbol
         return self.assign(self.array + np.asarray(value))
 
     def assign_sub(self, value: Any) -> Array:
@@ -297,7 +297,7 @@ class Weight(NDArrayOperatorsMixin, WeightNames, Watched):
             A copy of the values.
         """
         if tracing.symbol_of is not None:
-            return tracing.symbol_of(self).assign_sub(value)  # type: ignore[no-any-return]
+            return tracing.symbol_of(self).assign_sub(value)  # type: ignore[no-any-return]  # a symbol
         return self.assign(self.array - np.asarray(value))
 
     def overwrite(self, value: Any) -> None:

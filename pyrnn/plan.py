@@ -529,7 +529,7 @@ def _run(call: Call, values: Sequence[Any], masks: Sequence[Any], training: int)
     outputs = call.layer.run([values[slot] for slot in call.inputs], input_masks, mode, **call.options)
     if mode and not training:
         call.layer._discard_saved()
-    return outputs  # type: ignore[no-any-return]
+    return outputs  # type: ignore[no-any-return]  # of a layer
 
 
 def _added(layer: Any, d_outputs: Sequence[Array | None], need_dx: bool, shared: Sequence[Weight]) -> Any:

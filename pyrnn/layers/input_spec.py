@@ -125,12 +125,12 @@ class InputSpec:
         for axis, size in self.axes.items():
             if not -rank <= axis < rank or (size is not None and shape[axis] not in (size, None)):
                 return f"have size {size} along axis {axis}"
-        pairs = [] if wanted is None else zip(wanted, shape, strict=False)
-        if wanted is not None and len(wanted) != len(shape):
-            return f"have shape {self.shape}"
-        if any(size is not None and other not in (size, None) for size, other in pairs):
-            return f"have shape {self.shape}"
-        return ""
+        if wanted is None:
+            return ""
+        fits = len(wanted) == len(shape) and all(
+            size is None or other in (size, None) for size, other in zip(wanted, shape, strict=True)
+        )
+        return "" if fits else f"have shape {self.shape}"
 
 
 def check_inputs(

@@ -84,7 +84,8 @@ class Loss(registry.Configurable, LossNames):
         overriding.reject(cls, overriding.LOSS)
         if overriding.new_in(cls, "call", Loss) is not None and overriding.new_in(cls, "elements", Loss) is None:
             # Not the values of the loss that it derives from.
-            cls.elements, cls.lazy_elements = Loss.elements, Loss.lazy_elements  # type: ignore[method-assign]
+            cls.elements = Loss.elements  # type: ignore[method-assign]  # on purpose
+            cls.lazy_elements = Loss.lazy_elements  # type: ignore[method-assign]  # on purpose
         cls._defines_elements = overriding.comes_before(cls, "elements", "lazy_elements")
         cls._defines_pairs = overriding.comes_before(cls, "pairs", "lazy_pairs")
         if not overriding.is_builtin(cls):

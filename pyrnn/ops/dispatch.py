@@ -282,12 +282,12 @@ def operation(
                 raise ValueError(f"ops.{title}(): {error}") from error
 
         signature = inspect.signature(function)
-        call.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        call.__signature__ = signature.replace(  # type: ignore[attr-defined]  # what inspect reads
             parameters=list(signature.parameters.values())[1:]
         )
         call.__name__ = call.__qualname__ = title
         call.__module__ = "pyrnn.ops"
-        call.finds_sizes = finds_sizes  # type: ignore[attr-defined]
+        call.finds_sizes = finds_sizes  # type: ignore[attr-defined]  # a mark on the operation
         call.__doc__ = _docstring(function, title, summary, example, shape)
         del call.__wrapped__  # its first argument is not the user's
         OPERATIONS[title] = call

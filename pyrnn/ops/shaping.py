@@ -188,7 +188,7 @@ def pad(numpy: Any, x: Any, pad_width: Any, mode: str = "constant", constant_val
             x = numpy.concatenate(entries, axis=axis) if len(entries) > 1 else x
         return x
     for axis, size in enumerate(x.shape):
-        places = np.pad(np.arange(size), width[axis], mode=mode)  # type: ignore[call-overload]
+        places = np.pad(np.arange(size), width[axis], mode=mode)  # type: ignore[call-overload]  # any of NumPy's
         x = x[tuple([slice(None)] * axis + [places])]
     return x
 

@@ -132,7 +132,7 @@ class Operation(Layer):
         if (rank := self._rank_of_result(shapes)) is not None:
             return [((None,) * rank, self.dtype)], False
         errors: list[Exception] = []
-        for sizes in _trial_sizes(shapes, self.function.finds_sizes):  # type: ignore[attr-defined]
+        for sizes in _trial_sizes(shapes, self.function.finds_sizes):  # type: ignore[attr-defined]  # a mark
             try:
                 trials = [self._trial(shapes, each) for each in sizes]
                 break

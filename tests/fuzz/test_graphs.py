@@ -102,8 +102,10 @@ def relabelled(draw: Any, description: Any) -> Any:
             entry["shared_object_id"] = other["shared_object_id"] = draw(st.sampled_from([0, 1, "a", None]))
         elif entry["inbound_nodes"]:
             call = draw(st.sampled_from(entry["inbound_nodes"]))
+            args = call["args"]  # a list, unless the other change of this description replaced it
+            twice = args * 2 if isinstance(args, list) else [args, args]
             call[draw(st.sampled_from(["args", "kwargs"]))] = draw(
-                st.sampled_from([[], {}, [[]], call["args"] * 2, {"axis": 1}, {"x": call["args"]}, *BAD_VALUES])
+                st.sampled_from([[], {}, [[]], twice, {"axis": 1}, {"x": args}, *BAD_VALUES])
             )
     return description
 

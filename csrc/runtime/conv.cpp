@@ -68,6 +68,8 @@ struct Blocks {
 };
 
 // The gradients of a convolution's weights. Groups of blocks have a partial result each, which depends on sizes only.
+// It has a row for each weight of a filter, whose vectors are the filters', and one for the biases. The one filter of a
+// dense layer would fill a single number of a vector: there a vector is of x, and the first row the whole kernel.
 template <class T>
 class ConvGradients {
 public:
@@ -77,6 +79,9 @@ public:
           y_(y),
           z_(z),
           dy_(dy),
+          single_(p.filters == 1 && p.taps == 1 && p.channels % kernels<T>().lanes == 0),
+          rows_(single_ ? 1 : p.taps * p.channels),
+          columns_(single_ ? p.channels : padded<T>(p.filters)),
           blocks_(p),
           groups_(std::min(group_count(blocks_.count, partial_size() * static_cast<Index>(sizeof(T))),
                            blocks_.work / kTaskWork + 1)),
@@ -85,33 +90,34 @@ public:
 
     // Computes dz (rows, width()) and the gradients.
     const T* run(T* d_kernel, T* d_bias) const {
-        const Index lanes = kernels<T>().lanes, columns = width() / lanes;
+        const Index lanes = kernels<T>().lanes, vectors = columns_ / lanes;
         // Where there are fewer groups than threads, the sums are split by columns too, for which dz must be complete.
         const Index useful = std::min<Index>(num_threads(), blocks_.work / kTaskWork + 1);
-        const Index ranges = std::min((useful + groups_ - 1) / groups_, columns);
+        const Index ranges = std::min((useful + groups_ - 1) / groups_, vectors);
         if (ranges > 1) blocks_.for_each([&](const Block& block) { differentiate(block); });
         parallel_for(groups_ * ranges, [&](Index task) {
             const Index group = task / ranges, range = task % ranges;
-            const Index first = range * columns / ranges, end = (range + 1) * columns / ranges;
+            const Index first = range * vectors / ranges, end = (range + 1) * vectors / ranges;
             T* const partial = partials_ + group * partial_size() + first * lanes;
-            for (Index row = 0; row <= p_.taps * p_.channels; ++row)
-                std::memset(partial + row * width(), 0, static_cast<std::size_t>((end - first) * lanes) * sizeof(T));
+            for (Index row = 0; row <= rows_; ++row)
+                std::memset(partial + row * columns_, 0, static_cast<std::size_t>((end - first) * lanes) * sizeof(T));
             for (Index i = group * blocks_.count / groups_; i < (group + 1) * blocks_.count / groups_; ++i) {
                 const Block block = blocks_.at(i);
                 if (ranges == 1) differentiate(block);
                 add(block, partial, first * lanes, (end - first) * lanes);
             }
         });
-        const Index k_all = p_.taps * p_.channels;
-        reduce(d_kernel, partials_, groups_, partial_size(), k_all, p_.filters, width());
-        if (d_bias) reduce(d_bias, partials_ + k_all * width(), groups_, partial_size(), Index{1}, p_.filters, width());
+        reduce(d_kernel, partials_, groups_, partial_size(), rows_, single_ ? columns_ : p_.filters, columns_);
+        if (d_bias)
+            reduce(d_bias, partials_ + rows_ * columns_, groups_, partial_size(), Index{1}, p_.filters, columns_);
         return dz_;
     }
 
-    Index width() const { return padded<T>(p_.filters); }
+    // Of a row of dz.
+    Index width() const { return single_ ? 1 : columns_; }
 
 private:
-    Index partial_size() const { return (p_.taps * p_.channels + 1) * width(); }
+    Index partial_size() const { return (rows_ + 1) * columns_; }
 
     // dz of the block's rows, with zeros in the padding.
     void differentiate(const Block& block) const {
@@ -126,19 +132,29 @@ private:
     // Adds the products of the block's rows to `columns` columns of a partial result.
     void add(const Block& block, T* partial, Index first, Index columns) const {
         const auto& k = kernels<T>();
-        const Index c = p_.channels, k_all = p_.taps * c, w = width();
+        const Index c = p_.channels, w = width();
         const T* const from = x_ + (block.sequence * padded_steps(p_) + block.first * p_.stride) * c;
+        if (single_) {
+            const T* const dz = dz_ + block.row;
+            k.gemm_tn({dz, 1, 0, from + first, p_.stride * c, 0, 1, block.rows, 1, 1, columns, 0, partial, columns_, 0,
+                       thread_scratch<T, ThreadUse::kCopies>(gemm_tn_scratch(1)), interrupted});
+            if (first == 0)
+                for (Index r = 0; r < block.rows; ++r) partial[columns_] += dz[r];
+            return;
+        }
         const T* const dz = dz_ + block.row * w + first;
-        const Index products = p_.dilation == 1 ? 1 : p_.taps, rows = p_.dilation == 1 ? k_all : c;
+        const Index products = p_.dilation == 1 ? 1 : p_.taps, rows = p_.dilation == 1 ? rows_ : c;
         for (Index tap = 0; tap < products; ++tap)
             k.gemm_tn({from + tap * p_.dilation * c, p_.stride * c, 0, dz, w, 0, 1, block.rows, rows, 1, columns, 0,
                        partial + tap * c * w, w, 0, thread_scratch<T, ThreadUse::kCopies>(gemm_tn_scratch(rows)),
                        interrupted});
-        k.add_rows(partial + k_all * w, dz, w, block.rows, 0, 1, columns);
+        k.add_rows(partial + rows_ * w, dz, w, block.rows, 0, 1, columns);
     }
 
     const Conv<T>& p_;
     const T *x_, *y_, *z_, *dy_;
+    bool single_;
+    Index rows_, columns_;  // of a partial result, without the biases
     Blocks<T> blocks_;
     Index groups_;
     T *dz_, *partials_;

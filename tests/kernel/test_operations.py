@@ -18,7 +18,7 @@ from pyrnn.reference.activations import sigmoid
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("activation", ["linear", "tanh", "softmax", "gelu"])
-@pytest.mark.parametrize("shape", [(1, 1, 1), (5, 7, 3), (8, 16, 16), (130, 29, 33)], ids=str)
+@pytest.mark.parametrize("shape", [(1, 1, 1), (5, 7, 3), (8, 16, 16), (130, 29, 33), (130, 32, 1)], ids=str)
 def test_dense(shape: tuple[int, int, int], activation: str, dtype: str) -> None:
     rows, f, h = shape
     rng = np.random.default_rng(rows)
@@ -38,10 +38,10 @@ def test_dense(shape: tuple[int, int, int], activation: str, dtype: str) -> None
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("padding", ["valid", "same", "causal"])
 @pytest.mark.parametrize("stride,dilation", [(1, 1), (2, 1), (1, 2), (3, 1)])
-@pytest.mark.parametrize("channels,filters", [(3, 5), (29, 16)])
-def test_conv1d(channels: int, filters: int, stride: int, dilation: int, padding: str, dtype: str) -> None:
+@pytest.mark.parametrize("taps,channels,filters", [(5, 3, 5), (5, 29, 16), (1, 16, 1)])
+def test_conv1d(taps: int, channels: int, filters: int, stride: int, dilation: int, padding: str, dtype: str) -> None:
     rng = np.random.default_rng(channels)
-    x, w, b = (rng.standard_normal(s) for s in ((3, 20, channels), (5, channels, filters), (filters,)))
+    x, w, b = (rng.standard_normal(s) for s in ((3, 20, channels), (taps, channels, filters), (filters,)))
 
     def run(module: Any, kind: str) -> dict[str, Any]:
         arrays = [a.astype(kind) for a in (x, w, b)]
@@ -53,7 +53,7 @@ def test_conv1d(channels: int, filters: int, stride: int, dilation: int, padding
         dx = module.conv1d_backward(*arrays[:2], saved, dy, need_dx=True, **d, **options)
         return {"y": y, "dx": dx, **d}
 
-    compare(run(_core, dtype), run(reference, "float64"), 5 * channels * filters * 20)
+    compare(run(_core, dtype), run(reference, "float64"), taps * channels * filters * 20)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -24,6 +24,7 @@ LARGE: list[tuple[str, dict[str, Any], Shapes]] = [
     ("Conv1D", {"filters": 70, "kernel_size": 3, "dilation_rate": 2, "padding": "causal"}, (3, 100, 40)),
     ("Dense", {"units": 300, "activation": "tanh"}, (130, 200)),
     ("Dense", {"units": 33}, (20, 50, 100)),
+    ("Dense", {"units": 1}, (70, 50, 256)),
     ("Embedding", {"input_dim": 50, "output_dim": 100}, (40, 30)),
     ("GRU", {"units": 40}, (60, 20, 30)),
     ("LSTM", {"units": 33, "return_sequences": True}, (200, 20, 9)),

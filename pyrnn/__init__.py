@@ -50,6 +50,7 @@ _SUBMODULES = (
     "constraints",
     "data",
     "datasets",
+    "distributed",
     "initializers",
     "layers",
     "losses",

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Protocol
 
 from numpy.typing import NDArray
 
-from pyrnn import not_finite
+from pyrnn import not_finite, ranks
 from pyrnn.callbacks import CallbackList
 from pyrnn.compiled import Compiled, LazyLogs
 from pyrnn.data import Batch, Batches
@@ -309,11 +309,12 @@ def train_step(
     x, y = batch.x, batch.y
     if y is None or (x.shape, y.shape) != compiled.last_shapes:
         check_shapes(model, compiled, batch)
-    y_pred, mask = model.forward_pass(x, training=True)
+    runner = model if ranks.distribution is None else ranks.distribution.runner(model, batch)
+    y_pred, mask = runner.forward_pass(x, training=True)
     if class_weight is not None:
         weight = class_weight.weigh(y, batch.sample_weight, y_pred.shape, model.dtype)
         batch = batch._replace(sample_weight=weight)
-    passes, hooks = model.passes(), model.hooks
+    passes, hooks = runner.passes(), model.hooks
     if "compute_loss" in hooks:
         loss, gradient, share = model.differentiated_loss(batch, y_pred, mask)
         if share != 1:
@@ -419,11 +420,12 @@ def test_step(
     x, y = batch.x, batch.y
     if y is None or (x.shape, y.shape) != compiled.last_shapes:
         check_shapes(model, compiled, batch)
-    y_pred, mask = model.forward_pass(x, training=False)
+    runner = model if ranks.distribution is None else ranks.distribution.runner(model)
+    y_pred, mask = runner.forward_pass(x, training=False)
     if "compute_loss" in model.hooks:
         loss = model.custom_loss(batch, y_pred, mask)
     else:
-        loss = compiled.head.value(y, y_pred, batch.sample_weight, mask) + model.passes().regularization_loss()
+        loss = compiled.head.value(y, y_pred, batch.sample_weight, mask) + runner.passes().regularization_loss()
         if not (loss or compiled.has_loss):
             check_has_loss(model)
     if not (math.isfinite(loss) or compiled.has_warned):

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn import overriding, registry, rules, sharing
+from pyrnn import overriding, ranks, registry, rules, sharing
 from pyrnn.arguments import checked
 from pyrnn.data import Arrays
 from pyrnn.files import model_file, weights_file
@@ -429,7 +429,7 @@ class Model(StateTree, Holder):
         self.plan().scale_penalties(factor)
 
     def _penalties(self) -> list[float]:
-        return self.plan().losses()
+        return self.plan().losses() if ranks.distribution is None else ranks.distribution.runner(self).penalties()
 
     def reset_states(self, states: Any = None) -> None:
         """Set the states of stateful layers, to zeros unless `states` is given.
@@ -533,7 +533,7 @@ class Model(StateTree, Holder):
             inputs = signature.inputs.flat("x", x) if signature is not None and several else leaves_of(x)
             outputs = connect(self, (x,), {}, tuple(inputs), training=training)
             return self._in_structure(Arrays(outputs) if isinstance(outputs, list) else outputs)
-        return as_result(self._in_structure(self._output(x, training=bool(training))))
+        return as_result(self._in_structure(self._output(x, self, training=bool(training))))
 
     # Configs and files.
 

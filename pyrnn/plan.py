@@ -89,6 +89,7 @@ class Plan:
         self.layers = layers
         self.graph = graph
         self.stale = True
+        self.compilations = 0  # how often `compile` has run
         self.trainable: list[Weight] = []
         self._dtype = "float32"
         self._vector: ParameterVector | None = None
@@ -179,6 +180,7 @@ class Plan:
             dtype: of a vector without weights.
         """
         self.stale = False
+        self.compilations += 1
         layers = list(all_layers(self.layers))
         for each in (*layers, *weights):
             each.watch(self)
@@ -199,6 +201,10 @@ class Plan:
         self.containers = [(container, layers_in(container)) for container in containers]
         self._penalised = [weight for weight in weights if weight.regularizer is not None]
         self._penalised_trainable = [weight for weight in trainable if weight.regularizer is not None]
+
+    def has_regions(self) -> bool:
+        """Return whether the plan runs operations of `pyrnn.ops`."""
+        return bool(self._regions)
 
     def has_grown(self) -> bool:
         """Return whether a list or dict in a custom layer holds other layers than at the last `compile`."""
@@ -346,10 +352,29 @@ class Plan:
         Args:
             dy: the gradient of the loss by the output, in the shape of the output; a sequence if there are several.
         """
+        self.backward_kept(dy)
+        self.end_kept()
+
+    # Several passes forward, then theirs backward in reverse order: `keep_saved` before each pass forward but the
+    # first, `backward_kept` for each, and `end_kept`.
+
+    def keep_saved(self) -> None:
+        """Let the next pass forward keep what the last one saved."""
+        self._has_saved = False
+
+    def backward_kept(self, dy: Any) -> None:
+        """Write the gradients for the last pass forward that has not run backward.
+
+        Args:
+            dy: as in `backward_pass`.
+        """
         if self._first is not None:
             self._backward_chain(dy, self._first)
         else:
             self.backward((dy,) if len(self._targets) == 1 else dy)
+
+    def end_kept(self) -> None:
+        """Drop what layers saved and `backward_kept` does not take."""
         for layer in self._unread:
             layer._tape.clear()
         self._has_saved = False

@@ -84,6 +84,11 @@ def set_random_seed(seed: Annotated[int, Unchecked(allowed="zero huge")]) -> Non
     _root = np.random.default_rng(int(seed))
 
 
+def root() -> np.random.Generator:
+    """Return the generator from which seeds are drawn, until the next `set_random_seed`."""
+    return _root
+
+
 def next_seed() -> int:
     """Draw a new seed from the seed sequence of the process."""
     return int(_root.integers(2**31))
@@ -134,7 +139,7 @@ def streams_rule() -> Rule:
 def own_streams_rule(generators: Mapping[str, Generator]) -> Rule:
     """Return the rule for what `set_own_streams` may be passed for these generators."""
     return record({
-        name: value.place_rule() if isinstance(value, Stream) else stream_rule(_bits(value))
+        name: value.place_rule() if isinstance(value, Stream) else stream_rule(bits(value))
         for name, value in generators.items()
     })  # fmt: skip
 
@@ -212,7 +217,7 @@ def generators_of(owner: Any) -> dict[str, Generator]:
 def own_streams(generators: Mapping[str, Generator]) -> dict[str, Any]:
     """Return the states of generators, by attribute."""
     return {
-        name: value.place() if isinstance(value, Stream) else _bits(value).state for name, value in generators.items()
+        name: value.place() if isinstance(value, Stream) else bits(value).state for name, value in generators.items()
     }
 
 
@@ -228,9 +233,9 @@ def set_own_streams(generators: Mapping[str, Generator], states: Mapping[str, An
         if isinstance(value, Stream):
             value.set_place(states[name])
         else:
-            _bits(value).state = states[name]
+            bits(value).state = states[name]
 
 
-def _bits(value: np.random.Generator | np.random.RandomState) -> Any:
+def bits(value: np.random.Generator | np.random.RandomState) -> Any:
     """Return what a generator of either kind of NumPy's draws from."""
     return value.bit_generator if isinstance(value, np.random.Generator) else value._bit_generator

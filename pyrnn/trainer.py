@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn import optimizers, overriding
+from pyrnn import optimizers, overriding, ranks
 from pyrnn.arguments import checked
 from pyrnn.callbacks import CallbackList, History
 from pyrnn.callbacks.container import CallbacksLike
@@ -299,15 +299,16 @@ class Trainer(Steps):
         if "predict_step" in self.hooks:
             x, _, _ = self._structured(batch)
             return mapped(np.asarray, self.predict_step(pack_x_y_sample_weight(x)))
-        return self._in_structure(self._output(batch.x))
+        runner = self if ranks.distribution is None else ranks.distribution.runner(self)
+        return self._in_structure(self._output(batch.x, runner))
 
-    def _output(self, x: Any, *, training: bool = False) -> Any:
+    def _output(self, x: Any, runner: Any, *, training: bool = False) -> Any:
         """Return the outputs for x in memory of their own: layers such as Dropout and Flatten return x or a view of it.
 
         Several outputs are `Arrays`.
         """
         y: Any
-        y, _ = self.forward_pass(x, training=training)
+        y, _ = runner.forward_pass(x, training=training)
         if isinstance(x, np.ndarray) and type(y) is not Arrays:
             return y.copy() if np.may_share_memory(y, x) else y
         others = [each for each in leaves(x) if isinstance(each, np.ndarray)]

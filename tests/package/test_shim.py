@@ -155,7 +155,7 @@ def test_star_imports_bring_what_is_absent(shim: SimpleNamespace) -> None:
 
 
 def test_modules_that_keras_has_too_are_found() -> None:
-    assert set(pyrnn._SUBMODULES) - {*keras_shim.MODULES, "backend"} == {"data", "summary"}
+    assert set(pyrnn._SUBMODULES) - {*keras_shim.MODULES, "backend"} == {"data", "distributed", "summary"}
 
 
 def test_where_keras_3_keeps_its_code(shim: SimpleNamespace) -> None:

@@ -11,10 +11,13 @@ namespace {
 template <class T, class F>
 PYRNN_INLINE
 void for_rows(const T* from, Index ld, Index sequence_stride, Index rows, Index first, Index count, F f) {
-    Index sequence = first / rows, at = first % rows;
+    Index at = first % rows;
+    from += first / rows * sequence_stride + at * ld;
+    const Index next_sequence = sequence_stride - (rows - 1) * ld;
     for (Index k = 0; k < count; ++k) {
-        f(k, from + sequence * sequence_stride + at * ld);
-        if (++at == rows) at = 0, ++sequence;
+        f(k, from);
+        if (++at == rows) at = 0, from += next_sequence;
+        else from += ld;
     }
 }
 
@@ -107,21 +110,25 @@ constexpr int kTnRows = PYRNN_TILE_ROWS != 8 ? 12 / kCols
                         : kCols == 2         ? 14
                                              : 8;
 
-// Copies one row of A, split between the copies of all tiles.
-template <class T, int kRows>
-struct RowCopy {
+// Copies `count` rows of A, each split between the copies of all tiles. Several at a time, because finding a tile's
+// height takes longer than copying a row of it.
+constexpr Index kRowsTogether = 8;
+template <class T>
+struct RowCopies {
     const GemmTn<T>& p;
-    Index pitch, k;
-    const T* from;
+    Index pitch, k, count;
+    const T* from[kRowsTogether];
     template <int kHeight>
     void tile(Index row) {
         constexpr int kVectors = (kHeight + kLanes<T> - 1) / kLanes<T>;
         T* to = p.scratch + row * pitch + k * kHeight;
         if (row + kVectors * kLanes<T> <= p.m) {  // whole vectors: the next row overwrites the excess
+            for (Index i = 0; i < count; ++i, to += kHeight)
 #pragma GCC unroll 16
-            for (int v = 0; v < kVectors; ++v) store(to + v * kLanes<T>, load(from + row + v * kLanes<T>));
+                for (int v = 0; v < kVectors; ++v) store(to + v * kLanes<T>, load(from[i] + row + v * kLanes<T>));
         } else {
-            for (int r = 0; r < kHeight; ++r) to[r] = from[row + r];
+            for (Index i = 0; i < count; ++i, to += kHeight)
+                for (int r = 0; r < kHeight; ++r) to[r] = from[i][row + r];
         }
     }
 };
@@ -129,10 +136,13 @@ template <int kRows, class T>
 PYRNN_INLINE
 void copy_rows_of_a(const GemmTn<T>& p, Index first, Index count) {
     constexpr Index kRowsAhead = 4;
+    RowCopies<T> copies{p, copy_pitch(count), 0, 0, {}};
     for_rows(p.a, p.lda, p.a_sequence, p.rows, first, count, [&](Index k, const T* from) {
         for (Index i = 0; i < p.m; i += kLanes<T>) __builtin_prefetch(from + kRowsAhead * p.lda + i);
-        RowCopy<T, kRows> copy{p, copy_pitch(count), k, from};
-        for_row_tiles<kRows>(p.m, copy);
+        copies.from[copies.count++] = from;
+        if (copies.count < kRowsTogether && k + 1 < count) return;
+        for_row_tiles<kRows>(p.m, copies);
+        copies.k = k + 1, copies.count = 0;
     });
 }
 

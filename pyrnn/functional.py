@@ -28,7 +28,7 @@ from pyrnn.rules import Unchecked
 from pyrnn.structures import described_structure, leaves, mapped, packed, with_tuples
 from pyrnn.symbols import Symbol
 from pyrnn.typing import Boolean, Name
-from pyrnn.validation import WrongType, shown
+from pyrnn.validation import WrongType, shown, unexpected_arguments
 
 Array = NDArray[Any]
 Symbols = Annotated[Any, Unchecked(allowed="list dict")]
@@ -50,6 +50,7 @@ class Functional(Keras2Methods, Model):
         outputs: symbols that depend on the inputs, in the same forms. `predict` returns this structure.
         name: name of the model, or None for a generated one.
         trainable: False freezes all layers.
+        **unknown: any other argument is rejected.
 
     Raises:
         TypeError: if `inputs` or `outputs` holds anything but symbols.
@@ -64,8 +65,14 @@ class Functional(Keras2Methods, Model):
         (None, 1)
     """
 
+    # Whether a class of a user derives from `Model`, so that its models may lack inputs and outputs.
+    may_lack_graph: ClassVar[bool] = False
     # Files number the calls of a functional model from 1 where they name the outputs of the model that it is in.
     counts_from_one: ClassVar[bool] = True
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Store the arguments, which files hold if the class has no `get_config` and its models have no graph."""
+        return registry.remember_arguments(super().__new__(cls), args, kwargs)
 
     @checked
     def __init__(
@@ -74,13 +81,23 @@ class Functional(Keras2Methods, Model):
         outputs: Symbols | None = None,
         name: Name | None = None,
         trainable: Boolean = True,
+        **unknown: Any,
     ) -> None:
+        if inputs is None and outputs is None and self.may_lack_graph:
+            type(self).adopt(type(self))
+            self.subclassed.__init__(self, name=name, trainable=trainable, **unknown)
+            return
+        if unknown:
+            accepted = ("inputs", "outputs", "name", "trainable")
+            raise WrongType(unexpected_arguments(type(self).__name__, unknown, accepted))
         if inputs is None or outputs is None:
             raise TypeError(
                 f"{type(self).__name__}() must get inputs and outputs, symbols of a graph; a class that derives from "
                 "Model may define call(x) instead"
             )
-        super().__init__(name if name is not None else auto_name("Functional"))
+        self._begin(name if name is not None else auto_name(type(self).__name__))
+        overriding.mark_graphs(type(self))
+        vars(self).pop("_made_with", None)
         for argument, structure in (("inputs", inputs), ("outputs", outputs)):
             for leaf in leaves(structure):
                 if not isinstance(leaf, Symbol):
@@ -176,7 +193,8 @@ class Functional(Keras2Methods, Model):
         """Restore a pickle or copy; the layers get their calls on symbols back."""
         vars(self).update(state)
         graph = self._plan.graph
-        assert graph is not None
+        if graph is None:
+            return
         for layer in self._ordered:
             layer.nodes = [node for node in graph.nodes if node.layer is layer]
 
@@ -387,7 +405,8 @@ class Functional(Keras2Methods, Model):
         if not isinstance(config, Mapping):
             raise ValueError(f"config of a functional model must be a dict, got {shown(config)}")
         with registry.custom_object_scope(custom_objects):
-            if not overriding.is_builtin(cls) and not overriding.takes_graph(cls):
+            lacks_graph = cls.may_lack_graph and "layers" not in config
+            if not overriding.is_builtin(cls) and (lacks_graph or not overriding.takes_graph(cls)):
                 return cls._made_by_constructor(config)
             inputs, outputs = graph_config.read(config, deserialize)
             # What the `get_config` of a custom class adds.
@@ -411,7 +430,7 @@ class Functional(Keras2Methods, Model):
             setattr(model, key, value)
         return model
 
-    def get_build_config(self) -> dict[str, Any]:
+    def get_build_config(self) -> dict[str, Any] | None:
         """Return that the model is built when it is made, and the structure of outputs in tuples, which JSON lacks.
 
         Returns:
@@ -444,6 +463,9 @@ class Functional(Keras2Methods, Model):
     def describe(self) -> dict[str, Any]:
         return self._description(Functional, "keras.src.models.functional", "Functional")
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
     def _in_structure(self, outputs: Any) -> Any:
         if isinstance(outputs, Arrays):
             return packed(self._outputs, list(outputs))
@@ -454,4 +476,4 @@ class Functional(Keras2Methods, Model):
 
 
 Model.functional = Functional
-MODELS.update(Functional=Functional, Model=Functional)  # the second is its name in early versions of Keras 2
+MODELS.update(Functional=Functional, Model=Model)  # the second is also its name in early versions of Keras 2

@@ -55,7 +55,7 @@ class Initializer(registry.Configurable):
     aliases: ClassVar[tuple[str, ...]] = ()
 
     def __call__(self, shape: Shape, dtype: str | None = None) -> Array:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define __call__(shape, dtype)")
 
     def clone(self) -> Initializer:
         """Return a new initializer with the same configuration.

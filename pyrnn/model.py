@@ -41,10 +41,16 @@ _PASSES = [name for name in vars(Passes) if not name.startswith("_")]
 class Model(StateTree, Holder):
     """Base class of models: weights, training, files and reports. A subclass says how its layers run.
 
-    `Model(inputs, outputs)` makes a `Functional`, with its arguments.
+    `Model(inputs, outputs)` makes a `Functional`, with its arguments. A subclass may pass these to
+    `super().__init__(inputs, outputs)`, or define `call(x)`. A model with neither can be made, saved and hold layers,
+    but calling or training it is an error.
 
     Args:
-        name: name of the model.
+        *args: symbols, `inputs` and `outputs`; none for a model with `call`.
+        **kwargs: other arguments of the class that runs the model, such as `name`, `trainable` and `dtype`.
+
+    Raises:
+        TypeError: if that class does not accept them.
 
     Example:
         >>> import pyrnn
@@ -54,10 +60,12 @@ class Model(StateTree, Holder):
         'Functional'
     """
 
-    # The class of `Model(inputs, outputs)`, which functional.py sets.
+    # The classes of `Model(inputs, outputs)` and of `Model()`, which functional.py and subclassed.py set.
     functional: ClassVar[Any] = None
-    # Gives a subclass the base that runs it, which subclassed.py sets.
+    subclassed: ClassVar[Any] = None
+    # Give a subclass the base that runs it, with and without `call`. model_bases.py sets them.
     prepare: ClassVar[Any] = None
+    adopt: ClassVar[Any] = None
     # Methods of Keras's models that subclasses of this one may define, though Sequential never calls them.
     runs: ClassVar[tuple[str, ...]] = ()
     is_model: ClassVar[bool] = True
@@ -85,10 +93,17 @@ class Model(StateTree, Holder):
         cls._overrides_passes = any(getattr(cls, name) is not getattr(Model, name) for name in _PASSES)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        """`Model(inputs, outputs)` makes a functional model."""
-        return super().__new__(cls.functional if cls is Model else cls)
+        """`Model(inputs, outputs)` makes a functional model, `Model()` one without layers."""
+        has_graph = bool(args) or not kwargs.keys().isdisjoint(("inputs", "outputs"))
+        base = cls.functional if has_graph else cls.subclassed
+        return super().__new__(base if cls is Model else cls)
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # Of a subclass that names `Model` where others call `super().__init__()`.
+        overriding.base_of(type(self), Model).__init__(self, *args, **kwargs)
+
+    def _begin(self, name: str) -> None:
+        """Create what every model has."""
         super().__init__()
         self.name = name
         self.built = False
@@ -187,16 +202,17 @@ class Model(StateTree, Holder):
 
     @classmethod
     def from_config(cls, config: Any, custom_objects: Any = None) -> Any:
-        """Make a new functional model from a config: `Model.from_config` is that of the class of `Model(inputs, ...)`.
+        """Make a new model from a config of a functional model, or of `Model()`.
 
         Args:
-            config: what the `get_config` of a functional model returned.
+            config: what the `get_config` of the model returned.
             custom_objects: custom classes and functions by name, where they are not registered.
 
         Returns:
             The model.
         """
-        return cls.functional.from_config(config, custom_objects)
+        base = cls.functional if not isinstance(config, Mapping) or "layers" in config else cls.subclassed
+        return base.from_config(config, custom_objects)
 
     def build(self, input_shape: Any = None) -> None:
         """Create all weights.

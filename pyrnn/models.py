@@ -17,9 +17,9 @@ from pyrnn.kinds import KINDS, Kind
 from pyrnn.layers.base import Layer
 from pyrnn.layers.serialization import MODELS
 from pyrnn.model import Model
+from pyrnn.model_bases import prepare as prepare  # what runs subclasses of Model
 from pyrnn.rules import Unchecked
 from pyrnn.sequential import Sequential
-from pyrnn.subclassed import Subclassed as Subclassed  # the base of classes with call
 from pyrnn.typing import IS_MODEL, CustomObjects, FileToRead, FileToWrite, Flag, Text
 from pyrnn.validation import WrongType, parsed, shown
 

@@ -146,6 +146,18 @@ def join(cls: type, *names: str) -> None:
                 setattr(cls, name, vars(cls)[overridden[0]])
 
 
+def mark_graphs(cls: Any) -> None:
+    """Record that a model of this class has a graph, so that its base must stay `Functional`."""
+    for each in cls.__mro__:
+        if not is_builtin(each) and each is not object and "_has_graphs" not in vars(each):
+            each._has_graphs = True
+
+
+def base_of(cls: type, root: type) -> Any:
+    """Return the class of pyrnn, derived from `root`, that a custom class derives from."""
+    return next(each for each in cls.__mro__ if is_builtin(each) and issubclass(each, root))
+
+
 def takes_graph(cls: Any) -> bool:
     """Return whether the constructor of a model takes inputs and outputs, or passes on all arguments.
 

@@ -44,7 +44,7 @@ class Regularizer(registry.Configurable):
         overriding.require_partner(cls, "__call__", "gradient", Regularizer)
 
     def __call__(self, w: Array) -> float:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define __call__(w) and gradient(w)")
 
     def gradient(self, w: Array) -> Array:
         """Return the derivative of the penalty.
@@ -55,7 +55,7 @@ class Regularizer(registry.Configurable):
         Returns:
             Array in the shape of w.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define gradient(w)")
 
 
 def _factor(value: float | None, default: float) -> float:

@@ -66,7 +66,7 @@ class Sequential(Keras2Methods, Model):
         trainable: Boolean = True,
         name: Name | None = None,
     ) -> None:
-        super().__init__(name if name is not None else auto_name("Sequential"))
+        self._begin(name if name is not None else auto_name(type(self).__name__))
         self._input: InputLayer | None = None
         self._shape: Shape | None = None
         self._fitting: set[Shape] = set()  # other shapes of a sample that all layers take
@@ -407,7 +407,7 @@ class Sequential(Keras2Methods, Model):
         return self._description(Sequential, "keras", None)
 
     def __repr__(self) -> str:
-        return f"<Sequential name={self.name}, built={self.built}>"
+        return f"<{type(self).__name__} name={self.name}, built={self.built}>"
 
 
 MODELS["Sequential"] = Sequential

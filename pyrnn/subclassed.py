@@ -1,21 +1,20 @@
-"""`Subclassed`: a model of a user's class, whose `call` says how its layers run."""
+"""`Subclassed`: a model of a user's class, whose `call` says how its layers run; without `call` it only holds them."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn import config, overriding, registry
+from pyrnn import config, registry
 from pyrnn.data.arrays import Arrays, as_array
 from pyrnn.data.signature import OpenSignature, Ports
 from pyrnn.functional import Functional
 from pyrnn.graph import Graph
 from pyrnn.inner_layers import placed_in
-from pyrnn.layers import attributes, call_methods
+from pyrnn.layers import call_methods
 from pyrnn.layers.base import Shape
 from pyrnn.layers.call_arguments import ONE, Arguments, read, read_shapes, shapes_for, signature_of
 from pyrnn.layers.core.input import InputLayer
@@ -32,10 +31,13 @@ Array = NDArray[Any]
 
 
 class Subclassed(Functional):
-    """Base of a user's subclass of `Model` that defines `call(x)`.
+    """Base of a user's subclass of `Model` that defines `call(x)`, and the class of `Model()`.
 
     `call` runs on symbols, once for each shape of the inputs, like that of a layer. The model is built by `build` or by
     the first data, which fix the structure of inputs and outputs. Its graph is one call: of itself.
+
+    A class without `call` whose constructor passes no inputs and outputs gets this base with its first model, which
+    holds layers but cannot be called.
 
     Args:
         *args: none.
@@ -61,12 +63,6 @@ class Subclassed(Functional):
     """
 
     runs = ("call",)
-    # What a subclass defines.
-    call: Callable[..., Any]
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        """Store the arguments, which files hold if the class has no `get_config`."""
-        return registry.remember_arguments(super().__new__(cls), args, kwargs)
 
     def __init__(
         self, *args: Any, name: str | None = None, trainable: bool = True, dtype: Any = None, **unknown: Any
@@ -74,10 +70,10 @@ class Subclassed(Functional):
         if args or unknown:
             passed = shown(args[0]) if args else next(iter(unknown))
             raise TypeError(
-                f"Model.__init__() of {type(self).__name__}, which defines call, takes name, trainable and dtype, got "
+                f"Model.__init__() of {_name_of(type(self))}, {_why(type(self))}, takes name, trainable and dtype, got "
                 f"{passed}"
             )
-        Model.__init__(self, name if name is not None else auto_name(type(self).__name__))
+        self._begin(name if name is not None else auto_name(_name_of(type(self))))
         self._dtype = None if dtype is None else dtype_name(dtype)
         self._signature: OpenSignature = OpenSignature(self._build_for)
         # What the first data fixed: the structure of the inputs, their dtypes, and the structure of the outputs, which
@@ -87,11 +83,43 @@ class Subclassed(Functional):
         self._structure: Any = None
         # Arguments and shapes of the call that the model is being built for.
         self._pending: tuple[Arguments, Sequence[Shape]] | None = None
+        self._in_build = False  # whether a user's build is running
         self._trainable = trainable
         self._declared.clear()  # of lists that are no layers of the user
 
     add_weight = Holder.add_weight
     add_loss = Holder.add_loss
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the outputs; a subclass defines it.
+
+        Args:
+            *args: arrays (B, ...) or symbols, in lists, tuples and dicts if there are several.
+            **kwargs: the same by name.
+
+        Returns:
+            The outputs (B, ...).
+
+        Raises:
+            NotImplementedError: if the class does not define it.
+        """
+        raise NotImplementedError(
+            f"{_name_of(type(self))} must define call(x), with layers and pyrnn.ops, to be called or trained"
+        )
+
+    def _require_call(self) -> None:
+        """Raise the error of `call` before anything is built, if the class does not define it."""
+        if not _has_call(type(self)):
+            self.call()
+
+    # Classes without `call`.
+
+    def _checked_optimizer(self, value: Any) -> Any:
+        return super()._checked_optimizer(value) if _has_call(type(self)) else value  # only a method of theirs reads it
+
+    def __reduce__(self) -> Any:
+        """Pickle the model so that another process gives its class this base before it fills it."""
+        return _unfilled, (type(self),), self.__getstate__()
 
     # Structure.
 
@@ -137,6 +165,15 @@ class Subclassed(Functional):
     input = output = input_shape = output_shape = property(_not_known)
 
     @property
+    def input_spec(self) -> Any:
+        """None, or what was set: `call` may run on inputs of any shape."""
+        return vars(self).get("_input_spec")
+
+    @input_spec.setter
+    def input_spec(self, value: Any) -> None:
+        vars(self)["_input_spec"] = value
+
+    @property
     def declared_shape(self) -> None:
         """None: the layers before it in another model declare its input."""
 
@@ -161,7 +198,7 @@ class Subclassed(Functional):
         return self._plan.graph is not None
 
     def build(self, input_shape: Any = None) -> None:
-        """Create all weights, by running `call` on symbols of this shape.
+        """Create all weights, by running `call` on symbols of this shape; without `call` there are none to create.
 
         Args:
             input_shape: shape of the first argument of `call`, batch axis first; a list, tuple or dict of shapes if it
@@ -171,6 +208,9 @@ class Subclassed(Functional):
             ValueError: if the shape does not fit the layers, or is missing.
         """
         if self._is_connected:
+            return
+        if not _has_call(type(self)):  # what a user's build made is all there is
+            self.built = True
             return
         if self._pending is not None:
             self._connect(*self._pending)
@@ -190,6 +230,7 @@ class Subclassed(Functional):
         Raises:
             ValueError: if a shape does not fit the layers.
         """
+        self._require_call()
         shapes = [(None, *shape[1:]) for shape in shapes]
         args, kwargs = shapes_for(self, type(self).build, arguments, shapes)
         vars(self)["_pending"] = arguments, shapes
@@ -202,6 +243,7 @@ class Subclassed(Functional):
         """Build the model for the inputs of a batch, unless it is built."""
         if self._is_connected:
             return
+        self._require_call()
         arguments, arrays = read(self, type(self).call, (x,), {})
         arrays = [as_array("x", array) for array in arrays]
         self._dtypes = [str(array.dtype) if array.dtype.kind in "iu" else self.dtype for array in arrays]
@@ -242,8 +284,8 @@ class Subclassed(Functional):
         if self._compiled is not None:
             self._compiled.name_outputs(self._structure)
 
-    def get_build_config(self) -> dict[str, Any]:
-        return {"input_shape": self._build_shape}
+    def get_build_config(self) -> dict[str, Any] | None:
+        return {"input_shape": self._build_shape} if self._is_connected else None
 
     build_from_config = Model.build_from_config
 
@@ -301,6 +343,7 @@ class Subclassed(Functional):
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         if not self._is_connected:
+            self._require_call()
             return call_methods.compute_output_shape(self, input_shape)
         several = len(self._input_layers) > 1
         flat = flat_shapes(input_shape) if several else [tuple(input_shape)]
@@ -351,7 +394,15 @@ class Subclassed(Functional):
         return registry.from_description(cls, config)
 
     def describe(self) -> dict[str, Any]:
+        if type(self) is Subclassed:  # the class is internal
+            return self._description(Model, "keras", None)
         return self._with_state(registry.describe(self))
+
+    def name_of_class(self) -> str:
+        return _name_of(type(self))
+
+    def __repr__(self) -> str:
+        return f"<{_name_of(type(self))} name={self.name}, built={self.built}>"
 
 
 def _shape_of(layer: Any, traces: Sequence[Any]) -> Any:
@@ -383,46 +434,24 @@ def _named(structure: Any) -> Any:
     return None
 
 
-def prepare(cls: Any) -> None:
-    """Give a user's subclass of `Model` the base that runs it.
-
-    Args:
-        cls: the new class.
-    """
-    calls = overriding.new_in(cls, "call", Model) is not None
-    if Model in cls.__bases__:
-        base = Subclassed if calls else Functional
-        cls.__bases__ = tuple(base if each is Model else each for each in cls.__bases__)
-    elif calls and issubclass(cls, Functional) and not issubclass(cls, Subclassed):
-        cls.__bases__ = (*cls.__bases__, Subclassed)
-    if issubclass(cls, Subclassed):
-        _prepare_call(cls)
+def _unfilled(cls: Any) -> Any:
+    """A model of the class before a pickle fills it."""
+    cls.adopt(cls)
+    return cls.__new__(cls)
 
 
-def _prepare_call(cls: Any) -> None:
-    if cls.__setattr__ is object.__setattr__:
-        cls.__setattr__ = attributes.declaring_setattr(_assign)
-    if (build := vars(cls).get("build")) is not None:
-        cls.build = _connecting(build)
+def _has_call(cls: Any) -> bool:
+    return cls.call is not Subclassed.call
 
 
-def _assign(model: Any, name: str, value: Any) -> None:
-    """Assign to an attribute of a model whose constructor has run."""
-    if "_plan" not in vars(model) and isinstance(value, Holder):
-        raise RuntimeError(f"{type(model).__name__}.__init__() must call super().__init__() before it assigns {name}")
-    attributes.guarded_setattr(model, name, value)
+def _name_of(cls: type) -> str:
+    """What a user calls the class."""
+    return "Model" if cls is Subclassed else cls.__name__
 
 
-def _connecting(build: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a user's `build`, so that `call` is traced after it; it need not call `super().build()`."""
-
-    @functools.wraps(build)
-    def wrapped(self: Any, *shapes: Any, **named_shapes: Any) -> None:
-        if not self._is_connected:
-            build(self, *shapes, **named_shapes)
-            Subclassed.build(self, *shapes, **named_shapes)
-
-    return wrapped
+def _why(cls: type) -> str:
+    """Why a class has this base."""
+    return "which defines call" if _has_call(cls) else "which has models without inputs and outputs"
 
 
-Model.prepare = prepare
+Model.subclassed = Subclassed

@@ -213,7 +213,8 @@ def print_summary(
     trainable, frozen = tally(model.trainable_weights), tally(model.non_trainable_weights)
     optimizer = model.optimizer
     slots = (0, 0)
-    optimizer_built = optimizer is not None and optimizer.parameters is not None
+    # Without `call` a model may have anything as its optimizer.
+    optimizer_built = getattr(optimizer, "parameters", None) is not None
     if optimizer is not None and optimizer_built:
         arrays = [np.asarray(value) for _, value in optimizer.named_variables()]
         # In Keras the step counter and the learning rate take 4 bytes each.

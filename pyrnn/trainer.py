@@ -172,11 +172,14 @@ class Trainer(Steps):
         Raises:
             TypeError, ValueError: If `value` is no optimizer or unknown.
         """
-        optimizer = optimizers.as_optimizer(value)
         if self._compiled is None:
-            self._optimizer_before = optimizer
+            self._optimizer_before = self._checked_optimizer(value)
         else:
-            self._compiled.optimizer = optimizer
+            self._compiled.optimizer = optimizers.as_optimizer(value)
+
+    def _checked_optimizer(self, value: Any) -> Any:
+        """Return what is assigned to `optimizer` before `compile`, as an optimizer."""
+        return optimizers.as_optimizer(value)
 
     @property
     def loss(self) -> Any:

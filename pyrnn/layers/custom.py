@@ -221,7 +221,8 @@ def finish(layer: Any, input_shape: tuple[Any, ...] | None) -> None:
             raise ValueError(f"{owner} has dtype {layer.dtype}, layer {child.name!r} in it {child.dtype}")
         if child.activity_regularizer is not None and not layer.is_traced:
             raise ValueError(f"give activity_regularizer to {owner}, not to layer {child.name!r} in it")
-    if input_shape is not None and not layer.is_traced and not all(child.built for child in children):
+    runs = not layer.is_traced and not is_builtin_function(type(layer).forward)
+    if input_shape is not None and runs and not all(child.built for child in children):
         trial_shape(layer, layer.forward, input_shape, "build the layers it holds in build(input_shape)")
 
 

@@ -18,6 +18,7 @@ from pyrnn.data.arrays import as_array
 from pyrnn.explaining import LossNames
 from pyrnn.losses.alignment import EPSILON, Array, Shape, aligned, both, match_ranks, weights_of_values
 from pyrnn.losses.differentiation import differentiate, read_only
+from pyrnn.naming import auto_name
 from pyrnn.ops.differentiation import is_traced, untraced, with_gradient
 from pyrnn.results import Number, as_result
 from pyrnn.rules import OneOf
@@ -69,7 +70,7 @@ class Loss(registry.Configurable, LossNames):
         4.5
     """
 
-    default_name = "loss"
+    default_name = ""  # that of the class
     # Further names by which `get` finds the class.
     aliases: ClassVar[tuple[str, ...]] = ()
     # What introduces the shape of `target_shape` in an error.
@@ -100,7 +101,7 @@ class Loss(registry.Configurable, LossNames):
             raise ValueError(f"reduction must be one of {REDUCTIONS}, got {shown(reduction)}")
         if dtype not in (None, "float32"):
             raise ValueError(f"dtype must be left out, got {shown(dtype)}: losses take the dtype of y_pred")
-        self.name = name or self.default_name
+        self.name = name or self.default_name or auto_name(type(self).__name__)
         self.reduction = reduction
 
     def elements(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:

@@ -74,7 +74,7 @@ class Optimizer(registry.Configurable, OptimizerNames):
         [array([[0.75]], dtype=float32)]
     """
 
-    default_name = "optimizer"
+    default_name = ""  # that of the class
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Reject methods that are never called."""
@@ -106,7 +106,7 @@ class Optimizer(registry.Configurable, OptimizerNames):
                 "only one of clipnorm, clipvalue and global_clipnorm can be set, "
                 f"got {clipnorm}, {clipvalue} and {global_clipnorm}"
             )
-        self.name = name or auto_name(self.default_name)
+        self.name = name or auto_name(self.default_name or type(self).__name__)
         self._learning_rate: LearningRateLike = 0.0
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
@@ -444,7 +444,7 @@ class Optimizer(registry.Configurable, OptimizerNames):
             gradients: Their gradients, shape (weights,); may be overwritten.
             learning_rate: Step size of this step.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define update(values, gradients, learning_rate)")
 
     def _gather(self, gradients: Array) -> bool:
         """Whether it is time to change the weights; `gradients` holds the mean of those gathered then."""

@@ -308,3 +308,47 @@ def test_names_and_layers_are_those_of_keras(name: str) -> None:
     assert [type(layer).__name__ for layer in ours.layers] == [type(layer).__name__ for layer in theirs.layers]
     assert ours.count_params() == theirs.count_params()
     assert [w.name for w in ours.trainable_weights] == [w.name for w in theirs.trainable_weights]
+
+
+def holding(k: Any) -> Any:
+    class Holding(k.Model):  # type: ignore[misc]
+        def __init__(self, units: int = 3) -> None:
+            super().__init__()
+            self.dense = k.layers.Dense(units)
+            self.tail = k.layers.Dense(2)
+
+        def build(self, input_shape: Any) -> None:
+            self.dense.build(input_shape)
+            self.tail.build((None, self.dense.units))
+            super().build(input_shape)
+
+    return Holding
+
+
+def test_a_class_without_call(tmp_path: Any) -> None:
+    theirs, ours = holding(keras)(), holding(pyrnn)()
+    assert ours.name == theirs.name == "holding"
+    assert [layer.built for layer in ours.layers] == [layer.built for layer in theirs.layers] == [False, False]
+    for model in (theirs, ours):
+        model.build((None, 2))
+        assert model.built and model.count_params() == 17
+        with pytest.raises(NotImplementedError):
+            model(STATIC)
+    ours.save_weights(tmp_path / "ours.weights.h5")
+    theirs.load_weights(tmp_path / "ours.weights.h5")
+    theirs.save_weights(tmp_path / "theirs.weights.h5")
+    before = ours.get_weights()
+    ours.set_weights([weight + 1 for weight in before])
+    ours.load_weights(tmp_path / "theirs.weights.h5")
+    for mine, other, value in zip(ours.get_weights(), theirs.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(mine, value)
+        np.testing.assert_array_equal(np.asarray(other), value)
+
+
+def test_a_bare_model_in_a_file(tmp_path: Any) -> None:
+    keras.Model(name="bare").save(tmp_path / "theirs.keras")
+    pyrnn.Model(name="bare").save(tmp_path / "ours.keras")
+    for k, path in ((keras, "ours.keras"), (pyrnn, "theirs.keras")):
+        assert k.models.load_model(tmp_path / path).name == "bare"
+    ours, theirs = pyrnn.Model(name="bare").get_config(), keras.Model(name="bare").get_config()
+    assert ours == theirs

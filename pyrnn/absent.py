@@ -35,7 +35,7 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("applications", "they are models of images", "use Keras for them, and pyrnn on the features they return"),
         ("tree", "nested lists, tuples and dicts are Python's", "write the loop"),
         ("distribution", "pyrnn.distributed splits batches over processes",
-         "use pyrnn.distributed.DataParallel"),
+         "call pyrnn.distributed.initialize() in a script that mpirun starts"),
         ("distillation", "it is not implemented", "train the student on teacher.predict(x) as y"),
         ("export", "models run in Python", "use model.save(path), or model.stream() to serve step by step"),
         ("visualization", _AUGMENT, "plot series with matplotlib"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
 
 import numpy as np
 
+from pyrnn import ranks
 from pyrnn.arguments import checked
 from pyrnn.graph import Graph
 from pyrnn.graph_config import calls_of
@@ -168,6 +169,8 @@ def print_summary(
     from rich.markup import escape
     from rich.table import Column, Table
 
+    if print_fn is None and not ranks.is_first():
+        return
     has_connections = _graph(model) is not None
     parts, length = list(positions or POSITIONS), LINE_LENGTH
     names, sides = ["Layer (type)", "Output Shape", "Param #"], ["left", "left", "right"]

@@ -510,7 +510,9 @@ class Trainer(Steps):
 
 def _verbosity(verbose: Any) -> int:
     if verbose is True or verbose is False:
-        return int(verbose)
+        verbose = int(verbose)
     if verbose not in VERBOSITIES:
         raise ValueError(f"verbose must be 'auto', 0, 1 or 2, got {shown(verbose)}")
+    if not ranks.is_first():
+        return 0
     return 1 if verbose == "auto" else int(verbose)

@@ -7,7 +7,7 @@ import json
 import os
 from typing import Annotated, Any, NamedTuple
 
-from pyrnn import resume
+from pyrnn import ranks, resume
 from pyrnn.arguments import checked
 from pyrnn.callbacks.base import Callback, Logs
 from pyrnn.callbacks.checkpoint import save_frequency
@@ -108,7 +108,7 @@ class BackupAndRestore(Callback):
         try:
             self._backup = self._checked("")
         except (OSError, ValueError):
-            if not os.path.exists(self._weights + PREVIOUS):
+            if not _exists(self._weights + PREVIOUS):
                 raise
             self._backup = self._checked(PREVIOUS)
 
@@ -148,14 +148,14 @@ class BackupAndRestore(Callback):
             self._save()
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        if not self.delete_checkpoint or not os.path.isdir(self.backup_dir):
+        if not (self.delete_checkpoint and ranks.is_first() and os.path.isdir(self.backup_dir)):
             return
         self._remove(lambda name: WEIGHTS in name or METADATA in name)
         if not os.listdir(self.backup_dir):  # a user's other files stay
             os.rmdir(self.backup_dir)
 
     def _remove(self, wanted: Any) -> None:
-        if os.path.isdir(self.backup_dir):
+        if ranks.is_first() and os.path.isdir(self.backup_dir):
             for name in filter(wanted, os.listdir(self.backup_dir)):
                 os.unlink(os.path.join(self.backup_dir, name))
 
@@ -168,12 +168,11 @@ class BackupAndRestore(Callback):
         """
         path = self._weights + suffix
         source = repr(path)
-        if not os.path.exists(path):
-            if os.path.exists(self._weights + PREVIOUS) and not suffix:
+        content = _content(path)
+        if content is None:
+            if _exists(self._weights + PREVIOUS) and not suffix:
                 raise FileNotFoundError(f"{path!r} is missing, but the previous backup exists: {path + PREVIOUS!r}")
             return None
-        with open(path, "rb") as file:
-            content = file.read()
         try:
             state = read_state(content, source)
             epoch = self._epoch_of_keras(self._metadata + suffix) if state is None else 0
@@ -228,10 +227,9 @@ class BackupAndRestore(Callback):
 
     @staticmethod
     def _epoch_of_keras(metadata: str) -> int:
-        if not os.path.exists(metadata):
+        content = _content(metadata)
+        if content is None:
             return 0
-        with open(metadata, "rb") as file:
-            content = file.read()
         try:
             epoch: int = json.loads(content)["epoch"]
             count()("epoch", epoch)
@@ -241,6 +239,8 @@ class BackupAndRestore(Callback):
         return epoch
 
     def _save(self) -> None:
+        if not ranks.is_first():
+            return
         run = self.model._run
         state = {"run": run.get_state(self.model.stop_training), "random": resume.random_state(self.model)}
         metadata = {"epoch": run.epoch, "batch": max(0, run.batch - 1)}
@@ -252,3 +252,20 @@ class BackupAndRestore(Callback):
                         replace_file(path + PREVIOUS, file.read(), permissions_of=path)
         replace_file(self._weights, weights_bytes(self.model, with_optimizer=True, state=state))
         replace_file(self._metadata, json.dumps(metadata).encode())
+
+
+def _exists(path: str) -> bool:
+    """Return whether the first process finds a file."""
+    return ranks.of_first(lambda: os.path.exists(path))
+
+
+def _content(path: str) -> bytes | None:
+    """Return what the first process reads in a file; None if there is none."""
+
+    def read() -> bytes | None:
+        if not os.path.exists(path):
+            return None
+        with open(path, "rb") as file:
+            return file.read()
+
+    return ranks.of_first(read)

@@ -44,6 +44,8 @@ class Callback(CallbackNames):
     transient: Mapping[str, Any] = {}
     # Whether its hooks run after those of all other callbacks.
     comes_last = False
+    # Whether it does nothing but write or send: of several processes that train together, the first one runs it.
+    only_writes = False
 
     def __init__(self) -> None:
         self.params: dict[str, Any] = {}

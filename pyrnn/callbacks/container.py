@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
+from pyrnn import ranks
 from pyrnn.arguments import checked
 from pyrnn.callbacks.base import HOOKS, Callback, History, Hook, Logs
 from pyrnn.callbacks.progress import ProgbarLogger
@@ -56,6 +57,8 @@ class CallbackList(Callback):
             if not isinstance(callback, Callback):
                 fix = f": write {callback.__name__}(...)" if isinstance(callback, type) else ""
                 raise WrongType(f"callbacks must be Callback objects, got {shown(callback)}{fix}")
+        if not ranks.is_first():
+            self.callbacks = [callback for callback in self.callbacks if not callback.only_writes]
         for wanted, kind in ((add_history, History), (add_progbar, ProgbarLogger)):
             if wanted and not any(isinstance(callback, kind) for callback in self.callbacks):
                 self.callbacks.append(kind())

@@ -51,6 +51,7 @@ class CSVLogger(Callback):
         'epoch,loss,val_loss'
     """
 
+    only_writes = True
     transient = {"csv_file": None, "writer": None}  # noqa: RUF012  # read only
 
     @checked
@@ -145,6 +146,8 @@ class RemoteMonitor(Callback):
         >>> RemoteMonitor("https://example.org", send_as_json=True).path
         '/publish/epoch/end/'
     """
+
+    only_writes = True
 
     @checked
     def __init__(

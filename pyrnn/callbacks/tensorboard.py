@@ -104,6 +104,7 @@ class TensorBoard(Callback):
     def state_rules(self) -> dict[str, Rule]:
         return {"_batches": count(), "_test_batches": count()}
 
+    only_writes = True
     transient = {"_writers": {}}  # noqa: RUF012  # read only
 
     def on_train_begin(self, logs: Logs | None = None) -> None:

@@ -59,6 +59,12 @@ class Communicator:
         """
         return [value]
 
+    def abort_on_errors(self) -> None:
+        """Let an error that ends this process end the whole job."""
+
+    def end(self) -> None:
+        """Tell the other processes that this one ends."""
+
     def barrier(self) -> None:
         """Wait until all processes have come here."""
         self.gather(None)

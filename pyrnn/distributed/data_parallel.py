@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import socket
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, TypeVar
 
-from pyrnn import ranks
+from pyrnn import backend, ranks, seeds
 from pyrnn.arguments import checked
+from pyrnn.distributed import agreement
 from pyrnn.distributed.communicator import Communicator
 from pyrnn.distributed.passes import ShardedPasses
 from pyrnn.rules import Rule, Whole
+from pyrnn.typing import Positive
 from pyrnn.validation import WrongType, shown
 
-__all__ = ["DataParallel", "distribution", "set_distribution"]
+__all__ = ["DataParallel", "distribution", "initialize", "set_distribution"]
 
 T = TypeVar("T")
 MOST_SHARDS = 4096
+# Variables that MPI's launchers set in the processes that they start.
+_OF_LAUNCHERS = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK")
+_OF_THREADS = ("PYRNN_NUM_THREADS", "OMP_NUM_THREADS")
 Shards = Annotated[int, Whole(1, MOST_SHARDS)]
 
 
@@ -106,6 +113,8 @@ class DataParallel:
         runner = self._runners.get(model)
         if runner is None:
             self._runners[model] = runner = ShardedPasses(model, self._communicator, self.shards)
+        if batch is not None and self.size > 1 and runner.is_new_run():
+            agreement.check(self._communicator.gather(agreement.of_training(model, batch)))
         return runner
 
     def of_first(self, function: Callable[[], T]) -> T:
@@ -120,7 +129,79 @@ class DataParallel:
         Raises:
             Exception: what it raised there, in all processes.
         """
-        return function()
+        outcome: tuple[Any, BaseException | None] = (None, None)
+        if self.rank == 0:
+            try:
+                outcome = function(), None
+            except Exception as error:
+                outcome = None, error
+        value, problem = self._communicator.gather(outcome)[0]
+        if problem is not None:
+            raise problem
+        return value  # type: ignore[no-any-return]  # of the same type in each process
+
+
+@checked
+def initialize(shards: Shards = 8, timeout: Positive = 600.0) -> DataParallel:
+    """Spread training over the processes that MPI has started, at the beginning of a script.
+
+    Start the script with `mpirun -n 4 python train.py`. Each process runs the same script and makes the same model and
+    data. Without `mpirun` this process has all shards, and the results are the same.
+
+    It gives all processes the random streams of the first one and shares the cores of a machine between its processes,
+    unless PYRNN_NUM_THREADS or OMP_NUM_THREADS is set. An error that no process handles ends the job.
+
+    Args:
+        shards: number of shards, from 1 to 4096, at least one for each process. Results depend on it.
+        timeout: seconds, above 0, after which a process that waits for another one raises an error.
+
+    Returns:
+        The distribution, which is set.
+
+    Raises:
+        ImportError: if the processes of a job lack mpi4py.
+        ValueError: if there are fewer shards than processes, or a process has other shards, versions, instruction sets
+            or another script than the first one.
+
+    Example:
+        >>> import pyrnn
+        >>> distribution = pyrnn.distributed.initialize(shards=4)
+        >>> distribution.rank, distribution.size
+        (0, 1)
+        >>> pyrnn.distributed.set_distribution(None)
+    """
+    shards = int(shards)
+    parallel = DataParallel(shards)
+    if any(name in os.environ for name in _OF_LAUNCHERS):
+        parallel._prepare(shards, _connected(shards, float(timeout)))
+    ranks.distribution = parallel
+    return parallel
+
+
+def _connected(shards: int, timeout: float) -> Communicator:
+    """Return a communicator of all processes, after checks; `mpi4py` starts MPI when it is imported."""
+    import atexit
+
+    try:
+        from mpi4py import MPI
+    except ImportError as error:
+        raise ImportError(
+            f"training on MPI needs mpi4py and an MPI, such as those of pip install pyrnn-core[mpi]: {error}"
+        ) from error
+    from pyrnn.distributed.mpi import MpiCommunicator
+
+    communicator = MpiCommunicator(shards, timeout, MPI.COMM_WORLD)
+    communicator.abort_on_errors()
+    atexit.register(communicator.end)
+    if shards < communicator.size:
+        raise ValueError(f"shards must be at least the number of processes, {communicator.size}, got {shards}")
+    agreement.check(communicator.gather(agreement.of_process(shards)))
+    seeds.set_streams(communicator.gather(seeds.streams() if communicator.rank == 0 else None)[0])
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+    places = communicator.gather((socket.gethostname(), cores))
+    if not any(name in os.environ for name in _OF_THREADS):
+        backend.set_num_threads(max(1, len(cores) // places.count(places[communicator.rank])))
+    return communicator
 
 
 @checked

@@ -95,6 +95,7 @@ class ShardedPasses:
         self._adder = tree.Adder()
         self._facts: tuple[Any, int, _Facts] | None = None
         self._factor = 1.0
+        self._run_before: weakref.ref[Any] | None = None  # the `fit` of the last step
         # Of the last pass forward.
         self._x: Any = None
         self._bounds: list[tuple[int, int]] = []
@@ -106,6 +107,14 @@ class ShardedPasses:
     def model(self) -> Any:
         """The model."""
         return self._model()
+
+    def is_new_run(self) -> bool:
+        """Return whether this is the first step of a `fit`, or of the model outside of `fit`."""
+        run = self.model._run
+        is_new = self._run_before is None or (run is not None and self._run_before() is not run)
+        if is_new:
+            self._run_before = weakref.ref(self if run is None else run)
+        return is_new
 
     def passes(self) -> ShardedPasses:
         """Return what runs the rest of a step: this object."""

@@ -1,4 +1,4 @@
-"""Writing a file completely or not at all."""
+"""Writing a file completely or not at all. Of several processes that train together, the first one writes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import stat
 from collections.abc import Mapping
 from typing import BinaryIO
 
+from pyrnn import ranks
+
 
 def make_folder(path: str) -> None:
     """Create a missing folder so that it survives a power failure."""
-    if not os.path.isdir(path):
+    if ranks.is_first() and not os.path.isdir(path):
         os.makedirs(path, exist_ok=True)
         _flush_folder(os.path.dirname(os.path.abspath(path)))
 
@@ -58,6 +60,8 @@ def replace_folder(path: str, contents: Mapping[str, bytes], marker: str) -> Non
     Raises:
         OSError: If it cannot be written, or `path` is a file or another folder; what was there is unchanged then.
     """
+    if not ranks.is_first():
+        return
     import shutil  # which takes long to import
 
     path = os.path.realpath(path)
@@ -85,11 +89,13 @@ def replace_folder(path: str, contents: Mapping[str, bytes], marker: str) -> Non
 
 def refuse_existing(path: str | os.PathLike[str], overwrite: bool) -> None:
     """Raise an error if a file is there that is not to be replaced."""
-    if not overwrite and os.path.exists(path):
+    if not overwrite and ranks.is_first() and os.path.exists(path):
         raise FileExistsError(f"{os.fspath(path)!r} exists and overwrite is False")
 
 
 def _replace(contents: Mapping[str, bytes], permissions_of: str | None = None) -> None:
+    if not ranks.is_first():
+        return
     written: list[tuple[str, str]] = []
     path = ""
     try:

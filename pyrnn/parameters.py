@@ -29,12 +29,12 @@ class Watched:
     """A layer or a weight: it tells the plans of the models that hold it when they must be compiled again."""
 
     __slots__ = ("_watchers",)
-    _watchers: set[weakref.ref[Any]]
+    _watchers: weakref.WeakSet[Any]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """Start without watchers; pickles and copies do so too."""
         watched = super().__new__(cls)
-        object.__setattr__(watched, "_watchers", set())
+        object.__setattr__(watched, "_watchers", weakref.WeakSet())
         return watched
 
     def watch(self, plan: Any) -> None:
@@ -43,13 +43,12 @@ class Watched:
         Args:
             plan: the `Plan` of a model that holds this layer or weight; only a weak reference is kept.
         """
-        self._watchers.add(weakref.ref(plan, self._watchers.discard))
+        self._watchers.add(plan)
 
     def changed(self) -> None:
         """Mark the plans as stale, since they were compiled for what this was before."""
-        for reference in tuple(self._watchers):
-            if (plan := reference()) is not None:
-                plan.stale = True
+        for plan in tuple(self._watchers):
+            plan.stale = True
 
 
 class _Structural:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pyrnn import optimizers, overriding, ranks
 from pyrnn.arguments import checked
 from pyrnn.callbacks import CallbackList, History
+from pyrnn.callbacks.base import KeptHistory
 from pyrnn.callbacks.container import CallbacksLike
 from pyrnn.compiled import UNKNOWN, Compiled
 from pyrnn.data import Batches, as_batches
@@ -43,9 +44,19 @@ class Trainer(Steps):
     def __init__(self) -> None:
         self._compiled: Compiled | None = None
         self._optimizer_before: optimizers.Optimizer | None = None  # set before `compile`, which replaces it
-        self.history: Any = None
+        self._history: Any = None
         self.stop_training = self.stop_evaluating = self.stop_predicting = False
         self._run: Run | None = None  # the `fit` under way
+
+    @property
+    def history(self) -> Any:
+        """The `History` of the last `fit`, None before the first."""
+        return self._history.get() if isinstance(self._history, KeptHistory) else self._history
+
+    @history.setter
+    def history(self, history: Any) -> None:
+        belongs = isinstance(history, History) and history.model is self
+        self._history = KeptHistory(history, self) if belongs else history
 
     def _outputs_are_known(self) -> bool:
         """Return whether the number of outputs is known before the first data."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
@@ -256,6 +257,8 @@ class History(Callback):
         ([0, 1, 2], 3)
     """
 
+    __slots__ = ("_model",)  # outside of the fields, which `KeptHistory` shares
+
     remembers = ("history", "epoch")
 
     def state_rules(self) -> dict[str, Rule]:
@@ -266,6 +269,22 @@ class History(Callback):
         self.history: dict[str, list[Any]] = {}
         self.epoch: list[int] = []
 
+    @property
+    def model(self) -> Any:
+        """The model that was trained."""
+        return self._model
+
+    @model.setter
+    def model(self, model: Any) -> None:
+        self._model = model
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "model": self._model}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
+
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self.epoch = []
 
@@ -274,6 +293,37 @@ class History(Callback):
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(value)
         self.model.history = self
+
+
+class KeptHistory:
+    """A `History` as its model holds it: the fields without the reference to the model.
+
+    A model and a history that hold each other would wait for the garbage collector, with all their arrays. A program
+    that trains many models would hold dozens of them.
+    """
+
+    def __init__(self, history: History, model: Any) -> None:
+        """Keep a history.
+
+        Args:
+            history: The history, perhaps one whose fields a pickle has not filled in yet.
+            model: Its model.
+        """
+        self._class, self._fields = type(history), vars(history)
+        self._history, self._model = weakref.ref(history), weakref.ref(model)
+
+    def get(self) -> History:
+        """Return the history, made again from its fields if nobody else holds it."""
+        history = self._history()
+        if history is None:
+            history = self._class.__new__(self._class)
+            history.__dict__ = self._fields
+            history.model = self._model()
+            self._history = weakref.ref(history)
+        return history
+
+    def __reduce__(self) -> Any:
+        return KeptHistory, (self.get(), self._model())
 
 
 class LambdaCallback(Callback):

@@ -93,10 +93,10 @@ class CallbackList(Callback):
 
     def set_model(self, model: Any) -> None:
         self.model = model
-        if (history := self.history) is not None:
-            model.history = history
         for callback in self.callbacks:
             callback.set_model(model)
+        if (history := self.history) is not None:
+            model.history = history
 
     def __enter__(self) -> None:
         """As a context manager it cleans up the terminal when an exception or Ctrl-C ends the loop."""

@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import inspect
 import itertools
+import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -126,15 +126,21 @@ def at_places(structure: Any, values: Sequence[Any]) -> Any:
     return structure
 
 
-@functools.cache
+# Weak, since a function may hold all that it closes over.
+_signatures: weakref.WeakKeyDictionary[Callable[..., Any], inspect.Signature] = weakref.WeakKeyDictionary()
+
+
 def signature_of(call: Callable[..., Any]) -> inspect.Signature:
     """Return the signature of a method without `self`.
 
     Args:
         call: the function in the class.
     """
-    signature = inspect.signature(call)
-    return signature.replace(parameters=list(signature.parameters.values())[1:])
+    result = _signatures.get(call)
+    if result is None:
+        signature = inspect.signature(call)
+        result = _signatures[call] = signature.replace(parameters=list(signature.parameters.values())[1:])
+    return result
 
 
 def is_array(value: Any) -> bool:

@@ -413,8 +413,7 @@ class Holder(Watched):
 
     def _own_losses(self) -> list[float]:
         """What the last pass added, and the penalties on the outputs of this layer in the last pass of a model."""
-        plans = [plan for reference in self._watchers if (plan := reference()) is not None]
-        return [*self.added_losses, *(loss for plan in plans for loss in plan.activity_losses(self))]
+        return [*self.added_losses, *(loss for plan in self._watchers for loss in plan.activity_losses(self))]
 
     def _start_call(self, training: Any) -> None:
         """Forget what the last pass added to the loss and, in training, what it saved: a call outside a model."""

@@ -141,17 +141,7 @@ class Optimizer(registry.Configurable, OptimizerNames):
         Raises:
             TypeError: if it is set to a number while a schedule rules it, or to something else.
         """
-        rate = self._learning_rate
-        if type(rate) is LearningRate:
-            return rate  # rounded when it was set
-        if isinstance(rate, float):  # from a pickle
-            self._learning_rate = LearningRate(rate, self)
-            return self._learning_rate
-        now = rate(self._iterations) if isinstance(rate, LearningRateSchedule) else rate()
-        try:
-            return LearningRate(float(np.float32(now)), self)
-        except (TypeError, ValueError):
-            raise WrongType(f"learning_rate must be a function that returns a number, got {shown(now)}") from None
+        return LearningRate(self._present_rate(), self)
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
@@ -175,9 +165,20 @@ class Optimizer(registry.Configurable, OptimizerNames):
         if np.ndim(value) or not 0 <= value < math.inf:
             raise ValueError(f"learning_rate must be a finite number of at least 0, got {shown(value)}")
         # A float32 variable in Keras: files keep it to the bit.
-        self._learning_rate = LearningRate(float(np.float32(value)), self)
+        self._learning_rate = float(np.float32(value))
 
     lr = learning_rate
+
+    def _present_rate(self) -> float:
+        """Return the present step size, rounded to float32."""
+        rate = self._learning_rate
+        if isinstance(rate, float):
+            return rate  # rounded when it was set
+        now = rate(self._iterations) if isinstance(rate, LearningRateSchedule) else rate()
+        try:
+            return float(np.float32(now))
+        except (TypeError, ValueError):
+            raise WrongType(f"learning_rate must be a function that returns a number, got {shown(now)}") from None
 
     # State.
 
@@ -425,7 +426,7 @@ class Optimizer(registry.Configurable, OptimizerNames):
 
     def _step(self, parameters: ParameterVector) -> None:
         if self._gather(parameters.gradients):
-            learning_rate = self.learning_rate
+            learning_rate = self._present_rate()
             self._clip(parameters)
             self._decay(parameters, learning_rate)
             self.update(parameters.values, parameters.gradients, learning_rate)

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from pyrnn import _core, backend, layers
+from pyrnn.callbacks import EarlyStopping
 from pyrnn.models import Sequential
 from pyrnn.utils import set_random_seed
 
@@ -378,6 +379,19 @@ def check_models(times: int) -> None:
     assert grown(work, times) < ALLOWED
 
 
+def check_fits(times: int) -> None:
+    """One model for each series, as in a sweep."""
+
+    def work() -> None:
+        set_random_seed(1)
+        model = Sequential([layers.Input((12, 5)), layers.LSTM(16), layers.Dense(1)])
+        model.compile("adam", "mse", metrics=["mae"])
+        model.fit(X, Y, batch_size=20, verbose=0, validation_split=0.2, callbacks=[EarlyStopping()])
+        model.predict(X, verbose=0)
+
+    assert grown(work, times) < ALLOWED
+
+
 def check_shapes(times: int) -> None:
     model = make_model()
     shapes = iter(np.random.default_rng(2).integers(1, (41, 13), size=(2 * times + 20, 2)).tolist())
@@ -393,6 +407,7 @@ def check_shapes(times: int) -> None:
 CHECKS = {
     "steps": (check_steps, 1500, 100_000),
     "models": (check_models, 60, 1000),
+    "fits": (check_fits, 200, 1000),
     "shapes": (check_shapes, 600, 20_000),
 }
 

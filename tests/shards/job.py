@@ -122,6 +122,16 @@ def resume(distribution: Any, folder: str, rank: int, batch: int) -> None:
         print(json.dumps(digest(model, history)))
 
 
+def killed(distribution: Any, folder: str, epochs: int) -> None:
+    """Train with a backup after every batch; each process writes its number, so that a test can kill it."""
+    with open(os.path.join(folder, f"pid-{distribution.rank}"), "w") as file:
+        file.write(str(os.getpid()))
+    backup = pyrnn.callbacks.BackupAndRestore(os.path.join(folder, "backup"), save_freq=1)
+    model, history = trained("recurrent_dropout", epochs=epochs, callbacks=[backup])
+    if distribution.rank == 0:
+        print(json.dumps(digest(model, history)))
+
+
 def fault(distribution: Any, kind: str) -> None:
     """Do something else in process 1 than in the others."""
     is_wrong = distribution.rank == 1

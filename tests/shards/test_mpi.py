@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -30,11 +33,18 @@ ENVIRONMENT = {
 
 
 def mpirun(ranks: int, *arguments: Any, threads: int = 1) -> subprocess.CompletedProcess[str]:
-    """Run a function of `job` in several processes."""
+    """Run a function of `job` in several processes until it ends."""
+    process = started(ranks, *arguments, threads=threads)
+    printed, problems = process.communicate(timeout=300)
+    return subprocess.CompletedProcess(process.args, process.returncode, printed, problems)
+
+
+def started(ranks: int, *arguments: Any, threads: int = 1) -> subprocess.Popen[str]:
+    """Start a function of `job` in several processes."""
     command = [str(MPIRUN), "-n", str(ranks), "--bind-to", "none", sys.executable, job.__file__, arguments[0]]
     command += map(json.dumps, arguments[1:])
     environment = {**os.environ, **ENVIRONMENT, "PYRNN_NUM_THREADS": str(threads)}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def result(*arguments: Any, **options: Any) -> Any:
@@ -80,6 +90,44 @@ def test_resuming_with_another_number_of_processes(tmp_path: Path, killed: int, 
     folder = str(tmp_path / "backup")
     assert mpirun(killed + 1, "resume", folder, killed, batch).returncode != 0
     assert result(resumed, "resume", folder, 0, 0) == expected
+
+
+KILLS, EPOCHS = 50, 300
+
+
+@pytest.mark.slow
+def test_fifty_kills(tmp_path: Path) -> None:
+    """A random process dies at a random moment; the next job has another number of processes and resumes."""
+    with DataParallel(8).scope():
+        expected = digest(*trained("recurrent_dropout", epochs=EPOCHS))
+    chance, kills, ranks, ended, resumed = random.Random(1), 0, 1, 0, 0
+    while kills < KILLS or not ended:
+        ranks = chance.choice([number for number in (1, 2, 3, 4) if number != ranks])
+        for file in tmp_path.glob("pid-*"):
+            file.unlink()
+        resumed += (tmp_path / "backup").exists()
+        process = started(ranks, "killed", str(tmp_path), EPOCHS)
+        if kills < KILLS:
+            deadline = time.monotonic() + 60
+            pids: list[str] = []
+            while len(pids) < ranks or not all(pids):
+                assert time.monotonic() < deadline
+                assert process.poll() is None, process.communicate()
+                pids = [file.read_text() for file in tmp_path.glob("pid-*")]
+                time.sleep(0.01)
+            time.sleep(chance.uniform(0, 1.5))
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(chance.choice(pids)), signal.SIGKILL)
+        printed, problems = process.communicate(timeout=300)
+        if process.returncode:
+            assert kills < KILLS, problems
+            assert "signal 9" in problems, problems
+            kills += 1
+        else:
+            assert json.loads(printed.splitlines()[-1]) == expected
+            ended += 1
+    assert resumed > KILLS // 2
+    print(f"{kills} kills, {resumed} jobs resumed, {ended} trainings ended")
 
 
 SAME = "all processes must have the same"

@@ -6,9 +6,12 @@
 
 A simulated time is the critical path: the caller computes every task alone, split as for that many threads, and each is
 timed. Then the tasks are scheduled as the pool would, and each call is charged what a call without work costs on two
-threads of this machine, times the logarithm of the number of threads. The simulation does not know shared caches,
-memory bandwidth, or clocks that fall as more cores work; but one core has to hold in its cache what many would share.
-The last column says how well it predicts as many threads as this machine has.
+threads of this machine, times the binary logarithm of the number of threads that share it. The code between the calls,
+mostly Python, takes several times as long after a task that has filled the cache with data. On its core that would be
+the caller's share, so that code is timed in a step with as many rows as one of the threads has, or the fewest whose
+calls still share work. The simulation does not know shared caches, memory bandwidth, or clocks that fall as more cores
+work; but one core has to hold in its cache what many would share. The last column says how well it predicts as many
+threads as this machine has.
 """
 
 from __future__ import annotations
@@ -63,21 +66,58 @@ def call_costs() -> float:
     return _core.call_cost()
 
 
-def simulated(run: Callable[[], object], threads: int, cost: float, seconds: float) -> float:
-    """Return the median seconds that a run would take on `threads` cores, where a call on two costs `cost`."""
+def rehearsed(run: Callable[[], object], threads: int, seconds: float) -> tuple[float, float, float, float]:
+    """Rehearse a run for `threads` cores.
+
+    Returns:
+        Medians: the number of calls that share work, the sum of the binary logarithms of the numbers of threads that
+        share them, the seconds of the busiest thread in all of them, and the seconds between them.
+    """
     pyrnn.set_num_threads(threads)
     _core.rehearse(True)
-    times: list[float] = []
+    runs: list[tuple[float, float, float, float]] = []
     start = time.perf_counter()
-    while len(times) < 5 or time.perf_counter() - start < seconds:
+    while len(runs) < 5 or time.perf_counter() - start < seconds:
         _core.rehearse(True)
         begin = time.perf_counter()
         run()
         took = time.perf_counter() - begin
-        calls, alone, together = _core.rehearse(True)
-        times.append(took - alone + together + calls * cost * math.log2(threads))
+        calls, rounds, alone, together = _core.rehearse(True)
+        runs.append((calls, rounds, together, took - alone))
     _core.rehearse(False)
-    return statistics.median(times[2:])
+    calls, rounds, together, between = map(statistics.median, zip(*runs[2:], strict=True))
+    return calls, rounds, together, between
+
+
+def share_of(work: Workload, threads: int) -> Callable[[], object]:
+    """Return a function that runs the workload with the rows of one of `threads` threads, or the fewest that share."""
+    calls, rows = rehearsed(runner(work), threads, 0)[0], math.ceil(work.batch / threads)
+    while rows < work.batch:
+        share = runner(replace(work, batch=rows))
+        if rehearsed(share, threads, 0)[0] >= calls:
+            return share
+        rows *= 2
+    return runner(work)
+
+
+def simulated(
+    run: Callable[[], object], share: Callable[[], object], threads: int, cost: float, seconds: float
+) -> float:
+    """Return the seconds that a run would take on `threads` cores.
+
+    Args:
+        run: runs the workload once.
+        share: what `share_of` returned.
+        threads: number of threads, one on each core.
+        cost: seconds of a call on two threads.
+        seconds: how long to measure each of the two.
+
+    Returns:
+        The seconds.
+    """
+    _, rounds, together, _ = rehearsed(run, threads, seconds)
+    *_, between = rehearsed(share, threads, seconds)
+    return between + together + rounds * cost
 
 
 @dataclass
@@ -123,12 +163,13 @@ def main() -> None:
     cost = call_costs()
     print(f"{backend.isa()}, {cores} cores, FMA peak {backend.fma_peak():.0f} GFLOP/s per core, "
           f"a call on two threads {cost * 1e6:.2f} us\n")  # fmt: skip
-    rows, runs = [], []
+    rows, runs, shares = [], [], []
     for work in [each for group in args.groups for each in WORKLOADS[group] + EXTRA.get(group, [])]:
         rows.append(Row(work, *({n: [] for n in counts} for _ in range(3)), {n: [] for n in simulate}))
         runs.append({n: runner(replace(work, batch=n * work.batch)) for n in counts})
+        shares.append({n: share_of(work, n) for n in simulate})
     for _ in range(args.rounds):
-        for row, run in zip(rows, runs, strict=True):
+        for row, run, share in zip(rows, runs, shares, strict=True):
             for n in counts:
                 pyrnn.set_num_threads(n)
                 seconds, processor = timed(run[1], args.seconds)
@@ -136,7 +177,7 @@ def main() -> None:
                 row.processor[n].append(processor)
                 row.weak[n].append(timed(run[n], args.seconds)[0])
             for n in simulate:
-                row.simulated[n].append(simulated(run[1], n, cost, args.seconds))
+                row.simulated[n].append(simulated(run[1], share[n], n, cost, args.seconds))
     pyrnn.set_num_threads(cores)
     headings = ["", "one thread"]
     headings += [f"{what} {n}" for n in counts[1:] for what in ("threads:", "processor time", "weak scaling")]

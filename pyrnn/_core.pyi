@@ -589,7 +589,7 @@ def read_bandwidth(bytes: int) -> float:
 def call_cost() -> float:
     """Measure the seconds that it takes to give each thread a task without work and to wait for all."""
 
-def rehearse(on: bool) -> tuple[int, float, float]:
+def rehearse(on: bool) -> tuple[int, float, float, float]:
     """Start or end rehearsing calls on threads that the machine may lack.
 
     While it is on, the calling thread runs all tasks alone, in the order in which the present number of threads would,
@@ -600,6 +600,6 @@ def rehearse(on: bool) -> tuple[int, float, float]:
 
     Returns:
         What was rehearsed since the last call of this function: the number of calls that several threads would have
-        shared, the seconds of all their tasks, and the seconds until the last thread would have ended, without the cost
-        of starting and ending calls.
+        shared, the sum of the binary logarithms of the numbers of these threads, the seconds of all their tasks, and
+        the seconds until the last thread would have ended, without the cost of starting and ending calls.
     """

@@ -141,7 +141,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
         "rehearse",
         [](bool on) {
             const Rehearsed rehearsed = rehearse(on);
-            return py::make_tuple(rehearsed.calls, rehearsed.alone, rehearsed.together);
+            return py::make_tuple(rehearsed.calls, rehearsed.rounds, rehearsed.alone, rehearsed.together);
         },
         py::arg("on"));
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cmath>
 #include <mutex>
 #include <vector>
 
@@ -52,7 +53,8 @@ void rehearse_tasks(Index count, Index sharing, const std::function<void(Index)>
     double together = 0;
     for (const Thread& thread : all) together = std::max(together, thread.seconds);
     const std::lock_guard<std::mutex> lock(mutex);
-    total = {total.calls + 1, total.alone + alone, total.together + together};
+    total = {total.calls + 1, total.rounds + std::log2(static_cast<double>(sharing)), total.alone + alone,
+             total.together + together};
 }
 
 }  // namespace pyrnn

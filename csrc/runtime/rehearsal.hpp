@@ -7,11 +7,12 @@
 
 namespace pyrnn {
 
-// Of the calls that several threads would have shared: their number, the seconds their tasks took one after the other,
-// and the seconds until the last thread would have ended, without the cost of starting and ending a call.
+// Of the calls that several threads would have shared: their number, the sum of the binary logarithms of the numbers of
+// these threads (a call wakes twice as many in each round), the seconds their tasks took one after the other, and the
+// seconds until the last thread would have ended, without the cost of starting and ending a call.
 struct Rehearsed {
     Index calls;
-    double alone, together;
+    double rounds, alone, together;
 };
 
 // Whether calls are rehearsed from now on: the caller runs all tasks alone, in the order in which the threads of the

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from pathlib import Path
@@ -100,11 +101,12 @@ def test_rehearsed_calls(threads: int) -> None:
     assert (_core.gather_rows(ROWS, order) == ROWS[order]).all()
     run(1)  # too small to be shared
     run(2)
-    calls, alone, together = _core.rehearse(False)
+    calls, rounds, alone, together = _core.rehearse(False)
     assert calls == 2
+    assert 0 < rounds <= calls * math.log2(threads)
     assert alone / threads <= together < alone
     run(2)
-    assert _core.rehearse(False) == (0, 0.0, 0.0)
+    assert _core.rehearse(False) == (0, 0.0, 0.0, 0.0)
 
 
 def test_the_cost_of_a_call() -> None:
@@ -121,5 +123,5 @@ def test_a_layer_with_little_work_stays_with_the_caller(batch: int, shared: bool
     _core.rehearse(True)
     layer.forward(x, training=True)
     layer.backward(np.ones((batch, 16), np.float32))
-    calls, _, _ = _core.rehearse(False)
+    calls, *_ = _core.rehearse(False)
     assert (calls > 0) == shared

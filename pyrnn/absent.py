@@ -52,9 +52,9 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
          "AdaptiveMaxPooling2D AdaptiveMaxPooling3D Deconvolution2D Deconvolution3D AtrousConvolution2D "
          "LocallyConnected2D", _IMAGES,
          "use the 1D layer of that name along time, on frames that Reshape turns into vectors of features"),
-        ("ConvLSTM1D ConvLSTM2D ConvLSTM3D ConvRecurrent2D ConvLSTM2DCell",
-         "convolutions inside the recurrence are not implemented",
-         "use LSTM on frames that Reshape turns into vectors of features, or Conv1D along time before LSTM"),
+        ("ConvLSTM2D ConvLSTM3D ConvRecurrent2D ConvLSTM2DCell",
+         "convolutions over images inside the recurrence are not implemented",
+         "use ConvLSTM1D, or LSTM on frames that Reshape turns into vectors of features"),
         ("AugMix AutoContrast CenterCrop ContrastLimitedAdaptiveHistogramEqualization CutMix Equalization "
          "MaxNumBoundingBoxes MixUp Pipeline RandAugment RandomBrightness RandomColorDegeneration "
          "RandomColorJitter RandomContrast RandomCrop RandomElasticTransform RandomErasing RandomFlip "

@@ -36,6 +36,7 @@ from pyrnn.layers.normalization.preprocessing import *
 from pyrnn.layers.recurrent.base import *
 from pyrnn.layers.recurrent.bidirectional import *
 from pyrnn.layers.recurrent.cells import *
+from pyrnn.layers.recurrent.conv_lstm import *
 from pyrnn.layers.recurrent.layers import *
 from pyrnn.layers.recurrent.rnn import *
 from pyrnn.layers.recurrent.time_distributed import *

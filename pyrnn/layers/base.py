@@ -413,7 +413,7 @@ class Layer(Holder, LayerNames):
             TypeError, ValueError: if it is not such an array.
         """
         array = as_array("mask", mask)
-        if self.axes is not None and len(self.axes) == 3 and array.shape != x.shape[:2]:
+        if self.axes is not None and len(self.axes) > 2 and array.shape != x.shape[:2]:
             raise ValueError(f"mask must have shape (batch, time) = {x.shape[:2]}, got {array.shape}")
         if not array.ndim or array.shape != x.shape[: array.ndim]:
             raise ValueError(f"mask must have the leading axes of x, {x.shape}, got shape {array.shape}")

@@ -72,7 +72,7 @@ def test_attributes_of_classes(kind: str) -> None:
 @pytest.mark.parametrize(
     ("get", "message"),
     [
-        (lambda: layers.ConvLSTM1D, "pyrnn.layers has no ConvLSTM1D: convolutions inside the recurrence are not"),
+        (lambda: layers.ConvLSTM2D, "pyrnn.layers has no ConvLSTM2D: convolutions over images inside the recurrence"),
         (lambda: losses.CTC, "pyrnn.losses has no CTC: losses over alignments are not implemented; label every step"),
         (lambda: pyrnn.Quantizer, "pyrnn has no Quantizer: weights are float32 or float64; leave it out"),
         (lambda: model().export, "Sequential has no export: models run in Python; use model.save(path), or"),

@@ -126,6 +126,8 @@ CASES: dict[str, list[Case]] = {
             for make in (SEQUENCE, EMPTY_ROW)
         ],
         SEQUENCE(layer=("GRU", {"units": 3, "return_sequences": True}), merge_mode=None),
+        CUBE(layer=("ConvLSTM1D", {"filters": 3, "kernel_size": 2, "return_sequences": True})),
+        at(3, 6, 4, 2, mask="ends")(layer=("ConvLSTM1D", {"filters": 2, "kernel_size": 3}), merge_mode="sum"),
         SEQUENCE(layer=("LSTM", {"units": 3}), merge_mode=None),
         SEQUENCE(layer=("LSTM", {"units": 3, "return_state": True})),
         ENDS(layer=("LSTM", {"units": 3})),
@@ -150,6 +152,31 @@ CASES: dict[str, list[Case]] = {
         ENDS(filters=3, kernel_size=2),
         SEQUENCE(filters=3, kernel_size=2, data_format="channels_first"),
         SEQUENCE(filters=4, kernel_size=3, strides=2, groups=2, padding="same", data_format="channels_first"),
+    ],
+    "ConvLSTM1D": [
+        *[
+            CUBE(filters=3, kernel_size=2, **options)
+            for options in (
+                {},
+                {"padding": "same", "return_sequences": True, "go_backwards": True},
+                {"strides": 2, "padding": "same"},
+                {"dilation_rate": 2, "return_sequences": True, "return_state": True},
+                {"stateful": True},
+                {"use_bias": False, "activation": "softmax", "recurrent_activation": "hard_sigmoid"},
+                {"unit_forget_bias": False, "activation": "relu", "kernel_regularizer": "l2"},
+                {"data_format": "channels_last", "dropout": 0.0, "recurrent_dropout": 0.0, "seed": 1},
+            )
+        ],
+        *[
+            at(3, 6, 4, 2, mask=mask)(filters=2, kernel_size=3, **options)
+            for mask in ("ends", "holes", "row")
+            for options in (
+                {},
+                {"return_sequences": True},
+                {"go_backwards": True, "return_sequences": True},
+                {"zero_output_for_mask": True, "return_sequences": True},
+            )
+        ],
     ],
     "Conv1DTranspose": [
         SEQUENCE(filters=3, kernel_size=2),

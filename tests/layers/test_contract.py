@@ -60,6 +60,15 @@ CASES: dict[str, list[tuple[dict[str, Any], Any]]] = {
             (2, 4, 6),
         ),
     ],
+    "ConvLSTM1D": [
+        ({"filters": 3, "kernel_size": 2}, (2, 4, 5, 2)),
+        ({"filters": 2, "kernel_size": 3, "padding": "same", "strides": 2, "return_sequences": True}, (2, 3, 5, 2)),
+        (
+            {"filters": 2, "kernel_size": 2, "dilation_rate": 2, "use_bias": False, "go_backwards": True},
+            (2, 3, 5, 2),
+        ),
+        ({"filters": 2, "kernel_size": 2, "unit_forget_bias": False, "activation": "softsign"}, (3, 2, 4, 1)),
+    ],
     "Conv1DTranspose": [
         ({"filters": 3, "kernel_size": 2}, (2, 6, 4)),
         ({"filters": 3, "kernel_size": 3, "strides": 2, "padding": "same", "activation": "tanh"}, (2, 6, 4)),

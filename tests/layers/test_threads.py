@@ -22,6 +22,7 @@ LARGE: list[tuple[str, dict[str, Any], Shapes]] = [
     ("Bidirectional", {"layer": "lstm"}, (70, 30, 9)),
     ("Conv1D", {"filters": 40, "kernel_size": 5, "activation": "tanh"}, (9, 150, 33)),
     ("Conv1D", {"filters": 70, "kernel_size": 3, "dilation_rate": 2, "padding": "causal"}, (3, 100, 40)),
+    ("ConvLSTM1D", {"filters": 20, "kernel_size": 3, "return_sequences": True}, (17, 6, 30, 9)),
     ("Dense", {"units": 300, "activation": "tanh"}, (130, 200)),
     ("Dense", {"units": 33}, (20, 50, 100)),
     ("Dense", {"units": 1}, (70, 50, 256)),

@@ -54,9 +54,13 @@ class Recurrent(Layer):
     """
 
     cell: str = ""
+    # What messages call the axes of a state.
+    state_axes: ClassVar[str] = "(batch, units)"
+    # Whether a subclass runs the steps itself, in `_with_functions`.
+    has_own_steps: ClassVar[bool] = False
     gates: ClassVar[int] = 1
     state_count: ClassVar[int] = 1
-    axes = ("batch", "time", "features")
+    axes: tuple[str, ...] = ("batch", "time", "features")
     supports_masking = True
     call_order = ("initial_state", "mask")
     never_called = custom.NEVER_CALLED_RECURRENT
@@ -129,10 +133,14 @@ class Recurrent(Layer):
     def _bias_shape(self) -> tuple[int, ...]:
         return (self.gates * self.units,)
 
+    def _window(self) -> tuple[int, ...]:
+        """The axes of the kernels before (inputs, outputs)."""
+        return ()
+
     def build(self, input_shape: Shape) -> None:
         features = input_shape[-1]
         if features is None:
-            raise unknown_size(type(self).__name__, "features", input_shape)
+            raise unknown_size(type(self).__name__, self.axes[-1], input_shape)
         for function in (self._activation_function, self._recurrent_activation_function):
             if function is not None and function.layer is not None:
                 function.layer.build((input_shape[0], self.units))
@@ -141,21 +149,29 @@ class Recurrent(Layer):
                         f"{function.argument} of {custom.named(self)} must be a layer without weights and random "
                         f"numbers, got {shown(function.layer)}"
                     )
-        width = self.gates * self.units
         if self.stateful and input_shape[0] is None:
             raise ValueError(
                 f"layer {self.name!r} is stateful: its batch size must be fixed, "
-                f"write Input(batch_shape=(size, time, features)), got {input_shape}"
+                f"write Input(batch_shape=(size, {', '.join(self.axes[1:])})), got {input_shape}"
             )
-        self.kernel = _KERNEL.add(self, (features, width))
-        self.recurrent_kernel = _RECURRENT_KERNEL.add(self, (self.units, width))
+        width = self.gates * self.units
+        window = self._window()
+        self.kernel = _KERNEL.add(self, (*window, features, width))
+        self.recurrent_kernel = _RECURRENT_KERNEL.add(self, (*window, self.units, width))
         if self.use_bias:
             self.bias = _BIAS.add(self, self._bias_shape())
         self._parts = (self.kernel, self.recurrent_kernel, self.bias)
+        self._finish_build(input_shape)
+
+    def _finish_build(self, input_shape: Shape) -> None:
+        """Name the weights as Keras does, and create the states of a stateful layer."""
         for weight in self._weights:
-            weight.path = f"{self.name}/{snake_case(type(self).__name__)}_cell/{weight.name}"
+            weight.path = f"{self.name}/{self._name_of_cell()}/{weight.name}"
         if self.stateful:
             self.states = self._zero_states(input_shape[0])
+
+    def _name_of_cell(self) -> str:
+        return f"{snake_case(type(self).__name__)}_cell"
 
     def state_shapes(self, batch: int | None) -> list[Shape]:
         """Return the shapes of the states.
@@ -169,7 +185,7 @@ class Recurrent(Layer):
         return [(batch, self.units)] * self.state_count
 
     def _zero_states(self, batch: int) -> tuple[Array, ...]:
-        return tuple(np.zeros((batch, self.units), self.dtype) for _ in range(self.state_count))
+        return tuple(np.zeros(shape, self.dtype) for shape in self.state_shapes(batch))
 
     def reset_state(self, states: Any = None) -> None:
         """Set the states of a stateful layer.
@@ -190,19 +206,21 @@ class Recurrent(Layer):
     reset_states = reset_state
 
     def compute_output_shape(self, input_shape: Shape) -> Any:
-        batch, time = input_shape[0], input_shape[1]
-        output: Shape = (batch, time, self.units) if self.return_sequences else (batch, self.units)
-        return (output, *[(batch, self.units)] * self.state_count) if self.return_state else output
+        state = self._state_shape(input_shape)
+        output: Shape = (state[0], input_shape[1], *state[1:]) if self.return_sequences else state
+        return (output, *[state] * self.state_count) if self.return_state else output
+
+    def _state_shape(self, input_shape: Shape) -> Shape:
+        return (input_shape[0], self.units)
 
     def compute_mask(self, x: Array | None, mask: Array | None = None) -> Any:
         output = mask if self.return_sequences else None
         return [output, *[None] * self.state_count] if self.return_state else output
 
-    def _dropout_mask(self, rate: float, batch: int, width: int) -> Array:
+    def _dropout_mask(self, rate: float, shape: Shape) -> Array:
         """Factors (batch, width) for every step of a sequence, or one for each gate: (gates, batch, width)."""
         assert self._rng is not None
-        shape = (self.gates, batch, width) if self._mask_by_gate else (batch, width)
-        return dropout_scale(self._rng, shape, rate, self.dtype)
+        return dropout_scale(self._rng, (self.gates, *shape) if self._mask_by_gate else shape, rate, self.dtype)
 
     def forward(
         self,
@@ -238,13 +256,17 @@ class Recurrent(Layer):
         input_scale = state_scale = None
         if self._rng is not None and acts_as_in_training(training):
             if self.dropout:
-                input_scale = self._dropout_mask(self.dropout, x.shape[0], x.shape[2])
+                input_scale = self._dropout_mask(self.dropout, (x.shape[0], *x.shape[2:]))
             if self.recurrent_dropout:
-                state_scale = self._dropout_mask(self.recurrent_dropout, x.shape[0], self.units)
+                state_scale = self._dropout_mask(self.recurrent_dropout, self.state_shapes(x.shape[0])[0])
         kernel, recurrent_kernel, bias = self._parts
         version = max(kernel.version, recurrent_kernel.version, 0 if bias is None else bias.version)
         run, activation, recurrent_activation = backend.rnn_forward, self._activation, self._recurrent_activation
-        if self._activation_function is not None or self._recurrent_activation_function is not None:
+        if (
+            self._activation_function is not None
+            or self._recurrent_activation_function is not None
+            or self.has_own_steps
+        ):
             run, _, activation, recurrent_activation = self._with_functions()
         output, finals, saved = run(
             self.cell,
@@ -291,7 +313,11 @@ class Recurrent(Layer):
             dy = np.where(self._unstarted(mask), dy.dtype.type(0), dy)
         kernel, recurrent_kernel, bias = self._parts
         run, activation, recurrent_activation = backend.rnn_backward, self._activation, self._recurrent_activation
-        if self._activation_function is not None or self._recurrent_activation_function is not None:
+        if (
+            self._activation_function is not None
+            or self._recurrent_activation_function is not None
+            or self.has_own_steps
+        ):
             _, run, activation, recurrent_activation = self._with_functions()
         dx, d_initial = run(
             self.cell,
@@ -324,7 +350,8 @@ class Recurrent(Layer):
     @property
     def runs_in_python(self) -> bool:
         """Whether an activation is a function or a layer, so that each step runs in NumPy and not in the kernel."""
-        return self._activation_function is not None or self._recurrent_activation_function is not None
+        functions = self._activation_function, self._recurrent_activation_function
+        return self.has_own_steps or functions != (None, None)
 
     def _with_functions(self) -> tuple[Any, ...]:
         return backend.rnn_with_functions(
@@ -360,16 +387,16 @@ class Recurrent(Layer):
         """Initial states for x, one array (batch, units) each."""
         states = list(states) if isinstance(states, (list, tuple)) else [states]
         arrays = [as_float(argument, state, self.dtype) for state in states]
-        shape = (x.shape[0], self.units)
+        shape = self.state_shapes(x.shape[0])[0]
         if len(arrays) != self.state_count or any(state.shape != shape for state in arrays):
             raise ValueError(
-                f"{argument} must be {self.state_count} array(s) of shape (batch, units) = {shape}, "
+                f"{argument} must be {self.state_count} array(s) of shape {self.state_axes} = {shape}, "
                 f"got shapes {[state.shape for state in arrays]}"
             )
         return arrays
 
     def variable_groups(self) -> list[tuple[str, str, list[Weight]]]:
-        return [("cell/vars", f"{snake_case(type(self).__name__)}_cell", self._weights), ("vars", self.name, [])]
+        return [("cell/vars", self._name_of_cell(), self._weights), ("vars", self.name, [])]
 
     def get_config(self) -> dict[str, Any]:
         config = {

@@ -80,7 +80,7 @@ class Bidirectional(Layer):
     Source: Schuster and Paliwal 1997, Bidirectional recurrent neural networks.
     """
 
-    axes = ("batch", "time", "features")
+    axes: tuple[str, ...] = ("batch", "time", "features")
     fixes_features = True
     supports_masking = True
     call_order = ("initial_state", "mask")
@@ -107,6 +107,7 @@ class Bidirectional(Layer):
         if layer.declared_shape is not None:
             kwargs.setdefault("batch_shape", layer.declared_shape)
         super().__init__(**kwargs)
+        self.axes = layer.axes
         self.forward_layer = self._copy(layer, "forward_")
         if backward_layer is None:
             backward_layer = self._copy(layer, "backward_", go_backwards=True)

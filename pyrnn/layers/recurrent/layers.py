@@ -17,6 +17,18 @@ from pyrnn.typing import Flag, Rate, Seed, Size, Units
 __all__ = ["GRU", "LSTM", "SimpleRNN"]
 
 
+def open_forget_gate(layer: Any) -> None:
+    """Set the bias of the forget gate to 1, if the layer has a bias and `unit_forget_bias`.
+
+    Args:
+        layer: a layer with the gates of an LSTM.
+    """
+    if layer.bias is not None and layer.unit_forget_bias:
+        start = layer.bias.numpy()
+        start[layer.units : 2 * layer.units] = 1
+        layer.bias.assign(start)
+
+
 class SimpleRNN(Recurrent):
     """Fully connected recurrent layer (Elman network).
 
@@ -210,10 +222,7 @@ class LSTM(Recurrent):
 
     def build(self, input_shape: Shape) -> None:
         super().build(input_shape)
-        if self.bias is not None and self.unit_forget_bias:
-            start = self.bias.numpy()
-            start[self.units : 2 * self.units] = 1
-            self.bias.assign(start)
+        open_forget_gate(self)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "unit_forget_bias": self.unit_forget_bias}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import copyreg
 import os
+import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -72,6 +73,7 @@ _STALE = (
 )
 
 _active = ""
+_threads_are_set = False  # by `set_num_threads`
 
 
 def _core() -> ModuleType:
@@ -189,7 +191,26 @@ def set_num_threads(count: Size) -> None:
         raise WrongType(f"count must be an integer, got {shown(count)}")
     if not 1 <= count <= 256:
         raise ValueError(f"count must be between 1 and 256, got {count}")
+    global _threads_are_set
+    _threads_are_set = True
     _core().set_num_threads(int(count))
+
+
+def _use_one_thread() -> None:
+    """Use one thread in a child process, which most likely is one of several, unless another number was asked for."""
+    variables = ("PYRNN_NUM_THREADS", "OMP_NUM_THREADS")
+    if not _threads_are_set and not any(os.environ.get(name) for name in variables):
+        with contextlib.suppress(ImportError):  # the reference runs without the core
+            _core().set_num_threads(1)
+
+
+def _is_child() -> bool:
+    """Return whether `multiprocessing` or `concurrent.futures` started this process."""
+    process = sys.modules.get("multiprocessing.process")
+    if process is None:
+        return False
+    # The second is set while a child that is not forked imports the script of its parent.
+    return process.parent_process() is not None or hasattr(process.current_process(), "_inheriting")
 
 
 def get_num_threads() -> int:
@@ -197,7 +218,7 @@ def get_num_threads() -> int:
 
     Returns:
         What `set_num_threads` set; by default PYRNN_NUM_THREADS, OMP_NUM_THREADS or the number of cores that this
-        process may use, whichever exists first.
+        process may use, whichever exists first. In a child process 1 takes the place of the number of cores.
 
     Example:
         >>> import pyrnn
@@ -302,6 +323,9 @@ def _new_workspace() -> Workspace:
 
 
 use_backend(os.environ.get("PYRNN_BACKEND", "core"))
+if _is_child():
+    _use_one_thread()
+os.register_at_fork(after_in_child=_use_one_thread)
 explain(__name__, attributes=False)
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import pyrnn
 from pyrnn import _core, backend, layers
 from pyrnn.callbacks import EarlyStopping
 from pyrnn.models import Sequential
@@ -38,8 +39,10 @@ def make_model(units: int = 24) -> Sequential:
     return model
 
 
-def trained(_: Any = None) -> list[bytes]:
-    """The weights after a short training, as bytes."""
+def trained(threads: int = 0) -> list[bytes]:
+    """The weights after a short training, as bytes, on that many threads if it is not 0."""
+    if threads:
+        backend.set_num_threads(threads)
     model = make_model()
     model.fit(X, Y, epochs=2, batch_size=16, verbose=0, shuffle=False)
     return [weight.tobytes() for weight in model.get_weights()]
@@ -278,7 +281,7 @@ def test_the_number_of_threads_is_what_was_set_last() -> None:
 ENDING = """
 import os, random, sys, threading, time
 import numpy as np
-from pyrnn import _core, layers
+from pyrnn import _core, layers, set_num_threads
 from pyrnn.models import Sequential
 
 x, y = np.random.default_rng(0).normal(size=(64, 30, 4)).astype(np.float32), np.zeros((64, 1), np.float32)
@@ -306,6 +309,7 @@ def repeat(work, argument):
     while True:
         work(argument)
 
+set_num_threads(2)
 stream = _core.Stream32(64, 4)
 stream.add_dense(np.ones((4, 9), np.float32), None, "tanh")
 work = [(train, made()), (predict, made()), (step, stream), (step, stream), (pool, None)]
@@ -337,12 +341,67 @@ def test_the_core_leaves_the_gil_off() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.usefixtures("any_thread_count")
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_children_train_after_their_parent(method: str) -> None:
-    expected = trained()  # the parent has its threads now
+    expected = trained(2)  # the parent has its threads now
     with multiprocessing.get_context(method).Pool(2) as pool:
-        assert pool.map(trained, range(2)) == [expected, expected]
+        assert pool.map(trained, [2, 2]) == [expected, expected]
     assert trained() == expected
+
+
+CHILDREN = """
+import concurrent.futures, multiprocessing, os, sys
+EARLY
+
+def threads(_):
+    import pyrnn
+    return pyrnn.get_num_threads()
+
+if __name__ == "__main__":
+    import pyrnn
+    BEFORE
+    context = multiprocessing.get_context(sys.argv[1])
+    with context.Pool(1) as pool:
+        counts = pool.map(threads, [0])
+    with concurrent.futures.ProcessPoolExecutor(1, context) as pool:
+        counts += pool.map(threads, [0])
+    print(*counts, pyrnn.get_num_threads())
+"""
+
+
+@pytest.mark.parametrize("early", ["", "import pyrnn"])
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+@pytest.mark.parametrize(
+    ("variable", "before", "expected"),
+    [
+        ("", "", [1, 1, min(_core.usable_cores(""), 256)]),
+        ("", "pyrnn.layers.Dense(1)([[1.0]])", [1, 1, min(_core.usable_cores(""), 256)]),
+        ("OMP_NUM_THREADS", "", [3, 3, 3]),
+        ("PYRNN_NUM_THREADS", "", [3, 3, 3]),
+    ],
+)
+def test_children_have_one_thread_by_default(
+    method: str, early: str, variable: str, before: str, expected: list[int], tmp_path: Path
+) -> None:
+    """A child is most likely one of several: all of them with a thread for each core hinder each other."""
+    script = tmp_path / "script.py"
+    script.write_text(CHILDREN.replace("EARLY", early).replace("BEFORE", before))
+    environment = {name: value for name, value in os.environ.items() if name not in THREAD_VARIABLES}
+    if variable:
+        environment[variable] = "3"
+    environment["PYTHONPATH"] = str(Path(pyrnn.__file__).parents[1])
+    command = [sys.executable, "-W", "ignore", str(script), method]
+    output = subprocess.run(command, env=environment, check=True, capture_output=True, timeout=120).stdout
+    assert list(map(int, output.split())) == expected
+
+
+def test_threads_that_were_set_stay_in_forked_children(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(CHILDREN.replace("EARLY", "").replace("BEFORE", "pyrnn.set_num_threads(3)"))
+    environment = {**os.environ, "PYTHONPATH": str(Path(pyrnn.__file__).parents[1])}
+    command = [sys.executable, "-W", "ignore", str(script), "fork"]
+    assert subprocess.run(command, env=environment, check=True, capture_output=True).stdout.split() == [b"3"] * 3
 
 
 def grown(work: Any, times: int) -> float:

@@ -423,6 +423,10 @@ class ParameterVector:
         """A zeroed vector of the same length, for an optimizer's state."""
         return aligned_zeros(self.values.size, self.dtype)
 
+    def span(self, weight: Weight) -> tuple[int, int]:
+        """Where the numbers of `weight` are in the vectors: (start, stop)."""
+        return self._spans[id(weight)][:2]
+
     def view(self, flat: Array, weight: Weight) -> Array:
         """The part of `flat` that belongs to `weight`, in the weight's shape."""
         start, stop, shape = self._spans[id(weight)]

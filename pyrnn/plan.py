@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -362,14 +362,15 @@ class Plan:
         """Let the next pass forward keep what the last one saved."""
         self._has_saved = False
 
-    def backward_kept(self, dy: Any) -> None:
+    def backward_kept(self, dy: Any, done: Callable[[Any], None] | None = None) -> None:
         """Write the gradients for the last pass forward that has not run backward.
 
         Args:
             dy: as in `backward_pass`.
+            done: called with each of `layers_in_turn` when its gradients are written.
         """
         if self._first is not None:
-            self._backward_chain(dy, self._first)
+            self._backward_chain(dy, self._first, done)
         else:
             self.backward((dy,) if len(self._targets) == 1 else dy)
 
@@ -379,7 +380,13 @@ class Plan:
             layer._tape.clear()
         self._has_saved = False
 
-    def _backward_chain(self, dy: Array, first: int) -> None:
+    def layers_in_turn(self) -> list[Any]:
+        """Return the layers whose gradients backward writes one after the other, none where they are no chain."""
+        if self.chain is None or self._first is None:
+            return []
+        return self.chain[self._first :][::-1]
+
+    def _backward_chain(self, dy: Array, first: int, done: Callable[[Any], None] | None = None) -> None:
         """Run the backward of the layers from the last one to number `first`."""
         assert self.chain is not None
         self._run = 0
@@ -388,6 +395,8 @@ class Plan:
             if layer.activity_regularizer is not None:
                 dy = dy + self._activity_gradient(number)
             dy = layer.backward(dy, need_dx=number > first)
+            if done is not None:
+                done(layer)
 
     def backward(self, d_outputs: Sequence[Array | None], need_dx: bool = False) -> list[Array | None]:
         """Write the gradients of all trainable weights for the last `forward` with `training`.

@@ -13,6 +13,30 @@ from pyrnn.distributed.packing import Layout
 Array = NDArray[Any]
 
 
+class GradientSum:
+    """The sum of the gradients of all shards, where one process has them.
+
+    Args:
+        node: all shards.
+        gradients: receives the sum (N,).
+    """
+
+    def __init__(self, node: tree.Node, gradients: Array) -> None:
+        self._node, self._gradients = node, gradients
+
+    def send(self, block: slice, sums: Mapping[tree.Node, Array]) -> None:
+        """Add a block of the sums that this process has; every process sends the same blocks in the same order.
+
+        Args:
+            block: where in the vectors.
+            sums: the sums (N,) of nodes, which are final in this block and may be overwritten in `finish`.
+        """
+        self._gradients[block] = sums[self._node][block]
+
+    def finish(self) -> None:
+        """Write the sum of all blocks."""
+
+
 class Communicator:
     """A single process, which has all shards.
 
@@ -26,30 +50,37 @@ class Communicator:
         self._shards = shards
 
     def gather_shards(
-        self, results: Mapping[int, tuple[Layout, list[Array]]], bounds: Sequence[tuple[int, int]], training: bool
+        self,
+        layout: Layout | None,
+        results: Mapping[int, list[Array]],
+        bounds: Sequence[tuple[int, int]],
+        training: bool,
     ) -> tuple[Layout, list[list[Array]]]:
         """Exchange what the shards yielded.
 
         Args:
-            results: layout and arrays of the shards of this process that have rows.
+            layout: what the arrays are; None if no shard of this process has rows.
+            results: the arrays of the shards of this process that have rows.
             bounds: the rows of each shard.
             training: whether a step follows.
 
         Returns:
             The layout, and the arrays of all shards that have rows, in order.
         """
-        layout = next(iter(results.values()))[0]
-        return layout, [arrays for _, arrays in results.values()]
+        assert layout is not None
+        return layout, list(results.values())
 
-    def sum_gradients(self, sums: dict[tree.Node, Array], bounds: Sequence[tuple[int, int]], gradients: Array) -> None:
-        """Sum the gradients of all shards.
+    def begin_sum(self, bounds: Sequence[tuple[int, int]], gradients: Array) -> GradientSum:
+        """Begin to sum the gradients of all shards.
 
         Args:
-            sums: those of the nodes of the tree that this process has (N,).
             bounds: the rows of each shard.
             gradients: receives the sum (N,).
+
+        Returns:
+            The sum, to which blocks can be sent.
         """
-        gradients[...] = tree.total((0, self._shards), sums)
+        return GradientSum((0, self._shards), gradients)
 
     def gather(self, value: Any) -> list[Any]:
         """Return the values of all processes, in their order.

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import pickle
 import sys
 import time
 import traceback
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn.distributed import tree
-from pyrnn.distributed.communicator import Communicator
+from pyrnn.distributed.communicator import Communicator, GradientSum
 from pyrnn.distributed.packing import Layout, packed
 
 Array = NDArray[Any]
@@ -33,6 +34,23 @@ _CLOCK = 256
 # Up to this many bytes a process sends its sums to all others; larger ones are summed in ranges, one per process.
 _SMALL = 1 << 15
 _HEADER = 4
+
+
+class Posted(NamedTuple):
+    """Messages under way.
+
+    Args:
+        requests: those of receives, then those of sends.
+        sources: from whom the receives are.
+    """
+
+    requests: list[Any]
+    sources: list[int]
+
+    def missing(self) -> list[int]:
+        """Return the processes that have not sent."""
+        pairs = zip(self.requests, self.sources, strict=False)
+        return sorted({rank for request, rank in pairs if not request.Test()})
 
 
 class MpiCommunicator(Communicator):
@@ -51,9 +69,9 @@ class MpiCommunicator(Communicator):
         self._world = world.Dup()
         self.rank, self.size = self._world.rank, self._world.size
         self._timeout = timeout
-        self._others = [rank for rank in range(self.size) if rank != self.rank]
+        self.others = [rank for rank in range(self.size) if rank != self.rank]
         self._exchanges = 0
-        self._adder = tree.Adder()
+        self.adder = tree.Adder()
         self._shards_of = [range(*tree.shards_of_rank(rank, self.size, shards)) for rank in range(self.size)]
         self._nodes_of = [tree.whole_nodes(each.start, each.stop, shards) for each in self._shards_of]
         self._testall = sys.modules["mpi4py.MPI"].Request.Testall
@@ -61,21 +79,24 @@ class MpiCommunicator(Communicator):
     # Exchanges.
 
     def gather_shards(
-        self, results: Mapping[int, tuple[Layout, list[Array]]], bounds: Sequence[tuple[int, int]], training: bool
+        self,
+        layout: Layout | None,
+        results: Mapping[int, list[Array]],
+        bounds: Sequence[tuple[int, int]],
+        training: bool,
     ) -> tuple[Layout, list[list[Array]]]:
         rows = [stop - start for start, stop in bounds]
         present = [[shard for shard in shards if rows[shard]] for shards in self._shards_of]
-        layout = next(iter(results.values()))[0] if results else None
         if not all(present):  # every process knows that one of them has no rows
             layout = next(each for each in self.gather(layout) if each is not None)
         assert layout is not None
         header = np.array([self._exchanges, training, sum(rows), zlib.crc32(repr(layout).encode())], np.int64)
         self._exchanges += 1
-        content = packed([[header], *(results[shard][1] for shard in present[self.rank])])
+        content = packed([[header], *(results[shard] for shard in present[self.rank])])
         sizes = [header.nbytes + sum(layout.nbytes(rows[shard]) for shard in shards) for shards in present]
         received = self._to_all(content, sizes, "the outputs of its shards")
-        arrays: dict[int, list[Array]] = {shard: each for shard, (_, each) in results.items()}
-        for rank in self._others:
+        arrays = dict(results)
+        for rank in self.others:
             self._compare_headers(rank, received[rank][: header.nbytes].view(np.int64), header)
             at = header.nbytes
             for shard in present[rank]:
@@ -96,41 +117,9 @@ class MpiCommunicator(Communicator):
             f"{', with other outputs' if here == there else ''}"
         )
 
-    def sum_gradients(self, sums: dict[tree.Node, Array], bounds: Sequence[tuple[int, int]], gradients: Array) -> None:
+    def begin_sum(self, bounds: Sequence[tuple[int, int]], gradients: Array) -> GradientSum:
         nodes_of = [[node for node in nodes if bounds[node[0]][0] < bounds[node[1] - 1][1]] for nodes in self._nodes_of]
-        if self.size == 2 or gradients.nbytes <= _SMALL:
-            whole = slice(0, gradients.size)
-            gradients[...] = self._summed(sums, nodes_of, [whole] * self.size, gradients)
-            return
-        ranges = [
-            slice(gradients.size * rank // self.size, gradients.size * (rank + 1) // self.size)
-            for rank in range(self.size)
-        ]
-        mine = gradients[ranges[self.rank]]
-        mine[...] = self._summed(sums, nodes_of, ranges, gradients)
-        sends = [(rank, mine) for rank in self._others]
-        self._swap(sends, [(rank, gradients[ranges[rank]]) for rank in self._others], "its range of the gradients")
-
-    def _summed(
-        self, sums: dict[tree.Node, Array], nodes_of: Sequence[list[tree.Node]], ranges: Sequence[slice], like: Array
-    ) -> Array:
-        """Send each process its range of the sums, and return the total of this one's."""
-        sends = [(rank, sums[node][ranges[rank]]) for rank in self._others for node in nodes_of[self.rank]]
-        mine = ranges[self.rank]
-        parts = {node: sums[node][mine] for node in nodes_of[self.rank]}
-        lent = []
-        receives = []
-        for rank in self._others:
-            for node in nodes_of[rank]:
-                parts[node] = self._adder.take(mine.stop - mine.start, like.dtype)
-                lent.append(parts[node])
-                receives.append((rank, parts[node]))
-        self._swap(sends, receives, "the gradients of its shards")
-        total = tree.total((0, self._shards), parts)
-        assert total is not None
-        for vector in lent:
-            self._adder.give(vector)
-        return total
+        return _MpiSum(self, (0, self._shards), nodes_of, gradients)
 
     def gather(self, value: Any) -> list[Any]:
         content = np.frombuffer(pickle.dumps(value), np.uint8)
@@ -141,17 +130,33 @@ class MpiCommunicator(Communicator):
     def _to_all(self, content: Array, sizes: Sequence[int], what: str) -> list[Array]:
         """Send bytes to all processes, and return what each of them sent."""
         received = [content if rank == self.rank else np.empty(sizes[rank], np.uint8) for rank in range(self.size)]
-        self._swap([(rank, content) for rank in self._others], [(rank, received[rank]) for rank in self._others], what)
+        self._swap([(rank, content) for rank in self.others], [(rank, received[rank]) for rank in self.others], what)
         return received
 
     # Messages.
 
-    def _swap(self, sends: Messages, receives: Messages, what: str) -> None:
-        """Send and receive arrays; `what` is what an error says that a process has not sent."""
+    def post(self, sends: Messages, receives: Messages) -> Posted:
+        """Begin to send and receive arrays, which must stay as they are until `complete`.
+
+        Args:
+            sends: processes, and the arrays that they get.
+            receives: processes, and the arrays that receive what they send.
+        """
         receiving = [self._world.Irecv(_bytes(array), rank, _EXCHANGE) for rank, array in receives]
         sending = [self._world.Isend(_bytes(array), rank, _EXCHANGE) for rank, array in sends]
+        posted = Posted([*receiving, *sending], [rank for rank, _ in receives])
+        self._testall(posted.requests)  # lets MPI work
+        return posted
+
+    def complete(self, posted: Posted, what: str) -> None:
+        """Wait until messages are sent and received.
+
+        Args:
+            posted: what `post` returned.
+            what: what an error says that a process has not sent.
+        """
         try:
-            self._wait([*receiving, *sending], lambda: self._missing(receiving, receives), what)
+            self._wait(posted, what)
         except Exception as error:
             if type(error).__module__.startswith("mpi4py"):
                 raise ValueError(
@@ -160,11 +165,11 @@ class MpiCommunicator(Communicator):
                 ) from error
             raise
 
-    @staticmethod
-    def _missing(receiving: Sequence[Any], receives: Messages) -> list[int]:
-        return sorted({rank for request, (rank, _) in zip(receiving, receives, strict=True) if not request.Test()})
+    def _swap(self, sends: Messages, receives: Messages, what: str) -> None:
+        self.complete(self.post(sends, receives), what)
 
-    def _wait(self, requests: list[Any], missing: Callable[[], list[int]], what: str) -> None:
+    def _wait(self, posted: Posted, what: str) -> None:
+        requests = posted.requests
         testall, looks = self._testall, 0
         deadline = 0.0
         while not testall(requests):
@@ -178,9 +183,9 @@ class MpiCommunicator(Communicator):
             now = time.monotonic()
             deadline = deadline or now + self._timeout
             if self._world.Iprobe(tag=_END):
-                self._check_ended(missing(), what)
+                self._check_ended(posted.missing(), what)
             if now > deadline:
-                ranks = missing()
+                ranks = posted.missing()
                 late = f"process {_listed(ranks)}" if ranks else "another process"
                 raise TimeoutError(
                     f"{late} of {self.size} has not sent {what} for {self._timeout:g} s, for which process {self.rank} "
@@ -199,7 +204,7 @@ class MpiCommunicator(Communicator):
 
     def end(self) -> None:
         """Tell the other processes that this one ends, in case they wait for it."""
-        for rank in self._others:
+        for rank in self.others:
             with contextlib.suppress(Exception):
                 self._world.Isend(np.empty(0, np.uint8), rank, _END)
 
@@ -220,6 +225,58 @@ class MpiCommunicator(Communicator):
             self._world.Abort(1)
 
         sys.excepthook = excepthook
+
+
+class _MpiSum(GradientSum):
+    """The sum of the gradients of the shards of all processes, whose blocks are under way from `send` on.
+
+    Two processes send each other their sums; so do more if a block is small. Otherwise each process gets one range of
+    every block from all others, sums it, and sends them the result in `finish`.
+    """
+
+    def __init__(
+        self, communicator: MpiCommunicator, node: tree.Node, nodes_of: Sequence[list[tree.Node]], gradients: Array
+    ) -> None:
+        super().__init__(node, gradients)
+        self._communicator, self._nodes_of = communicator, nodes_of
+        self._blocks: list[tuple[Posted, list[slice], dict[tree.Node, Array], list[Array]]] = []
+
+    def send(self, block: slice, sums: Mapping[tree.Node, Array]) -> None:
+        communicator = self._communicator
+        rank, size = communicator.rank, communicator.size
+        count = block.stop - block.start
+        if size == 2 or count * self._gradients.itemsize <= _SMALL:
+            ranges = [block] * size
+        else:
+            cuts = [block.start + count * number // size for number in range(size + 1)]
+            ranges = [slice(*each) for each in itertools.pairwise(cuts)]
+        mine = ranges[rank]
+        parts = {node: sums[node][mine] for node in self._nodes_of[rank]}
+        sends = [(other, sums[node][ranges[other]]) for other in communicator.others for node in self._nodes_of[rank]]
+        receives, lent = [], []
+        for other in communicator.others:
+            for node in self._nodes_of[other]:
+                parts[node] = communicator.adder.take(mine.stop - mine.start, self._gradients.dtype)
+                lent.append(parts[node])
+                receives.append((other, parts[node]))
+        self._blocks.append((communicator.post(sends, receives), ranges, parts, lent))
+
+    def finish(self) -> None:
+        communicator = self._communicator
+        rank, second = communicator.rank, []
+        for posted, ranges, parts, lent in self._blocks:
+            communicator.complete(posted, "the gradients of its shards")
+            total = tree.total(self._node, parts)
+            assert total is not None
+            self._gradients[ranges[rank]] = total
+            for vector in lent:
+                communicator.adder.give(vector)
+            if ranges[0] != ranges[-1]:
+                sends = [(other, self._gradients[ranges[rank]]) for other in communicator.others]
+                receives = [(other, self._gradients[ranges[other]]) for other in communicator.others]
+                second.append(communicator.post(sends, receives))
+        for posted in second:
+            communicator.complete(posted, "its range of the gradients")
 
 
 def _bytes(array: Array) -> Array:

@@ -88,8 +88,8 @@ def layout_of(
     states: Sequence[Array],
     fixed: Sequence[Array],
     is_several: bool,
-) -> tuple[Layout, list[Array]]:
-    """Return what a shard yields, and its layout.
+) -> Layout:
+    """Return the layout of what a shard yields.
 
     Args:
         outputs: outputs of the model (rows, ...).
@@ -102,7 +102,7 @@ def layout_of(
     parts = [Part(True, array.shape[1:], array.dtype.str) for array in of_rows]
     parts += [Part(False, array.shape, array.dtype.str) for array in fixed]
     masked = tuple(mask is not None for mask in masks)
-    return Layout(tuple(parts), len(outputs), masked, len(states), is_several), [*of_rows, *fixed]
+    return Layout(tuple(parts), len(outputs), masked, len(states), is_several)
 
 
 def packed(shards: Sequence[Sequence[Array]]) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ from pyrnn import seeds
 from pyrnn.data.arrays import Arrays
 from pyrnn.data.batches import rows_of
 from pyrnn.distributed import tree
-from pyrnn.distributed.communicator import Communicator
+from pyrnn.distributed.communicator import Communicator, GradientSum
 from pyrnn.distributed.packing import Layout, layout_of
 from pyrnn.distributed.streams import ShardStreams
 from pyrnn.inner_layers import all_layers
@@ -21,6 +21,8 @@ from pyrnn.overriding import is_builtin
 from pyrnn.parameters import ParameterVector, Weight
 
 Array = NDArray[Any]
+# Gradients in a block that is sent by itself, at least; one message costs as much as some thousand numbers.
+LEAST = 1 << 14
 
 
 class _Facts(NamedTuple):
@@ -33,6 +35,7 @@ class _Facts(NamedTuple):
             again before it runs backward, as layers may keep one pass in attributes.
         has_penalties: whether the loss has terms that depend on the batch.
         draws_seeds: whether a layer may take a seed from the stream of the process.
+        blocks: the blocks of the gradients that are sent together, each with the layer that ends it, or None.
     """
 
     layers: list[Any]
@@ -40,6 +43,7 @@ class _Facts(NamedTuple):
     saves: bool
     has_penalties: bool
     draws_seeds: bool
+    blocks: list[tuple[Any, slice]]
 
 
 class _Before:
@@ -141,24 +145,26 @@ class ShardedPasses:
         self._bounds = bounds = tree.rows_of_shards(rows, self._shards)
         present = [shard for shard in self._owned if bounds[shard][0] < bounds[shard][1]]
         before = _Before(facts, self._shards, rows)
-        results: dict[int, tuple[Layout, list[Array]]] = {}
+        layout: Layout | None = None
+        results: dict[int, list[Array]] = {}
         try:
             for shard in present:
-                results[shard] = self._run(model, facts, before, x, shard, bool(results), training)
+                of_shard, results[shard] = self._run(model, facts, before, x, shard, layout is None, training)
+                layout = layout or of_shard
         except BaseException:
             before.restore(facts)
             raise
-        layout, parts = self._communicator.gather_shards(results, bounds, training)
+        layout, parts = self._communicator.gather_shards(layout, results, bounds, training)
         return self._joined(facts, before, layout, parts, x, training)
 
     def _run(
-        self, model: Any, facts: _Facts, before: _Before, x: Any, shard: int, is_next: bool, training: bool
-    ) -> tuple[Layout, list[Array]]:
-        """Run a shard forward; return its results, and what they are."""
+        self, model: Any, facts: _Facts, before: _Before, x: Any, shard: int, is_first: bool, training: bool
+    ) -> tuple[Layout | None, list[Array]]:
+        """Run a shard forward; return its results, and what they are if it is the first one."""
         start, stop = self._bounds[shard]
         before.enter(facts, shard, start, stop)
         plan = model.plan()
-        if is_next and training and facts.saves:
+        if not is_first and training and facts.saves:
             plan.keep_saved()
         y, masks = model.forward_pass(rows_of(x, start, stop), training=training)
         outputs, is_several = (list(y), True) if type(y) is Arrays else ([y], False)
@@ -166,7 +172,9 @@ class ShardedPasses:
         fixed = [weight.numpy() for weight in facts.moving] if training else []
         if facts.has_penalties:
             fixed.append(np.array(plan.losses(), np.float64))
-        return layout_of(outputs, masks if is_several else [masks], states, fixed, is_several)
+        masks = masks if is_several else [masks]
+        layout = layout_of(outputs, masks, states, fixed, is_several) if is_first else None
+        return layout, [*outputs, *(mask for mask in masks if mask is not None), *states, *fixed]
 
     def _joined(
         self, facts: _Facts, before: _Before, layout: Layout, parts: list[list[Array]], x: Any, training: bool
@@ -209,11 +217,11 @@ class ShardedPasses:
         gradients = passes.parameters().gradients
         rows = self._bounds[-1][1]
 
-        def run(shard: int) -> None:
+        def run(shard: int, done: Callable[[Any], None] | None = None) -> None:
             start, stop = self._bounds[shard]
             part = _rows_of_gradient(dy, start, stop)
             if facts.saves:
-                passes.backward_kept(part)
+                passes.backward_kept(part, done)
                 return
             before.enter(facts, shard, start, stop)
             model.forward_pass(rows_of(self._x, start, stop), training=True)
@@ -221,19 +229,28 @@ class ShardedPasses:
                 passes.scale_penalties(self._factor * (stop - start) / rows)
             passes.backward_pass(part)
 
-        sums = {}
-        for node in reversed(self._nodes):
-            part = self._adder.sum_of(node, self._bounds, run, gradients)
-            if part is not None:
-                sums[node] = part
+        nodes = [node for node in self._nodes if self._bounds[node[0]][0] < self._bounds[node[1] - 1][1]]
+        sums: dict[tree.Node, Array] = {}
+        for node in reversed(nodes[1:]):
+            vector = self._adder.sum_of(node, self._bounds, run, gradients)
+            assert vector is not None
+            sums[node] = vector
+        blocks = _Blocks(facts.blocks, self._communicator.begin_sum(self._bounds, gradients), sums)
+        if nodes:
+            last = self._adder.all_but_last(nodes[0], self._bounds, run, gradients)
+            sums[nodes[0]] = last.total
+            blocks.last = last
+            run(last.shard, blocks.done)
         if facts.saves:
             model.plan().end_kept()
         else:
             self._finish(facts)
             passes.scale_penalties(self._factor)
-        self._communicator.sum_gradients(sums, self._bounds, gradients)
-        for vector in sums.values():
+        blocks.finish()
+        for vector in (sums[node] for node in nodes[1:]):
             self._adder.give(vector)
+        if nodes:
+            last.give(self._adder)
         self._x = self._before = None
 
     def penalties(self) -> list[float]:
@@ -273,13 +290,75 @@ class ShardedPasses:
         return self._facts[2]
 
 
+class _Blocks:
+    """Sends blocks of the gradients while the last shard runs backward, as soon as they are written.
+
+    Args:
+        blocks: the blocks in their order, each with the layer after whose backward it is final, None for the end.
+        total: where they go.
+        sums: the sums (N,) of the nodes of this process.
+    """
+
+    def __init__(self, blocks: Sequence[tuple[Any, slice]], total: GradientSum, sums: dict[tree.Node, Array]) -> None:
+        self._blocks, self._total, self._sums = blocks, total, sums
+        self._sent = 0
+        self.last: tree.LastShard | None = None
+
+    def done(self, layer: Any) -> None:
+        """Send the block that ends with a layer."""
+        if self._sent < len(self._blocks) and self._blocks[self._sent][0] is layer:
+            self._send()
+
+    def finish(self) -> None:
+        """Send what remains, and write the sum of all processes."""
+        while self._sent < len(self._blocks):
+            self._send()
+        self._total.finish()
+
+    def _send(self) -> None:
+        block = self._blocks[self._sent][1]
+        self._sent += 1
+        if self.last is not None:
+            self.last.add(block)
+        self._total.send(block, self._sums)
+
+
+def blocks_of(plan: Any, least: int) -> list[tuple[Any, slice]]:
+    """Return the blocks of the gradients that are final one after the other.
+
+    Args:
+        plan: the plan of a model.
+        least: how many numbers a block has at least, but for the last one.
+
+    Returns:
+        The blocks in their order, each with the layer after whose backward it is final, None for the end of all.
+    """
+    vector = plan.parameters()
+    end = stop = len(vector)
+    blocks: list[tuple[Any, slice]] = []
+    for layer in plan.layers_in_turn():
+        spans = [vector.span(weight) for weight in layer.trainable_weights]
+        if not spans:
+            continue
+        start = min(spans)[0]
+        if max(last for _, last in spans) != end:  # weights in another order than the layers
+            return [(None, slice(0, len(vector)))]
+        end = start
+        if stop - start >= least or not start:
+            blocks.append((layer, slice(start, stop)))
+            stop = start
+    return blocks if blocks and not stop else [(None, slice(0, len(vector)))]
+
+
 def _facts(model: Any, plan: Any) -> _Facts:
     layers = list(all_layers(model.layers))
     custom = any(not is_builtin(type(layer)) for layer in layers) or model._overrides_passes
     moving = [weight for weight in model.weights if not weight.can_train and weight.array.dtype.kind == "f"]
     has_penalties = bool(plan.adders)
     draws = custom or plan.has_regions()
-    return _Facts(layers, moving, not (custom or has_penalties), has_penalties, draws)
+    saves = not (custom or has_penalties)
+    blocks = blocks_of(plan, LEAST) if saves else [(None, slice(0, len(model.passes().parameters())))]
+    return _Facts(layers, moving, saves, has_penalties, draws, blocks)
 
 
 def _rows(x: Any) -> int:

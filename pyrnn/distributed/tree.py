@@ -152,3 +152,68 @@ class Adder:
         right += left
         self.give(left)
         return right
+
+    def all_but_last(
+        self, node: Node, bounds: Sequence[tuple[int, int]], run: Callable[[int], None], gradients: Array
+    ) -> LastShard:
+        """Run the shards of a node, except the one that is to run last.
+
+        Args:
+            node: the node, of which a shard has rows.
+            bounds: the rows of each shard.
+            run: writes the gradients of the shard with a number to `gradients`.
+            gradients: the vector (N,) that `run` writes.
+
+        Returns:
+            The last shard, with what its gradients are to be added to.
+        """
+        path = []
+        while node[1] - node[0] > 1:
+            at = middle(node)
+            left, right = (node[0], at), (at, node[1])
+            if bounds[node[0]][0] == bounds[at][0]:
+                node = right
+                continue
+            part = self.sum_of(right, bounds, run, gradients)
+            if part is not None:
+                path.append(part)
+            node = left
+        return LastShard(node[0], path, gradients)
+
+
+class LastShard:
+    """The shard of a node that runs last, whose sum is made block by block, as soon as the gradients are there.
+
+    Args:
+        shard: its number.
+        path: the sums (N,) of the right halves on the way to it, the largest half first.
+        gradients: the vector (N,) of its gradients.
+    """
+
+    def __init__(self, shard: int, path: list[Array], gradients: Array) -> None:
+        self.shard, self._path, self._gradients = shard, path, gradients
+
+    @property
+    def total(self) -> Array:
+        """The vector (N,) of the sum of the node, where blocks were added."""
+        return self._path[0] if self._path else self._gradients
+
+    def add(self, block: slice) -> None:
+        """Add a block of the gradients, which are final there.
+
+        Args:
+            block: where in the vectors.
+        """
+        part = self._gradients[block]
+        for vector in reversed(self._path):
+            vector[block] += part
+            part = vector[block]
+
+    def give(self, adder: Adder) -> None:
+        """Give the vectors back.
+
+        Args:
+            adder: where they come from.
+        """
+        for vector in self._path:
+            adder.give(vector)

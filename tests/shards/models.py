@@ -98,6 +98,7 @@ MODELS: dict[str, Callable[[], Any]] = {
     "layer_norm": lambda: chain(L.LayerNormalization(), L.Flatten()),
     "noise": lambda: chain(L.GaussianNoise(0.1), L.SpatialDropout1D(0.2), L.AlphaDropout(0.1), L.Flatten()),
     "attention": lambda: attention(),
+    "wide": lambda: wide(),
     "penalties": lambda: chain(L.LSTM(4, activity_regularizer="l2", kernel_regularizer="l1")),
     "attributes": lambda: chain(Attributes(), L.LSTM(4)),
     "called": lambda: chain(Called(), L.Flatten()),
@@ -107,6 +108,13 @@ MODELS: dict[str, Callable[[], Any]] = {
     "graph": graph,
     "nested": lambda: chain(pyrnn.Sequential([L.Input(SHAPE), L.Dropout(0.2), L.GRU(4)])),
 }
+
+
+def wide() -> Any:
+    """A model whose gradients are sent in several blocks and ranges."""
+    model = chain(L.LSTM(64, return_sequences=True), L.GRU(64, return_sequences=True), L.Dropout(0.1), L.LSTM(64))
+    model.layers[0].trainable = False
+    return model
 
 
 def attention() -> Any:

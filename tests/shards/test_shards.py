@@ -12,11 +12,13 @@ from tolerance import assert_close
 import pyrnn
 from pyrnn import layers
 from pyrnn.distributed import DataParallel
+from pyrnn.distributed.communicator import GradientSum
+from pyrnn.distributed.passes import blocks_of
 from shards.models import MODELS, OPTIMIZERS, ROWS, SHAPE, Attributes, data, digest, trained
 
 # Random numbers, statistics of a batch or `forward_pass` depend on the shards.
-OF_SHARDS = {"recurrent_dropout", "batch_norm", "noise", "attention", "called", "own_passes", "subclassed", "graph",
-             "nested"}  # fmt: skip
+OF_SHARDS = {"recurrent_dropout", "batch_norm", "noise", "attention", "wide", "called", "own_passes", "subclassed",
+             "graph", "nested"}  # fmt: skip
 
 
 def on_shards(shards: int, name: str, *arguments: Any, **options: Any) -> Any:
@@ -202,6 +204,32 @@ def test_a_shard_that_fails_leaves_the_model_as_it_was() -> None:
     assert noise._rng.bit_generator.state == before[1]
     for state, expected in zip(model.layers[3].states, before[2], strict=True):
         assert state.tobytes() == expected.tobytes()
+
+
+def test_gradients_are_sent_in_blocks_as_soon_as_they_are_written() -> None:
+    """The blocks tile the vector from its end; each ends with the layer whose gradients are written last."""
+    model = MODELS["wide"]()
+    gru, last = model.layers[1], model.layers[3]
+    sizes = [layer.count_params() for layer in (gru, last, model.layers[4])]
+    blocks = blocks_of(model.plan(), 10_000)
+    assert blocks == [(last, slice(sizes[0], sum(sizes))), (gru, slice(0, sizes[0]))]
+    assert blocks_of(model.plan(), 10**6) == [(gru, slice(0, sum(sizes)))]
+    graph = MODELS["graph"]()
+    assert blocks_of(graph.plan(), 1) == [(None, slice(0, graph.count_params()))]
+    written = []
+    x, y = data()
+    model.compile("sgd", "mse")
+
+    class Sum(GradientSum):
+        def send(self, block, sums):
+            written.append((block, self._gradients[: sizes[0]].any()))
+            super().send(block, sums)
+
+    with DataParallel(8).scope() as distribution:
+        distribution._communicator.begin_sum = lambda bounds, gradients: Sum((0, 8), gradients)
+        model.train_on_batch(x[:1], y[:1])
+    # With one row there is one shard, and the gradients of the lower layer are not yet written at the first block.
+    assert written == [(blocks[0][1], False), (blocks[1][1], True)]
 
 
 def test_predict_evaluate_and_single_batches() -> None:

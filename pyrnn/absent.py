@@ -68,8 +68,6 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("GroupQueryAttention", "heads do not share keys and values", "use MultiHeadAttention"),
         ("ReversibleEmbedding", "layers do not share weights with other layers",
          "use Embedding and, as the last layer, Dense(input_dim, 'softmax')"),
-        ("AdaptiveAveragePooling1D AdaptiveMaxPooling1D", "it is not implemented",
-         "use AveragePooling1D or MaxPooling1D with pool_size=steps // output_size"),
         ("CategoryEncoding", _ENCODE, "use pyrnn.utils.to_categorical before fit"),
         ("Discretization", _ENCODE, "use np.digitize before fit"),
         ("Hashing HashedCrossing", _ENCODE, "use pyrnn.preprocessing.text.hashing_trick before fit"),

@@ -14,6 +14,7 @@ from pyrnn.layers.activations import *
 from pyrnn.layers.attention.multi_head import *
 from pyrnn.layers.attention.single_head import *
 from pyrnn.layers.base import *
+from pyrnn.layers.convolution.adaptive import *
 from pyrnn.layers.convolution.convolution import *
 from pyrnn.layers.convolution.depthwise import *
 from pyrnn.layers.convolution.pooling import *

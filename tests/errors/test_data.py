@@ -189,7 +189,7 @@ ARGUMENTS: dict[str, Any] = {
     "equation": "...c,cd->...d",
     "groups": 1, "gradient": lambda x, y, dy: dy, "input_dim": 9, "kernel_size": 2, "key_dim": 3, "num_heads": 2,
     "layer": layers.Dense(2), "n": 2,
-    "output_dim": 3, "output_shape": 2,
+    "output_dim": 3, "output_shape": 2, "output_size": 2,
     "pool_size": 2, "rate": 0.5, "scale": 2.0, "stddev": 0.5, "target_shape": (-1,), "units": 3,
 }  # fmt: skip
 # Those of them that have defaults which do not suit the small arrays here.

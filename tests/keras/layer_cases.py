@@ -88,6 +88,14 @@ CASES: dict[str, list[Case]] = {
         ENDS(activation="relu"),
     ],
     "ActivityRegularization": [SEQUENCE(l1=0.1), SEQUENCE(l1=0.1, l2=0.3), HOLES(l2=1.0)],
+    **{
+        name: [
+            *[make(output_size=size) for size in (1, 2, 4, 6, 9) for make in (SEQUENCE, ENDS)],
+            SEQUENCE(output_size=(5,), data_format="channels_first"),
+            KINKS(output_size=7),
+        ]
+        for name in ("AdaptiveAveragePooling1D", "AdaptiveMaxPooling1D")
+    },
     "AlphaDropout": [ROW(rate=0.0), ENDS(rate=0.0, seed=3), SEQUENCE(rate=0.0, noise_shape=(3, 1, 4))],
     "AveragePooling1D": [
         SEQUENCE(pool_size=2),

@@ -15,6 +15,16 @@ Shapes = tuple[int, ...] | list[tuple[int, ...]]
 CASES: dict[str, list[tuple[dict[str, Any], Any]]] = {
     "Activation": [({"activation": "tanh"}, (2, 3, 4)), ({"activation": "softmax"}, (2, 4))],
     "ActivityRegularization": [({"l1": 0.1, "l2": 0.2}, (2, 3, 4))],
+    "AdaptiveAveragePooling1D": [
+        ({"output_size": 2}, (2, 6, 3)),
+        ({"output_size": 4}, (2, 6, 3)),
+        ({"output_size": 3, "data_format": "channels_first"}, (2, 3, 5)),
+    ],
+    "AdaptiveMaxPooling1D": [
+        ({"output_size": 3}, (2, 5, 3)),
+        ({"output_size": 6}, (2, 4, 3)),
+        ({"output_size": 2, "data_format": "channels_first"}, (2, 3, 5)),
+    ],
     "Add": [({}, [(2, 3, 4)] * 3), ({}, [(2, 3, 4), (2, 1, 4), (2, 4)])],
     "AlphaDropout": [({"rate": 0.0}, (2, 4))],
     "AdditiveAttention": [({}, [(2, 3, 4), (2, 5, 4)]), ({"use_scale": False}, [(2, 3, 4), (2, 5, 2), (2, 5, 4)])],

@@ -1,9 +1,10 @@
-"""The source of randomness: one seed sequence per process, from which every generator gets its seed."""
+"""The source of randomness: one seed sequence per process or seeded thread, which gives every generator its seed."""
 
 from __future__ import annotations
 
 import math
 import random
+import threading
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
@@ -53,12 +54,30 @@ class Stream:
 
 Generator = np.random.Generator | np.random.RandomState | Stream  # both of NumPy's kinds, and ours
 
-_root = np.random.default_rng()
+_root = np.random.default_rng()  # of the process
+_own = threading.local()  # `root`, in threads other than the main one that have set a seed
+
+
+def _present_root() -> np.random.Generator:
+    root: np.random.Generator = getattr(_own, "root", _root)
+    return root
+
+
+def _set_root(root: np.random.Generator) -> None:
+    """Set the seed sequence of the process or, in a thread other than the main one, that of the thread."""
+    global _root
+    if threading.current_thread() is threading.main_thread():
+        _root = root
+    else:
+        _own.root = root
 
 
 @checked
 def set_random_seed(seed: Annotated[int, Unchecked(allowed="zero huge")]) -> None:
     """Make the random numbers of pyrnn repeatable from here on: initial weights, shuffling, dropout.
+
+    The seed is that of the process. In a thread other than the main one it is that of the thread alone, so that threads
+    that train models of their own do not disturb each other.
 
     Args:
         seed: An integer, 0 to 2**32 - 1.
@@ -76,12 +95,11 @@ def set_random_seed(seed: Annotated[int, Unchecked(allowed="zero huge")]) -> Non
         >>> bool((pyrnn.initializers.GlorotUniform()((2, 2)) == first).all())
         True
     """
-    global _root
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
         raise WrongType(f"seed must be an integer, got {shown(seed)}")
     if not 0 <= seed < 2**32:
         raise ValueError(f"seed must be between 0 and 2**32 - 1, got {seed}")
-    _root = np.random.default_rng(int(seed))
+    _set_root(np.random.default_rng(int(seed)))
 
 
 def root() -> np.random.Generator:
@@ -90,12 +108,12 @@ def root() -> np.random.Generator:
 
 
 def next_seed() -> int:
-    """Draw a new seed from the seed sequence of the process."""
-    return int(_root.integers(2**31))
+    """Draw a new seed from the seed sequence of the process or thread."""
+    return int(_present_root().integers(2**31))
 
 
 def generator(seed: int | np.random.Generator | Stream | None = None) -> np.random.Generator:
-    """Create a generator from `seed`, or from the seed sequence of the process if it is None."""
+    """Create a generator from `seed`, or from the seed sequence of the process or thread if it is None."""
     if isinstance(seed, Stream):
         return seed.generator()
     return np.random.default_rng(next_seed() if seed is None else seed)  # which returns a generator as it is
@@ -108,7 +126,7 @@ def streams() -> dict[str, Any]:
     """Return the states of the streams of the process: pyrnn's seeds, NumPy's global stream and Python's `random`."""
     version, numbers, gauss = random.getstate()
     return {
-        "pyrnn": _root.bit_generator.state,
+        "pyrnn": _present_root().bit_generator.state,
         "numpy": np.random.get_state(legacy=False),
         "python": [version, np.asarray(numbers, np.uint32), gauss],
     }
@@ -116,13 +134,12 @@ def streams() -> dict[str, Any]:
 
 def set_streams(state: dict[str, Any]) -> None:
     """Continue the streams of the process from what `streams` returned."""
-    global _root
     version, numbers, gauss = state["python"]
     root = np.random.default_rng(0)
     root.bit_generator.state = state["pyrnn"]
     np.random.set_state(state["numpy"])
     random.setstate((version, tuple(np.asarray(numbers).tolist()), gauss))
-    _root = root
+    _set_root(root)
 
 
 def streams_rule() -> Rule:

@@ -12,7 +12,8 @@ from pyrnn import seeds
 def set_random_seed(seed: int) -> None:
     """Make everything random repeatable from here on: pyrnn itself, Python's `random` and NumPy's `np.random`.
 
-    pyrnn draws only from its own streams; the other two are set for the calling script, as Keras does.
+    pyrnn draws only from its own streams; the other two are set for the calling script, as Keras does. In a thread
+    other than the main one the seed of pyrnn is that of the thread, while the other two belong to the whole process.
 
     Args:
         seed: From 0 to 2**32 - 1.

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import pyrnn
-from pyrnn import _core, backend, layers
+from pyrnn import _core, backend, layers, seeds
 from pyrnn.callbacks import EarlyStopping
 from pyrnn.models import Sequential
 from pyrnn.utils import set_random_seed
@@ -85,6 +85,35 @@ def test_models_that_train_at_once() -> None:
         changes = pool.submit(lambda: [backend.set_num_threads(1 + i % 3) for i in range(30)])
         assert all(run.result() == expected for run in runs)
         changes.result()
+
+
+@pytest.mark.threads
+def test_threads_that_set_seeds_at_once() -> None:
+    """As the tasks of a Dask worker with several threads do: each has the numbers that it has alone."""
+
+    def train(seed: int) -> list[bytes]:
+        set_random_seed(seed)
+        model = Sequential([layers.Input((None, 5)), layers.LSTM(4, dropout=0.2), layers.Dropout(0.2), layers.Dense(1)])
+        model.compile("adam", "mse")
+        model.fit(X, Y, epochs=2, batch_size=16, verbose=0)
+        return [weight.tobytes() for weight in model.get_weights()]
+
+    expected = [train(seed) for seed in range(6)]
+    set_random_seed(7)
+    state = seeds.streams()["pyrnn"]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(3):
+            assert list(pool.map(train, range(6))) == expected
+        assert pool.submit(seeds.streams).result()["pyrnn"] != state
+    assert seeds.streams()["pyrnn"] == state  # what threads draw with seeds of their own does not count here
+
+
+def test_threads_without_a_seed_draw_from_that_of_the_process() -> None:
+    set_random_seed(7)
+    expected = seeds.next_seed()
+    set_random_seed(7)
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(seeds.next_seed).result() == expected
 
 
 @pytest.mark.threads

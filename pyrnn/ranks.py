@@ -23,6 +23,13 @@ class Distribution(Protocol):
             batch: a batch of training, which is compared between the processes at first; None for one without a check.
         """
 
+    def rows(self, count: int) -> slice:
+        """Return the rows that this process has of a batch.
+
+        Args:
+            count: the number of rows of the batch.
+        """
+
     def of_first(self, function: Callable[[], T]) -> T:
         """Call a function in the first process and return its result, or raise its error, in all of them.
 

@@ -404,6 +404,8 @@ class Trainer(Steps):
         by_class = None if class_weight is None else ClassWeight(class_weight)
         if isinstance(batches, ArrayBatches | RepeatedBatches) and "train_step" not in self.hooks:
             check_fit(self, compiled, batches.data, by_class)
+            if ranks.distribution is not None and not self.is_custom:
+                batches.read_only(ranks.distribution.rows)
         validation = None
         if validation_data is not None:
             size = validation_batch_size or batch_size

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -390,9 +390,19 @@ class ArrayBatches(Batches):
         self.steps = -(-data.samples // batch_size)
         self._random = generator() if shuffle else None
         self._drawn: Any = None  # the generator's state before the order of the present epoch was drawn
+        # The rows of x that this process reads of a batch of that many rows; None for all.
+        self._reads: Callable[[int], slice] | None = None
+
+    def read_only(self, rows: Callable[[int], slice]) -> None:
+        """Leave other rows of x at 0 where batches are shuffled, but for the first batch of an epoch.
+
+        Args:
+            rows: returns the rows of x that this process reads, for the number of rows of a batch.
+        """
+        self._reads = rows
 
     def epoch(self) -> Iterator[Batch]:
-        size, order = self.batch_size, None
+        size, order, reads = self.batch_size, None, None
         if self._random is not None:
             self._drawn = self._random.bit_generator.state
             order = self._random.permutation(self.data.samples).astype(np.int64, copy=False)
@@ -402,7 +412,10 @@ class ArrayBatches(Batches):
                 yield Batch(*[rows_of(part, start, start + size) for part in self.data])
             else:
                 rows = order[start : start + size]
-                yield Batch(*[None if part is None else _gather(part, rows) for part in self.data])
+                x, y, weight = self.data
+                gathered = _gather(x, rows) if reads is None else _gather_some(x, rows, reads(len(rows)))
+                yield Batch(gathered, *[None if part is None else _gather(part, rows) for part in (y, weight)])
+                reads = self._reads
 
     def get_state(self) -> dict[str, Any]:
         now = None if self._random is None else self._random.bit_generator.state
@@ -442,6 +455,17 @@ def _gather(part: Any, rows: NDArray[np.int64]) -> Any:
     return backend.gather_rows(part, rows) if part.dtype.kind == "f" else part[rows]
 
 
+def _gather_some(part: Any, rows: NDArray[np.int64], read: slice) -> Any:
+    """Return zeros in the form of the rows, with values in some of them; zeros that nothing reads need no memory."""
+    if type(part) is Arrays:
+        return part.each(lambda array: _gather_some(array, rows, read))
+    if read == slice(0, len(rows)):
+        return _gather(part, rows)
+    gathered = np.zeros((len(rows), *part.shape[1:]), part.dtype)
+    np.take(part, rows[read], axis=0, out=gathered[read], mode="clip")  # other modes need a copy
+    return gathered
+
+
 class RepeatedBatches(Batches):
     """Batches of arrays in epochs of a fixed number of steps; each epoch continues where the previous one ended.
 
@@ -462,6 +486,14 @@ class RepeatedBatches(Batches):
     def __init__(self, batches: ArrayBatches, steps: int) -> None:
         self.steps, self.data, self._batches = steps, batches.data, batches
         self.restart()
+
+    def read_only(self, rows: Callable[[int], slice]) -> None:
+        """Do what `ArrayBatches.read_only` does.
+
+        Args:
+            rows: returns the rows of x that this process reads, for the number of rows of a batch.
+        """
+        self._batches.read_only(rows)
 
     def restart(self) -> None:
         self._batches.epoch_ended()

@@ -70,12 +70,13 @@ class Communicator:
         assert layout is not None
         return layout, list(results.values())
 
-    def begin_sum(self, bounds: Sequence[tuple[int, int]], gradients: Array) -> GradientSum:
+    def begin_sum(self, bounds: Sequence[tuple[int, int]], gradients: Array, adder: tree.Adder) -> GradientSum:
         """Begin to sum the gradients of all shards.
 
         Args:
             bounds: the rows of each shard.
             gradients: receives the sum (N,).
+            adder: has the memory for what comes from other processes.
 
         Returns:
             The sum, to which blocks can be sent.

@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar
 
 from pyrnn import backend, ranks, seeds
 from pyrnn.arguments import checked
-from pyrnn.distributed import agreement
+from pyrnn.distributed import agreement, tree
 from pyrnn.distributed.communicator import Communicator
 from pyrnn.distributed.passes import ShardedPasses
 from pyrnn.rules import Rule, Whole
@@ -116,6 +116,24 @@ class DataParallel:
         if batch is not None and self.size > 1 and runner.is_new_run():
             agreement.check(self._communicator.gather(agreement.of_training(model, batch)))
         return runner
+
+    def rows(self, count: int) -> slice:
+        """Return the rows that this process has of a batch.
+
+        Args:
+            count: the number of rows of the batch.
+
+        Returns:
+            The rows of its shards.
+
+        Example:
+            >>> import pyrnn
+            >>> pyrnn.distributed.DataParallel(shards=4).rows(10)
+            slice(0, 10, None)
+        """
+        first, stop = tree.shards_of_rank(self.rank, self.size, self.shards)
+        bounds = tree.rows_of_shards(count, self.shards)
+        return slice(bounds[first][0], bounds[stop - 1][1])
 
     def of_first(self, function: Callable[[], T]) -> T:
         """Call a function in the first process alone.

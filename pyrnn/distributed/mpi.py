@@ -71,7 +71,6 @@ class MpiCommunicator(Communicator):
         self._timeout = timeout
         self.others = [rank for rank in range(self.size) if rank != self.rank]
         self._exchanges = 0
-        self.adder = tree.Adder()
         self._shards_of = [range(*tree.shards_of_rank(rank, self.size, shards)) for rank in range(self.size)]
         self._nodes_of = [tree.whole_nodes(each.start, each.stop, shards) for each in self._shards_of]
         self._testall = sys.modules["mpi4py.MPI"].Request.Testall
@@ -117,9 +116,9 @@ class MpiCommunicator(Communicator):
             f"{', with other outputs' if here == there else ''}"
         )
 
-    def begin_sum(self, bounds: Sequence[tuple[int, int]], gradients: Array) -> GradientSum:
+    def begin_sum(self, bounds: Sequence[tuple[int, int]], gradients: Array, adder: tree.Adder) -> GradientSum:
         nodes_of = [[node for node in nodes if bounds[node[0]][0] < bounds[node[1] - 1][1]] for nodes in self._nodes_of]
-        return _MpiSum(self, (0, self._shards), nodes_of, gradients)
+        return _MpiSum(self, (0, self._shards), nodes_of, gradients, adder)
 
     def gather(self, value: Any) -> list[Any]:
         content = np.frombuffer(pickle.dumps(value), np.uint8)
@@ -235,9 +234,15 @@ class _MpiSum(GradientSum):
     """
 
     def __init__(
-        self, communicator: MpiCommunicator, node: tree.Node, nodes_of: Sequence[list[tree.Node]], gradients: Array
+        self,
+        communicator: MpiCommunicator,
+        node: tree.Node,
+        nodes_of: Sequence[list[tree.Node]],
+        gradients: Array,
+        adder: tree.Adder,
     ) -> None:
         super().__init__(node, gradients)
+        self._adder = adder
         self._communicator, self._nodes_of = communicator, nodes_of
         self._blocks: list[tuple[Posted, list[slice], dict[tree.Node, Array], list[Array]]] = []
 
@@ -256,7 +261,7 @@ class _MpiSum(GradientSum):
         receives, lent = [], []
         for other in communicator.others:
             for node in self._nodes_of[other]:
-                parts[node] = communicator.adder.take(mine.stop - mine.start, self._gradients.dtype)
+                parts[node] = self._adder.take(mine.stop - mine.start, self._gradients.dtype)
                 lent.append(parts[node])
                 receives.append((other, parts[node]))
         self._blocks.append((communicator.post(sends, receives), ranges, parts, lent))
@@ -270,7 +275,7 @@ class _MpiSum(GradientSum):
             assert total is not None
             self._gradients[ranges[rank]] = total
             for vector in lent:
-                communicator.adder.give(vector)
+                self._adder.give(vector)
             if ranges[0] != ranges[-1]:
                 sends = [(other, self._gradients[ranges[rank]]) for other in communicator.others]
                 receives = [(other, self._gradients[ranges[other]]) for other in communicator.others]

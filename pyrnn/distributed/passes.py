@@ -17,6 +17,7 @@ from pyrnn.distributed.communicator import Communicator, GradientSum
 from pyrnn.distributed.packing import Layout, layout_of
 from pyrnn.distributed.streams import ShardStreams
 from pyrnn.inner_layers import all_layers
+from pyrnn.layers import Lambda
 from pyrnn.overriding import is_builtin
 from pyrnn.parameters import ParameterVector, Weight
 
@@ -190,7 +191,7 @@ class ShardedPasses:
         for old in before.states:
             of_layers.append(tuple(remaining[: len(old)]))
             del remaining[: len(old)]
-        self._x, self._before, self._after = x, before, (moving, of_layers)
+        self._x, self._before, self._after = x if training else None, before, (moving, of_layers)
         self._finish(facts)
         y = [np.concatenate(each) for each in outputs]
         joined_masks = [None if each is None else np.concatenate(each) for each in masks]
@@ -235,7 +236,7 @@ class ShardedPasses:
             vector = self._adder.sum_of(node, self._bounds, run, gradients)
             assert vector is not None
             sums[node] = vector
-        blocks = _Blocks(facts.blocks, self._communicator.begin_sum(self._bounds, gradients), sums)
+        blocks = _Blocks(facts.blocks, self._communicator.begin_sum(self._bounds, gradients, self._adder), sums)
         if nodes:
             last = self._adder.all_but_last(nodes[0], self._bounds, run, gradients)
             sums[nodes[0]] = last.total
@@ -355,7 +356,7 @@ def _facts(model: Any, plan: Any) -> _Facts:
     custom = any(not is_builtin(type(layer)) for layer in layers) or model._overrides_passes
     moving = [weight for weight in model.weights if not weight.can_train and weight.array.dtype.kind == "f"]
     has_penalties = bool(plan.adders)
-    draws = custom or plan.has_regions()
+    draws = custom or plan.has_regions() or any(isinstance(layer, Lambda) for layer in layers)
     saves = not (custom or has_penalties)
     blocks = blocks_of(plan, LEAST) if saves else [(None, slice(0, len(model.passes().parameters())))]
     return _Facts(layers, moving, saves, has_penalties, draws, blocks)

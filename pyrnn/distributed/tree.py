@@ -96,7 +96,7 @@ class Adder:
     """Sums the gradients of shards in the order of the tree, in memory that is used again in the next step."""
 
     def __init__(self) -> None:
-        self._free: list[Array] = []
+        self._free: dict[tuple[int, str], list[Array]] = {}
 
     def take(self, size: int, dtype: Any) -> Array:
         """Return a vector for a sum.
@@ -105,11 +105,8 @@ class Adder:
             size: number of its elements.
             dtype: their dtype.
         """
-        while self._free:
-            vector = self._free.pop()
-            if vector.size == size and vector.dtype == dtype:
-                return vector
-        return np.empty(size, dtype)
+        free = self._free.get((size, np.dtype(dtype).str))
+        return free.pop() if free else np.empty(size, dtype)
 
     def give(self, vector: Array) -> None:
         """Take back a vector that nothing reads any more.
@@ -117,7 +114,7 @@ class Adder:
         Args:
             vector: what `take` returned.
         """
-        self._free.append(vector)
+        self._free.setdefault((vector.size, vector.dtype.str), []).append(vector)
 
     def sum_of(
         self, node: Node, bounds: Sequence[tuple[int, int]], run: Callable[[int], None], gradients: Array

@@ -59,6 +59,12 @@ class OwnLoss(pyrnn.Sequential):
         return pyrnn.ops.max((y_pred - y) ** 2) + sum(self.losses)
 
 
+class OwnStep(pyrnn.Sequential):
+    def train_step(self, data):
+        x, y = data
+        return super().train_step((x * (1 + abs(x).max()), y))
+
+
 class OwnPasses(pyrnn.Sequential):
     def forward_pass(self, x, *, training=False):
         self.factor = x.mean()
@@ -99,6 +105,12 @@ MODELS: dict[str, Callable[[], Any]] = {
     "noise": lambda: chain(L.GaussianNoise(0.1), L.SpatialDropout1D(0.2), L.AlphaDropout(0.1), L.Flatten()),
     "attention": lambda: attention(),
     "wide": lambda: wide(),
+    "drawing": lambda: chain(L.Lambda(lambda x: x + pyrnn.random.normal((1, 1, 3))), L.LSTM(4)),
+    "stateful": lambda: pyrnn.Sequential(
+        [L.Input(batch_shape=(11, *SHAPE)), L.LSTM(4, stateful=True, dropout=0.2), L.Dense(1)]
+    ),
+    "float64": lambda: float64(),
+    "own_step": lambda: chain(L.LSTM(4), cls=OwnStep),
     "penalties": lambda: chain(L.LSTM(4, activity_regularizer="l2", kernel_regularizer="l1")),
     "attributes": lambda: chain(Attributes(), L.LSTM(4)),
     "called": lambda: chain(Called(), L.Flatten()),
@@ -108,6 +120,10 @@ MODELS: dict[str, Callable[[], Any]] = {
     "graph": graph,
     "nested": lambda: chain(pyrnn.Sequential([L.Input(SHAPE), L.Dropout(0.2), L.GRU(4)])),
 }
+
+
+def float64() -> Any:
+    return pyrnn.Sequential([L.Input(SHAPE), L.LSTM(4, dtype="float64"), L.Dense(1, dtype="float64")])
 
 
 def wide() -> Any:
@@ -142,6 +158,8 @@ def trained(name: str, optimizer: Any = "adam", *, epochs: int = 2, batch_size: 
     metrics = ["mae"]
     if name == "graph":
         y, metrics = [y, -y], [["mae"], ["mse"]]
+    if name == "stateful":
+        batch_size = 11
     model.compile(optimizer, "mse", metrics=metrics)
     history = model.fit(x, y, batch_size=batch_size, epochs=epochs, verbose=0, validation_data=(x, y), **options)
     return model, history.history

@@ -11,14 +11,15 @@ from tolerance import assert_close
 
 import pyrnn
 from pyrnn import layers
+from pyrnn.data import as_batches
 from pyrnn.distributed import DataParallel
 from pyrnn.distributed.communicator import GradientSum
 from pyrnn.distributed.passes import blocks_of
 from shards.models import MODELS, OPTIMIZERS, ROWS, SHAPE, Attributes, data, digest, trained
 
 # Random numbers, statistics of a batch or `forward_pass` depend on the shards.
-OF_SHARDS = {"recurrent_dropout", "batch_norm", "noise", "attention", "wide", "called", "own_passes", "subclassed",
-             "graph", "nested"}  # fmt: skip
+OF_SHARDS = {"recurrent_dropout", "batch_norm", "noise", "attention", "wide", "drawing", "stateful", "called",
+             "own_passes", "subclassed", "graph", "nested"}  # fmt: skip
 
 
 def on_shards(shards: int, name: str, *arguments: Any, **options: Any) -> Any:
@@ -226,7 +227,7 @@ def test_gradients_are_sent_in_blocks_as_soon_as_they_are_written() -> None:
             super().send(block, sums)
 
     with DataParallel(8).scope() as distribution:
-        distribution._communicator.begin_sum = lambda bounds, gradients: Sum((0, 8), gradients)
+        distribution._communicator.begin_sum = lambda bounds, gradients, adder: Sum((0, 8), gradients)
         model.train_on_batch(x[:1], y[:1])
     # With one row there is one shard, and the gradients of the lower layer are not yet written at the first block.
     assert written == [(blocks[0][1], False), (blocks[1][1], True)]
@@ -261,3 +262,16 @@ def test_distribution_of_the_process() -> None:
         distributed.set_distribution("mpi")
     with pytest.raises(ValueError, match="shards must be a positive integer, got 0"):
         DataParallel(0)
+
+
+def test_a_process_reads_its_rows_of_shuffled_inputs() -> None:
+    """The first batch of an epoch is whole, because the processes compare it; targets always are."""
+    x = np.arange(1, 13, dtype=np.float32)[:, None]
+    batches = as_batches(x, 2 * x, dtype="float32", batch_size=4, steps=3, shuffle=True, repeat=True)
+    batches.read_only(lambda rows: slice(rows // 4, rows // 2))
+    for _ in range(2):
+        first, *others = batches.epoch()
+        np.testing.assert_array_equal(first.y, 2 * first.x)
+        for batch in others:
+            np.testing.assert_array_equal(batch.x[:, 0], [0, batch.y[1, 0] / 2, 0, 0])
+            assert (batch.y > 0).all()

@@ -59,6 +59,8 @@ def test_vectors_are_used_again() -> None:
     vector = adder.take(4, np.float32)
     adder.give(vector)
     assert adder.take(4, np.float32) is vector
+    assert adder.take(4, np.float32) is not vector
     adder.give(vector)
     assert adder.take(4, np.float64).dtype == np.float64
-    assert adder.take(4, np.float32) is not vector
+    assert adder.take(5, np.float32).size == 5
+    assert adder.take(4, np.float32) is vector

@@ -27,40 +27,42 @@ class _Convolution:
         # The first packs the kernels of all gates, the others that of a gate.
         self._workspaces = [backend.Workspace() for _ in range(1 + GATES)]
 
-    def _kernels(self, arrays: Sequence[Array], kernel: Array, version: int) -> list[tuple[Array, dict[str, Any]]]:
-        """The kernel of each array, and the options of its calls."""
-        kernels = [kernel] if len(arrays) == 1 else np.split(kernel, GATES, axis=-1)
-        workspaces = self._workspaces[:1] if len(arrays) == 1 else self._workspaces[1:]
-        return [
-            (np.ascontiguousarray(each), {**self._options, "workspace": workspace, "version": version})
-            for each, workspace in zip(kernels, workspaces, strict=True)
-        ]
+    def _calls(self, arrays: Sequence[Array], kernel: Array, bias: Array | None, version: int) -> list[Any]:
+        """The array, kernel and bias of each call, and its options."""
+        count = len(arrays)
+        workspaces = self._workspaces[:1] if count == 1 else self._workspaces[1:]
+        kernels = [np.ascontiguousarray(each) for each in np.split(kernel, count, axis=-1)]
+        biases = [None] * count if bias is None else np.split(bias, count)
+        options = [{**self._options, "workspace": workspace, "version": version} for workspace in workspaces]
+        return list(zip(arrays, kernels, biases, options, strict=True))
 
     def forward(
         self, arrays: Sequence[Array], kernel: Array, bias: Array | None, training: bool, version: int
     ) -> tuple[Array, list[Any]]:
         """Return z (rows, width, gates * filters), and what backward needs."""
         results = [
-            backend.conv1d_forward(x, each, None, training=training, **options)
-            for x, (each, options) in zip(arrays, self._kernels(arrays, kernel, version), strict=True)
+            backend.conv1d_forward(*call, training=training, **options)
+            for *call, options in self._calls(arrays, kernel, bias, version)
         ]
         z = results[0][0] if len(results) == 1 else np.concatenate([y for y, _ in results], axis=-1)
-        return z if bias is None else z + bias, [saved for _, saved in results]
+        return z, [saved for _, saved in results]
 
     def backward(
-        self, arrays: Sequence[Array], kernel: Array, saved: Sequence[Any], dz: Array, need_dx: bool, version: int
-    ) -> tuple[Array, list[Any]]:
-        """Return the gradient of the kernel, and that of each array, None unless `need_dx`."""
-        parts = [dz] if len(arrays) == 1 else np.split(dz, GATES, axis=-1)
-        d_kernels, d_arrays = [], []
-        for x, of_forward, part, (each, options) in zip(
-            arrays, saved, parts, self._kernels(arrays, kernel, version), strict=True
+        self, arrays: Sequence[Array], kernel: Array, bias: Array | None, saved: Sequence[Any], dz: Array,
+        need_dx: bool, version: int,
+    ) -> tuple[Array, Array | None, list[Any]]:  # fmt: skip
+        """Return the gradients of kernel and bias, and that of each array, None unless `need_dx`."""
+        calls = self._calls(arrays, kernel, bias, version)
+        d_kernels, d_biases, d_arrays = [], [], []
+        for (x, part, offset, options), of_forward, d in zip(
+            calls, saved, np.split(dz, len(arrays), axis=-1), strict=True
         ):
-            part, d_kernel = np.ascontiguousarray(part), np.empty_like(each)
-            options |= {"d_kernel": d_kernel, "d_bias": None, "need_dx": need_dx}
-            d_arrays.append(backend.conv1d_backward(x, each, of_forward, part, **options))
-            d_kernels.append(d_kernel)
-        return np.concatenate(d_kernels, axis=-1), d_arrays
+            d_kernels.append(np.empty_like(part))
+            d_biases.append(None if offset is None else np.empty_like(offset))
+            options |= {"d_kernel": d_kernels[-1], "d_bias": d_biases[-1], "need_dx": need_dx}
+            d_arrays.append(backend.conv1d_backward(x, part, of_forward, np.ascontiguousarray(d), **options))
+        d_bias = None if bias is None else np.concatenate([each for each in d_biases if each is not None])
+        return np.concatenate(d_kernels, axis=-1), d_bias, d_arrays
 
 
 class _Step(NamedTuple):
@@ -200,7 +202,9 @@ class ConvolvedSteps:
             if keep is not None:
                 dz = np.where(keep, dz, dz.dtype.type(0))
             d_by_x[:, t] = d_by_h = _joined(dz)
-            d_of_step, d_entering = self._of_h.backward(entering, recurrent_kernel, saved_h, d_by_h, True, version)
+            d_of_step, _, d_entering = self._of_h.backward(
+                entering, recurrent_kernel, None, saved_h, d_by_h, True, version
+            )
             d_recurrent_kernel += d_of_step
             d_before = _through(d_entering, state_scale)
             d_c_new = d_c_new * gates[1]
@@ -208,9 +212,11 @@ class ConvolvedSteps:
                 d_before, d_c_new = d_before + np.where(keep, 0, d_h), np.where(keep, d_c_new, d_c)
             d_h, d_c = d_before, d_c_new
         d_rows = d_by_x.reshape(batch * time, *d_by_x.shape[2:])
-        d_kernel[...], d_frames = self._of_x.backward(entering_x, kernel, saved_x, d_rows, need_dx, version)
+        d_kernel[...], d_of_bias, d_frames = self._of_x.backward(
+            entering_x, kernel, bias, saved_x, d_rows, need_dx, version
+        )
         if d_bias is not None:
-            d_bias[...] = d_rows.sum(axis=(0, 1))
+            d_bias[...] = d_of_bias
         dx = None
         if need_dx:
             dx = _through(

@@ -118,7 +118,7 @@ GUIDE = [SOURCE / "README.md", *sorted((SOURCE / "docs/guide").glob("*.md"))]
 
 
 # A block that imports one of these needs no other block, and runs where the package is installed.
-TOOLS = ("keras_tuner", "optuna", "skforecast")
+TOOLS = ("distributed", "joblib", "keras_tuner", "optuna", "ray", "skforecast")
 
 
 def missing_tools(block: str) -> bool:

@@ -1,0 +1,100 @@
+"""Run a function on many items in processes of joblib, Dask or Ray, and report the items that fail.
+
+What `many_series.py` and `parallel_tuning.py` share. `with ENGINES["dask"](workers) as run` starts the processes, and
+`run(function, items)` returns the results in the order of the items. A `Failure` takes the place of a result where the
+function raised, or where its process died again and again.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+Function = Callable[[Any], Any]
+Run = Callable[[Function, Sequence[Any]], list[Any]]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why there is no result for an item."""
+
+    reason: str
+
+
+def attempt(function: Function, item: Any) -> Any:
+    """Return the function's result for an item, or the error that it raised as a `Failure`.
+
+    The error is reported as text, since not every exception of every library survives the way between processes.
+    """
+    try:
+        return function(item)
+    except Exception as error:
+        return Failure(f"{type(error).__name__}: {error}")
+
+
+@contextmanager
+def here(workers: int = 1) -> Iterator[Run]:
+    """Run one item after the other in this process."""
+    yield lambda function, items: [attempt(function, item) for item in items]
+
+
+@contextmanager
+def on_joblib(workers: int) -> Iterator[Run]:
+    """Run in processes of joblib. If one of them dies, joblib ends them all and raises."""
+    import joblib
+
+    with joblib.Parallel(n_jobs=workers) as parallel:
+        yield lambda function, items: parallel(joblib.delayed(attempt)(function, item) for item in items)
+
+
+@contextmanager
+def on_dask(workers: int) -> Iterator[Run]:
+    """Run on a cluster of Dask on this machine; `Client` with an address uses another one."""
+    from distributed import Client, LocalCluster
+
+    def result(future: Any) -> Any:
+        try:
+            return future.result()
+        except Exception as error:  # of Dask, since `attempt` returns those of the function
+            return Failure(repr(error))
+
+    def run(function: Function, items: Sequence[Any]) -> list[Any]:
+        return list(map(result, client.map(functools.partial(attempt, function), items, pure=False)))
+
+    cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+    with cluster, Client(cluster) as client:
+        yield run
+
+
+@contextmanager
+def on_ray(workers: int) -> Iterator[Run]:
+    """Run in tasks of Ray, with one core for each; `ray.init` with an address uses a cluster."""
+    import ray
+
+    def result(reference: Any) -> Any:
+        try:
+            return ray.get(reference)
+        except ray.exceptions.RayError as error:
+            return Failure(repr(error))
+
+    def run(function: Function, items: Sequence[Any]) -> list[Any]:
+        shared = ray.put(function)  # once, with the data that it holds
+        return [result(reference) for reference in [task.remote(shared, item) for item in items]]
+
+    ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    task = ray.remote(attempt)
+    try:
+        yield run
+    finally:
+        ray.shutdown()
+
+
+ENGINES: dict[str, Callable[[int], AbstractContextManager[Run]]] = {
+    "here": here,
+    "joblib": on_joblib,
+    "dask": on_dask,
+    "ray": on_ray,
+}

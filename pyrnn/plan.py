@@ -447,7 +447,9 @@ class Plan:
         if not layer.is_model and all(dy is None for dy in d_outputs) and not layer.adds_loss():
             _without_gradient(layer, shared)
             return
-        results = _added(layer, d_outputs, any(wants), shared)
+        # States follow the one input of a layer that does not merge, and their gradients come anyway.
+        need_dx = wants[0] if _is_plain(layer) else any(wants)
+        results = _added(layer, d_outputs, need_dx, shared)
         dxs = results if isinstance(results, tuple | list) else (results,)
         for slot, dx, is_wanted in zip(reads, dxs, wants, strict=True):
             if is_wanted and dx is not None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pyrnn import Sequential, callbacks, layers, regularizers
+from pyrnn import Model, Sequential, callbacks, layers, regularizers
 from pyrnn.parameters import Weight
 
 RNG = np.random.default_rng(0)
@@ -253,3 +253,33 @@ def test_a_step_fetches_the_plan_once(step: Callable[[Sequential], Any], monkeyp
     monkeypatch.setattr(Sequential, "plan", lambda self: fetched.append(1) or plan(self))
     step(model)
     assert len(fetched) == 1
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: layers.LSTM(4),
+        lambda: layers.RNN([layers.GRUCell(4), layers.GRUCell(4)]),
+        lambda: layers.Bidirectional(layers.SimpleRNN(4)),
+    ],
+    ids=["LSTM", "RNN", "Bidirectional"],
+)
+def test_initial_states_get_gradients_where_x_is_an_input(
+    make: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only they are computed: the gradient by x is a matrix product that nobody reads."""
+    decoder: Any = make()
+    x, context = layers.Input((5, 3)), layers.Input((6,))
+    states = [layers.Dense(4, name="first")(context), layers.Dense(4, name="second")(context)]
+    model = Model([x, context], layers.Dense(2)(decoder(x, initial_state=states)))
+    model.compile("sgd", "mse")
+    wanted: list[bool] = []
+    backward = decoder.backward
+    monkeypatch.setattr(
+        decoder, "backward", lambda *args, need_dx: wanted.append(need_dx) or backward(*args, need_dx=need_dx)
+    )
+    before = [layer.kernel.array.copy() for layer in (model.get_layer("first"), model.get_layer("second"))]
+    model.train_on_batch([X, RNG.normal(size=(8, 6))], Y)
+    assert wanted == [False]
+    for layer, kernel in zip((model.get_layer("first"), model.get_layer("second")), before, strict=True):
+        assert np.any(layer.kernel.array != kernel)

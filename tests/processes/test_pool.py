@@ -26,6 +26,18 @@ def switches(thread: int) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches"))
 
 
+def sleeps(thread: int) -> bool:
+    return Path(f"/proc/self/task/{thread}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+
+
+def until_asleep(pool: list[int]) -> None:
+    """Wait until the threads sleep."""
+    deadline = time.monotonic() + 10
+    while not all(map(sleeps, pool)):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def workers(count: int) -> list[int]:
     """Start a pool of `count` threads; return the ids of its workers."""
     backend.set_num_threads(1)
@@ -44,7 +56,7 @@ def test_a_call_wakes_only_as_many_workers_as_it_has_tasks(tasks: int) -> None:
     pool = workers(8)
     assert len(pool) == 7
     run(8)
-    time.sleep(0.05)  # until they sleep
+    until_asleep(pool)
     before = [switches(worker) for worker in pool]
     for _ in range(20):
         run(tasks)
@@ -58,7 +70,7 @@ def test_a_call_wakes_only_as_many_workers_as_it_has_tasks(tasks: int) -> None:
 def test_a_short_operation_wakes_no_worker() -> None:
     """It would end before they come."""
     pool = workers(4)
-    time.sleep(0.05)
+    until_asleep(pool)
     before = [switches(worker) for worker in pool]
     y = np.ones(1 << 16, np.float32)
     for _ in range(20):
@@ -69,10 +81,10 @@ def test_a_short_operation_wakes_no_worker() -> None:
 
 @pytest.mark.usefixtures("any_thread_count")
 def test_idle_threads_take_no_processor_time() -> None:
-    workers(16)
+    pool = workers(16)
     for _ in range(10):
         run(16)
-    time.sleep(0.05)
+    until_asleep(pool)
     before = time.process_time()
     time.sleep(0.3)
     assert time.process_time() - before < 0.03

@@ -207,7 +207,7 @@ def test_a_row_has_the_bits_it_has_among_many(cell: str, option: str) -> None:
 # Groups of half a block of rows, of one and of several, with one segment or several, and layers in which a thread has
 # all its rows in one block.
 SPLIT_SHAPES = [
-    (128, 20, 29, 16), (600, 20, 3, 9), (40, 300, 2, 24), (70, 9, 33, 130), (300, 300, 2, 40), "large", "tall",
+    (128, 20, 29, 16), (600, 20, 3, 9), (40, 300, 2, 24), (70, 9, 33, 130), (300, 130, 2, 40), "large", "tall",
 ]  # fmt: skip
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
+from lasting import SIGNAL_AT, steps_that_last
 
 from kernel.checks import assert_same_bits, compare
 from kernel.test_recurrent import OPTIONS, make_rnn, run_rnn
@@ -99,17 +99,10 @@ def test_against_the_reference(cell: str) -> None:
 
 UNITS = 512
 X = np.random.default_rng(0).normal(size=(1, 60000, 1)).astype(np.float32)
-SIGNAL_AT = 0.03
 
 
 def take_a_while(layer: layers.Layer) -> np.ndarray:
-    """Return as many steps of X as take the layer five times as long as until the signal: it looks every 50 ms."""
-    some = X[:, :500]
-    layer(some)
-    begin = time.perf_counter()
-    layer(some)
-    seconds = time.perf_counter() - begin
-    return X[:, : int(5 * SIGNAL_AT / seconds * some.shape[1])]
+    return X[:, : steps_that_last(lambda steps: layer(X[:, :steps]), X.shape[1])]
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])

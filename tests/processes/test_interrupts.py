@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lasting import SIGNAL_AT, steps_that_last
 
 from pyrnn import backend, callbacks, layers
 from pyrnn.models import Sequential
 
-# One batch of a SimpleRNN takes some tenths of a second on a fast core, so that a signal after one meets the kernel.
+# One batch of a SimpleRNN takes some tenths of a second on a fast core.
 BATCH, STEPS, UNITS = 16, 10000, 256
 X = np.random.default_rng(0).normal(size=(BATCH, STEPS, 1)).astype(np.float32)
 
@@ -42,13 +43,18 @@ def test_backward_ends_early(threads: int, checkpoint_steps: int | None) -> None
         "state_scale": None, "go_backwards": False, "return_sequences": False, "zero_output_for_mask": False,
         "checkpoint_steps": checkpoint_steps, "workspace": backend.Workspace(), "version": 1,
     }  # fmt: skip
-    *_, saved = backend.rnn_forward("simple_rnn", X, *weights, None, training=True, **options)
+
+    def forward(steps: int) -> Any:
+        return backend.rnn_forward("simple_rnn", X[:, :steps].copy(), *weights, None, training=True, **options)
+
+    x = X[:, : steps_that_last(forward, STEPS)].copy()  # for backward it is twice as long
+    *_, saved = forward(x.shape[1])
     gradients = {"d_kernel": np.full_like(weights[0], np.nan), "d_recurrent_kernel": np.full_like(weights[1], np.nan)}
     dy = np.ones((BATCH, UNITS), np.float32)
-    with interrupted_after(0.03):
+    with interrupted_after(SIGNAL_AT):
         backend.rnn_backward(
             "simple_rnn",
-            X,
+            x,
             *weights,
             None,
             saved,
@@ -69,7 +75,7 @@ def test_a_model_is_usable_after_an_interrupt() -> None:
     model.compile("sgd", "mse")
     y = np.ones((BATCH, 1), np.float32)
     expected, before = model.predict(X[:, :50], verbose=0), model.get_weights()
-    with interrupted_after(0.03):
+    with interrupted_after(SIGNAL_AT):
         model.fit(X, y, epochs=1, batch_size=BATCH, verbose=0)
     assert all(np.array_equal(old, new) for old, new in zip(before, model.get_weights(), strict=True))
     assert model.predict(X[:, :50], verbose=0).tobytes() == expected.tobytes()
@@ -100,6 +106,7 @@ def test_a_handler_uses_the_layer_that_it_interrupts(threads: int) -> None:
     """Both the handler and the computation it interrupted get complete results."""
     backend.set_num_threads(threads)
     layer, x = layers.SimpleRNN(UNITS), X.reshape(2 * BATCH, -1, 1)
+    x = x[:, : steps_that_last(lambda steps: layer(x[:, :steps]), x.shape[1])]
     short, expected = layer(X[:, :50]).tobytes(), layer(x).tobytes()
     calls: list[bool] = []
 
@@ -109,7 +116,7 @@ def test_a_handler_uses_the_layer_that_it_interrupts(threads: int) -> None:
 
     before = signal.signal(signal.SIGALRM, handler)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.03)
+        signal.setitimer(signal.ITIMER_REAL, SIGNAL_AT)
         assert layer(x).tobytes() == expected
         assert calls == [True]
     finally:

@@ -53,6 +53,13 @@ def kills(session: nox.Session) -> None:
 
 
 @nox.session
+def ranks(session: nox.Session) -> None:
+    """Kill a random process of a training on MPI fifty times, and resume it with another number of processes."""
+    session.install(".[test,mpi]")
+    session.run(*PYTEST, "-s", "-m", "slow", "tests/shards/test_mpi.py", *session.posargs)
+
+
+@nox.session
 def repeats(session: nox.Session) -> None:
     """Repeat every threading test a thousand times (PYRNN_REPEATS)."""
     session.install(".[test,dev]")

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn import config, registry
+from pyrnn.arguments import checked
 from pyrnn.data.arrays import Arrays, as_array
 from pyrnn.data.signature import OpenSignature, Ports
 from pyrnn.functional import Functional
@@ -25,6 +26,7 @@ from pyrnn.naming import auto_name
 from pyrnn.plan import Plan
 from pyrnn.structures import leaves, mapped, packed
 from pyrnn.symbols import Node, Symbol, flat_shapes
+from pyrnn.typing import Boolean, DtypeLike, Name
 from pyrnn.validation import shown
 
 Array = NDArray[Any]
@@ -64,8 +66,9 @@ class Subclassed(Functional):
 
     runs = ("call",)
 
+    @checked
     def __init__(
-        self, *args: Any, name: str | None = None, trainable: bool = True, dtype: Any = None, **unknown: Any
+        self, *args: Any, name: Name | None = None, trainable: Boolean = True, dtype: DtypeLike = None, **unknown: Any
     ) -> None:
         if args or unknown:
             passed = shown(args[0]) if args else next(iter(unknown))
@@ -84,6 +87,7 @@ class Subclassed(Functional):
         # Arguments and shapes of the call that the model is being built for.
         self._pending: tuple[Arguments, Sequence[Shape]] | None = None
         self._in_build = False  # whether a user's build is running
+        self._build_shape: Any = None  # in the structure of the first argument of `call`
         self._trainable = trainable
         self._declared.clear()  # of lists that are no layers of the user
 
@@ -210,7 +214,7 @@ class Subclassed(Functional):
         if self._is_connected:
             return
         if not _has_call(type(self)):  # what a user's build made is all there is
-            self.built = True
+            self._build_shape, self.built = input_shape, True
             return
         if self._pending is not None:
             self._connect(*self._pending)
@@ -285,7 +289,7 @@ class Subclassed(Functional):
             self._compiled.name_outputs(self._structure)
 
     def get_build_config(self) -> dict[str, Any] | None:
-        return {"input_shape": self._build_shape} if self._is_connected else None
+        return None if self._build_shape is None else {"input_shape": self._build_shape}
 
     build_from_config = Model.build_from_config
 

@@ -141,8 +141,8 @@ def read_model(
     with reading(source), at_most(budget), registry.custom_object_scope(custom_objects):
         model, is_built, compiled = _described(text, source, make, compile)
     state = read_random_state(model, weights, source)
-    if model.built or is_built:  # else it was saved before it was built
-        read_weights(model, weights, source, with_optimizer=compiled)
+    if model.built or is_built or model.weights:  # else it was saved before anything in it was built
+        read_weights(model, weights, source, with_optimizer=compiled, partly=not is_built)
     own_state.load_assets(model, archive.read_below(path, own_state.ASSETS))
     if state is not None:
         set_random_state(model, state)

@@ -121,15 +121,18 @@ def matched_weights(
     with_optimizer: bool,
     skip_mismatch: bool = False,
     skipped: Sequence[Any] = (),
+    partly: bool = False,
 ) -> tuple[list[tuple[Weight, Any]], list[Any]]:
     """A file's values for each weight and for the optimizer's variables; all shapes are checked before reading.
 
-    With `skip_mismatch` layers that do not fit keep their weights, with a warning; those in `skipped` always do.
+    With `skip_mismatch` layers that do not fit keep their weights, with a warning; those in `skipped` always do. With
+    `partly` it suffices that layers in the model are built.
 
     Raises:
         ValueError: If the file is damaged or does not fit the model.
     """
-    require_built(model, source)
+    if not (partly and model.weights):
+        require_built(model, source)
     custom = own_state.with_own_variables(model)
     with restored(model.optimizer, only_on_error=True), opened(content, source) as file:
         pending: list[tuple[Weight, Any]] = []
@@ -149,6 +152,7 @@ def read_weights(
     with_optimizer: bool,
     skip_mismatch: bool = False,
     skipped: Sequence[Any] = (),
+    partly: bool = False,
 ) -> None:
     """Assign a file's values as `matched_weights` matches them.
 
@@ -156,7 +160,7 @@ def read_weights(
         ValueError: If the file is damaged or does not fit the model, which is then unchanged.
     """
     with restored(model.optimizer, only_on_error=True):
-        values, state = matched_weights(model, content, source, with_optimizer, skip_mismatch, skipped)
+        values, state = matched_weights(model, content, source, with_optimizer, skip_mismatch, skipped, partly)
         custom = own_state.with_own_variables(model)
         with opened(content, source) as file:
             stores = [own_state.read_variables(file, path, source) for path in custom]

@@ -104,6 +104,20 @@ def test_its_own_build_makes_the_weights(tmp_path: Path) -> None:
         np.testing.assert_array_equal(mine, theirs)
 
 
+@pytest.mark.parametrize("way", ["m.keras", "pickle", "copy"])
+def test_its_weights_come_back(way: str, tmp_path: Path) -> None:
+    model: Any = Holding(5)
+    model.build((None, 4))
+    if way == "m.keras":
+        model.save(tmp_path / way)
+        again: Any = pyrnn.load_model(tmp_path / way, custom_objects={"Holding": Holding})
+    else:
+        again = pickle.loads(pickle.dumps(model)) if way == "pickle" else copy.deepcopy(model)
+    assert again.built and len(again.get_weights()) == 4
+    for mine, theirs in zip(again.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
 @pytest.mark.parametrize("way", ["m.keras", "json", "pickle", "copy", "clone"])
 @pytest.mark.parametrize("make", [Model, Empty, Holding])
 def test_they_come_back(make: Any, way: str, tmp_path: Path) -> None:
@@ -145,6 +159,32 @@ def test_another_process_reads_them(uncounted: dict[str, str]) -> None:
     tests = str(Path(__file__).parents[1])
     command = [sys.executable, "-c", SCRIPT, tests, pickle.dumps(Holding(6)).hex(), Empty(name="e").to_json()]
     subprocess.run(command, check=True, env=uncounted)
+
+
+class Around(Model):
+    """Holds a model that is built when it is made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = pyrnn.Sequential([Input((3,)), layers.Dense(2)])
+        self.tail = layers.Dense(1)
+
+
+class AroundWithCall(Around):
+    def call(self, x: Any) -> Any:
+        return self.tail(self.inner(x))
+
+
+@pytest.mark.parametrize("make", [Around, AroundWithCall])
+def test_what_is_built_in_them_keeps_its_weights(make: Any, tmp_path: Path) -> None:
+    model = make()
+    model.save(tmp_path / "m.keras")
+    again: Any = pyrnn.load_model(tmp_path / "m.keras", custom_objects={make.__name__: make})
+    assert not again.built
+    for mine, theirs in zip(again.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    with pytest.raises(ValueError, match="must be built"):
+        again.load_weights(tmp_path / "m.keras")
 
 
 class Own(Model):
@@ -249,6 +289,10 @@ def test_errors() -> None:
         pyrnn.models.Functional()
     with pytest.raises(TypeError, match="takes name, trainable and dtype, got units"):
         Empty(units=3)
+    with pytest.raises(TypeError, match="name must be a string"):
+        Model(name=3)
+    with pytest.raises(TypeError, match="trainable must be"):
+        Empty(trainable="no")
 
 
 def test_layers_without_call() -> None:

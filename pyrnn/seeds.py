@@ -58,9 +58,10 @@ _root = np.random.default_rng()  # of the process
 _own = threading.local()  # `root`, in threads other than the main one that have set a seed
 
 
-def _present_root() -> np.random.Generator:
-    root: np.random.Generator = getattr(_own, "root", _root)
-    return root
+def root() -> np.random.Generator:
+    """Return the generator from which this thread draws seeds, until the next `set_random_seed`."""
+    present: np.random.Generator = getattr(_own, "root", _root)
+    return present
 
 
 def _set_root(root: np.random.Generator) -> None:
@@ -102,14 +103,9 @@ def set_random_seed(seed: Annotated[int, Unchecked(allowed="zero huge")]) -> Non
     _set_root(np.random.default_rng(int(seed)))
 
 
-def root() -> np.random.Generator:
-    """Return the generator from which seeds are drawn, until the next `set_random_seed`."""
-    return _root
-
-
 def next_seed() -> int:
     """Draw a new seed from the seed sequence of the process or thread."""
-    return int(_present_root().integers(2**31))
+    return int(root().integers(2**31))
 
 
 def generator(seed: int | np.random.Generator | Stream | None = None) -> np.random.Generator:
@@ -126,7 +122,7 @@ def streams() -> dict[str, Any]:
     """Return the states of the streams of the process: pyrnn's seeds, NumPy's global stream and Python's `random`."""
     version, numbers, gauss = random.getstate()
     return {
-        "pyrnn": _present_root().bit_generator.state,
+        "pyrnn": root().bit_generator.state,
         "numpy": np.random.get_state(legacy=False),
         "python": [version, np.asarray(numbers, np.uint32), gauss],
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from tolerance import assert_close
 
 import pyrnn
-from pyrnn import layers
+from pyrnn import layers, seeds
 from pyrnn.data import as_batches
 from pyrnn.distributed import DataParallel
 from pyrnn.distributed.communicator import GradientSum
@@ -275,3 +276,12 @@ def test_a_process_reads_its_rows_of_shuffled_inputs() -> None:
         for batch in others:
             np.testing.assert_array_equal(batch.x[:, 0], [0, batch.y[1, 0] / 2, 0, 0])
             assert (batch.y > 0).all()
+
+
+def test_a_thread_that_sets_a_seed_trains_to_the_same_bits() -> None:
+    """The seeds of a Lambda come from the stream of the thread there."""
+    with DataParallel(4).scope(), ThreadPoolExecutor(1) as pool:
+        before = seeds.root().bit_generator.state
+        in_thread = digest(*pool.submit(trained, "drawing").result())
+        assert seeds.root().bit_generator.state == before
+        assert in_thread == digest(*trained("drawing"))

@@ -56,8 +56,6 @@ class Recurrent(Layer):
     cell: str = ""
     # What messages call the axes of a state.
     state_axes: ClassVar[str] = "(batch, units)"
-    # Whether a subclass runs the steps itself, in `_with_functions`.
-    has_own_steps: ClassVar[bool] = False
     gates: ClassVar[int] = 1
     state_count: ClassVar[int] = 1
     axes: tuple[str, ...] = ("batch", "time", "features")
@@ -72,6 +70,8 @@ class Recurrent(Layer):
     _activation: str
     _activation_function: Any
     _recurrent_activation_function: Any
+    # Whether a subclass runs the steps itself, in `_with_functions`. Attributes of a class would be slower to read.
+    _has_own_steps: bool
     use_bias: bool
     return_sequences: bool
     return_state: bool
@@ -100,6 +100,7 @@ class Recurrent(Layer):
         self._recurrent_dropout = 0.0
         self.dropout, self.recurrent_dropout = arguments["dropout"], arguments["recurrent_dropout"]
         self._workspace = backend.Workspace()
+        self._has_own_steps = False
         self.bias = None
 
     @property
@@ -265,7 +266,7 @@ class Recurrent(Layer):
         if (
             self._activation_function is not None
             or self._recurrent_activation_function is not None
-            or self.has_own_steps
+            or self._has_own_steps
         ):
             run, _, activation, recurrent_activation = self._with_functions()
         output, finals, saved = run(
@@ -316,7 +317,7 @@ class Recurrent(Layer):
         if (
             self._activation_function is not None
             or self._recurrent_activation_function is not None
-            or self.has_own_steps
+            or self._has_own_steps
         ):
             _, run, activation, recurrent_activation = self._with_functions()
         dx, d_initial = run(
@@ -351,7 +352,7 @@ class Recurrent(Layer):
     def runs_in_python(self) -> bool:
         """Whether an activation is a function or a layer, so that each step runs in NumPy and not in the kernel."""
         functions = self._activation_function, self._recurrent_activation_function
-        return self.has_own_steps or functions != (None, None)
+        return self._has_own_steps or functions != (None, None)
 
     def _with_functions(self) -> tuple[Any, ...]:
         return backend.rnn_with_functions(

@@ -86,7 +86,6 @@ class ConvLSTM1D(Recurrent):
     state_count = 2
     axes = ("batch", "time", "width", "channels")
     state_axes = "(batch, width, filters)"
-    has_own_steps = True
     not_streamed = "one time step of x has two axes"
 
     @checked
@@ -144,6 +143,7 @@ class ConvLSTM1D(Recurrent):
         arguments |= {"units": self.filters, "checkpoint_steps": None, "implementation": 1}
         super().__init__(arguments, **kwargs)
         self.unit_forget_bias = bool(unit_forget_bias)
+        self._has_own_steps = True
         self._steps = ConvolvedSteps(self.strides[0], self.padding, self.dilation_rate[0])
 
     # Shapes.

@@ -158,7 +158,7 @@ assert type(again) is cases.Empty and again.name == "e"
 def test_another_process_reads_them(uncounted: dict[str, str]) -> None:
     tests = str(Path(__file__).parents[1])
     command = [sys.executable, "-c", SCRIPT, tests, pickle.dumps(Holding(6)).hex(), Empty(name="e").to_json()]
-    subprocess.run(command, check=True, env=uncounted)
+    subprocess.run(command, check=True, env=uncounted, cwd="/")
 
 
 class Around(Model):

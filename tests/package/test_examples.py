@@ -77,7 +77,9 @@ def test_tuning_prunes_and_beats_the_day_before() -> None:
 
 def test_cross_validation_in_two_processes() -> None:
     import cross_validation
+    from joblib.externals.loky import get_reusable_executor
 
+    get_reusable_executor().shutdown()  # workers of earlier tests do not find the example
     result = cross_validation.main()
     assert result["keys"] == ["loss", "mae", "val_loss", "val_mae"]
     assert np.isfinite(result["scores"]).all() and len(result["scores"]) == 4

@@ -28,7 +28,8 @@ TESTS = Path(__file__).parent.parent
 # Of Open MPI: more processes than cores, and as root, as in a container.
 ENVIRONMENT = {
     "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe", "OMPI_ALLOW_RUN_AS_ROOT": "1",
-    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)]),
+    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+    "PYTHONPATH": os.pathsep.join([str(TESTS), str(Path(pyrnn.__file__).parents[1])]),
 }  # fmt: skip
 
 
@@ -44,7 +45,9 @@ def started(ranks: int, *arguments: Any, threads: int = 1) -> subprocess.Popen[s
     command = [str(MPIRUN), "-n", str(ranks), "--bind-to", "none", sys.executable, job.__file__, arguments[0]]
     command += map(json.dumps, arguments[1:])
     environment = {**os.environ, **ENVIRONMENT, "PYRNN_NUM_THREADS": str(threads)}
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd="/"
+    )
 
 
 def result(*arguments: Any, **options: Any) -> Any:
@@ -161,7 +164,7 @@ def test_fewer_shards_than_processes() -> None:
     script = "import pyrnn; pyrnn.distributed.initialize(shards=1)"
     environment = {**os.environ, **ENVIRONMENT}
     command = [str(MPIRUN), "-n", "2", sys.executable, "-c", script]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, cwd="/")
     assert done.returncode != 0
     assert "shards must be at least the number of processes, 2, got 1" in done.stderr
 

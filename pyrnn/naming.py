@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 from collections import defaultdict
 
@@ -31,7 +32,8 @@ def clear_session(free_memory: Flag = True) -> None:
     """Restart the numbers in automatic names. There is no other state to clear.
 
     Args:
-        free_memory: Has no effect, since models are freed when the last reference to them goes.
+        free_memory: Whether to run Python's garbage collector, which frees models that are no chain of layers. A
+            `Sequential` is freed with the last reference to it.
 
     Raises:
         TypeError: If `free_memory` is not True or False.
@@ -43,3 +45,5 @@ def clear_session(free_memory: Flag = True) -> None:
         ('dense', 'dense_1')
     """
     _counters.clear()
+    if free_memory:
+        gc.collect()

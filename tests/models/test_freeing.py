@@ -147,3 +147,13 @@ def test_functions_of_users_are_freed() -> None:
     data = train()
     gc.collect()  # a class is a cycle
     assert data() is None
+
+
+@pytest.mark.parametrize("free_memory", [True, False])
+def test_clear_session_frees_models_with_a_graph(free_memory: bool) -> None:
+    x, layer = layers.Input((5, 2)), layers.LSTM(3)
+    model = pyrnn.Model(x, layer(x))
+    reference = weakref.ref(layer)
+    del model, layer, x
+    pyrnn.utils.clear_session(free_memory=free_memory)
+    assert (reference() is None) == free_memory

@@ -13,6 +13,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+# Of a task of Dask, whose scheduler takes about a millisecond of a core for each.
+MOST_ITEMS = 10
 Function = Callable[[Any], Any]
 Run = Callable[[Function, Sequence[Any]], list[Any]]
 
@@ -35,10 +37,15 @@ def attempt(function: Function, item: Any) -> Any:
         return Failure(f"{type(error).__name__}: {error}")
 
 
+def attempt_each(function: Function, items: Sequence[Any]) -> list[Any]:
+    """Return what `attempt` returns for each item."""
+    return [attempt(function, item) for item in items]
+
+
 @contextmanager
 def here(workers: int = 1) -> Iterator[Run]:
     """Run one item after the other in this process."""
-    yield lambda function, items: [attempt(function, item) for item in items]
+    yield attempt_each
 
 
 @contextmanager
@@ -61,8 +68,17 @@ def on_dask(workers: int) -> Iterator[Run]:
         except Exception as error:  # of Dask, since `attempt` returns those of the function
             return Failure(repr(error))
 
+    def mapped(function: Function, items: Sequence[Any]) -> list[Any]:
+        return list(map(result, client.map(function, items, pure=False)))
+
     def run(function: Function, items: Sequence[Any]) -> list[Any]:
-        return list(map(result, client.map(functools.partial(attempt, function), items, pure=False)))
+        size = max(1, min(MOST_ITEMS, len(items) // (4 * workers)))
+        groups = [items[first : first + size] for first in range(0, len(items), size)]
+        results: list[Any] = []
+        for group, done in zip(groups, mapped(functools.partial(attempt_each, function), groups), strict=True):
+            # A process died: each item of the group has another try alone.
+            results += mapped(functools.partial(attempt, function), group) if isinstance(done, Failure) else done
+        return results
 
     cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
     with cluster, Client(cluster) as client:

@@ -43,7 +43,7 @@ distribution: Distribution | None = None
 
 
 def is_first() -> bool:
-    """Return whether this process is the one that prints and writes files."""
+    """Return whether this process prints and writes files."""
     return distribution is None or distribution.rank == 0
 
 

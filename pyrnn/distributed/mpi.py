@@ -24,7 +24,7 @@ from pyrnn.distributed.packing import Layout, packed
 Array = NDArray[Any]
 Messages = Sequence[tuple[int, Array]]
 
-# Messages of exchanges, and the one of a process that ends.
+# Tags of messages: those of an exchange, and the last one of a process.
 _EXCHANGE, _END = 1, 2
 # How often a wait only looks before it lets other processes run, and before it sleeps.
 _LOOKS, _YIELDS = 64, 4096

@@ -153,7 +153,7 @@ class Adder:
     def all_but_last(
         self, node: Node, bounds: Sequence[tuple[int, int]], run: Callable[[int], None], gradients: Array
     ) -> LastShard:
-        """Run the shards of a node, except the one that is to run last.
+        """Run all shards of a node but the last one to run.
 
         Args:
             node: the node, of which a shard has rows.

@@ -40,7 +40,7 @@ every = pytest.mark.parametrize("name", CASES)
 def made(name: str) -> tuple[Graph, Graph]:
     graphs = []
     for library in (keras, pyrnn):
-        library.utils.clear_session()
+        library.utils.clear_session(free_memory=False)
         graphs.append(CASES[name](library))
     return graphs[0], graphs[1]
 

@@ -24,7 +24,7 @@ UNSAVED = ("lambdas", "attention_of_dense_layers")
 
 
 def make(name: str) -> Graph:
-    utils.clear_session()
+    utils.clear_session(free_memory=False)
     utils.set_random_seed(1)
     return CASES[name](pyrnn)
 

@@ -257,7 +257,7 @@ CASES: dict[str, Case] = {
 
 def train(case: Case, folder: Path, callbacks: list[Callback], seed: int = 3) -> dict[str, Any]:
     """Return all state after a training that begins as a new process would."""
-    utils.clear_session()  # a new process names its metrics from the beginning
+    utils.clear_session(free_memory=False)  # a new process names its metrics from the beginning
     utils.set_random_seed(seed)
     make, data, others = case
     made = make()

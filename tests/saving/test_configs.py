@@ -316,7 +316,7 @@ def accepted(cls: Any, labels: Iterable[str] = VALUES) -> Iterator[tuple[str, Ca
 
     def maker(options: dict[str, Any]) -> Callable[[], Any]:
         def make() -> Any:
-            utils.clear_session()  # automatic names count from the start
+            utils.clear_session(free_memory=False)  # automatic names count from the start
             return cls(**copy.deepcopy(options))
 
         return make

@@ -2,7 +2,7 @@
 
 What `many_series.py` and `parallel_tuning.py` share. `with ENGINES["dask"](workers) as run` starts the processes, and
 `run(function, items)` returns the results in the order of the items. A `Failure` takes the place of a result where the
-function raised, or where its process died again and again.
+function raised, or where its process died twice.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ def on_joblib(workers: int) -> Iterator[Run]:
 @contextmanager
 def on_dask(workers: int) -> Iterator[Run]:
     """Run on a cluster of Dask on this machine; `Client` with an address uses another one."""
+    import dask
     from distributed import Client, LocalCluster
 
     def result(future: Any) -> Any:
@@ -68,19 +69,21 @@ def on_dask(workers: int) -> Iterator[Run]:
         except Exception as error:  # of Dask, since `attempt` returns those of the function
             return Failure(repr(error))
 
-    def mapped(function: Function, items: Sequence[Any]) -> list[Any]:
-        return list(map(result, client.map(function, items, pure=False)))
-
     def run(function: Function, items: Sequence[Any]) -> list[Any]:
         size = max(1, min(MOST_ITEMS, len(items) // (4 * workers)))
         groups = [items[first : first + size] for first in range(0, len(items), size)]
+        futures = client.map(functools.partial(attempt_each, function), groups, pure=False)
         results: list[Any] = []
-        for group, done in zip(groups, mapped(functools.partial(attempt_each, function), groups), strict=True):
-            # A process died: each item of the group has another try alone.
-            results += mapped(functools.partial(attempt, function), group) if isinstance(done, Failure) else done
+        for group, done in zip(groups, list(map(result, futures)), strict=True):
+            if isinstance(done, Failure):
+                # A process died, and Dask blames the tasks that wait in it too: each item has another try by itself.
+                client.wait_for_workers(1, timeout=60)
+                done = [result(client.submit(attempt, function, item, pure=False)) for item in group]
+            results += done
         return results
 
-    cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+    with dask.config.set({"distributed.scheduler.allowed-failures": 0}):  # `run` tries again, not the scheduler
+        cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
     with cluster, Client(cluster) as client:
         yield run
 

@@ -51,6 +51,7 @@ _SUBMODULES = (
     "data",
     "datasets",
     "distributed",
+    "forecasting",
     "initializers",
     "layers",
     "losses",

@@ -1,0 +1,13 @@
+"""From a table to a forecast: panels of series, windows, scalers and calendars.
+
+NumPy is all that most of it needs. `pip install ".[forecast]"` adds pandas for files and matplotlib for plots.
+"""
+
+from __future__ import annotations
+
+from pyrnn.forecasting.building import panel
+from pyrnn.forecasting.frequency import Frequency
+from pyrnn.forecasting.panel import Panel, Series
+from pyrnn.forecasting.windows import Windows, latest_windows, windows
+
+__all__ = ["Frequency", "Panel", "Series", "Windows", "latest_windows", "panel", "windows"]

@@ -1,0 +1,80 @@
+"""Moments in time: dates as text, dates in the form of a panel's, and the wall clocks of time zones."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from pyrnn.forecasting.frequency import MICROSECOND, Dates
+from pyrnn.validation import shown
+
+QUARTER = 900  # seconds; offsets of time zones change at whole quarters of an hour
+
+
+def show(date: Any) -> str:
+    """Return a date as text, without a time of midnight; a whole number as such."""
+    if not isinstance(date, np.datetime64):
+        return str(date)
+    whole = date.astype("datetime64[s]")
+    text = str(whole if whole == date else date.astype(MICROSECOND))
+    return text.removesuffix("T00:00:00").replace("T", " ")
+
+
+def as_date(date: Any, has_dates: bool, timezone: str | None, utc: bool) -> Any:
+    """Return a date in the form of a panel's dates.
+
+    Args:
+        date: text, `datetime`, a timestamp of pandas or datetime64; a whole number if the panel's dates are. Without a
+            time zone it is what the wall clock of the panel's time zone shows.
+        has_dates: whether the panel's rows have dates.
+        timezone: the panel's time zone.
+        utc: whether the panel's dates are in UTC.
+
+    Returns:
+        datetime64[us] or int64.
+
+    Raises:
+        ValueError: if it is none of these.
+    """
+    if not has_dates:
+        if not isinstance(date, int | np.integer) or isinstance(date, bool):
+            raise ValueError(f"date must be a whole number, since the series have no dates, got {shown(date)}")
+        return np.int64(date)
+    if getattr(date, "tzinfo", None) is not None:
+        moment = np.datetime64(date.astimezone(datetime.timezone.utc).replace(tzinfo=None), "us")
+        return moment if utc or timezone is None else to_wall_clock(np.array([moment]), timezone)[0]
+    try:
+        moment = np.datetime64(getattr(date, "asm8", date), "us")
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"date must be a date or a text such as '2024-03-31', got {shown(date)}") from error
+    if np.isnat(moment) or isinstance(date, int | np.integer):
+        raise ValueError(f"date must be a date or a text such as '2024-03-31', got {shown(date)}")
+    if utc and timezone is not None:
+        return moment - (to_wall_clock(np.array([moment]), timezone)[0] - moment)
+    return moment
+
+
+def to_wall_clock(dates: Dates, timezone: str) -> Dates:
+    """Return dates in UTC as the wall clock of a time zone shows them.
+
+    Args:
+        dates: (T,) datetime64, in UTC.
+        timezone: a name such as "Europe/Berlin" or "UTC+02:00".
+
+    Returns:
+        (T,) datetime64[us].
+    """
+    fixed = re.fullmatch(r"(?:UTC)?([+-])(\d\d):?(\d\d)", timezone)
+    if fixed:
+        minutes = (int(fixed[2]) * 60 + int(fixed[3])) * (1 if fixed[1] == "+" else -1)
+        return np.asarray(dates + np.timedelta64(minutes, "m"))
+    zone = ZoneInfo(timezone)
+    seconds = dates.astype("datetime64[s]").astype(np.int64)
+    quarters, inverse = np.unique(seconds // QUARTER, return_inverse=True)
+    moments = (datetime.datetime.fromtimestamp(int(quarter) * QUARTER, zone) for quarter in quarters)
+    offsets = [moment.utcoffset() or datetime.timedelta(0) for moment in moments]
+    return np.asarray(dates + np.array(offsets, "timedelta64[us]")[inverse.reshape(-1)])

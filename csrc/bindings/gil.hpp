@@ -2,7 +2,8 @@
 #pragma once
 
 #include <pybind11/pybind11.h>
-#include <unistd.h>
+
+#include "../system/system.hpp"
 
 namespace pyrnn {
 
@@ -12,9 +13,7 @@ namespace pyrnn {
 inline void take_gil_back(PyThreadState* state) {
     try {
         PyEval_RestoreThread(state);
-    } catch (...) {
-        for (;;) pause();
-    }
+    } catch (...) { wait_for_the_end(); }
 }
 
 // py::gil_scoped_release for threads that may outlive the interpreter.

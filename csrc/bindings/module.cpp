@@ -1,14 +1,12 @@
 // The extension module pyrnn._core: what it exports and the facts about this build.
-#include <pthread.h>
-
 #include <algorithm>
 #include <atomic>
 
-#include "../runtime/cores.hpp"
 #include "../runtime/dispatch.hpp"
 #include "../runtime/measure.hpp"
 #include "../runtime/parallel.hpp"
 #include "../runtime/rehearsal.hpp"
+#include "../system/system.hpp"
 #include "arrays.hpp"
 
 namespace pyrnn {
@@ -45,7 +43,7 @@ std::atomic<unsigned long> main_thread{0};
 void watch_signals() {
     main_thread = py::module_::import("threading").attr("main_thread")().attr("ident").cast<unsigned long>();
     // A thread that forks is the main thread of the child.
-    pthread_atfork(nullptr, nullptr, [] { main_thread = PyThread_get_thread_ident(); });
+    call_after_fork([] { main_thread = PyThread_get_thread_ident(); });
     set_signal_check([]() noexcept {
         if (PyThread_get_thread_ident() != main_thread) return false;
         const PyGILState_STATE state = PyGILState_Ensure();

@@ -40,7 +40,7 @@ double read_bandwidth(Index bytes) {
     const Index step = 8 * kernels<float>().lanes, floats = (bytes + 3) / static_cast<Index>(sizeof(float));
     const Index count = (floats + step - 1) / step * step;
     const Index size = count * static_cast<Index>(sizeof(float)), repeats = kBurstBytes / size + 1;
-    const std::unique_ptr<void, decltype(&std::free)> memory(aligned_bytes(size), &std::free);
+    const std::unique_ptr<void, decltype(&free_aligned)> memory(aligned_bytes(size), &free_aligned);
     std::memset(memory.get(), 0, static_cast<std::size_t>(size));
     return best_rate([&] {
         kernels<float>().read_burst(static_cast<const float*>(memory.get()), count, repeats);

@@ -1,18 +1,15 @@
 #include "parallel.hpp"
 
-#include "cores.hpp"
 #include "denormals.hpp"
 #include "rehearsal.hpp"
 #include "relax.hpp"
-
-#include <pthread.h>
+#include "../system/system.hpp"
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdlib>
-#include <ctime>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -30,7 +27,7 @@ class Watch;
 thread_local Watch* watch = nullptr;  // of the parallel_for whose task this thread runs
 thread_local bool is_caller = false;
 // When this thread last looked for signals, in milliseconds. One operation may be many short calls.
-thread_local long checked_at = 0;
+thread_local std::int64_t checked_at = 0;
 
 // The state of one parallel_for that is not nested: whether its caller must stop, which only the caller's thread
 // checks, or a task has failed (out of memory). Then the remaining tasks are not started.
@@ -48,9 +45,9 @@ public:
         if (stopped()) throw Interrupted();
     }
     void check() {
-        constexpr long kMilliseconds = 50;
+        constexpr std::int64_t kMilliseconds = 50;
         if (!checks_signals_ || !signal_check) return;
-        const long now = milliseconds();
+        const std::int64_t now = milliseconds();
         if (now - checked_at < kMilliseconds) return;
         checked_at = now;
         // A handler may run any code: it may start threads, which inherit the mode, and call parallel_for again.
@@ -61,15 +58,6 @@ public:
     }
 
 private:
-    static long milliseconds() {
-        timespec now;
-#if defined(CLOCK_MONOTONIC_COARSE)
-        clock_gettime(CLOCK_MONOTONIC_COARSE, &now);  // a few nanoseconds; the exact clock takes tens
-#else
-        clock_gettime(CLOCK_MONOTONIC, &now);
-#endif
-        return static_cast<long>(now.tv_sec) * 1000 + now.tv_nsec / 1000000;
-    }
     const bool checks_signals_;
     const FloatMode mode_ = float_mode();
     std::atomic<bool> stopped_{false};
@@ -312,7 +300,7 @@ void run_in_turn(Index count, const std::function<void(Index)>& task) {
 }
 
 void run_tasks(Index count, const std::function<void(Index)>& task, Index most, bool wakes) {
-    static const bool survives_fork = pthread_atfork(nullptr, nullptr, forget_after_fork) == 0;
+    static const bool survives_fork = call_after_fork(forget_after_fork);
     int wanted = num_threads();
     const Index sharing = std::min({count, most, static_cast<Index>(wanted)});
     if (sharing < 2 || !survives_fork) return run_in_turn(count, task);

@@ -2,14 +2,12 @@
 // than many a product. Blocks are aligned, so that no vector straddles two cache lines.
 #pragma once
 
-#include <sys/mman.h>
-
-#include <cstdlib>
 #include <mutex>
 #include <new>
 #include <vector>
 
 #include "../abi/problem.hpp"
+#include "../system/system.hpp"
 
 namespace pyrnn {
 
@@ -21,11 +19,9 @@ inline void* aligned_bytes(Index bytes) {
     constexpr Index kHugePage = Index{1} << 21;
     const Index alignment = bytes >= kHugePage / 2 ? kHugePage : kAlignment;
     const Index rounded = ((bytes > 0 ? bytes : 1) + alignment - 1) / alignment * alignment;
-    void* memory = std::aligned_alloc(static_cast<std::size_t>(alignment), static_cast<std::size_t>(rounded));
+    void* memory = allocate_aligned(static_cast<std::size_t>(rounded), static_cast<std::size_t>(alignment));
     if (!memory) throw std::bad_alloc();
-#if defined(MADV_HUGEPAGE)
-    if (alignment == kHugePage) madvise(memory, static_cast<std::size_t>(rounded), MADV_HUGEPAGE);
-#endif
+    if (alignment == kHugePage) prefer_huge_pages(memory, static_cast<std::size_t>(rounded));
     return memory;
 }
 
@@ -39,7 +35,7 @@ public:
     Recycler(const Recycler&) = delete;
     Recycler& operator=(const Recycler&) = delete;
     ~Recycler() {
-        for (const Block& block : spare_) std::free(block.data);
+        for (const Block& block : spare_) free_aligned(block.data);
     }
     Block take(Index bytes) {
         {
@@ -59,7 +55,7 @@ public:
         constexpr std::size_t kMost = 8;
         std::lock_guard<std::mutex> lock(mutex_);
         if (spare_.size() == kMost) {
-            std::free(spare_.front().data);
+            free_aligned(spare_.front().data);
             spare_.erase(spare_.begin());
         }
         spare_.push_back(block);

@@ -15,10 +15,10 @@ public:
     Buffer() = default;
     Buffer(const Buffer&) = delete;
     Buffer& operator=(const Buffer&) = delete;
-    ~Buffer() { std::free(data_); }
+    ~Buffer() { free_aligned(data_); }
     void* reserve(Index bytes) {
         if (bytes > size_ || !data_) {
-            std::free(data_);
+            free_aligned(data_);
             data_ = nullptr;
             size_ = 0;
             data_ = aligned_bytes(bytes);

@@ -1,12 +1,13 @@
-#include "cores.hpp"
-
 #include <sched.h>
+#include <sys/mman.h>
 
 #include <cstdlib>
 #include <fstream>
 #include <set>
 #include <sstream>
 #include <thread>
+
+#include "system.hpp"
 
 namespace pyrnn {
 namespace {
@@ -92,6 +93,12 @@ int usable_cores(const std::string& root) {
             }
     }
     return static_cast<int>(cores < 1 ? 1 : cores);
+}
+
+void prefer_huge_pages(void* memory, std::size_t bytes) {
+#if defined(MADV_HUGEPAGE)
+    madvise(memory, bytes, MADV_HUGEPAGE);
+#endif
 }
 
 }  // namespace pyrnn

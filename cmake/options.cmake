@@ -7,7 +7,21 @@ option(PYRNN_COVERAGE "count for gcov which lines are reached" OFF)
 
 add_library(pyrnn_options INTERFACE)
 target_compile_features(pyrnn_options INTERFACE cxx_std_17)
-target_compile_options(pyrnn_options INTERFACE -Wall -Wextra -fvisibility=hidden)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "MSVC")
+  message(FATAL_ERROR "pyrnn needs GCC or Clang, whose vector types its kernels use; on Windows pass -DCMAKE_CXX_COMPILER=clang-cl")
+endif()
+# clang-cl takes Clang's options behind /clang: and has names of its own for some.
+set(PYRNN_OPTION_PREFIX "")
+if(CMAKE_CXX_COMPILER_FRONTEND_VARIANT STREQUAL "MSVC")
+  set(PYRNN_OPTION_PREFIX /clang:)
+  target_compile_options(pyrnn_options INTERFACE /W4 /EHsc)
+  # __builtin_cpu_supports is a function of Clang's run-time library, which link.exe does not know of.
+  execute_process(COMMAND ${CMAKE_CXX_COMPILER} /clang:--rtlib=compiler-rt /clang:-print-libgcc-file-name
+    OUTPUT_VARIABLE builtins OUTPUT_STRIP_TRAILING_WHITESPACE)
+  target_link_libraries(pyrnn_options INTERFACE ${builtins})
+else()
+  target_compile_options(pyrnn_options INTERFACE -Wall -Wextra -fvisibility=hidden)
+endif()
 if(PYRNN_WERROR)
   target_compile_options(pyrnn_options INTERFACE -Werror)
 endif()

@@ -8,6 +8,30 @@ from __future__ import annotations
 from pyrnn.forecasting.building import panel
 from pyrnn.forecasting.frequency import Frequency
 from pyrnn.forecasting.panel import Panel, Series
+from pyrnn.forecasting.scalers import (
+    ChainScaler,
+    DifferenceScaler,
+    LogScaler,
+    RobustScaler,
+    StandardScaler,
+    WindowMeanScaler,
+)
+from pyrnn.forecasting.scaling import Scaler
 from pyrnn.forecasting.windows import Windows, latest_windows, windows
 
-__all__ = ["Frequency", "Panel", "Series", "Windows", "latest_windows", "panel", "windows"]
+__all__ = [
+    "ChainScaler",
+    "DifferenceScaler",
+    "Frequency",
+    "LogScaler",
+    "Panel",
+    "RobustScaler",
+    "Scaler",
+    "Series",
+    "StandardScaler",
+    "WindowMeanScaler",
+    "Windows",
+    "latest_windows",
+    "panel",
+    "windows",
+]

@@ -97,11 +97,13 @@ def panel(
             raise ValueError(
                 f"missing must be one of {', '.join(map(repr, filling.WAYS))} for a wide table, got a dict"
             )
+        moments = np.arange(table.rows) if moments is None else moments
         rows = _wide(columns["target"], moments, parts)
         groups, names["target"] = (SERIES,), (VALUE,)
         columns["target"] = (VALUE,)
     else:
         ids, codes = _groups(table, groups)
+        moments = _places(codes) if moments is None else moments
         values = np.concatenate([parts[role][0] for role in ("target", "past", "future")], axis=1)
         rows = Rows(ids, codes, moments, values, parts["static"][0], np.arange(table.rows))
     ways = [
@@ -158,8 +160,8 @@ def _labels(
     return list(zip(owners, labels, strict=True))
 
 
-def _dates(table: Table, date: Any, used: set[Any]) -> tuple[Any, Dates, str | None]:
-    """The name of the column of dates, the dates, and their time zone."""
+def _dates(table: Table, date: Any, used: set[Any]) -> tuple[Any, Dates | None, str | None]:
+    """The name of the column of dates, the dates, or None if there are none, and their time zone."""
     if date is not None:
         table.check("date", [date])
         source = table.columns[date]
@@ -173,7 +175,7 @@ def _dates(table: Table, date: Any, used: set[Any]) -> tuple[Any, Dates, str | N
         if len(candidates) > 1:
             raise ValueError(f"date must be passed, since {', '.join(map(repr, candidates))} all hold dates")
         if not candidates:
-            return None, np.arange(table.rows), None
+            return None, None, None
         date, source = candidates[0], table.columns[candidates[0]]
     values = as_column(source)
     if is_text(values):
@@ -224,6 +226,15 @@ def _groups(table: Table, groups: tuple[Any, ...]) -> tuple[tuple[Any, ...], NDA
     )
     numbering = {key: number for number, key in enumerate(dict.fromkeys(keys))}
     return tuple(numbering), np.array([numbering[key] for key in keys], np.int64)
+
+
+def _places(codes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The place of each row in its series, from 0 on."""
+    order = np.argsort(codes, kind="stable")
+    ordered = codes[order]
+    places = np.empty_like(codes)
+    places[order] = np.arange(len(codes)) - np.searchsorted(ordered, ordered)
+    return places
 
 
 def _wide(targets: tuple[Any, ...], moments: Dates, parts: Mapping[str, tuple[Floats, list[str]]]) -> Rows:

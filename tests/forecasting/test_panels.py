@@ -64,6 +64,8 @@ def test_arrays_have_rows_without_dates() -> None:
     made = panel(np.stack([SALES, SALES + 1], axis=1), target=1, past=0)
     assert not made.has_dates and made.next_dates(2).tolist() == [[10, 11]]
     assert made.target[:, 0].tolist() == (SALES + 1).tolist() and made.past[:, 0].tolist() == SALES.tolist()
+    mixed = panel({"shop": list("abab"), "sales": [1.0, 10.0, 3.0, 30.0]}, "sales", group="shop")
+    assert mixed[1].dates.tolist() == [0, 1] and mixed[1].target[:, 0].tolist() == [10, 30]
     years = panel({"year": [1990, 1992, 1994], "sales": [1, 2, 3]}, "sales", date="year")
     assert years.frequency == Frequency("row", 2) and years.next_dates(2).tolist() == [[1996, 1998]]
 

@@ -61,7 +61,9 @@ MODULES = [
     "callbacks",
     "constraints",
     "data",
+    "export",
     "initializers",
+    "interop",
     "layers",
     "losses",
     "metrics",
@@ -128,6 +130,10 @@ GIVEN: dict[str, Any] = {
     "y_true": np.array([1, 0]), "y_pred": np.array([[0.2, 0.8], [0.6, 0.4]]), "left_size": 0.5, "cls": layers.LSTM,
 }  # fmt: skip
 GIVEN_TO: dict[str, dict[str, Any]] = {
+    **{
+        name: {"path": "m.safetensors"}
+        for name in ("export.to_safetensors", "interop.load_safetensors", "interop.read_safetensors")
+    },
     "backend.use_backend": {"name": "core"},
     **{
         f"metrics.{name}": {"y_true": np.eye(2)}
@@ -248,6 +254,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("files")
     _model().save(folder / "m.keras")
     _model().save_weights(folder / "m.weights.h5")
+    pyrnn.export.to_safetensors(_model(), folder / "m.safetensors")
     return folder
 
 

@@ -46,7 +46,10 @@ def good(ending: str) -> bytes:
     model.fit(x, np.ones((4, 1), np.float32), verbose=0)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"model{ending}"
-        (model.save_weights if ending == ".weights.h5" else model.save)(path)
+        if ending == ".safetensors":
+            pyrnn.export.to_safetensors(model, path)
+        else:
+            (model.save_weights if ending == ".weights.h5" else model.save)(path)
         return path.read_bytes()
 
 
@@ -248,6 +251,32 @@ def test_legacy_files(draw: Any) -> None:
             file.attrs[name] = json.dumps(changed_json(draw, json.loads(file.attrs[name])))
         content = buffer.getvalue()
     read(content, ".h5")
+
+
+def changed_header(draw: Any, content: bytes) -> bytes:
+    """Replace values in the header of a safetensors file, or bytes after it."""
+    length = int.from_bytes(content[:8], "little")
+    header, data = json.loads(content[8 : 8 + length]), content[8 + length :]
+    text = json.dumps(changed_json(draw, header)).encode()
+    claimed = draw(st.sampled_from([len(text), len(text), len(text), 0, 1 << 40, (1 << 64) - 1]))
+    return claimed.to_bytes(8, "little") + text + (mutated(draw, data) if draw(st.booleans()) else data)
+
+
+@fuzz
+def test_safetensors_files(draw: Any) -> None:
+    content = (mutated if draw(st.booleans()) else changed_header)(draw, good(".safetensors"))
+    with tempfile.TemporaryDirectory() as folder:
+        path, model = Path(folder) / "file.safetensors", fresh()
+        path.write_bytes(content)
+        before = [weight.tobytes() for weight in model.get_weights()]
+        tracemalloc.start()
+        try:
+            refused(lambda: pyrnn.interop.read_safetensors(path))
+            if refused(lambda: pyrnn.interop.load_safetensors(model, path)):
+                assert [weight.tobytes() for weight in model.get_weights()] == before
+            assert tracemalloc.get_traced_memory()[1] < MOST_MEMORY
+        finally:
+            tracemalloc.stop()
 
 
 @fuzz

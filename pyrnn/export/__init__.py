@@ -1,0 +1,9 @@
+"""Models and weights in the formats of other programs."""
+
+from __future__ import annotations
+
+from pyrnn.explaining import explain
+from pyrnn.export.safetensors_weights import to_safetensors
+
+__all__ = ["to_safetensors"]
+explain(__name__)

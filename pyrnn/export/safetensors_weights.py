@@ -1,0 +1,44 @@
+"""Writing the weights of a model as a safetensors file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pyrnn.arguments import checked
+from pyrnn.files import safetensors_file
+from pyrnn.typing import IS_MODEL, FilePath
+from pyrnn.validation import not_built
+
+__all__ = ["to_safetensors"]
+
+
+@checked
+def to_safetensors(model: Annotated[Any, IS_MODEL], path: FilePath) -> None:
+    """Write the weights of a model as a safetensors file, which libraries in many languages read.
+
+    The names are paths such as "lstm/lstm_cell/kernel". Automatic names of layers count within the model, so that they
+    do not depend on the models made before. The file is written under a temporary name, flushed and renamed.
+
+    Args:
+        model: a built model.
+        path: the file, whose name ends in ".safetensors".
+
+    Raises:
+        ImportError: if the package `safetensors` is missing.
+        OSError: if the file cannot be written; what was there is unchanged then.
+        ValueError: if the model is not built.
+
+    Example:
+        >>> import tempfile
+        >>> import pyrnn
+        >>> model = pyrnn.Sequential([pyrnn.layers.Dense(1, input_shape=(2,))])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     pyrnn.export.to_safetensors(model, f"{folder}/model.safetensors")
+        ...     arrays = pyrnn.interop.read_safetensors(f"{folder}/model.safetensors")
+        >>> sorted(arrays)
+        ['dense/bias', 'dense/kernel']
+    """
+    text = safetensors_file.require_path("path", path)
+    if not model.built:
+        raise ValueError(not_built("its weights can be written"))
+    safetensors_file.write_arrays(text, {k: w.array for k, w in safetensors_file.weight_names(model).items()})

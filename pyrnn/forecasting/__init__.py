@@ -6,6 +6,8 @@ NumPy is all that most of it needs. `pip install ".[forecast]"` adds pandas for 
 from __future__ import annotations
 
 from pyrnn.forecasting.building import panel
+from pyrnn.forecasting.calendars import Calendar, add_calendar, calendar
+from pyrnn.forecasting.extending import extend
 from pyrnn.forecasting.frequency import Frequency
 from pyrnn.forecasting.panel import Panel, Series
 from pyrnn.forecasting.scalers import (
@@ -20,6 +22,7 @@ from pyrnn.forecasting.scaling import Scaler
 from pyrnn.forecasting.windows import Windows, latest_windows, windows
 
 __all__ = [
+    "Calendar",
     "ChainScaler",
     "DifferenceScaler",
     "Frequency",
@@ -31,6 +34,9 @@ __all__ = [
     "StandardScaler",
     "WindowMeanScaler",
     "Windows",
+    "add_calendar",
+    "calendar",
+    "extend",
     "latest_windows",
     "panel",
     "windows",

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pyrnn.forecasting.filling import previous
 from pyrnn.forecasting.frequency import Dates, Frequency
 from pyrnn.forecasting.moments import as_date, show
 
 Floats = NDArray[np.float64]
-_ROWS = ("dates", "target", "past", "future", "observed", "complete")  # the fields with one entry for each row
+_ROWS = ("dates", "target", "past", "future", "filled")  # the fields with one entry for each row
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,16 +63,15 @@ class Panel:
         past: (R, P) float64, covariates that are known up to the present.
         future: (R, Q) float64, covariates that are known in advance.
         static: (N, S) float64.
-        observed: (R,) whether the table had every target of the row; the others were filled.
-        complete: (R,) whether the table had every target and past covariate of the row.
+        filled: (R, K + P) which targets and past covariates the table lacked, so that they were filled.
         frequency: the step between the dates.
         timezone: the name of their time zone, or None.
         utc: whether `dates` are in UTC. Otherwise they are the wall clock's.
         names: the names of the columns of `target`, `past`, `future` and `static`, by these names.
         group: the names of the group columns, () without groups.
         date: the name of the column of dates, or None.
-        categories: the categories of the columns of text.
-        missing: how gaps were filled: "raise", "previous", "zero" or "interpolate", or one of them for each column.
+        arguments: the arguments of `panel` that read another table in the same way, in a form that JSON can hold:
+            `panel(table, **made.arguments)`.
         notes: sentences about what was filled or left out.
 
     Example:
@@ -90,16 +90,14 @@ class Panel:
     past: Floats
     future: Floats
     static: Floats
-    observed: NDArray[np.bool_]
-    complete: NDArray[np.bool_]
+    filled: NDArray[np.bool_]
     frequency: Frequency
     timezone: str | None
     utc: bool
     names: Mapping[str, tuple[str, ...]]
     group: tuple[Any, ...]
     date: Any
-    categories: Mapping[Any, tuple[Any, ...]]
-    missing: str | Mapping[Any, str]
+    arguments: Mapping[str, Any]
     notes: tuple[str, ...]
 
     def __repr__(self) -> str:
@@ -123,7 +121,7 @@ class Panel:
             self.past[past],
             self.future[first:last],
             self.static[index],
-            self.observed[past],
+            np.asarray(~self.filled[past, : self.target.shape[1]].any(axis=1)),
         )
 
     def __iter__(self) -> Iterator[Series]:
@@ -144,6 +142,31 @@ class Panel:
         """(R,) whether a row has targets, and does not come after the last target of its series."""
         codes = self.codes
         return np.arange(len(codes)) - self.starts[codes] < self.lengths[codes]
+
+    @property
+    def observed(self) -> NDArray[np.bool_]:
+        """(R,) whether the table had every target of a row."""
+        return self.in_history & ~self.filled[:, : self.target.shape[1]].any(axis=1)
+
+    @property
+    def complete(self) -> NDArray[np.bool_]:
+        """(R,) whether the table had every target and past covariate of a row."""
+        return self.in_history & ~self.filled.any(axis=1)
+
+    @property
+    def interpolates(self) -> NDArray[np.bool_]:
+        """(K + P,) whether missing values of a target or past covariate were filled by a line between neighbors."""
+        missing = self.arguments["missing"]
+        if isinstance(missing, str):
+            return np.full(self.filled.shape[1], missing == "interpolate")
+        categories = self.arguments["categories"]
+        columns = [
+            column
+            for role in ("target", "past")
+            for column in self.arguments[role]
+            for _ in range(len(categories.get(column, "1")))
+        ]
+        return np.array([missing.get(column) == "interpolate" for column in columns], np.bool_)
 
     def label(self, index: int) -> str:
         """Return what messages call a series.
@@ -256,13 +279,22 @@ class Panel:
 
 def _shortened(panel: Panel, lengths: NDArray[np.int64], before: NDArray[np.bool_]) -> Panel:
     """The panel with fewer rows with targets, and without series that have none."""
+    values = np.concatenate([panel.target, panel.past], axis=1)
+    values[~before] = np.nan
+    first = panel.starts[:-1][panel.codes]
+    for column in np.flatnonzero(panel.interpolates):
+        # The line after the last value of the table leads to a later value: the last value takes its place.
+        filled = panel.filled[:, column]
+        last = np.maximum.reduceat(np.where(before & ~filled, np.arange(len(filled)), -1), panel.starts[:-1])
+        values[before & (np.arange(len(filled)) > last[panel.codes]), column] = np.nan
+        values[before, column] = previous(values[:, column], first)[before]
+    count = panel.target.shape[1]
     cleared = replace(
         panel,
         lengths=lengths,
-        target=np.where(before[:, None], panel.target, np.nan),
-        past=np.where(before[:, None], panel.past, np.nan),
-        observed=panel.observed & before,
-        complete=panel.complete & before,
+        target=values[:, :count],
+        past=values[:, count:],
+        filled=panel.filled & before[:, None],
     )
     if not panel.names["future"]:
         cleared = cleared._selected(before, lengths)

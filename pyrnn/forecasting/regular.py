@@ -166,8 +166,7 @@ class Regular:
         timezone: str | None,
         utc: bool,
         date: Any,
-        categories: Mapping[Any, tuple[Any, ...]],
-        missing: Any,
+        arguments: Mapping[str, Any],
     ) -> Panel:
         """Fill what is missing and return the panel."""
         rows, starts = self.rows, self.rows.starts
@@ -196,16 +195,14 @@ class Regular:
             past=filled[:, self.targets : self.inputs],
             future=filled[:, self.inputs :],
             static=static,
-            observed=history & ~absent[:, : self.targets].any(axis=1),
-            complete=history & ~absent[:, : self.inputs].any(axis=1),
+            filled=absent[:, : self.inputs],
             frequency=frequency,
             timezone=timezone,
             utc=utc,
             names=self.names,
             group=self.group,
             date=date,
-            categories=categories,
-            missing=missing if isinstance(missing, str) else dict(missing),
+            arguments=arguments,
             notes=tuple(self.notes),
         )
 

@@ -212,8 +212,8 @@ def windows(
     """Make the windows of a table: L rows from which a model forecasts the next H.
 
     A window lies within one series. The last window of a series ends with its last target, and the others every `step`
-    rows before it. Series shorter than L + H rows have none. With `missing="interpolate"`, windows whose last row of
-    the past was filled are left out, since a line was drawn there to later values.
+    rows before it. Series shorter than L + H rows have none. With `missing="interpolate"`, windows whose past
+    or targets end with a filled row are left out, since a line was drawn there to later values.
 
     Args:
         data: a table or a `Panel`, as for `panel`.
@@ -269,11 +269,11 @@ def windows(
             f"{lookback} + {horizon}"
         )
     chosen = np.concatenate(firsts)
-    ways = {made.missing} if isinstance(made.missing, str) else set(made.missing.values())
-    if "interpolate" in ways:
-        chosen = chosen[made.complete[chosen + lookback - 1]]
+    if made.interpolates.any():
+        complete = made.complete
+        chosen = chosen[complete[chosen + lookback - 1] & complete[chosen + needed - 1]]
         if not len(chosen):
-            raise ValueError("missing='interpolate' must leave windows whose last row of the past was in the table")
+            raise ValueError("missing='interpolate' must leave windows that end with rows of the table, got none")
     return Windows(made, chosen, lookback, horizon)
 
 
@@ -304,14 +304,14 @@ def latest_windows(panel: Anything, *, lookback: Size, horizon: Size) -> Windows
             f"lookback must be at most the rows of each series, but {made.label(short[0])} has "
             f"{made.lengths[short[0]]}, got {lookback}"
         )
-    extra = np.diff(made.starts) - made.lengths
-    if made.names["future"] and (extra < horizon).any():
-        first = int(np.flatnonzero(extra < horizon)[0])
-        raise ValueError(
-            f"future must have {', '.join(map(repr, made.names['future']))} for all {horizon} rows to forecast, until "
-            f"{show(made.next_dates(horizon)[first, -1])}, but {made.label(first)} has {extra[first]}"
-        )
-    cut = made.latest(lookback)
     # All series get H rows to forecast, also those whose covariates go further or that have none.
-    padded = cut.with_horizon(horizon)
+    padded = made.latest(lookback).with_horizon(horizon)
+    lacking = np.argwhere(np.isnan(padded.future))
+    if len(lacking):
+        row, column = lacking[0].tolist()
+        raise ValueError(
+            f"future must have a value for each of the {horizon} rows to forecast, but that of "
+            f"{made.names['future'][column]!r} is missing for {made.label(padded.codes[row])} on "
+            f"{show(padded.dates[row])}: pass the covariates of these dates"
+        )
     return Windows(padded, padded.starts[:-1].copy(), lookback, horizon)

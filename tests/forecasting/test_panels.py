@@ -165,7 +165,8 @@ def test_rows_after_the_last_target_are_the_future() -> None:
     last = latest_windows(made, lookback=4, horizon=3)
     assert last.past[0, :, 0].tolist() == [3, 4, 5, 6] and np.isnan(last.y).all()
     assert last.future[0, :, 0].tolist() == [1, 0, 1, 0, 1, 0, 1] and last.dates[0, -1] == DAYS[9]
-    assert "until 2024-01-11, but the series has 3" in text_of(lambda: latest_windows(made, lookback=4, horizon=4))
+    message = "each of the 4 rows to forecast, but that of 'promo' is missing for the series on 2024-01-11: pass the"
+    assert message in text_of(lambda: latest_windows(made, lookback=4, horizon=4))
     plain = panel(table(sales=sales), "sales")
     assert plain.notes == (
         "the series has 3 rows before its first or after its last target, which are left out: 2024-01-08 to 2024-01-10",

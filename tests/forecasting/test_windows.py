@@ -99,14 +99,18 @@ def test_bad_cuts(cuts: Any, message: str) -> None:
         covered(lookback=6, horizon=2).split(*cuts)
 
 
-def test_windows_whose_present_was_interpolated_are_left_out() -> None:
+def test_windows_that_end_with_an_interpolated_row_are_left_out() -> None:
     values = np.arange(20.0)
     values[[7, 8]] = np.nan
-    filled = windows(values, lookback=3, horizon=1, missing="interpolate")
+    filled = windows(values, lookback=3, horizon=2, missing="interpolate")
     assert (filled.y[:, 0, 0] == filled.past[:, -1, 0] + 1).all()
-    assert not {7.0, 8.0} & set(filled.past[:, -1, 0].tolist()) and len(filled) == 15
-    assert filled.observed[:, 0].sum() == 14
-    assert len(windows(values, lookback=3, horizon=1, missing="previous")) == 17
+    assert sorted(set(range(2, 18)) - set(filled.past[:, -1, 0].astype(int).tolist())) == [5, 6, 7, 8]
+    assert filled.observed.all()
+    longer = windows(values, lookback=3, horizon=4, missing="interpolate")
+    assert len(longer) == 10 and (~longer.observed).sum(axis=1).tolist() == [0, 2, 2] + [0] * 7
+    assert len(windows(values, lookback=3, horizon=2, missing="previous")) == 16
+    cut = filled.panel.until(8)
+    assert cut.target[:, 0].tolist() == [0, 1, 2, 3, 4, 5, 6, 6] and not cut.observed[7]
 
 
 def test_a_model_trains_on_windows() -> None:

@@ -5,6 +5,7 @@ NumPy is all that most of it needs. `pip install ".[forecast]"` adds pandas for 
 
 from __future__ import annotations
 
+from pyrnn.forecasting.baselines import drift, last_value, mean, seasonal_naive
 from pyrnn.forecasting.building import panel
 from pyrnn.forecasting.calendars import Calendar, add_calendar, calendar
 from pyrnn.forecasting.extending import extend
@@ -19,6 +20,7 @@ from pyrnn.forecasting.scalers import (
     WindowMeanScaler,
 )
 from pyrnn.forecasting.scaling import Scaler
+from pyrnn.forecasting.scores import Scores, scores
 from pyrnn.forecasting.windows import Windows, latest_windows, windows
 
 __all__ = [
@@ -30,14 +32,20 @@ __all__ = [
     "Panel",
     "RobustScaler",
     "Scaler",
+    "Scores",
     "Series",
     "StandardScaler",
     "WindowMeanScaler",
     "Windows",
     "add_calendar",
     "calendar",
+    "drift",
     "extend",
+    "last_value",
     "latest_windows",
+    "mean",
     "panel",
+    "scores",
+    "seasonal_naive",
     "windows",
 ]

@@ -37,7 +37,6 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("distribution", "pyrnn.distributed splits batches over processes",
          "call pyrnn.distributed.initialize() in a script that mpirun starts"),
         ("distillation", "it is not implemented", "train the student on teacher.predict(x) as y"),
-        ("export", "models run in Python", "use model.save(path), or model.stream() to serve step by step"),
         ("visualization", _AUGMENT, "plot series with matplotlib"),
         ("legacy src engine", _OF_KERAS, "use pyrnn.layers and pyrnn.models"),
         ("estimator experimental feature_column premade_models", _DROPPED, "use Sequential"),
@@ -204,7 +203,7 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
     ),
     "model": (
         ("export", "models run in Python",
-         "use model.save(path), or model.stream() to serve one time step at a time"),
+         "use model.save(path), model.stream(), or pyrnn.export.to_c(model, folder) for C"),
         ("add_weight", "weights belong to layers and to models with call", "use it in one of these"),
         ("call compute_mask", "models run their layers in order", "call the model: model(x), model(x, training=True)"),
         ("make_train_function make_test_function make_predict_function train_function test_function predict_function "

@@ -135,6 +135,7 @@ GIVEN_TO: dict[str, dict[str, Any]] = {
         for name in ("export.to_safetensors", "interop.load_safetensors", "interop.read_safetensors")
     },
     "backend.use_backend": {"name": "core"},
+    "export.to_c": {"path": "model.c"},
     **{
         f"metrics.{name}": {"y_true": np.eye(2)}
         for name in (

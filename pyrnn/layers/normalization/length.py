@@ -15,7 +15,7 @@ from pyrnn.typing import Axes, NonNegative
 __all__ = ["RMSNormalization", "UnitNormalization"]
 
 # The smallest length that UnitNormalization divides by, as in Keras.
-_SMALLEST_NORM = 1e-12
+SMALLEST_NORM = 1e-12
 
 
 class RMSNormalization(AxisLayer):
@@ -116,7 +116,7 @@ class UnitNormalization(Layer):
     def forward(self, x: Array, *, training: bool = False, mask: Array | None = None) -> Array:
         axes = positions(axis_list(self.axis), x.shape)
         length = np.sqrt(np.square(x).sum(axis=axes, keepdims=True))
-        factor: Array = 1 / np.maximum(length, x.dtype.type(_SMALLEST_NORM))
+        factor: Array = 1 / np.maximum(length, x.dtype.type(SMALLEST_NORM))
         y: Array = x * factor
         if training:
             self._tape.append((y, factor))
@@ -128,7 +128,7 @@ class UnitNormalization(Layer):
             return None
         axes = positions(axis_list(self.axis), y.shape)
         along = y * (dy * y).sum(axis=axes, keepdims=True)
-        dx: Array = np.where(factor < 1 / _SMALLEST_NORM, dy - along, dy) * factor
+        dx: Array = np.where(factor < 1 / SMALLEST_NORM, dy - along, dy) * factor
         return dx
 
     def stream_into(self, stream: Any) -> None:

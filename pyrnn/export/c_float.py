@@ -1,0 +1,626 @@
+"""The operations of a program as C in float32.
+
+Matrices are packed into panels of 64, 32, 16, 8 or 4 outputs: the bias, then a row of weights for each input. The loops
+over a panel have fixed lengths, so that compilers keep its sums in vector registers. Matrices of up to 3 outputs are
+rows, each a dot product with 16 sums.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyrnn.export import c_activations
+from pyrnn.export.c_text import INDENT, floats, number
+from pyrnn.export.program import (
+    Activation,
+    Affine,
+    Combine,
+    Convolution,
+    Copy,
+    Fill,
+    JoinMasks,
+    Lookup,
+    LoopBegin,
+    LoopEnd,
+    MakeMask,
+    Matrix,
+    Move,
+    Normalize,
+    Pool,
+    PoolAll,
+    Program,
+    Recurrence,
+    RowActivation,
+    Select,
+    Slope,
+    Value,
+    Window,
+)
+
+Array = NDArray[Any]
+PANELS = (64, 32, 16, 8, 4)
+# With fewer outputs a matrix is stored by rows.
+FEWEST_IN_PANELS = 4
+
+_SET = """\
+static void set{width}(const float *RESTRICT w, const float *RESTRICT x, int rows, float *RESTRICT y) {{
+    float sums[{width}];
+    int i, j;
+    for (j = 0; j < {width}; ++j) {{
+        sums[j] = w[j];
+    }}
+    for (i = 0; i < rows; ++i) {{
+        const float value = x[i];
+        w += {width};
+        for (j = 0; j < {width}; ++j) {{
+            sums[j] += value * w[j];
+        }}
+    }}
+    for (j = 0; j < {width}; ++j) {{
+        y[j] = sums[j];
+    }}
+}}
+"""
+_ADD = """\
+static void add{width}(const float *RESTRICT w, const float *RESTRICT x, int rows, float *RESTRICT y) {{
+    float sums[{width}];
+    int i, j;
+    for (j = 0; j < {width}; ++j) {{
+        sums[j] = 0.0f;
+    }}
+    for (i = 0; i < rows; ++i) {{
+        const float value = x[i];
+        for (j = 0; j < {width}; ++j) {{
+            sums[j] += value * w[j];
+        }}
+        w += {width};
+    }}
+    for (j = 0; j < {width}; ++j) {{
+        y[j] += sums[j];
+    }}
+}}
+"""
+# The last panel, of which n outputs exist.
+_SET_SOME = _SET.replace("set{width}", "set_some").replace("float *RESTRICT y)", "float *RESTRICT y, int n)")
+_SET_SOME = _SET_SOME.replace("j < {width}; ++j) {{\n        y", "j < n; ++j) {{\n        y")
+_ADD_SOME = _ADD.replace("add{width}", "add_some").replace("float *RESTRICT y)", "float *RESTRICT y, int n)")
+_ADD_SOME = _ADD_SOME.replace("j < {width}; ++j) {{\n        y", "j < n; ++j) {{\n        y")
+_DOT = """\
+static float dot(const float *RESTRICT w, const float *RESTRICT x, int n) {
+    float sums[16] = {0.0f};
+    int i = 0, j, half;
+    for (; i + 16 <= n; i += 16) {
+        for (j = 0; j < 16; ++j) {
+            sums[j] += w[i + j] * x[i + j];
+        }
+    }
+    for (j = 0; i < n; ++i, ++j) {
+        sums[j] += w[i] * x[i];
+    }
+    for (half = 8; half; half /= 2) {
+        for (j = 0; j < half; ++j) {
+            sums[j] += sums[j + half];
+        }
+    }
+    return sums[0];
+}
+"""
+_COMBINED = {
+    "add": "{x} + {other}",
+    "subtract": "{x} - {other}",
+    "multiply": "{x} * {other}",
+    "maximum": "{x} > {other} || {x} != {x} ? {x} : {other}",
+    "minimum": "{x} < {other} || {x} != {x} ? {x} : {other}",
+}
+
+
+def panels_of(outputs: int) -> list[int]:
+    """Return the widths of the panels of a matrix; the last one may have fewer outputs than its width.
+
+    Args:
+        outputs: N, at least 1.
+    """
+    widths = []
+    while outputs > 0:
+        width = next((each for each in PANELS if each <= outputs), PANELS[-1])
+        widths.append(width)
+        outputs -= width
+    return widths
+
+
+def packed(kernel: Array, bias: Array | None) -> Array:
+    """Return a kernel (F, N) panel by panel, the rows of each one after the other, after those of the bias.
+
+    Args:
+        kernel: (F, N).
+        bias: (N,), or None to leave it out.
+
+    Returns:
+        A vector; the outputs that the last panel lacks are 0.
+    """
+    rows = kernel if bias is None else np.concatenate([bias[None], kernel])
+    widths = panels_of(kernel.shape[1])
+    wide = np.zeros((len(rows), sum(widths)), np.float32)
+    wide[:, : rows.shape[1]] = rows
+    ends = np.cumsum(widths)[:-1].tolist()
+    return np.concatenate([part.reshape(-1) for part in np.split(wide, ends, axis=1)])
+
+
+class Writer:
+    """Writes the operations of a program.
+
+    Args:
+        program: the program, without scratch values and places.
+
+    Attributes:
+        constants: definitions of weights. functions: definitions of functions, by name, in the order of first use.
+        weight_count: how many numbers the weights are. needs_math: whether a function calls <math.h>.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.constants: list[str] = []
+        self.functions: dict[str, str] = {}
+        self.weight_count = 0
+        self.needs_math = False
+        self._names: dict[bytes, str] = {}
+        self._lines: list[str] = []
+        self._depth = 1
+
+    # Memory.
+
+    @staticmethod
+    def add_scratch(program: Program) -> None:
+        """Give operations the scratch values that their C needs."""
+        for each in program.operations:
+            if isinstance(each, Recurrence):
+                gates = each.kernel.shape[1]
+                each.scratch.append(Value(gates))
+                if each.cell == "gru":
+                    each.scratch.append(Value(gates if each.reset_after else each.units))
+
+    def at(self, value: Value) -> str:
+        """Return the C expression of a value's first number."""
+        if value.role in ("input", "output"):
+            return value.name
+        memory = {"state": "s->state", "buffer": "s->work" if value.kind == "number" else "s->masks"}[value.role]
+        return f"({memory} + {value.offset})" if value.offset else memory
+
+    # Text.
+
+    def body(self) -> str:
+        """Return the statements of all operations."""
+        for each in self.program.operations:
+            getattr(self, f"_{type(each).__name__.lower()}")(each)
+        return "".join(f"{line}\n" for line in self._lines)
+
+    def line(self, text: str) -> None:
+        """Append a line; what it opens and closes moves those after it."""
+        if text.startswith("}"):
+            self._depth -= 1
+        self._lines.append(INDENT * self._depth + text)
+        if text.endswith("{"):
+            self._depth += 1
+
+    def loop(self, variable: str, count: int | str) -> None:
+        """Open a loop from 0 up to a count."""
+        self.line(f"for (int {variable} = 0; {variable} < {count}; ++{variable}) {{")
+
+    def weights(self, array: Array) -> str:
+        """Return the name of a constant array of weights; equal ones are stored once."""
+        array = np.ascontiguousarray(array, np.float32).reshape(-1)
+        key = array.tobytes()
+        if key not in self._names:
+            self._names[key] = name = f"w{len(self._names)}"
+            self.constants.append(floats(f"static const float {name}[{array.size}] ALIGNED", array))
+            self.weight_count += array.size
+        return self._names[key]
+
+    def use(self, name: str) -> str:
+        """Define a function at its first use; returns its name."""
+        if name not in self.functions:
+            if name in c_activations.ROWS:
+                text, called = c_activations.ROWS[name]
+                for each in called:
+                    self.use(each)
+                self.functions[name] = text
+            elif name in c_activations.NAMES:
+                self.functions[name] = c_activations.function(name)
+            elif name == "dot":
+                self.functions[name] = _DOT
+            elif name.endswith("_some"):
+                text = _SET_SOME if name.startswith("set") else _ADD_SOME
+                self.functions[name] = text.format(width=PANELS[-1])
+            else:
+                self.functions[name] = (_SET if name.startswith("set") else _ADD).format(width=int(name[3:]))
+            self.needs_math |= c_activations.needs_math(name)
+        return name
+
+    def activate(self, name: str, y: str, count: int, arguments: tuple[float, ...] = ()) -> None:
+        """Apply an activation in place."""
+        if name == "linear":
+            return
+        if name in c_activations.ROWS:
+            row = f"row{self._depth}"
+            self.line("{")
+            self.line(f"float {row}[{count}];")
+            self.line(f"memcpy({row}, {y}, sizeof {row});")
+            self.line(f"apply_{self.use(name)}({row}, {y}, {count});")
+            self.line("}")
+            return
+        self.line(f"apply_{self.use(name)}({', '.join([y, str(count), *map(number, arguments)])});")
+
+    def product(self, kind: str, kernel: Array, bias: Array | None, x: str, y: str) -> None:
+        """y = bias + x kernel ("set"), or y += x kernel ("add"), by panels."""
+        rows, outputs = kernel.shape
+        if kind == "set" and bias is None:
+            bias = np.zeros(outputs, np.float32)
+        name = self.weights(packed(kernel, bias))
+        panel_rows, place, done, widths = rows + (kind == "set"), 0, 0, panels_of(outputs)
+        while widths:
+            width = widths[0]
+            count = sum(each == width for each in widths) if outputs - done >= width else 1
+            if outputs - done < width:
+                self.use(f"{kind}_some")
+                self.line(f"{kind}_some({_plus(name, place)}, {x}, {rows}, {_plus(y, done)}, {outputs - done});")
+            elif count > 2:
+                self.loop("p", count)
+                step = f"p * {width * panel_rows}"
+                self.line(
+                    f"{self.use(f'{kind}{width}')}({_plus(name, place)} + {step}, {x}, {rows}, "
+                    f"{_plus(y, done)} + p * {width});"
+                )
+                self.line("}")
+            else:
+                count = 1
+                self.line(f"{self.use(f'{kind}{width}')}({_plus(name, place)}, {x}, {rows}, {_plus(y, done)});")
+            place += count * width * panel_rows
+            done += count * width
+            del widths[:count]
+
+    def each_number(self, count: int, text: str) -> None:
+        """Run a statement for i from 0 up to a count."""
+        self.loop("i", count)
+        self.line(text)
+        self.line("}")
+
+    def copy(self, y: str, x: str, count: int | str, unit: str = "float") -> None:
+        """Copy numbers."""
+        if x != y:
+            self.line(f"memcpy({y}, {x}, {count} * sizeof({unit}));")
+
+    # Operations.
+
+    def _matrix(self, each: Matrix) -> None:
+        x, y = self.at(each.x), self.at(each.y)
+        inputs, outputs = each.kernel.shape
+        if each.rows > 1:
+            self.loop("r", each.rows)
+            x, y = f"{x} + r * {inputs}", f"{y} + r * {outputs}"
+        if outputs < FEWEST_IN_PANELS:
+            name = self.weights(each.kernel.T)
+            bias = None if each.bias is None else each.bias.astype(np.float32)
+            self.use("dot")
+            for output in range(outputs):
+                offset = "" if bias is None or not bias[output] else f" + {number(bias[output])}"
+                self.line(f"*({_plus(y, output)}) = dot({_plus(name, output * inputs)}, {x}, {inputs}){offset};")
+        else:
+            self.product("set", each.kernel, each.bias, x, y)
+        if each.rows > 1:
+            self.line("}")
+
+    def _convolution(self, each: Convolution) -> None:
+        size, inputs, outputs = each.kernel.shape
+        channels = inputs * each.groups
+        steps = each.y.size // outputs
+        x, y = self.at(each.x), self.at(each.y)
+        self.loop("t", steps)
+        x, y = f"{x} + t * {each.stride * channels}", f"{y} + t * {outputs}"
+        if each.groups == 1 and (each.dilation == 1 or size == 1):  # a window is one vector
+            self.product("set", each.kernel.reshape(size * inputs, outputs), each.bias, x, y)
+        else:
+            part = outputs // each.groups
+            for group in range(each.groups):
+                columns = slice(group * part, (group + 1) * part)
+                for tap in range(size):
+                    kernel = np.ascontiguousarray(each.kernel[tap, :, columns])
+                    bias = None if tap or each.bias is None else each.bias[columns]
+                    place = _plus(x, tap * each.dilation * channels + group * inputs)
+                    self.product("add" if tap else "set", kernel, bias, place, _plus(y, group * part))
+        self.line("}")
+
+    def _recurrence(self, each: Recurrence) -> None:
+        units = each.units
+        h = self.at(each.states[0])
+        if not each.keeps:
+            for place, state in enumerate(each.states):
+                if each.initial is None:
+                    self.line(f"memset({self.at(state)}, 0, {units} * sizeof(float));")
+                else:
+                    self.copy(self.at(state), self.at(each.initial[place]), units)
+        t, x = "0", self.at(each.x)
+        self.line("{" if each.steps == 1 else f"for (int t = 0; t < {each.steps}; ++t) {{")
+        if each.steps > 1:
+            t = f"({each.steps - 1} - t)" if each.reverse else "t"
+            x = f"{x} + {t} * {each.features}"
+        if each.mask is not None:
+            self.line(f"if ({self.at(each.mask)}[{t}]) {{")
+        getattr(self, f"_{each.cell}")(each, x, h)
+        if each.mask is not None:
+            self.line("}")
+        if each.y is not None:
+            y = self.at(each.y) + ("" if each.last_only or each.steps == 1 else f" + t * {units}")
+            if each.zero_output and each.mask is not None:
+                self.line(f"if (!{self.at(each.mask)}[{t}]) {{")
+                self.line(f"memset({y}, 0, {units} * sizeof(float));")
+                self.line("}")
+                self.line(f"if ({self.at(each.mask)}[{t}]) {{")
+                self.copy(y, h, units)
+                self.line("}")
+            else:
+                self.copy(y, h, units)
+        self.line("}")
+
+    def _simple_rnn(self, each: Recurrence, x: str, h: str) -> None:
+        z = self.at(each.scratch[0])
+        self.product("set", each.kernel, each.bias, x, z)
+        self.product("add", each.recurrent_kernel, None, h, z)
+        self.activate(each.activation, z, each.units)
+        self.copy(h, z, each.units)
+
+    def _lstm(self, each: Recurrence, x: str, h: str) -> None:
+        units, z, c = each.units, self.at(each.scratch[0]), self.at(each.states[1])
+
+        def ordered(array: Array | None) -> Array | None:
+            """Gates i, f, c, o as i, f, o, c, so that those with one activation are together."""
+            if array is None:
+                return None
+            i, f, candidate, o = np.split(array, 4, axis=-1)
+            return np.concatenate([i, f, o, candidate], axis=-1)
+
+        kernel, recurrent_kernel = ordered(each.kernel), ordered(each.recurrent_kernel)
+        assert kernel is not None
+        assert recurrent_kernel is not None
+        self.product("set", kernel, ordered(each.bias), x, z)
+        self.product("add", recurrent_kernel, None, h, z)
+        f, o, candidate = (_plus(z, place * units) for place in (1, 2, 3))
+        if each.recurrent_activation in c_activations.ROWS:
+            for gate in (z, f, o):
+                self.activate(each.recurrent_activation, gate, units)
+        else:
+            self.activate(each.recurrent_activation, z, 3 * units)
+        self.activate(each.activation, candidate, units)
+        self.each_number(units, f"{c}[i] = ({f})[i] * {c}[i] + ({z})[i] * ({candidate})[i];")
+        self.copy(h, c, units)
+        self.activate(each.activation, h, units)
+        self.each_number(units, f"{h}[i] *= ({o})[i];")
+
+    def _gru(self, each: Recurrence, x: str, h: str) -> None:
+        units, z, second = each.units, self.at(each.scratch[0]), self.at(each.scratch[1])
+        r, candidate = _plus(z, units), _plus(z, 2 * units)
+        bias = each.bias
+        if each.reset_after:
+            biases = (None, None) if bias is None else (bias[0], bias[1])
+            self.product("set", each.kernel, biases[0], x, z)
+            self.product("set", each.recurrent_kernel, biases[1], h, second)
+            self.each_number(2 * units, f"({z})[i] += ({second})[i];")
+        else:
+            gates = np.ascontiguousarray(each.recurrent_kernel[:, : 2 * units])
+            self.product("set", each.kernel, bias, x, z)
+            self.product("add", gates, None, h, z)
+        if each.recurrent_activation in c_activations.ROWS:
+            for gate in (z, r):
+                self.activate(each.recurrent_activation, gate, units)
+        else:
+            self.activate(each.recurrent_activation, z, 2 * units)
+        if each.reset_after:
+            self.each_number(units, f"({candidate})[i] += ({r})[i] * ({_plus(second, 2 * units)})[i];")
+        else:
+            self.each_number(units, f"({second})[i] = ({r})[i] * {h}[i];")
+            self.product("add", np.ascontiguousarray(each.recurrent_kernel[:, 2 * units :]), None, second, candidate)
+        self.activate(each.activation, candidate, units)
+        self.each_number(units, f"{h}[i] = ({z})[i] * {h}[i] + (1.0f - ({z})[i]) * ({candidate})[i];")
+
+    def _activation(self, each: Activation) -> None:
+        self.copy(self.at(each.y), self.at(each.x), each.x.size)
+        self.activate(each.name, self.at(each.y), each.x.size, each.arguments)
+
+    def _rowactivation(self, each: RowActivation) -> None:
+        rows = each.x.size // each.width
+        x, y, width = self.at(each.x), self.at(each.y), each.y.size // rows
+        self.use(each.name)
+        if rows == 1:
+            self.line(f"apply_{each.name}({x}, {y}, {each.width});")
+            return
+        self.loop("r", rows)
+        self.line(f"apply_{each.name}({x} + r * {each.width}, {y} + r * {width}, {each.width});")
+        self.line("}")
+
+    def _turns(self, vector: Array, period: int) -> str:
+        """The C of a number of a vector that takes turns: a constant, or an element of an array."""
+        if len(vector) == 1:
+            return number(vector[0])
+        return f"{self.weights(np.resize(vector, period))}[i]"
+
+    def _affine(self, each: Affine) -> None:
+        vectors = [each.centre, each.factor, each.offset]
+        period = max((len(vector) for vector in vectors if vector is not None), default=1)
+        period = each.x.size if period == 1 else period
+        value = f"({self.at(each.x)})[{{}}i]"
+        for vector, text in zip(vectors, ("({} - {})", "{} * {}", "{} + {}"), strict=True):
+            if vector is not None:
+                value = text.format(value.replace("{}", "{{}}"), self._turns(vector, period)).replace("{{}}", "{}")
+        self._by_periods(each.x.size, period, f"({self.at(each.y)})[{{}}i] = {value};")
+
+    def _by_periods(self, size: int, period: int, text: str) -> None:
+        """Run a statement for each number; {} in it is the place of the period."""
+        if size == period:
+            self.each_number(size, text.replace("{}", ""))
+            return
+        self.loop("r", size // period)
+        self.each_number(period, text.replace("{}", f"r * {period} + "))
+        self.line("}")
+
+    def _slope(self, each: Slope) -> None:
+        period = each.x.size if len(each.slopes) == 1 else len(each.slopes)
+        x = f"({self.at(each.x)})[{{}}i]"
+        slope = self._turns(each.slopes, period)
+        self._by_periods(each.x.size, period, f"({self.at(each.y)})[{{}}i] = {x} > 0.0f ? {x} : {slope} * {x};")
+
+    def _normalize(self, each: Normalize) -> None:
+        width, rows = each.width, each.x.size // each.width
+        self.needs_math = True
+        self.loop("r", rows)
+        self.line(f"const float *const row = {self.at(each.x)} + r * {width};")
+        self.line(f"float *const to = {self.at(each.y)} + r * {width};")
+        self.line("float mean = 0.0f, square = 0.0f;")
+        if each.kind in ("variance", "centred rms"):
+            self.each_number(width, "mean += row[i];")
+            self.line(f"mean /= {width}.0f;")
+        self.each_number(width, "square += (row[i] - mean) * (row[i] - mean);")
+        if each.kind == "norm":
+            smallest = number(each.epsilon)
+            self.line("square = sqrtf(square);")
+            self.line(f"square = 1.0f / (square > {smallest} ? square : {smallest});")
+        else:
+            self.line(f"square = 1.0f / sqrtf(square / {width}.0f + {number(each.epsilon)});")
+        centred = "(row[i] - mean)" if each.kind == "variance" else "row[i]"
+        self.each_number(width, f"to[i] = {centred} * square;")
+        self.line("}")
+
+    def _combine(self, each: Combine) -> None:
+        x, other = f"({self.at(each.x)})[i]", f"({self.at(each.other)})[i]"
+        text = _COMBINED[each.kind].format(x=x, other=other)
+        self.each_number(each.y.size, f"({self.at(each.y)})[i] = {text};")
+
+    def _move(self, each: Move) -> None:
+        axes = [axis for axis in zip(each.shape, each.strides, each.to_strides, strict=True) if axis[0] > 1]
+        x, y = _plus(self.at(each.x), each.start), _plus(self.at(each.y), each.to)
+        run = 1
+        while axes and axes[-1][1] == axes[-1][2] == run:  # whole rows at once
+            run *= axes.pop()[0]
+        for place, (count, stride, to_stride) in enumerate(axes):
+            self.loop(f"i{place}", count)
+            x += _times(f"i{place}", stride)
+            y += _times(f"i{place}", to_stride)
+        if run > 1:
+            self.copy(y, x, run)
+        else:
+            self.line(f"*({y}) = *({x});")
+        for _ in axes:
+            self.line("}")
+
+    def _fill(self, each: Fill) -> None:
+        self.each_number(each.y.size, f"({self.at(each.y)})[i] = {number(each.number)};")
+
+    def _select(self, each: Select) -> None:
+        self.loop("r", each.mask.size)
+        place = f"r * {each.width} + i"
+        other = number(each.number) if each.other is None else f"({self.at(each.other)})[{place}]"
+        chosen = f"({self.at(each.mask)})[r] ? ({self.at(each.x)})[{place}] : {other}"
+        self.each_number(each.width, f"({self.at(each.y)})[{place}] = {chosen};")
+        self.line("}")
+
+    def _makemask(self, each: MakeMask) -> None:
+        mask, x = self.at(each.y), self.at(each.x)
+        if each.x.kind == "ids":
+            self.each_number(each.y.size, f"({mask})[i] = {x}[i] != {int(each.number)};")
+            return
+        self.loop("r", each.y.size)
+        self.line(f"({mask})[r] = 0;")
+        self.loop("i", each.width)
+        self.line(f"if (({x})[r * {each.width} + i] != {number(each.number)}) {{")
+        self.line(f"({mask})[r] = 1;")
+        for _ in range(3):
+            self.line("}")
+
+    def _joinmasks(self, each: JoinMasks) -> None:
+        flags = " || ".join(f"({self.at(mask)})[i]" for mask in each.masks)
+        self.each_number(each.y.size, f"({self.at(each.y)})[i] = {flags};")
+
+    def _pool(self, each: Pool) -> None:
+        steps, channels = each.y.size // each.channels, each.channels
+        self.loop("t", steps)
+        self.line(f"int first = t * {each.stride} - {each.before}, end = first + {each.size};")
+        self.line("first = first < 0 ? 0 : first;")
+        self.line(f"end = end > {each.steps} ? {each.steps} : end;")
+        y = f"({self.at(each.y)} + t * {channels})[i]"
+        self.each_number(channels, f"{y} = ({self.at(each.x)})[first * {channels} + i];")
+        self.line("for (int k = first + 1; k < end; ++k) {")
+        self._pooled(each.kind, channels, f"({self.at(each.x)})[k * {channels} + i]", y)
+        self.line("}")
+        if each.kind == "average":
+            self.each_number(channels, f"{y} /= (float)(end - first);")
+        self.line("}")
+
+    def _pooled(self, kind: str, channels: int, x: str, y: str) -> None:
+        """Take one more step into a pool."""
+        if kind == "average":
+            self.each_number(channels, f"{y} += {x};")
+        else:
+            self.each_number(channels, f"{y} = {x} > {y} || {x} != {x} ? {x} : {y};")
+
+    def _poolall(self, each: PoolAll) -> None:
+        channels, y = each.channels, f"({self.at(each.y)})[i]"
+        steps = each.x.size // channels
+        x = f"({self.at(each.x)})[t * {channels} + i]"
+        if each.kind == "max":
+            self.copy(self.at(each.y), self.at(each.x), channels)
+            self.loop("t", steps)
+            self._pooled("max", channels, x, y)
+            self.line("}")
+            return
+        self.line("{")
+        self.line("float count = 0.0f;")
+        self.each_number(channels, f"{y} = 0.0f;")
+        self.loop("t", steps)
+        if each.mask is not None:
+            self.line(f"if (!({self.at(each.mask)})[t]) {{")
+            self.line("continue;")
+            self.line("}")
+        self.line("count += 1.0f;")
+        self._pooled("average", channels, x, y)
+        self.line("}")
+        self.each_number(channels, f"{y} /= count;")
+        self.line("}")
+
+    def _lookup(self, each: Lookup) -> None:
+        count, width = each.table.shape
+        name = self.weights(each.table)
+        self.loop("r", each.x.size)
+        self.line(
+            f"const int id = {self.at(each.x)}[r] < 0 || {self.at(each.x)}[r] >= {count} ? 0 : {self.at(each.x)}[r];"
+        )
+        self.copy(f"{self.at(each.y)} + r * {width}", f"{name} + id * {width}", width)
+        self.line("}")
+
+    def _window(self, each: Window) -> None:
+        past, y, size = self.at(each.past), self.at(each.y), each.past.size
+        self.copy(y, past, size)
+        self.copy(_plus(y, size), self.at(each.x), each.x.size)
+        self.copy(past, _plus(y, each.x.size), size)
+
+    def _loopbegin(self, each: LoopBegin) -> None:
+        loop = f"l{each.loop}"
+        self.loop(loop, each.count)
+        self.copy(self.at(each.part), f"{self.at(each.x)} + {loop} * {each.part.size}", each.part.size)
+
+    def _loopend(self, each: LoopEnd) -> None:
+        self.copy(f"{self.at(each.y)} + l{each.loop} * {each.part.size}", self.at(each.part), each.part.size)
+        self.line("}")
+
+    def _copy(self, each: Copy) -> None:
+        self.copy(self.at(each.y), self.at(each.x), each.x.size)
+
+
+def _plus(pointer: str, offset: int) -> str:
+    """A pointer moved on."""
+    return f"{pointer} + {offset}" if offset else pointer
+
+
+def _times(index: str, stride: int) -> str:
+    """What an index adds to a pointer."""
+    return f" + {index} * {stride}" if stride >= 0 else f" - {index} * {-stride}"

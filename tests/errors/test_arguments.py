@@ -130,6 +130,11 @@ GIVEN: dict[str, Any] = {
     "y_true": np.array([1, 0]), "y_pred": np.array([[0.2, 0.8], [0.6, 0.4]]), "left_size": 0.5, "cls": layers.LSTM,
 }  # fmt: skip
 GIVEN_TO: dict[str, dict[str, Any]] = {
+    "interop.from_torch": {"module": {}, "chain": [layers.Dropout(0.5)], "input_shape": (2,)},
+    "interop.load_torch_state_dict": {
+        "state_dict": pyrnn.interop.to_torch_state_dict(_model(), ["rnn", "fc"]),
+        "names": ["rnn", "fc"],
+    },
     **{
         name: {"path": "m.safetensors"}
         for name in ("export.to_safetensors", "interop.load_safetensors", "interop.read_safetensors")

@@ -11,6 +11,7 @@ from pyrnn.forecasting.calendars import Calendar, add_calendar, calendar
 from pyrnn.forecasting.extending import extend
 from pyrnn.forecasting.frequency import Frequency
 from pyrnn.forecasting.panel import Panel, Series
+from pyrnn.forecasting.reading import ReadTable, read_table
 from pyrnn.forecasting.scalers import (
     ChainScaler,
     DifferenceScaler,
@@ -30,6 +31,7 @@ __all__ = [
     "Frequency",
     "LogScaler",
     "Panel",
+    "ReadTable",
     "RobustScaler",
     "Scaler",
     "Scores",
@@ -45,6 +47,7 @@ __all__ = [
     "latest_windows",
     "mean",
     "panel",
+    "read_table",
     "scores",
     "seasonal_naive",
     "windows",

@@ -1,4 +1,4 @@
-"""The command ``pyrnn``: demo, info and bench. Bad input ends in one sentence and exit code 2, without a traceback."""
+"""The command ``pyrnn``. Bad input ends in one sentence and exit code 2, without a traceback."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import platform
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -62,6 +63,14 @@ def demo(arguments: argparse.Namespace) -> None:
 
 
 def info(arguments: argparse.Namespace) -> None:
+    """Print what this installation is, or what a model is and needs."""
+    if arguments.model is None:
+        print_installation()
+    else:
+        print_model(arguments.model, arguments.steps)
+
+
+def print_installation() -> None:
     """Print the version, the instruction sets, the threads and the compiler of this installation."""
     print(f"pyrnn     {pyrnn.__version__}")
     print(f"python    {platform.python_version()}, NumPy {np.__version__}, {platform.system()} {platform.machine()}")
@@ -74,6 +83,32 @@ def info(arguments: argparse.Namespace) -> None:
     print(f"isa       {backend.isa()} (available: {available})")
     print(f"threads   {backend.get_num_threads()}")
     print(f"compiler  {backend.compiler()}")
+
+
+def print_model(path: Path, steps: int | None) -> None:
+    """Print the layers and the parameters of a model, and the flash and the RAM that it would need in C."""
+    from pyrnn import load_model
+    from pyrnn.export.footprint import footprint
+
+    model = load_model(path, compile=False)
+    model.summary()
+    try:
+        needed = footprint(model, steps)
+    except ValueError as error:
+        print(f"\nin C      {error}")
+        return
+    per = "time step" if needed.stream else "sequence"
+    print(f"\nin C      weights (flash), state (RAM); {needed.multiply_adds:,} multiply-adds per {per}")
+    print(f"float32   {needed.flash:,} bytes, {needed.ram:,} bytes")
+    print(f"int8      about {needed.flash_int8:,} bytes, about {needed.ram_int8:,} bytes")
+
+
+def export_safetensors(arguments: argparse.Namespace) -> None:
+    """Write the weights of a model as a safetensors file."""
+    from pyrnn import export, load_model
+
+    export.to_safetensors(load_model(arguments.model, compile=False), arguments.output, layout=arguments.layout)
+    print(arguments.output)
 
 
 def bench(arguments: argparse.Namespace) -> None:
@@ -91,11 +126,18 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"pyrnn {pyrnn.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(name: str, function: Callable[[argparse.Namespace], None], summary: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(
+    def command(
+        name: str, function: Callable[[argparse.Namespace], None], summary: str, below: Any = commands
+    ) -> argparse.ArgumentParser:
+        sub: argparse.ArgumentParser = below.add_parser(
             name, help=summary, description=summary, formatter_class=argparse.ArgumentDefaultsHelpFormatter
         )
         sub.set_defaults(function=function)
+        return sub
+
+    def export(name: str, function: Callable[[argparse.Namespace], None], summary: str) -> argparse.ArgumentParser:
+        sub = command(name, function, summary, formats)
+        sub.add_argument("model", type=Path, metavar="MODEL.keras", help="file of the model")
         return sub
 
     sub = command("demo", demo, "train a textbook's models on New York's departures of 2013, or on your series")
@@ -109,7 +151,16 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument("--png", type=Path, default=Path("pyrnn-demo.png"), help="file of the picture")
     sub.add_argument("--verbose", type=int, choices=(0, 1, 2), default=1, help="progress: none, bar, line per epoch")
 
-    command("info", info, "print version, instruction sets, threads and compiler")
+    sub = command("info", info, "print what this installation is, or what a model is and needs in C")
+    sub.add_argument("model", type=Path, nargs="?", metavar="MODEL.keras", help="file of a model")
+    sub.add_argument("--steps", type=positive_int, help="time steps of whole sequences, if the model leaves them open")
+
+    formats = commands.add_parser("export", help="write a model for other programs").add_subparsers(
+        dest="format", required=True, metavar="FORMAT"
+    )
+    sub = export("safetensors", export_safetensors, "write the weights as a safetensors file")
+    sub.add_argument("output", type=Path, metavar="OUT.safetensors", help="file to write")
+    sub.add_argument("--layout", choices=("pyrnn", "torch"), default="pyrnn", help="names and order of the weights")
 
     sub = command("bench", bench, "time training steps of the compiled core against the NumPy reference")
     sub.add_argument("--dtype", choices=("float32", "float64"), default="float32", help="of all arrays")

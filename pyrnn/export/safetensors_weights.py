@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 from pyrnn.arguments import checked
 from pyrnn.files import safetensors_file
+from pyrnn.interop import to_torch_state_dict
+from pyrnn.rules import OneOf
 from pyrnn.typing import IS_MODEL, FilePath
 from pyrnn.validation import not_built
 
@@ -13,7 +15,9 @@ __all__ = ["to_safetensors"]
 
 
 @checked
-def to_safetensors(model: Annotated[Any, IS_MODEL], path: FilePath) -> None:
+def to_safetensors(
+    model: Annotated[Any, IS_MODEL], path: FilePath, layout: Annotated[str, OneOf("pyrnn", "torch")] = "pyrnn"
+) -> None:
     """Write the weights of a model as a safetensors file, which libraries in many languages read.
 
     The names are paths such as "lstm/lstm_cell/kernel". Automatic names of layers count within the model, so that they
@@ -22,11 +26,13 @@ def to_safetensors(model: Annotated[Any, IS_MODEL], path: FilePath) -> None:
     Args:
         model: a built model.
         path: the file, whose name ends in ".safetensors".
+        layout: "pyrnn" for the weights as they are, which `pyrnn.interop.load_safetensors` reads; "torch" for the
+            `state_dict` that `pyrnn.interop.to_torch_state_dict` returns.
 
     Raises:
         ImportError: if the package `safetensors` is missing.
         OSError: if the file cannot be written; what was there is unchanged then.
-        ValueError: if the model is not built.
+        ValueError: if the model is not built, or PyTorch has no counterpart of a layer.
 
     Example:
         >>> import tempfile
@@ -41,4 +47,8 @@ def to_safetensors(model: Annotated[Any, IS_MODEL], path: FilePath) -> None:
     text = safetensors_file.require_path("path", path)
     if not model.built:
         raise ValueError(not_built("its weights can be written"))
-    safetensors_file.write_arrays(text, {k: w.array for k, w in safetensors_file.weight_names(model).items()})
+    if layout == "torch":
+        arrays = to_torch_state_dict(model)
+    else:
+        arrays = {name: weight.array for name, weight in safetensors_file.weight_names(model).items()}
+    safetensors_file.write_arrays(text, arrays)

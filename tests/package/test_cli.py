@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 import pyrnn
-from pyrnn import backend, bench, cli, demo
+from pyrnn import backend, bench, cli, demo, layers
 
 WINDOW = demo.SHORTEST_WINDOW
 
@@ -47,6 +48,64 @@ def test_info(capsys: pytest.CaptureFixture[str]) -> None:
     assert "pyrnn" in out and backend.current_backend() in out
     if core_is_built():
         assert backend.isa() in out and backend.compiler() in out
+
+
+@pytest.fixture
+def model_file(tmp_path: Path) -> Path:
+    model = pyrnn.Sequential([layers.Input((None, 4)), layers.LSTM(16, name="rnn"), layers.Dense(1, name="fc")])
+    model.save(tmp_path / "model.keras")
+    return tmp_path / "model.keras"
+
+
+def test_info_of_a_model(model_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["info", str(model_file)]) == 0
+    out = capsys.readouterr().out
+    assert "rnn (LSTM)" in out and "1,361" in out  # 4 * 16 * (4 + 16 + 1) + 16 + 1
+    assert f"{4 * 16 * (4 + 16) + 16:,} multiply-adds per time step" in out
+    sizes = [int(each.replace(",", "")) for each in re.findall(r"([\d,]+) bytes", out)]
+    flash, ram, flash_int8, ram_int8 = sizes
+    assert flash >= 4 * 1360 and ram >= 4 * 32  # the bias of one output is a literal
+    assert 1360 <= flash_int8 < flash / 2 and ram_int8 == ram / 2
+
+
+def test_info_of_whole_sequences(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = pyrnn.Sequential([layers.Input((None, 2)), layers.Bidirectional(layers.GRU(3))])
+    model.save(path := tmp_path / "both.keras")
+    assert cli.main(["info", str(path)]) == 0
+    assert "pass steps" in capsys.readouterr().out
+    assert cli.main(["info", str(path), "--steps", "10"]) == 0
+    assert f"{10 * 2 * 9 * 5:,} multiply-adds per sequence" in capsys.readouterr().out
+
+
+def test_info_of_a_model_that_has_no_c(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = pyrnn.Sequential([layers.Input((5, 4, 2)), layers.ConvLSTM1D(2, 2)])
+    model.save(path := tmp_path / "conv.keras")
+    assert cli.main(["info", str(path)]) == 0
+    assert re.search(r"in C      .*conv_lstm", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("layout, name", [("pyrnn", "rnn/lstm_cell/kernel"), ("torch", "rnn.weight_ih_l0")])
+def test_export_safetensors(model_file: Path, layout: str, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    out = model_file.with_suffix(".safetensors")
+    assert cli.main(["export", "safetensors", str(model_file), str(out), "--layout", layout]) == 0
+    assert capsys.readouterr().out.strip() == str(out)
+    assert name in pyrnn.interop.read_safetensors(out)
+
+
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [
+        (["export", "safetensors", "nowhere.keras", "x.safetensors"], "nowhere.keras"),
+        (["export", "safetensors", "MODEL", "x.bin"], "path must end in '.safetensors'"),
+        (["info", "nowhere.keras"], "nowhere.keras"),
+    ],
+)
+def test_models_that_cannot_be_read_or_written(
+    model_file: Path, arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([str(model_file) if each == "MODEL" else each for each in arguments]) == 2
+    error = capsys.readouterr().err
+    assert sentence in error and error.count("\n") == 1
 
 
 def test_demo_on_a_csv_file(series_csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -150,7 +209,10 @@ def test_bench_times_nothing_where_backends_disagree() -> None:
         bench.check(case, "float32", {"core": 1.0, "reference": 2.0}, models)
 
 
-@pytest.mark.parametrize("arguments", [[], ["train"], ["bench", "--threads", "0"], ["demo", "--epochs", "-1"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["train"], ["export"], ["export", "pt", "a", "b"], ["bench", "--threads", "0"], ["demo", "--epochs", "-1"]],
+)
 def test_wrong_command_line(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         cli.main(arguments)

@@ -181,6 +181,14 @@ def test_files_that_do_not_fit_change_nothing(change: Callable[[Any], Any], mess
     assert bits(other) == before
 
 
+def test_the_layout_of_pytorch(tmp_path: Path) -> None:
+    model = pyrnn.Sequential([layers.Input((5, 2)), layers.GRU(3, name="gru"), layers.Dense(1, name="fc")])
+    to_safetensors(model, tmp_path / "model.safetensors", layout="torch")
+    expected = pyrnn.interop.to_torch_state_dict(model)
+    read = read_safetensors(tmp_path / "model.safetensors")
+    assert {name: array.tobytes() for name, array in read.items()} == {n: a.tobytes() for n, a in expected.items()}
+
+
 def test_what_cannot_be_written_or_read(tmp_path: Path) -> None:
     unbuilt = pyrnn.Sequential([layers.Dense(1)])
     with pytest.raises(ValueError, match="must be built before its weights can be written"):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pyrnn.explaining import explain
+from pyrnn.export.report import Report, report
 from pyrnn.export.safetensors_weights import to_safetensors
 from pyrnn.export.to_c import to_c
 
-__all__ = ["to_c", "to_safetensors"]
+__all__ = ["Report", "report", "to_c", "to_safetensors"]
 explain(__name__)

@@ -24,6 +24,7 @@ class Source(NamedTuple):
         flash: bytes of the weights.
         number: the C type of inputs, outputs and memory. number_size: its bytes.
         notes: further lines for the comment at the top.
+        public: lines for the header: what it includes and defines.
     """
 
     constants: Sequence[str]
@@ -34,6 +35,7 @@ class Source(NamedTuple):
     number: str = "float"
     number_size: int = 4
     notes: Sequence[str] = ()
+    public: Sequence[str] = ()
 
 
 def _type(value: Value, source: Source) -> str:
@@ -73,7 +75,13 @@ def description(name: str, model: str, program: Program, source: Source) -> list
 def header(name: str, model: str, program: Program, source: Source) -> str:
     """Return the text of the header."""
     upper = name.upper()
-    lines = [c_text.comment(description(name, model, program, source)), f"#ifndef {upper}_H", f"#define {upper}_H", ""]
+    lines = [
+        c_text.comment(description(name, model, program, source)),
+        f"#ifndef {upper}_H",
+        f"#define {upper}_H",
+        "",
+        *source.public,
+    ]
     for value in program.inputs:
         per = " of one time step" if program.stream and value not in program.steady_inputs else ""
         lines.append(f"#define {_size_name(upper, value)} {value.size} /* of {value.name}{per} */")
@@ -172,9 +180,9 @@ def self_test(
             texts = [str(int(each)) for each in np.asarray(array).reshape(-1)]
             lines.append(c_text.array(f"static const int {value.name}[{len(texts)}]", texts))
         else:
-            lines.append(c_text.floats(f"static const {source.number} {value.name}[{array.size}]", array))
+            lines.append(_numbers(f"static const {source.number} {value.name}[{array.size}]", array))
     for value, array in zip(program.outputs, expected, strict=True):
-        lines.append(c_text.floats(f"static const float expected_{value.name}[{array.size}]", array))
+        lines.append(_numbers(f"static const {source.number} expected_{value.name}[{array.size}]", array))
         lines.append(f"static {source.number} {value.name}[{array.size}];")
     if has_state:
         lines.append(f"static {name}_state state;")
@@ -203,6 +211,13 @@ def self_test(
         "",
     ]
     return "\n".join(lines)
+
+
+def _numbers(declaration: str, numbers: Array) -> str:
+    """The definition of an array of floats, or of integers."""
+    if numbers.dtype.kind == "f":
+        return c_text.floats(declaration, numbers)
+    return c_text.array(declaration, map(str, numbers.reshape(-1).tolist()))
 
 
 def _steps(program: Program, inputs: Sequence[Array]) -> int:

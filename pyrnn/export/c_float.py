@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn.export import c_activations
-from pyrnn.export.c_text import INDENT, floats, number
+from pyrnn.export.c_lines import Lines
+from pyrnn.export.c_text import floats, number
 from pyrnn.export.program import (
     Activation,
     Affine,
@@ -149,28 +150,20 @@ def packed(kernel: Array, bias: Array | None) -> Array:
     return np.concatenate([part.reshape(-1) for part in np.split(wide, ends, axis=1)])
 
 
-class Writer:
-    """Writes the operations of a program.
+class Writer(Lines):
+    """Writes the operations of a program in float32.
 
     Args:
         program: the program, without scratch values and places.
 
     Attributes:
-        constants: definitions of weights. functions: definitions of functions, by name, in the order of first use.
         weight_count: how many numbers the weights are. needs_math: whether a function calls <math.h>.
     """
 
     def __init__(self, program: Program) -> None:
-        self.program = program
-        self.constants: list[str] = []
-        self.functions: dict[str, str] = {}
+        super().__init__(program)
         self.weight_count = 0
         self.needs_math = False
-        self._names: dict[bytes, str] = {}
-        self._lines: list[str] = []
-        self._depth = 1
-
-    # Memory.
 
     @staticmethod
     def add_scratch(program: Program) -> None:
@@ -181,33 +174,6 @@ class Writer:
                 each.scratch.append(Value(gates))
                 if each.cell == "gru":
                     each.scratch.append(Value(gates if each.reset_after else each.units))
-
-    def at(self, value: Value) -> str:
-        """Return the C expression of a value's first number."""
-        if value.role in ("input", "output"):
-            return value.name
-        memory = {"state": "s->state", "buffer": "s->work" if value.kind == "number" else "s->masks"}[value.role]
-        return f"({memory} + {value.offset})" if value.offset else memory
-
-    # Text.
-
-    def body(self) -> str:
-        """Return the statements of all operations."""
-        for each in self.program.operations:
-            getattr(self, f"_{type(each).__name__.lower()}")(each)
-        return "".join(f"{line}\n" for line in self._lines)
-
-    def line(self, text: str) -> None:
-        """Append a line; what it opens and closes moves those after it."""
-        if text.startswith("}"):
-            self._depth -= 1
-        self._lines.append(INDENT * self._depth + text)
-        if text.endswith("{"):
-            self._depth += 1
-
-    def loop(self, variable: str, count: int | str) -> None:
-        """Open a loop from 0 up to a count."""
-        self.line(f"for (int {variable} = 0; {variable} < {count}; ++{variable}) {{")
 
     def weights(self, array: Array) -> str:
         """Return the name of a constant array of weights; equal ones are stored once."""
@@ -280,17 +246,6 @@ class Writer:
             place += count * width * panel_rows
             done += count * width
             del widths[:count]
-
-    def each_number(self, count: int, text: str) -> None:
-        """Run a statement for i from 0 up to a count."""
-        self.loop("i", count)
-        self.line(text)
-        self.line("}")
-
-    def copy(self, y: str, x: str, count: int | str, unit: str = "float") -> None:
-        """Copy numbers."""
-        if x != y:
-            self.line(f"memcpy({y}, {x}, {count} * sizeof({unit}));")
 
     # Operations.
 

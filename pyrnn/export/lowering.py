@@ -64,6 +64,7 @@ class Lowering:
         self.program = Program(stream)
         self.stream, self.dtype = stream, dtype
         self._loops = 0
+        self._layer = ""
 
     # Models.
 
@@ -126,6 +127,7 @@ class Lowering:
             self.reject(layer, f"there is no C for it; there is for {names}")
         if len(tensors) == 1 and tensors[0].is_step:
             self.check_step(layer, tensors[0])
+        self._layer = f"layer {layer.name!r} ({type(layer).__name__})"
         return rule(self, layer, tensors)
 
     def check_step(self, layer: Any, tensor: Tensor) -> None:
@@ -155,6 +157,7 @@ class Lowering:
 
     def add(self, operation: Operation) -> None:
         """Append an operation."""
+        operation.layer = self._layer
         self.program.operations.append(operation)
 
     def buffer(self, shape: Shape | int, kind: str = "number", role: str = "buffer") -> Value:

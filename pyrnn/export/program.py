@@ -47,6 +47,8 @@ class Operation:
     # Whether y may be in the memory of x, number by number.
     in_place: ClassVar[bool] = False
     scratch: list[Value] = field(default_factory=list, init=False)
+    # The layer that it belongs to, as messages call it.
+    layer: str = field(default="", init=False)
 
     def values(self, names: Sequence[str]) -> list[Value]:
         """Return the values in these fields, without those that are None."""

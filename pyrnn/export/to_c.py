@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn.arguments import checked
-from pyrnn.export import c_files, c_text, lower_layers, lower_recurrent, memory
+from pyrnn.export import c_files, c_text, lower_layers, lower_recurrent, memory, to_int8
 from pyrnn.export.c_float import Writer
 from pyrnn.export.lowering import Lowering, Tensor
 from pyrnn.export.program import Program, Value
 from pyrnn.files.atomic import make_folder, replace_files
 from pyrnn.rules import OneOf
-from pyrnn.typing import IS_MODEL, FilePath, Flag, Name, Size
+from pyrnn.typing import IS_MODEL, FilePath, Flag, Inputs, Name, Size
 from pyrnn.validation import not_built, shown
 
 Array = NDArray[Any]
@@ -39,9 +39,10 @@ def to_c(
     path: FilePath,
     *,
     name: Name | None = None,
-    dtype: Annotated[str, OneOf("float32")] = "float32",
+    dtype: Annotated[str, OneOf("float32", "int8")] = "float32",
     stream: Flag = True,
     steps: Size | None = None,
+    calibration: Inputs = None,
 ) -> list[str]:
     """Write a model as C99 that needs neither memory allocation nor a library next to the C library's math.
 
@@ -62,9 +63,13 @@ def to_c(
         model: a `Sequential` or functional model, built. Its layers must be of pyrnn, not custom.
         path: a folder, which is created if it is missing; or a file "NAME.c".
         name: what the functions begin with; by default the name of the file or of the model.
-        dtype: "float32", also for models in float64.
+        dtype: "float32", also for models in float64; or "int8": weights of 8 bits with a scale for each output, int16
+            numbers, and integer arithmetic alone, with the same bits on every platform. x and y are then `int16_t`, the
+            numbers times 2^NAME_X_FRACTION and 2^NAME_Y_FRACTION; `export.report` shows the error.
         stream: whether to write one time step at a time, as `Model.stream` runs it.
         steps: the number of time steps of `stream=False`, for models that leave it open.
+        calibration: for "int8", data as for `predict`, or a list with an array for each input, from which the ranges of
+            all numbers are measured; what leaves them later saturates.
 
     Returns:
         The paths of the files: source, header, self-test.
@@ -87,7 +92,12 @@ def to_c(
     if stream and steps is not None:
         raise ValueError(f"steps is for whole sequences, stream=False: a stream takes any number of them; got {steps}")
     folder, name = _target(model, os.fspath(path), name)
+    if calibration is not None and dtype != "int8":
+        raise ValueError(f"calibration is for dtype='int8', got dtype={dtype!r}: leave it out")
     program, sequences = lowered(model, stream, steps)
+    if dtype == "int8":
+        data = to_int8.arrays_of(calibration, program, sequences, "calibration")
+        return _save(folder, to_int8.texts(name, model.name, to_int8.placed(program, data), data))
     Writer.add_scratch(program)
     memory.place(program)
     writer = Writer(program)
@@ -102,6 +112,11 @@ def to_c(
         f"{name}.h": c_files.header(name, model.name, program, source),
         f"{name}_test.c": c_files.self_test(name, program, source, inputs, expected, tolerance),
     }
+    return _save(folder, texts)
+
+
+def _save(folder: str, texts: dict[str, str]) -> list[str]:
+    """Write files; returns their paths."""
     make_folder(folder or ".")
     contents = {os.path.join(folder, each): text.encode() for each, text in texts.items()}
     replace_files(contents)

@@ -92,6 +92,7 @@ INNER = [
     "data.as_array",
     "data.as_batches",
     "data.is_array",
+    "export.Report",
     "layers.Recurrent",
     "losses.FunctionLoss",
     "losses.match_ranks",
@@ -141,6 +142,7 @@ GIVEN_TO: dict[str, dict[str, Any]] = {
     },
     "backend.use_backend": {"name": "core"},
     "export.to_c": {"path": "model.c"},
+    "export.report": {"x": np.ones((2, 3, 2))},
     **{
         f"metrics.{name}": {"y_true": np.eye(2)}
         for name in (

@@ -1,0 +1,181 @@
+"""Integers as C: constants, limits, activations and sums of products. `fixed_point` has the same in NumPy.
+
+Nothing depends on the platform: no shift of a negative number, no sum that overflows. An ARM core with SMLAD takes two
+products at once; the sums are exact, so their order does not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyrnn.export import c_fixed_point as c
+from pyrnn.export import fixed_point
+from pyrnn.export.c_lines import Lines
+from pyrnn.export.c_text import array
+from pyrnn.export.fixed_point import LARGEST, LARGEST_32, QUAD, ROWS, Curve, Sums
+from pyrnn.export.program import Value
+from pyrnn.export.quantize import Quantized
+
+Array = NDArray[Any]
+
+
+class IntegerLines(Lines):
+    """Writes numbers, limits, activations and sums of integers; `c_int8` writes operations with them.
+
+    Args:
+        quantized: the program; its values have their places.
+
+    Attributes:
+        constant_bytes: the size of all constants. stack_bytes: that of the largest arrays of an operation.
+    """
+
+    unit: ClassVar[str] = "int16_t"
+
+    def __init__(self, quantized: Quantized) -> None:
+        super().__init__(quantized.program)
+        self.quantized = quantized
+        self.constant_bytes = self.stack_bytes = 0
+        self._sums = 0
+
+    def use(self, name: str) -> str:
+        """Define a function of `c_fixed_point` at its first use; returns its name."""
+        if name not in self.functions:
+            text, called, tables = c.FUNCTIONS[name]
+            for each in called:
+                self.use(each)
+            for table, values in tables:
+                self.integers(values, np.int16 if values.max() < 2**15 else np.int32, table)
+            self.functions[name] = text
+        return name
+
+    def integers(self, values: Array, dtype: Any, name: str | None = None) -> str:
+        """Return the name of a constant array; equal ones are stored once."""
+        values = np.ascontiguousarray(values, dtype).reshape(-1)
+        key = str(values.dtype).encode() + values.tobytes()
+        if key not in self._names:
+            self._names[key] = name = name or f"k{len(self._names)}"
+            aligned = " ALIGNED_4" if values.dtype == np.int8 else ""
+            kind = f"static const {values.dtype}_t {name}[{values.size}]{aligned}"
+            texts = [c.literal(int(each), values.dtype) for each in values]
+            self.constants.append(array(kind, texts))
+            self.constant_bytes += values.nbytes
+        return self._names[key]
+
+    def fraction(self, value: Value) -> int:
+        """Return the fraction bits of a value."""
+        return self.quantized.fractions[value]
+
+    def plan(self, each: Any) -> Any:
+        """Return the plan of an operation."""
+        return self.quantized.plans[each]
+
+    def limited(self, text: str, bound: int, by: int = 0, largest: int = LARGEST) -> str:
+        """Return the C of `fixed_point.rescaled` as an int32.
+
+        Args:
+            text: an integer, of 64 bits where its bound needs them.
+            bound: its largest magnitude.
+            by: the bits that it loses.
+            largest: the limit of the result.
+        """
+        if by > 0:
+            wide = bound + (1 << (by - 1)) > LARGEST_32
+            text = f"{self.use('down64' if wide else 'down32')}({text}, {by})"
+            bound = (bound + (1 << (by - 1))) >> by
+        else:
+            bound <<= -by
+            wide = bound > LARGEST_32
+            if by < 0:
+                text = f"((int64_t)({text}) * INT64_C({1 << -by}))" if wide else f"(({text}) * {1 << -by})"
+        if bound >= 2**63:
+            raise AssertionError(f"{text} may overflow")
+        if bound > largest:
+            return f"{self.use('limit64' if wide else 'limit32')}({text}, {largest})"
+        return f"(int32_t)({text})" if wide else f"({text})"
+
+    def converted(self, text: str, x: Value, y: Value) -> str:
+        """Return the C of a number of x as one of y."""
+        return self.limited(text, LARGEST, self.fraction(x) - self.fraction(y))
+
+    def move_numbers(self, y: str, x: str, count: int, source: Value, target: Value) -> None:
+        """Copy numbers of one value to another, with its fraction bits."""
+        if self.fraction(source) == self.fraction(target):
+            self.copy(y, x, count)
+        else:
+            self.each_number(count, f"({y})[i] = (int16_t){self.converted(f'({x})[i]', source, target)};")
+
+    def curve(self, curve: Curve, text: str, bound: int, fraction: int) -> str:
+        """Return the C of an activation of an integer, as an int32."""
+        text = self.limited(text, bound, fraction - curve.reads, curve.largest)
+        if curve.kind == "linear":
+            return text
+        if curve.kind == "table":
+            assert curve.table is not None
+            return f"{self.use('curve')}({self.integers(curve.table, np.int16)}, {text})"
+        return f"{self.use(f'{curve.kind}_fixed')}({text})"
+
+    # Matrices.
+
+    def sums(self, sums: Sums, vectors: Sequence[str], z: str) -> None:
+        """z = the sums; a vector whose length is no multiple of `QUAD` is copied to an array that is."""
+        self._sums += 1
+        name, places = f"sums{self._sums}", []
+        lengths = [0] * len(vectors)
+        for product in sums.products:
+            lengths[product.source] = max(lengths[product.source], product.start + product.weights.shape[1])
+        for number, (vector, length) in enumerate(zip(vectors, lengths, strict=True)):
+            if length % QUAD:
+                local = f"v{self._sums}_{number}"
+                self.line(f"int16_t {local}[{-(-length // QUAD) * QUAD}] = {{0}};")
+                self.line(f"memcpy({local}, {vector}, {length} * sizeof(int16_t));")
+                vector = local
+            places.append(vector)
+        self.functions[name] = self._sums_text(name, sums, len(vectors))
+        self.line(f"{name}({', '.join(places)}, {z});")
+
+    def _sums_text(self, name: str, sums: Sums, vectors: int) -> str:
+        rows = len(sums.bias)
+        groups, rest = divmod(rows, ROWS)
+        bias = self.integers(sums.bias, np.int64)
+        parts = []
+        for product in sums.products:
+            quads = -(-product.weights.shape[1] // QUAD)
+            weights = self.integers(fixed_point.packed(product), np.int8)
+            factors = self.integers(product.multipliers, np.int32)
+            parts.append(
+                (quads, weights, factors, f"v{product.source}{f' + {product.start}' if product.start else ''}")
+            )
+        lines = [f"static void {name}({', '.join(f'const int16_t *v{n}' for n in range(vectors))}, int32_t *z) {{"]
+        use_64 = self.use("right64")
+
+        def result(row: str, sums_of: list[str]) -> str:
+            terms = [
+                f"(int64_t){text} * {factors}[{row}]" for text, (_, _, factors, _) in zip(sums_of, parts, strict=True)
+            ]
+            total = f"{use_64}({bias}[{row}] + {' + '.join(terms)}, {sums.shift})"
+            return f"{self.use('limit64')}({total}, {LARGEST_32})" if sums.limited else f"(int32_t){total}"
+
+        if groups:
+            self.use("rows4")
+            lines.append(f"    for (int g = 0; g < {groups}; ++g) {{")
+            lines.append(f"        int32_t {', '.join(f'a{n}[{ROWS}]' for n in range(len(parts)))};")
+            for n, (quads, weights, _, vector) in enumerate(parts):
+                lines.append(f"        rows4({weights} + g * {quads * QUAD * ROWS}, {vector}, {quads}, a{n});")
+            for k in range(ROWS):
+                texts = [f"a{n}[{k}]" for n in range(len(parts))]
+                lines.append(f"        z[{ROWS} * g + {k}] = {result(f'{ROWS} * g + {k}', texts)};")
+            lines.append("    }")
+        if rest:
+            self.use("row1")
+            lines.append(f"    for (int r = 0; r < {rest}; ++r) {{")
+            texts = [
+                f"row1({weights} + {groups * ROWS * quads * QUAD} + r * {quads * QUAD}, {vector}, {quads})"
+                for quads, weights, _, vector in parts
+            ]
+            lines.append(f"        z[{groups * ROWS} + r] = {result(f'{groups * ROWS} + r', texts)};")
+            lines.append("    }")
+        return "\n".join([*lines, "}", ""])

@@ -1,0 +1,160 @@
+"""`Forecast`: what a forecaster returns, as arrays, as a table and as a plot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyrnn.forecasting.frequency import Dates
+from pyrnn.forecasting.moments import show
+from pyrnn.forecasting.panel import Panel
+from pyrnn.validation import shown
+
+Array = NDArray[Any]
+MEDIAN = 0.5
+SHOWN_ROWS = 10
+SMALLEST_DIFFERENCE = 1e-9  # between levels
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Forecast:
+    """Forecasts of N series, H steps ahead.
+
+    Args:
+        ids: the N values of the group column; ("all",) without groups.
+        dates: (N, H), the dates of the forecasts; whole numbers for rows without dates.
+        levels: the K levels of the quantiles, in increasing order with 0.5 among them.
+        quantiles: (N, H, K), increasing along the last axis.
+        mean: (N, H).
+        names: the names of the columns of the group, the date and the target in the table.
+
+    Example:
+        >>> from pyrnn.forecasting import Forecaster
+        >>> y = 10 + 5 * np.sin(2 * np.pi * np.arange(120) / 12)
+        >>> forecaster = Forecaster(horizon=3, season=12, epochs=1, members=1)
+        >>> forecast = forecaster.fit(y).predict()
+        >>> forecast.median.shape, forecast.dates.tolist()
+        ((1, 3), [[120, 121, 122]])
+        >>> list(forecast.table())
+        ['row', '0', 'q0.025', 'q0.1', 'q0.9', 'q0.975']
+    """
+
+    ids: tuple[Any, ...]
+    dates: Dates
+    levels: tuple[float, ...]
+    quantiles: Array
+    mean: Array
+    names: tuple[tuple[str, ...], str, str]
+
+    @property
+    def median(self) -> Array:
+        """(N, H), the point forecasts."""
+        return np.asarray(self.quantiles[..., self.levels.index(MEDIAN)])
+
+    def quantile(self, level: float) -> Array:
+        """Return one quantile.
+
+        Args:
+            level: one of `levels`.
+
+        Returns:
+            (N, H).
+
+        Raises:
+            ValueError: if the forecaster has no such quantile.
+        """
+        for k, each in enumerate(self.levels):
+            if abs(each - level) < SMALLEST_DIFFERENCE:
+                return np.asarray(self.quantiles[..., k])
+        raise ValueError(
+            f"level must be one of the forecaster's quantiles, {', '.join(map(str, self.levels))}, got {shown(level)}: "
+            "pass it to Forecaster(quantiles=...)"
+        )
+
+    def interval(self, coverage: float) -> tuple[Array, Array]:
+        """Return the ends of the interval that covers a part of what may happen.
+
+        Args:
+            coverage: a number between 0 and 1, such as 0.8 for the interval from the 0.1 to the 0.9 quantile.
+
+        Returns:
+            Lower and upper ends, (N, H) each.
+
+        Raises:
+            ValueError: if the forecaster has no such quantiles.
+        """
+        return self.quantile((1 - coverage) / 2), self.quantile((1 + coverage) / 2)
+
+    def table(self) -> dict[str, Any]:
+        """Return the forecasts as columns: groups, date, median under the name of the target, other quantiles.
+
+        Returns:
+            Column to array of N * H rows, series by series.
+        """
+        groups, date, target = self.names
+        count, ahead = self.dates.shape
+        columns: dict[str, Any] = {}
+        for place, name in enumerate(groups):
+            values = [each[place] if len(groups) > 1 else each for each in self.ids]
+            columns[name] = np.repeat(np.array(values), ahead)
+        columns[date] = self.dates.reshape(count * ahead)
+        columns[target] = self.median.reshape(-1)
+        for level in self.levels:
+            if level != MEDIAN:
+                columns[f"q{level:g}"] = self.quantile(level).reshape(-1)
+        return columns
+
+    def frame(self) -> Any:
+        """Return the table as a DataFrame of pandas.
+
+        Returns:
+            N * H rows, series by series.
+
+        Raises:
+            ImportError: if pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise ImportError(
+                'frame() needs pandas: type `pip install ".[forecast]"`, or use table(), which needs NumPy alone'
+            ) from error
+        return pandas.DataFrame(self.table())
+
+    def __repr__(self) -> str:
+        table = self.table()
+        count = len(next(iter(table.values())))
+        rows = [list(table)]
+        for row in range(min(SHOWN_ROWS, count)):
+            rows.append([_text(column[row]) for column in table.values()])
+        widths = [max(len(cells[place]) for cells in rows) for place in range(len(table))]
+        lines = ["  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True)) for cells in rows]
+        if count > SHOWN_ROWS:
+            lines.append(f"... {count} rows: {len(self.ids)} series, {self.dates.shape[1]} steps ahead")
+        return "\n".join(lines)
+
+    def plot(self, path: Any = None, history: Panel | None = None, series: Any = None) -> Any:
+        """Plot forecasts with their intervals after the last rows of the history.
+
+        Args:
+            path: the image to write; None to write none.
+            history: a panel with the rows before the forecasts, or None.
+            series: the ids to plot; None for the first 4.
+
+        Returns:
+            The figure of matplotlib.
+
+        Raises:
+            ImportError: if matplotlib is not installed.
+            ValueError: if there is no such series.
+        """
+        from pyrnn.forecasting.plots import plot_forecast
+
+        return plot_forecast(self, path, history, series)
+
+
+def _text(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float | np.floating) else show(value)

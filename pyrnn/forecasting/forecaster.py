@@ -1,0 +1,378 @@
+"""`Forecaster`: from a table to forecasts with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyrnn import rules
+from pyrnn.arguments import checked
+from pyrnn.forecasting import choices, heads
+from pyrnn.forecasting.extending import extend
+from pyrnn.forecasting.forecast import Forecast
+from pyrnn.forecasting.history import Source, Statistics, observed_values
+from pyrnn.forecasting.inputs import make_inputs
+from pyrnn.forecasting.moments import show
+from pyrnn.forecasting.network import Training, build, train
+from pyrnn.forecasting.settings import check_model, check_targets, levels_of
+from pyrnn.forecasting.trained import Trained
+from pyrnn.typing import Anything, Count, FilePath, FileToRead, Index, Natural, Positive, Size
+from pyrnn.validation import shown
+
+Array = NDArray[Any]
+Builder = Callable[[Any, Any], Any]
+QUANTILES = (0.025, 0.1, 0.5, 0.9, 0.975)
+VALIDATED, CALIBRATED = 2000, 6000  # windows, at most
+FEWEST_WINDOWS = 10
+BLOCK = 1024  # windows that are looked at together
+Strategy = Annotated[str, rules.OneOf("direct", "recursive")]
+Part = Annotated[float, rules.Number(0, 0.5, open_ends="()")]
+
+
+class Forecaster(Trained):
+    """Forecasts of one or many time series, with intervals, by recurrent networks.
+
+    `fit` takes a table, trains an ensemble of networks that all series share, and calibrates its quantiles on the last
+    rows. `predict` returns the next rows. What is not passed is chosen from the data; `notes_` says what.
+
+    A network reads a lookback of scaled targets and covariates, and for each step ahead the calendar, what is known in
+    advance and the values at the same place of earlier seasons. It predicts a correction of a simple forecast from
+    those values, so that an untrained network already is a seasonal forecast. Missing values are no targets and are
+    marked as missing where they are inputs.
+
+    Args:
+        model: "gru", "lstm" or "rnn", or a function of two symbolic inputs, the lookback (batch, lookback, features)
+            and the steps ahead (batch, horizon, features), that returns a symbolic output (batch, horizon, any).
+        horizon: H, the rows to forecast, at least 1.
+        lookback: the rows that a network reads. By default 4 seasons.
+        season: the rows of the main season, 1 for none. By default the one of those that the frequency suggests (a day,
+            a week, a year) whose naive forecast is best; rows without dates are searched for one.
+        target: the column to forecast. May be left out if the table has one column of numbers.
+        past: columns that are known up to the present, such as the weather.
+        future: columns that are known in advance, such as promotions; `predict` needs them for the rows to forecast.
+        static: columns that do not change with time.
+        group: the column that says which series a row belongs to, or a list of columns.
+        date: the column of dates.
+        frequency: the step between dates, such as 'h' or 'D'. By default the most frequent step.
+        missing: "raise", or how missing dates and values of covariates are filled: "previous", "interpolate", "zero".
+        wide: whether each target column is a series of its own; `target` then names them.
+        holidays: dates, or a dict from names to dates.
+        head: "quantile", "gaussian", "student", "negative_binomial" (for counts), "mae" or "mse".
+        quantiles: the levels of the quantiles, in increasing order with 0.5, the median, among them.
+        strategy: "direct" forecasts all rows in one pass; "recursive" one row after the other, from its own medians.
+        units: of encoder and decoder, at least 1.
+        embedding: the length of a vector that is learned for each series. By default 4 if there are several series
+            of 300 rows on average, or else 0.
+        members: the number of networks in the ensemble; they differ in their first weights, and their quantiles are
+            averaged.
+        epochs: rounds over all windows. By default 30, but from 200 to 1200 updates in all.
+        batch_size: windows of an update. By default a 20th of all, from 16 to 128.
+        learning_rate: of Adam, above 0.
+        validation: the part of the rows, at the end, that is not trained on but decides when to stop and calibrates the
+            quantiles; between 0 and 0.5. At least `horizon` rows.
+        seed: of the first weights and the order of batches.
+
+    Attributes:
+        layout_: the rows that the networks see.
+        networks_: the members.
+        factors_: (H, K), what calibration multiplies the distance of each quantile from the median by.
+        history_: the losses while training.
+        notes_: sentences about what was chosen.
+
+    Raises:
+        TypeError, ValueError: if an argument is none of these.
+
+    Example:
+        >>> from pyrnn.forecasting import Forecaster
+        >>> days = np.arange("2024-01-01", "2024-07-01", dtype="datetime64[D]")
+        >>> sales = 20 + 5.0 * (np.arange(len(days)) % 7 == 5)
+        >>> forecaster = Forecaster(horizon=7, epochs=1, members=1).fit({"day": days, "sales": sales})
+        >>> forecaster.predict().median.round().tolist()
+        [[20.0, 20.0, 20.0, 20.0, 20.0, 25.0, 20.0]]
+        >>> forecaster.layout_.season
+        7
+    """
+
+    @checked
+    def __init__(
+        self,
+        model: Anything = "gru",
+        horizon: Size = 14,
+        lookback: Size | None = None,
+        season: Size | None = None,
+        *,
+        target: Anything = None,
+        past: Anything = (),
+        future: Anything = (),
+        static: Anything = (),
+        group: Anything = None,
+        date: Anything = None,
+        frequency: Anything = None,
+        missing: Anything = "raise",
+        wide: Anything = False,
+        holidays: Anything = None,
+        head: Anything = "quantile",
+        quantiles: Anything = QUANTILES,
+        strategy: Strategy = "direct",
+        units: Size = 32,
+        embedding: Natural | None = None,
+        members: Size = 2,
+        epochs: Count | None = None,
+        batch_size: Size | None = None,
+        learning_rate: Positive = 3e-3,
+        validation: Part = 0.15,
+        seed: Index = 0,
+    ) -> None:
+        check_model(model)
+        heads.make(head, levels_of(quantiles))
+        self.model, self.horizon, self.lookback, self.season = model, horizon, lookback, season
+        self.target, self.past, self.future, self.static, self.group = target, past, future, static, group
+        self.date, self.frequency, self.missing, self.wide, self.holidays = date, frequency, missing, wide, holidays
+        self.head, self.quantiles, self.strategy, self.units = head, quantiles, strategy, units
+        self.embedding, self.members, self.epochs, self.batch_size = embedding, members, epochs, batch_size
+        self.learning_rate, self.validation, self.seed = learning_rate, validation, seed
+
+    def fit(self, data: Any, y: None = None) -> Forecaster:
+        """Train on a table.
+
+        Args:
+            data: the table: a DataFrame of pandas or polars, a Series, a dict of columns, an array (time,) or
+                (time, columns); or a `Panel`.
+            y: None, in place of targets (samples,); it is there for scikit-learn. `target` names the column.
+
+        Returns:
+            This forecaster.
+
+        Raises:
+            TypeError, ValueError: for what `panel` raises them, for several targets, for targets that are no counts if
+                the head needs them, and for series that are too short.
+        """
+        if y is not None:
+            raise ValueError(f"y must be None, since target names the column to forecast, got {shown(y)}")
+        check_model(self.model)
+        panel = self._read(data)
+        values = observed_values(panel)
+        levels = levels_of(self.quantiles)
+        head = heads.make(self.head, levels)
+        check_targets(panel, values, head)
+        step = self.horizon if self.strategy == "direct" else 1
+        seasons = choices.choose_seasons(panel, values, self.season)
+        layout = choices.choose_layout(panel, values, self.horizon, step, self.lookback, seasons)
+        calendars = choices.calendars_of(panel, self.holidays)
+        origins, later, cut = choices.split(panel, values, layout, self.validation, self.horizon)
+        if len(origins) < FEWEST_WINDOWS or not len(later):
+            raise ValueError(
+                f"data must have rows for {FEWEST_WINDOWS} training windows and one of {self.horizon} rows "
+                f"to validate on, got {len(origins)} and {len(later)} from {panel.lengths.max()} rows in the longest "
+                f"series: pass a shorter horizon ({self.horizon}), lookback ({layout.lookback}) or season "
+                f"({layout.season})"
+            )
+        statistics = Statistics.of(panel, values, panel.in_history & (panel.dates < cut))
+        source = Source(panel, statistics, calendars, layout, self.horizon)
+        origins, later = (source.rows_of(panel, rows) for rows in (origins, later))
+        source.layout = layout = choices.choose_base(source, origins)
+        batch_size = self.batch_size or choices.choose_batch_size(len(origins))
+        updates = choices.choose_updates(len(origins), batch_size, self.epochs)
+        embedding = choices.choose_embedding(panel) if self.embedding is None else self.embedding
+        seeds = tuple(self.seed + member for member in range(self.members))
+        training = Training(updates, batch_size, self.learning_rate, seeds)
+        example = make_inputs(source.gather(origins[:1]), layout)
+        networks = [
+            build(self.model, example, head, units=self.units, embedding=embedding, series=len(panel), seed=seed)
+            for seed in seeds
+        ]
+        history = train(networks, head, source, origins, _some(later, VALIDATED), training)
+        self.layout_, self.networks_, self.history_, self.panel_ = layout, networks, history, panel
+        self.statistics_, self.calendars_ = statistics, calendars
+        self.least_ = 0.0 if np.nanmin(values) >= 0 else -np.inf
+        self.factors_ = self._factors(source, _some(later, CALIBRATED))
+        self.notes_ = [
+            *panel.notes,
+            f"{len(panel)} series, {len(origins)} training windows, {len(later)} from {show(cut)} on for validation",
+            f"season of {' and '.join(map(str, layout.seasons))} rows, lookback of {layout.lookback}, corrections of "
+            f"the forecast {layout.base!r}",
+            f"{self.members} networks, at most {updates} updates of {batch_size} windows each",
+        ]
+        return self
+
+    def predict(self, data: Any = None, future: Any = None) -> Forecast:
+        """Forecast the rows after the last ones.
+
+        Args:
+            data: a table with later rows, or with other series; None for the table of `fit`. Rows of the same series
+                that `fit` received are put in front.
+            future: a table with the columns that are known in advance, for the rows to forecast. They may be the last
+                rows of `data` instead, without targets.
+
+        Returns:
+            The forecasts, one for each series of `data`.
+
+        Raises:
+            RuntimeError: before `fit`.
+            TypeError, ValueError: for what `panel` raises them, and if `future` lacks rows.
+        """
+        panel = self._continued(data)
+        if future is not None:
+            panel = extend(panel, future)
+        self._check_future(panel)
+        recent = panel.latest(self.layout_.reach)
+        source = self._source(recent)
+        origins = source.panel.starts[:-1] + source.panel.lengths
+        outlook = self._outlook(source, origins).calibrated(self.factors_, self._head.levels, self.least_)
+        return Forecast(
+            panel.ids,
+            panel.next_dates(self.horizon),
+            self._head.levels,
+            outlook.quantiles,
+            outlook.mean,
+            (tuple(map(str, panel.group)), "row" if panel.date is None else str(panel.date), panel.names["target"][0]),
+        )
+
+    def calibrate(self, data: Any = None) -> Forecaster:
+        """Calibrate the quantiles anew on the last rows, without training.
+
+        Worth its time when a forecaster has been in use for a while, since errors change.
+
+        Args:
+            data: a table with later rows; None for the table of `fit`.
+
+        Returns:
+            This forecaster.
+
+        Raises:
+            RuntimeError: before `fit`.
+            ValueError: if the rows are too few to calibrate on.
+        """
+        panel = self._continued(data)
+        source = self._source(panel)
+        values = observed_values(panel)
+        _, later, cut = choices.split(panel, values, self.layout_, self.validation, self.horizon)
+        if not len(later):
+            raise ValueError(
+                f"data must have {self.horizon} rows from {show(cut)} on to calibrate on, got {panel.lengths.max()} "
+                "rows in the longest series"
+            )
+        self.factors_ = self._factors(source, _some(source.rows_of(panel, later), CALIBRATED))
+        return self
+
+    def score(self, data: Any, y: None = None) -> float:
+        """Return minus the MASE of the forecasts of rows that follow those of `fit`, for scikit-learn's searches.
+
+        Args:
+            data: a table with later rows. Forecasts begin at the first and then every `horizon` rows.
+            y: None, in place of targets (samples,); it is there for scikit-learn.
+
+        Returns:
+            Minus the mean absolute error in units of the error of the seasonal naive forecast on the rows of `fit`; the
+            mean over the series. Larger is better.
+
+        Raises:
+            RuntimeError: before `fit`.
+            ValueError: if the rows have no targets.
+        """
+        if y is not None:
+            raise ValueError(f"y must be None, since target names the column to forecast, got {shown(y)}")
+        return self._negative_mase(self._read(data, self._fitted().arguments))
+
+    def backtest(self, data: Any, folds: int = 5, step: int | None = None, refit: bool = False) -> Any:
+        """Forecast the last rows of a table as if they were not known yet, and compare with simple forecasts.
+
+        This forecaster stays as it is: a copy is trained on the rows before the first fold. For each later fold it is
+        calibrated anew on the rows before it, or with `refit` trained anew.
+
+        Args:
+            data: the table.
+            folds: the number of forecasts, at least 1; the last one ends with the last row.
+            step: the rows from one forecast to the next; by default `horizon`.
+            refit: whether to train for each fold.
+
+        Returns:
+            A `Backtest`, whose `scores` is the table of MASE, coverage and others.
+
+        Raises:
+            TypeError, ValueError: for what `fit` raises them, and if the folds leave too few rows for training.
+        """
+        from pyrnn.forecasting.backtesting import backtest
+
+        return backtest(self, data, folds, self.horizon if step is None else step, refit)
+
+    @checked
+    def save(self, path: FilePath) -> None:
+        """Write the forecaster to one file, completely or not at all.
+
+        The file holds settings, weights and the last rows of each series that a forecast looks at. A `model` that is a
+        function is not written: a loaded forecaster predicts, and needs it again to `fit`.
+
+        Args:
+            path: the file, such as "sales.forecaster".
+
+        Raises:
+            RuntimeError: before `fit`.
+            OSError: if it cannot be written; what was there before is unchanged.
+        """
+        from pyrnn.forecasting.storing import save
+
+        self._fitted()
+        save(self, path)
+
+    @classmethod
+    def load(cls, path: FileToRead) -> Forecaster:
+        """Read what `save` wrote.
+
+        Args:
+            path: the file.
+
+        Returns:
+            A forecaster that predicts the same.
+
+        Raises:
+            ValueError: if the file holds no forecaster.
+            OSError: if it cannot be read.
+        """
+        from pyrnn.forecasting.storing import load
+
+        return load(cls, path)
+
+    def plot(self, path: Any = None, data: Any = None, future: Any = None, series: Any = None) -> Any:
+        """Plot the last rows, the forecast and its intervals.
+
+        Args:
+            path: the image to write; None to write none.
+            data: as for `predict`.
+            future: as for `predict`.
+            series: the ids to plot; None for the first 4.
+
+        Returns:
+            The figure of matplotlib.
+
+        Raises:
+            ImportError: if matplotlib is not installed.
+            RuntimeError: before `fit`.
+            ValueError: for what `predict` raises it.
+        """
+        return self.predict(data, future).plot(path, self._continued(data), series)
+
+    def stream(self, series: Any = None) -> Any:
+        """Return an online forecast of one series: each new row is answered with the next forecast.
+
+        Args:
+            series: the id of the series; None if there is one.
+
+        Returns:
+            An `OnlineForecast`, which begins after the last row of the table of `fit`.
+
+        Raises:
+            RuntimeError: before `fit`.
+            ValueError: if there is no such series.
+        """
+        from pyrnn.forecasting.online import OnlineForecast
+
+        return OnlineForecast(self, series)
+
+
+def _some(rows: Array, most: int) -> Array:
+    """At most that many rows, evenly spread."""
+    return rows[:: -(-len(rows) // most)]

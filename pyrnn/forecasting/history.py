@@ -1,0 +1,245 @@
+"""Histories: the rows of a panel around origins, from which a network forecasts.
+
+An origin is the first row to forecast. Nothing before this module depends on a network, and nothing here looks at
+targets at or after the origin.
+
+Letters: B windows, W rows of history (`Layout.reach`), L lookback, H steps ahead, P and Q covariates known up to the
+present and in advance, C features of the calendar, S static ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyrnn.forecasting.calendars import Calendar
+from pyrnn.forecasting.moments import to_wall_clock
+from pyrnn.forecasting.panel import Panel
+
+Array = NDArray[Any]
+LEAST_SCALE = 0.02  # of a window: in units of the mean deviation of its series
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which rows a network sees.
+
+    Args:
+        lookback: L, the rows that the encoder reads.
+        horizon: H, the rows that the decoder forecasts in one pass.
+        season: the main season in rows, 1 for none.
+        seasons: the main season first, then further ones.
+        lags: how many earlier values at the same place of the main season the decoder sees; of each further one 2.
+        year: the rows of a year of which the decoder sees the value, 0 for none.
+        base: what is corrected: "season", "seasons" (the mean of the lags), "level" (the mean of the lookback), "last",
+            or "blend" (half "seasons", half the mean of the last season).
+        scale: what corrections are in units of: "level", the mean of the lookback, or "deviation", the mean deviation
+            from it.
+    """
+
+    lookback: int
+    horizon: int
+    season: int
+    seasons: tuple[int, ...]
+    lags: int
+    year: int
+    base: str
+    scale: str
+
+    @property
+    def distances(self) -> list[Array]:
+        """How many rows before each step ahead each lag is, (H,) each; all of them lie before the origin."""
+        steps = np.arange(1, self.horizon + 1)
+        rows = []
+        for number, season in enumerate(self.seasons):
+            nearest = -(-steps // season) * season
+            rows += [nearest + earlier * season for earlier in range(2 if number else self.lags)]
+        if self.year:
+            rows.append(-(-steps // self.year) * self.year)
+        return rows
+
+    @property
+    def reach(self) -> int:
+        """W, the rows before the origin that a forecast looks at."""
+        return max(self.usual_reach, int(self.distances[-1].max()))
+
+    @property
+    def usual_reach(self) -> int:
+        """The rows before the origin without the value of a year before."""
+        usual = self.distances[:-1] if self.year else self.distances
+        return int(max(self.lookback + self.season, *(each.max() for each in usual)))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the fields, in a form that JSON can hold."""
+        return {**asdict(self), "seasons": list(self.seasons)}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Layout:
+        """Return the layout that `get_config` described."""
+        return cls(**{**config, "seasons": tuple(config["seasons"])})
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What is learned from the training rows before a network is: the scales of covariates and of each series.
+
+    Args:
+        past: (2, P), mean and standard deviation of each past covariate.
+        future: (2, Q), the same of each covariate that is known in advance.
+        static: (2, S), the same of each static covariate.
+        deviations: (N,), the mean deviation of each series from its mean.
+        ids: the ids of the series, by which a later panel finds them.
+    """
+
+    past: Array
+    future: Array
+    static: Array
+    deviations: Array
+    ids: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, panel: Panel, values: Array, usable: Array) -> Statistics:
+        """Learn from a panel.
+
+        Args:
+            panel: the panel.
+            values: (R,) targets, NaN where unknown.
+            usable: (R,) the training rows.
+        """
+        codes = panel.codes
+        used = usable & np.isfinite(values)
+        counts = np.maximum(np.bincount(codes[used], minlength=len(panel)), 1)
+        means = np.bincount(codes[used], values[used], minlength=len(panel)) / counts
+        sizes = np.bincount(codes[used], np.abs(values[used] - means[codes[used]]), minlength=len(panel)) / counts
+        positive = sizes[sizes > 0]
+        typical = float(np.median(positive)) if positive.size else 1.0
+        return cls(
+            _moments(panel.past[usable]),
+            _moments(panel.future[usable]),
+            _moments(panel.static),
+            np.where(sizes > 0, sizes, typical),
+            panel.ids,
+        )
+
+    def numbers(self, panel: Panel) -> Array:
+        """Return the number of each series of a panel among those that were trained on, from 1; 0 for a new one."""
+        places = {each: number for number, each in enumerate(self.ids, 1)}
+        return np.array([places.get(each, 0) for each in panel.ids], np.int64)
+
+
+def _moments(values: Array) -> Array:
+    if not len(values) or not values.shape[1]:
+        return np.stack([np.zeros(values.shape[1]), np.ones(values.shape[1])])
+    counts = np.maximum(np.isfinite(values).sum(axis=0), 1)
+    filled = np.where(np.isfinite(values), values, 0)
+    mean = filled.sum(axis=0) / counts
+    spread = np.sqrt(np.where(np.isfinite(values), (values - mean) ** 2, 0).sum(axis=0) / counts)
+    return np.stack([mean, np.where(spread > 0, spread, 1.0)])
+
+
+def _scaled(values: Array, moments: Array) -> Array:
+    """Covariates in units of their spread; 0, the mean, where they are unknown."""
+    return np.asarray(np.nan_to_num((values - moments[0]) / moments[1]), np.float32)
+
+
+@dataclass
+class History:
+    """The rows around B origins.
+
+    Args:
+        values: (B, W + H) targets before the origin, NaN where unknown and from the origin on.
+        clock: (B, L + H, C) features of the calendar.
+        past: (B, L + H, P) scaled; from the origin on the last known row.
+        future: (B, W + H, Q) scaled.
+        static: (B, S) scaled.
+        deviation: (B,) the mean deviation of each series.
+        numbers: (B,) the number of each series, 0 for a new one.
+    """
+
+    values: Array
+    clock: Array
+    past: Array
+    future: Array
+    static: Array
+    deviation: Array
+    numbers: Array
+
+
+class Source:
+    """A panel in the form from which histories are gathered quickly: each row is scaled once.
+
+    Args:
+        panel: the panel.
+        statistics: what `Statistics.of` learned.
+        calendars: features of each date; none for rows without dates.
+        layout: the rows that a network sees.
+        horizon: the rows to forecast, at least those of the layout.
+    """
+
+    def __init__(
+        self, panel: Panel, statistics: Statistics, calendars: list[Calendar], layout: Layout, horizon: int
+    ) -> None:
+        self.layout, self.horizon = layout, horizon
+        self.panel = panel = panel.with_horizon(horizon)
+        self.values = observed_values(panel)
+        self.clock = clock_of_dates(panel.dates, panel, calendars)
+        self._past = _scaled(panel.past, statistics.past)
+        self._future = _scaled(panel.future, statistics.future)
+        self._static = _scaled(panel.static, statistics.static)
+        self._numbers = statistics.numbers(panel)
+        deviations = np.concatenate([[np.median(statistics.deviations)], statistics.deviations])
+        self._deviations = deviations[self._numbers]
+
+    def gather(self, origins: Array) -> History:
+        """Return the histories of origins.
+
+        Args:
+            origins: (B,) rows of the panel.
+        """
+        reach, lookback, ahead = self.layout.reach, self.layout.lookback, self.horizon
+        series = np.searchsorted(self.panel.starts, origins, side="right") - 1
+        first = self.panel.starts[series][:, None]
+        rows = origins[:, None] + np.arange(-reach, ahead)
+        inside = rows >= first
+        rows = np.maximum(rows, first)
+        inside[:, reach:] = False
+        values = np.where(inside, self.values[rows], np.nan)
+        near = rows[:, reach - lookback :]
+        latest = np.minimum(near, np.maximum(origins[:, None] - 1, first))
+        return History(
+            values,
+            self.clock[near],
+            self._past[latest],
+            self._future[rows],
+            self._static[series],
+            self._deviations[series],
+            self._numbers[series],
+        )
+
+    def rows_of(self, panel: Panel, rows: Array) -> Array:
+        """Return rows of the panel that was passed, which may have other rows after the last targets, as rows here."""
+        series = np.searchsorted(panel.starts, rows, side="right") - 1
+        return np.asarray(self.panel.starts[series] + rows - panel.starts[series])
+
+    def targets(self, origins: Array) -> Array:
+        """Return the targets (B, H) from origins on, NaN where they are unknown."""
+        return np.asarray(self.values[origins[:, None] + np.arange(self.horizon)])
+
+
+def observed_values(panel: Panel) -> Array:
+    """Return the targets (R,) that the table of a panel had; NaN where they were filled."""
+    return np.where(panel.observed, panel.target[:, 0], np.nan)
+
+
+def clock_of_dates(dates: Array, panel: Panel, calendars: list[Calendar]) -> Array:
+    """Return the features of the calendar (R, C) of dates (R,) of a panel."""
+    if not calendars:
+        return np.zeros((len(dates), 0), np.float32)
+    every, places = np.unique(dates, return_inverse=True)
+    wall = to_wall_clock(every, panel.timezone) if panel.utc and panel.timezone else every
+    features = np.concatenate([calendar(wall) for calendar in calendars], axis=-1)
+    return np.asarray(features[places.reshape(-1)], np.float32)

@@ -1,0 +1,189 @@
+"""The networks of a forecaster: an encoder over the lookback, a decoder over the steps ahead, and their training.
+
+All members of an ensemble are trained side by side on the same batches, which are made once; they differ in their first
+weights. The order of batches and every sum depend on sizes and seeds only, so that results have the same bits at any
+number of threads.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyrnn import layers, optimizers, seeds
+from pyrnn.forecasting.heads import Head
+from pyrnn.forecasting.history import Source
+from pyrnn.forecasting.inputs import Inputs, make_inputs
+from pyrnn.models import Model
+from pyrnn.optimizers import Optimizer
+from pyrnn.validation import WrongType, shown
+
+Array = NDArray[Any]
+Builder = Callable[[Any, Any], Any]
+CELLS = {"lstm": layers.LSTM, "gru": layers.GRU, "rnn": layers.SimpleRNN}
+PREDICTED_AT_ONCE = 1024
+LARGEST_NORM = 1.0  # of a gradient
+WARM_UP = 50  # updates
+LEAST_RATE = 0.01  # of the learning rate, at the end
+PATIENCE = 0.4  # of all updates without a better loss
+EVALUATIONS = 20
+LARGEST_TARGET = 50.0  # in units of the scale; beyond it a target is an error of the table
+
+
+@dataclass(frozen=True)
+class Training:
+    """How networks are trained.
+
+    Args:
+        updates: the number of updates.
+        batch_size: windows of a batch.
+        learning_rate: of Adam, after the warm-up; it then falls along a cosine.
+        seeds: one for each member.
+    """
+
+    updates: int
+    batch_size: int
+    learning_rate: float
+    seeds: tuple[int, ...]
+
+
+def build(
+    model: str | Builder, inputs: Inputs, head: Head, *, units: int, embedding: int, series: int, seed: int
+) -> Model:
+    """Return a network with first weights that depend on the seed alone.
+
+    Args:
+        model: "lstm", "gru" or "rnn", or a function of the symbolic inputs (B, L, F) and (B, H, G) that returns a
+            symbolic output (B, H, any).
+        inputs: windows, for their shapes.
+        head: what the outputs mean.
+        units: of encoder and decoder.
+        embedding: the length of the vector that is learned for each series, 0 for none.
+        series: the number of series.
+        seed: of the first weights.
+    """
+    before = seeds.streams()
+    seeds.set_random_seed(seed)
+    try:
+        return _build(model, inputs, head, units, embedding, series)
+    finally:
+        seeds.set_streams(before)
+
+
+def _build(model: str | Builder, inputs: Inputs, head: Head, units: int, embedding: int, series: int) -> Model:
+    lookback, ahead, outputs = inputs.past.shape[1], inputs.future.shape[1], head.outputs
+    past, future = layers.Input(inputs.past.shape[1:]), layers.Input(inputs.future.shape[1:])
+    recent, numbers = layers.Input((lookback,)), layers.Input((1,), dtype="int32")
+    read, ahead_of = past, future
+    if embedding:
+        vector = layers.Flatten()(layers.Embedding(series + 1, embedding)(numbers))
+        read = layers.Concatenate()([past, layers.RepeatVector(lookback)(vector)])
+        ahead_of = layers.Concatenate()([future, layers.RepeatVector(ahead)(vector)])
+    if callable(model):
+        decoded = model(read, ahead_of)
+        shape = getattr(decoded, "shape", None)
+        if shape is None or len(shape) != 3 or shape[1] != ahead:
+            raise WrongType(
+                f"model must return a symbolic output of shape (batch, horizon, features) = (None, {ahead}, any), got "
+                f"{shown(decoded) if shape is None else tuple(shape)}"
+            )
+    else:
+        cell = CELLS[model]
+        _, *state = cell(units, return_state=True)(read)
+        decoded = cell(units, return_sequences=True)(ahead_of, initial_state=state)
+    corrections = layers.Dense(outputs, kernel_initializer="zeros")(layers.Concatenate()([decoded, ahead_of]))
+    # A linear forecast from the lookback, next to the recurrent one.
+    linear = layers.Dense(ahead * outputs, use_bias=False, kernel_initializer="zeros")(recent)
+    raw = layers.Add()([corrections, layers.Reshape((ahead, outputs))(linear)])
+    network = Model([past, future, recent, numbers] if embedding else [past, future, recent], raw)
+    network.compile(optimizers.Adam(clipnorm=LARGEST_NORM), head.loss())
+    return network
+
+
+def read(network: Model, inputs: Inputs) -> Array:
+    """Return the raw outputs (B, H, O) of a network, in blocks of fixed size."""
+    arrays = inputs.arrays[: len(network.inputs)]
+    blocks = range(0, len(inputs.past), PREDICTED_AT_ONCE)
+    outputs = [
+        np.asarray(network.predict_on_batch([each[first : first + PREDICTED_AT_ONCE] for each in arrays]))
+        for first in blocks
+    ]
+    return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
+
+
+def train(
+    networks: list[Model], head: Head, source: Source, origins: Array, validation: Array, training: Training
+) -> dict[str, list[float]]:
+    """Train networks side by side; each keeps the weights with which its loss on the validation windows was lowest.
+
+    Args:
+        networks: the members.
+        head: what their outputs mean.
+        source: the panel.
+        origins: (M,) rows from which to train.
+        validation: (V,) rows from which to validate, which come later.
+        training: how to train.
+
+    Returns:
+        The mean validation loss of the members at each evaluation, under "val_loss", and the update before each,
+        under "update".
+    """
+    order = np.random.default_rng(training.seeds[0])
+    batches = _batches(order, origins, training.batch_size)
+    checked = make_inputs(source.gather(validation), source.layout)
+    targets, weights = _targets(head, source, validation, checked)
+    loss, steps = head.loss(), [cast(Optimizer, network.optimizer) for network in networks]
+    best: list[tuple[float, int, Any]] = [(math.inf, 0, network.get_weights()) for network in networks]
+    history: dict[str, list[float]] = {"update": [], "val_loss": []}
+    every = max(1, training.updates // EVALUATIONS)
+    for update in range(training.updates + 1):
+        if update % every == 0 or update == training.updates:
+            values = [loss.value(targets, read(network, checked), weights) for network in networks]
+            for number, (network, value) in enumerate(zip(networks, values, strict=True)):
+                if value < best[number][0]:
+                    best[number] = (value, update, network.get_weights())
+            history["update"].append(update)
+            history["val_loss"].append(float(np.mean(values)))
+            if update - max(at for _, at, _ in best) > PATIENCE * training.updates or update == training.updates:
+                break
+        batch = next(batches)
+        inputs = make_inputs(source.gather(batch), source.layout)
+        y, sample_weight = _targets(head, source, batch, inputs)
+        rate = _rate(update, training)
+        for network, optimizer in zip(networks, steps, strict=True):
+            optimizer.learning_rate = rate
+            network.train_on_batch(inputs.arrays[: len(network.inputs)], y, sample_weight=sample_weight)
+    for network, (_, _, best_weights) in zip(networks, best, strict=True):
+        network.set_weights(best_weights)
+    return history
+
+
+def _rate(update: int, training: Training) -> float:
+    warm = min(1.0, (update + 1) / WARM_UP)
+    falling = 0.5 * (1 + math.cos(math.pi * update / training.updates))
+    return training.learning_rate * warm * (LEAST_RATE + (1 - LEAST_RATE) * falling)
+
+
+def _batches(generator: np.random.Generator, origins: Array, batch_size: int) -> Any:
+    """Yield batches of origins indefinitely, in a new order in each round."""
+    size = min(batch_size, len(origins))
+    while True:
+        order = generator.permutation(origins)
+        for first in range(0, len(order) - size + 1, size):
+            yield order[first : first + size]
+
+
+def _targets(head: Head, source: Source, origins: Array, inputs: Inputs) -> tuple[Array, Array]:
+    """What the loss reads, float32, and the weights (B, H), 0 where the target is unknown."""
+    values = source.targets(origins)[:, : source.layout.horizon]
+    finite = np.isfinite(values)
+    if not head.counts:
+        reach = LARGEST_TARGET * inputs.scale
+        values = np.clip(values, inputs.base - reach, inputs.base + reach)
+    values = np.where(finite, values, np.maximum(inputs.base, 0) if head.counts else inputs.base)
+    return head.targets(values, inputs.base, inputs.scale).astype(np.float32), finite.astype(np.float32)

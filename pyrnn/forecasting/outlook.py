@@ -1,0 +1,65 @@
+"""From networks to quantiles: one pass for a direct forecast, one per block of steps for a recursive one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyrnn.forecasting import conformal
+from pyrnn.forecasting.heads import Head
+from pyrnn.forecasting.history import History, Layout
+from pyrnn.forecasting.inputs import make_inputs
+from pyrnn.forecasting.network import read
+from pyrnn.models import Model
+
+Array = NDArray[Any]
+MEDIAN = 0.5
+
+
+@dataclass
+class Outlook:
+    """What an ensemble forecasts for B windows.
+
+    Args:
+        quantiles: (B, H, K) in units of the target, the mean of those of the members.
+        mean: (B, H).
+        scale: (B, 1), the scale of each window.
+    """
+
+    quantiles: Array
+    mean: Array
+    scale: Array
+
+    def calibrated(self, factors: Array, levels: tuple[float, ...], least: float) -> Outlook:
+        """Return the outlook with conformal factors (H, K), and nothing below a least value."""
+        quantiles = conformal.apply(self.quantiles, self.scale, factors, levels)
+        return Outlook(np.maximum(quantiles, least), np.maximum(self.mean, least), self.scale)
+
+
+def look_ahead(networks: Sequence[Model], head: Head, history: History, layout: Layout, horizon: int) -> Outlook:
+    """Return what an ensemble forecasts.
+
+    Args:
+        networks: the members.
+        head: what their outputs mean.
+        history: the rows around B origins; a recursive forecast fills in its medians.
+        layout: the rows that the networks see. Its horizon divides `horizon`.
+        horizon: H.
+    """
+    median = head.levels.index(MEDIAN)
+    quantiles, means, first = [], [], None
+    for start in range(0, horizon, layout.horizon):
+        inputs = make_inputs(history, layout, start)
+        first = inputs.scale if first is None else first
+        raws = [read(network, inputs) for network in networks]
+        block = np.mean([head.quantiles(raw, inputs.base, inputs.scale) for raw in raws], axis=0)
+        quantiles.append(block)
+        means.append(np.mean([head.mean(raw, inputs.base, inputs.scale) for raw in raws], axis=0))
+        here = layout.reach + start
+        history.values[:, here : here + layout.horizon] = block[..., median]
+    assert first is not None
+    return Outlook(np.concatenate(quantiles, axis=1), np.concatenate(means, axis=1), first)

@@ -96,9 +96,14 @@ class Stream:
         self._lock = threading.RLock()  # threads that share a stream take turns
         self._holds = on_nan == "hold"
         self._held: Array | None = None  # the last readings, (batch, features); NaN where there is none yet
-        core = builder.only_core()
+        self._core = core = builder.only_core()
         self._run = self._run_stages if core is None else core.step
         self.step = self._run if on_nan == "pass" else self._finite_step
+
+    @property
+    def core(self) -> Any:
+        """The stream of the core, or of the reference, if it runs all layers; else None."""
+        return self._core
 
     def _run_stages(self, x: Any) -> Array:
         array = self._converted(x)

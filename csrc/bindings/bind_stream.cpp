@@ -38,6 +38,12 @@ private:
     std::unique_lock<std::recursive_mutex> lock_;
 };
 
+Distribution distribution_named(const std::string& name) {
+    for (int i = 0; i < static_cast<int>(Distribution::kCount); ++i)
+        if (name == kDistributions[i].name) return static_cast<Distribution>(i);
+    throw py::value_error("distribution must be point, gaussian, student or negative_binomial, got '" + name + "'");
+}
+
 template <class T>
 class StreamOf {
 public:
@@ -112,6 +118,46 @@ public:
             stream_.step(in);
         }
         return std::move(y);
+    }
+
+    py::object sample(const py::object& inputs, const py::object& origin, const py::object& unit,
+                      const std::string& distribution, const py::object& paths, const py::object& column,
+                      const py::object& seed) {
+        const py::array x = array_of(inputs, "inputs");
+        require_rank(x, 3, "inputs", "(batch, steps, features)");
+        const Index batch = stream_.batch();
+        Paths<T> p{};
+        p.features = features_, p.steps = x.shape(1), p.paths = integer_of(paths, "paths");
+        p.column = integer_of(column, "column"), p.distribution = distribution_named(distribution);
+        p.seed = static_cast<std::uint64_t>(integer_of(seed, "seed"));
+        p.inputs = pointer<T>(x, "inputs", {batch, p.steps, features_}, "(batch, steps, features)");
+        p.origin = pointer<T>(origin, "origin", {batch}, "(batch,)");
+        p.unit = pointer<T>(unit, "unit", {batch}, "(batch,)");
+        require_size(p.steps, "steps");
+        require_size(p.paths, "paths");
+        if (p.column < 0 || p.column >= features_)
+            throw py::value_error("column must lie in 0.." + std::to_string(features_ - 1) + ", got " +
+                                  std::to_string(p.column));
+        for (Index b = 0; b < batch; ++b)
+            if (!std::isfinite(p.origin[b]) || !std::isfinite(p.unit[b]) || p.unit[b] <= 0)
+                throw py::value_error("origin and unit must be finite and unit positive, got " +
+                                      std::to_string(p.origin[b]) + " and " + std::to_string(p.unit[b]));
+        constexpr Index kMost = Index{1} << 40;
+        if (p.steps > kMost / batch / p.paths)
+            throw py::value_error("paths must be at most " + std::to_string(kMost / batch / p.steps) + ", got " +
+                                  std::to_string(p.paths));
+        {
+            const Turn turn(mutex_);
+            require_outputs(p.distribution);
+        }
+        py::array_t<T> values(Shape{batch, p.paths, p.steps});
+        T* const out = data_of(values);
+        {
+            const WithoutGil release;
+            const std::lock_guard<std::recursive_mutex> lock(mutex_);
+            stream_.sample(p, out);
+        }
+        return std::move(values);
     }
 
     py::list states() const {
@@ -191,6 +237,13 @@ private:
             throw py::value_error("batch must be at most " + std::to_string(kMost / width) + " for rows of " +
                                   std::to_string(width) + " numbers, got " + std::to_string(stream_.batch()));
     }
+    void require_outputs(Distribution distribution) const {
+        if (stream_.empty()) throw py::value_error("the stream has no layers");
+        const DistributionInfo& info = kDistributions[static_cast<int>(distribution)];
+        if (stream_.width() != info.outputs)
+            throw py::value_error("distribution " + std::string(info.name) + " needs " + std::to_string(info.outputs) +
+                                  " output(s) of the last layer, got " + std::to_string(stream_.width()));
+    }
     void require_not_started() const {
         if (output_) throw py::value_error("layers must be added before the first step");
     }
@@ -220,6 +273,8 @@ void bind(py::module_& m, const char* name) {
         .def("add_activation", &StreamOf<T>::add_activation, py::arg("activation"))
         .def("add_layer_norm", &StreamOf<T>::add_layer_norm, py::arg("gamma"), py::arg("beta"), py::arg("epsilon"))
         .def("step", &StreamOf<T>::step, py::arg("x"))
+        .def("sample", &StreamOf<T>::sample, py::arg("inputs"), py::arg("origin"), py::arg("unit"),
+             py::arg("distribution"), py::arg("paths"), py::arg("column"), py::arg("seed"))
         .def("states", &StreamOf<T>::states)
         .def("set_states", &StreamOf<T>::set_states, py::arg("states"))
         .def("reset", &StreamOf<T>::reset, py::arg("rows"));

@@ -62,6 +62,12 @@ void rnn_backward(const Rnn<T>&, const RnnSavedArrays<T>&, const RnnGradients<T>
 // in.x and out.states; after it, it copies the new h to in.initial_state.
 template <class T>
 RnnForward<T> rnn_step(const Rnn<T>&, Workspace&);
+// The same problem for that many other rows, which share the weights: states, which begin at zero, and scratch are in
+// `memory`, rnn_step_memory(problem, rows) elements.
+template <class T>
+Index rnn_step_memory(const RnnForward<T>&, Index rows);
+template <class T>
+RnnForward<T> rnn_step_of(RnnForward<T>, Index rows, T* memory);
 
 // Windows of `size` steps, `dilation` apart, which begin every `stride` steps. Padding adds zeros before and after x:
 // none, enough for ceil(steps / stride) windows, or all before.

@@ -105,6 +105,38 @@ RnnForward<T> rnn_step(const Rnn<T>& p, Workspace& ws) {
     return q;
 }
 
+namespace {
+
+// States, carry and scratch of a step, one after the other at multiples of a vector.
+template <class T>
+struct StepMemory {
+    StepMemory(const RnnForward<T>& q, Index rows) {
+        const Index lanes = kernels<T>().lanes, hp = (q.units + lanes - 1) / lanes * lanes;
+        carry = rows * hp;
+        scratch = carry + (q.saved.carry ? rows * hp : 0);
+        size = scratch + scratch_size(rows, hp);
+    }
+    Index carry, scratch, size;  // where they begin; states begin at 0
+};
+
+}  // namespace
+
+template <class T>
+Index rnn_step_memory(const RnnForward<T>& q, Index rows) {
+    return StepMemory<T>(q, rows).size;
+}
+
+template <class T>
+RnnForward<T> rnn_step_of(RnnForward<T> q, Index rows, T* memory) {
+    const StepMemory<T> at(q, rows);
+    std::memset(memory, 0, bytes<T>(at.scratch));
+    q.rows = rows;
+    q.in.initial_state = memory;
+    if (q.saved.carry) q.saved.carry = memory + at.carry;
+    q.scratch = memory + at.scratch;
+    return q;
+}
+
 template <class T>
 void rnn_backward(const Rnn<T>& p, const RnnSavedArrays<T>& saved, const RnnGradients<T>& g, Workspace& ws) {
     BackwardWalk<T>(p, saved, g, ws).run();
@@ -116,6 +148,8 @@ void rnn_backward(const Rnn<T>& p, const RnnSavedArrays<T>& saved, const RnnGrad
     template Index checkpoint_count(const Rnn<T>&);                                             \
     template void rnn_forward(const Rnn<T>&, const RnnSavedArrays<T>&, T*, T*, T*, Workspace&); \
     template RnnForward<T> rnn_step(const Rnn<T>&, Workspace&);                                 \
+    template Index rnn_step_memory(const RnnForward<T>&, Index);                                \
+    template RnnForward<T> rnn_step_of(RnnForward<T>, Index, T*);                               \
     template void rnn_backward(const Rnn<T>&, const RnnSavedArrays<T>&, const RnnGradients<T>&, Workspace&);
 PYRNN_INSTANTIATE(float)
 PYRNN_INSTANTIATE(double)

@@ -28,10 +28,10 @@ const T* copied(Workspace& memory, Workspace::Role role, const T* weights, Index
 template <class T>
 typename Stream<T>::Stage& Stream<T>::add(Kind kind, Index width) {
     Stage stage{};
-    stage.kind = kind, stage.width_in = width_, stage.width = width;
-    stage.memory = std::make_unique<Workspace>();
-    stage.output = stage.memory->template scratch<T>(Workspace::kInputGradient, batch_ * width);
-    stages_.push_back(std::move(stage));
+    stage.kind = kind, stage.width = width;
+    memories_.push_back(std::make_unique<Workspace>());
+    stage.output = memory().template scratch<T>(Workspace::kInputGradient, batch_ * width);
+    stages_.push_back(stage);
     width_ = width;
     return stages_.back();
 }
@@ -40,7 +40,7 @@ template <class T>
 void Stream<T>::add_recurrent(const Rnn<T>& p) {
     Stage& stage = add(Kind::kRecurrent, p.units);
     stage.cell = p.cell;
-    stage.recurrent = rnn_step(p, *stage.memory);
+    stage.recurrent = rnn_step(p, memory());
     stage.recurrent.out.states = stage.output;
     const RnnForward<T>& q = stage.recurrent;
     states_.push_back({const_cast<T*>(q.in.initial_state), p.units, p.units});
@@ -51,9 +51,9 @@ template <class T>
 void Stream<T>::add_dense(const T* kernel, const T* bias, Index units, Activation activation) {
     const Index features = width_;
     Stage& stage = add(Kind::kDense, units);
-    Workspace& memory = *stage.memory;
-    const T* w = packed_matrix(memory, Workspace::kW, kernel, features, units, units, Index{1}, Workspace::kNoVersion);
-    const T* b = packed_bias(memory, bias, units, Workspace::kNoVersion);
+    const T* w =
+        packed_matrix(memory(), Workspace::kW, kernel, features, units, units, Index{1}, Workspace::kNoVersion);
+    const T* b = packed_bias(memory(), bias, units, Workspace::kNoVersion);
     stage.dense = {nullptr, features, batch_,       1,     features, 0,          w,
                    b,       units,    stage.output, units, nullptr,  activation, false};
 }
@@ -66,8 +66,8 @@ void Stream<T>::add_activation(Activation activation) {
 template <class T>
 void Stream<T>::add_layer_norm(const T* gamma, const T* beta, T epsilon) {
     Stage& stage = add(Kind::kLayerNorm, width_);
-    stage.gamma = copied(*stage.memory, Workspace::kScratch, gamma, width_);
-    stage.beta = copied(*stage.memory, Workspace::kInput, beta, width_);
+    stage.gamma = copied(memory(), Workspace::kScratch, gamma, width_);
+    stage.beta = copied(memory(), Workspace::kInput, beta, width_);
     stage.epsilon = epsilon;
 }
 
@@ -78,10 +78,10 @@ void Stream<T>::set_output(T* y) {
 }
 
 template <class T>
-void Stream<T>::step(const T* x) {
+const T* run_stages(std::vector<StreamStage<T>>& stages, Index rows, const T* x) {
+    using Kind = typename StreamStage<T>::Kind;
     const auto& k = kernels<T>();
-    const FlushSubnormals flush;
-    for (Stage& stage : stages_) {
+    for (StreamStage<T>& stage : stages) {
         const Index n = stage.width;
         switch (stage.kind) {
             case Kind::kRecurrent: {
@@ -90,7 +90,7 @@ void Stream<T>::step(const T* x) {
                 scan<T>(stage.cell).forward(q);
                 q.options.reversed = !q.options.reversed;  // the next step begins with the weights that L1 still holds
                 std::memcpy(const_cast<T*>(q.in.initial_state), stage.output,
-                            static_cast<std::size_t>(batch_ * n) * sizeof(T));
+                            static_cast<std::size_t>(rows * n) * sizeof(T));
                 break;
             }
             case Kind::kDense: {
@@ -98,13 +98,20 @@ void Stream<T>::step(const T* x) {
                 k.gemm(stage.dense);
                 break;
             }
-            case Kind::kActivation: k.activate(stage.activation, x, n, stage.output, n, batch_, n); break;
+            case Kind::kActivation: k.activate(stage.activation, x, n, stage.output, n, rows, n); break;
             case Kind::kLayerNorm:
-                k.layer_norm(x, stage.gamma, stage.beta, stage.output, nullptr, nullptr, batch_, n, stage.epsilon);
+                k.layer_norm(x, stage.gamma, stage.beta, stage.output, nullptr, nullptr, rows, n, stage.epsilon);
                 break;
         }
         x = stage.output;
     }
+    return x;
+}
+
+template <class T>
+void Stream<T>::step(const T* x) {
+    const FlushSubnormals flush;
+    run_stages(stages_, batch_, x);
 }
 
 template <class T>
@@ -123,6 +130,8 @@ void Stream<T>::clear_row(Index row) {
         std::memset(state.data + row * state.stride, 0, static_cast<std::size_t>(state.units) * sizeof(T));
 }
 
+template const float* run_stages(std::vector<StreamStage<float>>&, Index, const float*);
+template const double* run_stages(std::vector<StreamStage<double>>&, Index, const double*);
 template class Stream<float>;
 template class Stream<double>;
 

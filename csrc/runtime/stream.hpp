@@ -2,12 +2,44 @@
 // states.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <vector>
 
+#include "distribution.hpp"
 #include "operations.hpp"
 
 namespace pyrnn {
+
+// A layer with what it needs for one step of some rows; all memory belongs to others.
+template <class T>
+struct StreamStage {
+    enum class Kind { kRecurrent, kDense, kActivation, kLayerNorm };
+    bool is_recurrent() const { return kind == Kind::kRecurrent; }
+    Kind kind;
+    Index width;  // of the output
+    RnnForward<T> recurrent;
+    Cell cell;
+    Gemm<T> dense;
+    Activation activation;
+    const T *gamma, *beta;
+    T epsilon;
+    T* output;  // (rows, width)
+};
+// Runs one step; returns the output of the last layer.
+template <class T>
+const T* run_stages(std::vector<StreamStage<T>>& stages, Index rows, const T* x);
+
+// Sample paths of B series. A step reads a row of the inputs, whose column `column` is, from the second step on, the
+// value drawn before it as the model reads it: (value - origin) / unit.
+template <class T>
+struct Paths {
+    Index features, steps, paths, column;
+    const T* inputs;            // (B, steps, features)
+    const T *origin, *unit;     // (B,): of what the model reads, in units of the series
+    Distribution distribution;  // of the outputs of the last layer
+    std::uint64_t seed;
+};
 
 template <class T>
 class Stream {
@@ -32,32 +64,26 @@ public:
     void write_state(Index i, const T* in);
     void clear_row(Index row);
 
+    // values (B, paths, steps) that follow the present states, which stay as they are.
+    void sample(const Paths<T>&, T* values) const;
+
     Index batch() const { return batch_; }
     Index width() const { return width_; }
     bool empty() const { return stages_.empty(); }
 
 private:
-    enum class Kind { kRecurrent, kDense, kActivation, kLayerNorm };
-    struct Stage {
-        Kind kind;
-        Index width_in, width;
-        RnnForward<T> recurrent;
-        Cell cell;
-        Gemm<T> dense;
-        Activation activation;
-        const T *gamma, *beta;
-        T epsilon;
-        T* output;
-        std::unique_ptr<Workspace> memory;
-    };
+    using Stage = StreamStage<T>;
+    using Kind = typename Stage::Kind;
     struct State {
         T* data;
         Index units, stride;
     };
     Stage& add(Kind kind, Index width);
+    Workspace& memory() { return *memories_.back(); }  // of the last layer
 
     Index batch_, width_;
     std::vector<Stage> stages_;
+    std::vector<std::unique_ptr<Workspace>> memories_;  // of each layer
     std::vector<State> states_;
 };
 

@@ -33,7 +33,7 @@ private:
 };
 
 // Scratch of the calling thread, one block per use, valid until the thread's next call for that use.
-enum class ThreadUse { kCopies, kGradient, kSums, kInput, kAttention, kAllowed };
+enum class ThreadUse { kCopies, kGradient, kSums, kInput, kAttention, kAllowed, kPaths };
 template <class T, ThreadUse kUse>
 T* thread_scratch(Index count) {
     thread_local Buffer buffer;

@@ -15,6 +15,7 @@ from pyrnn.forecasting.forecaster import Forecaster
 from pyrnn.forecasting.frequency import Frequency
 from pyrnn.forecasting.online import OnlineForecast
 from pyrnn.forecasting.panel import Panel, Series
+from pyrnn.forecasting.paths import sample_paths
 from pyrnn.forecasting.reading import ReadTable, read_table
 from pyrnn.forecasting.scalers import (
     ChainScaler,
@@ -56,6 +57,7 @@ __all__ = [
     "mean",
     "panel",
     "read_table",
+    "sample_paths",
     "scores",
     "seasonal_naive",
     "windows",

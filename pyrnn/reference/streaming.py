@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pyrnn.reference.activations import activation_forward
 from pyrnn.reference.convolution import dense_forward
+from pyrnn.reference.draws import DISTRIBUTIONS, Draws, drawn
 from pyrnn.reference.recurrent import CELLS, rnn_forward
 
 Array = NDArray[Any]
@@ -81,6 +82,36 @@ class Stream:
         for stage in self._stages:
             y = stage(y)
         return y.copy()  # it may be a state
+
+    def sample(
+        self, inputs: Array, origin: Array, unit: Array, distribution: str, paths: int, column: int, seed: int
+    ) -> Array:
+        steps = inputs.shape[1]
+        if inputs.shape != (self.batch, steps, self.features):
+            shape = (self.batch, steps, self.features)
+            raise ValueError(f"inputs must have shape (batch, steps, features) = {shape}, got {inputs.shape}")
+        if DISTRIBUTIONS[distribution] != self.width:
+            raise ValueError(
+                f"distribution {distribution} needs {DISTRIBUTIONS[distribution]} output(s) of the last layer, got "
+                f"{self.width}"
+            )
+        before, values = self.states(), np.empty((self.batch, paths, steps), self.dtype)
+        read = np.empty(self.batch)
+        for path in range(paths):
+            self.set_states(before)
+            for step in range(steps):
+                x = np.array(inputs[:, step])
+                if step:
+                    x[:, column] = read
+                outputs = self.step(x)
+                for b in range(self.batch):
+                    # A float32 that overflows is infinite, as in C++.
+                    with np.errstate(over="ignore", invalid="ignore"):
+                        draws, where = Draws(seed & 2**64 - 1, b, path, step), (float(origin[b]), float(unit[b]))
+                        value = drawn(distribution, outputs[b], *where, draws)
+                        values[b, path, step], read[b] = value, (value - where[0]) / where[1]
+        self.set_states(before)
+        return values
 
     def states(self) -> list[Array]:
         return [state.copy() for state in self._states]

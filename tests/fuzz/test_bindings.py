@@ -17,6 +17,7 @@ from tolerance import assert_close
 
 from fuzz.profiles import fuzz
 from pyrnn import _core, reference
+from pyrnn.reference.draws import DISTRIBUTIONS
 from pyrnn.reference.recurrent import CELLS
 
 REFUSALS = (TypeError, ValueError, IndexError)
@@ -451,10 +452,31 @@ def test_streams(draw: Any) -> None:
             agree(y, twin.step(x), 64 * features * 33)
         elif y is not None:  # converted: integers, other floats, other orders
             twin.step(np.array(np.asarray(arguments["x"]), dtype))
+    sample_paths(draw, ours, twin, (batch, features, width) if count else None, dtype)
     states = call(ours.states, {})
     arguments = spoiled(draw, {"states": states})
     call(ours.set_states, arguments)
     call(ours.reset, spoiled(draw, {"rows": draw(st.lists(st.integers(-1, 70), max_size=4))}))
+
+
+def sample_paths(draw: Any, ours: Any, twin: Any, sizes: tuple[int, int, int] | None, dtype: str) -> None:
+    """Draw paths from both streams, which have these sizes of batch, features and outputs, or no layers."""
+    batch, features, width = sizes or (1, 1, 1)
+    name = draw(st.sampled_from(sorted(DISTRIBUTIONS)))
+    right: dict[str, Any] = {
+        "inputs": array(draw, (batch, draw(st.integers(1, 3)), features), dtype),
+        "origin": array(draw, (batch,), dtype), "unit": np.ones(batch, dtype), "distribution": name,
+        "paths": draw(st.sampled_from([1, 2, 13])), "column": draw(st.integers(0, features - 1)),
+        "seed": draw(st.integers(-(2**63), 2**63 - 1)),
+    }  # fmt: skip
+    arguments = spoiled(draw, right)
+    values = call(ours.sample, arguments)
+    if sizes is None or DISTRIBUTIONS[name] != width:
+        assert values is None or arguments["distribution"] != name
+    elif is_same(right, arguments):
+        assert values is not None and values.shape == (batch, right["paths"], right["inputs"].shape[1])
+        if name == "point":  # a rounding error may move another one by a whole draw
+            agree(values, twin.sample(**right), 64 * features * 33 * 3)
 
 
 @fuzz

@@ -98,9 +98,11 @@ def print_model(path: Path, steps: int | None) -> None:
         print(f"\nin C      {error}")
         return
     per = "time step" if needed.stream else "sequence"
-    print(f"\nin C      weights (flash), state (RAM); {needed.multiply_adds:,} multiply-adds per {per}")
-    print(f"float32   {needed.flash:,} bytes, {needed.ram:,} bytes")
-    print(f"int8      about {needed.flash_int8:,} bytes, about {needed.ram_int8:,} bytes")
+    print(f"\nin C      {needed.multiply_adds:,} multiply-adds per {per}")
+    for dtype in ("float32", "int8"):
+        sizes = getattr(needed, dtype)
+        bytes_of = sizes if isinstance(sizes, str) else f"{sizes.flash:,} bytes of flash, {sizes.ram:,} bytes of RAM"
+        print(f"{dtype:9} {bytes_of}")
 
 
 def export_safetensors(arguments: argparse.Namespace) -> None:

@@ -4,14 +4,34 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from pyrnn.export import memory
+import numpy as np
+
+from pyrnn.export import c_files, memory, to_int8
 from pyrnn.export.c_float import Writer
-from pyrnn.export.program import Convolution, Matrix, Program, Recurrence
+from pyrnn.export.program import Program, Value
 from pyrnn.export.to_c import lowered
 
-__all__ = ["Footprint", "footprint"]
+__all__ = ["Footprint", "Sizes", "footprint"]
 
-_FLOAT, _HALF, _WORD = 4, 2, 4  # bytes of a float, of an int16, and of a scale or bias of an int8 row
+_FLOAT = 4  # bytes of a float
+_STEPS = 16  # of the noise that stands in for calibration data
+
+
+class Sizes(NamedTuple):
+    """Bytes that a model needs in C.
+
+    Args:
+        flash: bytes of its constants.
+        ram: bytes of its state.
+
+    Example:
+        >>> from pyrnn.export.footprint import Sizes
+        >>> Sizes(4096, 256).flash
+        4096
+    """
+
+    flash: int
+    ram: int
 
 
 class Footprint(NamedTuple):
@@ -19,28 +39,26 @@ class Footprint(NamedTuple):
 
     Args:
         stream: whether it runs one time step at a time, else whole sequences.
-        flash: bytes of the weights in float32.
-        ram: bytes of the state in float32.
-        flash_int8: bytes of the weights in int8, an estimate: exact ones depend on the data of the calibration.
-        ram_int8: bytes of the state in int16, likewise.
         multiply_adds: of one time step of a stream, or of a sequence.
+        float32: its sizes in float32.
+        int8: its sizes with int8 weights, or why it has none.
 
     Example:
-        >>> from pyrnn.export.footprint import Footprint
-        >>> Footprint(True, 4096, 256, 1200, 128, 1000).flash
-        4096
+        >>> from pyrnn.export.footprint import Footprint, Sizes
+        >>> Footprint(True, 1000, Sizes(4096, 256), Sizes(1200, 128)).stream
+        True
     """
 
     stream: bool
-    flash: int
-    ram: int
-    flash_int8: int
-    ram_int8: int
     multiply_adds: int
+    float32: Sizes
+    int8: Sizes | str
 
 
 def footprint(model: Any, steps: int | None = None) -> Footprint:
     """Return what a model needs in C: as a stream if it can run one time step at a time, else for whole sequences.
+
+    Sizes in int8 are those for noise as calibration data; other data change them little or not at all.
 
     Args:
         model: a built model.
@@ -59,29 +77,35 @@ def footprint(model: Any, steps: int | None = None) -> Footprint:
         >>> footprint(model).stream
         True
     """
-    try:
-        program, _ = lowered(model, True, None)
-    except ValueError:
-        program, _ = lowered(model, False, steps)
+    program = _program(model, steps)
     Writer.add_scratch(program)
     memory.place(program)
     writer = Writer(program)
     writer.body()
-    numbers = program.state_size + program.work_size
-    rows, matrices = _matrices(program)
-    others = writer.weight_count - matrices
-    return Footprint(
-        program.stream,
-        writer.weight_count * _FLOAT,
-        numbers * _FLOAT + program.mask_size,
-        matrices + rows * _WORD + others * _WORD,
-        numbers * _HALF + program.mask_size,
-        program.multiply_adds(),
-    )
+    ram = (program.state_size + program.work_size) * _FLOAT + program.mask_size
+    sizes = Sizes(writer.weight_count * _FLOAT, ram)
+    return Footprint(program.stream, program.multiply_adds(), sizes, _int8(_program(model, steps)))
 
 
-def _matrices(program: Program) -> tuple[int, int]:
-    """The rows that have a scale in int8, and the numbers in matrices."""
-    kernels = [each.kernel for each in program.operations if isinstance(each, Matrix | Convolution | Recurrence)]
-    kernels += [each.recurrent_kernel for each in program.operations if isinstance(each, Recurrence)]
-    return sum(int(each.shape[-1]) for each in kernels), sum(int(each.size) for each in kernels)
+def _program(model: Any, steps: int | None) -> Program:
+    try:
+        return lowered(model, True, None)[0]
+    except ValueError:
+        return lowered(model, False, steps)[0]
+
+
+def _int8(program: Program) -> Sizes | str:
+    """Sizes with int8 weights, or why there are none."""
+    generator = np.random.default_rng(0)
+
+    def noise(value: Value) -> Any:
+        moves = program.stream and value not in program.steady_inputs
+        shape = (1, _STEPS, value.size) if moves else (1, value.size)
+        return np.zeros(shape) if value.kind == "ids" else generator.standard_normal(shape)
+
+    try:
+        integer = to_int8.placed(program, [noise(value) for value in program.inputs])
+        source = to_int8.source("model", integer)
+    except ValueError as error:
+        return str(error)
+    return Sizes(source.flash, c_files.ram(integer.program, source))

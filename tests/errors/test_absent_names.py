@@ -75,7 +75,10 @@ def test_attributes_of_classes(kind: str) -> None:
         (lambda: layers.ConvLSTM2D, "pyrnn.layers has no ConvLSTM2D: convolutions over images inside the recurrence"),
         (lambda: losses.CTC, "pyrnn.losses has no CTC: losses over alignments are not implemented; label every step"),
         (lambda: pyrnn.Quantizer, "pyrnn has no Quantizer: weights are float32 or float64; leave it out"),
-        (lambda: model().export, "Sequential has no export: models run in Python; use model.save(path), model.stream(), or"),
+        (
+            lambda: model().export,
+            "Sequential has no export: models run in Python; use model.save(path), model.stream(), or",
+        ),
         (lambda: model().quantize, "Sequential has no quantize: weights are float32 or float64; leave it out"),
         (lambda: model().train_function, "Sequential has no train_function: fit, evaluate and predict run their own"),
         (lambda: model().to_yaml, "Sequential has no to_yaml: Keras dropped it; use to_json"),

@@ -14,6 +14,8 @@ import pytest
 
 import pyrnn
 from pyrnn import backend, bench, cli, demo, layers
+from pyrnn.export import to_int8
+from pyrnn.export.footprint import footprint
 
 WINDOW = demo.SHORTEST_WINDOW
 
@@ -65,7 +67,28 @@ def test_info_of_a_model(model_file: Path, capsys: pytest.CaptureFixture[str]) -
     sizes = [int(each.replace(",", "")) for each in re.findall(r"([\d,]+) bytes", out)]
     flash, ram, flash_int8, ram_int8 = sizes
     assert flash >= 4 * 1360 and ram >= 4 * 32  # the bias of one output is a literal
-    assert 1360 <= flash_int8 < flash / 2 and ram_int8 == ram / 2
+    assert 1280 <= flash_int8 < flash and 2 * 32 <= ram_int8 < ram
+
+
+def test_the_footprint_is_that_of_the_files(tmp_path: Path) -> None:
+    model = pyrnn.Sequential([layers.Input((None, 2)), layers.GRU(8), layers.Dense(3, "relu")])
+    needed = footprint(model)
+    data = np.random.default_rng(1).normal(size=(4, 9, 2))
+    for dtype, sizes in (("float32", needed.float32), ("int8", needed.int8)):
+        calibration = {"calibration": data} if dtype == "int8" else {}
+        source = pyrnn.export.to_c(model, tmp_path / dtype, name="m", dtype=dtype, **calibration)[0]
+        text = Path(source).read_text()
+        assert f"{sizes.flash} bytes of constants (flash)" in text and f"{sizes.ram} bytes (RAM)" in text
+
+
+def test_a_model_without_int8_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = pyrnn.Sequential([layers.Input((None, 2)), layers.GRU(8)])
+
+    def fails(*_: object) -> None:
+        raise ValueError("layer 'gru' has no integers")
+
+    monkeypatch.setattr(to_int8, "placed", fails)
+    assert footprint(model).int8 == "layer 'gru' has no integers"
 
 
 def test_info_of_whole_sequences(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

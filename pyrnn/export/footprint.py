@@ -14,7 +14,7 @@ from pyrnn.export.to_c import lowered
 __all__ = ["Footprint", "Sizes", "footprint"]
 
 _FLOAT = 4  # bytes of a float
-_STEPS = 16  # of the noise that stands in for calibration data
+_STEPS = 16  # of the noise that takes the place of calibration data
 
 
 class Sizes(NamedTuple):

@@ -241,6 +241,27 @@ def test_a_described_chain(bidirectional: bool) -> None:
         assert stream.step(np.ones(6, np.float32)).shape == (1, H)
 
 
+class Small(nn.Module):
+    def __init__(self, batch_first: bool = True) -> None:
+        super().__init__()
+        self.rnn, self.fc = nn.GRU(F, H, batch_first=batch_first), nn.Linear(H, 2)
+
+    def forward(self, x: Any) -> Any:
+        return self.fc(self.rnn(x)[0])
+
+
+def test_a_chain_may_hold_layers_with_the_names_of_modules() -> None:
+    module, x = Small(), data(B, T, F)
+    model = from_torch(module, [layers.Input((T, F)), "rnn", layers.Dense(2, name="fc")], name="small")
+    assert model.name == "small" and model.input_shape == (None, T, F)
+    assert_close(model(x), outputs(module, x), 200)
+
+
+def test_axes_of_a_module_that_reads_time_first_are_not_swapped() -> None:
+    with pytest.raises(ValueError, match="module 'rnn' has batch_first=False: PyTorch would swap batch and channels"):
+        from_torch(Small(False), ["rnn", SWAP((2, 1)), "fc"])
+
+
 def test_frozen_modules_stay_frozen() -> None:
     module = nn.Sequential(nn.Linear(F, 3), nn.Linear(3, 2))
     module[0].requires_grad_(False)

@@ -47,19 +47,46 @@ def demo(arguments: argparse.Namespace) -> None:
         series = demonstration.flight_series()
     else:
         series = demonstration.csv_series(arguments.data, arguments.target, arguments.season)
+    window = arguments.window or demonstration.default_window(series)
     results = demonstration.run(
         series,
-        window=arguments.window,
+        window=window,
         epochs=arguments.epochs,
         batch_size=arguments.batch_size,
         seed=arguments.seed,
         verbose=arguments.verbose,
     )
     print(f"\n{demonstration.table(results)}")
-    if demonstration.plot(series, results, arguments.window, arguments.png):
+    if demonstration.plot(series, results, window, arguments.png):
         print(f"\nforecast against truth: {arguments.png}")
     else:
         print("\nno picture: matplotlib is not installed")
+
+
+def forecast(arguments: argparse.Namespace) -> None:
+    """Forecast a column of a file."""
+    from pyrnn.forecasting import command
+
+    options = {
+        name: getattr(arguments, name) for name in ("model", "lookback", "season", "epochs", "batch_size", "seed")
+    }
+    command.run(
+        command.Request(
+            file=arguments.file,
+            target=arguments.target,
+            horizon=arguments.horizon,
+            group=arguments.group,
+            past=arguments.past,
+            future=arguments.future,
+            static=arguments.static,
+            date=arguments.date,
+            order=arguments.order,
+            missing=arguments.missing,
+            output=arguments.output,
+            plot=arguments.plot,
+            options=options,
+        )
+    )
 
 
 def info(arguments: argparse.Namespace) -> None:
@@ -122,6 +149,13 @@ def bench(arguments: argparse.Namespace) -> None:
     )
 
 
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Help that states the defaults of options that have one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default in (None, []) else super()._get_help_string(action)
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(prog="pyrnn", description="Recurrent networks in C++ behind the Keras API.")
@@ -131,9 +165,7 @@ def make_parser() -> argparse.ArgumentParser:
     def command(
         name: str, function: Callable[[argparse.Namespace], None], summary: str, below: Any = commands
     ) -> argparse.ArgumentParser:
-        sub: argparse.ArgumentParser = below.add_parser(
-            name, help=summary, description=summary, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-        )
+        sub: argparse.ArgumentParser = below.add_parser(name, help=summary, description=summary, formatter_class=_Help)
         sub.set_defaults(function=function)
         return sub
 
@@ -142,13 +174,34 @@ def make_parser() -> argparse.ArgumentParser:
         sub.add_argument("model", type=Path, metavar="MODEL.keras", help="file of the model")
         return sub
 
+    sub = command("forecast", forecast, "forecast the next rows of a CSV file, with intervals")
+    sub.add_argument("file", type=Path, metavar="FILE.csv", help="CSV of any kind, with a header")
+    sub.add_argument("--target", required=True, metavar="COLUMN", help="column to forecast")
+    sub.add_argument("--horizon", type=positive_int, help="rows to forecast; by default those without target, or 14")
+    sub.add_argument("--group", nargs="+", default=[], metavar="COLUMN", help="columns that tell series apart")
+    sub.add_argument("--past", nargs="+", default=[], metavar="COLUMN", help="columns known up to the present")
+    sub.add_argument("--future", nargs="+", default=[], metavar="COLUMN", help="columns known in advance")
+    sub.add_argument("--static", nargs="+", default=[], metavar="COLUMN", help="columns that do not change with time")
+    sub.add_argument("--date", metavar="COLUMN", help="column of dates; by default the first one")
+    sub.add_argument("--order", choices=("day", "month"), help="what comes first in dates such as 3/4/2024")
+    ways = ("previous", "interpolate", "zero", "raise")
+    sub.add_argument("--missing", choices=ways, default="previous", help="how gaps are filled")
+    sub.add_argument("--output", type=Path, metavar="FILE.csv", help="file of the forecast")
+    sub.add_argument("--plot", type=Path, metavar="FILE.png", help="file of the picture")
+    sub.add_argument("--model", choices=("gru", "lstm", "rnn"), default="gru", help="layers of the networks")
+    sub.add_argument("--season", type=positive_int, help="rows after which the pattern repeats; by default found")
+    sub.add_argument("--lookback", type=positive_int, help="rows that a network sees; by default 4 seasons")
+    sub.add_argument("--epochs", type=positive_int, help="passes over the training rows; by default by their number")
+    sub.add_argument("--batch-size", type=positive_int, help="windows in a batch; by default by their number")
+    sub.add_argument("--seed", type=int, default=DEFAULT_SEED, help="of weights and shuffling")
+
     sub = command("demo", demo, "train a textbook's models on New York's departures of 2013, or on your series")
-    sub.add_argument("--data", type=Path, metavar="FILE.csv", help="CSV with a header, one row per step, oldest first")
+    sub.add_argument("--data", type=Path, metavar="FILE.csv", help="CSV of any kind, one row per step, oldest first")
     sub.add_argument("--target", metavar="COLUMN", help="column of the CSV to forecast one row ahead")
-    sub.add_argument("--season", type=positive_int, default=168, help="rows after which the CSV's pattern repeats")
-    sub.add_argument("--window", type=positive_int, default=100, help="rows that a forecast is made from")
+    sub.add_argument("--season", type=positive_int, help="rows after which the CSV's pattern repeats; by default found")
+    sub.add_argument("--window", type=positive_int, help="rows that a forecast is made from; by default at most 100")
     sub.add_argument("--epochs", type=positive_int, default=DEFAULT_EPOCHS, help="passes over the training rows")
-    sub.add_argument("--batch-size", type=positive_int, default=128, help="windows in a batch")
+    sub.add_argument("--batch-size", type=positive_int, help="windows in a batch; by default at most 128")
     sub.add_argument("--seed", type=int, default=DEFAULT_SEED, help="of weights and shuffling")
     sub.add_argument("--png", type=Path, default=Path("pyrnn-demo.png"), help="file of the picture")
     sub.add_argument("--verbose", type=int, choices=(0, 1, 2), default=1, help="progress: none, bar, line per epoch")

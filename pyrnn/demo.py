@@ -8,7 +8,6 @@ only the hours from 6 to 21, when the airports are open. Time splits the rows: t
 
 from __future__ import annotations
 
-import csv
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,6 +19,8 @@ from numpy.typing import NDArray
 
 from pyrnn import seeds
 from pyrnn.datasets import load_flights
+from pyrnn.forecasting import panel, read_table
+from pyrnn.forecasting.choices import choose_seasons
 from pyrnn.layers import GRU, LSTM, Conv1D, Dense, Flatten, MaxPooling1D, SimpleRNN
 from pyrnn.models import Sequential
 
@@ -31,6 +32,7 @@ WEEK = 168
 PLOTTED_ROWS = 168
 # Two Conv1D(16, 5) and MaxPooling1D(5) need ((window - 4) // 5 - 4) // 5 >= 1.
 SHORTEST_WINDOW = 49
+LONGEST_DEFAULT_WINDOW, LARGEST_DEFAULT_BATCH, BATCHES = 100, 128, 20
 
 
 @dataclass(frozen=True)
@@ -106,39 +108,37 @@ def flight_series() -> Series:
     )
 
 
-def csv_series(path: Path, target: str, season: int) -> Series:
+def csv_series(path: Path, target: str, season: int | None) -> Series:
     """A user's series: numeric columns are features, the first column of dates gives the calendar.
+
+    Args:
+        path: the file.
+        target: the column to forecast.
+        season: rows after which the pattern repeats; None to choose it from the dates and values.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file has no such column, or the column is not numeric.
+        ValueError: If the file has no such column, the column is not numeric, or no season can be chosen.
     """
-    with path.open(newline="", encoding="utf-8-sig") as stream:
-        header, *rows = [row for row in csv.reader(stream) if row] or [[]]
-    if target not in header:
-        raise ValueError(f"{path} has no column {target!r}; its columns: {', '.join(header)}")
-    for number, row in enumerate(rows, 2):
-        if len(row) != len(header):
-            raise ValueError(f"{path}: record {number} has {len(row)} fields, the header has {len(header)}")
-    if not rows:
-        raise ValueError(f"{path} has a header but no rows")
-    numbers: dict[str, NDArray[np.float64]] = {}
-    moments: NDArray[np.datetime64] | None = None
-    for name, column in zip(header, zip(*rows, strict=True), strict=True):
-        parsed = _numbers(column)
-        if parsed is not None:
-            numbers[name] = parsed
-        elif moments is None:
-            moments = _moments(column)
+    table = read_table(path)
+    print(table.described, *(f"note: {note}" for note in table.notes), sep="\n")
+    if target not in table:
+        raise ValueError(f"{path} has no column {target!r}; its columns: {', '.join(table)}")
+    numbers = {name: column for name, column in table.items() if column.dtype.kind == "f" and name != table.date}
     if target not in numbers:
         raise ValueError(f"column {target!r} of {path} is not numeric")
+    if season is None:
+        made = panel(table, target, date=table.date, missing="previous")
+        season = choose_seasons(made, np.where(made.observed, made.target[:, 0], np.nan), None)[0]
+        print(f"season of {season} row{'s' if season > 1 else ''}, chosen from the data.")
     missing = ~np.isfinite(numbers[target])
     values = _fill(numbers.pop(target))
-    calendar = waves(np.arange(len(values)) / season) if moments is None else clock(moments)
+    calendar = waves(np.arange(len(values)) / season) if table.date is None else clock(table[table.date])
+    columns = [_fill(column) for column in numbers.values() if np.isfinite(column).any()]
     return Series(
         target=target,
         values=values,
-        columns=np.stack([values, *(_fill(column) for column in numbers.values())], axis=1),
+        columns=np.stack([values, *columns], axis=1),
         calendar=calendar,
         usable=~missing & (values != 0),
         season=season,
@@ -147,23 +147,17 @@ def csv_series(path: Path, target: str, season: int) -> Series:
     )
 
 
-def _numbers(column: tuple[str, ...]) -> NDArray[np.float64] | None:
-    """The column as numbers, with empty fields and NA as NaN; None if it holds anything else or nothing."""
-    try:
-        values = np.array([float("nan" if field.strip() in ("", "NA") else field) for field in column])
-    except ValueError:
-        return None
-    values[~np.isfinite(values)] = np.nan
-    return None if np.isnan(values).all() else values
+def default_window(series: Series) -> int:
+    """The window of a series: 100 rows, fewer if an eighth of the series is less."""
+    return int(np.clip(len(series.values) // 8, SHORTEST_WINDOW, LONGEST_DEFAULT_WINDOW))
 
 
-def _moments(column: tuple[str, ...]) -> NDArray[np.datetime64] | None:
-    """The column as ISO dates without time zones; None if it holds anything else."""
-    try:
-        moments = np.array([field.strip()[:19].replace(" ", "T") for field in column], dtype="datetime64[s]")
-    except ValueError:
-        return None
-    return None if np.isnat(moments).any() else moments
+def default_batch_size(train: int, validation: int) -> int:
+    """The windows of a batch: 128, fewer so that there are 20 batches of training and one of validation."""
+    size = LARGEST_DEFAULT_BATCH
+    while size > 1 and (BATCHES * size > train or size > validation):
+        size //= 2
+    return size
 
 
 def _fill(column: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -278,13 +272,15 @@ def percentage_error(truth: NDArray[Any], forecast: NDArray[Any]) -> float:
     return float(100.0 * np.mean(np.abs((forecast - truth) / truth)))
 
 
-def run(series: Series, *, window: int, epochs: int, batch_size: int, seed: int, verbose: int) -> list[Result]:
+def run(series: Series, *, window: int, epochs: int, batch_size: int | None, seed: int, verbose: int) -> list[Result]:
     """Train every model and measure it after its last epoch on every validation row; naive forecasts come last.
 
     Raises:
         ValueError: If the series is too short for the window and the batch.
     """
     task = make_task(series, window)
+    if batch_size is None:
+        batch_size = default_batch_size(len(task.train), len(task.validation))
     if batch_size > min(len(task.train), len(task.validation)):
         raise ValueError(
             f"batch_size must be at most {min(len(task.train), len(task.validation))}, the rows to train or validate "

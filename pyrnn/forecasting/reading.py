@@ -84,7 +84,7 @@ class ReadTable(Mapping[str, Column]):
         try:
             import pandas
         except ImportError as error:
-            raise ImportError('frame needs pandas: type pip install ".[forecast]"') from error
+            raise ImportError('frame needs pandas: type `pip install ".[forecast]"`') from error
         return pandas.DataFrame(self.columns)
 
 

@@ -117,13 +117,15 @@ def as_column(column: Any) -> Column:
     if values.ndim != 1:
         raise ValueError(f"a column of the table must have shape (T,), got {values.shape}")
     if values.dtype.kind == "O" or values.dtype.kind not in "biufMUSm":
-        return _plain(np.asarray(values, dtype=object))
+        missing = np.asarray(column.isna(), np.bool_) if hasattr(column, "isna") else None
+        return _plain(np.asarray(values, dtype=object), missing)
     return np.asarray(values)
 
 
-def _plain(values: Column) -> Column:
+def _plain(values: Column, missing: NDArray[np.bool_] | None) -> Column:
     """Objects as numbers or dates if all of them are; what is missing becomes NaN or None."""
-    missing = np.array([_is_missing(value) for value in values], bool)
+    if missing is None:
+        missing = np.array([_is_missing(value) for value in values], np.bool_)
     present = values[~missing]
     if len(present) and all(isinstance(value, int | float | np.number) for value in present):
         numbers = np.full(len(values), np.nan)

@@ -149,7 +149,7 @@ def test_demo_on_a_csv_file(series_csv: Path, tmp_path: Path, capsys: pytest.Cap
         (["--png", "nowhere/out.png"], "there is no folder 'nowhere'"),
         (["--data", "CSV", "--target", "price"], "has no column 'price'"),
         (["--data", "CSV", "--target", "shop"], "column 'shop' of"),
-        (["--data", "CSV", "--target", "sales", "--season", "168"], "the series is too short"),
+        (["--data", "CSV", "--target", "sales", "--season", "190"], "the series is too short"),
         (["--data", "CSV", "--target", "sales", "--season", "24", "--window", "10"], "window must be at least"),
         (["--data", "CSV", "--target", "sales", "--season", "24", "--batch-size", "999"], "batch_size must be at most"),
     ],

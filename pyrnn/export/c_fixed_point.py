@@ -16,14 +16,13 @@ Array = NDArray[Any]
 PREAMBLE = """\
 #if defined(__GNUC__)
 #define ALIGNED_4 __attribute__((aligned(4)))
+#define APART __attribute__((noinline))
 #else
 #define ALIGNED_4
+#define APART
 #endif
-#if defined(__GNUC__) && defined(__ARM_FEATURE_SIMD32) && !defined(__ARM_BIG_ENDIAN) && !defined(NO_SMLAD)
-#include <arm_acle.h>
+#if defined(__GNUC__) && defined(__ARM_FEATURE_SIMD32) && defined(__thumb2__) && !defined(__ARM_BIG_ENDIAN)
 #define HAS_SMLAD
-typedef uint32_t __attribute__((may_alias)) weights_word;
-typedef uint32_t __attribute__((may_alias, aligned(2))) numbers_word;
 #endif
 """
 # Compilers make one instruction of it.
@@ -42,34 +41,53 @@ static int32_t limit{bits}(int{bits}_t v, int32_t largest) {{
     return v > largest ? largest : v < -largest ? -largest : (int32_t)v;
 }}
 """
+_WIDE = """\
+static inline int64_t wide(const int32_t *k) {
+    return (int64_t)k[1] * INT64_C(4294967296) + (int64_t)(uint32_t)k[0];
+}
+"""
 _ROWS = """\
 #if defined(HAS_SMLAD)
-static inline int16x2_t high_bytes(weights_word w) {
-    int16x2_t pair;
-    __asm__("sxtb16 %0, %1, ror #8" : "=r"(pair) : "r"(w));
-    return pair;
-}
+#define QUAD \\
+    "ldmia %[w]!, {r4, r5, r6, r8}\\n\\t" \\
+    "ldr %[v], [%[x]], #4\\n\\t" \\
+    "sxtb16 %[t], r4\\n\\t" \\
+    "smlad %[a], %[t], %[v], %[a]\\n\\t" \\
+    "sxtb16 %[t], r5\\n\\t" \\
+    "smlad %[b], %[t], %[v], %[b]\\n\\t" \\
+    "sxtb16 %[t], r6\\n\\t" \\
+    "smlad %[c], %[t], %[v], %[c]\\n\\t" \\
+    "sxtb16 %[t], r8\\n\\t" \\
+    "smlad %[d], %[t], %[v], %[d]\\n\\t" \\
+    "ldr %[v], [%[x]], #4\\n\\t" \\
+    "sxtb16 r4, r4, ror #8\\n\\t" \\
+    "smlad %[a], r4, %[v], %[a]\\n\\t" \\
+    "sxtb16 r5, r5, ror #8\\n\\t" \\
+    "smlad %[b], r5, %[v], %[b]\\n\\t" \\
+    "sxtb16 r6, r6, ror #8\\n\\t" \\
+    "smlad %[c], r6, %[v], %[c]\\n\\t" \\
+    "sxtb16 r8, r8, ror #8\\n\\t" \\
+    "smlad %[d], r8, %[v], %[d]\\n\\t"
+#define QUADS(body, count) \\
+    __asm__("1:\\n\\t" body "subs %[n], %[n], #1\\n\\tbne 1b" \\
+            : [a] "+r"(a), [b] "+r"(b), [c] "+r"(c), [d] "+r"(d), [w] "+r"(w), [x] "+r"(x), [n] "=&r"(left), \\
+              [t] "=&r"(t), [v] "=&r"(v) \\
+            : "[n]"(count) \\
+            : "r4", "r5", "r6", "r8", "cc", "memory")
 #endif
 
+#if defined(HAS_SMLAD)
+__attribute__((always_inline))
+#endif
 static inline void rows4(const int8_t *w, const int16_t *x, int quads, int32_t *sums) {
     int32_t a = 0, b = 0, c = 0, d = 0;
 #if defined(HAS_SMLAD)
-    const weights_word *words = (const weights_word *)w;
-    const numbers_word *numbers = (const numbers_word *)x, *const end = numbers + 2 * quads;
-    do {
-        const int16x2_t first = (int16x2_t)numbers[0], second = (int16x2_t)numbers[1];
-        const weights_word wa = words[0], wb = words[1], wc = words[2], wd = words[3];
-        numbers += 2;
-        words += 4;
-        a = __smlad(__sxtb16((int8x4_t)wa), first, a);
-        b = __smlad(__sxtb16((int8x4_t)wb), first, b);
-        c = __smlad(__sxtb16((int8x4_t)wc), first, c);
-        d = __smlad(__sxtb16((int8x4_t)wd), first, d);
-        a = __smlad(high_bytes(wa), second, a);
-        b = __smlad(high_bytes(wb), second, b);
-        c = __smlad(high_bytes(wc), second, c);
-        d = __smlad(high_bytes(wd), second, d);
-    } while (numbers != end);
+    int32_t left, t, v;
+    if (quads % 4) {
+        QUADS(QUAD, quads);
+    } else {
+        QUADS(QUAD QUAD QUAD QUAD, quads / 4);
+    }
 #else
     int i;
     for (i = 0; i < quads; ++i, w += 16, x += 4) {
@@ -204,6 +222,7 @@ FUNCTIONS: dict[str, tuple[str, tuple[str, ...], tuple[tuple[str, Array], ...]]]
     "down64": (_DOWN.format(bits=64, one="INT64_C(1)"), ("right64",), ()),
     "limit32": (_LIMIT.format(bits=32), (), ()),
     "limit64": (_LIMIT.format(bits=64), (), ()),
+    "wide": (_WIDE, (), ()),
     "rows4": (_ROWS, (), ()),
     "row1": (_ROW, (), ()),
     "tanh_fixed": (_TANH, (), (("tanh_table", TANH),)),

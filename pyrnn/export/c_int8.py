@@ -84,7 +84,7 @@ class IntegerWriter(IntegerLines):
         if not each.keeps:
             for place, state in enumerate(each.states):
                 if each.initial is None:
-                    self.line(f"memset({self.at(state)}, 0, {units} * sizeof(int16_t));")
+                    self.zero(self.at(state), units)
                 else:
                     self.move_numbers(self.at(state), self.at(each.initial[place]), units, each.initial[place], state)
         t = f"({each.steps - 1} - t)" if each.reverse else "t"
@@ -99,7 +99,7 @@ class IntegerWriter(IntegerLines):
             self.move_numbers(y, h, units, each.states[0], each.y)
             if each.zero_output and each.mask is not None:
                 self.line(f"if (!{self.at(each.mask)}[{t}]) {{")
-                self.line(f"memset({y}, 0, {units} * sizeof(int16_t));")
+                self.zero(y, units)
                 self.line("}")
         self.line("}")
 

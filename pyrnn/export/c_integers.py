@@ -138,44 +138,47 @@ class IntegerLines(Lines):
         self.line(f"{name}({', '.join(places)}, {z});")
 
     def _sums_text(self, name: str, sums: Sums, vectors: int) -> str:
-        rows = len(sums.bias)
-        groups, rest = divmod(rows, ROWS)
-        bias = self.integers(sums.bias, np.int64)
-        parts = []
-        for product in sums.products:
-            quads = -(-product.weights.shape[1] // QUAD)
-            weights = self.integers(fixed_point.packed(product), np.int8)
-            factors = self.integers(product.multipliers, np.int32)
-            parts.append(
-                (quads, weights, factors, f"v{product.source}{f' + {product.start}' if product.start else ''}")
-            )
-        lines = [f"static void {name}({', '.join(f'const int16_t *v{n}' for n in range(vectors))}, int32_t *z) {{"]
-        use_64 = self.use("right64")
+        groups, rest = divmod(len(sums.bias), ROWS)
+        weights = self.integers(fixed_point.packed(sums.products), np.int8)
+        constants = self.integers(fixed_point.row_constants(sums), np.int32)
+        quads = [-(-product.weights.shape[1] // QUAD) for product in sums.products]
+        starts = [f"v{each.source}{f' + {each.start}' if each.start else ''}" for each in sums.products]
+        width = 2 + len(quads)
+        lines = [
+            f"APART static void {name}({', '.join(f'const int16_t *v{n}' for n in range(vectors))}, int32_t *z) {{",
+            f"    const int8_t *w = {weights};",
+            f"    const int32_t *k = {constants};",
+        ]
 
-        def result(row: str, sums_of: list[str]) -> str:
-            terms = [
-                f"(int64_t){text} * {factors}[{row}]" for text, (_, _, factors, _) in zip(sums_of, parts, strict=True)
-            ]
-            total = f"{use_64}({bias}[{row}] + {' + '.join(terms)}, {sums.shift})"
+        def result(row: int, sums_of: list[str]) -> str:
+            terms = [f"(int64_t){text} * k[{row * width + 2 + n}]" for n, text in enumerate(sums_of)]
+            bias = f"{self.use('wide')}(k{f' + {row * width}' if row else ''})"
+            total = f"{self.use('right64')}({bias} + {' + '.join(terms)}, {sums.shift})"
             return f"{self.use('limit64')}({total}, {LARGEST_32})" if sums.limited else f"(int32_t){total}"
+
+        def calls(function: str, rows: int, *after: str) -> list[str]:
+            place, texts = 0, []
+            for n, (count, start) in enumerate(zip(quads, starts, strict=True)):
+                ends = [each.format(n=n) for each in after]
+                texts.append(f"{function}({', '.join([f'w + {place}' if place else 'w', start, str(count), *ends])})")
+                place += rows * count * QUAD
+            return texts
+
+        def advance(rows: int) -> list[str]:
+            step = rows * QUAD * sum(quads)
+            return [f"        w += {step};", f"        k += {rows * width};", f"        z += {rows};", "    }"]
 
         if groups:
             self.use("rows4")
             lines.append(f"    for (int g = 0; g < {groups}; ++g) {{")
-            lines.append(f"        int32_t {', '.join(f'a{n}[{ROWS}]' for n in range(len(parts)))};")
-            for n, (quads, weights, _, vector) in enumerate(parts):
-                lines.append(f"        rows4({weights} + g * {quads * QUAD * ROWS}, {vector}, {quads}, a{n});")
-            for k in range(ROWS):
-                texts = [f"a{n}[{k}]" for n in range(len(parts))]
-                lines.append(f"        z[{ROWS} * g + {k}] = {result(f'{ROWS} * g + {k}', texts)};")
-            lines.append("    }")
+            lines.append(f"        int32_t {', '.join(f'a{n}[{ROWS}]' for n in range(len(quads)))};")
+            lines += [f"        {text};" for text in calls("rows4", ROWS, "a{n}")]
+            for row in range(ROWS):
+                lines.append(f"        z[{row}] = {result(row, [f'a{n}[{row}]' for n in range(len(quads))])};")
+            lines += advance(ROWS)
         if rest:
             self.use("row1")
             lines.append(f"    for (int r = 0; r < {rest}; ++r) {{")
-            texts = [
-                f"row1({weights} + {groups * ROWS * quads * QUAD} + r * {quads * QUAD}, {vector}, {quads})"
-                for quads, weights, _, vector in parts
-            ]
-            lines.append(f"        z[{groups * ROWS} + r] = {result(f'{groups * ROWS} + r', texts)};")
-            lines.append("    }")
+            lines.append(f"        z[0] = {result(0, calls('row1', 1))};")
+            lines += advance(1)
         return "\n".join([*lines, "}", ""])

@@ -64,3 +64,7 @@ class Lines:
         """Copy numbers."""
         if x != y:
             self.line(f"memcpy({y}, {x}, {count} * sizeof({self.unit}));")
+
+    def zero(self, y: str, count: int) -> None:
+        """Set numbers to 0; GCC takes a memset of half an array for an error."""
+        self.each_number(count, f"({y})[i] = 0;")

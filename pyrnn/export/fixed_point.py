@@ -252,16 +252,29 @@ def sums(kernels: Sequence[tuple[Array, int]], bias: Array | None, fraction: int
     raise ValueError("weights are so large for the range of its data that 32 bits cannot hold its results")
 
 
-def packed(product: Product) -> Array:
-    """Return the weights of a product in the order of C, as int8.
+def packed(products: Sequence[Product]) -> Array:
+    """Return the weights of products in the order of C, as int8.
 
-    Rows in groups of `ROWS`, then one by one; columns in groups of `QUAD`, filled with zeros. A group is one word per
-    row; a word holds columns 0, 2, 1 and 3, so that an ARM core widens bytes 0 and 2 to columns 0 and 1.
+    Rows in groups of `ROWS`, then one by one; of each group the products one after the other. Columns are in groups of
+    `QUAD`, filled with zeros, and those of all rows of a group come together: one word for each row. A word holds
+    columns 0, 2, 1 and 3, so that an ARM core widens bytes 0 and 2 to columns 0 and 1.
     """
-    rows, columns = product.weights.shape
-    wide = np.zeros((rows, -(-columns // QUAD), QUAD), np.int8)
-    wide.reshape(rows, -1)[:, :columns] = product.weights
-    wide = wide[:, :, [0, 2, 1, 3]]
-    together = rows // ROWS * ROWS
-    groups = wide[:together].reshape(-1, ROWS, *wide.shape[1:]).transpose(0, 2, 1, 3)
-    return np.concatenate([groups.reshape(-1), wide[together:].reshape(-1)])
+    groups, rest = [], []
+    for weights, *_ in products:
+        rows, columns = weights.shape
+        wide = np.zeros((rows, -(-columns // QUAD), QUAD), np.int8)
+        wide.reshape(rows, -1)[:, :columns] = weights
+        wide = wide[:, :, [0, 2, 1, 3]]
+        together = rows // ROWS * ROWS
+        size = wide.shape[1] * QUAD
+        by_words = wide[:together].reshape(-1, ROWS, *wide.shape[1:]).transpose(0, 2, 1, 3)
+        groups.append(by_words.reshape(together // ROWS, ROWS * size))
+        rest.append(wide[together:].reshape(rows - together, size))
+    return np.concatenate([np.concatenate(part, axis=1).reshape(-1) for part in (groups, rest)])
+
+
+def row_constants(sums: Sums) -> Array:
+    """Return what goes with each row, as int32: the low and the high half of its bias, then a multiplier each."""
+    low = (sums.bias & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
+    columns = [low, sums.bias >> 32, *(product.multipliers for product in sums.products)]
+    return np.stack(columns, axis=1).astype(np.int32)

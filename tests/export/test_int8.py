@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 import pyrnn
 from pyrnn import Input, Model, Sequential, layers
 from pyrnn.export import to_c
-from tests.export.compiled import COMPILERS, STRICT, Exported, library, needs_compiler
+from tests.export.compiled import COMPILERS, STRICT, Exported, compile_all, library, needs_compiler
 from tests.export.integers import Twin, run_c
 from tests.export.test_models import KINDS, drawn
 
@@ -54,7 +56,7 @@ def test_drawn_models(kind: str, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_many_models(kind: str, tmp_path: Path) -> None:
-    flags = ("-std=c99", "-O2", *STRICT, "-fsanitize=undefined", "-fno-sanitize-recover=all")
+    flags = ("-std=c99", "-O1", *STRICT, "-fsanitize=undefined", "-fno-sanitize-recover=all")
     assert check(tmp_path, kind, 160, *flags) >= 80
 
 
@@ -96,6 +98,32 @@ def test_error_is_small(case: str) -> None:
     assert output.range == pytest.approx(float(np.abs(y).max()), rel=1e-4)
     assert output.largest <= 0.02 * output.range
     assert output.rms <= 0.006 * output.range
+
+
+SANITIZED = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", *STRICT)
+LANGUAGES = {
+    "C99": ("gcc", "-std=c99", *SANITIZED),
+    "C++17": ("g++", "-std=c++17", "-x", "c++", *SANITIZED),
+    "Clang": ("clang", "-std=c99", "-O2", *STRICT),
+}
+
+
+@pytest.mark.parametrize("case", ["stack", pytest.param("all", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_strict_compilers_and_sanitizers(language: str, case: str, tmp_path: Path) -> None:
+    """Strict compilers take the files, and the self-test finds all bits equal without an error of the sanitizers."""
+    compiler, *flags = LANGUAGES[language]
+    if not shutil.which(compiler):
+        pytest.skip(f"{compiler} is not installed")
+    x = sines()
+    for number, (stack, stream) in enumerate([ACCURATE[case]] if case != "all" else ACCURATE.values()):
+        name = f"m{number}"
+        model = chain(*stack(), steps=None if stream else x.shape[1])
+        to_c(model, tmp_path, name=name, dtype="int8", calibration=x, stream=stream)
+        program = compile_all([tmp_path / f"{name}.c", tmp_path / f"{name}_test.c"], tmp_path / name, compiler, *flags)
+        result = subprocess.run([str(program)], capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stdout + result.stderr
+        assert "off by 0, " in result.stdout
 
 
 def test_state_does_not_drift() -> None:

@@ -355,22 +355,23 @@ class Forecaster(Trained):
         """
         return self.predict(data, future).plot(path, self._continued(data), series)
 
-    def stream(self, series: Any = None) -> Any:
+    def stream(self, series: Any = None, future: Any = None) -> Any:
         """Return an online forecast of one series: each new row is answered with the next forecast.
 
         Args:
             series: the id of the series; None if there is one.
+            future: as for `predict`.
 
         Returns:
             An `OnlineForecast`, which begins after the last row of the table of `fit`.
 
         Raises:
             RuntimeError: before `fit`.
-            ValueError: if there is no such series.
+            ValueError: if there is no such series, or `future` lacks rows.
         """
         from pyrnn.forecasting.online import OnlineForecast
 
-        return OnlineForecast(self, series)
+        return OnlineForecast(self, series, future)
 
 
 def _some(rows: Array, most: int) -> Array:

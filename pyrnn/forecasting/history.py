@@ -9,6 +9,7 @@ present and in advance, C features of the calendar, S static ones.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -50,7 +51,7 @@ class Layout:
     base: str
     scale: str
 
-    @property
+    @functools.cached_property
     def distances(self) -> list[Array]:
         """How many rows before each step ahead each lag is, (H,) each; all of them lie before the origin."""
         steps = np.arange(1, self.horizon + 1)
@@ -62,12 +63,12 @@ class Layout:
             rows.append(-(-steps // self.year) * self.year)
         return rows
 
-    @property
+    @functools.cached_property
     def reach(self) -> int:
         """W, the rows before the origin that a forecast looks at."""
         return max(self.usual_reach, int(self.distances[-1].max()))
 
-    @property
+    @functools.cached_property
     def usual_reach(self) -> int:
         """The rows before the origin without the value of a year before."""
         usual = self.distances[:-1] if self.year else self.distances

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pyrnn.forecasting.extending import extend
 from pyrnn.forecasting.history import Source, clock_of_dates
 from pyrnn.forecasting.outlook import look_ahead
 from pyrnn.validation import shown
@@ -22,16 +23,18 @@ class OnlineForecast:
     """The forecast of one series, updated with each new row; `Forecaster.stream` creates it.
 
     Each forecast equals that of `predict` on all rows so far. The networks read the lookback again, since its scale
-    changes with each row, so a step costs one pass over the lookback and the horizon per member: about 0.3 ms for 2
+    changes with each row, so a step costs one pass over the lookback and the horizon per member: about 0.6 ms for 2
     members, a lookback of 28 and a horizon of 14. Rows are neither stored nor checked beyond the last ones that a
     forecast looks at.
 
     Args:
-        forecaster: a trained forecaster, without past covariates of categories.
+        forecaster: a trained forecaster.
         series: the id of the series; None if there is one.
+        future: a table with the columns that are known in advance, for the H rows after the last one of `fit`; None if
+            there are no such columns.
 
     Raises:
-        ValueError: if there is no such series.
+        ValueError: if there is no such series, or `future` lacks rows.
 
     Example:
         >>> from pyrnn.forecasting import Forecaster
@@ -43,7 +46,7 @@ class OnlineForecast:
         (3,)
     """
 
-    def __init__(self, forecaster: Forecaster, series: Any = None) -> None:
+    def __init__(self, forecaster: Forecaster, series: Any = None, future: Any = None) -> None:
         panel = forecaster._fitted()
         if series is None and len(panel) == 1:
             series = panel.ids[0]
@@ -54,7 +57,9 @@ class OnlineForecast:
             )
         self._forecaster, self._head, self._layout = forecaster, forecaster._head, forecaster.layout_
         self._networks, self._factors = forecaster.networks_, forecaster.factors_
-        self._panel = panel.take([panel.ids.index(series)]).latest(self._layout.reach)
+        panel = (panel if future is None else extend(panel, future)).take([panel.ids.index(series)])
+        forecaster._check_future(panel)
+        self._panel = panel.latest(self._layout.reach)
         self._count = 0  # rows since fit
         source = Source(self._panel, forecaster.statistics_, forecaster.calendars_, self._layout, forecaster.horizon)
         self._history = source.gather(source.panel.starts[:-1] + source.panel.lengths)

@@ -215,20 +215,20 @@ def test_a_function_as_a_model_is_not_in_the_file(table: dict[str, Any], tmp_pat
 
 def test_streams_forecast_what_predict_does(table: dict[str, Any], fitted: Forecaster) -> None:
     later = split(table)[1]
-    online = fitted.stream("b")
+    online = fitted.stream("b", later)
     of_shop = rows(later, later["shop"] == "b")
     for day in range(HORIZON):
         ahead = {**of_shop, "day": of_shop["day"] + np.timedelta64(day + 1, "D"), "promo": np.zeros(HORIZON)}
         ahead["promo"][: HORIZON - day - 1] = of_shop["promo"][day + 1 :]
-        if not day:  # the first rows to forecast had their promotions in no table
-            online._history.future[0, -HORIZON:, 0] = (of_shop["promo"] - fitted.statistics_.future[0]) / (
-                fitted.statistics_.future[1]
-            )
         quantiles = online.step(of_shop["sales"][day], future=[0.0])
         expected = fitted.predict(rows(of_shop, slice(0, day + 1)), ahead)
         assert quantiles == pytest.approx(expected.quantiles[0], rel=1e-5)
     with pytest.raises(ValueError, match=r"future must have 1 numbers \('promo'\), got 0"):
         online.step(1.0)
+    with pytest.raises(ValueError, match=r"future must have 'promo' for the 7 rows to forecast"):
+        fitted.stream("b")
+    with pytest.raises(ValueError, match=r"series must be the id of one of the 3 series, such as 'a', got 'z'"):
+        fitted.stream("z", later)
 
 
 def test_scikit_learn_clones_and_searches(table: dict[str, Any]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -327,3 +329,35 @@ def test_plots_are_files(table: dict[str, Any], fitted: Forecaster, tmp_path: Pa
     figure = fitted.plot(path, future=split(table)[1], series=["b", "c"])
     assert path.read_bytes()[:4] == b"\x89PNG"
     assert len(figure.axes) == 2
+
+
+SERIES = {
+    "constant": np.full(100, 5.0),
+    "zeros": np.zeros(100),
+    "falling": -np.arange(100.0),
+    "large": 1e12 + np.random.default_rng(0).normal(size=100),
+    "half missing": np.where(np.random.default_rng(0).random(100) < 0.5, np.nan, np.arange(100.0)),
+}
+
+
+@pytest.mark.parametrize("values", SERIES.values(), ids=SERIES.keys())
+def test_unusual_series_have_finite_forecasts(values: Any) -> None:
+    made = Forecaster(horizon=3, epochs=2, members=1, missing="previous").fit(values)
+    forecast = made.predict()
+    assert np.isfinite(forecast.quantiles).all()
+    last = values[np.isfinite(values)][-1]
+    assert forecast.median == pytest.approx(np.full((1, 3), last), abs=5, rel=1e-3)
+
+
+@pytest.mark.parametrize("head", ["gaussian", "student", "negative_binomial", "mae"])
+def test_every_head_bears_a_series_of_zeros(head: str) -> None:
+    forecast = Forecaster(horizon=3, epochs=2, members=1, head=head).fit(np.zeros(100)).predict()
+    assert np.isfinite(forecast.quantiles).all()
+    assert forecast.median.max() < 0.01
+
+
+def test_a_trained_forecaster_can_be_pickled_and_copied(fitted: Forecaster, table: dict[str, Any]) -> None:
+    later = split(table)[1]
+    expected = fitted.predict(future=later).quantiles
+    for other in (pickle.loads(pickle.dumps(fitted)), copy.deepcopy(fitted)):
+        assert (other.predict(future=later).quantiles == expected).all()

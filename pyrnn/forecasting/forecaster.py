@@ -15,6 +15,7 @@ from pyrnn.forecasting.extending import extend
 from pyrnn.forecasting.forecast import Forecast
 from pyrnn.forecasting.history import Source, Statistics, observed_values
 from pyrnn.forecasting.inputs import make_inputs
+from pyrnn.forecasting.joining import following
 from pyrnn.forecasting.moments import show
 from pyrnn.forecasting.network import Training, build, train
 from pyrnn.forecasting.settings import check_model, check_targets, levels_of
@@ -203,7 +204,7 @@ class Forecaster(Trained):
 
         Args:
             data: a table with later rows, or with other series; None for the table of `fit`. Rows of the same series
-                that `fit` received are put in front.
+                that `fit` received are put in front. Rows without dates count from 0, as in `fit`, and replace them.
             future: a table with the columns that are known in advance, for the rows to forecast. They may be the last
                 rows of `data` instead, without targets.
 
@@ -262,7 +263,8 @@ class Forecaster(Trained):
         """Return minus the MASE of the forecasts of rows that follow those of `fit`, for scikit-learn's searches.
 
         Args:
-            data: a table with later rows. Forecasts begin at the first and then every `horizon` rows.
+            data: a table with later rows; those without dates follow the rows of `fit`. Forecasts begin at the first
+                and then every `horizon` rows.
             y: None, in place of targets (samples,); it is there for scikit-learn.
 
         Returns:
@@ -275,7 +277,7 @@ class Forecaster(Trained):
         """
         if y is not None:
             raise ValueError(f"y must be None, since target names the column to forecast, got {shown(y)}")
-        return self._negative_mase(self._read(data, self._fitted().arguments))
+        return self._negative_mase(following(self._fitted(), self._read(data, self._fitted().arguments)))
 
     def backtest(self, data: Any, folds: int = 5, step: int | None = None, refit: bool = False) -> Any:
         """Forecast the last rows of a table as if they were not known yet, and compare with simple forecasts.

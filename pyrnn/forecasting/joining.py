@@ -55,3 +55,17 @@ def join(before: Panel, after: Panel, reach: int) -> Panel:
         dates=np.concatenate(dates),
         **joined,
     )
+
+
+def following(before: Panel, after: Panel) -> Panel:
+    """Return rows without dates, which are numbered from 0 on, as the rows that follow those of an earlier panel.
+
+    Args:
+        before: the earlier panel.
+        after: the later one; if it has dates it is returned as it is.
+    """
+    if after.has_dates or after.date is not None:
+        return after
+    following_rows = dict(zip(before.ids, before.next_dates(1)[:, 0].tolist(), strict=True))
+    shifts = [following_rows.get(each, 0) for each in after.ids]
+    return replace(after, dates=after.dates + np.repeat(shifts, np.diff(after.starts)))

@@ -249,6 +249,16 @@ def test_scikit_learn_clones_and_searches(table: dict[str, Any]) -> None:
     assert (search.cv_results_["mean_test_score"] < 0).all()
 
 
+def test_scores_are_of_the_rows_that_follow() -> None:
+    values = 20 + 8 * np.sin(2 * np.pi * np.arange(150) / 7) + np.random.default_rng(0).normal(size=150)
+    made = Forecaster(horizon=5, season=7, epochs=3, members=1).fit(values[:120])
+    score = made.score(values[120:])
+    assert -1 < score < 0
+    dated = {"t": np.arange(150), "y": values}
+    same = Forecaster(horizon=5, season=7, epochs=3, members=1, date="t").fit(rows(dated, slice(0, 120)))
+    assert same.score(rows(dated, slice(120, 150))) == pytest.approx(score)
+
+
 def test_parameters_are_checked_before_they_change() -> None:
     made = Forecaster(horizon=3)
     with pytest.raises(ValueError, match=r"'horizn' must be an argument of Forecaster: .*did you mean"):

@@ -131,20 +131,21 @@ struct RnnOptions {
 // The unit blocks [first, end).
 struct UnitBlocks { Index first, end; };
 
-// One of several threads that compute the same problem side by side, each its unit blocks in every step. Only `scratch`
-// differs between their problems.
+// One of several threads that compute the same problem side by side, each its unit blocks in every step. Forward, each
+// has scratch and gathered memory of its own; nothing else differs between their problems.
 struct Member {
     void* team;
     Index number;
     // Ends a step, waits until all members have, and returns the next one and this member's unit blocks in it. With
     // -1: the first step, which is a later one for a member that comes late. At least `steps` of the problem: return.
+    // Steps are counted in the order of computation; backward has one more if an initial state's gradient is wanted.
     // Null: one thread computes all.
     Index (*next_step)(const Member&, Index step, UnitBlocks& mine);
 };
 
 // Scratch of a call: scratch_size(rows, Hp) elements, whose contents last for one call, except `direct` and `carry`
-// of backward, which also last from a segment to the segment before it. Each field is (rows, Hp) where it says no
-// other.
+// of backward: they are set before the first segment's call, and last from a segment to the segment before it. Each
+// field is (rows, Hp) where it says no other.
 constexpr Index kTemporaryRows = 8;
 constexpr Index scratch_size(Index rows, Index hp) { return (10 * rows + kTemporaryRows) * hp; }
 template <class T>
@@ -170,9 +171,9 @@ struct BackwardScratch {
           da(memory + 3 * rows * hp),
           product(memory + 4 * rows * hp),
           temporary(memory + 10 * rows * hp) {}
-    T* direct;     // the running gradient of h, without what passes through U
-    T* carry;      // the running gradient of c
-    T* dh;         // of the current step
+    T* direct;     // the running gradient of h, without what passes through U; at first that of the last state, or 0
+    T* carry;      // the running gradient of c; at first that of the last carry, or 0
+    T* dh;         // of the current step; after the last step, that of the initial state, if it is wanted
     T* da;         // dA of the candidate
     T* product;    // its product with U^T
     T* temporary;  // (kTemporaryRows, Hp)
@@ -189,7 +190,8 @@ struct RnnForward : RnnSizes {
     T* gathered;  // gathered_size(rows, F, H, P), where a step first gathers what enters its products, or null
     T* hoisted;   // (kHoistedSteps, rows, V Hp), where x W of several steps is computed at once, or null
     Member member;
-    T* exchange;  // exchange_size(rows, H): h_{s-1} and h_s for the other members
+    T* exchange;  // exchange_size(rows, H): h_{s-1} and h_s for the other members of few rows; else null: they read the
+                  // states
 };
 
 // Backward through time. in.x and features are not read.
@@ -210,8 +212,9 @@ struct RnnBackward : RnnSizes {
     const T *d_final_state, *d_final_carry;  // (rows, H), or null: zero
     T* reset_states;                         // out: r * h_{s-1} (rows, T, H), for the candidate's dU; or null
     Index reset_row;
-    T *d_initial_state, *d_initial_carry;  // out: (rows, H), or null: not wanted, or an earlier segment follows
+    T *d_initial_state, *d_initial_carry;  // (rows, H), or null: not wanted, or an earlier segment follows
     T* scratch;
+    Member member;
 };
 
 // Elements of a step of `exchange`: a multiple of 4096, so whole pages, since a core that reads a step may prefetch

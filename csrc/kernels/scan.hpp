@@ -54,15 +54,16 @@ void copy_rows(T* out, Index ld_out, const T* in, Index ld_in, Index rows, Index
         for (Index i = 0; i < n; ++i) out[r * ld_out + i] = in[r * ld_in + i];
 }
 
-// The weights that a tile of `block` prefetches: its rows' fraction of the next panels, or of the first, with which the
-// next step begins; and of these the fraction of the kCount vectors from kFirst on. They are spread evenly over its
+// The weights that a tile of `block` prefetches: its rows' fraction of the next of `mine`, or of the first, with which
+// the next step begins; and of these the fraction of the kCount vectors from kFirst on. They are spread evenly over its
 // sums: more at a time would delay the loads of the tile itself. Null where the weights stay in L2.
 template <int kRows, int kWide, int kVectors, int kFirst = 0, int kCount = kVectors, class T>
 PYRNN_INLINE
-Ahead<T> ahead_of(bool streamed, const T* panels, Index block, Index blocks, Index k_count, Index row, Index rows) {
+Ahead<T> ahead_of(bool streamed, const T* panels, Index block, const UnitBlocks& mine, Index k_count, Index row,
+                  Index rows) {
     constexpr Index kWidth = kVectors * kLanes<T>, kTaken = kWide * kCount * kLanes<T>;
     if (!kEveryTile || !streamed) return {nullptr, 0};
-    const Index next = block + 2 * kWide <= blocks ? block + kWide : 0;
+    const Index next = block + 2 * kWide <= mine.end ? block + kWide : mine.first;
     return {panels + next * k_count * kWidth + k_count * kWide * kFirst * kLanes<T> + k_count * kTaken * row / rows,
             (kTaken * kRows + rows - 1) / rows};
 }
@@ -259,21 +260,28 @@ void activate_gate(Activation kind, const GateRow<kVectors, T>& gates, int j, In
     operations().activate(kind, all, n, all, n, 1, n);
     for (Index b = mine.first; b < mine.end; ++b) store(gates.vector(b, j), load(temporary + b * kP));
 }
+// Step s + 1 in the order of computation, or a later one, and the unit blocks to compute in it.
+template <class Problem>
+PYRNN_INLINE
+Index next_step(const Problem& p, Index s, UnitBlocks& mine) {
+    return p.member.next_step ? p.member.next_step(p.member, s, mine) : s + 1;
+}
+
 // dz = dy * act'(y, z): dy, dz and the two temporaries are rows of Hp; y is read from gate j of `gates` before dz goes
 // there.
 template <int kVectors, class T>
 void differentiate_gate(Activation kind, const GateRow<kVectors, T>& gates, const GateRow<kVectors, const T>& z, int j,
-                        Index units, const T* dy, T* temporary) {
+                        Index units, const UnitBlocks& mine, const T* dy, T* temporary) {
     constexpr Index kP = kLanes<T>;
-    const Index blocks = blocks_of<T>(units), hp = blocks * kP;
+    const Index hp = blocks_of<T>(units) * kP, n = units_in<T>(mine, units), at = mine.first * kP;
     T *y = temporary, *pre = temporary + hp, *dz = temporary + 2 * hp;
-    for (Index b = 0; b < blocks; ++b) {
+    for (Index b = mine.first; b < mine.end; ++b) {
         store(y + b * kP, load(gates.vector(b, j)));
         if (z.first) store(pre + b * kP, load(z.vector(b, j)));
         store(dz + b * kP, Vec<T>{});
     }
-    operations().activate_backward(kind, y, z.first ? pre : nullptr, units, dy, units, dz, units, 1, units);
-    for (Index b = 0; b < blocks; ++b) store(gates.vector(b, j), load(dz + b * kP));
+    operations().activate_backward(kind, y + at, z.first ? pre + at : nullptr, n, dy + at, n, dz + at, n, 1, n);
+    for (Index b = mine.first; b < mine.end; ++b) store(gates.vector(b, j), load(dz + b * kP));
 }
 
 }  // namespace

@@ -14,16 +14,15 @@ struct Span { Index first, end; };
 // Meanwhile prefetch(r) is called once for each row of the tile.
 template <class C, class T, int kRows, int kBlocks, class Prefetch>
 PYRNN_INLINE
-void recurrent_product(const RnnBackward<T>& p, Vec<T> (&acc)[kRows][kBlocks], const T* da, Index row, Index block,
-                       const Span& span, const Prefetch& prefetch) {
+void recurrent_product(const RnnBackward<T>& p, const UnitBlocks& mine, Vec<T> (&acc)[kRows][kBlocks], const T* da,
+                       Index row, Index block, const Span& span, const Prefetch& prefetch) {
     constexpr Index kP = kLanes<T>, kV = C::kInfo.vectors, kU = C::kInfo.u_count, kRun = kU * kP;
     const Index blocks = blocks_of<T>(p.units), k_all = blocks * kRun, column = block * kP;
     const T* panel = p.weights.u + block * k_all * kP;
     const Index ld_da = p.saved.gates_at.row;
     da += row * ld_da + C::kInfo.u_first * kP;
     if (!p.in.state_scale || p.in.scale_copies == 1) {
-        Ahead<T> ahead =
-            ahead_of<kRows, kBlocks, 1>(p.options.streamed, p.weights.u, block, blocks, k_all, row, p.rows);
+        Ahead<T> ahead = ahead_of<kRows, kBlocks, 1>(p.options.streamed, p.weights.u, block, mine, k_all, row, p.rows);
         if (ahead.at) ahead.at += span.first * kRun * ahead.step;
         const Index width = span.end - span.first, runs = kU == kV && p.saved.gates_at.block == kV * kP ? 1 : width;
         const Index run = width / runs * kRun;
@@ -101,7 +100,8 @@ struct BackwardTile {
         const auto prefetch = [&](Index r) __attribute__((always_inline)) {
             if (step.s >= 2 && span.end == blocks) prefetch_next_step<C, kBlocks>(p, step, row + r, block);
         };
-        if (step.product) recurrent_product<C>(p, dh, step.gates + p.saved.gates_at.step, row, block, span, prefetch);
+        if (step.product)
+            recurrent_product<C>(p, step.mine, dh, step.gates + p.saved.gates_at.step, row, block, span, prefetch);
         if (span.end < blocks) return write(dh, sum, hp, kBlocks * kP);
         if (step.direct) add_existing(dh, scratch.direct + row * hp + column, hp, kBlocks * kP);
         if (step.d_output) {
@@ -128,7 +128,7 @@ void finish_masked_rows(const RnnBackward<T>& p, const BackwardStep<T>& step, co
     constexpr Index kP = kLanes<T>;
     const Index blocks = blocks_of<T>(p.units);
     for_unmasked_rows<C>(p, step, scratch, [&](Index r) {
-        for (Index block = 0; block < blocks; ++block) {
+        for (Index block = step.mine.first; block < step.mine.end; ++block) {
             Vec<T> dh[1][1] = {{load(scratch.dh + (r * blocks + block) * kP)}};
             gradient_tile<C>(p, step, scratch, dh, r, block);
         }
@@ -140,7 +140,7 @@ template <class C, class T>
 bool is_plain(const RnnBackward<T>& p) {
     return stays_in_registers<C>(p.options.activation, p.options.recurrent_activation) &&
            plain_rows<1>(blocks_of<T>(p.units), p.rows) && !p.in.mask && !p.in.state_scale && !p.saved.z &&
-           !p.options.streamed;
+           !p.options.streamed && !p.member.next_step;
 }
 
 // The steps end - 1 to first.
@@ -181,9 +181,22 @@ void plain_backward(const RnnBackward<T>& problem, const BackwardScratch<T>& mem
     }
 }
 
-// Step `s` and those before it; false if it was interrupted.
+// Asks for what the other members have in their caches: dA_{s+1}.
+template <class C, class T>
+void enter_gradients(const RnnBackward<T>& p, const BackwardStep<T>& step) {
+    const T* const da = step.gates + p.saved.gates_at.step;
+    for (Index b = 0; b < blocks_of<T>(p.units); ++b) {
+        if (b == step.mine.first) b = step.mine.end;
+        if (b == blocks_of<T>(p.units)) return;
+        for (Index r = 0; r < p.rows; ++r)
+            for (int j = C::kInfo.u_first; j < C::kInfo.vectors; ++j)
+                __builtin_prefetch(da + b * p.saved.gates_at.block + r * p.saved.gates_at.row + j * kLanes<T>, 0, 2);
+    }
+}
+
+// The steps after the first `done`, in the order of computation.
 template <class T, class C>
-bool any_backward(const RnnBackward<T>& p, const BackwardScratch<T>& scratch, Index s) {
+void any_backward(const RnnBackward<T>& p, const BackwardScratch<T>& scratch, Index done) {
     constexpr Index kP = kLanes<T>, kV = C::kInfo.vectors;
     const Index blocks = blocks_of<T>(p.units);
     const bool fused = stays_in_registers<C>(p.options.activation, p.options.recurrent_activation),
@@ -193,34 +206,35 @@ bool any_backward(const RnnBackward<T>& p, const BackwardScratch<T>& scratch, In
     constexpr Index kSpanBytes = Index{1} << 19;
     const Index block_bytes = p.rows * kV * kP * static_cast<Index>(sizeof(T)), fitting = kSpanBytes / block_bytes + 1;
     const Index width = p.options.streamed && !p.in.state_scale && fitting < blocks ? fitting : blocks;
-    for (; s >= (p.d_initial_state ? -1 : 0); --s) {
+    const Index count = p.steps + (p.d_initial_state ? 1 : 0);
+    UnitBlocks mine{0, blocks};
+    for (Index i = next_step(p, done - 1, mine); i < count; i = next_step(p, i, mine)) {
+        const Index s = p.steps - 1 - i;
         if (s % kStepsBetweenChecks == kStepsBetweenChecks - 1 && p.options.interrupted && p.options.interrupted())
-            return false;
-        const BackwardStep<T> step = backward_step<C>(p, s, keeps_direct);
+            return;
+        BackwardStep<T> step = backward_step<C>(p, s, keeps_direct);
+        step.mine = mine;
+        if (p.member.next_step && step.product) enter_gradients<C>(p, step);
         const bool in_registers = fused && s >= 0;
         const Index step_width = step.product ? width : blocks;
         for (Index first = 0; first < blocks; first += step_width) {
             const Span span{first, first + step_width < blocks ? first + step_width : blocks};
-            for_blocks<2, 1>(blocks, p.rows, [&](auto wide, Index block) {
-                return BackwardTile<T, C, decltype(wide)::value>{p, step, scratch, in_registers, span, block};
-            });
+            for_blocks<2, 1>(
+                mine.end, p.rows,
+                [&](auto wide, Index block) {
+                    return BackwardTile<T, C, decltype(wide)::value>{p, step, scratch, in_registers, span, block};
+                },
+                false, mine.first);
         }
-        if (s < 0) break;
+        if (s < 0) continue;
         if (!fused) gradient_rows<C>(p, step, scratch);
         else if (p.in.mask) finish_masked_rows<T, C>(p, step, scratch);
     }
-    return true;
 }
 
 template <class T, class C>
 void scan_backward(const RnnBackward<T>& p) {
-    const Index h = p.units, hp = blocks_of<T>(h) * kLanes<T>;
-    const BackwardScratch<T> scratch(p.scratch, p.rows, hp);
-    if (!p.continues) {
-        std::memset(p.scratch, 0, static_cast<std::size_t>(2 * p.rows * hp) * sizeof(T));
-        if (p.d_final_state) copy_rows(scratch.direct, hp, p.d_final_state, h, p.rows, h);
-        if (p.d_final_carry) copy_rows(scratch.carry, hp, p.d_final_carry, h, p.rows, h);
-    }
+    const BackwardScratch<T> scratch(p.scratch, p.rows, blocks_of<T>(p.units) * kLanes<T>);
     const bool plain = kEveryTile && is_plain<C>(p);
     // Gradients at every step come from a layer above, whose backward has displaced most of this one's data from L2.
     const bool prefetches = (p.sequences && p.d_output) || exceeds_cache<T, C>(p.rows, p.steps, p.units);
@@ -229,9 +243,7 @@ void scan_backward(const RnnBackward<T>& p) {
         if (end < p.steps && p.options.interrupted && p.options.interrupted()) return;
         steps(p, scratch, end > kStepsBetweenChecks ? end - kStepsBetweenChecks : 0, end);
     }
-    if (!any_backward<T, C>(p, scratch, plain ? -1 : p.steps - 1) || !p.d_initial_state) return;
-    copy_rows(p.d_initial_state, h, scratch.dh, hp, p.rows, h);
-    if (p.saved.carry) copy_rows(p.d_initial_carry, h, scratch.carry, hp, p.rows, h);
+    if (!plain || p.d_initial_state) any_backward<T, C>(p, scratch, plain ? p.steps : 0);
 }
 
 }  // namespace

@@ -30,7 +30,7 @@ void accumulate_gates(Vec<T> (&acc)[kRows][kCols], const T* a, Index lda, Index 
     }
 }
 
-// Members pass h on in memory that nothing else is near to. Asks for what the others have in their caches.
+// Members of few rows pass h on in memory that nothing else is near to. Asks for what the others have in their caches.
 template <class T>
 void enter_states(const RnnForward<T>& p, ForwardStep<T>& step, const UnitBlocks& mine) {
     constexpr Index kP = kLanes<T>;
@@ -80,8 +80,8 @@ struct ForwardTile {
         accumulate_gates<kVectors, kVector, kCount, kGates>(
             acc, step.x + row * step.ld_x + kGate * p.in.x_copy, step.ld_x, p.in.x_copy,
             p.weights.w + kGate * kLanes<T>, block, p.features,
-            ahead_of<kRows, kBlocks, kGates, kGate, kCount>(p.options.streamed, p.weights.w, block,
-                                                            blocks_of<T>(p.units), p.features, row, p.rows));
+            ahead_of<kRows, kBlocks, kGates, kGate, kCount>(p.options.streamed, p.weights.w, block, step.mine,
+                                                            p.features, row, p.rows));
     }
     template <int kVectors, int kVector, int kGate, int kCount, int kRows, int kCols>
     PYRNN_INLINE
@@ -91,8 +91,8 @@ struct ForwardTile {
         accumulate_gates<kVectors, kVector, kCount, kU>(
             acc, step.entering + row * step.ld_entering + kGate * step.entering_copy, step.ld_entering,
             step.entering_copy, p.weights.u + kGate * kLanes<T>, block, p.units,
-            ahead_of<kRows, kBlocks, kU, kGate, kCount>(p.options.streamed, p.weights.u, block, blocks_of<T>(p.units),
-                                                        p.units, row, p.rows));
+            ahead_of<kRows, kBlocks, kU, kGate, kCount>(p.options.streamed, p.weights.u, block, step.mine, p.units, row,
+                                                        p.rows));
     }
 
     // The sums of a tile to memory (rows, unit blocks, V, P), kAtOnce vectors at a time from kFirst on.
@@ -254,13 +254,6 @@ void hoist_input(const RnnForward<T>& p, Index first, const UnitBlocks& mine) {
             false, mine.first);
 }
 
-// Step s + 1, or a later one, and the unit blocks to compute in it.
-template <class T>
-PYRNN_INLINE
-Index next_step(const RnnForward<T>& p, Index s, UnitBlocks& mine) {
-    return p.member.next_step ? p.member.next_step(p.member, s, mine) : s + 1;
-}
-
 // Whether a tile needs only its products and the cell's update in registers. Tiles of a cell of many vectors are lower
 // in a plain scan, so larger weights would be read more often.
 template <class C, class T>
@@ -324,7 +317,8 @@ void scan_forward(const RnnForward<T>& p) {
         if (s % kStepsBetweenChecks == kStepsBetweenChecks - 1 && p.options.interrupted && p.options.interrupted())
             return;
         ForwardStep<T> step = forward_step(p, s);
-        if (p.member.next_step) enter_states(p, step, mine), step.leaves = fused && !p.in.mask;
+        step.mine = mine;
+        if (p.exchange) enter_states(p, step, mine), step.leaves = fused && !p.in.mask;
         if (!step.gates)
             step.gates = fused ? nullptr : scratch.gates, step.gates_at = Strides{kV * hp, 0, kV * kLanes<T>};
         if (step.previous && p.in.state_scale) {
@@ -352,7 +346,7 @@ void scan_forward(const RnnForward<T>& p) {
         else for_blocks<kWide, kV, 16, kForwardRows<C, kWide>>(mine.end, p.rows, tile, false, mine.first);
         if (!fused) update_rows<C>(p, step, mine);
         if (p.in.mask) restore_masked_rows(p, step, mine);
-        if (p.member.next_step && !step.leaves) leave_states(p, step, 0, p.rows, mine);
+        if (p.exchange && !step.leaves) leave_states(p, step, 0, p.rows, mine);
     }
 }
 

@@ -18,6 +18,7 @@ struct BackwardStep {
     const T *state, *carry_in, *carry_out;
     T* gates;
     const T* z;
+    UnitBlocks mine;  // to compute
 };
 
 template <class C, class T>
@@ -50,16 +51,17 @@ PYRNN_INLINE
 void for_unmasked_rows(const RnnBackward<T>& p, const BackwardStep<T>& step, const BackwardScratch<T>& scratch,
                        F step_row) {
     constexpr Index kWidth = C::kInfo.vectors * kLanes<T>;
-    const Index blocks = blocks_of<T>(p.units), hp = blocks * kLanes<T>;
+    const Index hp = blocks_of<T>(p.units) * kLanes<T>, first = step.mine.first * kLanes<T>;
+    const auto size = static_cast<std::size_t>(step.mine.end * kLanes<T> - first) * sizeof(T);
     for (Index r = 0; r < p.rows; ++r) {
-        T* direct = scratch.direct + r * hp;
+        T* direct = scratch.direct + r * hp + first;
         if (p.in.mask && !p.in.mask[r * p.in.mask_row + step.time]) {
-            for (Index block = 0; block < blocks; ++block)
+            for (Index block = step.mine.first; block < step.mine.end; ++block)
                 std::memset(step.gates + block * p.saved.gates_at.block + r * p.saved.gates_at.row, 0,
                             kWidth * sizeof(T));
-            std::memcpy(direct, scratch.dh + r * hp, static_cast<std::size_t>(hp) * sizeof(T));
+            std::memcpy(direct, scratch.dh + r * hp + first, size);
         } else {
-            std::memset(direct, 0, static_cast<std::size_t>(hp) * sizeof(T));
+            std::memset(direct, 0, size);
             step_row(r);
         }
     }
@@ -134,14 +136,14 @@ void gradient_row(const RnnBackward<T>& p, const BackwardStep<T>& step, const Ba
     constexpr Index kP = kLanes<T>;
     constexpr int kV = C::kInfo.vectors;
     using V = Several<T, 1>;
-    const Index blocks = blocks_of<T>(p.units), hp = blocks * kP, units = p.units;
+    const Index hp = blocks_of<T>(p.units) * kP, units = p.units, first = step.mine.first, end = step.mine.end;
     T *d = scratch.temporary, *y = d + 4 * hp, *x = y + hp, *dy = x + hp, *dx = dy + hp;
     const GateRow<kV, T> gates(step.gates, p.saved.gates_at, row);
     const GateRow<kV, const T> pre(step.z, p.saved.gates_at, row);
     const T* dh = scratch.dh + row * hp;
     T* by = (kCarries<C> ? scratch.carry : scratch.direct) + row * hp;
     const auto carry_of = [&](Index b) { return row * p.saved.carry_at.row + b * p.saved.carry_at.block; };
-    for (Index b = 0, at = 0; b < blocks; ++b, at += kP) {
+    for (Index b = first, at = first * kP; b < end; ++b, at += kP) {
         V gate[kV];
         gates.load_block(b, gate);
         if constexpr (kCarries<C>) {
@@ -152,9 +154,10 @@ void gradient_row(const RnnBackward<T>& p, const BackwardStep<T>& step, const Ba
         }
         store(dy + at, C::gradient_of_y(gate, V{{load(dh + at)}}).v[0]), store(dx + at, Vec<T>{});
     }
-    operations().activate_backward(p.options.activation, y, kCarries<C> || pre.first ? x : nullptr, units, dy, units,
-                                   dx, units, 1, units);
-    for (Index b = 0, at = 0; b < blocks; ++b, at += kP) {
+    const Index from = first * kP, n = units_in<T>(step.mine, units);
+    operations().activate_backward(p.options.activation, y + from, kCarries<C> || pre.first ? x + from : nullptr, n,
+                                   dy + from, n, dx + from, n, 1, n);
+    for (Index b = first, at = from; b < end; ++b, at += kP) {
         V gate[kV], before{}, inner{{load(dx + at)}};
         gates.load_block(b, gate);
         if constexpr (kCarries<C>) inner = inner + V{{load(by + at)}}, before.v[0] = load(step.carry_in + carry_of(b));
@@ -168,7 +171,7 @@ void gradient_row(const RnnBackward<T>& p, const BackwardStep<T>& step, const Ba
     }
     for (int j = 0; j < kV; ++j)
         if (C::kPasses[j] != Pass::kUnchanged && j != reset_gate<C>())
-            differentiate_gate<kV>(activation_of<C>(p, j), gates, pre, j, units, d + j * hp, y);
+            differentiate_gate<kV>(activation_of<C>(p, j), gates, pre, j, units, step.mine, d + j * hp, y);
 }
 
 // The gradients that (r h_{s-1}) U_h passes on to r and h_{s-1} (GRU with reset_after=False); its dA is that of gate 0.
@@ -205,10 +208,11 @@ void gradient_of_candidate(const RnnBackward<T>& p, const BackwardStep<T>& step,
             if (scale) scratch.direct[i * hp + u] += product[i * hp + u] * r * factor;
             else scratch.direct[i * hp + u] += product[i * hp + u] * r;
         }
-        differentiate_gate<kV>(p.options.recurrent_activation, gate, pre, C::kR, units, d, temporary);
+        differentiate_gate<kV>(p.options.recurrent_activation, gate, pre, C::kR, units, step.mine, d, temporary);
     }
 }
 
+// `step.mine` is all unit blocks where an activation spans a row, and in a cell with a candidate.
 template <class C, class T>
 void gradient_rows(const RnnBackward<T>& p, const BackwardStep<T>& step, const BackwardScratch<T>& scratch) {
     for_unmasked_rows<C>(p, step, scratch, [&](Index row) { gradient_row<C>(p, step, scratch, row); });

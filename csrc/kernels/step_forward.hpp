@@ -22,6 +22,7 @@ struct ForwardStep {
     T *gates, *z;
     Strides gates_at;  // those of z are the problem's
     bool leaves;       // a tile passes its states on to the other members
+    UnitBlocks mine;   // to compute
 };
 
 template <class T>

@@ -20,5 +20,7 @@ struct Rehearsed {
 Rehearsed rehearse(bool on);
 bool rehearsing();
 void rehearse_tasks(Index count, Index sharing, const std::function<void(Index)>& task);
+// The task that runs now has computed one after the other what would take `seconds` less side by side.
+void rehearse_side_by_side(double seconds);
 
 }  // namespace pyrnn

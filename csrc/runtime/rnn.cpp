@@ -36,19 +36,17 @@ template <class T>
 void rnn_forward(const Rnn<T>& p, const RnnSavedArrays<T>& arrays, T* output, T* final_state, T* final_carry,
                  Workspace& ws) {
     const Sizes<T> z(p);
-    const Split<T> split(p, z);
+    const Split<T> split(p, z, Direction::kForward);
     const Index h = p.units, th = p.steps * h, checkpoint_row = z.windows * h;
     const Index range_steps = arrays.checkpoints ? z.window : p.steps;
-    std::optional<Team> team;
-    if (const Index size = team_size(p, z); size > 1 && Team::promises()) team.emplace(size);
-    const ForwardWalk<T> walk(p, z, split, team ? &*team : nullptr, Workspace::kScratch, ws);
+    const ForwardWalk<T> walk(p, z, split, Workspace::kScratch, ws);
     const EnteringInput<T> input(p, p.batch, range_steps, ws);
     const Index slots = arrays.states ? p.steps : 2, carry_slots = arrays.carry ? p.steps + 1 : 2;
     T* states = arrays.states ? arrays.states : ws.scratch<T>(Workspace::kStates, p.batch * slots * h);
     const auto carry_layout = arrays.carry ? z.carry : z.layout(p.batch, carry_slots, z.lanes);
     T* carry = arrays.carry;
     if (z.cell.states == 2 && !carry) carry = ws.scratch<T>(Workspace::kCarry, carry_layout.size);
-    const auto run_block = [&](Index index) {
+    for_row_blocks(split, [&](Index index, Team* team) {
         const Index b = index * split.rows;
         const Block block{index, b, std::min(split.rows, p.batch - b), b};
         RnnOutput<T> out{states + b * slots * h, slots, slots * h, nullptr, th};
@@ -67,7 +65,7 @@ void rnn_forward(const Rnn<T>& p, const RnnSavedArrays<T>& arrays, T* output, T*
             input.scale(block, first);
             if (arrays.states) out.states = states + b * th + first * h;
             out.output = output && p.sequences ? output + b * th + first * h : nullptr;
-            walk.run(block, range, input.of(block, range), start, out, saved);
+            walk.run(block, range, input.of(block, range), start, out, saved, team);
             if (!checkpoint) continue;
             walk.copy_last(block, out, saved, range.count(), checkpoint, checkpoint_row, carry_checkpoint,
                            checkpoint_row);
@@ -79,9 +77,7 @@ void rnn_forward(const Rnn<T>& p, const RnnSavedArrays<T>& arrays, T* output, T*
         walk.copy_last(block, out, saved, last.count(), final_state + b * h, h,
                        final_carry ? final_carry + b * h : nullptr, h);
         if (output && !p.sequences) write_last_output(p, block, final_state, output);
-    };
-    if (team) parallel_for(team->size(), [&](Index) { team->take_part([&] { run_block(0); }); });
-    else parallel_for(split.blocks, run_block, split.threads);
+    });
 }
 
 template <class T>

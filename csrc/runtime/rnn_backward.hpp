@@ -88,13 +88,15 @@ public:
           entering_row_(segment_ * p.units),
           entering_copy_(split_.task_rows * entering_row_),
           scratch_rows_(scratch_size(split_.rows, z_.hp)),
-          product_size_(std::max(split_.rows, segment_) * p.features),
+          product_size_(std::max(split_.members > 1 ? p.batch : split_.rows, segment_) * p.features),
           gradients_{p, z_, da_memory_.layout.at} {
-        if (z_.checkpointed()) forward_.emplace(p, z_, split_, nullptr, Workspace::kForwardScratch, ws);
+        if (z_.checkpointed()) forward_.emplace(p, z_, split_, Workspace::kForwardScratch, ws);
         if (p.state_scale) entering_ = ws.scratch<T>(Workspace::kScaledStates, p.state_copies * entering_copy_);
         if (z_.candidate) reset_states_ = ws.scratch<T>(Workspace::kResetStates, entering_copy_);
         scratch_ = ws.scratch<T>(Workspace::kScratch, split_.blocks * scratch_rows_);
-        if (p.input_copies > 1) products_ = ws.scratch<T>(Workspace::kInputGradient, split_.blocks * product_size_);
+        if (p.input_copies > 1)
+            products_ =
+                ws.scratch<T>(Workspace::kInputGradient, std::max(split_.blocks, split_.threads) * product_size_);
         partials_ = ws.scratch<T>(Workspace::kPartials, split_.groups.count * z_.partial);
     }
 
@@ -105,49 +107,68 @@ public:
     }
 
 private:
-    // All blocks through a segment, then its weight gradients, split by groups and unit blocks.
+    // All blocks through a segment, then its weight gradients, split by groups, unit blocks and rows of the weights.
     void run_segments() const {
-        const Index groups = split_.groups.count, ranges = std::min((split_.threads + groups - 1) / groups, z_.blocks);
+        const Index groups = split_.groups.count, ranges = split_.ranges, parts = split_.parts;
         for (Index s = segment_count() - 1; s >= 0; --s) {
             const Steps range = range_of(p_.steps, segment_, s * segment_);
-            const auto run = [&](Index index) { run_segment(block_of(index, index * split_.rows), range); };
-            parallel_for(split_.blocks, run, split_.threads);
+            for_row_blocks<T>(split_, [&](Index index, Team* team) {
+                run_segment(block_of(index, index * split_.rows), range, team);
+            });
+            if (g_.dx && split_.members > 1) add_input_gradient(range);
             const auto add = [&](Index task) {
-                const Index group = task / ranges, first = task % ranges * z_.blocks / ranges;
-                const Index count = (task % ranges + 1) * z_.blocks / ranges - first;
-                if (range.end == p_.steps) gradients_.clear(partial(group), first, count);
+                const Index group = task / (ranges * parts), at = task / parts % ranges;
+                const Index first = at * z_.blocks / ranges, count = (at + 1) * z_.blocks / ranges - first;
+                const Part part{task % parts, parts};
+                if (range.end == p_.steps) gradients_.clear(partial(group), first, count, part);
                 const Index row = group * split_.groups.rows;
                 add_group(group, {0, row, std::min(split_.groups.rows, p_.batch - row), row}, range,
-                          da_memory_.memory + row * da_memory_.layout.at.row, first, count);
+                          da_memory_.memory + row * da_memory_.layout.at.row, first, count, part);
             };
-            parallel_for(groups * ranges, add, split_.threads);
+            parallel_for(groups * ranges * parts, add, split_.threads);
         }
+    }
+
+    // Where a team computes a block of rows: split by steps.
+    void add_input_gradient(const Steps& range) const {
+        const Block all{0, 0, p_.batch, 0};
+        const Index tasks = std::min(split_.threads, range.count());
+        const auto add = [&](Index task) {
+            const Steps steps{range.first + task * range.count() / tasks,
+                              range.first + (task + 1) * range.count() / tasks};
+            const T* const da = da_memory_.memory + steps.first % da_memory_.steps * da_memory_.layout.at.step;
+            T* const product = products_ ? products_ + task * product_size_ : nullptr;
+            input_gradient(p_, z_, all, steps, da, da_memory_.layout.at, weights_.wt, g_.dx, product);
+        };
+        parallel_for(tasks, add, split_.threads);
     }
 
     // The blocks of some groups one after the other, each through all segments, with its weight gradients.
     void run_task(Index task) const {
         const Index group_rows = split_.groups.rows, rows = split_.task_groups * group_rows;
         const Index first = task * split_.task_groups, last = std::min(first + split_.task_groups, split_.groups.count);
-        for (Index group = first; group < last; ++group) gradients_.clear(partial(group), 0, z_.blocks);
+        for (Index group = first; group < last; ++group) gradients_.clear(partial(group), 0, z_.blocks, {0, 1});
         for (Index row = task * rows; row < std::min((task + 1) * rows, p_.batch); row += split_.rows) {
             const Block block = block_of(row / split_.rows, task * split_.rows);
             T* const da = da_of(block);
             for (Index s = segment_count() - 1; s >= 0 && !interrupted(); --s) {
                 const Steps range = range_of(p_.steps, segment_, s * segment_);
-                run_segment(block, range);
+                run_segment(block, range, nullptr);
                 for (Index r = 0; r < block.rows; r += group_rows)
                     add_group((row + r) / group_rows, part_of(block, r, group_rows), range,
-                              da + r * da_memory_.layout.at.row, 0, z_.blocks);
+                              da + r * da_memory_.layout.at.row, 0, z_.blocks, {0, 1});
             }
         }
     }
 
-    // Adds the weight gradients of `rows`, which belong to one group, and of `count` unit blocks from `first`. dA of
-    // the rows is at `da`.
-    void add_group(Index group, const Block& rows, const Steps& range, T* da, Index first, Index count) const {
+    // Adds the gradients of a part of the weights by `rows`, which belong to one group, and by `count` unit blocks from
+    // `first`. dA of the rows is at `da`.
+    void add_group(Index group, const Block& rows, const Steps& range, T* da, Index first, Index count,
+                   const Part& part) const {
         for (Index r = 0; r < rows.rows; r += split_.groups.add_rows) {
             const Block block = part_of(rows, r, split_.groups.add_rows);
-            gradients_.add(operands(block, range, da + r * da_memory_.layout.at.row, first, count), partial(group));
+            T* const from = da + r * da_memory_.layout.at.row;
+            gradients_.add(operands(block, range, from, first, count, part), partial(group));
         }
     }
     static Block part_of(const Block& block, Index first, Index rows) {
@@ -155,17 +176,50 @@ private:
     }
     T* partial(Index group) const { return partials_ + group * z_.partial; }
 
-    void run_segment(const Block& block, const Steps& range) const {
+    void run_segment(const Block& block, const Steps& range, Team* team) const {
         T* const all_da = da_of(block);
         if (range.end < p_.steps && ends(range, da_memory_.steps)) da_memory_.move_first(all_da, block, z_);
         if (ends(range, input_steps_)) input_.scale(block, range.first);
-        if (forward_ && ends(range, z_.window)) recompute(*forward_, block, range_of(p_.steps, z_.window, range.first));
+        if (forward_ && ends(range, z_.window))
+            recompute(*forward_, block, range_of(p_.steps, z_.window, range.first), team);
         T* const da = all_da + range.first % da_memory_.steps * da_memory_.layout.at.step;
         const RnnBackward<T> q = problem(block, range, da);
-        scan<T>(p_.cell).backward(q);
+        begin(q);
+        if (team) run_team(*team, q);
+        else scan<T>(p_.cell).backward(q);
+        end(q);
         if (entering_) scale_states(p_, block, q, entering_of(entering_, block), entering_row_, entering_copy_);
         T* const product = products_ ? products_ + block.index * product_size_ : nullptr;
-        if (g_.dx) input_gradient(p_, z_, block, range, da, da_memory_.layout.at, weights_.wt, g_.dx, product);
+        if (g_.dx && split_.members == 1)
+            input_gradient(p_, z_, block, range, da, da_memory_.layout.at, weights_.wt, g_.dx, product);
+    }
+
+    // The running gradients before the first segment, and those of the initial state after the last one.
+    void begin(const RnnBackward<T>& q) const {
+        if (q.continues) return;
+        const BackwardScratch<T> scratch(q.scratch, q.rows, z_.hp);
+        std::memset(scratch.direct, 0, bytes<T>(q.rows * z_.hp));
+        std::memset(scratch.carry, 0, bytes<T>(q.rows * z_.hp));
+        copy_states(scratch.direct, z_.hp, q.d_final_state, p_.units, q.rows);
+        copy_states(scratch.carry, z_.hp, q.d_final_carry, p_.units, q.rows);
+    }
+    void end(const RnnBackward<T>& q) const {
+        if (!q.d_initial_state) return;
+        const BackwardScratch<T> scratch(q.scratch, q.rows, z_.hp);
+        copy_states(q.d_initial_state, p_.units, scratch.dh, z_.hp, q.rows);
+        if (q.saved.carry) copy_states(q.d_initial_carry, p_.units, scratch.carry, z_.hp, q.rows);
+    }
+    void copy_states(T* to, Index to_row, const T* from, Index from_row, Index rows) const {
+        for (Index r = 0; from && r < rows; ++r) std::memcpy(to + r * to_row, from + r * from_row, bytes<T>(p_.units));
+    }
+
+    void run_team(Team& team, const RnnBackward<T>& q) const {
+        constexpr Index kPair = 2;  // unit blocks of a tile
+        team.run(q.steps + (q.d_initial_state ? 1 : 0), z_.blocks, kPair, [&](const Member& member) {
+            RnnBackward<T> part = q;
+            part.member = member;
+            scan<T>(p_.cell).backward(part);
+        });
     }
 
     RnnBackward<T> problem(const Block& block, const Steps& range, T* da) const {
@@ -181,7 +235,7 @@ private:
         if (saved_.z) q.saved.z = saved_.z + row * saved_.gates_layout.at.row + at * saved_.gates_layout.at.step;
         if (saved_.carry) q.saved.carry = saved_.carry + row * saved_.carry_at.row + at * saved_.carry_at.step;
         q.saved.carry_at = saved_.carry_at;
-        q.options = kernel_options(p_, z_, block.rows);
+        q.options = kernel_options(p_, z_, split_, block.rows);
         q.continues = !last, q.sequences = p_.sequences, q.zero_output_for_mask = p_.zero_output_for_mask;
         if (g_.d_output && (p_.sequences || last)) {
             q.d_output_row = p_.sequences ? p_.steps * h : h;
@@ -198,7 +252,7 @@ private:
     }
 
     // Forward again over a window, from its checkpoint.
-    void recompute(const ForwardWalk<T>& forward, const Block& block, const Steps& range) const {
+    void recompute(const ForwardWalk<T>& forward, const Block& block, const Steps& range, Team* team) const {
         const Index h = p_.units, row = saved_row(block), checkpoint_row = z_.windows * h;
         T *states = states_of(block, range.first), *before = states - h;
         const T* const initial_carry = p_.initial_carry ? p_.initial_carry + block.row * h : nullptr;
@@ -215,12 +269,13 @@ private:
             block, range, input_.of(block, range), start, {states, saved_.steps, saved_.state_row, nullptr, 0},
             {saved_.gates ? saved_.gates + row * gates_at.row : nullptr,
              saved_.z ? saved_.z + row * gates_at.row : nullptr, gates_at,
-             saved_.carry ? saved_.carry + row * saved_.carry_at.row : nullptr, saved_.steps + 1, saved_.carry_at});
+             saved_.carry ? saved_.carry + row * saved_.carry_at.row : nullptr, saved_.steps + 1, saved_.carry_at},
+            team);
     }
 
-    // The operands of the weight gradients of a block's rows and `count` unit blocks from `first`.
+    // The operands of the gradients of a part of the weights by a block's rows and `count` unit blocks from `first`.
     typename WeightGradients<T>::Operands operands(const Block& block, const Steps& range, T* all_da, Index first,
-                                                   Index count) const {
+                                                   Index count, const Part& part) const {
         typename WeightGradients<T>::Operands of{};
         of.da = all_da + range.first % da_memory_.steps * da_memory_.layout.at.step;
         of.x = input_.of(block, range);
@@ -233,6 +288,7 @@ private:
         of.reset_states = reset_states_ ? entering_of(reset_states_, block) : nullptr;
         of.entering_row = entering_row_, of.entering_copy = entering_copy_;
         of.rows = block.rows, of.steps = range.count(), of.block = first, of.blocks = count;
+        of.part = part;
         return of;
     }
 

@@ -4,14 +4,14 @@
 #include <cstring>
 
 #include "rnn_panels.hpp"
-#include "team.hpp"
 
 namespace pyrnn {
 namespace {
 
 template <class T>
-RnnOptions kernel_options(const Rnn<T>& p, const Sizes<T>& z, Index rows) {
-    return {p.activation, p.recurrent_activation, p.backwards, streams_weights(z, rows), false, interrupted};
+RnnOptions kernel_options(const Rnn<T>& p, const Sizes<T>& z, const Split<T>& split, Index rows) {
+    const bool streamed = streams_weights(z, rows) && !split.resident;
+    return {p.activation, p.recurrent_activation, p.backwards, streamed, false, interrupted};
 }
 
 // What both directions read of the layer's arrays, without x and the initial state.
@@ -28,19 +28,18 @@ RnnInput<T> kernel_input(const Rnn<T>& p, const Block& block, const Steps& range
 template <class T>
 class ForwardWalk {
 public:
-    // team: its members compute the only block together; null: one thread computes a block.
-    ForwardWalk(const Rnn<T>& p, const Sizes<T>& z, const Split<T>& split, Team* team, Workspace::Role scratch,
-                Workspace& ws)
+    ForwardWalk(const Rnn<T>& p, const Sizes<T>& z, const Split<T>& split, Workspace::Role scratch, Workspace& ws)
         : p_(p),
           z_(z),
-          team_(team),
+          split_(split),
           weights_(forward_panels(p, z, ws)),
           scratch_rows_(scratch_size(split.rows, z.hp)),
           gathered_rows_(gathered_size(split.rows, p.features, p.units, z.lanes)),
-          scratch_(ws.scratch<T>(scratch, (team ? team->size() : split.blocks) * scratch_rows_)) {
-        if (streams_weights(z, split.rows))
-            gathered_ = ws.scratch<T>(Workspace::kGathered, split.blocks * gathered_rows_);
-        if (team) exchange_ = ws.scratch<T>(Workspace::kExchange, exchange_size(p.batch, p.units));
+          scratch_(ws.scratch<T>(scratch, split.blocks * split.members * scratch_rows_)) {
+        if (split.rows > kFewRows && (split.members > 1 || streams_weights(z, split.rows)))
+            gathered_ = ws.scratch<T>(Workspace::kGathered, split.blocks * split.members * gathered_rows_);
+        if (split.members > 1 && p.batch <= kFewRows)
+            exchange_ = ws.scratch<T>(Workspace::kExchange, exchange_size(p.batch, p.units));
         // Only the last block can have few rows.
         if ((p.batch - 1) % split.rows < kFewRows && p.steps > 1 && p.input_copies == 1)
             hoisted_ = ws.scratch<T>(Workspace::kHoisted, kHoistedSteps * kFewRows * z.width);
@@ -54,32 +53,32 @@ public:
         Index carry_row;
     };
 
-    // Writes h to `out`, and to `saved` the carry and what training saves.
+    // Writes h to `out`, and to `saved` the carry and what training saves. team: computes the block, or null.
     void run(const Block& block, const Steps& range, const typename EnteringInput<T>::View& x, const Start& start,
-             const RnnOutput<T>& out, const RnnSaved<T>& saved) const {
+             const RnnOutput<T>& out, const RnnSaved<T>& saved, Team* team) const {
         RnnForward<T> q{};
         q.rows = block.rows, q.steps = range.count(), q.features = p_.features, q.units = p_.units;
         q.in = kernel_input(p_, block, range);
         q.in.x = x.x, q.in.x_row = x.row, q.in.x_copy = x.copy;
         q.in.initial_state = start.state, q.in.initial_row = start.state_row;
         q.out = out, q.weights = weights_, q.saved = saved;
-        q.options = kernel_options(p_, z_, block.rows);
-        q.scratch = scratch_ + block.index * scratch_rows_;
-        if (gathered_ && block.rows > kFewRows) q.gathered = gathered_ + block.index * gathered_rows_;
+        q.options = kernel_options(p_, z_, split_, block.rows);
         q.hoisted = block.rows <= kFewRows ? hoisted_ : nullptr;
         for_carry(block, saved, 0, [&](Index row, T* at, Index unit, std::size_t size) {
             std::memset(at, 0, bytes<T>(z_.lanes));
             if (start.carry) std::memcpy(at, start.carry + row * start.carry_row + unit, size);
         });
-        if (!team_) return scan<T>(p_.cell).forward(q);
-        constexpr Index kTileVectors = 4;  // of a few rows
-        team_->run(range.count(), z_.blocks, std::max<Index>(2, kTileVectors / z_.cell.vectors),
-                   [&](const Member& member) {
-                       RnnForward<T> part = q;
-                       part.scratch = scratch_ + member.number * scratch_rows_, part.member = member,
-                       part.exchange = exchange_;
-                       scan<T>(p_.cell).forward(part);
-                   });
+        const auto compute = [&](const Member& member) {
+            const Index place = block.index * split_.members + member.number;
+            RnnForward<T> part = q;
+            part.member = member, part.exchange = exchange_, part.scratch = scratch_ + place * scratch_rows_;
+            if (gathered_ && block.rows > kFewRows) part.gathered = gathered_ + place * gathered_rows_;
+            scan<T>(p_.cell).forward(part);
+        };
+        if (!team) return compute({});
+        constexpr Index kFewRowsVectors = 4, kPair = 2;  // of a tile
+        const Index few = std::max(kPair, kFewRowsVectors / z_.cell.vectors), many = z_.cell.vectors == 1 ? kPair : 1;
+        team->run(range.count(), z_.blocks, block.rows <= kFewRows ? few : many, compute);
     }
 
     // Copies the states after the last of `steps` steps.
@@ -107,7 +106,7 @@ private:
 
     const Rnn<T>& p_;
     const Sizes<T>& z_;
-    Team* team_;
+    const Split<T>& split_;
     RnnWeights<T> weights_;
     Index scratch_rows_, gathered_rows_;
     T *scratch_, *gathered_ = nullptr, *hoisted_ = nullptr, *exchange_ = nullptr;

@@ -10,6 +10,13 @@
 namespace pyrnn {
 namespace {
 
+// Part `index` of `count` of the rows of each weight matrix.
+struct Part {
+    Index index, count;
+    Index first(Index rows) const { return index * rows / count; }
+    Index size(Index rows) const { return (index + 1) * rows / count - first(rows); }
+};
+
 // Adds the products X^T dA of some batch rows, steps and unit blocks to a partial result.
 template <class T>
 struct WeightGradients {
@@ -27,13 +34,14 @@ struct WeightGradients {
         const T *entering, *reset_states;  // h_{s-1} as it entered U (state_copies of it), r * h_{s-1}; or null
         Index rows, steps, block, blocks;
         bool begins;
+        Part part;
     };
 
     void add(const Operands& of, T* partial) const {
         const CellInfo& cell = z.cell;
         const Index f = p.features, h = p.units, steps = of.steps, v = cell.vectors * z.lanes;
         const Index wide = da_at.block == v ? of.blocks : 1;  // contiguous unit blocks
-        for (Index block = of.block; block < of.block + of.blocks; block += wide) {
+        for (Index block = of.block; of.part.index == 0 && block < of.block + of.blocks; block += wide) {
             const T* from = of.da + block * da_at.block;
             T* to = partial + z.bias_at + block * v;
             if (z.large) kernels<T>().add_rows(to, from, da_at.row, of.rows, da_at.step, steps, wide * v);
@@ -59,35 +67,39 @@ struct WeightGradients {
             product(of, of.reset_states, of.entering_row, h, h, 0, steps, 0, 1, kAll, partial + z.candidate_at);
     }
 
-    // Sets the sums of `count` unit blocks from `first` to 0.
-    void clear(T* partial, Index first, Index count) const {
+    // Sets the sums of a part of the weights and of `count` unit blocks from `first` to 0.
+    void clear(T* partial, Index first, Index count, const Part& part) const {
         const CellInfo& cell = z.cell;
         const Index v = cell.vectors * z.lanes;
-        std::memset(partial + z.bias_at + first * v, 0, bytes<T>(count * v));
-        clear(partial, p.features, cell.gates, first, count);
-        clear(partial + z.u_at, p.units, cell.u_count, first, count);
-        if (z.candidate) clear(partial + z.candidate_at, p.units, Index{1}, first, count);
+        if (part.index == 0) std::memset(partial + z.bias_at + first * v, 0, bytes<T>(count * v));
+        clear(partial, p.features, cell.gates, first, count, part);
+        clear(partial + z.u_at, p.units, cell.u_count, first, count, part);
+        if (z.candidate) clear(partial + z.candidate_at, p.units, Index{1}, first, count, part);
     }
 
 private:
     static constexpr Index kAll = -1;
-    void clear(T* sums, Index rows, Index gates, Index first, Index count) const {
+    void clear(T* sums, Index rows, Index gates, Index first, Index count, const Part& part) const {
         const Strides at = z.sums(rows, gates);
-        if (z.large) std::memset(sums + first * at.block, 0, bytes<T>(count * at.block));
+        const Index from = part.first(rows), size = part.size(rows);
+        if (z.large)
+            for (Index block = first; block < first + count; ++block)
+                std::memset(sums + block * at.block + from * at.row, 0, bytes<T>(size * at.row));
         else
-            for (Index row = 0; row < rows; ++row)
+            for (Index row = from; row < from + size; ++row)
                 std::memset(sums + row * at.row + first * at.block, 0, bytes<T>(count * at.block));
     }
     // c += a^T dA over `steps` steps, the first dA being that of `step`; of the vectors vector .. vector+count-1 either
     // all or only the one `gate`.
     void product(const Operands& of, const T* a, Index a_row, Index a_step, Index m, Index step, Index steps,
                  Index vector, Index count, Index gate, T* c) const {
-        if (steps == 0) return;
+        const Index rows = of.part.size(m);
+        if (steps == 0 || rows == 0) return;
         const Strides& at = da_at;
         const Index lane = gate == kAll ? 0 : gate * z.lanes, width = (gate == kAll ? count : 1) * z.lanes;
         const bool contiguous = !z.large && width == at.block;
         GemmTn<T> q{};
-        q.a = a, q.b = of.da + step * at.step + of.block * at.block + vector * z.lanes + lane;
+        q.a = a + of.part.first(m), q.b = of.da + step * at.step + of.block * at.block + vector * z.lanes + lane;
         if (z.large) {
             q.lda = a_row, q.a_sequence = a_step, q.ldb = at.row, q.b_sequence = at.step, q.sequences = steps,
             q.rows = of.rows;
@@ -95,11 +107,11 @@ private:
             q.lda = a_step, q.a_sequence = a_row, q.ldb = at.step, q.b_sequence = at.row, q.sequences = of.rows,
             q.rows = steps;
         }
-        q.m = m, q.ranges = contiguous ? 1 : of.blocks, q.width = contiguous ? of.blocks * width : width,
+        q.m = rows, q.ranges = contiguous ? 1 : of.blocks, q.width = contiguous ? of.blocks * width : width,
         q.range_offset = at.block;
         const Strides sums = z.sums(m, count);
-        q.c = c + of.block * sums.block + lane, q.ldc = sums.row, q.c_offset = sums.block;
-        q.scratch = thread_scratch<T, ThreadUse::kCopies>(gemm_tn_scratch(m));
+        q.c = c + of.block * sums.block + of.part.first(m) * sums.row + lane, q.ldc = sums.row, q.c_offset = sums.block;
+        q.scratch = thread_scratch<T, ThreadUse::kCopies>(gemm_tn_scratch(rows));
         q.interrupted = interrupted;
         kernels<T>().gemm_tn(q);
     }

@@ -2,10 +2,14 @@
 #pragma once
 
 #include <algorithm>
+#include <memory>
+#include <vector>
 
+#include "../system/system.hpp"
 #include "operations.hpp"
 #include "packs.hpp"
 #include "parallel.hpp"
+#include "team.hpp"
 
 namespace pyrnn {
 namespace {
@@ -94,6 +98,7 @@ Index row_work(const Rnn<T>& p, const Sizes<T>& z) {
 }
 // Multiply-adds that take as long as to start and end a call.
 constexpr Index kCallWork = Index{1} << 18;
+constexpr Index kMostMembers = 16, kLeastTeamSteps = 8;
 
 // The rows of the blocks of a small layer: 16, so that their states stay in L1, or fewer where that feeds too few
 // threads. A row then takes longer, because a tile has fewer accumulators.
@@ -154,16 +159,95 @@ struct Groups {
     Index add_rows;  // whose products are added at a time
 };
 
+// Whether the unit blocks of a step can be computed side by side: no activation spans a row, and no product reads what
+// another one of the same step makes.
+template <class T>
+bool units_apart(const Rnn<T>& p, const Sizes<T>& z) {
+    return !z.candidate && !spans_row(p.activation) && (z.cell.gates == 1 || !spans_row(p.recurrent_activation));
+}
+
+// How many threads compute the units of each step side by side in forward, where there is nothing else to split: one or
+// two rows of a layer whose weights take long to read.
+template <class T>
+Index team_of_few_rows(const Rnn<T>& p, const Sizes<T>& z) {
+    constexpr Index kMemberBytes = Index{96} << 10;
+    const Index read = p.units * z.u_width * static_cast<Index>(sizeof(T));
+    return std::max<Index>(1, std::min({read / kMemberBytes, kMostMembers, static_cast<Index>(num_threads())}));
+}
+
+// How a large layer is split: blocks of `rows` rows, and in each the unit blocks over `members` threads.
+struct Grid { Index rows, members; };
+
+enum class Direction { kForward, kBackward };
+
+// What a step costs a thread of a grid, in multiply-adds at the peak: its products or reading its weights, whichever
+// takes longer, half of the other, and what it reads from the caches of the others in its team.
+template <class T>
+class GridCosts {
+public:
+    GridCosts(const Rnn<T>& p, const Sizes<T>& z, Direction direction)
+        : z_(z),
+          backward_(direction == Direction::kBackward),
+          weights_((backward_ ? z.hp * z.cell.u_count : p.features * z.cell.gates + p.units * z.cell.u_count) *
+                   z.lanes) {}
+
+    // Whether the weights that a member of a team reads in each step stay in its L2.
+    bool resident(Index members) const {
+        constexpr std::size_t kUsual = std::size_t{1} << 20;
+        static const std::size_t stated = second_level_cache(), cache = stated > 0 ? stated : kUsual;
+        return members > 1 && bytes<T>(unit_blocks(members) * weights_) <= cache / 4 * 3;
+    }
+    Index of(const Grid& grid) const {
+        constexpr Index kFromL2 = 3, kFromL3 = 13, kFromOthers = 32, kBarrier = 40000;  // a number; a step
+        const Index weights = unit_blocks(grid.members) * weights_, products = grid.rows * weights;
+        const Index read = weights * (resident(grid.members) ? kFromL2 : kFromL3);
+        const Index others = (z_.blocks - unit_blocks(grid.members)) * z_.lanes * (backward_ ? z_.cell.u_count : 1);
+        return std::max(products, read) + std::min(products, read) / 2 +
+               (grid.members > 1 ? grid.rows * others * kFromOthers + kBarrier : 0);
+    }
+
+private:
+    Index unit_blocks(Index members) const { return (z_.blocks + members - 1) / members; }
+    const Sizes<T>& z_;
+    const bool backward_;
+    const Index weights_;  // of a unit block
+};
+
+template <class T>
+Grid best_grid(const Rnn<T>& p, const Sizes<T>& z, Index threads, const GridCosts<T>& costs) {
+    constexpr Index kRowStep = 8;
+    const auto with = [&](Index members) {
+        const Index blocks = std::max<Index>(1, threads / members), rows = (p.batch + blocks - 1) / blocks;
+        if (members == 1 || rows > kRowStep) return Grid{(rows + kRowStep - 1) / kRowStep * kRowStep, members};
+        return Grid{std::max(rows, std::min(p.batch, kFewestRows)), members};
+    };
+    // A team waits in each step for the thread that the system delays most, so it must promise a good deal.
+    constexpr Index kGainPercent = 30;
+    Grid best = with(1);
+    Index least = costs.of(best) * (100 - kGainPercent) / 100;
+    if (p.steps < kLeastTeamSteps || !units_apart(p, z) || !Team::promises()) return best;
+    for (Index members = 2; members <= std::min({threads, kMostMembers, z.blocks}); ++members)
+        if (const Grid grid = with(members); costs.of(grid) < least) best = grid, least = costs.of(grid);
+    return best;
+}
+
 // How the batch is split. While the weights stay in L2, a task takes the few rows of a block, so that their states stay
-// in L1. Larger weights are read from memory in each step, so a block has all rows of its thread.
+// in L1. Larger weights are read from memory in each step, so a block has all rows of its thread or its team.
 template <class T>
 struct Split {
-    Split(const Rnn<T>& p, const Sizes<T>& z) {
-        constexpr Index kRowStep = 8;
+    Split(const Rnn<T>& p, const Sizes<T>& z, Direction direction) {
         threads = useful_threads(p, z);
-        const Index per_thread = (p.batch + threads - 1) / threads;
-        take(p, z.large ? (per_thread + kRowStep - 1) / kRowStep * kRowStep
-                        : best_block(p.batch, z.cell.vectors > 1, threads).rows);
+        if (z.large) {
+            const GridCosts<T> costs(p, z, direction);
+            const Grid grid = best_grid(p, z, threads, costs);
+            take(p, grid.rows);
+            members = grid.members, resident = costs.resident(members);
+        } else {
+            take(p, best_block(p.batch, z.cell.vectors > 1, threads).rows);
+        }
+        if (direction == Direction::kForward && p.batch <= kFewRows && p.steps >= kLeastTeamSteps &&
+            units_apart(p, z) && Team::promises())
+            take(p, p.batch), members = team_of_few_rows(p, z), resident = false;
         task_rows = p.batch;
     }
     void take(const Rnn<T>& p, Index block_rows) {
@@ -172,8 +256,23 @@ struct Split {
     }
     Index threads;  // at most
     Index rows, blocks;
-    Index task_rows;  // rows that are computed at the same time
+    Index task_rows;        // rows that are computed at the same time
+    Index members = 1;      // of the team that computes a block
+    bool resident = false;  // whether a member's weights stay in its L2
 };
+
+// Calls run(index, its team or null) for each block of rows.
+template <class T, class F>
+void for_row_blocks(const Split<T>& split, const F& run) {
+    if (split.members == 1) return parallel_for(split.blocks, [&](Index index) { run(index, nullptr); }, split.threads);
+    std::vector<std::unique_ptr<Team>> teams;
+    for (Index i = 0; i < split.blocks; ++i) teams.push_back(std::make_unique<Team>(split.members));
+    parallel_for(split.blocks * split.members, [&](Index task) {
+        const Index index = task / split.members;
+        Team& team = *teams[static_cast<std::size_t>(index)];
+        team.take_part([&] { run(index, &team); });
+    });
+}
 
 // How backward is split. A task of a small layer takes the blocks of one group or two through all segments and adds the
 // weight gradients of a block right after its backward. Where that feeds too few threads, and in a large layer, all
@@ -181,8 +280,11 @@ struct Split {
 // same.
 template <class T>
 struct BackwardSplit : Split<T> {
-    BackwardSplit(const Rnn<T>& p, const Sizes<T>& z) : Split<T>(p, z), groups(p, z) {
-        if (z.large) return;
+    BackwardSplit(const Rnn<T>& p, const Sizes<T>& z) : Split<T>(p, z, Direction::kBackward), groups(p, z) {
+        if (z.large) {
+            share_gradients(p, z);
+            return;
+        }
         const Index threads = this->threads;
         // Backward of all blocks and the weight gradients that follow share the work about equally; what the one leaves
         // in a core's cache, another core reads. It must save enough to pay for a second call.
@@ -206,6 +308,7 @@ struct BackwardSplit : Split<T> {
         }
         if (apart) {
             this->take(p, block.rows);
+            ranges = std::min((threads + groups.count - 1) / groups.count, z.blocks);
         } else {
             tasks = (groups.count + task_groups - 1) / task_groups;
             this->task_rows = tasks * this->rows;
@@ -214,19 +317,20 @@ struct BackwardSplit : Split<T> {
     Groups groups;
     bool apart = true;
     Index task_groups = 1, tasks = 0;  // unless apart
-};
+    // If apart: of a group's weight gradients, ranges of unit blocks times parts of the weights' rows.
+    Index ranges = 1, parts = 1;
 
-// How many threads compute the units of each step side by side, where there is nothing else to split: one or two rows
-// of a layer whose weights take long to read. Everything that spans a row is left to one thread.
-template <class T>
-Index team_size(const Rnn<T>& p, const Sizes<T>& z) {
-    constexpr Index kMemberBytes = Index{96} << 10, kLeastSteps = 8, kMostMembers = 16;
-    const bool spans =
-        z.candidate || spans_row(p.activation) || (z.cell.gates > 1 && spans_row(p.recurrent_activation));
-    if (p.batch > kFewRows || p.steps < kLeastSteps || spans) return 1;
-    const Index read = p.units * z.u_width * static_cast<Index>(sizeof(T));
-    return std::max<Index>(1, std::min({read / kMemberBytes, kMostMembers, static_cast<Index>(num_threads())}));
-}
+private:
+    // A task copies the operands of its products, which pays from some vectors of dA and rows of the weights on.
+    void share_gradients(const Rnn<T>& p, const Sizes<T>& z) {
+        constexpr Index kLeastVectors = 16, kLeastRows = 64;
+        const Index wide = std::max<Index>(1, z.width / z.lanes / kLeastVectors);
+        ranges = std::min(this->threads, wide);
+        for (Index n = 2; n <= std::min(this->threads, p.units / kLeastRows); ++n)
+            if (const Index each = std::min(this->threads / n, wide); n * each > parts * ranges)
+                parts = n, ranges = each;
+    }
+};
 
 // A block of batch rows, and its first row in the memory of task_rows rows.
 struct Block { Index index, row, rows, task_row; };

@@ -51,6 +51,8 @@ private:
     };
     static Phase unpacked(Word word);
     static Index next_step(const Member& member, Index step, UnitBlocks& mine);
+    static Index rehearsed_step(const Member& member, Index step, UnitBlocks& mine);
+    void rehearse();
     void help(Index number);
     bool join(Index number);
     void leave(Index number);

@@ -1,5 +1,6 @@
 #include <sched.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <fstream>
@@ -99,6 +100,14 @@ void prefer_huge_pages(void* memory, std::size_t bytes) {
 #if defined(MADV_HUGEPAGE)
     madvise(memory, bytes, MADV_HUGEPAGE);
 #endif
+}
+
+std::size_t second_level_cache() {
+    long bytes = 0;
+#if defined(_SC_LEVEL2_CACHE_SIZE)
+    bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+#endif
+    return bytes > 0 ? static_cast<std::size_t>(bytes) : 0;
 }
 
 }  // namespace pyrnn

@@ -17,4 +17,11 @@ int usable_cores(const std::string&) {
 
 void prefer_huge_pages(void*, std::size_t) {}
 
+std::size_t second_level_cache() {
+    std::int64_t bytes = 0;
+    std::size_t size = sizeof bytes;
+    if (sysctlbyname("hw.l2cachesize", &bytes, &size, nullptr, 0) != 0) return 0;
+    return bytes > 0 ? static_cast<std::size_t>(bytes) : 0;
+}
+
 }  // namespace pyrnn

@@ -14,6 +14,9 @@ namespace pyrnn {
 // /sys/devices/system/cpu, are read below `root`, which is "" except in tests.
 int usable_cores(const std::string& root);
 
+// The bytes of a core's L2 cache; 0 if the system does not say.
+std::size_t second_level_cache();
+
 // `bytes`, a multiple of `alignment`, which is a power of two; nullptr where there is no memory. free_aligned frees it.
 void* allocate_aligned(std::size_t bytes, std::size_t alignment);
 void free_aligned(void* memory);

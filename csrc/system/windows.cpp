@@ -8,19 +8,29 @@
 
 namespace pyrnn {
 
-// The cores of which this process may use at least one thread. With more than 64 threads Windows puts them into groups,
-// and a process starts in one: this counts those of that group.
-int usable_cores(const std::string&) {
-    DWORD_PTR mine = 0, all = 0;
+namespace {
+
+// What the system says of its cores and their caches.
+std::vector<SYSTEM_LOGICAL_PROCESSOR_INFORMATION> processor_information() {
     DWORD bytes = 0;
     GetLogicalProcessorInformation(nullptr, &bytes);
     std::vector<SYSTEM_LOGICAL_PROCESSOR_INFORMATION> entries(bytes / sizeof(SYSTEM_LOGICAL_PROCESSOR_INFORMATION) + 1);
     bytes = static_cast<DWORD>(entries.size() * sizeof entries[0]);
+    if (!GetLogicalProcessorInformation(entries.data(), &bytes)) bytes = 0;
+    entries.resize(bytes / sizeof entries[0]);
+    return entries;
+}
+
+}  // namespace
+
+// The cores of which this process may use at least one thread. With more than 64 threads Windows puts them into groups,
+// and a process starts in one: this counts those of that group.
+int usable_cores(const std::string&) {
+    DWORD_PTR mine = 0, all = 0;
     int cores = 0;
-    if (GetProcessAffinityMask(GetCurrentProcess(), &mine, &all) &&
-        GetLogicalProcessorInformation(entries.data(), &bytes))
-        for (std::size_t i = 0; i < bytes / sizeof entries[0]; ++i)
-            if (entries[i].Relationship == RelationProcessorCore && (entries[i].ProcessorMask & mine) != 0) ++cores;
+    if (GetProcessAffinityMask(GetCurrentProcess(), &mine, &all))
+        for (const auto& entry : processor_information())
+            if (entry.Relationship == RelationProcessorCore && (entry.ProcessorMask & mine) != 0) ++cores;
     return cores < 1 ? 1 : cores;
 }
 
@@ -30,6 +40,12 @@ void free_aligned(void* memory) { _aligned_free(memory); }
 
 // Large pages need a privilege that users do not have.
 void prefer_huge_pages(void*, std::size_t) {}
+
+std::size_t second_level_cache() {
+    for (const auto& entry : processor_information())
+        if (entry.Relationship == RelationCache && entry.Cache.Level == 2) return entry.Cache.Size;
+    return 0;
+}
 
 bool call_after_fork(void (*)()) { return true; }  // there is no fork
 

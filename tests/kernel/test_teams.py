@@ -1,4 +1,4 @@
-"""One or two rows whose units several threads compute side by side: bits, interrupts, forks and nested calls."""
+"""Rows whose units several threads compute side by side: bits, interrupts, forks and nested calls."""
 
 from __future__ import annotations
 
@@ -24,11 +24,14 @@ THREADS = (2, 3, 64)
 LARGE = {"simple_rnn": 513, "lstm": 257, "gru": 289, "gru_reset_before": 289}
 SMALL = {"simple_rnn": 321, "lstm": 161, "gru": 161, "gru_reset_before": 161}
 LARGEST = {"simple_rnn": 641, "lstm": 321, "gru": 385, "gru_reset_before": 385}
-# (B, T, F) and H: more steps than share a product x W. Three rows are no team's.
+# (B, T, F) and H: more steps than share a product x W. Three rows of a small layer are no team's; large layers form
+# teams of any number of rows, forward and backward, where there are more threads than rows to feed them well.
 SHAPES = {
     "B1": ((1, 40, 11), LARGE),
     "B2": ((2, 35, 5), SMALL),
     "B3": ((3, 33, 5), {**SMALL, "lstm": LARGE["lstm"]}),
+    "B5": ((5, 12, 11), LARGE),
+    "B20": ((20, 35, 11), LARGE),
     "B1-most": ((1, 12, 5), LARGEST),
 }
 
@@ -57,42 +60,47 @@ def assert_same_at_any_thread_count(
 
 
 @pytest.mark.parametrize("option", OPTIONS)
-@pytest.mark.parametrize("shape", ["B1", "B2", "B3"])
+@pytest.mark.parametrize("shape", ["B1", "B2", "B3", "B5", "B20"])
 @pytest.mark.parametrize("cell", CELLS)
 def test_same_bits_at_any_thread_count(cell: str, shape: str, option: str) -> None:
     assert_same_at_any_thread_count(make_team(cell, shape, OPTIONS[option]))
 
 
+@pytest.mark.parametrize("shape", ["B1-most", "B20"])
 @pytest.mark.parametrize("cell", CELLS)
-def test_same_bits_of_the_largest_team(cell: str) -> None:
-    assert_same_at_any_thread_count(make_team(cell, "B1-most", OPTIONS["all"]), counts=(8, 16, 64))
+def test_same_bits_of_the_largest_team(cell: str, shape: str) -> None:
+    assert_same_at_any_thread_count(make_team(cell, shape, OPTIONS["all"]), counts=(8, 16, 64))
 
 
+@pytest.mark.parametrize("shape", ["B2", "B5"])
 @pytest.mark.parametrize("cell", CELLS)
-def test_same_bits_in_float64(cell: str) -> None:
-    assert_same_at_any_thread_count(make_team(cell, "B2", OPTIONS["mask-zero"]), "float64")
+def test_same_bits_in_float64(cell: str, shape: str) -> None:
+    assert_same_at_any_thread_count(make_team(cell, shape, OPTIONS["mask-zero"]), "float64")
 
 
 @pytest.mark.parametrize("activation", ["relu", "gelu", "exponential", "softmax", "sparsemax"])
+@pytest.mark.parametrize("shape", ["B2", "B5"])
 @pytest.mark.parametrize("cell", CELLS)
-def test_same_bits_of_other_activations(cell: str, activation: str) -> None:
+def test_same_bits_of_other_activations(cell: str, shape: str, activation: str) -> None:
     """Some are computed over rows in memory, and some span the row."""
-    assert_same_at_any_thread_count(make_team(cell, "B2", {"mask": True}, activation, "hard_sigmoid"))
+    assert_same_at_any_thread_count(make_team(cell, shape, {"mask": True}, activation, "hard_sigmoid"))
     if CELLS[cell].gates > 1:
-        assert_same_at_any_thread_count(make_team(cell, "B2", {}, "tanh", activation))
+        assert_same_at_any_thread_count(make_team(cell, shape, {}, "tanh", activation))
 
 
+@pytest.mark.parametrize(("batch", "units"), [(2, SMALL), (8, LARGE)])
 @pytest.mark.parametrize("cell", CELLS)
-def test_same_bits_with_checkpoints(cell: str) -> None:
-    """Windows have 128 steps, since two rows of weight gradients are summed over that many."""
-    problem = make_rnn(cell, (2, 150, 3, SMALL[cell]), {"initial_state": True})
+def test_same_bits_with_checkpoints(cell: str, batch: int, units: dict[str, int]) -> None:
+    """Windows of two rows have 128 steps, since their weight gradients are summed over that many; of eight rows 32."""
+    problem = make_rnn(cell, (batch, 150 if batch == 2 else 70, 11, units[cell]), {"initial_state": True})
     assert_same_at_any_thread_count({**problem, "checkpoint_steps": 32})
 
 
+@pytest.mark.parametrize("shape", ["B1", "B20"])
 @pytest.mark.parametrize("cell", CELLS)
-def test_against_the_reference(cell: str) -> None:
-    problem = make_team(cell, "B1", OPTIONS["all"])
-    b, t, f, h = shape_of(cell, "B1")
+def test_against_the_reference(cell: str, shape: str) -> None:
+    problem = make_team(cell, shape, OPTIONS["all"])
+    b, t, f, h = shape_of(cell, shape)
     _core.set_num_threads(3)
     compare(run_rnn(_core, problem, "float32"), run_rnn(reference, problem, "float64"), (f + h) * t * b)
 
@@ -145,6 +153,19 @@ def test_a_handler_uses_the_layer_that_it_interrupts(threads: int) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert calls == [True]
+
+
+def test_a_team_is_rehearsed() -> None:
+    """Its members' parts are timed one after the other, and count as side by side."""
+    layer, x = layers.LSTM(UNITS), np.repeat(X[:, :100], 8, axis=0)
+    expected = layer(x).tobytes()
+    _core.set_num_threads(4)
+    _core.rehearse(True)
+    layer(x)
+    calls, _, alone, together = _core.rehearse(False)
+    assert calls == 1
+    assert alone / 4 < together < alone
+    assert layer(x).tobytes() == expected
 
 
 @pytest.mark.threads

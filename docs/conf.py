@@ -1,0 +1,54 @@
+"""The documentation site, which `.ci/site` builds."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+import api_pages
+from pygments.lexers import TextLexer
+
+import pyrnn
+
+project = "pyrnn"
+author = "The pyrnn developers"
+copyright = "2026, the pyrnn developers"
+release = version = pyrnn.__version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_gallery.gen_gallery"]
+exclude_patterns = ["README.md"]
+default_role = "code"
+autodoc_typehints = "none"  # signatures have them; the text says shapes and ranges
+autodoc_member_order = "bysource"
+suppress_warnings = ["ref.python"]  # napoleon takes some words for names
+napoleon_numpy_docstring = False
+myst_heading_anchors = 3
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples/gallery",
+    "gallery_dirs": "gallery",
+    "download_all_examples": False,
+    "show_memory": False,
+    "show_signature": False,
+    "min_reported_time": 1,
+    "abort_on_example_error": True,
+}
+html_theme = "furo"
+html_title = "pyrnn"
+html_show_sphinx = False
+
+api_pages.write()
+
+
+def read_page(app: Any, name: str, text: list[str]) -> None:
+    """Lead links from the pages to the core's README to its copy in the site."""
+    text[0] = text[0].replace("../../csrc/README.md", "../api/core.md")
+
+
+def setup(app: Any) -> None:
+    """Read pages and docstrings as `api_pages` says, before napoleon sees the sections."""
+    app.add_lexer("mermaid", TextLexer)
+    app.connect("source-read", read_page)
+    app.connect("autodoc-process-docstring", api_pages.read_docstring, priority=100)
+    app.connect("autodoc-skip-member", api_pages.skip)

@@ -132,7 +132,9 @@ def source_file(name: str, model: str, program: Program, source: Source) -> str:
         "\n#ifdef __cplusplus\n#define RESTRICT __restrict\n#else\n#define RESTRICT restrict\n#endif\n"
         "#if defined(__GNUC__)\n#define ALIGNED __attribute__((aligned(64)))\n#else\n#define ALIGNED\n#endif\n"
         '#if defined(__FAST_MATH__)\n#error "compile this file without -ffast-math: its activations round with it"\n'
-        "#endif\n\n"
+        "#endif\n"
+        "/* Without this, GCC vectorizes comparisons of floats for few processors only. */\n"
+        '#if defined(__GNUC__) && !defined(__clang__)\n#pragma GCC optimize ("no-trapping-math")\n#endif\n\n'
     )
     parts += [*source.constants, "\n", *(f"{text}\n" for text in source.functions)]
     if program.stream and has_state:

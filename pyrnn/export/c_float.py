@@ -1,9 +1,4 @@
-"""The operations of a program as C in float32.
-
-Matrices are packed into panels of 64, 32, 16, 8 or 4 outputs: the bias, then a row of weights for each input. The loops
-over a panel have fixed lengths, so that compilers keep its sums in vector registers. Matrices of up to 3 outputs are
-rows, each a dot product with 16 sums.
-"""
+"""The operations of a program as C in float32."""
 
 from __future__ import annotations
 
@@ -12,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn.export import c_activations
+from pyrnn.export import c_activations, c_panels
 from pyrnn.export.c_lines import Lines
 from pyrnn.export.c_text import floats, number
 from pyrnn.export.program import (
@@ -42,73 +37,6 @@ from pyrnn.export.program import (
 )
 
 Array = NDArray[Any]
-PANELS = (64, 32, 16, 8, 4)
-# With fewer outputs a matrix is stored by rows.
-FEWEST_IN_PANELS = 4
-
-_SET = """\
-static void set{width}(const float *RESTRICT w, const float *RESTRICT x, int rows, float *RESTRICT y) {{
-    float sums[{width}];
-    int i, j;
-    for (j = 0; j < {width}; ++j) {{
-        sums[j] = w[j];
-    }}
-    for (i = 0; i < rows; ++i) {{
-        const float value = x[i];
-        w += {width};
-        for (j = 0; j < {width}; ++j) {{
-            sums[j] += value * w[j];
-        }}
-    }}
-    for (j = 0; j < {width}; ++j) {{
-        y[j] = sums[j];
-    }}
-}}
-"""
-_ADD = """\
-static void add{width}(const float *RESTRICT w, const float *RESTRICT x, int rows, float *RESTRICT y) {{
-    float sums[{width}];
-    int i, j;
-    for (j = 0; j < {width}; ++j) {{
-        sums[j] = 0.0f;
-    }}
-    for (i = 0; i < rows; ++i) {{
-        const float value = x[i];
-        for (j = 0; j < {width}; ++j) {{
-            sums[j] += value * w[j];
-        }}
-        w += {width};
-    }}
-    for (j = 0; j < {width}; ++j) {{
-        y[j] += sums[j];
-    }}
-}}
-"""
-# The last panel, of which n outputs exist.
-_SET_SOME = _SET.replace("set{width}", "set_some").replace("float *RESTRICT y)", "float *RESTRICT y, int n)")
-_SET_SOME = _SET_SOME.replace("j < {width}; ++j) {{\n        y", "j < n; ++j) {{\n        y")
-_ADD_SOME = _ADD.replace("add{width}", "add_some").replace("float *RESTRICT y)", "float *RESTRICT y, int n)")
-_ADD_SOME = _ADD_SOME.replace("j < {width}; ++j) {{\n        y", "j < n; ++j) {{\n        y")
-_DOT = """\
-static float dot(const float *RESTRICT w, const float *RESTRICT x, int n) {
-    float sums[16] = {0.0f};
-    int i = 0, j, half;
-    for (; i + 16 <= n; i += 16) {
-        for (j = 0; j < 16; ++j) {
-            sums[j] += w[i + j] * x[i + j];
-        }
-    }
-    for (j = 0; i < n; ++i, ++j) {
-        sums[j] += w[i] * x[i];
-    }
-    for (half = 8; half; half /= 2) {
-        for (j = 0; j < half; ++j) {
-            sums[j] += sums[j + half];
-        }
-    }
-    return sums[0];
-}
-"""
 _COMBINED = {
     "add": "{x} + {other}",
     "subtract": "{x} - {other}",
@@ -116,38 +44,6 @@ _COMBINED = {
     "maximum": "{x} > {other} || {x} != {x} ? {x} : {other}",
     "minimum": "{x} < {other} || {x} != {x} ? {x} : {other}",
 }
-
-
-def panels_of(outputs: int) -> list[int]:
-    """Return the widths of the panels of a matrix; the last one may have fewer outputs than its width.
-
-    Args:
-        outputs: N, at least 1.
-    """
-    widths = []
-    while outputs > 0:
-        width = next((each for each in PANELS if each <= outputs), PANELS[-1])
-        widths.append(width)
-        outputs -= width
-    return widths
-
-
-def packed(kernel: Array, bias: Array | None) -> Array:
-    """Return a kernel (F, N) panel by panel, the rows of each one after the other, after those of the bias.
-
-    Args:
-        kernel: (F, N).
-        bias: (N,), or None to leave it out.
-
-    Returns:
-        A vector; the outputs that the last panel lacks are 0.
-    """
-    rows = kernel if bias is None else np.concatenate([bias[None], kernel])
-    widths = panels_of(kernel.shape[1])
-    wide = np.zeros((len(rows), sum(widths)), np.float32)
-    wide[:, : rows.shape[1]] = rows
-    ends = np.cumsum(widths)[:-1].tolist()
-    return np.concatenate([part.reshape(-1) for part in np.split(wide, ends, axis=1)])
 
 
 class Writer(Lines):
@@ -195,13 +91,9 @@ class Writer(Lines):
                 self.functions[name] = text
             elif name in c_activations.NAMES:
                 self.functions[name] = c_activations.function(name)
-            elif name == "dot":
-                self.functions[name] = _DOT
-            elif name.endswith("_some"):
-                text = _SET_SOME if name.startswith("set") else _ADD_SOME
-                self.functions[name] = text.format(width=PANELS[-1])
             else:
-                self.functions[name] = (_SET if name.startswith("set") else _ADD).format(width=int(name[3:]))
+                self.functions.setdefault("types", c_panels.TYPES)
+                self.functions[name] = c_panels.function(name)
             self.needs_math |= c_activations.needs_math(name)
         return name
 
@@ -224,8 +116,8 @@ class Writer(Lines):
         rows, outputs = kernel.shape
         if kind == "set" and bias is None:
             bias = np.zeros(outputs, np.float32)
-        name = self.weights(packed(kernel, bias))
-        panel_rows, place, done, widths = rows + (kind == "set"), 0, 0, panels_of(outputs)
+        name = self.weights(c_panels.packed(kernel, bias))
+        panel_rows, place, done, widths = rows + (kind == "set"), 0, 0, c_panels.panels_of(outputs)
         while widths:
             width = widths[0]
             count = sum(each == width for each in widths) if outputs - done >= width else 1
@@ -255,7 +147,7 @@ class Writer(Lines):
         if each.rows > 1:
             self.loop("r", each.rows)
             x, y = f"{x} + r * {inputs}", f"{y} + r * {outputs}"
-        if outputs < FEWEST_IN_PANELS:
+        if outputs < c_panels.FEWEST_IN_PANELS:
             name = self.weights(each.kernel.T)
             bias = None if each.bias is None else each.bias.astype(np.float32)
             self.use("dot")

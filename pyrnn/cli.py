@@ -156,6 +156,16 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter):
         return action.help if action.default in (None, []) else super()._get_help_string(action)
 
 
+def export_c(arguments: argparse.Namespace) -> None:
+    """Write a saved model as C."""
+    from pyrnn.export import to_c
+
+    model = pyrnn.load_model(arguments.model, compile=False)
+    stream = not arguments.sequences
+    for path in to_c(model, arguments.output, name=arguments.name, stream=stream, steps=arguments.steps):
+        print(path)
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(prog="pyrnn", description="Recurrent networks in C++ behind the Keras API.")
@@ -216,6 +226,12 @@ def make_parser() -> argparse.ArgumentParser:
     sub = export("safetensors", export_safetensors, "write the weights as a safetensors file")
     sub.add_argument("output", type=Path, metavar="OUT.safetensors", help="file to write")
     sub.add_argument("--layout", choices=("pyrnn", "torch"), default="pyrnn", help="names and order of the weights")
+
+    sub = export("c", export_c, "write the model as C99, with a self-test")
+    sub.add_argument("--output", type=Path, default=Path("."), metavar="PATH", help="a folder, or a file NAME.c")
+    sub.add_argument("--name", help="what the functions begin with; by default the name of the file or the model")
+    sub.add_argument("--sequences", action="store_true", help="whole sequences in place of one time step at a time")
+    sub.add_argument("--steps", type=positive_int, help="time steps of a sequence, for models that leave them open")
 
     sub = command("bench", bench, "time training steps of the compiled core against the NumPy reference")
     sub.add_argument("--dtype", choices=("float32", "float64"), default="float32", help="of all arrays")

@@ -245,3 +245,17 @@ def test_wrong_command_line(arguments: list[str]) -> None:
 def test_the_module_is_the_command() -> None:
     run = subprocess.run([sys.executable, "-m", "pyrnn", "info"], capture_output=True, text=True, check=False, cwd="/")
     assert run.returncode == 0 and pyrnn.__version__ in run.stdout
+
+
+def test_export_c(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    layers = [pyrnn.layers.LSTM(4, input_shape=(None, 2)), pyrnn.layers.Dense(1)]
+    pyrnn.Sequential(layers).save(tmp_path / "model.keras")
+    assert cli.main(["export", "c", str(tmp_path / "model.keras"), "--output", str(tmp_path / "lstm.c")]) == 0
+    paths = [Path(line) for line in capsys.readouterr().out.split()]
+    assert [path.name for path in paths] == ["lstm.c", "lstm.h", "lstm_test.c"]
+    assert "void lstm_step(lstm_state *s, const float *x, float *y);" in paths[1].read_text()
+    options = ["--output", str(tmp_path), "--name", "whole", "--sequences"]
+    assert cli.main(["export", "c", str(tmp_path / "model.keras"), *options]) == 2
+    assert "pass steps" in capsys.readouterr().err
+    assert cli.main(["export", "c", str(tmp_path / "model.keras"), *options, "--steps", "7"]) == 0
+    assert "#define WHOLE_X_SIZE 14" in (tmp_path / "whole.h").read_text()

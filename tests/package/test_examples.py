@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -103,3 +104,10 @@ def test_a_char_rnn_streams_what_it_predicts() -> None:
     assert result["history"]["loss"][-1] < result["history"]["loss"][0]
     np.testing.assert_array_equal(result["written"][:20], result["prompt"])
     np.testing.assert_allclose(result["streamed"], result["whole"], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler: install gcc or clang")
+def test_an_exported_model_watches_a_sensor(tmp_path: Path) -> None:
+    import sensor
+
+    assert sensor.main(str(tmp_path / "sensor"), epochs=15) == list(sensor.BROKEN)

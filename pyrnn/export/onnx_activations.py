@@ -1,0 +1,133 @@
+"""Activations as ONNX operators, and as activations of ONNX's recurrent operators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from pyrnn.export.onnx_graph import CannotExport, Graph
+
+Function = Callable[[Graph, str], str]
+
+
+def _node(operator: str, **attributes: Any) -> Function:
+    return lambda graph, x: str(graph.add(operator, x, **attributes))
+
+
+def _clip(low: float, high: float) -> Function:
+    return lambda graph, x: str(graph.add("Clip", x, graph.constant(low), graph.constant(high)))
+
+
+def _silu(graph: Graph, x: str) -> str:
+    return str(graph.add("Mul", x, graph.add("Sigmoid", x)))
+
+
+def _squareplus(graph: Graph, x: str) -> str:
+    root = graph.add("Sqrt", graph.add("Add", graph.add("Mul", x, x), graph.constant(4.0)))
+    return str(graph.add("Mul", graph.add("Add", x, root), graph.constant(0.5)))
+
+
+def _sparse_plus(graph: Graph, x: str) -> str:
+    unit = graph.constant(1.0)
+    half = graph.add(
+        "Mul", graph.add("Add", graph.add("Clip", x, graph.constant(-1.0), unit), unit), graph.constant(0.5)
+    )
+    return graph.where(graph.add("Less", x, unit), graph.add("Mul", half, half), x)
+
+
+def _log_sigmoid(graph: Graph, x: str) -> str:
+    # -max(-x, 0) - log(1 + exp(-|x|)), which does not overflow.
+    small = graph.add("Log", graph.add("Add", graph.constant(1.0), graph.add("Exp", graph.add("Neg", _size(graph, x)))))
+    return str(graph.add("Sub", graph.add("Min", x, graph.constant(0.0)), small))
+
+
+def _size(graph: Graph, x: str) -> str:
+    return str(graph.add("Abs", x))
+
+
+def _tanh_shrink(graph: Graph, x: str) -> str:
+    return str(graph.add("Sub", x, graph.add("Tanh", x)))
+
+
+def _glu(graph: Graph, x: str) -> str:
+    first, second = graph.add("Split", x, count=2, axis=-1, num_outputs=2)
+    return str(graph.add("Mul", first, graph.add("Sigmoid", second)))
+
+
+FUNCTIONS: dict[str, Function] = {
+    "linear": lambda graph, x: x,
+    "relu": _node("Relu"),
+    "tanh": _node("Tanh"),
+    "sigmoid": _node("Sigmoid"),
+    "leaky_relu": _node("LeakyRelu", alpha=0.2),
+    "relu6": _clip(0.0, 6.0),
+    "elu": _node("Elu", alpha=1.0),
+    "selu": _node("Selu", alpha=1.6732632423543772, gamma=1.0507009873554805),
+    "celu": _node("Celu", alpha=1.0),
+    "softplus": _node("Softplus"),
+    "softsign": _node("Softsign"),
+    "exponential": _node("Exp"),
+    "hard_sigmoid": _node("HardSigmoid", alpha=1 / 6, beta=0.5),
+    "hard_tanh": _clip(-1.0, 1.0),
+    "sparse_sigmoid": _node("HardSigmoid", alpha=0.5, beta=0.5),
+    "softmax": _node("Softmax", axis=-1),
+    "log_softmax": _node("LogSoftmax", axis=-1),
+    "squareplus": _squareplus,
+    "soft_shrink": _node("Shrink", lambd=0.5, bias=0.5),
+    "sparse_plus": _sparse_plus,
+    "silu": _silu,
+    "gelu": _node("Gelu"),
+    "tanh_shrink": _tanh_shrink,
+    "hard_silu": _node("HardSwish"),
+    "hard_shrink": _node("Shrink", lambd=0.5, bias=0.0),
+    "mish": _node("Mish"),
+    "log_sigmoid": _log_sigmoid,
+    "glu": _glu,
+}
+
+
+class OfCell(NamedTuple):
+    """An activation of ONNX's RNN, LSTM and GRU.
+
+    Args:
+        name: its name there.
+        alpha: its first number, None if it has none.
+        beta: its second number, None if it has none.
+    """
+
+    name: str
+    alpha: float | None = None
+    beta: float | None = None
+
+
+OF_CELLS: dict[str, OfCell] = {
+    "linear": OfCell("Affine", 1.0, 0.0),
+    "relu": OfCell("Relu"),
+    "tanh": OfCell("Tanh"),
+    "sigmoid": OfCell("Sigmoid"),
+    "leaky_relu": OfCell("LeakyRelu", 0.2),
+    "elu": OfCell("Elu", 1.0),
+    "softplus": OfCell("Softplus"),
+    "softsign": OfCell("Softsign"),
+    "hard_sigmoid": OfCell("HardSigmoid", 1 / 6, 0.5),
+    "sparse_sigmoid": OfCell("HardSigmoid", 0.5, 0.5),
+}
+
+
+def activated(graph: Graph, x: str, name: str) -> str:
+    """Add an activation.
+
+    Args:
+        graph: the graph.
+        x: name of an array in it.
+        name: pyrnn's name of the activation.
+
+    Returns:
+        The name of the result.
+
+    Raises:
+        CannotExport: if ONNX has no operators for it.
+    """
+    if name not in FUNCTIONS:
+        raise CannotExport(f"ONNX has no operators for the activation {name!r}")
+    return FUNCTIONS[name](graph, x)

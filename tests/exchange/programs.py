@@ -1,0 +1,135 @@
+"""Runs ONNX files in onnxruntime and OpenVINO, and makes models to export."""
+
+from importlib.util import find_spec
+from types import SimpleNamespace
+
+import numpy as np
+from hypothesis import strategies as st
+
+import pyrnn
+from pyrnn import layers
+
+HAS_OPENVINO = find_spec("openvino") is not None
+# Of the largest output, as the issue of the export states it.
+TOLERANCE = 1e-6
+
+
+def run_onnxruntime(path, feeds):
+    """Return the outputs by name."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return dict(zip([each.name for each in session.get_outputs()], session.run(None, feeds), strict=True))
+
+
+def run_openvino(path, feeds):
+    """Return the outputs by name. The ports of OpenVINO have further names, of the nodes before the outputs."""
+    import onnx
+    import openvino
+
+    compiled = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    results = compiled({name: np.asarray(values) for name, values in feeds.items()})
+    names = [output.name for output in onnx.load(path).graph.output]
+    return {name: results[port] for name, port in zip(names, compiled.outputs, strict=True)}
+
+
+def assert_near(actual, expected):
+    """Check the rule of the export: an error of at most 1e-6 of the largest output."""
+    assert actual.shape == expected.shape
+    assert np.abs(actual - expected).max(initial=0) <= TOLERANCE * max(np.abs(expected).max(initial=0), 1.0)
+
+
+def randomized(model, seed=0):
+    """Give all weights numbers that no initializer would, variances stay positive."""
+    rng = np.random.default_rng(seed)
+    model.set_weights(
+        [
+            np.abs(w) + rng.uniform(0.1, 1, w.shape) if "variance" in v.name else w + 0.2 * rng.standard_normal(w.shape)
+            for w, v in zip(model.get_weights(), model.weights, strict=True)
+        ]
+    )
+    return model
+
+
+ACTIVATIONS = (
+    "linear", "relu", "tanh", "sigmoid", "leaky_relu", "relu6", "elu", "selu", "softplus", "softsign", "hard_sigmoid",
+    "hard_tanh", "softmax", "silu", "gelu", "hard_silu", "mish",
+)  # fmt: skip
+
+
+@st.composite
+def recurrent(draw, return_sequences, is_full, direction=True):
+    """A recurrent layer with drawn options; OpenVINO has three activations of cells."""
+    kind = draw(st.sampled_from(("SimpleRNN", "LSTM", "GRU", "GRU1")))
+    options = {
+        "units": draw(st.integers(1, 17)),
+        "use_bias": draw(st.booleans()),
+        "return_sequences": return_sequences,
+        "activation": draw(st.sampled_from(("tanh", "sigmoid"))),
+        "go_backwards": direction and draw(st.booleans()),
+    }
+    if kind != "SimpleRNN":
+        options["recurrent_activation"] = draw(st.sampled_from(("sigmoid", "hard_sigmoid" if is_full else "tanh")))
+    if kind == "GRU1":
+        kind, options["reset_after"] = "GRU", False
+    return getattr(layers, kind)(**options)
+
+
+@st.composite
+def stacks(draw, is_full):
+    """Layers that read x (B, T, F), and whether a mask is made."""
+    masks = draw(st.booleans())
+    stack = [layers.Masking()] if masks else []
+    count = draw(st.integers(1, 3))
+    for number in range(count):
+        sequences = number < count - 1 or draw(st.booleans())
+        if draw(st.integers(0, 3)) == 0:
+            merge = draw(st.sampled_from(("concat", "sum", "mul", "ave")))
+            stack.append(layers.Bidirectional(draw(recurrent(sequences, is_full, direction=False)), merge_mode=merge))
+        else:
+            stack.append(draw(recurrent(sequences, is_full)))
+        if sequences and not masks and draw(st.integers(0, 3)) == 0:
+            stack.append(draw(between()))
+    activation = draw(st.sampled_from(ACTIVATIONS))
+    stack.append(layers.Dense(draw(st.integers(2, 5)), activation=activation))
+    return stack, masks
+
+
+@st.composite
+def between(draw):
+    """A layer between sequences."""
+    channels = draw(st.integers(1, 5))
+    size, dilation = draw(st.integers(1, 3)), draw(st.integers(1, 2))
+    return draw(
+        st.sampled_from(
+            (
+                layers.Conv1D(channels, size, padding="causal", dilation_rate=dilation, activation="relu"),
+                layers.Conv1D(channels, size, padding="same", dilation_rate=dilation),
+                layers.LayerNormalization(),
+                layers.BatchNormalization(),
+                layers.TimeDistributed(layers.Dense(channels, "tanh")),
+                layers.SpatialDropout1D(0.5),
+                layers.MaxPooling1D(2, 1, padding="same"),
+                layers.UpSampling1D(2),
+                layers.Rescaling(0.5, 1.0),
+            )
+        )
+    )
+
+
+@st.composite
+def models(draw, is_full):
+    """A model of x (B, T, F), with whether it has a mask and the number of features; `is_full`: for onnxruntime."""
+    features = draw(st.integers(1, 6))
+    stack, masks = draw(stacks(is_full))
+    model = pyrnn.Sequential([layers.Input((None, features)), *stack])
+    return SimpleNamespace(model=randomized(model, draw(st.integers(0, 99))), masks=masks, features=features)
+
+
+def inputs(features, batch, time, masks, seed):
+    """Numbers (B, T, F), with masked steps anywhere if there is a mask."""
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((batch, time, features)).astype(np.float32)
+    if masks:
+        x[rng.random((batch, time)) < 0.4] = 0
+    return x

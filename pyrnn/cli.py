@@ -140,6 +140,14 @@ def export_safetensors(arguments: argparse.Namespace) -> None:
     print(arguments.output)
 
 
+def export_onnx(arguments: argparse.Namespace) -> None:
+    """Write a model as an ONNX file."""
+    from pyrnn import export, load_model
+
+    export.to_onnx(load_model(arguments.model, compile=False), arguments.output, stateful=arguments.stateful)
+    print(arguments.output)
+
+
 def bench(arguments: argparse.Namespace) -> None:
     """Time the core against the reference."""
     from pyrnn import bench as benchmark
@@ -223,6 +231,10 @@ def make_parser() -> argparse.ArgumentParser:
     formats = commands.add_parser("export", help="write a model for other programs").add_subparsers(
         dest="format", required=True, metavar="FORMAT"
     )
+    sub = export("onnx", export_onnx, "write the model as an ONNX file, for onnxruntime and others")
+    sub.add_argument("output", type=Path, metavar="OUT.onnx", help="file to write")
+    sub.add_argument("--stateful", action="store_true", help="states as inputs and outputs of the graph")
+
     sub = export("safetensors", export_safetensors, "write the weights as a safetensors file")
     sub.add_argument("output", type=Path, metavar="OUT.safetensors", help="file to write")
     sub.add_argument("--layout", choices=("pyrnn", "torch"), default="pyrnn", help="names and order of the weights")

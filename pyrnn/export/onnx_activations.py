@@ -1,9 +1,9 @@
-"""Activations as ONNX operators, and as activations of ONNX's recurrent operators."""
+"""Activations as ONNX operators."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from pyrnn.export.onnx_graph import CannotExport, Graph
 
@@ -83,34 +83,6 @@ FUNCTIONS: dict[str, Function] = {
     "mish": _node("Mish"),
     "log_sigmoid": _log_sigmoid,
     "glu": _glu,
-}
-
-
-class OfCell(NamedTuple):
-    """An activation of ONNX's RNN, LSTM and GRU.
-
-    Args:
-        name: its name there.
-        alpha: its first number, None if it has none.
-        beta: its second number, None if it has none.
-    """
-
-    name: str
-    alpha: float | None = None
-    beta: float | None = None
-
-
-OF_CELLS: dict[str, OfCell] = {
-    "linear": OfCell("Affine", 1.0, 0.0),
-    "relu": OfCell("Relu"),
-    "tanh": OfCell("Tanh"),
-    "sigmoid": OfCell("Sigmoid"),
-    "leaky_relu": OfCell("LeakyRelu", 0.2),
-    "elu": OfCell("Elu", 1.0),
-    "softplus": OfCell("Softplus"),
-    "softsign": OfCell("Softsign"),
-    "hard_sigmoid": OfCell("HardSigmoid", 1 / 6, 0.5),
-    "sparse_sigmoid": OfCell("HardSigmoid", 0.5, 0.5),
 }
 
 

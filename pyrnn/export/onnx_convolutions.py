@@ -59,6 +59,8 @@ def _activate(graph: Graph, layer: Any, y: str) -> str:
 
 def _convolved(graph: Graph, layer: Any, x: Value, kernel: Array, groups: int, bias: Any, pads: dict[str, Any]) -> str:
     """A convolution with a kernel (K, C / groups, filters)."""
+    if x.shape[1 if _is_first(layer) else 2] is None:
+        raise NeedsSize(f"the number of channels must be known, got shape {x.shape}")
     inputs = [_channels_first(graph, layer, x), graph.constant(np.ascontiguousarray(kernel.transpose(2, 1, 0)))]
     if bias is not None:
         inputs.append(graph.constant(bias.array))

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pyrnn.export.onnx_activations import OF_CELLS
 from pyrnn.export.onnx_graph import Array, CannotExport, Graph, Value
+from pyrnn.interop.onnx_cell_activations import OF_CELLS
 
 _OPERATORS = {"simple_rnn": "RNN", "lstm": "LSTM", "gru": "GRU", "gru_reset_before": "GRU"}
 # The gates of pyrnn in the order of ONNX: i, o, f, c of i, f, c, o; z, r, h are in place.

@@ -140,7 +140,7 @@ GIVEN_TO: dict[str, dict[str, Any]] = {
         name: {"path": "m.safetensors"}
         for name in ("export.to_safetensors", "interop.load_safetensors", "interop.read_safetensors")
     },
-    "export.to_onnx": {"path": "m.onnx"},
+    **{name: {"path": "m.onnx"} for name in ("export.to_onnx", "interop.from_onnx")},
     "backend.use_backend": {"name": "core"},
     "export.to_c": {"path": "model.c"},
     "export.report": {"x": np.ones((2, 3, 2))},

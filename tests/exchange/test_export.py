@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import pyrnn
 from exchange import programs
-from pyrnn import layers, ops
+from pyrnn import cli, layers, ops
 
 RUNNERS = [
     pytest.param(
@@ -43,7 +43,7 @@ def compare(model, arrays, run, path):
 
 
 @pytest.mark.parametrize("run", RUNNERS)
-@settings(max_examples=20, **CASES)
+@settings(max_examples=10, **CASES)
 @given(data=st.data())
 def test_generated_models(run, tmp_path_factory, data):
     """Batch and time of a model vary after the export; masks may be anywhere."""
@@ -334,3 +334,15 @@ def test_one_node_per_layer(tmp_path):
     nodes = [node for node in onnx.load(path).graph.node if node.op_type in ("LSTM", "GRU", "RNN", "Loop", "Scan")]
     directions = [next(each.s for each in node.attribute if each.name == "direction") for node in nodes]
     assert [node.op_type for node in nodes] == ["LSTM", "GRU"] and directions == [b"bidirectional", b"reverse"]
+
+
+def test_command(tmp_path, capsys):
+    """`pyrnn export onnx`, with states."""
+    import onnx
+
+    model = pyrnn.Sequential([layers.Input((None, 3)), layers.GRU(2, name="gru")])
+    model.save(tmp_path / "m.keras")
+    path = os.fspath(tmp_path / "m.onnx")
+    assert cli.main(["export", "onnx", os.fspath(tmp_path / "m.keras"), path, "--stateful"]) == 0
+    assert capsys.readouterr().out.strip() == path
+    assert [each.name for each in onnx.load(path).graph.output][1:] == ["gru_h_out"]

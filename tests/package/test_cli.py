@@ -119,6 +119,7 @@ def test_export_safetensors(model_file: Path, layout: str, name: str, capsys: py
     "arguments, sentence",
     [
         (["export", "safetensors", "nowhere.keras", "x.safetensors"], "nowhere.keras"),
+        (["export", "onnx", "nowhere.keras", "x.onnx"], "nowhere.keras"),
         (["export", "safetensors", "MODEL", "x.bin"], "path must end in '.safetensors'"),
         (["info", "nowhere.keras"], "nowhere.keras"),
     ],

@@ -118,7 +118,7 @@ GUIDE = [SOURCE / "README.md", *sorted((SOURCE / "docs/guide").glob("*.md"))]
 
 
 # A block that imports one of these needs no other block, and runs where the package is installed.
-TOOLS = ("distributed", "fastapi", "joblib", "keras_tuner", "optuna", "ray", "skforecast", "torch")
+TOOLS = ("distributed", "fastapi", "joblib", "keras_tuner", "onnxruntime", "optuna", "ray", "skforecast", "torch")
 
 
 def missing_tools(block: str) -> bool:

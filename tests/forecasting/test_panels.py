@@ -283,5 +283,5 @@ def test_pandas_is_not_imported() -> None:
         "import sys, numpy as np; from pyrnn.forecasting import windows; "
         "windows(np.arange(30.0), lookback=5, horizon=2).split(0.7); print('pandas' in sys.modules)"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/")
     assert result.stdout.strip() == "False"

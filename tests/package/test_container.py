@@ -35,7 +35,7 @@ def test_a_packed_model_runs_without_other_packages(tmp_path: Path, monkeypatch:
     x = np.random.default_rng(0).normal(size=(2, 5, 2)).astype("float32")
     events = [{"series": x.tolist()}, {"series": [[1.0]]}, {}, {"series": "x"}]
     command = [sys.executable, "-c", SCRIPT, str(FOLDER), str(tmp_path)]
-    run = subprocess.run(command, input=json.dumps(events), capture_output=True, text=True, check=False)
+    run = subprocess.run(command, input=json.dumps(events), capture_output=True, text=True, check=False, cwd="/")
     assert run.returncode == 0, run.stderr
     right, *wrong = json.loads(run.stdout)
     np.testing.assert_allclose(right["forecast"], model(x), rtol=1e-5)

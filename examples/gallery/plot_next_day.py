@@ -2,8 +2,8 @@
 The next day of three airports
 ==============================
 
-``Forecaster`` takes a table with dates and returns the next rows with intervals. Here it reads hourly departures of three
-airports, learns from all of them, and forecasts a whole day at once.
+``Forecaster`` takes a table with dates and returns the next rows with intervals. Here it reads the hourly departures of
+three airports, learns from all of them, and forecasts a whole day at once.
 """
 
 import matplotlib.pyplot as plt

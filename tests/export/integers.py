@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from export.compiled import Exported
 from pyrnn.export import to_int8
 from pyrnn.export.integers import Integers
 from pyrnn.export.quantize import Quantized, steps_of
 from pyrnn.export.to_c import lowered
-from tests.export.compiled import Exported
 
 Array = NDArray[Any]
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tolerance import assert_close
 
+from export.compiled import COMPILERS, STRICT, Exported, compile_all, library, needs_compiler
+from export.test_models import drawn
 from pyrnn import Input, Sequential, activations, layers
 from pyrnn.export import to_c
-from tests.export.compiled import COMPILERS, STRICT, Exported, compile_all, library, needs_compiler
-from tests.export.test_models import drawn
-from tests.tolerance import assert_close
 
 pytestmark = needs_compiler
 

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 import pyrnn
+from export.compiled import COMPILERS, STRICT, Exported, compile_all, library, needs_compiler
+from export.integers import Twin, run_c
+from export.test_models import KINDS, drawn
 from pyrnn import Input, Model, Sequential, layers
 from pyrnn.export import to_c
-from tests.export.compiled import COMPILERS, STRICT, Exported, compile_all, library, needs_compiler
-from tests.export.integers import Twin, run_c
-from tests.export.test_models import KINDS, drawn
 
 # What drawn models hold and int8 does not have.
 ABSENT = r"there are no integers for"

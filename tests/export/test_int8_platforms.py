@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
+from export.compiled import STRICT
+from export.test_int8 import ABSENT, ACCURATE, chain, sines
+from export.test_models import KINDS, drawn
 from pyrnn import layers
 from pyrnn.export import to_c
-from tests.export.compiled import STRICT
-from tests.export.test_int8 import ABSENT, ACCURATE, chain, sines
-from tests.export.test_models import KINDS, drawn
 
 pytestmark = pytest.mark.slow
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
+from tolerance import assert_close
 
+from export.compiled import COMPILERS, Exported, library, needs_compiler
+from export.generated import chains, graphs
 from pyrnn.export import to_c
-from tests.export.compiled import COMPILERS, Exported, library, needs_compiler
-from tests.export.generated import chains, graphs
-from tests.tolerance import assert_close
 
 pytestmark = needs_compiler
 

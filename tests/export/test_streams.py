@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from tolerance import assert_close
 
+from export.compiled import Exported, library, needs_compiler
 from pyrnn import Input, Model, Sequential, layers
 from pyrnn.export import to_c
-from tests.export.compiled import Exported, library, needs_compiler
-from tests.tolerance import assert_close
 
 pytestmark = needs_compiler
 

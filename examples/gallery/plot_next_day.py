@@ -24,8 +24,8 @@ table = {
 # %%
 # Training ends a day before the table does. ``epochs=2`` keeps this page quick; by default the data decide.
 
-known = np.tile(np.arange(count) < count - horizon, 3)
-past = {name: column[known] for name, column in table.items()}
+early = np.tile(np.arange(count) < count - horizon, 3)
+past = {name: column[early] for name, column in table.items()}
 forecaster = Forecaster(horizon=horizon, target="departures", group="airport", season=168, epochs=2).fit(past)
 forecast = forecaster.predict()
 print(*forecaster.notes_, sep="\n")

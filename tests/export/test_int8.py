@@ -90,7 +90,6 @@ ACCURATE: dict[str, tuple[Any, bool]] = {
 @pytest.mark.parametrize("case", ACCURATE)
 def test_error_is_small(case: str) -> None:
     """At most 2 % of the largest output, and a tenth of that on average."""
-    pyrnn.utils.set_random_seed(0)
     stack, stream = ACCURATE[case]
     x = sines()
     model = chain(*stack(), steps=None if stream else x.shape[1])

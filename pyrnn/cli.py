@@ -169,9 +169,17 @@ def export_c(arguments: argparse.Namespace) -> None:
     from pyrnn.export import to_c
 
     model = pyrnn.load_model(arguments.model, compile=False)
-    stream = not arguments.sequences
-    for path in to_c(model, arguments.output, name=arguments.name, stream=stream, steps=arguments.steps):
-        print(path)
+    data = None if arguments.int8 is None else np.load(arguments.int8, allow_pickle=False)
+    paths = to_c(
+        model,
+        arguments.output,
+        name=arguments.name,
+        dtype="float32" if data is None else "int8",
+        stream=not arguments.sequences,
+        steps=arguments.steps,
+        calibration=data,
+    )
+    print(*paths, sep="\n")
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -244,6 +252,12 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument("--name", help="what the functions begin with; by default the name of the file or the model")
     sub.add_argument("--sequences", action="store_true", help="whole sequences in place of one time step at a time")
     sub.add_argument("--steps", type=positive_int, help="time steps of a sequence, for models that leave them open")
+    sub.add_argument(
+        "--int8",
+        type=Path,
+        metavar="DATA.npy",
+        help="in integers; an array of inputs (batch, time, features) tells the ranges of all numbers",
+    )
 
     sub = command("bench", bench, "time training steps of the compiled core against the NumPy reference")
     sub.add_argument("--dtype", choices=("float32", "float64"), default="float32", help="of all arrays")

@@ -185,7 +185,7 @@ class Writer(Lines):
         if not each.keeps:
             for place, state in enumerate(each.states):
                 if each.initial is None:
-                    self.line(f"memset({self.at(state)}, 0, {units} * sizeof(float));")
+                    self.zero(self.at(state), units)
                 else:
                     self.copy(self.at(state), self.at(each.initial[place]), units)
         t, x = "0", self.at(each.x)
@@ -202,7 +202,7 @@ class Writer(Lines):
             y = self.at(each.y) + ("" if each.last_only or each.steps == 1 else f" + t * {units}")
             if each.zero_output and each.mask is not None:
                 self.line(f"if (!{self.at(each.mask)}[{t}]) {{")
-                self.line(f"memset({y}, 0, {units} * sizeof(float));")
+                self.zero(y, units)
                 self.line("}")
                 self.line(f"if ({self.at(each.mask)}[{t}]) {{")
                 self.copy(y, h, units)

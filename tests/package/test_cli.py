@@ -260,3 +260,16 @@ def test_export_c(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "pass steps" in capsys.readouterr().err
     assert cli.main(["export", "c", str(tmp_path / "model.keras"), *options, "--steps", "7"]) == 0
     assert "#define WHOLE_X_SIZE 14" in (tmp_path / "whole.h").read_text()
+
+
+def test_export_c_in_integers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model, data = str(tmp_path / "model.keras"), tmp_path / "data.npy"
+    pyrnn.Sequential([pyrnn.layers.LSTM(4, input_shape=(None, 2)), pyrnn.layers.Dense(1)]).save(model)
+    np.save(data, np.random.default_rng(0).normal(size=(8, 9, 2)))
+    assert cli.main(["export", "c", model, "--output", str(tmp_path / "lstm.c"), "--int8", str(data)]) == 0
+    assert "void lstm_step(lstm_state *s, const int16_t *x, int16_t *y);" in (tmp_path / "lstm.h").read_text()
+    np.save(data, np.zeros((8, 9, 3)))
+    assert cli.main(["export", "c", model, "--output", str(tmp_path / "lstm.c"), "--int8", str(data)]) == 2
+    np.save(data, np.array([None]), allow_pickle=True)
+    assert cli.main(["export", "c", model, "--output", str(tmp_path / "lstm.c"), "--int8", str(data)]) == 2
+    assert capsys.readouterr().err.count("pyrnn export: ") == 2

@@ -97,6 +97,15 @@ def read_docstring(app: Any, what: str, name: str, thing: Any, options: Any, lin
     lines[:] = "".join(part if part.lstrip().startswith(">>> ") else escaped(part) for part in parts).split("\n")
 
 
+def signature_of(app: Any, what: str, name: str, thing: Any, options: Any, signature: Any, result: Any) -> Any:
+    """Return the arguments of a class: those of `__init__`, where autodoc finds those of its metaclass."""
+    if what != "class" or not inspect.isfunction(thing.__init__):
+        return None
+    own = inspect.signature(thing.__init__)
+    parameters = [each.replace(annotation=each.empty) for each in list(own.parameters.values())[1:]]
+    return str(own.replace(parameters=parameters, return_annotation=own.empty)), None
+
+
 def skip(app: Any, what: str, name: str, thing: Any, skipped: bool, options: Any) -> bool | None:
     """Leave out what classes inherit from other packages."""
     module = getattr(inspect.unwrap(getattr(thing, "__func__", thing)), "__module__", None)

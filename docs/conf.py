@@ -24,6 +24,7 @@ autodoc_typehints = "none"  # signatures have them; the text says shapes and ran
 autodoc_member_order = "bysource"
 suppress_warnings = ["ref.python"]  # napoleon takes some words for names
 napoleon_numpy_docstring = False
+napoleon_custom_sections = ["Returns", "Yields"]  # which are sentences, not types
 myst_heading_anchors = 3
 sphinx_gallery_conf = {
     "examples_dirs": "../examples/gallery",
@@ -51,4 +52,5 @@ def setup(app: Any) -> None:
     app.add_lexer("mermaid", TextLexer)
     app.connect("source-read", read_page)
     app.connect("autodoc-process-docstring", api_pages.read_docstring, priority=100)
+    app.connect("autodoc-process-signature", api_pages.signature_of)
     app.connect("autodoc-skip-member", api_pages.skip)

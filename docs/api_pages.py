@@ -101,9 +101,9 @@ def signature_of(app: Any, what: str, name: str, thing: Any, options: Any, signa
     """Return the arguments of a class: those of `__init__`, where autodoc finds those of its metaclass."""
     if what != "class" or not inspect.isfunction(thing.__init__):
         return None
-    own = inspect.signature(thing.__init__)
-    parameters = [each.replace(annotation=each.empty) for each in list(own.parameters.values())[1:]]
-    return str(own.replace(parameters=parameters, return_annotation=own.empty)), None
+    arguments = inspect.signature(thing.__init__)
+    parameters = [each.replace(annotation=each.empty) for each in list(arguments.parameters.values())[1:]]
+    return str(arguments.replace(parameters=parameters, return_annotation=arguments.empty)), None
 
 
 def skip(app: Any, what: str, name: str, thing: Any, skipped: bool, options: Any) -> bool | None:

@@ -90,8 +90,11 @@ public:
 private:
     double poisson_by_inversion(double mean) {
         constexpr double kMost = 1000;  // where rounding ends the sum below u
-        double p = std::exp(-mean), k = 0;
-        for (double u = uniform(); u > p && k < kMost; p *= mean / k) u -= p, ++k;
+        double p = std::exp(-mean), k = 0, u = uniform();
+        while (u > p && k < kMost) {
+            u -= p, ++k;
+            p *= mean / k;
+        }
         return k;
     }
 
@@ -114,7 +117,7 @@ private:
         constexpr double kHalfLogTwoPi = 0.9189385332046727, kSeriesFrom = 10;
         double product = 1;
         if (k < kSeriesFrom) {
-            for (double i = 2; i <= k; ++i) product *= i;
+            for (int i = 2; i <= static_cast<int>(k); ++i) product *= i;
             return std::log(product);
         }
         const double inverse = 1 / k, square = inverse * inverse;
@@ -125,7 +128,7 @@ private:
 
     std::uint64_t seed_;
     PhiloxBlock counter_, block_{};
-    int used_ = 2;
+    std::size_t used_ = 2;
 };
 
 }  // namespace pyrnn

@@ -266,6 +266,7 @@ template <class T, class F>
 void for_row_blocks(const Split<T>& split, const F& run) {
     if (split.members == 1) return parallel_for(split.blocks, [&](Index index) { run(index, nullptr); }, split.threads);
     std::vector<std::unique_ptr<Team>> teams;
+    teams.reserve(static_cast<std::size_t>(split.blocks));
     for (Index i = 0; i < split.blocks; ++i) teams.push_back(std::make_unique<Team>(split.members));
     parallel_for(split.blocks * split.members, [&](Index task) {
         const Index index = task / split.members;

@@ -157,7 +157,7 @@ FAMILIES: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("KerasFileEditor", "it is not implemented", "open the .weights.h5 file with h5py"),
     ),
     "export": (
-        ("ExportArchive", "it writes TensorFlow's SavedModel", "use to_onnx(model, path), or to_c(model, folder) for C"),
+        ("ExportArchive", "it writes TensorFlow's SavedModel", "use to_onnx(model, path) or to_c(model, folder)"),
     ),
     "preprocessing": (
         ("image image_dataset_from_directory", _IMAGES, "use timeseries_dataset_from_array, PyDataset or a generator"),

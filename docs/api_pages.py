@@ -20,7 +20,7 @@ FOLDER = Path(__file__).parent / "api"
 # Modules in the order in which a reader meets them; the others follow.
 FIRST = ("models", "layers", "forecasting", "losses", "metrics", "optimizers", "callbacks", "data", "ops")
 INNER = ("optimizers.schedules", "preprocessing.sequence", "preprocessing.text")
-CODE = re.compile(r"(``[^`]+``|`[^`]+`)(?=(\w?))")
+CODE = re.compile(r"(``[^`]+``|`[^`]+`)")
 
 
 def public(module: ModuleType) -> Iterator[tuple[str, Any]]:
@@ -80,7 +80,7 @@ def write() -> None:
 def escaped(text: str) -> str:
     """Return the text with code in double backquotes, and without other markup than code."""
     parts = []
-    for part in re.split(r"(``[^`]+``|`[^`]+`)", text):
+    for part in CODE.split(text):
         if part.startswith("`"):
             parts.append(f"``{' '.join(part.strip('`').split())}``")
         else:

@@ -628,7 +628,8 @@ def rehearse(on: bool) -> tuple[int, float, float, float]:
     """Start or end rehearsing calls on threads that the machine may lack.
 
     While it is on, the calling thread runs all tasks alone, in the order in which the present number of threads would,
-    and times each.
+    and times each. Members of a team compute one after the other without each other's states, so the results of a layer
+    that has a team are wrong, possibly NaN.
 
     Args:
         on: Whether calls are rehearsed from now on.

@@ -16,7 +16,8 @@ struct Rehearsed {
 };
 
 // Whether calls are rehearsed from now on: the caller runs all tasks alone, in the order in which the threads of the
-// pool would, and times each. Returns what was rehearsed since the last call of this function.
+// pool would, and times each. The members of a team also compute one after the other, so its results are wrong. Returns
+// what was rehearsed since the last call of this function.
 Rehearsed rehearse(bool on);
 bool rehearsing();
 void rehearse_tasks(Index count, Index sharing, const std::function<void(Index)>& task);

@@ -10,12 +10,12 @@ target_compile_features(pyrnn_options INTERFACE cxx_std_17)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "MSVC")
   message(FATAL_ERROR "pyrnn needs GCC or Clang, whose vector types its kernels use; on Windows pass -DCMAKE_CXX_COMPILER=clang-cl")
 endif()
-# clang-cl takes Clang's options behind /clang: and has names of its own for some.
+# clang-cl takes Clang's options after the prefix /clang: and has its own names for some.
 set(PYRNN_OPTION_PREFIX "")
 if(CMAKE_CXX_COMPILER_FRONTEND_VARIANT STREQUAL "MSVC")
   set(PYRNN_OPTION_PREFIX /clang:)
   target_compile_options(pyrnn_options INTERFACE /W4 /EHsc)
-  # __builtin_cpu_supports is a function of Clang's run-time library, which link.exe does not know of.
+  # __builtin_cpu_supports is a function of Clang's run-time library, which link.exe does not search by itself.
   execute_process(COMMAND ${CMAKE_CXX_COMPILER} /clang:--rtlib=compiler-rt /clang:-print-libgcc-file-name
     OUTPUT_VARIABLE builtins OUTPUT_STRIP_TRAILING_WHITESPACE)
   target_link_libraries(pyrnn_options INTERFACE ${builtins})

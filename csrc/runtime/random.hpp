@@ -1,7 +1,7 @@
-// Random numbers of a counter: each is a function of a seed and of where it is used, so the bits depend on no order of
-// computation. Philox 4x32-10 of Salmon et al. 2011, Parallel Random Numbers: As Easy as 1, 2, 3.
+// Counter-based random numbers: each is a function of a seed and of where it is used, so the order of computation does
+// not matter. Philox 4x32-10 of Salmon et al. 2011, Parallel Random Numbers: As Easy as 1, 2, 3.
 //
-// Everything is in double precision and in the order of pyrnn/reference/random_draws.py, its twin.
+// Everything is in double precision and in the same order as in its twin, pyrnn/reference/draws.py.
 #pragma once
 
 #include <cmath>

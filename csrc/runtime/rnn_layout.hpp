@@ -198,7 +198,8 @@ public:
         return members > 1 && bytes<T>(unit_blocks(members) * weights_) <= cache / 4 * 3;
     }
     Index of(const Grid& grid) const {
-        constexpr Index kFromL2 = 3, kFromL3 = 13, kFromOthers = 32, kBarrier = 40000;  // a number; a step
+        // The first three per number that is read, the last per step.
+        constexpr Index kFromL2 = 3, kFromL3 = 13, kFromOthers = 32, kBarrier = 40000;
         const Index weights = unit_blocks(grid.members) * weights_, products = grid.rows * weights;
         const Index read = weights * (resident(grid.members) ? kFromL2 : kFromL3);
         const Index others = (z_.blocks - unit_blocks(grid.members)) * z_.lanes * (backward_ ? z_.cell.u_count : 1);
@@ -221,7 +222,7 @@ Grid best_grid(const Rnn<T>& p, const Sizes<T>& z, Index threads, const GridCost
         if (members == 1 || rows > kRowStep) return Grid{(rows + kRowStep - 1) / kRowStep * kRowStep, members};
         return Grid{std::max(rows, std::min(p.batch, kFewestRows)), members};
     };
-    // A team waits in each step for the thread that the system delays most, so it must promise a good deal.
+    // A team waits in each step for the member that the system delays most, so its costs must be this much lower.
     constexpr Index kGainPercent = 30;
     Grid best = with(1);
     Index least = costs.of(best) * (100 - kGainPercent) / 100;
@@ -322,7 +323,7 @@ struct BackwardSplit : Split<T> {
     Index ranges = 1, parts = 1;
 
 private:
-    // A task copies the operands of its products, which pays from some vectors of dA and rows of the weights on.
+    // A task copies the operands of its products, which pays only with this many vectors of dA and rows of the weights.
     void share_gradients(const Rnn<T>& p, const Sizes<T>& z) {
         constexpr Index kLeastVectors = 16, kLeastRows = 64;
         const Index wide = std::max<Index>(1, z.width / z.lanes / kLeastVectors);

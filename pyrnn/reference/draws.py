@@ -1,6 +1,6 @@
-"""Random numbers of a counter, one at a time: the twin of csrc/runtime/random.hpp and csrc/runtime/distribution.hpp.
+"""Counter-based random numbers, one at a time: the twin of csrc/runtime/random.hpp and csrc/runtime/distribution.hpp.
 
-Every formula is in the order of the core's, in double precision. The sources are named there.
+Every formula has the core's order of operations, in double precision. The sources are named there.
 """
 
 from __future__ import annotations

@@ -146,15 +146,12 @@ public:
         if (p.steps > kMost / batch / p.paths)
             throw py::value_error("paths must be at most " + std::to_string(kMost / batch / p.steps) + ", got " +
                                   std::to_string(p.paths));
-        {
-            const Turn turn(mutex_);
-            require_outputs(p.distribution);
-        }
         py::array_t<T> values(Shape{batch, p.paths, p.steps});
         T* const out = data_of(values);
         {
             const WithoutGil release;
             const std::lock_guard<std::recursive_mutex> lock(mutex_);
+            require_outputs(p.distribution);  // here, since another thread may add a layer until then
             stream_.sample(p, out);
         }
         return std::move(values);

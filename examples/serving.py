@@ -33,10 +33,10 @@ class Clients:
     """The states of the clients of one model.
 
     Args:
-        model: a model that can be streamed.
-        limit: the most clients at a time, at least 1.
-        idle: seconds after which a silent client is dropped.
-        clock: returns the time in seconds.
+        model: A model that can be streamed.
+        limit: The most clients at a time, at least 1.
+        idle: Seconds after which a silent client is dropped.
+        clock: Returns the time in seconds.
     """
 
     def __init__(
@@ -55,15 +55,15 @@ class Clients:
         """Return the output after each reading, and keep the state for the next call.
 
         Args:
-            client: name of the client.
-            readings: its next readings (steps, features), oldest first.
+            client: Name of the client.
+            readings: Its next readings (steps, features), oldest first.
 
         Returns:
             The outputs (steps, units).
 
         Raises:
-            Full: if it is new and there are `limit` clients.
-            ValueError: if a reading does not fit the model or is not finite; the state is as before.
+            Full: If it is new and there are `limit` clients.
+            ValueError: If a reading does not fit the model or is not finite; the state is as before.
         """
         with self._lock:
             now = self.clock()
@@ -81,7 +81,7 @@ class Clients:
         """Drop the state of a client.
 
         Args:
-            client: its name.
+            client: Its name.
 
         Returns:
             Whether there was one.
@@ -107,7 +107,7 @@ def create_app(model: Any, **options: Any) -> FastAPI:
     """Return the service.
 
     Args:
-        model: a model that can be streamed.
+        model: A model that can be streamed.
         **options: `limit`, `idle` and `clock` of `Clients`.
     """
     app, clients = FastAPI(title=f"pyrnn: {model.name}"), Clients(model, **options)

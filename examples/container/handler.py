@@ -25,8 +25,8 @@ def pack(model: pyrnn.Model, folder: Path) -> None:
     """Write model.json and weights.npz.
 
     Args:
-        model: a built model.
-        folder: where they go.
+        model: A built model.
+        folder: Where they go.
     """
     (folder / "model.json").write_text(model.to_json(), encoding="utf-8")
     np.savez(folder / "weights.npz", *model.get_weights())
@@ -46,8 +46,8 @@ def handler(event: dict[str, Any], context: Any = None, folder: Path = HERE) -> 
 
     Args:
         event: {"series": (samples, steps, features)} as nested lists.
-        context: that of AWS Lambda.
-        folder: where the files of `pack` are.
+        context: That of AWS Lambda.
+        folder: Where the files of `pack` are.
 
     Returns:
         {"forecast": the outputs of the model as nested lists}, or {"error": why the request is wrong}.

@@ -90,15 +90,15 @@ def activated(graph: Graph, x: str, name: str) -> str:
     """Add an activation.
 
     Args:
-        graph: the graph.
-        x: name of an array in it.
-        name: pyrnn's name of the activation.
+        graph: The graph.
+        x: Name of an array in it.
+        name: Name of the activation in pyrnn.
 
     Returns:
         The name of the result.
 
     Raises:
-        CannotExport: if ONNX has no operators for it.
+        CannotExport: If ONNX has no operators for it.
     """
     if name not in FUNCTIONS:
         raise CannotExport(f"ONNX has no operators for the activation {name!r}")

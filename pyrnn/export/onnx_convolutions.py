@@ -91,10 +91,10 @@ def after_past(graph: Graph, layer: Any, x: Value, past: str) -> tuple[str, str]
     """Add a causal Conv1D that continues an earlier sequence.
 
     Args:
-        graph: the graph.
-        layer: the layer, with strides of 1 and channels last.
-        x: the input (B, T, C).
-        past: name of the last steps before it, (B, reach, C).
+        graph: The graph.
+        layer: The layer, with strides of 1 and channels last.
+        x: The input (B, T, C).
+        past: Name of the last steps before it, (B, reach, C).
 
     Returns:
         The names of the output and of the last steps of the joined input.
@@ -108,13 +108,13 @@ def past_steps(layer: Any) -> int:
     """How many earlier steps a layer reads, if it can continue a sequence.
 
     Args:
-        layer: any layer.
+        layer: Any layer.
 
     Returns:
         The number of steps, 0 if it reads none.
 
     Raises:
-        CannotExport: if its output also depends on the place or on later steps.
+        CannotExport: If its output also depends on the place or on later steps.
     """
     if isinstance(layer, layers.Conv1D) and _reach(layer):
         if layer.padding != "causal" or layer.strides != (1,) or _is_first(layer):

@@ -29,9 +29,9 @@ class Value(NamedTuple):
     """An array of the graph.
 
     Args:
-        name: its name there.
-        shape: its shape, batch axis first; None where any size is allowed.
-        mask: name of its mask, booleans (B, T), or None.
+        name: Its name there.
+        shape: Its shape, batch axis first; None where any size is allowed.
+        mask: Name of its mask, booleans (B, T), or None.
         dtype: "float32", "int32", "int64", "bool", ...
     """
 
@@ -45,7 +45,7 @@ class Graph:
     """Collects nodes and constants.
 
     Args:
-        onnx: the package `onnx`.
+        onnx: The package `onnx`.
     """
 
     def __init__(self, onnx: Any) -> None:
@@ -69,10 +69,10 @@ class Graph:
         """Add a node.
 
         Args:
-            operator: name of the operator.
-            *inputs: names of its inputs, "" for those left out.
-            count: how many outputs it has.
-            **attributes: attributes of the node.
+            operator: Name of the operator.
+            *inputs: Names of its inputs, "" for those left out.
+            count: Number of outputs.
+            **attributes: Attributes of the node.
 
         Returns:
             The name of its output, or a list of names if there are several.
@@ -88,8 +88,8 @@ class Graph:
         """Add a constant array.
 
         Args:
-            values: numbers.
-            dtype: the dtype that they get.
+            values: Numbers.
+            dtype: Dtype of the array.
 
         Returns:
             Its name; equal constants are stored once.
@@ -149,14 +149,14 @@ def element_type(onnx: Any, dtype: str) -> int:
     """Return ONNX's number of a dtype.
 
     Args:
-        onnx: the package `onnx`.
-        dtype: the name of NumPy's dtype.
+        onnx: The package `onnx`.
+        dtype: The name of NumPy's dtype.
 
     Returns:
         The number of the element type.
 
     Raises:
-        CannotExport: if ONNX does not have it.
+        CannotExport: If ONNX does not have it.
     """
     try:
         return int(onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))

@@ -25,14 +25,14 @@ def known(x: Value, axis: int) -> int:
     """Return the size of an axis, which a weight or an attribute depends on.
 
     Args:
-        x: the array.
-        axis: number of the axis.
+        x: The array.
+        axis: Number of the axis.
 
     Returns:
         The size.
 
     Raises:
-        NeedsSize: if any size is allowed there.
+        NeedsSize: If any size is allowed there.
     """
     size = x.shape[axis]
     if size is None:

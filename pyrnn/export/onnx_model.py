@@ -32,17 +32,17 @@ def to_onnx(model: Annotated[Any, IS_MODEL], path: FilePath, stateful: Flag = Fa
     arrays (B, T, F) as in pyrnn and have the names of the model's.
 
     Args:
-        model: a model of class `Sequential` or `Model(inputs, outputs)`, built, with dtype float32.
-        path: the file to write. It is complete or unchanged.
-        stateful: whether the states of recurrent layers become inputs of the graph, such as "lstm_h" and "lstm_c"
+        model: A model of class `Sequential` or `Model(inputs, outputs)`, built, with dtype float32.
+        path: The file to write. It is complete or unchanged.
+        stateful: Whether the states of recurrent layers become inputs of the graph, such as "lstm_h" and "lstm_c"
             (B, units), and outputs, "lstm_h_out" and "lstm_c_out". Zeros start a sequence; passing the outputs on as
             the next inputs continues it. The steps that a causal Conv1D reads become states too, "conv1d_past".
 
     Raises:
-        ImportError: if the package `onnx` is missing.
-        TypeError: if `model` is not such a model.
-        ValueError: if it cannot be exported; the message names the layer and the reason. No file is written.
-        OSError: if the file cannot be written.
+        ImportError: If the package `onnx` is missing.
+        TypeError: If `model` is not such a model.
+        ValueError: If it cannot be exported; the message names the layer and the reason. No file is written.
+        OSError: If the file cannot be written.
 
     Example:
         >>> import pyrnn
@@ -86,9 +86,9 @@ class _Export:
     """One export.
 
     Args:
-        onnx: the package.
-        stateful: whether states are inputs and outputs of the graph.
-        frees_time: whether sizes of the axis of time that the model declares are left free.
+        onnx: The package.
+        stateful: Whether states are inputs and outputs of the graph.
+        frees_time: Whether sizes of the axis of time that the model declares are left free.
     """
 
     def __init__(self, onnx: Any, stateful: bool, frees_time: bool) -> None:

@@ -27,15 +27,15 @@ def operation(graph: Graph, layer: Operation, values: Sequence[Value]) -> list[V
     """Add an operation.
 
     Args:
-        graph: the graph.
-        layer: the operation.
-        values: the arrays that it reads.
+        graph: The graph.
+        layer: The operation.
+        values: The arrays that it reads.
 
     Returns:
         A list with its result.
 
     Raises:
-        CannotExport: if it has no form in ONNX here.
+        CannotExport: If it has no form in ONNX here.
     """
     name = layer.function.__name__
     export = _found(name)

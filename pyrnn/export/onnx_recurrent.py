@@ -26,10 +26,10 @@ class Masked(NamedTuple):
     """The steps of a sequence that count.
 
     Args:
-        mask: name of the mask (B, T).
-        counts: name of the number of steps that count up to each step, (B, T).
-        lengths: name of their number in each row, 32-bit integers (B,).
-        order: name of the steps that count and then the others, (B, T).
+        mask: Name of the mask (B, T).
+        counts: Name of the number of steps that count up to each step, (B, T).
+        lengths: Name of their number in each row, 32-bit integers (B,).
+        order: Name of the steps that count and then the others, (B, T).
     """
 
     mask: str
@@ -42,8 +42,8 @@ def masked(graph: Graph, mask: str) -> Masked:
     """Add what a recurrent node needs to know of a mask.
 
     Args:
-        graph: the graph.
-        mask: name of the mask, booleans (B, T).
+        graph: The graph.
+        mask: Name of the mask, booleans (B, T).
 
     Returns:
         The names.
@@ -70,7 +70,7 @@ def weights_of(layer: Any) -> tuple[Array, Array, Array]:
     """Return the weights of a layer as ONNX has them.
 
     Args:
-        layer: a SimpleRNN, LSTM or GRU.
+        layer: A SimpleRNN, LSTM or GRU.
 
     Returns:
         W (G * H, F), R (G * H, H) and B (2 * G * H,), the gates in ONNX's order.
@@ -113,10 +113,10 @@ def check(layer: Any) -> None:
     """Raise if no recurrent operator of ONNX computes the layer.
 
     Args:
-        layer: a layer that runs a cell.
+        layer: A layer that runs a cell.
 
     Raises:
-        CannotExport: with the reason.
+        CannotExport: With the reason.
     """
     if getattr(layer, "cell", None) not in _OPERATORS or getattr(layer, "_has_own_steps", False):
         raise CannotExport(f"ONNX has no recurrent operator for {type(layer).__name__}")
@@ -127,10 +127,10 @@ class Run(NamedTuple):
     """What a node computes.
 
     Args:
-        sequences: names of the outputs of all steps (B, T, H), one per direction, in the order of the steps.
-        both: name of both directions side by side, (B, T, 2 * H), None for one direction.
-        states: names of the final states (B, H) of each direction: [[h, c], ...].
-        last: name of the last outputs of both directions side by side, (B, 2 * H), or of one, (B, H); each is the
+        sequences: Names of the outputs of all steps (B, T, H), one per direction, in the order of the steps.
+        both: Name of both directions side by side, (B, T, 2 * H), None for one direction.
+        states: Names of the final states (B, H) of each direction: [[h, c], ...].
+        last: Name of the last outputs of both directions side by side, (B, 2 * H), or of one, (B, H); each is the
             first of its states, but 0 where no step counts.
     """
 
@@ -144,10 +144,10 @@ def run(graph: Graph, layers: Sequence[Any], x: Value, initial: Sequence[Sequenc
     """Add one node.
 
     Args:
-        graph: the graph.
-        layers: the layer, or both layers of a Bidirectional.
-        x: the input (B, T, F); its mask counts.
-        initial: names of the initial states (B, H) of each direction, or None for zeros.
+        graph: The graph.
+        layers: The layer, or both layers of a Bidirectional.
+        x: The input (B, T, F); its mask counts.
+        initial: Names of the initial states (B, H) of each direction, or None for zeros.
         direction: "forward", "reverse" or "bidirectional".
 
     Returns:

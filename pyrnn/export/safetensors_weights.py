@@ -24,15 +24,15 @@ def to_safetensors(
     do not depend on the models made before. The file is written under a temporary name, flushed and renamed.
 
     Args:
-        model: a built model.
-        path: the file, whose name ends in ".safetensors".
+        model: A built model.
+        path: The file, whose name ends in ".safetensors".
         layout: "pyrnn" for the weights as they are, which `pyrnn.interop.load_safetensors` reads; "torch" for the
             `state_dict` that `pyrnn.interop.to_torch_state_dict` returns.
 
     Raises:
-        ImportError: if the package `safetensors` is missing.
-        OSError: if the file cannot be written; what was there is unchanged then.
-        ValueError: if the model is not built, or PyTorch has no counterpart of a layer.
+        ImportError: If the package `safetensors` is missing.
+        OSError: If the file cannot be written; what was there is unchanged then.
+        ValueError: If the model is not built, or PyTorch has no counterpart of a layer.
 
     Example:
         >>> import tempfile

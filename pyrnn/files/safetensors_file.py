@@ -33,8 +33,8 @@ class Entry(NamedTuple):
     """What a header says of one array.
 
     Args:
-        dtype: the format's name of its dtype.
-        shape: its shape.
+        dtype: The format's name of its dtype.
+        shape: Its shape.
     """
 
     dtype: str

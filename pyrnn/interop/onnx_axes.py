@@ -17,14 +17,14 @@ def squeezed(view: View, places: Sequence[int]) -> View:
     """Drop axes of size 1.
 
     Args:
-        view: the array.
-        places: the axes in ONNX.
+        view: The array.
+        places: The axes in ONNX.
 
     Returns:
         The view without them.
 
     Raises:
-        CannotImport: if one has another size.
+        CannotImport: If one has another size.
     """
     sizes = view.sizes
     if any(not 0 <= place < len(sizes) or sizes[place] != 1 for place in places):
@@ -86,17 +86,17 @@ def cut(view: View, axis: int, start: int | None, end: int | None, step: int = 1
     """Slice along an axis.
 
     Args:
-        view: the array.
-        axis: the axis in ONNX.
-        start: the first place, or None.
-        end: the place after the last one, or None.
-        step: the distance of places.
+        view: The array.
+        axis: The axis in ONNX.
+        start: The first place, or None.
+        end: The place after the last one, or None.
+        step: The distance of places.
 
     Returns:
         The view of the part.
 
     Raises:
-        CannotImport: if it is the batch axis.
+        CannotImport: If it is the batch axis.
     """
     if not -len(view.axes) <= axis < len(view.axes):
         raise CannotImport(f"there is no axis {axis} in an array of shape {shown_sizes(view)}")

@@ -9,9 +9,9 @@ class OfCell(NamedTuple):
     """An activation of ONNX's RNN, LSTM and GRU.
 
     Args:
-        name: its name there.
-        alpha: its first number, None if it has none.
-        beta: its second number, None if it has none.
+        name: Its name there.
+        alpha: Its first number, None if it has none.
+        beta: Its second number, None if it has none.
     """
 
     name: str

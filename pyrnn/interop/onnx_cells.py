@@ -31,15 +31,15 @@ def recurrent(node: Node, values: Mapping[str, Any], is_read: Any) -> list[Any]:
     """Convert a node.
 
     Args:
-        node: the node.
-        values: the values that it reads, by name.
-        is_read: a function of a name, whether any node or output reads it.
+        node: The node.
+        values: The values that it reads, by name.
+        is_read: A function of a name, whether any node or output reads it.
 
     Returns:
         The values of its outputs: views, None in the place of those that are not read.
 
     Raises:
-        CannotImport: if pyrnn has no layer for it.
+        CannotImport: If pyrnn has no layer for it.
     """
     kind = node.operator
     unknown = [name for name, value in node.attributes.items() if name not in _READ and value != 0]

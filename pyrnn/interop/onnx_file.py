@@ -27,11 +27,11 @@ class Node(NamedTuple):
     """A node.
 
     Args:
-        operator: name of its operator.
-        name: its name, for messages.
-        inputs: names of what it reads, "" for those without a name.
-        outputs: names of what it makes.
-        attributes: its attributes: numbers, text, lists of them and arrays.
+        operator: Name of its operator.
+        name: Its name, for messages.
+        inputs: Names of what it reads, "" for those without a name.
+        outputs: Names of what it makes.
+        attributes: Its attributes: numbers, text, lists of them and arrays.
     """
 
     operator: str
@@ -44,7 +44,7 @@ class Node(NamedTuple):
         """Return the name of an input, "" if it has none.
 
         Args:
-            number: its place, from 0.
+            number: Its place, from 0.
 
         Returns:
             The name.
@@ -55,7 +55,7 @@ class Node(NamedTuple):
         """Return the name of an output, "" if it has none.
 
         Args:
-            number: its place, from 0.
+            number: Its place, from 0.
 
         Returns:
             The name.
@@ -67,9 +67,9 @@ class Port(NamedTuple):
     """An input of the graph.
 
     Args:
-        name: its name.
-        shape: its sizes: numbers, and None or text where any size is allowed.
-        dtype: the dtype of its numbers.
+        name: Its name.
+        shape: Its sizes: numbers, and None or text where any size is allowed.
+        dtype: The dtype of its numbers.
     """
 
     name: str
@@ -81,11 +81,11 @@ class OnnxGraph(NamedTuple):
     """What a file holds.
 
     Args:
-        inputs: the inputs that are not constants.
-        outputs: names of the outputs.
-        nodes: the nodes, each after those that it reads.
-        constants: arrays by name.
-        opset: the version of the operators.
+        inputs: The inputs that are not constants.
+        outputs: Names of the outputs.
+        nodes: The nodes, each after those that it reads.
+        constants: Arrays by name.
+        opset: The version of the operators.
     """
 
     inputs: Sequence[Port]
@@ -99,15 +99,15 @@ def read_graph(onnx: Any, content: bytes, path: str) -> OnnxGraph:
     """Read the content of a file.
 
     Args:
-        onnx: the package `onnx`.
-        content: the bytes of the file.
-        path: its path, for messages.
+        onnx: The package `onnx`.
+        content: The bytes of the file.
+        path: Its path, for messages.
 
     Returns:
         The graph.
 
     Raises:
-        ValueError: if the file is damaged, or has what is not read: numbers in other files, functions, subgraphs.
+        ValueError: If the file is damaged, or has what is not read: numbers in other files, functions, subgraphs.
     """
     proto = onnx.ModelProto()
     try:
@@ -166,15 +166,15 @@ def array_of(onnx: Any, tensor: Any, where: str) -> Array:
     """Return the numbers of a tensor, whose sizes are checked before memory is taken.
 
     Args:
-        onnx: the package `onnx`.
-        tensor: a TensorProto.
-        where: what it is, for messages.
+        onnx: The package `onnx`.
+        tensor: A TensorProto.
+        where: What it is, for messages.
 
     Returns:
         The array.
 
     Raises:
-        ValueError: if the sizes do not agree with the numbers, or they are in another file.
+        ValueError: If the sizes do not agree with the numbers, or they are in another file.
     """
     if tensor.data_location == onnx.TensorProto.EXTERNAL or len(tensor.external_data):
         raise ValueError(f"{where} has its numbers in another file, which is not read: save the model as one file")

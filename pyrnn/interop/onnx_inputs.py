@@ -20,15 +20,15 @@ def array(node: Node, values: Inputs, place: int) -> View:
     """Return an input that must be an array of the model.
 
     Args:
-        node: the node.
-        values: its inputs.
-        place: which one.
+        node: The node.
+        values: Its inputs.
+        place: Number of the input.
 
     Returns:
         The view.
 
     Raises:
-        CannotImport: if it is anything else.
+        CannotImport: If it is anything else.
     """
     value = values[place] if place < len(values) else None
     if not isinstance(value, View):
@@ -40,16 +40,16 @@ def constant(node: Node, values: Inputs, place: int, rank: int | None = None) ->
     """Return an input that must be a constant.
 
     Args:
-        node: the node.
-        values: its inputs.
-        place: which one.
-        rank: the number of its axes, None for any.
+        node: The node.
+        values: Its inputs.
+        place: Number of the input.
+        rank: The number of its axes, None for any.
 
     Returns:
         The array.
 
     Raises:
-        CannotImport: if it is anything else.
+        CannotImport: If it is anything else.
     """
     value = values[place] if place < len(values) else None
     if not isinstance(value, np.ndarray) or rank not in (None, value.ndim):
@@ -62,14 +62,14 @@ def axis_of(view: View, axis: int) -> int:
     """Return the symbol's axis for one of ONNX's.
 
     Args:
-        view: the array.
-        axis: the axis in ONNX, negative from the end.
+        view: The array.
+        axis: The axis in ONNX, negative from the end.
 
     Returns:
         The axis of the symbol.
 
     Raises:
-        CannotImport: if there is no such axis, or the symbol lacks it.
+        CannotImport: If there is no such axis, or the symbol lacks it.
     """
     if not -len(view.axes) <= axis < len(view.axes) or view.axes[axis] is None:
         raise CannotImport(f"axis {axis} of an array of shape {shown_sizes(view)} has no form here")

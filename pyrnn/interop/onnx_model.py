@@ -37,15 +37,15 @@ def from_onnx(path: FilePath) -> Functional:
     The file may come from anyone: nothing in it runs, and sizes are checked before memory is taken.
 
     Args:
-        path: the file. Its numbers must be in it, not in files next to it.
+        path: The file. Its numbers must be in it, not in files next to it.
 
     Returns:
         A model whose inputs and outputs are in the order of the file's.
 
     Raises:
-        ImportError: if the package `onnx` is missing.
-        OSError: if the file cannot be read.
-        ValueError: if the file is damaged, or has an operator or an option of one that has no form in pyrnn; the
+        ImportError: If the package `onnx` is missing.
+        OSError: If the file cannot be read.
+        ValueError: If the file is damaged, or has an operator or an option of one that has no form in pyrnn; the
             message names the node and the reason.
 
     Example:
@@ -69,8 +69,8 @@ class _Import:
     """One import.
 
     Args:
-        graph: the graph.
-        path: its file, for messages.
+        graph: The graph.
+        path: Its file, for messages.
     """
 
     def __init__(self, graph: OnnxGraph, path: str) -> None:

@@ -120,15 +120,15 @@ def dense(view: View, kernel: Array, bias: Array | None) -> View:
     """Return a Dense layer on an array.
 
     Args:
-        view: the array (..., F).
-        kernel: the kernel (F, units).
-        bias: the bias (units,), or None.
+        view: The array (..., F).
+        kernel: The kernel (F, units).
+        bias: The bias (units,), or None.
 
     Returns:
         The view of its output.
 
     Raises:
-        CannotImport: if the shapes do not fit.
+        CannotImport: If the shapes do not fit.
     """
     axis = axis_of(view, -1)
     if axis != view.symbol.ndim - 1:

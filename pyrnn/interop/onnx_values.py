@@ -30,8 +30,8 @@ class View(NamedTuple):
     """A symbol as ONNX sees it.
 
     Args:
-        symbol: the symbol, batch axis first.
-        axes: for each axis in ONNX the axis of the symbol, None for one of size 1 that the symbol lacks.
+        symbol: The symbol, batch axis first.
+        axes: For each axis in ONNX the axis of the symbol, None for one of size 1 that the symbol lacks.
     """
 
     symbol: Any
@@ -50,8 +50,8 @@ class Size:
     """The size of an axis of a symbol, which is not known. All batch sizes are equal.
 
     Args:
-        symbol: the symbol.
-        axis: the axis.
+        symbol: The symbol.
+        axis: The axis.
     """
 
     def __init__(self, symbol: Any, axis: int) -> None:
@@ -68,8 +68,8 @@ class Sizes(NamedTuple):
     """Integers of which some are sizes of symbols: what Shape makes.
 
     Args:
-        values: numbers and `Size`.
-        is_scalar: whether it is one number without an axis.
+        values: Numbers and `Size`.
+        is_scalar: Whether it is one number without an axis.
     """
 
     values: list[Any]
@@ -80,8 +80,8 @@ class Filled(NamedTuple):
     """One number everywhere, in a shape of which some sizes are not known.
 
     Args:
-        value: the number.
-        sizes: the shape.
+        value: The number.
+        sizes: The shape.
     """
 
     value: float
@@ -92,7 +92,7 @@ def whole(symbol: Any) -> View:
     """Return a symbol in its present order.
 
     Args:
-        symbol: the symbol.
+        symbol: The symbol.
 
     Returns:
         The view.
@@ -104,14 +104,14 @@ def arranged(view: View, axes: Sequence[int | None]) -> Any:
     """Return a symbol of which a view with these axes is the same array.
 
     Args:
-        view: the array.
-        axes: for each axis in ONNX the axis that the symbol is to have there, None for one that it is to lack.
+        view: The array.
+        axes: For each axis in ONNX the axis that the symbol is to have there, None for one that it is to lack.
 
     Returns:
         The symbol.
 
     Raises:
-        CannotImport: if an axis that is to be left out has another size than 1.
+        CannotImport: If an axis that is to be left out has another size than 1.
     """
     symbol, present = view.symbol, view.axes
     if len(axes) != len(present):
@@ -141,7 +141,7 @@ def shown_sizes(view: View) -> tuple[Any, ...]:
     """Return the shape in ONNX's order for a message, None where any size is allowed.
 
     Args:
-        view: the array.
+        view: The array.
 
     Returns:
         The shape.
@@ -153,14 +153,14 @@ def constant_for(view: View, array: Array) -> Array:
     """Return a constant that ONNX broadcasts with an array, in the order of the symbol's axes.
 
     Args:
-        view: the array, with at least as many axes as the constant.
-        array: the constant.
+        view: The array, with at least as many axes as the constant.
+        array: The constant.
 
     Returns:
         An array that broadcasts with the symbol.
 
     Raises:
-        CannotImport: if an axis of the constant goes with one that the symbol lacks.
+        CannotImport: If an axis of the constant goes with one that the symbol lacks.
     """
     wide = array.reshape((1,) * (len(view.axes) - array.ndim) + array.shape)
     absent = [place for place, axis in enumerate(view.axes) if axis is None]
@@ -175,14 +175,14 @@ def reshaped(view: View, target: Sequence[Any]) -> View:
     """Reshape an array, of which leading axes may keep their order.
 
     Args:
-        view: the array.
-        target: the sizes: numbers, 0 for that of the same axis, one -1, and `Size`.
+        view: The array.
+        target: The sizes: numbers, 0 for that of the same axis, one -1, and `Size`.
 
     Returns:
         The view of the result.
 
     Raises:
-        CannotImport: if sizes that are not known are joined or split.
+        CannotImport: If sizes that are not known are joined or split.
     """
     sizes, wanted = view.sizes, list(target)
     for place, size in enumerate(wanted):
@@ -256,7 +256,7 @@ def shown_target(target: Sequence[Any]) -> list[Any]:
     """Return sizes for a message.
 
     Args:
-        target: numbers and `Size`.
+        target: Numbers and `Size`.
 
     Returns:
         The numbers, None in place of a `Size`.

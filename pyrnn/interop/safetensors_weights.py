@@ -23,15 +23,15 @@ def read_safetensors(path: FilePath) -> dict[str, NDArray[Any]]:
     sizes must agree with the shapes and with the length of the file.
 
     Args:
-        path: the file, whose name ends in ".safetensors".
+        path: The file, whose name ends in ".safetensors".
 
     Returns:
         A dict of arrays by name, in alphabetical order; bfloat16 becomes float32.
 
     Raises:
-        ImportError: if the package `safetensors` is missing.
-        OSError: if there is no such file.
-        ValueError: if the file is damaged, or has a dtype that NumPy lacks.
+        ImportError: If the package `safetensors` is missing.
+        OSError: If there is no such file.
+        ValueError: If the file is damaged, or has a dtype that NumPy lacks.
 
     Example:
         >>> import tempfile
@@ -53,13 +53,13 @@ def load_safetensors(model: Annotated[Any, IS_MODEL], path: FilePath) -> None:
     Weights are found by their names. Nothing changes unless all of them are in the file, with the right shapes.
 
     Args:
-        model: a built model.
-        path: the file, whose name ends in ".safetensors".
+        model: A built model.
+        path: The file, whose name ends in ".safetensors".
 
     Raises:
-        ImportError: if the package `safetensors` is missing.
-        OSError: if there is no such file.
-        ValueError: if the model is not built, or the file is damaged or holds other weights.
+        ImportError: If the package `safetensors` is missing.
+        OSError: If there is no such file.
+        ValueError: If the model is not built, or the file is damaged or holds other weights.
 
     Example:
         >>> import tempfile

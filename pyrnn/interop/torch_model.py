@@ -38,9 +38,9 @@ class _Chain:
     """A Sequential in the making.
 
     Args:
-        dtype: of the layers.
-        shape: shape of a sample of the input, or None.
-        name: name of the model, or None.
+        dtype: Dtype of the layers.
+        shape: Shape of a sample of the input, or None.
+        name: Name of the model, or None.
     """
 
     def __init__(self, dtype: str, shape: Sequence[int | None] | None, name: str | None) -> None:
@@ -176,24 +176,24 @@ def from_torch(
     exchange them are added where they are needed. The initial states are zeros.
 
     Args:
-        module: a module, or a `state_dict` of arrays or tensors by name. Nothing is unpickled, and PyTorch is not
+        module: A module, or a `state_dict` of arrays or tensors by name. Nothing is unpickled, and PyTorch is not
             imported.
-        chain: what `forward` does, in order, for a module of a custom class or a `state_dict`. A list of names of
+        chain: What `forward` does, in order, for a module of a custom class or a `state_dict`. A list of names of
             modules, each followed by "[:, -1]" (or "[-1]" without `batch_first`) or "h_n" if only its last step or last
             state is read; layers of pyrnn for everything else, such as `Permute((2, 1))` for `x.transpose(1, 2)`. With
             a `state_dict` it is a list of layers of pyrnn alone, whose names are those of the modules; "lstm.l0" and
             "lstm.l1" are the layers of a module `lstm`.
-        input_shape: shape of a sample, batch axis left out; by default that of the first module, with any number of
+        input_shape: Shape of a sample, batch axis left out; by default that of the first module, with any number of
             steps.
-        name: name of the model.
+        name: Name of the model.
 
     Returns:
         A `Sequential`. The names of its layers are those of the modules, so that `to_torch_state_dict` returns the
         `state_dict` again.
 
     Raises:
-        TypeError: if `module` is neither, or an entry of the chain is something else.
-        ValueError: if a module cannot be imported; the message names it and the reason.
+        TypeError: If `module` is neither, or an entry of the chain is something else.
+        ValueError: If a module cannot be imported; the message names it and the reason.
 
     Example:
         >>> import numpy as np

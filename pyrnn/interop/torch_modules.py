@@ -27,8 +27,8 @@ class Module(NamedTuple):
     """A module of PyTorch with its name in the model, "" for one on its own.
 
     Args:
-        module: the module.
-        name: its name.
+        module: The module.
+        name: Its name.
     """
 
     module: Any
@@ -53,7 +53,7 @@ class Module(NamedTuple):
         """The error for a module that has no layer.
 
         Args:
-            reason: why.
+            reason: The reason.
 
         Returns:
             The error.
@@ -65,12 +65,12 @@ class Module(NamedTuple):
         """Raise an error unless an attribute has a value.
 
         Args:
-            attribute: its name; a module that lacks it, as of an older version, passes.
-            value: what it must be.
-            reason: what pyrnn lacks.
+            attribute: Its name; a module that lacks it, as of an older version, passes.
+            value: What it must be.
+            reason: What pyrnn lacks.
 
         Raises:
-            ValueError: if it has another value.
+            ValueError: If it has another value.
         """
         current = getattr(self.module, attribute, value)
         if current != value:
@@ -100,8 +100,8 @@ class Made(NamedTuple):
     """The layers of a module.
 
     Args:
-        layers: pairs of a layer and the name that its weights have in PyTorch; see `torch_weights`.
-        order: the axes that it reads, in addition to the batch: "time", "channels first", "last" for the last one
+        layers: Pairs of a layer and the name that its weights have in PyTorch; see `torch_weights`.
+        order: The axes that it reads, in addition to the batch: "time", "channels first", "last" for the last one
             whatever comes before it, or "any".
     """
 
@@ -124,16 +124,16 @@ def made(module: Module, last_only: bool, dtype: str, rank: int) -> Made:
     """Make the layers of a module.
 
     Args:
-        module: the module.
-        last_only: whether a recurrent module's last step is read, not all of them.
-        dtype: of the layers.
-        rank: the number of axes of what the module reads, with the batch.
+        module: The module.
+        last_only: Whether a recurrent module's last step is read, not all of them.
+        dtype: Dtype of the layers.
+        rank: The number of axes of what the module reads, with the batch.
 
     Returns:
         The layers.
 
     Raises:
-        ValueError: if the module cannot be imported.
+        ValueError: If the module cannot be imported.
     """
     kind, name, options = _supported(module), module.name, {"dtype": dtype}
     if kind in _RECURRENT:

@@ -202,9 +202,9 @@ def to_torch_state_dict(model: Annotated[Any, IS_MODEL], names: Names | None = N
     LSTM: `bias_ih` is the bias of the layer, `bias_hh` holds zeros. `num_batches_tracked` of a BatchNorm1d is 0.
 
     Args:
-        model: a built model of SimpleRNN, LSTM, GRU with `reset_after`, Bidirectional layers that concatenate, Dense,
+        model: A built model of SimpleRNN, LSTM, GRU with `reset_after`, Bidirectional layers that concatenate, Dense,
             Conv1D, Embedding, BatchNormalization and LayerNormalization, and of layers without weights.
-        names: the name of the module of each layer with weights, by default the name of the layer. Recurrent layers
+        names: The name of the module of each layer with weights, by default the name of the layer. Recurrent layers
             that are layers 0, 1, ... of one module end in ".l0", ".l1", ...; without such an end it is layer 0. ".cell"
             at the end stands for a cell, and "" for a module on its own.
 
@@ -212,7 +212,7 @@ def to_torch_state_dict(model: Annotated[Any, IS_MODEL], names: Names | None = N
         A dict of arrays by name. They are copies; `torch.from_numpy` makes tensors of them.
 
     Raises:
-        ValueError: if the model is not built, the number of names is wrong, or PyTorch has no counterpart of a layer.
+        ValueError: If the model is not built, the number of names is wrong, or PyTorch has no counterpart of a layer.
 
     Example:
         >>> import pyrnn
@@ -242,12 +242,12 @@ def load_torch_state_dict(
     The two biases of an RNN or LSTM are added. Nothing changes unless all arrays are there, with the right shapes.
 
     Args:
-        model: a built model.
-        state_dict: arrays or tensors by name, as `module.state_dict()` or `read_safetensors` returns them.
-        names: the name of the module of each layer with weights; see `to_torch_state_dict`.
+        model: A built model.
+        state_dict: Arrays or tensors by name, as `module.state_dict()` or `read_safetensors` returns them.
+        names: The name of the module of each layer with weights; see `to_torch_state_dict`.
 
     Raises:
-        ValueError: if the model is not built, PyTorch has no counterpart of a layer, or the arrays do not fit.
+        ValueError: If the model is not built, PyTorch has no counterpart of a layer, or the arrays do not fit.
 
     Example:
         >>> import numpy as np

@@ -50,7 +50,7 @@ def _activate(graph: Graph, layer: Any, y: str) -> str:
     """Add the activation, with the channels last."""
     if layer._activation_function is not None:
         raise CannotExport(
-            "its activation is a function or a layer, which has no form in ONNX: make it a layer of its own"
+            "its activation is a function or a layer, which is not supported: a layer may come after it instead"
         )
     if not _is_first(layer):
         return activated(graph, y, layer._activation)

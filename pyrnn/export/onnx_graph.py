@@ -18,7 +18,7 @@ IR_VERSION = 10  # of onnx 1.17, which introduced this opset
 
 
 class CannotExport(ValueError):
-    """A layer has no form in ONNX; the message names it and the reason."""
+    """A model or layer cannot be exported; the message is the reason."""
 
 
 class NeedsSize(CannotExport):

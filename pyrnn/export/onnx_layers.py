@@ -57,7 +57,7 @@ def activate(graph: Graph, layer: Any, name: str, x: Value) -> str:
     inner = function.layer
     if inner is None or type(inner) not in LAYERS:
         what = "a function" if inner is None else f"the layer {inner.name!r} ({type(inner).__name__})"
-        raise CannotExport(f"its activation is {what}, which has no form in ONNX")
+        raise CannotExport(f"its activation is {what}, which is not supported")
     return LAYERS[type(inner)](graph, inner, x._replace(name=name))
 
 
@@ -325,7 +325,7 @@ def time_distributed(graph: Graph, layer: Any, x: Value) -> str:
     """TimeDistributed: all steps as rows of one batch."""
     inner = layer.layer
     if type(inner) not in LAYERS:
-        raise CannotExport(f"its layer {inner.name!r} ({type(inner).__name__}) has no form in ONNX for single steps")
+        raise CannotExport(f"its layer {inner.name!r} ({type(inner).__name__}) is not supported in TimeDistributed")
     if type(inner) is layers.Dense:
         return dense(graph, inner, x)
     rest = [known(x, axis) for axis in range(2, rank_of(x))]

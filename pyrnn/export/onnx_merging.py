@@ -45,9 +45,7 @@ def _elementwise(operator: str) -> Exporter:
     def export(graph: Graph, layer: Any, xs: Sequence[Value], options: Mapping[str, Any]) -> list[Value]:
         wide = _aligned(graph, xs)
         if operator in ("Mul", "Max", "Min") and any(x.mask is not None for x in wide):
-            raise CannotExport(
-                f"a mask reaches it, and {type(layer).__name__} of masked steps has no form in ONNX here"
-            )
+            raise CannotExport(f"a mask reaches it, and {type(layer).__name__} of masked steps is not supported")
         name = _reduced(graph, operator, [x.name for x in wide])
         return [Value(name, layer.compute_output_shape([x.shape for x in xs]), _or_mask(graph, xs))]
 
@@ -78,7 +76,7 @@ def _dot(graph: Graph, layer: Any, xs: Sequence[Value], options: Mapping[str, An
     for x, axis in zip(xs, layer._axes([x.shape for x in xs]), strict=True):
         rank = len(x.shape)
         if rank > 3:
-            raise CannotExport(f"Dot of inputs with more than three axes has no form in ONNX here, got shape {x.shape}")
+            raise CannotExport(f"Dot of inputs with more than three axes is not supported, got shape {x.shape}")
         name = graph.unsqueeze(x.name, 1) if rank == 2 else x.name
         if rank == 3 and axis == 1:
             name = graph.transpose(name, (0, 2, 1))
@@ -119,7 +117,7 @@ def _attention(graph: Graph, layer: Any, xs: Sequence[Value], options: Mapping[s
     query, value = xs[:2]
     key = xs[2] if len(xs) > 2 else value
     if len(query.shape) != 3:
-        raise CannotExport(f"attention over more than one axis has no form in ONNX here, got shape {query.shape}")
+        raise CannotExport(f"attention over more than one axis is not supported, got shape {query.shape}")
     additive = type(layer) is layers.AdditiveAttention
     if not additive and layer.score_mode == "dot":
         scores = graph.add("MatMul", query.name, graph.transpose(key.name, (0, 2, 1)))
@@ -169,9 +167,9 @@ def _multi_head(graph: Graph, layer: Any, xs: Sequence[Value], options: Mapping[
     query, value = xs[:2]
     key = xs[2] if len(xs) > 2 else value
     if len(query.shape) != 3:
-        raise CannotExport(f"attention over more than one axis has no form in ONNX here, got shape {query.shape}")
+        raise CannotExport(f"attention over more than one axis is not supported, got shape {query.shape}")
     if layer.sliding_window is not None:
-        raise CannotExport(f"sliding_window={layer.sliding_window} has no form in ONNX here")
+        raise CannotExport(f"sliding_window={layer.sliding_window} is not supported")
     known(query, -1)
     projected = [
         graph.transpose(_projected(graph, dense, x), (0, 2, 1, 3))

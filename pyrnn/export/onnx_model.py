@@ -196,8 +196,8 @@ class _Export:
             check(layer)
             return self._recurrent(layer, x, values[1:])
         if kind not in LAYERS:
-            what = "custom layers have" if not kind.__module__.startswith("pyrnn.") else f"{kind.__name__} has"
-            raise CannotExport(f"{what} no form in ONNX here")
+            is_custom = not kind.__module__.startswith("pyrnn.")
+            raise CannotExport("custom layers are not supported" if is_custom else f"{kind.__name__} is not supported")
         if self.stateful and past_steps(layer):
             return [self._continued(layer, x)]
         name = LAYERS[kind](self.graph, layer, x)

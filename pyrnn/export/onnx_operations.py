@@ -35,17 +35,17 @@ def operation(graph: Graph, layer: Operation, values: Sequence[Value]) -> list[V
         A list with its result.
 
     Raises:
-        CannotExport: If it has no form in ONNX here.
+        CannotExport: If it is not supported.
     """
     name = layer.function.__name__
-    export = _found(name)
+    export = _exporter_of(name)
     bound = _bound(layer, graph, values)
     specs, is_several = layer.specs([value.shape for value in values])
     if is_several:
-        raise CannotExport(f"ops.{name} returns several arrays, which has no form in ONNX here")
+        raise CannotExport(f"ops.{name} returns several arrays, which is not supported")
     shape, dtype = specs[0]
     if dtype != "float32":
-        raise CannotExport(f"ops.{name} makes an array of dtype {dtype}, which has no form in ONNX here")
+        raise CannotExport(f"ops.{name} makes an array of dtype {dtype}, which is not supported")
     return [Value(export(graph, bound, len(values[0].shape)), tuple(shape))]
 
 
@@ -53,7 +53,7 @@ Arguments = dict[str, Any]
 Exporter = Callable[[Graph, Arguments, int], str]
 
 
-def _found(name: str) -> Exporter:
+def _exporter_of(name: str) -> Exporter:
     if name in UNARY:
         return lambda graph, arguments, rank: str(graph.add(UNARY[name], _only(arguments, name, 1)[0]))
     if name in BINARY:
@@ -64,11 +64,11 @@ def _found(name: str) -> Exporter:
         return lambda graph, arguments, rank: FUNCTIONS[name](graph, _only(arguments, name, 1)[0])
     if name in _OTHERS:
         return _OTHERS[name]
-    raise CannotExport(f"ops.{name} has no form in ONNX here: use a layer, or one of {', '.join(sorted(exported()))}")
+    raise CannotExport(f"ops.{name} is not supported: use a layer, or one of {', '.join(sorted(exported()))}")
 
 
 def exported() -> set[str]:
-    """Return the names of the operations that have a form in ONNX."""
+    """Return the names of the operations that can be exported."""
     return {*UNARY, *BINARY, *REDUCTIONS, *FUNCTIONS, *_OTHERS}
 
 
@@ -96,14 +96,14 @@ def _bound(layer: Operation, graph: Graph, values: Sequence[Value]) -> Arguments
 def _only(arguments: Arguments, name: str, count: int) -> list[str]:
     """The arrays, which must be the only arguments."""
     if len(arguments) != count or not all(isinstance(each, str) for each in arguments.values()):
-        raise CannotExport(f"ops.{name} has a form in ONNX here with {count} array(s) as its only arguments")
+        raise CannotExport(f"ops.{name} must be called with {count} array(s) and no other arguments")
     return list(arguments.values())
 
 
 def _reduced(graph: Graph, operator: str, arguments: Arguments, rank: int) -> str:
     x, axis = arguments.get("x"), arguments.get("axis")
     if not isinstance(x, str) or not set(arguments) <= {"x", "axis", "keepdims"}:
-        raise CannotExport(f"{operator} has a form in ONNX here with the arguments x, axis and keepdims")
+        raise CannotExport(f"{operator} supports the arguments x, axis and keepdims only")
     axes = list(range(rank)) if axis is None else [axis] if isinstance(axis, int) else list(axis)
     return str(graph.add(operator, x, graph.integers(axes), keepdims=int(bool(arguments.get("keepdims", False)))))
 
@@ -117,13 +117,13 @@ def _transpose(graph: Graph, arguments: Arguments, rank: int) -> str:
 def _expand_dims(graph: Graph, arguments: Arguments, rank: int) -> str:
     axis = arguments["axis"]
     if not isinstance(axis, int):
-        raise CannotExport(f"ops.expand_dims has a form in ONNX here with one axis, got {axis}")
+        raise CannotExport(f"ops.expand_dims must be called with one axis, got {axis}")
     return graph.unsqueeze(arguments["x"], axis if axis >= 0 else axis + rank + 1)
 
 
 def _squeeze(graph: Graph, arguments: Arguments, rank: int) -> str:
     if not isinstance(arguments.get("axis"), int):
-        raise CannotExport("ops.squeeze has a form in ONNX here with an axis")
+        raise CannotExport("ops.squeeze must be called with one axis")
     return graph.squeeze(arguments["x"], arguments["axis"])
 
 
@@ -140,12 +140,12 @@ def _get_item(graph: Graph, arguments: Arguments, rank: int) -> str:
     name, axis = x, 0
     for part in key if isinstance(key, list | tuple) else [key]:
         if part is Ellipsis or not isinstance(part, int | slice):
-            raise CannotExport(f"x[{key}] has a form in ONNX here with integers and slices only")
+            raise CannotExport(f"x[{key}] must have integers and slices only")
         if isinstance(part, int):
             name = str(graph.add("Gather", name, graph.integers(part), axis=axis))
             continue
         if part.step not in (None, 1):
-            raise CannotExport(f"x[{key}] has a form in ONNX here with steps of 1 only")
+            raise CannotExport(f"the slices of x[{key}] must have steps of 1")
         if part.start is not None or part.stop is not None:
             name = graph.cut(name, axis, part.start or 0, 2**62 if part.stop is None else part.stop)
         axis += 1

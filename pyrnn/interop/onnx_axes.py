@@ -140,7 +140,7 @@ def _gather(node: Node, values: Inputs) -> View:
     if isinstance(values[0], np.ndarray):
         table, ids = constant(node, values, 0, 2), array(node, values, 1)
         if axis != 0 or not table.size:
-            raise CannotImport(f"rows of a constant of shape {table.shape} along axis {axis} have no form here")
+            raise CannotImport(f"rows of a constant of shape {table.shape} along axis {axis} are not supported")
         layer = layers.Embedding(*table.shape)
         symbol = layer(ids.symbol)
         layer.set_weights([table])

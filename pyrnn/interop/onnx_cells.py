@@ -46,9 +46,9 @@ def recurrent(node: Node, values: Mapping[str, Any], is_read: Any) -> list[Any]:
     direction = node.attributes.get("direction", "forward")
     if unknown or direction not in ("forward", "reverse", "bidirectional"):
         name = unknown[0] if unknown else "direction"
-        raise CannotImport(f"its attribute {name} has no form here, got {node.attributes[name]}")
+        raise CannotImport(f"its attribute {name} is not supported, got {node.attributes[name]}")
     if node.input(4) or node.input(7):
-        raise CannotImport("it has lengths of sequences or peepholes, which have no form here")
+        raise CannotImport("lengths of sequences and peepholes are not supported")
     count = 2 if direction == "bidirectional" else 1
     x = values[node.input(0)]
     if not isinstance(x, View) or len(x.axes) != 3 or x.axes[1] is None:

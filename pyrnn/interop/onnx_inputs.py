@@ -72,7 +72,7 @@ def axis_of(view: View, axis: int) -> int:
         CannotImport: If there is no such axis, or the symbol lacks it.
     """
     if not -len(view.axes) <= axis < len(view.axes) or view.axes[axis] is None:
-        raise CannotImport(f"axis {axis} of an array of shape {shown_sizes(view)} has no form here")
+        raise CannotImport(f"axis {axis} of an array of shape {shown_sizes(view)} is not supported")
     place = view.axes[axis]
     assert place is not None
     return place

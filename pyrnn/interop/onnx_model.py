@@ -45,8 +45,7 @@ def from_onnx(path: FilePath) -> Functional:
     Raises:
         ImportError: If the package `onnx` is missing.
         OSError: If the file cannot be read.
-        ValueError: If the file is damaged, or has an operator or an option of one that has no form in pyrnn; the
-            message names the node and the reason.
+        ValueError: If the file is damaged, or has a node that cannot be imported; the message names it and the reason.
 
     Example:
         >>> import pyrnn
@@ -96,7 +95,7 @@ class _Import:
                 self._convert(number, node)
             except CannotImport as error:
                 raise ValueError(
-                    f"node {node.name!r} ({node.operator}) of {self.path!r} has no form in pyrnn: {error}"
+                    f"node {node.name!r} ({node.operator}) of {self.path!r} cannot be imported: {error}"
                 ) from error
             except (TypeError, ValueError, IndexError, KeyError, OverflowError) as error:
                 reason = " ".join(str(error).split())
@@ -162,7 +161,7 @@ class _Import:
             converted = NODES[operator](node, inputs)
             results = converted if isinstance(converted, list) else [converted]
         elif operator in OF_SIZES:
-            raise CannotImport("it reads values of a kind that has no form here")
+            raise CannotImport("it reads values of a kind that is not supported")
         else:
             raise CannotImport(
                 f"the operator {operator} is not among {', '.join(sorted({*NODES, *OF_SIZES, *_CELLS}))}"
@@ -172,7 +171,7 @@ class _Import:
                 self.values[name] = result
         missing = [name for name in node.outputs[len(results) :] if name and self.readers[name]]
         if missing:
-            raise CannotImport(f"its output {missing[0]!r} has no form here")
+            raise CannotImport(f"its output {missing[0]!r} is not supported")
 
     def _is_dense(self, inputs: Sequence[Any]) -> bool:
         return (

@@ -274,7 +274,7 @@ def _pads(node: Node) -> tuple[int, int] | None:
     if kind == "SAME_UPPER":
         return None
     if kind not in ("NOTSET", "VALID"):
-        raise CannotImport(f"auto_pad={kind} has no form here")
+        raise CannotImport(f"auto_pad={kind} is not supported")
     before, after = node.attributes.get("pads", [0, 0])
     if min(before, after) < 0 or max(before, after) > 2**20:
         raise CannotImport(f"pads must be from 0 to {2**20}, got {[before, after]}")
@@ -317,7 +317,7 @@ def _pool(kind: Any) -> Converter:
         x, pads = _channels(node, values), _pads(node)
         size, strides = _window(node, 0, "kernel_shape"), _window(node, 0, "strides")
         if node.attributes.get("ceil_mode", 0) or _window(node, 0, "dilations") != 1 or node.output(1):
-            raise CannotImport("ceil_mode, dilations and indices have no form here")
+            raise CannotImport("ceil_mode, dilations and indices are not supported")
         steps = x.shape[1]
         total = size - 1
         if strides > 1:  # then what "same" pads depends on the number of steps
@@ -325,7 +325,7 @@ def _pool(kind: Any) -> Converter:
         is_same = pads is None or (pads == (total // 2, total - total // 2) and any(pads))
         counts = node.attributes.get("count_include_pad", 0) and kind is layers.AveragePooling1D
         if pads is not None and any(pads) and (not is_same or counts):
-            raise CannotImport(f"pads={list(pads)} have no form here")
+            raise CannotImport(f"pads={list(pads)} are not supported")
         padding = "same" if is_same else "valid"
         return View(kind(size, strides, padding, data_format="channels_last")(x), (0, 2, 1))
 

@@ -74,7 +74,7 @@ def _cast(node: Node, inputs: Sequence[Any]) -> Any:
         to == 1 or (to in (6, 7) and value.symbol.node.layer.__class__ is layers.InputLayer)
     ):
         return value
-    raise CannotImport(f"a conversion to the element type {to} has no form here")
+    raise CannotImport(f"a conversion to the element type {to} is not supported")
 
 
 def _constant_of_shape(node: Node, inputs: Sequence[Any]) -> Any:
@@ -130,7 +130,7 @@ def _reshape(node: Node, inputs: Sequence[Any]) -> Any:
         return Sizes(value.values)
     if isinstance(value, np.ndarray):
         return value.reshape([value.shape[n] if size == 0 else size for n, size in enumerate(target)])
-    raise CannotImport("it reads values of a kind that has no form here")
+    raise CannotImport("it reads values of a kind that is not supported")
 
 
 def _axes(node: Node, inputs: Sequence[Any], rank: int) -> list[int]:

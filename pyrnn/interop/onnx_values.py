@@ -23,7 +23,7 @@ ops: Any = _operations  # whose names are entered at run time
 
 
 class CannotImport(ValueError):
-    """A node has no form in pyrnn; the message names it and the reason."""
+    """A node cannot become part of a model; the message is the reason."""
 
 
 class View(NamedTuple):

@@ -268,20 +268,20 @@ class Doubled(layers.Layer):
 
 
 REJECTED = {
-    "custom": (lambda: [Doubled()], r"layer '\w+' \(Doubled\).*custom layers have no form"),
+    "custom": (lambda: [Doubled()], r"layer '\w+' \(Doubled\).*custom layers are not supported"),
     "function": (lambda: [layers.Dense(2, activation=lambda x: x * 2)], r"Dense.*its activation is a function"),
     "cell function": (lambda: [layers.LSTM(2, activation=lambda x: x * 2)], r"LSTM.*its activation is a function"),
     "cell activation": (lambda: [layers.GRU(2, activation="gelu")], r"GRU.*do not have the activation 'gelu'"),
     "activation": (lambda: [layers.Dense(2, "sparsemax")], r"Dense.*no operators for the activation 'sparsemax'"),
     "unknown": (lambda: [layers.ConvLSTM1D(2, 2, input_shape=(5, 4, 3))], r"no recurrent operator for ConvLSTM1D"),
-    "Lambda": (lambda: [layers.Lambda(lambda x: x)], r"Lambda has no form"),
-    "pooling": (lambda: [layers.AdaptiveMaxPooling1D(2)], r"AdaptiveMaxPooling1D has no form"),
+    "Lambda": (lambda: [layers.Lambda(lambda x: x)], r"Lambda is not supported"),
+    "pooling": (lambda: [layers.AdaptiveMaxPooling1D(2)], r"AdaptiveMaxPooling1D is not supported"),
     "nested": (lambda: [pyrnn.Sequential([layers.Dense(2, "sparsemax")])], r"Dense.*'sparsemax'"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", REJECTED)
-def test_what_has_no_form_is_named(name, tmp_path):
+def test_what_is_not_supported_is_named(name, tmp_path):
     """The error names the layer and the reason, and what was at the path is unchanged."""
     stack, message = REJECTED[name][0](), REJECTED[name][1]
     shape = [] if stack[0].declared_shape is not None else [layers.Input((5, 4))]
@@ -293,7 +293,7 @@ def test_what_has_no_form_is_named(name, tmp_path):
 
 
 def test_other_rejections(tmp_path):
-    """Models that are not built, of float64, with layers run as in training, and operations without a form."""
+    """Models that are not built, of float64, with layers run as in training, and operations that are not supported."""
     path = tmp_path / "m.onnx"
     with pytest.raises(ValueError, match="must be built before it can be exported"):
         pyrnn.export.to_onnx(pyrnn.Sequential([layers.Dense(2)]), path)
@@ -304,7 +304,7 @@ def test_other_rejections(tmp_path):
     x = layers.Input((None, 4))
     with pytest.raises(ValueError, match=r"Dropout.*called with training=True"):
         pyrnn.export.to_onnx(pyrnn.Model(x, layers.Dropout(0.5)(x, training=True)), path)
-    with pytest.raises(ValueError, match=r"ops\.sort has no form"):
+    with pytest.raises(ValueError, match=r"ops\.sort is not supported"):
         pyrnn.export.to_onnx(pyrnn.Model(x, ops.sort(x)), path)
     with pytest.raises(ValueError, match=r"Conv1D.*with stateful=True a convolution must have padding='causal'"):
         pyrnn.export.to_onnx(pyrnn.Model(x, layers.Conv1D(2, 3)(x)), path, stateful=True)

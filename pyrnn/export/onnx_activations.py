@@ -37,12 +37,9 @@ def _sparse_plus(graph: Graph, x: str) -> str:
 
 def _log_sigmoid(graph: Graph, x: str) -> str:
     # -max(-x, 0) - log(1 + exp(-|x|)), which does not overflow.
-    small = graph.add("Log", graph.add("Add", graph.constant(1.0), graph.add("Exp", graph.add("Neg", _size(graph, x)))))
+    decayed = graph.add("Exp", graph.add("Neg", graph.add("Abs", x)))
+    small = graph.add("Log", graph.add("Add", graph.constant(1.0), decayed))
     return str(graph.add("Sub", graph.add("Min", x, graph.constant(0.0)), small))
-
-
-def _size(graph: Graph, x: str) -> str:
-    return str(graph.add("Abs", x))
 
 
 def _tanh_shrink(graph: Graph, x: str) -> str:

@@ -105,7 +105,7 @@ def after_past(graph: Graph, layer: Any, x: Value, past: str) -> tuple[str, str]
 
 
 def past_steps(layer: Any) -> int:
-    """How many earlier steps a layer reads, if it can continue a sequence.
+    """Return the number of earlier steps that a layer reads, if it can continue a sequence.
 
     Args:
         layer: Any layer.
@@ -114,16 +114,19 @@ def past_steps(layer: Any) -> int:
         The number of steps, 0 if it reads none.
 
     Raises:
-        CannotExport: If its output also depends on the place or on later steps.
+        CannotExport: If it is a convolution that also reads later steps or skips some.
     """
-    if isinstance(layer, layers.Conv1D) and _reach(layer):
-        if layer.padding != "causal" or layer.strides != (1,) or _is_first(layer):
-            raise CannotExport(
-                "with stateful=True a convolution must have padding='causal', strides=1 and channels last, got "
-                f"padding={layer.padding!r}, strides={layer.strides[0]}, data_format={layer.data_format!r}"
-            )
-        return _reach(layer)
-    return 0
+    if not isinstance(layer, layers.Conv1D | layers.DepthwiseConv1D | layers.SeparableConv1D):
+        return 0
+    if layer.strides == (1,) and not _reach(layer):
+        return 0
+    # Depthwise convolutions have no causal padding.
+    if layer.padding != "causal" or layer.strides != (1,) or _is_first(layer):
+        raise CannotExport(
+            "with stateful=True a convolution must have padding='causal', strides=1 and channels last, got "
+            f"padding={layer.padding!r}, strides={layer.strides[0]}, data_format={layer.data_format!r}"
+        )
+    return _reach(layer)
 
 
 def depthwise(graph: Graph, layer: Any, x: Value) -> str:

@@ -21,7 +21,7 @@ def rank_of(x: Value) -> int:
     return len(x.shape)
 
 
-def known(x: Value, axis: int) -> int:
+def required_size(x: Value, axis: int) -> int:
     """Return the size of an axis, which a weight or an attribute depends on.
 
     Args:
@@ -40,12 +40,18 @@ def known(x: Value, axis: int) -> int:
     return int(size)
 
 
+def _axes(layer: Any, x: Value) -> list[int]:
+    """The argument `axis` as a list of axes from 0."""
+    axes = layer.axis if isinstance(layer.axis, list | tuple) else [layer.axis]
+    return [axis % rank_of(x) for axis in axes]
+
+
 def fit_constant(x: Value, constant: Any) -> Array:
     """Return a constant to go with x, whose sizes must be known where the constant has more than one value."""
     array = np.asarray(constant, np.float32)
     for axis, size in enumerate(reversed(array.shape), start=1):
         if size != 1 and axis <= rank_of(x):
-            known(x, -axis)
+            required_size(x, -axis)
     return array
 
 
@@ -63,7 +69,7 @@ def activate(graph: Graph, layer: Any, name: str, x: Value) -> str:
 
 def dense(graph: Graph, layer: Any, x: Value) -> str:
     """Dense: a product with the kernel along the last axis."""
-    known(x, -1)
+    required_size(x, -1)
     y = graph.add("MatMul", x.name, graph.constant(layer.kernel.array))
     if layer.bias is not None:
         y = graph.add("Add", y, graph.constant(layer.bias.array))
@@ -75,7 +81,7 @@ def einsum_dense(graph: Graph, layer: Any, x: Value) -> str:
     parts = layer._parts_for(x.shape)
     for axis, letter in enumerate(parts.x):
         if letter in parts.kernel:
-            known(x, axis)
+            required_size(x, axis)
     equation = f"{parts.x},{parts.kernel}->{parts.y}"
     y = graph.add("Einsum", x.name, graph.constant(layer.kernel.array), equation=equation)
     after = x._replace(shape=parts.output_shape)
@@ -170,7 +176,7 @@ def cropping(graph: Graph, layer: Any, x: Value) -> str:
 def up_sampling(graph: Graph, layer: Any, x: Value) -> str:
     """UpSampling1D."""
     wide = graph.add("Tile", graph.unsqueeze(x.name, 2), graph.integers([1, 1, layer.size, 1]))
-    return graph.reshape(wide, (0, -1, known(x, 2)))
+    return graph.reshape(wide, (0, -1, required_size(x, 2)))
 
 
 # Activation layers.
@@ -207,9 +213,8 @@ def prelu(graph: Graph, layer: Any, x: Value) -> str:
 
 
 def softmax(graph: Graph, layer: Any, x: Value) -> str:
-    """Softmax along one axis, or over several as if they were one."""
-    rank = rank_of(x)
-    axes = [axis % rank for axis in (layer.axis if isinstance(layer.axis, list | tuple) else [layer.axis])]
+    """Softmax along one axis."""
+    rank, axes = rank_of(x), _axes(layer, x)
     if len(axes) > 1:
         raise CannotExport(f"ONNX's Softmax runs along one axis, got axis={layer.axis}")
     if x.mask is None:
@@ -235,7 +240,7 @@ def batch_normalization(graph: Graph, layer: Any, x: Value) -> str:
     """BatchNormalization with the moving statistics."""
     shape = [1] * rank_of(x)
     axis = layer._positions[0]
-    shape[axis] = known(x, axis)
+    shape[axis] = required_size(x, axis)
     mean, variance = (each.array.reshape(shape) for each in (layer.moving_mean, layer.moving_variance))
     factor = (1 / np.sqrt(variance + np.float32(layer.epsilon))).astype(np.float32)
     y = graph.add("Mul", graph.add("Sub", x.name, graph.constant(mean)), graph.constant(factor))
@@ -257,18 +262,18 @@ def layer_normalization(graph: Graph, layer: Any, x: Value) -> str:
     """LayerNormalization along any axes."""
     axes = layer._positions_in(rank_of(x))
     for axis in axes:
-        known(x, axis)
+        required_size(x, axis)
     centred, root = _moments(graph, x.name, axes, layer.epsilon)
     y = graph.add("Div", x.name if layer.rms_scaling else centred, root)
-    shape = tuple(known(x, axis) if axis in axes else 1 for axis in range(1, rank_of(x)))
-    return _scaled(graph, layer, y, x, shape if 0 not in axes else (known(x, 0), *shape))
+    shape = tuple(required_size(x, axis) if axis in axes else 1 for axis in range(1, rank_of(x)))
+    return _scaled(graph, layer, y, x, shape if 0 not in axes else (required_size(x, 0), *shape))
 
 
 def group_normalization(graph: Graph, layer: Any, x: Value) -> str:
     """GroupNormalization: the channels come first, in groups."""
     rank, axis = rank_of(x), layer._positions[0]
     order = (0, axis, *(each for each in range(1, rank) if each != axis))
-    channels = known(x, axis)
+    channels = required_size(x, axis)
     first = graph.transpose(x.name, order)
     grouped = graph.reshape(first, (0, layer.groups, -1))
     centred, root = _moments(graph, grouped, [2], layer.epsilon)
@@ -282,15 +287,15 @@ def group_normalization(graph: Graph, layer: Any, x: Value) -> str:
 def rms_normalization(graph: Graph, layer: Any, x: Value) -> str:
     """RMSNormalization."""
     axes = layer._positions_in(rank_of(x))
-    shape = tuple(known(x, axis) if axis in axes else 1 for axis in range(1, rank_of(x)))
+    shape = tuple(required_size(x, axis) if axis in axes else 1 for axis in range(1, rank_of(x)))
     y = graph.add("Div", x.name, _root_mean_square(graph, x.name, axes, layer.epsilon))
     return str(graph.add("Mul", y, graph.constant(fit_constant(x, layer.scale.array.reshape(shape)))))
 
 
 def unit_normalization(graph: Graph, layer: Any, x: Value) -> str:
     """UnitNormalization."""
-    axes = [axis % rank_of(x) for axis in (layer.axis if isinstance(layer.axis, list | tuple) else [layer.axis])]
-    length = graph.add("Sqrt", graph.add("ReduceSum", graph.add("Mul", x.name, x.name), graph.integers(axes)))
+    square = graph.add("ReduceSum", graph.add("Mul", x.name, x.name), graph.integers(_axes(layer, x)))
+    length = graph.add("Sqrt", square)
     return str(graph.add("Div", x.name, graph.add("Max", length, graph.constant(1e-6))))
 
 
@@ -328,7 +333,7 @@ def time_distributed(graph: Graph, layer: Any, x: Value) -> str:
         raise CannotExport(f"its layer {inner.name!r} ({type(inner).__name__}) is not supported in TimeDistributed")
     if type(inner) is layers.Dense:
         return dense(graph, inner, x)
-    rest = [known(x, axis) for axis in range(2, rank_of(x))]
+    rest = [required_size(x, axis) for axis in range(2, rank_of(x))]
     after = inner.compute_output_shape((None, *rest))[1:]
     if None in after:
         raise CannotExport(f"its layer {inner.name!r} makes an output of unknown size {after}")

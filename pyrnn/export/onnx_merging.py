@@ -11,7 +11,7 @@ import numpy as np
 from pyrnn import layers
 from pyrnn.export.onnx_activations import activated
 from pyrnn.export.onnx_graph import CannotExport, Graph, Value
-from pyrnn.export.onnx_layers import known
+from pyrnn.export.onnx_layers import required_size
 
 Exporter = Callable[[Graph, Any, Sequence[Value], Mapping[str, Any]], list[Value]]
 
@@ -170,7 +170,7 @@ def _multi_head(graph: Graph, layer: Any, xs: Sequence[Value], options: Mapping[
         raise CannotExport(f"attention over more than one axis is not supported, got shape {query.shape}")
     if layer.sliding_window is not None:
         raise CannotExport(f"sliding_window={layer.sliding_window} is not supported")
-    known(query, -1)
+    required_size(query, -1)
     projected = [
         graph.transpose(_projected(graph, dense, x), (0, 2, 1, 3))
         for dense, x in ((layer.query_dense, query), (layer.key_dense, key), (layer.value_dense, value))

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pyrnn.arguments import checked
 from pyrnn.export.onnx_convolutions import after_past, past_steps
 from pyrnn.export.onnx_graph import IR_VERSION, OPSET, CannotExport, Graph, NeedsSize, Shape, Value, element_type
-from pyrnn.export.onnx_layers import LAYERS, differing, known
+from pyrnn.export.onnx_layers import LAYERS, differing, required_size
 from pyrnn.export.onnx_merging import MERGING
 from pyrnn.export.onnx_operations import operation
 from pyrnn.export.onnx_recurrent import STATE_NAMES, Run, check, run
@@ -235,13 +235,13 @@ class _Export:
                 self.states[id(layer), state] = self.states[id(layer), state][0], final
 
     def _continued(self, layer: Any, x: Value) -> Value:
-        past = self._state(layer, "past", (None, past_steps(layer), known(x, 2)))
+        past = self._state(layer, "past", (None, past_steps(layer), required_size(x, 2)))
         y, last = after_past(self.graph, layer, x, past)
         self.states[id(layer), "past"] = self.states[id(layer), "past"][0], last
         return Value(y, tuple(layer.compute_output_shape(x.shape)), x.mask if layer.supports_masking else None)
 
     def _recurrent(self, layer: Any, x: Value, passed: Sequence[Value]) -> list[Value]:
-        known(x, 2)
+        required_size(x, 2)
         initial, direction, flips = self._initial(layer, passed), "forward", False
         source = x
         if layer.go_backwards and x.mask is None:
@@ -283,7 +283,7 @@ class _Export:
         return self._with_states(layer, x, [current.name], x.mask if layer.return_sequences else None, states)
 
     def _bidirectional(self, layer: Any, x: Value, passed: Sequence[Value]) -> list[Value]:
-        known(x, 2)
+        required_size(x, 2)
         pair = [layer.forward_layer, layer.backward_layer]
         for each in pair:
             if not isinstance(each, Recurrent):
@@ -340,8 +340,6 @@ def _one_node(pair: Sequence[Any]) -> bool:
 
 
 def _named(layer: Layer, error: CannotExport) -> CannotExport:
-    if "cannot be exported to ONNX" in str(error):
-        return error
     return type(error)(f"layer {layer.name!r} ({type(layer).__name__}) cannot be exported to ONNX: {error}")
 
 

@@ -210,9 +210,9 @@ def _halves(graph: Graph, y: str, units: int) -> list[str]:
 
 def _last(graph: Graph, y: str, steps: Masked, width: int, is_reverse: bool) -> str:
     """The output of the step that is computed last, (B, width)."""
-    place = graph.add("Sub", graph.unsqueeze(graph.cast(steps.lengths, "int64"), 1), graph.integers(1))
     if is_reverse:
         return graph.squeeze(graph.cut(y, 1, 0, 1), 1)
+    place = graph.add("Sub", graph.unsqueeze(graph.cast(steps.lengths, "int64"), 1), graph.integers(1))
     return graph.squeeze(_gathered(graph, y, graph.add("Max", place, graph.integers(0)), width), 1)
 
 

@@ -306,8 +306,10 @@ def test_other_rejections(tmp_path):
         pyrnn.export.to_onnx(pyrnn.Model(x, layers.Dropout(0.5)(x, training=True)), path)
     with pytest.raises(ValueError, match=r"ops\.sort is not supported"):
         pyrnn.export.to_onnx(pyrnn.Model(x, ops.sort(x)), path)
-    with pytest.raises(ValueError, match=r"Conv1D.*with stateful=True a convolution must have padding='causal'"):
-        pyrnn.export.to_onnx(pyrnn.Model(x, layers.Conv1D(2, 3)(x)), path, stateful=True)
+    for layer in (layers.Conv1D(2, 3), layers.Conv1D(2, 1, strides=2), layers.DepthwiseConv1D(3),
+                  layers.SeparableConv1D(2, 1, strides=2)):  # fmt: skip
+        with pytest.raises(ValueError, match=r"Conv1D.*with stateful=True a convolution must have padding='causal'"):
+            pyrnn.export.to_onnx(pyrnn.Model(x, layer(x)), path, stateful=True)
     assert not path.exists()
 
 

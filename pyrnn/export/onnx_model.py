@@ -57,12 +57,7 @@ def to_onnx(model: Annotated[Any, IS_MODEL], path: FilePath, stateful: Flag = Fa
         raise ValueError(not_built("it can be exported"))
     if model.dtype != "float32":
         raise ValueError(f"model {model.name!r} must have dtype float32 to be exported to ONNX, got {model.dtype}")
-    onnx = _package()
-    try:
-        content = _Export(onnx, bool(stateful), True).file(model)
-    except NeedsSize:
-        content = _Export(onnx, bool(stateful), False).file(model)
-    replace_file(os.fspath(path), content)
+    replace_file(os.fspath(path), _content(_package(), model, bool(stateful)))
 
 
 def _package() -> Any:
@@ -71,6 +66,16 @@ def _package() -> Any:
     except ImportError as error:
         raise ImportError("to_onnx needs the package onnx: pip install 'pyrnn-core[onnx]'") from error
     return onnx
+
+
+def _content(onnx: Any, model: Any, stateful: bool) -> bytes:
+    """The content of the file, with the number of time steps free in as many inputs as the layers allow."""
+    for rank in (2, 3):  # ids (B, T) too, or not the features (B, F) of a Dense
+        try:
+            return _Export(onnx, stateful, rank).file(model)
+        except NeedsSize:
+            continue
+    return _Export(onnx, stateful, None).file(model)
 
 
 def _check_model(model: Any) -> None:
@@ -88,12 +93,12 @@ class _Export:
     Args:
         onnx: The package.
         stateful: Whether states are inputs and outputs of the graph.
-        frees_time: Whether sizes of the axis of time that the model declares are left free.
+        rank: The least number of axes of inputs whose axis 1 is left free where the model declares its size, or None.
     """
 
-    def __init__(self, onnx: Any, stateful: bool, frees_time: bool) -> None:
+    def __init__(self, onnx: Any, stateful: bool, rank: int | None) -> None:
         self.onnx, self.graph = onnx, Graph(onnx)
-        self.stateful, self.frees_time = stateful, frees_time
+        self.stateful, self.rank = stateful, rank
         self.inputs: list[Any] = []
         # Of each state of a layer: its input and the name of its present value.
         self.states: dict[tuple[int, str], tuple[Value, str]] = {}
@@ -126,7 +131,7 @@ class _Export:
         return content
 
     def _declared(self, shape: Shape) -> Shape:
-        frees = self.frees_time and len(shape) >= 2
+        frees = self.rank is not None and len(shape) >= self.rank
         return (None, None, *shape[2:]) if frees else (None, *shape[1:])
 
     def _input(self, name: str, shape: Shape, dtype: str, count: int = 1) -> Value:

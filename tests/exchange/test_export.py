@@ -326,6 +326,17 @@ def test_time_is_free_unless_a_layer_needs_it(tmp_path):
         assert (proto.opset_import[0].version, proto.ir_version) == (22, 10)
 
 
+def test_time_is_free_next_to_an_input_without_time(tmp_path):
+    """The features (B, F) of a second input have their size, and the sequence any number of steps."""
+    import onnx
+
+    x, features = layers.Input((6, 4), name="x"), layers.Input((5,), name="features")
+    model = pyrnn.Model([x, features], layers.Concatenate()([layers.LSTM(3)(x), layers.Dense(2)(features)]))
+    pyrnn.export.to_onnx(model, tmp_path / "m.onnx")
+    sequence, static = (each.type.tensor_type.shape.dim for each in onnx.load(tmp_path / "m.onnx").graph.input)
+    assert (sequence[1].dim_param, sequence[2].dim_value, static[1].dim_value) == ("x_time", 4, 5)
+
+
 def test_one_node_per_layer(tmp_path):
     """Both directions are one node, and there is no loop."""
     import onnx

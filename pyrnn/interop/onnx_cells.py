@@ -157,7 +157,7 @@ def _initial(value: Any, count: int) -> list[Any] | None:
         return None
     if not isinstance(value, View) or len(value.axes) != 3:
         raise CannotImport("its initial states must be zeros or computed from inputs")
-    if value.axes[0] is None:
+    if value.axes[0] is None and count == 1:
         return [arranged(value, (None, 0, 1))]
     symbol = arranged(value, (1, 0, 2))
     if symbol.shape[1] != count:

@@ -14,7 +14,7 @@ from pyrnn.validation import shown
 Array = NDArray[Any]
 
 OPSETS = (9, 25)
-_MOST_AXES = 8
+MOST_AXES = 8
 _MOST_OF_INPUT = 2**19  # numbers along the axes of an input whose sizes are fixed
 # Where a tensor has its numbers if not in `raw_data`, and the dtypes that are read.
 _FIELDS = {
@@ -185,10 +185,8 @@ def array_of(onnx: Any, tensor: Any, where: str) -> Array:
     if dtype not in _FIELDS:
         raise ValueError(f"{where} must have a dtype among {', '.join(_FIELDS)}, got {tensor.data_type}")
     shape = tuple(tensor.dims)
-    if len(shape) > _MOST_AXES or any(size < 0 for size in shape):
-        raise ValueError(
-            f"{where} must have at most {_MOST_AXES} axes of sizes of at least 0, got shape {shown(shape)}"
-        )
+    if len(shape) > MOST_AXES or any(size < 0 for size in shape):
+        raise ValueError(f"{where} must have at most {MOST_AXES} axes of sizes of at least 0, got shape {shown(shape)}")
     count = math.prod(shape)
     item = np.dtype(dtype).itemsize
     stored = len(tensor.raw_data) // item if tensor.HasField("raw_data") else len(getattr(tensor, _FIELDS[dtype]))
@@ -213,8 +211,8 @@ def _port(onnx: Any, value: Any, path: str) -> Port:
             f"input {value.name!r} of {path!r} must have at most {_MOST_OF_INPUT} numbers, got shape {tuple(sizes)}: "
             "leave the axes of batch and time open"
         )
-    if not 0 < len(sizes) <= _MOST_AXES:
-        raise ValueError(f"input {value.name!r} of {path!r} must have 1 to {_MOST_AXES} axes, got {len(sizes)}")
+    if not 0 < len(sizes) <= MOST_AXES:
+        raise ValueError(f"input {value.name!r} of {path!r} must have 1 to {MOST_AXES} axes, got {len(sizes)}")
     try:
         dtype = str(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type))
     except (KeyError, TypeError, ValueError):

@@ -209,10 +209,7 @@ def _batch_first(view: View) -> Any:
     """The symbol with its axes in ONNX's order, but the batch axis first."""
     if 0 not in view.axes:
         return view.symbol
-    places = list(range(len(view.axes)))
     batch = view.axes.index(0)
-    order = [batch, *(place for place in places if place != batch)]
-    if all(view.axes[place] is not None for place in order):
-        return arranged(view, tuple(order.index(place) for place in places))
+    order = [batch, *(place for place in range(len(view.axes)) if place != batch)]
     wide = View(view.symbol, tuple(view.axes[place] for place in order))
     return arranged(wide, tuple(range(len(order))))

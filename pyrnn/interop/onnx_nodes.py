@@ -170,9 +170,9 @@ def _einsum(node: Node, values: Inputs) -> View:
     x = _in_order(view)
     equation = str(node.attributes.get("equation", "")).replace(" ", "")
     letters = equation.partition("->")[2]
-    after = {**dict(zip(equation.partition("->")[0].split(",")[0], x.shape, strict=False)),
-             **dict(zip(equation.partition("->")[0].partition(",")[2], kernel.shape, strict=False))}  # fmt: skip
-    layer = layers.EinsumDense(equation, [after.get(letter) for letter in letters[1:]])
+    first, _, second = equation.partition("->")[0].partition(",")
+    sizes = {**dict(zip(first, x.shape, strict=False)), **dict(zip(second, kernel.shape, strict=False))}
+    layer = layers.EinsumDense(equation, [sizes.get(letter) for letter in letters[1:]])
     symbol = layer(x)
     layer.set_weights([kernel])
     return whole(symbol)
@@ -206,8 +206,7 @@ def _pair(function: Callable[[Any, Any], Any], first: Any, second: Any) -> Any:
         return np.asarray(function(*numbers), np.float32)
     if isinstance(first, View) and isinstance(second, View):
         if len(first.axes) < len(second.axes):
-            flipped = _pair(lambda a, b: function(b, a), second, first)
-            return flipped
+            return _pair(lambda a, b: function(b, a), second, first)
         missing = len(first.axes) - len(second.axes)
         wide = View(second.symbol, (*[None] * missing, *second.axes))
         if None in first.axes or None in wide.axes:
@@ -261,8 +260,9 @@ def _channels(node: Node, values: Inputs) -> Any:
     return arranged(view, (0, 2, 1))
 
 
-def _window(node: Node, size: int, name: str, default: int = 1) -> int:
-    values = node.attributes.get(name, [default])
+def _window(node: Node, name: str) -> int:
+    """An attribute with one number for the axis of time, 1 if it is absent."""
+    values = node.attributes.get(name, [1])
     if len(values) != 1 or values[0] < 1:
         raise CannotImport(f"{name} must hold one number of at least 1, got {values}")
     return int(values[0])
@@ -289,7 +289,7 @@ def _conv(node: Node, values: Inputs) -> View:
         raise CannotImport(f"a kernel of shape {kernel.shape} in {groups} group(s) does not fit {x.shape}")
     if node.attributes.get("kernel_shape", [size]) != [size]:
         raise CannotImport(f"kernel_shape must be [{size}], got {node.attributes['kernel_shape']}")
-    strides, dilation = (_window(node, size, name) for name in ("strides", "dilations"))
+    strides, dilation = (_window(node, name) for name in ("strides", "dilations"))
     reach = (size - 1) * dilation
     padding = "same" if pads is None else "valid"
     if pads == (reach, 0) and reach:
@@ -315,8 +315,8 @@ def _conv(node: Node, values: Inputs) -> View:
 def _pool(kind: Any) -> Converter:
     def convert(node: Node, values: Inputs) -> View:
         x, pads = _channels(node, values), _pads(node)
-        size, strides = _window(node, 0, "kernel_shape"), _window(node, 0, "strides")
-        if node.attributes.get("ceil_mode", 0) or _window(node, 0, "dilations") != 1 or node.output(1):
+        size, strides = _window(node, "kernel_shape"), _window(node, "strides")
+        if node.attributes.get("ceil_mode", 0) or _window(node, "dilations") != 1 or node.output(1):
             raise CannotImport("ceil_mode, dilations and indices are not supported")
         steps = x.shape[1]
         total = size - 1

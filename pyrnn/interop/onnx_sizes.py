@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pyrnn import layers
 from pyrnn.interop.onnx_axes import squeezed
-from pyrnn.interop.onnx_file import Node
+from pyrnn.interop.onnx_file import MOST_AXES, Node
 from pyrnn.interop.onnx_values import CannotImport, Filled, Size, Sizes, View, reshaped
 
 Array = NDArray[Any]
@@ -164,8 +164,8 @@ def _unsqueeze(node: Node, inputs: Sequence[Any]) -> Any:
     count = len(_listed(inputs[1]) or []) if len(inputs) > 1 else len(node.attributes.get("axes", []))
     if isinstance(value, View):
         rank = len(value.axes) + count
-        if rank > 8:
-            raise CannotImport(f"it makes {rank} axes, more than 8")
+        if rank > MOST_AXES:
+            raise CannotImport(f"it makes {rank} axes, more than {MOST_AXES}")
         places = _axes(node, inputs, rank)
         remaining = iter(value.axes)
         return value._replace(axes=tuple(None if place in places else next(remaining) for place in range(rank)))

@@ -226,7 +226,7 @@ def _batch_norm(module: Module, options: dict[str, Any]) -> Any:
     if module.module.momentum is None:
         raise module.cannot("momentum must be a number, got None: pyrnn has no cumulative average")
     if not module.trains:
-        raise module.cannot("its weights do not train: pyrnn would also stop to normalize by the moments of the batch")
+        raise module.cannot("its weights do not train: pyrnn would also stop normalizing by the moments of the batch")
     momentum = 1 - module.module.momentum
     return layers.BatchNormalization(momentum=momentum, **_affine(module, "affine"), **options)
 

@@ -10,7 +10,7 @@ import pyrnn
 from pyrnn import layers
 
 HAS_OPENVINO = find_spec("openvino") is not None
-# Of the largest output, as the issue of the export states it.
+# Of the largest output, as docs/guide/onnx.md says.
 TOLERANCE = 1e-6
 
 
@@ -34,13 +34,13 @@ def run_openvino(path, feeds):
 
 
 def assert_near(actual, expected):
-    """Check the rule of the export: an error of at most 1e-6 of the largest output."""
+    """Check that the error is at most 1e-6 of the largest output, or of 1 if all are smaller."""
     assert actual.shape == expected.shape
     assert np.abs(actual - expected).max(initial=0) <= TOLERANCE * max(np.abs(expected).max(initial=0), 1.0)
 
 
 def randomized(model, seed=0):
-    """Give all weights numbers that no initializer would, so that none is 0 or 1; variances stay positive."""
+    """Set all weights to random numbers, so that none is 0 or 1; variances stay positive."""
     rng = np.random.default_rng(seed)
 
     def numbers(weight):

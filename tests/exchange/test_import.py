@@ -42,7 +42,7 @@ def test_generated_models_come_back(tmp_path_factory, data):
     imported(case.model, x, path)
 
 
-# What the graph of an exported layer has that is not read.
+# The first operator in the graph of an exported layer that `from_onnx` does not read.
 NOT_READ = {
     "masked GlobalAveragePooling1D": "Equal", "backwards RNN": "Equal", "zero output": "Equal",
     "masked backwards": "Equal", "TimeDistributed": "Reshape", "GroupNormalization": "Reshape",
@@ -79,11 +79,12 @@ def test_chains_stay_layers(tmp_path):
     stream = again.stream(2)
     programs.assert_near([stream.step(x[:, step]) for step in range(5)][-1], model.predict(x, verbose=0))
     again.compile("sgd", "mse")
-    assert again.fit(x, np.ones((2, 2)), epochs=3, verbose=0).history["loss"][-1] < 10
+    losses = again.fit(x, np.ones((2, 2)), epochs=3, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
 
 
 def test_states_come_back(tmp_path):
-    """The inputs and outputs of states too."""
+    """Inputs and outputs that are states."""
     model = programs.randomized(pyrnn.Sequential([layers.Input((None, 3)), layers.LSTM(4), layers.Dense(2)]))
     path = os.fspath(tmp_path / "m.onnx")
     pyrnn.export.to_onnx(model, path, stateful=True)
@@ -94,7 +95,7 @@ def test_states_come_back(tmp_path):
 
 
 class TorchCase:
-    """Modules of PyTorch, made when they are asked for."""
+    """Modules of PyTorch, made on demand."""
 
     @staticmethod
     def modules():
@@ -325,7 +326,7 @@ def test_what_is_not_read_is_named(change, tmp_path):
 
 
 def test_other_files(tmp_path):
-    """Files that are no graphs, and none."""
+    """Files that hold no graph, and a missing file."""
     path = tmp_path / "m.onnx"
     with pytest.raises(FileNotFoundError):
         pyrnn.interop.from_onnx(path)

@@ -269,14 +269,13 @@ def test_safetensors_files(draw: Any) -> None:
         path, model = Path(folder) / "file.safetensors", fresh()
         path.write_bytes(content)
         before = [weight.tobytes() for weight in model.get_weights()]
-        tracemalloc.start()
-        try:
+
+        def load() -> None:
             refused(lambda: pyrnn.interop.read_safetensors(path))
             if refused(lambda: pyrnn.interop.load_safetensors(model, path)):
                 assert [weight.tobytes() for weight in model.get_weights()] == before
-            assert tracemalloc.get_traced_memory()[1] < MOST_MEMORY
-        finally:
-            tracemalloc.stop()
+
+        assert peak(load) < MOST_MEMORY
 
 
 @fuzz

@@ -89,7 +89,7 @@ def test_recurrent_layers_against_the_formulas(kind: str, both: bool, bias: bool
             assert back[key].tobytes() == (array + arrays[key.replace("bias_ih", "bias_hh")]).tobytes()
 
 
-def full_model(**names: str) -> pyrnn.Sequential:
+def full_model() -> pyrnn.Sequential:
     return pyrnn.Sequential(
         [
             layers.Input((T,)),

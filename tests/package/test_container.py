@@ -14,7 +14,7 @@ import pyrnn
 from pyrnn import layers
 
 FOLDER = Path(__file__).parents[2] / "examples/container"
-# All that a container has of the packages that pyrnn may import.
+# None of the packages that pyrnn may import can be, as in the container.
 SCRIPT = """
 import json, pathlib, sys
 sys.modules |= dict.fromkeys(["h5py", "rich", "autograd", "matplotlib", "sklearn", "pandas", "safetensors"])
@@ -42,7 +42,7 @@ def test_a_packed_model_runs_without_other_packages(tmp_path: Path, monkeypatch:
     assert all(list(each) == ["error"] for each in wrong)
 
 
-def test_the_recipe_names_what_there_is() -> None:
+def test_the_dockerfile_copies_what_pack_writes() -> None:
     text = (FOLDER / "Dockerfile").read_text(encoding="utf-8")
     assert 'CMD ["handler.handler"]' in text and "--no-deps" in text
     for word in ("handler.py", "model.json", "weights.npz"):

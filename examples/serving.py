@@ -3,8 +3,8 @@
     python examples/serving.py model.keras --port 8000
     curl -X POST localhost:8000/clients/pump-7 -H "Content-Type: application/json" -d '{"readings": [[0.1, 0.2]]}'
 
-All clients share one stream and its weights; a client costs the memory of its states, for an LSTM of 64 units half a
-kilobyte. States of clients that were silent for too long are dropped, and their next reading starts a new sequence.
+All clients share one stream and its weights; a client takes the memory of its states, half a kilobyte for an LSTM of 64
+units. The states of clients that are silent for too long are dropped, and their next reading starts a new sequence.
 Needs the extra `serving`.
 """
 
@@ -26,7 +26,7 @@ MOST_READINGS = 1000  # of one request
 
 
 class Full(RuntimeError):
-    """There are as many clients as the service may keep."""
+    """The service already keeps as many clients as it may."""
 
 
 class Clients:

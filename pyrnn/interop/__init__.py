@@ -1,4 +1,4 @@
-"""Weights and models of other libraries: safetensors files and PyTorch."""
+"""Weights and models of other libraries: ONNX files, PyTorch, and safetensors files."""
 
 from __future__ import annotations
 

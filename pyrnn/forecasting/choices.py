@@ -26,7 +26,7 @@ CLEARLY = 0.97  # a season must make the naive forecast better than this part of
 LONG_SEASON = 100  # rows; of longer ones two lags are enough
 LOOKBACK_SEASONS, LOOKBACK_HORIZONS, LONGEST_LOOKBACK = 4, 2, 200
 YEARS_FOR_YEARLY = 2.0
-COMPARED = 2000  # windows on which bases are compared
+COMPARED = 2000  # windows on which bases are compared, at least, if there are as many
 BATCHES_OF_ROUND = 20  # of all windows, at least
 SMALLEST_BATCH, LARGEST_BATCH = 16, 128
 ROUNDS, FEWEST_UPDATES, MOST_UPDATES = 30, 200, 1200
@@ -135,14 +135,24 @@ def choose_scale(panel: Panel, values: Array) -> str:
 
 
 def calendars_of(panel: Panel, holidays: Any = None) -> list[Calendar]:
-    """Return the features of dates: hour, weekday, month, and the day of the year if there are two years of rows."""
+    """Return the features of dates: hour, weekday, month, holidays, and the day of the year from two years of rows on.
+
+    Args:
+        panel: the panel.
+        holidays: dates, or a dict from names to dates; None for none.
+
+    Raises:
+        ValueError: if holidays are passed for rows without dates or steps of more than a day.
+    """
     if not panel.has_dates:
+        if holidays is not None:
+            raise ValueError("holidays must come with dates, but the rows have none: name their column as date")
         return []
     frequency = panel.frequency
-    calendars = []
+    days_off = [] if holidays is None else [calendar(frequency, cycles=(), holidays=holidays)]
     if frequency.kind == "month":
-        calendars.append(Calendar(("month",), "one_hot"))
-        return calendars
+        return [Calendar(("month",), "one_hot"), *days_off]
+    calendars = []
     if frequency.kind == "business" or frequency.step <= DAY:
         if frequency.kind == "time" and frequency.step < DAY:
             calendars.append(Calendar(("hour",), "waves", HOUR_HARMONICS))
@@ -150,9 +160,7 @@ def calendars_of(panel: Panel, holidays: Any = None) -> list[Calendar]:
     years = float((panel.dates.max() - panel.dates.min()) / np.timedelta64(365, "D"))
     if years >= YEARS_FOR_YEARLY:
         calendars.append(Calendar(("day_of_year",), "waves", 2))
-    if holidays is not None:
-        calendars.append(calendar(frequency, cycles=(), holidays=holidays))
-    return calendars
+    return calendars + days_off
 
 
 def choose_base(source: Source, origins: Array) -> Layout:
@@ -160,7 +168,7 @@ def choose_base(source: Source, origins: Array) -> Layout:
 
     Args:
         source: the panel.
-        origins: (M,) training windows, of which at most 2000 are compared.
+        origins: (M,) training windows, of which fewer than 4000, evenly spread, are compared.
     """
     some = origins[:: max(1, len(origins) // COMPARED)]
     history, targets = source.gather(some), source.targets(some)

@@ -297,6 +297,11 @@ def test_data_that_cannot_be_forecast(table: dict[str, Any], fitted: Forecaster)
         Forecaster(horizon=3, head="negative_binomial").fit(np.arange(80) / 2)
     with pytest.raises(ValueError, match="target must name one column"):
         Forecaster(horizon=3, target=["sales", "promo"], group="shop", missing="previous").fit(past)
+    with pytest.raises(ValueError, match="holidays must come with dates, but the rows have none"):
+        Forecaster(horizon=3, holidays=["2024-01-01"]).fit(np.arange(80.0))
+    months = {"month": np.arange("2014-01", "2024-01", dtype="datetime64[M]"), "y": np.arange(120.0)}
+    with pytest.raises(ValueError, match="holidays must come with steps of at most a day, got 'MS'"):
+        Forecaster(horizon=3, holidays=["2024-01-01"]).fit(months)
     with pytest.raises(ValueError, match="folds must leave rows for training"):
         forecaster().backtest(past, folds=100)
     with pytest.raises(ValueError, match="y must be None"):

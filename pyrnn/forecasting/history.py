@@ -142,8 +142,8 @@ def _moments(values: Array) -> Array:
     return np.stack([mean, np.where(spread > 0, spread, 1.0)])
 
 
-def _scaled(values: Array, moments: Array) -> Array:
-    """Covariates in units of their spread; 0, the mean, where they are unknown."""
+def scaled(values: Array, moments: Array) -> Array:
+    """Return covariates in units of their spread; 0, the mean, where they are unknown."""
     return np.asarray(np.nan_to_num((values - moments[0]) / moments[1]), np.float32)
 
 
@@ -188,9 +188,9 @@ class Source:
         self.panel = panel = panel.with_horizon(horizon)
         self.values = observed_values(panel)
         self.clock = clock_of_dates(panel.dates, panel, calendars)
-        self._past = _scaled(panel.past, statistics.past)
-        self._future = _scaled(panel.future, statistics.future)
-        self._static = _scaled(panel.static, statistics.static)
+        self._past = scaled(panel.past, statistics.past)
+        self._future = scaled(panel.future, statistics.future)
+        self._static = scaled(panel.static, statistics.static)
         self._numbers = statistics.numbers(panel)
         deviations = np.concatenate([[np.median(statistics.deviations)], statistics.deviations])
         self._deviations = deviations[self._numbers]

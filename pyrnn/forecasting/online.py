@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn.forecasting.extending import extend
-from pyrnn.forecasting.history import Source, clock_of_dates
+from pyrnn.forecasting.history import Source, clock_of_dates, scaled
 from pyrnn.forecasting.outlook import look_ahead
 from pyrnn.validation import shown
 
@@ -81,7 +81,7 @@ class OnlineForecast:
             The quantiles (H, K).
 
         Raises:
-            ValueError: if covariates are missing or too many, or the value is infinite; nothing changes then.
+            ValueError: if covariates are missing or too many, or a number is infinite; nothing changes then.
         """
         rows = {"past": self._row("past", past), "future": self._row("future", future)}
         value = float(value)
@@ -92,17 +92,15 @@ class OnlineForecast:
         history.values[:, : reach - 1] = history.values[:, 1:reach]
         history.values[:, reach - 1] = value
         self._count += 1
-        history.clock[:, :-1] = history.clock[:, 1:].copy()
+        history.clock[:, :-1] = history.clock[:, 1:]
         history.clock[:, -1] = self._next_clock()
         if len(rows["past"]):
             before = self._layout.lookback
-            scaled = (rows["past"] - statistics.past[0]) / statistics.past[1]
             history.past[:, : before - 1] = history.past[:, 1:before]
-            history.past[:, before - 1 :] = np.nan_to_num(scaled)
+            history.past[:, before - 1 :] = scaled(rows["past"], statistics.past)
         if len(rows["future"]):
-            scaled = (rows["future"] - statistics.future[0]) / statistics.future[1]
-            history.future[:, :-1] = history.future[:, 1:].copy()
-            history.future[:, -1] = np.nan_to_num(scaled)
+            history.future[:, :-1] = history.future[:, 1:]
+            history.future[:, -1] = scaled(rows["future"], statistics.future)
         self._quantiles = None
         return self.quantiles
 
@@ -126,6 +124,8 @@ class OnlineForecast:
         if len(row) != self._columns[name]:
             columns = ", ".join(map(repr, self._panel.names[name])) or "none"
             raise ValueError(f"{name} must have {self._columns[name]} numbers ({columns}), got {len(row)}")
+        if np.isinf(row).any():
+            raise ValueError(f"{name} must be finite, or NaN where it is unknown, got {shown(values)}")
         return row
 
     def _next_clock(self) -> Array:

@@ -227,6 +227,10 @@ def test_streams_forecast_what_predict_does(table: dict[str, Any], fitted: Forec
         assert quantiles == pytest.approx(expected.quantiles[0], rel=1e-5)
     with pytest.raises(ValueError, match=r"future must have 1 numbers \('promo'\), got 0"):
         online.step(1.0)
+    for value, promo in ((np.inf, 0.0), (1.0, np.inf)):
+        with pytest.raises(ValueError, match=r"must be finite, or NaN"):
+            online.step(value, future=[promo])
+    assert (online.quantiles == quantiles).all()
     with pytest.raises(ValueError, match=r"future must have 'promo' for the 7 rows to forecast"):
         fitted.stream("b")
     with pytest.raises(ValueError, match=r"series must be the id of one of the 3 series, such as 'a', got 'z'"):

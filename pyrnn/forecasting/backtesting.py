@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pyrnn.forecasting.baselines import drift, last_value, mean, seasonal_naive
 from pyrnn.forecasting.forecast import Forecast
-from pyrnn.forecasting.history import observed_values
+from pyrnn.forecasting.history import histories, observed_values
 from pyrnn.forecasting.panel import Panel
 from pyrnn.forecasting.scores import Scores, scores
 from pyrnn.rules import Whole
@@ -109,17 +109,17 @@ def _scores(made: list[tuple[Panel, Forecast, Array]], first: Panel, season: int
         "drift": lambda history: drift(history, horizon),
         "mean": lambda history: mean(history, horizon),
     }
-    train = _histories(first)
+    train = histories(first)
     rows: dict[str, list[Array]] = {name: [] for name in ("forecaster", *simple)}
     truths, groups = [], []
     for before, forecast, truth in made:
         places = [place for place, each in enumerate(before.ids) if each in train]
-        histories = list(_histories(before).values())
+        values = list(histories(before).values())
         truths.append(truth[places])
         groups += [before.ids[place] for place in places]
         rows["forecaster"].append(forecast.quantiles[places])
         for name, function in simple.items():
-            rows[name].append(np.asarray(function(histories))[places])
+            rows[name].append(np.asarray(function(values))[places])
     return scores(
         np.concatenate(truths),
         {name: np.concatenate(parts) for name, parts in rows.items()},
@@ -128,10 +128,3 @@ def _scores(made: list[tuple[Panel, Forecast, Array]], first: Panel, season: int
         season=season,
         groups=groups,
     )
-
-
-def _histories(panel: Panel) -> dict[Any, Array]:
-    """The targets of each series, NaN where unknown."""
-    values = observed_values(panel)
-    ends = zip(panel.ids, panel.starts.tolist(), panel.lengths.tolist(), strict=False)
-    return {each: values[start : start + length] for each, start, length in ends}

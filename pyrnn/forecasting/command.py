@@ -19,6 +19,7 @@ from pyrnn.forecasting.forecaster import Forecaster
 from pyrnn.forecasting.moments import show
 from pyrnn.forecasting.panel import Panel
 from pyrnn.forecasting.reading import ReadTable, read_table
+from pyrnn.forecasting.showing import text_table
 from pyrnn.forecasting.tables import MOST_CATEGORIES, is_text
 from pyrnn.validation import did_you_mean
 
@@ -143,15 +144,14 @@ def _group(table: ReadTable, target: str) -> str | None:
     """The column of text that tells series apart, if dates repeat and there is one."""
     if table.date is None:
         return None
-    dates = table[table.date]
-    if len(np.unique(dates)) == len(dates):
+    dates = table[table.date].tolist()
+    if len(set(dates)) == len(dates):
         return None
-    _, days = np.unique(dates, return_inverse=True)
     for name, column in table.columns.items():
-        if name in (table.date, target) or not is_text(column) or any(value is None for value in column.tolist()):
+        values = column.tolist()
+        if name in (table.date, target) or not is_text(column) or None in values:
             continue
-        _, codes = np.unique(column.astype(str), return_inverse=True)
-        if len(np.unique(np.stack([days.reshape(-1), codes.reshape(-1)]), axis=1).T) == len(dates):
+        if len(set(zip(dates, values, strict=True))) == len(dates):
             return name
     return None
 
@@ -187,23 +187,12 @@ def forecast_table(forecast: Forecast) -> str:
     Returns:
         Lines with columns for groups, date, median and the other quantiles.
     """
-    from rich import box  # is slow to import
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     columns = forecast.table()
     count, ahead = forecast.dates.shape
     shown = min(max(1, min(SHOWN_SERIES, SHOWN_ROWS // ahead)), count)
     rows = min(shown * ahead, SHOWN_ROWS)
-    made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for name, column in columns.items():
-        made.add_column(Text(name), justify="right" if column.dtype.kind in "fi" else "left", no_wrap=True)
-    for row in range(rows):
-        made.add_row(*(Text(_cell(column[row], 4)) for column in columns.values()))
-    stream = io.StringIO()
-    Console(file=stream, width=max(80, 16 * len(columns) + 40)).print(made)
-    lines = [line.rstrip() for line in stream.getvalue().splitlines() if line.strip()]
+    cells = ([_cell(column[row], 4) for column in columns.values()] for row in range(rows))
+    lines = text_table({name: column.dtype.kind not in "fi" for name, column in columns.items()}, cells)
     if rows < count * ahead:
         lines.append(f"... {count * ahead} rows in all: {count} series, {ahead} steps; --output writes them to a file")
     return "\n".join(lines)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pyrnn.forecasting.frequency import Dates
 from pyrnn.forecasting.moments import show
 from pyrnn.forecasting.panel import Panel
+from pyrnn.forecasting.showing import to_frame
 from pyrnn.validation import shown
 
 Array = NDArray[Any]
@@ -116,13 +117,7 @@ class Forecast:
         Raises:
             ImportError: if pandas is not installed.
         """
-        try:
-            import pandas
-        except ImportError as error:
-            raise ImportError(
-                'frame() needs pandas: type `pip install ".[forecast]"`, or use table(), which needs NumPy alone'
-            ) from error
-        return pandas.DataFrame(self.table())
+        return to_frame(self.table(), "Forecast.frame", "table()")
 
     def __repr__(self) -> str:
         table = self.table()

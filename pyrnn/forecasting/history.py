@@ -236,6 +236,13 @@ def observed_values(panel: Panel) -> Array:
     return np.where(panel.observed, panel.target[:, 0], np.nan)
 
 
+def histories(panel: Panel) -> dict[Any, Array]:
+    """Return the targets (T,) of each series by its id, NaN where unknown."""
+    values = observed_values(panel)
+    ends = zip(panel.ids, panel.starts.tolist(), panel.lengths.tolist(), strict=False)
+    return {each: values[start : start + length] for each, start, length in ends}
+
+
 def clock_of_dates(dates: Array, panel: Panel, calendars: list[Calendar]) -> Array:
     """Return the features of the calendar (R, C) of dates (R,) of a panel."""
     if not calendars:

@@ -15,6 +15,7 @@ from pyrnn import rules
 from pyrnn.arguments import checked
 from pyrnn.forecasting.datefields import DateColumn, as_dates
 from pyrnn.forecasting.fields import Numbers, as_numbers, is_missing
+from pyrnn.forecasting.showing import to_frame
 from pyrnn.forecasting.texts import SEPARATORS, TextTable, read_text
 from pyrnn.typing import Anything, FilePath
 from pyrnn.validation import did_you_mean
@@ -81,11 +82,7 @@ class ReadTable(Mapping[str, Column]):
         Raises:
             ImportError: if pandas is not installed.
         """
-        try:
-            import pandas
-        except ImportError as error:
-            raise ImportError('frame needs pandas: type `pip install ".[forecast]"`') from error
-        return pandas.DataFrame(self.columns)
+        return to_frame(self.columns, "ReadTable.frame", "columns")
 
 
 @checked

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pyrnn import rules
 from pyrnn.arguments import checked
+from pyrnn.forecasting.showing import text_table, to_frame
 from pyrnn.losses import naive_scale
 from pyrnn.typing import Anything, ArrayLike, Size
 from pyrnn.validation import shown
@@ -22,7 +23,6 @@ __all__ = ["Scores", "scores"]
 
 Array = NDArray[Any]
 By = Annotated[str, rules.OneOf("all", "group", "step")]
-POINT_SCORES = ("MAE", "RMSE", "MAPE", "sMAPE", "WAPE", "MASE")
 
 
 class Scores:
@@ -57,13 +57,7 @@ class Scores:
         Raises:
             ImportError: Without pandas.
         """
-        try:
-            import pandas
-        except ImportError:
-            raise ImportError(
-                "Scores.frame needs pandas: pip install 'pyrnn-core[forecast]'; rows needs nothing"
-            ) from None
-        return pandas.DataFrame(self.rows)
+        return to_frame(self.rows, "Scores.frame", "rows")
 
     def markdown(self) -> str:
         """Return the table as Markdown.
@@ -81,22 +75,8 @@ class Scores:
         return [list(self.rows[0]), *([_text(name, value) for name, value in row.items()] for row in self.rows)]
 
     def __str__(self) -> str:
-        import io
-
-        from rich import box  # is slow to import
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
-
-        header, *lines = self._cells()
-        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-        for name, value in zip(header, self.rows[0].values(), strict=True):
-            table.add_column(Text(name), justify="left" if isinstance(value, str) else "right", no_wrap=True)
-        for cells in lines:
-            table.add_row(*map(Text, cells))
-        stream = io.StringIO()
-        Console(file=stream, width=max(80, 16 * len(header) + 40)).print(table)
-        return "\n".join(line.rstrip() for line in stream.getvalue().splitlines() if line.strip())
+        _, *lines = self._cells()
+        return "\n".join(text_table({name: isinstance(value, str) for name, value in self.rows[0].items()}, lines))
 
 
 def _text(name: str, value: Any) -> str:
@@ -255,11 +235,20 @@ def _scales(train: Any, season: int, names: list[Any]) -> tuple[Array, list[Any]
         train = {names[0]: train}
     if lacking := [name for name in names if name not in train]:
         raise ValueError(f"train must have the training rows of every group, {shown(lacking[0])} is missing")
-    scale = np.array([_scale(_numbers("train", train[name]), season) for name in names])
+    scale = np.array([seasonal_scale(_numbers("train", train[name]), season) for name in names])
     return scale, [name for name, value in zip(names, scale, strict=True) if np.isnan(value)]
 
 
-def _scale(values: Array, season: int) -> float:
+def seasonal_scale(values: Array, season: int) -> float:
+    """Return the mean error of the seasonal naive forecast on a series, NaN where it is 0 or unknown.
+
+    Args:
+        values: (T,), NaN where unknown.
+        season: The rows of a season.
+
+    Raises:
+        ValueError: If `values` has another shape.
+    """
     if values.ndim != 1:
         raise ValueError(f"train must have shape (time,) for each group, got {values.shape}")
     pairs = ~np.isnan(values[season:] - values[:-season])

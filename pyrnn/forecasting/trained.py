@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from pyrnn.forecasting import conformal, heads
 from pyrnn.forecasting.building import panel as make_panel
 from pyrnn.forecasting.calendars import Calendar
-from pyrnn.forecasting.history import Layout, Source, Statistics, observed_values
+from pyrnn.forecasting.history import Layout, Source, Statistics, histories
 from pyrnn.forecasting.joining import join
 from pyrnn.forecasting.moments import show
 from pyrnn.forecasting.outlook import Outlook, look_ahead
 from pyrnn.forecasting.panel import Panel
 from pyrnn.forecasting.parameters import Parameters
+from pyrnn.forecasting.scores import seasonal_scale
 from pyrnn.forecasting.settings import levels_of
 from pyrnn.models import Model
 
@@ -121,7 +122,8 @@ class Trained(Parameters):
         )
         medians = np.maximum(self._outlook(source, origins).quantiles[..., self._median], self.least_)
         series = np.searchsorted(source.panel.starts, origins, side="right") - 1
-        scales = dict(zip(self.panel_.ids, naive_scales(self.panel_, self.layout_.season).tolist(), strict=True))
+        season = self.layout_.season
+        scales = {each: seasonal_scale(values, season) for each, values in histories(self.panel_).items()}
         units = np.array([scales.get(each, np.nan) for each in panel.ids])[series]
         ratio = np.abs(source.targets(origins) - medians) / units[:, None]
         finite = np.isfinite(ratio)
@@ -130,13 +132,3 @@ class Trained(Parameters):
         counts = finite.sum(axis=1)
         totals = np.bincount(series, np.where(finite, ratio, 0).sum(axis=1)), np.bincount(series, counts)
         return -float(np.mean(totals[0][totals[1] > 0] / totals[1][totals[1] > 0]))
-
-
-def naive_scales(panel: Panel, season: int) -> Array:
-    """Return the mean error of the seasonal naive forecast on each series (N,), NaN where it is 0 or unknown."""
-    values, scales = observed_values(panel), []
-    for first, length in zip(panel.starts.tolist(), panel.lengths.tolist(), strict=False):
-        error = np.abs(values[first + season : first + length] - values[first : first + max(length - season, 0)])
-        error = error[np.isfinite(error)]
-        scales.append(error.mean() if error.size and error.mean() > 0 else np.nan)
-    return np.array(scales)

@@ -16,6 +16,7 @@ from pyrnn.forecasting.fields import is_missing
 from pyrnn.forecasting.frequency import MICROSECOND
 
 Parts = tuple[int, int, int]  # year, month, day
+Reading = Callable[[dict[str, Any]], Parts]  # of the groups of a match
 CENTURY = 2000
 TWO_DIGITS_UNTIL = 70  # of the 2000s, later ones of the 1900s
 FIRST_YEAR, LAST_YEAR = 1800, 2200
@@ -55,9 +56,8 @@ _FORMS = {
     "year-quarter": r"(?P<y>\d{4})[- ]?[Qq](?P<q>[1-4])",
     "quarter-year": r"[Qq](?P<q>[1-4])[-/ ]?(?P<y>\d{4})",
 }
-_DIGITS = {"yearmonthday": r"(?P<y>\d{4})(?P<m>\d{2})(?P<d>\d{2})"}
 _PATTERNS = {name: re.compile(form) for name, form in _FORMS.items()}
-_DIGIT_PATTERNS = {name: re.compile(form) for name, form in _DIGITS.items()}
+_YEAR_MONTH_DAY = re.compile(r"(?P<y>\d{4})(?P<m>\d{2})(?P<d>\d{2})")
 
 
 @dataclass
@@ -91,7 +91,7 @@ def as_dates(cells: Sequence[str], *, order: str | None = None, digits: bool = F
     different = [cell for cell in dict.fromkeys(cells) if not is_missing(cell)]
     if not different:
         return None
-    if digits and all(cell.isdigit() for cell in different):
+    if digits and all(cell.isdecimal() for cell in different):
         return _from_digits(cells, different)
     for form, pattern in _PATTERNS.items():
         matches = [pattern.fullmatch(cell) for cell in different]
@@ -107,8 +107,7 @@ def _from_digits(cells: Sequence[str], different: list[str]) -> DateColumn | Non
     if sizes == {4} and all(FIRST_YEAR <= int(cell) <= LAST_YEAR for cell in different):
         return DateColumn(_spread(cells, {cell: f"{cell}-01-01" for cell in different}), "years")
     if sizes == {8}:
-        pattern = _DIGIT_PATTERNS["yearmonthday"]
-        groups = [match.groupdict() for cell in different if (match := pattern.fullmatch(cell))]
+        groups = [match.groupdict() for cell in different if (match := _YEAR_MONTH_DAY.fullmatch(cell))]
         return _from_groups(cells, different, groups, "yearmonthday", None)
     for size, thousandths, unit in ((SECONDS_DIGITS, 1000, "seconds"), (MILLISECONDS_DIGITS, 1, "milliseconds")):
         if sizes == {size}:
@@ -122,22 +121,19 @@ def _from_groups(
 ) -> DateColumn | None:
     """Dates of the parts that a pattern found in each."""
     ambiguous = ""
-    orders: list[Callable[[dict[str, Any]], Parts]] = [_parts]
+    parts: Reading = _parts
     if form == "numbers":
         choice = _order(groups, order)
         if choice is None:
             return None
-        orders, form, ambiguous = choice
-    for parts in orders:
-        try:
-            moments = [_moment(parts(group), group) for group in groups]
-        except ValueError:
-            continue
-        zones = [group.get("zone") for group in groups]
-        moments, zone = _one_clock(moments, zones)
-        texts = {cell: moment.isoformat() for cell, moment in zip(different, moments, strict=True)}
-        return DateColumn(_spread(cells, texts), form, ambiguous, zone)
-    return None
+        parts, form, ambiguous = choice
+    try:
+        moments = [_moment(parts(group), group) for group in groups]
+        moments, zone = _one_clock(moments, [group.get("zone") for group in groups])
+    except ValueError:
+        return None
+    texts = {cell: moment.isoformat() for cell, moment in zip(different, moments, strict=True)}
+    return DateColumn(_spread(cells, texts), form, ambiguous, zone)
 
 
 def _spread(cells: Sequence[str], moments: dict[str, str]) -> NDArray[Any]:
@@ -145,10 +141,8 @@ def _spread(cells: Sequence[str], moments: dict[str, str]) -> NDArray[Any]:
     return np.array([moments.get(cell, "NaT") for cell in cells], MICROSECOND)
 
 
-def _order(
-    groups: list[dict[str, Any]], order: str | None
-) -> tuple[list[Callable[[dict[str, Any]], Parts]], str, str] | None:
-    """How to read numbers such as 3/4/2024: the readings to try, the order in names, and what is ambiguous."""
+def _order(groups: list[dict[str, Any]], order: str | None) -> tuple[Reading, str, str] | None:
+    """How to read numbers such as 3/4/2024: the reading, the order in names, and what is ambiguous."""
     first, second = (max(int(group[name]) for group in groups) for name in "ab")
     separator = groups[0]["s"]
     names = {name: separator.join([name, {"day": "month", "month": "day"}[name], "year"]) for name in ("day", "month")}
@@ -157,22 +151,22 @@ def _order(
         return None
     if order is not None or first > 12 or second > 12:
         name = order or ("day" if first > 12 else "month")
-        return [readings[name]], names[name], ""
+        return readings[name], names[name], ""
     regular = {name: _steps(groups, reading) for name, reading in readings.items()}
     fewest = min(regular.values())
     if regular["day"] != regular["month"]:
         name = min(regular, key=lambda each: regular[each])
-        return [readings[name]], f"{names[name]} (the order with the most regular steps)", ""
+        return readings[name], f"{names[name]} (the order with the most regular steps)", ""
     name = "month" if separator == "/" else "day"
     example = separator.join(groups[0][part] for part in "aby")
     return (
-        [readings[name]],
+        readings[name],
         names[name],
         f"{example!r} may also be {names[{'day': 'month', 'month': 'day'}[name]]}" * (fewest > 0),
     )
 
 
-def _steps(groups: list[dict[str, Any]], reading: Callable[[dict[str, Any]], Parts]) -> int:
+def _steps(groups: list[dict[str, Any]], reading: Reading) -> int:
     """How many different steps there are between the dates in a reading."""
     try:
         days = sorted({datetime.date(*reading(group)).toordinal() for group in groups})

@@ -178,8 +178,8 @@ def _date_column(
                     notes.append(f"the order of day and month is not sure: {dates.ambiguous}; pass order= (--order)")
                 return name, dates
     if date is not None:
-        readable = (cell for cell in text.columns[date] if cell and as_dates([cell], order=order, digits=True) is None)
-        example = next(readable, text.columns[date][0])
+        wrong = (cell for cell in text.columns[date] if cell and as_dates([cell], order=order, digits=True) is None)
+        example = next(wrong, text.columns[date][0])
         raise ValueError(
             f"date must name a column of dates of one form, got {date!r} of {source.name} with {example!r}"
         )
@@ -210,7 +210,7 @@ def _with_times(text: TextTable, name: str, dates: DateColumn, notes: list[str])
         if all(clocks):
             parts = [match.groups() for match in clocks if match is not None]
             seconds = [3600 * int(hour) + 60 * int(minute) + int(second or 0) for hour, minute, second in parts]
-        elif other.lower().startswith(HOUR_NAMES) and all(cell.isdigit() and int(cell) < 24 for cell in cells):
+        elif other.lower().startswith(HOUR_NAMES) and all(cell.isdecimal() and int(cell) < 24 for cell in cells):
             seconds = [3600 * int(cell) for cell in cells]
         else:
             continue

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pyrnn.forecasting.conformal import MEDIAN
 from pyrnn.forecasting.frequency import Dates
 from pyrnn.forecasting.moments import show
 from pyrnn.forecasting.panel import Panel
@@ -15,7 +16,6 @@ from pyrnn.forecasting.showing import to_frame
 from pyrnn.validation import shown
 
 Array = NDArray[Any]
-MEDIAN = 0.5
 SHOWN_ROWS = 10
 SMALLEST_DIFFERENCE = 1e-9  # between levels
 

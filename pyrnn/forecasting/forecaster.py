@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Any
 
 import numpy as np
@@ -24,11 +23,9 @@ from pyrnn.typing import Anything, Count, FilePath, FileToRead, Index, Natural, 
 from pyrnn.validation import shown
 
 Array = NDArray[Any]
-Builder = Callable[[Any, Any], Any]
 QUANTILES = (0.025, 0.1, 0.5, 0.9, 0.975)
 VALIDATED, CALIBRATED = 2000, 6000  # windows, at most
 FEWEST_WINDOWS = 10
-BLOCK = 1024  # windows that are looked at together
 Strategy = Annotated[str, rules.OneOf("direct", "recursive")]
 Part = Annotated[float, rules.Number(0, 0.5, open_ends="()")]
 
@@ -49,8 +46,8 @@ class Forecaster(Trained):
             and the steps ahead (batch, horizon, features), that returns a symbolic output (batch, horizon, any).
         horizon: H, the rows to forecast, at least 1.
         lookback: the rows that a network reads. By default 4 seasons.
-        season: the rows of the main season, 1 for none. By default the one of those that the frequency suggests (a day,
-            a week, a year) whose naive forecast is best; rows without dates are searched for one.
+        season: the rows of the main season, 1 for none. By default a day, a week or a year, whichever fits the
+            frequency and has the best naive forecast; in rows without dates, any season of up to 400 rows.
         target: the column to forecast. May be left out if the table has one column of numbers.
         past: columns that are known up to the present, such as the weather.
         future: columns that are known in advance, such as promotions; `predict` needs them for the rows to forecast.
@@ -141,7 +138,7 @@ class Forecaster(Trained):
 
         Args:
             data: the table: a DataFrame of pandas or polars, a Series, a dict of columns, an array (time,) or
-                (time, columns); or a `Panel`.
+                (time, columns); or a `Panel`, whose columns, frequency and filled values are used as they are.
             y: None, in place of targets (samples,); it is there for scikit-learn. `target` names the column.
 
         Returns:
@@ -235,7 +232,7 @@ class Forecaster(Trained):
     def calibrate(self, data: Any = None) -> Forecaster:
         """Calibrate the quantiles anew on the last rows, without training.
 
-        Worth its time when a forecaster has been in use for a while, since errors change.
+        This is worth its time when a forecaster has been in use for a while, since errors change.
 
         Args:
             data: a table with later rows; None for the table of `fit`.

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pyrnn.forecasting.conformal import MEDIAN
 from pyrnn.forecasting.likelihoods import (
     CorrectionError,
     GaussianCorrection,
@@ -33,7 +34,6 @@ __all__ = ["HEADS", "GaussianHead", "Head", "NegativeBinomialHead", "PointHead",
 
 Array = NDArray[Any]
 LEAST_BASE = 0.05  # of a count: in units of the window's scale
-MEDIAN = 0.5
 
 
 class Head:
@@ -201,9 +201,9 @@ class QuantileHead(Head):
     def _draw(self, raw: Array, generator: np.random.Generator) -> Array:
         quantiles, chance = self._corrections(raw), generator.random(raw.shape[:-1])
         levels = np.array(self.levels)
-        right = np.clip(np.searchsorted(levels, chance), 1, len(levels) - 1) if len(levels) > 1 else np.zeros(1, int)
         if len(levels) == 1:
             return np.asarray(quantiles[..., 0])
+        right = np.clip(np.searchsorted(levels, chance), 1, len(levels) - 1)
         low = np.take_along_axis(quantiles, right[..., None] - 1, -1)[..., 0]
         high = np.take_along_axis(quantiles, right[..., None], -1)[..., 0]
         part = np.clip((chance - levels[right - 1]) / (levels[right] - levels[right - 1]), 0, 1)

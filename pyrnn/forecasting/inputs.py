@@ -70,19 +70,19 @@ def make_inputs(history: History, layout: Layout, start: int = 0) -> Inputs:
     lags = np.clip(lags, -LARGEST_INPUT, LARGEST_INPUT)
     static = history.static[:, None]
     before, after = slice(start, start + lookback), slice(start + lookback, start + lookback + ahead)
-    finite = history.future[:, start:]
+    covariates = history.future[:, start:]
     past = [
         np.stack([recent, missing, change], axis=-1),
         history.clock[:, before],
         history.past[:, before],
-        finite[:, reach - lookback : reach],
+        covariates[:, reach - lookback : reach],
         np.repeat(static, lookback, axis=1),
     ]
     place = np.broadcast_to((np.arange(ahead) / ahead)[:, None], (len(values), ahead, 1))
     future = [lags, place, np.sqrt(place), history.clock[:, after], np.repeat(static, ahead, axis=1)]
-    if finite.shape[-1]:
-        same = np.stack([finite[:, columns - distance] for distance in distances[: layout.lags]])
-        future += [finite[:, columns], same[0], same.mean(axis=0)]
+    if covariates.shape[-1]:
+        same = np.stack([covariates[:, columns - distance] for distance in distances[: layout.lags]])
+        future += [covariates[:, columns], same[0], same.mean(axis=0)]
     return Inputs(
         np.concatenate(past, axis=-1, dtype=np.float32),
         np.concatenate(future, axis=-1, dtype=np.float32),

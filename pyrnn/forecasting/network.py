@@ -8,7 +8,7 @@ number of threads.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -79,13 +79,13 @@ def _build(model: str | Builder, inputs: Inputs, head: Head, units: int, embeddi
     lookback, ahead, outputs = inputs.past.shape[1], inputs.future.shape[1], head.outputs
     past, future = layers.Input(inputs.past.shape[1:]), layers.Input(inputs.future.shape[1:])
     recent, numbers = layers.Input((lookback,)), layers.Input((1,), dtype="int32")
-    read, ahead_of = past, future
+    before, ahead_of = past, future
     if embedding:
         vector = layers.Flatten()(layers.Embedding(series + 1, embedding)(numbers))
-        read = layers.Concatenate()([past, layers.RepeatVector(lookback)(vector)])
+        before = layers.Concatenate()([past, layers.RepeatVector(lookback)(vector)])
         ahead_of = layers.Concatenate()([future, layers.RepeatVector(ahead)(vector)])
     if callable(model):
-        decoded = model(read, ahead_of)
+        decoded = model(before, ahead_of)
         shape = getattr(decoded, "shape", None)
         if shape is None or len(shape) != 3 or shape[1] != ahead:
             raise WrongType(
@@ -94,7 +94,7 @@ def _build(model: str | Builder, inputs: Inputs, head: Head, units: int, embeddi
             )
     else:
         cell = CELLS[model]
-        _, *state = cell(units, return_state=True)(read)
+        _, *state = cell(units, return_state=True)(before)
         decoded = cell(units, return_sequences=True)(ahead_of, initial_state=state)
     corrections = layers.Dense(outputs, kernel_initializer="zeros")(layers.Concatenate()([decoded, ahead_of]))
     # A linear forecast from the lookback, next to the recurrent one.
@@ -169,7 +169,7 @@ def _rate(update: int, training: Training) -> float:
     return training.learning_rate * warm * (LEAST_RATE + (1 - LEAST_RATE) * falling)
 
 
-def _batches(generator: np.random.Generator, origins: Array, batch_size: int) -> Any:
+def _batches(generator: np.random.Generator, origins: Array, batch_size: int) -> Iterator[Array]:
     """Yield batches of origins indefinitely, in a new order in each round."""
     size = min(batch_size, len(origins))
     while True:

@@ -17,7 +17,6 @@ from pyrnn.forecasting.network import read
 from pyrnn.models import Model
 
 Array = NDArray[Any]
-MEDIAN = 0.5
 
 
 @dataclass
@@ -50,7 +49,7 @@ def look_ahead(networks: Sequence[Model], head: Head, history: History, layout: 
         layout: the rows that the networks see. Its horizon divides `horizon`.
         horizon: H.
     """
-    median = head.levels.index(MEDIAN)
+    median = head.levels.index(conformal.MEDIAN)
     quantiles, means, first = [], [], None
     for start in range(0, horizon, layout.horizon):
         inputs = make_inputs(history, layout, start)

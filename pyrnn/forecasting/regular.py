@@ -42,7 +42,7 @@ class Rows:
 
 
 def _such(count: int, noun: str = "date") -> str:
-    """The number of dates or values like the one that a message names."""
+    """How many dates or values have the fault that a message describes: "3 such dates"."""
     return f"{count} such {noun}{'s' if count > 1 else ''}"
 
 
@@ -236,7 +236,6 @@ class Regular:
         others = len(np.unique(rows.codes[:-1][skipped > 0])) - 1
         text = f"{self.label(code)} lacks {here} date{'s' if here > 1 else ''}: {named}"
         text += f" (and {others} other series lack {gaps - here})" if others else ""
-        way = next((way for way, _, _ in self.ways if way == "raise"), "")
         if len(rows.codes) + gaps > max(LARGE_ENOUGH, MOST_FILLED * len(rows.codes)):
             largest = int(np.argmax(skipped))
             raise ValueError(
@@ -244,7 +243,7 @@ class Regular:
                 f"{show(rows.dates[largest])} and {show(rows.dates[largest + 1])} with a step of {frequency.text!r}: "
                 f"correct the dates or pass another frequency="
             )
-        if way:
+        if any(way == "raise" for way, _, _ in self.ways):
             it = "them" if gaps > 1 else "it"
             raise ValueError(f'{text}; pass missing="previous", "interpolate" or "zero" to fill {it}')
         self.notes.append(f"{text}; filled")

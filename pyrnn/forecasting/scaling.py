@@ -107,7 +107,8 @@ class Scaler:
         Returns:
             The scaled rows.
         """
-        return self.fit(values, group).transform(values, group)  # type: ignore[no-any-return]
+        self.fit(values, group)
+        return self.transform(values, group)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of the constructor.

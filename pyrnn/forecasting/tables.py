@@ -202,7 +202,7 @@ def numbers(
 
 def _categories(name: Any, values: Column) -> tuple[Any, ...]:
     """The categories in a column, in sorted order."""
-    classes = tuple(sorted({value for value in values.tolist() if value is not None}, key=lambda each: str(each)))
+    classes = tuple(sorted({value for value in values.tolist() if value is not None}, key=str))
     if not 0 < len(classes) <= MOST_CATEGORIES:
         example = f", such as {classes[0]!r} and {classes[1]!r}" if classes else ""
         raise ValueError(

@@ -120,7 +120,7 @@ def test_nothing_after_the_last_row_reaches_a_fit(table: dict[str, Any], fitted:
 
 
 def test_validation_rows_are_not_trained_on(table: dict[str, Any]) -> None:
-    """The statistics and the gradients come from the rows before the validation alone."""
+    """Statistics and training windows come from the rows before the validation alone."""
     past = split(table)[0]
     changed = {name: column.copy() for name, column in past.items()}
     cut = np.unique(past["day"])[-30]

@@ -127,7 +127,8 @@ def test_the_table_is_text_markdown_and_a_frame() -> None:
 
 
 def test_a_frame_has_the_rows_of_the_table() -> None:
-    pandas = pytest.importorskip("pandas")
+    import pandas
+
     table = scores(TRUE, {"bounds": BOUNDS, "point": PREDICTED}, quantiles=LEVELS)
     pandas.testing.assert_frame_equal(table.frame(), pandas.DataFrame(table.rows))
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from forecasting_data import MADE, Table, load
+from forecasting_data import MADE, Table, filled, load
 from numpy.typing import NDArray
 
 from pyrnn.forecasting import Forecaster, drift, last_value, scores, seasonal_naive
@@ -79,15 +79,7 @@ class Windows:
 
     def __init__(self, table: Table) -> None:
         self.table, self.lookback = table, max(2 * table.season, table.horizon)
-        values = table.values.copy()
-        for row in values:  # a missing value is that of a season before
-            for t in np.flatnonzero(np.isnan(row)):
-                row[t] = (
-                    row[t - table.season]
-                    if t >= table.season and not np.isnan(row[t - table.season])
-                    else np.nanmean(row)
-                )
-        self.values = values
+        self.values = filled(table.values, table.season)
 
     def at(self, origin: int) -> tuple[Array, Array]:
         """Lookbacks (N, L) in units of their scale, and the scales (N, 1)."""

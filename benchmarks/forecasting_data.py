@@ -44,6 +44,15 @@ class Table:
         return columns | {name: column[there] for name, column in self.future.items()}
 
 
+def filled(values: Array, season: int) -> Array:
+    """Series (N, T) in which a missing value is that of a season before, or in the first season the mean."""
+    result = values.copy()
+    for row in result:
+        for t in np.flatnonzero(np.isnan(row)):
+            row[t] = row[t - season] if t >= season else np.nanmean(row)
+    return result
+
+
 def flights() -> Table:
     """Hourly departures from three airports. The clock skips an hour in March and repeats one in November; rows are
     numbered by real hours instead.

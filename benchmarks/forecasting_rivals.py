@@ -4,8 +4,8 @@
 
 Run it in an environment of its own for each library, with this source folder on PYTHONPATH, one thread
 (OMP_NUM_THREADS=1) and nothing else on the core. Each has 32 units, batches of 32 windows of 4 seasons and about the
-same number of updates; all else are the library's defaults. Prints rows of a table in Markdown. The size is that of the
-environment's site-packages, with all that the library needs.
+same number of updates; everything else is the library's default. Prints rows of a table in Markdown. The size is that
+of the environment's site-packages, with all that the library needs.
 """
 
 from __future__ import annotations
@@ -20,21 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from forecasting_data import Table, daily_sales, monthly_totals
+from forecasting_data import Table, daily_sales, filled, monthly_totals
 from numpy.typing import NDArray
+
+from pyrnn.forecasting import scores
 
 Array = NDArray[Any]
 UNITS, BATCH, PREDICTIONS = 32, 32, 5
 QUIET = {"enable_progress_bar": False, "logger": False, "enable_model_summary": False}
-
-
-def filled(table: Table, end: int) -> Array:
-    """The values before `end`; a missing one is that of a season before."""
-    values = table.values[:, :end].copy()
-    for row in values:
-        for t in np.flatnonzero(np.isnan(row)):
-            row[t] = row[t - table.season] if t >= table.season else np.nanmean(row)
-    return values
 
 
 def long_frame(values: Array, table: Table, frequency: str) -> Any:
@@ -121,9 +114,9 @@ LIBRARIES = {each.__name__: each for each in (pyrnn, darts, gluonts, neuralforec
 
 def mase(table: Table, forecast: Array, end: int) -> float:
     """The mean over the series of their errors in units of those of the seasonal naive forecast before `end`."""
-    train, truth = table.values[:, :end], table.values[:, end : end + table.horizon]
-    scale = np.nanmean(np.abs(train[:, table.season :] - train[:, : -table.season]), axis=1)
-    return float(np.mean(np.nanmean(np.abs(truth - forecast), axis=1) / scale))
+    train, truth = dict(enumerate(table.values[:, :end])), table.values[:, end : end + table.horizon]
+    (row,) = scores(truth, forecast, train=train, season=table.season, groups=list(train)).rows
+    return float(row["MASE"])
 
 
 def site_packages() -> float:
@@ -143,7 +136,7 @@ def main() -> None:
     size = site_packages()
     for table, frequency in ((daily_sales(), "D"), (monthly_totals(), "MS")):
         end = table.values.shape[1] - table.horizon
-        values = filled(table, end)
+        values = filled(table.values[:, :end], table.season)
         start = time.perf_counter()
         predict = train(values, table, frequency, options.updates)
         fitted = time.perf_counter() - start

@@ -256,7 +256,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--int8",
         type=Path,
         metavar="DATA.npy",
-        help="in integers; an array of inputs (batch, time, features) tells the ranges of all numbers",
+        help="compute in integers, with ranges measured on these inputs (batch, time, features)",
     )
 
     sub = command("bench", bench, "time training steps of the compiled core against the NumPy reference")

@@ -52,7 +52,8 @@ def choose_seasons(panel: Panel, values: Array, season: int | None) -> tuple[int
     """Return the main season and further ones.
 
     The main season is the one whose naive forecast has the smallest error, of those that are clearly better than a
-    forecast from a row before or after; 1 if there is none. Rows without dates have any season of up to 400 rows.
+    forecast from a row before or after; 1 if there is none. Rows without dates may have any season of fewer than 400
+    rows.
 
     Args:
         panel: the panel.

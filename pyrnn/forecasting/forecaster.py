@@ -47,7 +47,7 @@ class Forecaster(Trained):
         horizon: H, the rows to forecast, at least 1.
         lookback: the rows that a network reads. By default 4 seasons.
         season: the rows of the main season, 1 for none. By default a day, a week or a year, whichever fits the
-            frequency and has the best naive forecast; in rows without dates, any season of up to 400 rows.
+            frequency and has the best naive forecast; in rows without dates, any season of fewer than 400 rows.
         target: the column to forecast. May be left out if the table has one column of numbers.
         past: columns that are known up to the present, such as the weather.
         future: columns that are known in advance, such as promotions; `predict` needs them for the rows to forecast.

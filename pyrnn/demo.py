@@ -112,9 +112,9 @@ def csv_series(path: Path, target: str, season: int | None) -> Series:
     """A user's series: numeric columns are features, the first column of dates gives the calendar.
 
     Args:
-        path: the file.
-        target: the column to forecast.
-        season: rows after which the pattern repeats; None to choose it from the dates and values.
+        path: The file.
+        target: The column to forecast.
+        season: Rows after which the pattern repeats; None to choose it from the dates and values.
 
     Raises:
         FileNotFoundError: If there is no such file.

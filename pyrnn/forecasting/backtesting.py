@@ -29,11 +29,11 @@ class Backtest:
     """Forecasts of rows that are known, and how good they are.
 
     Args:
-        forecasts: one for each fold, of the series that have rows up to it.
-        truth: for each fold the targets (N, H), NaN where unknown.
-        scores: the table of the forecaster and of simple forecasts, over all folds. MASE is in units of the seasonal
+        forecasts: One for each fold, of the series that have rows up to it.
+        truth: For each fold the targets (N, H), NaN where unknown.
+        scores: The table of the forecaster and of simple forecasts, over all folds. MASE is in units of the seasonal
             naive forecast's error on the rows before the first fold.
-        forecaster: the copy that was trained; with `refit` the last one.
+        forecaster: The copy that was trained; with `refit` the last one.
 
     Example:
         >>> from pyrnn.forecasting import Forecaster

@@ -39,28 +39,28 @@ def panel(
     column of zeros and ones per category.
 
     Args:
-        data: the table: a DataFrame of pandas or polars, a Series, a dict of columns, or an array of shape (T,) or
+        data: The table: a DataFrame of pandas or polars, a Series, a dict of columns, or an array of shape (T,) or
             (T, C), whose columns are named 0, 1, ...; a panel is returned as it is.
-        target: the column to forecast, or a list of several that are forecast together. May be left out if the table
+        target: The column to forecast, or a list of several that are forecast together. May be left out if the table
             has one column of numbers.
-        past: columns that are known up to the present, such as the weather.
-        future: columns that are known in advance, such as promotions.
-        static: columns that do not change with time, such as the size of a shop.
-        group: the column that says which series a row belongs to, or a list of columns. None if there is one series.
-        date: the column of dates: dates, text such as '2024-03-31', or whole numbers. By default the index if it
+        past: Columns that are known up to the present, such as the weather.
+        future: Columns that are known in advance, such as promotions.
+        static: Columns that do not change with time, such as the size of a shop.
+        group: The column that says which series a row belongs to, or a list of columns. None if there is one series.
+        date: The column of dates: dates, text such as '2024-03-31', or whole numbers. By default the index if it
             consists of dates, or else the only column of dates; rows without dates are numbered.
-        frequency: the step between dates, such as 'h', '15min', 'D', 'W', 'B' or 'MS'. By default the most frequent
+        frequency: The step between dates, such as 'h', '15min', 'D', 'W', 'B' or 'MS'. By default the most frequent
             step.
-        missing: what to do about missing dates and values: "raise"; "previous" takes the value before; "interpolate"
+        missing: What to do about missing dates and values: "raise"; "previous" takes the value before; "interpolate"
             draws a line between neighbors; "zero". Also a dict from columns to these.
-        wide: whether each target is a series of its own, named after its column.
-        categories: the categories of columns of text, as in an earlier panel. By default those in the table.
+        wide: Whether each target is a series of its own, named after its column.
+        categories: The categories of columns of text, as in an earlier panel. By default those in the table.
 
     Returns:
         A panel.
 
     Raises:
-        TypeError, ValueError: for a table or an argument that is none of these; for columns that do not exist, are used
+        TypeError, ValueError: For a table or an argument that is none of these; for columns that do not exist, are used
             twice or hold no numbers; for duplicated, irregular or missing dates and missing values, of which the
             message names the first.
 

@@ -33,10 +33,10 @@ class Calendar:
     """Features of dates: for each cycle sine and cosine, or one column of zeros and ones for each value.
 
     Args:
-        cycles: some of "hour" (minutes count as fractions), "weekday", "day" (of the month), "day_of_year" and "month".
+        cycles: Some of "hour" (minutes count as fractions), "weekday", "day" (of the month), "day_of_year" and "month".
         encoding: "waves" for sine and cosine of the place in the cycle, "one_hot" for one column for each value.
-        harmonics: with "waves", the number of multiples of each cycle.
-        holidays: name to dates; each name has a column that is 1 on its dates.
+        harmonics: With "waves", the number of multiples of each cycle.
+        holidays: Name to dates; each name has a column that is 1 on its dates.
 
     Example:
         >>> from pyrnn.forecasting import Calendar
@@ -128,17 +128,17 @@ def calendar(
     weeks "day_of_year"; of months "month" unless a step is a year.
 
     Args:
-        frequency: the step between dates, such as 'h', 'D' or 'MS'. It may be None if `cycles` are passed.
-        cycles: the cycles, in place of the default.
+        frequency: The step between dates, such as 'h', 'D' or 'MS'. It may be None if `cycles` are passed.
+        cycles: The cycles, in place of the default.
         encoding: "waves" for sine and cosine of the place in the cycle, "one_hot" for one column for each value.
-        harmonics: with "waves", the number of multiples of each cycle.
-        holidays: dates, or a dict from names to dates, for a column each that is 1 on these days.
+        harmonics: With "waves", the number of multiples of each cycle.
+        holidays: Dates, or a dict from names to dates, for a column each that is 1 on these days.
 
     Returns:
         The calendar.
 
     Raises:
-        TypeError, ValueError: for cycles that do not exist, integer dates, holidays that are no dates, and holidays
+        TypeError, ValueError: For cycles that do not exist, integer dates, holidays that are no dates, and holidays
             with steps of more than a day, on whose dates they do not fall.
 
     Example:
@@ -201,15 +201,15 @@ def add_calendar(panel: Anything, calendar: Anything, *, horizon: Size) -> Panel
     """Return a panel with the features of the calendar among its future covariates, also for the rows to forecast.
 
     Args:
-        panel: a `Panel` whose rows have dates.
-        calendar: a `Calendar`.
-        horizon: the number of rows H after the last target of each series.
+        panel: A `Panel` whose rows have dates.
+        calendar: A `Calendar`.
+        horizon: The number of rows H after the last target of each series.
 
     Returns:
         A panel with H rows after the last target of each series. Other future covariates are NaN where it lacked them.
 
     Raises:
-        ValueError: if the rows have no dates.
+        ValueError: If the rows have no dates.
 
     Example:
         >>> from pyrnn.forecasting import add_calendar, calendar, panel

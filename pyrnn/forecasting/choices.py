@@ -56,9 +56,9 @@ def choose_seasons(panel: Panel, values: Array, season: int | None) -> tuple[int
     rows.
 
     Args:
-        panel: the panel.
+        panel: The panel.
         values: (R,) targets, NaN where unknown.
-        season: the season that the user passed, or None.
+        season: The season that the user passed, or None.
     """
     longest = int(panel.lengths.max())
     candidates = known_seasons(panel.frequency)
@@ -98,13 +98,13 @@ def choose_layout(
     """Return the rows that a network sees, with the base still open ("season").
 
     Args:
-        panel: the panel.
+        panel: The panel.
         values: (R,) targets, NaN where unknown.
-        horizon: the rows to forecast.
-        step: the rows that the network forecasts in one pass.
-        lookback: what the user passed, or None for 4 seasons, at least 2 horizons and at most a third of the longest
+        horizon: The rows to forecast.
+        step: The rows that the network forecasts in one pass.
+        lookback: What the user passed, or None for 4 seasons, at least 2 horizons and at most a third of the longest
             series; one season if that is long.
-        seasons: what `choose_seasons` returned.
+        seasons: What `choose_seasons` returned.
     """
     season, longest = seasons[0], int(panel.lengths.max())
     if lookback is None:
@@ -122,7 +122,7 @@ def choose_scale(panel: Panel, values: Array) -> str:
     of their mean, or else "deviation".
 
     Args:
-        panel: the panel.
+        panel: The panel.
         values: (R,) targets, NaN where unknown.
     """
     finite = np.isfinite(values)
@@ -139,11 +139,11 @@ def calendars_of(panel: Panel, holidays: Any = None) -> list[Calendar]:
     """Return the features of dates: hour, weekday, month, holidays, and the day of the year from two years of rows on.
 
     Args:
-        panel: the panel.
-        holidays: dates, or a dict from names to dates; None for none.
+        panel: The panel.
+        holidays: Dates, or a dict from names to dates; None for none.
 
     Raises:
-        ValueError: if holidays are passed for rows without dates or steps of more than a day.
+        ValueError: If holidays are passed for rows without dates or steps of more than a day.
     """
     if not panel.has_dates:
         if holidays is not None:
@@ -168,7 +168,7 @@ def choose_base(source: Source, origins: Array) -> Layout:
     """Return the layout of a source with the base whose mean absolute error, in units of the scale, is smallest.
 
     Args:
-        source: the panel.
+        source: The panel.
         origins: (M,) training windows, of which fewer than 4000, evenly spread, are compared.
     """
     some = origins[:: max(1, len(origins) // COMPARED)]
@@ -205,11 +205,11 @@ def split(panel: Panel, values: Array, layout: Layout, validation: float, horizo
     """Return the training origins, those to validate with, and the date at which the validation begins.
 
     Args:
-        panel: the panel.
+        panel: The panel.
         values: (R,) targets, NaN where unknown.
-        layout: the rows that a network sees.
-        validation: the part of the rows of the longest series that validates; at least the horizon and a few origins.
-        horizon: the rows of a forecast to validate.
+        layout: The rows that a network sees.
+        validation: The part of the rows of the longest series that validates; at least the horizon and a few origins.
+        horizon: The rows of a forecast to validate.
     """
     codes = panel.codes
     place = np.arange(len(codes)) - panel.starts[codes]

@@ -34,16 +34,16 @@ class Request:
     """What to forecast.
 
     Args:
-        file: the CSV file.
-        target: the column to forecast.
-        horizon: the rows to forecast; None for those that have future covariates but no target, or else 14.
-        group, past, future, static: names of columns.
-        date: the column of dates, or None.
+        file: The CSV file.
+        target: The column to forecast.
+        horizon: The rows to forecast; None for those that have future covariates but no target, or else 14.
+        group, past, future, static: Names of columns.
+        date: The column of dates, or None.
         order: "day" or "month", what comes first in dates, or None.
-        missing: how gaps are filled: "previous", "interpolate", "zero" or "raise".
-        output: the CSV file to write, or None.
-        plot: the picture to write, or None.
-        options: further arguments of `Forecaster`.
+        missing: How gaps are filled: "previous", "interpolate", "zero" or "raise".
+        output: The CSV file to write, or None.
+        plot: The picture to write, or None.
+        options: Further arguments of `Forecaster`.
     """
 
     file: Path
@@ -65,15 +65,15 @@ def run(request: Request, say: Callable[[str], None] = print) -> Forecast:
     """Read, train, forecast, print the table and write the files.
 
     Args:
-        request: what to forecast.
-        say: receives each line of the report.
+        request: What to forecast.
+        say: Receives each line of the report.
 
     Returns:
         The forecast.
 
     Raises:
-        TypeError, ValueError, OSError: for a file, columns or values that cannot be used.
-        ImportError: if there is a picture to write and matplotlib is not installed.
+        TypeError, ValueError, OSError: For a file, columns or values that cannot be used.
+        ImportError: If there is a picture to write and matplotlib is not installed.
     """
     for option, path in (("--output", request.output), ("--plot", request.plot)):
         if path is not None and not path.parent.is_dir():
@@ -182,7 +182,7 @@ def forecast_table(forecast: Forecast) -> str:
     """Return the forecast as a table of text, the first series of many.
 
     Args:
-        forecast: the forecast.
+        forecast: The forecast.
 
     Returns:
         Lines with columns for groups, date, median and the other quantiles.
@@ -206,8 +206,8 @@ def write_csv(forecast: Forecast, path: Path) -> None:
     """Write a forecast as a file of comma-separated values.
 
     Args:
-        forecast: the forecast.
-        path: the file, which is replaced as a whole.
+        forecast: The forecast.
+        path: The file, which is replaced as a whole.
     """
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\n")

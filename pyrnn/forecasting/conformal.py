@@ -29,8 +29,8 @@ def calibrate(targets: Array, quantiles: Array, scale: Array, levels: tuple[floa
         targets: (B, H), NaN where unknown.
         quantiles: (B, H, K), before calibration.
         scale: (B, 1), the scale of each window.
-        levels: the K levels, in increasing order with 0.5 among them.
-        blocks: how many windows do not overlap, over all series. The correction for a finite sample is that of
+        levels: The K levels, in increasing order with 0.5 among them.
+        blocks: How many windows do not overlap, over all series. The correction for a finite sample is that of
             three times this number, since overlapping windows have almost the same errors.
 
     Returns:
@@ -63,7 +63,7 @@ def apply(quantiles: Array, scale: Array, factors: Array, levels: tuple[float, .
         quantiles: (B, H, K), before calibration.
         scale: (B, 1).
         factors: (H, K), what `calibrate` returned.
-        levels: the K levels.
+        levels: The K levels.
 
     Returns:
         (B, H, K), increasing along the last axis.

@@ -66,9 +66,9 @@ class DateColumn:
 
     Args:
         dates: datetime64[us], NaT for what is missing.
-        form: what the dates look like, in words.
-        ambiguous: a sentence if the data do not decide the order of day and month, or else "".
-        zone: what became of time zones in words, or "".
+        form: What the dates look like, in words.
+        ambiguous: A sentence if the data do not decide the order of day and month, or else "".
+        zone: What became of time zones in words, or "".
     """
 
     dates: NDArray[Any]
@@ -81,9 +81,9 @@ def as_dates(cells: Sequence[str], *, order: str | None = None, digits: bool = F
     """Return a column as dates.
 
     Args:
-        cells: the fields.
+        cells: The fields.
         order: "day" or "month", what comes first where both are numbers; None to decide it by the data.
-        digits: whether numbers may be dates: 20240131, a year, seconds or milliseconds since 1970.
+        digits: Whether numbers may be dates: 20240131, a year, seconds or milliseconds since 1970.
 
     Returns:
         The dates, or None if the column holds anything else.

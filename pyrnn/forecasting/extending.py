@@ -18,15 +18,15 @@ def extend(panel: Panel, data: Any) -> Panel:
     """Return a panel with the future covariates of later dates.
 
     Args:
-        panel: the panel, which has future covariates.
-        data: a table with the columns of dates, groups and future covariates that the panel was made of. Rows up to the
+        panel: The panel, which has future covariates.
+        data: A table with the columns of dates, groups and future covariates that the panel was made of. Rows up to the
             last target of a series are ignored. Rows without dates follow the last target.
 
     Returns:
         The panel with rows after the last targets. What the table lacks is NaN.
 
     Raises:
-        TypeError, ValueError: if the panel has no future covariates; for columns that do not exist, dates that are
+        TypeError, ValueError: If the panel has no future covariates; for columns that do not exist, dates that are
             duplicated, off the frequency or in another time zone, and series that the panel lacks.
 
     Example:

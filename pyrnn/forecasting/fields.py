@@ -25,8 +25,8 @@ class Numbers:
     """What a column is as numbers.
 
     Args:
-        point: the values with a decimal point, None if they are none.
-        comma: the values with a decimal comma, None if they are none.
+        point: The values with a decimal point, None if they are none.
+        comma: The values with a decimal comma, None if they are none.
     """
 
     point: NDArray[np.float64] | None
@@ -49,7 +49,7 @@ def as_numbers(cells: list[str]) -> Numbers | None:
     """Return a column as numbers.
 
     Args:
-        cells: the fields.
+        cells: The fields.
 
     Returns:
         The numbers with a decimal point and with a decimal comma, or None if it holds anything else or nothing.

@@ -18,11 +18,11 @@ def check_ways(missing: Any, columns: list[Any]) -> None:
     """Check the argument `missing`.
 
     Args:
-        missing: one of `WAYS`, or a dict from columns to them.
-        columns: the columns that it may name.
+        missing: One of `WAYS`, or a dict from columns to them.
+        columns: The columns that it may name.
 
     Raises:
-        ValueError: if it is neither.
+        ValueError: If it is neither.
     """
     ways = list(missing.values()) if isinstance(missing, Mapping) else [missing]
     for way in ways:
@@ -40,8 +40,8 @@ def way_of(missing: str | Mapping[Any, str], column: Any) -> str:
     """Return how a column is filled.
 
     Args:
-        missing: one of `WAYS`, or a dict from columns to them; columns that it lacks are not filled.
-        column: the name of the column.
+        missing: One of `WAYS`, or a dict from columns to them; columns that it lacks are not filled.
+        column: The name of the column.
 
     Returns:
         One of `WAYS`.
@@ -96,7 +96,7 @@ def fill(column: Floats, first: NDArray[np.int64], way: str, category: bool) -> 
         column: (R,) the rows of all series.
         first: (R,) the first row of the series of each row.
         way: "previous", "zero" or "interpolate".
-        category: whether the column says of each row if it has a category; no line is drawn between those.
+        category: Whether the column says of each row if it has a category; no line is drawn between those.
 
     Returns:
         (R,) the filled column; with "previous" and "interpolate" missing values at the start of a series stay missing.

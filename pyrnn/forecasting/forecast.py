@@ -25,12 +25,12 @@ class Forecast:
     """Forecasts of N series, H steps ahead.
 
     Args:
-        ids: the N values of the group column; ("all",) without groups.
+        ids: The N values of the group column; ("all",) without groups.
         dates: (N, H), the dates of the forecasts; whole numbers for rows without dates.
-        levels: the K levels of the quantiles, in increasing order with 0.5 among them.
+        levels: The K levels of the quantiles, in increasing order with 0.5 among them.
         quantiles: (N, H, K), increasing along the last axis.
         mean: (N, H).
-        names: the names of the columns of the group, the date and the target in the table.
+        names: The names of the columns of the group, the date and the target in the table.
 
     Example:
         >>> from pyrnn.forecasting import Forecaster
@@ -59,13 +59,13 @@ class Forecast:
         """Return one quantile.
 
         Args:
-            level: one of `levels`.
+            level: One of `levels`.
 
         Returns:
             (N, H).
 
         Raises:
-            ValueError: if the forecaster has no such quantile.
+            ValueError: If the forecaster has no such quantile.
         """
         for k, each in enumerate(self.levels):
             if abs(each - level) < SMALLEST_DIFFERENCE:
@@ -79,13 +79,13 @@ class Forecast:
         """Return the ends of the interval that covers a part of what may happen.
 
         Args:
-            coverage: a number between 0 and 1, such as 0.8 for the interval from the 0.1 to the 0.9 quantile.
+            coverage: A number between 0 and 1, such as 0.8 for the interval from the 0.1 to the 0.9 quantile.
 
         Returns:
             Lower and upper ends, (N, H) each.
 
         Raises:
-            ValueError: if the forecaster has no such quantiles.
+            ValueError: If the forecaster has no such quantiles.
         """
         return self.quantile((1 - coverage) / 2), self.quantile((1 + coverage) / 2)
 
@@ -115,7 +115,7 @@ class Forecast:
             N * H rows, series by series.
 
         Raises:
-            ImportError: if pandas is not installed.
+            ImportError: If pandas is not installed.
         """
         return to_frame(self.table(), "Forecast.frame", "table()")
 
@@ -135,16 +135,16 @@ class Forecast:
         """Plot forecasts with their intervals after the last rows of the history.
 
         Args:
-            path: the image to write; None to write none.
-            history: a panel with the rows before the forecasts, or None.
-            series: the ids to plot; None for the first 4.
+            path: The image to write; None to write none.
+            history: A panel with the rows before the forecasts, or None.
+            series: The ids to plot; None for the first 4.
 
         Returns:
             The figure of matplotlib.
 
         Raises:
-            ImportError: if matplotlib is not installed.
-            ValueError: if there is no such series.
+            ImportError: If matplotlib is not installed.
+            ValueError: If there is no such series.
         """
         from pyrnn.forecasting.plots import plot_forecast
 

@@ -45,43 +45,43 @@ class Forecaster(Trained):
         model: "gru", "lstm" or "rnn", or a function of two symbolic inputs, the lookback (batch, lookback, features)
             and the steps ahead (batch, horizon, features), that returns a symbolic output (batch, horizon, any).
         horizon: H, the rows to forecast, at least 1.
-        lookback: the rows that a network reads. By default 4 seasons.
-        season: the rows of the main season, 1 for none. By default a day, a week or a year, whichever fits the
+        lookback: The rows that a network reads. By default 4 seasons.
+        season: The rows of the main season, 1 for none. By default a day, a week or a year, whichever fits the
             frequency and has the best naive forecast; in rows without dates, any season of fewer than 400 rows.
-        target: the column to forecast. May be left out if the table has one column of numbers.
-        past: columns that are known up to the present, such as the weather.
-        future: columns that are known in advance, such as promotions; `predict` needs them for the rows to forecast.
-        static: columns that do not change with time.
-        group: the column that says which series a row belongs to, or a list of columns.
-        date: the column of dates.
-        frequency: the step between dates, such as 'h' or 'D'. By default the most frequent step.
+        target: The column to forecast. May be left out if the table has one column of numbers.
+        past: Columns that are known up to the present, such as the weather.
+        future: Columns that are known in advance, such as promotions; `predict` needs them for the rows to forecast.
+        static: Columns that do not change with time.
+        group: The column that says which series a row belongs to, or a list of columns.
+        date: The column of dates.
+        frequency: The step between dates, such as 'h' or 'D'. By default the most frequent step.
         missing: "raise", or how missing dates and values of covariates are filled: "previous", "interpolate", "zero".
-        wide: whether each target column is a series of its own; `target` then names them.
-        holidays: dates, or a dict from names to dates.
+        wide: Whether each target column is a series of its own; `target` then names them.
+        holidays: Dates, or a dict from names to dates; steps must be of at most a day.
         head: "quantile", "gaussian", "student", "negative_binomial" (for counts), "mae" or "mse".
-        quantiles: the levels of the quantiles, in increasing order with 0.5, the median, among them.
+        quantiles: The levels of the quantiles, in increasing order with 0.5, the median, among them.
         strategy: "direct" forecasts all rows in one pass; "recursive" one row after the other, from its own medians.
-        units: of encoder and decoder, at least 1.
-        embedding: the length of a vector that is learned for each series. By default 4 if there are several series
+        units: Units of encoder and decoder, at least 1.
+        embedding: The length of a vector that is learned for each series. By default 4 if there are several series
             of 300 rows on average, or else 0.
-        members: the number of networks in the ensemble; they differ in their first weights, and their quantiles are
+        members: The number of networks in the ensemble; they differ in their first weights, and their quantiles are
             averaged.
-        epochs: rounds over all windows. By default 30, but from 200 to 1200 updates in all.
-        batch_size: windows of an update. By default a 20th of all, from 16 to 128.
-        learning_rate: of Adam, above 0.
-        validation: the part of the rows, at the end, that is not trained on but decides when to stop and calibrates the
+        epochs: Rounds over all windows. By default 30, but from 200 to 1200 updates in all.
+        batch_size: Windows of an update. By default a 20th of all, from 16 to 128.
+        learning_rate: Learning rate of Adam, above 0.
+        validation: The part of the rows, at the end, that is not trained on but decides when to stop and calibrates the
             quantiles; between 0 and 0.5. At least `horizon` rows.
-        seed: of the first weights and the order of batches.
+        seed: Seed of the first weights and the order of batches.
 
     Attributes:
-        layout_: the rows that the networks see.
-        networks_: the members.
+        layout_: The rows that the networks see.
+        networks_: The members.
         factors_: (H, K), what calibration multiplies the distance of each quantile from the median by.
-        history_: the losses while training.
-        notes_: sentences about what was chosen.
+        history_: The losses while training.
+        notes_: Sentences about what was chosen.
 
     Raises:
-        TypeError, ValueError: if an argument is none of these.
+        TypeError, ValueError: If an argument is none of these.
 
     Example:
         >>> from pyrnn.forecasting import Forecaster
@@ -137,7 +137,7 @@ class Forecaster(Trained):
         """Train on a table.
 
         Args:
-            data: the table: a DataFrame of pandas or polars, a Series, a dict of columns, an array (time,) or
+            data: The table: a DataFrame of pandas or polars, a Series, a dict of columns, an array (time,) or
                 (time, columns); or a `Panel`, whose columns, frequency and filled values are used as they are.
             y: None, in place of targets (samples,); it is there for scikit-learn. `target` names the column.
 
@@ -145,7 +145,7 @@ class Forecaster(Trained):
             This forecaster.
 
         Raises:
-            TypeError, ValueError: for what `panel` raises them, for several targets, for targets that are no counts if
+            TypeError, ValueError: For what `panel` raises them, for several targets, for targets that are no counts if
                 the head needs them, and for series that are too short.
         """
         if y is not None:
@@ -200,17 +200,17 @@ class Forecaster(Trained):
         """Forecast the rows after the last ones.
 
         Args:
-            data: a table with later rows, or with other series; None for the table of `fit`. Rows of the same series
+            data: A table with later rows, or with other series; None for the table of `fit`. Rows of the same series
                 that `fit` received are put in front. Rows without dates count from 0, as in `fit`, and replace them.
-            future: a table with the columns that are known in advance, for the rows to forecast. They may be the last
+            future: A table with the columns that are known in advance, for the rows to forecast. They may be the last
                 rows of `data` instead, without targets.
 
         Returns:
             The forecasts, one for each series of `data`.
 
         Raises:
-            RuntimeError: before `fit`.
-            TypeError, ValueError: for what `panel` raises them, and if `future` lacks rows.
+            RuntimeError: Before `fit`.
+            TypeError, ValueError: For what `panel` raises them, and if `future` lacks rows.
         """
         panel = self._continued(data)
         if future is not None:
@@ -235,14 +235,14 @@ class Forecaster(Trained):
         This is worth its time when a forecaster has been in use for a while, since errors change.
 
         Args:
-            data: a table with later rows; None for the table of `fit`.
+            data: A table with later rows; None for the table of `fit`.
 
         Returns:
             This forecaster.
 
         Raises:
-            RuntimeError: before `fit`.
-            ValueError: if the rows are too few to calibrate on.
+            RuntimeError: Before `fit`.
+            ValueError: If the rows are too few to calibrate on.
         """
         panel = self._continued(data)
         source = self._source(panel)
@@ -260,7 +260,7 @@ class Forecaster(Trained):
         """Return minus the MASE of the forecasts of rows that follow those of `fit`, for scikit-learn's searches.
 
         Args:
-            data: a table with later rows; those without dates follow the rows of `fit`. Forecasts begin at the first
+            data: A table with later rows; those without dates follow the rows of `fit`. Forecasts begin at the first
                 and then every `horizon` rows.
             y: None, in place of targets (samples,); it is there for scikit-learn.
 
@@ -269,8 +269,8 @@ class Forecaster(Trained):
             mean over the series. Larger is better.
 
         Raises:
-            RuntimeError: before `fit`.
-            ValueError: if the rows have no targets.
+            RuntimeError: Before `fit`.
+            ValueError: If the rows have no targets.
         """
         if y is not None:
             raise ValueError(f"y must be None, since target names the column to forecast, got {shown(y)}")
@@ -283,16 +283,16 @@ class Forecaster(Trained):
         calibrated anew on the rows before it, or with `refit` trained anew.
 
         Args:
-            data: the table.
-            folds: the number of forecasts, at least 1; the last one ends with the last row.
-            step: the rows from one forecast to the next; by default `horizon`.
-            refit: whether to train for each fold.
+            data: The table.
+            folds: The number of forecasts, at least 1; the last one ends with the last row.
+            step: The rows from one forecast to the next; by default `horizon`.
+            refit: Whether to train for each fold.
 
         Returns:
             A `Backtest`, whose `scores` is the table of MASE, coverage and others.
 
         Raises:
-            TypeError, ValueError: for what `fit` raises them, and if the folds leave too few rows for training.
+            TypeError, ValueError: For what `fit` raises them, and if the folds leave too few rows for training.
         """
         from pyrnn.forecasting.backtesting import backtest
 
@@ -306,11 +306,11 @@ class Forecaster(Trained):
         function is not written: a loaded forecaster predicts, and needs it again to `fit`.
 
         Args:
-            path: the file, such as "sales.forecaster".
+            path: The file, such as "sales.forecaster".
 
         Raises:
-            RuntimeError: before `fit`.
-            OSError: if it cannot be written; what was there before is unchanged.
+            RuntimeError: Before `fit`.
+            OSError: If it cannot be written; what was there before is unchanged.
         """
         from pyrnn.forecasting.storing import save
 
@@ -322,14 +322,14 @@ class Forecaster(Trained):
         """Read what `save` wrote.
 
         Args:
-            path: the file.
+            path: The file.
 
         Returns:
             A forecaster that predicts the same.
 
         Raises:
-            ValueError: if the file holds no forecaster.
-            OSError: if it cannot be read.
+            ValueError: If the file holds no forecaster.
+            OSError: If it cannot be read.
         """
         from pyrnn.forecasting.storing import load
 
@@ -339,18 +339,18 @@ class Forecaster(Trained):
         """Plot the last rows, the forecast and its intervals.
 
         Args:
-            path: the image to write; None to write none.
-            data: as for `predict`.
-            future: as for `predict`.
-            series: the ids to plot; None for the first 4.
+            path: The image to write; None to write none.
+            data: A table, as for `predict`.
+            future: A table, as for `predict`.
+            series: The ids to plot; None for the first 4.
 
         Returns:
             The figure of matplotlib.
 
         Raises:
-            ImportError: if matplotlib is not installed.
-            RuntimeError: before `fit`.
-            ValueError: for what `predict` raises it.
+            ImportError: If matplotlib is not installed.
+            RuntimeError: Before `fit`.
+            ValueError: For what `predict` raises it.
         """
         return self.predict(data, future).plot(path, self._continued(data), series)
 
@@ -358,15 +358,15 @@ class Forecaster(Trained):
         """Return an online forecast of one series: each new row is answered with the next forecast.
 
         Args:
-            series: the id of the series; None if there is one.
-            future: as for `predict`.
+            series: The id of the series; None if there is one.
+            future: A table, as for `predict`.
 
         Returns:
             An `OnlineForecast`, which begins after the last row of the table of `fit`.
 
         Raises:
-            RuntimeError: before `fit`.
-            ValueError: if there is no such series, or `future` lacks rows.
+            RuntimeError: Before `fit`.
+            ValueError: If there is no such series, or `future` lacks rows.
         """
         from pyrnn.forecasting.online import OnlineForecast
 

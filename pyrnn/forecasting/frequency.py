@@ -42,8 +42,8 @@ class Frequency:
     Args:
         kind: "time" for a fixed time, "month", "business" for business days, "row" for integer dates and for rows
             without dates.
-        step: the number of microseconds, months, business days or rows in one step.
-        day: of kind "month": the day of the month, 31 for the last day; shorter months take their last day.
+        step: The number of microseconds, months, business days or rows in one step.
+        day: With kind "month", the day of the month, 31 for the last day; shorter months take their last day.
 
     Example:
         >>> from pyrnn.forecasting import Frequency
@@ -62,14 +62,14 @@ class Frequency:
         """Return the frequency that a text, a time or a whole number means.
 
         Args:
-            frequency: a text such as 'h', '15min', 'D', 'W', 'B', 'MS' or 'ME', a `timedelta` of Python or NumPy, a
+            frequency: A text such as 'h', '15min', 'D', 'W', 'B', 'MS' or 'ME', a `timedelta` of Python or NumPy, a
                 whole number for integer dates, or a `Frequency`.
 
         Returns:
             The frequency.
 
         Raises:
-            ValueError: if it is none of these.
+            ValueError: If it is none of these.
         """
         if isinstance(frequency, Frequency):
             return frequency
@@ -118,7 +118,7 @@ class Frequency:
 
         Args:
             dates: (T,) datetime64 or int64.
-            origin: the date with number 0, one for all or (T,).
+            origin: The date with number 0, one for all or (T,).
 
         Returns:
             The numbers (T,), and (T,) whether each date is on the grid. A date that is not has the number before it.
@@ -141,8 +141,8 @@ class Frequency:
         """Return the dates with given numbers.
 
         Args:
-            origin: the date with number 0, one for all or of a shape that broadcasts with `positions`.
-            positions: whole numbers of any shape.
+            origin: The date with number 0, one for all or of a shape that broadcasts with `positions`.
+            positions: Whole numbers of any shape.
 
         Returns:
             The dates, datetime64[us] or int64 as the origin, in the shape of `positions`.
@@ -194,7 +194,7 @@ def infer(dates: Dates, same_series: NDArray[np.bool_]) -> Frequency:
         A frequency, on whose grid some dates may not be.
 
     Raises:
-        ValueError: if no series has two dates.
+        ValueError: If no series has two dates.
     """
     steps = np.diff(dates)[same_series].astype(np.int64)
     if not len(steps):

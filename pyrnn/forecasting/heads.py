@@ -40,7 +40,7 @@ class Head:
     """What the raw outputs of a network mean.
 
     Args:
-        quantiles: the K levels of the forecaster, in increasing order with 0.5 among them.
+        quantiles: The K levels of the forecaster, in increasing order with 0.5 among them.
 
     Example:
         >>> from pyrnn.forecasting.heads import GaussianHead
@@ -70,8 +70,8 @@ class Head:
         """Return what the loss compares the raw outputs with.
 
         Args:
-            values: targets (B, H), finite.
-            base: base forecasts (B, H).
+            values: Targets (B, H), finite.
+            base: Base forecasts (B, H).
             scale: (B, 1), positive.
 
         Returns:
@@ -83,8 +83,8 @@ class Head:
         """Return the quantiles at the head's levels.
 
         Args:
-            raw: raw outputs (B, H, O).
-            base: base forecasts (B, H).
+            raw: Raw outputs (B, H, O).
+            base: Base forecasts (B, H).
             scale: (B, 1).
 
         Returns:
@@ -97,8 +97,8 @@ class Head:
         """Return the means.
 
         Args:
-            raw: raw outputs (B, H, O).
-            base: base forecasts (B, H).
+            raw: Raw outputs (B, H, O).
+            base: Base forecasts (B, H).
             scale: (B, 1).
 
         Returns:
@@ -110,10 +110,10 @@ class Head:
         """Draw one value for each window and step.
 
         Args:
-            raw: raw outputs (B, H, O).
-            base: base forecasts (B, H).
+            raw: Raw outputs (B, H, O).
+            base: Base forecasts (B, H).
             scale: (B, 1).
-            generator: the source of randomness.
+            generator: The source of randomness.
 
         Returns:
             (B, H) in units of the target.
@@ -133,8 +133,8 @@ class PointHead(Head):
     """One number per step; all quantiles are that number until a conformal calibration spreads them.
 
     Args:
-        quantiles: the levels of the forecaster.
-        squared: whether the loss is the squared error, whose best forecast is the mean, not the absolute one.
+        quantiles: The levels of the forecaster.
+        squared: Whether the loss is the squared error, whose best forecast is the mean, not the absolute one.
 
     Example:
         >>> from pyrnn.forecasting.heads import PointHead
@@ -169,7 +169,7 @@ class QuantileHead(Head):
     which a softplus makes positive.
 
     Args:
-        quantiles: the levels of the forecaster.
+        quantiles: The levels of the forecaster.
 
     Example:
         >>> from pyrnn.forecasting.heads import QuantileHead
@@ -214,7 +214,7 @@ class GaussianHead(Head):
     """A normal distribution: its mean and the softplus of its standard deviation.
 
     Args:
-        quantiles: the levels of the forecaster.
+        quantiles: The levels of the forecaster.
 
     Example:
         >>> from pyrnn.forecasting.heads import GaussianHead
@@ -245,7 +245,7 @@ class StudentHead(Head):
     """Student's t distribution, for targets with outliers: location, scale and degrees of freedom (above 2).
 
     Args:
-        quantiles: the levels of the forecaster.
+        quantiles: The levels of the forecaster.
 
     Example:
         >>> from pyrnn.forecasting.heads import StudentHead
@@ -279,7 +279,7 @@ class NegativeBinomialHead(Head):
     The variance is mean + mean^2 / r. The likelihood is that of the counts themselves, not of scaled targets.
 
     Args:
-        quantiles: the levels of the forecaster.
+        quantiles: The levels of the forecaster.
 
     Example:
         >>> from pyrnn.forecasting.heads import NegativeBinomialHead
@@ -333,13 +333,13 @@ def make(name: Any, quantiles: Sequence[float]) -> Head:
 
     Args:
         name: "quantile", "mae", "mse", "gaussian", "student" or "negative_binomial".
-        quantiles: the levels of the forecaster.
+        quantiles: The levels of the forecaster.
 
     Returns:
         The head.
 
     Raises:
-        ValueError: if there is no such head.
+        ValueError: If there is no such head.
     """
     if name in ("mae", "mse"):
         return PointHead(quantiles, squared=name == "mse")

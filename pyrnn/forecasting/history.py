@@ -32,13 +32,13 @@ class Layout:
     Args:
         lookback: L, the rows that the encoder reads.
         horizon: H, the rows that the decoder forecasts in one pass.
-        season: the main season in rows, 1 for none.
-        seasons: the main season first, then further ones.
-        lags: how many earlier values at the same place of the main season the decoder sees; of each further one 2.
-        year: the rows of a year of which the decoder sees the value, 0 for none.
-        base: what is corrected: "season", "seasons" (the mean of the lags), "level" (the mean of the lookback), "last",
+        season: The main season in rows, 1 for none.
+        seasons: The main season first, then further ones.
+        lags: How many earlier values at the same place of the main season the decoder sees; of each further one 2.
+        year: The rows of a year of which the decoder sees the value, 0 for none.
+        base: What is corrected: "season", "seasons" (the mean of the lags), "level" (the mean of the lookback), "last",
             or "blend" (half "seasons", half the mean of the last season).
-        scale: what corrections are in units of: "level", the mean of the lookback, or "deviation", the mean deviation
+        scale: What corrections are in units of: "level", the mean of the lookback, or "deviation", the mean deviation
             from it.
     """
 
@@ -93,7 +93,7 @@ class Statistics:
         future: (2, Q), the same of each covariate that is known in advance.
         static: (2, S), the same of each static covariate.
         deviations: (N,), the mean deviation of each series from its mean.
-        ids: the ids of the series, by which a later panel finds them.
+        ids: The ids of the series, by which a later panel finds them.
     """
 
     past: Array
@@ -107,7 +107,7 @@ class Statistics:
         """Learn from a panel.
 
         Args:
-            panel: the panel.
+            panel: The panel.
             values: (R,) targets, NaN where unknown.
             usable: (R,) the training rows.
         """
@@ -174,11 +174,11 @@ class Source:
     """A panel in the form from which histories are gathered quickly: each row is scaled once.
 
     Args:
-        panel: the panel.
-        statistics: what `Statistics.of` learned.
-        calendars: features of each date; none for rows without dates.
-        layout: the rows that a network sees.
-        horizon: the rows to forecast, at least those of the layout.
+        panel: The panel.
+        statistics: What `Statistics.of` learned.
+        calendars: Features of each date; none for rows without dates.
+        layout: The rows that a network sees.
+        horizon: The rows to forecast, at least those of the layout.
     """
 
     def __init__(

@@ -49,9 +49,9 @@ def make_inputs(history: History, layout: Layout, start: int = 0) -> Inputs:
     """Return what a network reads.
 
     Args:
-        history: the rows around B origins.
-        layout: which of them the network sees.
-        start: how many rows after the origin the forecast begins; the values up to there must have been filled in.
+        history: The rows around B origins.
+        layout: Which of them the network sees.
+        start: How many rows after the origin the forecast begins; the values up to there must have been filled in.
     """
     lookback, ahead, reach = layout.lookback, layout.horizon, layout.reach
     values = history.values[:, start : start + reach]

@@ -21,9 +21,9 @@ def join(before: Panel, after: Panel, reach: int) -> Panel:
     they are unknown; if `reach` rows or more are missing, nothing is put in front.
 
     Args:
-        before: the earlier panel.
-        after: the later panel, whose series the result has.
-        reach: the rows that a forecast looks at.
+        before: The earlier panel.
+        after: The later panel, whose series the result has.
+        reach: The rows that a forecast looks at.
     """
     places = {each: number for number, each in enumerate(before.ids)}
     parts: dict[str, list[Any]] = {name: [] for name in ROWS}
@@ -61,8 +61,8 @@ def following(before: Panel, after: Panel) -> Panel:
     """Return rows without dates, which are numbered from 0 on, as the rows that follow those of an earlier panel.
 
     Args:
-        before: the earlier panel.
-        after: the later one; if it has dates it is returned as it is.
+        before: The earlier panel.
+        after: The later one; if it has dates it is returned as it is.
     """
     if after.has_dates or after.date is not None:
         return after

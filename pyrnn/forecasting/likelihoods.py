@@ -51,7 +51,7 @@ class CorrectionError(_OfRaw):
     """Absolute or squared error of one output.
 
     Args:
-        squared: whether errors are squared.
+        squared: Whether errors are squared.
     """
 
     default_name = "correction_error"
@@ -72,7 +72,7 @@ def spread_quantiles(raw: Array, median: int) -> Array:
 
     Args:
         raw: (..., K), the median at its place and the logits of the distances elsewhere.
-        median: the index of the median.
+        median: The index of the median.
 
     Returns:
         (..., K), increasing.
@@ -91,7 +91,7 @@ class QuantileSpread(_OfRaw):
     """Mean pinball loss of quantiles that `spread_quantiles` makes of the outputs.
 
     Args:
-        levels: the levels of the quantiles, in increasing order with 0.5 among them.
+        levels: The levels of the quantiles, in increasing order with 0.5 among them.
     """
 
     default_name = "quantile_spread"

@@ -28,17 +28,17 @@ def as_date(date: Any, has_dates: bool, timezone: str | None, utc: bool) -> Any:
     """Return a date in the form of a panel's dates.
 
     Args:
-        date: text, `datetime`, a timestamp of pandas or datetime64; a whole number if the panel's dates are. Without a
+        date: Text, `datetime`, a timestamp of pandas or datetime64; a whole number if the panel's dates are. Without a
             time zone it is what the wall clock of the panel's time zone shows.
-        has_dates: whether the panel's rows have dates.
-        timezone: the panel's time zone.
-        utc: whether the panel's dates are in UTC.
+        has_dates: Whether the panel's rows have dates.
+        timezone: The panel's time zone.
+        utc: Whether the panel's dates are in UTC.
 
     Returns:
         datetime64[us] or int64.
 
     Raises:
-        ValueError: if it is none of these.
+        ValueError: If it is none of these.
     """
     if not has_dates:
         if not isinstance(date, int | np.integer) or isinstance(date, bool):
@@ -63,7 +63,7 @@ def to_wall_clock(dates: Dates, timezone: str) -> Dates:
 
     Args:
         dates: (T,) datetime64, in UTC.
-        timezone: a name such as "Europe/Berlin" or "UTC+02:00".
+        timezone: A name such as "Europe/Berlin" or "UTC+02:00".
 
     Returns:
         (T,) datetime64[us].

@@ -40,10 +40,10 @@ class Training:
     """How networks are trained.
 
     Args:
-        updates: the number of updates.
-        batch_size: windows of a batch.
-        learning_rate: of Adam, after the warm-up; it then falls along a cosine.
-        seeds: one for each member.
+        updates: The number of updates.
+        batch_size: Windows of a batch.
+        learning_rate: Learning rate of Adam, after the warm-up; it then falls along a cosine.
+        seeds: One for each member.
     """
 
     updates: int
@@ -60,12 +60,12 @@ def build(
     Args:
         model: "lstm", "gru" or "rnn", or a function of the symbolic inputs (B, L, F) and (B, H, G) that returns a
             symbolic output (B, H, any).
-        inputs: windows, for their shapes.
-        head: what the outputs mean.
-        units: of encoder and decoder.
-        embedding: the length of the vector that is learned for each series, 0 for none.
-        series: the number of series.
-        seed: of the first weights.
+        inputs: Windows, for their shapes.
+        head: What the outputs mean.
+        units: Units of encoder and decoder.
+        embedding: The length of the vector that is learned for each series, 0 for none.
+        series: The number of series.
+        seed: Seed of the first weights.
     """
     before = seeds.streams()
     seeds.set_random_seed(seed)
@@ -122,12 +122,12 @@ def train(
     """Train networks side by side; each keeps the weights with which its loss on the validation windows was lowest.
 
     Args:
-        networks: the members.
-        head: what their outputs mean.
-        source: the panel.
+        networks: The members.
+        head: What their outputs mean.
+        source: The panel.
         origins: (M,) rows from which to train.
         validation: (V,) rows from which to validate, which come later.
-        training: how to train.
+        training: How to train.
 
     Returns:
         The mean validation loss of the members at each evaluation, under "val_loss", and the update before each,

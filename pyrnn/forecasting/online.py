@@ -28,13 +28,13 @@ class OnlineForecast:
     forecast looks at.
 
     Args:
-        forecaster: a trained forecaster.
-        series: the id of the series; None if there is one.
-        future: a table with the columns that are known in advance, for the H rows after the last one of `fit`; None if
+        forecaster: A trained forecaster.
+        series: The id of the series; None if there is one.
+        future: A table with the columns that are known in advance, for the H rows after the last one of `fit`; None if
             there are no such columns.
 
     Raises:
-        ValueError: if there is no such series, or `future` lacks rows.
+        ValueError: If there is no such series, or `future` lacks rows.
 
     Example:
         >>> from pyrnn.forecasting import Forecaster
@@ -73,7 +73,7 @@ class OnlineForecast:
         """Take the next row and return the forecast of the rows after it.
 
         Args:
-            value: the target; NaN if it is unknown.
+            value: The target; NaN if it is unknown.
             past: (P,) the past covariates of the row, in the order of the panel's columns.
             future: (Q,) the covariates known in advance of the last row to forecast, H rows later.
 
@@ -81,7 +81,7 @@ class OnlineForecast:
             The quantiles (H, K).
 
         Raises:
-            ValueError: if covariates are missing or too many, or a number is infinite; nothing changes then.
+            ValueError: If covariates are missing or too many, or a number is infinite; nothing changes then.
         """
         rows = {"past": self._row("past", past), "future": self._row("future", future)}
         value = float(value)

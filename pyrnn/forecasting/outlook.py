@@ -43,10 +43,10 @@ def look_ahead(networks: Sequence[Model], head: Head, history: History, layout: 
     """Return what an ensemble forecasts.
 
     Args:
-        networks: the members.
-        head: what their outputs mean.
-        history: the rows around B origins; a recursive forecast fills in its medians.
-        layout: the rows that the networks see. Its horizon divides `horizon`.
+        networks: The members.
+        head: What their outputs mean.
+        history: The rows around B origins; a recursive forecast fills in its medians.
+        layout: The rows that the networks see. Its horizon divides `horizon`.
         horizon: H.
     """
     median = head.levels.index(conformal.MEDIAN)

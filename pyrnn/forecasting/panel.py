@@ -25,7 +25,7 @@ class Series:
     """One series of a panel; its arrays are views.
 
     Args:
-        id: the value of the group column, a tuple of several; "all" without groups.
+        id: The value of the group column, a tuple of several; "all" without groups.
         dates: (T + E,) datetime64[us], or int64 for integer dates and rows without dates.
         target: (T, K) float64.
         past: (T, P) float64, covariates that are known up to the present.
@@ -54,7 +54,7 @@ class Panel:
     """Time series with regular dates, the rows of all series one below the other (R rows, N series).
 
     Args:
-        ids: the N values of the group column, in the order in which they appear in the table; tuples of several
+        ids: The N values of the group column, in the order in which they appear in the table; tuples of several
             columns; ("all",) without groups.
         starts: (N + 1,) the first row of each series, and R.
         lengths: (N,) the number of rows with targets. The rows after them have only dates and future covariates.
@@ -64,15 +64,15 @@ class Panel:
         future: (R, Q) float64, covariates that are known in advance.
         static: (N, S) float64.
         filled: (R, K + P) which targets and past covariates the table lacked, so that they were filled.
-        frequency: the step between the dates.
-        timezone: the name of their time zone, or None.
-        utc: whether `dates` are in UTC. Otherwise they are the wall clock's.
-        names: the names of the columns of `target`, `past`, `future` and `static`, by these names.
-        group: the names of the group columns, () without groups.
-        date: the name of the column of dates, or None.
-        arguments: the arguments of `panel` that read another table in the same way, in a form that JSON can hold:
+        frequency: The step between the dates.
+        timezone: The name of their time zone, or None.
+        utc: Whether `dates` are in UTC. Otherwise they are the wall clock's.
+        names: The names of the columns of `target`, `past`, `future` and `static`, by these names.
+        group: The names of the group columns, () without groups.
+        date: The name of the column of dates, or None.
+        arguments: The arguments of `panel` that read another table in the same way, in a form that JSON can hold:
             `panel(table, **made.arguments)`.
-        notes: sentences about what was filled or left out.
+        notes: Sentences about what was filled or left out.
 
     Example:
         >>> from pyrnn.forecasting import panel
@@ -172,7 +172,7 @@ class Panel:
         """Return what messages call a series.
 
         Args:
-            index: the number of the series.
+            index: The number of the series.
 
         Returns:
             A text such as "series 'north'".
@@ -183,7 +183,7 @@ class Panel:
         """Return the dates after the last target of each series.
 
         Args:
-            count: the number of dates H.
+            count: The number of dates H.
 
         Returns:
             (N, H) dates.
@@ -197,13 +197,13 @@ class Panel:
         Later future covariates stay, since they were known. Series that begin at the date or after it are left out.
 
         Args:
-            date: the first date that is left out; a whole number if the dates are.
+            date: The first date that is left out; a whole number if the dates are.
 
         Returns:
             A panel.
 
         Raises:
-            ValueError: if no series begins before the date.
+            ValueError: If no series begins before the date.
         """
         before = self.in_history & (self.dates < as_date(date, self.has_dates, self.timezone, self.utc))
         lengths = np.add.reduceat(before, self.starts[:-1], dtype=np.int64)
@@ -215,7 +215,7 @@ class Panel:
         """Return the panel with the last targets of each series only, which is what a forecast needs.
 
         Args:
-            rows: the number of rows with targets; shorter series stay whole.
+            rows: The number of rows with targets; shorter series stay whole.
 
         Returns:
             A panel, with the future covariates of these rows and of all later ones.
@@ -228,7 +228,7 @@ class Panel:
         """Return some of the series.
 
         Args:
-            indices: the numbers of the series.
+            indices: The numbers of the series.
 
         Returns:
             A panel with these series in this order.
@@ -249,7 +249,7 @@ class Panel:
         """Return the panel with as many rows after the last target of each series as a forecast has.
 
         Args:
-            horizon: the number of rows H. Future covariates of rows that the panel lacks are NaN.
+            horizon: The number of rows H. Future covariates of rows that the panel lacks are NaN.
 
         Returns:
             A panel.

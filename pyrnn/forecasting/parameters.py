@@ -26,7 +26,7 @@ class Parameters:
         """Return the arguments of the constructor by name.
 
         Args:
-            deep: is there for scikit-learn; no argument has parameters of its own.
+            deep: Accepted for scikit-learn; no argument has parameters of its own.
 
         Returns:
             A dict.
@@ -37,13 +37,13 @@ class Parameters:
         """Change arguments of the constructor, which the next `fit` uses.
 
         Args:
-            **params: new values by name.
+            **params: New values by name.
 
         Returns:
             This estimator.
 
         Raises:
-            TypeError, ValueError: for a name or a value that the constructor does not accept; nothing changes then.
+            TypeError, ValueError: For a name or a value that the constructor does not accept; nothing changes then.
         """
         names = self._defaults()
         for name in params:

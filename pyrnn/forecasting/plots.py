@@ -21,8 +21,8 @@ def plot_forecast(forecast: Forecast, path: Any, history: Panel | None, series: 
     """Draw each series in a row of its own, the widest interval palest; write the image if a path is passed.
 
     Raises:
-        ImportError: if matplotlib is not installed.
-        ValueError: if there is no such series.
+        ImportError: If matplotlib is not installed.
+        ValueError: If there is no such series.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -36,11 +36,11 @@ class ReadTable(Mapping[str, Column]):
     """The columns of a file, for `panel`, `windows` and `Forecaster`.
 
     Args:
-        columns: name to column: float64, datetime64[us] for the column of dates, or objects for text, with None for
+        columns: Name to column: float64, datetime64[us] for the column of dates, or objects for text, with None for
             what is missing.
-        date: the name of the column of dates, or None.
-        described: one line about what was found in the file.
-        notes: sentences about rows and columns that were left out or changed.
+        date: The name of the column of dates, or None.
+        described: One line about what was found in the file.
+        notes: Sentences about rows and columns that were left out or changed.
 
     Example:
         >>> from pathlib import Path
@@ -80,7 +80,7 @@ class ReadTable(Mapping[str, Column]):
             A DataFrame of pandas.
 
         Raises:
-            ImportError: if pandas is not installed.
+            ImportError: If pandas is not installed.
         """
         return to_frame(self.columns, "ReadTable.frame", "columns")
 
@@ -94,8 +94,8 @@ def read_table(path: FilePath, *, date: Anything = None, order: Order | None = N
     dates are in UTC; of one offset, on its wall clock.
 
     Args:
-        path: the file, which may be compressed by gzip.
-        date: the name of the column of dates. By default the first column of dates.
+        path: The file, which may be compressed by gzip.
+        date: The name of the column of dates. By default the first column of dates.
         order: "day" or "month", what comes first in dates such as 3/4/2024. By default the data decide; if they do not,
             a note says so.
 
@@ -103,8 +103,8 @@ def read_table(path: FilePath, *, date: Anything = None, order: Order | None = N
         The table.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        TypeError, ValueError: if the file is empty, no text or has rows of different length, or the column of dates
+        FileNotFoundError: If there is no such file.
+        TypeError, ValueError: If the file is empty, no text or has rows of different length, or the column of dates
             does not exist or holds anything else.
 
     Example:

@@ -50,10 +50,10 @@ class Regular:
     """Makes the rows regular, in place, and then a panel of them.
 
     Args:
-        rows: the rows.
-        names: the names of the columns of numbers by role.
-        group: the names of the group columns.
-        ways: for each column of `rows.values` how it is filled, its name, and whether it is a category.
+        rows: The rows.
+        names: The names of the columns of numbers by role.
+        group: The names of the group columns.
+        ways: For each column of `rows.values` how it is filled, its name, and whether it is a category.
     """
 
     def __init__(

@@ -147,10 +147,10 @@ class DifferenceScaler(Scaler):
     The first `lag` rows of values without a past have the difference 0.
 
     Args:
-        lag: rows between the two values: 1 for a trend, the length of a season for a season.
+        lag: Rows between the two values: 1 for a trend, the length of a season for a season.
 
     Raises:
-        ValueError: if `lag` is below 1.
+        ValueError: If `lag` is below 1.
 
     Example:
         >>> from pyrnn.forecasting import DifferenceScaler
@@ -200,10 +200,10 @@ class ChainScaler(Scaler):
     """Several scalers, one after the other.
 
     Args:
-        scalers: scalers or their names, applied in this order.
+        scalers: Scalers or their names, applied in this order.
 
     Raises:
-        TypeError: if it is no list of these.
+        TypeError: If it is no list of these.
 
     Example:
         >>> from pyrnn.forecasting import ChainScaler
@@ -270,14 +270,14 @@ def get(scaler: Any) -> Scaler:
     """Return the scaler that a name or a description means.
 
     Args:
-        scaler: a scaler, one of the names 'standard', 'robust', 'window_mean', 'log' and 'difference', or what
+        scaler: A scaler, one of the names 'standard', 'robust', 'window_mean', 'log' and 'difference', or what
             `serialize` returned.
 
     Returns:
         A scaler, which has learned nothing unless it was passed as such.
 
     Raises:
-        TypeError, ValueError: if it is none of these.
+        TypeError, ValueError: If it is none of these.
 
     Example:
         >>> from pyrnn.forecasting import scalers
@@ -300,13 +300,13 @@ def serialize(scaler: Scaler) -> dict[str, Any]:
     """Return a description of a scaler that JSON can hold, without what it learned.
 
     Args:
-        scaler: the scaler.
+        scaler: The scaler.
 
     Returns:
         Its name in `SCALERS` and the arguments of its constructor.
 
     Raises:
-        ValueError: if its class is not in `SCALERS`.
+        ValueError: If its class is not in `SCALERS`.
 
     Example:
         >>> from pyrnn.forecasting import scalers

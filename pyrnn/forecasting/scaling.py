@@ -36,7 +36,7 @@ class Scaler:
         """Learn from the rows of training.
 
         Args:
-            values: rows (R, C), one column for each target, with NaN for what is missing; or a `Panel`, whose targets
+            values: Rows (R, C), one column for each target, with NaN for what is missing; or a `Panel`, whose targets
                 are used.
             group: (R,) the number of the series of each row. By default there is one series; of a panel it is known.
 
@@ -44,7 +44,7 @@ class Scaler:
             The scaler.
 
         Raises:
-            TypeError, ValueError: for values of another shape, infinite values, or groups of another length.
+            TypeError, ValueError: For values of another shape, infinite values, or groups of another length.
         """
         if isinstance(values, Panel):
             inside = values.in_history
@@ -62,7 +62,7 @@ class Scaler:
         """Scale values.
 
         Args:
-            values: rows (R, C), or windows (N, T, C) with any axes between time and columns; NaN stays NaN.
+            values: Rows (R, C), or windows (N, T, C) with any axes between time and columns; NaN stays NaN.
             group: (R,) or (N,) the number of the series of each row or window; by default all are of the first.
             past: (N, L, C) what was known before the windows, in original units: windows are scaled by it. By default
                 `values` are the past themselves. Only scalers that look at windows use it.
@@ -71,8 +71,8 @@ class Scaler:
             The scaled values, in the shape and dtype of `values`.
 
         Raises:
-            RuntimeError: before `fit`.
-            ValueError: for values or a past of the wrong shape, or a series that `fit` did not see.
+            RuntimeError: Before `fit`.
+            ValueError: For values or a past of the wrong shape, or a series that `fit` did not see.
         """
         numbers, codes, before = self._arguments(values, group, past)
         self._check_values(numbers)
@@ -82,7 +82,7 @@ class Scaler:
         """Return scaled values in their original units.
 
         Args:
-            values: what `transform` returned or a model forecasts, rows (R, C) or windows (N, T, C).
+            values: What `transform` returned or a model forecasts, rows (R, C) or windows (N, T, C).
             group: (R,) or (N,) the number of the series of each row or window; by default all are of the first.
             past: (N, L, C) what `transform` received, in original units.
 
@@ -90,8 +90,8 @@ class Scaler:
             The values in the shape and dtype of `values`.
 
         Raises:
-            RuntimeError: before `fit`.
-            ValueError: for values or a past of the wrong shape, a series that `fit` did not see, or a past that this
+            RuntimeError: Before `fit`.
+            ValueError: For values or a past of the wrong shape, a series that `fit` did not see, or a past that this
                 scaler needs and did not receive.
         """
         numbers, codes, before = self._arguments(values, group, past)
@@ -101,7 +101,7 @@ class Scaler:
         """Learn from rows and scale them.
 
         Args:
-            values: rows (R, C).
+            values: Rows (R, C).
             group: (R,) the number of the series of each row.
 
         Returns:
@@ -125,7 +125,7 @@ class Scaler:
             A dict that `set_state` reads.
 
         Raises:
-            RuntimeError: before `fit`.
+            RuntimeError: Before `fit`.
         """
         self._check_fitted()
         return {name: np.asarray(getattr(self, name)) for name in ("columns_", "groups_", *self.state_names)}
@@ -134,10 +134,10 @@ class Scaler:
         """Restore what `fit` learned.
 
         Args:
-            state: what `get_state` returned.
+            state: What `get_state` returned.
 
         Raises:
-            ValueError: if arrays are missing.
+            ValueError: If arrays are missing.
         """
         if lacking := [name for name in ("columns_", "groups_", *self.state_names) if name not in state]:
             raise ValueError(f"state must have the arrays {', '.join(lacking)}, got {', '.join(state) or 'none'}")

@@ -19,10 +19,10 @@ def check_model(model: Any) -> None:
     """Check the argument `model`.
 
     Args:
-        model: its value.
+        model: Its value.
 
     Raises:
-        ValueError: if it is neither a name nor a function.
+        ValueError: If it is neither a name nor a function.
     """
     if callable(model) or (isinstance(model, str) and model in CELLS):
         return
@@ -37,10 +37,10 @@ def levels_of(quantiles: Any) -> tuple[float, ...]:
     """Return quantiles as numbers.
 
     Args:
-        quantiles: levels between 0 and 1 in increasing order, with 0.5 among them.
+        quantiles: Levels between 0 and 1 in increasing order, with 0.5 among them.
 
     Raises:
-        ValueError: if they are anything else.
+        ValueError: If they are anything else.
     """
     try:
         levels = tuple(float(level) for level in quantiles)
@@ -58,13 +58,13 @@ def check_targets(panel: Panel, values: Array, head: Head) -> None:
     """Check what a forecaster is trained on.
 
     Args:
-        panel: the panel.
+        panel: The panel.
         values: (R,) targets, NaN where unknown.
-        head: the head, which may need counts.
+        head: The head, which may need counts.
 
     Raises:
-        ValueError: if there are several targets, or none is known.
-        TypeError: if the head needs counts and a target is none.
+        ValueError: If there are several targets, or none is known.
+        TypeError: If the head needs counts and a target is none.
     """
     if panel.target.shape[1] != 1:
         raise ValueError(

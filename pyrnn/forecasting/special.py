@@ -32,7 +32,7 @@ def log_gamma(x: Array) -> Array:
     """Return the logarithm of the gamma function.
 
     Args:
-        x: positive numbers.
+        x: Positive numbers.
 
     Returns:
         An array in the shape of x.
@@ -48,7 +48,7 @@ def digamma(x: Array) -> Array:
     """Return the derivative of `log_gamma`.
 
     Args:
-        x: positive numbers.
+        x: Positive numbers.
 
     Returns:
         An array in the shape of x.
@@ -81,9 +81,9 @@ def beta_ratio(a: Array, b: Array, x: Array) -> Array:
     """Return the regularized incomplete beta function I_x(a, b).
 
     Args:
-        a: positive numbers.
-        b: positive numbers of the same shape.
-        x: numbers from 0 to 1 of the same shape.
+        a: Positive numbers.
+        b: Positive numbers of the same shape.
+        x: Numbers from 0 to 1 of the same shape.
 
     Returns:
         Numbers from 0 to 1.
@@ -123,8 +123,8 @@ def student_quantile(level: float, freedom: Array) -> Array:
     """Return a quantile of Student's t distribution, to 1e-6, by interpolation in 1 / freedom.
 
     Args:
-        level: a number between 0 and 1.
-        freedom: degrees of freedom, at least 2.
+        level: A number between 0 and 1.
+        freedom: Degrees of freedom, at least 2.
 
     Returns:
         An array in the shape of `freedom`.
@@ -155,9 +155,9 @@ def count_quantile(level: float, mean: Array, shape: Array) -> Array:
     """Return a quantile of the negative binomial distribution: the smallest count whose probability reaches the level.
 
     Args:
-        level: a number between 0 and 1.
-        mean: positive means.
-        shape: positive numbers r of the same shape; the variance is mean + mean^2 / r.
+        level: A number between 0 and 1.
+        mean: Positive means.
+        shape: Positive numbers r of the same shape; the variance is mean + mean^2 / r.
 
     Returns:
         Whole numbers in float64, in the shape of `mean`.

@@ -33,12 +33,12 @@ def save(forecaster: Forecaster, path: Any) -> None:
     """Write a trained forecaster.
 
     Args:
-        forecaster: the forecaster.
-        path: the file.
+        forecaster: The forecaster.
+        path: The file.
 
     Raises:
-        TypeError: if an argument of the forecaster has no form in JSON.
-        OSError: if it cannot be written; what was there before is unchanged.
+        TypeError: If an argument of the forecaster has no form in JSON.
+        OSError: If it cannot be written; what was there before is unchanged.
     """
     params = forecaster.get_params()
     if callable(params["model"]):
@@ -77,15 +77,15 @@ def load(cls: type[Forecaster], path: Any) -> Forecaster:
     """Read a forecaster.
 
     Args:
-        cls: the class.
-        path: the file, or an open binary one.
+        cls: The class.
+        path: The file, or an open binary one.
 
     Returns:
         The forecaster.
 
     Raises:
-        ValueError: if the file holds no forecaster.
-        OSError: if it cannot be read.
+        ValueError: If the file holds no forecaster.
+        OSError: If it cannot be read.
     """
     try:
         with zipfile.ZipFile(path) as archive:

@@ -23,10 +23,10 @@ class Table:
     """The columns of a table.
 
     Args:
-        columns: name to column, as the table holds it.
-        index: the dates in the index of a DataFrame, or None.
-        index_name: the name of the index, or None.
-        rows: the number of rows.
+        columns: Name to column, as the table holds it.
+        index: The dates in the index of a DataFrame, or None.
+        index_name: The name of the index, or None.
+        rows: The number of rows.
     """
 
     columns: dict[Any, Any]
@@ -50,11 +50,11 @@ class Table:
         """Check that the table has columns.
 
         Args:
-            argument: what the message calls the argument with the names.
-            names: the names.
+            argument: What the message calls the argument with the names.
+            names: The names.
 
         Raises:
-            ValueError: if it lacks one.
+            ValueError: If it lacks one.
         """
         for name in names:
             if name not in self.columns:
@@ -77,7 +77,7 @@ def as_table(data: Any) -> Table:
         The table.
 
     Raises:
-        TypeError, ValueError: if it is none of these, or has no rows or two columns of one name.
+        TypeError, ValueError: If it is none of these, or has no rows or two columns of one name.
     """
     if isinstance(data, Mapping):
         return Table(dict(data))
@@ -169,15 +169,15 @@ def numbers(
     """Return columns as numbers; a column of text becomes one column of zeros and ones for each of its categories.
 
     Args:
-        table: the table.
-        names: the columns.
-        categories: the categories of each column of text. Columns that it lacks are entered, in sorted order.
+        table: The table.
+        names: The columns.
+        categories: The categories of each column of text. Columns that it lacks are entered, in sorted order.
 
     Returns:
         The numbers (T, C), with NaN for what is missing, and the names of the C columns.
 
     Raises:
-        TypeError, ValueError: for dates, an infinite number, more than 64 categories, or a category that the entry in
+        TypeError, ValueError: For dates, an infinite number, more than 64 categories, or a category that the entry in
             `categories` lacks.
     """
     parts: list[NDArray[np.float64]] = []

@@ -29,10 +29,10 @@ class TextTable:
     """Columns of text.
 
     Args:
-        columns: name to fields, all of one length.
-        encoding: the encoding of the file.
-        separator: what separates the fields, "" if there is one column.
-        notes: sentences about rows that were left out and names that were made up.
+        columns: Name to fields, all of one length.
+        encoding: The encoding of the file.
+        separator: What separates the fields, "" if there is one column.
+        notes: Sentences about rows that were left out and names that were made up.
     """
 
     columns: dict[str, list[str]]
@@ -45,14 +45,14 @@ def read_text(path: Path) -> TextTable:
     """Read a file as columns of text.
 
     Args:
-        path: the file, which may be compressed by gzip.
+        path: The file, which may be compressed by gzip.
 
     Returns:
         The columns, what was found, and notes.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if the file is empty, no text, or a row has another number of fields than the header.
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is empty, no text, or a row has another number of fields than the header.
     """
     content = path.read_bytes()
     if content.startswith(GZIP):

@@ -29,11 +29,11 @@ class Windows:
     """Windows of the series of a panel: N windows of L rows from which the next H rows are forecast.
 
     Args:
-        panel: the panel.
+        panel: The panel.
         firsts: (N,) the row of the panel with which each window begins.
         lookback: L, the rows that a model sees.
         horizon: H, the rows that it forecasts.
-        dtype: the dtype of the arrays.
+        dtype: The dtype of the arrays.
 
     Example:
         >>> from pyrnn.forecasting import windows
@@ -129,7 +129,7 @@ class Windows:
         """Return some of the windows, without copying the series.
 
         Args:
-            indices: their numbers, a slice, or (N,) truth values.
+            indices: Their numbers, a slice, or (N,) truth values.
 
         Returns:
             Windows of the same panel.
@@ -146,13 +146,13 @@ class Windows:
         the part before, as it does when a model is in use.
 
         Args:
-            *cuts: dates in ascending order; or shares in (0, 1) of the dates with targets, such as 0.8.
+            *cuts: Dates in ascending order; or shares in (0, 1) of the dates with targets, such as 0.8.
 
         Returns:
             Windows before the first cut, between the cuts and after the last one.
 
         Raises:
-            ValueError: if a cut is neither, the cuts are not ascending, or a part has no windows.
+            ValueError: If a cut is neither, the cuts are not ascending, or a part has no windows.
 
         Example:
             >>> from pyrnn.forecasting import windows
@@ -216,26 +216,26 @@ def windows(
     or targets end with a filled row are left out, since a line was drawn there to later values.
 
     Args:
-        data: a table or a `Panel`, as for `panel`.
-        target: the column to forecast, or a list of several.
+        data: A table or a `Panel`, as for `panel`.
+        target: The column to forecast, or a list of several.
         lookback: L, the number of rows that a model sees.
         horizon: H, the number of rows that it forecasts.
-        past: columns that are known up to the present.
-        future: columns that are known in advance.
-        static: columns that do not change with time.
-        group: the column that says which series a row belongs to, or a list of columns.
-        date: the column of dates.
-        frequency: the step between dates, such as 'h' or 'D'.
-        missing: what to do about missing dates and values: "raise", "previous", "interpolate" or "zero", or a dict
+        past: Columns that are known up to the present.
+        future: Columns that are known in advance.
+        static: Columns that do not change with time.
+        group: The column that says which series a row belongs to, or a list of columns.
+        date: The column of dates.
+        frequency: The step between dates, such as 'h' or 'D'.
+        missing: What to do about missing dates and values: "raise", "previous", "interpolate" or "zero", or a dict
             from columns to these.
-        wide: whether each target is a series of its own.
-        step: the number of rows from one window to the next.
+        wide: Whether each target is a series of its own.
+        step: The number of rows from one window to the next.
 
     Returns:
         The windows, series by series, those of each series in the order of time.
 
     Raises:
-        TypeError, ValueError: for what `panel` raises them, for a panel with arguments about its table, and if no
+        TypeError, ValueError: For what `panel` raises them, for a panel with arguments about its table, and if no
             series is long enough.
 
     Example:
@@ -282,7 +282,7 @@ def latest_windows(panel: Anything, *, lookback: Size, horizon: Size) -> Windows
     """Return the last window of each series, from which the unknown future is forecast: `y` is NaN.
 
     Args:
-        panel: a `Panel`, with the future covariates of the rows to forecast, if it has any.
+        panel: A `Panel`, with the future covariates of the rows to forecast, if it has any.
         lookback: L, the number of rows that a model sees.
         horizon: H, the number of rows to forecast.
 
@@ -290,7 +290,7 @@ def latest_windows(panel: Anything, *, lookback: Size, horizon: Size) -> Windows
         One window for each series.
 
     Raises:
-        ValueError: if a series has less than L rows, or its future covariates end before the last row to forecast.
+        ValueError: If a series has less than L rows, or its future covariates end before the last row to forecast.
 
     Example:
         >>> from pyrnn.forecasting import latest_windows, panel

@@ -7,21 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn.export import c_activations, c_panels
-from pyrnn.export.c_lines import Lines
+from pyrnn.export import c_activations, c_panels, c_text
+from pyrnn.export.c_lines import Lines, moved, term
 from pyrnn.export.c_text import floats, number
 from pyrnn.export.program import (
     Activation,
     Affine,
     Combine,
     Convolution,
-    Copy,
-    Fill,
-    JoinMasks,
     Lookup,
-    LoopBegin,
-    LoopEnd,
-    MakeMask,
     Matrix,
     Move,
     Normalize,
@@ -33,7 +27,6 @@ from pyrnn.export.program import (
     Select,
     Slope,
     Value,
-    Window,
 )
 
 Array = NDArray[Any]
@@ -53,7 +46,8 @@ class Writer(Lines):
         program: the program, without scratch values and places.
 
     Attributes:
-        weight_count: how many numbers the weights are. needs_math: whether a function calls <math.h>.
+        weight_count: how many numbers the weights are.
+        needs_math: whether a function calls <math.h>.
     """
 
     def __init__(self, program: Program) -> None:
@@ -70,6 +64,9 @@ class Writer(Lines):
                 each.scratch.append(Value(gates))
                 if each.cell == "gru":
                     each.scratch.append(Value(gates if each.reset_after else each.units))
+
+    def constant(self, number: float, value: Value) -> str:
+        return c_text.number(number)
 
     def weights(self, array: Array) -> str:
         """Return the name of a constant array of weights; equal ones are stored once."""
@@ -123,18 +120,18 @@ class Writer(Lines):
             count = sum(each == width for each in widths) if outputs - done >= width else 1
             if outputs - done < width:
                 self.use(f"{kind}_some")
-                self.line(f"{kind}_some({_plus(name, place)}, {x}, {rows}, {_plus(y, done)}, {outputs - done});")
+                self.line(f"{kind}_some({moved(name, place)}, {x}, {rows}, {moved(y, done)}, {outputs - done});")
             elif count > 2:
                 self.loop("p", count)
                 step = f"p * {width * panel_rows}"
                 self.line(
-                    f"{self.use(f'{kind}{width}')}({_plus(name, place)} + {step}, {x}, {rows}, "
-                    f"{_plus(y, done)} + p * {width});"
+                    f"{self.use(f'{kind}{width}')}({moved(name, place)} + {step}, {x}, {rows}, "
+                    f"{moved(y, done)} + p * {width});"
                 )
                 self.line("}")
             else:
                 count = 1
-                self.line(f"{self.use(f'{kind}{width}')}({_plus(name, place)}, {x}, {rows}, {_plus(y, done)});")
+                self.line(f"{self.use(f'{kind}{width}')}({moved(name, place)}, {x}, {rows}, {moved(y, done)});")
             place += count * width * panel_rows
             done += count * width
             del widths[:count]
@@ -153,7 +150,7 @@ class Writer(Lines):
             self.use("dot")
             for output in range(outputs):
                 offset = "" if bias is None or not bias[output] else f" + {number(bias[output])}"
-                self.line(f"*({_plus(y, output)}) = dot({_plus(name, output * inputs)}, {x}, {inputs}){offset};")
+                self.line(f"*({moved(y, output)}) = dot({moved(name, output * inputs)}, {x}, {inputs}){offset};")
         else:
             self.product("set", each.kernel, each.bias, x, y)
         if each.rows > 1:
@@ -175,8 +172,8 @@ class Writer(Lines):
                 for tap in range(size):
                     kernel = np.ascontiguousarray(each.kernel[tap, :, columns])
                     bias = None if tap or each.bias is None else each.bias[columns]
-                    place = _plus(x, tap * each.dilation * channels + group * inputs)
-                    self.product("add" if tap else "set", kernel, bias, place, _plus(y, group * part))
+                    place = moved(x, tap * each.dilation * channels + group * inputs)
+                    self.product("add" if tap else "set", kernel, bias, place, moved(y, group * part))
         self.line("}")
 
     def _recurrence(self, each: Recurrence) -> None:
@@ -233,7 +230,7 @@ class Writer(Lines):
         assert recurrent_kernel is not None
         self.product("set", kernel, ordered(each.bias), x, z)
         self.product("add", recurrent_kernel, None, h, z)
-        f, o, candidate = (_plus(z, place * units) for place in (1, 2, 3))
+        f, o, candidate = (moved(z, place * units) for place in (1, 2, 3))
         if each.recurrent_activation in c_activations.ROWS:
             for gate in (z, f, o):
                 self.activate(each.recurrent_activation, gate, units)
@@ -247,7 +244,7 @@ class Writer(Lines):
 
     def _gru(self, each: Recurrence, x: str, h: str) -> None:
         units, z, second = each.units, self.at(each.scratch[0]), self.at(each.scratch[1])
-        r, candidate = _plus(z, units), _plus(z, 2 * units)
+        r, candidate = moved(z, units), moved(z, 2 * units)
         bias = each.bias
         if each.reset_after:
             biases = (None, None) if bias is None else (bias[0], bias[1])
@@ -264,7 +261,7 @@ class Writer(Lines):
         else:
             self.activate(each.recurrent_activation, z, 2 * units)
         if each.reset_after:
-            self.each_number(units, f"({candidate})[i] += ({r})[i] * ({_plus(second, 2 * units)})[i];")
+            self.each_number(units, f"({candidate})[i] += ({r})[i] * ({moved(second, 2 * units)})[i];")
         else:
             self.each_number(units, f"({second})[i] = ({r})[i] * {h}[i];")
             self.product("add", np.ascontiguousarray(each.recurrent_kernel[:, 2 * units :]), None, second, candidate)
@@ -345,23 +342,20 @@ class Writer(Lines):
 
     def _move(self, each: Move) -> None:
         axes = [axis for axis in zip(each.shape, each.strides, each.to_strides, strict=True) if axis[0] > 1]
-        x, y = _plus(self.at(each.x), each.start), _plus(self.at(each.y), each.to)
+        x, y = moved(self.at(each.x), each.start), moved(self.at(each.y), each.to)
         run = 1
         while axes and axes[-1][1] == axes[-1][2] == run:  # whole rows at once
             run *= axes.pop()[0]
         for place, (count, stride, to_stride) in enumerate(axes):
             self.loop(f"i{place}", count)
-            x += _times(f"i{place}", stride)
-            y += _times(f"i{place}", to_stride)
+            x += term(f"i{place}", stride)
+            y += term(f"i{place}", to_stride)
         if run > 1:
             self.copy(y, x, run)
         else:
             self.line(f"*({y}) = *({x});")
         for _ in axes:
             self.line("}")
-
-    def _fill(self, each: Fill) -> None:
-        self.each_number(each.y.size, f"({self.at(each.y)})[i] = {number(each.number)};")
 
     def _select(self, each: Select) -> None:
         self.loop("r", each.mask.size)
@@ -371,29 +365,9 @@ class Writer(Lines):
         self.each_number(each.width, f"({self.at(each.y)})[{place}] = {chosen};")
         self.line("}")
 
-    def _makemask(self, each: MakeMask) -> None:
-        mask, x = self.at(each.y), self.at(each.x)
-        if each.x.kind == "ids":
-            self.each_number(each.y.size, f"({mask})[i] = {x}[i] != {int(each.number)};")
-            return
-        self.loop("r", each.y.size)
-        self.line(f"({mask})[r] = 0;")
-        self.loop("i", each.width)
-        self.line(f"if (({x})[r * {each.width} + i] != {number(each.number)}) {{")
-        self.line(f"({mask})[r] = 1;")
-        for _ in range(3):
-            self.line("}")
-
-    def _joinmasks(self, each: JoinMasks) -> None:
-        flags = " || ".join(f"({self.at(mask)})[i]" for mask in each.masks)
-        self.each_number(each.y.size, f"({self.at(each.y)})[i] = {flags};")
-
     def _pool(self, each: Pool) -> None:
-        steps, channels = each.y.size // each.channels, each.channels
-        self.loop("t", steps)
-        self.line(f"int first = t * {each.stride} - {each.before}, end = first + {each.size};")
-        self.line("first = first < 0 ? 0 : first;")
-        self.line(f"end = end > {each.steps} ? {each.steps} : end;")
+        channels = each.channels
+        self.pool_window(each)
         y = f"({self.at(each.y)} + t * {channels})[i]"
         self.each_number(channels, f"{y} = ({self.at(each.x)})[first * {channels} + i];")
         self.line("for (int k = first + 1; k < end; ++k) {")
@@ -443,31 +417,3 @@ class Writer(Lines):
         )
         self.copy(f"{self.at(each.y)} + r * {width}", f"{name} + id * {width}", width)
         self.line("}")
-
-    def _window(self, each: Window) -> None:
-        past, y, size = self.at(each.past), self.at(each.y), each.past.size
-        self.copy(y, past, size)
-        self.copy(_plus(y, size), self.at(each.x), each.x.size)
-        self.copy(past, _plus(y, each.x.size), size)
-
-    def _loopbegin(self, each: LoopBegin) -> None:
-        loop = f"l{each.loop}"
-        self.loop(loop, each.count)
-        self.copy(self.at(each.part), f"{self.at(each.x)} + {loop} * {each.part.size}", each.part.size)
-
-    def _loopend(self, each: LoopEnd) -> None:
-        self.copy(f"{self.at(each.y)} + l{each.loop} * {each.part.size}", self.at(each.part), each.part.size)
-        self.line("}")
-
-    def _copy(self, each: Copy) -> None:
-        self.copy(self.at(each.y), self.at(each.x), each.x.size)
-
-
-def _plus(pointer: str, offset: int) -> str:
-    """A pointer moved on."""
-    return f"{pointer} + {offset}" if offset else pointer
-
-
-def _times(index: str, stride: int) -> str:
-    """What an index adds to a pointer."""
-    return f" + {index} * {stride}" if stride >= 0 else f" - {index} * {-stride}"

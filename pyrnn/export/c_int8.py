@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn.export import fixed_point
 from pyrnn.export.c_integers import IntegerLines
+from pyrnn.export.c_lines import term
 from pyrnn.export.fixed_point import LARGEST, LARGEST_32, UNIT, WIDE, Curve, Sums
 from pyrnn.export.integers import LOG2_BITS
 from pyrnn.export.program import (
@@ -17,12 +17,7 @@ from pyrnn.export.program import (
     Affine,
     Combine,
     Convolution,
-    Copy,
-    Fill,
     Lookup,
-    LoopBegin,
-    LoopEnd,
-    MakeMask,
     Matrix,
     Move,
     Normalize,
@@ -32,8 +27,6 @@ from pyrnn.export.program import (
     RowActivation,
     Select,
     Slope,
-    Value,
-    Window,
 )
 from pyrnn.export.quantize import Cell, Quantized, Scaled
 
@@ -238,61 +231,26 @@ class IntegerWriter(IntegerLines):
 
     # Movement.
 
-    def _copy(self, each: Copy) -> None:
-        self.move_numbers(self.at(each.y), self.at(each.x), each.x.size, each.x, each.y)
-
     def _move(self, each: Move) -> None:
         x, y = f"({self.at(each.x)})[{each.start}", f"({self.at(each.y)})[{each.to}"
         axes = list(zip(each.shape, each.strides, each.to_strides, strict=True))
         for place, (count, stride, to_stride) in enumerate(axes):
             self.loop(f"i{place}", count)
-            x += f" + i{place} * {stride}" if stride >= 0 else f" - i{place} * {-stride}"
-            y += f" + i{place} * {to_stride}"
+            x += term(f"i{place}", stride)
+            y += term(f"i{place}", to_stride)
         self.line(f"{y}] = (int16_t){self.converted(f'{x}]', each.x, each.y)};")
         for _ in axes:
             self.line("}")
 
-    def _number(self, number: float, value: Value) -> int:
-        return int(fixed_point.to_fixed(number, self.fraction(value)))
-
-    def _fill(self, each: Fill) -> None:
-        self.each_number(each.y.size, f"({self.at(each.y)})[i] = {self._number(each.number, each.y)};")
-
     def _select(self, each: Select) -> None:
         self.loop("r", each.mask.size)
         place = f"r * {each.width} + i"
-        other = str(self._number(each.number, each.y))
+        other = self.constant(each.number, each.y)
         if each.other is not None:
             other = self.converted(f"({self.at(each.other)})[{place}]", each.other, each.y)
         x = self.converted(f"({self.at(each.x)})[{place}]", each.x, each.y)
         text = f"({self.at(each.mask)})[r] ? {x} : {other}"
         self.each_number(each.width, f"({self.at(each.y)})[{place}] = (int16_t)({text});")
-        self.line("}")
-
-    def _makemask(self, each: MakeMask) -> None:
-        number = int(each.number) if each.x.kind == "ids" else self._number(each.number, each.x)
-        self.loop("r", each.y.size)
-        self.line(f"({self.at(each.y)})[r] = 0;")
-        self.loop("i", each.width)
-        self.line(f"if (({self.at(each.x)})[r * {each.width} + i] != {number}) {{")
-        self.line(f"({self.at(each.y)})[r] = 1;")
-        for _ in range(3):
-            self.line("}")
-
-    def _window(self, each: Window) -> None:
-        y, past, size = self.at(each.y), self.at(each.past), each.past.size
-        self.move_numbers(y, past, size, each.past, each.y)
-        self.move_numbers(f"{y} + {size}", self.at(each.x), each.x.size, each.x, each.y)
-        self.move_numbers(past, f"{y} + {each.x.size}", size, each.y, each.past)
-
-    def _loopbegin(self, each: LoopBegin) -> None:
-        loop, size = f"l{each.loop}", each.part.size
-        self.loop(loop, each.count)
-        self.move_numbers(self.at(each.part), f"{self.at(each.x)} + {loop} * {size}", size, each.x, each.part)
-
-    def _loopend(self, each: LoopEnd) -> None:
-        size = each.part.size
-        self.move_numbers(f"{self.at(each.y)} + l{each.loop} * {size}", self.at(each.part), size, each.part, each.y)
         self.line("}")
 
     def _lookup(self, each: Lookup) -> None:
@@ -318,10 +276,7 @@ class IntegerWriter(IntegerLines):
     def _pool(self, each: Pool) -> None:
         channels, x = each.channels, f"({self.at(each.x)})"
         y = f"({self.at(each.y)})[t * {channels} + i]"
-        self.loop("t", each.y.size // channels)
-        self.line(f"int first = t * {each.stride} - {each.before}, end = first + {each.size};")
-        self.line("first = first < 0 ? 0 : first;")
-        self.line(f"end = end > {each.steps} ? {each.steps} : end;")
+        self.pool_window(each)
         self._pooled(each.kind, channels, x, y, each)
         self.line("}")
 

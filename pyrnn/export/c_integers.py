@@ -30,7 +30,8 @@ class IntegerLines(Lines):
         quantized: the program; its values have their places.
 
     Attributes:
-        constant_bytes: the size of all constants. stack_bytes: that of the largest arrays of an operation.
+        constant_bytes: the size of all constants.
+        stack_bytes: that of the largest arrays of an operation.
     """
 
     unit: ClassVar[str] = "int16_t"
@@ -97,12 +98,14 @@ class IntegerLines(Lines):
             return f"{self.use('limit64' if wide else 'limit32')}({text}, {largest})"
         return f"(int32_t)({text})" if wide else f"({text})"
 
+    def constant(self, number: float, value: Value) -> str:
+        return str(int(fixed_point.to_fixed(number, self.fraction(value))))
+
     def converted(self, text: str, x: Value, y: Value) -> str:
         """Return the C of a number of x as one of y."""
         return self.limited(text, LARGEST, self.fraction(x) - self.fraction(y))
 
     def move_numbers(self, y: str, x: str, count: int, source: Value, target: Value) -> None:
-        """Copy numbers of one value to another, with its fraction bits."""
         if self.fraction(source) == self.fraction(target):
             self.copy(y, x, count)
         else:

@@ -162,6 +162,15 @@ def chains(draw: Any, stream: bool) -> tuple[Any, Any]:
     return _randomized(model, seed), x
 
 
+def joined_masks(steps: int = 7) -> tuple[Any, Any]:
+    """Return a model whose GRU counts the steps that one of two masks counts, and one sample of its input (T, 3)."""
+    x = Input(shape=(steps, 3))
+    y = layers.Add()([layers.Masking(0.0)(x), layers.Masking(1.0)(x)])
+    sample = np.random.default_rng(5).standard_normal((steps, 3)).astype(np.float32)
+    sample[1], sample[4] = 0.0, 1.0
+    return _randomized(Model(x, layers.GRU(4)(y)), 5), sample
+
+
 @st.composite
 def graphs(draw: Any, stream: bool) -> tuple[Any, Any]:
     """Draw a model of two branches that a layer merges, and one sample of its input (T, F)."""

@@ -13,20 +13,25 @@ import pytest
 
 import pyrnn
 from export.compiled import COMPILERS, STRICT, Exported, compile_all, library, needs_compiler
+from export.generated import joined_masks
 from export.integers import Twin, run_c
 from export.test_models import KINDS, drawn
 from pyrnn import Input, Model, Sequential, layers
 from pyrnn.export import to_c
+from pyrnn.export.c_float import Writer
+from pyrnn.export.c_int8 import IntegerWriter
+from pyrnn.export.c_lines import Lines
+from pyrnn.export.program import Operation
 
 # What drawn models hold and int8 does not have.
 ABSENT = r"there are no integers for"
 
 
-def check(folder: Path, kind: str, count: int, *flags: str) -> int:
-    """Compile drawn models and compare all bits, also where numbers saturate; returns how many there were."""
+def check(folder: Path, kind: str, examples: list[tuple[Any, Any]], *flags: str) -> int:
+    """Compile the models that int8 takes and compare all bits, also where numbers saturate; returns how many."""
     stream = KINDS[kind][1]
     twins: list[Twin] = []
-    for model, x in drawn(kind, count):
+    for model, x in examples:
         name = f"m{len(twins)}"
         try:
             to_c(model, folder, name=name, dtype="int8", calibration=x[None], stream=stream)
@@ -49,7 +54,19 @@ def check(folder: Path, kind: str, count: int, *flags: str) -> int:
 @needs_compiler
 @pytest.mark.parametrize("kind", KINDS)
 def test_drawn_models(kind: str, tmp_path: Path) -> None:
-    assert check(tmp_path, kind, 5) >= 3
+    assert check(tmp_path, kind, drawn(kind, 5)) >= 3
+
+
+@needs_compiler
+@pytest.mark.parametrize("kind", ["graph streams", "graph sequences"])
+def test_joined_masks(kind: str, tmp_path: Path) -> None:
+    assert check(tmp_path, kind, [joined_masks()]) == 1
+
+
+@pytest.mark.parametrize("writer", [Writer, IntegerWriter])
+def test_every_operation_has_c(writer: type[Lines]) -> None:
+    kinds = [each.__name__ for each in Operation.__subclasses__()]
+    assert [each for each in kinds if not hasattr(writer, f"_{each.lower()}")] == []
 
 
 @needs_compiler
@@ -57,7 +74,7 @@ def test_drawn_models(kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_many_models(kind: str, tmp_path: Path) -> None:
     flags = ("-std=c99", "-O1", *STRICT, "-fsanitize=undefined", "-fno-sanitize-recover=all")
-    assert check(tmp_path, kind, 160, *flags) >= 80
+    assert check(tmp_path, kind, drawn(kind, 160), *flags) >= 80
 
 
 def chain(*stack: Any, features: int = 5, steps: int | None = None) -> Any:

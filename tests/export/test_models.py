@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tolerance import assert_close
 
 from export.compiled import COMPILERS, Exported, library, needs_compiler
-from export.generated import chains, graphs
+from export.generated import chains, graphs, joined_masks
 from pyrnn.export import to_c
 
 pytestmark = needs_compiler
@@ -78,6 +78,11 @@ def check(folder: Path, kind: str, examples: list[tuple[Any, Any]], compiler: st
 @pytest.mark.parametrize("kind", KINDS)
 def test_drawn_models(kind: str, tmp_path: Path) -> None:
     check(tmp_path, kind, drawn(kind, 12), COMPILERS[0])
+
+
+@pytest.mark.parametrize("kind", ["graph streams", "graph sequences"])
+def test_joined_masks(kind: str, tmp_path: Path) -> None:
+    check(tmp_path, kind, [joined_masks()], COMPILERS[0])
 
 
 @pytest.mark.slow

@@ -89,8 +89,6 @@ def to_c(
         ...     [os.path.basename(path) for path in paths]
         ['lstm.c', 'lstm.h', 'lstm_test.c']
     """
-    if stream and steps is not None:
-        raise ValueError(f"steps is for whole sequences, stream=False: a stream takes any number of them; got {steps}")
     folder, name = _target(model, os.fspath(path), name)
     if calibration is not None and dtype != "int8":
         raise ValueError(f"calibration is for dtype='int8', got dtype={dtype!r}: leave it out")
@@ -146,8 +144,10 @@ def lowered(model: Any, stream: bool, steps: int | None) -> tuple[Program, list[
         steps: the number of time steps where the model leaves it open.
 
     Raises:
-        ValueError: if it is not built, or cannot be exported.
+        ValueError: if it is not built, or cannot be exported, or if `steps` is passed for a stream.
     """
+    if stream and steps is not None:
+        raise ValueError(f"steps is for whole sequences, stream=False: a stream takes any number of them; got {steps}")
     if not model.built:
         raise ValueError(not_built("it can be exported"))
     lowering = Lowering(stream, model.dtype)

@@ -184,6 +184,11 @@ def test_report_on_other_data() -> None:
     assert outside.largest > 20 * inside.largest
 
 
+def test_report_rejects_steps_of_a_stream() -> None:
+    with pytest.raises(ValueError, match="steps is for whole sequences"):
+        pyrnn.export.report(chain(layers.GRU(3)), sines(), steps=24)
+
+
 def test_two_inputs_and_outputs() -> None:
     first, second = Input((6, 3)), Input((6, 2))
     y = layers.Concatenate()([layers.LSTM(4, return_sequences=True)(first), layers.Dense(3)(second)])

@@ -81,7 +81,7 @@ _SOFTPLUS = "(x > 0.0f ? x : 0.0f) + log1pf(expf(x > 0.0f ? -x : x))"
 _LOGISTIC = "1.0f / (1.0f + expf(-x))"
 _SELU = 1.0507009873554805, 1.6732632423543772
 
-# Each as an expression of x, for `names` that have no body of their own.
+# Activations as expressions of x.
 EXPRESSIONS = {
     "relu": "x < 0.0f ? 0.0f : x",
     "leaky_relu": "x < 0.0f ? 0.2f * x : x",
@@ -104,7 +104,7 @@ EXPRESSIONS = {
     "hard_shrink": "x > 0.5f || x < -0.5f ? x : x != x ? x : 0.0f",
     "mish": f"x * tanhf({_SOFTPLUS})",
     "log_sigmoid": "(x < 0.0f ? x : 0.0f) - log1pf(expf(x < 0.0f ? x : -x))",
-    # Those of layers with arguments a, b and c.
+    # Layers with the arguments a, b and c.
     "relu_layer": "(x > a ? x : 0.0f) + b * (x < a ? x - a : 0.0f)",
     "capped_relu_layer": "(x > a ? (x < c ? x : c) : 0.0f) + b * (x < a ? x - a : 0.0f)",
     "leaky_relu_layer": "x < 0.0f ? a * x : x",
@@ -113,13 +113,18 @@ EXPRESSIONS = {
 _BODIES = {"exponential": _EXPONENTIAL, "tanh": _TANH, "sigmoid": _SIGMOID}
 NAMES = (*_BODIES, *EXPRESSIONS)
 
-_SOFTMAX = """\
-static void apply_softmax(const float *x, float *y, int n) {
+# How the function of a row begins: with its largest number.
+_TOP = """\
+static void apply_{name}(const float *x, float *y, int n) {{
     float top = x[0], sum = 0.0f;
     int i;
-    for (i = 1; i < n; ++i) {
+    for (i = 1; i < n; ++i) {{
         top = x[i] > top || x[i] != x[i] ? x[i] : top;
-    }
+    }}
+"""
+_SOFTMAX = (
+    _TOP.format(name="softmax")
+    + """\
     for (i = 0; i < n; ++i) {
         y[i] = x[i] - top;
     }
@@ -132,13 +137,10 @@ static void apply_softmax(const float *x, float *y, int n) {
     }
 }
 """
-_LOG_SOFTMAX = """\
-static void apply_log_softmax(const float *x, float *y, int n) {
-    float top = x[0], sum = 0.0f;
-    int i;
-    for (i = 1; i < n; ++i) {
-        top = x[i] > top || x[i] != x[i] ? x[i] : top;
-    }
+)
+_LOG_SOFTMAX = (
+    _TOP.format(name="log_softmax")
+    + """\
     for (i = 0; i < n; ++i) {
         sum += expf(x[i] - top);
     }
@@ -148,15 +150,13 @@ static void apply_log_softmax(const float *x, float *y, int n) {
     }
 }
 """
+)
 # The threshold t with sum max(x - t, 0) = 1, by Newton's steps from below: each leaves out numbers below it.
-_SPARSEMAX = """\
-static void apply_sparsemax(const float *x, float *y, int n) {
-    float top = x[0], threshold, sum;
-    int i, count, before = -1;
-    for (i = 1; i < n; ++i) {
-        top = x[i] > top || x[i] != x[i] ? x[i] : top;
-    }
-    threshold = -1.0f;
+_SPARSEMAX = (
+    _TOP.format(name="sparsemax")
+    + """\
+    float threshold = -1.0f;
+    int count, before = -1;
     for (;;) {
         sum = 0.0f;
         count = 0;
@@ -178,6 +178,7 @@ static void apply_sparsemax(const float *x, float *y, int n) {
     }
 }
 """
+)
 _GLU = """\
 static void apply_glu(const float *x, float *y, int n) {
     int i;

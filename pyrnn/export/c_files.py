@@ -15,14 +15,16 @@ Array = NDArray[Any]
 
 
 class Source(NamedTuple):
-    """What one dtype writes of a program.
+    """A program in C, in one dtype.
 
     Args:
-        constants: definitions of the weights. functions: definitions of the functions that `body` calls.
+        constants: definitions of the weights.
+        functions: definitions of the functions that `body` calls.
         body: the statements of one call, of the state `s`, the inputs and the outputs.
         headers: the headers that they need.
         flash: bytes of the weights.
-        number: the C type of inputs, outputs and memory. number_size: its bytes.
+        number: the C type of inputs, outputs and memory.
+        number_size: its bytes.
         notes: further lines for the comment at the top.
         public: lines for the header: what it includes and defines.
     """
@@ -42,11 +44,16 @@ def _type(value: Value, source: Source) -> str:
     return "int" if value.kind == "ids" else source.number
 
 
-def _parameters(program: Program, source: Source, run: bool) -> str:
+def _has_state(program: Program) -> bool:
+    """Whether the functions take a state struct."""
+    return bool(program.state_size or program.work_size or program.mask_size)
+
+
+def _parameters(name: str, program: Program, source: Source, run: bool) -> str:
     """The parameters of `step`, or of `run`."""
     parts = []
-    if program.state_size or program.work_size or program.mask_size:
-        parts.append("{name}_state *s")
+    if _has_state(program):
+        parts.append(f"{name}_state *s")
     parts += [f"const {_type(value, source)} *{value.name}" for value in program.inputs]
     if run and program.stream:
         parts.append("int steps")
@@ -88,7 +95,7 @@ def header(name: str, model: str, program: Program, source: Source) -> str:
     for value in program.outputs:
         lines.append(f"#define {_size_name(upper, value)} {value.size} /* of {value.name} */")
     lines += ["", "#ifdef __cplusplus", 'extern "C" {', "#endif", ""]
-    has_state = bool(program.state_size or program.work_size or program.mask_size)
+    has_state = _has_state(program)
     if has_state:
         lines.append("typedef struct {")
         if program.state_size:
@@ -109,12 +116,12 @@ def header(name: str, model: str, program: Program, source: Source) -> str:
             ]
         lines += [
             "/* Take the next time step, and write the output for all steps so far. The arrays must not overlap. */",
-            f"void {name}_step({_parameters(program, source, False).format(name=name)});",
+            f"void {name}_step({_parameters(name, program, source, False)});",
             f"/* Take several steps, one after the other in the inputs, and write the output of {last}. */",
         ]
     else:
         lines.append("/* Compute the output for a whole sequence. The arrays must not overlap. */")
-    lines.append(f"void {name}_run({_parameters(program, source, True).format(name=name)});")
+    lines.append(f"void {name}_run({_parameters(name, program, source, True)});")
     lines += ["", "#ifdef __cplusplus", "}", "#endif", "#endif", ""]
     return "\n".join(lines)
 
@@ -125,7 +132,7 @@ def _size_name(upper: str, value: Value) -> str:
 
 def source_file(name: str, model: str, program: Program, source: Source) -> str:
     """Return the text of the source file."""
-    has_state = bool(program.state_size or program.work_size or program.mask_size)
+    has_state = _has_state(program)
     parts = [c_text.comment(description(name, model, program, source)), f'#include "{name}.h"\n']
     parts += [f"#include <{each}>\n" for each in source.headers]
     parts.append(
@@ -142,7 +149,7 @@ def source_file(name: str, model: str, program: Program, source: Source) -> str:
         parts.append(f"void {name}_init({name}_state *s) {{\n    memset(s, 0, sizeof *s);\n}}\n\n")
         parts.append(f"void {name}_reset({name}_state *s) {{\n{reset}}}\n\n")
     function = "step" if program.stream else "run"
-    parameters = _parameters(program, source, False).format(name=name)
+    parameters = _parameters(name, program, source, False)
     parts.append(f"void {name}_{function}({parameters}) {{\n{source.body}}}\n")
     if program.stream:
         arguments = (["s"] if has_state else []) + [
@@ -153,7 +160,7 @@ def source_file(name: str, model: str, program: Program, source: Source) -> str:
             )
             for value in values
         ]
-        parameters = _parameters(program, source, True).format(name=name)
+        parameters = _parameters(name, program, source, True)
         parts.append(
             f"\nvoid {name}_run({parameters}) {{\n    for (int t = 0; t < steps; ++t) {{\n"
             f"        {name}_step({', '.join(arguments)});\n    }}\n}}\n"
@@ -174,7 +181,7 @@ def self_test(
         expected: for each output, what the model returns.
         tolerance: the largest difference that passes.
     """
-    has_state = bool(program.state_size or program.work_size or program.mask_size)
+    has_state = _has_state(program)
     lines = [f"/* Checks {name}.c against outputs of the model; prints the largest difference. */"]
     lines += [f'#include "{name}.h"', "", "#include <stdio.h>", ""]
     for value, array in zip(program.inputs, inputs, strict=True):

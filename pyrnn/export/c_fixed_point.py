@@ -175,12 +175,12 @@ static void softmax_fixed(const int16_t *x, int16_t *y, int n, int down, int up)
     }}
 }}
 """
-_MEAN = """\
+_FLOOR = """\
 static int64_t floor_of(int64_t a, int64_t b) {
     return a / b - (a % b < 0 ? 1 : 0);
 }
 """
-_MEAN_FIXED = """\
+_MEAN = """\
 static int64_t mean_fixed(int64_t total, int64_t count, int up) {
     count = count ? count : 1;
     return floor_of(2 * (total * (INT64_C(1) << up)) + count, 2 * count);
@@ -230,8 +230,8 @@ FUNCTIONS: dict[str, tuple[str, tuple[str, ...], tuple[tuple[str, Array], ...]]]
     "hard_sigmoid_fixed": (_HARD_SIGMOID, (), ()),
     "relu_fixed": (_RELU, (), ()),
     "curve": (_CURVE, ("right32",), ()),
-    "floor_of": (_MEAN, (), ()),
-    "mean_fixed": (_MEAN_FIXED, ("floor_of",), ()),
+    "floor_of": (_FLOOR, (), ()),
+    "mean_fixed": (_MEAN, ("floor_of",), ()),
     "normalize": (_NORMALIZE, ("floor_of", "limit64"), ()),
     "softmax_fixed": (_SOFTMAX, ("limit64",), (("power_table", POWER),)),
 }

@@ -58,11 +58,6 @@ def comment(lines: Iterable[str]) -> str:
     return f"/*{text[2:]}\n */\n"
 
 
-def indented(text: str, levels: int = 1) -> str:
-    """Return a text with its lines moved to the right."""
-    return textwrap.indent(text, INDENT * levels)
-
-
 def is_name(text: str) -> bool:
     """Return whether a text can name a function in C and C++."""
     return text.isidentifier() and text.isascii() and not text.startswith("_") and text not in KEYWORDS

@@ -6,14 +6,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pyrnn.export import c_files, memory, to_int8
-from pyrnn.export.c_float import Writer
+from pyrnn.export import c_files, to_int8
 from pyrnn.export.program import Program, Value
-from pyrnn.export.to_c import lowered
+from pyrnn.export.to_c import float_source, lowered
 
 __all__ = ["Footprint", "Sizes", "footprint"]
 
-_FLOAT = 4  # bytes of a float
 _STEPS = 16  # of the noise that takes the place of calibration data
 
 
@@ -78,13 +76,12 @@ def footprint(model: Any, steps: int | None = None) -> Footprint:
         True
     """
     program = _program(model, steps)
-    Writer.add_scratch(program)
-    memory.place(program)
-    writer = Writer(program)
-    writer.body()
-    ram = (program.state_size + program.work_size) * _FLOAT + program.mask_size
-    sizes = Sizes(writer.weight_count * _FLOAT, ram)
+    sizes = _sizes(program, float_source(program))
     return Footprint(program.stream, program.multiply_adds(), sizes, _int8(_program(model, steps)))
+
+
+def _sizes(program: Program, source: c_files.Source) -> Sizes:
+    return Sizes(source.flash, c_files.ram(program, source))
 
 
 def _program(model: Any, steps: int | None) -> Program:
@@ -108,4 +105,4 @@ def _int8(program: Program) -> Sizes | str:
         source = to_int8.source("model", integer)
     except ValueError as error:
         return str(error)
-    return Sizes(source.flash, c_files.ram(integer.program, source))
+    return _sizes(integer.program, source)

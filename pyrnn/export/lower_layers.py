@@ -11,6 +11,7 @@ import numpy as np
 from pyrnn import layers
 from pyrnn.export.lowering import Lowering, Tensor, register
 from pyrnn.export.program import (
+    ROW_ACTIVATIONS,
     Activation,
     Affine,
     Combine,
@@ -34,7 +35,6 @@ from pyrnn.layers.convolution.convolution import window
 from pyrnn.layers.normalization.layer import axis_list, positions
 from pyrnn.layers.normalization.length import SMALLEST_NORM
 
-ALONG_ROWS = ("softmax", "log_softmax", "sparsemax", "glu")
 _COMBINED = {
     layers.Add: "add",
     layers.Average: "add",
@@ -49,7 +49,7 @@ def activated(lowering: Lowering, tensor: Tensor, name: str, arguments: tuple[fl
     """Return an activation of x, by the name of the core or of `c_activations`."""
     if name == "linear":
         return tensor
-    if name in ALONG_ROWS:
+    if name in ROW_ACTIVATIONS:
         width = tensor.shape[-1]
         shape = (*tensor.shape[:-1], width // 2 if name == "glu" else width)
         y = lowering.buffer(shape)

@@ -10,12 +10,10 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple, NoReturn
 
-import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn.export.program import (
     Affine,
-    Copy,
     Fill,
     LoopBegin,
     LoopEnd,
@@ -223,12 +221,6 @@ class Lowering:
         self.add(Move(tensor.value, y, (steps * channels,), (1,), (1,), to=before * channels))
         return tensor._replace(value=y, shape=(before + steps + after, channels))
 
-    def copied(self, value: Value) -> Value:
-        """Return a copy of a value."""
-        y = self.buffer(value.size)
-        self.add(Copy(value, y))
-        return y
-
     def for_each(self, layer: Any, tensor: Tensor) -> Tensor:
         """Run a layer on each of the parts of x along its first axis."""
         count, *rest = tensor.shape
@@ -255,8 +247,3 @@ def register(*kinds: type) -> Callable[[Any], Any]:
         return rule
 
     return enter
-
-
-def as_float32(array: Any) -> Array:
-    """Return weights as float32."""
-    return np.ascontiguousarray(array, np.float32)

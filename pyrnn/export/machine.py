@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -118,10 +117,10 @@ class Machine:
         self.store(each.y, np.full((self.rows, each.y.size), self.constant(each.number, each.y), self.dtype))
 
     def _move(self, each: Move) -> None:
-        places = np.array(list(itertools.product(*map(range, each.shape)))).reshape(-1, len(each.shape))
+        places = np.indices(each.shape).reshape(len(each.shape), -1)
         y = self.load(each.y).copy()
-        x = self.load(each.x)[:, each.start + places @ np.array(each.strides, int)]
-        y[:, each.to + places @ np.array(each.to_strides, int)] = self.convert(x, each.x, each.y)
+        x = self.load(each.x)[:, each.start + np.array(each.strides) @ places]
+        y[:, each.to + np.array(each.to_strides) @ places] = self.convert(x, each.x, each.y)
         self.store(each.y, y)
 
     def _window(self, each: Window) -> None:

@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
+# Activations of a row at once, not number by number.
+ROW_ACTIVATIONS = ("softmax", "log_softmax", "sparsemax", "glu")
+
 
 @dataclass(eq=False)
 class Value:
@@ -152,7 +155,7 @@ class Activation(Operation):
 
 @dataclass(eq=False)
 class RowActivation(Operation):
-    """y[r] = f(x[r]) for each row of `width` numbers: "softmax", "log_softmax", "sparsemax", "glu" (to half)."""
+    """y[r] = f(x[r]) for each row of `width` numbers: one of `ROW_ACTIVATIONS`; "glu" halves the row."""
 
     x: Value
     y: Value

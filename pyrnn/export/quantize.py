@@ -14,6 +14,7 @@ from pyrnn.export import fixed_point
 from pyrnn.export.calibration import Floats, function
 from pyrnn.export.fixed_point import UNIT, WIDE, Curve, Sums, fraction_for
 from pyrnn.export.program import (
+    ROW_ACTIVATIONS,
     Activation,
     Affine,
     Combine,
@@ -260,7 +261,7 @@ class _Quantizer:
 
 
 def _curve(name: str, z_peak: float, y_peak: float, arguments: Sequence[float] = ()) -> Curve:
-    if name in ("softmax", "log_softmax", "sparsemax", "glu"):
+    if name in ROW_ACTIVATIONS:
         raise ValueError(f"there are no integers for activation {name!r} within a cell")
     if not (math.isfinite(z_peak) and math.isfinite(y_peak)):
         raise ValueError("calibration leads to numbers that are infinite")

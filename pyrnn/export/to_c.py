@@ -96,12 +96,7 @@ def to_c(
     if dtype == "int8":
         data = to_int8.arrays_of(calibration, program, sequences, "calibration")
         return _save(folder, to_int8.texts(name, model.name, to_int8.placed(program, data), data))
-    Writer.add_scratch(program)
-    memory.place(program)
-    writer = Writer(program)
-    body = writer.body()
-    headers = [each for each, is_used in (("math.h", writer.needs_math), ("string.h", True)) if is_used]
-    source = c_files.Source(writer.constants, list(writer.functions.values()), body, headers, writer.weight_count * 4)
+    source = float_source(program)
     inputs, expected, terms = _vectors(model, program, sequences)
     largest = max((float(np.abs(each).max(initial=0.0)) for each in expected), default=0.0)
     tolerance = TEST_FACTOR * math.sqrt(terms) * max(1.0, largest)
@@ -111,6 +106,16 @@ def to_c(
         f"{name}_test.c": c_files.self_test(name, program, source, inputs, expected, tolerance),
     }
     return _save(folder, texts)
+
+
+def float_source(program: Program) -> c_files.Source:
+    """Place the values of a program, and return its text in float32."""
+    Writer.add_scratch(program)
+    memory.place(program)
+    writer = Writer(program)
+    body = writer.body()
+    headers = ["math.h", "string.h"] if writer.needs_math else ["string.h"]
+    return c_files.Source(writer.constants, list(writer.functions.values()), body, headers, writer.weight_count * 4)
 
 
 def _save(folder: str, texts: dict[str, str]) -> list[str]:
@@ -152,8 +157,7 @@ def lowered(model: Any, stream: bool, steps: int | None) -> tuple[Program, list[
         raise ValueError(not_built("it can be exported"))
     lowering = Lowering(stream, model.dtype)
     lowering.check_class(model)
-    graph = model.plan().graph
-    shapes = [tuple(each.shape) for each in graph.inputs] if graph is not None else [tuple(model.input_shape)]
+    shapes = _input_shapes(model)
     of_ids = _reads_ids(model, len(shapes))
     tensors, samples = [], []
     for number, (shape, is_ids) in enumerate(zip(shapes, of_ids, strict=True)):
@@ -175,6 +179,11 @@ def lowered(model: Any, stream: bool, steps: int | None) -> tuple[Program, list[
     lowering.program.outputs = [each.value for each in outputs]
     lowering.program.steady_outputs = [each.value for each in outputs if not each.is_step]
     return lowering.program, samples
+
+
+def _input_shapes(model: Any) -> list[tuple[int | None, ...]]:
+    graph = model.plan().graph
+    return [tuple(each.shape) for each in graph.inputs] if graph is not None else [tuple(model.input_shape)]
 
 
 def _reads_ids(model: Any, count: int) -> list[bool]:
@@ -216,15 +225,13 @@ def _sample_shape(
 def _vectors(model: Any, program: Program, samples: Sequence[tuple[int, ...]]) -> tuple[list[Array], list[Array], int]:
     """Inputs for the self-test, the outputs of the model for them, and the most terms of a sum times the steps."""
     generator = np.random.default_rng(TEST_SEED)
-    graph = model.plan().graph
-    shapes = [tuple(each.shape) for each in graph.inputs] if graph is not None else [tuple(model.input_shape)]
     inputs: list[Array] = []
-    largest_id = _smallest_table(program)
-    for value, sample, shape in zip(program.inputs, samples, shapes, strict=True):
+    table_size = _smallest_table(program)
+    for value, sample, shape in zip(program.inputs, samples, _input_shapes(model), strict=True):
         if program.stream and value not in program.steady_inputs:
             sample = (shape[1] or TEST_STEPS, *sample[1:])
         if value.kind == "ids":
-            inputs.append(generator.integers(0, largest_id, sample))
+            inputs.append(generator.integers(0, table_size, sample))
         else:
             inputs.append(generator.standard_normal(sample).astype(np.float32))
     expected = _predicted(model, program, inputs)

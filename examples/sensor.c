@@ -25,7 +25,7 @@ int main(void) {
         const int alarm = step >= WARM_UP_STEPS && error > LARGEST_ERROR;
         printf("%.4f %.4f %s\n", (double)reading, (double)forecast, alarm ? "alarm" : "ok");
         alarms += alarm;
-        /* The model goes on from its forecast where the reading cannot be right. */
+        /* After an alarm the model continues from its forecast, not from the reading. */
         if (alarm) {
             reading = forecast;
         }

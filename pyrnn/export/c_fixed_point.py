@@ -1,4 +1,4 @@
-"""What integer C is made of: shifts, limits, tables, and rows of weights. `fixed_point` has the same in NumPy."""
+"""The functions of integer C: shifts, limits, tables, and rows of weights. `fixed_point` has the same in NumPy."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PREAMBLE = """\
 #define HAS_SMLAD
 #endif
 """
-# Compilers make one instruction of it.
+# Compilers turn this into one instruction.
 _RIGHT = """\
 static int{bits}_t right{bits}(int{bits}_t v, int by) {{
     return v < 0 ? ~(~v >> by) : v >> by;

@@ -284,7 +284,7 @@ class Writer(Lines):
         self.line("}")
 
     def _turns(self, vector: Array, period: int) -> str:
-        """The C of a number of a vector that takes turns: a constant, or an element of an array."""
+        """The C of element i of a vector that repeats: a constant, or an element of an array."""
         if len(vector) == 1:
             return number(vector[0])
         return f"{self.weights(np.resize(vector, period))}[i]"
@@ -300,7 +300,7 @@ class Writer(Lines):
         self._by_periods(each.x.size, period, f"({self.at(each.y)})[{{}}i] = {value};")
 
     def _by_periods(self, size: int, period: int, text: str) -> None:
-        """Run a statement for each number; {} in it is the place of the period."""
+        """Run a statement for each number; {} in it becomes the start of the period."""
         if size == period:
             self.each_number(size, text.replace("{}", ""))
             return

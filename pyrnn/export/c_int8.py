@@ -181,7 +181,7 @@ class IntegerWriter(IntegerLines):
         self.line("}")
 
     def _turn(self, values: Array, dtype: Any) -> str:
-        """The C of an element of a vector that takes turns."""
+        """The C of element i of a vector that repeats."""
         if len(values) == 1:
             return f"INT64_C({int(values[0])})"
         return f"{self.integers(values, dtype)}[i % {len(values)}]"
@@ -226,7 +226,7 @@ class IntegerWriter(IntegerLines):
             if symbol in "<>":
                 text = f"({text} ? {x} : {other})"
             # Wider than any int32, so that it is limited as an int64.
-            text, bound, by = text, 2 ** (17 + common - min(fx, fo)) + 2**32, common - fy
+            bound, by = 2 ** (17 + common - min(fx, fo)) + 2**32, common - fy
         self.each_number(each.y.size, f"({self.at(each.y)})[i] = (int16_t){self.limited(text, bound, by)};")
 
     # Movement.
@@ -313,7 +313,7 @@ class IntegerWriter(IntegerLines):
 
 
 def fraction_macros(name: str, quantized: Quantized) -> list[str]:
-    """Return the macros of the header that say what an integer of x or y stands for."""
+    """Return the macros of the header for the fraction bits of inputs and outputs."""
     values = itertools.chain(quantized.program.inputs, quantized.program.outputs)
     return [
         f"#define {name.upper()}_{value.name.upper()}_FRACTION {quantized.fractions[value]}"

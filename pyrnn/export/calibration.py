@@ -28,8 +28,8 @@ from pyrnn.export.program import (
 
 Array = NDArray[Any]
 
-# Activations of layers with numbers of their own: f(x, numbers).
-_WITH_NUMBERS: dict[str, Callable[..., Array]] = {
+# Activations with further arguments: f(x, *arguments).
+_WITH_ARGUMENTS: dict[str, Callable[..., Array]] = {
     "relu_layer": lambda x, a, b: np.where(x > a, x, 0) + b * np.where(x < a, x - a, 0),
     "capped_relu_layer": lambda x, a, b, c: np.where(x > a, np.minimum(x, c), 0) + b * np.where(x < a, x - a, 0),
     "leaky_relu_layer": lambda x, a: np.where(x < 0, a * x, x),
@@ -42,10 +42,10 @@ def function(name: str, arguments: Sequence[float] = ()) -> Callable[[Array], Ar
 
     Args:
         name: its name in a program.
-        arguments: its numbers.
+        arguments: its further arguments.
     """
-    if name in _WITH_NUMBERS:
-        return lambda x: np.asarray(_WITH_NUMBERS[name](x, *arguments), np.float64)
+    if name in _WITH_ARGUMENTS:
+        return lambda x: np.asarray(_WITH_ARGUMENTS[name](x, *arguments), np.float64)
     return lambda x: backend.activation_forward(np.ascontiguousarray(x, np.float64), name)
 
 
@@ -53,8 +53,9 @@ class Floats(Machine):
     """A program in float64.
 
     Attributes:
-        peaks: the largest magnitude of each value. inner: of a recurrence, the largest magnitude of "z", what its
-            activation reads, and "y", what it returns; of "gate z" and "gate y" of its gates.
+        peaks: the largest magnitude of each value.
+        inner: for each recurrence, the largest magnitude of "z", the input of its activation, of "y", its output, and
+            of "gate z" and "gate y", those of its gates.
     """
 
     def __init__(self, program: Program, rows: int) -> None:

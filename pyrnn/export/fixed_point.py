@@ -23,7 +23,7 @@ LARGEST_32 = 2**31 - 1
 WIDE = 16
 # Gates: sigmoid and tanh have this many fraction bits.
 UNIT = 15
-# Columns of a matrix whose products surely fit into an int32: 512 * 127 * 32768 < 2^31.
+# The most columns of a matrix whose sums of products fit into an int32: 512 * 127 * 32768 < 2^31.
 COLUMNS = 512
 # Rows that the inner loop of C computes at once, and columns in a word of weights.
 ROWS, QUAD = 4, 4
@@ -59,7 +59,7 @@ def to_fixed(x: Any, fraction: int) -> Array:
 
 
 def to_float(q: Array, fraction: int) -> Array:
-    """Return the numbers that q stands for."""
+    """Return the numbers that q represents."""
     return q * 2.0**-fraction
 
 
@@ -177,9 +177,9 @@ class Product(NamedTuple):
 
     Args:
         weights: (N, C), integers up to 127, C at most `COLUMNS`.
-        multipliers: (N,), what a unit of a row's sum counts in the result, times 2^shift of the `Sums`.
-        source: which of the vectors.
-        start: where its part begins.
+        multipliers: (N,), the value of one unit of a row's sum in the result, times 2^shift of the `Sums`.
+        source: the index of the vector.
+        start: the first element of its part of the vector.
     """
 
     weights: Array
@@ -274,7 +274,7 @@ def packed(products: Sequence[Product]) -> Array:
 
 
 def row_constants(sums: Sums) -> Array:
-    """Return what goes with each row, as int32: the low and the high half of its bias, then a multiplier each."""
+    """Return the constants of each row as int32: the two halves of its bias, low first, then its multipliers."""
     low = (sums.bias & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
     columns = [low, sums.bias >> 32, *(product.multipliers for product in sums.products)]
     return np.stack(columns, axis=1).astype(np.int32)

@@ -12,7 +12,7 @@ from pyrnn.export.to_c import float_source, lowered
 
 __all__ = ["Footprint", "Sizes", "footprint"]
 
-_STEPS = 16  # of the noise that takes the place of calibration data
+_STEPS = 16  # of the noise used as calibration data
 
 
 class Sizes(NamedTuple):
@@ -56,7 +56,7 @@ class Footprint(NamedTuple):
 def footprint(model: Any, steps: int | None = None) -> Footprint:
     """Return what a model needs in C: as a stream if it can run one time step at a time, else for whole sequences.
 
-    Sizes in int8 are those for noise as calibration data; other data change them little or not at all.
+    Sizes in int8 are measured with noise as calibration data; other data change them little or not at all.
 
     Args:
         model: a built model.

@@ -1,7 +1,7 @@
 """`Program`: a model for one sample as a flat list of typed operations over values of fixed sizes.
 
-`lowering` makes it from a model; `c_float` writes its operations as C. It knows no layer and no C. Letters: T steps, F
-features, H units, G gates, N outputs. Matrices are as layers have them: kernels (F, G * H), gates in Keras's order.
+`lowering` makes it from a model; `c_float` and `c_int8` write its operations as C. It knows no layer and no C. Letters:
+T steps, F features, H units, G gates, N outputs. Matrices are as in layers: kernels (F, G * H), gates in Keras's order.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Value:
 class Operation:
     """One operation. `reads`, `writes` and `scratch` name the fields with the values that it reads, writes and needs.
 
-    Scratch values hold nothing before or after the operation; who writes the operations sets their sizes.
+    Scratch values hold nothing before or after the operation; the writer of C adds them.
     """
 
     reads: ClassVar[tuple[str, ...]] = ("x",)
@@ -50,7 +50,7 @@ class Operation:
     # Whether y may be in the memory of x, number by number.
     in_place: ClassVar[bool] = False
     scratch: list[Value] = field(default_factory=list, init=False)
-    # The layer that it belongs to, as messages call it.
+    # The layer that it belongs to, as in messages.
     layer: str = field(default="", init=False)
 
     def values(self, names: Sequence[str]) -> list[Value]:
@@ -144,7 +144,7 @@ class Recurrence(Operation):
 
 @dataclass(eq=False)
 class Activation(Operation):
-    """y = f(x), number by number; `arguments` are the numbers that the function has next to x."""
+    """y = f(x), number by number; `arguments` are the further arguments of f."""
 
     in_place: ClassVar[bool] = True
     x: Value
@@ -165,7 +165,7 @@ class RowActivation(Operation):
 
 @dataclass(eq=False)
 class Affine(Operation):
-    """y = (x - centre) * factor + offset; each a vector whose numbers take turns, or None."""
+    """y = (x - centre) * factor + offset; each is a vector that repeats along x, or None."""
 
     in_place: ClassVar[bool] = True
     x: Value
@@ -177,7 +177,7 @@ class Affine(Operation):
 
 @dataclass(eq=False)
 class Slope(Operation):
-    """y = x where x > 0, else slopes * x; the slopes take turns."""
+    """y = x where x > 0, else slopes * x; the slopes repeat along x."""
 
     in_place: ClassVar[bool] = True
     x: Value
@@ -410,14 +410,14 @@ def _activations(operation: Operation) -> int:
 
 
 def vector_of(array: Any, shape: tuple[int, ...]) -> Array:
-    """Return the shortest vector whose numbers, taken in turns, are those of an array broadcast to a shape.
+    """Return the shortest vector that, repeated, has the numbers of an array broadcast to a shape.
 
     Args:
         array: array that broadcasts with the shape.
         shape: the shape of one sample.
 
     Returns:
-        Vector of one number at least.
+        Vector of at least one number.
     """
     wide = np.broadcast_to(array, shape)
     while wide.ndim and (len(wide) == 1 or (wide == wide[:1]).all()):

@@ -1,4 +1,4 @@
-"""Makes integers of a program: fraction bits for every value, and for each operation a plan with integer weights."""
+"""Quantizes a program: fraction bits for every value, and for each operation a plan with integer weights."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ WIDEST_ROW = 512
 
 
 class Scaled(NamedTuple):
-    """y = (x * factors + offsets) >> shift; the vectors take turns."""
+    """y = (x * factors + offsets) >> shift; the vectors repeat along x."""
 
     factors: Array
     offsets: Array
@@ -54,7 +54,7 @@ class Scaled(NamedTuple):
 
 
 class Row(NamedTuple):
-    """Of a `Normalize`: what is added to the sum of squares, the least sum, and what times x over the root is y."""
+    """Constants of a `Normalize`: y = x * factor / sqrt(max(sum of squares + extra, least))."""
 
     extra: int
     least: int
@@ -62,11 +62,11 @@ class Row(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """Of a `Recurrence`.
+    """The plan of a `Recurrence`.
 
     Args:
         gates: the sums of all gates from x and h, without those in `inner`.
-        inner: the sums that a GRU takes apart: from x and from h with `reset_after`, else from x and r * h.
+        inner: the sums of a GRU's candidate: from x and from h, separately, with `reset_after`; else from x and r * h.
         activation: of the new values, which gives the fraction bits of h.
         recurrent: of the gates; None for a SimpleRNN.
         state: fraction bits of c of an LSTM.
@@ -84,8 +84,9 @@ class Quantized:
     """A program in integers.
 
     Args:
-        program: the program. fractions: fraction bits of each value that holds numbers.
-        plans: what operations with weights or functions need.
+        program: the program.
+        fractions: fraction bits of each value that holds numbers.
+        plans: integer weights and tables, by operation.
     """
 
     program: Program
@@ -98,7 +99,7 @@ def quantized(program: Program, data: Sequence[Array]) -> Quantized:
 
     Args:
         program: the program.
-        data: what the user has for each input: (B, T, size) for steps of a stream, else (B, size).
+        data: calibration data for each input: (B, T, size) for steps of a stream, else (B, size).
 
     Raises:
         ValueError: if an operation cannot be done in integers.

@@ -1,4 +1,4 @@
-"""`report`: what int8 does to the outputs of a model, on data of the user."""
+"""`report`: the error that int8 causes in the outputs of a model."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["Report", "report"]
 
 @dataclass
 class Error:
-    """How far integers are from the numbers that they stand for.
+    """Differences between integers and the numbers that they represent.
 
     Attributes:
         name: of a layer or an output.
@@ -58,7 +58,7 @@ class Error:
 
 @dataclass
 class Report:
-    """The error of int8 by layer and output, and what it needs of memory; `report` returns it, `print` shows a table.
+    """The error of int8 by layer and output, and the memory that it needs; `print` shows it as a table.
 
     Args:
         outputs: for each output of the model, an object with `name`, `largest` error, `rms` error and the `range` of
@@ -111,7 +111,7 @@ def report(
     Args:
         model: a `Sequential` or functional model, built.
         x: data to compare on, as for `predict`: (B, T, F), or a list with an array for each input.
-        calibration: the data that `to_c` gets; x by default. Pass other data than x to see how well it generalizes.
+        calibration: the `calibration` of `to_c`; x by default. Pass other data than x to see how well it generalizes.
         stream: as for `to_c`.
         steps: as for `to_c`.
 
@@ -152,7 +152,7 @@ def _errors(integer: Quantized, data: Sequence[Array]) -> tuple[list[Error], lis
     """The errors by layer and by output."""
     program, rows = integer.program, len(data[0])
     floats, integers = Floats(program, rows), Integers(integer, rows)
-    last = {}  # of each layer, the values that its last operation writes
+    last = {}  # for each layer, the value that its last operation writes
     for each in program.operations:
         written = [value for value in each.values(each.writes) if value.kind == "number"]
         if each.layer and written:

@@ -47,7 +47,7 @@ def to_c(
     """Write a model as C99 that needs neither memory allocation nor a library next to the C library's math.
 
     There are three files: NAME.h, NAME.c and NAME_test.c, a self-test with inputs and outputs of the model. They are
-    C++17 as well. NAME.c defines, with the sizes of x and y as macros in NAME.h,
+    valid C++17 as well. NAME.c defines, with the sizes of x and y as macros in NAME.h,
 
     - `NAME_init(state)`, `NAME_reset(state)`: prepare the state, start a new sequence;
     - `NAME_step(state, x, y)`: take one time step, and write the output for all steps so far;
@@ -62,14 +62,14 @@ def to_c(
     Args:
         model: a `Sequential` or functional model, built. Its layers must be of pyrnn, not custom.
         path: a folder, which is created if it is missing; or a file "NAME.c".
-        name: what the functions begin with; by default the name of the file or of the model.
+        name: prefix of the functions; by default the name of the file or of the model.
         dtype: "float32", also for models in float64; or "int8": weights of 8 bits with a scale for each output, int16
             numbers, and integer arithmetic alone, with the same bits on every platform. x and y are then `int16_t`, the
             numbers times 2^NAME_X_FRACTION and 2^NAME_Y_FRACTION; `export.report` shows the error.
         stream: whether to write one time step at a time, as `Model.stream` runs it.
         steps: the number of time steps of `stream=False`, for models that leave it open.
         calibration: for "int8", data as for `predict`, or a list with an array for each input, from which the ranges of
-            all numbers are measured; what leaves them later saturates.
+            all numbers are measured; numbers outside these ranges saturate.
 
     Returns:
         The paths of the files: source, header, self-test.

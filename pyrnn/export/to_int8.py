@@ -22,13 +22,13 @@ TEST_STEPS = 64
 
 
 def arrays_of(data: Any, program: Program, samples: Sequence[tuple[int, ...]], argument: str) -> list[Array]:
-    """Return what the user has for the inputs: (B, T, size) for steps of a stream, else (B, size).
+    """Return data for the inputs as arrays: (B, T, size) for steps of a stream, else (B, size).
 
     Args:
         data: an array for the one input, or a list or tuple of arrays.
         program: the program.
         samples: the shape of one sample of each input; the time axis of a stream has size 1.
-        argument: what messages call the data.
+        argument: the name of the data in messages.
 
     Raises:
         TypeError, ValueError: if data are missing, of another shape, empty or not finite.
@@ -44,7 +44,7 @@ def arrays_of(data: Any, program: Program, samples: Sequence[tuple[int, ...]], a
     ]
     sizes = {array.shape[:2] if array.ndim == 3 else array.shape[:1] for array in arrays}
     if len({size[0] for size in sizes}) > 1 or len({size[1] for size in sizes if len(size) > 1}) > 1:
-        raise ValueError(f"{argument} must have as many samples and steps for each input, got {sorted(sizes)}")
+        raise ValueError(f"{argument} must have equally many samples and steps for each input, got {sorted(sizes)}")
     return arrays
 
 

@@ -21,8 +21,6 @@ from pyrnn.export import to_c
 pytestmark = needs_compiler
 
 SANITIZERS = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-# A driver that runs several self-tests, whose `main` each has another name.
-CALL = "int {name}_main(void);\n"
 
 
 def self_tests(folder: Path, examples: Sequence[tuple[Any, Any]], stream: bool) -> list[Path]:
@@ -31,12 +29,12 @@ def self_tests(folder: Path, examples: Sequence[tuple[Any, Any]], stream: bool) 
     for name, (model, _) in zip(names, examples, strict=True):
         to_c(model, folder, name=name, stream=stream)
         test = folder / f"{name}_test.c"
-        declared = f'#ifdef __cplusplus\nextern "C"\n#endif\nint {name}_main(void);\n'
-        test.write_text(test.read_text().replace("int main(void)", f"{declared}int {name}_main(void)"))
-    text = "".join(CALL.format(name=name) for name in names)
+        prefix = f'#ifdef __cplusplus\nextern "C"\n#endif\nint {name}_main(void);\n'
+        test.write_text(test.read_text().replace("int main(void)", f"{prefix}int {name}_main(void)"))
+    declared = "".join(f"int {name}_main(void);\n" for name in names)
     calls = " | ".join(f"{name}_main()" for name in names)
     (folder / "all.c").write_text(
-        f'#ifdef __cplusplus\nextern "C" {{\n#endif\n{text}#ifdef __cplusplus\n}}\n#endif\n'
+        f'#ifdef __cplusplus\nextern "C" {{\n#endif\n{declared}#ifdef __cplusplus\n}}\n#endif\n'
         f"int main(void) {{\n    return {calls};\n}}\n"
     )
     return sorted(folder.glob("*.c"))

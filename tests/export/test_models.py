@@ -93,7 +93,7 @@ def test_many_models(kind: str, compiler: str, tmp_path: Path) -> None:
 
 
 def test_steps_equal_a_run(tmp_path: Path) -> None:
-    """Of each stream, step by step and all at once, with two states that take turns."""
+    """A stream step by step equals all steps at once, also with steps of another state in between."""
     examples = drawn("streams", 6)
     for number, (model, _) in enumerate(examples):
         to_c(model, tmp_path, name=f"m{number}")

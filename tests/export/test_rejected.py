@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from pyrnn import Input, Model, Sequential, layers, ops
@@ -126,5 +125,4 @@ def test_arguments_that_do_not_go_together(tmp_path: Path) -> None:
         to_c(model, tmp_path, steps=5)
     with pytest.raises(ValueError, match="steps must be that of the model, 5"):
         to_c(model, tmp_path, stream=False, steps=6)
-    assert np.isfinite(model.get_weights()[0]).all()
     assert not list(tmp_path.iterdir())

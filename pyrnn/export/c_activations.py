@@ -210,7 +210,7 @@ def function(name: str) -> str:
     """Return the definition of the C function that applies an activation to n numbers in place.
 
     Args:
-        name: one of `NAMES`.
+        name: One of `NAMES`.
     """
     extra = "".join(f", float {each}" for each in "abc"[: arguments_of(name)])
     body = _BODIES.get(name) or f"        const float x = y[i];\n        y[i] = {EXPRESSIONS[name]};\n"

@@ -18,15 +18,15 @@ class Source(NamedTuple):
     """A program in C, in one dtype.
 
     Args:
-        constants: definitions of the weights.
-        functions: definitions of the functions that `body` calls.
-        body: the statements of one call, of the state `s`, the inputs and the outputs.
-        headers: the headers that they need.
-        flash: bytes of the weights.
-        number: the C type of inputs, outputs and memory.
-        number_size: its bytes.
-        notes: further lines for the comment at the top.
-        public: lines for the header: what it includes and defines.
+        constants: Definitions of the weights.
+        functions: Definitions of the functions that `body` calls.
+        body: The statements of one call, of the state `s`, the inputs and the outputs.
+        headers: The headers that they need.
+        flash: Bytes of the weights.
+        number: The C type of inputs, outputs and memory.
+        number_size: Its bytes.
+        notes: Further lines for the comment at the top.
+        public: Lines for the header: what it includes and defines.
     """
 
     constants: Sequence[str]
@@ -174,12 +174,12 @@ def self_test(
     """Return the text of a program that runs the model on stored inputs and compares with stored outputs.
 
     Args:
-        name: of the model's functions.
-        program: the program.
-        source: what was written of it.
-        inputs: for each input, one time step or sequence after the other.
-        expected: for each output, what the model returns.
-        tolerance: the largest difference that passes.
+        name: Prefix of the model's functions.
+        program: The program.
+        source: The program in C.
+        inputs: For each input, one time step or sequence after the other.
+        expected: For each output, what the model returns.
+        tolerance: The largest difference that passes.
     """
     has_state = _has_state(program)
     lines = [f"/* Checks {name}.c against outputs of the model; prints the largest difference. */"]

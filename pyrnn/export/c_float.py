@@ -43,11 +43,11 @@ class Writer(Lines):
     """Writes the operations of a program in float32.
 
     Args:
-        program: the program, without scratch values and places.
+        program: The program, without scratch values and places.
 
     Attributes:
-        weight_count: how many numbers the weights are.
-        needs_math: whether a function calls <math.h>.
+        weight_count: Number of stored weights.
+        needs_math: Whether a function calls <math.h>.
     """
 
     def __init__(self, program: Program) -> None:

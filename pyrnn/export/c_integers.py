@@ -27,11 +27,11 @@ class IntegerLines(Lines):
     """Writes numbers, limits, activations and sums of integers; `c_int8` writes operations with them.
 
     Args:
-        quantized: the program; its values have their places.
+        quantized: The program; its values have their places.
 
     Attributes:
-        constant_bytes: the size of all constants.
-        stack_bytes: that of the largest arrays of an operation.
+        constant_bytes: Bytes of all constants.
+        stack_bytes: Bytes of the largest arrays that an operation has on the stack.
     """
 
     unit: ClassVar[str] = "int16_t"
@@ -78,10 +78,10 @@ class IntegerLines(Lines):
         """Return the C of `fixed_point.rescaled` as an int32.
 
         Args:
-            text: an integer, of 64 bits where its bound needs them.
-            bound: its largest magnitude.
-            by: the bits that it loses.
-            largest: the limit of the result.
+            text: An integer, of 64 bits where its bound needs them.
+            bound: Its largest magnitude.
+            by: The bits that it loses.
+            largest: The limit of the result.
         """
         if by > 0:
             wide = bound + (1 << (by - 1)) > LARGEST_32

@@ -23,12 +23,12 @@ class Lines:
     """Writes the operations of a program: each by the method `_name` named after its class.
 
     Args:
-        program: the program.
+        program: The program.
 
     Attributes:
-        unit: the C type of numbers.
-        constants: definitions of weights.
-        functions: definitions of functions, by name, in the order of first use.
+        unit: The C type of numbers.
+        constants: Definitions of weights.
+        functions: Definitions of functions, by name, in the order of first use.
     """
 
     unit: ClassVar[str] = "float"

@@ -25,7 +25,7 @@ def number(value: float) -> str:
     """Return a float32 as a C constant that reads back as the same number.
 
     Args:
-        value: a finite number.
+        value: A finite number.
     """
     text = repr(np.float32(value).item()) if value == 0 else f"{np.float32(value):.9g}"
     for digits in (6, 7, 8):
@@ -40,8 +40,8 @@ def array(declaration: str, values: Iterable[str]) -> str:
     """Return the definition of an array.
 
     Args:
-        declaration: what comes before the equals sign.
-        values: its elements as text.
+        declaration: What comes before the equals sign.
+        values: Its elements as text.
     """
     body = textwrap.fill(", ".join(values), WIDTH, initial_indent=INDENT, subsequent_indent=INDENT)
     return f"{declaration} = {{\n{body}\n}};\n"

@@ -41,8 +41,8 @@ def function(name: str, arguments: Sequence[float] = ()) -> Callable[[Array], Ar
     """Return an activation of float64 arrays.
 
     Args:
-        name: its name in a program.
-        arguments: its further arguments.
+        name: Its name in a program.
+        arguments: Its further arguments.
     """
     if name in _WITH_ARGUMENTS:
         return lambda x: np.asarray(_WITH_ARGUMENTS[name](x, *arguments), np.float64)
@@ -53,8 +53,8 @@ class Floats(Machine):
     """A program in float64.
 
     Attributes:
-        peaks: the largest magnitude of each value.
-        inner: for each recurrence, the largest magnitude of "z", the input of its activation, of "y", its output, and
+        peaks: The largest magnitude of each value.
+        inner: For each recurrence, the largest magnitude of "z", the input of its activation, of "y", its output, and
             of "gate z" and "gate y", those of its gates.
     """
 

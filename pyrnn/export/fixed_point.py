@@ -44,8 +44,8 @@ def fraction_for(peak: float, highest: int = FRACTIONS[1]) -> int:
     """Return the most fraction bits with which numbers up to `peak` fit into an int16.
 
     Args:
-        peak: largest magnitude. A peak that is a power of two saturates by one unit.
-        highest: limit of the result.
+        peak: Largest magnitude. A peak that is a power of two saturates by one unit.
+        highest: Limit of the result.
     """
     if peak <= 0:
         return min(UNIT, highest)
@@ -103,9 +103,9 @@ class Curve:
     Args:
         kind: "tanh", "sigmoid" and "hard_sigmoid", which read `WIDE` fraction bits; "linear" and "relu", whose input
             and output have as many; "table" for any other.
-        reads: fraction bits of the input.
-        fraction: fraction bits of the output.
-        table: of a "table": values at 2^9 + 1 even places over the range of an int16.
+        reads: Fraction bits of the input.
+        fraction: Fraction bits of the output.
+        table: Values at 2^9 + 1 even places over the range of an int16, for "table".
     """
 
     kind: str
@@ -127,8 +127,8 @@ class Curve:
         """Return the activation of z.
 
         Args:
-            z: integers.
-            fraction: their fraction bits.
+            z: Integers.
+            fraction: Their fraction bits.
         """
         z = rescaled(z, fraction - self.reads, self.largest)
         if self.kind == "table":
@@ -153,10 +153,10 @@ def curve(function: Callable[[Array], Array], name: str, z_peak: float, y_peak: 
     """Return an activation as integers.
 
     Args:
-        function: the activation of float64 arrays.
-        name: its name.
-        z_peak: largest magnitude of its input.
-        y_peak: largest magnitude of its output.
+        function: The activation of float64 arrays.
+        name: Its name.
+        z_peak: Largest magnitude of its input.
+        y_peak: Largest magnitude of its output.
     """
     if name in ("tanh", "sigmoid", "hard_sigmoid"):
         return Curve(name, WIDE, UNIT)
@@ -178,8 +178,8 @@ class Product(NamedTuple):
     Args:
         weights: (N, C), integers up to 127, C at most `COLUMNS`.
         multipliers: (N,), the value of one unit of a row's sum in the result, times 2^shift of the `Sums`.
-        source: the index of the vector.
-        start: the first element of its part of the vector.
+        source: The index of the vector.
+        start: The first element of its part of the vector.
     """
 
     weights: Array
@@ -193,10 +193,10 @@ class Sums:
     """Rows of (sum of products + bias) as int32: z[n] = (bias[n] + sum_p m_p[n] sum_c w_p[n, c] v[c]) >> shift.
 
     Args:
-        products: the matrices.
+        products: The matrices.
         bias: (N,), with one half of 2^shift in it.
-        shift: from 1 to 32.
-        limited: whether z may leave the range of an int32 and is limited to it.
+        shift: From 1 to 32.
+        limited: Whether z may leave the range of an int32 and is limited to it.
     """
 
     products: list[Product]
@@ -219,12 +219,12 @@ def sums(kernels: Sequence[tuple[Array, int]], bias: Array | None, fraction: int
     """Return matrices as int8 with one scale per output.
 
     Args:
-        kernels: matrices (C, N) of floats, each with the fraction bits of the vector that it multiplies.
+        kernels: Matrices (C, N) of floats, each with the fraction bits of the vector that it multiplies.
         bias: (N,) or None for zeros.
-        fraction: fraction bits of the result.
+        fraction: Fraction bits of the result.
 
     Raises:
-        ValueError: if a weight is not finite, or weights are so large that int32 cannot hold the results.
+        ValueError: If a weight is not finite, or weights are so large that int32 cannot hold the results.
     """
     parts: list[tuple[Array, Array, int, int]] = []
     for source, (kernel, reads) in enumerate(kernels):

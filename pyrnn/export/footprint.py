@@ -19,8 +19,8 @@ class Sizes(NamedTuple):
     """Bytes that a model needs in C.
 
     Args:
-        flash: bytes of its constants.
-        ram: bytes of its state.
+        flash: Bytes of its constants.
+        ram: Bytes of its state.
 
     Example:
         >>> from pyrnn.export.footprint import Sizes
@@ -36,10 +36,10 @@ class Footprint(NamedTuple):
     """What a model needs in C.
 
     Args:
-        stream: whether it runs one time step at a time, else whole sequences.
-        multiply_adds: of one time step of a stream, or of a sequence.
-        float32: its sizes in float32.
-        int8: its sizes with int8 weights, or why it has none.
+        stream: Whether it runs one time step at a time, else whole sequences.
+        multiply_adds: Multiply-adds of one time step of a stream, or of a sequence.
+        float32: Its sizes in float32.
+        int8: Its sizes with int8 weights, or why it has none.
 
     Example:
         >>> from pyrnn.export.footprint import Footprint, Sizes
@@ -59,14 +59,14 @@ def footprint(model: Any, steps: int | None = None) -> Footprint:
     Sizes in int8 are measured with noise as calibration data; other data change them little or not at all.
 
     Args:
-        model: a built model.
-        steps: the number of time steps of whole sequences, where the model leaves it open.
+        model: A built model.
+        steps: The number of time steps of whole sequences, where the model leaves it open.
 
     Returns:
         A `Footprint`.
 
     Raises:
-        ValueError: if the model cannot be exported; the message names the layer and the reason.
+        ValueError: If the model cannot be exported; the message names the layer and the reason.
 
     Example:
         >>> import pyrnn

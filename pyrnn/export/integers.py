@@ -37,8 +37,8 @@ class Integers(Machine):
     """A quantized program on arrays of integers.
 
     Args:
-        quantized: the program.
-        rows: how many samples run side by side.
+        quantized: The program.
+        rows: How many samples run side by side.
     """
 
     dtype = np.int64

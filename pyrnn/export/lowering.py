@@ -35,10 +35,10 @@ class Tensor(NamedTuple):
     """What a layer receives and returns.
 
     Args:
-        value: the numbers.
-        shape: of one sample, without the batch axis; the time axis of a stream has size 1.
-        mask: flags for the first axis, or None.
-        is_step: whether the first axis is the time of a stream.
+        value: The numbers.
+        shape: Shape of one sample, without the batch axis; the time axis of a stream has size 1.
+        mask: Flags for the first axis, or None.
+        is_step: Whether the first axis is the time of a stream.
     """
 
     value: Value
@@ -51,8 +51,8 @@ class Lowering:
     """Collects the operations of a model.
 
     Args:
-        stream: whether the program runs one time step at a time.
-        dtype: of the model, in which a stream is checked.
+        stream: Whether the program runs one time step at a time.
+        dtype: The model's dtype, in which a stream is checked.
     """
 
     # What a layer becomes, by its class; `register` fills it.
@@ -70,14 +70,14 @@ class Lowering:
         """Lower a model or one that is a layer of another.
 
         Args:
-            model: a Sequential, or a Model made of inputs and outputs.
-            tensors: its inputs.
+            model: A Sequential, or a Model made of inputs and outputs.
+            tensors: Its inputs.
 
         Returns:
             Its outputs.
 
         Raises:
-            ValueError: if a layer cannot be exported.
+            ValueError: If a layer cannot be exported.
         """
         self.check_class(model)
         graph = model.plan().graph
@@ -108,14 +108,14 @@ class Lowering:
         """Lower one call of a layer.
 
         Args:
-            layer: the layer, built.
-            tensors: its inputs.
+            layer: The layer, built.
+            tensors: Its inputs.
 
         Returns:
             Its outputs.
 
         Raises:
-            ValueError: if it cannot be exported.
+            ValueError: If it cannot be exported.
         """
         if getattr(layer, "is_model", False):
             return self.model(layer, tensors)
@@ -143,11 +143,11 @@ class Lowering:
         """Raise the error for a layer that cannot be exported.
 
         Args:
-            layer: the layer.
-            why: the reason, a clause.
+            layer: The layer.
+            why: The reason, a clause.
 
         Raises:
-            ValueError: always.
+            ValueError: Always.
         """
         raise ValueError(f"layer {layer.name!r} ({type(layer).__name__}) cannot be exported to C: {why}")
 
@@ -170,10 +170,10 @@ class Lowering:
         """Return the one output of a layer, with the mask that the layer passes on.
 
         Args:
-            layer: the layer.
-            tensor: its input.
-            value: what was computed.
-            shape: its shape; that of the input by default.
+            layer: The layer.
+            tensor: Its input.
+            value: What was computed.
+            shape: Its shape; that of the input by default.
         """
         mask = tensor.mask if layer.supports_masking else None
         return [Tensor(value, tensor.shape if shape is None else shape, mask, tensor.is_step)]

@@ -36,11 +36,11 @@ class Machine:
     """Memory and the operations that only move.
 
     Args:
-        program: the program.
-        rows: how many samples run side by side.
+        program: The program.
+        rows: How many samples run side by side.
 
     Attributes:
-        memory: the numbers (rows, size) of each value.
+        memory: The numbers (rows, size) of each value.
     """
 
     dtype: type = np.float64
@@ -53,7 +53,7 @@ class Machine:
         """Run one time step of a stream, or whole sequences.
 
         Args:
-            inputs: arrays (rows, size), one for each input.
+            inputs: Arrays (rows, size), one for each input.
 
         Returns:
             Arrays (rows, size), one for each output.

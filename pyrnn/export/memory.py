@@ -15,7 +15,7 @@ def place(program: Program) -> None:
     An operation that works in place gets the memory of its input where nothing reads that later.
 
     Args:
-        program: the program, complete; an output that is an input, a state or another output gets a copy.
+        program: The program, complete; an output that is an input, a state or another output gets a copy.
     """
     _copy_outputs(program)
     shared = _share(program.operations)

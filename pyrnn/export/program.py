@@ -24,11 +24,11 @@ class Value:
     """An array of one sample, without its batch axis.
 
     Args:
-        size: how many numbers it holds.
+        size: How many numbers it holds.
         kind: "number"; "ids" for integers, which only inputs are; "mask" for a flag per step.
         role: "buffer"; "input" or "output" of the program; "state" for what is kept from step to step.
-        name: of an input or output.
-        offset: where it is in the memory of its kind and role, counted in numbers; `memory` sets it.
+        name: Name of an input or output.
+        offset: Where it is in the memory of its kind and role, counted in numbers; `memory` sets it.
     """
 
     size: int
@@ -95,16 +95,16 @@ class Recurrence(Operation):
     """A recurrent cell over `steps` steps of x (T, F).
 
     Args:
-        y: all outputs (T, H), or None if only the states are read.
+        y: All outputs (T, H), or None if only the states are read.
         mask: (T,); a step that does not count leaves the states as they are. None if all count.
         states: h (H,), and for an LSTM c (H,). Values with the role "state" continue from the last step.
-        initial: what the states start from, one value each; None for zeros, or if they continue.
+        initial: What the states start from, one value each; None for zeros, or if they continue.
         cell: "simple_rnn", "lstm" or "gru".
         bias: (G * H,) or None; of a GRU with `reset_after` (2, 3 * H).
-        reverse: whether the last step comes first; y is in the order of the steps as they run.
-        last_only: whether y is the output of the last step alone, (H,).
-        zero_output: whether y is 0 where a step does not count, in place of the output before.
-        reset_after: of a GRU, whether the reset gate multiplies the recurrent product.
+        reverse: Whether the last step comes first; y is in the order of the steps as they run.
+        last_only: Whether y is the output of the last step alone, (H,).
+        zero_output: Whether y is 0 where a step does not count, in place of the output before.
+        reset_after: Whether the reset gate of a GRU multiplies the recurrent product.
     """
 
     reads: ClassVar[tuple[str, ...]] = ("x", "mask", "initial")
@@ -351,12 +351,12 @@ class Program:
     """A model for one sample, as a list of operations.
 
     Args:
-        stream: whether it runs one time step at a time.
-        inputs: what it reads, in the order of the model's inputs.
-        outputs: what it writes.
-        operations: in the order in which they run.
-        steady_inputs: those of the inputs that have no time axis in a stream.
-        steady_outputs: those of the outputs that have no time axis in a stream: they are those of the sequence so far.
+        stream: Whether it runs one time step at a time.
+        inputs: What it reads, in the order of the model's inputs.
+        outputs: What it writes.
+        operations: In the order in which they run.
+        steady_inputs: Those of the inputs that have no time axis in a stream.
+        steady_outputs: Those of the outputs that have no time axis in a stream: they are those of the sequence so far.
     """
 
     stream: bool
@@ -413,8 +413,8 @@ def vector_of(array: Any, shape: tuple[int, ...]) -> Array:
     """Return the shortest vector that, repeated, has the numbers of an array broadcast to a shape.
 
     Args:
-        array: array that broadcasts with the shape.
-        shape: the shape of one sample.
+        array: Array that broadcasts with the shape.
+        shape: The shape of one sample.
 
     Returns:
         Vector of at least one number.

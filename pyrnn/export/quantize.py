@@ -65,11 +65,11 @@ class Cell(NamedTuple):
     """The plan of a `Recurrence`.
 
     Args:
-        gates: the sums of all gates from x and h, without those in `inner`.
-        inner: the sums of a GRU's candidate: from x and from h, separately, with `reset_after`; else from x and r * h.
-        activation: of the new values, which gives the fraction bits of h.
-        recurrent: of the gates; None for a SimpleRNN.
-        state: fraction bits of c of an LSTM.
+        gates: The sums of all gates from x and h, without those in `inner`.
+        inner: The sums of a GRU's candidate: from x and from h, separately, with `reset_after`; else from x and r * h.
+        activation: Activation of the new values; h has the fraction bits of its output.
+        recurrent: Activation of the gates; None for a SimpleRNN.
+        state: Fraction bits of an LSTM's c.
     """
 
     gates: Sums
@@ -84,9 +84,9 @@ class Quantized:
     """A program in integers.
 
     Args:
-        program: the program.
-        fractions: fraction bits of each value that holds numbers.
-        plans: integer weights and tables, by operation.
+        program: The program.
+        fractions: Fraction bits of each value that holds numbers.
+        plans: Integer weights and tables, by operation.
     """
 
     program: Program
@@ -98,11 +98,11 @@ def quantized(program: Program, data: Sequence[Array]) -> Quantized:
     """Return a program in integers.
 
     Args:
-        program: the program.
-        data: calibration data for each input: (B, T, size) for steps of a stream, else (B, size).
+        program: The program.
+        data: Calibration data for each input: (B, T, size) for steps of a stream, else (B, size).
 
     Raises:
-        ValueError: if an operation cannot be done in integers.
+        ValueError: If an operation cannot be done in integers.
     """
     floats = Floats(program, len(data[0]))
     for inputs in steps_of(program, data):

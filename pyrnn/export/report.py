@@ -29,10 +29,10 @@ class Error:
     """Differences between integers and the numbers that they represent.
 
     Attributes:
-        name: of a layer or an output.
-        largest: the largest difference.
-        mean_square: the mean of its squares.
-        range: the largest number.
+        name: Name of a layer or an output.
+        largest: The largest difference.
+        mean_square: The mean of its squares.
+        range: The largest magnitude of the numbers.
     """
 
     name: str
@@ -61,12 +61,12 @@ class Report:
     """The error of int8 by layer and output, and the memory that it needs; `print` shows it as a table.
 
     Args:
-        outputs: for each output of the model, an object with `name`, `largest` error, `rms` error and the `range` of
+        outputs: For each output of the model, an object with `name`, `largest` error, `rms` error and the `range` of
             its numbers.
-        layers: the same for what each layer computes, in the order of the model.
-        flash: bytes of the constants with int8.
-        float32_flash: bytes of the weights with float32.
-        ram: bytes of the state struct with int8.
+        layers: The same for what each layer computes, in the order of the model.
+        flash: Bytes of the constants with int8.
+        float32_flash: Bytes of the weights with float32.
+        ram: Bytes of the state struct with int8.
 
     Example:
         >>> import numpy as np
@@ -109,17 +109,17 @@ def report(
     The integers are computed in NumPy with the bits that the C computes, and compared with the same model in float64.
 
     Args:
-        model: a `Sequential` or functional model, built.
-        x: data to compare on, as for `predict`: (B, T, F), or a list with an array for each input.
-        calibration: the `calibration` of `to_c`; x by default. Pass other data than x to see how well it generalizes.
-        stream: as for `to_c`.
-        steps: as for `to_c`.
+        model: A `Sequential` or functional model, built.
+        x: Data to compare on, as for `predict`: (B, T, F), or a list with an array for each input.
+        calibration: The `calibration` of `to_c`; x by default. Pass other data than x to see how well it generalizes.
+        stream: As for `to_c`.
+        steps: As for `to_c`.
 
     Returns:
         The errors of each output and layer, and the sizes in memory.
 
     Raises:
-        TypeError, ValueError: as `to_c`.
+        TypeError, ValueError: As `to_c`.
 
     Example:
         >>> import numpy as np

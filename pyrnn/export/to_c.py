@@ -60,24 +60,24 @@ def to_c(
     out of range counts as 0. Each state is independent of all others. All weights are constants.
 
     Args:
-        model: a `Sequential` or functional model, built. Its layers must be of pyrnn, not custom.
-        path: a folder, which is created if it is missing; or a file "NAME.c".
-        name: prefix of the functions; by default the name of the file or of the model.
+        model: A `Sequential` or functional model, built. Its layers must be of pyrnn, not custom.
+        path: A folder, which is created if it is missing; or a file "NAME.c".
+        name: Prefix of the functions; by default the name of the file or of the model.
         dtype: "float32", also for models in float64; or "int8": weights of 8 bits with a scale for each output, int16
             numbers, and integer arithmetic alone, with the same bits on every platform. x and y are then `int16_t`, the
             numbers times 2^NAME_X_FRACTION and 2^NAME_Y_FRACTION; `export.report` shows the error.
-        stream: whether to write one time step at a time, as `Model.stream` runs it.
-        steps: the number of time steps of `stream=False`, for models that leave it open.
-        calibration: for "int8", data as for `predict`, or a list with an array for each input, from which the ranges of
+        stream: Whether to write one time step at a time, as `Model.stream` runs it.
+        steps: The number of time steps of `stream=False`, for models that leave it open.
+        calibration: For "int8", data as for `predict`, or a list with an array for each input, from which the ranges of
             all numbers are measured; numbers outside these ranges saturate.
 
     Returns:
         The paths of the files: source, header, self-test.
 
     Raises:
-        TypeError, ValueError: if an argument is out of range, the model is not built, or a layer cannot be exported;
+        TypeError, ValueError: If an argument is out of range, the model is not built, or a layer cannot be exported;
             the message names the layer and the reason, and no file is written.
-        OSError: if a file cannot be written.
+        OSError: If a file cannot be written.
 
     Example:
         >>> import os, tempfile
@@ -144,12 +144,12 @@ def lowered(model: Any, stream: bool, steps: int | None) -> tuple[Program, list[
     """Return a model as a program, without places in memory, and the shapes of one sample of its inputs.
 
     Args:
-        model: the model.
-        stream: whether the program runs one time step at a time.
-        steps: the number of time steps where the model leaves it open.
+        model: The model.
+        stream: Whether the program runs one time step at a time.
+        steps: The number of time steps where the model leaves it open.
 
     Raises:
-        ValueError: if it is not built, or cannot be exported, or if `steps` is passed for a stream.
+        ValueError: If it is not built, or cannot be exported, or if `steps` is passed for a stream.
     """
     if stream and steps is not None:
         raise ValueError(f"steps is for whole sequences, stream=False: a stream takes any number of them; got {steps}")

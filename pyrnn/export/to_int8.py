@@ -25,13 +25,13 @@ def arrays_of(data: Any, program: Program, samples: Sequence[tuple[int, ...]], a
     """Return data for the inputs as arrays: (B, T, size) for steps of a stream, else (B, size).
 
     Args:
-        data: an array for the one input, or a list or tuple of arrays.
-        program: the program.
-        samples: the shape of one sample of each input; the time axis of a stream has size 1.
-        argument: the name of the data in messages.
+        data: An array for the one input, or a list or tuple of arrays.
+        program: The program.
+        samples: The shape of one sample of each input; the time axis of a stream has size 1.
+        argument: The name of the data in messages.
 
     Raises:
-        TypeError, ValueError: if data are missing, of another shape, empty or not finite.
+        TypeError, ValueError: If data are missing, of another shape, empty or not finite.
     """
     if data is None:
         raise ValueError(f"{argument} must be data for the model, like those for predict, got None: pass some of them")
@@ -77,11 +77,11 @@ def placed(program: Program, data: Sequence[Array]) -> Quantized:
     """Return a program in integers, with all values in their places.
 
     Args:
-        program: the program, without places in memory.
-        data: the calibration data.
+        program: The program, without places in memory.
+        data: The calibration data.
 
     Raises:
-        ValueError: if an operation cannot be done in integers; the message names its layer.
+        ValueError: If an operation cannot be done in integers; the message names its layer.
     """
     memory.place(program)  # first, since it adds copies
     return quantized(program, data)
@@ -91,8 +91,8 @@ def source(name: str, integer: Quantized) -> c_files.Source:
     """Return the text of a quantized program, whose values have their places.
 
     Args:
-        name: what the functions begin with.
-        integer: the program.
+        name: What the functions begin with.
+        integer: The program.
     """
     writer = IntegerWriter(integer)
     body = writer.body()
@@ -129,10 +129,10 @@ def texts(name: str, model: str, integer: Quantized, data: Sequence[Array]) -> d
     """Return the three files of a quantized program, by name.
 
     Args:
-        name: what the functions begin with.
-        model: the name of the model.
-        integer: the program, whose values have their places.
-        data: the calibration data.
+        name: What the functions begin with.
+        model: The name of the model.
+        integer: The program, whose values have their places.
+        data: The calibration data.
     """
     text = source(name, integer)
     inputs, expected = vectors(integer, data)

@@ -22,9 +22,9 @@ class Twin:
     """A model in integers, in NumPy.
 
     Args:
-        model: the model.
-        calibration: data (B, T, ...).
-        stream: as for `to_c`.
+        model: The model.
+        calibration: Data (B, T, ...).
+        stream: As for `to_c`.
     """
 
     def __init__(self, model: Any, calibration: Array, stream: bool) -> None:

@@ -96,8 +96,8 @@ class M4Program:
     """A model with its self-test on an emulated Cortex-M4.
 
     Args:
-        folder: where the model is.
-        name: of the model.
+        folder: Where the model is.
+        name: Name of the model.
     """
 
     def __init__(self, folder: Path, name: str) -> None:

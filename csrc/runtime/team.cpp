@@ -155,7 +155,7 @@ void Team::note_sleep(std::chrono::nanoseconds time) {
     rest.store(std::min(2 * pause, kMostRest.count()), std::memory_order_relaxed);
 }
 
-bool Team::promises() { return now().count() >= next_attempt.load(std::memory_order_relaxed); }
+bool Team::promises() { return rehearsing() || now().count() >= next_attempt.load(std::memory_order_relaxed); }
 
 // Waits until all members have ended the phase of this one. False after an interrupt, or if this member is no longer
 // needed.

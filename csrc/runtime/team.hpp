@@ -37,7 +37,8 @@ public:
 
     Index size() const { return size_; }
 
-    // False for a while after a leader has continued alone, longer each time until a team works again.
+    // False for a while after a leader has continued alone, longer each time until a team works again. Always true in a
+    // rehearsal, which waits for nobody.
     static bool promises();
 
 private:

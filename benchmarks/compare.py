@@ -1,5 +1,7 @@
 """Compare pyrnn with its rivals: `python benchmarks/compare.py [--threads N] [--groups book,small,...] [--rounds N]`.
 
+`--only TEXT...` measures the workloads whose names contain one of these texts.
+
 Each library runs in its own process, pinned to as many cores as it may use threads. All receive the same weights and
 data, and their outputs are first checked against float64. Rounds are interleaved, so that noise affects every library;
 figures are medians. Requires pyrnn and the rivals to compare: `pip install ".[bench]"` installs them all.
@@ -176,6 +178,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--groups", default=",".join(GROUPS), help=f"of {', '.join(GROUPS)}")
+    parser.add_argument("--only", nargs="+", default=[""], metavar="TEXT", help="texts in the names of workloads")
     parser.add_argument("--rivals", default=",".join(RIVALS))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, help="write the results as JSON, for plot.py")
@@ -200,7 +203,9 @@ def main() -> None:
     workers = [Worker(name, options.threads) for name in installed]
     results = []
     for group in options.groups.split(","):
-        for index in range(len(GROUPS[group])):
+        for index, work in enumerate(GROUPS[group]):
+            if not any(text in work.name for text in options.only):
+                continue
             results.append(compare(group, index, workers, options.rounds))
             print(describe(results[-1], options.threads), flush=True)
     if options.out:

@@ -38,15 +38,16 @@ def demo(arguments: argparse.Namespace) -> None:
     """Train the textbook's models and print the table."""
     # The demo's layers and models would slow `pyrnn info` down.
     from pyrnn import demo as demonstration
+    from pyrnn import demo_report, demo_series
 
-    if (arguments.data is None) != (arguments.target is None):
-        raise ValueError("--data and --target go together: a CSV file, and the column of it to forecast")
+    if arguments.data is None and (arguments.target is not None or arguments.season is not None):
+        raise ValueError("--target and --season are for the file of --data")
     if not arguments.png.parent.is_dir():
         raise ValueError(f"--png: there is no folder {str(arguments.png.parent)!r}")
     if arguments.data is None:
-        series = demonstration.flight_series()
+        series = demo_series.flight_series()
     else:
-        series = demonstration.csv_series(arguments.data, arguments.target, arguments.season)
+        series = demo_series.csv_series(arguments.data, arguments.target, arguments.season)
     window = arguments.window or demonstration.default_window(series)
     results = demonstration.run(
         series,
@@ -56,11 +57,13 @@ def demo(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
         verbose=arguments.verbose,
     )
-    print(f"\n{demonstration.table(results)}")
-    if demonstration.plot(series, results, window, arguments.png):
-        print(f"\nforecast against truth: {arguments.png}")
+    print()
+    demo_report.print_table(results)
+    if demo_report.plot(series, results, window, arguments.png):
+        print(f"\nPicture: {arguments.png.resolve()}")
     else:
-        print("\nno picture: matplotlib is not installed")
+        print("\nNo picture: matplotlib is not installed")
+    print(f"\n{demo_report.next_steps(arguments.data, series.target)}")
 
 
 def forecast(arguments: argparse.Namespace) -> None:
@@ -223,14 +226,18 @@ def make_parser() -> argparse.ArgumentParser:
 
     sub = command("demo", demo, "train a textbook's models on New York's departures of 2013, or on your series")
     sub.add_argument("--data", type=Path, metavar="FILE.csv", help="CSV of any kind, one row per step, oldest first")
-    sub.add_argument("--target", metavar="COLUMN", help="column of the CSV to forecast one row ahead")
+    sub.add_argument(
+        "--target",
+        metavar="COLUMN",
+        help="column of the CSV to forecast one row ahead; by default the only one of numbers",
+    )
     sub.add_argument("--season", type=positive_int, help="rows after which the CSV's pattern repeats; by default found")
     sub.add_argument("--window", type=positive_int, help="rows that a forecast is made from; by default at most 100")
     sub.add_argument("--epochs", type=positive_int, default=DEFAULT_EPOCHS, help="passes over the training rows")
     sub.add_argument("--batch-size", type=positive_int, help="windows in a batch; by default at most 128")
     sub.add_argument("--seed", type=int, default=DEFAULT_SEED, help="of weights and shuffling")
     sub.add_argument("--png", type=Path, default=Path("pyrnn-demo.png"), help="file of the picture")
-    sub.add_argument("--verbose", type=int, choices=(0, 1, 2), default=1, help="progress: none, bar, line per epoch")
+    sub.add_argument("--verbose", type=int, choices=(0, 1, 2), default=1, help="progress: none, bars, line per epoch")
 
     sub = command("info", info, "print what this installation is, or what a model is and needs in C")
     sub.add_argument("model", type=Path, nargs="?", metavar="MODEL.keras", help="file of a model")

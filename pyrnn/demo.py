@@ -10,43 +10,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn import seeds
-from pyrnn.datasets import load_flights
-from pyrnn.forecasting import panel, read_table
-from pyrnn.forecasting.choices import choose_seasons
+from pyrnn.callbacks import LambdaCallback
+from pyrnn.demo_series import Series
 from pyrnn.layers import GRU, LSTM, Conv1D, Dense, Flatten, MaxPooling1D, SimpleRNN
 from pyrnn.models import Sequential
 
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
 Floats = NDArray[np.float32]
 TRAIN_SHARE = 0.8
-HARMONICS = 4
-OPEN_HOURS = (6, 21)
-WEEK = 168
-PLOTTED_ROWS = 168
 # Two Conv1D(16, 5) and MaxPooling1D(5) need ((window - 4) // 5 - 4) // 5 >= 1.
 SHORTEST_WINDOW = 49
 LONGEST_DEFAULT_WINDOW, LARGEST_DEFAULT_BATCH, BATCHES = 100, 128, 20
-
-
-@dataclass(frozen=True)
-class Series:
-    """What to forecast and from what, one row per step."""
-
-    target: str
-    values: NDArray[np.float64]  # (T,)
-    columns: NDArray[np.float64]  # (T, C), known once the row is over
-    calendar: NDArray[np.float64]  # (T, D), known in advance
-    usable: NDArray[np.bool_]  # (T,), rows worth forecasting
-    season: int  # rows after which the pattern repeats
-    naive: tuple[str, str]
-    note: str
 
 
 @dataclass(frozen=True)
@@ -68,83 +52,12 @@ class Task:
 
 @dataclass(frozen=True)
 class Result:
-    """One line of the table."""
+    """One line of the table; naive forecasts have no seconds of training."""
 
     name: str
     loss: float
     seconds: float | None
     forecast: NDArray[np.float64]
-
-
-def waves(phase: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sine and cosine of the first HARMONICS multiples of a phase (T,) in turns: (T, 2 * HARMONICS)."""
-    angle = 2.0 * np.pi * phase[:, None] * np.arange(1, HARMONICS + 1)
-    return np.concatenate([np.sin(angle), np.cos(angle)], axis=1)
-
-
-def clock(moments: NDArray[np.datetime64]) -> NDArray[np.float64]:
-    """Cycle of the day and the day of the week: (T, 2 * HARMONICS + 7)."""
-    hours = moments.astype("datetime64[s]").astype(np.int64) / 3600.0
-    # 1970-01-01 was a Thursday; Monday is column 0.
-    weekday = (hours // 24 + 3).astype(np.int64) % 7
-    return np.concatenate([waves(hours % 24 / 24), np.eye(7)[weekday]], axis=1)
-
-
-def flight_series() -> Series:
-    """The departures of the three airports together."""
-    flights = load_flights()
-    hour = flights.time.astype(np.int64) % 24
-    total = flights.total.astype(np.float64)
-    return Series(
-        target="departures",
-        values=total,
-        columns=np.concatenate([total[:, None], flights.departures, flights.weather], axis=1),
-        calendar=clock(flights.time),
-        usable=(hour >= OPEN_HOURS[0]) & (hour <= OPEN_HOURS[1]) & (total > 0),
-        season=WEEK,
-        naive=("last value", "same hour a week before"),
-        note=f"departures per hour from EWR, JFK and LGA together in 2013; the forecast covers the hours from "
-        f"{OPEN_HOURS[0]} to {OPEN_HOURS[1]} o'clock with at least one departure",
-    )
-
-
-def csv_series(path: Path, target: str, season: int | None) -> Series:
-    """A user's series: numeric columns are features, the first column of dates gives the calendar.
-
-    Args:
-        path: The file.
-        target: The column to forecast.
-        season: Rows after which the pattern repeats; None to choose it from the dates and values.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file has no such column, the column is not numeric, or no season can be chosen.
-    """
-    table = read_table(path)
-    print(table.described, *(f"note: {note}" for note in table.notes), sep="\n")
-    if target not in table:
-        raise ValueError(f"{path} has no column {target!r}; its columns: {', '.join(table)}")
-    numbers = {name: column for name, column in table.items() if column.dtype.kind == "f" and name != table.date}
-    if target not in numbers:
-        raise ValueError(f"column {target!r} of {path} is not numeric")
-    if season is None:
-        made = panel(table, target, date=table.date, missing="previous")
-        season = choose_seasons(made, np.where(made.observed, made.target[:, 0], np.nan), None)[0]
-        print(f"season of {season} row{'s' if season > 1 else ''}, chosen from the data.")
-    missing = ~np.isfinite(numbers[target])
-    values = _fill(numbers.pop(target))
-    calendar = waves(np.arange(len(values)) / season) if table.date is None else clock(table[table.date])
-    columns = [_fill(column) for column in numbers.values() if np.isfinite(column).any()]
-    return Series(
-        target=target,
-        values=values,
-        columns=np.stack([values, *columns], axis=1),
-        calendar=calendar,
-        usable=~missing & (values != 0),
-        season=season,
-        naive=("last value", f"value {season} rows before"),
-        note=f"{target} of {path.name}, {len(values)} rows; forecasts are for those neither 0 nor missing",
-    )
 
 
 def default_window(series: Series) -> int:
@@ -158,14 +71,6 @@ def default_batch_size(train: int, validation: int) -> int:
     while size > 1 and (BATCHES * size > train or size > validation):
         size //= 2
     return size
-
-
-def _fill(column: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The column with gaps filled by the value before them; a gap at the start takes the first value."""
-    finite = np.flatnonzero(np.isfinite(column))
-    before = np.searchsorted(finite, np.arange(len(column)), side="right") - 1
-    filled: NDArray[np.float64] = column[finite[np.maximum(before, 0)]]
-    return filled
 
 
 def make_task(series: Series, window: int) -> Task:
@@ -272,8 +177,25 @@ def percentage_error(truth: NDArray[Any], forecast: NDArray[Any]) -> float:
     return float(100.0 * np.mean(np.abs((forecast - truth) / truth)))
 
 
+def progress() -> Progress:
+    """Return the bars that show the training of each model."""
+    from rich.progress import BarColumn, Progress, TextColumn  # is slow to import
+
+    columns = ("{task.description:<20}", "epoch {task.completed:.0f} of {task.total:.0f}{task.fields[loss]}")
+    first, last = (TextColumn(text, markup=False) for text in columns)
+    return Progress(first, BarColumn(), last)
+
+
 def run(series: Series, *, window: int, epochs: int, batch_size: int | None, seed: int, verbose: int) -> list[Result]:
     """Train every model and measure it after its last epoch on every validation row; naive forecasts come last.
+
+    Args:
+        series: What to forecast, and from what.
+        window: The rows that a forecast is made from.
+        epochs: The passes over the training rows.
+        batch_size: The windows of a batch; None to choose it by their number.
+        seed: The seed of weights and shuffling.
+        verbose: The progress: 0 for none, 1 for a bar for each model, 2 for a line for each epoch.
 
     Raises:
         ValueError: If the series is too short for the window and the batch.
@@ -286,69 +208,45 @@ def run(series: Series, *, window: int, epochs: int, batch_size: int | None, see
             f"batch_size must be at most {min(len(task.train), len(task.validation))}, the rows to train or validate "
             f"on, got {batch_size}"
         )
-    n_features = task.inputs.shape[1]
     n_train_samples, n_val_samples = len(task.train), len(task.validation)
     print(f"{series.note}.")
-    print(f"{n_train_samples} windows of {window} rows x {n_features} features; {n_val_samples} later ones validate.")
+    print(
+        f"{n_train_samples} windows of {window} rows x {task.inputs.shape[1]} features; {n_val_samples} later ones "
+        "validate.\n",
+        flush=True,
+    )
     truth = series.values[task.validation]
     results = []
-    for name, make in MODELS.items():
-        print(f"\n{name}", flush=True)
-        seeds.set_random_seed(seed)
-        model = make(window, n_features)
-        model.compile(optimizer="adam", loss="mean_absolute_percentage_error")
-        train_gen = generator(task, task.train, batch_size, np.random.default_rng(seed))
-        val_gen = generator(task, task.validation, batch_size)
-        start = time.perf_counter()
-        model.fit_generator(
-            train_gen,
-            epochs=epochs,
-            steps_per_epoch=n_train_samples // batch_size,
-            validation_data=val_gen,
-            validation_steps=n_val_samples // batch_size,
-            verbose=verbose,
-        )
-        seconds = time.perf_counter() - start
-        scaled = model.predict(task.batch(task.validation)[0], batch_size=batch_size, verbose=0)
-        forecast = scaled[:, 0].astype(np.float64) * task.scale
-        results.append(Result(name, percentage_error(truth, forecast), seconds, forecast))
+    with progress() if verbose == 1 else nullcontext() as bars:
+        for name, make in MODELS.items():
+            seeds.set_random_seed(seed)
+            model = make(window, task.inputs.shape[1])
+            model.compile(optimizer="adam", loss="mean_absolute_percentage_error")
+            start = time.perf_counter()
+            model.fit_generator(
+                generator(task, task.train, batch_size, np.random.default_rng(seed)),
+                epochs=epochs,
+                steps_per_epoch=n_train_samples // batch_size,
+                validation_data=generator(task, task.validation, batch_size),
+                validation_steps=n_val_samples // batch_size,
+                verbose=2 if verbose == 2 else 0,
+                callbacks=[] if bars is None else [_advance(bars, name, epochs)],
+            )
+            seconds = time.perf_counter() - start
+            scaled = model.predict(task.batch(task.validation)[0], batch_size=batch_size, verbose=0)
+            forecast = scaled[:, 0].astype(np.float64) * task.scale
+            results.append(Result(name, percentage_error(truth, forecast), seconds, forecast))
     for name, lag in zip(series.naive, (1, series.season), strict=True):
         forecast = series.values[task.validation - lag]
         results.append(Result(f"naive: {name}", percentage_error(truth, forecast), None, forecast))
     return results
 
 
-def table(results: list[Result]) -> str:
-    """The validation loss and training time of every forecast, as text."""
-    width = max(len(result.name) for result in results)
-    lines = [f"{'forecast':<{width}}  val_loss (MAPE)  training", f"{'-' * width}  ---------------  --------"]
-    for result in results:
-        seconds = "" if result.seconds is None else f"{result.seconds:6.1f} s"
-        lines.append(f"{result.name:<{width}}  {result.loss:13.2f} %  {seconds:>8}".rstrip())
-    return "\n".join(lines)
+def _advance(bars: Progress, name: str, epochs: int) -> LambdaCallback:
+    """Return the callback that moves the bar of a model."""
+    bar = bars.add_task(name, total=epochs, loss="")
 
+    def moved(epoch: int, logs: dict[str, float]) -> None:
+        bars.update(bar, completed=epoch + 1, loss=f", val_loss {logs['val_loss']:.1f} %")
 
-def plot(series: Series, results: list[Result], window: int, path: Path) -> bool:
-    """Write a PNG of the first PLOTTED_ROWS validation rows; return False if matplotlib is not installed."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        return False
-    rows = make_task(series, window).validation
-    span = np.arange(rows[0], min(rows[0] + PLOTTED_ROWS, len(series.values)))
-    shown = rows <= span[-1]
-    figure = Figure(figsize=(12, 5), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.plot(span, series.values[span], color="black", linewidth=2, label="truth")
-    for result in results:
-        if result.seconds is not None:
-            # With gaps where nothing is forecast, such as at night.
-            line = np.full(len(span), np.nan)
-            line[rows[shown] - span[0]] = result.forecast[shown]
-            axes.plot(span, line, linewidth=1.2, label=f"{result.name}: {result.loss:.1f} %")
-    axes.set(title=f"Forecast of {series.target}, one row ahead", xlabel="row", ylabel=series.target)
-    axes.legend()
-    figure.savefig(path, dpi=120)
-    return True
+    return LambdaCallback(on_epoch_end=moved)

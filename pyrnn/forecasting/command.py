@@ -86,7 +86,7 @@ def run(request: Request, say: Callable[[str], None] = print) -> Forecast:
         say(f"note: {note}")
     roles = {name: list(getattr(request, name)) for name in COLUMNS} | {"target": [request.target]}
     _check(table, roles)
-    guess = None if roles["group"] else _group(table, request.target)
+    guess = None if roles["group"] else group_of(table, request.target)
     roles["group"] += [guess] if guess else []
     say(_columns(table, roles, guess is not None))
     made = panel(
@@ -140,8 +140,16 @@ def _check(table: ReadTable, roles: Mapping[str, Sequence[str]]) -> None:
                 )
 
 
-def _group(table: ReadTable, target: str) -> str | None:
-    """The column of text that tells series apart, if dates repeat and there is one."""
+def group_of(table: ReadTable, target: str) -> str | None:
+    """Return the column of text that tells series apart, if dates repeat and there is one.
+
+    Args:
+        table: The table.
+        target: The column to forecast.
+
+    Returns:
+        The name of the column, or None.
+    """
     if table.date is None:
         return None
     dates = table[table.date].tolist()

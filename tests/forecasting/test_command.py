@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pyrnn import cli, demo
+from pyrnn import cli, demo, demo_series
 
 START = np.datetime64("2024-01-01", "D")
 QUICK = ["--epochs", "1", "--lookback", "14"]
@@ -106,11 +106,11 @@ def test_the_demo_chooses_what_three_years_of_daily_sales_need(tmp_path: Path) -
     lines = ["date,sales", *(f"{START + day},{100 + 20 * (day % 7 == 5) + day % 3}" for day in range(1096))]
     path = tmp_path / "daily.csv"
     path.write_text("\n".join(lines), encoding="utf-8")
-    series = demo.csv_series(path, "sales", None)
+    series = demo_series.csv_series(path, "sales", None)
     assert series.season == 7
     task = demo.make_task(series, demo.default_window(series))
     size = demo.default_batch_size(len(task.train), len(task.validation))
     assert (task.window, size) == (100, 32) and len(task.train) >= demo.BATCHES * size
-    flights = demo.flight_series()
+    flights = demo_series.flight_series()
     hourly = demo.make_task(flights, demo.default_window(flights))
     assert (hourly.window, demo.default_batch_size(len(hourly.train), len(hourly.validation))) == (100, 128)

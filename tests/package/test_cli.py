@@ -11,13 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import pyrnn
-from pyrnn import backend, bench, cli, demo, layers
+from pyrnn import backend, bench, cli, demo, demo_report, demo_series, layers
 from pyrnn.export import to_int8
 from pyrnn.export.footprint import footprint
 
 WINDOW = demo.SHORTEST_WINDOW
+Dates = NDArray[np.datetime64]
 
 
 @pytest.fixture
@@ -140,12 +142,94 @@ def test_demo_on_a_csv_file(series_csv: Path, tmp_path: Path, capsys: pytest.Cap
     for name in [*demo.MODELS, "naive: last value", "naive: value 24 rows before"]:
         assert name in out
     assert png.exists() == ("matplotlib is not installed" not in out)
+    assert not png.exists() or str(png) in out
+    assert f"pyrnn forecast {series_csv} --target sales" in out
+
+
+def test_the_table_of_the_demo_begins_with_the_best_forecast(capsys: pytest.CaptureFixture[str]) -> None:
+    losses = {"GRU(32)": 10.0, "LSTM(32)": 5.0, "naive: last value": 20.0}
+    demo_report.print_table(
+        [demo.Result(name, loss, None if "naive" in name else 1.5, np.empty(0)) for name, loss in losses.items()]
+    )
+    rows = [line for line in capsys.readouterr().out.splitlines() if " %" in line]
+    assert [row.split()[1] for row in rows] == ["LSTM(32)", "GRU(32)", "naive:"]
+    assert "-75 %" in rows[0] and "-50 %" in rows[1] and "1.5 s" in rows[0]
+
+
+def test_bars_of_the_demo_show_every_epoch(series_csv: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    series = demo_series.csv_series(series_csv, "sales", 24)
+    demo.run(series, window=WINDOW, epochs=2, batch_size=32, seed=0, verbose=1)
+    lines = [line for line in capsys.readouterr().out.splitlines() if "epoch 2 of 2, val_loss" in line]
+    assert [line[:20].strip() for line in lines] == list(demo.MODELS)
+
+
+@pytest.fixture
+def days() -> Dates:
+    return np.arange("2023-01-01", "2023-07-20", dtype="datetime64[D]")
+
+
+def write(path: Path, header: str, rows: list[str]) -> Path:
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def read(path: Path, target: str | None = "sales", season: int | None = 7) -> tuple[demo_series.Series, str]:
+    """The series, and what was said about it."""
+    said: list[str] = []
+    return demo_series.csv_series(path, target, season, said.append), "\n".join(said)
+
+
+def test_the_demo_orders_rows_by_date(tmp_path: Path, days: Dates) -> None:
+    path = write(tmp_path / "x.csv", "day,sales", [f"{day},{10 + index}" for index, day in enumerate(days)][::-1])
+    series, _ = read(path)
+    np.testing.assert_array_equal(series.values, 10 + np.arange(len(days)))
+    assert series.dates is not None and str(series.dates[0])[:10] == "2023-01-01"
+
+
+def test_the_demo_fills_missing_dates_and_does_not_forecast_them(tmp_path: Path, days: Dates) -> None:
+    rows = [f"{day},{10 + index},{index}" for index, day in enumerate(days) if index != 100]
+    series, said = read(write(tmp_path / "x.csv", "day,sales,heat", rows))
+    assert len(series.values) == len(days) and series.values[100] == series.values[99]
+    assert series.columns[100, 1] == 99.0 and series.columns[101, 1] == 101.0
+    assert not series.usable[100] and series.usable[99] and "2023-04-11" in said
+
+
+def test_the_demo_takes_the_longest_of_several_series(tmp_path: Path, days: Dates) -> None:
+    rows = [f"{day},north,{10 + index}" for index, day in enumerate(days[50:])]
+    rows += [f"{day},south,{20 + index}" for index, day in enumerate(days)]
+    series, said = read(write(tmp_path / "x.csv", "day,shop,sales", rows))
+    np.testing.assert_array_equal(series.values, 20 + np.arange(len(days)))
+    assert "2 series by 'shop', of which the demo takes the longest, 'south'" in said
+
+
+def test_the_demo_counts_rows_of_irregular_dates(tmp_path: Path) -> None:
+    hours = np.datetime64("2024-01-01T00", "m") + np.cumsum(np.random.default_rng(0).integers(1, 3000, 300))
+    series, said = read(write(tmp_path / "x.csv", "when,sales", [f"{hour},{i + 1}" for i, hour in enumerate(hours)]))
+    assert "not regular, so each row counts as one step" in said
+    np.testing.assert_array_equal(series.values, 1 + np.arange(300))
+    assert series.dates is None
+
+
+def test_the_demo_chooses_the_only_column_of_numbers(tmp_path: Path, days: Dates) -> None:
+    rows = [f"{day};{index},5" for index, day in enumerate(days)]
+    series, said = read(write(tmp_path / "x.csv", "Tag;Umsatz", rows), None, None)
+    assert series.target == "Umsatz" and series.values[3] == 3.5 and "decimal commas" in said
+
+
+def test_the_demo_asks_for_a_target_among_several(series_csv: Path) -> None:
+    with pytest.raises(ValueError, match=r"--target must name the column to forecast; .*'sales', 'heat'"):
+        read(series_csv, None)
+
+
+def test_the_demo_suggests_a_column(series_csv: Path) -> None:
+    with pytest.raises(ValueError, match=r"has no column 'sale', but 'when', .*; did you mean 'sales'\?"):
+        read(series_csv, "sale")
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--target", "sales"], "--data and --target go together"),
+        (["--target", "sales"], "--target and --season are for the file of --data"),
         (["--data", "nowhere.csv", "--target", "sales"], "nowhere.csv"),
         (["--png", "nowhere/out.png"], "there is no folder 'nowhere'"),
         (["--data", "CSV", "--target", "price"], "has no column 'price'"),
@@ -166,7 +250,7 @@ def test_demo_refuses_in_one_sentence(
 
 
 def test_zero_and_missing_rows_are_not_forecast(series_csv: Path) -> None:
-    series = demo.csv_series(series_csv, "sales", 24)
+    series = demo_series.csv_series(series_csv, "sales", 24)
     task = demo.make_task(series, WINDOW)
     ends = np.concatenate([task.train, task.validation])
     assert not {300, 310} & set(ends.tolist())
@@ -175,7 +259,7 @@ def test_zero_and_missing_rows_are_not_forecast(series_csv: Path) -> None:
 
 
 def test_windows_end_before_the_row_they_forecast() -> None:
-    series = demo.flight_series()
+    series = demo_series.flight_series()
     task = demo.make_task(series, 100)
     assert task.train.max() < task.validation.min()
     future = np.arange(len(series.values)) >= 8000
@@ -195,7 +279,7 @@ def test_windows_end_before_the_row_they_forecast() -> None:
 
 
 def test_calendar_is_of_the_row_to_forecast() -> None:
-    series = demo.flight_series()
+    series = demo_series.flight_series()
     assert np.argmax(series.calendar[0, -7:]) == 1  # 2013 began on a Tuesday.
     task = demo.make_task(series, 100)
     x, _ = task.batch(np.array([8000]))
@@ -203,7 +287,7 @@ def test_calendar_is_of_the_row_to_forecast() -> None:
 
 
 def test_flights_to_forecast_are_by_day_and_never_zero() -> None:
-    series = demo.flight_series()
+    series = demo_series.flight_series()
     task = demo.make_task(series, 100)
     assert series.values[np.concatenate([task.train, task.validation])].min() >= 1
     assert len(task.train) == pytest.approx(4 * len(task.validation), rel=0.01)
@@ -211,7 +295,7 @@ def test_flights_to_forecast_are_by_day_and_never_zero() -> None:
 
 
 def test_the_generator_yields_whole_batches_without_end() -> None:
-    task = demo.make_task(demo.flight_series(), WINDOW)
+    task = demo.make_task(demo_series.flight_series(), WINDOW)
     batches = demo.generator(task, task.validation, 1000)
     shapes = {next(batches)[0].shape for _ in range(3)}
     assert shapes == {(1000, WINDOW, 29)}

@@ -1,12 +1,13 @@
 // Opens every page of the built site in Chromium, on a wide and on a narrow screen, light and dark, and reports what
 // axe-core calls serious or critical there, links of the site that lead nowhere, errors of scripts, and a search that
-// finds nothing. `.ci/accessibility` calls it: node accessibility.mjs SITE CHROMIUM [PICTURES]
+// finds nothing. `.ci/accessibility` calls it: node accessibility.mjs SITE CHROMIUM [PATTERN [PICTURES]], where PATTERN
+// chooses pages and PICTURES is a folder for pictures of some of them.
 import { createRequire } from "node:module";
 import fs from "node:fs";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 
-const [site, chromium, pictures] = process.argv.slice(2);
+const [site, chromium, pattern = "", pictures] = process.argv.slice(2);
 const require = createRequire(path.join(process.cwd(), "package.json"));
 const puppeteer = require("puppeteer-core");
 const axe = fs.readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
@@ -20,9 +21,13 @@ const FLAGS = [
 const SHOWN = ["index.html", "guide/first_forecast.html", "api/pyrnn.losses.html", "gallery/index.html"];
 const SEARCHES = { quantile: "guide/", checkpoint_steps: "guide/speed", Forecaster: "guide/forecaster" };
 
-const pages = fs.readdirSync(site, { recursive: true }).filter((name) => name.endsWith(".html")).sort();
+const pages = fs.readdirSync(site, { recursive: true })
+  .filter((name) => name.endsWith(".html") && new RegExp(pattern).test(name)).sort();
 const faults = new Map(); // text to the pages that have it
-const add = (text, where) => faults.set(text, [...(faults.get(text) ?? []), where]);
+function add(text, where) {
+  if (!faults.has(text)) console.log(`${text}\n    ${where}`);
+  faults.set(text, [...(faults.get(text) ?? []), where]);
+}
 const browser = await puppeteer.launch({ executablePath: chromium, args: FLAGS });
 
 async function check(name) {
@@ -91,7 +96,7 @@ for (const [link, name] of targets) {
 await checkSearch();
 await browser.close();
 for (const [text, where] of faults) {
-  console.log(`${text}\n    ${where.slice(0, 3).join("; ")}${where.length > 3 ? ` and ${where.length - 3} more` : ""}`);
+  if (where.length > 1) console.log(`${where.length} times: ${text}`);
 }
 console.log(`${pages.length} pages, ${targets.size} links of the site, ${external.size} external; ${faults.size} faults`);
 process.exitCode = faults.size ? 1 : 0;

@@ -59,7 +59,7 @@ def main() -> None:
     source, target = map(Path, sys.argv[1:3])
     report = json.loads(source.read_text(encoding="utf-8"))
     results, threads = report["results"], report["machine"]["threads"]
-    figure = Figure(figsize=(11, 4.4), layout="constrained")
+    figure = Figure(figsize=(9.5, 4.2), layout="constrained")
     for axes, result in zip(figure.subplots(2, -(-len(results) // 2)).flat, results, strict=True):
         draw(axes, result["name"], result["medians"])
     figure.supxlabel(f"time, shorter is better; {threads} thread{'s' if threads > 1 else ''}", fontsize=8)

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
+import importlib.resources
 import inspect
 import re
 import shutil
@@ -19,7 +21,9 @@ import pyrnn
 FOLDER = Path(__file__).parent / "api"
 # Modules in the order in which a reader meets them; the others follow.
 FIRST = ("models", "layers", "forecasting", "losses", "metrics", "optimizers", "callbacks", "data", "ops")
-INNER = ("optimizers.schedules", "preprocessing.sequence", "preprocessing.text")
+INNER = (
+    "keras_shim", "optimizers.schedules", "preprocessing.sequence", "preprocessing.text", "utils.legacy", "variable"
+)  # fmt: skip
 CODE = re.compile(r"(``[^`]+``|`[^`]+`)")
 
 
@@ -30,6 +34,34 @@ def public(module: ModuleType) -> Iterator[tuple[str, Any]]:
         value = getattr(module, name)
         if not name.startswith("_") and (inspect.isclass(value) or inspect.isroutine(value)):
             yield name, value
+
+
+def documented_stubs() -> dict[str, str]:
+    """Return the docstrings of the core's classes and methods, which only the typed interface `_core.pyi` has."""
+    stub = ast.parse(importlib.resources.files(pyrnn).joinpath("_core.pyi").read_text(encoding="utf-8"))
+    texts = {}
+    for thing in stub.body:
+        if isinstance(thing, ast.ClassDef):
+            texts[thing.name] = ast.get_docstring(thing) or ""
+            for member in thing.body:
+                if isinstance(member, ast.FunctionDef):
+                    texts[f"{thing.name}.{member.name}"] = ast.get_docstring(member) or ""
+    return texts
+
+
+STUBS = documented_stubs()
+
+
+def documentation(thing: Any) -> str:
+    """Return the docstring of a class or function, of the core's from their typed interface."""
+    if getattr(thing, "__module__", None) == "pyrnn._core" and thing.__qualname__ in STUBS:
+        return STUBS[thing.__qualname__]
+    return inspect.getdoc(thing) or ""
+
+
+def modules() -> list[str]:
+    """Return the names of the modules with pages, below `pyrnn`, in their order."""
+    return [*FIRST, *sorted({*pyrnn._SUBMODULES, *INNER} - set(FIRST))]
 
 
 def title(text: str, line: str = "=") -> str:
@@ -64,9 +96,8 @@ def write() -> None:
     """Write all pages."""
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir()
-    others = sorted({*pyrnn._SUBMODULES, *INNER} - set(FIRST))
     seen: dict[int, str] = {}
-    pages = {f"pyrnn.{name}": page(importlib.import_module(f"pyrnn.{name}"), seen) for name in (*FIRST, *others)}
+    pages = {f"pyrnn.{name}": page(importlib.import_module(f"pyrnn.{name}"), seen) for name in modules()}
     pages = {"pyrnn": shortcuts(), **{name: text for name, text in pages.items() if text}}
     for name, text in pages.items():
         (FOLDER / f"{name}.rst").write_text(text, encoding="utf-8")
@@ -91,6 +122,8 @@ def escaped(text: str) -> str:
 
 def read_docstring(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
     """Change the lines of a docstring for reStructuredText; examples stay as they are."""
+    if getattr(thing, "__module__", None) == "pyrnn._core":
+        lines[:] = documentation(thing).split("\n")
     text = "\n".join(lines)
     # A doctest lasts until an empty line.
     parts = re.split(r"(^ *>>> (?:.+\n?)+)", text, flags=re.MULTILINE)

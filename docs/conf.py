@@ -33,11 +33,14 @@ sphinx_gallery_conf = {
     "show_memory": False,
     "show_signature": False,
     "min_reported_time": 1,
+    "ignore_repr_types": r".*History.*",  # what fit returns at the end of a cell
     "abort_on_example_error": True,
 }
 html_theme = "furo"
 html_title = "pyrnn"
 html_show_sphinx = False
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 
 api_pages.write()
 
@@ -47,6 +50,17 @@ def read_page(app: Any, name: str, text: list[str]) -> None:
     text[0] = text[0].replace("../../csrc/README.md", "../api/core.md")
 
 
+def make_accessible(app: Any, name: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Give headings of the navigation a level, and let the keyboard scroll code and tables that are wide."""
+    for part in ("body", "furo_navigation_tree", "toc"):
+        text = context.get(part)
+        if isinstance(text, str):
+            text = text.replace('role="heading"', 'role="heading" aria-level="2"').replace(
+                "<pre>", '<pre tabindex="0">'
+            )
+            context[part] = text.replace('<div class="table-wrapper', '<div tabindex="0" class="table-wrapper')
+
+
 def setup(app: Any) -> None:
     """Read pages and docstrings as `api_pages` says, before napoleon sees the sections."""
     app.add_lexer("mermaid", TextLexer)
@@ -54,3 +68,4 @@ def setup(app: Any) -> None:
     app.connect("autodoc-process-docstring", api_pages.read_docstring, priority=100)
     app.connect("autodoc-process-signature", api_pages.signature_of)
     app.connect("autodoc-skip-member", api_pages.skip)
+    app.connect("html-page-context", make_accessible, priority=900)  # after the theme has made its parts

@@ -31,6 +31,8 @@ class Forecast:
         quantiles: (N, H, K), increasing along the last axis.
         mean: (N, H).
         names: The names of the columns of the group, the date and the target in the table.
+        timezone: The time zone of the dates in the table, or None.
+        utc: Whether `dates` are in UTC; otherwise they are the wall clock's.
 
     Example:
         >>> from pyrnn.forecasting import Forecaster
@@ -49,6 +51,8 @@ class Forecast:
     quantiles: Array
     mean: Array
     names: tuple[tuple[str, ...], str, str]
+    timezone: str | None = None
+    utc: bool = False
 
     @property
     def median(self) -> Array:
@@ -109,7 +113,7 @@ class Forecast:
         return columns
 
     def frame(self) -> Any:
-        """Return the table as a DataFrame of pandas.
+        """Return the table as a DataFrame of pandas, with dates in the time zone of the table of `fit`.
 
         Returns:
             N * H rows, series by series.
@@ -117,7 +121,16 @@ class Forecast:
         Raises:
             ImportError: If pandas is not installed.
         """
-        return to_frame(self.table(), "Forecast.frame", "table()")
+        frame = to_frame(self.table(), "Forecast.frame", "table()")
+        if self.timezone is not None:
+            dates = frame[self.names[1]].dt
+            if self.utc:
+                dates = dates.tz_localize("UTC").dt.tz_convert(self.timezone)
+            else:  # days; the clock may skip a midnight, or show it twice
+                twice = np.ones(len(frame), bool)
+                dates = dates.tz_localize(self.timezone, nonexistent="shift_forward", ambiguous=twice)
+            frame[self.names[1]] = dates
+        return frame
 
     def __repr__(self) -> str:
         table = self.table()

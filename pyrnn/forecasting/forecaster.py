@@ -227,6 +227,8 @@ class Forecaster(Trained):
             outlook.quantiles,
             outlook.mean,
             (tuple(map(str, panel.group)), "row" if panel.date is None else str(panel.date), panel.names["target"][0]),
+            panel.timezone,
+            panel.utc,
         )
 
     def calibrate(self, data: Any = None) -> Forecaster:

@@ -380,3 +380,15 @@ def test_a_trained_forecaster_can_be_pickled_and_copied(fitted: Forecaster, tabl
     expected = fitted.predict(future=later).quantiles
     for other in (pickle.loads(pickle.dumps(fitted)), copy.deepcopy(fitted)):
         assert (other.predict(future=later).quantiles == expected).all()
+
+
+@pytest.mark.parametrize("step", ["h", "D"])
+def test_dates_of_a_frame_are_in_the_time_zone_of_the_table(step: str) -> None:
+    """The forecasts lie across the end of summer time."""
+    pandas = pytest.importorskip("pandas")
+    end = pandas.Timestamp("2024-10-26 22:00" if step == "h" else "2024-10-26", tz="Europe/Berlin")
+    dates = pandas.date_range(end=end, periods=200, freq=step)
+    values = pandas.Series(np.sin(np.arange(200) * 2 * np.pi / (24 if step == "h" else 7)) + 3, dates, name="heat")
+    forecast = Forecaster(horizon=6, epochs=1, members=1).fit(values).predict()
+    following = pandas.date_range(end, periods=7, freq=step)[1:]
+    assert list(forecast.frame().iloc[:, 0]) == list(following)

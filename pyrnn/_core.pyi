@@ -530,25 +530,38 @@ class Stream32:
         """Run one time step: x (B, F), or (F,) if B is 1. Returns y (B, H), which later steps do not overwrite."""
 
     def sample(
-        self, inputs: Array, origin: Array, unit: Array, distribution: str, paths: int, column: int, seed: int
+        self,
+        inputs: Array,
+        origin: Array,
+        unit: Array,
+        offset: Array | None,
+        base: Array,
+        width: Array,
+        distribution: str,
+        paths: int,
+        column: int,
+        seed: int,
     ) -> Array:
         """Draw sample paths that follow the present states, which stay as they are.
 
-        Each path reads inputs[b, 0], draws a value from the distribution that the last layer's outputs describe, reads
-        (value - origin[b]) / unit[b] in `column` of inputs[b, 1], and so on. With softplus(x) = log(1 + exp(x)) and z a
-        value in units of `unit`, the outputs are
+        Each path reads inputs[b, 0], draws a value from the distribution that the last layer's outputs and offset[b, 0]
+        together describe, reads (value - origin[b]) / unit[b] in `column` of inputs[b, 1], and so on. With softplus(x)
+        = log(1 + exp(x)) and value = base[b, s] + width[b, s] * z, their sums are
 
         - "point": z itself, which is not random;
         - "gaussian": the mean and the log variance of z;
+        - "gaussian_spread": the mean of z and its deviation softplus(a) + 0.001;
         - "student": location, scale softplus(a) + 0.001 and softplus(b) + 2 degrees of freedom of z;
-        - "negative_binomial": of the count itself, log(mean / unit), clipped to -8..8, and a dispersion softplus(a) +
-          0.001: variance = mean + dispersion * mean**2.
+        - "negative_binomial": of the count itself, log(mean / width[b, s]), clipped to -8..8, and a dispersion
+          softplus(a) + 0.001: variance = mean + dispersion * mean**2.
 
         The random numbers depend on the seed and on the numbers of series, path and step alone.
 
         Args:
             inputs: What the model reads at each step (B, S, F).
             origin, unit: Numbers (B,), finite, unit positive.
+            offset: (B, S, outputs), added to the outputs of the last layer, or None.
+            base, width: Numbers (B, S), finite, width positive.
             distribution: One of these names.
             paths: The number of paths P.
             column: The column of the target, from 0 to F - 1. At the first step it is read as it is.
@@ -588,7 +601,17 @@ class Stream64:
     def add_layer_norm(self, gamma: Array | None, beta: Array | None, epsilon: float) -> None: ...
     def step(self, x: Any) -> Array: ...
     def sample(
-        self, inputs: Array, origin: Array, unit: Array, distribution: str, paths: int, column: int, seed: int
+        self,
+        inputs: Array,
+        origin: Array,
+        unit: Array,
+        offset: Array | None,
+        base: Array,
+        width: Array,
+        distribution: str,
+        paths: int,
+        column: int,
+        seed: int,
     ) -> Array: ...
     def states(self) -> list[Array]: ...
     def set_states(self, states: Sequence[Array]) -> None: ...

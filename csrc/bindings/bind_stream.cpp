@@ -41,7 +41,8 @@ private:
 Distribution distribution_named(const std::string& name) {
     for (int i = 0; i < static_cast<int>(Distribution::kCount); ++i)
         if (name == kDistributions[i].name) return static_cast<Distribution>(i);
-    throw py::value_error("distribution must be point, gaussian, student or negative_binomial, got '" + name + "'");
+    throw py::value_error("distribution must be point, gaussian, gaussian_spread, student or negative_binomial, got '" +
+                          name + "'");
 }
 
 template <class T>
@@ -121,6 +122,7 @@ public:
     }
 
     py::object sample(const py::object& inputs, const py::object& origin, const py::object& unit,
+                      const py::object& offset, const py::object& base, const py::object& width,
                       const std::string& distribution, const py::object& paths, const py::object& column,
                       const py::object& seed) {
         const py::array x = array_of(inputs, "inputs");
@@ -133,6 +135,10 @@ public:
         p.inputs = pointer<T>(x, "inputs", {batch, p.steps, features_}, "(batch, steps, features)");
         p.origin = pointer<T>(origin, "origin", {batch}, "(batch,)");
         p.unit = pointer<T>(unit, "unit", {batch}, "(batch,)");
+        const Index outputs = kDistributions[static_cast<int>(p.distribution)].outputs;
+        p.offset = pointer<T>(offset, "offset", {batch, p.steps, outputs}, "(batch, steps, outputs)", true);
+        p.base = pointer<T>(base, "base", {batch, p.steps}, "(batch, steps)");
+        p.width = pointer<T>(width, "width", {batch, p.steps}, "(batch, steps)");
         require_size(p.steps, "steps");
         require_size(p.paths, "paths");
         if (p.column < 0 || p.column >= features_)
@@ -142,6 +148,10 @@ public:
             if (!std::isfinite(p.origin[b]) || !std::isfinite(p.unit[b]) || p.unit[b] <= 0)
                 throw py::value_error("origin and unit must be finite and unit positive, got " +
                                       std::to_string(p.origin[b]) + " and " + std::to_string(p.unit[b]));
+        for (Index i = 0; i < batch * p.steps; ++i)
+            if (!std::isfinite(p.base[i]) || !std::isfinite(p.width[i]) || p.width[i] <= 0)
+                throw py::value_error("base and width must be finite and width positive, got " +
+                                      std::to_string(p.base[i]) + " and " + std::to_string(p.width[i]));
         constexpr Index kMost = Index{1} << 40;
         if (p.steps > kMost / batch / p.paths)
             throw py::value_error("paths must be at most " + std::to_string(kMost / batch / p.steps) + ", got " +
@@ -270,8 +280,9 @@ void bind(py::module_& m, const char* name) {
         .def("add_activation", &StreamOf<T>::add_activation, py::arg("activation"))
         .def("add_layer_norm", &StreamOf<T>::add_layer_norm, py::arg("gamma"), py::arg("beta"), py::arg("epsilon"))
         .def("step", &StreamOf<T>::step, py::arg("x"))
-        .def("sample", &StreamOf<T>::sample, py::arg("inputs"), py::arg("origin"), py::arg("unit"),
-             py::arg("distribution"), py::arg("paths"), py::arg("column"), py::arg("seed"))
+        .def("sample", &StreamOf<T>::sample, py::arg("inputs"), py::arg("origin"), py::arg("unit"), py::arg("offset"),
+             py::arg("base"), py::arg("width"), py::arg("distribution"), py::arg("paths"), py::arg("column"),
+             py::arg("seed"))
         .def("states", &StreamOf<T>::states)
         .def("set_states", &StreamOf<T>::set_states, py::arg("states"))
         .def("reset", &StreamOf<T>::reset, py::arg("rows"));

@@ -104,13 +104,17 @@ void sample_rows(const std::vector<StreamStage<T>>& stages, const Paths<T>& p, I
         }
         const T* const outputs = rows.step();
         for (Index r = 0; r < count; ++r) {
-            const Index row = first + r, b = series(r);
-            const auto origin = static_cast<double>(p.origin[b]), unit = static_cast<double>(p.unit[b]);
+            const Index row = first + r, b = series(r), place = b * p.steps + s;
+            T raw[kMostOutputs];
+            for (Index i = 0; i < width; ++i)
+                raw[i] = outputs[r * width + i] + (p.offset ? p.offset[place * width + i] : T{0});
             const Draws draws(p.seed, static_cast<std::uint32_t>(b), static_cast<std::uint32_t>(row % p.paths),
                               static_cast<std::uint32_t>(s));
-            const double value = drawn(p.distribution, outputs + r * width, origin, unit, draws);
+            const double value = drawn(p.distribution, raw, static_cast<double>(p.base[place]),
+                                       static_cast<double>(p.width[place]), draws);
             values[row * p.steps + s] = static_cast<T>(value);
-            read[static_cast<std::size_t>(r)] = (value - origin) / unit;
+            read[static_cast<std::size_t>(r)] =
+                (value - static_cast<double>(p.origin[b])) / static_cast<double>(p.unit[b]);
         }
     }
 }

@@ -31,13 +31,16 @@ template <class T>
 const T* run_stages(std::vector<StreamStage<T>>& stages, Index rows, const T* x);
 
 // Sample paths of B series. A step reads a row of the inputs, whose column `column` is, from the second step on, the
-// value drawn before it as the model reads it: (value - origin) / unit.
+// value drawn before it as the model reads it: (value - origin) / unit. The outputs of the last layer plus the offset
+// describe the value in units of `width` around `base`.
 template <class T>
 struct Paths {
     Index features, steps, paths, column;
-    const T* inputs;            // (B, steps, features)
-    const T *origin, *unit;     // (B,): of what the model reads, in units of the series
-    Distribution distribution;  // of the outputs of the last layer
+    const T* inputs;         // (B, steps, features)
+    const T *origin, *unit;  // (B,): of what the model reads, in units of the series
+    const T* offset;         // (B, steps, outputs) or null
+    const T *base, *width;   // (B, steps)
+    Distribution distribution;
     std::uint64_t seed;
 };
 

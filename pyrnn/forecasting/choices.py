@@ -93,7 +93,7 @@ def naive_error(panel: Panel, values: Array, season: int) -> float:
 
 
 def choose_layout(
-    panel: Panel, values: Array, horizon: int, step: int, lookback: int | None, seasons: Sequence[int]
+    panel: Panel, values: Array, horizon: int, lookback: int | None, seasons: Sequence[int], recursive: bool
 ) -> Layout:
     """Return the rows that a network sees, with the base still open ("season").
 
@@ -101,10 +101,10 @@ def choose_layout(
         panel: The panel.
         values: (R,) targets, NaN where unknown.
         horizon: The rows to forecast.
-        step: The rows that the network forecasts in one pass.
         lookback: What the user passed, or None for 4 seasons, at least 2 horizons and at most a third of the longest
             series; one season if that is long.
         seasons: What `choose_seasons` returned.
+        recursive: Whether the network reads its own forecasts.
     """
     season, longest = seasons[0], int(panel.lengths.max())
     if lookback is None:
@@ -114,7 +114,8 @@ def choose_layout(
     year = 0
     if panel.frequency.kind == "time" and panel.frequency.step == DAY and longest >= 365 + 180:
         year = 364  # whole weeks
-    return Layout(lookback, step, season, tuple(seasons), lags, year, "season", choose_scale(panel, values))
+    scale = choose_scale(panel, values)
+    return Layout(lookback, horizon, season, tuple(seasons), lags, year, "season", scale, recursive)
 
 
 def choose_scale(panel: Panel, values: Array) -> str:
@@ -177,7 +178,7 @@ def choose_base(source: Source, origins: Array) -> Layout:
     for base in BASES:
         layout = replace(source.layout, base=base)
         inputs = make_inputs(history, layout)
-        error = np.abs(targets[:, : layout.horizon] - inputs.base) / inputs.scale
+        error = np.abs(targets - inputs.base) / inputs.scale
         errors[base] = float(np.mean(error[np.isfinite(error)]))
     return replace(source.layout, base=min(errors, key=lambda base: errors[base]))
 
@@ -201,7 +202,7 @@ def choose_embedding(panel: Panel) -> int:
     return EMBEDDING if len(panel) > 1 and panel.lengths.mean() >= ROWS_FOR_EMBEDDING else 0
 
 
-def split(panel: Panel, values: Array, layout: Layout, validation: float, horizon: int) -> tuple[Array, Array, Any]:
+def split(panel: Panel, values: Array, layout: Layout, validation: float) -> tuple[Array, Array, Any]:
     """Return the training origins, those to validate with, and the date at which the validation begins.
 
     Args:
@@ -209,8 +210,8 @@ def split(panel: Panel, values: Array, layout: Layout, validation: float, horizo
         values: (R,) targets, NaN where unknown.
         layout: The rows that a network sees.
         validation: The part of the rows of the longest series that validates; at least the horizon and a few origins.
-        horizon: The rows of a forecast to validate.
     """
+    horizon = layout.horizon
     codes = panel.codes
     place = np.arange(len(codes)) - panel.starts[codes]
     longest = int(panel.lengths.max())
@@ -224,13 +225,9 @@ def split(panel: Panel, values: Array, layout: Layout, validation: float, horizo
     rows = np.arange(len(codes))
     finite = np.cumsum(np.concatenate([[0], np.isfinite(values)]))
 
-    def origins(ahead: int) -> Array:
-        end = np.minimum(rows + ahead, len(rows))
-        most = finite[end] - finite[rows] > ahead // 2
-        seen = finite[rows] - finite[np.maximum(panel.starts[codes], rows - layout.lookback)] > 0
-        return np.asarray(enough & most & seen & (rows + ahead <= row_of_end))
-
-    before = panel.dates[np.minimum(rows + layout.horizon, len(rows)) - 1] < cut
-    train = rows[origins(layout.horizon) & before]
-    later = rows[origins(horizon) & (panel.dates >= cut)]
-    return train, later, cut
+    end = np.minimum(rows + horizon, len(rows))
+    most = finite[end] - finite[rows] > horizon // 2
+    seen = finite[rows] - finite[np.maximum(panel.starts[codes], rows - layout.lookback)] > 0
+    origins = enough & most & seen & (rows + horizon <= row_of_end)
+    before = panel.dates[end - 1] < cut
+    return rows[origins & before], rows[origins & (panel.dates >= cut)], cut

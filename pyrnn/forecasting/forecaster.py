@@ -7,10 +7,9 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn import rules
+from pyrnn import rules, seeds
 from pyrnn.arguments import checked
 from pyrnn.forecasting import choices, heads
-from pyrnn.forecasting.extending import extend
 from pyrnn.forecasting.forecast import Forecast
 from pyrnn.forecasting.history import Source, Statistics, observed_values
 from pyrnn.forecasting.inputs import make_inputs
@@ -19,7 +18,7 @@ from pyrnn.forecasting.moments import show
 from pyrnn.forecasting.network import Training, build, train
 from pyrnn.forecasting.settings import check_model, check_targets, levels_of
 from pyrnn.forecasting.trained import Trained
-from pyrnn.typing import Anything, Count, FilePath, FileToRead, Index, Natural, Positive, Size
+from pyrnn.typing import Anything, Count, FilePath, FileToRead, Index, Natural, Positive, Seed, Size
 from pyrnn.validation import shown
 
 Array = NDArray[Any]
@@ -43,7 +42,9 @@ class Forecaster(Trained):
 
     Args:
         model: "gru", "lstm" or "rnn", or a function of two symbolic inputs, the lookback (batch, lookback, features)
-            and the steps ahead (batch, horizon, features), that returns a symbolic output (batch, horizon, any).
+            and the steps ahead (batch, horizon, features), that returns a symbolic output (batch, horizon, any). With
+            strategy="recursive", a function of one symbolic input, rows (batch, rows, features), that returns (batch,
+            rows, any) by layers that can be streamed.
         horizon: H, the rows to forecast, at least 1.
         lookback: The rows that a network reads. By default 4 seasons.
         season: The rows of the main season, 1 for none. By default a day, a week or a year, whichever fits the
@@ -60,7 +61,8 @@ class Forecaster(Trained):
         holidays: Dates, or a dict from names to dates; steps must be of at most a day.
         head: "quantile", "gaussian", "student", "negative_binomial" (for counts), "mae" or "mse".
         quantiles: The levels of the quantiles, in increasing order with 0.5, the median, among them.
-        strategy: "direct" forecasts all rows in one pass; "recursive" one row after the other, from its own medians.
+        strategy: "direct" forecasts all rows in one pass; "recursive" one row after the other, each from the medians
+            before it. Only a recursive forecaster can `sample` paths.
         units: Units of encoder and decoder, at least 1.
         embedding: The length of a vector that is learned for each series. By default 4 if there are several series
             of 300 rows on average, or else 0.
@@ -156,11 +158,12 @@ class Forecaster(Trained):
         levels = levels_of(self.quantiles)
         head = heads.make(self.head, levels)
         check_targets(panel, values, head)
-        step = self.horizon if self.strategy == "direct" else 1
         seasons = choices.choose_seasons(panel, values, self.season)
-        layout = choices.choose_layout(panel, values, self.horizon, step, self.lookback, seasons)
+        layout = choices.choose_layout(
+            panel, values, self.horizon, self.lookback, seasons, self.strategy == "recursive"
+        )
         calendars = choices.calendars_of(panel, self.holidays)
-        origins, later, cut = choices.split(panel, values, layout, self.validation, self.horizon)
+        origins, later, cut = choices.split(panel, values, layout, self.validation)
         if len(origins) < FEWEST_WINDOWS or not len(later):
             raise ValueError(
                 f"data must have rows for {FEWEST_WINDOWS} training windows and one of {self.horizon} rows "
@@ -179,7 +182,9 @@ class Forecaster(Trained):
         training = Training(updates, batch_size, self.learning_rate, seeds)
         example = make_inputs(source.gather(origins[:1]), layout)
         networks = [
-            build(self.model, example, head, units=self.units, embedding=embedding, series=len(panel), seed=seed)
+            build(
+                self.model, example, layout, head, units=self.units, embedding=embedding, series=len(panel), seed=seed
+            )
             for seed in seeds
         ]
         history = train(networks, head, source, origins, _some(later, VALIDATED), training)
@@ -212,12 +217,8 @@ class Forecaster(Trained):
             RuntimeError: Before `fit`.
             TypeError, ValueError: For what `panel` raises them, and if `future` lacks rows.
         """
-        panel = self._continued(data)
-        if future is not None:
-            panel = extend(panel, future)
-        self._check_future(panel)
-        recent = panel.latest(self.layout_.reach)
-        source = self._source(recent)
+        panel = self._ahead(data, future)
+        source = self._source(panel.latest(self.layout_.reach))
         origins = source.panel.starts[:-1] + source.panel.lengths
         outlook = self._outlook(source, origins).calibrated(self.factors_, self._head.levels, self.least_)
         return Forecast(
@@ -230,6 +231,56 @@ class Forecaster(Trained):
             panel.timezone,
             panel.utc,
         )
+
+    @checked
+    def sample(
+        self, data: Anything = None, future: Anything = None, *, paths: Size = 100, seed: Seed | None = None
+    ) -> Any:
+        """Draw sample paths of the rows after the last ones: what may happen next, step after step.
+
+        A path draws each value from the distribution that the network forecasts after the values drawn before it. So
+        its steps depend on each other as those of the series do, and sums or maxima of several steps have the right
+        distribution, which quantiles of single steps do not tell. The core draws all paths of all series, in one call
+        for each network. Path p comes from network p modulo their number. Paths are not calibrated.
+
+        Args:
+            data: A table, as for `predict`.
+            future: A table, as for `predict`.
+            paths: P, the paths of each series.
+            seed: 0 to 2**64 - 1; the same seed gives the same paths, at any number of threads, and more paths begin
+                with them. None draws one from the seed of the process.
+
+        Returns:
+            The values (N, P, H) in units of the series, in the order of the ids and dates of `predict`; not below 0 if
+            no target of `fit` was.
+
+        Raises:
+            RuntimeError: Before `fit`.
+            ValueError: For what `predict` raises it; if the forecaster does not have strategy="recursive" and a head
+                that describes a distribution; or if `model` has layers that the core does not run.
+
+        Example:
+            >>> from pyrnn.forecasting import Forecaster
+            >>> y = 10 + 5 * np.sin(2 * np.pi * np.arange(120) / 12)
+            >>> forecaster = Forecaster(horizon=3, season=12, strategy="recursive", head="gaussian", epochs=1)
+            >>> paths = forecaster.fit(y).sample(paths=50, seed=1)
+            >>> paths.shape, np.quantile(paths.sum(axis=2), [0.1, 0.9], axis=1).shape
+            ((1, 50, 3), (2, 1))
+        """
+        self._fitted()
+        if not self.layout_.recursive:
+            raise ValueError(
+                "strategy must be 'recursive' to sample paths, since a direct network forecasts each step without "
+                f"those before it, got {self.strategy!r}"
+            )
+        if not self._head.distribution:
+            raise ValueError(
+                "head must be 'gaussian', 'student' or 'negative_binomial' to sample paths, since others describe no "
+                f"distribution, got {self.head!r}"
+            )
+        source = self._source(self._ahead(data, future).latest(self.layout_.reach))
+        origins = source.panel.starts[:-1] + source.panel.lengths
+        return self._paths(source, origins, paths, seeds.next_seed() if seed is None else seed)
 
     def calibrate(self, data: Any = None) -> Forecaster:
         """Calibrate the quantiles anew on the last rows, without training.
@@ -249,7 +300,7 @@ class Forecaster(Trained):
         panel = self._continued(data)
         source = self._source(panel)
         values = observed_values(panel)
-        _, later, cut = choices.split(panel, values, self.layout_, self.validation, self.horizon)
+        _, later, cut = choices.split(panel, values, self.layout_, self.validation)
         if not len(later):
             raise ValueError(
                 f"data must have {self.horizon} rows from {show(cut)} on to calibrate on, got {panel.lengths.max()} "

@@ -53,6 +53,8 @@ class Head:
     name = ""
     # Whether targets must be counts, and forecasts are.
     counts = False
+    # What `sample_paths` and the core call the distribution; "" if the outputs describe none.
+    distribution = ""
 
     def __init__(self, quantiles: Sequence[float]) -> None:
         self.levels = tuple(float(level) for level in quantiles)
@@ -106,26 +108,17 @@ class Head:
         """
         return np.asarray(base + scale * np.asarray(raw, np.float64)[..., 0])
 
-    def sample(self, raw: Array, base: Array, scale: Array, generator: np.random.Generator) -> Array:
-        """Draw one value for each window and step.
+    def location_and_unit(self, base: Array, scale: Array) -> tuple[Array, Array]:
+        """Return the location and the unit, (B, H) each, of the distribution of each step.
 
         Args:
-            raw: Raw outputs (B, H, O).
             base: Base forecasts (B, H).
             scale: (B, 1).
-            generator: The source of randomness.
-
-        Returns:
-            (B, H) in units of the target.
         """
-        return np.asarray(base + scale * self._draw(np.asarray(raw, np.float64), generator))
+        return base, np.broadcast_to(scale, base.shape)
 
     def _corrections(self, raw: Array) -> Array:
         """Quantiles (B, H, K) in units of the scale."""
-        raise NotImplementedError
-
-    def _draw(self, raw: Array, generator: np.random.Generator) -> Array:
-        """Samples (B, H) in units of the scale."""
         raise NotImplementedError
 
 
@@ -157,9 +150,6 @@ class PointHead(Head):
 
     def _corrections(self, raw: Array) -> Array:
         return np.repeat(raw, len(self.levels), axis=-1)
-
-    def _draw(self, raw: Array, generator: np.random.Generator) -> Array:
-        return np.asarray(raw[..., 0])
 
 
 class QuantileHead(Head):
@@ -198,17 +188,6 @@ class QuantileHead(Head):
     def _corrections(self, raw: Array) -> Array:
         return spread_quantiles(raw, self.levels.index(MEDIAN))
 
-    def _draw(self, raw: Array, generator: np.random.Generator) -> Array:
-        quantiles, chance = self._corrections(raw), generator.random(raw.shape[:-1])
-        levels = np.array(self.levels)
-        if len(levels) == 1:
-            return np.asarray(quantiles[..., 0])
-        right = np.clip(np.searchsorted(levels, chance), 1, len(levels) - 1)
-        low = np.take_along_axis(quantiles, right[..., None] - 1, -1)[..., 0]
-        high = np.take_along_axis(quantiles, right[..., None], -1)[..., 0]
-        part = np.clip((chance - levels[right - 1]) / (levels[right] - levels[right - 1]), 0, 1)
-        return np.asarray(low + part * (high - low))
-
 
 class GaussianHead(Head):
     """A normal distribution: its mean and the softplus of its standard deviation.
@@ -223,6 +202,7 @@ class GaussianHead(Head):
     """
 
     name = "gaussian"
+    distribution = "gaussian_spread"
 
     @property
     def outputs(self) -> int:
@@ -235,10 +215,6 @@ class GaussianHead(Head):
         normal = NormalDist()
         numbers = np.array([normal.inv_cdf(level) for level in self.levels])
         return np.asarray(raw[..., :1] + GaussianCorrection.deviation(raw)[..., None] * numbers)
-
-    def _draw(self, raw: Array, generator: np.random.Generator) -> Array:
-        noise = generator.standard_normal(raw.shape[:-1])
-        return np.asarray(raw[..., 0] + GaussianCorrection.deviation(raw) * noise)
 
 
 class StudentHead(Head):
@@ -255,6 +231,7 @@ class StudentHead(Head):
     """
 
     name = "student"
+    distribution = "student"
 
     @property
     def outputs(self) -> int:
@@ -267,10 +244,6 @@ class StudentHead(Head):
         spread, freedom = StudentCorrection.spread_and_freedom(raw)
         numbers = np.stack([student_quantile(level, freedom) for level in self.levels], axis=-1)
         return np.asarray(raw[..., :1] + spread[..., None] * numbers)
-
-    def _draw(self, raw: Array, generator: np.random.Generator) -> Array:
-        spread, freedom = StudentCorrection.spread_and_freedom(raw)
-        return np.asarray(raw[..., 0] + spread * generator.standard_t(freedom))
 
 
 class NegativeBinomialHead(Head):
@@ -291,6 +264,7 @@ class NegativeBinomialHead(Head):
     """
 
     name = "negative_binomial"
+    distribution = "negative_binomial"
     counts = True
 
     @property
@@ -311,9 +285,9 @@ class NegativeBinomialHead(Head):
     def mean(self, raw: Array, base: Array, scale: Array) -> Array:
         return self._mean_and_shape(raw, base, scale)[0]
 
-    def sample(self, raw: Array, base: Array, scale: Array, generator: np.random.Generator) -> Array:
-        mean, shape = self._mean_and_shape(raw, base, scale)
-        return np.asarray(generator.negative_binomial(shape, shape / (shape + mean)), np.float64)
+    def location_and_unit(self, base: Array, scale: Array) -> tuple[Array, Array]:
+        """Return the positive base, which the first output multiplies, as the unit."""
+        return base, self._positive(base, scale)
 
     def _mean_and_shape(self, raw: Array, base: Array, scale: Array) -> tuple[Array, Array]:
         return NegativeBinomialCount.mean_and_shape(np.asarray(raw, np.float64), self._positive(base, scale))

@@ -31,7 +31,7 @@ class Layout:
 
     Args:
         lookback: L, the rows that the encoder reads.
-        horizon: H, the rows that the decoder forecasts in one pass.
+        horizon: H, the rows to forecast.
         season: The main season in rows, 1 for none.
         seasons: The main season first, then further ones.
         lags: How many earlier values at the same place of the main season the decoder sees; of each further one 2.
@@ -40,6 +40,7 @@ class Layout:
             or "blend" (half "seasons", half the mean of the last season).
         scale: What corrections are in units of: "level", the mean of the lookback, or "deviation", the mean deviation
             from it.
+        recursive: Whether the network reads its own forecasts, row after row.
     """
 
     lookback: int
@@ -50,6 +51,7 @@ class Layout:
     year: int
     base: str
     scale: str
+    recursive: bool = False
 
     @functools.cached_property
     def distances(self) -> list[Array]:

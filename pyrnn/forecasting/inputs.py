@@ -1,6 +1,10 @@
 """What a network reads: scaled windows, earlier values at the same place of the season, and the base that it corrects.
 
-Letters as in `history`; F and G features of each row of the lookback and of each step ahead.
+A direct network reads the lookback and the rows to forecast. A recursive one reads row after row, beyond the lookback
+too: each with its target and with what is known in advance of the next one, whose target it forecasts.
+
+Letters as in `history`; F and G features of each row that is read and of each step ahead, T rows: L of a direct
+network, L + H - 1 of a recursive one.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ from numpy.typing import NDArray
 from pyrnn.forecasting.history import LEAST_SCALE, History, Layout
 
 Array = NDArray[Any]
+TARGET = 0  # the column of the rows that are read
 LARGEST_INPUT = 20.0  # in units of the window's scale; the network sees no larger ones
 LEAST_SHARE = 1e-6  # a window's scale is at least this part of its level
 BASES = ("season", "seasons", "level", "last", "blend")
@@ -24,11 +29,12 @@ class Inputs:
     """Windows in the form that a network reads, and the way back to units.
 
     Args:
-        past: (B, L, F) float32.
+        past: (B, T, F) float32; the target is in column `TARGET`.
         future: (B, H, G) float32.
         recent: (B, L) float32, the scaled targets alone.
         numbers: (B, 1) int32, the number of each series.
         base: (B, H), the forecast that the network corrects, in units of the target.
+        center: (B, 1), the level of each window; networks read (target - center) / scale.
         scale: (B, 1), the unit of corrections.
     """
 
@@ -37,6 +43,7 @@ class Inputs:
     recent: Array
     numbers: Array
     base: Array
+    center: Array
     scale: Array
 
     @property
@@ -45,39 +52,49 @@ class Inputs:
         return [self.past, self.future, self.recent, self.numbers]
 
 
-def make_inputs(history: History, layout: Layout, start: int = 0) -> Inputs:
+def make_inputs(history: History, layout: Layout, later: Array | None = None) -> Inputs:
     """Return what a network reads.
 
     Args:
         history: The rows around B origins.
         layout: Which of them the network sees.
-        start: How many rows after the origin the forecast begins; the values up to there must have been filled in.
+        later: Targets (B, H) from the origins on, NaN where unknown, which a recursive network reads while it is
+            trained; None to leave them 0.
     """
     lookback, ahead, reach = layout.lookback, layout.horizon, layout.reach
-    values = history.values[:, start : start + reach]
+    values = history.values[:, :reach]
     center, scale = _level_and_scale(values, layout, history.deviation)
     scaled = (values - center) / scale
     window = scaled[:, reach - lookback :]
     earlier = scaled[:, reach - lookback - layout.season : reach - layout.season]
-    missing = np.isnan(window)
-    recent = np.clip(np.nan_to_num(window), -LARGEST_INPUT, LARGEST_INPUT)
-    change = np.clip(np.nan_to_num(window - earlier), -LARGEST_INPUT, LARGEST_INPUT)
+    recent = _clipped(window)
     columns = reach + np.arange(ahead)
     distances = layout.distances
     lags = np.stack([scaled[:, columns - distance] for distance in distances], axis=-1)
     lags = _filled(lags, layout.lags)
     base = _base(layout, lags, window)
     lags = np.clip(lags, -LARGEST_INPUT, LARGEST_INPUT)
-    static = history.static[:, None]
-    before, after = slice(start, start + lookback), slice(start + lookback, start + lookback + ahead)
-    covariates = history.future[:, start:]
-    past = [
-        np.stack([recent, missing, change], axis=-1),
-        history.clock[:, before],
-        history.past[:, before],
-        covariates[:, reach - lookback : reach],
-        np.repeat(static, lookback, axis=1),
-    ]
+    static, covariates = history.static[:, None], history.future
+    after = slice(lookback, lookback + ahead)
+    if layout.recursive:
+        following = np.zeros((len(values), ahead - 1)) if later is None else ((later - center) / scale)[:, :-1]
+        targets = np.concatenate([window, following], axis=1)
+        same_place = np.concatenate([_clipped(earlier), lags[:, :-1, 0]], axis=1)
+        past = [
+            np.stack([_clipped(targets), np.isnan(targets), same_place], axis=-1),
+            history.clock[:, 1:],
+            history.past[:, :-1],
+            covariates[:, reach - lookback + 1 :],
+            np.repeat(static, lookback + ahead - 1, axis=1),
+        ]
+    else:
+        past = [
+            np.stack([recent, np.isnan(window), _clipped(window - earlier)], axis=-1),
+            history.clock[:, :lookback],
+            history.past[:, :lookback],
+            covariates[:, reach - lookback : reach],
+            np.repeat(static, lookback, axis=1),
+        ]
     place = np.broadcast_to((np.arange(ahead) / ahead)[:, None], (len(values), ahead, 1))
     future = [lags, place, np.sqrt(place), history.clock[:, after], np.repeat(static, ahead, axis=1)]
     if covariates.shape[-1]:
@@ -89,8 +106,14 @@ def make_inputs(history: History, layout: Layout, start: int = 0) -> Inputs:
         recent.astype(np.float32),
         history.numbers[:, None].astype(np.int32),
         center + scale * base,
+        center,
         scale,
     )
+
+
+def _clipped(values: Array) -> Array:
+    """Scaled values, not too large for a network, and 0 where they are unknown."""
+    return np.asarray(np.clip(np.nan_to_num(values), -LARGEST_INPUT, LARGEST_INPUT))
 
 
 def _level_and_scale(values: Array, layout: Layout, deviation: Array) -> tuple[Array, Array]:

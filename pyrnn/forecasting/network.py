@@ -1,4 +1,8 @@
-"""The networks of a forecaster: an encoder over the lookback, a decoder over the steps ahead, and their training.
+"""The networks of a forecaster, and their training.
+
+A direct network has an encoder over the lookback and a decoder over the steps ahead. A recursive one has a stack of
+layers over rows, each with the target of the row before; while it is trained it reads the true targets. Of both the
+outputs also depend linearly on the steps ahead and on the lookback.
 
 All members of an ensemble are trained side by side on the same batches, which are made once; they differ in their first
 weights. The order of batches and every sum depend on sizes and seeds only, so that results have the same bits at any
@@ -17,14 +21,15 @@ from numpy.typing import NDArray
 
 from pyrnn import layers, optimizers, seeds
 from pyrnn.forecasting.heads import Head
-from pyrnn.forecasting.history import Source
+from pyrnn.forecasting.history import Layout, Source
 from pyrnn.forecasting.inputs import Inputs, make_inputs
 from pyrnn.models import Model
 from pyrnn.optimizers import Optimizer
 from pyrnn.validation import WrongType, shown
 
 Array = NDArray[Any]
-Builder = Callable[[Any, Any], Any]
+Builder = Callable[..., Any]
+SERIES, CHAIN, KNOWN = "series", "chain", "known"  # names of parts
 CELLS = {"lstm": layers.LSTM, "gru": layers.GRU, "rnn": layers.SimpleRNN}
 PREDICTED_AT_ONCE = 1024
 LARGEST_NORM = 1.0  # of a gradient
@@ -53,14 +58,23 @@ class Training:
 
 
 def build(
-    model: str | Builder, inputs: Inputs, head: Head, *, units: int, embedding: int, series: int, seed: int
+    model: str | Builder,
+    inputs: Inputs,
+    layout: Layout,
+    head: Head,
+    *,
+    units: int,
+    embedding: int,
+    series: int,
+    seed: int,
 ) -> Model:
     """Return a network with first weights that depend on the seed alone.
 
     Args:
-        model: "lstm", "gru" or "rnn", or a function of the symbolic inputs (B, L, F) and (B, H, G) that returns a
-            symbolic output (B, H, any).
+        model: "lstm", "gru" or "rnn", or a function that returns a symbolic output: of a direct network (B, H, any)
+            for the symbolic inputs (B, L, F) and (B, H, G), of a recursive one (B, T, any) for (B, T, F).
         inputs: Windows, for their shapes.
+        layout: What the network sees.
         head: What the outputs mean.
         units: Units of encoder and decoder.
         embedding: The length of the vector that is learned for each series, 0 for none.
@@ -70,39 +84,79 @@ def build(
     before = seeds.streams()
     seeds.set_random_seed(seed)
     try:
-        return _build(model, inputs, head, units, embedding, series)
+        return _build(model, inputs, layout, head, units, embedding, series)
     finally:
         seeds.set_streams(before)
 
 
-def _build(model: str | Builder, inputs: Inputs, head: Head, units: int, embedding: int, series: int) -> Model:
-    lookback, ahead, outputs = inputs.past.shape[1], inputs.future.shape[1], head.outputs
+def _build(
+    model: str | Builder, inputs: Inputs, layout: Layout, head: Head, units: int, embedding: int, series: int
+) -> Model:
+    rows, ahead, outputs = inputs.past.shape[1], layout.horizon, head.outputs
     past, future = layers.Input(inputs.past.shape[1:]), layers.Input(inputs.future.shape[1:])
-    recent, numbers = layers.Input((lookback,)), layers.Input((1,), dtype="int32")
+    recent, numbers = layers.Input((layout.lookback,)), layers.Input((1,), dtype="int32")
     before, ahead_of = past, future
     if embedding:
-        vector = layers.Flatten()(layers.Embedding(series + 1, embedding)(numbers))
-        before = layers.Concatenate()([past, layers.RepeatVector(lookback)(vector)])
+        vector = layers.Flatten()(layers.Embedding(series + 1, embedding, name=SERIES)(numbers))
+        before = layers.Concatenate()([past, layers.RepeatVector(rows)(vector)])
         ahead_of = layers.Concatenate()([future, layers.RepeatVector(ahead)(vector)])
-    if callable(model):
-        decoded = model(before, ahead_of)
-        shape = getattr(decoded, "shape", None)
-        if shape is None or len(shape) != 3 or shape[1] != ahead:
-            raise WrongType(
-                f"model must return a symbolic output of shape (batch, horizon, features) = (None, {ahead}, any), got "
-                f"{shown(decoded) if shape is None else tuple(shape)}"
-            )
+    if layout.recursive:
+        chain, known = _chain(model, before.shape[1:], units, outputs), _known(ahead_of.shape[1:], layout, outputs)
+        corrections = layers.Cropping1D((layout.lookback - 1, 0))(chain(before))
+        raw = layers.Add()([corrections, known([ahead_of, recent])])
     else:
-        cell = CELLS[model]
-        _, *state = cell(units, return_state=True)(before)
-        decoded = cell(units, return_sequences=True)(ahead_of, initial_state=state)
-    corrections = layers.Dense(outputs, kernel_initializer="zeros")(layers.Concatenate()([decoded, ahead_of]))
-    # A linear forecast from the lookback, next to the recurrent one.
-    linear = layers.Dense(ahead * outputs, use_bias=False, kernel_initializer="zeros")(recent)
-    raw = layers.Add()([corrections, layers.Reshape((ahead, outputs))(linear)])
+        decoded = _decoded(model, before, ahead_of, units)
+        corrections = layers.Dense(outputs, kernel_initializer="zeros")(layers.Concatenate()([decoded, ahead_of]))
+        raw = layers.Add()([corrections, _linear(recent, ahead, outputs)])
     network = Model([past, future, recent, numbers] if embedding else [past, future, recent], raw)
     network.compile(optimizers.Adam(clipnorm=LARGEST_NORM), head.loss())
     return network
+
+
+def _decoded(model: str | Builder, before: Any, ahead_of: Any, units: int) -> Any:
+    """What a direct network knows about each step ahead (B, H, any)."""
+    if callable(model):
+        ahead = ahead_of.shape[1]
+        return _checked(model(before, ahead_of), f"(batch, horizon, features) = (None, {ahead}, any)", ahead)
+    cell = CELLS[model]
+    _, *state = cell(units, return_state=True)(before)
+    return cell(units, return_sequences=True)(ahead_of, initial_state=state)
+
+
+def _chain(model: str | Builder, shape: tuple[int, ...], units: int, outputs: int) -> Model:
+    """The part of a recursive network that reads row after row (B, T, F): a model that can be streamed."""
+    rows = layers.Input(shape)
+    if callable(model):
+        read_rows = _checked(model(rows), f"(batch, rows, features) = (None, {shape[0]}, any)", shape[0])
+    else:
+        read_rows = CELLS[model](units, return_sequences=True)(rows)
+    chain = Model(rows, layers.Dense(outputs, kernel_initializer="zeros")(read_rows), name=CHAIN)
+    chain.stream()  # raises if a layer looks at later rows
+    return chain
+
+
+def _known(shape: tuple[int, ...], layout: Layout, outputs: int) -> Model:
+    """The part of the outputs of a recursive network (B, H, O) that is known at the origin."""
+    ahead_of, recent = layers.Input(shape), layers.Input((layout.lookback,))
+    corrections = layers.Dense(outputs, use_bias=False, kernel_initializer="zeros")(ahead_of)
+    return Model([ahead_of, recent], layers.Add()([corrections, _linear(recent, layout.horizon, outputs)]), name=KNOWN)
+
+
+def _linear(recent: Any, ahead: int, outputs: int) -> Any:
+    """A linear forecast (B, H, O) from the lookback, next to the recurrent one."""
+    numbers = layers.Dense(ahead * outputs, use_bias=False, kernel_initializer="zeros")(recent)
+    return layers.Reshape((ahead, outputs))(numbers)
+
+
+def _checked(output: Any, shape: str, rows: int) -> Any:
+    """What a user's function returned, which must have as many rows."""
+    received = getattr(output, "shape", None)
+    if received is None or len(received) != 3 or received[1] != rows:
+        raise WrongType(
+            f"model must return a symbolic output of shape {shape}, got "
+            f"{shown(output) if received is None else tuple(received)}"
+        )
+    return output
 
 
 def read(network: Model, inputs: Inputs) -> Array:
@@ -135,7 +189,7 @@ def train(
     """
     order = np.random.default_rng(training.seeds[0])
     batches = _batches(order, origins, training.batch_size)
-    checked = make_inputs(source.gather(validation), source.layout)
+    checked = make_inputs(source.gather(validation), source.layout, source.targets(validation))
     targets, weights = _targets(head, source, validation, checked)
     loss, steps = head.loss(), [cast(Optimizer, network.optimizer) for network in networks]
     best: list[tuple[float, int, Any]] = [(math.inf, 0, network.get_weights()) for network in networks]
@@ -152,7 +206,7 @@ def train(
             if update - max(at for _, at, _ in best) > PATIENCE * training.updates or update == training.updates:
                 break
         batch = next(batches)
-        inputs = make_inputs(source.gather(batch), source.layout)
+        inputs = make_inputs(source.gather(batch), source.layout, source.targets(batch))
         y, sample_weight = _targets(head, source, batch, inputs)
         rate = _rate(update, training)
         for network, optimizer in zip(networks, steps, strict=True):
@@ -180,7 +234,7 @@ def _batches(generator: np.random.Generator, origins: Array, batch_size: int) ->
 
 def _targets(head: Head, source: Source, origins: Array, inputs: Inputs) -> tuple[Array, Array]:
     """What the loss reads, float32, and the weights (B, H), 0 where the target is unknown."""
-    values = source.targets(origins)[:, : source.layout.horizon]
+    values = source.targets(origins)
     finite = np.isfinite(values)
     if not head.counts:
         reach = LARGEST_TARGET * inputs.scale

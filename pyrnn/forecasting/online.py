@@ -108,9 +108,9 @@ class OnlineForecast:
     def quantiles(self) -> Array:
         """(H, K), the quantiles of the rows after the last one."""
         if self._quantiles is None:
-            outlook = look_ahead(
-                self._networks, self._head, self._history, self._layout, self._forecaster.horizon
-            ).calibrated(self._factors, self._head.levels, self._forecaster.least_)
+            outlook = look_ahead(self._networks, self._head, self._history, self._layout).calibrated(
+                self._factors, self._head.levels, self._forecaster.least_
+            )
             self._quantiles = outlook.quantiles[0]
         return self._quantiles
 

@@ -1,8 +1,7 @@
-"""From networks to quantiles: one pass for a direct forecast, one per block of steps for a recursive one."""
+"""From networks to quantiles: one pass for a direct forecast, one step after the other for a recursive one."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,7 @@ from pyrnn.forecasting.heads import Head
 from pyrnn.forecasting.history import History, Layout
 from pyrnn.forecasting.inputs import make_inputs
 from pyrnn.forecasting.network import read
+from pyrnn.forecasting.recursion import recursive_outputs
 from pyrnn.models import Model
 
 Array = NDArray[Any]
@@ -39,26 +39,22 @@ class Outlook:
         return Outlook(np.maximum(quantiles, least), np.maximum(self.mean, least), self.scale)
 
 
-def look_ahead(networks: Sequence[Model], head: Head, history: History, layout: Layout, horizon: int) -> Outlook:
+def look_ahead(networks: list[Model], head: Head, history: History, layout: Layout) -> Outlook:
     """Return what an ensemble forecasts.
 
     Args:
         networks: The members.
         head: What their outputs mean.
-        history: The rows around B origins; a recursive forecast fills in its medians.
-        layout: The rows that the networks see. Its horizon divides `horizon`.
-        horizon: H.
+        history: The rows around B origins.
+        layout: The rows that the networks see.
     """
-    median = head.levels.index(conformal.MEDIAN)
-    quantiles, means, first = [], [], None
-    for start in range(0, horizon, layout.horizon):
-        inputs = make_inputs(history, layout, start)
-        first = inputs.scale if first is None else first
+    inputs = make_inputs(history, layout)
+    if layout.recursive:
+        raws = recursive_outputs(networks, head, inputs, layout, head.levels.index(conformal.MEDIAN))
+    else:
         raws = [read(network, inputs) for network in networks]
-        block = np.mean([head.quantiles(raw, inputs.base, inputs.scale) for raw in raws], axis=0)
-        quantiles.append(block)
-        means.append(np.mean([head.mean(raw, inputs.base, inputs.scale) for raw in raws], axis=0))
-        here = layout.reach + start
-        history.values[:, here : here + layout.horizon] = block[..., median]
-    assert first is not None
-    return Outlook(np.concatenate(quantiles, axis=1), np.concatenate(means, axis=1), first)
+    return Outlook(
+        np.mean([head.quantiles(raw, inputs.base, inputs.scale) for raw in raws], axis=0),
+        np.mean([head.mean(raw, inputs.base, inputs.scale) for raw in raws], axis=0),
+        inputs.scale,
+    )

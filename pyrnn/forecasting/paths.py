@@ -18,7 +18,7 @@ __all__ = ["sample_paths"]
 Array = NDArray[Any]
 AnyModel = Annotated[Any, IS_MODEL]
 # What the model's outputs mean, and how many there are.
-HEADS = {"point": 1, "gaussian": 2, "student": 3, "negative_binomial": 2}
+HEADS = {"point": 1, "gaussian": 2, "gaussian_spread": 2, "student": 3, "negative_binomial": 2}
 HeadName = Annotated[str, rules.OneOf(*HEADS)]
 Column = Annotated[int, rules.Whole(0)]
 
@@ -48,6 +48,7 @@ def sample_paths(
 
     - "point": z, which is not random, so that all paths are equal;
     - "gaussian": the mean and the log variance of z, as in `pyrnn.losses.GaussianNLL`;
+    - "gaussian_spread": the mean of z and its deviation softplus(a) + 0.001;
     - "student": the location of z, its scale softplus(a) + 0.001 and its degrees of freedom softplus(b) + 2;
     - "negative_binomial": log(mean / unit) of the count itself, clipped to -8..8, and a dispersion d = softplus(a) +
       0.001, so that the variance is mean + d * mean**2.
@@ -60,7 +61,7 @@ def sample_paths(
             features - 1). None if the model reads the target alone or horizon is 1.
         horizon: Steps ahead.
         paths: Paths of each series.
-        head: What the model's outputs mean: "point", "gaussian", "student" or "negative_binomial".
+        head: What the model's outputs mean: "point", "gaussian", "gaussian_spread", "student" or "negative_binomial".
         origin, unit: What the model reads is (value - origin) / unit, a number or one for each series, shape (batch,).
         column: The column of x that holds the target.
         seed: 0 to 2**64 - 1. The numbers depend on it and on the numbers of series, path and step, not on threads or on
@@ -115,8 +116,14 @@ def sample_paths(
         raise ValueError(f"seed must be at most 2**64 - 1, got {shown(seed)}")
     for t in range(steps - 1):
         stream.step(array[:, t])
-    signed = chosen - 2**64 if chosen >= 2**63 else chosen  # the core takes the 64 bits as a signed integer
-    return stream.core.sample(inputs, center, width, head, paths, column, signed)
+    ahead = np.ones((batch, horizon), model.dtype)
+    base, widths = center[:, None] * ahead, width[:, None] * ahead
+    return stream.core.sample(inputs, center, width, None, base, widths, head, paths, column, signed_seed(chosen))
+
+
+def signed_seed(seed: int) -> int:
+    """Return the 64 bits of a seed as the signed integer that the core takes."""
+    return seed - 2**64 if seed >= 2**63 else seed
 
 
 def _inputs(x: Array, future: Any, horizon: int, column: int) -> Array:

@@ -10,12 +10,15 @@ from numpy.typing import NDArray
 from pyrnn.forecasting import conformal, heads
 from pyrnn.forecasting.building import panel as make_panel
 from pyrnn.forecasting.calendars import Calendar
+from pyrnn.forecasting.extending import extend
 from pyrnn.forecasting.history import Layout, Source, Statistics, histories
+from pyrnn.forecasting.inputs import make_inputs
 from pyrnn.forecasting.joining import join
 from pyrnn.forecasting.moments import show
 from pyrnn.forecasting.outlook import Outlook, look_ahead
 from pyrnn.forecasting.panel import Panel
 from pyrnn.forecasting.parameters import Parameters
+from pyrnn.forecasting.recursion import draw_paths
 from pyrnn.forecasting.scores import seasonal_scale
 from pyrnn.forecasting.settings import levels_of
 from pyrnn.models import Model
@@ -80,12 +83,27 @@ class Trained(Parameters):
 
     def _outlook(self, source: Source, origins: Array) -> Outlook:
         parts = [
-            look_ahead(
-                self.networks_, self._head, source.gather(origins[first : first + BLOCK]), self.layout_, self.horizon
-            )
+            look_ahead(self.networks_, self._head, source.gather(origins[first : first + BLOCK]), self.layout_)
             for first in range(0, len(origins), BLOCK)
         ]
         return Outlook(*(np.concatenate([getattr(each, name) for each in parts]) for name in vars(parts[0])))
+
+    def _ahead(self, data: Any, future: Any) -> Panel:
+        """The rows of `fit`, continued by those of a table, with all that is known in advance."""
+        panel = self._continued(data)
+        if future is not None:
+            panel = extend(panel, future)
+        self._check_future(panel)
+        return panel
+
+    def _paths(self, source: Source, origins: Array, paths: int, seed: int) -> Array:
+        """Sample paths (N, P, H) from origins on."""
+        parts = []
+        for first in range(0, len(origins), BLOCK):
+            inputs = make_inputs(source.gather(origins[first : first + BLOCK]), self.layout_)
+            member_seeds = [_mixed(seed, first, member) for member in range(len(self.networks_))]
+            parts.append(draw_paths(self.networks_, self._head, inputs, self.layout_, paths, member_seeds))
+        return np.asarray(np.maximum(np.concatenate(parts), self.least_))
 
     def _factors(self, source: Source, origins: Array) -> Array:
         outlook, targets = self._outlook(source, origins), source.targets(origins)
@@ -132,3 +150,8 @@ class Trained(Parameters):
         counts = finite.sum(axis=1)
         totals = np.bincount(series, np.where(finite, ratio, 0).sum(axis=1)), np.bincount(series, counts)
         return -float(np.mean(totals[0][totals[1] > 0] / totals[1][totals[1] > 0]))
+
+
+def _mixed(*numbers: int) -> int:
+    """One seed of 64 bits from several numbers."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 
 # Distributions by name, with the outputs of a model that each needs.
-DISTRIBUTIONS = {"point": 1, "gaussian": 2, "student": 3, "negative_binomial": 2}
+DISTRIBUTIONS = {"point": 1, "gaussian": 2, "gaussian_spread": 2, "student": 3, "negative_binomial": 2}
 
 _WORD = 2**32 - 1
 _LEAST_SPREAD, _LEAST_FREEDOM, _LARGEST_LOG_RATIO, _LEAST_DISPERSION = 1e-3, 2.0, 8.0, 1e-3
@@ -124,24 +124,27 @@ def _softplus(x: float) -> float:
     return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
 
 
-def drawn(distribution: str, outputs: Sequence[float], origin: float, unit: float, draws: Draws) -> float:
+def drawn(distribution: str, outputs: Sequence[float], base: float, unit: float, draws: Draws) -> float:
     """Return one value in units of the series, NaN if an output is not finite.
 
     Args:
         distribution: A name of `DISTRIBUTIONS`; `_core.pyi` says what the outputs of each mean.
         outputs: The outputs of the model.
-        origin, unit: Of what the model reads.
+        base, unit: The value is base + unit * z, where the outputs describe z, or a count whose mean is a multiple of
+            unit.
         draws: The random numbers.
     """
     raw = [float(value) for value in outputs]
     if not all(map(math.isfinite, raw)):
         return math.nan
     if distribution == "gaussian":
-        return origin + unit * (raw[0] + math.exp(0.5 * raw[1]) * draws.normal())
+        return base + unit * (raw[0] + math.exp(0.5 * raw[1]) * draws.normal())
+    if distribution == "gaussian_spread":
+        return base + unit * (raw[0] + (_softplus(raw[1]) + _LEAST_SPREAD) * draws.normal())
     if distribution == "student":
         spread, freedom = _softplus(raw[1]) + _LEAST_SPREAD, _softplus(raw[2]) + _LEAST_FREEDOM
-        return origin + unit * (raw[0] + spread * draws.student(freedom))
+        return base + unit * (raw[0] + spread * draws.student(freedom))
     if distribution == "negative_binomial":
         mean = unit * math.exp(min(max(raw[0], -_LARGEST_LOG_RATIO), _LARGEST_LOG_RATIO))
         return draws.negative_binomial(mean, 1 / (_softplus(raw[1]) + _LEAST_DISPERSION))
-    return origin + unit * raw[0]
+    return base + unit * raw[0]

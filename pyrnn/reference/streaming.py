@@ -84,7 +84,17 @@ class Stream:
         return y.copy()  # it may be a state
 
     def sample(
-        self, inputs: Array, origin: Array, unit: Array, distribution: str, paths: int, column: int, seed: int
+        self,
+        inputs: Array,
+        origin: Array,
+        unit: Array,
+        offset: Array | None,
+        base: Array,
+        width: Array,
+        distribution: str,
+        paths: int,
+        column: int,
+        seed: int,
     ) -> Array:
         steps = inputs.shape[1]
         if inputs.shape != (self.batch, steps, self.features):
@@ -103,13 +113,13 @@ class Stream:
                 x = np.array(inputs[:, step])
                 if step:
                     x[:, column] = read
-                outputs = self.step(x)
+                outputs = self.step(x) if offset is None else self.step(x) + offset[:, step]
                 for b in range(self.batch):
                     # A float32 that overflows is infinite, as in C++.
                     with np.errstate(over="ignore", invalid="ignore"):
-                        draws, where = Draws(seed & 2**64 - 1, b, path, step), (float(origin[b]), float(unit[b]))
-                        value = drawn(distribution, outputs[b], *where, draws)
-                        values[b, path, step], read[b] = value, (value - where[0]) / where[1]
+                        draws, at = Draws(seed & 2**64 - 1, b, path, step), (b, step)
+                        value = drawn(distribution, outputs[b], float(base[at]), float(width[at]), draws)
+                        values[b, path, step], read[b] = value, (value - float(origin[b])) / float(unit[b])
         self.set_states(before)
         return values
 

@@ -10,6 +10,7 @@ from scipy import special as reference
 from scipy import stats
 
 from pyrnn.forecasting import heads, special
+from pyrnn.reference.draws import Draws, drawn
 
 LEVELS = (0.025, 0.1, 0.5, 0.9, 0.975)
 NAMES = ["mae", "mse", "quantile", "gaussian", "student", "negative_binomial"]
@@ -61,19 +62,28 @@ def test_quantiles_do_not_cross(name: str) -> None:
     assert (np.diff(quantiles, axis=-1) >= 0).all()
 
 
-@pytest.mark.parametrize("name", ["quantile", "gaussian", "student", "negative_binomial"])
-def test_samples_have_the_quantiles_and_the_mean(name: str) -> None:
+@pytest.mark.parametrize("name", ["gaussian", "student", "negative_binomial"])
+def test_draws_have_the_quantiles_and_the_mean(name: str) -> None:
+    """What the core draws for a head (`reference.draws` is its twin)."""
     head, raw, _, base, scale = example(name)
-    raw, base, scale = (np.repeat(each[:1], 10_000, axis=0) for each in (raw, base, scale))
-    samples = head.sample(raw, base, scale, np.random.default_rng(1))
-    below = (samples[..., None] <= head.quantiles(raw, base, scale)).mean(axis=0)
+    raw, base, scale = raw[:1, :2], base[:1, :2], scale[:1]
+    location, unit = head.location_and_unit(base, scale)
+    draws = np.array([
+        [drawn(head.distribution, raw[0, step], location[0, step], unit[0, step], Draws(7, 0, path, step))
+         for step in range(2)] for path in range(10_000)
+    ])  # fmt: skip
+    below = (draws[..., None] <= head.quantiles(raw, base, scale)).mean(axis=0)
     if head.counts:  # the smallest count that reaches the level
         assert (below >= np.array(LEVELS) - 0.02).all()
     else:
-        inner = slice(1, -1) if name == "quantile" else slice(None)  # samples of quantiles end at the outer ones
-        assert np.abs(below - LEVELS)[:, inner].max() < 0.02
-    tolerance = 0.05 * (samples.std(axis=0) + np.abs(samples.mean(axis=0)) / 10)
-    assert (np.abs(samples.mean(axis=0) - head.mean(raw, base, scale)[0]) < tolerance).all()
+        assert np.abs(below - LEVELS).max() < 0.02
+    tolerance = 0.05 * (draws.std(axis=0) + np.abs(draws.mean(axis=0)) / 10)
+    assert (np.abs(draws.mean(axis=0) - head.mean(raw, base, scale)[0]) < tolerance).all()
+
+
+@pytest.mark.parametrize("name", ["mae", "quantile"])
+def test_heads_without_a_distribution_say_so(name: str) -> None:
+    assert heads.make(name, LEVELS).distribution == ""
 
 
 @pytest.mark.parametrize("name", ["gaussian", "student", "negative_binomial"])

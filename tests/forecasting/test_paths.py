@@ -154,7 +154,7 @@ def test_sampling_leaves_the_states_of_a_stream() -> None:
     inputs = np.ascontiguousarray(X[:, :4], "float32")
     ones = np.ones(3, "float32")
     before = stream.state
-    stream.core.sample(inputs, 0 * ones, ones, "gaussian", 50, 0, 1)
+    stream.core.sample(inputs, 0 * ones, ones, None, 0 * inputs[..., 0], 1 + 0 * inputs[..., 0], "gaussian", 50, 0, 1)
     assert all(np.array_equal(*pair) for pair in zip(before, stream.state, strict=True))
     assert np.array_equal(stream.step(X[:, 1]), other.step(X[:, 1]))
 
@@ -277,8 +277,23 @@ def test_wrong_arguments_are_named(options: dict[str, Any], message: str) -> Non
 def test_a_stream_rejects_what_does_not_fit(implementation: str) -> None:
     with using(implementation):
         core = stack("lstm", 2).stream(3).core
-    inputs, ones = np.zeros((3, 4, 3), "float32"), np.ones(3, "float32")
+    inputs, ones, each = np.zeros((3, 4, 3), "float32"), np.ones(3, "float32"), np.ones((3, 4), "float32")
     with pytest.raises(ValueError, match=r"inputs must have shape \(batch, steps, features\) = \(3, 4, 3\)"):
-        core.sample(inputs[:, :, :2].copy(), ones, ones, "gaussian", 2, 0, 1)
+        core.sample(inputs[:, :, :2].copy(), ones, ones, None, each, each, "gaussian", 2, 0, 1)
     with pytest.raises(ValueError, match=r"distribution student needs 3 output\(s\) of the last layer, got 2"):
-        core.sample(inputs, ones, ones, "student", 2, 0, 1)
+        core.sample(inputs, ones, ones, None, each, each, "student", 2, 0, 1)
+
+
+def test_offsets_bases_and_widths_are_those_of_each_step() -> None:
+    """A model of zeros draws what the offsets say, around the base of each step and in units of its width."""
+    core = constant([0.0, 0.0]).stream(2).core
+    random = np.random.default_rng(2)
+    inputs, offset = np.zeros((2, 4, 1)), random.normal(size=(2, 4, 2))
+    base, width = random.normal(size=(2, 4)), random.uniform(1, 3, (2, 4))
+    values = core.sample(inputs, np.zeros(2), np.ones(2), offset, base, width, "gaussian_spread", 3, 0, 5)
+    for b, path, step in np.ndindex(2, 3, 4):
+        spread = softplus(offset[b, step, 1]) + 1e-3
+        z = offset[b, step, 0] + spread * Draws(5, b, path, step).normal()
+        assert values[b, path, step] == pytest.approx(base[b, step] + width[b, step] * z)
+    with pytest.raises(ValueError, match="base and width must be finite and width positive"):
+        core.sample(inputs, np.zeros(2), np.ones(2), None, base, 0 * width, "gaussian", 3, 0, 5)

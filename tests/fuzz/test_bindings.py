@@ -463,9 +463,12 @@ def sample_paths(draw: Any, ours: Any, twin: Any, sizes: tuple[int, int, int] | 
     """Draw paths from both streams, which have these sizes of batch, features and outputs, or no layers."""
     batch, features, width = sizes or (1, 1, 1)
     name = draw(st.sampled_from(sorted(DISTRIBUTIONS)))
+    steps = draw(st.integers(1, 3))
     right: dict[str, Any] = {
-        "inputs": array(draw, (batch, draw(st.integers(1, 3)), features), dtype),
-        "origin": array(draw, (batch,), dtype), "unit": np.ones(batch, dtype), "distribution": name,
+        "inputs": array(draw, (batch, steps, features), dtype),
+        "origin": array(draw, (batch,), dtype), "unit": np.ones(batch, dtype),
+        "offset": draw(st.sampled_from([None, array(draw, (batch, steps, DISTRIBUTIONS[name]), dtype)])),
+        "base": array(draw, (batch, steps), dtype), "width": np.ones((batch, steps), dtype), "distribution": name,
         "paths": draw(st.sampled_from([1, 2, 13])), "column": draw(st.integers(0, features - 1)),
         "seed": draw(st.integers(-(2**63), 2**63 - 1)),
     }  # fmt: skip

@@ -9,6 +9,7 @@ Source: Romano, Patterson and Candes 2019, Conformalized quantile regression, in
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -70,11 +71,20 @@ def apply(quantiles: Array, scale: Array, factors: Array, levels: tuple[float, .
     """
     median = levels.index(MEDIAN)
     middle = quantiles[..., median : median + 1]
-    distances = quantiles - middle
-    signs = np.sign(np.arange(len(levels)) - median)
-    widths = np.maximum(signs * distances, LEAST_WIDTH * scale[..., None]) * factors
+    signs = _signs(len(levels), median)
+    widths = np.asarray((quantiles - middle) * signs)
+    np.maximum(widths, LEAST_WIDTH * scale[..., None], out=widths)
+    widths *= factors
     widths[..., median] = 0
     # A factor may be larger than that of a quantile further out.
-    widths[..., median:] = np.maximum.accumulate(widths[..., median:], axis=-1)
-    widths[..., : median + 1] = np.flip(np.maximum.accumulate(np.flip(widths[..., : median + 1], -1), axis=-1), -1)
-    return np.asarray(middle + signs * widths)
+    for outwards in (widths[..., median:], widths[..., median::-1]):
+        np.maximum.accumulate(outwards, axis=-1, out=outwards)
+    widths *= signs
+    widths += middle
+    return widths
+
+
+@functools.cache
+def _signs(count: int, median: int) -> Array:
+    """-1 for quantiles below the median, 1 for those above."""
+    return np.sign(np.arange(count) - median).astype(np.float64)

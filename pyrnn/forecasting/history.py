@@ -146,6 +146,8 @@ def _moments(values: Array) -> Array:
 
 def scaled(values: Array, moments: Array) -> Array:
     """Return covariates in units of their spread; 0, the mean, where they are unknown."""
+    if not values.shape[-1]:
+        return np.zeros(values.shape, np.float32)
     return np.asarray(np.nan_to_num((values - moments[0]) / moments[1]), np.float32)
 
 
@@ -249,7 +251,10 @@ def clock_of_dates(dates: Array, panel: Panel, calendars: list[Calendar]) -> Arr
     """Return the features of the calendar (R, C) of dates (R,) of a panel."""
     if not calendars:
         return np.zeros((len(dates), 0), np.float32)
-    every, places = np.unique(dates, return_inverse=True)
+    if len(panel) == 1:
+        every, places = dates, np.arange(len(dates))
+    else:
+        every, places = np.unique(dates, return_inverse=True)
     wall = to_wall_clock(every, panel.timezone) if panel.utc and panel.timezone else every
     features = np.concatenate([calendar(wall) for calendar in calendars], axis=-1)
     return np.asarray(features[places.reshape(-1)], np.float32)

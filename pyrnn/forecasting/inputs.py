@@ -21,6 +21,7 @@ Array = NDArray[Any]
 TARGET = 0  # the column of the rows that are read
 LARGEST_INPUT = 20.0  # in units of the window's scale; the network sees no larger ones
 LEAST_SHARE = 1e-6  # a window's scale is at least this part of its level
+SMALLEST = float(np.finfo(np.float32).tiny)
 BASES = ("season", "seasons", "level", "last", "blend")
 
 
@@ -73,7 +74,7 @@ def make_inputs(history: History, layout: Layout, later: Array | None = None) ->
     lags = np.stack([scaled[:, columns - distance] for distance in distances], axis=-1)
     lags = _filled(lags, layout.lags)
     base = _base(layout, lags, window)
-    lags = np.clip(lags, -LARGEST_INPUT, LARGEST_INPUT)
+    lags = _limited(lags)
     static, covariates = history.static[:, None], history.future
     after = slice(lookback, lookback + ahead)
     if layout.recursive:
@@ -113,7 +114,14 @@ def make_inputs(history: History, layout: Layout, later: Array | None = None) ->
 
 def _clipped(values: Array) -> Array:
     """Scaled values, not too large for a network, and 0 where they are unknown."""
-    return np.asarray(np.clip(np.nan_to_num(values), -LARGEST_INPUT, LARGEST_INPUT))
+    clipped = _limited(values)
+    clipped[np.isnan(clipped)] = 0
+    return clipped
+
+
+def _limited(values: Array) -> Array:
+    limited = np.minimum(values, LARGEST_INPUT)
+    return np.maximum(limited, -LARGEST_INPUT, out=limited)
 
 
 def _level_and_scale(values: Array, layout: Layout, deviation: Array) -> tuple[Array, Array]:
@@ -129,7 +137,35 @@ def _level_and_scale(values: Array, layout: Layout, deviation: Array) -> tuple[A
     wide = distances.sum(axis=1) / all_counts
     near = distances[:, recent].sum(axis=1) / np.maximum(counts, 1) if layout.scale == "deviation" else center[:, 0]
     floor = np.maximum(LEAST_SCALE * deviation, LEAST_SHARE * np.abs(center[:, 0]))
-    return center, np.maximum(np.maximum(near, 0.1 * wide), np.maximum(floor, np.finfo(np.float32).tiny))[:, None]
+    return center, np.maximum(np.maximum(near, 0.1 * wide), np.maximum(floor, SMALLEST))[:, None]
+
+
+def level_and_scale_of_known(values: Array, layout: Layout, deviation: float) -> tuple[float, float]:
+    """Return the level and the scale of one window.
+
+    Args:
+        values: (W,) targets, all known.
+        layout: What the networks see.
+        deviation: The mean deviation of the series.
+    """
+    lookback = layout.lookback
+    center = float(np.add.reduce(values[-lookback:])) / lookback
+    distances = np.abs(values - center)
+    wide = float(np.add.reduce(distances)) / len(values)
+    near = float(np.add.reduce(distances[-lookback:])) / lookback if layout.scale == "deviation" else center
+    floor = max(LEAST_SCALE * deviation, LEAST_SHARE * abs(center), SMALLEST)
+    return center, max(near, 0.1 * wide, floor)
+
+
+def base_weights(layout: Layout) -> Array:
+    """Return the weights (W, H) of the scaled targets in the base, which is linear in them where all are known.
+
+    Args:
+        layout: What the networks see.
+    """
+    ones, columns = np.eye(layout.reach), layout.reach + np.arange(layout.horizon)
+    lags = np.stack([ones[:, columns - distance] for distance in layout.distances], axis=-1)
+    return _base(layout, lags, ones[:, layout.reach - layout.lookback :])
 
 
 def _filled(lags: Array, count: int) -> Array:

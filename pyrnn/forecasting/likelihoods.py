@@ -77,13 +77,12 @@ def spread_quantiles(raw: Array, median: int) -> Array:
     Returns:
         (..., K), increasing.
     """
-    steps = softplus(raw)
-    quantiles = np.empty_like(steps)
+    quantiles = softplus(raw)
     quantiles[..., median] = raw[..., median]
-    for k in range(median + 1, raw.shape[-1]):
-        quantiles[..., k] = quantiles[..., k - 1] + steps[..., k]
-    for k in range(median - 1, -1, -1):
-        quantiles[..., k] = quantiles[..., k + 1] - steps[..., k]
+    below = quantiles[..., :median]
+    np.negative(below, out=below)
+    for outwards in (quantiles[..., median:], quantiles[..., median::-1]):
+        np.add.accumulate(outwards, axis=-1, out=outwards)
     return quantiles
 
 

@@ -29,9 +29,14 @@ from pyrnn.validation import WrongType, shown
 
 Array = NDArray[Any]
 Builder = Callable[..., Any]
-SERIES, CHAIN, KNOWN = "series", "chain", "known"  # names of parts
+Batch = tuple[list[Array], Array, Array]  # inputs, targets and weights
+# Names of parts.
+SERIES, CHAIN, FIXED = "series", "chain", "fixed"
+ENCODER, DECODER, CORRECTIONS, LINEAR = "encoder", "decoder", "corrections", "linear"
 CELLS = {"lstm": layers.LSTM, "gru": layers.GRU, "rnn": layers.SimpleRNN}
 PREDICTED_AT_ONCE = 1024
+MADE_AT_ONCE = 256  # windows
+MOST_HELD = 2**28  # bytes of training windows
 LARGEST_NORM = 1.0  # of a gradient
 WARM_UP = 50  # updates
 LEAST_RATE = 0.01  # of the learning rate, at the end
@@ -101,12 +106,13 @@ def _build(
         before = layers.Concatenate()([past, layers.RepeatVector(rows)(vector)])
         ahead_of = layers.Concatenate()([future, layers.RepeatVector(ahead)(vector)])
     if layout.recursive:
-        chain, known = _chain(model, before.shape[1:], units, outputs), _known(ahead_of.shape[1:], layout, outputs)
+        chain, fixed = _chain(model, before.shape[1:], units, outputs), _fixed(ahead_of.shape[1:], layout, outputs)
         corrections = layers.Cropping1D((layout.lookback - 1, 0))(chain(before))
-        raw = layers.Add()([corrections, known([ahead_of, recent])])
+        raw = layers.Add()([corrections, fixed([ahead_of, recent])])
     else:
         decoded = _decoded(model, before, ahead_of, units)
-        corrections = layers.Dense(outputs, kernel_initializer="zeros")(layers.Concatenate()([decoded, ahead_of]))
+        dense = layers.Dense(outputs, kernel_initializer="zeros", name=CORRECTIONS)
+        corrections = dense(layers.Concatenate()([decoded, ahead_of]))
         raw = layers.Add()([corrections, _linear(recent, ahead, outputs)])
     network = Model([past, future, recent, numbers] if embedding else [past, future, recent], raw)
     network.compile(optimizers.Adam(clipnorm=LARGEST_NORM), head.loss())
@@ -119,8 +125,8 @@ def _decoded(model: str | Builder, before: Any, ahead_of: Any, units: int) -> An
         ahead = ahead_of.shape[1]
         return _checked(model(before, ahead_of), f"(batch, horizon, features) = (None, {ahead}, any)", ahead)
     cell = CELLS[model]
-    _, *state = cell(units, return_state=True)(before)
-    return cell(units, return_sequences=True)(ahead_of, initial_state=state)
+    _, *state = cell(units, return_state=True, name=ENCODER)(before)
+    return cell(units, return_sequences=True, name=DECODER)(ahead_of, initial_state=state)
 
 
 def _chain(model: str | Builder, shape: tuple[int, ...], units: int, outputs: int) -> Model:
@@ -135,16 +141,16 @@ def _chain(model: str | Builder, shape: tuple[int, ...], units: int, outputs: in
     return chain
 
 
-def _known(shape: tuple[int, ...], layout: Layout, outputs: int) -> Model:
+def _fixed(shape: tuple[int, ...], layout: Layout, outputs: int) -> Model:
     """The part of the outputs of a recursive network (B, H, O) that is known at the origin."""
     ahead_of, recent = layers.Input(shape), layers.Input((layout.lookback,))
     corrections = layers.Dense(outputs, use_bias=False, kernel_initializer="zeros")(ahead_of)
-    return Model([ahead_of, recent], layers.Add()([corrections, _linear(recent, layout.horizon, outputs)]), name=KNOWN)
+    return Model([ahead_of, recent], layers.Add()([corrections, _linear(recent, layout.horizon, outputs)]), name=FIXED)
 
 
 def _linear(recent: Any, ahead: int, outputs: int) -> Any:
     """A linear forecast (B, H, O) from the lookback, next to the recurrent one."""
-    numbers = layers.Dense(ahead * outputs, use_bias=False, kernel_initializer="zeros")(recent)
+    numbers = layers.Dense(ahead * outputs, use_bias=False, kernel_initializer="zeros", name=LINEAR)(recent)
     return layers.Reshape((ahead, outputs))(numbers)
 
 
@@ -188,7 +194,8 @@ def train(
         under "update".
     """
     order = np.random.default_rng(training.seeds[0])
-    batches = _batches(order, origins, training.batch_size)
+    batches = _batches(order, origins, training)
+    windows = _windows(head, source, origins, training)
     checked = make_inputs(source.gather(validation), source.layout, source.targets(validation))
     targets, weights = _targets(head, source, validation, checked)
     loss, steps = head.loss(), [cast(Optimizer, network.optimizer) for network in networks]
@@ -205,13 +212,11 @@ def train(
             history["val_loss"].append(float(np.mean(values)))
             if update - max(at for _, at, _ in best) > PATIENCE * training.updates or update == training.updates:
                 break
-        batch = next(batches)
-        inputs = make_inputs(source.gather(batch), source.layout, source.targets(batch))
-        y, sample_weight = _targets(head, source, batch, inputs)
+        inputs, y, sample_weight = windows(next(batches))
         rate = _rate(update, training)
         for network, optimizer in zip(networks, steps, strict=True):
             optimizer.learning_rate = rate
-            network.train_on_batch(inputs.arrays[: len(network.inputs)], y, sample_weight=sample_weight)
+            network.train_on_batch(inputs[: len(network.inputs)], y, sample_weight=sample_weight)
     for network, (_, _, best_weights) in zip(networks, best, strict=True):
         network.set_weights(best_weights)
     return history
@@ -223,13 +228,40 @@ def _rate(update: int, training: Training) -> float:
     return training.learning_rate * warm * (LEAST_RATE + (1 - LEAST_RATE) * falling)
 
 
-def _batches(generator: np.random.Generator, origins: Array, batch_size: int) -> Iterator[Array]:
-    """Yield batches of origins indefinitely, in a new order in each round."""
-    size = min(batch_size, len(origins))
+def _batches(generator: np.random.Generator, origins: Array, training: Training) -> Iterator[Array]:
+    """Yield batches of places in the origins indefinitely, in a new order in each round."""
+    size = min(training.batch_size, len(origins))
     while True:
-        order = generator.permutation(origins)
+        order = generator.permutation(len(origins))
         for first in range(0, len(order) - size + 1, size):
             yield order[first : first + size]
+
+
+def _windows(head: Head, source: Source, origins: Array, training: Training) -> Callable[[Array], Batch]:
+    """Return a function that makes the batch of places in the origins.
+
+    All windows are made once, in blocks, if they are few enough to be used again and to be held in memory.
+    """
+
+    def make(rows: Array) -> Batch:
+        inputs = make_inputs(source.gather(rows), source.layout, source.targets(rows))
+        return inputs.arrays, *_targets(head, source, rows, inputs)
+
+    def flat(batch: Batch) -> list[Array]:
+        return [*batch[0], *batch[1:]]
+
+    drawn = training.updates * training.batch_size
+    size = sum(array.nbytes for array in flat(make(origins[:1])))
+    if len(origins) > drawn or size * len(origins) > MOST_HELD:
+        return lambda places: make(origins[places])
+    blocks = [flat(make(origins[first : first + MADE_AT_ONCE])) for first in range(0, len(origins), MADE_AT_ONCE)]
+    held = [np.concatenate(parts) for parts in zip(*blocks, strict=True)]
+
+    def take(places: Array) -> Batch:
+        *inputs, y, weight = (array[places] for array in held)
+        return inputs, y, weight
+
+    return take
 
 
 def _targets(head: Head, source: Source, origins: Array, inputs: Inputs) -> tuple[Array, Array]:

@@ -34,10 +34,10 @@ def shops() -> tuple[dict[str, Any], dict[str, Any]]:
         "sales": generator.poisson(mean).astype(float).ravel(), "area": np.repeat([1.0, 3.0], len(days)),
         "visitors": generator.normal(mean, 3).ravel(),
     }  # fmt: skip
-    known = table["day"] < days[DAYS]
-    later = {name: table[name][~known] for name in ("shop", "day", "promo")}
-    assert np.sum(~known) == 2 * HORIZON
-    return {name: column[known] for name, column in table.items()}, later
+    is_past = table["day"] < days[DAYS]
+    later = {name: table[name][~is_past] for name in ("shop", "day", "promo")}
+    assert np.sum(~is_past) == 2 * HORIZON
+    return {name: column[is_past] for name, column in table.items()}, later
 
 
 PAST, LATER = shops()

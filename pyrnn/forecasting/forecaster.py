@@ -218,8 +218,7 @@ class Forecaster(Trained):
             TypeError, ValueError: For what `panel` raises them, and if `future` lacks rows.
         """
         panel = self._ahead(data, future)
-        source = self._source(panel.latest(self.layout_.reach))
-        origins = source.panel.starts[:-1] + source.panel.lengths
+        source, origins = self._latest(panel)
         outlook = self._outlook(source, origins).calibrated(self.factors_, self._head.levels, self.least_)
         return Forecast(
             panel.ids,
@@ -278,9 +277,7 @@ class Forecaster(Trained):
                 "head must be 'gaussian', 'student' or 'negative_binomial' to sample paths, since others describe no "
                 f"distribution, got {self.head!r}"
             )
-        source = self._source(self._ahead(data, future).latest(self.layout_.reach))
-        origins = source.panel.starts[:-1] + source.panel.lengths
-        return self._paths(source, origins, paths, seeds.next_seed() if seed is None else seed)
+        return self._paths(*self._latest(self._ahead(data, future)), paths, seeds.next_seed() if seed is None else seed)
 
     def calibrate(self, data: Any = None) -> Forecaster:
         """Calibrate the quantiles anew on the last rows, without training.

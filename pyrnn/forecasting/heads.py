@@ -85,12 +85,12 @@ class Head:
         """Return the quantiles at the head's levels.
 
         Args:
-            raw: Raw outputs (B, H, O).
+            raw: Raw outputs (B, H, O), or (M, B, H, O) of several networks.
             base: Base forecasts (B, H).
             scale: (B, 1).
 
         Returns:
-            (B, H, K) in units of the target, increasing along the last axis.
+            (B, H, K), or (M, B, H, K), in units of the target, increasing along the last axis.
         """
         corrections = self._corrections(np.asarray(raw, np.float64))
         return np.asarray(base[..., None] + scale[..., None] * corrections)
@@ -107,6 +107,10 @@ class Head:
             (B, H) in units of the target.
         """
         return np.asarray(base + scale * np.asarray(raw, np.float64)[..., 0])
+
+    def quantiles_and_mean(self, raw: Array, base: Array, scale: Array) -> tuple[Array, Array]:
+        """Return what `quantiles` and `mean` return."""
+        return self.quantiles(raw, base, scale), self.mean(raw, base, scale)
 
     def location_and_unit(self, base: Array, scale: Array) -> tuple[Array, Array]:
         """Return the location and the unit, (B, H) each, of the distribution of each step.
@@ -182,8 +186,11 @@ class QuantileHead(Head):
 
     def mean(self, raw: Array, base: Array, scale: Array) -> Array:
         """Return the mean of the distribution whose quantiles are joined by lines, ends included."""
+        return self.quantiles_and_mean(raw, base, scale)[1]
+
+    def quantiles_and_mean(self, raw: Array, base: Array, scale: Array) -> tuple[Array, Array]:
         quantiles = self.quantiles(raw, base, scale)
-        return np.asarray(quantiles @ _weights(self.levels))
+        return quantiles, np.asarray(quantiles @ _weights(self.levels))
 
     def _corrections(self, raw: Array) -> Array:
         return spread_quantiles(raw, self.levels.index(MEDIAN))

@@ -183,21 +183,37 @@ class Source:
         calendars: Features of each date; none for rows without dates.
         layout: The rows that a network sees.
         horizon: The rows to forecast, at least those of the layout.
+        latest: Whether origins are the rows after the last ones alone, so that other rows need no calendar.
     """
 
     def __init__(
-        self, panel: Panel, statistics: Statistics, calendars: list[Calendar], layout: Layout, horizon: int
+        self,
+        panel: Panel,
+        statistics: Statistics,
+        calendars: list[Calendar],
+        layout: Layout,
+        horizon: int,
+        latest: bool = False,
     ) -> None:
         self.layout, self.horizon = layout, horizon
         self.panel = panel = panel.with_horizon(horizon)
         self.values = observed_values(panel)
-        self.clock = clock_of_dates(panel.dates, panel, calendars)
+        self.clock = self._latest_clock(calendars) if latest else clock_of_dates(panel.dates, panel, calendars)
         self._past = scaled(panel.past, statistics.past)
         self._future = scaled(panel.future, statistics.future)
         self._static = scaled(panel.static, statistics.static)
         self._numbers = statistics.numbers(panel)
         deviations = np.concatenate([[np.median(statistics.deviations)], statistics.deviations])
         self._deviations = deviations[self._numbers]
+
+    def _latest_clock(self, calendars: list[Calendar]) -> Array:
+        """The calendar (R, C), 0 for rows before the last window of each series."""
+        panel, count = self.panel, self.layout.lookback + self.horizon
+        rows = np.maximum(panel.starts[1:, None] - np.arange(1, count + 1), panel.starts[:-1, None]).reshape(-1)
+        latest = clock_of_dates(panel.dates[rows], panel, calendars)
+        clock = np.zeros((len(panel.dates), latest.shape[1]), np.float32)
+        clock[rows] = latest
+        return clock
 
     def gather(self, origins: Array) -> History:
         """Return the histories of origins.

@@ -32,7 +32,7 @@ Builder = Callable[..., Any]
 Batch = tuple[list[Array], Array, Array]  # inputs, targets and weights
 # Names of parts.
 SERIES, CHAIN, FIXED = "series", "chain", "fixed"
-ENCODER, DECODER, CORRECTIONS, LINEAR = "encoder", "decoder", "corrections", "linear"
+ENCODER, DECODER, CORRECTIONS, AHEAD, LINEAR = "encoder", "decoder", "corrections", "ahead", "linear"
 CELLS = {"lstm": layers.LSTM, "gru": layers.GRU, "rnn": layers.SimpleRNN}
 PREDICTED_AT_ONCE = 1024
 MADE_AT_ONCE = 256  # windows
@@ -144,7 +144,7 @@ def _chain(model: str | Builder, shape: tuple[int, ...], units: int, outputs: in
 def _fixed(shape: tuple[int, ...], layout: Layout, outputs: int) -> Model:
     """The part of the outputs of a recursive network (B, H, O) that is known at the origin."""
     ahead_of, recent = layers.Input(shape), layers.Input((layout.lookback,))
-    corrections = layers.Dense(outputs, use_bias=False, kernel_initializer="zeros")(ahead_of)
+    corrections = layers.Dense(outputs, use_bias=False, kernel_initializer="zeros", name=AHEAD)(ahead_of)
     return Model([ahead_of, recent], layers.Add()([corrections, _linear(recent, layout.horizon, outputs)]), name=FIXED)
 
 

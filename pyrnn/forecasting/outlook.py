@@ -53,8 +53,5 @@ def look_ahead(networks: list[Model], head: Head, history: History, layout: Layo
         raws = recursive_outputs(networks, head, inputs, layout, head.levels.index(conformal.MEDIAN))
     else:
         raws = [read(network, inputs) for network in networks]
-    return Outlook(
-        np.mean([head.quantiles(raw, inputs.base, inputs.scale) for raw in raws], axis=0),
-        np.mean([head.mean(raw, inputs.base, inputs.scale) for raw in raws], axis=0),
-        inputs.scale,
-    )
+    quantiles, mean = head.quantiles_and_mean(np.stack(raws), inputs.base, inputs.scale)
+    return Outlook(quantiles.mean(axis=0), mean.mean(axis=0), inputs.scale)

@@ -267,7 +267,10 @@ class Panel:
             old = getattr(trimmed, name)
             arrays[name] = np.full((starts[-1], *old.shape[1:]), False if old.dtype == bool else np.nan, old.dtype)
             arrays[name][present] = old
-        dates = self.frequency.dates(trimmed.dates[trimmed.starts[:-1]][codes], position)
+        dates = np.empty(starts[-1], trimmed.dates.dtype)
+        dates[present] = trimmed.dates
+        first = trimmed.dates[trimmed.starts[:-1]][codes[~present]]
+        dates[~present] = self.frequency.dates(first, position[~present])
         return replace(trimmed, starts=starts, dates=dates, **arrays)
 
     def _selected(self, inside: NDArray[np.bool_], lengths: NDArray[np.int64]) -> Panel:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pyrnn.forecasting.heads import Head
 from pyrnn.forecasting.history import Layout
 from pyrnn.forecasting.inputs import TARGET, Inputs
-from pyrnn.forecasting.network import CHAIN, FIXED, SERIES
+from pyrnn.forecasting.network import AHEAD, CHAIN, FIXED, LINEAR, SERIES
 from pyrnn.forecasting.paths import signed_seed
 from pyrnn.models import Model
 from pyrnn.streaming import Stream
@@ -43,8 +43,10 @@ class Recursion:
         if any(layer.name == SERIES for layer in network.layers):
             vectors = network.get_layer(SERIES).get_weights()[0][inputs.numbers]  # (B, 1, E)
             past, future = (_next_to(each, vectors) for each in (past, future))
-        fixed = network.get_layer(FIXED).predict_on_batch([future, inputs.recent])
-        self.offset = np.ascontiguousarray(np.swapaxes(np.asarray(fixed), 0, 1))
+        ahead, linear = (network.get_layer(FIXED).get_layer(name).get_weights()[0] for name in (AHEAD, LINEAR))
+        offset = future @ ahead
+        offset += (inputs.recent @ linear).reshape(offset.shape)
+        self.offset = np.ascontiguousarray(np.swapaxes(offset, 0, 1))
         rows = np.ascontiguousarray(np.swapaxes(past, 0, 1))
         self.stream: Stream = network.get_layer(CHAIN).stream(rows.shape[1])
         before = layout.lookback - 1

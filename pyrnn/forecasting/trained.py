@@ -81,6 +81,12 @@ class Trained(Parameters):
     def _source(self, panel: Panel) -> Source:
         return Source(panel, self.statistics_, self.calendars_, self.layout_, self.horizon)
 
+    def _latest(self, panel: Panel) -> tuple[Source, Array]:
+        """What is seen from the rows after the last ones, and these rows."""
+        recent = panel.latest(self.layout_.reach)
+        source = Source(recent, self.statistics_, self.calendars_, self.layout_, self.horizon, latest=True)
+        return source, source.panel.starts[:-1] + source.panel.lengths
+
     def _outlook(self, source: Source, origins: Array) -> Outlook:
         parts = [
             look_ahead(self.networks_, self._head, source.gather(origins[first : first + BLOCK]), self.layout_)

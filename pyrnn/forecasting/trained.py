@@ -113,10 +113,10 @@ class Trained(Parameters):
 
     def _factors(self, source: Source, origins: Array) -> Array:
         outlook, targets = self._outlook(source, origins), source.targets(origins)
-        series = np.searchsorted(source.panel.starts, origins, side="right")
-        spans = [np.ptp(origins[series == each]) + 1 for each in np.unique(series)]
-        blocks = int(np.ceil(np.array(spans) / self.horizon).sum())
-        return conformal.calibrate(targets, outlook.quantiles, outlook.scale, self._head.levels, blocks)
+        panel = source.panel
+        series = np.searchsorted(panel.starts, origins, side="right") - 1
+        dates = np.unique(panel.dates, return_inverse=True)[1].reshape(-1)[origins]
+        return conformal.calibrate(targets, outlook.quantiles, outlook.scale, self._head.levels, series, dates)
 
     def _check_future(self, panel: Panel) -> None:
         names = panel.names["future"]

@@ -335,7 +335,8 @@ def test_calibration_holds_on_new_windows() -> None:
     scale = generator.uniform(1, 9, (4000, 1))
     quantiles = scale[..., None] * narrow * np.ones((4000, 12, 5))
     targets = scale * generator.standard_t(5, (4000, 12)) * np.linspace(1, 2, 12)
-    factors = conformal.calibrate(targets[:2000], quantiles[:2000], scale[:2000], levels, blocks=2000)
+    one_each = np.arange(2000), np.zeros(2000, int)  # a series for each window
+    factors = conformal.calibrate(targets[:2000], quantiles[:2000], scale[:2000], levels, *one_each)
     moved = conformal.apply(quantiles[2000:], scale[2000:], factors, levels)
     below = (targets[2000:, :, None] <= moved).mean(axis=(0, 1))
     assert np.abs(below - levels).max() < 0.01

@@ -84,6 +84,7 @@ def forecast(arguments: argparse.Namespace) -> None:
             static=arguments.static,
             date=arguments.date,
             order=arguments.order,
+            decimal=arguments.decimal,
             missing=arguments.missing,
             output=arguments.output,
             plot=arguments.plot,
@@ -213,6 +214,7 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument("--static", nargs="+", default=[], metavar="COLUMN", help="columns that do not change with time")
     sub.add_argument("--date", metavar="COLUMN", help="column of dates; by default the first one")
     sub.add_argument("--order", choices=("day", "month"), help="what comes first in dates such as 3/4/2024")
+    sub.add_argument("--decimal", choices=(",", "."), help="decimal mark of numbers such as 1.234; by default found")
     ways = ("previous", "interpolate", "zero", "raise")
     sub.add_argument("--missing", choices=ways, default="previous", help="how gaps are filled")
     sub.add_argument("--output", type=Path, metavar="FILE.csv", help="file of the forecast")

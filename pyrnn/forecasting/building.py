@@ -90,7 +90,10 @@ def panel(
     encoded = {name: tuple(classes) for name, classes in (categories or {}).items()}
     parts = {role: numbers(table, columns[role], encoded) for role in ("target", "past", "future", "static")}
     if text := [name for name in columns["target"] if name in encoded]:
-        raise WrongType(f"target must name columns of numbers, got {text[0]!r}, which holds text")
+        raise WrongType(
+            f"target must name columns of numbers, got {text[0]!r}, which holds text such as "
+            f"{_first_text(table[text[0]])!r}: leave fields without a number empty"
+        )
     names = {role: tuple(labels) for role, (_, labels) in parts.items()}
     arguments = {role: list(columns[role]) for role in ("target", "past", "future", "static")} | {
         "group": list(groups) or None,
@@ -138,3 +141,14 @@ def _wide(targets: tuple[Any, ...], moments: Dates, parts: Mapping[str, tuple[Fl
         np.empty((rows * count, 0)),
         np.tile(np.arange(rows), count),
     )
+
+
+def _first_text(column: Any) -> Any:
+    """The first value of a column of text that is no number."""
+    values = [value for value in column.tolist() if value is not None]
+    for value in values:
+        try:
+            float(value)
+        except (TypeError, ValueError):
+            return value
+    return values[0]

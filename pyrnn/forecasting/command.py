@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -26,6 +27,7 @@ from pyrnn.validation import did_you_mean
 HORIZON = 14
 SHOWN_ROWS, SHOWN_SERIES = 60, 3
 DIGITS = 6
+GROUPS_PER_DATE = 2
 COLUMNS = ("past", "future", "static", "group")
 
 
@@ -40,6 +42,7 @@ class Request:
         group, past, future, static: Names of columns.
         date: The column of dates, or None.
         order: "day" or "month", what comes first in dates, or None.
+        decimal: "," or ".", the decimal mark, or None.
         missing: How gaps are filled: "previous", "interpolate", "zero" or "raise".
         output: The CSV file to write, or None.
         plot: The picture to write, or None.
@@ -55,6 +58,7 @@ class Request:
     static: Sequence[str]
     date: str | None
     order: str | None
+    decimal: str | None
     missing: str
     output: Path | None
     plot: Path | None
@@ -80,7 +84,7 @@ def run(request: Request, say: Callable[[str], None] = print) -> Forecast:
             raise ValueError(f"{option}: there is no folder {str(path.parent)!r}")
     if request.plot is not None and find_spec("matplotlib") is None:
         raise ImportError('--plot needs matplotlib: type `pip install ".[forecast]"`')
-    table = read_table(request.file, date=request.date, order=request.order)
+    table = read_table(request.file, date=request.date, order=request.order, decimal=request.decimal)
     say(table.described)
     for note in table.notes:
         say(f"note: {note}")
@@ -141,7 +145,7 @@ def _check(table: ReadTable, roles: Mapping[str, Sequence[str]]) -> None:
 
 
 def group_of(table: ReadTable, target: str) -> str | None:
-    """Return the column of text that tells series apart, if dates repeat and there is one.
+    """Return the column that tells series apart, if dates repeat: the first of text, or else of whole numbers.
 
     Args:
         table: The table.
@@ -155,9 +159,16 @@ def group_of(table: ReadTable, target: str) -> str | None:
     dates = table[table.date].tolist()
     if len(set(dates)) == len(dates):
         return None
-    for name, column in table.columns.items():
+    # Most series have most dates, so that there are hardly more of them than rows of a date.
+    most = GROUPS_PER_DATE * max(Counter(dates).values())
+    free = [name for name in table.columns if name not in (table.date, target)]
+    for name in sorted(free, key=lambda name: not is_text(table[name])):
+        column = table[name]
         values = column.tolist()
-        if name in (table.date, target) or not is_text(column) or None in values:
+        if is_text(column):
+            if None in values:
+                continue
+        elif not np.array_equal(column, np.rint(column)) or len(set(values)) > most:
             continue
         if len(set(zip(dates, values, strict=True))) == len(dates):
             return name

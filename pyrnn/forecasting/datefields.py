@@ -21,6 +21,7 @@ CENTURY = 2000
 TWO_DIGITS_UNTIL = 70  # of the 2000s, later ones of the 1900s
 FIRST_YEAR, LAST_YEAR = 1800, 2200
 SECONDS_DIGITS, MILLISECONDS_DIGITS = 10, 13
+FIRST_SERIAL, LAST_SERIAL = 25569, 73051  # of spreadsheets: the days from 1899-12-30 to 1970 and to 2100
 # Beginnings of the names of months in English, German, French, Spanish, Italian and Dutch, without accents.
 MONTHS = {
     name: number
@@ -40,6 +41,7 @@ _TIME = (
     r"\s*(?P<half>[AaPp]\.?[Mm]\.?)?)?\s*(?P<zone>Z|UTC|GMT|[+-]\d{2}:?\d{2})?"
 )
 _FORMS = {
+    "week-year": r"(?:KW|CW|[Ww]eek|[Ww])\s*(?P<w>\d{1,2})[-/. ]+(?P<y>\d{4})",
     "year-month-day": r"(?P<y>\d{4})(?P<s>[-/. ])(?P<m>\d{1,2})(?P=s)(?P<d>\d{1,2})" + _TIME,
     "numbers": r"(?P<a>\d{1,2})(?P<s>[-/. ])(?P<b>\d{1,2})(?P=s)(?P<y>\d{4}|\d{2})" + _TIME,
     "day month year": _DAY_NAME
@@ -52,7 +54,7 @@ _FORMS = {
     "month year": _MONTH + r"[-/, ]*(?P<y>\d{4}|'?\d{2})",
     "year-month": r"(?P<y>\d{4})[-/.](?P<m>\d{1,2})",
     "month-year": r"(?P<m>\d{1,2})[-/.](?P<y>\d{4})",
-    "year-week": r"(?P<y>\d{4})[- ]?[Ww](?P<w>\d{1,2})",
+    "year-week": r"(?P<y>\d{4})[-/ ]?(?:KW|[Ww])(?P<w>\d{1,2})",
     "year-quarter": r"(?P<y>\d{4})[- ]?[Qq](?P<q>[1-4])",
     "quarter-year": r"[Qq](?P<q>[1-4])[-/ ]?(?P<y>\d{4})",
 }
@@ -83,7 +85,8 @@ def as_dates(cells: Sequence[str], *, order: str | None = None, digits: bool = F
     Args:
         cells: The fields.
         order: "day" or "month", what comes first where both are numbers; None to decide it by the data.
-        digits: Whether numbers may be dates: 20240131, a year, seconds or milliseconds since 1970.
+        digits: Whether numbers may be dates: 20240131, a year, seconds or milliseconds since 1970, or a spreadsheet's
+            days since 1899-12-30.
 
     Returns:
         The dates, or None if the column holds anything else.
@@ -109,6 +112,10 @@ def _from_digits(cells: Sequence[str], different: list[str]) -> DateColumn | Non
     if sizes == {8}:
         groups = [match.groupdict() for cell in different if (match := _YEAR_MONTH_DAY.fullmatch(cell))]
         return _from_groups(cells, different, groups, "yearmonthday", None)
+    if all(FIRST_SERIAL <= int(cell) <= LAST_SERIAL for cell in different):
+        first = datetime.date(1899, 12, 30)
+        serials = {cell: (first + datetime.timedelta(days=int(cell))).isoformat() for cell in different}
+        return DateColumn(_spread(cells, serials), "days since 1899-12-30, as in spreadsheets")
     for size, thousandths, unit in ((SECONDS_DIGITS, 1000, "seconds"), (MILLISECONDS_DIGITS, 1, "milliseconds")):
         if sizes == {size}:
             moments = {cell: str(np.datetime64(int(cell) * thousandths, "ms")) for cell in different}
@@ -167,12 +174,14 @@ def _order(groups: list[dict[str, Any]], order: str | None) -> tuple[Reading, st
 
 
 def _steps(groups: list[dict[str, Any]], reading: Reading) -> int:
-    """How many different steps there are between the dates in a reading."""
+    """How many different steps there are between the dates in a reading; in months, if each is the first of one."""
     try:
-        days = sorted({datetime.date(*reading(group)).toordinal() for group in groups})
+        dates = {datetime.date(*reading(group)) for group in groups}
     except ValueError:
         return len(groups) + 1
-    return len(set(np.diff(days).tolist()))
+    monthly = all(date.day == 1 for date in dates)
+    places = sorted(12 * date.year + date.month if monthly else date.toordinal() for date in dates)
+    return len(set(np.diff(places).tolist()))
 
 
 def _year(text: str) -> int:

@@ -1,10 +1,9 @@
 """How much correlated errors say about a quantile: errors of overlapping windows and of series side by side are alike.
 
-A level p of a sample is a quantile Q with error of its own. With F the distribution and v(p) the variance of the
-fraction of the sample that lies below the true quantile, the expected coverage is E F(Q) = p + v'(p) / 2, to second
-order; for n independent errors this is p + (1/2 - p) / n, as of
-order statistics. The variance follows from the
-correlation of all pairs of errors, as if each pair were normal.
+The quantile Q of a sample at level p has an error of its own. With F the distribution and v(p) the variance of the
+fraction of the sample that lies below the true quantile, the expected coverage of a new error is, to second order,
+E F(Q) = p + v'(p) / 2; for n independent errors p + (1/2 - p) / n, as of order statistics. The variance follows from
+the correlations of all pairs of errors, as if each pair were normal.
 
 Letters: B windows, H steps ahead, k the rows between two origins, d the difference between two steps ahead.
 
@@ -35,16 +34,16 @@ class Pairs:
     """How alike pairs of errors are.
 
     Args:
-        own: (H, 2 H - 1), the correlation of two errors of one series, by k and by d from -(H - 1) on.
+        within: (H, 2 H - 1), the correlation of two errors of one series, by k and by d from -(H - 1) on.
         across: The correlation of the errors of two series at the same origin and step.
-        own_counts: (H,) pairs of windows of one series, by k; both orders count.
+        within_counts: (H,) pairs of windows of one series, by k; both orders count.
         across_counts: (H,) the same of two different series.
         windows: B.
     """
 
-    own: Array
+    within: Array
     across: float
-    own_counts: Array
+    within_counts: Array
     across_counts: Array
     windows: int
 
@@ -57,12 +56,12 @@ class Pairs:
         Returns:
             (120,), at most `LEVELS`.
         """
-        horizon = len(self.own)
+        horizon = len(self.within)
         offsets = np.arange(1 - steps, steps)
-        own = self.own[:, horizon - 1 + offsets]
+        within = self.within[:, horizon - 1 + offsets]
         weights = (steps - np.abs(offsets)) / (self.windows * steps) ** 2
-        parts = np.concatenate([own.ravel(), (self.across * own).ravel()])
-        counts = np.concatenate([np.outer(each, weights).ravel() for each in (self.own_counts, self.across_counts)])
+        parts = np.concatenate([within.ravel(), (self.across * within).ravel()])
+        counts = np.concatenate([np.outer(each, weights).ravel() for each in (self.within_counts, self.across_counts)])
         place = np.clip(parts, 0, 1) * (len(CORRELATIONS) - 1)
         low = np.minimum(place.astype(int), len(CORRELATIONS) - 2)
         spread = np.bincount(low, counts * (low + 1 - place), len(CORRELATIONS))
@@ -99,15 +98,15 @@ def pairs_of(errors: Array, series: Array, dates: Array) -> Pairs:
     errors = np.where(finite, np.clip(errors, -LARGEST_ERROR, LARGEST_ERROR), 0.0)
     variance = max(float((errors**2).sum() / max(finite.sum(), 1)), np.finfo(np.float64).tiny)
     numbers, codes = np.unique(series, return_inverse=True)
-    products, known = np.zeros((2, horizon, 2 * horizon - 1))
+    products, observed = np.zeros((2, horizon, 2 * horizon - 1))
     for code in np.unique(np.linspace(0, len(numbers) - 1, MOST_SERIES).astype(int)):
         rows = codes == code
         products += _autocorrelation(errors[rows], dates[rows])
-        known += _autocorrelation(finite[rows].astype(np.float64), dates[rows])
-    own = np.where(known > 0.5, products / np.maximum(known, 1) / variance, 0.0)
+        observed += _autocorrelation(finite[rows].astype(np.float64), dates[rows])
+    within = np.where(observed > 0.5, products / np.maximum(observed, 1) / variance, 0.0)
     total = _counts(dates, horizon)
     same = np.sum([_counts(dates[codes == code], horizon) for code in range(len(numbers))], axis=0)
-    return Pairs(np.clip(own, 0, 1), _across(errors, finite, dates) / variance, same, total - same, windows)
+    return Pairs(np.clip(within, 0, 1), _across(errors, finite, dates) / variance, same, total - same, windows)
 
 
 def _autocorrelation(values: Array, dates: Array) -> Array:
@@ -131,8 +130,8 @@ def _counts(dates: Array, horizon: int) -> Array:
 def _across(errors: Array, finite: Array, dates: Array) -> float:
     """The covariance of the errors of two series at one origin and step, at least 0."""
     count, horizon = int(dates.max()) + 1, errors.shape[1]
-    sums, squares, known = (np.zeros((count, horizon)) for _ in range(3))
-    for total, values in ((sums, errors), (squares, errors**2), (known, finite)):
+    sums, squares, present = (np.zeros((count, horizon)) for _ in range(3))
+    for total, values in ((sums, errors), (squares, errors**2), (present, finite)):
         np.add.at(total, dates, values)
-    pairs = float((known**2 - known).sum())
+    pairs = float((present**2 - present).sum())
     return max(float((sums**2 - squares).sum()) / pairs, 0.0) if pairs else 0.0

@@ -11,9 +11,13 @@ from numpy.typing import NDArray
 # In lower case.
 MISSING = {
     "", "-", "--", "\u2013", "\u2014", "?", ".", "#n/a", "#na", "#value!", "#div/0!", "n/a", "na", "n.a.", "nan", "nat",
-    "none", "null", "nil", "missing", "k.a.",
+    "none", "null", "nil", "missing", "k.a.", "#ref!", "#num!", "#name?", "inf", "-inf", "+inf", "infinity",
+    "-infinity",
 }  # fmt: skip
-_POINT = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+|[1-9]\d{0,2}(?:,\d{3})+(?:\.\d*)?)(?:[eE][+-]?\d+)?")
+_POINT = re.compile(
+    r"[+-]?(?:\d+\.?\d*|\.\d+|[1-9]\d{0,2}(?:,\d{3})+(?:\.\d*)?"
+    r"|[1-9]\d?(?:,\d{2})+,\d{3}(?:\.\d*)?)(?:[eE][+-]?\d+)?"  # of India: 12,34,567
+)
 _COMMA = re.compile(r"[+-]?(?:\d+,?\d*|,\d+|[1-9]\d{0,2}(?:\.\d{3})+(?:,\d*)?)(?:[eE][+-]?\d+)?")
 _SIGNS = str.maketrans({"\u2212": "-", "\u00a0": " ", "\u202f": " ", "\u2009": " ", "\u2019": "'"})
 _THOUSANDS = re.compile(r"(?<=\d)[ '](?=\d{3}(?!\d))")
@@ -73,9 +77,11 @@ def as_numbers(cells: list[str]) -> Numbers | None:
 
 
 def _plain(cell: str) -> str:
-    """A number without currency, percent sign and spaces between thousands."""
+    """A number without currency, percent sign and spaces between thousands, its sign in front."""
     text = _UNITS.sub("", cell.translate(_SIGNS).strip()).strip()
     text = _THOUSANDS.sub("", text)
     if text.startswith("(") and text.endswith(")"):
         text = f"-{text[1:-1]}"
+    elif text.endswith("-"):
+        text = f"-{text[:-1].rstrip()}"
     return text

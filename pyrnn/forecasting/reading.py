@@ -16,15 +16,23 @@ from pyrnn.arguments import checked
 from pyrnn.forecasting.datefields import DateColumn, as_dates
 from pyrnn.forecasting.fields import Numbers, as_numbers, is_missing
 from pyrnn.forecasting.showing import to_frame
-from pyrnn.forecasting.texts import SEPARATORS, TextTable, read_text
+from pyrnn.forecasting.texts import LOOKED_AT, SEPARATORS, TextTable, read_text
 from pyrnn.typing import Anything, FilePath
 from pyrnn.validation import did_you_mean
 
 Column = NDArray[Any]
 Order = Annotated[str, rules.OneOf("day", "month")]
+Mark = Annotated[str, rules.OneOf(",", ".")]
 FOOTER = 3  # rows at the end whose date may be a word such as "Total"
 # Beginnings of names of columns whose numbers may be dates, such as 20240131 or 1706659200.
 DATE_NAMES = ("date", "datum", "day", "tag", "time", "zeit", "year", "jahr", "ds", "timestamp", "fecha", "jour", "data")
+# Names of columns of which each holds a part of a date.
+PART_NAMES = {
+    "year": ("year", "yr", "yyyy", "jahr", "ann\u00e9e", "annee", "a\u00f1o", "anno", "jaar"),
+    "month": ("month", "mon", "mm", "monat", "mois", "mes", "mese", "maand"),
+    "day": ("day", "dd", "mday", "day of month", "tag", "jour", "d\u00eda", "dia", "giorno", "dag"),
+}
+FEWEST_DATES, MOST_ODD = 10, 0.1  # different fields of a column of dates, and the part of them that may be none
 HOUR_NAMES = ("hour", "hr", "stunde", "heure", "hora", "ora", "uur")
 ENCODINGS = {"utf-8": "UTF-8", "utf-8-sig": "UTF-8 with a mark", "cp1252": "Windows-1252", "latin-1": "Latin-1"}
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
@@ -86,7 +94,9 @@ class ReadTable(Mapping[str, Column]):
 
 
 @checked
-def read_table(path: FilePath, *, date: Anything = None, order: Order | None = None) -> ReadTable:
+def read_table(
+    path: FilePath, *, date: Anything = None, order: Order | None = None, decimal: Mark | None = None
+) -> ReadTable:
     """Read a file of comma-separated values: encoding, separator, decimal marks and dates are decided by its content.
 
     Numbers may have thousands separators, a currency or a percent sign. Dates may be ISO, have the day or the month
@@ -98,6 +108,8 @@ def read_table(path: FilePath, *, date: Anything = None, order: Order | None = N
         date: The name of the column of dates. By default the first column of dates.
         order: "day" or "month", what comes first in dates such as 3/4/2024. By default the data decide; if they do not,
             a note says so.
+        decimal: "," or ".", the decimal mark of columns that can be read either way, such as 1.234. By default that of
+            the other columns; if there are none, a note says so.
 
     Returns:
         The table.
@@ -105,7 +117,7 @@ def read_table(path: FilePath, *, date: Anything = None, order: Order | None = N
     Raises:
         FileNotFoundError: If there is no such file.
         TypeError, ValueError: If the file is empty, no text or has rows of different length, or the column of dates
-            does not exist or holds anything else.
+            does not exist or holds anything else in some rows.
 
     Example:
         >>> from pathlib import Path
@@ -125,12 +137,14 @@ def read_table(path: FilePath, *, date: Anything = None, order: Order | None = N
         hint = did_you_mean(date, text.columns)
         raise ValueError(f"date must name a column of {source.name}, which has {names}, got {date!r} {hint}".rstrip())
     notes = list(text.notes)
+    if date is None:
+        _join_dates(text, notes)
     name, dates = _date_column(source, text, date, order, notes)
     if name is not None and dates is not None:
         _drop_without_date(text, name, dates, notes)
         dates = _with_times(text, name, dates, notes)
     numbers = {each: as_numbers(cells) for each, cells in text.columns.items() if each != name}
-    mark = _decimal_mark(numbers, text.separator, notes)
+    mark = decimal or _decimal_mark(numbers, text.separator, notes)
     columns: dict[str, Column] = {}
     for each, cells in text.columns.items():
         read = numbers.get(each)
@@ -171,7 +185,8 @@ def _date_column(
             dates = as_dates(cells[:rows], order=order, digits=digits)
             if dates is not None:
                 if footer and any(cells[rows:]):
-                    notes.append(f"last {footer} rows left out, whose {name!r} is {cells[rows]!r}")
+                    last = "last row" if footer == 1 else f"last {footer} rows"
+                    notes.append(f"{last} left out, whose {name!r} is {cells[rows]!r}")
                 for each in text.columns if footer else ():
                     text.columns[each] = text.columns[each][:rows]
                 if dates.ambiguous:
@@ -183,7 +198,55 @@ def _date_column(
         raise ValueError(
             f"date must name a column of dates of one form, got {date!r} of {source.name} with {example!r}"
         )
+    for name, cells in text.columns.items():
+        _check_almost_dates(source, name, cells, order)
     return None, None
+
+
+def _check_almost_dates(source: Path, name: str, cells: list[str], order: str | None) -> None:
+    """Raise if a column that is no date column is one but for a few rows: they are errors of the table."""
+    different = [cell for cell in dict.fromkeys(cells) if not is_missing(cell)]
+
+    def odd(some: list[str]) -> list[str]:
+        return [cell for cell in some if as_dates([cell], order=order) is None]
+
+    begins = different[:LOOKED_AT]
+    if len(begins) < FEWEST_DATES or len(odd(begins)) > MOST_ODD * len(begins):
+        return
+    wrong = odd(different)
+    if len(wrong) > MOST_ODD * len(different):
+        return
+    if wrong:
+        count = sum(cell in wrong for cell in cells)
+        raise ValueError(
+            f"{source.name} must have a date in each row of {name!r}, but {wrong[0]!r} is none: correct or remove "
+            f"{'this row' if count == 1 else f'such rows, {count} of {len(cells)}'}"
+        )
+    first = different[0]
+    other = next((cell for cell in different if as_dates([first, cell], order=order) is None), different[-1])
+    raise ValueError(
+        f"{source.name} must have dates of one form in {name!r}, got {first!r} and {other!r}: write all in one form"
+    )
+
+
+def _join_dates(text: TextTable, notes: list[str]) -> None:
+    """Put one column of dates in the place of columns of years, months and days, if there is no other one."""
+    names = {part: [name for name in text.columns if name.lower() in PART_NAMES[part]] for part in PART_NAMES}
+    if any(len(names[part]) != 1 for part in ("year", "month")) or len(names["day"]) > 1:
+        return
+    parts = [name for each in names.values() for name in each]
+    if any(as_dates(cells) is not None for name, cells in text.columns.items() if name not in parts):
+        return
+    days = text.columns[names["day"][0]] if names["day"] else ["1"] * len(text.columns[parts[0]])
+    rows = zip(*(text.columns[name] for name in parts[:2]), days, strict=True)
+    cells = ["-".join(row) for row in rows]
+    if as_dates(cells) is None:
+        return
+    joined = "-".join(parts)
+    rest = {name: column for name, column in text.columns.items() if name not in parts}
+    text.columns.clear()
+    text.columns.update({joined: cells, **rest})
+    notes.append(f"dates taken from {' and '.join(map(repr, parts))}")
 
 
 def _drop_without_date(text: TextTable, name: str, dates: DateColumn, notes: list[str]) -> None:
@@ -233,5 +296,8 @@ def _decimal_mark(numbers: Mapping[str, Numbers | None], separator: str, notes: 
         values = numbers[unsure[0]]
         array = None if values is None else values.comma if mark == "," else values.point
         example = "" if array is None else f", such as {array[np.isfinite(array)][0]:g}"
-        notes.append(f"the decimal mark is not sure: {unsure[0]!r} is read with {DECIMALS[mark]}{example}")
+        notes.append(
+            f"the decimal mark is not sure: {unsure[0]!r} is read with {DECIMALS[mark]}{example}; pass decimal= "
+            "(--decimal)"
+        )
     return mark

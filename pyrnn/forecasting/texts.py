@@ -6,6 +6,7 @@ import codecs
 import csv
 import gzip
 import io
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,8 @@ MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 GZIP = b"\x1f\x8b"
+_ANNOUNCED = re.compile(r"\"?sep=(?P<separator>[,;\t| ])\"?(?:\r\n|\r|\n)", re.IGNORECASE)  # the first line, of Excel
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+(?:[.' ]\d{3})*,\d+\s*")
 
 
 @dataclass
@@ -61,7 +64,9 @@ def read_text(path: Path) -> TextTable:
         except (OSError, EOFError) as error:
             raise ValueError(f"{path} must be a whole file of gzip: {error}") from error
     text, encoding = _decoded(path, content)
-    separator = _separator(text)
+    announced = _ANNOUNCED.match(text)
+    text = text[announced.end() :] if announced else text
+    separator = announced["separator"] if announced else _separator(text)
     rows = [row for row in _rows(text, separator) if any(cell.strip() for cell in row)]
     if len(rows) < 2:
         raise ValueError(f"{path} must have a header and rows, got {len(rows)} row{'s' if len(rows) == 1 else ''}")
@@ -131,10 +136,18 @@ def _separator(text: str) -> str:
     for separator in SEPARATORS:
         widths = [len(row) for row in _rows(sample, separator) if any(row)]
         width, count = Counter(widths).most_common(1)[0] if widths else (1, 0)
+        if separator == "," and width == 2 and _is_one_column(lines):
+            continue
         # Spaces also separate dates from times and words.
         if width > 1 and (separator != " " or count == len(widths)):
             scores[separator] = (count / len(widths) - (0.5 if separator == " " else 0), width)
     return max(scores, key=lambda separator: scores[separator]) if scores else ""
+
+
+def _is_one_column(lines: list[str]) -> bool:
+    """Whether the commas of lines are those of decimals, below a name without a comma."""
+    lines = [line for line in lines if line.strip()]
+    return "," not in lines[0] and all(_DECIMAL_COMMA.fullmatch(line) for line in lines[1:])
 
 
 def _is_value(cell: str) -> bool:

@@ -86,8 +86,8 @@ def test_autocorrelation_is_that_of_its_definition() -> None:
             if series[i] == series[j] and origins[j] - origins[i] == k
             for step in range(max(0, -d), min(4, 4 - d))
         ]
-        assert made.own[k, 3 + d] == pytest.approx(np.clip(np.nanmean(products) / variance, 0, 1))
-    assert made.own_counts.tolist() == [111, 216, 210, 204]
+        assert made.within[k, 3 + d] == pytest.approx(np.clip(np.nanmean(products) / variance, 0, 1))
+    assert made.within_counts.tolist() == [111, 216, 210, 204]
     assert made.across_counts.tolist() == [222, 432, 420, 408]
 
 

@@ -74,13 +74,27 @@ def test_the_group_is_the_column_that_separates_dates(tmp_path: Path, capsys: py
     assert "... 28 rows in all: 4 series, 7 steps; --output writes them to a file" in out
 
 
+def test_a_group_of_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Prices separate the dates too, but each is there once."""
+    lines = ["day,price,shop,sales"]
+    lines += [f"{START + day},{7 * day + shop},{shop},{day % 7}" for day in range(60) for shop in (1, 2, 3)]
+    path = tmp_path / "shops.csv"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    assert forecast(path, "--target", "sales", "--horizon", "3", *QUICK) == 0
+    assert "group 'shop', since dates repeat; not used: 'price'" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "arguments, sentence",
     [
         (["nowhere.csv", "--target", "Umsatz"], "nowhere.csv"),
         (["FILE", "--target", "Umsaz"], "--target: there is no column 'Umsaz', but 'Datum', 'Umsatz'"),
         (["FILE", "--target", "Umsatz", "--group", "Shop"], "--group: there is no column 'Shop'"),
-        (["FILE", "--target", "Notiz"], "target must name columns of numbers"),
+        (
+            ["FILE", "--target", "Notiz"],
+            "target must name columns of numbers, got 'Notiz', which holds text such as 'b': leave fields without a "
+            "number empty",
+        ),
         (
             ["FILE", "--target", "Umsatz", "--date", "Notiz"],
             "date must name a column of dates of one form, got 'Notiz'",

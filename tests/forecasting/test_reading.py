@@ -150,7 +150,9 @@ NUMBERS: dict[str, tuple[list[str], list[float]]] = {
     "French": (["1\u202f234,5", "12\u00a0345"], [1234.5, 12345]),
     "percent": (["12%", "3.5 %"], [12, 3.5]),
     "currency": (["$1,200.50", "$3"], [1200.5, 3]),
-    "negative": (["-1.5", "\u22122", "(3)", "+4"], [-1.5, -2, -3, 4]),
+    "negative": (["-1.5", "\u22122", "(3)", "+4", "5.5-"], [-1.5, -2, -3, 4, -5.5]),
+    "Indian": (["12,34,567", "1,00,000.5", "7"], [1234567, 100000.5, 7]),
+    "not finite": (["1", "inf", "-Infinity", "#REF!"], [1] + [np.nan] * 3),
     "exponents": (["1e3", "2.5E-2"], [1000, 0.025]),
     "missing": (["1", "", "NA", "n/a", "-", "NULL", "nan"], [1] + [np.nan] * 6),
 }  # fmt: skip
@@ -170,7 +172,10 @@ def test_an_unsure_decimal_mark_is_said(tmp_path: Path) -> None:
     days = ["2024-01-01", "2024-01-02"]
     table = read(tmp_path, file_of(days, ["1,234", "2,345"], ";"))
     assert table["sales"].tolist() == [1.234, 2.345]
-    assert table.notes == ("the decimal mark is not sure: 'sales' is read with decimal commas, such as 1.234",)
+    sentence = (
+        "the decimal mark is not sure: 'sales' is read with decimal commas, such as 1.234; pass decimal= (--decimal)"
+    )
+    assert table.notes == (sentence,)
     table = read(tmp_path, file_of(days, ["1,234;1,000.5", "2,345;3"], ";", "day{}sales;cost"))
     assert table["sales"].tolist() == [1234, 2345] and table.notes == ()
     assert read(tmp_path, file_of(days, ["1.234", "2.345"]))["sales"].tolist() == [1.234, 2.345]
@@ -182,7 +187,7 @@ def test_rows_and_columns_that_are_no_data_are_left_out(tmp_path: Path) -> None:
     table = read(tmp_path, wrapped)
     assert table["sales"].tolist() == SALES.tolist() and list(table) == ["day", "sales"]
     assert any("before the header left out" in note for note in table.notes)
-    assert any("whose 'day' is 'Total'" in note for note in table.notes)
+    assert "last row left out, whose 'day' is 'Total'" in table.notes
     blank = read(tmp_path, file_of(["2024-01-01", "", "2024-01-02"], ["1", "2", "3"]))
     assert blank["sales"].tolist() == [1, 3] and blank.notes == ("1 row without 'day' left out",)
     unnamed = read(tmp_path, file_of(["2024-01-01", "2024-01-02"], ["1", "2"], ",", "2023-12-31{}0"))
@@ -230,3 +235,78 @@ def test_bad_files(tmp_path: Path, kind: str) -> None:
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_table(tmp_path / "none.csv")
+
+
+def test_one_column_of_decimal_commas(tmp_path: Path) -> None:
+    """Not two columns, whose header has one name."""
+    table = read(tmp_path, "Umsatz\n" + "\n".join(german(value) for value in SALES))
+    assert list(table) == ["Umsatz"] and table["Umsatz"].tolist() == SALES.tolist()
+    assert "one column, decimal commas" in table.described and table.notes == ()
+    assert list(read(tmp_path, "a,b\n1,5\n2,5\n")) == ["a", "b"]
+
+
+@pytest.mark.parametrize("line", ["sep=;\n", '"sep=;"\r\n', "SEP=;\n"])
+def test_the_separator_that_a_spreadsheet_announces(tmp_path: Path, line: str) -> None:
+    table = read(tmp_path, line + file_of(dates_as("%Y-%m-%d"), [german(value) for value in SALES], ";"))
+    assert list(table) == ["day", "sales"] and table["sales"].tolist() == SALES.tolist() and table.notes == ()
+
+
+def test_months_with_the_day_first(tmp_path: Path) -> None:
+    """The first of each month is 01/02/2015 where the day comes first, and has the steps 1 and 354 if it does not."""
+    months = [(year, month) for year in range(2015, 2019) for month in range(1, 13)]
+    for form, order in (("01/{:02d}/{}", "day/month/year"), ("{:02d}/01/{}", "month/day/year")):
+        table = read(tmp_path, file_of([form.format(month, year) for year, month in months], ["1"] * len(months)))
+        assert f"'day' as {order} (the order with the most regular steps)" in table.described
+        assert panel(table, "sales").frequency.text == "MS" and panel(table, "sales").lengths.tolist() == [48]
+
+
+@pytest.mark.parametrize("names", ["year,month,day", "Jahr,Monat,Tag", "YEAR,MM,DD", "year,month"])
+def test_dates_in_several_columns(tmp_path: Path, names: str) -> None:
+    monthly = names.count(",") == 1
+    days = DAYS.astype("datetime64[M]")[[0, 20, 50]] if monthly else DAYS
+    rows = [",".join(map(str, day.item().timetuple()[: 3 - monthly])) + ",7" for day in days]
+    table = read(tmp_path, "\n".join([f"{names},sales", *rows]))
+    assert table.date == names.replace(",", "-") and list(table) == [table.date, "sales"]
+    assert (table[table.date] == days).all() and table.notes[0].startswith("dates taken from ")
+    with_dates = read(tmp_path, "\n".join([f"{names},sales,when", *(f"{row},2024-01-01" for row in rows)]))
+    assert with_dates.date in ("when", names.split(",")[0]) and len(with_dates) == 5 - monthly
+
+
+def test_days_of_a_spreadsheet(tmp_path: Path) -> None:
+    serials = [str(int((day - np.datetime64("1899-12-30")).astype(int))) for day in DAYS]
+    table = read(tmp_path, file_of(serials, plain(), ",", "Date{}sales"))
+    assert (table["Date"] == DAYS).all() and "'Date' as days since 1899-12-30" in table.described
+    assert read(tmp_path, file_of(serials, plain(), ",", "users{}sales")).date is None
+
+
+@pytest.mark.parametrize("form", ["KW {w:02d}/{y}", "W{w}-{y}", "week {w} {y}", "{y}-KW{w:02d}", "{y}/W{w}"])
+def test_weeks(tmp_path: Path, form: str) -> None:
+    mondays = np.arange("2023-11-06", "2024-02-05", 7, dtype="datetime64[D]")
+    weeks = [day.item().isocalendar() for day in mondays]
+    table = read(tmp_path, file_of([form.format(y=year, w=week) for year, week, _ in weeks], ["1"] * len(weeks)))
+    assert (table["day"] == mondays).all()
+
+
+def test_a_few_wrong_dates_are_an_error(tmp_path: Path) -> None:
+    """They do not turn a column of dates into text, whose rows are then forecast as if they had none."""
+    for wrong in ("0000-00-00", "2024-02-30", "soon"):
+        cells = [*dates_as("%Y-%m-%d")[:20], wrong, *dates_as("%Y-%m-%d")[21:]]
+        sentence = f"must have a date in each row of 'day', but {wrong!r} is none: correct or remove this row"
+        with pytest.raises(ValueError, match=sentence):
+            read(tmp_path, file_of(cells, plain()))
+    mixed = [f"{day.day:02d}/{day.month:02d}/{day.year}" for day in DAYS.tolist()[:40]]
+    mixed += [f"{day.month:02d}/{day.day:02d}/{day.year}" for day in DAYS.tolist()[40:]]
+    with pytest.raises(ValueError, match="must have dates of one form in 'day', got '20/12/2023' and '01/29/2024'"):
+        read(tmp_path, file_of(mixed, plain()))
+    names = ["2024-01-01", *(f"shop {number}" for number in range(30))]
+    assert read(tmp_path, file_of(names, ["1"] * 31)).date is None
+
+
+def test_the_decimal_mark_can_be_passed(tmp_path: Path) -> None:
+    text = file_of(["2024-01-01", "2024-01-02"], ["114.000", "98.500"], ";")
+    assert "pass decimal= (--decimal)" in read(tmp_path, text).notes[0]
+    for mark, expected in ((",", [114000, 98500]), (".", [114, 98.5])):
+        table = read(tmp_path, text, decimal=mark)
+        assert table["sales"].tolist() == expected and table.notes == ()
+    with pytest.raises(ValueError, match="decimal must be"):
+        read(tmp_path, text, decimal=";")

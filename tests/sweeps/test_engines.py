@@ -34,7 +34,11 @@ import json, os, signal, sys
 import numpy as np
 import pyrnn
 from engines import ENGINES, Failure
+from many_forecasters import departures as daily, train as forecast
 from many_series import Result, departures, train
+
+def quantiles(series):
+    return forecast(series, {"members": 2, "epochs": 1}).quantiles.tobytes().hex()
 
 def state(_):
     return os.getpid(), pyrnn.get_num_threads()
@@ -59,6 +63,7 @@ if __name__ == "__main__":
         report["state"] = list(map(shown, run(state, range(8))))
         report["forwards"] = list(map(shown, run(train, series)))
         report["backwards"] = list(map(shown, run(train, series[::-1])))[::-1]
+        report["forecasts"] = list(map(shown, run(quantiles, daily()[:4])))
         report["errors"] = list(map(shown, run(fail, range(4))))
         try:
             report["deaths"] = list(map(shown, run(fail, [0, 1, 4, 3, *range(5, 33)])))
@@ -98,6 +103,13 @@ def many_series(examples: None) -> Any:
     return many_series
 
 
+@pytest.fixture
+def many_forecasters(examples: None) -> Any:
+    import many_forecasters
+
+    return many_forecasters
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_results_do_not_depend_on_the_worker(engine: str, report: Any, many_series: Any) -> None:
     """Byte for byte those of this process, in whatever order, next to whatever else and after a failure."""
@@ -107,6 +119,16 @@ def test_results_do_not_depend_on_the_worker(engine: str, report: Any, many_seri
         results = report(engine)[order]
         assert results.pop(5) == "ValueError: y holds NaN: remove or fill these samples first"
         assert results == expected
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_forecasts_do_not_depend_on_the_worker(engine: str, report: Any, many_forecasters: Any) -> None:
+    settings = {"members": 2, "epochs": 1}
+    short, *forecasts = report(engine)["forecasts"]
+    assert short.startswith("ValueError: data must have rows for 10 training windows")
+    assert forecasts == [
+        many_forecasters.train(each, settings).quantiles.tobytes().hex() for each in many_forecasters.departures()[1:4]
+    ]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -156,6 +178,37 @@ def test_the_example_reads_a_table(many_series: Any, tmp_path: Path) -> None:
     assert name == "de A all spider" and values.shape == (60,)
     result = many_series.main(many=[(name, values)], epochs=1, season=7)[name]
     assert result.naive == 0 and np.isfinite(result.error)
+
+
+def test_a_search_of_forecasters(many_forecasters: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """The sweep reports settings that fail, and all that follows has the best of the others."""
+    series = many_forecasters.departures()[:3]
+    space = {"units": [8, 0, 4], "learning_rate": [0.01]}
+    best, results = many_forecasters.main(many=series, space=space, members=3, epochs=1)
+    out = capsys.readouterr().out
+    assert "'units': 0, 'learning_rate': 0.01, 'epochs': 1} failed: ValueError: units must be" in out
+    scores = {
+        units: -many_forecasters.score({"units": units, "learning_rate": 0.01, "epochs": 1}, series) for units in (4, 8)
+    }
+    assert best["units"] == min(scores, key=lambda units: scores[units]) and f"MASE {scores[4]:.3f}" in out
+    assert list(results) == ["EWR night", "EWR morning", "EWR afternoon"]
+    assert results["EWR night"].reason.startswith("ValueError: data must have rows") and "skipped EWR night" in out
+    assert len(results["EWR morning"].alone) == 3 and "2 of 3 series" in out
+
+
+def test_members_are_averaged(many_forecasters: Any) -> None:
+    """The average is the forecast, and its error is at most the mean of theirs."""
+    _, values = many_forecasters.departures()[1]
+    forecaster = many_forecasters.Forecaster(horizon=7, members=3, epochs=2).fit(values)
+    together, networks = forecaster.predict().median, forecaster.networks_
+    alone = []
+    for network in networks:
+        forecaster.networks_ = [network]
+        alone.append(forecaster.predict().median)
+    assert not np.array_equal(alone[0], alone[1])
+    np.testing.assert_allclose(np.mean(alone, axis=0), together, rtol=1e-6)
+    result = many_forecasters.train(("", values), {"members": 3, "epochs": 2})
+    assert result.error <= np.mean(result.alone) + 1e-9
 
 
 def test_a_search_does_not_depend_on_the_engine(examples: None) -> None:

@@ -32,6 +32,7 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "show_memory": False,
     "show_signature": False,
+    "write_computation_times": False,  # a page whose scripts come from the network
     "min_reported_time": 1,
     "ignore_repr_types": r".*History.*",  # what fit returns at the end of a cell
     "abort_on_example_error": True,

@@ -54,5 +54,5 @@ def _draw(axes: Any, forecast: Forecast, place: int, history: Panel | None) -> N
         axes.fill_between(dates, low[place], high[place], color="tab:blue", alpha=0.2, label=f"{100 - 200 * level:g} %")
     axes.plot(dates, forecast.median[place], color="tab:blue", linewidth=1.5, label="median")
     axes.set_title(forecast.names[2] if not forecast.names[0] else f"{forecast.names[2]}, {forecast.ids[place]}")
-    axes.legend(loc="upper left")
+    axes.legend(loc="best")
     axes.tick_params(axis="x", rotation=20)

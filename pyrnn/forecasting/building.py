@@ -92,7 +92,7 @@ def panel(
     if text := [name for name in columns["target"] if name in encoded]:
         raise WrongType(
             f"target must name columns of numbers, got {text[0]!r}, which holds text such as "
-            f"{_first_text(table[text[0]])!r}: leave fields without a number empty"
+            f"{_first_text(table[text[0]])!r}: only numbers and empty fields can be forecast"
         )
     names = {role: tuple(labels) for role, (_, labels) in parts.items()}
     arguments = {role: list(columns[role]) for role in ("target", "past", "future", "static")} | {

@@ -59,6 +59,8 @@ _FORMS = {
     "quarter-year": r"[Qq](?P<q>[1-4])[-/ ]?(?P<y>\d{4})",
 }
 _PATTERNS = {name: re.compile(form) for name, form in _FORMS.items()}
+_DECIMAL = re.compile(r"\d+(?:\.\d+)?")
+DAY_SECONDS = 86400
 _YEAR_MONTH_DAY = re.compile(r"(?P<y>\d{4})(?P<m>\d{2})(?P<d>\d{2})")
 
 
@@ -96,6 +98,8 @@ def as_dates(cells: Sequence[str], *, order: str | None = None, digits: bool = F
         return None
     if digits and all(cell.isdecimal() for cell in different):
         return _from_digits(cells, different)
+    if digits and all(_DECIMAL.fullmatch(cell) for cell in different):
+        return _from_decimals(cells, different)
     for form, pattern in _PATTERNS.items():
         matches = [pattern.fullmatch(cell) for cell in different]
         if all(matches):
@@ -121,6 +125,20 @@ def _from_digits(cells: Sequence[str], different: list[str]) -> DateColumn | Non
             moments = {cell: str(np.datetime64(int(cell) * thousandths, "ms")) for cell in different}
             return DateColumn(_spread(cells, moments), f"{unit} since 1970")
     return None
+
+
+def _from_decimals(cells: Sequence[str], different: list[str]) -> DateColumn | None:
+    """Dates with times, written as a number with a fraction: days of a spreadsheet, or seconds since 1970."""
+    numbers = [float(cell) for cell in different]
+    if all(FIRST_SERIAL <= number <= LAST_SERIAL for number in numbers):
+        since, unit, form = np.datetime64("1899-12-30", "s"), DAY_SECONDS, "days since 1899-12-30, as in spreadsheets"
+    elif all(len(cell.partition(".")[0]) == SECONDS_DIGITS for cell in different):
+        since, unit, form = np.datetime64("1970-01-01", "s"), 1, "seconds since 1970"
+    else:
+        return None
+    # Fractions of a day are rounded to seconds, which is how they were written.
+    moments = {cell: str(since + round(number * unit)) for cell, number in zip(different, numbers, strict=True)}
+    return DateColumn(_spread(cells, moments), form)
 
 
 def _from_groups(

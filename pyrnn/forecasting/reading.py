@@ -35,7 +35,7 @@ PART_NAMES = {
 FEWEST_DATES, MOST_ODD = 10, 0.1  # different fields of a column of dates, and the part of them that may be none
 HOUR_NAMES = ("hour", "hr", "stunde", "heure", "hora", "ora", "uur")
 ENCODINGS = {"utf-8": "UTF-8", "utf-8-sig": "UTF-8 with a mark", "cp1252": "Windows-1252", "latin-1": "Latin-1"}
-_CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
+_CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?(?:\s*([AaPp])\.?[Mm]\.?)?")
 DECIMALS = {",": "decimal commas", ".": "decimal points"}
 
 
@@ -272,7 +272,12 @@ def _with_times(text: TextTable, name: str, dates: DateColumn, notes: list[str])
         clocks = [_CLOCK.fullmatch(cell) for cell in cells]
         if all(clocks):
             parts = [match.groups() for match in clocks if match is not None]
-            seconds = [3600 * int(hour) + 60 * int(minute) + int(second or 0) for hour, minute, second in parts]
+            seconds = [
+                3600 * (int(hour) % 12 + 12 * (half in "pP") if half else int(hour))
+                + 60 * int(minute)
+                + int(second or 0)
+                for hour, minute, second, half in parts
+            ]
         elif other.lower().startswith(HOUR_NAMES) and all(cell.isdecimal() and int(cell) < 24 for cell in cells):
             seconds = [3600 * int(cell) for cell in cells]
         else:

@@ -72,6 +72,12 @@ def read_text(path: Path) -> TextTable:
         raise ValueError(f"{path} must have a header and rows, got {len(rows)} row{'s' if len(rows) == 1 else ''}")
     notes: list[str] = []
     width = Counter(map(len, rows[:LOOKED_AT])).most_common(1)[0][0]
+    if width < len(rows[0]) == max(map(len, rows[1:])):
+        # Fields at the end may lack their separators where they are empty.
+        width = len(rows[0])
+        short = sum(len(row) < width for row in rows)
+        notes.append(f"{short} row{'s' if short > 1 else ''} with fewer fields than the header: the last are empty")
+        rows = [row + [""] * (width - len(row)) for row in rows]
     first = next(number for number, row in enumerate(rows) if len(row) == width)
     if first:
         notes.append(f"{first} row{'s' if first > 1 else ''} before the header left out")

@@ -92,8 +92,8 @@ def test_a_group_of_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         (["FILE", "--target", "Umsatz", "--group", "Shop"], "--group: there is no column 'Shop'"),
         (
             ["FILE", "--target", "Notiz"],
-            "target must name columns of numbers, got 'Notiz', which holds text such as 'b': leave fields without a "
-            "number empty",
+            "target must name columns of numbers, got 'Notiz', which holds text such as 'b': only numbers and "
+            "empty fields can be forecast",
         ),
         (
             ["FILE", "--target", "Umsatz", "--date", "Notiz"],

@@ -150,6 +150,7 @@ NUMBERS: dict[str, tuple[list[str], list[float]]] = {
     "French": (["1\u202f234,5", "12\u00a0345"], [1234.5, 12345]),
     "percent": (["12%", "3.5 %"], [12, 3.5]),
     "currency": (["$1,200.50", "$3"], [1200.5, 3]),
+    "currency by name": (["EUR 1,200.50", "3 USD"], [1200.5, 3]),
     "negative": (["-1.5", "\u22122", "(3)", "+4", "5.5-"], [-1.5, -2, -3, 4, -5.5]),
     "Indian": (["12,34,567", "1,00,000.5", "7"], [1234567, 100000.5, 7]),
     "not finite": (["1", "inf", "-Infinity", "#REF!"], [1] + [np.nan] * 3),
@@ -310,3 +311,29 @@ def test_the_decimal_mark_can_be_passed(tmp_path: Path) -> None:
         assert table["sales"].tolist() == expected and table.notes == ()
     with pytest.raises(ValueError, match="decimal must be"):
         read(tmp_path, text, decimal=";")
+
+
+def test_rows_without_their_last_fields(tmp_path: Path) -> None:
+    promoted = np.arange(len(DAYS)) % 7 == 0
+    rows = [f"{day},{value}{',promo' * here}" for day, value, here in zip(DAYS, SALES, promoted, strict=True)]
+    table = read(tmp_path, "\n".join(["day,sales,note", *rows]))
+    assert table["sales"].tolist() == SALES.tolist() and table["note"][:2].tolist() == ["promo", None]
+    assert table.notes == ("53 rows with fewer fields than the header: the last are empty",)
+
+
+def test_times_with_halves_of_the_day_in_a_column(tmp_path: Path) -> None:
+    hours = np.arange("2024-01-01", "2024-01-03", dtype="datetime64[h]")
+    rows = [each.strftime("%Y-%m-%d,%I:%M %p,1") for each in hours.tolist()]
+    table = read(tmp_path, "\n".join(["date,time,heat", *rows]))
+    assert (table["date"] == hours).all() and list(table) == ["date", "heat"]
+
+
+@pytest.mark.parametrize("unit", ["days", "seconds"])
+def test_moments_as_numbers_with_fractions(tmp_path: Path, unit: str) -> None:
+    hours = np.arange("2024-01-01", "2024-01-03", dtype="datetime64[h]")
+    if unit == "days":
+        cells = [f"{(each - np.datetime64('1899-12-30', 'h')).astype(int) / 24:.6f}" for each in hours]
+    else:
+        cells = [f"{each.astype('datetime64[s]').astype(int)}.0" for each in hours]
+    table = read(tmp_path, file_of(cells, ["1"] * len(cells), ",", "Timestamp{}sales"))
+    assert (table["Timestamp"] == hours).all() and unit in table.described

@@ -10,17 +10,15 @@ import math
 
 from pyrnn.export.c_text import number
 
+# (2^r - 1) / r for |r| <= 1/2: the constants of csrc/kernels/activations.hpp, the lowest first.
+_POWER_TERMS = (6.9314718803e-1, 2.4022650761e-1, 5.5503571142e-2, 9.6180825573e-3, 1.3390863365e-3, 1.5453162945e-4)
 # x log2(e) * times = n + r with |r| <= 1/2; the low bits of `s` hold n; q = (2^r - 1) / r.
 _POWER = """\
         const float s = a * {log2} + 12582912.0f, m = s - 12582912.0f;
         const float r = ((a * {times} - m * 0.693359375f) - m * -2.1219444e-4f) * 1.44269502f;
-        float q = 1.5453162945e-4f;
-        q = q * r + 1.3390863365e-3f;
-        q = q * r + 9.6180825573e-3f;
-        q = q * r + 5.5503571142e-2f;
-        q = q * r + 2.4022650761e-1f;
-        q = q * r + 6.9314718803e-1f;
 """
+_POWER += f"        float q = {number(_POWER_TERMS[-1])};\n"
+_POWER += "".join(f"        q = q * r + {number(each)};\n" for each in _POWER_TERMS[-2::-1])
 # p = 2^n, where that is a normal number.
 _SCALE = """\
         int k;
@@ -79,6 +77,38 @@ _SIGMOID = (
 # log(1 + exp(x)) without overflow.
 _SOFTPLUS = "(x > 0.0f ? x : 0.0f) + log1pf(expf(x > 0.0f ? -x : x))"
 _LOGISTIC = "1.0f / (1.0f + expf(-x))"
+# sigmoid and tanh of a vector x in a register (c_vectors.py), with few operations in a row: the polynomial above in
+# r = x - n log(2), whose terms are summed by pairs, and p = 2^n.
+_VECTOR = """\
+    const {{type}} a = clamp_{{type}}(x, {low}, {high});
+    const {{type}} s = a * {log2} + 12582912.0f, m = s - 12582912.0f;
+    const {{type}} r = m * {log_high} + a + m * {log_low}, r2 = r * r;
+    const {{type}} first = {c1} * r + {c0}, second = {c3} * r + {c2}, third = {c5} * r + {c4};
+    const {{type}} q = (third * r2 + second) * r2 + first;
+    {{type}}_bits k;
+    {{type}} p, rp;
+    memcpy(&k, &s, sizeof k);
+    k = (k << 23) + 0x3f800000u;
+    memcpy(&p, &k, sizeof p);
+    rp = r * p;
+"""
+
+
+def _vector(low: float, high: float, factor: float, end: str) -> str:
+    """The body of a function of exp(factor x): r is then (factor x - n log(2)) / factor."""
+    terms = [each * factor ** (place + 1) for place, each in enumerate(_TERMS)]
+    constants = {f"c{place}": number(each) for place, each in enumerate(terms)}
+    parts = {"log_high": number(-0.693359375 / factor), "log_low": number(2.1219444e-4 / factor)}
+    limits = {"low": number(low), "high": number(high), "log2": number(factor * math.log2(math.e))}
+    return _VECTOR.format(**limits, **parts, **constants) + end
+
+
+# (exp(r) - 1) / r.
+_TERMS = [each * math.log2(math.e) ** (place + 1) for place, each in enumerate(_POWER_TERMS)]
+VECTOR_BODIES = {
+    "sigmoid": _vector(-88.3, 88.3, -1.0, "    return 1.0f / (q * rp + (p + 1.0f));\n"),
+    "tanh": _vector(-10.0, 10.0, 2.0, "    return (q * rp + (p - 1.0f)) / (q * rp + (p + 1.0f));\n"),
+}
 _SELU = 1.0507009873554805, 1.6732632423543772
 
 # Activations as expressions of x.

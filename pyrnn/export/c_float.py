@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn.export import c_activations, c_panels, c_text
+from pyrnn.export import c_activations, c_cells, c_panels, c_text, c_vectors
 from pyrnn.export.c_lines import Lines, moved, term
 from pyrnn.export.c_text import floats, number
 from pyrnn.export.program import (
@@ -30,6 +30,8 @@ from pyrnn.export.program import (
 )
 
 Array = NDArray[Any]
+# Weights of more bytes do not stay in the L1 cache next to the rest of a step: 32 KiB on most processors.
+L1_BYTES = 28 * 1024
 _COMBINED = {
     "add": "{x} + {other}",
     "subtract": "{x} - {other}",
@@ -59,7 +61,11 @@ class Writer(Lines):
     def add_scratch(program: Program) -> None:
         """Give operations the scratch values that their C needs."""
         for each in program.operations:
-            if isinstance(each, Recurrence):
+            if isinstance(each, Recurrence) and _has_blocks(each):
+                each.scratch.append(Value(each.units))
+                if _has_turns(each) and each.steps == 1:
+                    each.scratch.append(Value(1, role="state"))
+            elif isinstance(each, Recurrence):
                 gates = each.kernel.shape[1]
                 each.scratch.append(Value(gates))
                 if each.cell == "gru":
@@ -89,9 +95,26 @@ class Writer(Lines):
             elif name in c_activations.NAMES:
                 self.functions[name] = c_activations.function(name)
             else:
-                self.functions.setdefault("types", c_panels.TYPES)
+                self.vectors("wide" if name == "dot" else None)
                 self.functions[name] = c_panels.function(name)
             self.needs_math |= c_activations.needs_math(name)
+        return name
+
+    def vectors(self, lanes: str | None) -> None:
+        """Define the types of vectors, and what functions on those of one type need."""
+        self.functions.setdefault("types", c_vectors.INCLUDE + c_vectors.TYPES)
+        if lanes is not None:
+            self.functions.setdefault(f"{lanes} vectors", c_vectors.basics(lanes))
+
+    def block(self, cell: str, width: int, is_some: bool) -> str:
+        """Define the function of a block of units at its first use; returns its name."""
+        name = f"{cell}{width}" + ("_some" if is_some else "")
+        if name not in self.functions:
+            lanes = c_vectors.LANES[width]
+            self.vectors(lanes)
+            for each in ("sigmoid", "tanh"):
+                self.functions.setdefault(f"{each} {lanes}", c_vectors.activation(each, lanes))
+            self.functions[name] = c_cells.function(name)
         return name
 
     def activate(self, name: str, y: str, count: int, arguments: tuple[float, ...] = ()) -> None:
@@ -192,7 +215,10 @@ class Writer(Lines):
             x = f"{x} + {t} * {each.features}"
         if each.mask is not None:
             self.line(f"if ({self.at(each.mask)}[{t}]) {{")
-        getattr(self, f"_{each.cell}")(each, x, h)
+        if _has_blocks(each):
+            self._blocks(each, x, h)
+        else:
+            getattr(self, f"_{each.cell}")(each, x, h)
         if each.mask is not None:
             self.line("}")
         if each.y is not None:
@@ -207,6 +233,53 @@ class Writer(Lines):
             else:
                 self.copy(y, h, units)
         self.line("}")
+
+    def _blocks(self, each: Recurrence, x: str, h: str) -> None:
+        """A step of an LSTM or GRU, block by block; all read h, so that several blocks write to scratch memory."""
+        units, groups = each.units, c_cells.groups_of(each.units)
+        gates = each.kernel.shape[1] // units
+        bias = c_cells.joined_bias(each.cell, each.bias, units)
+        kernels = [array.reshape(-1, gates, units) for array in (each.kernel, each.recurrent_kernel)]
+        weights = self.weights(c_cells.packed(bias, *kernels))
+        y = h if len(groups) == 1 and groups[0].blocks == 1 else self.at(each.scratch[0])
+        turn = self._turn(each)
+        for backwards in (True, False) if turn else (False,):
+            if turn:
+                self.line(f"if ({turn}) {{" if backwards else "} else {")
+            place = done = 0
+            for group in groups:
+                function = self.block(each.cell, group.width, group.is_partial)
+                size = group.width * (len(bias) + gates * (each.features + units))
+                w, cell, to = moved(weights, place), self.at(each.states[-1]), y
+                cell, to = moved(cell, done), moved(to, done)
+                if group.blocks > 1:
+                    self.loop("b", group.blocks)
+                    index = f"({group.blocks - 1} - b)" if backwards else "b"
+                    w, cell, to = (
+                        f"{pointer} + {index} * {step}"
+                        for pointer, step in ((w, size), (cell, group.width), (to, group.width))
+                    )
+                some = f", {units - done}" if group.is_partial else ""
+                way = f"{int(backwards)}, " if each.cell == "lstm" else ""
+                self.line(f"{function}({w}, {x}, {each.features}, {h}, {units}, {way}{cell}, {to}{some});")
+                if group.blocks > 1:
+                    self.line("}")
+                place += group.blocks * size
+                done += group.blocks * group.width
+        if turn:
+            self.line("}")
+        self.copy(h, y, units)
+
+    def _turn(self, each: Recurrence) -> str:
+        """The C of whether a step goes through the blocks backwards; empty where none does."""
+        if not _has_turns(each):
+            return ""
+        if each.steps > 1:
+            return "t % 2"
+        flag = self.at(each.scratch[1])
+        self.line(f"const int turn = *{flag} > 0.0f;")
+        self.line(f"*{flag} = turn ? 0.0f : 1.0f;")
+        return "turn"
 
     def _simple_rnn(self, each: Recurrence, x: str, h: str) -> None:
         z = self.at(each.scratch[0])
@@ -417,3 +490,15 @@ class Writer(Lines):
         )
         self.copy(f"{self.at(each.y)} + r * {width}", f"{name} + id * {width}", width)
         self.line("}")
+
+
+def _has_blocks(each: Recurrence) -> bool:
+    """Whether a recurrent layer is computed by blocks of units: those with the activations that vectors have."""
+    is_usual = each.activation == "tanh" and each.recurrent_activation == "sigmoid"
+    return is_usual and (each.cell == "lstm" or (each.cell == "gru" and each.reset_after))
+
+
+def _has_turns(each: Recurrence) -> bool:
+    """Whether every other step goes through the blocks backwards: that of several blocks with many weights."""
+    size = each.kernel.nbytes + each.recurrent_kernel.nbytes
+    return size > L1_BYTES and (each.steps > 1 or each.keeps)

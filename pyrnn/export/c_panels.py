@@ -18,20 +18,6 @@ WIDTHS = (64, 32, 16, 8, 4)
 # With fewer outputs a matrix is stored by rows, each for a dot product.
 FEWEST_IN_PANELS = 4
 
-TYPES = """\
-/* Sums of a product: vectors where the compiler has them. */
-#if defined(__GNUC__)
-typedef float narrow __attribute__((vector_size(16)));
-#if defined(__AVX__)
-typedef float wide __attribute__((vector_size(32)));
-#else
-typedef narrow wide;
-#endif
-#else
-typedef float narrow;
-typedef float wide;
-#endif
-"""
 _HEAD = "static void {name}(const float *RESTRICT w, const float *RESTRICT x, int rows, float *RESTRICT y{count}) {{\n"
 _SUMS = """\
     enum {{ LANES = (int)(sizeof({type}) / sizeof(float)), COUNT = {width} / LANES }};
@@ -70,23 +56,25 @@ _ADD_SOME = """\
 # How a product starts, and how it ends: a whole panel, and the last one.
 _PARTS = {"set": (_FROM_BIAS, _STORE, _STORE_SOME), "add": (_FROM_ZERO, _ADD, _ADD_SOME)}
 DOT = """\
-static float dot(const float *RESTRICT w, const float *RESTRICT x, int n) {
-    float sums[16] = {0.0f};
-    int i = 0, j, half;
+static float dot(const float *w, const float *x, int n) {
+    enum { LANES = (int)(sizeof(wide) / sizeof(float)), COUNT = 16 / LANES };
+    wide sums[COUNT];
+    float last[16];
+    int i = 0, j;
+    memset(sums, 0, sizeof sums);
     for (; i + 16 <= n; i += 16) {
-        for (j = 0; j < 16; ++j) {
-            sums[j] += w[i + j] * x[i + j];
+        for (j = 0; j < COUNT; ++j) {
+            sums[j] += load_wide(w + i + j * LANES) * load_wide(x + i + j * LANES);
         }
     }
-    for (; i < n; ++i) {
-        sums[i % 16] += w[i] * x[i];
+    memcpy(last, sums, sizeof last);
+    for (j = 0; j < n % 16; ++j) {
+        last[j] += w[i + j] * x[i + j];
     }
-    for (half = 8; half; half /= 2) {
-        for (j = 0; j < half; ++j) {
-            sums[j] += sums[j + half];
-        }
+    for (j = 0; j < 4; ++j) {
+        last[j] = (last[j] + last[j + 8]) + (last[j + 4] + last[j + 12]);
     }
-    return sums[0];
+    return (last[0] + last[2]) + (last[1] + last[3]);
 }
 """
 
@@ -104,7 +92,7 @@ def function(name: str) -> str:
     start, store, store_some = _PARTS[kind]
     end = store_some if name.endswith("_some") else store
     count = ", int n" if name.endswith("_some") else ""
-    lanes = "narrow" if width == WIDTHS[-1] else "wide"
+    lanes = "narrow" if width == WIDTHS[-1] else "middle"
     text = (_HEAD + _SUMS + end + "}}\n").replace("{start}", start)
     return text.format(name=name, count=count, width=width, type=lanes)
 

@@ -173,15 +173,15 @@ def export_c(arguments: argparse.Namespace) -> None:
     from pyrnn.export import to_c
 
     model = pyrnn.load_model(arguments.model, compile=False)
-    data = None if arguments.int8 is None else np.load(arguments.int8, allow_pickle=False)
+    data = [np.load(path, allow_pickle=False) for path in arguments.int8]
     paths = to_c(
         model,
         arguments.output,
         name=arguments.name,
-        dtype="float32" if data is None else "int8",
+        dtype="int8" if data else "float32",
         stream=not arguments.sequences,
         steps=arguments.steps,
-        calibration=data,
+        calibration=data if len(data) > 1 else data[0] if data else None,
     )
     print(*paths, sep="\n")
 
@@ -264,8 +264,10 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--int8",
         type=Path,
+        action="append",
+        default=[],
         metavar="DATA.npy",
-        help="compute in integers, with ranges measured on these inputs (batch, time, features)",
+        help="compute in integers, with ranges measured on these inputs (batch, time, features); once for each input",
     )
 
     sub = command("bench", bench, "time training steps of the compiled core against the NumPy reference")

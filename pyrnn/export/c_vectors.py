@@ -79,10 +79,12 @@ _INSTRUCTIONS = {
     "middle": ("__AVX__", "_mm256", "__m256"),
     "narrow": ("__SSE__", "_mm", "__m128"),
 }
-# Included where there are such instructions, in C++ outside of any other text.
+# Included where there are such instructions; the header of all of them takes long to compile.
 INCLUDE = """\
-#if defined(__GNUC__) && defined(__SSE__)
+#if defined(__GNUC__) && defined(__AVX__)
 #include <immintrin.h>
+#elif defined(__GNUC__) && defined(__SSE__)
+#include <xmmintrin.h>
 #endif
 """
 

@@ -11,6 +11,7 @@ from pyrnn import layers
 from pyrnn.interop.onnx_file import Node
 from pyrnn.interop.onnx_inputs import Converter, Inputs, array, axis_of, constant
 from pyrnn.interop.onnx_values import CannotImport, View, arranged, ops, reshaped, shown_sizes, whole
+from pyrnn.layers.core.operation import Operation
 
 
 def squeezed(view: View, places: Sequence[int]) -> View:
@@ -142,7 +143,7 @@ def _gather(node: Node, values: Inputs) -> View:
         if axis != 0 or not table.size:
             raise CannotImport(f"rows of a constant of shape {table.shape} along axis {axis} are not supported")
         layer = layers.Embedding(*table.shape)
-        symbol = layer(ids.symbol)
+        symbol = layer(_whole_ids(ids.symbol))
         layer.set_weights([table])
         return View(symbol, (*ids.axes, symbol.ndim - 1))
     view, number = array(node, values, 0), constant(node, values, 1)
@@ -151,6 +152,13 @@ def _gather(node: Node, values: Inputs) -> View:
     start = int(number.reshape(-1)[0])
     part = cut(view, axis, start, None if start == -1 else start + 1)
     return part if number.ndim else squeezed(part, [axis % len(view.axes)])
+
+
+def _whole_ids(symbol: Any) -> Any:
+    """An input that was converted to integers, before that: an Embedding reads whole numbers of any dtype."""
+    node = symbol.node
+    is_truncated = isinstance(node.layer, Operation) and node.layer.function.__name__ == "trunc"
+    return node.inputs[0] if is_truncated and isinstance(node.inputs[0].node.layer, layers.InputLayer) else symbol
 
 
 def _flatten(node: Node, values: Inputs) -> View:

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrnn import layers
 from pyrnn.interop.onnx_axes import squeezed
 from pyrnn.interop.onnx_file import MOST_AXES, Node
-from pyrnn.interop.onnx_values import CannotImport, Filled, Size, Sizes, View, reshaped
+from pyrnn.interop.onnx_values import CannotImport, Filled, Size, Sizes, View, ops, reshaped, shown_target
 
 Array = NDArray[Any]
 
@@ -67,13 +66,13 @@ def _cast(node: Node, inputs: Sequence[Any]) -> Any:
     if isinstance(value, Sizes) and to in (6, 7):
         return value
     if isinstance(value, Filled) and to in kinds:
-        return value
+        return Filled(np.float64(value.value).astype(kinds[to]).item(), value.sizes)
     if isinstance(value, np.ndarray) and to in kinds:
         return value.astype(kinds[to])
-    if isinstance(value, View) and (
-        to == 1 or (to in (6, 7) and value.symbol.node.layer.__class__ is layers.InputLayer)
-    ):
+    if isinstance(value, View) and (to == 1 or (to in (6, 7) and value.symbol.dtype in ("int32", "int64"))):
         return value
+    if isinstance(value, View) and to in (6, 7):
+        return View(ops.trunc(value.symbol), value.axes)
     raise CannotImport(f"a conversion to the element type {to} is not supported")
 
 
@@ -122,8 +121,10 @@ def _expand(node: Node, inputs: Sequence[Any]) -> Any:
 def _reshape(node: Node, inputs: Sequence[Any]) -> Any:
     target = _listed(inputs[1]) if len(inputs) > 1 else node.attributes.get("shape")
     value = inputs[0]
-    if target is None or node.attributes.get("allowzero", 0):
-        raise CannotImport("its shape must be a constant or made of sizes, without allowzero")
+    if target is None:
+        raise CannotImport("its shape must be a constant or made of sizes")
+    if node.attributes.get("allowzero", 0) and any(size == 0 for size in target):
+        raise CannotImport(f"it makes an array without numbers: shape {shown_target(target)} with allowzero")
     if isinstance(value, View):
         return reshaped(value, target)
     if isinstance(value, Sizes) and target == [-1]:
@@ -262,6 +263,16 @@ def _same_constants(function: Any) -> Any:
     return convert
 
 
+def _quotient(a: Array, b: Array) -> Array:
+    """Divide; the quotients of integers are rounded towards 0."""
+    if a.dtype.kind not in "iu":
+        return np.asarray(a / b)
+    if not np.all(b):
+        raise CannotImport("it divides integers by 0")
+    quotient = a // b
+    return np.asarray(quotient + ((quotient < 0) & (quotient * b != a)), a.dtype)
+
+
 # Operators on constants and sizes; None where an array of the model is read.
 OF_SIZES: dict[str, Callable[[Node, Sequence[Any]], Any]] = {
     "Add": _same_constants(np.add),
@@ -269,7 +280,7 @@ OF_SIZES: dict[str, Callable[[Node, Sequence[Any]], Any]] = {
     "Concat": _concat_sizes,
     "Constant": _constant,
     "ConstantOfShape": _constant_of_shape,
-    "Div": _same_constants(lambda a, b: a // b if a.dtype.kind in "iu" else a / b),
+    "Div": _same_constants(_quotient),
     "Expand": _expand,
     "Gather": _gather_sizes,
     "Mul": _same_constants(np.multiply),

@@ -19,6 +19,12 @@ needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason="torch is an
 needs_onnxscript = pytest.mark.skipif(find_spec("onnxscript") is None, reason="onnxscript is an optional package")
 
 
+def has_keras():
+    """Whether Keras is installed; tests/keras is found under the same name but has no file."""
+    spec = find_spec("keras")
+    return spec is not None and spec.origin is not None
+
+
 def imported(model, arrays, path):
     """Export a model, read it again and compare the outputs."""
     pyrnn.export.to_onnx(model, path)
@@ -325,6 +331,77 @@ def test_what_is_not_read_is_named(change, tmp_path):
         pyrnn.interop.from_onnx(changed(tmp_path, change))
 
 
+def small(tmp_path, nodes, constants, shape=("batch", 3)):
+    """A file of nodes that compute y of x."""
+    import onnx
+    from onnx import helper, numpy_helper
+
+    def made(operator, reads, writes, options):
+        tensors = {
+            key: numpy_helper.from_array(value) for key, value in options.items() if isinstance(value, np.ndarray)
+        }
+        return helper.make_node(operator, reads, writes, **{**options, **tensors})
+
+    ports = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name in "xy"]
+    tensors = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    graph = helper.make_graph([made(*node) for node in nodes], "small", ports[:1], ports[1:], tensors)
+    path = os.fspath(tmp_path / "small.onnx")
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+    return path
+
+
+INTEGERS = {
+    "array": ([("Cast", ["x"], ["i"], {"to": 7}), ("Cast", ["i"], ["y"], {"to": 1})], {}),
+    "filled": (
+        [
+            ("Shape", ["x"], ["s"], {}),
+            ("ConstantOfShape", ["s"], ["f"], {"value": np.array([-1.7], np.float32)}),
+            ("Cast", ["f"], ["i"], {"to": 6}),
+            ("Cast", ["i"], ["g"], {"to": 1}),
+            ("Add", ["x", "g"], ["y"], {}),
+        ],
+        {},
+    ),
+    "quotient": (
+        [
+            ("Div", ["a", "b"], ["q"], {}),
+            ("Cast", ["q"], ["g"], {"to": 1}),
+            ("Add", ["x", "g"], ["y"], {}),
+        ],
+        {"a": np.array([-7, 7, -6]), "b": np.array([2, -2, 3])},
+    ),
+    "allowzero": (
+        [("Reshape", ["x", "n"], ["y"], {"allowzero": 1})],
+        {"n": np.array([-1, 3])},
+    ),
+}
+
+
+@pytest.mark.skipif(find_spec("onnxruntime") is None, reason="onnxruntime is an optional package")
+@pytest.mark.parametrize("name", INTEGERS)
+def test_integers_are_rounded_towards_zero(name, tmp_path):
+    nodes, constants = INTEGERS[name]
+    path = small(tmp_path, nodes, constants)
+    x = np.array([[-1.5, 0.7, 2.9], [-0.2, 3.0, -4.9]], np.float32)
+    expected = programs.run_onnxruntime(path, {"x": x})["y"]
+    programs.assert_near(pyrnn.interop.from_onnx(path).predict(x, verbose=0), expected)
+
+
+@pytest.mark.parametrize(
+    "node, constants, message",
+    [
+        (("Div", ["a", "b"], ["q"], {}), {"a": np.array([1, 2, 3]), "b": np.array([1, 0, 2])}, "integers by 0"),
+        (("Reshape", ["x", "n"], ["q"], {"allowzero": 1}), {"n": np.array([0, 3])}, "without numbers"),
+    ],
+    ids=["quotient", "allowzero"],
+)
+def test_sizes_that_are_not_read(node, constants, message, tmp_path):
+    nodes = [node, ("Cast", ["q"], ["g"], {"to": 1}), ("Add", ["x", "g"], ["y"], {})]
+    path = small(tmp_path, nodes, constants)
+    with pytest.raises(ValueError, match=message):
+        pyrnn.interop.from_onnx(path)
+
+
 def test_other_files(tmp_path):
     """Files that hold no graph, and a missing file."""
     path = tmp_path / "m.onnx"
@@ -337,7 +414,8 @@ def test_other_files(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(find_spec("keras") is None or find_spec("onnxscript") is None, reason="needs keras and onnxscript")
+@needs_onnxscript
+@pytest.mark.skipif(not has_keras(), reason="keras is an optional package")
 @pytest.mark.parametrize("name", ["LSTM", "GRU", "Conv1D"])
 def test_files_of_keras(name, tmp_path, monkeypatch):
     """Keras writes each step of a recurrent layer as nodes of its own."""

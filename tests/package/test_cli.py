@@ -357,3 +357,23 @@ def test_export_c_in_integers(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     np.save(data, np.array([None]), allow_pickle=True)
     assert cli.main(["export", "c", model, "--output", str(tmp_path / "lstm.c"), "--int8", str(data)]) == 2
     assert capsys.readouterr().err.count("pyrnn export: ") == 2
+
+
+def test_export_c_in_integers_with_several_inputs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, rng = str(tmp_path / "model.keras"), np.random.default_rng(0)
+    inputs = [layers.Input((None, size)) for size in (2, 3)]
+    y = layers.Dense(1)(layers.Concatenate()([layers.GRU(4, return_sequences=True)(inputs[0]), inputs[1]]))
+    model = pyrnn.Model(inputs, y)
+    model.save(path)
+    data = [rng.normal(size=(8, 9, size)).astype(np.float32) for size in (2, 3)]
+    files = [tmp_path / f"{number}.npy" for number in range(2)]
+    for file, array in zip(files, data, strict=True):
+        np.save(file, array)
+    command = ["export", "c", path, "--output", str(tmp_path / "two.c")]
+    assert cli.main([*command, "--int8", str(files[0]), "--int8", str(files[1])]) == 0
+    written = (tmp_path / "two.c").read_text()
+    pyrnn.export.to_c(pyrnn.load_model(path), tmp_path / "again" / "two.c", dtype="int8", calibration=data)
+    assert written == (tmp_path / "again" / "two.c").read_text()
+    capsys.readouterr()
+    assert cli.main([*command, "--int8", str(files[0])]) == 2
+    assert "calibration" in capsys.readouterr().err

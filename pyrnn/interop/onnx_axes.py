@@ -10,7 +10,7 @@ import numpy as np
 from pyrnn import layers
 from pyrnn.interop.onnx_file import Node
 from pyrnn.interop.onnx_inputs import Converter, Inputs, array, axis_of, constant
-from pyrnn.interop.onnx_values import CannotImport, View, arranged, ops, reshaped, shown_sizes, whole
+from pyrnn.interop.onnx_values import CannotImport, View, arranged, dropped, reshaped, shown_sizes, whole
 from pyrnn.layers.core.operation import Operation
 
 
@@ -30,13 +30,7 @@ def squeezed(view: View, places: Sequence[int]) -> View:
     sizes = view.sizes
     if any(not 0 <= place < len(sizes) or sizes[place] != 1 for place in places):
         raise CannotImport(f"axes {list(places)} of an array of shape {shown_sizes(view)} do not have size 1")
-    real = sorted((axis_of(view, place) for place in places if view.axes[place] is not None), reverse=True)
-    symbol = view.symbol
-    axes = [axis for place, axis in enumerate(view.axes) if place not in places]
-    for each in real:
-        symbol = ops.squeeze(symbol, axis=each)
-        axes = [axis if axis is None or axis < each else axis - 1 for axis in axes]
-    return View(symbol, tuple(axes))
+    return dropped(view, places)
 
 
 def _transpose(node: Node, values: Inputs) -> View:

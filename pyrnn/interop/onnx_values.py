@@ -195,12 +195,15 @@ def reshaped(view: View, target: Sequence[Any]) -> View:
     # Axes of size 1 that the symbol lacks go away by themselves.
     view = View(view.symbol, tuple(axis for axis in view.axes if axis is not None))
     sizes = view.sizes
-    wanted = _without_unknown(sizes, wanted)
+    ends_in_ones = all(size == 1 for size in sizes[len(wanted) :])
+    wanted = _without_unknown(sizes[: len(wanted)] if ends_in_ones else sizes, wanted)
     count = 0
     while count < min(len(sizes), len(wanted)) and wanted[count] == sizes[count]:
         count += 1
     if count == len(sizes) and all(size == 1 for size in wanted[count:]):
         return View(view.symbol, (*view.axes, *[None] * (len(wanted) - count)))
+    if count == len(wanted) and ends_in_ones and 0 in view.axes[:count]:
+        return dropped(view, range(count, len(sizes)))
     front = [axis for axis in view.axes[:count] if axis is not None]
     rest = [axis for axis in view.axes[count:] if axis is not None]
     new = wanted[count:]
@@ -224,6 +227,25 @@ def reshaped(view: View, target: Sequence[Any]) -> View:
     inner = [-1 if size is None else size for size in ordered] + new
     symbol = _reshape_layer(symbol, inner)
     return View(symbol, (*view.axes[:count], *range(len(front), symbol.ndim)))
+
+
+def dropped(view: View, places: Sequence[int]) -> View:
+    """Drop axes of size 1.
+
+    Args:
+        view: The array.
+        places: The axes in ONNX, all of size 1.
+
+    Returns:
+        The view without them.
+    """
+    symbol = view.symbol
+    axes = [axis for place, axis in enumerate(view.axes) if place not in places]
+    real = [view.axes[place] for place in places]
+    for each in sorted((axis for axis in real if axis is not None), reverse=True):
+        symbol = ops.squeeze(symbol, axis=each)
+        axes = [axis if axis is None or axis < each else axis - 1 for axis in axes]
+    return View(symbol, tuple(axes))
 
 
 def _without_unknown(sizes: Sequence[Any], wanted: list[Any]) -> list[Any]:

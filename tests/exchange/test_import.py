@@ -387,6 +387,22 @@ def test_integers_are_rounded_towards_zero(name, tmp_path):
     programs.assert_near(pyrnn.interop.from_onnx(path).predict(x, verbose=0), expected)
 
 
+@pytest.mark.skipif(find_spec("onnxruntime") is None, reason="onnxruntime is an optional package")
+@pytest.mark.parametrize("batch", [4, "batch"])
+def test_reshape_drops_axes_of_size_1(batch, tmp_path):
+    """As PyTorch's newer exporter flattens what a pool over all steps makes."""
+    nodes = [
+        ("Transpose", ["x"], ["t"], {"perm": [0, 2, 1]}),
+        ("ReduceMean", ["t"], ["m"], {"axes": [2], "keepdims": 1}),
+    ]
+    nodes += [("Reshape", ["m", "n"], ["r"], {}), ("Unsqueeze", ["r", "one"], ["y"], {})]
+    constants = {"n": np.array([4 if batch == 4 else -1, 3]), "one": np.array([1])}
+    path = small(tmp_path, nodes, constants, (batch, 5, 3))
+    x = programs.inputs(3, 4, 5, False, 0)
+    expected = programs.run_onnxruntime(path, {"x": x})["y"]
+    programs.assert_near(pyrnn.interop.from_onnx(path).predict(x, verbose=0), expected)
+
+
 @pytest.mark.parametrize(
     "node, constants, message",
     [

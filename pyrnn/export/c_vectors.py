@@ -12,7 +12,7 @@ from pyrnn.export.c_activations import VECTOR_BODIES
 TYPES = """\
 /* Vectors where the compiler has them, plain numbers elsewhere. */
 #if defined(__GNUC__)
-#define INLINE static inline __attribute__((always_inline))
+#define INLINE static inline __attribute__((always_inline, unused))
 typedef float narrow __attribute__((vector_size(16)));
 typedef unsigned narrow_bits __attribute__((vector_size(16)));
 #if defined(__AVX__)
@@ -58,7 +58,7 @@ INLINE {type} load_{type}(const float *x) {{
 _CLAMP = """\
 INLINE {type} clamp_{type}({type} x, float low, float high) {{
 #if defined(__GNUC__)
-    const {type} lowest = low - ({type}){{0}}, highest = high - ({type}){{0}};
+    const {type} zero = {{0.0f}}, lowest = low - zero, highest = high - zero;
 #if defined({macro})
     return ({type}){prefix}_max_ps(({register})lowest, {prefix}_min_ps(({register})highest, ({register})x));
 #else

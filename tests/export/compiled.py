@@ -62,18 +62,19 @@ class Exported:
     def step(self, *inputs: Array, sizes: Sequence[int]) -> list[Array]:
         """Run one time step; returns outputs of these sizes."""
         outputs = [np.full(size, np.nan, np.float32) for size in sizes]
-        self._call("step", *map(_pointer, inputs), *map(_pointer, outputs))
+        self._call("step", *map(pointer, inputs), *map(pointer, outputs))
         return outputs
 
     def run(self, *inputs: Array, sizes: Sequence[int], steps: int | None = None) -> list[Array]:
         """Run a sequence, or steps of a stream; returns outputs of these sizes."""
         outputs = [np.full(size, np.nan, np.float32) for size in sizes]
         count = [] if steps is None else [ctypes.c_int(steps)]
-        self._call("run", *map(_pointer, inputs), *count, *map(_pointer, outputs))
+        self._call("run", *map(pointer, inputs), *count, *map(pointer, outputs))
         return outputs
 
 
-def _pointer(array: Array) -> Any:
+def pointer(array: Array) -> Any:
+    """Return the address of an array, for ctypes."""
     assert array.flags.c_contiguous
     assert array.dtype in (np.float32, np.intc)
     return array.ctypes.data_as(ctypes.c_void_p)

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from tolerance import assert_close
 
-from export.compiled import COMPILERS, STRICT, Exported, compile_all, library, needs_compiler
+from export.compiled import COMPILERS, STRICT, Exported, compile_all, library, needs_compiler, pointer
 from export.test_models import drawn
 from pyrnn import Input, Sequential, activations, layers
-from pyrnn.export import to_c
+from pyrnn.export import c_activations, c_vectors, to_c
 
 pytestmark = needs_compiler
 
@@ -113,11 +113,37 @@ def test_fast_math_is_rejected(tmp_path: Path) -> None:
 def test_nothing_is_called_but_string_functions(tmp_path: Path) -> None:
     to_c(Sequential([Input(shape=(None, 2)), layers.LSTM(20), layers.Dense(2, "softmax")]), tmp_path, name="m")
     text = (tmp_path / "m.c").read_text()
-    assert re.findall(r"#include <(.*)>", text) == ["string.h"]
+    assert re.findall(r"#include <(.*)>", text) == ["string.h", "immintrin.h", "xmmintrin.h"]
+    guards = "#if defined(__GNUC__) && defined(__AVX__)\n#include <immintrin.h>\n"
+    assert guards + "#elif defined(__GNUC__) && defined(__SSE__)\n#include <xmmintrin.h>\n#endif\n" in text
     compile_all([tmp_path / "m.c"], tmp_path / "m.o", COMPILERS[0], "-c", "-O2")
     symbols = subprocess.run(["nm", "-u", str(tmp_path / "m.o")], capture_output=True, text=True, check=True).stdout
     allowed = {"memcpy", "memset", "memmove", "__stack_chk_fail", "_GLOBAL_OFFSET_TABLE_"}
     assert {line.split()[-1] for line in symbols.splitlines()} <= allowed
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "sequences"])
+@pytest.mark.parametrize("cell", [layers.LSTM, layers.GRU])
+def test_weights_beyond_the_first_cache(cell: Any, stream: bool, tmp_path: Path) -> None:
+    """Every other step reads them backwards; blocks of 16 units, of 8, of 4 and a last one of fewer."""
+    steps, units = 9, 79
+    layer = cell(units, return_sequences=True)
+    model = Sequential([Input((None, 5)), layer if stream else layers.Bidirectional(layer), layers.Dense(3)])
+    model.set_weights([np.random.default_rng(1).normal(0, 0.2, each.shape) for each in model.get_weights()])
+    source, *_ = to_c(model, tmp_path, name="m", stream=stream, **({} if stream else {"steps": steps}))
+    assert ("const int turn" if stream else "t % 2") in Path(source).read_text()
+    x = np.random.default_rng(0).standard_normal((steps, 5)).astype(np.float32)
+    expected = model.predict(x[None], verbose=0)[0]
+    flags = [("-std=c99", "-O1", *STRICT), ("-O3", "-march=native")]
+    for number, (compiler, options) in enumerate((each, options) for each in COMPILERS for options in flags):
+        (tmp_path / str(number)).mkdir()
+        for name in ("m.c", "m.h"):
+            shutil.copy(tmp_path / name, tmp_path / str(number) / name)
+        exported = Exported(tmp_path, "m", library(tmp_path / str(number), compiler, *options))
+        if stream:
+            exported.init()
+        (y,) = exported.run(x, sizes=[steps * 3], steps=steps if stream else None)
+        assert_close(y.reshape(expected.shape), expected, (units + 5) * steps)
 
 
 def ulps(actual: Any, expected: Any) -> float:
@@ -127,6 +153,39 @@ def ulps(actual: Any, expected: Any) -> float:
 
 
 EXACT = {"exponential": np.exp, "tanh": np.tanh, "sigmoid": lambda x: 1 / (1 + np.exp(-x))}
+
+
+@pytest.mark.parametrize("lanes", c_vectors.LANES.values())
+def test_vectors_are_within_4_ulp(lanes: str, tmp_path: Path) -> None:
+    names = [name for name in EXACT if name in c_activations.VECTOR_BODIES]
+    text = "#include <string.h>\n" + c_vectors.INCLUDE + c_vectors.TYPES + c_vectors.basics(lanes)
+    for name in names:
+        text += c_vectors.activation(name, lanes) + (
+            f"void all_{name}(const float *x, float *y, int n) {{\n    int i;\n"
+            f"    for (i = 0; i < n; i += (int)(sizeof({lanes}) / sizeof(float))) {{\n"
+            f"        const {lanes} result = {name}_{lanes}(load_{lanes}(x + i));\n"
+            "        memcpy(y + i, &result, sizeof result);\n    }\n}\n"
+        )
+    generator = np.random.default_rng(0)
+    size = 1 << 16
+    x = (np.exp2(generator.uniform(-30, 6.4, size)) * generator.choice([-1, 1], size)).astype(np.float32)
+    special = np.resize(np.array([0, -0.0, np.inf, -np.inf, np.nan, 1e30, -1e30], np.float32), 16)
+    for number, flags in enumerate([("-std=c99", "-O1", *STRICT[:-1]), ("-O3", "-march=native")]):
+        for compiler in COMPILERS:
+            folder = tmp_path / f"{number}{compiler}"
+            folder.mkdir()
+            (folder / "v.c").write_text(text)
+            shared = library(folder, compiler, *flags)
+            for name in names:
+                for values in (x, special):
+                    y = np.empty_like(values)
+                    getattr(shared, f"all_{name}")(pointer(values), pointer(y), values.size)
+                    with np.errstate(over="ignore"):
+                        expected = EXACT[name](values.astype(np.float64))
+                    assert (np.isnan(y) == np.isnan(values)).all()
+                    known = ~np.isnan(values) & (np.abs(values) < 88)
+                    assert ulps(y[known], expected[known]) <= 4, (name, lanes, compiler, flags)
+                    assert np.abs(y - expected)[~np.isnan(values)].max() < 1e-6
 
 
 def test_own_polynomials_are_within_4_ulp(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ typedef unsigned wide_bits;
 #endif
 /* Clang would unroll a loop over all rows, sum gate by gate, and keep the inputs in memory. */
 #if defined(__clang__)
-#define ROWS _Pragma("clang loop unroll_count(4)")
+#define ROWS _Pragma("clang loop unroll_count(2)")
 #else
 #define ROWS
 #endif

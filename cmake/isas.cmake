@@ -5,6 +5,14 @@
 set(PYRNN_KERNEL_OBJECTS "")
 set(PYRNN_ISA_ENTRIES "")
 
+# Kernels built before, by another compiler or for another Python (.ci/wheels). They need nothing of a C++ library and of the C
+# library only functions that all of them have.
+if(PYRNN_KERNELS_FROM)
+  set(PYRNN_KERNEL_OBJECTS ${PYRNN_KERNELS_FROM}/csrc/libpyrnn_kernels.a)
+  set(PYRNN_GENERATED ${PYRNN_KERNELS_FROM}/csrc/generated)
+  return()
+endif()
+
 # With sanitizers or counters the optimizer needs many minutes for unrolled tiles. -O1 is enough there, and one ISA
 # (PYRNN_ISAS).
 set(PYRNN_KERNEL_OPTIMIZATION -O3)
@@ -77,4 +85,9 @@ endif()
 
 string(REPLACE " X(" " \\\n    X(" PYRNN_ISA_ENTRIES "${PYRNN_ISA_ENTRIES}")
 set(PYRNN_GENERATED ${CMAKE_CURRENT_BINARY_DIR}/generated)
-file(GENERATE OUTPUT ${PYRNN_GENERATED}/isa_list.hpp CONTENT "#pragma once\n\n#define PYRNN_FOR_EACH_ISA(X)${PYRNN_ISA_ENTRIES}\n")
+string(REPLACE "GNU" "GCC" compiler ${CMAKE_CXX_COMPILER_ID})
+string(REPLACE "AppleClang" "Clang" compiler ${compiler})
+file(GENERATE OUTPUT ${PYRNN_GENERATED}/isa_list.hpp CONTENT "#pragma once\n\n#define PYRNN_COMPILER \"${compiler} ${CMAKE_CXX_COMPILER_VERSION}\"\n\n#define PYRNN_FOR_EACH_ISA(X)${PYRNN_ISA_ENTRIES}\n")
+
+add_library(pyrnn_kernels STATIC EXCLUDE_FROM_ALL ${PYRNN_KERNEL_OBJECTS})
+set_target_properties(pyrnn_kernels PROPERTIES LINKER_LANGUAGE CXX)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pyrnn.regularizers import Regularizer as Regularizer
     from pyrnn.variable import Variable as Variable
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 
 _NAMES = {
     "Model": "pyrnn.models",

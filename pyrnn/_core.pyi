@@ -636,7 +636,7 @@ def available_isas() -> list[str]:
     """Return the instruction sets of this build that this machine can run, the best first."""
 
 def compiler() -> str:
-    """Return the name and version of the compiler that built the core."""
+    """Return the name and version of the compiler that built the kernels."""
 
 def fma_peak(dtype: str) -> float:
     """Measure the GFLOP/s of one thread that only multiplies and adds, in "float32" or "float64"."""

@@ -260,7 +260,7 @@ def available_isas() -> list[str]:
 
 
 def compiler() -> str:
-    """Return the compiler that built the core.
+    """Return the compiler that built the kernels.
 
     Returns:
         Its name and version.

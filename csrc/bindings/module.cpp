@@ -105,13 +105,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
         for (const KernelTable* t : available_tables()) names.append(t->isa);
         return names;
     });
-    m.def("compiler", [] {
-#if defined(__clang__)
-        return "Clang " __clang_version__;
-#else
-        return "GCC " __VERSION__;
-#endif
-    });
+    m.def("compiler", &kernel_compiler);
     m.def(
         "read_bandwidth",
         [](Index bytes) {

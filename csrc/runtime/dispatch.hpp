@@ -13,6 +13,8 @@ std::vector<const KernelTable*> available_tables();
 // Throws std::invalid_argument with the list if PYRNN_ISA names none of them.
 void choose_table();
 const KernelTable& table();
+// Name and version of the compiler that built the kernels.
+const char* kernel_compiler();
 
 template <class T>
 const ScalarTable<T>& scalar_table();

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import pyrnn
 
 ROOT = Path(__file__).parents[2]
 CHANGES = "# Changelog\n\n## {entry}\n\n- Wheels.\n\n## 0.9.0 (2026-01-01)\n\n- Older.\n"
@@ -20,10 +23,13 @@ def release(folder: Path, tag: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A project whose three files name version 1.0.0."""
+    """A project whose files name version 1.0.0."""
     (tmp_path / ".ci").mkdir()
     shutil.copy(ROOT / ".ci" / "release", tmp_path / ".ci")
-    (tmp_path / "pyproject.toml").write_text('[project]\nversion = "1.0.0"\n')
+    (tmp_path / "pyrnn").mkdir()
+    (tmp_path / "pyrnn" / "__init__.py").write_text('"""Networks."""\n\n__version__ = "1.0.0"\n')
+    (tmp_path / "conda").mkdir()
+    (tmp_path / "conda" / "recipe.yaml").write_text('context:\n  version: "1.0.0"\n')
     (tmp_path / "CITATION.cff").write_text("cff-version: 1.2.0\nversion: 1.0.0\n")
     (tmp_path / "CHANGELOG.md").write_text(CHANGES.format(entry="1.0.0 (2026-12-01)"))
     return tmp_path
@@ -36,7 +42,9 @@ def test_the_newest_entry_is_printed(checkout: Path) -> None:
 @pytest.mark.parametrize(
     "name, text",
     [
-        ("pyproject.toml", 'version = "1.0.1"\n'),
+        ("pyrnn/__init__.py", '__version__ = "1.0.1"\n'),
+        ("pyrnn/__init__.py", ""),
+        ("conda/recipe.yaml", 'context:\n  version: "1.0.1"\n'),
         ("CITATION.cff", "version: 0.9.0\n"),
         ("CHANGELOG.md", CHANGES.format(entry="1.0.1 (2026-12-01)")),
         ("CHANGELOG.md", CHANGES.format(entry="1.0.0 (unreleased)")),
@@ -50,8 +58,18 @@ def test_disagreement_ends_the_release(checkout: Path, name: str, text: str) -> 
 
 
 def test_this_checkout_agrees() -> None:
-    """Version and citation name the same; the changelog's newest entry may be unreleased."""
-    version = next(line for line in (ROOT / "pyproject.toml").read_text().splitlines() if line.startswith("version"))
-    tag = "v" + version.split('"')[1]
-    run = release(ROOT, tag)
+    """All files name the same version; the changelog's newest entry may be unreleased."""
+    run = release(ROOT, f"v{pyrnn.__version__}")
     assert run.returncode == 0 or run.stderr == "CHANGELOG.md: replace (unreleased) by the date\n"
+
+
+def test_the_recipe_names_the_requirements_of_the_package() -> None:
+    """The conda recipe's requirements at build and run time are those of pyproject.toml."""
+    project = (ROOT / "pyproject.toml").read_text()
+    recipe = (ROOT / "conda" / "recipe.yaml").read_text()
+    for key, section in (("requires", "host"), ("dependencies", "run")):
+        listed = re.search(rf"^{key} = \[(.+)\]$", project, re.MULTILINE)
+        needed = re.search(rf"^  {section}:\n((?:    - .+\n)+)", recipe, re.MULTILINE)
+        assert listed is not None and needed is not None
+        packages = {line.removeprefix("    - ").replace(" ", "") for line in needed[1].splitlines()}
+        assert set(re.findall(r'"(.+?)"', listed[1])) == packages - {"python", "pip"}

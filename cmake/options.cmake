@@ -2,6 +2,7 @@
 option(PYRNN_WERROR "treat warnings as errors" OFF)
 set(PYRNN_ISAS "" CACHE STRING "the ISAs to build, of those in isas.cmake; empty: all")
 set(PYRNN_KERNELS_FROM "" CACHE PATH "a build folder with the target pyrnn_kernels, to link instead of compiling kernels")
+set(PYRNN_GLIBC "" CACHE PATH "a folder with the libraries of an older glibc to link against, with GCC (.ci/wheels)")
 set(PYRNN_SANITIZE "" CACHE STRING "sanitizers, as -fsanitize= takes them (address,undefined or thread)")
 option(PYRNN_QUICK_KERNELS "kernels at -O1, which compile in half the time" OFF)
 option(PYRNN_COVERAGE "count for gcov which lines are reached" OFF)

@@ -8,7 +8,7 @@ set(PYRNN_ISA_ENTRIES "")
 # Kernels built before, by another compiler or for another Python (.ci/wheels). They need nothing of a C++ library and of the C
 # library only functions that all of them have.
 if(PYRNN_KERNELS_FROM)
-  set(PYRNN_KERNEL_OBJECTS ${PYRNN_KERNELS_FROM}/csrc/libpyrnn_kernels.a)
+  target_link_libraries(_core PRIVATE ${PYRNN_KERNELS_FROM}/csrc/libpyrnn_kernels.a)
   set(PYRNN_GENERATED ${PYRNN_KERNELS_FROM}/csrc/generated)
   return()
 endif()

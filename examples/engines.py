@@ -1,12 +1,13 @@
 """Run a function on many items in processes of joblib, Dask or Ray, and report the items that fail.
 
-What `many_series.py` and `parallel_tuning.py` share. `with ENGINES["dask"](workers) as run` starts the processes, and
-`run(function, items)` returns the results in the order of the items. A `Failure` takes the place of a result where the
-function raised, or where its process died twice.
+What `many_series.py`, `many_forecasters.py` and `parallel_tuning.py` share. `with ENGINES["dask"](workers) as run`
+starts the processes, and `run(function, items)` returns the results in the order of the items. A `Failure` takes the
+place of a result where the function raised, or where its process died twice.
 """
 
 from __future__ import annotations
 
+import argparse
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -117,3 +118,20 @@ ENGINES: dict[str, Callable[[int], AbstractContextManager[Run]]] = {
     "dask": on_dask,
     "ray": on_ray,
 }
+
+
+def by_name(names: Sequence[str], results: Sequence[Any]) -> dict[str, Any]:
+    """Return the results by the names of their items, and print which items failed and why."""
+    named = dict(zip(names, results, strict=True))
+    for name, result in named.items():
+        if isinstance(result, Failure):
+            print(f"skipped {name}: {result.reason}")
+    return named
+
+
+def engine_arguments(description: str | None) -> argparse.ArgumentParser:
+    """Return the parser of a program that has the arguments --engine and --workers."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--engine", choices=ENGINES, default="here", help="what runs the trainings")
+    parser.add_argument("--workers", type=int, default=2, help="number of processes")
+    return parser

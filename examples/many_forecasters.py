@@ -10,7 +10,6 @@ report compares the average with the members alone. Needs the extra `sweeps`.
 
 from __future__ import annotations
 
-import argparse
 import functools
 import itertools
 import time
@@ -19,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from engines import ENGINES, Failure
+from engines import ENGINES, Failure, by_name, engine_arguments
 
 import pyrnn
 from pyrnn.forecasting import Forecaster
@@ -107,21 +106,15 @@ def main(
         )
         results = run(functools.partial(train, settings=best | {"members": members}), many)
         seconds = time.perf_counter() - begin
-    by_name = {name: result for (name, _), result in zip(many, results, strict=True)}
-    for name, result in by_name.items():
-        if isinstance(result, Failure):
-            print(f"skipped {name}: {result.reason}")
+    named = by_name([name for name, _ in many], results)
     done = [result for result in results if isinstance(result, Result)]
     print(f"{len(done)} of {len(many)} series in {seconds:.1f} s with {best}")
     if done:
         error, alone = np.mean([each.error for each in done]), np.mean([each.alone for each in done])
         print(f"MASE {error:.3f} of {members} members together, {alone:.3f} of one of them on average")
-    return best, by_name
+    return best, named
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--engine", choices=ENGINES, default="here", help="what runs the trainings")
-    parser.add_argument("--workers", type=int, default=2, help="number of processes")
-    args = parser.parse_args()
+    args = engine_arguments(__doc__).parse_args()
     main(args.engine, args.workers)

@@ -11,7 +11,6 @@ views of Wikipedia instead, a csv file with a row for each series. Needs the ext
 
 from __future__ import annotations
 
-import argparse
 import csv
 import functools
 import gzip
@@ -21,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from engines import ENGINES, Failure
+from engines import ENGINES, Failure, by_name, engine_arguments
 
 import pyrnn
 from pyrnn import layers
@@ -93,22 +92,17 @@ def main(
         begin = time.perf_counter()
         results = run(functools.partial(train, season=season, epochs=epochs), many)
         seconds = time.perf_counter() - begin
-    by_name = {name: result for (name, _), result in zip(many, results, strict=True)}
-    for name, result in by_name.items():
-        if isinstance(result, Failure):
-            print(f"skipped {name}: {result.reason}")
+    named = by_name([name for name, _ in many], results)
     done = [result for result in results if isinstance(result, Result)]
     print(f"{len(done)} of {len(many)} series in {seconds:.1f} s")
     if done:
         error, naive = np.mean([(each.error, each.naive) for each in done], axis=0)
         print(f"mean absolute error {error:.3f}, the season before {naive:.3f}")
-    return by_name
+    return named
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--engine", choices=ENGINES, default="here", help="what runs the trainings")
-    parser.add_argument("--workers", type=int, default=2, help="number of processes")
+    parser = engine_arguments(__doc__)
     parser.add_argument("--data", type=Path, help="csv file of daily page views")
     parser.add_argument("--count", type=int, help="number of series, from the first on")
     args = parser.parse_args()

@@ -9,13 +9,12 @@ the number of workers or on which of them is faster. A trial that raises counts 
 
 from __future__ import annotations
 
-import argparse
 import functools
 from typing import Any
 
 import numpy as np
 import optuna
-from engines import ENGINES, Failure
+from engines import ENGINES, Failure, engine_arguments
 from many_series import windows
 
 import pyrnn
@@ -64,8 +63,5 @@ def main(
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--engine", choices=ENGINES, default="here", help="what runs the trials")
-    parser.add_argument("--workers", type=int, default=2, help="number of processes")
-    args = parser.parse_args()
+    args = engine_arguments(__doc__).parse_args()
     main(args.engine, args.workers)

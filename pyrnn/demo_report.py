@@ -78,9 +78,8 @@ def plot(series: Series, results: Sequence[Result], window: int, path: Path) -> 
     if series.dates is None:
         axes.set_xlabel("row")
     else:
-        axes.xaxis.set_major_formatter(
-            ConciseDateFormatter(axes.xaxis.get_major_locator())  # type: ignore[no-untyped-call]
-        )
+        formatter = ConciseDateFormatter(axes.xaxis.get_major_locator())  # type: ignore[no-untyped-call]  # matplotlib's
+        axes.xaxis.set_major_formatter(formatter)
     axes.legend(loc="upper left", ncols=3, fontsize=9)
     axes.margins(y=0.15)
     colors = ["tab:gray" if result.seconds is None else "tab:blue" for result in ordered]

@@ -116,15 +116,14 @@ def groups_of(table: Table, groups: tuple[Any, ...]) -> tuple[tuple[Any, ...], N
     """The ids of the series in the order in which they appear, and the number of the series of each row."""
     if not groups:
         return (ALL,), np.zeros(table.rows, np.int64)
-    columns = [table[name] for name in groups]
-    for name, column in zip(groups, columns, strict=True):
-        if any(value is None or value != value for value in column.tolist()):
-            raise ValueError(f"group must have a value in each row, but {name!r} lacks some")
-    keys = (
-        columns[0].tolist() if len(columns) == 1 else list(zip(*(column.tolist() for column in columns), strict=True))
-    )
+    columns = [table[name].tolist() for name in groups]
+    keys = columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
     numbering = {key: number for number, key in enumerate(dict.fromkeys(keys))}
-    return tuple(numbering), np.array([numbering[key] for key in keys], np.int64)
+    for place, name in enumerate(groups):
+        values = numbering if len(groups) == 1 else [key[place] for key in numbering]
+        if any(value is None or value != value for value in values):
+            raise ValueError(f"group must have a value in each row, but {name!r} lacks some")
+    return tuple(numbering), np.array(list(map(numbering.__getitem__, keys)), np.int64)
 
 
 def places_of(codes: NDArray[np.int64]) -> NDArray[np.int64]:

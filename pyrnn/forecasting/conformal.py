@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn.forecasting.dependence import LEVELS, pairs_of
+from pyrnn.forecasting.likelihoods import accumulate_outwards
 
 Array = NDArray[Any]
 MEDIAN = 0.5
@@ -102,8 +103,7 @@ def apply(quantiles: Array, scale: Array, factors: Array, levels: tuple[float, .
     widths *= factors
     widths[..., median] = 0
     # A factor may be larger than that of a quantile further out.
-    for outwards in (widths[..., median:], widths[..., median::-1]):
-        np.maximum.accumulate(outwards, axis=-1, out=outwards)
+    accumulate_outwards(np.maximum, widths, median)
     widths *= signs
     widths += middle
     return widths

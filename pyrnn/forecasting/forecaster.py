@@ -192,6 +192,7 @@ class Forecaster(Trained):
         self.statistics_, self.calendars_ = statistics, calendars
         self.least_ = 0.0 if np.nanmin(values) >= 0 else -np.inf
         self.factors_ = self._factors(source, _some(later, CALIBRATED))
+        self._get_ready()
         self.notes_ = [
             *panel.notes,
             f"{len(panel)} series, {len(origins)} training windows, {len(later)} from {show(cut)} on for validation",
@@ -217,13 +218,13 @@ class Forecaster(Trained):
             RuntimeError: Before `fit`.
             TypeError, ValueError: For what `panel` raises them, and if `future` lacks rows.
         """
-        panel = self._ahead(data, future)
-        source, origins = self._latest(panel)
-        outlook = self._outlook(source, origins).calibrated(self.factors_, self._head.levels, self.least_)
+        panel, dates, blocks = self._latest(data, future)
+        head = self._head
+        outlook = self._outlook(blocks, head).calibrated(self.factors_, head.levels, self.least_)
         return Forecast(
             panel.ids,
-            panel.next_dates(self.horizon),
-            self._head.levels,
+            dates,
+            head.levels,
             outlook.quantiles,
             outlook.mean,
             (tuple(map(str, panel.group)), "row" if panel.date is None else str(panel.date), panel.names["target"][0]),
@@ -277,7 +278,8 @@ class Forecaster(Trained):
                 "head must be 'gaussian', 'student' or 'negative_binomial' to sample paths, since others describe no "
                 f"distribution, got {self.head!r}"
             )
-        return self._paths(*self._latest(self._ahead(data, future)), paths, seeds.next_seed() if seed is None else seed)
+        _, _, blocks = self._latest(data, future)
+        return self._paths(blocks, paths, seeds.next_seed() if seed is None else seed)
 
     def calibrate(self, data: Any = None) -> Forecaster:
         """Calibrate the quantiles anew on the last rows, without training.

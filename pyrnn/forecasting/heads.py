@@ -9,6 +9,7 @@ Letters: B windows, H steps ahead, O raw outputs per step, K quantiles.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Sequence
 from statistics import NormalDist
@@ -92,7 +93,8 @@ class Head:
         Returns:
             (B, H, K), or (M, B, H, K), in units of the target, increasing along the last axis.
         """
-        corrections = self._corrections(np.asarray(raw, np.float64))
+        # In columns, since what follows works on one quantile after the other.
+        corrections = self._corrections(np.array(raw, np.float64, order="F"))
         return np.asarray(base[..., None] + scale[..., None] * corrections)
 
     def mean(self, raw: Array, base: Array, scale: Array) -> Array:
@@ -190,7 +192,7 @@ class QuantileHead(Head):
 
     def quantiles_and_mean(self, raw: Array, base: Array, scale: Array) -> tuple[Array, Array]:
         quantiles = self.quantiles(raw, base, scale)
-        return quantiles, np.asarray(quantiles @ _weights(self.levels))
+        return quantiles, np.asarray(np.ascontiguousarray(quantiles) @ _weights(self.levels))
 
     def _corrections(self, raw: Array) -> Array:
         return spread_quantiles(raw, self.levels.index(MEDIAN))
@@ -333,6 +335,7 @@ def make(name: Any, quantiles: Sequence[float]) -> Head:
     return HEADS[name](quantiles)
 
 
+@functools.cache
 def _weights(levels: tuple[float, ...]) -> Array:
     """The weight of each quantile in the mean: half the levels between its neighbors, and all beyond the ends."""
     edges = np.array([0.0, *((a + b) / 2 for a, b in itertools.pairwise(levels)), 1.0])

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pyrnn.forecasting.calendars import Calendar
 from pyrnn.forecasting.moments import to_wall_clock
-from pyrnn.forecasting.panel import Panel
+from pyrnn.forecasting.panel import EVERY, Panel
 
 Array = NDArray[Any]
 LEAST_SCALE = 0.02  # of a window: in units of the mean deviation of its series
@@ -128,10 +128,26 @@ class Statistics:
             panel.ids,
         )
 
-    def numbers(self, panel: Panel) -> Array:
-        """Return the number of each series of a panel among those that were trained on, from 1; 0 for a new one."""
-        places = {each: number for number, each in enumerate(self.ids, 1)}
-        return np.array([places.get(each, 0) for each in panel.ids], np.int64)
+    def series_of(self, ids: tuple[Any, ...]) -> tuple[Array, Array]:
+        """Return the number (N,) of each series among those that were trained on, from 1, and its mean deviation (N,).
+
+        A new series has the number 0 and the median deviation.
+
+        Args:
+            ids: The ids of the series.
+        """
+        places = self._places
+        numbers = np.array([places.get(each, 0) for each in ids], np.int64)
+        return numbers, self._deviations[numbers]
+
+    @functools.cached_property
+    def _places(self) -> dict[Any, int]:
+        return {each: number for number, each in enumerate(self.ids, 1)}
+
+    @functools.cached_property
+    def _deviations(self) -> Array:
+        """Those of all series, after their median."""
+        return np.concatenate([[np.median(self.deviations)], self.deviations])
 
 
 def _moments(values: Array) -> Array:
@@ -183,7 +199,6 @@ class Source:
         calendars: Features of each date; none for rows without dates.
         layout: The rows that a network sees.
         horizon: The rows to forecast, at least those of the layout.
-        latest: Whether origins are the rows after the last ones alone, so that other rows need no calendar.
     """
 
     def __init__(
@@ -193,27 +208,15 @@ class Source:
         calendars: list[Calendar],
         layout: Layout,
         horizon: int,
-        latest: bool = False,
     ) -> None:
         self.layout, self.horizon = layout, horizon
         self.panel = panel = panel.with_horizon(horizon)
         self.values = observed_values(panel)
-        self.clock = self._latest_clock(calendars) if latest else clock_of_dates(panel.dates, panel, calendars)
+        self.clock = clock_of_dates(panel.dates, panel, calendars)
         self._past = scaled(panel.past, statistics.past)
         self._future = scaled(panel.future, statistics.future)
         self._static = scaled(panel.static, statistics.static)
-        self._numbers = statistics.numbers(panel)
-        deviations = np.concatenate([[np.median(statistics.deviations)], statistics.deviations])
-        self._deviations = deviations[self._numbers]
-
-    def _latest_clock(self, calendars: list[Calendar]) -> Array:
-        """The calendar (R, C), 0 for rows before the last window of each series."""
-        panel, count = self.panel, self.layout.lookback + self.horizon
-        rows = np.maximum(panel.starts[1:, None] - np.arange(1, count + 1), panel.starts[:-1, None]).reshape(-1)
-        latest = clock_of_dates(panel.dates[rows], panel, calendars)
-        clock = np.zeros((len(panel.dates), latest.shape[1]), np.float32)
-        clock[rows] = latest
-        return clock
+        self._numbers, self._deviations = statistics.series_of(panel.ids)
 
     def gather(self, origins: Array) -> History:
         """Return the histories of origins.
@@ -249,6 +252,66 @@ class Source:
     def targets(self, origins: Array) -> Array:
         """Return the targets (B, H) from origins on, NaN where they are unknown."""
         return np.asarray(self.values[origins[:, None] + np.arange(self.horizon)])
+
+
+def latest_history(
+    panel: Panel,
+    statistics: Statistics,
+    calendars: list[Calendar],
+    layout: Layout,
+    series: slice = EVERY,
+) -> History:
+    """Return the history from which the rows after the last targets are forecast, of one window for each series.
+
+    It is what `Source.gather` returns for these origins, at the cost of the rows that are seen.
+
+    Args:
+        panel: The panel, with all that is known in advance.
+        statistics: What `Statistics.of` learned.
+        calendars: Features of each date; none for rows without dates.
+        layout: The rows that a network sees.
+        series: Some of the series.
+    """
+    reach, lookback, ahead = layout.reach, layout.lookback, layout.horizon
+    first, ends = panel.starts[:-1][series, None], panel.starts[1:][series, None]
+    origins = first + panel.lengths[series, None]
+    before = origins + np.arange(-reach, 0)
+    inside, rows = before >= first, np.maximum(before, first)
+    known = inside & ~panel.filled[rows, 0]
+    values = np.full((len(rows), reach + ahead), np.nan)
+    np.copyto(values[:, :reach], panel.target[rows, 0], where=known)
+    near = rows[:, reach - lookback :]
+    dates = np.concatenate([panel.dates[near], panel.next_dates(ahead, series)], axis=1)
+    last = rows[:, -1:]
+    columns = panel.future.shape[1]
+    future = np.zeros((len(rows), reach + ahead, columns), np.float32)
+    if columns:
+        later = origins + np.arange(ahead)
+        there = later < ends
+        later = scaled(panel.future[np.where(there, later, last)], statistics.future)
+        future[:, :reach] = scaled(panel.future[rows], statistics.future)
+        future[:, reach:] = np.where(there[..., None], later, 0)
+    past = np.zeros((len(rows), lookback + ahead, panel.past.shape[1]), np.float32)
+    if panel.past.shape[1]:
+        past = scaled(panel.past[np.concatenate([near, np.repeat(last, ahead, axis=1)], axis=1)], statistics.past)
+    numbers, deviations = statistics.series_of(panel.ids[series])
+    return History(
+        values,
+        _clock_of_windows(dates, panel, calendars),
+        past,
+        future,
+        scaled(panel.static[series], statistics.static),
+        deviations,
+        numbers,
+    )
+
+
+def _clock_of_windows(dates: Array, panel: Panel, calendars: list[Calendar]) -> Array:
+    """The features of the calendar (B, T, C) of dates (B, T), which are mostly equal for all windows."""
+    if len(dates) == 1 or (dates == dates[:1]).all():
+        clock = clock_of_dates(dates[0], panel, calendars)
+        return np.broadcast_to(clock, (len(dates), *clock.shape))
+    return clock_of_dates(dates.reshape(-1), panel, calendars).reshape(*dates.shape, -1)
 
 
 def observed_values(panel: Panel) -> Array:

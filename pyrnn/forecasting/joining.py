@@ -26,33 +26,35 @@ def join(before: Panel, after: Panel, reach: int) -> Panel:
         reach: The rows that a forecast looks at.
     """
     places = {each: number for number, each in enumerate(before.ids)}
-    parts: dict[str, list[Any]] = {name: [] for name in ROWS}
-    dates: list[Array] = []
-    sizes, lengths = [], []
-    for number, each in enumerate(after.ids):
-        first, last = int(after.starts[number]), int(after.starts[number + 1])
-        reused, gap, start = slice(0, 0), 0, after.dates[first]
-        if each in places:
-            begin = int(before.starts[places[each]])
-            end = begin + int(before.lengths[places[each]])
-            steps, on_grid = after.frequency.positions(np.asarray([start]), before.dates[begin])
-            if on_grid[0] and 0 < steps[0] < end - begin + reach:
-                count = min(int(steps[0]), end - begin)
-                reused, gap, start = slice(begin, begin + count), int(steps[0]) - count, before.dates[begin]
-        for name in ROWS:
-            old, new = getattr(before, name), getattr(after, name)
-            unknown = np.full((gap, new.shape[1]), True if name == "filled" else np.nan, new.dtype)
-            parts[name] += [old[reused], unknown, new[first:last]]
-        added = reused.stop - reused.start + gap
-        sizes.append(added + last - first)
-        lengths.append(added + int(after.lengths[number]))
-        dates.append(after.frequency.dates(start, np.arange(sizes[-1])))
-    joined: dict[str, Any] = {name: np.concatenate(arrays) for name, arrays in parts.items()}
+    numbers = np.array([places.get(each, -1) for each in after.ids])
+    own, first = np.diff(after.starts), after.dates[after.starts[:-1]]
+    begin = before.starts[numbers]
+    steps, on_grid = after.frequency.positions(first, before.dates[np.minimum(begin, len(before.dates) - 1)])
+    known = before.lengths[numbers]
+    continues = (numbers >= 0) & on_grid & (steps > 0) & (steps < known + reach)
+    if not continues.any():
+        return after
+    steps = np.where(continues, steps, 0)
+    reused = np.minimum(steps, known)
+    sizes = steps + own
+    starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    codes = np.repeat(np.arange(len(sizes)), sizes)
+    position = np.arange(starts[-1]) - starts[codes]
+    is_old, is_new = position < reused[codes], position >= steps[codes]
+    rows = (begin[codes] + position)[is_old]
+    joined: dict[str, Any] = {}
+    for name in ROWS:
+        old, new = getattr(before, name), getattr(after, name)
+        values = np.full((len(codes), new.shape[1]), True if name == "filled" else np.nan, new.dtype)
+        values[is_old], values[is_new] = old[rows], new
+        joined[name] = values
+    origins = first.copy()
+    origins[continues] = before.dates[begin[continues]]
     return replace(
         after,
-        starts=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
-        lengths=np.array(lengths, np.int64),
-        dates=np.concatenate(dates),
+        starts=starts,
+        lengths=steps + after.lengths,
+        dates=after.frequency.dates(origins[codes], position),
         **joined,
     )
 

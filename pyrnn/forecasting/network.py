@@ -32,6 +32,7 @@ Builder = Callable[..., Any]
 Batch = tuple[list[Array], Array, Array]  # inputs, targets and weights
 # Names of parts.
 SERIES, CHAIN, FIXED = "series", "chain", "fixed"
+USUAL = "usual"  # the name of a direct network without a function of the user
 ENCODER, DECODER, CORRECTIONS, AHEAD, LINEAR = "encoder", "decoder", "corrections", "ahead", "linear"
 CELLS = {"lstm": layers.LSTM, "gru": layers.GRU, "rnn": layers.SimpleRNN}
 PREDICTED_AT_ONCE = 1024
@@ -114,7 +115,8 @@ def _build(
         dense = layers.Dense(outputs, kernel_initializer="zeros", name=CORRECTIONS)
         corrections = dense(layers.Concatenate()([decoded, ahead_of]))
         raw = layers.Add()([corrections, _linear(recent, ahead, outputs)])
-    network = Model([past, future, recent, numbers] if embedding else [past, future, recent], raw)
+    name = None if layout.recursive or callable(model) else USUAL
+    network = Model([past, future, recent, numbers] if embedding else [past, future, recent], raw, name=name)
     network.compile(optimizers.Adam(clipnorm=LARGEST_NORM), head.loss())
     return network
 
@@ -167,13 +169,30 @@ def _checked(output: Any, shape: str, rows: int) -> Any:
 
 def read(network: Model, inputs: Inputs) -> Array:
     """Return the raw outputs (B, H, O) of a network, in blocks of fixed size."""
+    run = _usual_outputs if network.name == USUAL else _model_outputs
     arrays = inputs.arrays[: len(network.inputs)]
-    blocks = range(0, len(inputs.past), PREDICTED_AT_ONCE)
-    outputs = [
-        np.asarray(network.predict_on_batch([each[first : first + PREDICTED_AT_ONCE] for each in arrays]))
-        for first in blocks
-    ]
-    return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
+    count = len(inputs.past)
+    if count <= PREDICTED_AT_ONCE:
+        return run(network, arrays)
+    blocks = range(0, count, PREDICTED_AT_ONCE)
+    return np.concatenate([run(network, [x[first : first + PREDICTED_AT_ONCE] for x in arrays]) for first in blocks])
+
+
+def _model_outputs(network: Model, arrays: list[Array]) -> Array:
+    return np.asarray(network.predict_on_batch(arrays))
+
+
+def _usual_outputs(network: Model, arrays: list[Array]) -> Array:
+    """What `_model_outputs` returns, bit for bit, without what a model of any layers costs in Python."""
+    before, ahead_of, recent, *numbers = arrays
+    layer: dict[str, Any] = {each.name: each for each in network.layers}
+    if numbers:
+        vectors = layer[SERIES].forward(numbers[0])
+        before, ahead_of = (np.concatenate([x, np.repeat(vectors, x.shape[1], axis=1)], -1) for x in (before, ahead_of))
+    _, *state = layer[ENCODER].forward(before)
+    decoded = layer[DECODER].forward(ahead_of, initial_state=state)
+    raw = layer[CORRECTIONS].forward(np.concatenate([decoded, ahead_of], axis=-1))
+    return np.asarray(raw + layer[LINEAR].forward(recent).reshape(raw.shape))
 
 
 def train(

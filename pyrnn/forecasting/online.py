@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from pyrnn.forecasting.conformal import MEDIAN
 from pyrnn.forecasting.extending import extend
 from pyrnn.forecasting.history import Source, clock_of_dates, scaled
+from pyrnn.forecasting.inputs import make_inputs
 from pyrnn.forecasting.moving import Members, Window
-from pyrnn.forecasting.network import ENCODER
+from pyrnn.forecasting.network import USUAL
 from pyrnn.forecasting.outlook import Outlook, look_ahead
-from pyrnn.models import Model
 from pyrnn.validation import shown
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class OnlineForecast:
         history = source.gather(source.panel.starts[:-1] + source.panel.lengths)
         self._window = Window(history, self._layout)
         self._members = None
-        if not self._layout.recursive and all(_is_known(network) for network in self._networks):
+        if all(network.name == USUAL for network in self._networks):
             self._members = Members(self._networks, int(history.numbers[0]))
         self._last = self._panel.next_dates(forecaster.horizon)[:, -1]
         self._clock = np.empty((0, 0))
@@ -120,7 +120,8 @@ class OnlineForecast:
     def _look_ahead(self) -> Outlook:
         window, head = self._window, self._head
         if self._members is None or not window.is_known:
-            return look_ahead(self._networks, head, window.history(), self._layout)
+            inputs = make_inputs(window.history(), self._layout)
+            return look_ahead(self._networks, head, inputs, self._layout)
         raw = self._members.raw(*window.read())
         base, scale = window.base[None], np.full((1, 1), window.scale)
         quantiles = np.add.reduce(head.quantiles(raw, base, scale)) / len(raw)
@@ -145,8 +146,3 @@ class OnlineForecast:
             dates = self._panel.frequency.dates(self._last, np.arange(self._count, self._count + DATED))
             self._clock = clock_of_dates(dates, self._panel, self._calendars)
         return np.asarray(self._clock[place])
-
-
-def _is_known(network: Model) -> bool:
-    """Whether a network has the recurrent layers that `Members` runs."""
-    return any(layer.name == ENCODER for layer in network.layers)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from pyrnn.forecasting import conformal
 from pyrnn.forecasting.heads import Head
-from pyrnn.forecasting.history import History, Layout
-from pyrnn.forecasting.inputs import make_inputs
+from pyrnn.forecasting.history import Layout
+from pyrnn.forecasting.inputs import Inputs
 from pyrnn.forecasting.network import read
 from pyrnn.forecasting.recursion import recursive_outputs
 from pyrnn.models import Model
@@ -39,19 +39,20 @@ class Outlook:
         return Outlook(np.maximum(quantiles, least), np.maximum(self.mean, least), self.scale)
 
 
-def look_ahead(networks: list[Model], head: Head, history: History, layout: Layout) -> Outlook:
+def look_ahead(networks: list[Model], head: Head, inputs: Inputs, layout: Layout) -> Outlook:
     """Return what an ensemble forecasts.
 
     Args:
         networks: The members.
         head: What their outputs mean.
-        history: The rows around B origins.
+        inputs: What they read of B windows.
         layout: The rows that the networks see.
     """
-    inputs = make_inputs(history, layout)
     if layout.recursive:
         raws = recursive_outputs(networks, head, inputs, layout, head.levels.index(conformal.MEDIAN))
     else:
         raws = [read(network, inputs) for network in networks]
+    if len(raws) == 1:
+        return Outlook(*head.quantiles_and_mean(raws[0], inputs.base, inputs.scale), inputs.scale)
     quantiles, mean = head.quantiles_and_mean(np.stack(raws), inputs.base, inputs.scale)
     return Outlook(quantiles.mean(axis=0), mean.mean(axis=0), inputs.scale)

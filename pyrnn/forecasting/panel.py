@@ -17,6 +17,7 @@ from pyrnn.forecasting.frequency import Dates, Frequency
 from pyrnn.forecasting.moments import as_date, show
 
 Floats = NDArray[np.float64]
+EVERY = slice(None)  # series
 _ROWS = ("dates", "target", "past", "future", "filled")  # the fields with one entry for each row
 
 
@@ -179,16 +180,20 @@ class Panel:
         """
         return f"series {self.ids[index]!r}" if self.group else "the series"
 
-    def next_dates(self, count: int) -> Dates:
+    def next_dates(self, count: int, series: slice = EVERY) -> Dates:
         """Return the dates after the last target of each series.
 
         Args:
             count: The number of dates H.
+            series: Some of the series; by default all N.
 
         Returns:
             (N, H) dates.
         """
-        last = self.dates[self.starts[:-1] + self.lengths - 1]
+        last = self.dates[self.starts[:-1][series] + self.lengths[series] - 1]
+        if len(last) > 1 and (last == last[0]).all():
+            following = self.frequency.dates(last[:1, None], np.arange(1, count + 1)[None])
+            return np.repeat(following, len(last), axis=0)
         return self.frequency.dates(last[:, None], np.arange(1, count + 1)[None])
 
     def until(self, date: Any) -> Panel:

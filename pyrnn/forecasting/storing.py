@@ -116,6 +116,7 @@ def load(cls: type[Forecaster], path: Any) -> Forecaster:
     loaded = {name: arrays[f"statistics_{name}"] for name in ARRAYS_OF_STATISTICS}
     forecaster.statistics_ = Statistics(**loaded, ids=_ids(settings["trained_ids"]))
     forecaster.panel_ = _panel(settings, arrays)
+    forecaster._get_ready()
     return forecaster
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,8 @@ from pyrnn.forecasting import conformal, heads
 from pyrnn.forecasting.building import panel as make_panel
 from pyrnn.forecasting.calendars import Calendar
 from pyrnn.forecasting.extending import extend
-from pyrnn.forecasting.history import Layout, Source, Statistics, histories
-from pyrnn.forecasting.inputs import make_inputs
+from pyrnn.forecasting.history import Layout, Source, Statistics, histories, latest_history
+from pyrnn.forecasting.inputs import Inputs, make_inputs
 from pyrnn.forecasting.joining import join
 from pyrnn.forecasting.moments import show
 from pyrnn.forecasting.outlook import Outlook, look_ahead
@@ -42,6 +43,7 @@ class Trained(Parameters):
     statistics_: Statistics
     calendars_: list[Calendar]
     least_: float
+    _ready: tuple[Array, list[Inputs]] | None = None  # what `_read_latest` returns of the panel of `fit`
     horizon: int
     head: str
     quantiles: Any
@@ -81,18 +83,39 @@ class Trained(Parameters):
     def _source(self, panel: Panel) -> Source:
         return Source(panel, self.statistics_, self.calendars_, self.layout_, self.horizon)
 
-    def _latest(self, panel: Panel) -> tuple[Source, Array]:
-        """What is seen from the rows after the last ones, and these rows."""
-        recent = panel.latest(self.layout_.reach)
-        source = Source(recent, self.statistics_, self.calendars_, self.layout_, self.horizon, latest=True)
-        return source, source.panel.starts[:-1] + source.panel.lengths
+    def _latest(self, data: Any, future: Any) -> tuple[Panel, Array, list[Inputs]]:
+        """The panel after whose last rows a forecast begins, the dates of the forecast, and what is read of each block
+        of its series.
+        """
+        panel = self._ahead(data, future)
+        if panel is self.panel_ and self._ready is not None:
+            return panel, *self._ready
+        return panel, *self._read_latest(panel)
 
-    def _outlook(self, source: Source, origins: Array) -> Outlook:
-        parts = [
-            look_ahead(self.networks_, self._head, source.gather(origins[first : first + BLOCK]), self.layout_)
-            for first in range(0, len(origins), BLOCK)
-        ]
+    def _read_latest(self, panel: Panel) -> tuple[Array, list[Inputs]]:
+        layout = self.layout_
+        blocks = []
+        for first in range(0, len(panel), BLOCK):
+            block = slice(first, first + BLOCK)
+            history = latest_history(panel, self.statistics_, self.calendars_, layout, block)
+            blocks.append(make_inputs(history, layout))
+        return panel.next_dates(layout.horizon), blocks
+
+    def _get_ready(self) -> None:
+        """Read the last rows of `fit`, so that `predict` runs the networks alone."""
+        is_known = not self.panel_.names["future"] and len(self.panel_) <= BLOCK
+        self._ready = self._read_latest(self.panel_) if is_known else None
+
+    def _outlook(self, blocks: Iterable[Inputs], head: heads.Head | None = None) -> Outlook:
+        head = self._head if head is None else head
+        parts = [look_ahead(self.networks_, head, inputs, self.layout_) for inputs in blocks]
+        if len(parts) == 1:
+            return parts[0]
         return Outlook(*(np.concatenate([getattr(each, name) for each in parts]) for name in vars(parts[0])))
+
+    def _outlook_from(self, source: Source, origins: Array) -> Outlook:
+        blocks = (origins[first : first + BLOCK] for first in range(0, len(origins), BLOCK))
+        return self._outlook(make_inputs(source.gather(block), self.layout_) for block in blocks)
 
     def _ahead(self, data: Any, future: Any) -> Panel:
         """The rows of `fit`, continued by those of a table, with all that is known in advance."""
@@ -102,17 +125,16 @@ class Trained(Parameters):
         self._check_future(panel)
         return panel
 
-    def _paths(self, source: Source, origins: Array, paths: int, seed: int) -> Array:
-        """Sample paths (N, P, H) from origins on."""
+    def _paths(self, blocks: list[Inputs], paths: int, seed: int) -> Array:
+        """Sample paths (N, P, H) of the series of all blocks."""
         parts = []
-        for first in range(0, len(origins), BLOCK):
-            inputs = make_inputs(source.gather(origins[first : first + BLOCK]), self.layout_)
-            member_seeds = [_mixed(seed, first, member) for member in range(len(self.networks_))]
+        for number, inputs in enumerate(blocks):
+            member_seeds = [_mixed(seed, number * BLOCK, member) for member in range(len(self.networks_))]
             parts.append(draw_paths(self.networks_, self._head, inputs, self.layout_, paths, member_seeds))
         return np.asarray(np.maximum(np.concatenate(parts), self.least_))
 
     def _factors(self, source: Source, origins: Array) -> Array:
-        outlook, targets = self._outlook(source, origins), source.targets(origins)
+        outlook, targets = self._outlook_from(source, origins), source.targets(origins)
         panel = source.panel
         series = np.searchsorted(panel.starts, origins, side="right") - 1
         dates = np.unique(panel.dates, return_inverse=True)[1].reshape(-1)[origins]
@@ -144,7 +166,7 @@ class Trained(Parameters):
                 for start, first, length in zip(source.panel.starts.tolist(), added, panel.lengths, strict=False)
             ]
         )
-        medians = np.maximum(self._outlook(source, origins).quantiles[..., self._median], self.least_)
+        medians = np.maximum(self._outlook_from(source, origins).quantiles[..., self._median], self.least_)
         series = np.searchsorted(source.panel.starts, origins, side="right") - 1
         season = self.layout_.season
         scales = {each: seasonal_scale(values, season) for each, values in histories(self.panel_).items()}

@@ -50,7 +50,7 @@ def changed(table: dict[str, Any], cut: np.datetime64, seed: int) -> dict[str, A
 def read(table: dict[str, Any], way: Any) -> Panel:
     return panel(
         table, "sales", past=["traffic", "weather"], future="price", group="shop", date="day", missing=way,
-        categories={"weather": ("rain", "sun")},
+        categories={"weather": ("rain", "sun")}, frequency="D",
     )  # fmt: skip
 
 

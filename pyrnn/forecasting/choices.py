@@ -29,7 +29,7 @@ YEARS_FOR_YEARLY = 2.0
 COMPARED = 2000  # windows on which bases are compared, at least, if there are as many
 BATCHES_OF_ROUND = 20  # of all windows, at least
 SMALLEST_BATCH, LARGEST_BATCH = 16, 128
-ROUNDS, FEWEST_UPDATES, MOST_UPDATES = 30, 200, 1200
+ROUNDS, FEWEST_UPDATES, MOST_UPDATES = 12, 400, 600
 ROWS_FOR_EMBEDDING = 300  # per series
 EMBEDDING = 4
 LEAST_VARIATION = 0.1
@@ -192,7 +192,7 @@ def choose_batch_size(windows: int) -> int:
 
 
 def choose_updates(windows: int, batch_size: int, epochs: int | None) -> int:
-    """Return the number of updates: those of the epochs, or of 30 rounds, at least 200 and at most 1200."""
+    """Return the number of updates: those of the epochs, or of 12 rounds, at least 400 and at most 600."""
     round_of = max(1, windows // batch_size)
     return epochs * round_of if epochs is not None else int(np.clip(ROUNDS * round_of, FEWEST_UPDATES, MOST_UPDATES))
 

@@ -68,7 +68,7 @@ class Forecaster(Trained):
             of 300 rows on average, or else 0.
         members: The number of networks in the ensemble; they differ in their first weights, and their quantiles are
             averaged.
-        epochs: Rounds over all windows. By default 30, but from 200 to 1200 updates in all.
+        epochs: Rounds over all windows. By default 12, but from 400 to 600 updates in all.
         batch_size: Windows of an update. By default a 20th of all, from 16 to 128.
         learning_rate: Learning rate of Adam, above 0.
         validation: The part of the rows, at the end, that is not trained on but decides when to stop and calibrates the
@@ -122,7 +122,7 @@ class Forecaster(Trained):
         members: Size = 2,
         epochs: Count | None = None,
         batch_size: Size | None = None,
-        learning_rate: Positive = 3e-3,
+        learning_rate: Positive = 8e-3,
         validation: Part = 0.15,
         seed: Index = 0,
     ) -> None:

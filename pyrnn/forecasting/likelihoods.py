@@ -38,7 +38,11 @@ def softplus(x: Array) -> Array:
 
 def slope(x: Array) -> Array:
     """Return the derivative of `softplus`, the sigmoid."""
-    return np.asarray(0.5 * (1 + np.tanh(0.5 * x)))
+    result = np.asarray(0.5 * x)
+    np.tanh(result, out=result)
+    result += 1
+    result *= 0.5
+    return result
 
 
 class _OfRaw(Loss):
@@ -123,24 +127,32 @@ class QuantileSpread(_OfRaw):
         self.median = int(np.argmax(self.levels == 0.5))
 
     def lazy_elements(self, y_true: Array, y_pred: Array) -> Lazy:
-        quantiles = spread_quantiles(y_pred, self.median)
-        levels = self.levels.astype(y_pred.dtype)
-        error = y_true.astype(y_pred.dtype, copy=False) - quantiles
-        slopes = np.where(error > 0, -levels, 1 - levels)
+        raw, dtype = np.array(y_pred, order="F"), y_pred.dtype  # in columns, as all that follows
+        quantiles = spread_quantiles(raw, self.median)
+        error = np.subtract(y_true.astype(dtype, copy=False), quantiles, out=quantiles)
+        levels = self.levels.astype(dtype)
+        slopes = np.empty_like(raw)
+        np.copyto(slopes, 1 - levels)
+        np.copyto(slopes, -levels, where=error > 0)
+        values = np.add.reduce(np.multiply(slopes, error, out=error), axis=-1)
+        values /= dtype.type(-len(levels))
 
         def gradient() -> Array:
-            d = (slopes / y_pred.dtype.type(len(levels))).astype(y_pred.dtype, copy=False)
-            result = np.empty_like(y_pred)
-            result[..., self.median] = d.sum(axis=-1)
-            # A distance moves its quantile and all beyond it.
-            above, below = d[..., self.median + 1 :], d[..., : self.median]
-            result[..., self.median + 1 :] = np.flip(np.cumsum(np.flip(above, -1), axis=-1), -1)
-            result[..., : self.median] = -np.cumsum(below, axis=-1)
-            factor = slope(y_pred)
-            factor[..., self.median] = 1
-            return np.asarray(result * factor)
+            distances = np.divide(slopes, dtype.type(len(levels)))
+            d = [distances[..., k] for k in range(len(levels))]
+            # A distance moves its quantile and all beyond it, the median moves all.
+            of_median = np.add.reduce(distances, axis=-1)
+            for beyond, column in itertools.pairwise(d[: self.median : -1]):
+                column += beyond
+            np.negative(distances[..., : self.median], out=distances[..., : self.median])
+            for beyond, column in itertools.pairwise(d[: self.median]):
+                column += beyond
+            factor = slope(raw)
+            factor *= distances
+            factor[..., self.median] = of_median
+            return factor
 
-        return np.asarray((-slopes * error).mean(axis=-1), y_pred.dtype), gradient
+        return values, gradient
 
 
 class GaussianCorrection(_OfRaw):

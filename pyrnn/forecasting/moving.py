@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pyrnn import backend
 from pyrnn.forecasting.history import History, Layout
 from pyrnn.forecasting.inputs import LARGEST_INPUT, base_weights, level_and_scale_of_known, make_inputs
-from pyrnn.forecasting.network import CORRECTIONS, DECODER, ENCODER, LINEAR, SERIES
+from pyrnn.forecasting.usual import CORRECTIONS, DECODER, ENCODER, LINEAR, SERIES
 from pyrnn.models import Model
 
 Array = NDArray[Any]

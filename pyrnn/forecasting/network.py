@@ -23,6 +23,7 @@ from pyrnn import layers, optimizers, seeds
 from pyrnn.forecasting.heads import Head
 from pyrnn.forecasting.history import Layout, Source
 from pyrnn.forecasting.inputs import Inputs, make_inputs
+from pyrnn.forecasting.usual import CORRECTIONS, DECODER, ENCODER, LINEAR, SERIES, USUAL, Usual, is_usual
 from pyrnn.models import Model
 from pyrnn.optimizers import Optimizer
 from pyrnn.validation import WrongType, shown
@@ -30,16 +31,15 @@ from pyrnn.validation import WrongType, shown
 Array = NDArray[Any]
 Builder = Callable[..., Any]
 Batch = tuple[list[Array], Array, Array]  # inputs, targets and weights
-# Names of parts.
-SERIES, CHAIN, FIXED = "series", "chain", "fixed"
-USUAL = "usual"  # the name of a direct network without a function of the user
-ENCODER, DECODER, CORRECTIONS, AHEAD, LINEAR = "encoder", "decoder", "corrections", "ahead", "linear"
+# Names of parts of recursive networks.
+CHAIN, FIXED, AHEAD = "chain", "fixed", "ahead"
 CELLS = {"lstm": layers.LSTM, "gru": layers.GRU, "rnn": layers.SimpleRNN}
 PREDICTED_AT_ONCE = 1024
 MADE_AT_ONCE = 256  # windows
 MOST_HELD = 2**28  # bytes of training windows
 LARGEST_NORM = 1.0  # of a gradient
-WARM_UP = 50  # updates
+WARM_UP = 20  # updates
+MEMORY = 0.99  # of Adam for squares of gradients; 0.999 remembers more updates than there are
 LEAST_RATE = 0.01  # of the learning rate, at the end
 PATIENCE = 0.4  # of all updates without a better loss
 EVALUATIONS = 20
@@ -117,7 +117,7 @@ def _build(
         raw = layers.Add()([corrections, _linear(recent, ahead, outputs)])
     name = None if layout.recursive or callable(model) else USUAL
     network = Model([past, future, recent, numbers] if embedding else [past, future, recent], raw, name=name)
-    network.compile(optimizers.Adam(clipnorm=LARGEST_NORM), head.loss())
+    network.compile(optimizers.Adam(beta_2=MEMORY, clipnorm=LARGEST_NORM), head.loss())
     return network
 
 
@@ -169,30 +169,13 @@ def _checked(output: Any, shape: str, rows: int) -> Any:
 
 def read(network: Model, inputs: Inputs) -> Array:
     """Return the raw outputs (B, H, O) of a network, in blocks of fixed size."""
-    run = _usual_outputs if network.name == USUAL else _model_outputs
     arrays = inputs.arrays[: len(network.inputs)]
+    run = Usual(network).outputs if is_usual(network) else network.predict_on_batch
     count = len(inputs.past)
     if count <= PREDICTED_AT_ONCE:
-        return run(network, arrays)
+        return np.asarray(run(arrays))
     blocks = range(0, count, PREDICTED_AT_ONCE)
-    return np.concatenate([run(network, [x[first : first + PREDICTED_AT_ONCE] for x in arrays]) for first in blocks])
-
-
-def _model_outputs(network: Model, arrays: list[Array]) -> Array:
-    return np.asarray(network.predict_on_batch(arrays))
-
-
-def _usual_outputs(network: Model, arrays: list[Array]) -> Array:
-    """What `_model_outputs` returns, bit for bit, without what a model of any layers costs in Python."""
-    before, ahead_of, recent, *numbers = arrays
-    layer: dict[str, Any] = {each.name: each for each in network.layers}
-    if numbers:
-        vectors = layer[SERIES].forward(numbers[0])
-        before, ahead_of = (np.concatenate([x, np.repeat(vectors, x.shape[1], axis=1)], -1) for x in (before, ahead_of))
-    _, *state = layer[ENCODER].forward(before)
-    decoded = layer[DECODER].forward(ahead_of, initial_state=state)
-    raw = layer[CORRECTIONS].forward(np.concatenate([decoded, ahead_of], axis=-1))
-    return np.asarray(raw + layer[LINEAR].forward(recent).reshape(raw.shape))
+    return np.concatenate([run([x[first : first + PREDICTED_AT_ONCE] for x in arrays]) for first in blocks])
 
 
 def train(
@@ -235,7 +218,11 @@ def train(
         rate = _rate(update, training)
         for network, optimizer in zip(networks, steps, strict=True):
             optimizer.learning_rate = rate
-            network.train_on_batch(inputs[: len(network.inputs)], y, sample_weight=sample_weight)
+            arrays = inputs[: len(network.inputs)]
+            if is_usual(network):
+                Usual(network).train(arrays, y, sample_weight, loss)
+            else:
+                network.train_on_batch(arrays, y, sample_weight=sample_weight)
     for network, (_, _, best_weights) in zip(networks, best, strict=True):
         network.set_weights(best_weights)
     return history

@@ -13,8 +13,8 @@ from pyrnn.forecasting.extending import extend
 from pyrnn.forecasting.history import Source, clock_of_dates, scaled
 from pyrnn.forecasting.inputs import make_inputs
 from pyrnn.forecasting.moving import Members, Window
-from pyrnn.forecasting.network import USUAL
 from pyrnn.forecasting.outlook import Outlook, look_ahead
+from pyrnn.forecasting.usual import USUAL
 from pyrnn.validation import shown
 
 if TYPE_CHECKING:

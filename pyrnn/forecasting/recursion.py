@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from pyrnn.forecasting.heads import Head
 from pyrnn.forecasting.history import Layout
 from pyrnn.forecasting.inputs import TARGET, Inputs
-from pyrnn.forecasting.network import AHEAD, CHAIN, FIXED, LINEAR, SERIES
+from pyrnn.forecasting.network import AHEAD, CHAIN, FIXED
 from pyrnn.forecasting.paths import signed_seed
+from pyrnn.forecasting.usual import LINEAR, SERIES
 from pyrnn.models import Model
 from pyrnn.streaming import Stream
 

@@ -9,11 +9,9 @@ import numpy as np
 import pytest
 
 from pyrnn.forecasting import Forecaster, panel
-from pyrnn.forecasting import network as networks
 from pyrnn.forecasting.choices import calendars_of
 from pyrnn.forecasting.extending import extend
 from pyrnn.forecasting.history import Layout, Source, Statistics, latest_history, observed_values
-from pyrnn.forecasting.inputs import make_inputs
 from pyrnn.forecasting.joining import ROWS, join
 from pyrnn.forecasting.likelihoods import accumulate_outwards
 from pyrnn.forecasting.panel import Panel
@@ -136,33 +134,6 @@ def test_covariates_of_the_future_are_not_read_before_they_are_known() -> None:
     assert fitted._ready is None
     with pytest.raises(ValueError, match="future must have 'promo'"):
         fitted.predict()
-
-
-@pytest.mark.parametrize("model", ["lstm", "gru", "rnn"])
-@pytest.mark.parametrize("embedding", [0, 2])
-def test_networks_are_read_without_a_plan(model: str, embedding: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    fitted = forecaster(model=model, embedding=embedding, members=1).fit(waves())
-    (network,) = fitted.networks_
-    source = fitted._source(fitted.panel_)
-    inputs = make_inputs(source.gather(np.arange(40, 60)), fitted.layout_)
-    expected = network.predict_on_batch(inputs.arrays[: len(network.inputs)])
-    monkeypatch.setattr(type(network), "predict_on_batch", None)
-    assert (networks.read(network, inputs) == expected).all()
-    monkeypatch.setattr(networks, "PREDICTED_AT_ONCE", 7)
-    np.testing.assert_allclose(networks.read(network, inputs), expected, rtol=1e-5, atol=1e-6)
-
-
-def test_a_users_network_is_run_as_a_model() -> None:
-    """Also if its layers have the names of ours."""
-    from pyrnn import layers
-
-    def model(past: Any, future: Any) -> Any:
-        return layers.Dense(3, "tanh", name="decoder")(layers.Dense(4, name="encoder")(future))
-
-    fitted = forecaster(model=model, members=1).fit(waves())
-    assert np.isfinite(fitted.predict().quantiles).all()
-    online = fitted.stream(1)
-    np.testing.assert_allclose(online.quantiles, fitted.predict().quantiles[1], rtol=1e-5)
 
 
 def slowly_joined(before: Panel, after: Panel, reach: int) -> list[dict[Any, Any]]:

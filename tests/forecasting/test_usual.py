@@ -51,9 +51,7 @@ def test_outputs_are_those_of_the_model(model: str, embedding: int, monkeypatch:
 @pytest.mark.parametrize("model", ["lstm", "gru", "rnn"])
 @pytest.mark.parametrize("embedding", [0, 3])
 @pytest.mark.parametrize("head", ["quantile", "student"])
-def test_training_is_that_of_the_model(
-    model: str, embedding: int, head: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_training_is_that_of_the_model(model: str, embedding: int, head: str, monkeypatch: pytest.MonkeyPatch) -> None:
     settings: dict[str, Any] = {"model": model, "embedding": embedding, "head": head, "epochs": 3}
     fitted = forecaster(**settings).fit(waves())
     assert all(network.name == USUAL for network in fitted.networks_)

@@ -277,9 +277,9 @@ def latest_history(
     origins = first + panel.lengths[series, None]
     before = origins + np.arange(-reach, 0)
     inside, rows = before >= first, np.maximum(before, first)
-    known = inside & ~panel.filled[rows, 0]
+    observed = inside & ~panel.filled[rows, 0]
     values = np.full((len(rows), reach + ahead), np.nan)
-    np.copyto(values[:, :reach], panel.target[rows, 0], where=known)
+    np.copyto(values[:, :reach], panel.target[rows, 0], where=observed)
     near = rows[:, reach - lookback :]
     dates = np.concatenate([panel.dates[near], panel.next_dates(ahead, series)], axis=1)
     last = rows[:, -1:]

@@ -27,16 +27,16 @@ def join(before: Panel, after: Panel, reach: int) -> Panel:
     """
     places = {each: number for number, each in enumerate(before.ids)}
     numbers = np.array([places.get(each, -1) for each in after.ids])
-    own, first = np.diff(after.starts), after.dates[after.starts[:-1]]
+    first = after.dates[after.starts[:-1]]
     begin = before.starts[numbers]
     steps, on_grid = after.frequency.positions(first, before.dates[np.minimum(begin, len(before.dates) - 1)])
-    known = before.lengths[numbers]
-    continues = (numbers >= 0) & on_grid & (steps > 0) & (steps < known + reach)
+    lengths = before.lengths[numbers]
+    continues = (numbers >= 0) & on_grid & (steps > 0) & (steps < lengths + reach)
     if not continues.any():
         return after
     steps = np.where(continues, steps, 0)
-    reused = np.minimum(steps, known)
-    sizes = steps + own
+    reused = np.minimum(steps, lengths)
+    sizes = steps + np.diff(after.starts)
     starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     codes = np.repeat(np.arange(len(sizes)), sizes)
     position = np.arange(starts[-1]) - starts[codes]

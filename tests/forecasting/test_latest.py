@@ -150,9 +150,9 @@ def slowly_joined(before: Panel, after: Panel, reach: int) -> list[dict[Any, Any
             steps, on_grid = after.frequency.positions(np.array([start]), first)
             if on_grid[0] and 0 < steps[0] < len(earlier) + reach:
                 for step in range(steps[0]):
-                    known = step < len(earlier)
+                    is_old = step < len(earlier)
                     rows[after.frequency.dates(first, np.array(step))[()]] = [
-                        getattr(before, name)[earlier[step]] if known else None for name in ROWS
+                        getattr(before, name)[earlier[step]] if is_old else None for name in ROWS
                     ]
         for row in range(later.start, later.stop):
             rows[after.dates[row]] = [getattr(after, name)[row] for name in ROWS]

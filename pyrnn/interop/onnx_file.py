@@ -224,6 +224,8 @@ def _port(onnx: Any, value: Any, path: str) -> Port:
 
 def _node(onnx: Any, node: Any, number: int, path: str) -> Node:
     name = node.name or f"node {number}"
+    if not node.op_type.isidentifier():
+        raise ValueError(f"the operator of node {name!r} of {path!r} must be a name, got {node.op_type!r}")
     if node.domain not in ("", "ai.onnx"):
         raise ValueError(
             f"node {name!r} ({node.op_type}) of {path!r} has the domain {node.domain!r}, which is not read"
@@ -238,9 +240,17 @@ def _node(onnx: Any, node: Any, number: int, path: str) -> Node:
             value = onnx.helper.get_attribute_value(attribute)
             attributes[attribute.name] = value if isinstance(value, int | float) else list(value)
         elif attribute.type == kinds.STRING:
-            attributes[attribute.name] = attribute.s.decode("utf-8", "replace")
+            attributes[attribute.name] = _text(attribute.s, where)
         elif attribute.type == kinds.STRINGS:
-            attributes[attribute.name] = [each.decode("utf-8", "replace") for each in attribute.strings]
+            attributes[attribute.name] = [_text(each, where) for each in attribute.strings]
         else:
             raise ValueError(f"{where} is of a kind that is not read, such as a subgraph")
     return Node(node.op_type, name, tuple(node.input), tuple(node.output), attributes)
+
+
+def _text(value: bytes, where: str) -> str:
+    """The text of an attribute, which messages show as it is."""
+    text = value.decode("utf-8", "replace")
+    if not text.isprintable():
+        raise ValueError(f"{where} must be printable text, got {text!r}")
+    return text

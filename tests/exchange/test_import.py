@@ -418,6 +418,31 @@ def test_sizes_that_are_not_read(node, constants, message, tmp_path):
         pyrnn.interop.from_onnx(path)
 
 
+TEXT = "Sel\nu\x0b"
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        (TEXT, ["x"], ["y"], {}),
+        ("Selu", ["x"], ["y"], {"mode": TEXT}),
+        ("Selu", ["x"], ["y"], {"mode": ["a", TEXT]}),
+        ("Selu", [TEXT], ["y"], {}),
+    ],
+    ids=["operator", "attribute", "attributes", "input"],
+)
+def test_text_that_is_not_printable(node, tmp_path):
+    """It is refused, or shown escaped: an error is one line."""
+    path = small(tmp_path, [node], {})
+    try:
+        pyrnn.interop.from_onnx(path)
+    except ValueError as error:
+        assert str(error).isprintable()
+        assert repr(TEXT)[1:-1] in str(error)
+    else:
+        pytest.fail("the file was read")
+
+
 def test_other_files(tmp_path):
     """Files that hold no graph, and a missing file."""
     path = tmp_path / "m.onnx"

@@ -23,6 +23,7 @@ from pyrnn import layers
 
 pytestmark = pytest.mark.skipif(find_spec("onnx") is None, reason="onnx is an optional package")
 
+TEXTS = st.text(max_size=6)
 SIZES = st.sampled_from([-1, 0, 1, 2, 3, 2**20, 2**31, 2**40, 2**62])
 
 
@@ -66,7 +67,7 @@ def test_graphs_of_onnx_files(draw: Any) -> None:
     for _ in range(draw(st.integers(1, 3))):
         node, other = (graph.node[draw(st.integers(0, len(graph.node) - 1))] for _ in range(2))
         tensor = graph.initializer[draw(st.integers(0, len(graph.initializer) - 1))]
-        kind = draw(st.integers(0, 9))
+        kind = draw(st.integers(0, 11))
         if kind == 0 and tensor.dims:
             tensor.dims[draw(st.integers(0, len(tensor.dims) - 1))] = draw(SIZES)
         elif kind == 1 and node.input:
@@ -91,6 +92,12 @@ def test_graphs_of_onnx_files(draw: Any) -> None:
         elif kind == 8:
             dims = graph.input[draw(st.integers(0, len(graph.input) - 1))].type.tensor_type.shape.dim
             dims[draw(st.integers(0, len(dims) - 1))].dim_value = draw(SIZES)
+        elif kind == 9:
+            node.op_type = draw(TEXTS)
+        elif kind == 10 and node.attribute:
+            attribute = node.attribute[draw(st.integers(0, len(node.attribute) - 1))]
+            attribute.name = draw(TEXTS) if draw(st.booleans()) else attribute.name
+            attribute.type, attribute.s = onnx.AttributeProto.STRING, draw(TEXTS).encode()
         else:
             del node.input[draw(st.integers(0, len(node.input))) :]
     read(proto.SerializeToString())

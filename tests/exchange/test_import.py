@@ -432,7 +432,7 @@ TEXT = "Sel\nu\x0b"
     ids=["operator", "attribute", "attributes", "input"],
 )
 def test_text_that_is_not_printable(node, tmp_path):
-    """It is refused, or shown escaped: an error is one line."""
+    """It is rejected, or shown escaped: an error is one line."""
     path = small(tmp_path, [node], {})
     try:
         pyrnn.interop.from_onnx(path)

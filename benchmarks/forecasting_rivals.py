@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sysconfig
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
@@ -28,7 +29,12 @@ from pyrnn.forecasting import scores
 
 Array = NDArray[Any]
 UNITS, BATCH, PREDICTIONS = 32, 32, 20
-QUIET = {"enable_progress_bar": False, "logger": False, "enable_model_summary": False}
+QUIET = {
+    "enable_progress_bar": False,
+    "logger": False,
+    "enable_model_summary": False,
+    "default_root_dir": tempfile.gettempdir(),  # of checkpoints
+}
 
 
 def long_frame(values: Array, table: Table, frequency: str) -> Any:

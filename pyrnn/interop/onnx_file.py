@@ -153,7 +153,9 @@ def read_graph(onnx: Any, content: bytes, path: str) -> OnnxGraph:
     return OnnxGraph(inputs, outputs, nodes, constants, versions[0])
 
 
-def _new(name: str, defined: Any, path: str) -> None:
+def _new(name: str | bytes, defined: Any, path: str) -> None:
+    if isinstance(name, bytes):  # protobuf's way to say that it is not UTF-8
+        raise ValueError(f"{path!r} is damaged: the name {name!r} is not text")
     if not name or name in defined:
         raise ValueError(f"names in {path!r} must be different and not empty, got {name!r} twice")
 
@@ -224,7 +226,7 @@ def _port(onnx: Any, value: Any, path: str) -> Port:
 
 def _node(onnx: Any, node: Any, number: int, path: str) -> Node:
     name = node.name or f"node {number}"
-    if not node.op_type.isidentifier():
+    if not isinstance(node.op_type, str) or not node.op_type.isidentifier():
         raise ValueError(f"the operator of node {name!r} of {path!r} must be a name, got {node.op_type!r}")
     if node.domain not in ("", "ai.onnx"):
         raise ValueError(

@@ -3,6 +3,7 @@
 import os
 import warnings
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -441,6 +442,22 @@ def test_text_that_is_not_printable(node, tmp_path):
         assert repr(TEXT)[1:-1] in str(error)
     else:
         pytest.fail("the file was read")
+
+
+@pytest.mark.parametrize("text", [b"Selu", b"x", b"y", b"batch", b"first"], ids=bytes.decode)
+def test_text_that_is_not_utf_8(text, tmp_path):
+    """protobuf gives it as bytes."""
+    path = Path(small(tmp_path, [("Selu", ["x"], ["first"], {}), ("Selu", ["first"], ["y"], {})], {}))
+    content = path.read_bytes()
+    assert text in content
+    for place in (content.index(text), content.rindex(text)):
+        path.write_bytes(content[:place] + b"\xff" * len(text) + content[place + len(text) :])
+        if text == b"batch":  # any size
+            assert pyrnn.interop.from_onnx(path).predict(np.zeros((2, 3), "f"), verbose=0).shape == (2, 3)
+            continue
+        with pytest.raises(ValueError, match=r"b'(\\xff)+'|not an ONNX file") as error:
+            pyrnn.interop.from_onnx(path)
+        assert str(error.value).isprintable()
 
 
 def test_other_files(tmp_path):

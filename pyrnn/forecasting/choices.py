@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pyrnn.forecasting.calendars import Calendar, calendar
 from pyrnn.forecasting.frequency import DAY, Frequency
 from pyrnn.forecasting.history import Layout, Source
-from pyrnn.forecasting.inputs import BASES, make_inputs
+from pyrnn.forecasting.inputs import make_bases
 from pyrnn.forecasting.panel import Panel
 
 Array = NDArray[Any]
@@ -174,11 +174,10 @@ def choose_base(source: Source, origins: Array) -> Layout:
     """
     some = origins[:: max(1, len(origins) // COMPARED)]
     history, targets = source.gather(some), source.targets(some)
+    bases, scale = make_bases(history, source.layout)
     errors = {}
-    for base in BASES:
-        layout = replace(source.layout, base=base)
-        inputs = make_inputs(history, layout)
-        error = np.abs(targets - inputs.base) / inputs.scale
+    for base, values in bases.items():
+        error = np.abs(targets - values) / scale
         errors[base] = float(np.mean(error[np.isfinite(error)]))
     return replace(source.layout, base=min(errors, key=lambda base: errors[base]))
 

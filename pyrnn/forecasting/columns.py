@@ -116,14 +116,20 @@ def groups_of(table: Table, groups: tuple[Any, ...]) -> tuple[tuple[Any, ...], N
     """The ids of the series in the order in which they appear, and the number of the series of each row."""
     if not groups:
         return (ALL,), np.zeros(table.rows, np.int64)
-    columns = [table[name].tolist() for name in groups]
-    keys = columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
+    columns = [table[name] for name in groups]
+    # Rows of a series are mostly neighbors: only the first of each run is looked up.
+    differs = np.ones(table.rows, np.bool_)
+    differs[1:] = np.logical_or.reduce([column[1:] != column[:-1] for column in columns])
+    runs = np.flatnonzero(differs)
+    firsts = [column[runs].tolist() for column in columns]
+    keys = firsts[0] if len(groups) == 1 else list(zip(*firsts, strict=True))
     numbering = {key: number for number, key in enumerate(dict.fromkeys(keys))}
     for place, name in enumerate(groups):
         values = numbering if len(groups) == 1 else [key[place] for key in numbering]
         if any(value is None or value != value for value in values):
             raise ValueError(f"group must have a value in each row, but {name!r} lacks some")
-    return tuple(numbering), np.array(list(map(numbering.__getitem__, keys)), np.int64)
+    numbers = np.array([numbering[key] for key in keys], np.int64)
+    return tuple(numbering), np.repeat(numbers, np.diff(runs, append=table.rows))
 
 
 def places_of(codes: NDArray[np.int64]) -> NDArray[np.int64]:

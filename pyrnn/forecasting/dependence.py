@@ -105,7 +105,8 @@ def pairs_of(errors: Array, series: Array, dates: Array) -> Pairs:
         observed += _autocorrelation(finite[rows].astype(np.float64), dates[rows])
     within = np.where(observed > 0.5, products / np.maximum(observed, 1) / variance, 0.0)
     total = _counts(dates, horizon)
-    same = np.sum([_counts(dates[codes == code], horizon) for code in range(len(numbers))], axis=0)
+    # The dates of each series, in a stretch of their own.
+    same = _counts(codes * (int(dates.max()) + horizon) + dates, horizon)
     return Pairs(np.clip(within, 0, 1), _across(errors, finite, dates) / variance, same, total - same, windows)
 
 
@@ -120,11 +121,14 @@ def _autocorrelation(values: Array, dates: Array) -> Array:
     return np.asarray(np.concatenate([sums[:horizon, shape[1] - horizon + 1 :], sums[:horizon, :horizon]], axis=1))
 
 
-def _counts(dates: Array, horizon: int) -> Array:
+def _counts(places: Array, horizon: int) -> Array:
     """(H,) the pairs of windows by the rows between their origins, in both orders."""
-    at = np.bincount(dates)
-    counts = [float((at[: len(at) - k] * at[k:]).sum()) for k in range(min(horizon, len(at)))]
-    return np.array(counts + [0.0] * (horizon - len(counts))) * np.where(np.arange(horizon), 2, 1)
+    each, at = np.unique(places, return_counts=True)
+    counts = []
+    for distance in range(horizon):
+        later = np.minimum(np.searchsorted(each, each + distance), len(each) - 1)
+        counts.append(float((at * at[later])[each[later] == each + distance].sum()))
+    return np.array(counts) * np.where(np.arange(horizon), 2, 1)
 
 
 def _across(errors: Array, finite: Array, dates: Array) -> float:

@@ -63,22 +63,18 @@ def make_inputs(history: History, layout: Layout, later: Array | None = None) ->
             trained; None to leave them 0.
     """
     lookback, ahead, reach = layout.lookback, layout.horizon, layout.reach
-    values = history.values[:, :reach]
-    center, scale = _level_and_scale(values, layout, history.deviation)
-    scaled = (values - center) / scale
+    center, scale, scaled, lags = _scaled(history, layout)
     window = scaled[:, reach - lookback :]
     earlier = scaled[:, reach - lookback - layout.season : reach - layout.season]
     recent = _clipped(window)
     columns = reach + np.arange(ahead)
     distances = layout.distances
-    lags = np.stack([scaled[:, columns - distance] for distance in distances], axis=-1)
-    lags = _filled(lags, layout.lags)
-    base = _base(layout, lags, window)
+    base = _base(layout.base, layout, lags, window)
     lags = _limited(lags)
     static, covariates = history.static[:, None], history.future
     after = slice(lookback, lookback + ahead)
     if layout.recursive:
-        following = np.zeros((len(values), ahead - 1)) if later is None else ((later - center) / scale)[:, :-1]
+        following = np.zeros((len(scaled), ahead - 1)) if later is None else ((later - center) / scale)[:, :-1]
         targets = np.concatenate([window, following], axis=1)
         same_place = np.concatenate([_clipped(earlier), lags[:, :-1, 0]], axis=1)
         past = [
@@ -96,7 +92,7 @@ def make_inputs(history: History, layout: Layout, later: Array | None = None) ->
             covariates[:, reach - lookback : reach],
             np.repeat(static, lookback, axis=1),
         ]
-    place = np.broadcast_to((np.arange(ahead) / ahead)[:, None], (len(values), ahead, 1))
+    place = np.broadcast_to((np.arange(ahead) / ahead)[:, None], (len(scaled), ahead, 1))
     future = [lags, place, np.sqrt(place), history.clock[:, after], np.repeat(static, ahead, axis=1)]
     if covariates.shape[-1]:
         same = np.stack([covariates[:, columns - distance] for distance in distances[: layout.lags]])
@@ -110,6 +106,28 @@ def make_inputs(history: History, layout: Layout, later: Array | None = None) ->
         center,
         scale,
     )
+
+
+def make_bases(history: History, layout: Layout) -> tuple[dict[str, Array], Array]:
+    """Return every base (B, H) that networks may correct, in units of the target, and the scale (B, 1) of each window.
+
+    Args:
+        history: The rows around B origins.
+        layout: Which of them the network sees.
+    """
+    center, scale, scaled, lags = _scaled(history, layout)
+    window = scaled[:, layout.reach - layout.lookback :]
+    return {base: center + scale * _base(base, layout, lags, window) for base in BASES}, scale
+
+
+def _scaled(history: History, layout: Layout) -> tuple[Array, Array, Array, Array]:
+    """The level and the scale (B, 1) of each window, its scaled targets (B, W), and the known lags (B, H, J)."""
+    values = history.values[:, : layout.reach]
+    center, scale = _level_and_scale(values, layout, history.deviation)
+    scaled = (values - center) / scale
+    columns = layout.reach + np.arange(layout.horizon)
+    lags = np.stack([scaled[:, columns - distance] for distance in layout.distances], axis=-1)
+    return center, scale, scaled, _filled(lags, layout.lags)
 
 
 def _clipped(values: Array) -> Array:
@@ -165,7 +183,7 @@ def base_weights(layout: Layout) -> Array:
     """
     ones, columns = np.eye(layout.reach), layout.reach + np.arange(layout.horizon)
     lags = np.stack([ones[:, columns - distance] for distance in layout.distances], axis=-1)
-    return _base(layout, lags, ones[:, layout.reach - layout.lookback :])
+    return _base(layout.base, layout, lags, ones[:, layout.reach - layout.lookback :])
 
 
 def _filled(lags: Array, count: int) -> Array:
@@ -178,17 +196,17 @@ def _filled(lags: Array, count: int) -> Array:
     return np.where(unknown, mean[..., None], lags)
 
 
-def _base(layout: Layout, lags: Array, window: Array) -> Array:
-    """The base (B, H) in scaled units."""
-    if layout.base == "season":
+def _base(base: str, layout: Layout, lags: Array, window: Array) -> Array:
+    """A base (B, H) in scaled units."""
+    if base == "season":
         return np.asarray(lags[..., 0])
     mean = lags[..., : layout.lags].mean(axis=-1)
-    if layout.base == "seasons":
+    if base == "seasons":
         return np.asarray(mean)
-    if layout.base == "level":
+    if base == "level":
         return np.zeros_like(mean)
     finite = np.isfinite(window)
-    if layout.base == "last":
+    if base == "last":
         last = window.shape[1] - 1 - np.argmax(finite[:, ::-1], axis=1)
         value = np.nan_to_num(np.take_along_axis(window, last[:, None], axis=1))
         return np.asarray(np.repeat(value, mean.shape[1], axis=1))

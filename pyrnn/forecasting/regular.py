@@ -46,6 +46,12 @@ def _such(count: int, noun: str = "date") -> str:
     return f"{count} such {noun}{'s' if count > 1 else ''}"
 
 
+def _is_ordered(rows: Rows) -> bool:
+    """Whether the rows of each series are one below the other already, in the order of their dates."""
+    series, later = np.diff(rows.codes), rows.dates[1:] >= rows.dates[:-1]
+    return bool(((series > 0) | ((series == 0) & later)).all())
+
+
 class Regular:
     """Makes the rows regular, in place, and then a panel of them.
 
@@ -67,7 +73,8 @@ class Regular:
         self.targets = len(names["target"])
         self.inputs = self.targets + len(names["past"])  # the first column of future covariates
         self.notes: list[str] = []
-        rows.select(np.lexsort((rows.dates, rows.codes)))
+        if not _is_ordered(rows):
+            rows.select(np.lexsort((rows.dates, rows.codes)))
 
     def label(self, code: int) -> str:
         """What messages call a series."""
@@ -130,16 +137,17 @@ class Regular:
         # The future ends with the last row that has a covariate.
         last_known = np.maximum.reduceat(np.where(covered, position, -1), starts[:-1])
         keep = begun & (~ended | (position <= last_known[rows.codes]))
-        if not keep.all():
-            code = int(rows.codes[~keep][0])
-            dates = rows.dates[~keep & (rows.codes == code)]
-            others = len(np.unique(rows.codes[~keep])) - 1
-            self.notes.append(
-                f"{self.label(code)} has {len(dates)} row{'s' if len(dates) > 1 else ''} before its first or after its "
-                f"last target, which {'are' if len(dates) > 1 else 'is'} left out: {show(dates[0])}"
-                + (f" to {show(dates[-1])}" if len(dates) > 1 else "")
-                + (f" (and {others} other series too)" if others else "")
-            )
+        if keep.all():
+            return
+        code = int(rows.codes[~keep][0])
+        dates = rows.dates[~keep & (rows.codes == code)]
+        others = len(np.unique(rows.codes[~keep])) - 1
+        self.notes.append(
+            f"{self.label(code)} has {len(dates)} row{'s' if len(dates) > 1 else ''} before its first or after its "
+            f"last target, which {'are' if len(dates) > 1 else 'is'} left out: {show(dates[0])}"
+            + (f" to {show(dates[-1])}" if len(dates) > 1 else "")
+            + (f" (and {others} other series too)" if others else "")
+        )
         rows.select(keep)
 
     def _check_grid(self, frequency: Frequency) -> None:

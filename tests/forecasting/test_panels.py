@@ -60,6 +60,32 @@ def test_every_form_of_one_series(form: str) -> None:
     assert made.observed.all() and made.complete.all() and made.notes == ()
 
 
+@pytest.mark.parametrize("order", ["by date", "backwards", "shuffled", "one row late"])
+@pytest.mark.parametrize("groups", ["shop", ["shop", "city"]])
+def test_rows_come_in_any_order(order: str, groups: Any) -> None:
+    count = 30
+    series = {
+        "shop": np.repeat(np.array(["a", "b", "a"], object), count), "city": np.repeat([1, 1, 2], count),
+        "day": np.tile(np.arange("2024-01-01", "2024-01-31", dtype="datetime64[D]"), 3), "sales": np.arange(90.0),
+    }  # fmt: skip
+    if groups == "shop":
+        series = {name: column[: 2 * count] for name, column in series.items()}
+    rows = np.arange(len(series["day"]))
+    places = {
+        "by date": np.argsort(series["day"], kind="stable"),
+        "backwards": rows[::-1],
+        "shuffled": np.random.default_rng(0).permutation(rows),
+        "one row late": np.concatenate([rows[:5], rows[6:], rows[5:6]]),
+    }[order]
+    expected = panel(series, "sales", group=groups)
+    made = panel({name: column[places] for name, column in series.items()}, "sales", group=groups)
+    assert set(made.ids) == set(expected.ids)
+    for number, each in enumerate(made.ids):
+        other = expected[expected.ids.index(each)]
+        assert (made[number].dates == other.dates).all()
+        assert (made[number].target == other.target).all()
+
+
 def test_arrays_have_rows_without_dates() -> None:
     made = panel(np.stack([SALES, SALES + 1], axis=1), target=1, past=0)
     assert not made.has_dates and made.next_dates(2).tolist() == [[10, 11]]

@@ -84,6 +84,10 @@ void prefetch_row(const T* row, const Strides& at) {
 // registers. The x W of a GRU fills the first three of its four vectors, h U the last three: a tile has three at a
 // time. Such tiles have no plain scan.
 constexpr bool kSumsInMemory = PYRNN_TILE_ROWS == 6, kPlainForward = kEveryTile && !kSumsInMemory;
+constexpr Index kMostWaiting = 24;  // rows whose sums wait together, so that there are fewer changes to the update
+// Unit blocks of a tile, but of few rows.
+template <class C>
+constexpr int kWideTile = C::kInfo.vectors == 1 ? 2 : 1;
 template <class C>
 constexpr int kAtOnce = C::kInfo.vectors == 1   ? 1
                         : C::kInfo.u_first == 0 ? 2

@@ -71,6 +71,10 @@ struct ForwardTile {
     const ForwardStep<T>& step;
     bool fused;
     Index block;
+    T* sums;            // of the rows from `waiting` on (kMostWaiting, kBlocks, V, P), where they may wait
+    Index waiting = 0;  // the first row whose sums wait for the cell's update
+    static constexpr bool kMayWait = kSumsInMemory && kBlocks <= kWideTile<C>;
+    static constexpr Index kTallest = kForwardRows<C, kBlocks>;  // the rows of the next tile, at most
 
     // acc += the products of W and U with the kCount gates from kGate on, into the vectors from kVector on.
     template <int kVectors, int kVector, int kGate, int kCount, int kRows, int kCols>
@@ -145,29 +149,50 @@ struct ForwardTile {
         }
     }
 
+    // Where the rows of the tile begin.
+    T* gates_of(Index row) const {
+        return step.gates ? step.gates + block * step.gates_at.block + row * step.gates_at.row : nullptr;
+    }
+    T* z_of(Index row) const {
+        return step.z ? step.z + block * p.saved.gates_at.block + row * p.saved.gates_at.row : nullptr;
+    }
+
+    // Within the time loop GCC keeps counters and weights of a tile with many vectors in memory.
+    template <int kRows>
+    __attribute__((noinline)) void make_sums_apart(T* to, Index row) const {
+        make_sums<kRows>(to, row);
+    }
+
+    // The cell's update of the rows whose sums wait, before `end`.
+    PYRNN_INLINE
+    void update_waiting(Index end) {
+        if (waiting < end) update_sums<C, kBlocks>(p, step, sums, end - waiting, waiting, block);
+        waiting = end;
+    }
+
     template <int kRows>
     void tile(Index row) {
-        constexpr int kV = C::kInfo.vectors;
-        constexpr Index kP = kLanes<T>;
-        T* gates = step.gates ? step.gates + block * step.gates_at.block + row * step.gates_at.row : nullptr;
-        if (gates) prefetch_output<C, kRows, kBlocks>(p, step, row, block);
-        T* z = step.z ? step.z + block * p.saved.gates_at.block + row * p.saved.gates_at.row : nullptr;
-        if constexpr (kSumsInMemory && kRows > kFewRows) {
-            alignas(PYRNN_VECTOR_BYTES) T sums[kRows * kBlocks * kV * kP];
-            make_sums<kRows>(sums, row);
-            if (z) copy_gates<kRows, kBlocks * kV, kV>(z, sums, p.saved.gates_at);
-            if (fused) update_sums<C, kBlocks>(p, step, sums, kRows, row, block);
-            else copy_gates<kRows, kBlocks * kV, kV>(gates, sums, step.gates_at);
+        constexpr int kV = C::kInfo.vectors, kCols = kBlocks * kV;
+        if (step.gates) prefetch_output<C, kRows, kBlocks>(p, step, row, block);
+        if constexpr (kMayWait && kRows > kFewRows) {
+            T* const to = sums + (row - waiting) * kCols * kLanes<T>;
+            if constexpr (kV == 1) make_sums<kRows>(to, row);
+            else make_sums_apart<kRows>(to, row);
+            if (step.z) copy_gates<kRows, kCols, kV>(z_of(row), to, p.saved.gates_at);
+            if (!fused) copy_gates<kRows, kCols, kV>(gates_of(row), to, step.gates_at), waiting = row + kRows;
+            else if (const Index end = row + kRows; end == p.rows || end + kTallest > waiting + kMostWaiting)
+                update_waiting(end);
         } else {
-            Vec<T> acc[kRows][kBlocks * kV];
+            if constexpr (kMayWait) update_waiting(row), waiting = row + kRows;
+            Vec<T> acc[kRows][kCols];
             start_sums(acc, row);
             add_recurrent<kV, C::kInfo.u_first, 0, C::kInfo.u_count>(acc, row);
-            if (z) write_gates<kV>(acc, z, p.saved.gates_at);
+            if (step.z) write_gates<kV>(acc, z_of(row), p.saved.gates_at);
             if (step.leaves) prefetch_leaving<kRows, kBlocks>(p, step, row, block);
             if (fused) update_tile<C>(p, step, acc, row, block);
-            else write_gates<kV>(acc, gates, step.gates_at);
+            else write_gates<kV>(acc, gates_of(row), step.gates_at);
+            if (step.leaves) leave_states(p, step, row, kRows, UnitBlocks{block, block + kBlocks});
         }
-        if (step.leaves) leave_states(p, step, row, kRows, UnitBlocks{block, block + kBlocks});
     }
 };
 
@@ -236,7 +261,7 @@ struct InputTile {
 // the same chains of multiply-adds, so the bits do not change.
 template <class T, class C>
 void hoist_input(const RnnForward<T>& p, Index first, const UnitBlocks& mine) {
-    constexpr int kV = C::kInfo.vectors, kWide = kV == 1 ? 2 : 1;
+    constexpr int kV = C::kInfo.vectors, kWide = kWideTile<C>;
     const Index blocks = blocks_of<T>(p.units), wide = blocks * kV * kLanes<T>, left = p.steps - first;
     const Index steps = left < kHoistedSteps ? left : kHoistedSteps,
                 time = p.options.backwards ? p.steps - 1 - first : first;
@@ -304,7 +329,7 @@ void scan_forward(const RnnForward<T>& p) {
         }
         return;
     }
-    constexpr int kV = C::kInfo.vectors, kWide = kV == 1 ? 2 : 1;
+    constexpr int kV = C::kInfo.vectors, kWide = kWideTile<C>;
     // With few rows many unit blocks keep enough sums in flight instead. At most four: panels are often a multiple of
     // 4096 bytes apart and fill a set of L1. One step of a stream takes one unit block at a time: L1 then still holds
     // the last of them when the next step goes the other way.
@@ -312,6 +337,7 @@ void scan_forward(const RnnForward<T>& p) {
     const Index blocks = blocks_of<T>(p.units), hp = blocks * kLanes<T>;
     const bool fused = stays_in_registers<C>(p.options.activation, p.options.recurrent_activation);
     const ForwardScratch<T> scratch(p.scratch, p.rows, hp);
+    alignas(PYRNN_VECTOR_BYTES) T sums[kSumsInMemory ? kMostWaiting * kWide * kV * kLanes<T> : 1];
     UnitBlocks mine{0, blocks};
     for (Index s = next_step(p, -1, mine); s < p.steps; s = next_step(p, s, mine)) {
         if (s % kStepsBetweenChecks == kStepsBetweenChecks - 1 && p.options.interrupted && p.options.interrupted())
@@ -335,7 +361,7 @@ void scan_forward(const RnnForward<T>& p) {
             step.hoisted = p.hoisted + s % kHoistedSteps * p.rows * kV * hp;
         }
         const auto tile = [&](auto wide, Index block) {
-            return ForwardTile<T, C, decltype(wide)::value>{p, step, fused, block};
+            return ForwardTile<T, C, decltype(wide)::value>{p, step, fused, block, sums};
         };
         // A few rows are bound by reading weights: going to and fro reuses those that the caches still hold.
         const bool reversed = (s % 2 == 1) != p.options.reversed;

@@ -63,61 +63,103 @@ void prefetch_output(const RnnForward<T>& p, const ForwardStep<T>& step, Index r
     }
 }
 
-// A cell's update of kCount vectors: from the sums that sum(Constant<gate>, n) returns to h and what training saves.
+// A cell's update of kCount vectors of unit blocks, vector n at (row_of(n), block_of(n)), in two halves: from the sums
+// that sum(Constant<gate>, n) returns to what the activation of h takes, and from there to h. Training saves everything
+// on the way; gate C::kLast passes its activation in the second half.
+template <class C, int kCount, class T, class RowOf, class BlockOf>
+struct VectorUpdate {
+    static constexpr Index kP = kLanes<T>;
+    static constexpr int kV = C::kInfo.vectors;
+    using V = Several<T, kCount>;
+    const RnnForward<T>& p;
+    const ForwardStep<T>& step;
+    const RowOf& row_of;
+    const BlockOf& block_of;
+
+    PYRNN_INLINE
+    Index carry_of(int n) const { return row_of(n) * p.saved.carry_at.row + block_of(n) * p.saved.carry_at.block; }
+    PYRNN_INLINE
+    T* saved(int n) const { return step.gates + row_of(n) * step.gates_at.row + block_of(n) * step.gates_at.block; }
+
+    template <int kGate, class Sum>
+    PYRNN_INLINE
+    static V gate(const Sum& sum) {
+        V z;
+#pragma GCC unroll 16
+        for (int n = 0; n < kCount; ++n) z.v[n] = sum(Constant<kGate>{}, n);
+        return activated<C, kGate>(z);
+    }
+    template <class Sum>
+    PYRNN_INLINE
+    V inner(V (&gates)[kV], const Sum& sum) const {
+        for_each_gate<kV>([&](auto j) __attribute__((always_inline)) {
+            constexpr int kJ = decltype(j)::value;
+            if constexpr (kJ != C::kLast) gates[kJ] = gate<kJ>(sum);
+        });
+        V before;
+        if constexpr (kCarries<C>) {
+#pragma GCC unroll 16
+            for (int n = 0; n < kCount; ++n) before.v[n] = load(step.carry_in + carry_of(n));
+        }
+        const V result = C::inner(gates, before);
+        if constexpr (kCarries<C>) {
+#pragma GCC unroll 16
+            for (int n = 0; n < kCount; ++n) store(step.carry_out + carry_of(n), result.v[n]);
+        }
+        return result;
+    }
+    // Returns y.
+    template <class Sum>
+    PYRNN_INLINE
+    V state(V (&gates)[kV], const V& inner, const Sum& sum) const {
+        const V y = vector_tanh(inner);
+        gates[C::kLast] = gate<C::kLast>(sum);
+        V before;
+        if constexpr (!kCarries<C>) {
+#pragma GCC unroll 16
+            for (int n = 0; n < kCount; ++n) {
+                const Index at = block_of(n) * kP;
+                before.v[n] = step.previous
+                                  ? load_columns(step.previous + row_of(n) * step.ld_previous + at, p.units - at)
+                                  : Vec<T>{};
+            }
+        }
+        const V h = C::template output<true>(gates, y, before);
+#pragma GCC unroll 16
+        for (int n = 0; n < kCount; ++n) {
+            const Index at = block_of(n) * kP;
+            store_columns(step.state + row_of(n) * p.out.state_row + at, h.v[n], p.units - at);
+        }
+        return y;
+    }
+    PYRNN_INLINE
+    void save_y(const V& y) const {
+#pragma GCC unroll 16
+        for (int n = 0; n < kCount; ++n) store(kCarries<C> ? step.carry_out + carry_of(n) + kP : saved(n), y.v[n]);
+    }
+    template <int kGate>
+    PYRNN_INLINE
+    void save(const V& gate) const {
+#pragma GCC unroll 16
+        for (int n = 0; n < kCount; ++n) store(saved(n) + kGate * kP, gate.v[n]);
+    }
+};
+
+// Both halves at once.
 template <class C, int kCount, class T, class Sum, class RowOf, class BlockOf>
 PYRNN_INLINE
 void update_vectors(const RnnForward<T>& p, const ForwardStep<T>& step, const Sum& sum, const RowOf& row_of,
                     const BlockOf& block_of) {
-    constexpr Index kP = kLanes<T>;
-    constexpr int kV = C::kInfo.vectors;
-    using V = Several<T, kCount>;
-    const auto carry_of = [&](int n) {
-        return row_of(n) * p.saved.carry_at.row + block_of(n) * p.saved.carry_at.block;
-    };
-    V gate[kV], before;
-    const auto pass = [&](auto j) __attribute__((always_inline)) {
-        constexpr int kJ = decltype(j)::value;
-#pragma GCC unroll 16
-        for (int n = 0; n < kCount; ++n) gate[kJ].v[n] = sum(j, n);
-        gate[kJ] = activated<C, kJ>(gate[kJ]);
-    };
-    for_each_gate<kV>([&](auto j) __attribute__((always_inline)) {
-        if constexpr (decltype(j)::value != C::kLast) pass(j);
-    });
-    if constexpr (kCarries<C>) {
-#pragma GCC unroll 16
-        for (int n = 0; n < kCount; ++n) before.v[n] = load(step.carry_in + carry_of(n));
-    }
-    const V inner = C::inner(gate, before);
-    if constexpr (kCarries<C>) {
-#pragma GCC unroll 16
-        for (int n = 0; n < kCount; ++n) store(step.carry_out + carry_of(n), inner.v[n]);
-    }
-    const V y = vector_tanh(inner);
-    pass(Constant<C::kLast>{});
-    if constexpr (!kCarries<C>) {
-#pragma GCC unroll 16
-        for (int n = 0; n < kCount; ++n) {
-            const Index at = block_of(n) * kP;
-            before.v[n] = step.previous ? load_columns(step.previous + row_of(n) * step.ld_previous + at, p.units - at)
-                                        : Vec<T>{};
-        }
-    }
-    const V h = C::template output<true>(gate, y, before);
-#pragma GCC unroll 16
-    for (int n = 0; n < kCount; ++n) {
-        const Index at = block_of(n) * kP;
-        store_columns(step.state + row_of(n) * p.out.state_row + at, h.v[n], p.units - at);
-    }
+    const VectorUpdate<C, kCount, T, RowOf, BlockOf> update{p, step, row_of, block_of};
+    Several<T, kCount> gates[C::kInfo.vectors];
+    const auto inner = update.inner(gates, sum);
+    const auto y = update.state(gates, inner, sum);
     if (!step.gates) return;
-    if constexpr (!kCarries<C>) gate[0] = y;
-#pragma GCC unroll 16
-    for (int n = 0; n < kCount; ++n) {
-        T* saved = step.gates + row_of(n) * step.gates_at.row + block_of(n) * step.gates_at.block;
-#pragma GCC unroll 16
-        for (int j = 0; j < kV; ++j) store(saved + j * kP, gate[j].v[n]);
-        if constexpr (kCarries<C>) store(step.carry_out + carry_of(n) + kP, y.v[n]);
-    }
+    for_each_gate<C::kInfo.vectors>([&](auto j) __attribute__((always_inline)) {
+        constexpr int kJ = decltype(j)::value;
+        if constexpr (kCarries<C> || kJ > 0) update.template save<kJ>(gates[kJ]);
+    });
+    update.save_y(y);
 }
 
 // A cell's update at the end of a tile, in registers.
@@ -164,8 +206,8 @@ void for_rows_together(Index rows, const F& f) {
 
 // The same for `rows` from `row` on whose sums wait in memory, (rows, unit blocks, V, P).
 template <class C, int kBlocks, class T>
-__attribute__((noinline)) void update_sums(const RnnForward<T>& p, const ForwardStep<T>& step, const T* sums,
-                                           Index rows, Index row, Index block) {
+__attribute__((noinline)) void update_sums(const RnnForward<T>& p, const ForwardStep<T>& step, T* sums, Index rows,
+                                           Index row, Index block) {
     constexpr Index kP = kLanes<T>;
     constexpr int kV = C::kInfo.vectors;
     if constexpr (kV == 1) {
@@ -193,13 +235,43 @@ __attribute__((noinline)) void update_sums(const RnnForward<T>& p, const Forward
         }
     } else {
         static_assert(kBlocks == 1, "one unit block");
-        for_rows_together<kSide>(rows, [&](auto count, Index first) __attribute__((always_inline)) {
-            update_vectors<C, decltype(count)::value>(
-                p, step,
-                [&](auto j, int n) __attribute__((always_inline)) {
-                    return load(sums + ((first + n) * kV + decltype(j)::value) * kP);
-                },
-                [&](int n) { return row + first + n; }, [&](int) { return block; });
+        // One half for all rows, then the other: a core does not look far enough ahead to start the next rows while the
+        // second half waits for the first.
+        const auto each = [&](auto half) __attribute__((always_inline)) {
+            for_rows_together<kSide>(rows, [&](auto count, Index first) __attribute__((always_inline)) {
+                const auto row_of = [&](int n) { return row + first + n; };
+                const auto block_of = [&](int) { return block; };
+                const VectorUpdate<C, decltype(count)::value, T, decltype(row_of), decltype(block_of)> update{
+                    p, step, row_of, block_of};
+                half(count, update, sums + first * kV * kP);
+            });
+        };
+        const auto sum_of = [](const T* at) {
+            return [at](auto j, int n)
+                       __attribute__((always_inline)) { return load(at + (n * kV + decltype(j)::value) * kP); };
+        };
+        static_assert(C::kLast != 0, "what the first half makes takes the place of the first sum");
+        each([&](auto count, const auto& update, T* at) __attribute__((always_inline)) {
+            constexpr int kCount = decltype(count)::value;
+            Several<T, kCount> gates[kV];
+            const auto inner = update.inner(gates, sum_of(at));
+            if (step.gates)
+                for_each_gate<kV>([&](auto j) __attribute__((always_inline)) {
+                    constexpr int kJ = decltype(j)::value;
+                    if constexpr (kJ != C::kLast && (kCarries<C> || kJ > 0)) update.template save<kJ>(gates[kJ]);
+                });
+#pragma GCC unroll 16
+            for (int n = 0; n < kCount; ++n) store(at + n * kV * kP, inner.v[n]);
+        });
+        each([&](auto count, const auto& update, T* at) __attribute__((always_inline)) {
+            constexpr int kCount = decltype(count)::value;
+            Several<T, kCount> gates[kV] = {}, inner;
+#pragma GCC unroll 16
+            for (int n = 0; n < kCount; ++n) inner.v[n] = load(at + n * kV * kP);
+            const auto y = update.state(gates, inner, sum_of(at));
+            if (!step.gates) return;
+            update.template save<C::kLast>(gates[C::kLast]);
+            update.save_y(y);
         });
     }
 }

@@ -204,6 +204,26 @@ def test_a_row_has_the_bits_it_has_among_many(cell: str, option: str) -> None:
     assert_same_bits({"output": among[:1].copy()}, run_rnn(_core, alone, "float32"))
 
 
+@pytest.mark.usefixtures("any_thread_count")
+@pytest.mark.parametrize("option", ["plain", "mask"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_rows_of_a_large_layer_have_the_bits_they_have_in_other_batches(cell: str, option: str) -> None:
+    """One block has all rows. On AVX2 the sums of several tiles wait for the cell's update, up to a number of rows."""
+    _core.set_num_threads(1)
+    _, t, f, h = LARGE[cell]
+    problem = make_rnn(cell, (61, t, f, h), {**OPTIONS[option], "initial_state": True})
+    among = run_rnn(_core, problem, "float32")["output"]
+    first = 0
+    for rows in (1, 2, 7, 16, 35):
+        taken = slice(first, first + rows)
+        part = {**problem, "d_final": [each[taken] for each in problem["d_final"]]}
+        part["initial_state"] = [each[taken] for each in problem["initial_state"]]
+        part["mask"] = None if problem["mask"] is None else problem["mask"][taken]
+        part.update({name: problem[name][taken] for name in ("x", "d_output")})
+        assert_same_bits({"output": among[taken].copy()}, run_rnn(_core, part, "float32"))
+        first += rows
+
+
 # Groups of half a block of rows, of one and of several, with one segment or several, and layers in which a thread has
 # all its rows in one block.
 SPLIT_SHAPES = [

@@ -64,14 +64,12 @@ function(pyrnn_add_isa name bytes rows every_tile flags probe)
 endfunction()
 
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-  set(v3_probe "__builtin_cpu_supports(\"avx2\") && __builtin_cpu_supports(\"fma\") && __builtin_cpu_supports(\"bmi2\")")
-  set(v4_probe "${v3_probe} && __builtin_cpu_supports(\"avx512f\") && __builtin_cpu_supports(\"avx512bw\") && __builtin_cpu_supports(\"avx512cd\") && __builtin_cpu_supports(\"avx512dq\") && __builtin_cpu_supports(\"avx512vl\")")
-  # Spelled out, since -march=x86-64-v3 needs GCC 11.
+  # Spelled out, since -march=x86-64-v3 needs GCC 11. csrc/system/processor.cpp asks for each of them.
   set(v2_flags -msse4.2 -mpopcnt)
   set(v3_flags -mavx2 -mfma -mbmi -mbmi2 -mlzcnt -mf16c)
-  pyrnn_add_isa(v4 64 8 float "${v3_flags};-mavx512f;-mavx512bw;-mavx512cd;-mavx512dq;-mavx512vl;-mprefer-vector-width=512" "${v4_probe}")
-  pyrnn_add_isa(v3 32 6 float "${v3_flags}" "${v3_probe}")
-  pyrnn_add_isa(v2 16 6 "" "${v2_flags}" "__builtin_cpu_supports(\"sse4.2\")")
+  pyrnn_add_isa(v4 64 8 float "${v3_flags};-mavx512f;-mavx512bw;-mavx512cd;-mavx512dq;-mavx512vl;-mprefer-vector-width=512" "runs_x86_level(4)")
+  pyrnn_add_isa(v3 32 6 float "${v3_flags}" "runs_x86_level(3)")
+  pyrnn_add_isa(v2 16 6 "" "${v2_flags}" "runs_x86_level(2)")
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
   # GCC for this target moves loads far ahead before it allocates registers: one loop in six would spill.
   pyrnn_add_isa(neon 16 8 float "$<$<CXX_COMPILER_ID:GNU>:-fno-schedule-insns>" "true")

@@ -17,10 +17,6 @@ set(PYRNN_OPTION_PREFIX "")
 if(CMAKE_CXX_COMPILER_FRONTEND_VARIANT STREQUAL "MSVC")
   set(PYRNN_OPTION_PREFIX /clang:)
   target_compile_options(pyrnn_options INTERFACE /W4 /EHsc)
-  # __builtin_cpu_supports is a function of Clang's run-time library, which link.exe does not search by itself.
-  execute_process(COMMAND ${CMAKE_CXX_COMPILER} /clang:--rtlib=compiler-rt /clang:-print-libgcc-file-name
-    OUTPUT_VARIABLE builtins OUTPUT_STRIP_TRAILING_WHITESPACE)
-  target_link_libraries(pyrnn_options INTERFACE ${builtins})
 else()
   target_compile_options(pyrnn_options INTERFACE -Wall -Wextra -fvisibility=hidden)
 endif()

@@ -629,6 +629,17 @@ def usable_cores(root: str) -> int:
     It reads /proc/self/cgroup and /sys/fs/cgroup below the folder `root`, "" for those of the system.
     """
 
+def processor_bits() -> tuple[int, int, int, int]:
+    """Return what an x86-64 processor says that it can run, as `x86_level` reads it; zeros on other processors."""
+
+def x86_level(leaf_1_ecx: int, leaf_7_ebx: int, extended_1_ecx: int, saved: int) -> int:
+    """Return the level of x86-64 whose kernels a processor runs: 2 for v2, 3 for v3, 4 for v4, 1 for none of them.
+
+    Args:
+        leaf_1_ecx, leaf_7_ebx, extended_1_ecx: Registers of the instruction cpuid.
+        saved: XCR0, the registers that the operating system saves when it switches threads.
+    """
+
 def isa() -> str:
     """Return the instruction set that was chosen at import."""
 

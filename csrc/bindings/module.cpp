@@ -6,6 +6,7 @@
 #include "../runtime/measure.hpp"
 #include "../runtime/parallel.hpp"
 #include "../runtime/rehearsal.hpp"
+#include "../system/processor.hpp"
 #include "../system/system.hpp"
 #include "arrays.hpp"
 
@@ -99,6 +100,16 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
         py::arg("count"));
     m.def("get_num_threads", &num_threads);
     m.def("usable_cores", &usable_cores, py::arg("root"));
+    m.def("processor_bits", [] {
+        const ProcessorBits bits = processor_bits();
+        return py::make_tuple(bits.leaf_1_ecx, bits.leaf_7_ebx, bits.extended_1_ecx, bits.saved);
+    });
+    m.def(
+        "x86_level",
+        [](std::uint32_t leaf_1_ecx, std::uint32_t leaf_7_ebx, std::uint32_t extended_1_ecx, std::uint32_t saved) {
+            return x86_level({leaf_1_ecx, leaf_7_ebx, extended_1_ecx, saved});
+        },
+        py::arg("leaf_1_ecx"), py::arg("leaf_7_ebx"), py::arg("extended_1_ecx"), py::arg("saved"));
     m.def("isa", [] { return table().isa; });
     m.def("available_isas", [] {
         py::list names;

@@ -492,4 +492,6 @@ def test_threads_and_measures(draw: Any) -> None:
     if not isinstance(value, int | float) or not 0 < value < 2**40:
         call(_core.read_bandwidth, {"bytes": value})
     assert (call(_core.usable_cores, {"root": value}) or 1) >= 1
+    registers = ("leaf_1_ecx", "leaf_7_ebx", "extended_1_ecx", "saved")
+    assert (call(_core.x86_level, dict.fromkeys(registers, value)) or 1) in range(1, 5)
     call(_core.fma_peak, {"dtype": draw(st.sampled_from([None, 3, "float16", "\0", b"float32", "Float32"]))})

@@ -86,7 +86,7 @@ def test_only_backend_imports_the_implementations() -> None:
 def test_core_and_reference_have_the_same_operations() -> None:
     from pyrnn import _core, reference
 
-    asks_the_machine = {"usable_cores", "call_cost", "rehearse"}
+    asks_the_machine = {"usable_cores", "processor_bits", "x86_level", "call_cost", "rehearse"}
     asks_the_machine |= {name for name in vars(backend) if inspect.isfunction(getattr(backend, name))}
     assert set(backend.OPERATIONS) == {name for name in vars(_core) if not name.startswith("_")} - asks_the_machine
     for name in backend.OPERATIONS:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn.forecasting.frequency import MICROSECOND, Dates
+from pyrnn.forecasting.moments import to_wall_clock
 from pyrnn.forecasting.tables import Table, as_column, is_text, timezone_of
 from pyrnn.validation import WrongType, shown
 
@@ -95,7 +96,11 @@ def dates_of(table: Table, date: Any, used: set[Any]) -> tuple[Any, Dates | None
         raise ValueError(f"date must have a date in each row, but {date!r} has none in row {row}: drop such rows")
     if (moments.astype(values.dtype) != values).any():
         raise ValueError(f"date must hold whole microseconds, which {date!r} does not: round it")
-    return date, moments, timezone_of(source)
+    timezone = timezone_of(source)
+    if timezone is None and table.timezone is not None:
+        timezone = table.timezone
+        moments = moments - (to_wall_clock(moments, timezone) - moments)
+    return date, moments, timezone
 
 
 def _iso(values: NDArray[Any]) -> NDArray[Any] | None:

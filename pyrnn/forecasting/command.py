@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from pyrnn.files.atomic import replace_file
 from pyrnn.forecasting.building import panel
 from pyrnn.forecasting.forecast import Forecast
 from pyrnn.forecasting.forecaster import Forecaster
-from pyrnn.forecasting.moments import show
 from pyrnn.forecasting.panel import Panel
 from pyrnn.forecasting.reading import ReadTable, read_table
 from pyrnn.forecasting.showing import text_table
@@ -26,7 +26,7 @@ from pyrnn.validation import did_you_mean
 
 HORIZON = 14
 SHOWN_ROWS, SHOWN_SERIES = 60, 3
-DIGITS = 6
+SHOWN_DIGITS, DIGITS = 4, 6
 GROUPS_PER_DATE = 2
 COLUMNS = ("past", "future", "static", "group")
 
@@ -97,7 +97,7 @@ def run(request: Request, say: Callable[[str], None] = print) -> Forecast:
         table, request.target, roles["past"], roles["future"], roles["static"], group=roles["group"] or None,
         date=table.date, missing=request.missing,
     )  # fmt: skip
-    say(f"{_count(len(made), 'series', 'series')} from {show(made.dates.min())} on, a step of {_step(made)}")
+    say(f"{_count(len(made), 'series', 'series')} from {made.show(made.dates.min())} on, a step of {_step(made)}")
     for note in made.notes:
         say(f"note: {note}")
     forecaster = Forecaster(horizon=_horizon(request, made), **request.options).fit(made)
@@ -206,19 +206,14 @@ def forecast_table(forecast: Forecast) -> str:
     Returns:
         Lines with columns for groups, date, median and the other quantiles.
     """
-    columns = forecast.table()
     count, ahead = forecast.dates.shape
     shown = min(max(1, min(SHOWN_SERIES, SHOWN_ROWS // ahead)), count)
     rows = min(shown * ahead, SHOWN_ROWS)
-    cells = ([_cell(column[row], 4) for column in columns.values()] for row in range(rows))
-    lines = text_table({name: column.dtype.kind not in "fi" for name, column in columns.items()}, cells)
+    left = {name: column.dtype.kind not in "fi" for name, column in forecast.table().items()}
+    lines = text_table(left, islice(forecast.cells(SHOWN_DIGITS), rows))
     if rows < count * ahead:
         lines.append(f"... {count * ahead} rows in all: {count} series, {ahead} steps; --output writes them to a file")
     return "\n".join(lines)
-
-
-def _cell(value: Any, digits: int) -> str:
-    return f"{value:.{digits}g}" if isinstance(value, float | np.floating) else show(value)
 
 
 def write_csv(forecast: Forecast, path: Path) -> None:
@@ -226,12 +221,10 @@ def write_csv(forecast: Forecast, path: Path) -> None:
 
     Args:
         forecast: The forecast.
-        path: The file, which is replaced as a whole.
+        path: The file, which is replaced as a whole. Hours of a time zone are written with their offset from UTC.
     """
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\n")
-    columns = forecast.table()
-    writer.writerow(columns)
-    for row in zip(*columns.values(), strict=True):
-        writer.writerow([_cell(value, DIGITS) for value in row])
+    writer.writerow(forecast.table())
+    writer.writerows(forecast.cells(DIGITS))
     replace_file(str(path), stream.getvalue().encode())

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pyrnn.forecasting.fields import is_missing
 from pyrnn.forecasting.frequency import MICROSECOND
+from pyrnn.forecasting.moments import offset_text
 
 Parts = tuple[int, int, int]  # year, month, day
 Reading = Callable[[dict[str, Any]], Parts]  # of the groups of a match
@@ -73,12 +74,14 @@ class DateColumn:
         form: What the dates look like, in words.
         ambiguous: A sentence if the data do not decide the order of day and month, or else "".
         zone: What became of time zones in words, or "".
+        timezone: The time zone whose wall clock the dates are, such as "UTC" or "UTC+02:00", or None.
     """
 
     dates: NDArray[Any]
     form: str
     ambiguous: str = ""
     zone: str = ""
+    timezone: str | None = None
 
 
 def as_dates(cells: Sequence[str], *, order: str | None = None, digits: bool = False) -> DateColumn | None:
@@ -154,11 +157,11 @@ def _from_groups(
         parts, form, ambiguous = choice
     try:
         moments = [_moment(parts(group), group) for group in groups]
-        moments, zone = _one_clock(moments, [group.get("zone") for group in groups])
+        moments, zone, timezone = _one_clock(moments, [group.get("zone") for group in groups])
     except ValueError:
         return None
     texts = {cell: moment.isoformat() for cell, moment in zip(different, moments, strict=True)}
-    return DateColumn(_spread(cells, texts), form, ambiguous, zone)
+    return DateColumn(_spread(cells, texts), form, ambiguous, zone, timezone)
 
 
 def _spread(cells: Sequence[str], moments: dict[str, str]) -> NDArray[Any]:
@@ -248,21 +251,27 @@ def _moment(parts: Parts, group: dict[str, Any]) -> datetime.datetime:
     return datetime.datetime(*parts, *time) + following
 
 
-def _one_clock(moments: list[datetime.datetime], zones: list[str | None]) -> tuple[list[datetime.datetime], str]:
-    """Moments on one clock: that of their only time zone; if there are several, UTC's, or the wall clock for days."""
+def _one_clock(
+    moments: list[datetime.datetime], zones: list[str | None]
+) -> tuple[list[datetime.datetime], str, str | None]:
+    """Moments on one clock, with its time zone in words and by its name.
+
+    It is the clock of the only offset from UTC, or of the latest moment's; days stay the days that the file names.
+    """
     if not any(zones):
-        return moments, ""
+        return moments, "", None
     if not all(zones):
         raise ValueError("some without time zone")
     offsets = [_offset(str(zone)) for zone in zones]
+    _, offset = max((moment - offset, offset) for moment, offset in zip(moments, offsets, strict=True))
+    minutes = int(offset.total_seconds() // 60)
+    timezone = f"UTC{offset_text(minutes)}" if minutes else "UTC"
     if len(set(offsets)) == 1:
-        minutes = int(offsets[0].total_seconds() // 60)
-        return moments, "UTC" if not minutes else f"UTC{minutes // 60:+03d}:{abs(minutes) % 60:02d}"
+        return moments, timezone, timezone
     if all(moment.time() == datetime.time(0) for moment in moments):
-        return moments, "the wall clock's of several offsets"
-    return [
-        moment - offset for moment, offset in zip(moments, offsets, strict=True)
-    ], "UTC, converted from several offsets"
+        return moments, "the wall clock's of several offsets", timezone
+    on_clock = [moment - own + offset for moment, own in zip(moments, offsets, strict=True)]
+    return on_clock, f"{timezone}, the last of several offsets", timezone
 
 
 def _offset(zone: str) -> datetime.timedelta:

@@ -9,7 +9,7 @@ import numpy as np
 
 from pyrnn.forecasting.columns import dates_of, groups_of, places_of
 from pyrnn.forecasting.frequency import Dates
-from pyrnn.forecasting.moments import show, to_wall_clock
+from pyrnn.forecasting.moments import is_fixed, to_wall_clock
 from pyrnn.forecasting.panel import Panel
 from pyrnn.forecasting.tables import as_table, numbers
 
@@ -67,14 +67,14 @@ def extend(panel: Panel, data: Any) -> Panel:
             row = int(np.flatnonzero(~on_grid & (steps >= 0))[0])
             raise ValueError(
                 f"date must be whole steps of {panel.frequency.text!r} after the last target of each series, which "
-                f"{show(moments[row])} of {panel.label(codes[row])} is not"
+                f"{panel.show(moments[row])} of {panel.label(codes[row])} is not"
             )
     later = steps > 0
     codes, steps, values = codes[later], steps[later], values[later]
     pairs, counts = np.unique(np.stack([codes, steps]), axis=1, return_counts=True)
     if (counts > 1).any():
         code, step = pairs[:, int(np.argmax(counts > 1))].tolist()
-        date = show(panel.next_dates(step)[code, -1])
+        date = panel.show(panel.next_dates(step)[code, -1])
         raise ValueError(
             f"the table of the future must have one row for each date, got 2 of {panel.label(code)}, {date}"
         )
@@ -92,4 +92,7 @@ def _same_clock(panel: Panel, moments: Dates, timezone: str | None) -> Dates:
             f"date must be like the dates of the panel, {panel.dates.dtype} with time zone {panel.timezone}, got "
             f"{moments.dtype} with time zone {timezone}"
         )
-    return moments if panel.timezone is None or panel.utc else to_wall_clock(moments, panel.timezone)
+    if timezone is None or panel.timezone is None or panel.utc:
+        return moments
+    # A fixed offset is what the other file has at its dates, where the clocks may have changed: days are as written.
+    return to_wall_clock(moments, timezone if is_fixed(timezone) else panel.timezone)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -10,13 +12,13 @@ from numpy.typing import NDArray
 
 from pyrnn.forecasting.conformal import MEDIAN
 from pyrnn.forecasting.frequency import Dates
-from pyrnn.forecasting.moments import show
+from pyrnn.forecasting.moments import show, to_wall_clock
 from pyrnn.forecasting.panel import Panel
 from pyrnn.forecasting.showing import to_frame
 from pyrnn.validation import shown
 
 Array = NDArray[Any]
-SHOWN_ROWS = 10
+SHOWN_ROWS, SHOWN_DIGITS = 10, 4
 SMALLEST_DIFFERENCE = 1e-9  # between levels
 
 
@@ -97,15 +99,17 @@ class Forecast:
         """Return the forecasts as columns: groups, date, median under the name of the target, other quantiles.
 
         Returns:
-            Column to array of N * H rows, series by series.
+            Column to array of N * H rows, series by series. The dates are those of the wall clock of the time zone, so
+            that an hour in which the clocks are put back occurs twice; `dates` and `frame` tell such hours apart.
         """
         groups, date, target = self.names
-        count, ahead = self.dates.shape
+        dates = self.dates.reshape(-1)
+        ahead = self.dates.shape[1]
         columns: dict[str, Any] = {}
         for place, name in enumerate(groups):
             values = [each[place] if len(groups) > 1 else each for each in self.ids]
             columns[name] = np.repeat(np.array(values), ahead)
-        columns[date] = self.dates.reshape(count * ahead)
+        columns[date] = to_wall_clock(dates, self.timezone) if self.timezone and self.utc else dates
         columns[target] = self.median.reshape(-1)
         for level in self.levels:
             if level != MEDIAN:
@@ -121,7 +125,8 @@ class Forecast:
         Raises:
             ImportError: If pandas is not installed.
         """
-        frame = to_frame(self.table(), "Forecast.frame", "table()")
+        table = self.table()
+        frame = to_frame(table | {self.names[1]: self.dates.reshape(-1)}, "Forecast.frame", "table()")
         if self.timezone is not None:
             dates = frame[self.names[1]].dt
             if self.utc:
@@ -132,12 +137,26 @@ class Forecast:
             frame[self.names[1]] = dates
         return frame
 
+    def cells(self, digits: int) -> Iterator[list[str]]:
+        """Yield the rows of `table` as text.
+
+        Args:
+            digits: The significant digits of numbers.
+
+        Yields:
+            The fields of a row. A date that is not a day of its time zone has its offset from UTC.
+        """
+        table, date = self.table(), self.names[1]
+        moments, timezone = self.dates.reshape(-1), self.timezone if self.utc else None
+        for row, moment in enumerate(moments):
+            yield [
+                show(moment, timezone) if name == date else _text(column[row], digits) for name, column in table.items()
+            ]
+
     def __repr__(self) -> str:
         table = self.table()
         count = len(next(iter(table.values())))
-        rows = [list(table)]
-        for row in range(min(SHOWN_ROWS, count)):
-            rows.append([_text(column[row]) for column in table.values()])
+        rows = [list(table), *islice(self.cells(SHOWN_DIGITS), SHOWN_ROWS)]
         widths = [max(len(cells[place]) for cells in rows) for place in range(len(table))]
         lines = ["  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True)) for cells in rows]
         if count > SHOWN_ROWS:
@@ -164,5 +183,5 @@ class Forecast:
         return plot_forecast(self, path, history, series)
 
 
-def _text(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float | np.floating) else show(value)
+def _text(value: Any, digits: int) -> str:
+    return f"{value:.{digits}g}" if isinstance(value, float | np.floating) else show(value)

@@ -14,7 +14,6 @@ from pyrnn.forecasting.forecast import Forecast
 from pyrnn.forecasting.history import Source, Statistics, observed_values
 from pyrnn.forecasting.inputs import make_inputs
 from pyrnn.forecasting.joining import following
-from pyrnn.forecasting.moments import show
 from pyrnn.forecasting.network import Training, build, train
 from pyrnn.forecasting.settings import check_model, check_targets, levels_of
 from pyrnn.forecasting.trained import Trained
@@ -195,7 +194,8 @@ class Forecaster(Trained):
         self._get_ready()
         self.notes_ = [
             *panel.notes,
-            f"{len(panel)} series, {len(origins)} training windows, {len(later)} from {show(cut)} on for validation",
+            f"{len(panel)} series, {len(origins)} training windows, {len(later)} from {panel.show(cut)} on for "
+            "validation",
             f"season of {' and '.join(map(str, layout.seasons))} rows, lookback of {layout.lookback}, corrections of "
             f"the forecast {layout.base!r}",
             f"{self.members} networks, at most {updates} updates of {batch_size} windows each",
@@ -302,8 +302,8 @@ class Forecaster(Trained):
         _, later, cut = choices.split(panel, values, self.layout_, self.validation)
         if not len(later):
             raise ValueError(
-                f"data must have {self.horizon} rows from {show(cut)} on to calibrate on, got {panel.lengths.max()} "
-                "rows in the longest series"
+                f"data must have {self.horizon} rows from {panel.show(cut)} on to calibrate on, got "
+                f"{panel.lengths.max()} rows in the longest series"
             )
         self.factors_ = self._factors(source, _some(source.rows_of(panel, later), CALIBRATED))
         return self

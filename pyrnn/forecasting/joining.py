@@ -24,7 +24,15 @@ def join(before: Panel, after: Panel, reach: int) -> Panel:
         before: The earlier panel.
         after: The later panel, whose series the result has.
         reach: The rows that a forecast looks at.
+
+    Raises:
+        ValueError: If only one of them has dates in a time zone, so that they cannot be compared.
     """
+    if (before.timezone is None) != (after.timezone is None):
+        raise ValueError(
+            f"date must be like the dates of fit, which have time zone {before.timezone}, got dates with time zone "
+            f"{after.timezone}"
+        )
     places = {each: number for number, each in enumerate(before.ids)}
     numbers = np.array([places.get(each, -1) for each in after.ids])
     first = after.dates[after.starts[:-1]]

@@ -12,16 +12,49 @@ import numpy as np
 from pyrnn.forecasting.frequency import MICROSECOND, Dates
 from pyrnn.validation import shown
 
+_FIXED = re.compile(r"(?:UTC)?([+-])(\d\d):?(\d\d)")
 QUARTER = 900  # seconds; offsets of time zones change at whole quarters of an hour
 
 
-def show(date: Any) -> str:
-    """Return a date as text, without a time of midnight; a whole number as such."""
+def show(date: Any, timezone: str | None = None) -> str:
+    """Return a date as text, without a time of midnight; a whole number as such.
+
+    Args:
+        date: A date of a panel.
+        timezone: The time zone on whose wall clock a date in UTC is shown, with its offset, such as "2024-03-31
+            03:00:00+02:00"; None to show the date as it is.
+
+    Returns:
+        The text, which `read_table` reads.
+    """
     if not isinstance(date, np.datetime64):
         return str(date)
-    whole = date.astype("datetime64[s]")
-    text = str(whole if whole == date else date.astype(MICROSECOND))
-    return text.removesuffix("T00:00:00").replace("T", " ")
+    clock = date if timezone is None else to_wall_clock(np.array([date]), timezone)[0]
+    whole = clock.astype("datetime64[s]")
+    text = str(whole if whole == clock else clock.astype(MICROSECOND)).replace("T", " ")
+    if timezone is None:
+        return text.removesuffix(" 00:00:00")
+    return text + offset_text(int((clock - date) // np.timedelta64(1, "m")))
+
+
+def offset_text(minutes: int) -> str:
+    """Return an offset from UTC as text, such as "+05:30"."""
+    hours, rest = divmod(abs(minutes), 60)
+    return f"{'-' if minutes < 0 else '+'}{hours:02d}:{rest:02d}"
+
+
+def zone_of(timezone: str) -> datetime.tzinfo:
+    """Return a time zone by its name, such as "Europe/Berlin", "UTC" or "UTC+02:00"."""
+    fixed = _FIXED.fullmatch(timezone)
+    if not fixed:
+        return ZoneInfo(timezone)
+    minutes = (int(fixed[2]) * 60 + int(fixed[3])) * (1 if fixed[1] == "+" else -1)
+    return datetime.timezone(datetime.timedelta(minutes=minutes))
+
+
+def is_fixed(timezone: str) -> bool:
+    """Return whether a time zone is an offset from UTC that never changes."""
+    return timezone == "UTC" or _FIXED.fullmatch(timezone) is not None
 
 
 def as_date(date: Any, has_dates: bool, timezone: str | None, utc: bool) -> Any:
@@ -68,11 +101,9 @@ def to_wall_clock(dates: Dates, timezone: str) -> Dates:
     Returns:
         (T,) datetime64[us].
     """
-    fixed = re.fullmatch(r"(?:UTC)?([+-])(\d\d):?(\d\d)", timezone)
-    if fixed:
-        minutes = (int(fixed[2]) * 60 + int(fixed[3])) * (1 if fixed[1] == "+" else -1)
-        return np.asarray(dates + np.timedelta64(minutes, "m"))
-    zone = ZoneInfo(timezone)
+    zone = zone_of(timezone)
+    if is_fixed(timezone):
+        return np.asarray(dates + np.timedelta64(zone.utcoffset(None) or datetime.timedelta(0)))
     seconds = dates.astype("datetime64[s]").astype(np.int64)
     quarters, inverse = np.unique(seconds // QUARTER, return_inverse=True)
     moments = (datetime.datetime.fromtimestamp(int(quarter) * QUARTER, zone) for quarter in quarters)

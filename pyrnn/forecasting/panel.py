@@ -102,7 +102,7 @@ class Panel:
     notes: tuple[str, ...]
 
     def __repr__(self) -> str:
-        rows, (first, last) = int(self.lengths.sum()), (show(self.dates.min()), show(self.dates.max()))
+        rows, (first, last) = int(self.lengths.sum()), (self.show(self.dates.min()), self.show(self.dates.max()))
         return f"Panel({len(self)} series, {rows} rows from {first} to {last}, frequency {self.frequency.text!r})"
 
     def __len__(self) -> int:
@@ -169,6 +169,17 @@ class Panel:
         ]
         return np.array([missing.get(column) == "interpolate" for column in columns], np.bool_)
 
+    def show(self, date: Any) -> str:
+        """Return a date of the panel as text, on the wall clock of its time zone.
+
+        Args:
+            date: A date in the form of `dates`.
+
+        Returns:
+            A text such as "2024-03-31" or "2024-03-31 03:00:00+02:00".
+        """
+        return show(date, self.timezone if self.utc else None)
+
     def label(self, index: int) -> str:
         """Return what messages call a series.
 
@@ -213,7 +224,9 @@ class Panel:
         before = self.in_history & (self.dates < as_date(date, self.has_dates, self.timezone, self.utc))
         lengths = np.add.reduceat(before, self.starts[:-1], dtype=np.int64)
         if not lengths.any():
-            raise ValueError(f"date must come after the first date of a series, {show(self.dates.min())}, got {date!r}")
+            raise ValueError(
+                f"date must come after the first date of a series, {self.show(self.dates.min())}, got {date!r}"
+            )
         return _shortened(self, lengths, before)
 
     def latest(self, rows: int) -> Panel:

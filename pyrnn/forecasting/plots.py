@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pyrnn.forecasting.moments import zone_of
 from pyrnn.forecasting.panel import Panel
 from pyrnn.validation import shown
 
@@ -43,6 +44,8 @@ def plot_forecast(forecast: Forecast, path: Any, history: Panel | None, series: 
 
 def _draw(axes: Any, forecast: Forecast, place: int, history: Panel | None) -> None:
     dates, ahead = forecast.dates[place], forecast.dates.shape[1]
+    if forecast.timezone is not None and forecast.utc:  # matplotlib takes dates for UTC
+        axes.xaxis_date(zone_of(forecast.timezone))
     if history is not None and forecast.ids[place] in history.ids:
         past = history[history.ids.index(forecast.ids[place])]
         count = min(PLOTTED_HORIZONS * ahead, len(past.target))

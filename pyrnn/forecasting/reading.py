@@ -49,6 +49,8 @@ class ReadTable(Mapping[str, Column]):
         date: The name of the column of dates, or None.
         described: One line about what was found in the file.
         notes: Sentences about rows and columns that were left out or changed.
+        timezone: The time zone of the dates, "UTC" or an offset such as "UTC+02:00", or None. The dates are those of
+            its wall clock; forecasts have them too.
 
     Example:
         >>> from pathlib import Path
@@ -68,6 +70,7 @@ class ReadTable(Mapping[str, Column]):
     date: str | None
     described: str
     notes: tuple[str, ...]
+    timezone: str | None = None
 
     def __getitem__(self, name: str) -> Column:
         return self.columns[name]
@@ -82,7 +85,7 @@ class ReadTable(Mapping[str, Column]):
         return f"ReadTable({self.described})"
 
     def frame(self) -> Any:
-        """Return the table as a DataFrame.
+        """Return the table as a DataFrame, with dates in the time zone of the file.
 
         Returns:
             A DataFrame of pandas.
@@ -90,7 +93,10 @@ class ReadTable(Mapping[str, Column]):
         Raises:
             ImportError: If pandas is not installed.
         """
-        return to_frame(self.columns, "ReadTable.frame", "columns")
+        frame = to_frame(self.columns, "ReadTable.frame", "columns")
+        if self.date is not None and self.timezone is not None:
+            frame[self.date] = frame[self.date].dt.tz_localize(self.timezone)
+        return frame
 
 
 @checked
@@ -100,8 +106,8 @@ def read_table(
     """Read a file of comma-separated values: encoding, separator, decimal marks and dates are decided by its content.
 
     Numbers may have thousands separators, a currency or a percent sign. Dates may be ISO, have the day or the month
-    first, names of months, times, time zones, or be months, quarters and weeks. Of times in several offsets, the
-    dates are in UTC; of one offset, on its wall clock.
+    first, names of months, times, time zones, or be months, quarters and weeks. Times with an offset from UTC
+    are on its wall clock; if there are several offsets, on that of the latest time.
 
     Args:
         path: The file, which may be compressed by gzip.
@@ -166,7 +172,7 @@ def read_table(
         described += f", {DECIMALS[mark]}"
     if name is not None and dates is not None:
         described += f", {name!r} as {dates.form}" + (f" in {dates.zone}" if dates.zone else "")
-    return ReadTable(columns, name, described, tuple(notes))
+    return ReadTable(columns, name, described, tuple(notes), None if dates is None else dates.timezone)
 
 
 def _date_column(
@@ -285,7 +291,7 @@ def _with_times(text: TextTable, name: str, dates: DateColumn, notes: list[str])
         notes.append(f"times of day taken from {other!r}")
         del text.columns[other]
         joined = days + np.array(seconds, "timedelta64[s]")
-        return DateColumn(joined, f"{dates.form} and time", dates.ambiguous, dates.zone)
+        return DateColumn(joined, f"{dates.form} and time", dates.ambiguous, dates.zone, dates.timezone)
     return dates
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyrnn.forecasting import filling
-from pyrnn.forecasting.frequency import Dates, Frequency, infer
+from pyrnn.forecasting.frequency import DAY, Dates, Frequency, infer
 from pyrnn.forecasting.moments import show, to_wall_clock
 from pyrnn.forecasting.panel import Floats, Panel
 
@@ -73,6 +73,7 @@ class Regular:
         self.targets = len(names["target"])
         self.inputs = self.targets + len(names["past"])  # the first column of future covariates
         self.notes: list[str] = []
+        self.zone: str | None = None  # of dates in UTC
         if not _is_ordered(rows):
             rows.select(np.lexsort((rows.dates, rows.codes)))
 
@@ -80,18 +81,24 @@ class Regular:
         """What messages call a series."""
         return f"series {self.rows.ids[code]!r}" if self.group else "the series"
 
+    def show(self, date: Any) -> str:
+        """A date as text, on the wall clock of its time zone."""
+        return show(date, self.zone)
+
     def regular(self, frequency: Any, timezone: str | None) -> tuple[Frequency, bool]:
         """Check the dates; return their frequency, and whether they stay in UTC."""
-        utc = timezone is not None
+        self.zone, utc = timezone, timezone is not None
         self._check_duplicates()
         self._trim()
         resolved = self._frequency(frequency)
         if timezone is not None:
             # Days begin at the wall clock's midnight, so they last 23 to 25 hours in UTC; hours are regular in UTC.
             clock = to_wall_clock(self.rows.dates, timezone)
-            days = bool(np.all(clock.astype("datetime64[D]") == clock))
+            days = bool(np.all(clock.astype("datetime64[D]") == clock)) and (
+                frequency is None or resolved.kind != "time" or resolved.step % DAY == 0
+            )
             if days or resolved.kind in ("month", "business"):
-                self.rows.dates, utc = clock, False
+                self.rows.dates, self.zone, utc = clock, None, False
                 resolved = self._frequency(frequency)
         self._check_grid(resolved)
         return resolved, utc
@@ -117,8 +124,8 @@ class Regular:
         if not self.group:
             advice = f"pass group= if the table has several series, or {advice}"
         raise ValueError(
-            f"{series} has 2 rows for {show(rows.dates[first])}, rows {rows.order[first]} and {rows.order[first + 1]} "
-            f"of the table ({_such(len(dates))}): {advice}"
+            f"{series} has 2 rows for {self.show(rows.dates[first])}, rows {rows.order[first]} and "
+            f"{rows.order[first + 1]} of the table ({_such(len(dates))}): {advice}"
         )
 
     def _trim(self) -> None:
@@ -144,8 +151,8 @@ class Regular:
         others = len(np.unique(rows.codes[~keep])) - 1
         self.notes.append(
             f"{self.label(code)} has {len(dates)} row{'s' if len(dates) > 1 else ''} before its first or after its "
-            f"last target, which {'are' if len(dates) > 1 else 'is'} left out: {show(dates[0])}"
-            + (f" to {show(dates[-1])}" if len(dates) > 1 else "")
+            f"last target, which {'are' if len(dates) > 1 else 'is'} left out: {self.show(dates[0])}"
+            + (f" to {self.show(dates[-1])}" if len(dates) > 1 else "")
             + (f" (and {others} other series too)" if others else "")
         )
         rows.select(keep)
@@ -163,9 +170,9 @@ class Regular:
         step = f"a step of {frequency.text!r}" if rows.dates.dtype.kind == "M" else f"a step of {frequency.step}"
         count = int((~on_grid).sum())
         raise ValueError(
-            f"{self.label(rows.codes[first])} has irregular dates: {show(rows.dates[first])} is not a whole number of "
-            f"steps after {show(before)} with {step} ({_such(count)}); pass the right frequency=, round the dates "
-            f"or resample the table"
+            f"{self.label(rows.codes[first])} has irregular dates: {self.show(rows.dates[first])} is not a whole "
+            f"number of steps after {self.show(before)} with {step} ({_such(count)}); pass the right frequency=, round "
+            f"the dates or resample the table"
         )
 
     def panel(
@@ -225,7 +232,7 @@ class Regular:
                 raise ValueError(
                     f"static must name columns that {text} in each series, but {self.names['static'][column]!r} of "
                     f"{self.label(rows.codes[row])} does not: {first[rows.codes[row], column]:g}, and on "
-                    f"{show(rows.dates[row])} {rows.static[row, column]:g}"
+                    f"{self.show(rows.dates[row])} {rows.static[row, column]:g}"
                 )
         return first
 
@@ -240,7 +247,7 @@ class Regular:
             count = min(int(skipped[row]), SHOWN)
             dates += list(frequency.dates(rows.dates[row], np.arange(1, count + 1)))
         here = int(skipped[rows.codes[:-1] == code].sum())
-        named = ", ".join(show(each) for each in dates[:SHOWN]) + (", ..." if here > SHOWN else "")
+        named = ", ".join(self.show(each) for each in dates[:SHOWN]) + (", ..." if here > SHOWN else "")
         others = len(np.unique(rows.codes[:-1][skipped > 0])) - 1
         text = f"{self.label(code)} lacks {here} date{'s' if here > 1 else ''}: {named}"
         text += f" (and {others} other series lack {gaps - here})" if others else ""
@@ -248,8 +255,8 @@ class Regular:
             largest = int(np.argmax(skipped))
             raise ValueError(
                 f"{self.label(rows.codes[largest])} lacks {skipped[largest]} dates between "
-                f"{show(rows.dates[largest])} and {show(rows.dates[largest + 1])} with a step of {frequency.text!r}: "
-                f"correct the dates or pass another frequency="
+                f"{self.show(rows.dates[largest])} and {self.show(rows.dates[largest + 1])} with a step of "
+                f"{frequency.text!r}: correct the dates or pass another frequency="
             )
         if any(way == "raise" for way, _, _ in self.ways):
             it = "them" if gaps > 1 else "it"
@@ -272,7 +279,7 @@ class Regular:
             way, name, category = self.ways[column]
             at = np.flatnonzero(absent[:, column])
             first = int(at[0])
-            where = f"{name!r} of {self.label(codes[first])} on {show(dates[first])}"
+            where = f"{name!r} of {self.label(codes[first])} on {self.show(dates[first])}"
             values_missing = f"({_such(len(at), 'value')})"
             if way == "raise":
                 raise ValueError(
@@ -282,7 +289,7 @@ class Regular:
             filled = filling.fill(values[:, column], offsets[codes], way, category)
             left = np.flatnonzero(np.isnan(filled) & absent[:, column])
             if len(left):
-                where = f"{name!r} of {self.label(codes[left[0]])} on {show(dates[left[0]])}"
+                where = f"{name!r} of {self.label(codes[left[0]])} on {self.show(dates[left[0]])}"
                 raise ValueError(
                     f"missing={way!r} must have a value to start from, but {where} comes before the first one; pass "
                     f'missing={{{name!r}: "zero", ...}} or leave the rows out'
@@ -294,6 +301,6 @@ class Regular:
                 first = int(at[in_table[at]][0])
                 values_of = f"{count} missing value{'s' if count > 1 else ''} of {name!r}"
                 self.notes.append(
-                    f"{values_of} filled ({way}), the first of {self.label(codes[first])} on {show(dates[first])}"
+                    f"{values_of} filled ({way}), the first of {self.label(codes[first])} on {self.show(dates[first])}"
                 )
         return values

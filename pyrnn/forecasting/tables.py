@@ -26,12 +26,14 @@ class Table:
         columns: Name to column, as the table holds it.
         index: The dates in the index of a DataFrame, or None.
         index_name: The name of the index, or None.
+        timezone: The time zone, a fixed offset, of all columns of dates that do not have one themselves, or None.
         rows: The number of rows.
     """
 
     columns: dict[Any, Any]
     index: Any = None
     index_name: Any = None
+    timezone: str | None = None
     rows: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -80,7 +82,7 @@ def as_table(data: Any) -> Table:
         TypeError, ValueError: If it is none of these, or has no rows or two columns of one name.
     """
     if isinstance(data, Mapping):
-        return Table(dict(data))
+        return Table(dict(data), timezone=getattr(data, "timezone", None))
     index = getattr(data, "index", None)
     index_name = None if callable(index) else getattr(index, "name", None)
     if getattr(getattr(index, "dtype", None), "kind", "") != "M" and not hasattr(index, "to_timestamp"):

@@ -15,7 +15,6 @@ from pyrnn.forecasting.extending import extend
 from pyrnn.forecasting.history import Layout, Source, Statistics, histories, latest_history
 from pyrnn.forecasting.inputs import Inputs, make_inputs
 from pyrnn.forecasting.joining import join
-from pyrnn.forecasting.moments import show
 from pyrnn.forecasting.outlook import Outlook, look_ahead
 from pyrnn.forecasting.panel import Panel
 from pyrnn.forecasting.parameters import Parameters
@@ -151,7 +150,7 @@ class Trained(Parameters):
             series, step, column = np.argwhere(unknown)[0].tolist()
             raise ValueError(
                 f"future must have {', '.join(map(repr, names))} for the {self.horizon} rows to forecast, but "
-                f"{panel.label(series)} lacks {names[column]!r} on {show(ahead.dates[rows[series, step]])}: pass "
+                f"{panel.label(series)} lacks {names[column]!r} on {panel.show(ahead.dates[rows[series, step]])}: pass "
                 "predict(future=table)"
             )
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pyrnn.arguments import checked
 from pyrnn.forecasting.building import panel
 from pyrnn.forecasting.frequency import Dates
-from pyrnn.forecasting.moments import as_date, show
+from pyrnn.forecasting.moments import as_date
 from pyrnn.forecasting.panel import Panel
 from pyrnn.typing import Anything, Size
 
@@ -165,7 +165,7 @@ class Windows:
         dates = self.dates
         moments = [self._cut(cut, dates) for cut in cuts]
         if any(later <= earlier for earlier, later in itertools.pairwise(moments)):
-            raise ValueError(f"cuts must ascend, got {', '.join(map(show, moments))}")
+            raise ValueError(f"cuts must ascend, got {', '.join(map(self.panel.show, moments))}")
         parts = []
         for begin, end in zip([None, *moments], [*moments, None], strict=True):
             inside = np.ones(len(self), np.bool_)
@@ -173,11 +173,13 @@ class Windows:
             inside &= True if end is None else dates[:, -1] < end
             if not inside.any():
                 where = " and ".join(
-                    f"{word} {show(cut)}" for word, cut in (("from", begin), ("before", end)) if cut is not None
+                    f"{word} {self.panel.show(cut)}"
+                    for word, cut in (("from", begin), ("before", end))
+                    if cut is not None
                 )
                 raise ValueError(
                     f"cuts must leave windows in each part, but none has all targets {where}: targets are from "
-                    f"{show(dates.min())} to {show(dates.max())}"
+                    f"{self.panel.show(dates.min())} to {self.panel.show(dates.max())}"
                 )
             parts.append(self.take(inside))
         return tuple(parts)
@@ -312,6 +314,6 @@ def latest_windows(panel: Anything, *, lookback: Size, horizon: Size) -> Windows
         raise ValueError(
             f"future must have a value for each of the {horizon} rows to forecast, but that of "
             f"{made.names['future'][column]!r} is missing for {made.label(padded.codes[row])} on "
-            f"{show(padded.dates[row])}: pass the covariates of these dates"
+            f"{padded.show(padded.dates[row])}: pass the covariates of these dates"
         )
     return Windows(padded, padded.starts[:-1].copy(), lookback, horizon)

@@ -270,7 +270,7 @@ def _one_clock(
         return moments, timezone, timezone
     if all(moment.time() == datetime.time(0) for moment in moments):
         return moments, "the wall clock's of several offsets", timezone
-    on_clock = [moment - own + offset for moment, own in zip(moments, offsets, strict=True)]
+    on_clock = [moment - each + offset for moment, each in zip(moments, offsets, strict=True)]
     return on_clock, f"{timezone}, the last of several offsets", timezone
 
 

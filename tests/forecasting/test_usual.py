@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tolerance import assert_close
 
 from pyrnn import ranks
 from pyrnn.forecasting import Forecaster
@@ -15,7 +16,6 @@ from pyrnn.forecasting.heads import QuantileHead
 from pyrnn.forecasting.inputs import make_inputs
 from pyrnn.forecasting.likelihoods import softplus
 from pyrnn.forecasting.usual import USUAL, Usual, is_usual
-from tests.tolerance import assert_close
 
 AHEAD = 5
 

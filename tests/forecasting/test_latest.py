@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from forecasting.small import AHEAD, forecaster, waves
 from pyrnn.forecasting import Forecaster, panel
 from pyrnn.forecasting.choices import calendars_of
 from pyrnn.forecasting.extending import extend
@@ -16,7 +17,6 @@ from pyrnn.forecasting.joining import ROWS, join
 from pyrnn.forecasting.likelihoods import accumulate_outwards
 from pyrnn.forecasting.panel import Panel
 
-AHEAD = 5
 FIRST = {"D": "2023-12-20", "h": "2024-03-30", "MS": "2020-11-01", "B": "2024-02-26", "row": None}
 
 
@@ -88,20 +88,6 @@ def test_a_clock_with_summer_time_reaches_the_calendar() -> None:
     expected = source.gather(source.panel.starts[:-1] + source.panel.lengths)
     history = latest_history(before, statistics, calendars_of(before), layout)
     np.testing.assert_array_equal(history.clock, expected.clock)
-
-
-def forecaster(**changes: Any) -> Forecaster:
-    settings: dict[str, Any] = {"horizon": AHEAD, "season": 4, "units": 5, "epochs": 1, "target": "y", "group": "shop"}
-    return Forecaster(**{**settings, **changes})
-
-
-def waves(count: int = 3, length: int = 90) -> dict[str, Any]:
-    generator = np.random.default_rng(5)
-    t = np.arange(length)
-    return {
-        "shop": np.repeat(np.arange(count), length), "t": np.tile(t, count),
-        "y": (20 + 5 * np.sin(np.pi * t / 2) + generator.normal(size=(count, length))).ravel(),
-    }  # fmt: skip
 
 
 @pytest.mark.parametrize("strategy", ["direct", "recursive"])

@@ -9,29 +9,13 @@ import numpy as np
 import pytest
 from tolerance import assert_close
 
+from forecasting.small import AHEAD, forecaster, waves
 from pyrnn import ranks
-from pyrnn.forecasting import Forecaster
 from pyrnn.forecasting import network as networks
 from pyrnn.forecasting.heads import QuantileHead
 from pyrnn.forecasting.inputs import make_inputs
 from pyrnn.forecasting.likelihoods import softplus
 from pyrnn.forecasting.usual import USUAL, Usual, is_usual
-
-AHEAD = 5
-
-
-def forecaster(**changes: Any) -> Forecaster:
-    settings: dict[str, Any] = {"horizon": AHEAD, "season": 4, "units": 5, "epochs": 1, "target": "y", "group": "shop"}
-    return Forecaster(**{**settings, **changes})
-
-
-def waves(count: int = 3, length: int = 90) -> dict[str, Any]:
-    generator = np.random.default_rng(5)
-    t = np.arange(length)
-    return {
-        "shop": np.repeat(np.arange(count), length), "t": np.tile(t, count),
-        "y": (20 + 5 * np.sin(np.pi * t / 2) + generator.normal(size=(count, length))).ravel(),
-    }  # fmt: skip
 
 
 @pytest.mark.parametrize("model", ["lstm", "gru", "rnn"])

@@ -499,6 +499,75 @@ def scatter_rows(target: Array, indices: NDArray[np.int64], source: Array) -> No
         IndexError: If an index is out of range.
     """
 
+class Chain32:
+    """Layers that run one after the other, in float32: a training step in one call.
+
+    Each layer receives the output of the one before. The arrays are not copied: each call reads the weights and writes
+    the gradients that they hold by then.
+    """
+
+    def __init__(self) -> None: ...
+    def add_recurrent(
+        self,
+        cell: str,
+        kernel: Array,
+        recurrent_kernel: Array,
+        bias: Array | None,
+        activation: str,
+        recurrent_activation: str | None,
+        go_backwards: bool,
+        return_sequences: bool,
+        d_kernel: Array,
+        d_recurrent_kernel: Array,
+        d_bias: Array | None,
+    ) -> None:
+        """Add a recurrent layer, with arguments as in `rnn_forward` and `rnn_backward`. Its states start at zero."""
+
+    def add_dense(
+        self, kernel: Array, bias: Array | None, activation: str, d_kernel: Array, d_bias: Array | None
+    ) -> None:
+        """Add a dense layer: kernel (F, H), bias (H,) or None, and their gradients in these shapes."""
+
+    def squared_error(self, x: Array, y: Array) -> tuple[float, Array] | None:
+        """Run forward, the mean squared error of the output and y, and backward, which overwrites the gradients.
+
+        The numbers are those of `rnn_forward`, `dense_forward`, `squared_error` and the backward operations, to the bit.
+
+        Args:
+            x: Input (B, T, F), or (B, F) if the first layer is dense.
+            y: Targets in the shape and dtype of the output.
+
+        Returns:
+            The error and the output (B, T, H) or (B, H). None, without having computed anything, if y is another kind
+            of array or another call uses the chain.
+
+        Raises:
+            ValueError: If x does not fit the first layer, a layer does not fit the one before, or there is none.
+        """
+
+class Chain64:
+    """`Chain32` in float64."""
+
+    def __init__(self) -> None: ...
+    def add_recurrent(
+        self,
+        cell: str,
+        kernel: Array,
+        recurrent_kernel: Array,
+        bias: Array | None,
+        activation: str,
+        recurrent_activation: str | None,
+        go_backwards: bool,
+        return_sequences: bool,
+        d_kernel: Array,
+        d_recurrent_kernel: Array,
+        d_bias: Array | None,
+    ) -> None: ...
+    def add_dense(
+        self, kernel: Array, bias: Array | None, activation: str, d_kernel: Array, d_bias: Array | None
+    ) -> None: ...
+    def squared_error(self, x: Array, y: Array) -> tuple[float, Array] | None: ...
+
 class Stream32:
     """A stack of layers that runs one time step at a time, in float32.
 

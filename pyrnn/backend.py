@@ -22,6 +22,8 @@ from pyrnn.validation import WrongType, shown, unknown_name
 
 # The list of the operations. `_core.pyi` describes each; the core and the reference have a function for each.
 OPERATIONS = (
+    "Chain32",
+    "Chain64",
     "Stream32",
     "Stream64",
     "Workspace",

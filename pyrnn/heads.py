@@ -14,6 +14,7 @@ from pyrnn import losses, metrics, registry
 from pyrnn.head_metrics import MetricEntry, Output, mark_repeated, number_names, try_state
 from pyrnn.losses.automatic import NAMES as AUTOMATIC
 from pyrnn.losses.automatic import AutomaticCrossentropy
+from pyrnn.losses.base import MEANS
 from pyrnn.states import Rule, anything, count, list_of, optional, tuple_of
 from pyrnn.validation import WrongType, shown
 
@@ -103,6 +104,16 @@ class Head:
         if self.loss is None:
             return 0.0
         return self.loss.value(y, y_pred, sample_weight, mask) * self.loss_weight
+
+    def is_squared_error(self) -> bool:
+        """Return whether the loss is the plain mean squared error, once the first batch has resolved the metrics.
+
+        Returns:
+            False for other losses, reductions and weights.
+        """
+        loss = self.loss
+        is_plain = type(loss) is losses.MeanSquaredError and loss.reduction in MEANS and self.loss_weight == 1
+        return is_plain and self.shapes is not None
 
     # Metrics.
 

@@ -77,6 +77,18 @@ class Trainable(ModelNames):
         """
         raise NotImplementedError
 
+    def squared_error_step(self, x: Any, y: Any) -> tuple[float, Array] | None:
+        """Run forward, the mean squared error and backward in one call of the core, if it can run all layers.
+
+        Args:
+            x: inputs, shape (B, ...).
+            y: targets.
+
+        Returns:
+            The loss without penalties and the outputs. None, without having computed anything, if that is not possible.
+        """
+        return None
+
     def passes(self) -> Passes:
         """Return what runs the rest of a step.
 
@@ -309,25 +321,32 @@ def train_step(
     x, y = batch.x, batch.y
     if y is None or (x.shape, y.shape) != compiled.last_shapes:
         check_shapes(model, compiled, batch)
-    runner = model if ranks.distribution is None else ranks.distribution.runner(model, batch)
-    y_pred, mask = runner.forward_pass(x, training=True)
-    if class_weight is not None:
-        weight = class_weight.weigh(y, batch.sample_weight, y_pred.shape, model.dtype)
-        batch = batch._replace(sample_weight=weight)
-    passes, hooks = runner.passes(), model.hooks
-    if "compute_loss" in hooks:
-        loss, gradient, share = model.differentiated_loss(batch, y_pred, mask)
-        if share != 1:
-            passes.scale_penalties(share)
+    hooks, mask, gradient = model.hooks, None, None
+    done = _in_one_call(model, compiled, batch) if class_weight is None else None
+    if done is not None:
+        (loss, y_pred), passes = done, model.passes()
+        loss += passes.regularization_loss()
     else:
-        loss, gradient = compiled.head.value_and_gradient(y, y_pred, batch.sample_weight, mask)
-        penalty = passes.regularization_loss()
-        if penalty:
-            loss += penalty
-        elif not compiled.has_loss:
-            check_has_loss(model)
+        runner = model if ranks.distribution is None else ranks.distribution.runner(model, batch)
+        y_pred, mask = runner.forward_pass(x, training=True)
+        if class_weight is not None:
+            weight = class_weight.weigh(y, batch.sample_weight, y_pred.shape, model.dtype)
+            batch = batch._replace(sample_weight=weight)
+        passes = runner.passes()
+        if "compute_loss" in hooks:
+            loss, gradient, share = model.differentiated_loss(batch, y_pred, mask)
+            if share != 1:
+                passes.scale_penalties(share)
+        else:
+            loss, gradient = compiled.head.value_and_gradient(y, y_pred, batch.sample_weight, mask)
+            penalty = passes.regularization_loss()
+            if penalty:
+                loss += penalty
+            elif not compiled.has_loss:
+                check_has_loss(model)
     compiled.optimizer.build(passes.parameters())
-    passes.backward_pass(gradient)
+    if gradient is not None:
+        passes.backward_pass(gradient)
     if not (math.isfinite(loss) or compiled.has_warned):
         compiled.has_warned = True
         warn(not_finite.explanation(model, loss, y_pred, batch, source, training=True))
@@ -342,6 +361,13 @@ def train_step(
         compiled.head.update(y, y_pred, batch.sample_weight, mask)
     compiled.optimizer.step()
     return logs
+
+
+def _in_one_call(model: Trainable, compiled: Compiled, batch: Batch) -> tuple[float, Array] | None:
+    """Return the loss without penalties and the outputs, or None if nothing has been computed."""
+    if batch.sample_weight is not None or model.is_custom or ranks.distribution is not None:
+        return None
+    return model.squared_error_step(batch.x, batch.y) if compiled.head.is_squared_error() else None
 
 
 def evaluate(

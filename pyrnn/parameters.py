@@ -392,6 +392,7 @@ class ParameterVector:
         self.values: Array = aligned_zeros(count, dtype)
         self.gradients: Array = aligned_zeros(count, dtype)
         self._claim = Claim()
+        self.moves = 0  # how often weights have moved into the vector
 
     def reclaim(self) -> None:
         """Move the weights that live elsewhere into this vector; their values stay."""
@@ -408,6 +409,7 @@ class ParameterVector:
                 weight.claim.broken = True
             weight.claim = self._claim
         self._claim.broken = False
+        self.moves += 1
         self.touch()
 
     def __len__(self) -> int:

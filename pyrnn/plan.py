@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pyrnn.graph import Graph
 from pyrnn.inner_layers import all_layers, layers_in
+from pyrnn.linked import Linked, can_link
 from pyrnn.overriding import is_builtin
 from pyrnn.parameters import ParameterVector, Weight, shaped
 from pyrnn.regions import Region, steps
@@ -97,6 +98,9 @@ class Plan:
         # The layers of a chain that `run_chain` runs, else None; backward stops at number `_first`, or uses the slots.
         self.chain: list[Any] | None = None
         self._first: int | None = None
+        # Whether the core may run the chain, and the chain as it does.
+        self.can_link = False
+        self._linked: Linked | None = None
         self._slots = 1
         self._sources: tuple[int, ...] = (0,)  # slots of the model's inputs
         self._targets: tuple[int, ...] = (0,)  # slots of its outputs
@@ -193,6 +197,7 @@ class Plan:
         if self.chain is not None and not any(training.shared for training in self._training):
             runs = [training.runs for training in self._training]
             self._first = runs.index(True) if True in runs else len(runs)
+        self.can_link, self._linked = self.chain is not None and can_link(self.chain, trainable), None
         resting = [call.layer for call, training in zip(self._calls, self._training, strict=True) if not training.runs]
         custom = [layer for layer in layers if not is_builtin(type(layer))]
         self._unread = list(all_layers([*resting, *custom]))
@@ -273,6 +278,27 @@ class Plan:
                 mask = layer.compute_mask(x, mask)
             x = y
         return x, mask
+
+    def squared_error_step(self, x: Array, y: Any) -> tuple[float, Array] | None:
+        """Run forward, the mean squared error and backward in one call of the core.
+
+        Args:
+            x: the input of the model, (B, ...).
+            y: the targets.
+
+        Returns:
+            The loss without penalties and the output. None, without having computed anything, if that is not possible.
+        """
+        assert self.chain is not None
+        vector = self.parameters()
+        linked = self._linked
+        if linked is None or not linked.is_current(vector):
+            linked = self._linked = Linked(self.chain, vector)
+        if self._has_saved:
+            self.discard_saved()
+        if self._activities:
+            self.start()
+        return linked.squared_error(x, y)
 
     def forward_pass(self, inputs: Sequence[Array], training: bool) -> tuple[list[Array], list[Array | None]]:
         """Run the layers of a whole model.

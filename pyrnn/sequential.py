@@ -317,6 +317,18 @@ class Sequential(Keras2Methods, Model):
         Raises:
             TypeError, ValueError: if x does not fit the model.
         """
+        x, plan = self._fitted(x), self._plan
+        if plan.chain is not None:
+            return plan.run_chain(x, training)
+        (y,), (mask,) = plan.forward_pass((x,), training)
+        return y, mask
+
+    def squared_error_step(self, x: Any, y: Any) -> tuple[float, Array] | None:
+        plan = self.plan()
+        return plan.squared_error_step(self._fitted(x), y) if plan.can_link else None
+
+    def _fitted(self, x: Any) -> Array:
+        """Return x as an array of the dtype and shape in which the first layer reads it."""
         dtype = self._layers[0].dtype if self._layers else "float32"
         if not is_float(x, dtype):
             x = as_float("x", x, dtype)
@@ -324,13 +336,7 @@ class Sequential(Keras2Methods, Model):
             self.build((None, *x.shape[1:]))
         shape: Shape = x.shape
         fitted = self.check_input(shape)
-        if fitted is not shape:
-            x = x.reshape(fitted)
-        plan = self._plan
-        if plan.chain is not None:
-            return plan.run_chain(x, training)
-        (y,), (mask,) = plan.forward_pass((x,), training)
-        return y, mask
+        return x if fitted is shape else x.reshape(fitted)
 
     # Configs.
 

@@ -123,6 +123,14 @@ class Heads:
 
     # Loss.
 
+    def is_squared_error(self) -> bool:
+        """Return False: the core computes the loss of one output only.
+
+        Returns:
+            False.
+        """
+        return False
+
     def value_and_gradient(
         self, y: Sequence[Array | None], y_pred: Sequence[Array], sample_weight: Any, mask: Sequence[Array | None]
     ) -> tuple[float, list[Array | None]]:

@@ -208,5 +208,6 @@ void bind_layer_norm(py::module_& m);
 void bind_attention(py::module_& m);
 void bind_pointwise(py::module_& m);
 void bind_stream(py::module_& m);
+void bind_chain(py::module_& m);
 
 }  // namespace pyrnn

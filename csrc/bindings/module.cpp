@@ -90,6 +90,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     bind_attention(m);
     bind_pointwise(m);
     bind_stream(m);
+    bind_chain(m);
     m.def(
         "set_num_threads",
         [](int count) {

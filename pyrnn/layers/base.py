@@ -124,6 +124,8 @@ class Layer(Holder, LayerNames):
     per_step: ClassVar[bool] = False
     # Why a layer that is not per_step cannot be streamed.
     not_streamed: ClassVar[str] = "set per_step = True in its class if forward treats each step by itself"
+    # Reads the attributes on which `link_into` depends; None for layers that the core never runs in a chain.
+    link_settings: ClassVar[Any] = None
     # Methods that a subclass must not define, with what to write instead.
     never_called: ClassVar[Mapping[str, str]] = custom.NEVER_CALLED
 
@@ -395,6 +397,19 @@ class Layer(Holder, LayerNames):
         if not self.per_step:
             raise self._not_streamed(self.not_streamed)
         stream.add_step(self)
+
+    def link_into(self, chain: Any) -> bool:
+        """Add the layer to a chain of the core, which then runs it forward and backward without Python.
+
+        A layer that defines this has `link_settings` too: what reads the attributes on which the chain depends.
+
+        Args:
+            chain: `backend.Chain32` or `Chain64`.
+
+        Returns:
+            False if the layer needs Python as it is set now, so that it was not added.
+        """
+        return False
 
     def _not_streamed(self, why: str) -> ValueError:
         return ValueError(f"layer {self.name!r} ({type(self).__name__}) cannot run one time step at a time: {why}")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pyrnn.reference.activations import *
 from pyrnn.reference.attention import *
+from pyrnn.reference.chain import *
 from pyrnn.reference.convolution import *
 from pyrnn.reference.losses import *
 from pyrnn.reference.normalization import *

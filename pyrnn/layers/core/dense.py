@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -124,6 +125,7 @@ class Dense(Affine):
     supports_masking = True
     per_step = True
     min_rank = 2
+    link_settings = operator.attrgetter("_activation", "_activation_function", "activity_regularizer")
 
     @checked
     def __init__(
@@ -151,6 +153,13 @@ class Dense(Affine):
             stream.add_step(self)
             return
         stream.add_dense(self.kernel.array, None if self.bias is None else self.bias.array, self._activation)
+
+    def link_into(self, chain: Any) -> bool:
+        if self._activation_function is not None or self.activity_regularizer is not None:
+            return False
+        bias, d_bias = (None, None) if self.bias is None else (self.bias.array, self.bias.gradient)
+        chain.add_dense(self.kernel.array, bias, self._activation, self.kernel.gradient, d_bias)
+        return True
 
     def check_input(self, shape: Shape) -> None:
         if self.build_shape is not None and shape and shape[-1] != self.build_shape[-1]:  # the other axes are free

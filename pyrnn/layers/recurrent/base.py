@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -67,6 +68,11 @@ class Recurrent(Layer):
     bias: Weight | None
     activation = ActivationAttribute()
     recurrent_activation = ActivationAttribute()
+    link_settings = operator.attrgetter(
+        "_activation", "_activation_function", "_recurrent_activation", "_recurrent_activation_function",
+        "_has_own_steps", "_dropout", "_recurrent_dropout", "stateful", "return_state", "return_sequences",
+        "go_backwards", "checkpoint_steps", "activity_regularizer",
+    )  # fmt: skip
     _activation: str
     _activation_function: Any
     _recurrent_activation_function: Any
@@ -383,6 +389,32 @@ class Recurrent(Layer):
             self._recurrent_activation,
             self.zero_output_for_mask,
         )
+
+    def link_into(self, chain: Any) -> bool:
+        if (
+            self.runs_in_python
+            or self.stateful
+            or self.return_state
+            or self.checkpoint_steps is not None
+            or self.dropout
+            or self.recurrent_dropout
+            or self.activity_regularizer is not None
+        ):
+            return False
+        chain.add_recurrent(
+            self.cell,
+            self.kernel.array,
+            self.recurrent_kernel.array,
+            None if self.bias is None else self.bias.array,
+            self._activation,
+            self._recurrent_activation,
+            self.go_backwards,
+            self.return_sequences,
+            self.kernel.gradient,
+            self.recurrent_kernel.gradient,
+            None if self.bias is None else self.bias.gradient,
+        )
+        return True
 
     def checked_states(self, states: Any, x: Array, argument: str = "initial_state") -> list[Array]:
         """Initial states for x, one array (batch, units) each."""

@@ -409,6 +409,7 @@ def sgd_step(
     learning_rate: float,
     momentum_rate: float,
     nesterov: bool,
+    count: NDArray[np.int64] | None = None,
 ) -> None:
     """Update weights by SGD, in place, as in Keras.
 
@@ -419,6 +420,7 @@ def sgd_step(
         learning_rate: Factor of the gradients.
         momentum_rate: Factor of the previous step.
         nesterov: Whether to use Nesterov's form of momentum.
+        count: Steps so far (1,), raised by one before a signal can be handled; or None.
     """
 
 def rmsprop_step(
@@ -431,6 +433,7 @@ def rmsprop_step(
     rho: float,
     momentum_rate: float,
     epsilon: float,
+    count: NDArray[np.int64] | None = None,
 ) -> None:
     """Update weights by RMSprop, in place, as in Keras.
 
@@ -444,6 +447,7 @@ def rmsprop_step(
         rho: Decay of the running means.
         momentum_rate: Factor of the previous step.
         epsilon: Is added to the denominator, inside the root.
+        count: As in `sgd_step`.
     """
 
 def adam_step(
@@ -457,6 +461,7 @@ def adam_step(
     beta_2: float,
     epsilon: float,
     step: int,
+    count: NDArray[np.int64] | None = None,
 ) -> None:
     """Update weights by Adam, in place, as in Keras.
 
@@ -471,6 +476,7 @@ def adam_step(
         beta_2: Decay of velocity.
         epsilon: Is added to the denominator ("epsilon hat" of the paper).
         step: Number of this step, from 1.
+        count: As in `sgd_step`.
     """
 
 def gather_rows(source: Array, indices: NDArray[np.int64]) -> Array:
@@ -538,8 +544,8 @@ class Chain32:
             y: Targets in the shape and dtype of the output.
 
         Returns:
-            The error and the output (B, T, H) or (B, H). None, without having computed anything, if y is another kind
-            of array or another call uses the chain.
+            The error and the output (B, T, H) or (B, H). None, without having computed anything, if x or y is not in
+            C order or of another dtype, y of another shape, or another call uses the chain.
 
         Raises:
             ValueError: If x does not fit the first layer, a layer does not fit the one before, or there is none.

@@ -316,7 +316,8 @@ class Functional(Keras2Methods, Model):
         assert plan.graph is not None
         symbols = plan.graph.inputs
         if plan.chain is not None:  # which costs a step less than the loop below
-            return plan.run_chain(self._fitted_input(x, symbols[0]), training)
+            array: Any = x if is_float(x, self.dtype) else self.read(x)
+            return plan.run_chain(self._reshaped(array, symbols[0]), training)
         arrays = x if len(symbols) == 1 and is_float(x, self.dtype) else self.read(x)
         inputs = arrays if isinstance(arrays, Arrays) else (arrays,)
         fitted: list[Any] = []
@@ -333,18 +334,17 @@ class Functional(Keras2Methods, Model):
             return outputs[0], masks[0]
         return Arrays(outputs), masks
 
-    def squared_error_step(self, x: Any, y: Any) -> tuple[float, Array] | None:
+    def squared_error_step(self, x: Array, y: Array) -> tuple[float, Array] | None:
         plan = self.plan()
         if not plan.can_link:
             return None
         assert plan.graph is not None
-        return plan.squared_error_step(self._fitted_input(x, plan.graph.inputs[0]), y)
+        return plan.squared_error_step(self._reshaped(x, plan.graph.inputs[0]), y)
 
-    def _fitted_input(self, x: Any, symbol: Symbol) -> Array:
-        """Return the only input as an array of the dtype and shape of its symbol."""
-        array: Any = x if is_float(x, self.dtype) else self.read(x)
-        fits = array.shape[1:] == symbol.shape[1:]
-        return array if fits else array.reshape(self._fitted(symbol, array.shape))  # type: ignore[no-any-return]
+    def _reshaped(self, array: Array, symbol: Symbol) -> Array:
+        """Return an input in the shape in which the model reads it."""
+        shape = array.shape
+        return array if shape[1:] == symbol.shape[1:] else array.reshape(self._fitted(symbol, shape))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the shape of the outputs.

@@ -39,7 +39,8 @@ class Linked:
     def __init__(self, layers: Sequence[Any], vector: ParameterVector) -> None:
         self._settings = [(layer, layer.link_settings, layer.link_settings(layer)) for layer in layers]
         self._vector, self._moves = vector, vector.moves
-        self._kind = _chain_class(vector.dtype)
+        self._kind_name = "Chain32" if vector.dtype == "float32" else "Chain64"
+        self._kind = getattr(backend, self._kind_name)
         chain = self._kind()
         self._chain = chain if all(layer.link_into(chain) for layer in layers) else None
 
@@ -52,7 +53,9 @@ class Linked:
         Returns:
             False if the chain must be linked again.
         """
-        if vector is not self._vector or vector.moves != self._moves or self._kind is not _chain_class(vector.dtype):
+        if vector is not self._vector or vector.moves != self._moves:
+            return False
+        if getattr(backend, self._kind_name) is not self._kind:  # another backend
             return False
         for layer, settings_of, settings in self._settings:  # noqa: SIM110  # faster than a generator
             if settings_of(layer) != settings:
@@ -67,11 +70,7 @@ class Linked:
             y: the targets.
 
         Returns:
-            The loss and the output. None, without having computed anything, if settings of a layer ask for Python, y is
-            no array like the output, or another thread uses the chain.
+            The loss and the output. None, without having computed anything, if settings of a layer ask for Python, an
+            array is of another kind, or another thread uses the chain.
         """
         return None if self._chain is None else self._chain.squared_error(x, y)
-
-
-def _chain_class(dtype: str) -> Any:
-    return backend.Chain32 if dtype == "float32" else backend.Chain64

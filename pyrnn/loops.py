@@ -77,12 +77,12 @@ class Trainable(ModelNames):
         """
         raise NotImplementedError
 
-    def squared_error_step(self, x: Any, y: Any) -> tuple[float, Array] | None:
+    def squared_error_step(self, x: Array, y: Array) -> tuple[float, Array] | None:
         """Run forward, the mean squared error and backward in one call of the core, if it can run all layers.
 
         Args:
             x: inputs, shape (B, ...).
-            y: targets.
+            y: targets, shape (B, ...).
 
         Returns:
             The loss without penalties and the outputs. None, without having computed anything, if that is not possible.
@@ -365,9 +365,10 @@ def train_step(
 
 def _in_one_call(model: Trainable, compiled: Compiled, batch: Batch) -> tuple[float, Array] | None:
     """Return the loss without penalties and the outputs, or None if nothing has been computed."""
-    if batch.sample_weight is not None or model.is_custom or ranks.distribution is not None:
+    x, y, weight = batch
+    if y is None or weight is not None or model.is_custom or ranks.distribution is not None:
         return None
-    return model.squared_error_step(batch.x, batch.y) if compiled.head.is_squared_error() else None
+    return model.squared_error_step(x, y) if compiled.head.is_squared_error() else None
 
 
 def evaluate(

@@ -317,23 +317,23 @@ class Sequential(Keras2Methods, Model):
         Raises:
             TypeError, ValueError: if x does not fit the model.
         """
+        dtype = self._layers[0].dtype if self._layers else "float32"
+        if not is_float(x, dtype):
+            x = as_float("x", x, dtype)
+        if not self.built:
+            self.build((None, *x.shape[1:]))
         x, plan = self._fitted(x), self._plan
         if plan.chain is not None:
             return plan.run_chain(x, training)
         (y,), (mask,) = plan.forward_pass((x,), training)
         return y, mask
 
-    def squared_error_step(self, x: Any, y: Any) -> tuple[float, Array] | None:
+    def squared_error_step(self, x: Array, y: Array) -> tuple[float, Array] | None:
         plan = self.plan()
         return plan.squared_error_step(self._fitted(x), y) if plan.can_link else None
 
-    def _fitted(self, x: Any) -> Array:
-        """Return x as an array of the dtype and shape in which the first layer reads it."""
-        dtype = self._layers[0].dtype if self._layers else "float32"
-        if not is_float(x, dtype):
-            x = as_float("x", x, dtype)
-        if not self.built:
-            self.build((None, *x.shape[1:]))
+    def _fitted(self, x: Array) -> Array:
+        """Return x in the shape in which the model reads it."""
         shape: Shape = x.shape
         fitted = self.check_input(shape)
         return x if fitted is shape else x.reshape(fitted)

@@ -53,7 +53,6 @@ public:
         const py::array xa = array_of(x, "x");
         if (xa.ndim() != 2 && xa.ndim() != 3)
             throw py::value_error("x must have shape (B, T, F) or (B, F), got " + text(shape_of(xa)));
-        const T* const in = pointer<T>(xa, "x", shape_of(xa), "(batch, time, features)");
         const bool has_steps = xa.ndim() == 3;
         const Extent extent{xa.shape(0), has_steps ? xa.shape(1) : 0, xa.shape(xa.ndim() - 1)};
         require_positive(extent.batch, "the batch size of x");
@@ -64,8 +63,8 @@ public:
         const Extent result = chain_.output(extent);
         const Shape shape =
             result.steps ? Shape{result.batch, result.steps, result.width} : Shape{result.batch, result.width};
-        const T* const targets = targets_of(y, shape);
-        if (!targets) return py::none();
+        const T *const in = data_if_like(xa, shape_of(xa)), *const targets = data_if_like(y, shape);
+        if (!in || !targets) return py::none();
         T* out = nullptr;
         const py::object y_pred = new_array(shape, true, out, results_);
         double error = 0;
@@ -93,10 +92,10 @@ private:
         bool is_ours_;
     };
 
-    // The data of y, null if it is no array like the output.
-    static const T* targets_of(const py::object& y, const Shape& shape) {
-        if (!py::isinstance<py::array>(y)) return nullptr;
-        const py::array array = py::reinterpret_borrow<py::array>(y);
+    // The data of an array of this shape, type T and in C order; null for anything else.
+    static const T* data_if_like(const py::object& object, const Shape& shape) {
+        if (!py::isinstance<py::array>(object)) return nullptr;
+        const py::array array = py::reinterpret_borrow<py::array>(object);
         const bool fits = !(shape_of(array) != shape) && has_type<T>(array) && (array.flags() & py::array::c_style);
         return fits && is_aligned(array) ? static_cast<const T*>(array.data()) : nullptr;
     }

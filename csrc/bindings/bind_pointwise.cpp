@@ -83,12 +83,15 @@ struct Vectors {
     const T* g;
 };
 
-// Calls f(Vectors<T>) with the type of `weights`.
+// Calls f(Vectors<T>) with the type of `weights`, then raises the count (1,), or None, by one. No signal handler runs
+// in between, since these calls do not check for signals.
 template <class F>
-void on_vectors(const py::object& weights, const py::object& gradients, F f) {
+void on_vectors(const py::object& weights, const py::object& gradients, const py::object& count, F f) {
     const py::array w = array_of(weights, "weights");
     require_rank(w, 1, "weights", "(N,)");
+    auto* const steps = output<std::int64_t>(count, "count", {1}, "(1,)", true);
     is_double(w, "weights") ? f(Vectors<double>(weights, gradients)) : f(Vectors<float>(weights, gradients));
+    if (steps) ++*steps;
 }
 
 RowNumbers row_numbers(const py::object& indices, Index rows) {
@@ -160,19 +163,19 @@ void bind_pointwise(py::module_& m) {
     m.def(
         "sgd_step",
         [](const py::object& weights, const py::object& gradients, const py::object& momentum, double learning_rate,
-           double momentum_rate, bool nesterov) {
-            on_vectors(weights, gradients, [&](const auto& v) {
+           double momentum_rate, bool nesterov, const py::object& count) {
+            on_vectors(weights, gradients, count, [&](const auto& v) {
                 sgd_step(v.w, v.g, v.slot(momentum, "momentum", true), v.n, learning_rate, momentum_rate, nesterov);
             });
         },
         py::arg("weights"), py::arg("gradients"), py::arg("momentum"), py::arg("learning_rate"),
-        py::arg("momentum_rate"), py::arg("nesterov"));
+        py::arg("momentum_rate"), py::arg("nesterov"), py::arg("count") = py::none());
     m.def(
         "rmsprop_step",
         [](const py::object& weights, const py::object& gradients, const py::object& velocity,
            const py::object& momentum, const py::object& average_gradient, double learning_rate, double rho,
-           double momentum_rate, double epsilon) {
-            on_vectors(weights, gradients, [&](const auto& v) {
+           double momentum_rate, double epsilon, const py::object& count) {
+            on_vectors(weights, gradients, count, [&](const auto& v) {
                 auto* const second = v.slot(velocity, "velocity");
                 auto* const first = v.slot(momentum, "momentum", true);
                 auto* const average = v.slot(average_gradient, "average_gradient", true);
@@ -180,14 +183,15 @@ void bind_pointwise(py::module_& m) {
             });
         },
         py::arg("weights"), py::arg("gradients"), py::arg("velocity"), py::arg("momentum"), py::arg("average_gradient"),
-        py::arg("learning_rate"), py::arg("rho"), py::arg("momentum_rate"), py::arg("epsilon"));
+        py::arg("learning_rate"), py::arg("rho"), py::arg("momentum_rate"), py::arg("epsilon"),
+        py::arg("count") = py::none());
     m.def(
         "adam_step",
         [](const py::object& weights, const py::object& gradients, const py::object& momentum,
            const py::object& velocity, const py::object& velocity_hat, double learning_rate, double beta_1,
-           double beta_2, double epsilon, Index step) {
+           double beta_2, double epsilon, Index step, const py::object& count) {
             require_positive(step, "step");
-            on_vectors(weights, gradients, [&](const auto& v) {
+            on_vectors(weights, gradients, count, [&](const auto& v) {
                 auto* const first = v.slot(momentum, "momentum");
                 auto* const second = v.slot(velocity, "velocity");
                 auto* const largest = v.slot(velocity_hat, "velocity_hat", true);
@@ -195,7 +199,8 @@ void bind_pointwise(py::module_& m) {
             });
         },
         py::arg("weights"), py::arg("gradients"), py::arg("momentum"), py::arg("velocity"), py::arg("velocity_hat"),
-        py::arg("learning_rate"), py::arg("beta_1"), py::arg("beta_2"), py::arg("epsilon"), py::arg("step"));
+        py::arg("learning_rate"), py::arg("beta_1"), py::arg("beta_2"), py::arg("epsilon"), py::arg("step"),
+        py::arg("count") = py::none());
     m.def(
         "gather_rows",
         [](const py::object& source, const py::object& indices) {

@@ -55,6 +55,7 @@ class Adam(Optimizer):
     """
 
     default_name = "adam"
+    _update_counts = True
 
     @checked
     def __init__(
@@ -94,6 +95,7 @@ class Adam(Optimizer):
             self.beta_2,
             self.epsilon,
             self._updates + 1,
+            self._count,
         )
 
     def get_config(self) -> dict[str, Any]:

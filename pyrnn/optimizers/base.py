@@ -7,7 +7,7 @@ import inspect
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,11 +75,15 @@ class Optimizer(registry.Configurable, OptimizerNames):
     """
 
     default_name = ""  # that of the class
+    # Whether `update` is one call of the core, which counts the step in `_count` at its end.
+    _update_counts: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Reject methods that are never called."""
         super().__init_subclass__(**kwargs)
         overriding.reject(cls, overriding.OPTIMIZER)
+        if "update" in vars(cls):
+            cls._update_counts = vars(cls).get("_update_counts", False)
 
     def __new__(cls: type[T], *args: Any, **arguments: Any) -> T:
         if not translators:
@@ -114,7 +118,7 @@ class Optimizer(registry.Configurable, OptimizerNames):
         self.use_ema, self.ema_momentum, self.ema_overwrite_frequency = use_ema, ema_momentum, ema_overwrite_frequency
         self.loss_scale_factor = loss_scale_factor
         self.gradient_accumulation_steps = gradient_accumulation_steps
-        self._iterations = 0
+        self._count: Array = np.zeros(1, np.int64)  # the calls of `step`
         self._undecayed: frozenset[Weight] = frozenset()
         self._undecayed_names: re.Pattern[str] | None = None
         self.parameters: ParameterVector | None = None
@@ -129,6 +133,14 @@ class Optimizer(registry.Configurable, OptimizerNames):
     @iterations.setter
     def iterations(self, value: Any) -> None:
         self.iterations.assign(value)
+
+    @property
+    def _iterations(self) -> int:
+        return int(self._count[0])
+
+    @_iterations.setter
+    def _iterations(self, value: int) -> None:
+        self._count[0] = value
 
     @property
     def _updates(self) -> int:
@@ -307,13 +319,32 @@ class Optimizer(registry.Configurable, OptimizerNames):
         Raises:
             ValueError: If `build` has not been called.
         """
-        if self.parameters is None:
+        parameters = self.parameters
+        if parameters is None:
             raise ValueError("the optimizer has no weights yet: call build(parameters) first")
+        if self._update_counts and self._only_updates(parameters):
+            # No handler runs within the one call of the core that changes anything. A second `touch` comes after it for
+            # those that have packed weights since the first.
+            parameters.touch()
+            self.update(parameters.values, parameters.gradients, self._present_rate())
+            parameters.touch()
+            return
         with signals.deferred():
             try:
-                self._step(self.parameters)
+                self._step(parameters)
             finally:
-                self.parameters.touch()
+                parameters.touch()
+
+    def _only_updates(self, parameters: ParameterVector) -> bool:
+        """Return whether a step is `update` and nothing else."""
+        if self.clipnorm is not None or self.clipvalue is not None or self.global_clipnorm is not None:
+            return False
+        if self.weight_decay is not None or self.use_ema or self.gradient_accumulation_steps is not None:
+            return False
+        for weight in parameters.weights:  # noqa: SIM110  # faster than a generator
+            if weight.constraint is not None:
+                return False
+        return True
 
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Weight]]) -> None:
         """Update weights once from gradients that the caller computed.
@@ -425,6 +456,7 @@ class Optimizer(registry.Configurable, OptimizerNames):
                 array[...] = values
 
     def _step(self, parameters: ParameterVector) -> None:
+        before = self._iterations
         if self._gather(parameters.gradients):
             learning_rate = self._present_rate()
             self._clip(parameters)
@@ -435,7 +467,7 @@ class Optimizer(registry.Configurable, OptimizerNames):
         for weight in parameters.weights:
             if weight.constraint is not None:
                 weight.array[...] = shaped("constraint", weight, weight.constraint(weight.array))
-        self._iterations += 1
+        self._iterations = before + 1
 
     def update(self, values: Array, gradients: Array, learning_rate: float) -> None:
         """Apply the rule in place; the number of this step is `iterations + 1`.

@@ -96,6 +96,7 @@ class RMSprop(Optimizer):
             self.rho,
             self.momentum,
             self.epsilon,
+            self._count,
         )
 
     def get_config(self) -> dict[str, Any]:

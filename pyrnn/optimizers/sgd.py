@@ -50,6 +50,7 @@ class SGD(Optimizer):
     """
 
     default_name = "sgd"
+    _update_counts = True
 
     @checked
     def __init__(
@@ -75,7 +76,15 @@ class SGD(Optimizer):
         return (("momentum",),) if self.momentum else ()
 
     def update(self, values: Array, gradients: Array, learning_rate: float) -> None:
-        backend.sgd_step(values, gradients, self.slots.get("momentum"), learning_rate, self.momentum, self.nesterov)
+        backend.sgd_step(
+            values,
+            gradients,
+            self.slots.get("momentum"),
+            learning_rate,
+            self.momentum,
+            self.nesterov,
+            self._count,
+        )
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "momentum": self.momentum, "nesterov": self.nesterov}

@@ -79,7 +79,9 @@ class Chain:
         for run in self._layers:
             y_pred, back = run(y_pred)
             backwards.append(back)
-        if not isinstance(y, np.ndarray) or y.shape != y_pred.shape or y.dtype != self.dtype:
+        if not all(isinstance(each, np.ndarray) and each.dtype == self.dtype for each in (x, y)):
+            return None
+        if y.shape != y_pred.shape or not (x.flags.c_contiguous and y.flags.c_contiguous):
             return None
         error, dy = squared_error(y, y_pred)
         for number in range(len(backwards) - 1, -1, -1):

@@ -17,12 +17,14 @@ def sgd_step(
     learning_rate: float,
     momentum_rate: float,
     nesterov: bool,
+    count: Array | None = None,
 ) -> None:
     if momentum is None:
         weights -= learning_rate * gradients
-        return
-    momentum[...] = momentum_rate * momentum - learning_rate * gradients
-    weights += momentum_rate * momentum - learning_rate * gradients if nesterov else momentum
+    else:
+        momentum[...] = momentum_rate * momentum - learning_rate * gradients
+        weights += momentum_rate * momentum - learning_rate * gradients if nesterov else momentum
+    _raise(count)
 
 
 def rmsprop_step(
@@ -35,6 +37,7 @@ def rmsprop_step(
     rho: float,
     momentum_rate: float,
     epsilon: float,
+    count: Array | None = None,
 ) -> None:
     velocity[...] = rho * velocity + (1 - rho) * gradients**2
     denominator = velocity + epsilon
@@ -46,6 +49,7 @@ def rmsprop_step(
         momentum[...] = momentum_rate * momentum + step
         step = momentum
     weights -= step
+    _raise(count)
 
 
 def adam_step(
@@ -59,6 +63,7 @@ def adam_step(
     beta_2: float,
     epsilon: float,
     step: int,
+    count: Array | None = None,
 ) -> None:
     if step < 1:
         raise ValueError(f"step must be at least 1, got {step}")
@@ -70,3 +75,9 @@ def adam_step(
         velocity_hat[...] = np.maximum(velocity_hat, velocity)
         second = velocity_hat
     weights -= momentum * alpha / (np.sqrt(second) + epsilon)
+    _raise(count)
+
+
+def _raise(count: Array | None) -> None:
+    if count is not None:
+        count += 1

@@ -537,7 +537,7 @@ class Chain32:
     def squared_error(self, x: Array, y: Array) -> tuple[float, Array] | None:
         """Run forward, the mean squared error of the output and y, and backward, which overwrites the gradients.
 
-        The numbers are those of `rnn_forward`, `dense_forward`, `squared_error` and the backward operations, to the bit.
+        The numbers are to the bit those of `rnn_forward`, `dense_forward`, `squared_error` and the backward operations.
 
         Args:
             x: Input (B, T, F), or (B, F) if the first layer is dense.

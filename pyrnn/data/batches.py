@@ -203,10 +203,10 @@ def make_batch(parts: Any, dtype: str, signature: Signature | None = None) -> Ba
             signature.resolve(user_x)
         if signature.has_several:
             return _make_several(user_x, y, weight, dtype, signature)
-    if weight is None and is_float(user_x, dtype) and is_float(y, dtype):  # the quick way for most batches
-        if user_x.ndim and y.ndim and 0 < len(user_x) == len(y):
-            _check_finite("y", y)
-            return Batch(user_x, y, None)
+    is_plain = weight is None and is_float(user_x, dtype) and is_float(y, dtype)
+    if is_plain and user_x.ndim and y.ndim and 0 < len(user_x) == len(y):  # the quick way for most batches
+        _check_finite("y", y)
+        return Batch(user_x, y, None)
     if type(user_x) is not np.ndarray:
         user_x = user_x if signature is None else signature.inputs.single(user_x)
         _check_single("x", user_x)

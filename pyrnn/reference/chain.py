@@ -39,21 +39,20 @@ class Chain:
         d_recurrent_kernel: Array,
         d_bias: Array | None,
     ) -> None:
-        activations: dict[str, Any] = {"activation": activation, "recurrent_activation": recurrent_activation}
-        options = {"go_backwards": go_backwards, "return_sequences": return_sequences, "zero_output_for_mask": False}
-        nothing: dict[str, Any] = dict.fromkeys(
+        weights = kernel, recurrent_kernel, bias
+        options: dict[str, Any] = dict.fromkeys(
             ("initial_state", "mask", "input_scale", "state_scale", "checkpoint_steps", "workspace", "version")
         )
-        weights = kernel, recurrent_kernel, bias
+        options |= {"activation": activation, "recurrent_activation": recurrent_activation}
+        options |= {"go_backwards": go_backwards, "return_sequences": return_sequences, "zero_output_for_mask": False}
 
         def run(x: Array) -> tuple[Array, Callable[[Array, bool], Array | None]]:
-            y, _, saved = rnn_forward(cell, x, *weights, training=True, **activations, **options, **nothing)
+            y, _, saved = rnn_forward(cell, x, *weights, training=True, **options)
 
             def back(dy: Array, need_dx: bool) -> Array | None:
                 return rnn_backward(
                     cell, x, *weights, saved, dy, d_final_state=None, d_kernel=d_kernel,
-                    d_recurrent_kernel=d_recurrent_kernel, d_bias=d_bias, need_dx=need_dx,
-                    **activations, **options, **nothing,
+                    d_recurrent_kernel=d_recurrent_kernel, d_bias=d_bias, need_dx=need_dx, **options,
                 )[0]  # fmt: skip
 
             return y, back

@@ -335,8 +335,8 @@ class Functional(Keras2Methods, Model):
         return Arrays(outputs), masks
 
     def squared_error_step(self, x: Array, y: Array) -> tuple[float, Array] | None:
-        plan = self.plan()
-        if not plan.can_link:
+        plan = self._plan
+        if plan.stale or not plan.can_link:
             return None
         assert plan.graph is not None
         return plan.squared_error_step(self._reshaped(x, plan.graph.inputs[0]), y)

@@ -329,8 +329,8 @@ class Sequential(Keras2Methods, Model):
         return y, mask
 
     def squared_error_step(self, x: Array, y: Array) -> tuple[float, Array] | None:
-        plan = self.plan()
-        return plan.squared_error_step(self._fitted(x), y) if plan.can_link else None
+        plan = self._plan
+        return plan.squared_error_step(self._fitted(x), y) if plan.can_link and not plan.stale else None
 
     def _fitted(self, x: Array) -> Array:
         """Return x in the shape in which the model reads it."""

@@ -55,7 +55,6 @@ class Adam(Optimizer):
     """
 
     default_name = "adam"
-    _update_counts = True
 
     @checked
     def __init__(
@@ -84,6 +83,9 @@ class Adam(Optimizer):
         return (*pairs, ("velocity_hat",)) if self.amsgrad else pairs
 
     def update(self, values: Array, gradients: Array, learning_rate: float) -> None:
+        self._in_core(values, gradients, learning_rate)
+
+    def _in_core(self, values: Array, gradients: Array, learning_rate: float, count: Array | None = None) -> None:
         backend.adam_step(
             values,
             gradients,
@@ -95,7 +97,7 @@ class Adam(Optimizer):
             self.beta_2,
             self.epsilon,
             self._updates + 1,
-            self._count,
+            count,
         )
 
     def get_config(self) -> dict[str, Any]:

@@ -75,15 +75,15 @@ class Optimizer(registry.Configurable, OptimizerNames):
     """
 
     default_name = ""  # that of the class
-    # Whether `update` is one call of the core, which counts the step in `_count` at its end.
-    _update_counts: ClassVar[bool] = False
+    # Whether `update` is one call of the core, by the method `_in_core`.
+    _updates_in_core: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Reject methods that are never called."""
         super().__init_subclass__(**kwargs)
         overriding.reject(cls, overriding.OPTIMIZER)
         if "update" in vars(cls):
-            cls._update_counts = vars(cls).get("_update_counts", False)
+            cls._updates_in_core = "_in_core" in vars(cls)
 
     def __new__(cls: type[T], *args: Any, **arguments: Any) -> T:
         if not translators:
@@ -322,11 +322,11 @@ class Optimizer(registry.Configurable, OptimizerNames):
         parameters = self.parameters
         if parameters is None:
             raise ValueError("the optimizer has no weights yet: call build(parameters) first")
-        if self._update_counts and self._only_updates(parameters):
+        if self._updates_in_core and self._only_updates(parameters):
             # No handler runs within the one call of the core that changes anything. A second `touch` comes after it for
             # those that have packed weights since the first.
             parameters.touch()
-            self.update(parameters.values, parameters.gradients, self._present_rate())
+            self._in_core(parameters.values, parameters.gradients, self._present_rate(), self._count)
             parameters.touch()
             return
         with signals.deferred():
@@ -456,7 +456,6 @@ class Optimizer(registry.Configurable, OptimizerNames):
                 array[...] = values
 
     def _step(self, parameters: ParameterVector) -> None:
-        before = self._iterations
         if self._gather(parameters.gradients):
             learning_rate = self._present_rate()
             self._clip(parameters)
@@ -467,7 +466,7 @@ class Optimizer(registry.Configurable, OptimizerNames):
         for weight in parameters.weights:
             if weight.constraint is not None:
                 weight.array[...] = shaped("constraint", weight, weight.constraint(weight.array))
-        self._iterations = before + 1
+        self._iterations += 1
 
     def update(self, values: Array, gradients: Array, learning_rate: float) -> None:
         """Apply the rule in place; the number of this step is `iterations + 1`.
@@ -478,6 +477,10 @@ class Optimizer(registry.Configurable, OptimizerNames):
             learning_rate: Step size of this step.
         """
         raise NotImplementedError(f"{type(self).__name__} must define update(values, gradients, learning_rate)")
+
+    def _in_core(self, values: Array, gradients: Array, learning_rate: float, count: Array | None = None) -> None:
+        """Apply the rule by one call of the core, which also counts the step in `count` (1,) if that is given."""
+        raise NotImplementedError
 
     def _gather(self, gradients: Array) -> bool:
         """Whether it is time to change the weights; `gradients` holds the mean of those gathered then."""

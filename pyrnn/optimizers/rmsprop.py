@@ -86,6 +86,9 @@ class RMSprop(Optimizer):
         return tuple(slots)
 
     def update(self, values: Array, gradients: Array, learning_rate: float) -> None:
+        self._in_core(values, gradients, learning_rate)
+
+    def _in_core(self, values: Array, gradients: Array, learning_rate: float, count: Array | None = None) -> None:
         backend.rmsprop_step(
             values,
             gradients,
@@ -96,7 +99,7 @@ class RMSprop(Optimizer):
             self.rho,
             self.momentum,
             self.epsilon,
-            self._count,
+            count,
         )
 
     def get_config(self) -> dict[str, Any]:

@@ -50,7 +50,6 @@ class SGD(Optimizer):
     """
 
     default_name = "sgd"
-    _update_counts = True
 
     @checked
     def __init__(
@@ -76,6 +75,9 @@ class SGD(Optimizer):
         return (("momentum",),) if self.momentum else ()
 
     def update(self, values: Array, gradients: Array, learning_rate: float) -> None:
+        self._in_core(values, gradients, learning_rate)
+
+    def _in_core(self, values: Array, gradients: Array, learning_rate: float, count: Array | None = None) -> None:
         backend.sgd_step(
             values,
             gradients,
@@ -83,7 +85,7 @@ class SGD(Optimizer):
             learning_rate,
             self.momentum,
             self.nesterov,
-            self._count,
+            count,
         )
 
     def get_config(self) -> dict[str, Any]:

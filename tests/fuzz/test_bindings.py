@@ -459,6 +459,58 @@ def test_streams(draw: Any) -> None:
     call(ours.reset, spoiled(draw, {"rows": draw(st.lists(st.integers(-1, 70), max_size=4))}))
 
 
+@fuzz
+def test_chains(draw: Any) -> None:
+    dtype, has_steps = draw(DTYPES), draw(st.booleans())
+    kind = "Chain32" if dtype == "float32" else "Chain64"
+    batch, steps, features = draw(SIZES), draw(st.sampled_from([1, 2, 9])), draw(SIZES)
+    shape: tuple[int, ...] = (batch, steps, features) if has_steps else (batch, features)
+    ours, twin, terms = getattr(_core, kind)(), getattr(reference, kind)(), 1
+    x, gradients = array(draw, shape, dtype), []
+    for _ in range(draw(st.integers(0, 3))):
+        h, width = draw(SIZES), shape[-1]
+        if len(shape) == 3 and draw(st.booleans()):
+            cell, sequences = draw(st.sampled_from(sorted(CELLS))), draw(st.booleans())
+            gates = CELLS[cell].gates
+            add, weights = "add_recurrent", {"kernel": (width, gates * h), "recurrent_kernel": (h, gates * h)}
+            bias: tuple[int, ...] = (2, gates * h) if cell == "gru" else (gates * h,)
+            options: dict[str, Any] = {
+                "cell": cell, "activation": "tanh", "recurrent_activation": "sigmoid" if gates > 1 else None,
+                "go_backwards": draw(st.booleans()), "return_sequences": sequences,
+            }  # fmt: skip
+            after: tuple[int, ...] = (batch, steps, h) if sequences else (batch, h)
+        else:
+            add, weights, bias, options = "add_dense", {"kernel": (width, h)}, (h,), {"activation": draw(SMOOTH)}
+            after = (*shape[:-1], h)
+        right = {name: array(draw, size, dtype) for name, size in weights.items()}
+        right["bias"] = array(draw, bias, dtype) if draw(st.booleans()) else None
+        d_ours, d_twin = (
+            {f"d_{name}": None if value is None else np.zeros_like(value) for name, value in right.items()}
+            for _ in range(2)
+        )
+        arguments = spoiled(draw, right | options | d_ours)
+        if is_same(right | options | d_ours, arguments):
+            getattr(ours, add)(**arguments)
+            getattr(twin, add)(**right, **options, **d_twin)
+            gradients += [(d_ours[name], value) for name, value in d_twin.items() if value is not None]
+            shape, terms = after, terms * max(2, width + h)
+        else:
+            trial = getattr(_core, kind)()
+            call(getattr(trial, add), arguments)
+            call(trial.squared_error, {"x": x, "y": array(draw, after, dtype)})
+    right = {"x": x, "y": array(draw, shape, dtype)}
+    arguments = spoiled(draw, right)
+    result = call(ours.squared_error, arguments)
+    if is_same(right, arguments) and gradients:
+        error, y = twin.squared_error(**right)
+        assert result is not None
+        if dtype == "float64":  # float32's tolerance would have to grow with each layer
+            agree(result[0], error, 64 * terms)
+            agree(result[1], y, 64 * terms)
+            for gradient, expected in gradients:
+                agree(gradient, expected, 64 * terms * batch * steps)
+
+
 def sample_paths(draw: Any, ours: Any, twin: Any, sizes: tuple[int, int, int] | None, dtype: str) -> None:
     """Draw paths from both streams, which have these sizes of batch, features and outputs, or no layers."""
     batch, features, width = sizes or (1, 1, 1)

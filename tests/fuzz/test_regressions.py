@@ -100,6 +100,22 @@ def test_a_stream_that_no_constructor_has_seen(kind: Any, name: str) -> None:
     assert stream.step([[1, 2]]).tolist() == [[1.0, 2.0]]
 
 
+@pytest.mark.parametrize("kind", [_core.Chain32, _core.Chain64])
+def test_a_chain_that_no_constructor_has_seen(kind: Any) -> None:
+    dtype = np.float32 if kind is _core.Chain32 else np.float64
+    kernel, chain = np.eye(2, dtype=dtype), kind.__new__(kind)
+    for name, arguments in (
+        ("add_dense", (kernel, None, "linear", kernel.copy(), None)),
+        ("squared_error", (kernel, kernel)),
+    ):
+        with pytest.raises(TypeError, match=r"Chain.*__init__\(\) must be called"):
+            getattr(chain, name)(*arguments)
+    chain.__init__()
+    chain.add_dense(kernel, None, "linear", kernel.copy(), None)
+    chain.__init__()  # a second time it does nothing
+    assert chain.squared_error(kernel, kernel)[0] == 0.0
+
+
 def test_a_workspace_that_no_constructor_has_seen() -> None:
     workspace, x = _core.Workspace.__new__(_core.Workspace), np.ones((2, 2), np.float32)
     options: dict[str, Any] = {"activation": "tanh", "training": False, "version": None}
@@ -112,6 +128,8 @@ def test_a_workspace_that_no_constructor_has_seen() -> None:
 def test_no_class_of_the_core_lacks_the_check() -> None:
     """Add new ones to the tests above."""
     assert {name for name in vars(_core) if isinstance(getattr(_core, name), type)} == {
+        "Chain32",
+        "Chain64",
         "Stream32",
         "Stream64",
         "Workspace",

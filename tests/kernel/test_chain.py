@@ -106,8 +106,8 @@ def chained(module: Any, stack: list[Any], dtype: str, batch: int = B, calls: in
     """Error, output and gradients of a chain."""
     weights, gradients = arrays_of(stack, dtype)
     chain = getattr(module, KINDS[dtype])()
-    for layer, own, d_own in zip(stack, weights, gradients, strict=True):
-        layer.add(chain, own, d_own)
+    for layer, arrays, d_arrays in zip(stack, weights, gradients, strict=True):
+        layer.add(chain, arrays, d_arrays)
     x, y = data_of(stack, dtype, batch)
     for _ in range(calls):
         error, y_pred = chain.squared_error(x, y)
@@ -119,8 +119,8 @@ def in_turn(module: Any, stack: list[Any], dtype: str, batch: int = B) -> dict[s
     weights, gradients = arrays_of(stack, dtype)
     x, y = data_of(stack, dtype, batch)
     backs: list[Callable[[Array, bool], Any]] = []
-    for layer, own, d_own in zip(stack, weights, gradients, strict=True):
-        x, back = layer.run(module, x, own, d_own)
+    for layer, arrays, d_arrays in zip(stack, weights, gradients, strict=True):
+        x, back = layer.run(module, x, arrays, d_arrays)
         backs.append(back)
     error, dy = module.squared_error(y, x)
     for number in range(len(stack) - 1, -1, -1):
@@ -167,8 +167,8 @@ def test_weights_are_read_at_each_call() -> None:
     stack = STACKS["lstm"]
     weights, gradients = arrays_of(stack, "float32")
     chain = _core.Chain32()
-    for layer, own, d_own in zip(stack, weights, gradients, strict=True):
-        layer.add(chain, own, d_own)
+    for layer, arrays, d_arrays in zip(stack, weights, gradients, strict=True):
+        layer.add(chain, arrays, d_arrays)
     x, y = data_of(stack, "float32")
     chain.squared_error(x, y)
     for layer in weights:
@@ -176,8 +176,8 @@ def test_weights_are_read_at_each_call() -> None:
             array *= -0.5
     error, _ = chain.squared_error(x, y)
     fresh, fresh_gradients = _core.Chain32(), arrays_of(stack, "float32")[1]
-    for layer, own, d_own in zip(stack, weights, fresh_gradients, strict=True):
-        layer.add(fresh, own, d_own)
+    for layer, arrays, d_arrays in zip(stack, weights, fresh_gradients, strict=True):
+        layer.add(fresh, arrays, d_arrays)
     assert fresh.squared_error(x, y)[0] == error
     assert_same_bits(named(fresh_gradients), named(gradients))
 
@@ -186,8 +186,8 @@ def test_outputs_are_not_overwritten() -> None:
     stack = STACKS["steps"]
     weights, gradients = arrays_of(stack, "float32")
     chain = _core.Chain32()
-    for layer, own, d_own in zip(stack, weights, gradients, strict=True):
-        layer.add(chain, own, d_own)
+    for layer, arrays, d_arrays in zip(stack, weights, gradients, strict=True):
+        layer.add(chain, arrays, d_arrays)
     x, y = data_of(stack, "float32")
     first = chain.squared_error(x, y)[1]
     before = first.copy()
@@ -253,8 +253,8 @@ def test_one_call_at_a_time() -> None:
     stack = [Recurrent("lstm", F, 40, return_sequences=True), Dense(40, 1)]
     weights, gradients = arrays_of(stack, "float32")
     chain = _core.Chain32()
-    for layer, own, d_own in zip(stack, weights, gradients, strict=True):
-        layer.add(chain, own, d_own)
+    for layer, arrays, d_arrays in zip(stack, weights, gradients, strict=True):
+        layer.add(chain, arrays, d_arrays)
     x, y = data_of(stack, "float32", 64)
     error, y_pred = chain.squared_error(x, y)
     results: list[Any] = []

@@ -41,8 +41,8 @@ def both(run: Callable[[], list[Any]], steps: list[bool]) -> int:
         pyrnn.utils.set_random_seed(1)
         slow = run()
     assert len(fast) == len(slow)
-    for one, other in zip(fast, slow, strict=True):
-        assert np.asarray(one).tobytes() == np.asarray(other).tobytes()
+    for first, second in zip(fast, slow, strict=True):
+        assert np.asarray(first).tobytes() == np.asarray(second).tobytes()
     return count
 
 
@@ -235,8 +235,8 @@ def test_another_backend(steps: list[bool]) -> None:
     finally:
         backend.use_backend(before)
     assert sum(steps) == 9
-    for one, other in zip(actual[4:], expected[4:], strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+    for first, second in zip(actual[4:], expected[4:], strict=True):
+        np.testing.assert_allclose(first, second, rtol=1e-4, atol=1e-6)
 
 
 def test_models_of_other_data(steps: list[bool]) -> None:

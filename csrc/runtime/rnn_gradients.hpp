@@ -147,10 +147,20 @@ typename EnteringInput<T>::View without_masked(const Rnn<T>& p, const Block& blo
     return {copy, row, p.input_copies > 1 ? block.rows * row : 0};
 }
 
-// Sums the partial results in order; vector j of (rows, Hp / P, count, P) is gate (j + shift) % gates of out.
+// Adds the partial results of the other groups to those of the first one.
 template <class T>
-void reduce_gates(T* out, const T* partials, Index groups, Index partial, Index rows, const Rnn<T>& p,
-                  const Sizes<T>& z, Index count, Index shift) {
+void reduce_groups(T* partials, Index groups, const Sizes<T>& z) {
+    constexpr Index kTaskNumbers = 1 << 13;  // a multiple of all lanes
+    parallel_for((z.partial + kTaskNumbers - 1) / kTaskNumbers, [&](Index task) {
+        const Index first = task * kTaskNumbers;
+        kernels<T>().add_rows(partials + first, partials + z.partial + first, z.partial, groups - 1, 0, 1,
+                              std::min(kTaskNumbers, z.partial - first));
+    });
+}
+
+// Copies sums; vector j of (rows, Hp / P, count, P) is gate (j + shift) % gates of out.
+template <class T>
+void unpack_gates(T* out, const T* from_all, Index rows, const Rnn<T>& p, const Sizes<T>& z, Index count, Index shift) {
     constexpr Index kTaskWeights = 1 << 15;
     const Index gates = z.cell.gates, h = p.units, task = kTaskWeights / (count * z.hp) + 1;
     const Strides sums = z.sums(rows, count);
@@ -158,24 +168,18 @@ void reduce_gates(T* out, const T* partials, Index groups, Index partial, Index 
         for (Index row = index * task; row < (index + 1) * task && row < rows; ++row)
             for (Index u = 0; u < h; u += z.lanes)
                 for (Index j = 0; j < count; ++j) {
-                    const T* from = partials + row * sums.row + u / z.lanes * sums.block + j * z.lanes;
+                    const T* from = from_all + row * sums.row + u / z.lanes * sums.block + j * z.lanes;
                     T* to = out + (row * gates + (j + shift) % gates) * h + u;
-                    const Index n = u + z.lanes < h ? z.lanes : h - u;
-                    for (Index i = 0; i < n; ++i) to[i] = from[i];
-                    for (Index g = 1; g < groups; ++g)
-                        for (Index i = 0; i < n; ++i) to[i] += from[g * partial + i];
+                    std::copy(from, from + std::min(z.lanes, h - u), to);
                 }
     });
 }
 
 template <class T>
-void reduce_bias(T* out, const T* partials, Index groups, const Rnn<T>& p, const Sizes<T>& z) {
+void unpack_bias(T* out, const T* sums, const Rnn<T>& p, const Sizes<T>& z) {
     const CellInfo& cell = z.cell;
     const auto sum = [&](Index vector, Index unit) {
-        const T* at = partials + z.bias_at + (unit / z.lanes * cell.vectors + vector) * z.lanes + unit % z.lanes;
-        T total = 0;
-        for (Index g = 0; g < groups; ++g) total += at[g * z.partial];
-        return total;
+        return sums[z.bias_at + (unit / z.lanes * cell.vectors + vector) * z.lanes + unit % z.lanes];
     };
     for (Index j = 0; j < cell.gates; ++j)
         for (Index u = 0; u < p.units; ++u) out[(j + cell.x_shift) % cell.gates * p.units + u] = sum(j, u);
@@ -186,15 +190,14 @@ void reduce_bias(T* out, const T* partials, Index groups, const Rnn<T>& p, const
 
 // Writes the gradients of the weights.
 template <class T>
-void reduce_gradients(const RnnGradients<T>& g, const T* partials, Index groups, const Rnn<T>& p, const Sizes<T>& z) {
+void reduce_gradients(const RnnGradients<T>& g, T* partials, Index groups, const Rnn<T>& p, const Sizes<T>& z) {
     const CellInfo& cell = z.cell;
     const Index h = p.units;
-    reduce_gates(g.d_kernel, partials, groups, z.partial, p.features, p, z, cell.gates, cell.x_shift);
-    reduce_gates(g.d_recurrent_kernel, partials + z.u_at, groups, z.partial, h, p, z, cell.u_count, Index{0});
-    if (z.candidate)
-        reduce_gates(g.d_recurrent_kernel, partials + z.candidate_at, groups, z.partial, h, p, z, Index{1},
-                     cell.u_count);
-    if (g.d_bias) reduce_bias(g.d_bias, partials, groups, p, z);
+    if (groups > 1) reduce_groups(partials, groups, z);
+    unpack_gates(g.d_kernel, partials, p.features, p, z, cell.gates, cell.x_shift);
+    unpack_gates(g.d_recurrent_kernel, partials + z.u_at, h, p, z, cell.u_count, Index{0});
+    if (z.candidate) unpack_gates(g.d_recurrent_kernel, partials + z.candidate_at, h, p, z, Index{1}, cell.u_count);
+    if (g.d_bias) unpack_bias(g.d_bias, partials, p, z);
 }
 
 // h_{s-1} as it entered U at the steps of q under dropout: (state_copies, rows, steps, H) at these strides.

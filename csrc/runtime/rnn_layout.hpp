@@ -289,7 +289,8 @@ struct BackwardSplit : Split<T> {
         }
         const Index threads = this->threads;
         // Backward of all blocks and the weight gradients that follow share the work about equally; what the one leaves
-        // in a core's cache, another core reads. It must save enough to pay for a second call.
+        // in a core's cache, another core reads. It must save enough to pay for a second call, of threads that
+        // are awake.
         constexpr Index kApartPercent = 10;
         const bool gated = z.cell.vectors > 1;
         const BlockRows block = best_block(p.batch, gated, threads);
@@ -298,7 +299,7 @@ struct BackwardSplit : Split<T> {
         const Index cost = (busiest(p.batch, block.rows, block.percent, threads) + gradients) / 2;
         // Both orders add the same only if a group has one block or the sequence one segment.
         apart = !z.checkpointed() && (groups.rows == groups.add_rows || p.steps <= z.segment);
-        const Index extra = 100 * kCallWork / row_work(p, z);
+        const Index extra = 100 * (kCallWork / 2) / row_work(p, z);
         Index best = apart ? cost * (100 + kApartPercent) / 100 + extra : 0;
         for (Index in_task = groups.rows < kMostRows ? 2 : 1; in_task > 0; --in_task) {
             const Index rows = in_task * groups.rows, at_once = std::min(rows, kMostRows);

@@ -526,11 +526,18 @@ class Chain32:
         d_kernel: Array,
         d_recurrent_kernel: Array,
         d_bias: Array | None,
+        workspace: Workspace,
     ) -> None:
         """Add a recurrent layer, with arguments as in `rnn_forward` and `rnn_backward`. Its states start at zero."""
 
     def add_dense(
-        self, kernel: Array, bias: Array | None, activation: str, d_kernel: Array, d_bias: Array | None
+        self,
+        kernel: Array,
+        bias: Array | None,
+        activation: str,
+        d_kernel: Array,
+        d_bias: Array | None,
+        workspace: Workspace,
     ) -> None:
         """Add a dense layer: kernel (F, H), bias (H,) or None, and their gradients in these shapes."""
 
@@ -568,9 +575,16 @@ class Chain64:
         d_kernel: Array,
         d_recurrent_kernel: Array,
         d_bias: Array | None,
+        workspace: Workspace,
     ) -> None: ...
     def add_dense(
-        self, kernel: Array, bias: Array | None, activation: str, d_kernel: Array, d_bias: Array | None
+        self,
+        kernel: Array,
+        bias: Array | None,
+        activation: str,
+        d_kernel: Array,
+        d_bias: Array | None,
+        workspace: Workspace,
     ) -> None: ...
     def squared_error(self, x: Array, y: Array) -> tuple[float, Array] | None: ...
 

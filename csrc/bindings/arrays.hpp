@@ -149,25 +149,15 @@ T* data_of(py::array_t<T>& a) {
     return a.mutable_data();
 }
 
-// A block of memory on loan to an array.
-struct Loan {
-    std::shared_ptr<Recycler> owner;
-    Recycler::Block block;
-};
-
 // A new array whose memory comes from the workspace and returns to it; None if it is not wanted or has no axes.
 template <class T>
 py::object new_array(const Shape& shape, bool wanted, T*& data, const Workspace& workspace) {
     if (!wanted || shape.empty()) return py::none();
     Index count = 1;
     for (const Index n : shape) count *= n;
-    const auto& owner = workspace.recycler();
-    auto loan = std::make_unique<Loan>(Loan{owner, owner->take(count * static_cast<Index>(sizeof(T)))});
-    data = static_cast<T*>(loan->block.data);
-    const py::capsule back(loan.release(), [](void* p) {
-        const std::unique_ptr<Loan> done(static_cast<Loan*>(p));
-        done->owner->give(done->block);
-    });
+    auto loan = std::make_unique<Loan>(workspace.recycler(), count * static_cast<Index>(sizeof(T)));
+    data = static_cast<T*>(loan->data());
+    const py::capsule back(loan.release(), [](void* p) { delete static_cast<Loan*>(p); });
     return py::array_t<T>(shape, data, back);
 }
 

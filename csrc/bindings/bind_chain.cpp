@@ -12,7 +12,7 @@ public:
     void add_recurrent(const std::string& cell, const py::object& kernel, const py::object& recurrent_kernel,
                        const py::object& bias, const std::string& activation, const py::object& recurrent_activation,
                        bool go_backwards, bool return_sequences, const py::object& d_kernel,
-                       const py::object& d_recurrent_kernel, const py::object& d_bias) {
+                       const py::object& d_recurrent_kernel, const py::object& d_bias, Workspace& workspace) {
         const py::array k = array_of(kernel, "kernel"), u = array_of(recurrent_kernel, "recurrent_kernel");
         require_rank(k, 2, "kernel", "(F, G * H)");
         Rnn<T> p{};
@@ -27,12 +27,12 @@ public:
         T* const db = gradient_of_bias(d_bias, bias, of_bias);
         const Turn turn(chain_);
         if (!turn) throw std::runtime_error("layers must be added before the first step");
-        chain_.add_recurrent(p, dk, du, db);
+        chain_.add_recurrent(p, dk, du, db, workspace);
         keep({kernel, recurrent_kernel, bias, d_kernel, d_recurrent_kernel, d_bias});
     }
 
     void add_dense(const py::object& kernel, const py::object& bias, const std::string& activation,
-                   const py::object& d_kernel, const py::object& d_bias) {
+                   const py::object& d_kernel, const py::object& d_bias, Workspace& workspace) {
         const py::array k = array_of(kernel, "kernel");
         require_rank(k, 2, "kernel", "(F, H)");
         const Index features = k.shape(0), units = k.shape(1);
@@ -45,7 +45,7 @@ public:
         const Activation kind = activation_named(activation);
         const Turn turn(chain_);
         if (!turn) throw std::runtime_error("layers must be added before the first step");
-        chain_.add_dense(weights, shift, features, units, kind, dk, db);
+        chain_.add_dense(weights, shift, features, units, kind, dk, db, workspace);
         keep({kernel, bias, d_kernel, d_bias});
     }
 
@@ -127,9 +127,9 @@ void bind_chain_of(py::module_& m, const char* name) {
         .def("add_recurrent", &ChainOf<T>::add_recurrent, py::arg("cell"), py::arg("kernel"),
              py::arg("recurrent_kernel"), py::arg("bias"), py::arg("activation"), py::arg("recurrent_activation"),
              py::arg("go_backwards"), py::arg("return_sequences"), py::arg("d_kernel"), py::arg("d_recurrent_kernel"),
-             py::arg("d_bias"))
+             py::arg("d_bias"), py::arg("workspace"), py::keep_alive<1, 13>())
         .def("add_dense", &ChainOf<T>::add_dense, py::arg("kernel"), py::arg("bias"), py::arg("activation"),
-             py::arg("d_kernel"), py::arg("d_bias"))
+             py::arg("d_kernel"), py::arg("d_bias"), py::arg("workspace"), py::keep_alive<1, 7>())
         .def("squared_error", &ChainOf<T>::squared_error, py::arg("x"), py::arg("y"));
 }
 

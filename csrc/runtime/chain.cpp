@@ -17,7 +17,10 @@ void require_width(const Extent& input, Index width) {
 template <class T>
 class Recurrent final : public Link<T> {
 public:
-    Recurrent(const Rnn<T>& problem, T* d_kernel, T* d_recurrent_kernel, T* d_bias) : problem_(problem) {
+    Recurrent(const Rnn<T>& problem, T* d_kernel, T* d_recurrent_kernel, T* d_bias, Workspace& workspace)
+        : Link<T>(workspace),
+          problem_(problem) {
+        problem_.version = Workspace::kNoVersion;  // the weights have changed since the last step
         gradients_.d_kernel = d_kernel, gradients_.d_recurrent_kernel = d_recurrent_kernel, gradients_.d_bias = d_bias;
     }
 
@@ -30,37 +33,40 @@ public:
     void forward(const Extent& input, const T* x, T* y) override {
         Rnn<T>& p = problem_;
         p.batch = input.batch, p.steps = input.steps, p.x = x;
-        ++p.version;  // the weights have changed since the last step
         const Index state = p.batch * p.units;
         const CellInfo& cell = info(p.cell);
-        saved_.states = p.sequences ? y : memory(kStates, state * p.steps);
-        saved_.gates = cell.vectors > 1 ? memory(kGates, gates_size(p)) : nullptr;
-        saved_.carry = cell.states == 2 ? memory(kCarry, carry_size(p)) : nullptr;
-        saved_.z = keeps_preactivations(p) ? memory(kPreactivations, gates_size(p)) : nullptr;
-        T* const final_carry = cell.states == 2 ? memory(kFinalCarry, state) : nullptr;
-        rnn_forward(p, saved_, p.sequences ? nullptr : y, memory(kFinalState, state), final_carry, workspace_);
+        saved_.states = p.sequences ? y : this->lend(state * p.steps);
+        saved_.gates = cell.vectors > 1 ? this->lend(gates_size(p)) : nullptr;
+        saved_.carry = cell.states == 2 ? this->lend(carry_size(p)) : nullptr;
+        saved_.z = keeps_preactivations(p) ? this->lend(gates_size(p)) : nullptr;
+        T* const final_state = this->lend(state);
+        T* const final_carry = cell.states == 2 ? this->lend(state) : nullptr;
+        const Borrowed ws(this->workspace_);
+        rnn_forward(p, saved_, p.sequences ? nullptr : y, final_state, final_carry, *ws);
     }
 
     void backward(const T* dy, T* dx) override {
         gradients_.d_output = dy, gradients_.dx = dx;
-        rnn_backward(problem_, saved_, gradients_, workspace_);
+        const Borrowed ws(this->workspace_);
+        rnn_backward(problem_, saved_, gradients_, *ws);
     }
 
 private:
-    enum Use { kStates, kGates, kCarry, kPreactivations, kFinalState, kFinalCarry, kUses };
-    T* memory(Use use, Index count) { return static_cast<T*>(memory_[use].reserve(count * Index{sizeof(T)})); }
-
     Rnn<T> problem_;
     RnnGradients<T> gradients_{};
     RnnSavedArrays<T> saved_{};
-    Buffer memory_[kUses];
-    Workspace workspace_;
 };
 
 template <class T>
 class Dense final : public Link<T> {
 public:
-    Dense(const Conv<T>& problem, T* d_kernel, T* d_bias) : problem_(problem), d_kernel_(d_kernel), d_bias_(d_bias) {}
+    Dense(const Conv<T>& problem, T* d_kernel, T* d_bias, Workspace& workspace)
+        : Link<T>(workspace),
+          problem_(problem),
+          d_kernel_(d_kernel),
+          d_bias_(d_bias) {
+        problem_.version = Workspace::kNoVersion;  // the weights have changed since the last step
+    }
 
     Extent output(const Extent& input) const override {
         require_width(input, problem_.channels);
@@ -70,16 +76,15 @@ public:
     void forward(const Extent& input, const T* x, T* y) override {
         Conv<T>& p = problem_;
         p.steps = p.out_steps = input.rows(), p.x = x;
-        ++p.version;  // the weights have changed since the last step
         y_ = y;
-        z_ = nullptr;
-        if (needs_preactivation(p.activation))
-            z_ = static_cast<T*>(preactivations_.reserve(p.steps * p.filters * Index{sizeof(T)}));
-        conv_forward(p, y, z_, workspace_);
+        z_ = needs_preactivation(p.activation) ? this->lend(p.steps * p.filters) : nullptr;
+        const Borrowed ws(this->workspace_);
+        conv_forward(p, y, z_, *ws);
     }
 
     void backward(const T* dy, T* dx) override {
-        conv_backward(problem_, y_, z_, dy, d_kernel_, d_bias_, dx, workspace_);
+        const Borrowed ws(this->workspace_);
+        conv_backward(problem_, y_, z_, dy, d_kernel_, d_bias_, dx, *ws);
     }
 
 private:
@@ -87,24 +92,22 @@ private:
     T *d_kernel_, *d_bias_;
     const T* y_ = nullptr;
     T* z_ = nullptr;
-    Buffer preactivations_;
-    Workspace workspace_;
 };
 
 }  // namespace
 
 template <class T>
-void Chain<T>::add_recurrent(const Rnn<T>& p, T* d_kernel, T* d_recurrent_kernel, T* d_bias) {
-    links_.push_back(std::make_unique<Recurrent<T>>(p, d_kernel, d_recurrent_kernel, d_bias));
+void Chain<T>::add_recurrent(const Rnn<T>& p, T* d_kernel, T* d_recurrent_kernel, T* d_bias, Workspace& workspace) {
+    links_.push_back(std::make_unique<Recurrent<T>>(p, d_kernel, d_recurrent_kernel, d_bias, workspace));
 }
 
 template <class T>
 void Chain<T>::add_dense(const T* kernel, const T* bias, Index features, Index units, Activation activation,
-                         T* d_kernel, T* d_bias) {
+                         T* d_kernel, T* d_bias, Workspace& workspace) {
     Conv<T> p{};
     p.batch = p.taps = p.stride = p.dilation = 1;
     p.channels = features, p.filters = units, p.kernel = kernel, p.bias = bias, p.activation = activation;
-    links_.push_back(std::make_unique<Dense<T>>(p, d_kernel, d_bias));
+    links_.push_back(std::make_unique<Dense<T>>(p, d_kernel, d_bias, workspace));
 }
 
 template <class T>
@@ -116,19 +119,25 @@ Extent Chain<T>::output(const Extent& input) const {
 
 template <class T>
 double Chain<T>::squared_error(const Extent& input, const T* x, const T* targets, T* y) {
+    struct AtEnd {
+        std::vector<std::unique_ptr<Link<T>>>& links;
+        ~AtEnd() {
+            for (const auto& link : links) link->end();
+        }
+    } const at_end{links_};
     inputs_.clear();
     Extent extent = input;
     for (const auto& link : links_) {
         inputs_.push_back(extent);
         const Extent output = link->output(extent);
-        T* const out = &link == &links_.back() ? y : link->memory_of_output(output.count());
+        T* const out = &link == &links_.back() ? y : link->lend(output.count());
         link->forward(extent, x, out);
         x = out, extent = output;
     }
-    T* dy = static_cast<T*>(gradient_.reserve(extent.count() * Index{sizeof(T)}));
+    T* dy = links_.back()->lend(extent.count());
     const double error = pyrnn::squared_error(targets, y, dy, extent.count());
     for (std::size_t i = links_.size(); i-- > 0;) {
-        T* const dx = i > 0 ? links_[i]->memory_of_dx(inputs_[i].count()) : nullptr;
+        T* const dx = i > 0 ? links_[i]->lend(inputs_[i].count()) : nullptr;
         links_[i]->backward(dy, dx);
         dy = dx;
     }

@@ -17,10 +17,12 @@ struct Extent {
     Index count() const { return rows() * width; }
 };
 
-// A layer of a chain. Its weights and gradients belong to others; what it saves is in its own memory.
+// A layer of a chain. Weights, gradients and the workspace belong to others; what a step saves is memory of the
+// workspace's recycler, as when the layer is called alone.
 template <class T>
 class Link {
 public:
+    explicit Link(Workspace& workspace) : workspace_(workspace) {}
     virtual ~Link() = default;
     // Throws std::invalid_argument if the layer does not take such an input.
     virtual Extent output(const Extent& input) const = 0;
@@ -29,20 +31,27 @@ public:
     // Of the last forward. dx is null where it is not wanted.
     virtual void backward(const T* dy, T* dx) = 0;
 
-    T* memory_of_output(Index count) { return static_cast<T*>(output_.reserve(count * Index{sizeof(T)})); }
-    T* memory_of_dx(Index count) { return static_cast<T*>(dx_.reserve(count * Index{sizeof(T)})); }
+    // Memory until `end`.
+    T* lend(Index count) {
+        loans_.emplace_back(workspace_.recycler(), count * Index{sizeof(T)});
+        return static_cast<T*>(loans_.back().data());
+    }
+    void end() { loans_.clear(); }
+
+protected:
+    Workspace& workspace_;
 
 private:
-    Buffer output_, dx_;
+    std::vector<Loan> loans_;
 };
 
 template <class T>
 class Chain {
 public:
     // p: weights, activations, directions and copies; sizes of the batch, x and states are not read.
-    void add_recurrent(const Rnn<T>& p, T* d_kernel, T* d_recurrent_kernel, T* d_bias);
+    void add_recurrent(const Rnn<T>& p, T* d_kernel, T* d_recurrent_kernel, T* d_bias, Workspace&);
     void add_dense(const T* kernel, const T* bias, Index features, Index units, Activation activation, T* d_kernel,
-                   T* d_bias);
+                   T* d_bias, Workspace&);
     Index size() const { return static_cast<Index>(links_.size()); }
     // The extent of the last layer's output. Throws std::invalid_argument if a layer does not take its input.
     Extent output(const Extent& input) const;
@@ -55,7 +64,6 @@ public:
 private:
     std::vector<std::unique_ptr<Link<T>>> links_;
     std::vector<Extent> inputs_;
-    Buffer gradient_;
     std::atomic<bool> in_use_{false};
 };
 

@@ -2,8 +2,10 @@
 // than many a product. Blocks are aligned, so that no vector straddles two cache lines.
 #pragma once
 
+#include <memory>
 #include <mutex>
 #include <new>
+#include <utility>
 #include <vector>
 
 #include "../abi/problem.hpp"
@@ -64,6 +66,27 @@ public:
 private:
     std::mutex mutex_;
     std::vector<Block> spare_;
+};
+
+// A block that returns to the recycler it is from.
+class Loan {
+public:
+    Loan() = default;
+    Loan(std::shared_ptr<Recycler> owner, Index bytes) : owner_(std::move(owner)), block_(owner_->take(bytes)) {}
+    Loan(Loan&& other) noexcept : owner_(std::move(other.owner_)), block_(other.block_) {}
+    Loan& operator=(Loan&& other) noexcept {
+        std::swap(owner_, other.owner_);
+        std::swap(block_, other.block_);
+        return *this;
+    }
+    ~Loan() {
+        if (owner_) owner_->give(block_);
+    }
+    void* data() const { return block_.data; }
+
+private:
+    std::shared_ptr<Recycler> owner_;
+    Recycler::Block block_{};
 };
 
 }  // namespace pyrnn

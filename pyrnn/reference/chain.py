@@ -38,6 +38,7 @@ class Chain:
         d_kernel: Array,
         d_recurrent_kernel: Array,
         d_bias: Array | None,
+        workspace: object,
     ) -> None:
         weights = kernel, recurrent_kernel, bias
         options: dict[str, Any] = dict.fromkeys(
@@ -60,7 +61,13 @@ class Chain:
         self._layers.append(run)
 
     def add_dense(
-        self, kernel: Array, bias: Array | None, activation: str, d_kernel: Array, d_bias: Array | None
+        self,
+        kernel: Array,
+        bias: Array | None,
+        activation: str,
+        d_kernel: Array,
+        d_bias: Array | None,
+        workspace: object,
     ) -> None:
         def run(x: Array) -> tuple[Array, Callable[[Array, bool], Array | None]]:
             y, saved = dense_forward(x, kernel, bias, activation, True, None, None)

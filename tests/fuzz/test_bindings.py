@@ -488,6 +488,7 @@ def test_chains(draw: Any) -> None:
             {f"d_{name}": None if value is None else np.zeros_like(value) for name, value in right.items()}
             for _ in range(2)
         )
+        options["workspace"] = _core.Workspace()
         arguments = spoiled(draw, right | options | d_ours)
         if is_same(right | options | d_ours, arguments):
             getattr(ours, add)(**arguments)

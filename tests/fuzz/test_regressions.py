@@ -105,13 +105,13 @@ def test_a_chain_that_no_constructor_has_seen(kind: Any) -> None:
     dtype = np.float32 if kind is _core.Chain32 else np.float64
     kernel, chain = np.eye(2, dtype=dtype), kind.__new__(kind)
     for name, arguments in (
-        ("add_dense", (kernel, None, "linear", kernel.copy(), None)),
+        ("add_dense", (kernel, None, "linear", kernel.copy(), None, _core.Workspace())),
         ("squared_error", (kernel, kernel)),
     ):
         with pytest.raises(TypeError, match=r"Chain.*__init__\(\) must be called"):
             getattr(chain, name)(*arguments)
     chain.__init__()
-    chain.add_dense(kernel, None, "linear", kernel.copy(), None)
+    chain.add_dense(kernel, None, "linear", kernel.copy(), None, _core.Workspace())
     chain.__init__()  # a second time it does nothing
     assert chain.squared_error(kernel, kernel)[0] == 0.0
 

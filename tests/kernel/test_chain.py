@@ -34,7 +34,7 @@ class Recurrent:
 
     def add(self, chain: Any, weights: list[Array], gradients: list[Array]) -> None:
         chain.add_recurrent(
-            self.cell, *weights, **self.options,
+            self.cell, *weights, **self.options, workspace=_core.Workspace(),
             **dict(zip(("d_kernel", "d_recurrent_kernel", "d_bias"), gradients, strict=True)),
         )  # fmt: skip
 
@@ -63,7 +63,7 @@ class Dense:
         self.activation = activation
 
     def add(self, chain: Any, weights: list[Array], gradients: list[Array]) -> None:
-        chain.add_dense(*weights, self.activation, *gradients)
+        chain.add_dense(*weights, self.activation, *gradients, _core.Workspace())
 
     def run(self, module: Any, x: Array, weights: list[Array], gradients: list[Array]) -> Any:
         workspace = module.Workspace()
@@ -198,7 +198,7 @@ def test_outputs_are_not_overwritten() -> None:
 def linear(module: Any) -> Any:
     chain = module.Chain32()
     kernel = np.ones((F, 2), np.float32)
-    chain.add_dense(kernel, None, "linear", np.zeros_like(kernel), None)
+    chain.add_dense(kernel, None, "linear", np.zeros_like(kernel), None, _core.Workspace())
     return chain
 
 
@@ -226,15 +226,15 @@ def test_errors() -> None:
         linear(_core).squared_error(x[:0], y)
     with pytest.raises(TypeError, match="x must be a numpy array, got list"):
         linear(_core).squared_error(x.tolist(), y)
-    chain, kernel = _core.Chain32(), np.ones((F, 2), np.float32)
+    chain, kernel, workspace = _core.Chain32(), np.ones((F, 2), np.float32), _core.Workspace()
     with pytest.raises(ValueError, match="d_bias must be None where bias is, and only there"):
-        chain.add_dense(kernel, None, "linear", kernel.copy(), np.zeros(2, np.float32))
+        chain.add_dense(kernel, None, "linear", kernel.copy(), np.zeros(2, np.float32), workspace)
     with pytest.raises(ValueError, match=r"d_kernel must have shape of kernel = \(3, 2\), got \(2, 2\)"):
-        chain.add_dense(kernel, None, "linear", kernel[:2].copy(), None)
+        chain.add_dense(kernel, None, "linear", kernel[:2].copy(), None, workspace)
     frozen = kernel.copy()
     frozen.flags.writeable = False
     with pytest.raises(ValueError, match="d_kernel must be writable"):
-        chain.add_dense(kernel, None, "linear", frozen, None)
+        chain.add_dense(kernel, None, "linear", frozen, None, workspace)
     with pytest.raises(ValueError, match="the chain has no layers"):  # none of them was added
         chain.squared_error(x, y)
     recurrent = STACKS["simple_rnn"][0]

@@ -158,7 +158,7 @@ class Dense(Affine):
         if self._activation_function is not None or self.activity_regularizer is not None:
             return False
         bias, d_bias = (None, None) if self.bias is None else (self.bias.array, self.bias.gradient)
-        chain.add_dense(self.kernel.array, bias, self._activation, self.kernel.gradient, d_bias)
+        chain.add_dense(self.kernel.array, bias, self._activation, self.kernel.gradient, d_bias, self._workspace)
         return True
 
     def check_input(self, shape: Shape) -> None:

@@ -413,6 +413,7 @@ class Recurrent(Layer):
             self.kernel.gradient,
             self.recurrent_kernel.gradient,
             None if self.bias is None else self.bias.gradient,
+            self._workspace,
         )
         return True
 

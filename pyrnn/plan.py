@@ -183,8 +183,6 @@ class Plan:
             trainable: those that training changes.
             dtype: of a vector without weights.
         """
-        self.stale = False
-        self.compilations += 1
         layers = list(all_layers(self.layers))
         for each in (*layers, *weights):
             each.watch(self)
@@ -206,6 +204,8 @@ class Plan:
         self.containers = [(container, layers_in(container)) for container in containers]
         self._penalised = [weight for weight in weights if weight.regularizer is not None]
         self._penalised_trainable = [weight for weight in trainable if weight.regularizer is not None]
+        self.compilations += 1
+        self.stale = False  # at the end: a signal handler may raise before
 
     def has_regions(self) -> bool:
         """Return whether the plan runs operations of `pyrnn.ops`."""

@@ -13,6 +13,7 @@ import pytest
 
 from pyrnn import Model, Sequential, callbacks, layers, regularizers
 from pyrnn.parameters import Weight
+from pyrnn.plan import Plan
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(8, 5, 3)).astype(np.float32)
@@ -253,6 +254,24 @@ def test_a_step_fetches_the_plan_once(step: Callable[[Sequential], Any], monkeyp
     monkeypatch.setattr(Sequential, "plan", lambda self: fetched.append(1) or plan(self))
     step(model)
     assert len(fetched) == 1
+
+
+def test_a_compilation_that_a_signal_interrupts_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A handler that raised within it, in the first step, left a model that could not be trained."""
+    expected, model = compiled(layers.LSTM(3, return_sequences=True)), compiled(layers.LSTM(3, return_sequences=True))
+    expected.set_weights(model.get_weights())
+
+    def interrupted(plan: Plan, need_dx: bool) -> Any:
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Plan, "_backward_calls", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        one_step(model)
+    one_step(model)
+    one_step(expected)
+    for actual, weight in zip(model.get_weights(), expected.get_weights(), strict=True):
+        assert np.array_equal(actual, weight)
 
 
 @pytest.mark.parametrize(

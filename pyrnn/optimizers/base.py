@@ -118,7 +118,7 @@ class Optimizer(registry.Configurable, OptimizerNames):
         self.use_ema, self.ema_momentum, self.ema_overwrite_frequency = use_ema, ema_momentum, ema_overwrite_frequency
         self.loss_scale_factor = loss_scale_factor
         self.gradient_accumulation_steps = gradient_accumulation_steps
-        self._count: Array = np.zeros(1, np.int64)  # the calls of `step`
+        self._iterations = 0
         self._undecayed: frozenset[Weight] = frozenset()
         self._undecayed_names: re.Pattern[str] | None = None
         self.parameters: ParameterVector | None = None
@@ -136,11 +136,12 @@ class Optimizer(registry.Configurable, OptimizerNames):
 
     @property
     def _iterations(self) -> int:
+        """The calls of `step`. A number that is set is a new array: attributes kept before have the old one."""
         return int(self._count[0])
 
     @_iterations.setter
     def _iterations(self, value: int) -> None:
-        self._count[0] = value
+        self._count: Array = np.array([value], np.int64)
 
     @property
     def _updates(self) -> int:
@@ -609,7 +610,7 @@ class Optimizer(registry.Configurable, OptimizerNames):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a pickle or copy holds: everything except scratch memory."""
-        return {**vars(self), "_scratch": []}
+        return {**vars(self), "_scratch": [], "_count": self._count.copy()}
 
     # Files.
 

@@ -603,3 +603,23 @@ def test_update_step_changes_one_weight_and_its_state(name: str) -> None:
         made.update_step(np.zeros((2, 2)), np.zeros((2, 2)), 0.1)
     with pytest.raises(ValueError, match="has shape"):
         made.update_step(np.zeros(3), weight, 0.1)
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))])
+def test_copies_count_their_own_steps(copied: Callable[[Any], Any]) -> None:
+    """The core counts in an array, which copies must not share."""
+    first = optimizers.Adam()
+    second = copied(first)
+    for optimizer, count in ((first, 3), (second, 1)):
+        model = Sequential([layers.Dense(1, input_shape=(2,))])
+        model.compile(optimizer, "mse")
+        for _ in range(count):
+            model.train_on_batch(np.ones((2, 2)), np.ones((2, 1)))
+    assert (first.iterations, second.iterations) == (3, 1)
+    third = copied(first)
+    third.iterations = 7
+    assert (first.iterations, third.iterations) == (3, 7)
+    before = dict(vars(first))
+    first.iterations = 0
+    vars(first).update(before)
+    assert first.iterations == 3

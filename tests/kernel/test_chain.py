@@ -102,12 +102,17 @@ def data_of(stack: list[Any], dtype: str, batch: int = B) -> tuple[Array, Array]
     return x, rng.normal(size=(batch, T, units) if all(ends) else (batch, units)).astype(dtype)
 
 
+def chain_of(module: Any, stack: list[Any], weights: list[list[Array]], gradients: list[list[Array]]) -> Any:
+    chain = getattr(module, KINDS[str(weights[0][0].dtype)])()
+    for layer, arrays, d_arrays in zip(stack, weights, gradients, strict=True):
+        layer.add(chain, arrays, d_arrays)
+    return chain
+
+
 def chained(module: Any, stack: list[Any], dtype: str, batch: int = B, calls: int = 1) -> dict[str, Array]:
     """Error, output and gradients of a chain."""
     weights, gradients = arrays_of(stack, dtype)
-    chain = getattr(module, KINDS[dtype])()
-    for layer, arrays, d_arrays in zip(stack, weights, gradients, strict=True):
-        layer.add(chain, arrays, d_arrays)
+    chain = chain_of(module, stack, weights, gradients)
     x, y = data_of(stack, dtype, batch)
     for _ in range(calls):
         error, y_pred = chain.squared_error(x, y)
@@ -166,28 +171,22 @@ def test_same_bits_at_any_number_of_threads(name: str) -> None:
 def test_weights_are_read_at_each_call() -> None:
     stack = STACKS["lstm"]
     weights, gradients = arrays_of(stack, "float32")
-    chain = _core.Chain32()
-    for layer, arrays, d_arrays in zip(stack, weights, gradients, strict=True):
-        layer.add(chain, arrays, d_arrays)
+    chain = chain_of(_core, stack, weights, gradients)
     x, y = data_of(stack, "float32")
     chain.squared_error(x, y)
     for layer in weights:
         for array in layer:
             array *= -0.5
     error, _ = chain.squared_error(x, y)
-    fresh, fresh_gradients = _core.Chain32(), arrays_of(stack, "float32")[1]
-    for layer, arrays, d_arrays in zip(stack, weights, fresh_gradients, strict=True):
-        layer.add(fresh, arrays, d_arrays)
-    assert fresh.squared_error(x, y)[0] == error
+    fresh_gradients = arrays_of(stack, "float32")[1]
+    assert chain_of(_core, stack, weights, fresh_gradients).squared_error(x, y)[0] == error
     assert_same_bits(named(fresh_gradients), named(gradients))
 
 
 def test_outputs_are_not_overwritten() -> None:
     stack = STACKS["steps"]
     weights, gradients = arrays_of(stack, "float32")
-    chain = _core.Chain32()
-    for layer, arrays, d_arrays in zip(stack, weights, gradients, strict=True):
-        layer.add(chain, arrays, d_arrays)
+    chain = chain_of(_core, stack, weights, gradients)
     x, y = data_of(stack, "float32")
     first = chain.squared_error(x, y)[1]
     before = first.copy()
@@ -252,9 +251,7 @@ def test_errors() -> None:
 def test_one_call_at_a_time() -> None:
     stack = [Recurrent("lstm", F, 40, return_sequences=True), Dense(40, 1)]
     weights, gradients = arrays_of(stack, "float32")
-    chain = _core.Chain32()
-    for layer, arrays, d_arrays in zip(stack, weights, gradients, strict=True):
-        layer.add(chain, arrays, d_arrays)
+    chain = chain_of(_core, stack, weights, gradients)
     x, y = data_of(stack, "float32", 64)
     error, y_pred = chain.squared_error(x, y)
     results: list[Any] = []

@@ -15,7 +15,7 @@ Array = NDArray[Any]
 
 
 def can_link(layers: Sequence[Any], trainable: Sequence[Weight]) -> bool:
-    """Return whether a core may run layers in one call, if nothing in their settings forbids it.
+    """Return whether the core may run layers in one call, if nothing in their settings forbids it.
 
     Args:
         layers: a chain of layers.

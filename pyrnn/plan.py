@@ -98,7 +98,7 @@ class Plan:
         # The layers of a chain that `run_chain` runs, else None; backward stops at number `_first`, or uses the slots.
         self.chain: list[Any] | None = None
         self._first: int | None = None
-        # Whether the core may run the chain, and the chain as it does.
+        # Whether the core may run the chain in one call, and the chain as the core runs it.
         self.can_link = False
         self._linked: Linked | None = None
         self._slots = 1

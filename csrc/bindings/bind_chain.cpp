@@ -26,7 +26,7 @@ public:
         T* const du = output<T>(d_recurrent_kernel, "d_recurrent_kernel", {p.units, width}, "of recurrent_kernel");
         T* const db = gradient_of_bias(d_bias, bias, of_bias);
         const Turn turn(chain_);
-        if (!turn) throw std::runtime_error("layers must be added before the first step");
+        if (!turn) throw std::runtime_error("layers cannot be added while the chain runs");
         chain_.add_recurrent(p, dk, du, db, workspace);
         keep({kernel, recurrent_kernel, bias, d_kernel, d_recurrent_kernel, d_bias});
     }
@@ -44,7 +44,7 @@ public:
         T* const db = gradient_of_bias(d_bias, bias, {units});
         const Activation kind = activation_named(activation);
         const Turn turn(chain_);
-        if (!turn) throw std::runtime_error("layers must be added before the first step");
+        if (!turn) throw std::runtime_error("layers cannot be added while the chain runs");
         chain_.add_dense(weights, shift, features, units, kind, dk, db, workspace);
         keep({kernel, bias, d_kernel, d_bias});
     }

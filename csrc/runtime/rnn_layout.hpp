@@ -289,8 +289,8 @@ struct BackwardSplit : Split<T> {
         }
         const Index threads = this->threads;
         // Backward of all blocks and the weight gradients that follow share the work about equally; what the one leaves
-        // in a core's cache, another core reads. It must save enough to pay for a second call, of threads that
-        // are awake.
+        // in a core's cache, another core reads. It must save enough to pay for a second call, whose threads are
+        // awake.
         constexpr Index kApartPercent = 10;
         const bool gated = z.cell.vectors > 1;
         const BlockRows block = best_block(p.batch, gated, threads);
